@@ -1,0 +1,54 @@
+# Needs Python 3.11 or newer, make, and a package registry within reach.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+CONSTRAINTS := constraints.txt
+
+# Where torch is looked for first. Linux wheels from the default index bring
+# several GB of CUDA along, so this is the CPU build. For a GPU name a CUDA
+# index, in a fresh environment (an installed torch is kept):
+#   make clean && make env TORCH_INDEX=https://download.pytorch.org/whl/cu130
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH = $(shell grep '^torch==' $(CONSTRAINTS))
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test env data models models-qm9 clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+lab: env ## open the workbench: JupyterLab on the first notebook
+	$(PY) -m jupyter lab notebooks/00_start_here.ipynb
+
+test: env ## run all tests; PYTEST_ARGS="-k name" narrows them
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+env: $(VENV)/.ready ## make the environment in .venv (lab and test do so themselves)
+
+data: env ## rebuild the molecules shipped in data/
+	$(PY) -m elekit.datasets.molecules7
+
+models: env ## train the shipped models on those molecules again
+	$(PY) -m elekit.recipes molecules7
+
+models-qm9: env ## train the shipped QM9 models again
+	$(PY) -m elekit.recipes qm9
+
+clean: ## remove the environment, caches and build output
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is touched last, so a failed install leaves none (or an old one,
+# older than the files it depends on) and the next call tries again.
+# torch goes first and without its dependencies: those come in the second step,
+# from the default index, where the pinned versions are. pip takes X.Y.Z+cpu for
+# X.Y.Z and leaves it alone there.
+$(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "elekit needs Python 3.11 or newer: make env PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing $(TORCH) from $(TORCH_INDEX)"
+	@$(PIP) install --no-deps --index-url $(TORCH_INDEX) --retries 1 --timeout 15 "$(TORCH)" 2> $(VENV)/torch-index.log \
+	  || echo "No $(TORCH) from $(TORCH_INDEX) (see $(VENV)/torch-index.log): taking it from the default index."
+	$(PIP) install -c $(CONSTRAINTS) -e ".[lab,test]"
+	@touch $@

@@ -1,0 +1,22 @@
+"""What psi is trained to do: pull views of one graph together, push graphs apart (floor 2)."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+
+def info_nce(anchors: Tensor, positives: Tensor, temperature: float, negatives: Tensor | None = None) -> Tensor:
+    """InfoNCE over a batch, both ways round (van den Oord et al. 2018; the paper's contrastive objective).
+
+    `mean_i -log( exp(<a_i, p_i>/t) / sum_j exp(<a_i, p_j>/t) )`, and the same with a and p exchanged.
+    anchors, positives: (B, D) unit rows, row i of both from the same graph. negatives: (B, M, D), further ones of
+    each anchor's own (hard negatives). Returns a scalar.
+    """
+    B = len(anchors)
+    logits = anchors @ positives.T / temperature  # (B, B)
+    target = torch.arange(B, device=anchors.device)
+    backward = cross_entropy(logits.T, target)
+    if negatives is not None:
+        own = torch.einsum("bd,bmd->bm", anchors, negatives) / temperature
+        logits = torch.cat([logits, own], 1)
+    return (cross_entropy(logits, target) + backward) / 2

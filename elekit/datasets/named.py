@@ -1,0 +1,50 @@
+"""Data sets with a name: `molecules7`, shipped with the project, and QM9."""
+
+import os
+from pathlib import Path
+
+from elekit.datasets.frame import from_frame
+from elekit.datasets.splits import Dataset
+
+SHIPPED = Path(__file__).resolve().parents[2] / "data"
+
+# QM9: Ramakrishnan, Dral, Rupp, von Lilienfeld, Scientific Data 1, 140022 (2014); the csv of DeepChem / MoleculeNet.
+QM9_URL = "https://deepchemdata.s3-us-west-1.amazonaws.com/datasets/qm9.csv"
+QM9_SHA256 = "3e668f8c34e4bc392a90d417a50a5eed3b64b842a817a633024bdc054c68ccb4"
+QM9_FRACTIONS = (0.95, 0.02, 0.03)
+
+NAMES = ("molecules7", "qm9")
+
+
+def load(name: str, *, inputs: str | None = None, seed: int = 0, progress: bool = False) -> Dataset:
+    """A data set by name, in seeded splits.
+
+    molecules7: molecules of up to 7 heavy atoms, shipped. inputs: "description" (default) or "smiles" (randomised).
+    qm9: molecules of up to 9 heavy atoms. inputs: "smiles" as the source writes them. Read from
+        `$ELEKIT_DATA_DIR/qm9/` where that is set, otherwise downloaded once (30 MB, checked against its sha256).
+    Raises ValueError for an unknown name or kind of input.
+    """
+    kinds = {"molecules7": {"description": "description", "smiles": "random_smiles"}, "qm9": {"smiles": "smiles"}}
+    if name not in kinds:
+        raise ValueError(f"no data set named {name!r}; there are {', '.join(NAMES)}; for your own data use from_frame")
+    inputs = inputs or next(iter(kinds[name]))
+    if inputs not in kinds[name]:
+        raise ValueError(f"{name} has no inputs {inputs!r}; it has {', '.join(kinds[name])}")
+    if name == "molecules7":
+        return from_frame(
+            SHIPPED / "molecules7.csv", smiles="smiles", input=kinds[name][inputs], seed=seed, name=name, progress=progress
+        )
+    return from_frame(
+        _qm9_path(), smiles="smiles", input="smiles", fractions=QM9_FRACTIONS, seed=seed, name=name, progress=progress
+    )
+
+
+def _qm9_path() -> Path:
+    folder = os.environ.get("ELEKIT_DATA_DIR")
+    if folder:
+        for candidate in ("qm9/qm9.csv.gz", "qm9/qm9.csv", "qm9.csv.gz", "qm9.csv"):
+            if (Path(folder) / candidate).exists():
+                return Path(folder) / candidate
+    import pooch
+
+    return Path(pooch.retrieve(QM9_URL, known_hash=f"sha256:{QM9_SHA256}", fname="qm9.csv", path=pooch.os_cache("elekit")))

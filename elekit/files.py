@@ -1,0 +1,32 @@
+"""Writing files so that no reader ever meets half of one (floor 0)."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
+    """Call `write` on a temporary file beside `path`, flush it to disk, then rename it into place.
+
+    The old file stays whole until the new one is. Where that fails (disk full, read-only folder) the temporary file
+    is removed, the old one stays, and an OSError names the path.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        os.close(handle)
+        temporary = Path(name)
+        write(temporary)
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as failed:
+        reason = failed.strerror or str(failed)
+        raise OSError(failed.errno or 0, f"cannot write {path}: {reason}; what stood there before is unchanged") from failed
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
