@@ -61,8 +61,8 @@ def propose_edits(node_labels: Tensor, edge_labels: Tensor, vocabulary: GraphVoc
     bond = torch.randint(1, vocabulary.R, (B,), generator=generator)
     leaf = one_of(there & ((edge_labels > 0).sum(-1) <= 1))
 
-    is_relabel, is_edge = kind == 0, ((kind == 1) | (kind == 2)) & pairs.any(1)
-    is_add = (kind == 3) & ~there.all(1)
+    is_relabel, is_edge = (kind == 0) & there.any(1), ((kind == 1) | (kind == 2)) & pairs.any(1)
+    is_add = (kind == 3) & ~there.all(1) & there.any(1)
     is_remove = (kind == 4) & (there.sum(1) > 1) & ((edge_labels[rows, leaf] > 0).sum(-1) <= 1) & there[rows, leaf]
     nodes[rows[is_relabel], first[is_relabel]] = relabelled[is_relabel]
     for a, b, value, where in ((i, j, redrawn, is_edge), (slot, first, bond, is_add)):

@@ -17,6 +17,7 @@ from elekit.graph import Graph, GraphVocabulary, label_tensors
 EDGE_LABELS = ("single", "double", "triple")
 BOND_TYPES = dict(zip(EDGE_LABELS, (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)))
 BOND_NAMES = {bond: name for name, bond in BOND_TYPES.items()}
+LARGEST_COORDINATION = 12
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,12 @@ def read_smiles(smiles: str) -> Reading:
 
 def _canonical(mol: Chem.Mol) -> str:
     """Canonical SMILES without stereochemistry, isotopes, atom maps and explicit hydrogens; the identity of a molecule."""
-    mol = Chem.RemoveHs(mol)
+    mol = Chem.Mol(mol)
     Chem.RemoveStereochemistry(mol)
     for atom in mol.GetAtoms():
         atom.SetIsotope(0)
         atom.SetAtomMapNum(0)
-    return Chem.MolToSmiles(mol)
+    return Chem.MolToSmiles(Chem.RemoveHs(mol))
 
 
 def _node_label(atom: Chem.Atom) -> str:
@@ -82,10 +83,17 @@ def element_and_charge(label: str) -> tuple[str, int]:
 
 @functools.cache
 def valence(label: str) -> int:
-    """Largest sum of bond orders of an atom: that of the neutral element with as many electrons (N+ as C, O- as F)."""
+    """Largest sum of bond orders of an atom: that of the neutral element with as many electrons (N+ as C, O- as F).
+
+    RDKit sets no limit for most metals (its table says -1): they get the largest coordination number.
+    """
     symbol, charge = element_and_charge(label)
     table = Chem.GetPeriodicTable()
-    return max(0, max(table.GetValenceList(max(0, table.GetAtomicNumber(symbol) - charge))))
+    electrons = table.GetAtomicNumber(symbol) - charge
+    largest = max(table.GetValenceList(max(0, electrons)))
+    if largest >= 0:
+        return largest
+    return 0 if charge and electrons <= 0 else LARGEST_COORDINATION
 
 
 def vocabulary(node_labels: Iterable[str], max_nodes: int) -> GraphVocabulary:
@@ -157,12 +165,14 @@ def is_valid(graph: Graph) -> torch.Tensor:
 def canonicalised(graph: Graph) -> Graph:
     """The same molecules in the Kekule form and atom order of `from_smiles`; what is no molecule stays as it is.
 
-    A decoder may draw an aromatic ring the other way round: the same molecule, another labelled graph.
+    A decoder may draw an aromatic ring the other way round: the same molecule, another labelled graph. A molecule
+    that RDKit charges otherwise (N(=O)=O) stays as it is where the vocabulary lacks the charged atoms.
     """
+    known = set(graph.vocabulary.node_labels)
     node_labels, edge_labels = graph.labels()
     for b, smiles in enumerate(to_smiles(graph)):
         reading = read_smiles(smiles) if smiles else None
-        if reading and not reading.refused:
+        if reading and not reading.refused and known.issuperset(reading.nodes):
             nodes, edges = label_tensors([(reading.nodes, reading.edges)], graph.vocabulary)
             node_labels[b], edge_labels[b] = nodes[0], edges[0]
     return Graph.from_labels(node_labels, edge_labels, graph.vocabulary).to(graph.nodes)

@@ -30,6 +30,7 @@ class GraphEmbedding(nn.Module):
     def __init__(self, vocabulary: GraphVocabulary, config: EmbeddingConfig = EmbeddingConfig()):
         super().__init__()
         self.vocabulary, self.config = vocabulary, config
+        self.typical: Graph | None = None  # marginal frequencies of what it was trained on: where descents start
         H, relations = config.hidden, vocabulary.R - 1
         features = vocabulary.K + relations + max(0, config.walks - 2)
         self.enter = nn.Linear(features, H)
@@ -67,7 +68,7 @@ class GraphEmbedding(nn.Module):
             )
 
     @torch.no_grad()
-    def embed(self, graph: Graph, batch_size: int = 1024) -> Tensor:
+    def embed(self, graph: Graph, batch_size: int = 256) -> Tensor:
         """psi of many graphs, batch by batch in bounded memory, without gradients; (B, D) on the CPU."""
         device = self.enter.weight.device
         parts = [

@@ -5,6 +5,7 @@ pair of nodes a mixture over edge labels (channel 0 = "no edge"). A discrete gra
 """
 
 import hashlib
+import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 
 from elekit import project
+
+MOST_LABELS = 127  # channel numbers are stored as int8
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class GraphVocabulary:
             object.__setattr__(self, name, labels)
             if not labels or len(set(labels)) != len(labels):
                 raise ValueError(f"{name} must be distinct and not empty, got {labels!r}")
+            if len(labels) > MOST_LABELS:
+                raise ValueError(f"{name} has {len(labels)} labels, at most {MOST_LABELS} are allowed; are they names, not kinds?")
         for name, labels in (("capacity", self.node_labels), ("order", self.edge_labels)):
             values = getattr(self, name)
             if values is not None:
@@ -106,13 +111,27 @@ class Graph:
         """One batch out of several of the same vocabulary."""
         return cls(torch.cat([g.nodes for g in graphs]), torch.cat([g.edges for g in graphs]), graphs[0].vocabulary)
 
+    def typical(self) -> "Graph":
+        """One relaxed graph whose node and pair rows are the batch's marginal frequencies; batch of one.
+
+        Pairs count where both nodes are there. Every slot gets the same row, since slots have no meaning.
+        """
+        N = self.nodes.shape[1]
+        both = self.presence()[:, :, None] * self.presence()[:, None, :]
+        both = both * (1 - torch.eye(N, device=both.device))
+        pair = (self.edges * both[..., None]).sum((0, 1, 2))
+        pair = pair / pair.sum() if pair.sum() > 0 else self.edges.new_tensor([1.0] + [0.0] * (self.vocabulary.R - 1))
+        nodes = self.nodes.mean((0, 1)).expand(1, N, -1)
+        return replace(self, nodes=nodes, edges=pair.expand(1, N, N, -1)).symmetrised()
+
     # -- asking ------------------------------------------------------------------------------------------------
     def __len__(self) -> int:
         return self.nodes.shape[0]
 
     def __getitem__(self, index) -> "Graph":
         """A smaller batch; an integer gives a batch of one."""
-        if isinstance(index, int):
+        if isinstance(index, numbers.Integral) or (torch.is_tensor(index) and index.ndim == 0):
+            index = int(index)
             if not -len(self) <= index < len(self):
                 raise IndexError(f"graph {index} of a batch of {len(self)}")
             index = slice(index, index + 1 or None)
@@ -144,6 +163,7 @@ class Graph:
             return self.nodes.new_zeros(len(self))
         order = self.vocabulary.edge_orders().to(self.edges)
         capacity = self.vocabulary.node_capacities().to(self.nodes)
+        capacity = torch.where(capacity.isinf(), order.max() * self.nodes.shape[1], capacity)  # more than any load
         present = self.presence()
         load = ((self.edges @ order) * present[:, None, :]).sum(-1)
         return (present * load - self.nodes @ capacity).clamp_min(0).sum(-1)
@@ -158,13 +178,13 @@ class Graph:
     def check(self, tolerance: float = 1e-3) -> "Graph":
         """The graph itself if it lies in the polytope; otherwise a ValueError that names the graph and the mend."""
         for name, tensor in (("nodes", self.nodes), ("edges", self.edges)):
-            flat = tensor.reshape(len(self), -1)
+            flat = tensor.flatten(1)
             self._refuse(~torch.isfinite(flat).all(-1), f"{name} hold NaN or infinity", "use finite probabilities")
-            sums = (tensor.sum(-1) - 1).abs().reshape(len(self), -1).amax(-1)
+            sums = (tensor.sum(-1) - 1).abs().flatten(1).amax(-1)
             off = (flat.amin(-1) < -tolerance) | (sums > tolerance)
             self._refuse(off, f"{name} rows are not on the simplex", "use project.polytope")
-        gap = (self.edges - self.edges.transpose(1, 2)).abs().reshape(len(self), -1).amax(-1)
-        largest = f"{gap.max().item():.2g}" if len(self) else ""
+        gap = (self.edges - self.edges.transpose(1, 2)).abs().flatten(1).amax(-1)
+        largest = "".join(f"{g:.2g}" for g in gap[gap > tolerance][:1].tolist())  # of the graph that is named
         self._refuse(gap > tolerance, f"edges not symmetric, largest gap {largest}", "use Graph.symmetrised()")
         loops = 1 - self.edges.diagonal(dim1=1, dim2=2)[:, 0].amin(-1)
         self._refuse(loops > tolerance, "a node has an edge to itself", "use Graph.symmetrised()")
@@ -258,6 +278,8 @@ def label_tensors(parts, vocabulary: GraphVocabulary) -> tuple[Tensor, Tensor]:
 
 
 def _read_networkx(index: int, graph: nx.Graph, node_attribute: str, edge_attribute: str):
+    if not isinstance(graph, nx.Graph):
+        raise ValueError(f"graph {index} is no networkx graph but a {type(graph).__name__}; give a list of networkx graphs")
     if graph.is_directed() or graph.is_multigraph():
         kind = "a multigraph" if graph.is_multigraph() else "directed"
         raise ValueError(f"graph {index} is {kind}; convert it with networkx.Graph(graph) first")

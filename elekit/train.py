@@ -1,16 +1,20 @@
 """`fit_embedding`: learn the loss from outputs alone. `fit_surrogate`: regress on it (floor 3)."""
 
+import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from elekit import augment
 from elekit.contrastive import info_nce
+from elekit.datasets import Split
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph
-from elekit.training import LoopConfig, choose_device, retrieval, run_loop, step_generator
+from elekit.loss import squared_distance
+from elekit.surrogate import BackboneConfig, SurrogateRegressor, TextBackbone, VectorBackbone, make_backbone
+from elekit.training import LoopConfig, choose_device, retrieval, run_loop, step_generator, tensor_digest
 
 RETRIEVAL_AMONG = 1_000
 VIEWS = ("edited", "softened")
@@ -88,6 +92,10 @@ def fit_embedding(
         raise ValueError(f"contrastive learning tells graphs apart: it needs at least 2, got {n}")
     if targets is not None and targets.shape != (n, config.dim):
         raise ValueError(f"targets must be ({n}, {config.dim}), one unit vector for each graph, got {tuple(targets.shape)}")
+    if start is not None:
+        start._hold_against(graphs.vocabulary)
+        if start.config != config:
+            raise ValueError(f"start was built with {start.config}; give config=start.config")
     device = choose_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -95,6 +103,7 @@ def fit_embedding(
     if start is not None:
         psi.load_state_dict(start.state_dict())
     psi.to(device)
+    psi.typical = graphs.typical()
     held_out = validation if validation is not None and len(validation) > 1 else graphs
     held_out = held_out[:RETRIEVAL_AMONG]
     queries = training.view(held_out, step_generator(seed, -1))
@@ -129,10 +138,180 @@ def fit_embedding(
             "training": asdict(training),
             "seed": seed,
             "graphs": graphs.digest(),
-            "fine-tuned": start is not None or targets is not None,
+            "fine-tuned": _fine_tuning(start, targets),
         },
         checkpoint=checkpoint,
         progress=progress,
         title="fit_embedding",
     )
     return psi.to("cpu").eval()
+
+
+def _fine_tuning(start: GraphEmbedding | None, targets: Tensor | None) -> bool | str:
+    """False, or a sha256 of the weights started from and the targets, for the identity of a run."""
+    if start is None and targets is None:
+        return False
+    running = hashlib.sha256()
+    for tensor in [*(start.state_dict().values() if start is not None else ()), *(() if targets is None else [targets])]:
+        running.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return running.hexdigest()
+
+
+@dataclass(frozen=True)
+class SurrogateTraining:
+    """How h is trained. Defaults: some minutes of two cores on ten thousand pairs.
+
+    contrast: weight of InfoNCE within the batch (temperature 0.05) beside the regression; it keeps near neighbours
+    apart. rewritten: share of SMILES inputs that are written anew, along a random path, each time they are drawn.
+    bucket: so many batches are drawn at once and texts of like length put together, which saves padding.
+    """
+
+    loop: LoopConfig = LoopConfig(steps=4_000, learning_rate=2e-3)
+    batch_size: int = 128
+    contrast: float = 0.1
+    temperature: float = 0.05
+    rewritten: float = 0.0
+    bucket: int = 4
+
+    def __post_init__(self):
+        for name in ("batch_size", "bucket"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.rewritten <= 1:
+            raise ValueError(f"rewritten is a share, from 0 to 1, got {self.rewritten}")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be above 0, got {self.temperature}")
+
+
+def fit_surrogate(
+    psi: nn.Module,
+    split: Split,
+    *,
+    validation: Split | None = None,
+    backbone: BackboneConfig | nn.Module | None = None,
+    training: SurrogateTraining = SurrogateTraining(),
+    seed: int = 0,
+    device: str = "auto",
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+) -> SurrogateRegressor:
+    """Regress on the learned loss: minimise `2 - 2 <h_W(x), psi(y)>` over pairs, psi frozen.
+
+    split: inputs and graphs side by side. validation: where retrieval@1 among 1,000 is measured (h(x) must find psi
+    of its own graph) and <h, psi>; None takes pairs of the training split.
+    backbone: its shape; None picks one for the inputs (vectors, SMILES or words), or any module from inputs to (B, D).
+    device, checkpoint, Ctrl-C: as in `fit_embedding`.
+    Returns h in evaluation mode on the CPU, with `h.history` (step, seconds, loss, retrieval, cosine).
+    Raises ValueError for a split without inputs, without pairs, or with NaN in vector inputs.
+    """
+    n = len(split)
+    if n == 0:
+        raise ValueError("no pairs to regress on: the split is empty")
+    held_out = validation if validation is not None and len(validation) else split
+    for name, given in (("this", split), ("the validation", held_out)):
+        _check_inputs(name, given.inputs)
+    device = choose_device(device)
+    targets = _embed(psi, split.graphs)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if not isinstance(backbone, nn.Module):
+            shape = backbone or BackboneConfig(kind=kind_of(split.inputs))
+            backbone = make_backbone(shape, split.inputs, targets.shape[1])
+    h = SurrogateRegressor(backbone, targets.shape[1]).to(device)
+    held_out = held_out.take(range(min(RETRIEVAL_AMONG, len(held_out))))
+    held_out_targets = _embed(psi, held_out.graphs)
+
+    def loss_at(step: int) -> Tensor:
+        rows = _bucketed_rows(split.inputs, min(training.batch_size, n), training.bucket, seed, step)
+        generator = step_generator(seed, step)
+        wanted = targets[rows].to(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(step)  # dropout
+            points = h(_drawn(split.inputs, rows, training.rewritten, generator))
+        regression = squared_distance(points, wanted).mean()
+        return regression + training.contrast * info_nce(points, wanted, training.temperature)
+
+    own = isinstance(backbone, (TextBackbone, VectorBackbone))
+
+    def validate() -> dict[str, float]:
+        points = h.predict(held_out.inputs)
+        cosine = (points * held_out_targets).sum(1).mean().item()
+        return {"retrieval": retrieval(points, held_out_targets), "cosine": cosine}
+
+    h.history = run_loop(
+        h,
+        training.loop,
+        loss_at,
+        validate,
+        identity={
+            "fit": "surrogate",
+            "backbone": asdict(backbone.config) if own else type(backbone).__name__,
+            "training": asdict(training),
+            "seed": seed,
+            "graphs": split.graphs.digest(),
+            "targets": tensor_digest(targets),
+            "inputs": _inputs_digest(split.inputs),
+        },
+        checkpoint=checkpoint,
+        progress=progress,
+        title="fit_surrogate",
+    )
+    return h.to("cpu").eval()
+
+
+def kind_of(inputs) -> str:
+    """The backbone that suits such inputs: vectors, texts with blanks (words), or texts without (SMILES)."""
+    if torch.is_tensor(inputs):
+        return "vector"
+    if not all(isinstance(text, str) for text in inputs[:100]):
+        raise ValueError(f"no backbone suits inputs such as {inputs[0]!r}; give vectors as a tensor, or a module as backbone=")
+    return "word" if any(" " in text.strip() for text in inputs[:100]) else "smiles"
+
+
+def _check_inputs(name: str, inputs):
+    if inputs is None:
+        raise ValueError(f"{name} split has no inputs to regress from; name the input column in from_frame")
+    if torch.is_tensor(inputs) and not torch.isfinite(inputs).all():
+        row = int((~torch.isfinite(inputs)).flatten(1).any(1).nonzero()[0])
+        raise ValueError(f"inputs of {name} split hold NaN or infinity, first in row {row}; drop or fill such rows")
+
+
+def _inputs_digest(inputs) -> str:
+    """sha256 of what h reads, so that a run is not resumed on other inputs of the same graphs."""
+    if torch.is_tensor(inputs):
+        return hashlib.sha256(inputs.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+    return hashlib.sha256("\0".join(map(str, inputs)).encode()).hexdigest()
+
+
+def _embed(psi, graphs: Graph) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([psi(graphs[s : s + 256]).cpu() for s in range(0, len(graphs), 256)])
+
+
+def _bucketed_rows(inputs, batch_size: int, bucket: int, seed: int, step: int) -> Tensor:
+    """Rows of one batch: of `bucket` batches drawn at once and sorted by the length of their texts, one at random."""
+    together, turn = divmod(step, bucket)
+    generator = step_generator(seed + 1, together)
+    rows = torch.randint(len(inputs), (bucket * batch_size,), generator=generator)
+    which = torch.randperm(bucket, generator=generator)[turn]
+    if torch.is_tensor(inputs):
+        order = torch.arange(len(rows))
+    else:
+        order = torch.tensor([len(inputs[i]) for i in rows.tolist()]).argsort(stable=True)
+    return rows[order[which * batch_size : (which + 1) * batch_size]]
+
+
+def _drawn(inputs, rows: Tensor, rewritten: float, generator: torch.Generator):
+    """The inputs of these rows, a share of the SMILES among them written anew; a text with blanks is no SMILES."""
+    if torch.is_tensor(inputs):
+        return inputs[rows]
+    texts = [inputs[i] for i in rows.tolist()]
+    if rewritten:
+        from elekit import chem  # RDKit loads here, not with `import elekit`
+
+        chosen = (torch.rand(len(texts), generator=generator) < rewritten).nonzero()[:, 0].tolist()
+        chosen = [i for i in chosen if " " not in texts[i].strip()]  # RDKit reads "C is methane" as C, named so
+        seed = int(torch.randint(2**20, (1,), generator=generator))
+        for i, text in zip(chosen, chem.randomise_smiles([texts[i] for i in chosen], seed)):
+            texts[i] = text
+    return texts

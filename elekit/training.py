@@ -5,10 +5,13 @@ the very same steps: on the CPU the result is bit for bit that of a run without 
 """
 
 import contextlib
+import hashlib
+import io
 import json
 import math
+import signal
+import threading
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +60,22 @@ def matmul_precision(name: str):
         torch.set_float32_matmul_precision(before)
 
 
+@contextlib.contextmanager
+def uninterrupted():
+    """Ctrl-C waits for the end of the block, so that no step is ever half taken (in the main thread)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting = []
+    before = signal.signal(signal.SIGINT, lambda *_: waiting.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+    if waiting:
+        signal.raise_signal(signal.SIGINT)
+
+
 def run_loop(
     model: nn.Module,
     config: LoopConfig,
@@ -77,22 +96,25 @@ def run_loop(
     """
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     identity = json.loads(json.dumps(identity))
-    done, history, earlier = 0, [], 0.0
+    done, history, earlier, running = 0, [], 0.0, None
     if checkpoint is not None and Path(checkpoint).exists():
-        done, history, earlier = _resume(Path(checkpoint), model, optimizer, identity)
-    running, started = None, time.perf_counter()
+        done, history, earlier, running = _resume(Path(checkpoint), model, optimizer, identity)
+    started = time.perf_counter()
 
     def save():
         if checkpoint is not None:
             state = {
                 "step": done,
                 "seconds": earlier + time.perf_counter() - started,
+                "running": running,
                 "history": json.dumps(history),
                 "identity": json.dumps(identity),
                 "model": model.state_dict(),
                 "optimizer": optimizer.state_dict(),
             }
-            write_atomically(checkpoint, lambda path: torch.save(state, path))
+            buffer = io.BytesIO()  # torch.save to a path tells a full disk by a RuntimeError
+            torch.save(state, buffer)
+            write_atomically(checkpoint, lambda path: path.write_bytes(buffer.getbuffer()))
 
     def note(**more):
         model.eval()
@@ -117,9 +139,10 @@ def run_loop(
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-                optimizer.step()
-                done += 1
-                running = value if running is None else 0.98 * running + 0.02 * value
+                with uninterrupted():
+                    optimizer.step()
+                    done += 1
+                    running = value if running is None else 0.98 * running + 0.02 * value
                 bar.update()
                 if done % config.validate_every == 0 or done == config.steps:
                     note()
@@ -145,11 +168,11 @@ def _schedule(step: int, config: LoopConfig) -> float:
     return min(1.0, (step + 1) / max(1, config.warmup)) * (1 + math.cos(math.pi * step / config.steps)) / 2
 
 
-def _resume(path: Path, model: nn.Module, optimizer, identity: dict) -> tuple[int, list[dict], float]:
+def _resume(path: Path, model: nn.Module, optimizer, identity: dict) -> tuple[int, list[dict], float, float | None]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)  # tensors and plain values only, no pickle code
-        theirs = json.loads(state["identity"])
-    except (OSError, RuntimeError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as broken:
+        theirs = json.loads(dict(state)["identity"])
+    except Exception as broken:  # torch.load raises a dozen kinds, depending on where a file is broken
         raise ValueError(f"{path} is no checkpoint that can be resumed ({type(broken).__name__}); delete it") from broken
     different = sorted(k for k in identity.keys() | theirs.keys() if identity.get(k) != theirs.get(k))
     if different:
@@ -158,7 +181,12 @@ def _resume(path: Path, model: nn.Module, optimizer, identity: dict) -> tuple[in
         )
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    return state["step"], json.loads(state["history"]), state["seconds"]
+    return state["step"], json.loads(state["history"]), state["seconds"], state.get("running")
+
+
+def tensor_digest(tensor: Tensor) -> str:
+    """sha256 of a tensor's values, rounded to 4 digits, so that the last bits of another machine do not count."""
+    return hashlib.sha256((tensor * 1e4).round().to(torch.int32).cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 def retrieval(queries: Tensor, gallery: Tensor) -> float:

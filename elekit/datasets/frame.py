@@ -1,6 +1,7 @@
 """Anybody's data: a DataFrame, csv or parquet with SMILES or graphs in a column, or a list of networkx graphs."""
 
 import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def from_frame(
     reasons = list(read.reasons)
     if inputs_in:
         lacking = table[inputs_in].isna().any(axis=1)
-        infinite = ~torch.isfinite(_numbers(table[inputs_in])).all(1) & ~torch.as_tensor(lacking.values) if vector else None
+        infinite = ~torch.isfinite(_numbers(table[inputs_in])).all(1) & ~torch.tensor(lacking.tolist()) if vector else None
         for row in range(len(table)):
             if not reasons[row] and lacking[row]:
                 reasons[row] = "input missing or NaN"
@@ -87,11 +88,12 @@ def from_frame(
         raise ValueError(f"{source}: none of {len(table)} rows can be used; first: {skipped.iloc[0].to_dict()}")
 
     rest = table.iloc[kept].drop(columns=[graph] if graph else []).reset_index(drop=True)
-    rest.insert(0, "row", kept)
-    rest.insert(1, "key", [read.keys[row] for row in kept])
     inputs = None
     if inputs_in:
         inputs = _numbers(rest[inputs_in]) if vector else rest[inputs_in[0]].astype(str).tolist()
+    rest = rest.rename(columns={"row": "source_row", "key": "source_key"})  # names taken below
+    rest.insert(0, "row", kept)
+    rest.insert(1, "key", [read.keys[row] for row in kept])
     everything = Split(inputs, Graph.from_labels(read.nodes[kept], read.edges[kept], read.vocabulary), rest)
     places = assign(rest["key"].tolist(), fractions, seed)
     splits = [everything.take([i for i, place in enumerate(places) if place == split]) for split in SPLITS]
@@ -130,7 +132,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         return pd.read_csv(path, sep="\t" if ".tsv" in suffixes else ",")
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path} is empty") from None
-    except (pd.errors.ParserError, UnicodeDecodeError, OSError) as broken:
+    except (ValueError, OSError, EOFError, zlib.error) as broken:
         raise ValueError(f"{path} cannot be read as a table: {broken}") from None
 
 
@@ -146,6 +148,6 @@ def _as_networkx(value) -> nx.Graph | str:
 
 def _numbers(columns: pd.DataFrame) -> torch.Tensor:
     try:
-        return torch.as_tensor(columns.to_numpy(dtype="float32", na_value=float("nan")))
+        return torch.tensor(columns.to_numpy(dtype="float32", na_value=float("nan")))  # a copy
     except (TypeError, ValueError):
         raise ValueError(f"input columns {list(columns.columns)} are not all numbers; give one text column or only numbers") from None

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pooch
+
 from elekit.datasets.frame import from_frame
 from elekit.datasets.splits import Dataset
 
@@ -39,12 +41,22 @@ def load(name: str, *, inputs: str | None = None, seed: int = 0, progress: bool 
     )
 
 
-def _qm9_path() -> Path:
-    folder = os.environ.get("ELEKIT_DATA_DIR")
-    if folder:
-        for candidate in ("qm9/qm9.csv.gz", "qm9/qm9.csv", "qm9.csv.gz", "qm9.csv"):
-            if (Path(folder) / candidate).exists():
-                return Path(folder) / candidate
-    import pooch
+def at_hand(name: str) -> bool:
+    """Whether `load(name)` needs no download."""
+    return name == "molecules7" or _local_qm9() is not None or (_cache() / "qm9.csv").exists()
 
-    return Path(pooch.retrieve(QM9_URL, known_hash=f"sha256:{QM9_SHA256}", fname="qm9.csv", path=pooch.os_cache("elekit")))
+
+def _cache() -> Path:
+    return Path(os.environ.get("ELEKIT_CACHE_DIR") or pooch.os_cache("elekit"))
+
+
+def _local_qm9() -> Path | None:
+    folder = os.environ.get("ELEKIT_DATA_DIR")
+    places = ("qm9/qm9.csv.gz", "qm9/qm9.csv", "qm9.csv.gz", "qm9.csv") if folder else ()
+    return next((Path(folder) / place for place in places if (Path(folder) / place).exists()), None)
+
+
+def _qm9_path() -> Path:
+    return _local_qm9() or Path(
+        pooch.retrieve(QM9_URL, known_hash=f"sha256:{QM9_SHA256}", fname="qm9.csv", path=_cache())
+    )

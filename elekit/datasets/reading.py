@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +19,7 @@ from tqdm.auto import tqdm
 from elekit.files import write_atomically
 from elekit.graph import GraphVocabulary, from_networkx, label_tensors
 
-READER = 1  # raise it when reading SMILES changes, so that cached readings are made anew
+READER = 2  # raise it when reading SMILES changes, so that cached readings are made anew
 CACHED_FROM = 5_000  # rows; below that reading takes no longer than a few seconds
 
 
@@ -81,7 +83,7 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
     path = Path(os.environ.get("ELEKIT_CACHE_DIR") or pooch.os_cache("elekit")) / f"smiles-{name}.npz"
     if path.exists():
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as stored:
                 return Column(
                     GraphVocabulary.from_json(json.loads(str(stored["vocabulary"]))),
                     torch.from_numpy(stored["nodes"]),
@@ -89,7 +91,7 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
                     stored["keys"].tolist(),
                     stored["reasons"].tolist(),
                 )
-        except (OSError, ValueError, KeyError):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
             pass  # a broken cache file is made anew
     column = _read_smiles(smiles, progress)
     stored = dict(

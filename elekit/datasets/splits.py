@@ -82,8 +82,11 @@ def assign(keys: Sequence[str], fractions: Sequence[float], seed: int) -> list[s
         raise ValueError(f"fractions must be three numbers >= 0 that sum to 1 (train, validation, test), got {fractions}")
     ranked = sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())
     wanted = [max(1, round(f * len(ranked))) if f > 0 and len(ranked) >= 3 else round(f * len(ranked)) for f in fractions]
+    spare = len(ranked) - (fractions[0] > 0) if len(ranked) >= 3 else len(ranked)
+    while wanted[1] + wanted[2] > spare:  # rounding must not leave the first ones without any
+        wanted[1 if wanted[1] >= wanted[2] else 2] -= 1
     first_test = len(ranked) - wanted[2]
-    first_validation = first_test - wanted[1]
+    first_validation = first_test - wanted[1] if fractions[0] > 0 else 0
     place = {key: SPLITS[(i >= first_validation) + (i >= first_test)] for i, key in enumerate(ranked)}
     return [place[key] for key in keys]
 

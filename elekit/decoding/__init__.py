@@ -1,0 +1,80 @@
+"""From a point of the sphere back to a graph: `y_hat = argmin_y 2 - 2 <target, psi(y)>` (floor 2).
+
+`candidates` ranks a given set, `gradient` descends over relaxed graphs, `polish` searches single edits, and `decode`
+puts them together. All take any differentiable psi.
+"""
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from elekit.decoding.candidates import Candidates, check_target, decode_candidates, nearest
+from elekit.decoding.gradient import GradientConfig, decode_gradient, uniform
+from elekit.decoding.polish import PolishConfig, polish
+from elekit.decoding.steps import RULES, AdamOnLogits, Euclidean, EuclideanAdam, Exponentiated, StepRule
+from elekit.decoding.trace import Decoded, Polish, Trace
+from elekit.graph import Graph
+from elekit.loss import Psi
+
+__all__ = [
+    "METHODS", "RULES", "AdamOnLogits", "Candidates", "DecodeConfig", "Decoded", "Euclidean", "EuclideanAdam",
+    "Exponentiated", "GradientConfig", "Polish", "PolishConfig", "StepRule", "Trace", "check_target", "decode",
+    "decode_candidates", "decode_gradient", "nearest", "polish", "uniform",
+]  # fmt: skip
+
+METHODS = ("candidates", "candidates+polish", "gradient", "gradient+polish")
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """How to decode. method: one of METHODS; None takes candidates+polish where there are candidates, else gradient+polish.
+
+    kept: how many candidates, or results of different starts, the polish begins from.
+    """
+
+    method: str | None = None
+    kept: int = 3
+    gradient: GradientConfig = GradientConfig()
+    polish: PolishConfig = PolishConfig()
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.method is not None and self.method not in METHODS:
+            raise ValueError(f"no decoding method {self.method!r}; there are {', '.join(METHODS)}")
+        if self.kept < 1:
+            raise ValueError(f"kept must be at least 1, got {self.kept}")
+
+
+def decode(
+    psi: Psi,
+    target: Tensor,
+    *,
+    candidates: Graph | Candidates | None = None,
+    around: Graph | None = None,
+    config: DecodeConfig = DecodeConfig(),
+    record: bool = False,
+) -> Decoded:
+    """Decode a batch of targets; unpacks as `graphs, traces`.
+
+    target: (B, D) unit vectors, such as h(x) or psi(y). candidates: a set to choose from or to start from.
+    around: where gradient descents start; None takes what psi saw in training (`psi.typical`), or the middle of the
+    polytope. record: make a `Trace` of each target (gradient methods; the polish alone leaves its edits).
+    Raises ValueError for a method that needs candidates without any, and for NaN in targets.
+    """
+    check_target(target)
+    method = config.method or ("gradient+polish" if candidates is None else "candidates+polish")
+    if method.startswith("candidates"):
+        if candidates is None:
+            raise ValueError(f"method {method!r} needs candidates; give candidates= or use 'gradient+polish'")
+        rough = decode_candidates(psi, target, candidates, config.kept if "polish" in method else 1)
+    else:
+        if around is None:
+            around = getattr(psi, "typical", None)
+        if around is None:
+            around = uniform(psi.vocabulary if candidates is None else Candidates.of(psi, candidates).graphs.vocabulary)
+        keep = config.kept if "polish" in method else 1
+        rough = decode_gradient(psi, target, around, config=config.gradient, k=keep, seed=config.seed, record=record)
+    if "polish" not in method:
+        return rough
+    done, paths = polish(psi, target, rough.alternatives, config=config.polish, record=record)
+    return replace(done, traces=tuple(replace(trace, polish=path) for trace, path in zip(rough.traces, paths)))

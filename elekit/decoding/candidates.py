@@ -1,0 +1,70 @@
+"""Decoding over a candidate set: exact top-k by the learned loss, in bounded memory."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from elekit.decoding.trace import Decoded
+from elekit.graph import Graph
+from elekit.loss import Psi
+
+BLOCK = 16_384  # candidates compared at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Graphs to choose from and where psi puts them; points (C, D)."""
+
+    graphs: Graph
+    points: Tensor
+
+    @classmethod
+    def of(cls, psi: Psi, graphs: "Graph | Candidates") -> "Candidates":
+        """psi of every candidate, 256 at a time; candidates that have their points come back as they are."""
+        if isinstance(graphs, Candidates):
+            return graphs
+        if len(graphs) == 0:
+            raise ValueError("no candidates given; decode without candidates by decode_gradient")
+        with torch.no_grad():
+            points = [psi(graphs[start : start + 256]) for start in range(0, len(graphs), 256)]
+        return cls(graphs, torch.cat(points))
+
+    def __len__(self) -> int:
+        return len(self.graphs)
+
+
+def nearest(target: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Learned loss and number of the k nearest of C points: (B, k) and (B, k), best first; k is cut to C.
+
+    Exact, in O(B * (BLOCK + k)) memory whatever C is.
+    """
+    k = min(k, len(points))
+    best, index = target.new_empty(len(target), 0), torch.empty(len(target), 0, dtype=torch.long)
+    for start in range(0, len(points), BLOCK):
+        block = points[start : start + BLOCK]
+        score = torch.cat([best, target @ block.T], 1)
+        number = torch.cat([index, torch.arange(start, start + len(block)).expand(len(target), -1)], 1)
+        best, place = score.topk(min(k, score.shape[1]), dim=1)
+        index = number.gather(1, place)
+    return 2 - 2 * best, index
+
+
+def decode_candidates(psi: Psi, target: Tensor, candidates: Graph | Candidates, k: int = 1) -> Decoded:
+    """`argmin_y 2 - 2 <target, psi(y)>` over a candidate set; target (B, D) unit vectors.
+
+    The k best of each target are in `alternatives`. Raises ValueError where there are no candidates.
+    """
+    candidates = Candidates.of(psi, candidates)
+    check_target(target)
+    loss, index = nearest(target, candidates.points, k)
+    return Decoded(candidates.graphs[index[:, 0]], loss[:, 0], candidates.graphs[index.flatten()], loss)
+
+
+def check_target(target: Tensor) -> None:
+    """ValueError for targets that are not a batch of finite vectors."""
+    if target.dim() != 2:
+        raise ValueError(f"targets must be a batch of unit vectors (B, D), got shape {tuple(target.shape)}")
+    bad = ~torch.isfinite(target).all(1)
+    if bad.any():
+        raise ValueError(f"target {int(bad.nonzero()[0])} holds NaN or infinity ({int(bad.sum())} of {len(bad)} do)")

@@ -1,0 +1,211 @@
+"""Discrete polish: a beam search over single edits (and pairs of edits) under the learned loss.
+
+Edits are screened by a linear model of the loss (one backward pass), and only the most promising are evaluated.
+"""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from elekit.decoding.candidates import check_target
+from elekit.decoding.trace import Decoded, Polish
+from elekit.edits import KINDS, Edits, all_edits
+from elekit.graph import Graph
+from elekit.loss import Psi, squared_distance
+
+GHOST = 0.1  # how far a free slot is faded in, so that a linear model sees what hangs on it
+
+
+@dataclass(frozen=True)
+class PolishConfig:
+    """How to search. beam: graphs kept of each target. screen: edits evaluated of each graph. rounds: at most.
+
+    patience: rounds without a better graph before giving up. penalty: weight of `Graph.excess`; invalid starts are
+    accepted and mended. tolerance: a graph whose loss is below it ends the search of its target. budget_ms: for the
+    whole call. kinds: of edits, see `elekit.edits`.
+    """
+
+    beam: int = 3
+    screen: int = 24
+    rounds: int = 12
+    patience: int = 1
+    penalty: float = 1.0
+    tolerance: float = 1e-4
+    budget_ms: float | None = None
+    kinds: tuple[str, ...] = KINDS
+
+    def __post_init__(self):
+        for name in ("beam", "screen", "rounds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.budget_ms is not None and self.budget_ms <= 0:
+            raise ValueError(f"budget_ms must be above 0, got {self.budget_ms}")
+
+
+def polish(
+    psi: Psi, target: Tensor, starts: Graph, *, config: PolishConfig = PolishConfig(), record: bool = False
+) -> tuple[Decoded, list[tuple[Polish, ...]]]:
+    """The best graph that edits reach from the starts of each target, under `2 - 2 <target, psi(y)>`.
+
+    target: (B, D). starts: B * s discrete graphs, those of one target next to each other.
+    Returns the result, with up to `beam` alternatives, and for each target the edits that led from a start to it
+    (empty tuples unless record). Never worse than the best start.
+    """
+    check_target(target)
+    starts.check()
+    B = len(target)
+    if len(starts) == 0 or len(starts) % B:
+        raise ValueError(f"{len(starts)} starts for {B} targets: give each target the same number, at least 1")
+    search = _Search(psi, target, starts, config, record)
+    deadline = None if config.budget_ms is None else time.perf_counter() + config.budget_ms / 1000
+    for _ in range(config.rounds):
+        if not search.active.any() or (deadline is not None and time.perf_counter() >= deadline):
+            break
+        search.advance()
+    return search.result(), search.paths()
+
+
+class _Search:
+    """Beams of all targets: channels nodes (B, W, N), edges (B, W, N, N), score and loss (B, W), best first."""
+
+    def __init__(self, psi: Psi, target: Tensor, starts: Graph, config: PolishConfig, record: bool):
+        self.psi, self.target, self.config, self.record = psi, target, config, record
+        self.vocabulary = starts.vocabulary
+        B, W = len(target), config.beam
+        nodes, edges = starts.labels()
+        N = nodes.shape[1]
+        owner = torch.arange(B).repeat_interleave(len(starts) // B)
+        self.nodes = torch.zeros(B, W, N, dtype=torch.long)
+        self.edges = torch.zeros(B, W, N, N, dtype=torch.long)
+        self.score = torch.full((B, W), float("inf"))
+        self.loss = torch.full((B, W), float("inf"))
+        self.expanded = torch.ones(B, W, dtype=torch.bool)
+        self.history = torch.full((B, W), -1)  # number of the step in `steps` that made the graph
+        self.steps: list[tuple[int, str, float, Graph]] = []  # (number of the step before, edit, loss, graph)
+        self.waiting = torch.zeros(B, dtype=torch.long)  # rounds since the best last got better
+        self._merge(owner, nodes, edges, torch.full((len(owner),), -1), None)
+        self.waiting.zero_()
+        self.active = self.loss[:, 0] > config.tolerance
+
+    def advance(self):
+        """One round: expand every graph of the beams that was not expanded yet."""
+        B, W, N = self.nodes.shape
+        open_ = ~self.expanded & self.active[:, None]
+        owner, slot = open_.nonzero().T
+        self.expanded |= open_
+        nodes, edges = self.nodes[owner, slot], self.edges[owner, slot]
+        edits = self._screened(nodes, edges, self.target[owner], self.score[owner, slot])
+        made_nodes, made_edges = edits.apply(nodes, edges)
+        came_from = self.history[owner, slot][edits.row]
+        named = (edits, nodes, edges) if self.record else None
+        self._merge(owner[edits.row], made_nodes, made_edges, came_from, named)
+        self.active &= (self.loss[:, 0] > self.config.tolerance) & (self.waiting < self.config.patience)
+        self.active &= (~self.expanded).any(1)
+
+    def _screened(self, nodes: Tensor, edges: Tensor, target: Tensor, score: Tensor) -> Edits:
+        """Of all edits of each graph the `screen` that a linear model of loss + penalty likes best."""
+        graph = Graph.from_labels(nodes, edges, self.vocabulary)
+        by_node, by_pair = self._gradients(graph, target)
+        edits = all_edits(graph, self.config.kinds)
+        estimate = edits.first_order(nodes, edges, by_node, by_pair)
+        estimate = estimate + self.config.penalty * edits.excess(nodes, edges, self.vocabulary)
+        return edits[lowest(estimate, edits.row, self.config.screen)]
+
+    def _gradients(self, graph: Graph, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient of the loss by node channels (F, N, K) and by unordered pairs (F, N, N, R), at the graphs.
+
+        The first free slot is faded in a little: an edge to an absent node weighs nothing, so without this a linear
+        model could not say where to hang a new node.
+        """
+        F, N, K = graph.nodes.shape
+        absent = graph.nodes[..., 0] > 0.5
+        ghost = torch.zeros(F, N).masked_fill_(absent, 1.0)
+        ghost = (ghost.cumsum(1) == 1) & absent  # (F, N) the first free slot, if any
+        nodes = torch.where(ghost[..., None], torch.lerp(graph.nodes, torch.full((K,), 1 / K), GHOST), graph.nodes)
+        nodes = nodes.detach().requires_grad_()
+        edges = graph.edges.detach().requires_grad_()
+        loss = squared_distance(self.psi(Graph(nodes, edges, self.vocabulary)), target)
+        by_node, by_edge = torch.autograd.grad(loss.sum(), (nodes, edges))
+        by_pair = by_edge + by_edge.transpose(1, 2)
+        faded = GHOST * (K - 1) / K
+        scale = torch.where(ghost, 1 / faded, 1.0)
+        return by_node, by_pair * scale[:, :, None, None] * scale[:, None, :, None]
+
+    def _merge(self, owner: Tensor, nodes: Tensor, edges: Tensor, came_from: Tensor, named):
+        """Judge new graphs and keep the best `beam` different ones of old and new in each row."""
+        B, W, N = self.nodes.shape
+        made = Graph.from_labels(nodes, edges, self.vocabulary)
+        with torch.no_grad():
+            points = torch.cat([self.psi(made[s : s + 256]) for s in range(0, len(made), 256)]) if len(made) else self.target[:0]
+        loss = squared_distance(points, self.target[owner])
+        score = loss + self.config.penalty * made.excess()
+        before = self.score[:, 0].clone()
+
+        all_owner = torch.cat([torch.arange(B).repeat_interleave(W), owner])
+        all_score = torch.cat([self.score.flatten(), score])
+        # old graphs come first among equals, so that a graph already expanded is not expanded again
+        order = torch.argsort(all_score, stable=True)
+        order = order[torch.argsort(all_owner[order], stable=True)]
+        ranked, mine = all_score[order], all_owner[order]
+        same = (mine[1:] == mine[:-1]) & ((ranked[1:] - ranked[:-1]).abs() <= 1e-6)
+        order = order[torch.cat([torch.ones(1, dtype=torch.bool), ~same])]
+        mine = all_owner[order]
+        first = torch.searchsorted(mine, torch.arange(B))
+        rank = torch.arange(len(mine)) - first[mine]
+        order, rank = order[rank < W], rank[rank < W]
+        mine = all_owner[order]
+
+        fields = {
+            "nodes": nodes, "edges": edges, "score": score, "loss": loss,
+            "expanded": torch.zeros(len(owner), dtype=torch.bool), "history": came_from,
+        }  # fmt: skip
+        for name, new in fields.items():
+            old = getattr(self, name)
+            pool = torch.cat([old.flatten(0, 1), new.to(old.dtype)])
+            fresh = torch.full_like(old, float("inf") if name in ("score", "loss") else name == "expanded")
+            fresh[mine, rank] = pool[order]
+            setattr(self, name, fresh)
+        self.expanded |= torch.isinf(self.score)
+        if named is not None:
+            self._note(order, mine, rank, named)
+        better = self.score[:, 0] < before - 1e-6
+        self.waiting = torch.where(better, 0, self.waiting + 1)
+
+    def _note(self, order: Tensor, mine: Tensor, rank: Tensor, named):
+        """Write down the edits that made the graphs which entered a beam."""
+        edits, nodes, edges = named
+        B, W = self.score.shape
+        new = order >= B * W
+        chosen = edits[order[new] - B * W]
+        words = chosen.describe(nodes, edges, self.vocabulary)
+        for b, w, said in zip(mine[new].tolist(), rank[new].tolist(), words):
+            graph = Graph.from_labels(self.nodes[b, w][None], self.edges[b, w][None], self.vocabulary)
+            self.steps.append((int(self.history[b, w]), said, float(self.loss[b, w]), graph))
+            self.history[b, w] = len(self.steps) - 1
+
+    def result(self) -> Decoded:
+        graphs = Graph.from_labels(self.nodes[:, 0], self.edges[:, 0], self.vocabulary)
+        alternatives = Graph.from_labels(self.nodes.flatten(0, 1), self.edges.flatten(0, 1), self.vocabulary)
+        return Decoded(graphs, self.loss[:, 0], alternatives, self.loss)
+
+    def paths(self) -> list[tuple[Polish, ...]]:
+        """For each target the accepted edits, first to last."""
+        found = []
+        for number in self.history[:, 0].tolist():
+            path = []
+            while number >= 0:
+                number, said, loss, graph = self.steps[number]
+                path.append(Polish(said, loss, graph))
+            found.append(tuple(reversed(path)))
+        return found
+
+
+def lowest(value: Tensor, group: Tensor, k: int) -> Tensor:
+    """Numbers of the k lowest values (E,) of each group (E,), groups ascending."""
+    order = torch.argsort(value)
+    order = order[torch.argsort(group[order], stable=True)]
+    ranked = group[order]
+    first = torch.searchsorted(ranked, ranked)
+    return order[torch.arange(len(order)) - first < k]

@@ -1,0 +1,79 @@
+"""What a decoding run did, step by step: everything that a picture of decoding shows comes out of a `Trace`."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from elekit.graph import Graph
+
+
+@dataclass(frozen=True)
+class Polish:
+    """One accepted step of the discrete polish of one graph."""
+
+    edit: str  # in words
+    loss: float  # learned loss after it
+    graph: Graph  # batch of one, after it
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Decoding of one target, detached, on the CPU. Iterates s = 0 (the start) to S; `trace[s]` is a `Graph`.
+
+    iterates: batch of S + 1 relaxed graphs (of the start that won). relaxed, rounded: (S + 1,) learned loss of the
+    iterate and of its rounding; their difference is the rounding gap. gradient_norm, step_size, projection: (S + 1,)
+    norm of the gradient at the iterate, length of the step that led to it, and how far the projection then moved it
+    (0 for step rules that never leave the polytope). node_gradient (S + 1, N, K), edge_gradient (S + 1, N, N, R):
+    what the loss wants to change. polish: the accepted edits. starts: (M,) learned loss of the rounded result of
+    each start. best: the iterate whose rounding is the answer. stopped: why it ended.
+    """
+
+    target: Tensor
+    iterates: Graph
+    relaxed: Tensor
+    rounded: Tensor
+    gradient_norm: Tensor
+    step_size: Tensor
+    projection: Tensor
+    node_gradient: Tensor
+    edge_gradient: Tensor
+    best: int
+    stopped: str
+    starts: Tensor = field(default_factory=lambda: torch.empty(0))
+    polish: tuple[Polish, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.iterates)
+
+    def __getitem__(self, step: int) -> Graph:
+        return self.iterates[step]
+
+    @property
+    def gap(self) -> Tensor:
+        """(S + 1,) rounding gap: what rounding each iterate costs."""
+        return self.rounded - self.relaxed
+
+    @property
+    def result(self) -> Graph:
+        """The graph that decoding ended with, after polish where there was one."""
+        return self.polish[-1].graph if self.polish else self.iterates[self.best].rounded()
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A batch of decoded graphs, vertices, and the learned loss of each.
+
+    graphs: (B,). loss: (B,). alternatives, alternative_losses: the k best distinct graphs of each target, best first,
+    (B * k) row by row and (B, k); inf where there were fewer. traces: one for each target where recorded.
+    """
+
+    graphs: Graph
+    loss: Tensor
+    alternatives: Graph
+    alternative_losses: Tensor
+    traces: tuple[Trace, ...] = ()
+
+    def __iter__(self):
+        """Unpacks as `graphs, traces`."""
+        return iter((self.graphs, self.traces))

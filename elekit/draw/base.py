@@ -1,0 +1,71 @@
+"""What all pictures share: the figure, colours, sizes, and how text is fitted."""
+
+import io
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from elekit.graph import Graph, GraphVocabulary
+
+OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = OKABE_ITO
+GREY, FAINT = "#999999", "#BBBBBB"
+ELEMENTS = {"C": GREY, "N": BLUE, "O": VERMILION, "F": GREEN, "S": YELLOW, "Cl": SKY, "P": ORANGE, "Br": PURPLE}
+
+RADIUS = 0.3  # of a node, where an edge is about 1 long
+SEEN = 0.05  # probabilities below are not drawn
+SMALLEST = 7  # points, of any text
+
+
+class Picture(Figure):
+    """A matplotlib figure that a notebook shows without a `%matplotlib` line."""
+
+    def _repr_png_(self) -> bytes:
+        written = io.BytesIO()
+        self.savefig(written, format="png")
+        return written.getvalue()
+
+
+def axes(ax: Axes | None, size: tuple[float, float] | None) -> Axes:
+    """The axes given, or those of a new figure, without the box around."""
+    ax = Picture(figsize=size, layout="constrained").add_subplot() if ax is None else ax
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=11)
+    return ax
+
+
+def spread(values: np.ndarray) -> tuple[float, float]:
+    """Limits that hold the finite values with a margin."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    margin = 0.07 * (high - low) or 0.1
+    return low - margin, high + margin
+
+
+def hold_one(graph: Graph):
+    if len(graph) != 1:
+        raise ValueError(f"one graph is drawn at a time, got a batch of {len(graph)}; use graph[0] or draw.graphs")
+
+
+def has_bond_orders(vocabulary: GraphVocabulary) -> bool:
+    """Whether edge labels are bond orders, to be drawn as strokes."""
+    return vocabulary.order is not None and set(vocabulary.order) <= {1.0, 2.0, 3.0}
+
+
+def array(values) -> np.ndarray:
+    return torch.as_tensor(values).detach().double().cpu().numpy()
+
+
+def plain(text: str) -> str:
+    """One printable line."""
+    return "".join(c if c.isprintable() else " " for c in str(text))
+
+
+def fitted(text: str, width: float, size: float) -> tuple[str, float]:
+    """The text and its size in points, smaller or cut short so that it is about `width` points wide."""
+    text, per_letter = plain(text), 0.68
+    size = max(SMALLEST, min(size, width / (per_letter * max(len(text), 1))))
+    letters = max(2, int(width / (per_letter * size) + 1e-6))
+    return (text if len(text) <= letters else text[: letters - 1] + "…"), size

@@ -1,0 +1,99 @@
+"""Where the nodes of a graph are drawn."""
+
+import networkx as nx
+import numpy as np
+
+from elekit.draw.base import RADIUS, has_bond_orders, hold_one
+from elekit.graph import Graph, GraphVocabulary, to_networkx
+
+
+def layout(graph: Graph) -> np.ndarray:
+    """(N, 2) positions of the slots of one graph (rounded), an edge about one unit long.
+
+    Molecules as RDKit draws them; other graphs, and cages that RDKit folds onto themselves, by the distances along
+    their edges (Kamada and Kawai 1989), so that few nodes touch each other or an edge that is not theirs. Absent
+    nodes lie on a ring around. The same graph, the same positions.
+    Raises ValueError for a batch that is not of one graph.
+    """
+    hold_one(graph)
+    drawn = to_networkx(graph)[0]
+    N = graph.nodes.shape[1]
+    there = sorted(drawn)
+    positions = np.zeros((N, 2))
+    if there:
+        positions[there] = _placed(drawn, graph.vocabulary)
+    absent = [i for i in range(N) if i not in drawn]
+    radius = 0.9 + (np.linalg.norm(positions[there], axis=1).max() if there else 0)
+    angles = np.pi / 2 - 2 * np.pi * (np.arange(len(absent)) + 0.5) / max(len(absent), 1)
+    positions[absent] = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return positions
+
+
+def _placed(drawn: nx.Graph, vocabulary: GraphVocabulary) -> np.ndarray:
+    """Positions of the nodes that are there: the first that are clear, or the clearest of all tried."""
+    tried = []
+    for found in _layouts(drawn, vocabulary):
+        tried.append(_unit(found, drawn))
+        if _clearance(tried[-1], drawn) > 1.2 * RADIUS:
+            return tried[-1]
+    return max(tried, key=lambda positions: _clearance(positions, drawn))
+
+
+def _layouts(drawn: nx.Graph, vocabulary: GraphVocabulary):
+    if has_bond_orders(vocabulary):
+        from elekit import chem
+
+        if chem.is_molecular(vocabulary):
+            yield _molecular_layout(drawn)
+    # parts that hang together by nothing are put as if two edges apart
+    distances = {i: dict.fromkeys(drawn, 2.0) | dict(nx.shortest_path_length(drawn, i)) for i in drawn}
+    for seed in range(8):
+        start = nx.circular_layout(np.random.default_rng(seed).permutation(sorted(drawn)).tolist())
+        found = nx.kamada_kawai_layout(drawn, dist=distances, pos=start)
+        yield np.array([found[i] for i in sorted(drawn)])
+
+
+def _molecular_layout(drawn: nx.Graph) -> np.ndarray:
+    from rdkit import Chem, rdBase
+    from rdkit.Chem import rdDepictor
+
+    from elekit import chem
+
+    mol, row = Chem.RWMol(), {}
+    for i in sorted(drawn):
+        symbol, charge = chem.element_and_charge(drawn.nodes[i]["label"])
+        row[i] = mol.AddAtom(Chem.Atom(symbol))
+        mol.GetAtomWithIdx(row[i]).SetFormalCharge(charge)
+    for i, j, label in drawn.edges(data="label"):
+        mol.AddBond(row[i], row[j], chem.BOND_TYPES[label])
+    with rdBase.BlockLogs():  # a molecule that breaks a valence is drawn all the same
+        Chem.SanitizeMol(mol, catchErrors=True)
+        mol.UpdatePropertyCache(strict=False)
+        Chem.FastFindRings(mol)
+        rdDepictor.Compute2DCoords(mol)
+    return mol.GetConformer().GetPositions()[:, :2]
+
+
+def _clearance(positions: np.ndarray, drawn: nx.Graph) -> float:
+    """Smallest distance of a node from another one or from an edge that is not its own."""
+    row = {i: n for n, i in enumerate(sorted(drawn))}
+    segments = [(row[i], row[j]) for i, j in drawn.edges] + [(n, n) for n in row.values()]
+    closest = np.inf
+    for i, j in segments:
+        others = np.delete(positions, [i, j], axis=0) - positions[i]
+        along = positions[j] - positions[i]
+        share = (others @ along / max(along @ along, 1e-9)).clip(0, 1)
+        closest = min(closest, np.linalg.norm(others - share[:, None] * along, axis=1).min(initial=np.inf))
+    return closest
+
+
+def _unit(positions: np.ndarray, drawn: nx.Graph) -> np.ndarray:
+    """Centred; an edge is one unit long in the median, up to 2.2 where nodes would be closer than that."""
+    positions = positions - (positions.max(0) + positions.min(0)) / 2
+    if len(positions) < 2:
+        return positions
+    row = {i: n for n, i in enumerate(sorted(drawn))}
+    gaps = np.linalg.norm(positions[:, None] - positions, axis=-1)
+    closest = (gaps + np.where(np.eye(len(gaps)), np.inf, 0)).min()
+    edge = max(np.median([gaps[row[i], row[j]] for i, j in drawn.edges] or [closest]), 1e-9)
+    return positions / edge * np.clip(0.95 * edge / max(closest, 1e-9), 1, 2.2)

@@ -1,0 +1,172 @@
+"""Graphs, relaxed or not: nodes as pies of their labels, edges as strong as they are probable."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Wedge
+from matplotlib.patheffects import withStroke
+
+from elekit.draw.base import ELEMENTS, GREY, OKABE_ITO, RADIUS, SEEN, Picture, array, fitted, has_bond_orders, hold_one
+from elekit.draw.layouts import layout
+from elekit.graph import Graph, GraphVocabulary
+
+
+def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | None = None) -> Figure:
+    """One graph, relaxed or not: nodes as pies of their labels, edges as strong as they are probable.
+
+    graph: a batch of one. A node's most probable label is written on it; the share that is absent stays open, and
+    a node that is rather absent has a dashed rim and no text. An edge is as wide and opaque as it and both its
+    ends are probable; bond orders are one to three strokes, other edge labels are written where they survive
+    rounding. A key says what the colours mean where nodes are mixtures. Nodes that are not there are left out.
+    positions: (N, 2), as of `layout`; give those of one graph to compare several. Raises ValueError for other shapes
+    and for a batch that is not of one graph.
+    """
+    hold_one(graph)
+    nodes, edges = (t[0].detach().double().cpu().numpy() for t in (graph.nodes, graph.edges))
+    positions = layout(graph) if positions is None else array(positions)
+    if positions.shape != (len(nodes), 2):
+        raise ValueError(f"positions must be ({len(nodes)}, 2), one for each slot, got {positions.shape}")
+    seen = np.flatnonzero(1 - nodes[:, 0] >= SEEN)
+    mixed = [k for k in np.argsort(-nodes[:, 1:].sum(0)) if nodes[:, 1 + k].max() >= SEEN][:10]
+    relaxed = bool((nodes.max(1) < 0.99).any())
+    ax = _canvas(ax, positions[seen], 0.5 * -(-len(mixed) // 5) if relaxed else 0, title, _inches(graph.vocabulary))
+    points = _points(ax)
+    written = [(*positions[i] - RADIUS, *positions[i] + RADIUS) for i in seen]  # boxes to keep clear of text
+    for n, i in enumerate(seen):
+        for j in seen[n + 1 :]:
+            _edge(ax, (i, j), edges[i, j], positions, nodes[[i, j], 0], graph.vocabulary, points, written)
+    colours = _colours(graph.vocabulary)
+    for i in seen:
+        _node(ax, i, nodes[i], positions[i], graph.vocabulary, colours, points)
+    if relaxed:
+        dots = [Line2D([], [], ls="", marker="o", ms=9, color=colours[k]) for k in mixed]
+        names = [fitted(graph.vocabulary.node_labels[k], 90, 11)[0] for k in mixed]
+        key = ax.legend(dots, names, ncols=min(5, len(mixed)), loc="lower center", frameon=False, fontsize=11,
+                        handletextpad=0.1, columnspacing=1.0, borderaxespad=0)
+        for text in key.get_texts():
+            text.set_parse_math(False)
+    return ax.get_figure(root=True)
+
+
+def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None, *, columns: int = 4) -> Figure:
+    """Several graphs, one batch or several, in a grid; the same as `graph` for each, from left to right.
+
+    titles: one for each graph. Raises ValueError for no graphs or another number of titles.
+    """
+    single = [one for batch in ([graphs] if isinstance(graphs, Graph) else graphs) for one in batch]
+    titles = [None] * len(single) if titles is None else list(titles)
+    if not single or len(titles) != len(single):
+        raise ValueError(f"want one title for each graph and at least one graph, got {len(single)} and {len(titles)}")
+    columns = min(columns, len(single))
+    rows = -(-len(single) // columns)
+    width, height, room = 3.6, 3.4, 0.4 * any(titles)
+    figure = Picture(figsize=(width * columns, (height + room) * rows))
+    for i, (one, title) in enumerate(zip(single, titles)):
+        row, column = divmod(i, columns)
+        share = height / (height + room) / rows
+        graph(one, figure.add_axes((column / columns, 1 - (row + 1) / rows, 1 / columns, share)), title=title)
+    return figure
+
+
+def _canvas(ax: Axes | None, positions: np.ndarray, key: float, title: str | None, inches: float) -> Axes:
+    """Axes without frame that hold the positions, with room for a key below."""
+    low, high = (positions.min(0), positions.max(0)) if len(positions) else (np.zeros(2), np.zeros(2))
+    centre = (low + high) / 2
+    half = np.maximum((high - low) / 2 + 0.55, [1.7 if key else 1.2, 0.8])
+    low, high = centre - half - [0, key], centre + half
+    if ax is None:
+        size = inches * (high - low)
+        size *= min(1, 12 / size.max())
+        room = 0.45 if title else 0
+        ax = Picture(figsize=(size[0], size[1] + room)).add_axes((0, 0, 1, size[1] / (size[1] + room)))
+    extent = _extent(ax)
+    spare = (extent / (extent / (high - low)).min() - (high - low)) / 2  # so that the axes fill their place
+    low, high = low - spare, high + spare
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    ax.set_axis_off()
+    if title:
+        words, size = fitted(title, 72 * extent[0], 15)
+        ax.set_title(words, fontsize=size, parse_math=False)
+    return ax
+
+
+def _extent(ax: Axes) -> np.ndarray:
+    """Width and height of the axes in inches."""
+    return np.array(ax.get_window_extent().size) / ax.get_figure(root=True).dpi
+
+
+def _points(ax: Axes) -> float:
+    """Points of one unit of data, where both directions have the same."""
+    return 72 * float((_extent(ax) / [np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())]).min())
+
+
+def _node(ax, i, shares, position, vocabulary, colours, points):
+    """A pie that is open where the node is absent, its rim, and its label if it survives rounding."""
+    start = 90.0
+    ax.add_patch(Circle(position, RADIUS, facecolor="white", edgecolor="none", zorder=2))
+    for k in np.flatnonzero(shares[1:] > 0.005):
+        end, start = start, start - 360 * shares[1 + k]
+        ax.add_patch(Wedge(position, RADIUS, start, end, facecolor=colours[k], lw=0, zorder=3, gid=f"share-{i}"))
+    kept = shares.argmax() > 0
+    rim = {"edgecolor": "black", "lw": 1.2} if kept else {"edgecolor": GREY, "lw": 1.0, "ls": "--"}
+    ax.add_patch(Circle(position, RADIUS, facecolor="none", zorder=4, gid=f"node-{i}", **rim))
+    if kept:
+        k = int(shares[1:].argmax())
+        text, size = fitted(vocabulary.node_labels[k], 1.8 * RADIUS * points, 1.1 * RADIUS * points)
+        plain = shares[1 + k] > 0.95
+        halo = None if plain else [withStroke(linewidth=size / 6, foreground="white")]
+        colour = "white" if plain and np.dot(to_rgb(colours[k]), (0.3, 0.59, 0.11)) < 0.5 else "black"
+        ax.text(*position, text, fontsize=size, color=colour, path_effects=halo, ha="center", va="center_baseline",
+                fontweight="bold", zorder=5, parse_math=False, gid=f"label-{i}")
+
+
+def _edge(ax, ends, shares, positions, absent, vocabulary, points, written):
+    """Strokes of one edge, and its label if that is to be read; `written` gains the box of the label."""
+    i, j = ends
+    strength = float((1 - shares[0]) * (1 - absent).prod())
+    if strength < SEEN:
+        return
+    start, end = positions[i], positions[j]
+    length = max(np.linalg.norm(end - start), 1e-9)
+    across = np.array([start[1] - end[1], end[0] - start[0]]) / length
+    label, kept, bonds = int(shares[1:].argmax()), shares.argmax() > 0, has_bond_orders(vocabulary)
+    strokes = int(vocabulary.order[label]) if bonds and kept else 1
+    width = 5 * strength * min(1, points / 65)
+    for n in range(strokes):
+        line = np.stack([start, end]) + 0.17 * (n - (strokes - 1) / 2) * across
+        ax.add_line(Line2D(*line.T, color="#333333", alpha=strength, lw=width, zorder=1, gid=f"edge-{i}-{j}"))
+    if bonds or not kept or len(vocabulary.edge_labels) == 1:
+        return
+    room = max(0.3, length - 2 * RADIUS) * points
+    text, size = fitted(vocabulary.edge_labels[label], room, min(13, 0.26 * points))
+    half = np.array([0.3 * len(text) + 0.2, 0.7]) * size / points
+    centres = [start + t * (end - start) for t in (0.5, 0.42, 0.58, 0.35, 0.65)]
+    free = [c for c in centres if not any(_overlap((*c - half, *c + half), box) for box in written)]
+    at = (free or centres)[0]
+    written.append((*at - half, *at + half))
+    ax.text(*at, text, fontsize=size, ha="center", va="center", zorder=2.5, parse_math=False, gid=f"label-{i}-{j}",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
+
+
+def _overlap(one, other) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _inches(vocabulary: GraphVocabulary) -> float:
+    """Length of an edge in a figure of its own: words need more room than strokes and element symbols."""
+    return 0.95 if has_bond_orders(vocabulary) else 1.7
+
+
+def _colours(vocabulary: GraphVocabulary) -> list[tuple[float, ...]]:
+    """One for each node label; an element keeps its hue, lighter with a positive charge, darker with a negative."""
+    known = ELEMENTS if has_bond_orders(vocabulary) else {}
+    colours = []
+    for k, label in enumerate(vocabulary.node_labels):
+        colour = np.array(to_rgb(known.get(label.rstrip("+-"), OKABE_ITO[k % len(OKABE_ITO)])))
+        charged = known and label[-1:]
+        colours.append(tuple(0.55 * colour + 0.45 if charged == "+" else 0.65 * colour if charged == "-" else colour))
+    return colours

@@ -1,0 +1,95 @@
+"""What the tests share: a small vocabulary, random graphs on and off the vertices, the folder of real data."""
+
+import os
+from pathlib import Path
+
+import networkx as nx
+import pytest
+import torch
+
+from elekit import project
+from elekit.graph import Graph, GraphVocabulary
+
+torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+def pytest_collection_modifyitems(items):
+    if not os.environ.get("ELEKIT_DATA_DIR"):
+        for item in items:
+            if item.get_closest_marker("realdata"):
+                item.add_marker(pytest.mark.skip(reason="ELEKIT_DATA_DIR is not set"))
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    folder = os.environ.get("ELEKIT_DATA_DIR")
+    if not folder:
+        pytest.skip("ELEKIT_DATA_DIR is not set")
+    return Path(folder)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> GraphVocabulary:
+    """Two edge labels of order 1 and 2, three node labels that carry 3, 2 and 4 of it."""
+    return GraphVocabulary(("a", "b", "c"), ("thin", "thick"), 5, capacity=(3, 2, 4), order=(1, 2))
+
+
+@pytest.fixture
+def vertices(vocabulary, generator) -> Graph:
+    """Discrete graphs of 1 to 5 nodes; some exceed a capacity."""
+    return random_vertices(vocabulary, 40, generator)
+
+
+@pytest.fixture
+def relaxed(vocabulary, generator) -> Graph:
+    return random_relaxed(vocabulary, 12, generator)
+
+
+def random_vertices(vocabulary: GraphVocabulary, count: int, generator, density: float = 0.4) -> Graph:
+    """Graphs of 1 to N nodes, the absent ones last; each pair of nodes linked with probability `density`."""
+    N = vocabulary.max_nodes
+    sizes = torch.randint(1, N + 1, (count, 1), generator=generator)
+    there = torch.arange(N) < sizes
+    nodes = torch.randint(1, vocabulary.K, (count, N), generator=generator) * there
+    linked = torch.rand(count, N, N, generator=generator) < density
+    edges = torch.randint(1, vocabulary.R, (count, N, N), generator=generator) * linked
+    edges = (edges * there[:, None] * there[:, :, None]).triu(1)
+    return Graph.from_labels(nodes, edges + edges.transpose(1, 2), vocabulary)
+
+
+def random_relaxed(vocabulary: GraphVocabulary, count: int, generator, dtype=torch.float32) -> Graph:
+    """Graphs in the inside of the polytope."""
+    N, K, R = vocabulary.max_nodes, vocabulary.K, vocabulary.R
+    nodes = torch.rand(count, N, K, generator=generator, dtype=dtype)
+    edges = torch.rand(count, N, N, R, generator=generator, dtype=dtype)
+    edges = edges + edges.transpose(1, 2)
+    edges = edges / edges.sum(-1, keepdim=True)
+    return Graph(nodes / nodes.sum(-1, keepdim=True), project.symmetric(edges), vocabulary)
+
+
+def padded(graph: Graph, extra: int) -> Graph:
+    """The same graphs with `extra` absent nodes more."""
+    B, N, K = graph.nodes.shape
+    nodes = torch.zeros(B, N + extra, K, dtype=graph.nodes.dtype)
+    edges = torch.zeros(B, N + extra, N + extra, graph.vocabulary.R, dtype=graph.edges.dtype)
+    nodes[..., 0], edges[..., 0] = 1, 1
+    nodes[:, :N], edges[:, :N, :N] = graph.nodes, graph.edges
+    return Graph(nodes, edges, graph.vocabulary)
+
+
+def equal(one: Graph, other: Graph) -> bool:
+    return torch.equal(one.nodes, other.nodes) and torch.equal(one.edges, other.edges)
+
+
+def isomorphic(one: nx.Graph, other: nx.Graph) -> bool:
+    """Labelled isomorphism."""
+
+    def same(a, b):
+        return a["label"] == b["label"]
+
+    return nx.is_isomorphic(one, other, same, same)

@@ -1,0 +1,99 @@
+"""JupyterLab on a free port and a real Chromium on it, for tests; nothing leaves the machine."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+def find_chromium() -> str | None:
+    """Path of a Chromium on this machine, None where there is none."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@contextlib.contextmanager
+def jupyter_lab(folder: Path):
+    """The base URL and token of a JupyterLab over `folder`, stopped afterwards."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token = secrets.token_hex(16)
+    command = [
+        sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+        "--ServerApp.port_retries=0", "--allow-root", f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None",
+    ]  # fmt: skip
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            if server.poll() is not None:
+                raise RuntimeError("JupyterLab stopped while starting")
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{url}/api?token={token}", timeout=1).read()
+                break
+            time.sleep(0.25)
+        yield url, token
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+@contextlib.contextmanager
+def browser_page(profile: Path):
+    """A page of a fresh Chromium, and the list of requests that tried to leave the machine."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(profile), executable_path=find_chromium(), headless=True, args=FLAGS, viewport={"width": 1400, "height": 1000}
+        )
+        strays: list[str] = []
+
+        def watch(request):
+            if not request.url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "about:")):
+                strays.append(request.url)
+
+        context.on("request", watch)
+        try:
+            yield context.pages[0] if context.pages else context.new_page(), strays
+        finally:
+            context.close()
+
+
+RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
+CONNECTED = """() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'"""
+CELLS = """() => {
+  const cells = window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells;
+  return cells.filter(c => c.cell_type === 'code').map(c => ({count: c.execution_count, outputs: c.getOutputs()}));
+}"""
+
+
+def run_notebook(page, url: str, token: str, name: str, timeout: float) -> list[dict]:
+    """Open the notebook in the lab, run all cells, wait; the code cells with their outputs."""
+    page.goto(f"{url}/lab/tree/{name}?token={token}&reset")
+    page.wait_for_function(CONNECTED, timeout=60_000)
+    page.evaluate(RUN_ALL)
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        cells = page.evaluate(CELLS)
+        failed = any(o["output_type"] == "error" for cell in cells for o in cell["outputs"])
+        if failed or all(cell["count"] for cell in cells):
+            return cells
+        page.wait_for_timeout(250)
+    raise TimeoutError(f"{name} did not finish within {timeout:.0f} s")

@@ -1,0 +1,308 @@
+"""Figures hold what they should: counted, read and measured; nothing is shown, nothing is left behind."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import padded, random_relaxed
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from elekit import augment, chem, draw
+from elekit.graph import Graph, GraphVocabulary, from_parts
+
+HOSTILE = ("<img src=x onerror=alert(1)>", "$\\frac", "$x^2$", "a\nb\x00", "_{", "ß→漢")
+SMILES = ["Cc1cnc(N)nc1C", "N#CC1CC2CC1CO2", "C[NH3+]", "O"]
+
+
+@pytest.fixture
+def molecules() -> Graph:
+    return chem.from_smiles(SMILES, chem.vocabulary(["C", "N", "O", "F", "N+", "O-"], 9))
+
+
+@pytest.fixture
+def named() -> Graph:
+    """Five nodes, six edges, words as labels; two slots are free."""
+    vocabulary = GraphVocabulary(("person", "city"), ("knows", "lives in", "is near"), 7)
+    edges = [(0, 1, "knows"), (1, 2, "knows"), (0, 2, "knows"), (0, 3, "lives in"), (1, 3, "lives in")]
+    edges.append((3, 4, "is near"))
+    return from_parts([(["person", "person", "person", "city", "city"], edges)], vocabulary)
+
+
+def rendered(figure: Figure) -> Figure:
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+def marked(figure: Figure, kind: str) -> list:
+    """Artists of all axes whose gid says that they are a node, edge, share or label."""
+    return [a for ax in figure.axes for a in ax.get_children() if (a.get_gid() or "").startswith(kind + "-")]
+
+
+def texts(figure: Figure) -> list[str]:
+    return [a.get_text() for a in marked(figure, "label")]
+
+
+def soft(graph: Graph, amount: float = 0.4) -> Graph:
+    return augment.softened(graph, torch.full((len(graph),), amount), torch.Generator().manual_seed(0))
+
+
+# -- layout ----------------------------------------------------------------------------------------------------
+def test_edges_of_a_layout_are_about_one_long(molecules, named):
+    for graph in [*molecules, named]:
+        positions = draw.layout(graph)
+        i, j = graph.labels()[1][0].triu(1).nonzero().T.numpy()
+        lengths = np.linalg.norm(positions[i] - positions[j], axis=1)
+        assert positions.shape == (graph.nodes.shape[1], 2) and np.isfinite(positions).all()
+        assert not len(lengths) or 0.9 < np.median(lengths) < 2.3
+
+
+@pytest.mark.parametrize("smiles", ["C12C3C4C1C5C2C3C45", "C12C3C1C1C2C31", "C1CC2(C1)CC2", "C.C.O", "C#CC#CC"])
+def test_nodes_of_a_layout_touch_nothing(smiles):
+    """Cages too: RDKit draws cubane as a ladder with two bonds hidden behind the others."""
+    graph = chem.from_smiles(smiles)
+    positions, edges = draw.layout(graph), graph.labels()[1][0].triu(1).nonzero().tolist()
+    for n, point in enumerate(positions):
+        assert all(np.linalg.norm(point - other) > 0.7 for m, other in enumerate(positions) if m != n)
+        for i, j in edges:
+            if n not in (i, j):
+                t = np.linspace(0, 1, 200)[:, None]
+                assert np.linalg.norm(positions[i] + t * (positions[j] - positions[i]) - point, axis=1).min() > 0.2
+
+
+def test_absent_nodes_lie_around_the_others(molecules, named):
+    for graph in (molecules[2], named, padded(molecules[3], 3)):
+        distance = np.linalg.norm(draw.layout(graph), axis=1)
+        there = graph.labels()[0][0].numpy() > 0
+        assert distance[there].max() + 0.5 < distance[~there].min()
+    nobody = Graph.from_labels(torch.zeros(1, 3), torch.zeros(1, 3, 3), named.vocabulary)
+    assert np.isfinite(draw.layout(nobody)).all()
+
+
+def test_layout_is_that_of_the_rounded_graph_and_repeatable(molecules, named):
+    for graph in (molecules[0], named):
+        assert np.array_equal(draw.layout(graph), draw.layout(soft(graph, 0.2)))
+
+
+def test_a_molecule_that_breaks_valences_has_a_layout(molecules):
+    every_pair = torch.full((1, 5, 5), 3).triu(1)
+    wrong = Graph.from_labels(torch.ones(1, 5), every_pair + every_pair.transpose(1, 2), molecules.vocabulary)
+    assert len(np.unique(draw.layout(wrong).round(3), axis=0)) == 5
+
+
+# -- one graph -------------------------------------------------------------------------------------------------
+def test_a_vertex_is_drawn_cleanly(molecules):
+    figure = rendered(draw.graph(molecules[0], title="a title"))
+    bonds = chem.from_smiles(SMILES[0]).labels()[1][0].triu(1)
+    assert len(marked(figure, "node")) == len(marked(figure, "share")) == 9
+    assert sorted(texts(figure)) == sorted(["C"] * 6 + ["N"] * 3)
+    assert len(marked(figure, "edge")) == int(bonds.sum())  # as many strokes as bond orders
+    (ax,) = figure.axes
+    assert ax.get_legend() is None and not ax.axison and ax.get_aspect() == 1 and ax.get_title() == "a title"
+
+
+def test_bond_orders_are_strokes(molecules):
+    figure = draw.graph(chem.from_smiles("C=CC#N"))
+    strokes = [line.get_gid() for line in marked(figure, "edge")]
+    assert sorted(strokes.count(gid) for gid in set(strokes)) == [1, 2, 3]
+
+
+def test_a_relaxed_graph_is_drawn_as_probable_as_it_is(molecules):
+    graph = soft(molecules[2:3])
+    figure = rendered(draw.graph(graph))
+    presence = graph.presence()[0]
+    assert len(marked(figure, "node")) == int((presence >= draw.SEEN).sum())
+    shares = {}
+    for wedge in marked(figure, "share"):
+        node = int(wedge.get_gid().split("-")[1])
+        shares[node] = shares.get(node, 0) + (wedge.theta2 - wedge.theta1) / 360
+    for node, share in shares.items():
+        assert share == pytest.approx(presence[node].item(), abs=0.04)  # what is absent stays open
+    (bond,) = [line for line in marked(figure, "edge") if line.get_gid() == "edge-0-1"]
+    expected = (1 - graph.edges[0, 0, 1, 0]) * presence[0] * presence[1]
+    assert bond.get_alpha() == pytest.approx(expected.item(), abs=1e-5)
+    weaker = [line for line in marked(figure, "edge") if line.get_alpha() < bond.get_alpha()]
+    assert weaker and all(line.get_linewidth() < bond.get_linewidth() for line in weaker)
+    dashed = [rim for rim in marked(figure, "node") if rim.get_linestyle() == "--"]
+    assert len(dashed) == len(marked(figure, "node")) - 2 and len(texts(figure)) == 2
+    key = figure.axes[0].get_legend()
+    assert {t.get_text() for t in key.get_texts()} <= set(graph.vocabulary.node_labels)
+
+
+def test_other_edge_labels_are_written_and_overlap_nothing(named):
+    figure = rendered(draw.graph(named))
+    words = ["person"] * 3 + ["city"] * 2 + ["knows"] * 3 + ["lives in"] * 2 + ["is near"]
+    assert sorted(texts(figure)) == sorted(words)
+    boxes = [t.get_window_extent() for t in marked(figure, "label")]
+    assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
+    only_one = GraphVocabulary(("a", "b"), ("edge",), 2)
+    assert texts(draw.graph(from_parts([(["a", "b"], [(0, 1, "edge")])], only_one))) == ["a", "b"]
+
+
+@pytest.mark.parametrize("which", range(len(SMILES)))
+def test_labels_stay_on_their_nodes(molecules, which):
+    for graph in (molecules[which], soft(molecules[which : which + 1])):
+        figure = rendered(draw.graph(graph))
+        rims = {rim.get_gid().split("-")[1]: rim.get_window_extent() for rim in marked(figure, "node")}
+        for text in marked(figure, "label"):
+            box, rim = text.get_window_extent(), rims[text.get_gid().split("-")[1]]
+            assert text.get_fontsize() >= 12 and rim.x0 <= box.x0 and box.x1 <= rim.x1
+            assert rim.contains(*box.get_points().mean(0))
+
+
+def test_everything_lies_inside_the_figure(molecules, named):
+    for graph in (molecules[0], soft(molecules[:1]), soft(named), molecules[3]):
+        figure = rendered(draw.graph(graph, title="words"))
+        for artist in [*marked(figure, "node"), *marked(figure, "label"), figure.axes[0].title]:
+            box = artist.get_window_extent()
+            assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+            assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+
+
+@pytest.mark.parametrize("N", [1, 2, 5])
+def test_any_relaxed_graph_is_drawn(N, generator):
+    for order in (None, (1, 2)):
+        vocabulary = GraphVocabulary(("a", "b"), ("x", "y"), N, order=order)
+        for graph in random_relaxed(vocabulary, 3, generator):
+            assert len(marked(rendered(draw.graph(graph)), "node")) == N
+    nobody = Graph.from_labels(torch.zeros(1, N), torch.zeros(1, N, N), vocabulary)
+    assert marked(rendered(draw.graph(nobody)), "node") == []
+
+
+def test_given_axes_and_positions_are_used(molecules):
+    positions = torch.rand(9, 2, generator=torch.Generator().manual_seed(0))
+    figure = Figure()
+    ax = figure.add_subplot(1, 2, 2)
+    assert draw.graph(molecules[0], ax, positions=positions) is figure and len(figure.axes) == 1
+    centres = [rim.center for rim in marked(figure, "node")]
+    assert np.allclose(centres, positions)
+
+
+def test_inputs_that_need_gradients_are_drawn_and_left_alone(molecules):
+    nodes = molecules[0].nodes.clone().requires_grad_()
+    before = nodes.detach().clone()
+    rendered(draw.graph(Graph(nodes, molecules[0].edges, molecules.vocabulary)))
+    assert torch.equal(nodes.detach(), before) and nodes.grad is None
+
+
+def test_several_graphs_are_drawn_side_by_side(molecules, named):
+    figure = rendered(draw.graphs([molecules, named], titles=["a", "b", "c", "d", "$e$"]))
+    assert [ax.get_title() for ax in figure.axes] == ["a", "b", "c", "d", "$e$"]
+    assert len(marked(figure, "node")) == 9 + 9 + 2 + 1 + 5
+    assert len(draw.graphs(molecules).axes) == 4
+    boxes = [ax.get_window_extent() for ax in figure.axes]
+    assert all(a.x1 <= b.x0 + 1e-6 for a, b in zip(boxes[:3], boxes[1:4])) and boxes[4].y1 <= boxes[0].y0
+
+
+def test_the_key_lies_below_the_nodes(molecules, named):
+    for graph in (soft(molecules[:1], 0.9), soft(molecules[3:4]), soft(named)):
+        figure = rendered(draw.graph(graph))
+        key = figure.axes[0].get_legend().get_window_extent()
+        assert all(key.y1 <= rim.get_window_extent().y0 for rim in marked(figure, "node"))
+        assert figure.bbox.x0 <= key.x0 and key.x1 <= figure.bbox.x1 and figure.bbox.y0 <= key.y0
+
+
+# -- curves ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("S", [1, 2, 50])
+def test_loss_curve_shows_both_curves_and_the_gap(S):
+    relaxed = torch.linspace(2, 0.1, S)
+    figure = rendered(draw.loss_curve(relaxed, relaxed + 0.5, stopped="$5 spent"))
+    (ax,) = figure.axes
+    assert {tuple(line.get_ydata().round(4)) for line in ax.lines} == {
+        tuple(values.double().numpy().round(4)) for values in (relaxed, relaxed + 0.5)
+    }
+    words = {text.get_text() for text in ax.texts}
+    assert {"relaxed", "rounded"} <= words and ("rounding gap" in words) == (S > 1)
+    assert len(ax.collections) == 1 and ax.get_xlabel() == "iteration\nstopped: $5 spent"
+
+
+def test_loss_curve_keeps_its_words_apart():
+    values = np.linspace(1, 0, 20)
+    for rounded in (values, values + 0.01, values - 0.02):
+        (ax,) = rendered(draw.loss_curve(values, rounded)).axes
+        one, other = [t.get_window_extent() for t in ax.texts if t.get_text() in ("relaxed", "rounded")]
+        assert not one.overlaps(other)
+
+
+def test_ranking_puts_the_best_on_top_and_marks_the_truth():
+    losses, names = torch.tensor([0.5, 0.1, 0.9, 0.3]), ["a", "b", "$c$", "d"]
+    (ax,) = rendered(draw.ranking(losses, names, 3)).axes
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["b   #1", "d   #2", "a   #3", "$c$   #4"]
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([0.1, 0.3, 0.5, 0.9])
+    assert [bool(bar.get_hatch()) for bar in ax.patches] == ["truth" in t.get_text() for t in ax.texts]
+    assert [bool(bar.get_hatch()) for bar in ax.patches] == [False, True, False, False]
+    assert ax.yaxis_inverted()
+
+
+def test_ranking_shows_a_truth_that_is_far_down():
+    losses = np.arange(30.0)
+    (ax,) = rendered(draw.ranking(losses, [f"n{i}" for i in range(30)], 20, show=5)).axes
+    assert [t.get_text() for t in ax.get_yticklabels()] == [f"n{i}   #{i + 1}" for i in (0, 1, 2, 3, 4, 20)]
+    (ax,) = rendered(draw.ranking(losses[:1], ["alone"])).axes
+    assert len(ax.patches) == 1 and not ax.patches[0].get_hatch()
+
+
+def test_history_leaves_out_what_was_not_measured():
+    records = [{"step": 0, "loss": 2.0}, {"step": 10, "loss": 1.0, "retrieval": 0.5}, {"step": 20, "retrieval": None}]
+    loss, found = rendered(draw.history(records)).axes
+    assert loss.lines[0].get_xydata().tolist() == [[0, 2], [10, 1]]
+    assert found.lines[0].get_xydata().tolist() == [[10, 0.5]]
+
+
+# -- whatever is drawn -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("label", HOSTILE)
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_hostile_labels_are_drawn_as_plain_text(label):
+    vocabulary = GraphVocabulary((label, "b"), (label, "y"), 3)
+    graph = from_parts([([label, "b", label], [(0, 1, label), (1, 2, "y")])], vocabulary)
+    start = "".join(c if c.isprintable() else " " for c in label)[:4]
+    for one in (graph, soft(graph)):
+        figure = rendered(draw.graph(one, title=label))
+        assert sum(text.startswith(start) for text in texts(figure)) == 3
+        drawn = [t for t in figure.findobj(lambda a: hasattr(a, "get_parse_math")) if start in t.get_text()]
+        assert len(drawn) >= 4 and not any(t.get_parse_math() for t in drawn)
+    rendered(draw.ranking([0.1, 0.2], [label, "b"], 0))
+    rendered(draw.loss_curve([1, 0.5], [2, 1.5], stopped=label))
+
+
+def test_a_figure_shows_itself_in_a_notebook(molecules):
+    for figure in (draw.graph(molecules[0]), draw.graphs(molecules), draw.loss_curve([2, 1], [2, 1])):
+        assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_no_pyplot_and_no_rdkit_where_no_molecule_is_drawn():
+    """In a fresh process: figures of other graphs load neither, and pyplot keeps no figure."""
+    code = """
+import sys
+from elekit import draw
+from elekit.graph import from_parts, GraphVocabulary
+graph = from_parts([(["a", "b"], [(0, 1, "x")])], GraphVocabulary(("a", "b"), ("x", "y"), 3))
+draw.graphs([graph, graph])
+draw.loss_curve([1, 2], [2, 3])
+draw.ranking([1], ["a"])
+draw.history([{"step": 1, "loss": 1}])
+assert not {"matplotlib.pyplot", "rdkit"} & set(sys.modules), "pyplot or rdkit was imported"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "call, what",
+    [
+        (lambda g: draw.graph(g), "batch of 4"),
+        (lambda g: draw.layout(g[:0]), "batch of 0"),
+        (lambda g: draw.graph(g[0], positions=np.zeros((3, 2))), r"positions must be \(9, 2\)"),
+        (lambda g: draw.graphs(g, ["a"]), "got 4 and 1"),
+        (lambda g: draw.graphs([]), "at least one graph"),
+        (lambda g: draw.loss_curve([1, 2], [1]), "two curves"),
+        (lambda g: draw.loss_curve([], []), "S >= 1"),
+        (lambda g: draw.ranking([1, 2], ["a"]), "1 names"),
+        (lambda g: draw.ranking([1, 2], ["a", "b"], 2), r"candidate 0\.\.1"),
+        (lambda g: draw.history([{"step": 1}]), "nothing to draw"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(molecules, call, what):
+    with pytest.raises(ValueError, match=what):
+        call(molecules)

@@ -1,0 +1,143 @@
+"""psi: on the sphere, blind to node order, padding and absent nodes; differentiable; sees rings."""
+
+from dataclasses import replace
+
+import networkx as nx
+import pytest
+import torch
+from conftest import padded, random_relaxed, random_vertices
+
+from elekit.augment import shuffled
+from elekit.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.graph import Graph, from_networkx
+
+TINY = EmbeddingConfig(hidden=8, rounds=2, dim=6, walks=4)
+
+
+def made(vocabulary, config=TINY, dtype=torch.float64):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return GraphEmbedding(vocabulary, config).to(dtype).eval()
+
+
+@pytest.fixture
+def psi(vocabulary):
+    return made(vocabulary)
+
+
+@pytest.fixture
+def graphs(vocabulary, generator):
+    """Relaxed graphs and vertices in one batch, float64."""
+    return Graph.cat(
+        [random_relaxed(vocabulary, 10, generator, torch.float64), random_vertices(vocabulary, 10, generator).to(torch.float64)]
+    )
+
+
+def test_unit_norm_and_graphs_apart(psi, graphs):
+    points = psi(graphs)
+    assert points.shape == (20, 6)
+    torch.testing.assert_close(points.norm(dim=1), torch.ones(20).double())
+    assert torch.pdist(points[:10]).min() > 1e-4
+
+
+def test_blind_to_node_order(psi, graphs, generator):
+    other = shuffled(graphs, generator)
+    assert not torch.equal(other.nodes, graphs.nodes)
+    torch.testing.assert_close(psi(other), psi(graphs))
+
+
+def test_blind_to_padding(psi, graphs):
+    torch.testing.assert_close(psi(padded(graphs, 3)), psi(graphs))
+
+
+def test_blind_to_edges_at_absent_nodes(psi, graphs, generator):
+    nodes = graphs.nodes.clone()
+    nodes[:, -1] = torch.eye(nodes.shape[-1])[0].double()  # the last node is absent
+    before = replace(graphs, nodes=nodes)
+    noise = random_relaxed(graphs.vocabulary, len(graphs), generator, torch.float64).edges
+    edges = graphs.edges.clone()
+    edges[:, -1], edges[:, :, -1] = noise[:, -1], noise[:, :, -1]
+    assert not torch.equal(edges, graphs.edges)
+    torch.testing.assert_close(psi(replace(before, edges=edges)), psi(before))
+    edges[:, 0, 1] = edges[:, 1, 0] = noise[:, 0, 1]  # between present nodes they count
+    assert (psi(replace(before, edges=edges)) - psi(before))[:10].abs().amax(1).min() > 1e-6
+
+
+def test_one_by_one_equals_the_batch(psi, graphs):
+    torch.testing.assert_close(torch.cat([psi(graph) for graph in graphs]), psi(graphs))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 100])
+def test_embed_equals_forward_without_gradients(psi, graphs, batch_size):
+    points = psi.embed(graphs, batch_size)
+    assert not points.requires_grad
+    torch.testing.assert_close(points, psi(graphs).detach())
+
+
+def test_embed_of_nothing(psi, graphs):
+    assert psi.embed(graphs[:0]).shape == (0, 6)
+
+
+def test_training_mode_changes_nothing(psi, graphs):
+    assert torch.equal(psi.train()(graphs), psi.eval()(graphs))
+
+
+@pytest.mark.parametrize("share", [1, 0.01])
+def test_gradient_in_the_graph(psi, graphs, share):
+    """Inside the polytope and just beside vertices (on them, walk counts clamped at zero have a kink)."""
+    inside, vertices = graphs[:2], graphs[11:13]
+    y = Graph(vertices.nodes.lerp(inside.nodes, share), vertices.edges.lerp(inside.edges, share), graphs.vocabulary)
+
+    def of(nodes, edges):
+        return psi(replace(y, nodes=nodes, edges=edges))
+
+    assert torch.autograd.gradcheck(of, (y.nodes.clone().requires_grad_(), y.edges.clone().requires_grad_()))
+
+
+def test_gradient_in_the_weights_reaches_every_parameter(psi, graphs):
+    (psi(graphs) * torch.randn(20, 6, generator=torch.Generator().manual_seed(1)).double()).sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in psi.parameters())
+
+
+def rings(*sizes):
+    return nx.disjoint_union_all([nx.cycle_graph(size) for size in sizes])
+
+
+@pytest.mark.parametrize("one, other", [((6,), (3, 3)), ((7,), (3, 4)), ((8,), (4, 4))])
+def test_tells_rings_apart_that_message_passing_alone_cannot(one, other):
+    pair = from_networkx([rings(*one), rings(*other)]).to(torch.float64)
+    seeing = made(pair.vocabulary, replace(TINY, walks=7))(pair)
+    blind = made(pair.vocabulary, replace(TINY, walks=2))(pair)
+    assert (seeing[0] - seeing[1]).norm() > 1e-3
+    torch.testing.assert_close(blind[0], blind[1])
+
+
+def test_edge_labels_count(vocabulary, psi):
+    thin, thick = nx.path_graph(2), nx.path_graph(2)
+    for graph, label in ((thin, "thin"), (thick, "thick")):
+        nx.set_node_attributes(graph, "a", "label")
+        nx.set_edge_attributes(graph, label, "label")
+    points = psi(from_networkx([thin, thick], vocabulary).to(torch.float64))
+    assert (points[0] - points[1]).norm() > 1e-3
+
+
+def test_one_graph_of_one_node():
+    lone = nx.Graph()
+    lone.add_node(0)
+    graph = from_networkx([lone])
+    for walks in (2, 3, 7):
+        point = made(graph.vocabulary, replace(TINY, walks=walks), torch.float32)(graph)
+        assert point.shape == (1, 6)
+        torch.testing.assert_close(point.norm(), torch.tensor(1.0))
+
+
+def test_another_vocabulary_is_refused(psi, graphs, vocabulary):
+    other = replace(graphs, vocabulary=replace(vocabulary, node_labels=("a", "b", "z")))
+    for ask in (psi, psi.embed):
+        with pytest.raises(ValueError, match=r"another vocabulary: nodes \['a', 'b', 'z'\].*knows nodes \['a', 'b', 'c'\]"):
+            ask(other)
+
+
+def test_room_for_more_nodes_is_no_other_vocabulary(psi, graphs, vocabulary):
+    wider = replace(padded(graphs, 2), vocabulary=replace(vocabulary, max_nodes=7))
+    torch.testing.assert_close(psi(wider), psi(graphs))

@@ -1,0 +1,260 @@
+"""Isomorphism, edit distance and ranks: properties, cases by hand, and brute force as the oracle."""
+
+import itertools
+import types
+
+import networkx as nx
+import pytest
+import torch
+
+from elekit import augment, metrics
+from elekit.graph import Graph, GraphVocabulary, from_parts, to_networkx
+
+LETTERS = GraphVocabulary(("A", "B", "C"), ("x", "y"), 4)
+ATOMS = GraphVocabulary(("C", "N", "O"), ("single", "double", "triple"), 9, (4, 3, 2), (1, 2, 3))
+
+
+def random_graphs(count: int, vocabulary: GraphVocabulary = LETTERS, seed: int = 0) -> Graph:
+    """Uniform labels, absent nodes anywhere among the slots; with about every third pair an edge."""
+    generator = torch.Generator().manual_seed(seed)
+    N = vocabulary.max_nodes
+    nodes = torch.randint(0, vocabulary.K, (count, N), generator=generator)
+    edges = torch.randint(1, vocabulary.R, (count, N, N), generator=generator)
+    edges = (edges * (torch.rand(count, N, N, generator=generator) < 0.4)).triu(1)
+    return Graph.from_labels(nodes, edges + edges.transpose(1, 2), vocabulary).rounded()
+
+
+def molecule_like(count: int, seed: int = 0) -> Graph:
+    """Trees and rings of 7 to 9 atoms, by random edits of a chain that respect valences."""
+    chain = (["C"] * 8, [(i, i + 1, "single") for i in range(7)])
+    counts = torch.full((count,), 12)
+    return augment.random_edits(from_parts([chain] * count, ATOMS), counts, torch.Generator().manual_seed(seed))
+
+
+def brute_force(a: Graph, b: Graph, edge_labels: bool = True) -> list[int]:
+    """Every partial one-to-one map between the nodes that are there; what it leaves out is deleted or inserted."""
+    fewest = []
+    for left, right in zip(to_networkx(a), to_networkx(b)):
+        n, m = list(left), list(right)
+        costs = []
+        for size in range(min(len(n), len(m)) + 1):
+            for chosen in itertools.combinations(n, size):
+                for images in itertools.permutations(m, size):
+                    to = dict(zip(chosen, images))
+                    cost = len(n) + len(m) - 2 * size
+                    cost += sum(left.nodes[u]["label"] != right.nodes[v]["label"] for u, v in to.items())
+                    kept = [(u, v) for u, v in left.edges if u in to and v in to and right.has_edge(to[u], to[v])]
+                    cost += left.number_of_edges() + right.number_of_edges() - 2 * len(kept)
+                    if edge_labels:
+                        cost += sum(left.edges[u, v]["label"] != right.edges[to[u], to[v]]["label"] for u, v in kept)
+                    costs.append(cost)
+        fewest.append(min(costs))
+    return fewest
+
+
+def line(*atoms: str, edges=(), vocabulary=LETTERS) -> Graph:
+    return from_parts([(list(atoms), list(edges))], vocabulary)
+
+
+# -- edit distance ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("edge_labels", [True, False])
+def test_edit_distance_is_that_of_brute_force(edge_labels):
+    a, b = random_graphs(60, seed=1), random_graphs(60, seed=2)
+    found = metrics.edit_distance(a, b, edge_labels=edge_labels)
+    assert found.proven.all()
+    assert found.distance.tolist() == brute_force(a, b, edge_labels)
+
+
+@pytest.mark.parametrize("edge_labels", [True, False])
+def test_edit_distance_is_that_of_networkx(edge_labels):
+    a = molecule_like(6)
+    generator = torch.Generator().manual_seed(3)
+    b = augment.shuffled(augment.random_edits(a, torch.tensor([0, 1, 2, 2, 3, 3]), generator), generator)
+    ours = metrics.edit_distance(a, b, edge_labels=edge_labels)
+    same = nx.algorithms.isomorphism.categorical_node_match("label", None)
+    theirs = [
+        nx.graph_edit_distance(g, h, same, same if edge_labels else None, upper_bound=bound + 1)
+        for g, h, bound in zip(to_networkx(a), to_networkx(b), ours.distance.tolist())
+    ]
+    assert ours.proven.all() and ours.distance.tolist() == theirs
+
+
+@pytest.mark.parametrize(
+    "right, expected, without_edge_labels",
+    [
+        (line("A", "B", "C", edges=[(0, 1, "x"), (1, 2, "y")]), 0, 0),
+        (line("C", "B", "A", edges=[(1, 2, "x"), (0, 1, "y")]), 0, 0),  # the other way round
+        (line("A", "B", "C", edges=[(0, 1, "x"), (1, 2, "x")]), 1, 0),  # an edge relabelled
+        (line("A", "A", "C", edges=[(0, 1, "x"), (1, 2, "y")]), 1, 1),  # a node relabelled
+        (line("A", "B", "C", edges=[(0, 1, "x")]), 1, 1),  # an edge deleted
+        (line("A", "B", edges=[(0, 1, "x")]), 2, 2),  # a node and its edge deleted
+        (line("A", "B", "C", "C", edges=[(0, 1, "x"), (1, 2, "y"), (2, 3, "y")]), 2, 2),  # a node hung on
+        (line("A", "B", "C", edges=[(0, 1, "y"), (1, 2, "x"), (0, 2, "x")]), 3, 1),  # or 2 relabellings and an edge
+        (line("B"), 4, 4),
+    ],
+)
+def test_edit_distance_by_hand(right, expected, without_edge_labels):
+    left = line("A", "B", "C", edges=[(0, 1, "x"), (1, 2, "y")])
+    for a, b in ((left, right), (right, left)):
+        assert metrics.edit_distance(a, b).distance.tolist() == [expected]
+        assert metrics.edit_distance(a, b, edge_labels=False).distance.tolist() == [without_edge_labels]
+
+
+def test_edit_distance_is_a_metric_on_molecules():
+    a, b, c = molecule_like(25, 1), molecule_like(25, 2), molecule_like(25, 3)
+    ab, ba, bc, ac = (metrics.edit_distance(u, v) for u, v in ((a, b), (b, a), (b, c), (a, c)))
+    assert all(found.proven.all() for found in (ab, ba, bc, ac))
+    assert torch.equal(ab.distance, ba.distance)
+    assert (ac.distance <= ab.distance + bc.distance).all()
+    assert (metrics.edit_distance(a, a).distance == 0).all()
+
+
+def test_edit_distance_ignores_node_order_slots_and_what_rounding_removes():
+    a, b = molecule_like(10, 1), molecule_like(10, 2)
+    generator = torch.Generator().manual_seed(0)
+    expected = metrics.edit_distance(a, b).distance
+    assert torch.equal(metrics.edit_distance(augment.shuffled(a, generator), b).distance, expected)
+    soft = augment.softened(a, torch.full((10,), 0.3), generator)
+    assert torch.equal(metrics.edit_distance(soft, b).distance, expected)
+    wide = torch.nn.functional.pad(a.labels()[0], (0, 3)), torch.nn.functional.pad(a.labels()[1], (0, 3, 0, 3))
+    assert torch.equal(metrics.edit_distance(Graph.from_labels(*wide, ATOMS), b).distance, expected)
+
+
+def test_edit_distance_of_a_batch_is_that_of_its_pairs():
+    a, b = molecule_like(5, 1), molecule_like(5, 2)
+    together = metrics.edit_distance(a, b).distance
+    assert together.tolist() == [metrics.edit_distance(u, v).distance.item() for u, v in zip(a, b)]
+    assert together.shape == (5,) and together.dtype == torch.float32
+
+
+def test_edit_distance_is_at_most_the_edits_made():
+    a = molecule_like(30)
+    counts = torch.arange(30) % 4
+    b = augment.random_edits(a, counts, torch.Generator().manual_seed(0))
+    distance = metrics.edit_distance(a, b).distance
+    assert (distance <= 2 * counts).all()  # hanging a node on is a node and an edge
+    assert torch.equal(distance == 0, metrics.isomorphic(a, b))
+
+
+def test_out_of_time_is_an_unproven_upper_bound():
+    a, b = molecule_like(30, 1), molecule_like(30, 2)
+    exact, hasty = metrics.edit_distance(a, b), metrics.edit_distance(a, b, timeout=0)
+    assert exact.proven.all() and not hasty.proven.all()
+    assert (hasty.distance >= exact.distance).all()
+    assert torch.equal(hasty.distance[hasty.proven], exact.distance[hasty.proven])
+
+
+@pytest.mark.parametrize("looks", [1, 2, 4, 8, 16])
+def test_what_stops_halfway_is_proven_only_if_it_is_right(monkeypatch, looks):
+    """A clock that moves one second at each look, so that the search stops after a known number of steps."""
+    a, b = molecule_like(30, 1), molecule_like(30, 2)
+    exact = metrics.edit_distance(a, b)
+    ticks = itertools.count()
+    monkeypatch.setattr(metrics, "time", types.SimpleNamespace(monotonic=lambda: next(ticks)))
+    hasty = metrics.edit_distance(a, b, timeout=looks)
+    assert not hasty.proven.all() and (hasty.distance >= exact.distance).all()
+    assert torch.equal(hasty.distance[hasty.proven], exact.distance[hasty.proven])
+
+
+def test_one_node_and_no_node():
+    one = GraphVocabulary(("A", "B"), ("x",), 1)
+    a = Graph.from_labels(torch.tensor([[1], [1], [0], [0]]), torch.zeros(4, 1, 1), one)
+    b = Graph.from_labels(torch.tensor([[1], [2], [2], [0]]), torch.zeros(4, 1, 1), one)
+    assert metrics.edit_distance(a, b).distance.tolist() == [0, 1, 1, 0]
+    assert metrics.isomorphic(a, b).tolist() == [True, False, False, True]
+    assert metrics.edit_distance(a[:0], b[:0]).distance.shape == metrics.isomorphic(a[:0], b[:0]).shape == (0,)
+
+
+def test_progress_bar_is_shown_on_request_only(capsys):
+    a = molecule_like(2)
+    metrics.edit_distance(a, a)
+    assert capsys.readouterr().err == ""
+    metrics.edit_distance(a, a, progress=True)
+    assert "edit distance" in capsys.readouterr().err
+
+
+# -- isomorphism -----------------------------------------------------------------------------------------------
+def test_isomorphic_is_brute_force_distance_zero():
+    a, b = random_graphs(300, seed=1), random_graphs(300, seed=2)
+    expected = [d == 0 for d in metrics.edit_distance(a, b).distance.tolist()]
+    assert any(expected) and metrics.isomorphic(a, b).tolist() == expected
+
+
+def test_isomorphic_up_to_node_order_and_only_that():
+    a = molecule_like(40)
+    b = augment.shuffled(a, torch.Generator().manual_seed(0))
+    assert metrics.isomorphic(a, b).all()
+    assert not metrics.isomorphic(a, augment.random_edits(a, torch.ones(40), torch.Generator().manual_seed(1))).all()
+
+
+def test_isomorphic_tells_apart_what_has_the_same_profile():
+    """Two triangles and a hexagon: every node has the same label and the same edges."""
+    names = GraphVocabulary(("A",), ("x",), 6)
+    hexagon = (["A"] * 6, [(i, (i + 1) % 6, "x") for i in range(6)])
+    triangles = (["A"] * 6, [(i, i + 1 if i % 3 < 2 else i - 2, "x") for i in range(6)])
+    a, b = from_parts([hexagon, hexagon], names), from_parts([triangles, hexagon], names)
+    assert metrics.isomorphic(a, b).tolist() == [False, True]
+    assert metrics.edit_distance(a, b).distance.tolist() == [4, 0]
+
+
+# -- ranks -----------------------------------------------------------------------------------------------------
+def test_ranks_count_ties_against_the_truth():
+    scores = torch.tensor([[0.1, 0.5, 0.3], [0.2, 0.2, 0.9], [0.0, 0.0, 0.0], [3.0, 1.0, 2.0]])
+    assert metrics.ranks(scores, torch.tensor([0, 1, 2, 0])).tolist() == [1, 2, 3, 3]
+    assert metrics.ranks(torch.zeros(1, 1), torch.tensor([0])).tolist() == [1]
+
+
+def test_ranks_are_positions_in_a_sort():
+    scores = torch.rand(50, 20, generator=torch.Generator().manual_seed(0))
+    truth = torch.arange(50) % 20
+    expected = [row.argsort().tolist().index(t) + 1 for row, t in zip(scores, truth.tolist())]
+    assert metrics.ranks(scores, truth).tolist() == expected
+
+
+def test_hits_and_reciprocal_rank_by_hand():
+    found = torch.tensor([1, 2, 4, 10])
+    assert [metrics.hits_at(found, k) for k in (1, 3, 4, 10)] == [0.25, 0.5, 0.75, 1.0]
+    assert metrics.mean_reciprocal_rank(found) == pytest.approx((1 + 1 / 2 + 1 / 4 + 1 / 10) / 4)
+
+
+# -- errors ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("judge", [metrics.isomorphic, metrics.edit_distance])
+def test_what_cannot_be_compared_is_refused(judge):
+    a = random_graphs(3)
+    with pytest.raises(ValueError, match="batches of 3 and 2"):
+        judge(a, a[:2])
+    other = GraphVocabulary(("A", "B", "D"), ("x", "y"), 4)
+    with pytest.raises(ValueError, match=r"node_labels: .*'C'.*'D'"):
+        judge(a, random_graphs(3, other))
+    with pytest.raises(ValueError, match="edge_labels"):
+        judge(a, random_graphs(3, GraphVocabulary(("A", "B", "C"), ("x", "z"), 4)))
+
+
+@pytest.mark.parametrize("timeout", [-1.0, float("nan")])
+def test_timeout_out_of_range_is_refused(timeout):
+    with pytest.raises(ValueError, match="timeout"):
+        metrics.edit_distance(random_graphs(1), random_graphs(1), timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    "scores, truth, what",
+    [
+        (torch.zeros(3), torch.tensor([0]), "shape|want"),
+        (torch.zeros(2, 3), torch.tensor([0]), "want scores"),
+        (torch.zeros(1, 3), torch.tensor([3]), r"columns 0\.\.2"),
+        (torch.zeros(1, 3), torch.tensor([-1]), r"columns 0\.\.2"),
+        (torch.tensor([[0.0, 1.0], [float("nan"), 0.0]]), torch.tensor([0, 0]), "row 1 hold NaN"),
+    ],
+)
+def test_scores_that_cannot_be_ranked_are_refused(scores, truth, what):
+    with pytest.raises(ValueError, match=what):
+        metrics.ranks(scores, truth)
+
+
+def test_ranks_that_are_none_are_refused():
+    for call in (lambda r: metrics.hits_at(r, 1), metrics.mean_reciprocal_rank):
+        for bad in (torch.tensor([0, 1]), torch.tensor([]), torch.ones(2, 2)):
+            with pytest.raises(ValueError, match="counted from 1"):
+                call(bad)
+    with pytest.raises(ValueError, match="k must be"):
+        metrics.hits_at(torch.tensor([1]), 0)

@@ -1,0 +1,344 @@
+"""The loop: what it learns, that it can be cut off and resumed, what it refuses."""
+
+import errno
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import random_vertices
+
+import elekit.files
+import elekit.training
+from elekit import augment, project
+from elekit.datasets.reading import isomorphism_keys
+from elekit.embedding import EmbeddingConfig
+from elekit.graph import to_networkx
+from elekit.train import EmbeddingTraining, fit_embedding
+from elekit.training import LoopConfig, choose_device, retrieval, step_generator
+
+TINY = EmbeddingConfig(hidden=16, rounds=2, dim=12, walks=4)
+LOOP = LoopConfig(steps=12, learning_rate=5e-3, warmup=3, validate_every=4, checkpoint_every=5)
+FAST = EmbeddingTraining(loop=LOOP, batch_size=16, temperature=0.1)
+
+
+@pytest.fixture(scope="module")
+def graphs(vocabulary):
+    """60 graphs within their capacities, no two alike."""
+    drawn = random_vertices(vocabulary, 400, torch.Generator().manual_seed(0), density=0.4)
+    drawn = drawn[(drawn.excess() == 0) & (drawn.presence().sum(1) > 2)]
+    first = {key: i for i, key in reversed(list(enumerate(isomorphism_keys(to_networkx(drawn)))))}
+    assert len(first) >= 60
+    return drawn[sorted(first.values())[:60]]
+
+
+def fit(graphs, **options):
+    return fit_embedding(graphs, **{"config": TINY, "training": FAST, "device": "cpu", "progress": False, **options})
+
+
+def weights(psi):
+    return torch.cat([p.detach().flatten() for p in psi.parameters()])
+
+
+def same(one, other):
+    """Weights bit for bit, and a history equal but for the clock."""
+
+    def without_clock(psi):
+        return [{k: v for k, v in entry.items() if k != "seconds"} for entry in psi.history]
+
+    return torch.equal(weights(one), weights(other)) and without_clock(one) == without_clock(other)
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch):
+    """Ctrl-C while the views of a step are drawn, once. Each step draws two views, and one is drawn before the first."""
+    original = EmbeddingTraining.view
+
+    def prepare(step):
+        calls = iter(range(10_000))
+
+        def view(self, graph, generator):
+            if next(calls) == 1 + 2 * step:
+                monkeypatch.setattr(EmbeddingTraining, "view", original)
+                raise KeyboardInterrupt
+            return original(self, graph, generator)
+
+        monkeypatch.setattr(EmbeddingTraining, "view", view)
+
+    return prepare
+
+
+# -- learning ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("negatives", ["batch", "edits"])
+def test_the_loss_falls_and_retrieval_rises(graphs, negatives):
+    loop = replace(LOOP, steps=60, validate_every=1, checkpoint_every=100)
+    psi = fit(graphs, training=replace(FAST, loop=loop, batch_size=60, negatives=negatives))
+    assert [entry["step"] for entry in psi.history] == list(range(1, 61))
+    assert psi.history[-1]["loss"] < 0.9 * psi.history[0]["loss"]
+    best = psi.history[-1]["retrieval"]
+    assert best > psi.history[0]["retrieval"] and best > 10 / len(graphs)
+    assert not psi.training
+
+
+def test_embedding_tells_other_graphs_from_views_of_its_own(graphs):
+    psi = fit(graphs, training=replace(FAST, loop=replace(LOOP, steps=60), views=("softened",)))
+    view = augment.softened(graphs, torch.full((len(graphs),), 0.3), step_generator(0, 0))
+    own = (psi.embed(view) * psi.embed(graphs)).sum(1)
+    assert (own.mean() - (psi.embed(view) @ psi.embed(graphs).T).mean()) > 0.2
+
+
+def test_targets_pull_the_embedding_towards_them(graphs):
+    start = fit(graphs)
+    targets = project.sphere(torch.randn(len(graphs), 12, generator=torch.Generator().manual_seed(1)))
+    tuned = fit(graphs, start=start, targets=targets, training=replace(FAST, loop=replace(LOOP, steps=60)))
+    before, after = ((psi.embed(graphs) * targets).sum(1).mean() for psi in (start, tuned))
+    assert after > before + 0.2
+
+
+def test_fine_tuning_starts_from_the_given_weights_and_leaves_them(graphs):
+    start = fit(graphs)
+    before = weights(start)
+    still = fit(graphs, start=start, seed=5, training=replace(FAST, loop=replace(LOOP, learning_rate=0.0)))
+    assert torch.equal(weights(still), before)
+    fit(graphs, start=start)
+    assert torch.equal(weights(start), before)
+
+
+def test_validation_graphs_are_what_is_measured_not_what_is_learned(graphs):
+    plain, held_out = fit(graphs[:40]), fit(graphs[:40], validation=graphs[40:])
+    assert torch.equal(weights(plain), weights(held_out))
+    assert [e["retrieval"] for e in plain.history] != [e["retrieval"] for e in held_out.history]
+
+
+def test_retrieval_counts_own_nearest_rows():
+    points = torch.eye(4)
+    assert retrieval(points, points) == 1
+    assert retrieval(points[[1, 0, 2, 3]], points) == 0.5
+
+
+# -- randomness ----------------------------------------------------------------------------------------------------
+def test_same_seed_same_weights_and_another_seed_others(graphs):
+    one = fit(graphs, seed=3)
+    torch.manual_seed(77)
+    torch.rand(5)
+    assert same(fit(graphs, seed=3), one)
+    assert not torch.equal(weights(fit(graphs, seed=4)), weights(one))
+
+
+def test_the_global_generator_and_the_matmul_precision_are_left_untouched(graphs):
+    before = torch.random.get_rng_state(), torch.get_float32_matmul_precision()
+    fit(graphs, training=replace(FAST, loop=replace(LOOP, matmul_precision="medium")))
+    assert torch.equal(torch.random.get_rng_state(), before[0])
+    assert torch.get_float32_matmul_precision() == before[1]
+
+
+def test_graphs_are_not_changed(graphs):
+    before = graphs.nodes.clone(), graphs.edges.clone()
+    fit(graphs)
+    assert torch.equal(graphs.nodes, before[0]) and torch.equal(graphs.edges, before[1])
+
+
+def test_steps_and_seeds_draw_differently():
+    draws = {torch.rand(1, generator=step_generator(seed, step)).item() for seed in range(5) for step in range(-1, 20)}
+    assert len(draws) == 5 * 21
+
+
+# -- cut off and resumed -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("step", [3, 5, 7, 11])
+def test_a_resumed_run_equals_one_without_the_cut(graphs, tmp_path, interrupt_at, step):
+    whole = fit(graphs)
+    interrupt_at(step)
+    cut = fit(graphs, checkpoint=tmp_path / "run.pt")
+    assert cut.history[-1]["interrupted"] and cut.history[-1]["step"] == step
+    assert not torch.equal(weights(cut), weights(whole))
+    assert same(fit(graphs, checkpoint=tmp_path / "run.pt"), whole)
+
+
+def test_a_run_cut_twice_equals_one_without_the_cuts(graphs, tmp_path, interrupt_at):
+    interrupt_at(2)
+    fit(graphs, checkpoint=tmp_path / "run.pt")
+    interrupt_at(4)
+    assert fit(graphs, checkpoint=tmp_path / "run.pt").history[-1]["step"] == 6
+    assert same(fit(graphs, checkpoint=tmp_path / "run.pt"), fit(graphs))
+
+
+def test_ctrl_c_in_the_middle_of_an_update_waits_for_its_end(graphs, tmp_path, monkeypatch):
+    """A real signal, after half of the work of optimizer.step: the step is finished, counted, and not taken twice."""
+    original, steps = torch.optim.AdamW.step, iter(range(100))
+
+    def step(self, *args, **kwargs):
+        if next(steps) == 6:
+            signal.raise_signal(signal.SIGINT)
+        return original(self, *args, **kwargs)
+
+    whole = fit(graphs)
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    cut = fit(graphs, checkpoint=tmp_path / "run.pt")
+    assert cut.history[-1]["interrupted"] and cut.history[-1]["step"] == 7
+    assert same(fit(graphs, checkpoint=tmp_path / "run.pt"), whole)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_keeps_what_was_reached(graphs, tmp_path, interrupt_at, capsys):
+    steps_taken = fit(graphs, training=replace(FAST, loop=replace(LOOP, checkpoint_every=1)), checkpoint=tmp_path / "a")
+    interrupt_at(7)
+    cut = fit(graphs, checkpoint=tmp_path / "b")
+    kept = torch.load(tmp_path / "b", weights_only=True)
+    assert kept["step"] == 7
+    assert all(torch.equal(v, kept["model"][k]) for k, v in cut.state_dict().items())
+    assert not torch.equal(weights(cut), weights(steps_taken)) and not cut.training
+    said = "".join(capsys.readouterr())
+    assert "interrupted after 7 of 12 steps" in said and f"checkpoint='{tmp_path / 'b'}'" in said
+
+
+def test_ctrl_c_without_a_checkpoint_says_how_to_have_one(graphs, interrupt_at, capsys):
+    interrupt_at(0)
+    assert fit(graphs).history[-1]["step"] == 0
+    assert "give checkpoint=" in "".join(capsys.readouterr())
+
+
+def test_a_finished_run_is_not_run_again(graphs, tmp_path, monkeypatch):
+    whole = fit(graphs, checkpoint=tmp_path / "deep" / "run.pt")
+    monkeypatch.setattr(torch.optim.AdamW, "step", None)
+    assert same(fit(graphs, checkpoint=tmp_path / "deep" / "run.pt"), whole)
+
+
+# -- what is refused -----------------------------------------------------------------------------------------------
+def others(graphs):
+    return {
+        "seed": {"seed": 1},
+        "graphs": {"graphs": graphs[:-1]},
+        "config": {"config": replace(TINY, rounds=1)},
+        "training": {"training": replace(FAST, temperature=0.2)},
+        "fine-tuned": {"targets": torch.eye(12)[torch.arange(len(graphs)) % 12]},
+    }
+
+
+@pytest.mark.parametrize("what", ["seed", "graphs", "config", "training", "fine-tuned"])
+def test_the_checkpoint_of_another_run_is_refused(graphs, tmp_path, what):
+    path = tmp_path / "run.pt"
+    fit(graphs, checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"run.pt belongs to another run: {what} differ; delete it or name another"):
+        fit(**{"graphs": graphs, "checkpoint": path, **others(graphs)[what]})
+    assert path.read_bytes() == before
+
+
+def test_the_checkpoint_of_other_targets_is_refused(graphs, tmp_path):
+    targets = others(graphs)["fine-tuned"]["targets"]
+    fit(graphs, targets=targets, checkpoint=tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="fine-tuned differ"):
+        fit(graphs, targets=targets.roll(1, 0), checkpoint=tmp_path / "run.pt")
+
+
+@pytest.mark.parametrize("content", ["half", "nothing", "text", "a tensor", "a dict"])
+def test_a_broken_checkpoint_is_refused_and_left(graphs, tmp_path, content):
+    path = tmp_path / "run.pt"
+    fit(graphs, checkpoint=path)
+    whole = path.read_bytes()
+    if content in ("a tensor", "a dict"):
+        torch.save(torch.zeros(3) if content == "a tensor" else {"step": 3}, path)
+    else:
+        path.write_bytes({"half": whole[: len(whole) // 2], "nothing": b"", "text": b"hello\n"}[content])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"run.pt is no checkpoint that can be resumed \(\w+\); delete it"):
+        fit(graphs, checkpoint=path)
+    assert path.read_bytes() == before
+
+
+def test_fewer_than_two_graphs_are_refused(graphs):
+    with pytest.raises(ValueError, match="at least 2, got 1"):
+        fit(graphs[0])
+
+
+def test_graphs_off_the_polytope_are_refused(graphs):
+    with pytest.raises(ValueError, match="nodes hold NaN or infinity in graph 0"):
+        fit(replace(graphs, nodes=graphs.nodes * float("nan")))
+
+
+def test_misfitting_targets_and_starts_are_refused(graphs, vocabulary):
+    with pytest.raises(ValueError, match=r"targets must be \(60, 12\).*got \(59, 12\)"):
+        fit(graphs, targets=torch.ones(59, 12))
+    start = fit(graphs)
+    with pytest.raises(ValueError, match="give config=start.config"):
+        fit(graphs, start=start, config=replace(TINY, dim=5))
+    with pytest.raises(ValueError, match="another vocabulary"):
+        fit(replace(graphs, vocabulary=replace(vocabulary, node_labels=("a", "b", "z"))), start=start)
+
+
+@pytest.mark.parametrize("field, value", [("views", ()), ("views", ("cropped",)), ("negatives", "none")])
+def test_training_config_refuses_nonsense(field, value):
+    with pytest.raises(ValueError, match=f"{field} must be"):
+        EmbeddingTraining(**{field: value})
+
+
+def test_a_loss_that_is_not_finite_raises_and_spoils_no_checkpoint(graphs, tmp_path, monkeypatch):
+    from elekit import train
+
+    original, calls = train.info_nce, iter(range(100))
+
+    def info_nce(*args):
+        return original(*args) * (float("nan") if next(calls) == 7 else 1)
+
+    monkeypatch.setattr(train, "info_nce", info_nce)
+    with pytest.raises(FloatingPointError, match="the loss is nan at step 7; lower learning_rate"):
+        fit(graphs, checkpoint=tmp_path / "run.pt")
+    assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 5
+    monkeypatch.undo()
+    assert same(fit(graphs, checkpoint=tmp_path / "run.pt"), fit(graphs))
+
+
+def test_two_graphs_are_enough(graphs):
+    assert torch.isfinite(weights(fit(graphs[:2], training=replace(FAST, negatives="edits")))).all()
+
+
+# -- disks that cannot be written ----------------------------------------------------------------------------------
+def full(code):
+    def fails(*args, **kwargs):
+        raise OSError(code, {errno.ENOSPC: "No space left on device", errno.EROFS: "Read-only file system"}[code])
+
+    return fails
+
+
+@pytest.mark.parametrize(
+    "call, code, said",
+    [
+        ("mkstemp", errno.EROFS, "Read-only file system"),
+        ("write_bytes", errno.ENOSPC, "No space left on device"),
+        ("fsync", errno.ENOSPC, "No space left on device"),
+        ("replace", errno.EROFS, "Read-only file system"),
+    ],
+)
+def test_a_disk_that_cannot_be_written_leaves_the_old_checkpoint(
+    graphs, tmp_path, monkeypatch, interrupt_at, call, code, said
+):
+    path = tmp_path / "run.pt"
+    interrupt_at(3)
+    fit(graphs, checkpoint=path)
+    before = path.read_bytes()
+    owner = {"mkstemp": elekit.files.tempfile, "fsync": elekit.files.os}.get(call, elekit.files.Path)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, call, full(code))
+        with pytest.raises(OSError, match=f"cannot write {path}: {said}; what stood there before") as failed:
+            fit(graphs, checkpoint=path)
+    assert failed.value.errno == code
+    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"] and path.read_bytes() == before
+    assert same(fit(graphs, checkpoint=path), fit(graphs))
+
+
+def test_a_disk_that_runs_full_while_writing_is_an_os_error(graphs, tmp_path):
+    """No stand-in: the system itself refuses to let a file grow beyond 1 kB."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        with pytest.raises(OSError, match="cannot write .*run.pt: File too large"):
+            fit(graphs, checkpoint=tmp_path / "run.pt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_devices():
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type in ("cpu", "cuda", "mps", "xpu")
