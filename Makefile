@@ -13,7 +13,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH = $(shell grep '^torch==' $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test env data models models-qm9 clean
+.PHONY: help lab test env data models models-qm9 pictures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ models: env ## train the shipped models on those molecules again
 
 models-qm9: env ## train the shipped QM9 models again
 	$(PY) -m elekit.recipes qm9
+
+pictures: env ## draw the README's picture again
+	$(PY) -m elekit.recipes pictures
 
 clean: ## remove the environment, caches and build output
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache

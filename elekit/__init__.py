@@ -22,15 +22,16 @@ _HOME = {
     "training": ("LoopConfig",),
     "train": ("EmbeddingTraining", "SurrogateTraining", "fit_embedding", "fit_surrogate"),
     "decoding": (
-        "Candidates", "DecodeConfig", "GradientConfig", "PolishConfig", "Trace", "decode", "decode_candidates", "decode_gradient",
+        "Candidates", "DecodeConfig", "GradientConfig", "PolishConfig", "Trace",
+        "decode", "decode_candidates", "decode_gradient",
     ),
     "evaluation": ("evaluate",),
     "release": ("Artefact", "load", "save"),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 _MODULES = (
-    "augment", "chem", "contrastive", "datasets", "decoding", "draw", "edits", "embedding", "evaluation", "graph", "loss", "metrics", "project",
-    "release", "surrogate", "train", "training",
+    "augment", "chem", "contrastive", "datasets", "decoding", "draw", "edits", "embedding", "evaluation", "graph",
+    "loss", "metrics", "project", "release", "surrogate", "train", "training",
 )  # fmt: skip
 
 __all__ = ["__version__", *_WHERE, *_MODULES]

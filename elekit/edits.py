@@ -56,10 +56,12 @@ class Edits:
     def first_order(self, nodes: Tensor, edges: Tensor, node_gradient: Tensor, pair_gradient: Tensor) -> Tensor:
         """(E,) what a linear model says each edit changes: gradient at the new channels minus at the old ones.
 
-        node_gradient (B, N, K), pair_gradient (B, N, N, R): of the loss, at the graphs. An added node hangs in the
-        air for a linear model, since an edge to an absent node weighs nothing: its estimate is of the label alone.
+        node_gradient (B, N, K), pair_gradient (B, N, N, R): of the loss, at the graphs, by unordered pairs. Where an
+        edge weighs nothing at an absent node, as in psi, the gradient at a node's "absent" channel holds what its
+        edges are worth, so removing it counts them once; and the gradient at an edge to a free slot is zero, so an
+        added node is judged by its label alone (unless the slot is faded in, as the polish does).
         """
-        change = torch.zeros(len(self))
+        change = node_gradient.new_zeros(len(self))
         for slot in range(2):
             at = (self.node[:, slot] >= 0).nonzero()[:, 0]
             row, i = self.row[at], self.node[at, slot]
@@ -78,7 +80,6 @@ class Edits:
         order, capacity = vocabulary.edge_orders(), vocabulary.node_capacities()
         weight = order[edges.long()]  # (B, N, N)
         load, limit = weight.sum(-1)[self.row], capacity[nodes.long()][self.row]  # (E, N)
-        every = torch.arange(len(self))
         for slot in range(2):
             at = (self.node[:, slot] >= 0).nonzero()[:, 0]
             limit[at, self.node[at, slot]] = capacity[self.label[at, slot]]
@@ -87,7 +88,7 @@ class Edits:
             more = order[self.edge[at, slot]] - weight[self.row[at], i, j]
             load[at, i] += more
             load[at, j] += more
-        removed = every[self.kind == KINDS.index("remove node")]
+        removed = (self.kind == KINDS.index("remove node")).nonzero()[:, 0]
         gone = self.node[removed, 0]
         load[removed] -= weight[self.row[removed], gone]
         load[removed, gone] = 0
@@ -117,10 +118,13 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
     """Every edit of these kinds of each (rounded) graph of the batch, capacities ignored.
 
     relabel: a node gets another label. remove node: with its edges; the last node stays. add node: in the first
-    free slot, on one edge to an old node. change edge: a pair of nodes gets another edge label, or none.
-    swap labels: two nodes exchange theirs. move edge: one end of an edge goes to another node that had none with
-    the end that stays. shift order: of two edges at one node, one goes up one label and the other down one.
+    free slot, on one edge to an old node (alone where there is none). change edge: a pair of nodes gets another
+    edge label, or none. swap labels: two nodes exchange theirs. move edge: one end of an edge goes to another node
+    that had none with the end that stays. shift order: of two edges at one node, one goes up one label and the other
+    down one.
+    Raises ValueError for kinds that are not in KINDS, and for none.
     """
+    check_kinds(kinds)
     nodes, edges = (t.long() for t in graph.labels())
     K, R = graph.vocabulary.K, graph.vocabulary.R
     B, N = nodes.shape
@@ -150,6 +154,8 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
         usable = there & (~there).any(1, keepdim=True)
         b, j, k, r = (usable[:, :, None, None].expand(B, N, K - 1, R - 1)).nonzero().T
         add("add node", b, [(free[b], k + 1)], [(free[b], j, r + 1)])
+        b, k = (~there).all(1, keepdim=True).expand(B, K - 1).nonzero().T
+        add("add node", b, [(free[b], k + 1)])
     if "change edge" in kinds:
         label = torch.arange(R)
         b, i, j, r = ((both & upper)[..., None] & (label != edges[..., None])).nonzero().T
@@ -170,3 +176,10 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
         b, i, j, k = shiftable.nonzero().T
         add("shift order", b, (), [(i, j, edges[b, i, j] + 1), (i, k, edges[b, i, k] - 1)])
     return Edits.cat(found)
+
+
+def check_kinds(kinds: tuple[str, ...]) -> None:
+    """ValueError for kinds of edits that there are not, and for none at all."""
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown or not kinds:
+        raise ValueError(f"no kinds of edits {unknown or list(kinds)}; there are {', '.join(KINDS)}")

@@ -35,10 +35,17 @@ def evaluate(
     """
     from elekit import chem  # RDKit loads here, not with `import elekit`
 
+    if len(predicted) != len(truth):
+        raise ValueError(f"predictions are judged pair by pair, got {len(predicted)} for {len(truth)} true graphs")
+    for name in ("node_labels", "edge_labels"):
+        ours, theirs = getattr(predicted.vocabulary, name), getattr(truth.vocabulary, name)
+        if ours != theirs:
+            raise ValueError(f"predicted and true graphs differ in {name}: {list(ours)} and {list(theirs)}")
     molecular = chem.is_molecular(truth.vocabulary)
     columns = {}
     if molecular:
-        columns["predicted"], columns["truth"] = chem.to_smiles(predicted), chem.to_smiles(truth)
+        for name, graphs in (("predicted", predicted), ("truth", truth)):
+            columns[name] = pd.Series(chem.to_smiles(graphs), dtype=object)  # pandas would make NaN of None
         columns["valid"] = [smiles is not None for smiles in columns["predicted"]]
         predicted, truth = chem.canonicalised(predicted), chem.canonicalised(truth)
     exact = metrics.isomorphic(predicted, truth)
@@ -70,7 +77,7 @@ def summarise(table: pd.DataFrame) -> dict:
     if "proven" in table:
         summary["edit_distances_not_proven"] = int((~table["proven"]).sum())
     if "rank" in table:
-        ranks = torch.as_tensor(table["rank"].to_numpy())
+        ranks = torch.tensor(table["rank"].tolist())
         summary |= {f"hits@{k}": metrics.hits_at(ranks, k) for k in (1, 10)}
         summary["mrr"] = metrics.mean_reciprocal_rank(ranks)
     for name in ("loss", "loss_of_truth"):
@@ -84,11 +91,35 @@ def summarise(table: pd.DataFrame) -> dict:
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """A decoded batch judged. table: one row a prediction; summary: see `summarise`, and the time that decoding took."""
+    """A decoded batch judged. table: one row a prediction; summary: see `summarise`, and the time of decoding."""
 
     decoded: Decoded
     table: pd.DataFrame
     summary: dict
+
+
+def decode_many(
+    psi: Psi,
+    target: Tensor,
+    *,
+    candidates: Graph | Candidates | None = None,
+    around: Graph | None = None,
+    config: DecodeConfig = DecodeConfig(),
+) -> Decoded:
+    """`decode` of any number of targets, 256 at a time, so that memory stays bounded; without traces."""
+    if candidates is not None:
+        candidates = Candidates.of(psi, candidates)
+    pieces = []
+    for start in range(0, len(target), GRAPHS_A_BATCH):
+        rows = slice(start, start + GRAPHS_A_BATCH)
+        mine = around if around is None or len(around) == 1 else around[rows]
+        pieces.append(decode(psi, target[rows], candidates=candidates, around=mine, config=config))
+    return Decoded(
+        Graph.cat([p.graphs for p in pieces]),
+        torch.cat([p.loss for p in pieces]),
+        Graph.cat([p.alternatives for p in pieces]),
+        torch.cat([p.alternative_losses for p in pieces]),
+    )
 
 
 def judge(
@@ -101,31 +132,28 @@ def judge(
     around: Graph | None = None,
     timeout: float = 10.0,
     rank_among: Graph | Candidates | None = None,
+    truth_among: Tensor | None = None,
     progress: bool = False,
 ) -> Judgement:
     """Decode the targets (B, D), time it, and judge against the truth.
 
-    target: h(x), or psi(truth) to ask how decodable the loss itself is. rank_among: a set that holds the truths, by
-    row, for Hits@k and MRR. The time does not count psi of the candidates, which is made once.
+    target: h(x), or psi(truth) to ask how decodable the loss itself is. rank_among: a set that holds each truth once,
+    for Hits@k and MRR; truth_among: (B,) where in it, None = row by row. The time does not count psi of the
+    candidates, which is made once. Raises ValueError for no targets, and for another number of them than of truths.
     """
+    if len(target) != len(truth) or len(target) == 0:
+        raise ValueError(f"want one target for each true graph, at least one; got {len(target)} and {len(truth)}")
+    target = target.detach()
     if candidates is not None:
         candidates = Candidates.of(psi, candidates)
     started = time.perf_counter()
-    pieces = [
-        decode(psi, target[s : s + GRAPHS_A_BATCH], candidates=candidates, around=around, config=config)
-        for s in range(0, len(target), GRAPHS_A_BATCH)
-    ]
+    decoded = decode_many(psi, target, candidates=candidates, around=around, config=config)
     seconds = time.perf_counter() - started
-    decoded = Decoded(
-        Graph.cat([p.graphs for p in pieces]),
-        torch.cat([p.loss for p in pieces]),
-        Graph.cat([p.alternatives for p in pieces]),
-        torch.cat([p.alternative_losses for p in pieces]),
-    )
     ranks = None
     if rank_among is not None:
         gallery = Candidates.of(psi, rank_among)
-        ranks = metrics.ranks(2 - 2 * target @ gallery.points.T, torch.arange(len(target)))
+        rows = torch.arange(len(target)) if truth_among is None else truth_among
+        ranks = metrics.ranks(2 - 2 * target @ gallery.points.T, rows)
     table = evaluate(decoded.graphs, truth, timeout=timeout, ranks=ranks, progress=progress)
     table["loss"] = decoded.loss.numpy()
     with torch.no_grad():

@@ -41,7 +41,7 @@ class GraphVocabulary:
             if not labels or len(set(labels)) != len(labels):
                 raise ValueError(f"{name} must be distinct and not empty, got {labels!r}")
             if len(labels) > MOST_LABELS:
-                raise ValueError(f"{name} has {len(labels)} labels, at most {MOST_LABELS} are allowed; are they names, not kinds?")
+                raise ValueError(f"{name} has {len(labels)} labels, at most {MOST_LABELS} go; are they names, not kinds?")
         for name, labels in (("capacity", self.node_labels), ("order", self.edge_labels)):
             values = getattr(self, name)
             if values is not None:
@@ -279,7 +279,8 @@ def label_tensors(parts, vocabulary: GraphVocabulary) -> tuple[Tensor, Tensor]:
 
 def _read_networkx(index: int, graph: nx.Graph, node_attribute: str, edge_attribute: str):
     if not isinstance(graph, nx.Graph):
-        raise ValueError(f"graph {index} is no networkx graph but a {type(graph).__name__}; give a list of networkx graphs")
+        kind = type(graph).__name__
+        raise ValueError(f"graph {index} is no networkx graph but a {kind}; give a list of networkx graphs")
     if graph.is_directed() or graph.is_multigraph():
         kind = "a multigraph" if graph.is_multigraph() else "directed"
         raise ValueError(f"graph {index} is {kind}; convert it with networkx.Graph(graph) first")

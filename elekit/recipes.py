@@ -2,11 +2,12 @@
 
 molecules7: psi and two h (description, smiles), about 5 minutes on two cores.
 qm9: psi and h (smiles) on real QM9, about two hours; cut off, it goes on where it was.
+pictures: the README's picture, drawn from the molecules7 artefact.
 """
 
 import argparse
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -16,6 +17,9 @@ from elekit.embedding import EmbeddingConfig
 from elekit.surrogate import BackboneConfig
 from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
 from elekit.training import LoopConfig
+
+PICTURES = Path(__file__).resolve().parents[1] / "notebooks" / "pictures"
+PICTURED = 12  # row of the test split
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,15 @@ class Recipe:
     config: EmbeddingConfig = EmbeddingConfig()
     seed: int = 0
     half: bool = True
-    loads: dict = field(default_factory=dict)
 
 
 def _loop(steps: int, every: int, learning_rate: float = 2e-3) -> LoopConfig:
     return LoopConfig(
-        steps=steps, learning_rate=learning_rate, validate_every=every, checkpoint_every=every, matmul_precision="medium"
+        steps=steps,
+        learning_rate=learning_rate,
+        validate_every=every,
+        checkpoint_every=every,
+        matmul_precision="medium",
     )
 
 
@@ -42,7 +49,10 @@ RECIPES = {
         "molecules7",
         EmbeddingTraining(loop=_loop(1_200, 300)),
         {
-            "description": (BackboneConfig("word", width=128), SurrogateTraining(loop=_loop(900, 300), batch_size=128)),
+            "description": (
+                BackboneConfig("word", width=128),
+                SurrogateTraining(loop=_loop(900, 300), batch_size=128),
+            ),
             "smiles": (
                 BackboneConfig("smiles", width=128),
                 SurrogateTraining(loop=_loop(1_500, 300), batch_size=128, rewritten=0.8),
@@ -55,7 +65,7 @@ RECIPES = {
         {
             "smiles": (
                 BackboneConfig("smiles", width=192),
-                SurrogateTraining(loop=_loop(12_000, 500), batch_size=256, rewritten=0.5),
+                SurrogateTraining(loop=_loop(14_000, 500), batch_size=256, rewritten=0.5),
             )
         },
     ),
@@ -74,6 +84,7 @@ def cook(recipe: Recipe, folder: Path, work: Path, progress: bool = True) -> rel
         checkpoint=work / "psi.pt",
         progress=progress,
     )
+    _stop_if_interrupted(psi)
     about = {
         "data": first.report(),
         "seed": recipe.seed,
@@ -94,24 +105,53 @@ def cook(recipe: Recipe, folder: Path, work: Path, progress: bool = True) -> rel
             checkpoint=work / f"h-{name}.pt",
             progress=progress,
         )
+        _stop_if_interrupted(h)
         artefact.surrogates[name] = h
         about["surrogates"][name] = {"training": asdict(training), "history": h.history, "digest": data.digest}
     release.save(artefact, folder, half=recipe.half)
     return artefact
 
 
+def _stop_if_interrupted(fitted):
+    """Ctrl-C ends a fit early; nothing is made of half a fit here, and its checkpoint goes on next time."""
+    if fitted.history and fitted.history[-1].get("interrupted"):
+        raise KeyboardInterrupt
+
+
+def draw_pictures(folder: Path) -> None:
+    """The picture of the README: a test description decoded, from a blur to a molecule."""
+    from elekit import decoding, draw
+    from elekit.files import write_atomically
+
+    artefact = release.load("molecules7")
+    _, h = artefact.surrogate("description")
+    case = datasets.load("molecules7", inputs="description").test.take([PICTURED])
+    config = decoding.DecodeConfig(method="gradient")
+    _, (trace,) = decoding.decode(artefact.psi, h.predict(case.inputs), config=config, record=True)
+    figure = draw.trace(trace, truth=case.graphs)
+    write_atomically(folder / "decoding.png", lambda partial: figure.savefig(partial, format="png", dpi=110))
+    sys.stderr.write(f"{case.inputs[0]}\n")
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m elekit.recipes", description=__doc__)
-    parser.add_argument("name", choices=list(RECIPES), help="which artefact to make again")
+    parser.add_argument("name", choices=[*RECIPES, "pictures"], help="what to make again")
     parser.add_argument("--out", type=Path, help="folder of the artefact (default: data/models/NAME)")
     parser.add_argument("--work", type=Path, help="folder of the checkpoints (default: runs/NAME)")
     parser.add_argument("--threads", type=int, help="processor threads (default: torch's choice)")
     chosen = parser.parse_args(arguments)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
+    if chosen.name == "pictures":
+        draw_pictures(chosen.out or PICTURES)
+        return 0
     recipe = RECIPES[chosen.name]
     out = chosen.out or release.MODELS / recipe.name
-    cook(recipe, out, chosen.work or Path("runs") / recipe.name)
+    try:
+        cook(recipe, out, chosen.work or Path("runs") / recipe.name)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command goes on from there\n")
+        return 130
     sys.stderr.write(f"saved in {out}\n")
     return 0
 

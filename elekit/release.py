@@ -5,9 +5,11 @@ itself; it is written last, in one rename, so a reader meets either the old arte
 pickled: loading an artefact runs no code that came with it.
 """
 
+import contextlib
 import hashlib
 import json
 import platform
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from elekit.surrogate import BackboneConfig, SurrogateRegressor, TextBackbone, T
 FORMAT = "elekit learned loss"
 VERSION = 1
 JSON_NAME = "artefact.json"
+OURS = re.compile(r"(psi|h-[\w.-]+)-[0-9a-f]{12}\.safetensors")  # names that _write_tensors gives
 MODELS = SHIPPED / "models"
 
 
@@ -57,27 +60,54 @@ class Artefact:
             raise ArtefactError(f"artefact {self.name!r} holds no surrogate; train one (elekit train surrogate)")
         name = name or next(iter(self.surrogates))
         if name not in self.surrogates:
-            raise ArtefactError(f"artefact {self.name!r} has no surrogate {name!r}; it has {', '.join(self.surrogates)}")
+            there = ", ".join(self.surrogates)
+            raise ArtefactError(f"artefact {self.name!r} has no surrogate {name!r}; it has {there}")
         return name, self.surrogates[name]
 
 
 def save(artefact: Artefact, folder: str | Path, *, half: bool = False) -> Path:
     """Write an artefact; what stood in the folder before stays whole until the new one is.
 
-    half: surrogate weights as float16, half the size (psi stays as it is). Returns the path of the JSON file.
-    Raises OSError, naming the file, where it cannot be written.
+    half: surrogate weights as float16, half the size (psi, and what is no weight, such as the scaling of vectors,
+    stay as they are). Returns the path of the JSON file.
+    Raises OSError, naming the file, where it cannot be written, and ValueError for `about` that JSON cannot hold.
     """
     folder = Path(folder)
-    psi, files = artefact.psi, {}
-    tensors = {f"psi.{k}": v for k, v in psi.state_dict().items()}
+    psi, tensors, described = artefact.psi, {}, {}
+    tensors["psi"] = {f"psi.{k}": v for k, v in psi.state_dict().items()}
     if psi.typical is not None:
-        tensors |= {"typical.nodes": psi.typical.nodes, "typical.edges": psi.typical.edges}
-    files["psi"] = _write_tensors(folder, "psi", tensors)
-    described = {}
+        tensors["psi"] |= {"typical.nodes": psi.typical.nodes, "typical.edges": psi.typical.edges}
     for name, h in artefact.surrogates.items():
-        weights = {k: v.half() if half and v.is_floating_point() else v for k, v in h.state_dict().items()}
-        files[f"h-{name}"] = _write_tensors(folder, f"h-{name}", weights)
+        weights = {k for k, v in h.named_parameters() if half and v.is_floating_point()}
+        tensors[f"h-{name}"] = {k: v.half() if k in weights else v for k, v in h.state_dict().items()}
         described[name] = {"dim": h.dim, **_describe(h.backbone)}
+    try:
+        about = json.loads(json.dumps(artefact.about))
+    except TypeError as unfit:
+        raise ValueError(f"artefact.about must hold plain values only, as JSON does: {unfit}") from None
+    before = set(folder.glob("*.safetensors"))
+    try:
+        path = _write(folder, artefact, about, described, tensors)
+    except BaseException:  # a full disk, or Ctrl-C: what is new goes, the old artefact stays
+        _tidy(folder, set(folder.glob("*.safetensors")) - before)
+        raise
+    _tidy(folder, before)
+    return path
+
+
+def _tidy(folder: Path, files: set[Path]):
+    """Remove those of these weights files that no artefact in the folder names, and no others."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # a file too many does no harm
+        path = folder / JSON_NAME
+        named = {entry["file"] for entry in json.loads(path.read_text())["files"].values()} if path.exists() else set()
+        for file in files:
+            if file.name not in named and OURS.fullmatch(file.name):
+                file.unlink()
+
+
+def _write(folder: Path, artefact: Artefact, about: dict, described: dict, tensors: dict[str, dict]) -> Path:
+    """The weights, then the JSON that names them."""
+    psi = artefact.psi
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -85,19 +115,15 @@ def save(artefact: Artefact, folder: str | Path, *, half: bool = False) -> Path:
         "vocabulary": psi.vocabulary.to_json(),
         "embedding": asdict(psi.config),
         "surrogates": described,
-        "files": files,
+        "files": {name: _write_tensors(folder, name, held) for name, held in tensors.items()},
         "versions": {"elekit": elekit.__version__, "torch": torch.__version__, "python": platform.python_version()},
-        "about": artefact.about,
+        "about": about,
     }
     content = json.loads(json.dumps(content))
     content["digest"] = _digest(content)
     path = folder / JSON_NAME
     text = json.dumps(content, indent=1)
     write_atomically(path, lambda partial: partial.write_text(text))
-    kept = {entry["file"] for entry in files.values()}
-    for old in folder.glob("*.safetensors"):
-        if old.name not in kept:
-            old.unlink()
     return path
 
 
@@ -110,6 +136,13 @@ def load(folder: str | Path, *, modules: dict[str, nn.Module] | None = None) -> 
     """
     folder = locate(folder)
     content = verify(folder)
+    try:
+        return _build(content, folder, modules or {})
+    except (KeyError, TypeError, AttributeError) as odd:
+        raise ArtefactError(f"{folder / JSON_NAME} does not describe a learned loss: {odd!r}") from None
+
+
+def _build(content: dict, folder: Path, modules: dict[str, nn.Module]) -> Artefact:
     vocabulary = GraphVocabulary.from_json(content["vocabulary"])
     psi = GraphEmbedding(vocabulary, EmbeddingConfig(**content["embedding"]))
     tensors = _read_tensors(folder, content["files"]["psi"])
@@ -118,7 +151,7 @@ def load(folder: str | Path, *, modules: dict[str, nn.Module] | None = None) -> 
     _fill(psi, {k.removeprefix("psi."): v for k, v in tensors.items()}, folder)
     surrogates = {}
     for name, described in content["surrogates"].items():
-        backbone = _rebuild(name, described, (modules or {}).get(name))
+        backbone = _rebuild(name, described, modules.get(name))
         surrogates[name] = SurrogateRegressor(backbone, described["dim"])
         _fill(surrogates[name], _read_tensors(folder, content["files"][f"h-{name}"]), folder)
     return Artefact(content["name"], psi, surrogates, content["about"])
@@ -142,12 +175,16 @@ def verify(folder: str | Path) -> dict:
         raise ArtefactError(f"{path} is truncated or no artefact of elekit") from None
     if not ours:
         raise ArtefactError(f"{path} is no artefact of elekit (its format is {content['format']!r})")
-    if content.get("version") != VERSION:
-        raise ArtefactError(f"{path} has version {content.get('version')!r}, this elekit reads {VERSION}; upgrade elekit")
+    version = content.get("version")
+    if version != VERSION:
+        raise ArtefactError(f"{path} has version {version!r}, this elekit reads {VERSION}; upgrade elekit")
     if content.pop("digest", None) != _digest(content):
         raise ArtefactError(f"{path} was altered after it was written: its digest does not fit")
-    for entry in content["files"].values():
-        _read_checked(Path(folder), entry)
+    try:
+        for entry in content["files"].values():
+            _read_checked(Path(folder), entry)
+    except (KeyError, TypeError, AttributeError) as odd:
+        raise ArtefactError(f"{path} does not name its files: {odd!r}") from None
     return content
 
 
@@ -165,7 +202,7 @@ def compare(one: Artefact, other: Artefact) -> dict[str, tuple]:
             {
                 "vocabulary": artefact.vocabulary.to_json(),
                 "embedding": asdict(artefact.psi.config),
-                "weights": {k: hashlib.sha256(bytes_of(m.state_dict())).hexdigest() for k, m in weights.items()},
+                "weights": {k: hashlib.sha256(_bytes(m.state_dict())).hexdigest() for k, m in weights.items()},
                 "about": artefact.about,
             }
         )
@@ -178,11 +215,21 @@ def _digest(content: dict) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def _bytes(tensors: dict) -> bytes:
+    """Tensors as a safetensors file; those that share memory (tied weights) are written one by one."""
+    return bytes_of({k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()})
+
+
+def file_stem(name: str) -> str:
+    """A name as part of a file name: a surrogate may be called after any column."""
+    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)[:60]
+
+
 def _write_tensors(folder: Path, name: str, tensors: dict) -> dict:
     """Write a safetensors file named by its content, so that it never replaces one that an old JSON still names."""
-    data = bytes_of({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+    data = _bytes(tensors)
     sha256 = hashlib.sha256(data).hexdigest()
-    path = folder / f"{name}-{sha256[:12]}.safetensors"
+    path = folder / f"{file_stem(name)}-{sha256[:12]}.safetensors"
     write_atomically(path, lambda partial: partial.write_bytes(data))
     return {"file": path.name, "sha256": sha256, "bytes": len(data)}
 
@@ -208,9 +255,10 @@ def _read_tensors(folder: Path, entry: dict) -> dict:
 
 def _fill(module: nn.Module, tensors: dict, folder: Path):
     try:
-        module.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+        module.load_state_dict(tensors)  # float16 becomes what the module holds
     except RuntimeError as unfit:
-        raise ArtefactError(f"the weights in {folder} do not fit their own description: {unfit}") from None
+        why = " ".join(str(unfit).split())
+        raise ArtefactError(f"the weights in {folder} do not fit a {type(module).__name__} as described: {why}") from None
     module.eval().requires_grad_(False)
 
 

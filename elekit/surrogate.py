@@ -98,15 +98,15 @@ class TextBackbone(nn.Module):
         B, T = tokens.shape
         position = torch.arange(T, device=tokens.device).expand(B, T)
         inside = position < lengths[:, None]  # (B, T)
-        backwards_position = torch.where(inside, lengths[:, None] - 1 - position, position)  # reverses within the length
-        mirrored = backwards_position[..., None]
+        mirrored = torch.where(inside, lengths[:, None] - 1 - position, position)  # reverses within the length
+        mirrored = mirrored[..., None]
         state = self.enter(tokens)  # (B, T, E)
         for forwards, backwards in zip(self.forwards, self.backwards):
             reversed_ = state.gather(1, mirrored.expand_as(state))
             there, back = forwards(state)[0], backwards(reversed_)[0]  # (B, T, W) each
             state = self.dropout(torch.cat([there, back.gather(1, mirrored.expand_as(back))], -1))
-        ends = torch.cat([there.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, there.shape[-1])),
-                          back.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, back.shape[-1]))], -1)[:, 0]  # fmt: skip
+        row = torch.arange(B, device=tokens.device)
+        ends = torch.cat([there[row, lengths - 1], back[row, lengths - 1]], -1)  # (B, 2 W), each at its end
         mean = (state * inside[..., None]).sum(1) / lengths[:, None]
         most = state.masked_fill(~inside[..., None], float("-inf")).amax(1)
         return self.leave(torch.cat([ends, mean, most], -1))
@@ -120,14 +120,13 @@ class VectorBackbone(nn.Module):
         self.config = config
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("scale", torch.ones(features))
-        self.enter = nn.Linear(features, config.width)
+        W = config.width
+        self.enter = nn.Linear(features, W)
         self.hidden = nn.ModuleList(
-            nn.Sequential(
-                nn.LayerNorm(config.width), nn.Linear(config.width, config.width), nn.SiLU(), nn.Dropout(config.dropout)
-            )
+            nn.Sequential(nn.LayerNorm(W), nn.Linear(W, W), nn.SiLU(), nn.Dropout(config.dropout))
             for _ in range(config.layers)
         )
-        self.leave = nn.Linear(config.width, dim)
+        self.leave = nn.Linear(W, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         x = _vectors(x).to(self.mean.device)
@@ -161,7 +160,9 @@ class SurrogateRegressor(nn.Module):
         wanted = (len(inputs), self.dim)
         if not torch.is_tensor(out) or out.shape != wanted:
             got = tuple(out.shape) if torch.is_tensor(out) else f"a {type(out).__name__}"
-            raise ValueError(f"the backbone must return {wanted} for {wanted[0]} inputs to regress on this psi, it returned {got}")
+            raise ValueError(
+                f"the backbone must return {wanted} for {wanted[0]} inputs to regress on this psi, it returned {got}"
+            )
         return project.sphere(out)
 
     @torch.no_grad()

@@ -152,7 +152,8 @@ def _fine_tuning(start: GraphEmbedding | None, targets: Tensor | None) -> bool |
     if start is None and targets is None:
         return False
     running = hashlib.sha256()
-    for tensor in [*(start.state_dict().values() if start is not None else ()), *(() if targets is None else [targets])]:
+    tensors = [*(start.state_dict().values() if start is not None else ()), *([] if targets is None else [targets])]
+    for tensor in tensors:
         running.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return running.hexdigest()
 
@@ -199,7 +200,7 @@ def fit_surrogate(
 
     split: inputs and graphs side by side. validation: where retrieval@1 among 1,000 is measured (h(x) must find psi
     of its own graph) and <h, psi>; None takes pairs of the training split.
-    backbone: its shape; None picks one for the inputs (vectors, SMILES or words), or any module from inputs to (B, D).
+    backbone: its shape; None picks one for the inputs (vectors, SMILES or words); or any module, inputs to (B, D).
     device, checkpoint, Ctrl-C: as in `fit_embedding`.
     Returns h in evaluation mode on the CPU, with `h.history` (step, seconds, loss, retrieval, cosine).
     Raises ValueError for a split without inputs, without pairs, or with NaN in vector inputs.
@@ -264,7 +265,7 @@ def kind_of(inputs) -> str:
     if torch.is_tensor(inputs):
         return "vector"
     if not all(isinstance(text, str) for text in inputs[:100]):
-        raise ValueError(f"no backbone suits inputs such as {inputs[0]!r}; give vectors as a tensor, or a module as backbone=")
+        raise ValueError(f"no backbone suits inputs such as {inputs[0]!r}; give vectors as a tensor, or a module")
     return "word" if any(" " in text.strip() for text in inputs[:100]) else "smiles"
 
 

@@ -10,7 +10,7 @@ import torch
 from elekit import project
 from elekit.graph import Graph, GraphVocabulary
 
-torch.set_num_threads(min(2, torch.get_num_threads()))
+torch.set_num_threads(1)  # tensors here are tiny; a second thread mostly waits for the first
 
 
 def pytest_collection_modifyitems(items):

@@ -61,6 +61,13 @@ def test_one_edit_is_one_edit_of_every_kind(fitting, generator):
     assert kinds.count("stuck") < 0.05 * len(kinds)  # 8 draws that found no place
 
 
+def test_no_node_with_two_edges_is_removed(generator):
+    """A ring has no leaf: what an edit leaves has all its nodes."""
+    rings = from_networkx([nx.cycle_graph(4)] * 300, max_nodes=5)
+    edited = augment.random_edits(rings, counts(rings, 1), generator)
+    assert not equal(edited, rings) and edited.presence().sum(1).min() == 4
+
+
 @pytest.mark.parametrize("many", [1, 3, 6])
 def test_edits_stay_vertices_within_capacities(fitting, molecules, generator, many):
     for graph in (fitting, molecules):
@@ -125,11 +132,14 @@ def test_softened_by_nothing_is_the_same_graph(fitting, relaxed, generator):
         assert equal(augment.softened(graph, torch.zeros(len(graph)), generator), graph)
 
 
-def test_softening_noise_is_uniform_on_the_simplex(generator):
+def test_softening_noise_is_uniform_on_the_simplex(vocabulary, generator):
     """Each coordinate of a uniform point of the K-simplex has mean 1/K and variance (K-1) / K^2 (K+1)."""
-    noise = augment._uniform_simplex((20_000, 4), generator)
-    torch.testing.assert_close(noise.mean(0), torch.full((4,), 0.25), atol=0.01, rtol=0)
-    torch.testing.assert_close(noise.var(0), torch.full((4,), 3 / 80), atol=0.003, rtol=0)
+    vertices = random_vertices(vocabulary, 4_000, generator)
+    noise = augment.softened(vertices, torch.ones(4_000), generator)
+    i, j = torch.triu_indices(5, 5, 1)
+    for rows, K in ((noise.nodes.flatten(0, 1), 4), (noise.edges[:, i, j].flatten(0, 1), 3)):
+        torch.testing.assert_close(rows.mean(0), torch.full((K,), 1 / K), atol=0.01, rtol=0)
+        torch.testing.assert_close(rows.var(0), torch.full((K,), (K - 1) / (K * K * (K + 1))), atol=0.003, rtol=0)
 
 
 def test_shuffled_is_isomorphic(vertices, generator):

@@ -50,7 +50,8 @@ def test_any_way_to_write_a_molecule_gives_the_same_graph(name):
     smiles = MOLECULES[name]
     kekule = Chem.MolFromSmiles(smiles)
     Chem.Kekulize(kekule, clearAromaticFlags=True)
-    written = [Chem.MolToSmiles(kekule), Chem.MolToSmiles(Chem.AddHs(kekule)), *chem.randomise_smiles([smiles] * 5, 0)]
+    written = [Chem.MolToSmiles(kekule), Chem.MolToSmiles(Chem.AddHs(kekule))]
+    written += chem.randomise_smiles([smiles] * 5, seed=0)
     readings = {chem.read_smiles(text) for text in written}
     assert readings == {chem.read_smiles(smiles)} and not chem.read_smiles(smiles).refused
 

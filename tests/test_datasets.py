@@ -22,7 +22,8 @@ WRITTEN = ["OCC", "c1ccccc1", "C1=CC=CC=C1", "CCO"]  # rows 0 and 3, and rows 1 
 
 @pytest.fixture
 def table():
-    return pd.DataFrame({"smiles": SMILES, "text": [f"text {i}" for i in range(12)], "x": range(12), "z": np.arange(12) / 7})
+    texts = [f"text {i}" for i in range(12)]
+    return pd.DataFrame({"smiles": SMILES, "text": texts, "x": range(12), "z": np.arange(12) / 7})
 
 
 def parts(data):
@@ -34,7 +35,9 @@ def rows(data):
 
 
 # -- splits --------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.1), (0.5, 0.3, 0.2), (1, 0, 0), (0, 0.5, 0.5), (0, 0, 1), (0.2, 0, 0.8)])
+@pytest.mark.parametrize(
+    "fractions", [(0.8, 0.1, 0.1), (0.5, 0.3, 0.2), (1, 0, 0), (0, 0.5, 0.5), (0, 0, 1), (0.2, 0, 0.8)]
+)
 def test_fractions_are_respected_to_one_key(fractions):
     keys = [f"key {i}" for i in range(101)]
     places = assign(keys, fractions, seed=0)
@@ -104,10 +107,11 @@ def test_take_and_sample(table):
     part = from_frame(table, smiles="smiles", input=["x", "z"], fractions=(1, 0, 0)).train
     taken = part.take([3, 1])
     assert equal(taken.graphs, Graph.cat([part.graphs[3], part.graphs[1]]))
-    assert torch.equal(taken.inputs, part.inputs[[3, 1]]) and taken.frame["key"].tolist() == part.frame["key"][[3, 1]].tolist()
+    assert torch.equal(taken.inputs, part.inputs[[3, 1]])
+    assert taken.frame["key"].tolist() == part.frame["key"][[3, 1]].tolist()
     state = torch.random.get_rng_state()
-    assert part.sample(5, seed=1).frame["key"].tolist() == part.sample(5, seed=1).frame["key"].tolist()
-    assert part.sample(5, seed=1).frame["key"].tolist() != part.sample(5, seed=2).frame["key"].tolist()
+    once, again, other = (part.sample(5, seed=seed).frame["key"].tolist() for seed in (1, 1, 2))
+    assert once == again != other
     assert sorted(part.sample(100).frame["row"]) == sorted(part.frame["row"])
     assert torch.equal(torch.random.get_rng_state(), state)
     assert len(part.take([])) == 0 == len(part.sample(0))
@@ -197,8 +201,9 @@ def test_columns_named_like_ours_are_kept_under_another_name(table):
     named = table.rename(columns={"text": "key", "x": "row"}).set_index(pd.Index(range(100, 112)))
     data = from_frame(named, smiles="smiles", input="key", fractions=(1, 0, 0))
     assert rows(data) == list(range(12))
-    assert data.train.inputs == data.train.frame["source_key"].tolist() == [f"text {i}" for i in data.train.frame["row"]]
-    assert data.train.frame["source_row"].tolist() == data.train.frame["row"].tolist()
+    frame = data.train.frame
+    assert data.train.inputs == frame["source_key"].tolist() == [f"text {i}" for i in frame["row"]]
+    assert frame["source_row"].tolist() == frame["row"].tolist()
 
 
 # -- inputs --------------------------------------------------------------------------------------------------------
@@ -224,7 +229,8 @@ def test_vectors_share_no_memory_with_their_source():
 def test_missing_and_infinite_inputs_are_skipped(table):
     table.loc[2, "z"], table.loc[5, "z"] = float("nan"), float("inf")
     data = from_frame(table, smiles="smiles", input=["x", "z"])
-    assert dict(zip(data.skipped["row"], data.skipped["reason"])) == {2: "input missing or NaN", 5: "input not finite"}
+    reasons = dict(zip(data.skipped["row"], data.skipped["reason"]))
+    assert reasons == {2: "input missing or NaN", 5: "input not finite"}
     assert all(torch.isfinite(part.inputs).all() for part in parts(data))
     table.loc[3, "text"] = None
     assert from_frame(table, smiles="smiles", input="text").skipped["row"].tolist() == [3]
@@ -264,7 +270,8 @@ def test_a_given_vocabulary_decides_what_fits(table):
     assert {"label unknown to the vocabulary: N", "more than 4 nodes"} == set(data.skipped["reason"])
     assert chem.to_smiles(data.train.graphs) == data.train.frame["key"].tolist()
     assert equal(data.train.graphs, chem.from_smiles(data.train.inputs, given))
-    assert from_frame(table, smiles="smiles", vocabulary=given, max_nodes=3).skipped["reason"].tolist().count("more than 3 nodes") == 2
+    smaller = from_frame(table, smiles="smiles", vocabulary=given, max_nodes=3)
+    assert smaller.skipped["reason"].tolist().count("more than 3 nodes") == 2
 
 
 # -- networkx ------------------------------------------------------------------------------------------------------
@@ -320,8 +327,10 @@ def test_a_column_of_graphs_or_of_json(drawn, form):
 def test_what_is_no_usable_graph_is_skipped_with_its_reason():
     looped = ladder()
     looped.add_edge(0, 0)
-    column = [ladder(), ladder().to_directed(), nx.Graph(), looped, "no JSON", "[1]", "{}", 5, None, ladder(size=8), ladder("b")]
-    data = from_frame(pd.DataFrame({"g": pd.Series(column, dtype=object)}), graph="g", max_nodes=10, fractions=(1, 0, 0))
+    column = [ladder(), ladder().to_directed(), nx.Graph(), looped]
+    column += ["no JSON", "[1]", "{}", 5, None, ladder(size=8), ladder("b")]
+    frame = pd.DataFrame({"g": pd.Series(column, dtype=object)})
+    data = from_frame(frame, graph="g", max_nodes=10, fractions=(1, 0, 0))
     assert rows(data) == [0, 10]
     reasons = dict(zip(data.skipped["row"], data.skipped["reason"]))
     said = {1: "is directed", 2: "has no nodes", 3: "self-loop at node 0", 9: "more than 10 nodes"}
@@ -330,12 +339,15 @@ def test_what_is_no_usable_graph_is_skipped_with_its_reason():
 
 
 def test_networkx_graphs_are_held_against_a_given_vocabulary(vocabulary):
-    data = from_networkx_graphs([ladder(size=2), ladder("z", 2), ladder(size=3)], vocabulary=vocabulary, fractions=(1, 0, 0))
+    graphs = [ladder(size=2), ladder("z", 2), ladder(size=3)]
+    data = from_networkx_graphs(graphs, vocabulary=vocabulary, fractions=(1, 0, 0))
     assert data.vocabulary == vocabulary and rows(data) == [0]
     assert "label 'z', unknown" in data.skipped["reason"][0] and "6 nodes" in data.skipped["reason"][1]
 
 
-@pytest.mark.parametrize("inputs", [[[i, 2 * i] for i in range(4)], torch.arange(8).reshape(4, 2), np.arange(8.0).reshape(4, 2)])
+@pytest.mark.parametrize(
+    "inputs", [[[i, 2 * i] for i in range(4)], torch.arange(8).reshape(4, 2), np.arange(8.0).reshape(4, 2)]
+)
 def test_vectors_beside_networkx_graphs(inputs):
     data = from_networkx_graphs([ladder(size=n) for n in range(1, 5)], inputs, fractions=(1, 0, 0))
     expected = torch.as_tensor(inputs, dtype=torch.float32)[data.train.frame["row"].tolist()]
@@ -379,7 +391,8 @@ def test_a_cached_column_equals_the_one_read(cache, count_reads, monkeypatch):
 
 def test_another_column_has_another_cache_file(cache, count_reads):
     for smiles in (SMILES, SMILES[::-1], SMILES[:-1]):
-        assert reading.read_smiles_column(smiles, None, None, False).keys == [chem.read_smiles(s).canonical for s in smiles]
+        keys = reading.read_smiles_column(smiles, None, None, False).keys
+        assert keys == [chem.read_smiles(s).canonical for s in smiles]
     assert len(count_reads) == len(list(cache.iterdir())) == 3
 
 
@@ -393,7 +406,8 @@ def test_a_broken_cache_file_is_made_anew(cache, count_reads, damage):
     first = reading.read_smiles_column(SMILES, None, None, False)
     (path,) = cache.iterdir()
     whole = path.read_bytes()
-    broken = {"cut": whole[: len(whole) // 2], "empty": b"", "text": b"hello", "changed": whole[:60] + b"\x99" * 30 + whole[90:]}
+    changed = whole[:60] + b"\x99" * 30 + whole[90:]
+    broken = {"cut": whole[: len(whole) // 2], "empty": b"", "text": b"hello", "changed": changed}
     if damage == "another archive":
         with open(path, "wb") as opened:
             np.savez(opened, other=np.zeros(3))
@@ -410,7 +424,8 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache, monkeypatch):
         raise OSError("no space")
 
     monkeypatch.setattr(reading, "write_atomically", fails)
-    assert reading.read_smiles_column(SMILES, None, None, False).keys == [chem.read_smiles(s).canonical for s in SMILES]
+    keys = reading.read_smiles_column(SMILES, None, None, False).keys
+    assert keys == [chem.read_smiles(s).canonical for s in SMILES]
 
 
 # -- data sets with a name -----------------------------------------------------------------------------------------
@@ -433,7 +448,8 @@ def test_qm9_rows_are_all_accounted_for(data_dir):
         "not told by elements, charges and bonds alone (radical or unusual valence)": 11,
         "duplicate of an earlier graph": 327,
     }
-    assert report["node_labels"] == ["C", "F", "N", "O", "C-", "N+", "N-", "O-"] and report["max_nodes"] == 9
+    assert report["node_labels"] == ["C", "F", "N", "O", "C+", "C-", "N+", "N-", "O+", "O-"]
+    assert report["max_nodes"] == 9 and data.vocabulary.capacity == (4, 1, 3, 2, 3, 3, 4, 2, 3, 1)
     keys = [set(part.frame["key"]) for part in parts(data)]
     assert len(set.union(*keys)) == sum(map(len, keys)) == 130_538 - 510 - 11 - 327
     sample = data.test.sample(300)

@@ -51,7 +51,7 @@ def same(one, other):
 
 @pytest.fixture
 def interrupt_at(monkeypatch):
-    """Ctrl-C while the views of a step are drawn, once. Each step draws two views, and one is drawn before the first."""
+    """Ctrl-C while the views of a step are drawn, once. Each step draws two; one is drawn before the first step."""
     original = EmbeddingTraining.view
 
     def prepare(step):
@@ -71,9 +71,9 @@ def interrupt_at(monkeypatch):
 # -- learning ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("negatives", ["batch", "edits"])
 def test_the_loss_falls_and_retrieval_rises(graphs, negatives):
-    loop = replace(LOOP, steps=60, validate_every=1, checkpoint_every=100)
+    loop = replace(LOOP, steps=120, validate_every=1, checkpoint_every=100)
     psi = fit(graphs, training=replace(FAST, loop=loop, batch_size=60, negatives=negatives))
-    assert [entry["step"] for entry in psi.history] == list(range(1, 61))
+    assert [entry["step"] for entry in psi.history] == list(range(1, 121))
     assert psi.history[-1]["loss"] < 0.9 * psi.history[0]["loss"]
     best = psi.history[-1]["retrieval"]
     assert best > psi.history[0]["retrieval"] and best > 10 / len(graphs)
@@ -90,9 +90,10 @@ def test_embedding_tells_other_graphs_from_views_of_its_own(graphs):
 def test_targets_pull_the_embedding_towards_them(graphs):
     start = fit(graphs)
     targets = project.sphere(torch.randn(len(graphs), 12, generator=torch.Generator().manual_seed(1)))
-    tuned = fit(graphs, start=start, targets=targets, training=replace(FAST, loop=replace(LOOP, steps=60)))
+    training = replace(FAST, loop=replace(LOOP, steps=120), target_weight=3.0)
+    tuned = fit(graphs, start=start, targets=targets, training=training)
     before, after = ((psi.embed(graphs) * targets).sum(1).mean() for psi in (start, tuned))
-    assert after > before + 0.2
+    assert after > before + 0.15
 
 
 def test_fine_tuning_starts_from_the_given_weights_and_leaves_them(graphs):
@@ -139,8 +140,8 @@ def test_graphs_are_not_changed(graphs):
 
 
 def test_steps_and_seeds_draw_differently():
-    draws = {torch.rand(1, generator=step_generator(seed, step)).item() for seed in range(5) for step in range(-1, 20)}
-    assert len(draws) == 5 * 21
+    pairs = [(seed, step) for seed in range(5) for step in range(-1, 20)]
+    assert len({torch.rand(1, generator=step_generator(*pair)).item() for pair in pairs}) == len(pairs)
 
 
 # -- cut off and resumed -------------------------------------------------------------------------------------------
@@ -180,15 +181,14 @@ def test_ctrl_c_in_the_middle_of_an_update_waits_for_its_end(graphs, tmp_path, m
 
 
 def test_ctrl_c_keeps_what_was_reached(graphs, tmp_path, interrupt_at, capsys):
-    steps_taken = fit(graphs, training=replace(FAST, loop=replace(LOOP, checkpoint_every=1)), checkpoint=tmp_path / "a")
     interrupt_at(7)
-    cut = fit(graphs, checkpoint=tmp_path / "b")
-    kept = torch.load(tmp_path / "b", weights_only=True)
+    cut = fit(graphs, checkpoint=tmp_path / "run.pt")
+    kept = torch.load(tmp_path / "run.pt", weights_only=True)
     assert kept["step"] == 7
     assert all(torch.equal(v, kept["model"][k]) for k, v in cut.state_dict().items())
-    assert not torch.equal(weights(cut), weights(steps_taken)) and not cut.training
+    assert not cut.training
     said = "".join(capsys.readouterr())
-    assert "interrupted after 7 of 12 steps" in said and f"checkpoint='{tmp_path / 'b'}'" in said
+    assert "interrupted after 7 of 12 steps" in said and f"checkpoint='{tmp_path / 'run.pt'}'" in said
 
 
 def test_ctrl_c_without_a_checkpoint_says_how_to_have_one(graphs, interrupt_at, capsys):

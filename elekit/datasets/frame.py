@@ -66,11 +66,11 @@ def from_frame(
     reasons = list(read.reasons)
     if inputs_in:
         lacking = table[inputs_in].isna().any(axis=1)
-        infinite = ~torch.isfinite(_numbers(table[inputs_in])).all(1) & ~torch.tensor(lacking.tolist()) if vector else None
+        infinite = ~torch.isfinite(_numbers(table[inputs_in])).all(1) if vector else None
         for row in range(len(table)):
             if not reasons[row] and lacking[row]:
                 reasons[row] = "input missing or NaN"
-            elif not reasons[row] and vector and infinite[row]:
+            elif not reasons[row] and vector and infinite[row]:  # NaN was told above
                 reasons[row] = "input not finite"
     if duplicates == "drop":
         seen = set()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from elekit.decoding.candidates import Candidates, check_target, decode_candidates, nearest
-from elekit.decoding.gradient import GradientConfig, decode_gradient, uniform
+from elekit.decoding.gradient import GradientConfig, decode_gradient, standing, uniform
 from elekit.decoding.polish import PolishConfig, polish
 from elekit.decoding.steps import RULES, AdamOnLogits, Euclidean, EuclideanAdam, Exponentiated, StepRule
 from elekit.decoding.trace import Decoded, Polish, Trace
@@ -27,8 +27,9 @@ METHODS = ("candidates", "candidates+polish", "gradient", "gradient+polish")
 
 @dataclass(frozen=True)
 class DecodeConfig:
-    """How to decode. method: one of METHODS; None takes candidates+polish where there are candidates, else gradient+polish.
+    """How to decode.
 
+    method: one of METHODS; None takes candidates+polish where there are candidates, else gradient+polish.
     kept: how many candidates, or results of different starts, the polish begins from.
     """
 
@@ -58,23 +59,38 @@ def decode(
 
     target: (B, D) unit vectors, such as h(x) or psi(y). candidates: a set to choose from or to start from.
     around: where gradient descents start; None takes what psi saw in training (`psi.typical`), or the middle of the
-    polytope. record: make a `Trace` of each target (gradient methods; the polish alone leaves its edits).
-    Raises ValueError for a method that needs candidates without any, and for NaN in targets.
+    polytope. record: make a `Trace` of each target.
+    Raises ValueError for a method that needs candidates without any, for NaN in targets, and where nothing says what
+    graphs a psi without a `vocabulary` embeds.
     """
     check_target(target)
     method = config.method or ("gradient+polish" if candidates is None else "candidates+polish")
+    keep = config.kept if "polish" in method else 1
     if method.startswith("candidates"):
         if candidates is None:
             raise ValueError(f"method {method!r} needs candidates; give candidates= or use 'gradient+polish'")
-        rough = decode_candidates(psi, target, candidates, config.kept if "polish" in method else 1)
+        candidates = Candidates.of(psi, candidates)
+        rough = decode_candidates(psi, target, candidates, keep)
+        if record:
+            stopped = f"nearest of {len(candidates)} candidates"
+            rough = replace(rough, traces=standing(psi, target, rough, config.gradient.penalty, stopped))
     else:
         if around is None:
-            around = getattr(psi, "typical", None)
-        if around is None:
-            around = uniform(psi.vocabulary if candidates is None else Candidates.of(psi, candidates).graphs.vocabulary)
-        keep = config.kept if "polish" in method else 1
+            around = _middle(psi, candidates)
         rough = decode_gradient(psi, target, around, config=config.gradient, k=keep, seed=config.seed, record=record)
     if "polish" not in method:
         return rough
     done, paths = polish(psi, target, rough.alternatives, config=config.polish, record=record)
     return replace(done, traces=tuple(replace(trace, polish=path) for trace, path in zip(rough.traces, paths)))
+
+
+def _middle(psi: Psi, candidates: Graph | Candidates | None) -> Graph:
+    """Where descents start when nobody says: what psi saw in training, or the middle of the polytope."""
+    typical = getattr(psi, "typical", None)
+    if typical is not None:
+        return typical
+    graphs = candidates.graphs if isinstance(candidates, Candidates) else candidates
+    vocabulary = getattr(psi, "vocabulary", None) if graphs is None else graphs.vocabulary
+    if vocabulary is None:
+        raise ValueError("psi has no vocabulary; give around=, such as uniform(vocabulary) or graphs.typical()")
+    return uniform(vocabulary)

@@ -14,21 +14,29 @@ BLOCK = 16_384  # candidates compared at a time
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Graphs to choose from and where psi puts them; points (C, D)."""
+    """Graphs to choose from and where psi puts them; points (C, D). ValueError for none, and for NaN in points."""
 
     graphs: Graph
     points: Tensor
+
+    def __post_init__(self):
+        if len(self.graphs) == 0:
+            raise ValueError("no candidates given; decode without candidates by decode_gradient")
+        if len(self.graphs) != len(self.points):
+            raise ValueError(f"{len(self.graphs)} candidates, but {len(self.points)} points: give one for each")
+        bad = ~torch.isfinite(self.points).all(1)
+        if bad.any():
+            first = int(bad.nonzero()[0])
+            raise ValueError(f"psi of candidate {first} is NaN or infinite ({int(bad.sum())} of {len(bad)} are)")
 
     @classmethod
     def of(cls, psi: Psi, graphs: "Graph | Candidates") -> "Candidates":
         """psi of every candidate, 256 at a time; candidates that have their points come back as they are."""
         if isinstance(graphs, Candidates):
             return graphs
-        if len(graphs) == 0:
-            raise ValueError("no candidates given; decode without candidates by decode_gradient")
         with torch.no_grad():
             points = [psi(graphs[start : start + 256]) for start in range(0, len(graphs), 256)]
-        return cls(graphs, torch.cat(points))
+        return cls(graphs, torch.cat(points) if points else torch.empty(0, 0))
 
     def __len__(self) -> int:
         return len(self.graphs)
@@ -37,8 +45,10 @@ class Candidates:
 def nearest(target: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Learned loss and number of the k nearest of C points: (B, k) and (B, k), best first; k is cut to C.
 
-    Exact, in O(B * (BLOCK + k)) memory whatever C is.
+    Exact, in O(B * (BLOCK + k)) memory whatever C is. Which of equally near points come first is not promised.
     """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
     k = min(k, len(points))
     best, index = target.new_empty(len(target), 0), torch.empty(len(target), 0, dtype=torch.long)
     for start in range(0, len(points), BLOCK):
@@ -57,14 +67,14 @@ def decode_candidates(psi: Psi, target: Tensor, candidates: Graph | Candidates, 
     """
     candidates = Candidates.of(psi, candidates)
     check_target(target)
-    loss, index = nearest(target, candidates.points, k)
+    loss, index = nearest(target.detach(), candidates.points, k)
     return Decoded(candidates.graphs[index[:, 0]], loss[:, 0], candidates.graphs[index.flatten()], loss)
 
 
 def check_target(target: Tensor) -> None:
-    """ValueError for targets that are not a batch of finite vectors."""
-    if target.dim() != 2:
-        raise ValueError(f"targets must be a batch of unit vectors (B, D), got shape {tuple(target.shape)}")
+    """ValueError for targets that are not a batch of finite vectors, at least one."""
+    if target.dim() != 2 or len(target) == 0:
+        raise ValueError(f"targets must be a batch of unit vectors (B, D), B > 0, got shape {tuple(target.shape)}")
     bad = ~torch.isfinite(target).all(1)
     if bad.any():
         raise ValueError(f"target {int(bad.nonzero()[0])} holds NaN or infinity ({int(bad.sum())} of {len(bad)} do)")

@@ -22,10 +22,10 @@ class GradientConfig:
     starts: descents of each target from different random points, judged by the learned loss of their rounded graphs.
     spread: standard deviation of the noise on the logits of a start. penalty: weight of `Graph.excess`, how far
     valences are exceeded (only where the vocabulary has capacities). check_every: iterations between roundings.
-    tolerance: a rounded graph whose loss is below it ends the search of its target. budget_ms: for the whole call.
+    tolerance: a rounded graph whose loss is at most that ends its target's search. budget_ms: for the whole call.
     """
 
-    rule: str | StepRule = "adam"
+    rule: str | StepRule = "euclidean"
     iterations: int = 100
     starts: int = 4
     spread: float = 1.0
@@ -62,15 +62,19 @@ def decode_gradient(
 ) -> Decoded:
     """`y <- P(y - eta grad_y [2 - 2 <target, psi(y)> + penalty excess(y)])` from random starts, then rounding.
 
-    target: (B, D) unit vectors. around: the relaxed graph that starts scatter around, a batch of one (such as the
-    mean of the training graphs, or `uniform`) or of B (such as each target's nearest candidate; then one of the
-    starts is that graph itself, softened).
-    k: how many alternatives to keep of each target. record: make a full `Trace` of the start that won.
-    Raises ValueError for NaN in targets or `around`.
+    target: (B, D) unit vectors. around: the relaxed graph that starts scatter around, a batch of one (such as
+    `Graph.typical` of the training graphs, or `uniform`) or of B (such as each target's nearest candidate). The first
+    start of each target is that graph itself, softened but without noise, unless its nodes are all alike, as those of
+    `typical` and `uniform` are: noise alone can tell them apart.
+    k: how many alternatives to keep of each target, at most one a start. record: make a full `Trace` of the start
+    that won; the answers are the same. seed: of the noise, which is drawn anew for every TOGETHER descents.
+    Raises ValueError for NaN in targets or `around`, or in all that psi makes of a target's iterates.
     """
     check_target(target)
     around.check()
-    B, starts = len(target), config.starts
+    target, B, starts = target.detach(), len(target), config.starts
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
     if len(around) not in (1, B):
         raise ValueError(f"`around` must be one graph or one for each of {B} targets, got {len(around)}")
     parallel = max(1, TOGETHER // starts)
@@ -82,9 +86,13 @@ def decode_gradient(
         mine = around if len(around) == 1 else around[piece]
         generator = torch.Generator().manual_seed(seed * 1_000_003 + first)
         pieces.append(_descend(psi, target[piece], mine, config, k, generator, clock, record))
+    loss = torch.cat([p.loss for p in pieces])
+    lost = (~torch.isfinite(loss)).nonzero()
+    if len(lost):
+        raise ValueError(f"psi gave no finite loss for target {int(lost[0])} ({len(lost)} of {B}); check its weights")
     return Decoded(
         Graph.cat([p.graphs for p in pieces]),
-        torch.cat([p.loss for p in pieces]),
+        loss,
         Graph.cat([p.alternatives for p in pieces]),
         torch.cat([p.alternative_losses for p in pieces]),
         tuple(trace for p in pieces for trace in p.traces),
@@ -107,22 +115,30 @@ class _Clock:
         return self.stop is not None and time.perf_counter() >= self.stop
 
 
-def scatter(around: Graph, targets: int, starts: int, spread: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def scatter(
+    around: Graph, targets: int, starts: int, spread: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Node rows (B * starts, N, K) and pair rows (B * starts, P, R) of random starts: softmax(log p + spread noise).
 
-    Of a graph of each target's own, the first start carries no noise.
+    The first start carries no noise where the nodes of `around` can be told apart without it.
     """
-    N, K = around.nodes.shape[1:]
-    i, j = torch.triu_indices(N, N, 1)
+    parts = fold(around)
+    alike = torch.stack([(rows == rows[:, :1]).flatten(1).all(1) for rows in parts]).all(0)
     made = []
-    for rows in (around.nodes, around.edges[:, i, j]):
+    for rows in parts:
         noise = torch.randn((targets, starts, *rows.shape[1:]), generator=generator).to(rows)
-        if len(around) > 1 or targets == 1:
-            noise[:, 0] = 0 if starts > 1 or len(around) > 1 else noise[:, 0]
+        noise[~alike.expand(targets), 0] = 0
         # vertices are pulled inwards, so that every label can still be reached
         inside = 0.9 * rows + 0.1 / rows.shape[-1]
         made.append((inside.log()[:, None] + spread * noise).softmax(-1).flatten(0, 1))
     return made[0], made[1]
+
+
+def fold(graph: Graph) -> tuple[Tensor, Tensor]:
+    """Node rows (M, N, K) and rows of unordered pairs (M, P, R) of graphs; `unfold` puts them together again."""
+    N = graph.nodes.shape[1]
+    i, j = torch.triu_indices(N, N, 1)
+    return graph.nodes, graph.edges[:, i, j]
 
 
 def unfold(nodes: Tensor, pairs: Tensor, vocabulary: GraphVocabulary) -> Graph:
@@ -131,7 +147,7 @@ def unfold(nodes: Tensor, pairs: Tensor, vocabulary: GraphVocabulary) -> Graph:
     i, j = torch.triu_indices(N, N, 1)
     place = torch.full((N, N), len(i))
     place[i, j] = place[j, i] = torch.arange(len(i))
-    empty = torch.zeros_like(pairs[:, :1])
+    empty = pairs.new_zeros(M, 1, vocabulary.R)
     empty[..., 0] = 1
     return Graph(nodes, torch.cat([pairs, empty], 1)[:, place], vocabulary)
 
@@ -141,8 +157,10 @@ def _descend(psi, target, around, config, k, generator, clock, record) -> Decode
     rule = RULES[config.rule] if isinstance(config.rule, str) else config.rule
     nodes, pairs = scatter(around, B, starts, config.spread, generator)
     owner = torch.arange(B).repeat_interleave(starts)
-    M, N, P = len(nodes), nodes.shape[1], pairs.shape[1]
-    alive = torch.arange(M)
+    M, N = nodes.shape[:2]
+    alive = torch.arange(M)  # descents that go on
+    searching = torch.ones(B, dtype=torch.bool)  # targets not found yet
+    ended = torch.zeros(B, dtype=torch.long)  # last step of each
     best = {
         "score": torch.full((M,), float("inf")),
         "loss": torch.full((M,), float("inf")),
@@ -150,52 +168,46 @@ def _descend(psi, target, around, config, k, generator, clock, record) -> Decode
         "edges": torch.zeros(M, N, N, dtype=torch.long),
         "step": torch.zeros(M, dtype=torch.long),
     }
-    memories, frames, stopped = ({}, {}), [], f"all {config.iterations} iterations done"
+    memories, frames = ({}, {}), []
 
-    def judge(step: int) -> Tensor:
-        """Learned loss of the rounded iterates; the best of each descent is kept."""
+    def judge(step: int, due: bool) -> Tensor:
+        """Learned loss of the rounded iterates; where due, the best of each descent is kept."""
         rounded = unfold(nodes, pairs, vocabulary).rounded()
         with torch.no_grad():
             loss = squared_distance(psi(rounded), target[owner[alive]])
-        score = loss + config.penalty * rounded.excess()
-        better = score < best["score"][alive]
-        rows = alive[better]
-        labels = rounded[better].labels()
-        for name, value in zip(best, (score[better], loss[better], *labels, step)):
-            best[name][rows] = value
+        if due:
+            score = loss + config.penalty * rounded.excess()
+            better = (score < best["score"][alive]) & searching[owner[alive]]
+            for name, value in zip(best, (score[better], loss[better], *rounded[better].labels(), step)):
+                best[name][alive[better]] = value
         return loss
 
     for step in range(config.iterations + 1):
-        nodes, pairs = nodes.detach().requires_grad_(), pairs.detach().requires_grad_()
-        relaxed = unfold(nodes, pairs, vocabulary)
-        loss = squared_distance(psi(relaxed), target[owner[alive]])
-        # each descent is independent, so one backward pass of the sum gives every gradient
-        objective = loss + config.penalty * relaxed.excess()
-        by_nodes, by_pairs = torch.autograd.grad(objective.sum(), (nodes, pairs))
-        nodes, pairs = nodes.detach(), pairs.detach()
+        frame = measure(psi, target[owner[alive]], nodes, pairs, vocabulary, config.penalty)
         last = step == config.iterations or clock.over()
-        rounded_loss = judge(step) if record or last or step % config.check_every == 0 else None
-        frame = {"nodes": nodes, "pairs": pairs, "loss": loss.detach(), "rounded": rounded_loss, "by_nodes": by_nodes, "by_pairs": by_pairs}
-        if rounded_loss is not None and not last:
-            found = best["loss"].reshape(B, starts).amin(1) <= config.tolerance
-            if found.all():
-                last, stopped = True, f"every target found (loss at most {config.tolerance:g})"
-        elif step < config.iterations and last:
-            stopped = f"the time budget of {config.budget_ms:g} ms was used up"
+        due = last or step % config.check_every == 0
+        if record or due:
+            frame["rounded"] = judge(step, due)
         if record:
             frames.append(frame)
-        if last:
+        ended[searching] = step
+        if due:
+            searching &= best["loss"].reshape(B, starts).amin(1) > config.tolerance
+        if last or not searching.any():
             break
-        if rounded_loss is not None and not record and found.any():
-            keep = ~found[owner[alive]]
-            alive, nodes, pairs, by_nodes, by_pairs = (x[keep] for x in (alive, nodes, pairs, by_nodes, by_pairs))
-            memories = tuple({name: value[keep] for name, value in memory.items()} for memory in memories)
-        nodes, unprojected_nodes = rule.step(nodes, by_nodes, memories[0], step)
-        pairs, unprojected_pairs = rule.step(pairs, by_pairs, memories[1], step)
+        by_nodes, by_pairs = frame["by_nodes"], frame["by_pairs"]
+        going = searching[owner[alive]]
+        if not record and not going.all():  # a record is rectangular: it follows every descent to the end
+            alive, nodes, pairs, by_nodes, by_pairs = (x[going] for x in (alive, nodes, pairs, by_nodes, by_pairs))
+            memories = tuple({name: value[going] for name, value in memory.items()} for memory in memories)
+        nodes, nodes_before_projection = rule.step(nodes, by_nodes, memories[0], step)
+        pairs, pairs_before_projection = rule.step(pairs, by_pairs, memories[1], step)
         if record:
             frame["moved"] = _length(nodes - frame["nodes"], pairs - frame["pairs"])
             frame["projected"] = (
-                torch.zeros(M) if unprojected_nodes is None else _length(nodes - unprojected_nodes, pairs - unprojected_pairs)
+                torch.zeros(M)
+                if nodes_before_projection is None
+                else _length(nodes - nodes_before_projection, pairs - pairs_before_projection)
             )
 
     order = best["score"].reshape(B, starts).argsort(1)
@@ -206,10 +218,47 @@ def _descend(psi, target, around, config, k, generator, clock, record) -> Decode
     losses = best["loss"][chosen].reshape(B, -1).masked_fill(kept < 0, float("inf"))
     alternatives = Graph.from_labels(best["nodes"][chosen], best["edges"][chosen], vocabulary)
     graphs = Graph.from_labels(best["nodes"][winners], best["edges"][winners], vocabulary)
-    traces = tuple(
-        _trace(b, int(winners[b]), frames, best, target, starts, vocabulary, stopped) for b in range(B) if record
-    )
+    traces = ()
+    if record:
+        unfound = f"all {config.iterations} iterations done"
+        if step < config.iterations:
+            unfound = f"the time budget of {config.budget_ms or 0:g} ms was used up"
+        found = f"found (loss at most {config.tolerance:g})"
+        of_starts = best["loss"].reshape(B, starts)
+        traces = tuple(
+            make_trace(
+                target[b], row, frames[: ended[b] + 1], vocabulary, best=int(best["step"][row]),
+                stopped=unfound if searching[b] else found, starts=of_starts[b],
+            )
+            for b, row in enumerate(winners.tolist())
+        )  # fmt: skip
     return Decoded(graphs, best["loss"][winners], alternatives, losses, traces)
+
+
+def measure(psi, target: Tensor, nodes: Tensor, pairs: Tensor, vocabulary: GraphVocabulary, penalty: float) -> dict:
+    """Learned loss of relaxed graphs, and the gradient of loss + penalty by rows of nodes and of unordered pairs."""
+    with torch.enable_grad():
+        nodes, pairs = nodes.detach().requires_grad_(), pairs.detach().requires_grad_()
+        relaxed = unfold(nodes, pairs, vocabulary)
+        loss = squared_distance(psi(relaxed), target)
+        # each descent is independent, so one backward pass of the sum gives every gradient
+        objective = (loss + penalty * relaxed.excess()).sum()
+        by_nodes, by_pairs = torch.autograd.grad(objective, (nodes, pairs), materialize_grads=True)
+    nodes, pairs, loss = nodes.detach(), pairs.detach(), loss.detach()
+    return {"nodes": nodes, "pairs": pairs, "loss": loss, "by_nodes": by_nodes, "by_pairs": by_pairs}
+
+
+def standing(psi: Psi, target: Tensor, chosen: Decoded, penalty: float, stopped: str) -> tuple[Trace, ...]:
+    """Traces of answers that no descent led to, such as candidates: one iterate each, and where it wants to go."""
+    vocabulary = chosen.graphs.vocabulary
+    frame = measure(psi, target.detach(), *fold(chosen.graphs), vocabulary, penalty)
+    frame["rounded"] = frame["loss"]
+    return tuple(
+        make_trace(
+            target[b].detach(), b, [frame], vocabulary, best=0, stopped=stopped, starts=chosen.alternative_losses[b]
+        )
+        for b in range(len(target))
+    )
 
 
 def _distinct(scores: Tensor, k: int) -> Tensor:
@@ -220,7 +269,7 @@ def _distinct(scores: Tensor, k: int) -> Tensor:
     new = torch.ones_like(scores, dtype=torch.bool)
     new[:, 1:] = (scores[:, 1:] - scores[:, :-1]) > 1e-6
     rank = torch.where(new, new.cumsum(1) - 1, scores.shape[1])
-    kept = torch.full((len(scores), max(k, scores.shape[1] + 1)), -1)
+    kept = torch.full((len(scores), scores.shape[1] + 1), -1)  # the last place takes the rest
     kept.scatter_(1, rank, torch.arange(scores.shape[1]).expand_as(scores))
     return kept[:, :k]
 
@@ -230,7 +279,11 @@ def _length(nodes: Tensor, pairs: Tensor) -> Tensor:
     return (nodes.square().flatten(1).sum(1) + pairs.square().flatten(1).sum(1)).sqrt()
 
 
-def _trace(b, row, frames, best, target, starts, vocabulary, stopped) -> Trace:
+def make_trace(
+    target: Tensor, row: int, frames: list, vocabulary: GraphVocabulary, *, best: int, stopped: str, starts: Tensor
+) -> Trace:
+    """The `Trace` of one row of the frames that a descent left."""
+
     def series(name):
         return torch.stack([frame[name][row] for frame in frames])
 
@@ -238,18 +291,19 @@ def _trace(b, row, frames, best, target, starts, vocabulary, stopped) -> Trace:
         """What led to each iterate: nothing to the first."""
         return torch.stack([torch.zeros(()), *(frame[name][row] for frame in frames[:-1])])
 
-    gradient = unfold(series("by_nodes"), series("by_pairs"), vocabulary)
+    by_nodes, by_pairs = series("by_nodes"), series("by_pairs")
+    apart = 1 - torch.eye(by_nodes.shape[1])[..., None]
     return Trace(
-        target=target[b],
+        target=target,
         iterates=unfold(series("nodes"), series("pairs"), vocabulary),
         relaxed=series("loss"),
         rounded=series("rounded"),
-        gradient_norm=torch.stack([_length(f["by_nodes"][row : row + 1], f["by_pairs"][row : row + 1])[0] for f in frames]),
+        gradient_norm=_length(by_nodes, by_pairs),
         step_size=before("moved"),
         projection=before("projected"),
-        node_gradient=gradient.nodes,
-        edge_gradient=gradient.edges * (1 - torch.eye(gradient.nodes.shape[1]))[None, :, :, None],
-        best=int(best["step"][row]),
+        node_gradient=by_nodes,
+        edge_gradient=unfold(by_nodes, by_pairs, vocabulary).edges * apart,
+        best=best,
         stopped=stopped,
-        starts=best["loss"].reshape(-1, starts)[b],
+        starts=starts,
     )

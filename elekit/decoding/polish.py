@@ -4,6 +4,7 @@ Edits are screened by a linear model of the loss (one backward pass), and only t
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,11 +12,14 @@ from torch import Tensor
 
 from elekit.decoding.candidates import check_target
 from elekit.decoding.trace import Decoded, Polish
-from elekit.edits import KINDS, Edits, all_edits
+from elekit.edits import KINDS, Edits, all_edits, check_kinds
 from elekit.graph import Graph
 from elekit.loss import Psi, squared_distance
 
 GHOST = 0.1  # how far a free slot is faded in, so that a linear model sees what hangs on it
+EQUAL = 1e-6  # graphs of one target whose scores differ by less count as one: psi cannot tell node orders apart
+# a free place in a beam
+EMPTY = {"nodes": 0, "edges": 0, "score": float("inf"), "loss": float("inf"), "expanded": True, "history": -1}
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class PolishConfig:
     kinds: tuple[str, ...] = KINDS
 
     def __post_init__(self):
-        for name in ("beam", "screen", "rounds"):
+        check_kinds(self.kinds)
+        for name in ("beam", "screen", "rounds", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.budget_ms is not None and self.budget_ms <= 0:
@@ -51,9 +56,11 @@ def polish(
 
     target: (B, D). starts: B * s discrete graphs, those of one target next to each other.
     Returns the result, with up to `beam` alternatives, and for each target the edits that led from a start to it
-    (empty tuples unless record). Never worse than the best start.
+    (empty tuples unless record); where that was not its first start, the path opens with a `Polish` named "start 2"
+    or so. Never worse than the best start, by loss + penalty.
     """
     check_target(target)
+    target = target.detach()
     starts.check()
     B = len(target)
     if len(starts) == 0 or len(starts) % B:
@@ -75,36 +82,33 @@ class _Search:
         self.vocabulary = starts.vocabulary
         B, W = len(target), config.beam
         nodes, edges = starts.labels()
-        N = nodes.shape[1]
-        owner = torch.arange(B).repeat_interleave(len(starts) // B)
-        self.nodes = torch.zeros(B, W, N, dtype=torch.long)
-        self.edges = torch.zeros(B, W, N, N, dtype=torch.long)
-        self.score = torch.full((B, W), float("inf"))
-        self.loss = torch.full((B, W), float("inf"))
-        self.expanded = torch.ones(B, W, dtype=torch.bool)
-        self.history = torch.full((B, W), -1)  # number of the step in `steps` that made the graph
+        N, each = nodes.shape[1], len(starts) // B
+        shapes = {"nodes": (N,), "edges": (N, N)}
+        for name, value in EMPTY.items():
+            setattr(self, name, torch.full((B, W, *shapes.get(name, ())), value))
+        # `history` is the number of the step in `steps` that made a graph, -1 for a first start
         self.steps: list[tuple[int, str, float, Graph]] = []  # (number of the step before, edit, loss, graph)
         self.waiting = torch.zeros(B, dtype=torch.long)  # rounds since the best last got better
-        self._merge(owner, nodes, edges, torch.full((len(owner),), -1), None)
-        self.waiting.zero_()
+        owner, origin = torch.arange(B).repeat_interleave(each), torch.full((B * each,), -1)
+        self._merge(owner, nodes, edges, origin, lambda new: [f"start {n % each + 1}" for n in new.tolist()])
         self.active = self.loss[:, 0] > config.tolerance
 
     def advance(self):
         """One round: expand every graph of the beams that was not expanded yet."""
-        B, W, N = self.nodes.shape
         open_ = ~self.expanded & self.active[:, None]
         owner, slot = open_.nonzero().T
         self.expanded |= open_
         nodes, edges = self.nodes[owner, slot], self.edges[owner, slot]
-        edits = self._screened(nodes, edges, self.target[owner], self.score[owner, slot])
-        made_nodes, made_edges = edits.apply(nodes, edges)
+        edits = self._screened(nodes, edges, self.target[owner])
         came_from = self.history[owner, slot][edits.row]
-        named = (edits, nodes, edges) if self.record else None
-        self._merge(owner[edits.row], made_nodes, made_edges, came_from, named)
+        self._merge(
+            owner[edits.row], *edits.apply(nodes, edges), came_from,
+            lambda new: edits[new].describe(nodes, edges, self.vocabulary),
+        )  # fmt: skip
         self.active &= (self.loss[:, 0] > self.config.tolerance) & (self.waiting < self.config.patience)
         self.active &= (~self.expanded).any(1)
 
-    def _screened(self, nodes: Tensor, edges: Tensor, target: Tensor, score: Tensor) -> Edits:
+    def _screened(self, nodes: Tensor, edges: Tensor, target: Tensor) -> Edits:
         """Of all edits of each graph the `screen` that a linear model of loss + penalty likes best."""
         graph = Graph.from_labels(nodes, edges, self.vocabulary)
         by_node, by_pair = self._gradients(graph, target)
@@ -126,30 +130,34 @@ class _Search:
         nodes = torch.where(ghost[..., None], torch.lerp(graph.nodes, torch.full((K,), 1 / K), GHOST), graph.nodes)
         nodes = nodes.detach().requires_grad_()
         edges = graph.edges.detach().requires_grad_()
-        loss = squared_distance(self.psi(Graph(nodes, edges, self.vocabulary)), target)
-        by_node, by_edge = torch.autograd.grad(loss.sum(), (nodes, edges))
+        with torch.enable_grad():
+            loss = squared_distance(self.psi(Graph(nodes, edges, self.vocabulary)), target)
+            by_node, by_edge = torch.autograd.grad(loss.sum(), (nodes, edges), materialize_grads=True)
         by_pair = by_edge + by_edge.transpose(1, 2)
         faded = GHOST * (K - 1) / K
         scale = torch.where(ghost, 1 / faded, 1.0)
         return by_node, by_pair * scale[:, :, None, None] * scale[:, None, :, None]
 
-    def _merge(self, owner: Tensor, nodes: Tensor, edges: Tensor, came_from: Tensor, named):
-        """Judge new graphs and keep the best `beam` different ones of old and new in each row."""
-        B, W, N = self.nodes.shape
+    def _merge(self, owner: Tensor, nodes: Tensor, edges: Tensor, came_from: Tensor, describe: Callable):
+        """Judge new graphs and keep the best `beam` different ones of old and new in each row.
+
+        describe: numbers of new graphs to words, asked only where the search is recorded.
+        """
+        B, W = self.score.shape
         made = Graph.from_labels(nodes, edges, self.vocabulary)
         with torch.no_grad():
-            points = torch.cat([self.psi(made[s : s + 256]) for s in range(0, len(made), 256)]) if len(made) else self.target[:0]
-        loss = squared_distance(points, self.target[owner])
+            points = [self.psi(made[s : s + 256]) for s in range(0, len(made), 256)]
+        loss = squared_distance(torch.cat([self.target[:0], *points]), self.target[owner])
         score = loss + self.config.penalty * made.excess()
         before = self.score[:, 0].clone()
 
         all_owner = torch.cat([torch.arange(B).repeat_interleave(W), owner])
         all_score = torch.cat([self.score.flatten(), score])
         # old graphs come first among equals, so that a graph already expanded is not expanded again
-        order = torch.argsort(all_score, stable=True)
+        order = torch.argsort(torch.cat([self.score.flatten() - EQUAL, score]), stable=True)
         order = order[torch.argsort(all_owner[order], stable=True)]
         ranked, mine = all_score[order], all_owner[order]
-        same = (mine[1:] == mine[:-1]) & ((ranked[1:] - ranked[:-1]).abs() <= 1e-6)
+        same = (mine[1:] == mine[:-1]) & ((ranked[1:] - ranked[:-1]).abs() <= EQUAL)
         order = order[torch.cat([torch.ones(1, dtype=torch.bool), ~same])]
         mine = all_owner[order]
         first = torch.searchsorted(mine, torch.arange(B))
@@ -164,23 +172,21 @@ class _Search:
         for name, new in fields.items():
             old = getattr(self, name)
             pool = torch.cat([old.flatten(0, 1), new.to(old.dtype)])
-            fresh = torch.full_like(old, float("inf") if name in ("score", "loss") else name == "expanded")
+            fresh = torch.full_like(old, EMPTY[name])
             fresh[mine, rank] = pool[order]
             setattr(self, name, fresh)
         self.expanded |= torch.isinf(self.score)
-        if named is not None:
-            self._note(order, mine, rank, named)
-        better = self.score[:, 0] < before - 1e-6
+        if self.record:
+            new = order >= B * W
+            self._note(mine[new], rank[new], describe(order[new] - B * W))
+        better = self.score[:, 0] < before - EQUAL
         self.waiting = torch.where(better, 0, self.waiting + 1)
 
-    def _note(self, order: Tensor, mine: Tensor, rank: Tensor, named):
-        """Write down the edits that made the graphs which entered a beam."""
-        edits, nodes, edges = named
-        B, W = self.score.shape
-        new = order >= B * W
-        chosen = edits[order[new] - B * W]
-        words = chosen.describe(nodes, edges, self.vocabulary)
-        for b, w, said in zip(mine[new].tolist(), rank[new].tolist(), words):
+    def _note(self, owner: Tensor, rank: Tensor, words: list[str]):
+        """Write down what made the graphs that entered a beam."""
+        for b, w, said in zip(owner.tolist(), rank.tolist(), words):
+            if said == "start 1":
+                continue  # where every path begins unless it says otherwise
             graph = Graph.from_labels(self.nodes[b, w][None], self.edges[b, w][None], self.vocabulary)
             self.steps.append((int(self.history[b, w]), said, float(self.loss[b, w]), graph))
             self.history[b, w] = len(self.steps) - 1

@@ -24,17 +24,17 @@ class StepRule(Protocol):
 class Euclidean:
     """The paper's step: `y <- P_simplex(y - eta g)`, Euclidean projection.
 
-    normalised: g is divided by the largest entry of each graph's gradient, so eta is a length.
+    normalised: g is divided by its largest entry in each graph (nodes and pairs apart), so eta is a length.
     momentum: heavy ball, m <- momentum m + g.
     """
 
-    step_size: float = 1.0
+    step_size: float = 0.2
     normalised: bool = True
-    momentum: float = 0.0
+    momentum: float = 0.9
 
     def step(self, rows, gradient, memory, t):
         if self.normalised:
-            gradient = gradient / _per_graph(gradient.abs(), "max").clamp_min(1e-12)
+            gradient = _scaled(gradient)
         if self.momentum:
             memory["m"] = gradient = self.momentum * memory["m"] + gradient if t else gradient
         moved = rows - self.step_size * gradient
@@ -45,7 +45,7 @@ class Euclidean:
 class EuclideanAdam:
     """Euclidean projection of a step that Adam has scaled coordinate by coordinate: `P(y - eta m / sqrt v)`."""
 
-    step_size: float = 0.1
+    step_size: float = 0.3
     beta1: float = 0.9
     beta2: float = 0.99
 
@@ -60,11 +60,11 @@ class Exponentiated:
 
     step_size: float = 1.0
     normalised: bool = True
-    momentum: float = 0.0
+    momentum: float = 0.9
 
     def step(self, rows, gradient, memory, t):
         if self.normalised:
-            gradient = gradient / _per_graph(gradient.abs(), "max").clamp_min(1e-12)
+            gradient = _scaled(gradient)
         if self.momentum:
             memory["m"] = gradient = self.momentum * memory["m"] + gradient if t else gradient
         return (rows.clamp_min(FLOOR).log() - self.step_size * gradient).softmax(-1), None
@@ -90,8 +90,9 @@ class AdamOnLogits:
 
 
 RULES = {
-    "adam": AdamOnLogits(),
     "euclidean": Euclidean(),
+    "euclidean-plain": Euclidean(0.3, momentum=0.0),
+    "adam": AdamOnLogits(),
     "euclidean-adam": EuclideanAdam(),
     "exponentiated": Exponentiated(),
 }
@@ -105,6 +106,8 @@ def _adam(gradient: Tensor, memory: dict, t: int, beta1: float, beta2: float) ->
     return (m / (1 - beta1 ** (t + 1))) / ((v / (1 - beta2 ** (t + 1))).sqrt() + 1e-10)
 
 
-def _per_graph(x: Tensor, how: str) -> Tensor:
-    """Maximum over all but the first dimension, broadcastable."""
-    return x.flatten(1).amax(1).reshape(-1, *[1] * (x.dim() - 1))
+def _scaled(gradient: Tensor) -> Tensor:
+    """Divided by the largest entry of each graph's gradient, where there are any: a single node has no pairs."""
+    if not gradient.numel():
+        return gradient
+    return gradient / gradient.abs().amax(tuple(range(1, gradient.dim())), keepdim=True).clamp_min(1e-12)

@@ -10,7 +10,7 @@ from elekit.graph import Graph
 
 @dataclass(frozen=True)
 class Polish:
-    """One accepted step of the discrete polish of one graph."""
+    """One accepted step of the discrete polish of one graph; "start 2" where it went on from another start."""
 
     edit: str  # in words
     loss: float  # learned loss after it
@@ -21,12 +21,13 @@ class Polish:
 class Trace:
     """Decoding of one target, detached, on the CPU. Iterates s = 0 (the start) to S; `trace[s]` is a `Graph`.
 
-    iterates: batch of S + 1 relaxed graphs (of the start that won). relaxed, rounded: (S + 1,) learned loss of the
-    iterate and of its rounding; their difference is the rounding gap. gradient_norm, step_size, projection: (S + 1,)
-    norm of the gradient at the iterate, length of the step that led to it, and how far the projection then moved it
-    (0 for step rules that never leave the polytope). node_gradient (S + 1, N, K), edge_gradient (S + 1, N, N, R):
-    what the loss wants to change. polish: the accepted edits. starts: (M,) learned loss of the rounded result of
-    each start. best: the iterate whose rounding is the answer. stopped: why it ended.
+    iterates: batch of S + 1 relaxed graphs (of the start that won; a candidate is its own only iterate).
+    relaxed, rounded: (S + 1,) learned loss of the iterate and of its rounding; their difference is the rounding gap.
+    gradient_norm, step_size, projection: (S + 1,) norm of the gradient at the iterate, its distance from the one
+    before (0 at the start), and how far the projection had moved it (0 for rules that never leave the polytope).
+    node_gradient (S + 1, N, K), edge_gradient (S + 1, N, N, R): of loss + penalty, by node rows and unordered pairs.
+    polish: the accepted edits. starts: (M,) learned loss of the rounded result of each start. best: the iterate, of
+    those that were checked, whose rounding is the answer before polish. stopped: why it ended.
     """
 
     target: Tensor
@@ -64,8 +65,9 @@ class Trace:
 class Decoded:
     """A batch of decoded graphs, vertices, and the learned loss of each.
 
-    graphs: (B,). loss: (B,). alternatives, alternative_losses: the k best distinct graphs of each target, best first,
-    (B * k) row by row and (B, k); inf where there were fewer. traces: one for each target where recorded.
+    graphs: (B,). loss: (B,). alternatives, alternative_losses: the k best distinct graphs of each target, best first
+    (where capacities count, by loss + penalty), (B * k) row by row and (B, k); inf where there were fewer.
+    traces: one for each target where recorded.
     """
 
     graphs: Graph

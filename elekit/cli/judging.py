@@ -1,0 +1,165 @@
+"""`elekit decode` and `elekit evaluate`."""
+
+import sys
+from dataclasses import replace
+
+from elekit.cli import sources
+
+def decode(chosen):
+    """Decode inputs from the command line or standard input."""
+    from elekit import chem, evaluation, release
+    from elekit.graph import to_networkx
+
+    config = _config(chosen, polished_only=False)  # wrong options are refused before anything is read
+    artefact = release.load(chosen.artefact)
+    _, h = artefact.surrogate(chosen.surrogate)
+    inputs = chosen.inputs or [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    graphs, _, config = _start(chosen, artefact)
+    target = h.predict(_vectors(inputs) if _kind(h) == "vector" else inputs)
+    decoded = evaluation.decode_many(artefact.psi, target, candidates=graphs, config=config)
+    molecular = chem.is_molecular(artefact.vocabulary)
+    drawn = chem.to_smiles(decoded.graphs) if molecular else [_plain(one) for one in to_networkx(decoded.graphs)]
+    answers = [
+        {"input": text, "smiles" if molecular else "graph": one, "loss": round(max(0.0, loss), 6)}
+        for text, one, loss in zip(inputs, drawn, decoded.loss.tolist())
+    ]
+    shown = ["(no valid molecule)" if one is None else one for one in drawn]
+    lines = [f"{one}\tloss {a['loss']:.4f}\t{a['input']}" for one, a in zip(shown, answers)]
+    sources.say(chosen, {"decoded": answers}, lines)
+
+
+def evaluate(chosen):
+    """Decode a test set and judge it."""
+    import pandas as pd
+    import torch
+
+    from elekit import chem, evaluation, release
+
+    sources.at_least_one(chosen, "limit")
+    if not chosen.timeout >= 0:
+        raise ValueError(f"--timeout must be seconds >= 0, got {chosen.timeout:g}")
+    _config(chosen, polished_only=False)  # wrong options are refused before anything is read
+    artefact = release.load(chosen.artefact)
+    name, h = None, None
+    if not chosen.oracle:
+        name, h = artefact.surrogate(chosen.surrogate or _fitting(chosen, artefact))
+        chosen.input = _input_of(chosen, artefact, name, h)
+    graphs, where, config = _start(chosen, artefact)
+    seed = artefact.about.get("seed", 0)  # of the split: what was trained on is not judged
+    data = sources.load(chosen, whole=True, vocabulary=artefact.vocabulary, inputs=not chosen.oracle, seed=seed)
+    if data.vocabulary != artefact.vocabulary:
+        raise ValueError(f"{chosen.data} has another vocabulary than the artefact {chosen.artefact}")
+    test = data.test.sample(chosen.limit, chosen.seed)
+    if chosen.oracle:
+        target = artefact.psi.embed(test.graphs)
+    else:
+        inputs = test.inputs
+        if inputs is None:
+            raise ValueError(f"nothing to decode from; name the column of {chosen.data} that h reads with --input")
+        if chosen.randomise:
+            if torch.is_tensor(inputs):
+                raise ValueError("--randomise writes SMILES anew, but these inputs are vectors")
+            inputs = chem.randomise_smiles(inputs, chosen.seed)
+        target = h.predict(inputs)
+    number, _ = pd.factorize(test.frame["key"])  # equal graphs rank as one
+    distinct = test.frame["key"].drop_duplicates().index.tolist()
+    judged = evaluation.judge(
+        artefact.psi,
+        target,
+        test.graphs,
+        candidates=graphs,
+        config=config,
+        timeout=chosen.timeout,
+        rank_among=test.graphs[distinct],
+        truth_among=torch.as_tensor(number),
+        progress=sources.shows_bars(chosen),
+    )
+    if chosen.table:
+        table = judged.table.copy()
+        table.insert(0, "row", test.frame["row"].to_numpy())
+        sources.write_csv(chosen.table, table)
+    document = {
+        "artefact": str(chosen.artefact),
+        "data": chosen.data,
+        "from": "psi(y)" if chosen.oracle else f"h({name})",
+        "method": config.method,
+        "candidates": where,
+        "skipped": data.report()["skipped"],
+        "ranked_among": len(distinct),
+        **judged.summary,
+    }
+    lines = [f"{k:>26}  {v:.4f}" if isinstance(v, float) else f"{k:>26}  {v}" for k, v in document.items() if v != {}]
+    sources.say(chosen, document, lines)
+
+
+def _start(chosen, artefact):
+    """(candidates or None, where from, config with its method)."""
+    graphs, where = sources.candidates(chosen, artefact)
+    method = chosen.method or ("candidates+polish" if graphs is not None else "gradient+polish")
+    if graphs is None and method.startswith("candidates"):
+        raise ValueError(f"--method {method} needs candidates, there are {where}; or use gradient+polish")
+    return graphs, where, replace(_config(chosen, polished_only=method == "candidates+polish"), method=method)
+
+
+def _config(chosen, *, polished_only: bool):
+    """How to decode, as chosen; a budget is shared between descent and polish where there are both."""
+    from elekit.decoding import DecodeConfig
+
+    config = DecodeConfig(method=chosen.method, seed=chosen.seed)
+    budget = chosen.budget_ms
+    if budget is not None and chosen.method != "gradient" and not polished_only:
+        budget = budget / 2
+    descent = {"starts": chosen.starts, "iterations": chosen.iterations, "rule": chosen.rule, "budget_ms": budget}
+    search = {"beam": chosen.beam, "budget_ms": budget}
+    return replace(
+        config,
+        gradient=replace(config.gradient, **{k: v for k, v in descent.items() if v is not None}),
+        polish=replace(config.polish, **{k: v for k, v in search.items() if v is not None}),
+    )
+
+
+def _kind(h) -> str | None:
+    """What the backbone reads; None for a module of the user's."""
+    return getattr(getattr(h.backbone, "config", None), "kind", None)
+
+
+def _vectors(rows: list[str]):
+    import torch
+
+    read = []
+    for row in rows:
+        try:
+            read.append([float(number) for number in row.replace(",", " ").split()])
+        except ValueError:
+            raise ValueError(f"this h reads vectors: numbers with commas between them, got {row!r}") from None
+        if len(read[-1]) != len(read[0]):
+            raise ValueError(f"vectors of one length are wanted, got {len(read[0])} numbers and {len(read[-1])}")
+    return torch.tensor(read)
+
+
+def _fitting(chosen, artefact) -> str | None:
+    """The surrogate named like the input column; for molecules as they are written one that reads SMILES."""
+    wanted = chosen.input[0] if chosen.input else sources.DEFAULT_INPUT.get(chosen.data, "smiles")
+    return wanted if wanted in artefact.surrogates else None
+
+
+def _input_of(chosen, artefact, name: str, h) -> list[str] | None:
+    """--input; else what this h was trained on; else, of a shipped h, the input of its name, or SMILES as written."""
+    from elekit import datasets
+
+    if chosen.input:
+        return chosen.input
+    trained_on = artefact.about.get("surrogates", {}).get(name, {}).get("input")
+    if chosen.data in datasets.NAMES:
+        return trained_on or [name]
+    if not trained_on and _kind(h) in ("word", "vector"):
+        raise ValueError(f"surrogate {name!r} reads {_kind(h)}s; name their column in {chosen.data} with --input")
+    return None if trained_on == ["smiles"] else trained_on
+
+
+def _plain(graph) -> dict:
+    """A networkx graph as plain values."""
+    return {
+        "nodes": [label for _, label in graph.nodes(data="label")],
+        "edges": [[u, v, label] for u, v, label in graph.edges(data="label")],
+    }

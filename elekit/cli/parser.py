@@ -1,0 +1,186 @@
+"""What can be typed: commands, options and their help."""
+
+import argparse
+from pathlib import Path
+
+from elekit.cli import fitting, judging, sources
+
+OVERVIEW = """\
+Learned losses for structured prediction: learn a loss psi on graphs, regress h on it, decode graphs.
+
+An artefact is a folder that holds a learned loss psi and the surrogates h that were trained on it. molecules7 and
+qm9 are shipped ready-made: give their name in place of a folder.
+"""
+
+EXAMPLES = """\
+examples:
+  elekit data molecules7                       what the shipped data set holds, and what was left out
+  elekit data my.csv --smiles structure        the same for a table of yours
+  elekit data my.csv --export splits           write splits/train.csv, validation.csv, test.csv, skipped.csv
+  elekit train embedding --data splits/train.csv --out runs/mine
+  elekit train surrogate --artefact runs/mine --data splits/train.csv --input text
+  elekit evaluate --artefact runs/mine --data splits/test.csv --candidates splits/train.csv
+  elekit decode --artefact molecules7 "The molecule is an ether ..."
+  elekit evaluate --artefact qm9 --data my.csv
+  elekit evaluate --artefact qm9 --data my.csv --oracle --method gradient --starts 16
+
+exit status: 0 done, 1 refused (one sentence says why), 2 wrong usage, 130 interrupted (what was reached is kept)
+"""
+
+SOURCE = "molecules7, qm9, or a csv, tsv or parquet file"
+
+
+def parser() -> argparse.ArgumentParser:
+    whole = argparse.ArgumentParser(
+        prog="elekit", description=OVERVIEW, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    about = "read a data set, split it, and say what was left out and why"
+    data = commands.add_parser("data", help=about, description=_sentence(about))
+    data.add_argument("data", help=SOURCE)
+    _data_options(data)
+    data.add_argument(
+        "--export", type=Path, metavar="FOLDER", help="write train, validation, test and skipped rows as csv files"
+    )
+    _finish(data, sources.report)
+
+    about = "learn a loss (embedding), or regress on one (surrogate)"
+    train = commands.add_parser("train", help=about, description=_sentence(about))
+    stages = train.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    _embedding(stages)
+    _surrogate(stages)
+
+    about = "decode graphs from inputs"
+    decode = commands.add_parser("decode", help=about, description=_sentence(about))
+    decode.add_argument(
+        "inputs",
+        nargs="*",
+        help="what h reads: texts, SMILES, or vectors as numbers with commas; none: one a line from standard input",
+    )
+    decode.add_argument("--seed", type=int, default=0, help="of random starts (default: %(default)s)")
+    _artefact_options(decode)
+    _finish(decode, judging.decode)
+
+    about = "decode a test set, and judge what came out"
+    evaluate = commands.add_parser("evaluate", help=about, description=_sentence(about))
+    evaluate.add_argument(
+        "--data",
+        required=True,
+        help="molecules7 or qm9 (their test split), or a csv, tsv or parquet file (all of its rows)",
+    )
+    _data_options(evaluate, "the graphs that are drawn and of random starts; the split is that of the training")
+    _artefact_options(evaluate)
+    evaluate.add_argument(
+        "--oracle", action="store_true", help="decode from psi(y), the true embedding: how decodable is the loss?"
+    )
+    evaluate.add_argument(
+        "--limit", type=int, default=1_000, help="at most so many graphs, drawn with --seed (default: %(default)s)"
+    )
+    evaluate.add_argument(
+        "--randomise", action="store_true", help="write SMILES inputs anew, along random paths, before h reads them"
+    )
+    evaluate.add_argument(
+        "--timeout", type=float, default=10.0, help="seconds a pair for an edit distance (default: %(default)s)"
+    )
+    evaluate.add_argument("--table", type=Path, metavar="CSV", help="write one row a prediction to this file")
+    _finish(evaluate, judging.evaluate)
+    return whole
+
+
+def _embedding(stages):
+    about = "learn psi, the loss, from graphs alone"
+    embedding = stages.add_parser("embedding", help=about, description=_sentence(about))
+    embedding.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the artefact goes")
+    embedding.add_argument(
+        "--dim", type=int, default=256, help="dimensions of the space psi maps into (default: %(default)s)"
+    )
+    embedding.add_argument("--hidden", type=int, default=96, help="width of psi's node states (default: %(default)s)")
+    _fit_options(embedding, fitting.embedding)
+
+
+def _surrogate(stages):
+    about = "learn h, from inputs to points of psi's sphere"
+    surrogate = stages.add_parser("surrogate", help=about, description=_sentence(about))
+    surrogate.add_argument(
+        "--artefact", type=Path, required=True, metavar="FOLDER", help="the loss to regress on; h is added to it"
+    )
+    surrogate.add_argument("--name", help="name of this h in the artefact (default: that of its input)")
+    surrogate.add_argument(
+        "--backbone",
+        choices=("character", "word", "smiles", "vector"),
+        help="how h reads its inputs (default: what suits them)",
+    )
+    surrogate.add_argument("--width", type=int, default=192, help="width of the backbone (default: %(default)s)")
+    _fit_options(surrogate, fitting.surrogate)
+
+
+def _fit_options(stage, run):
+    stage.add_argument("--data", required=True, help=SOURCE)
+    _data_options(stage)
+    stage.add_argument("--steps", type=int, help="training steps (default: the library's)")
+    stage.add_argument("--batch-size", type=int, help="graphs or pairs a step (default: the library's)")
+    stage.add_argument("--learning-rate", type=float, help="peak learning rate (default: the library's)")
+    stage.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
+    stage.add_argument(
+        "--fast", action="store_true", help="bfloat16 inside matrix products, where the processor has it"
+    )
+    stage.epilog = "Ctrl-C keeps what was reached; the same command goes on from there."
+    _finish(stage, run)
+
+
+def _data_options(command, random: str = "the split and of all that is random"):
+    outputs = command.add_mutually_exclusive_group()
+    outputs.add_argument(
+        "--smiles", metavar="COLUMN", help="column of a table with molecules as SMILES (default: smiles)"
+    )
+    outputs.add_argument("--graph", metavar="COLUMN", help="column of a table with graphs as node-link JSON")
+    command.add_argument(
+        "--input",
+        action="append",
+        metavar="COLUMN",
+        help="column of a table with what h reads (given several times: numbers of a vector; default: the SMILES as "
+        "written); of molecules7: description or smiles",
+    )
+    command.add_argument("--seed", type=int, default=0, help=f"of {random} (default: %(default)s)")
+
+
+def _artefact_options(command):
+    command.add_argument(
+        "--artefact", type=Path, required=True, metavar="FOLDER", help="a learned loss: a folder, molecules7 or qm9"
+    )
+    command.add_argument("--surrogate", metavar="NAME", help="which h of the artefact (default: the one that fits)")
+    command.add_argument(
+        "--method",
+        help="candidates, candidates+polish, gradient or gradient+polish "
+        "(default: candidates+polish where there are candidates, else gradient+polish)",
+    )
+    command.add_argument(
+        "--candidates",
+        metavar="DATA",
+        help="graphs to choose from: molecules7, qm9 (training split) or a file, 'none' for none "
+        "(default: what a shipped psi was trained on, if it is at hand)",
+    )
+    command.add_argument(
+        "--candidates-column", metavar="COLUMN", help="column of that file (default: smiles; graph if no molecules)"
+    )
+    command.add_argument("--starts", type=int, help="gradient descents of each target (default: 4)")
+    command.add_argument("--iterations", type=int, help="gradient steps (default: 100)")
+    command.add_argument(
+        "--rule",
+        help="step rule: euclidean (the paper's), euclidean-plain, euclidean-adam, exponentiated or adam "
+        "(default: euclidean)",
+    )
+    command.add_argument("--beam", type=int, help="graphs kept by the polish (default: 3)")
+    command.add_argument(
+        "--budget-ms", type=float, help="milliseconds for a batch of 256 targets; the best answer so far comes back"
+    )
+
+
+def _sentence(about: str) -> str:
+    return about[0].upper() + about[1:] + "."
+
+
+def _finish(command, run):
+    command.add_argument("--json", action="store_true", help="print one JSON document")
+    command.set_defaults(run=run)

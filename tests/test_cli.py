@@ -1,0 +1,510 @@
+"""The command line: every command end to end on small tables, and every refusal in one line."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import networkx as nx
+import pandas as pd
+import pytest
+
+import elekit
+from elekit import datasets, release, train
+from elekit.cli import main
+from elekit.decoding import METHODS, RULES, GradientConfig, PolishConfig
+
+TINY = ["--dim", "12", "--hidden", "16", "--batch-size", "24", "--device", "cpu"]
+QUICK = ["--starts", "1", "--iterations", "5", "--beam", "1"]
+BAD_ROWS = {"C[C@H](O)(": "RDKit refuses the SMILES", "": "empty SMILES", "OCC": "duplicate of an earlier graph"}
+
+
+# -- small tables, and an artefact trained on them -----------------------------------------------------------------
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> Path:
+    """60 molecules with a text, a SMILES and two numbers each."""
+    frame = datasets.load("molecules7").train.frame[["smiles", "random_smiles", "description"]]
+    frame = frame.iloc[4:64].assign(x=range(60), y=lambda f: f["smiles"].str.len())
+    path = tmp_path_factory.mktemp("tables") / "mine.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(table, tmp_path_factory) -> Path:
+    """psi, and an h that reads descriptions, by the commands themselves."""
+    folder = tmp_path_factory.mktemp("runs") / "mine"
+    fast = ["--data", str(table), "--steps", "20", "--json"]
+    assert main(["train", "embedding", "--out", str(folder), *fast, *TINY]) == 0
+    fast += ["--artefact", str(folder), "--width", "12", "--batch-size", "24", "--device", "cpu"]
+    assert main(["train", "surrogate", "--input", "description", *fast]) == 0
+    return folder
+
+
+@pytest.fixture
+def artefact(trained, tmp_path) -> Path:
+    """A copy to change."""
+    return Path(shutil.copytree(trained, tmp_path / "copy"))
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command; its status, standard output and standard error."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        status = main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def document(run):
+    """Run a command with --json that must succeed without a word on standard error; the document."""
+
+    def call(*arguments):
+        status, out, err = run(*arguments, "--json")
+        assert (status, err) == (0, ""), err
+        return json.loads(out)
+
+    return call
+
+
+@pytest.fixture
+def refused(run):
+    """Run a command that must be refused in one line; that line."""
+
+    def call(*arguments):
+        status, out, err = run(*arguments)
+        assert status == 1 and out == "", (status, out)
+        assert err.startswith("elekit: ") and err.endswith("\n") and err.count("\n") == 1, err
+        assert "Traceback" not in err and "Errno" not in err
+        return err.strip()
+
+    return call
+
+
+# -- help ----------------------------------------------------------------------------------------------------------
+def test_help_from_a_shell():
+    root = Path(elekit.__file__).resolve().parents[1]
+    ran = subprocess.run([sys.executable, "-m", "elekit.cli", "--help"], capture_output=True, text=True, cwd=root)
+    assert ran.returncode == 0 and ran.stderr == ""
+    for word in ("data", "train", "decode", "evaluate", "examples:", "exit status", "artefact", "surrogate"):
+        assert word in ran.stdout
+    code = "import sys; from elekit.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print([m for m in ('torch', 'rdkit', 'pandas', 'networkx') if m in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert ran.stdout.strip().endswith("[]"), "help must not wait for torch"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["data"], ["--smiles", "--graph", "--input", "--export", "csv, tsv or parquet", "left out and why"]),
+        (["train"], ["embedding", "surrogate", "learn psi", "learn h"]),
+        (["train", "embedding"], ["--out", "--steps", "--seed", "graphs alone", "Ctrl-C keeps what was reached"]),
+        (["train", "surrogate"], ["--artefact", "--input", "--backbone", "{character,word,smiles,vector}"]),
+        (["decode"], ["--candidates", "--method", "--budget-ms", "standard input", "euclidean (the paper's)"]),
+        (["evaluate"], ["--oracle", "psi(y)", "--limit", "--table", "--randomise", "all of its rows", "--json"]),
+    ],
+)
+def test_every_help_says_what_a_newcomer_needs(command, words, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([*command, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert left.value.code == 0
+    assert [word for word in words if word not in said] == []
+
+
+def test_the_defaults_in_the_help_are_the_librarys(capsys):
+    with pytest.raises(SystemExit):
+        main(["decode", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    gradient, polish = GradientConfig(), PolishConfig()
+    assert f"of each target (default: {gradient.starts})" in said
+    assert f"gradient steps (default: {gradient.iterations})" in said
+    assert f"or adam (default: {gradient.rule})" in said
+    assert [rule for rule in RULES if rule not in said] == []
+    assert [method for method in METHODS if method not in said] == []
+    assert f"kept by the polish (default: {polish.beam})" in said
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ["dance"],
+        ["train"],
+        ["data"],
+        ["decode", "CCO"],
+        ["data", "molecules7", "--smiles", "a", "--graph", "b"],
+        ["evaluate", "--artefact", "x", "--data", "y", "--limit", "many"],
+    ],
+)
+def test_wrong_usage_is_status_2(wrong, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(wrong)
+    assert left.value.code == 2
+    assert "usage: elekit" in capsys.readouterr().err
+
+
+# -- data ----------------------------------------------------------------------------------------------------------
+def test_data_of_the_shipped_set(run, document):
+    status, out, _ = run("data", "molecules7")
+    assert status == 0
+    assert "molecules7:" in out and "node labels  C F N O" in out and "up to 7 nodes" in out
+    report = document("data", "molecules7")
+    assert report["train"] + report["validation"] + report["test"] == report["rows"]
+    assert report["skipped"] == {}
+    assert document("data", "molecules7", "--seed", "1")["digest"] != report["digest"]
+
+
+def test_data_of_a_table_with_bad_rows(tmp_path, run, document):
+    path = tmp_path / "bad.csv"
+    good = ["CCO", "CCN", "CC", "CO", "C=O", "C#N", "CCC"]
+    pd.DataFrame({"structure": good + list(BAD_ROWS), "text": "x"}).to_csv(path, index=False)
+    report = document("data", path, "--smiles", "structure", "--input", "text", "--export", tmp_path / "out")
+    assert report["rows"] == 10
+    assert report["skipped"] == dict.fromkeys(BAD_ROWS.values(), 1)
+    exported = {f.stem: pd.read_csv(f) for f in (tmp_path / "out").iterdir()}
+    assert {name: len(frame) for name, frame in exported.items()} == {
+        **{name: report[name] for name in ("train", "validation", "test")},
+        "skipped": 3,
+    }
+    assert sorted(pd.concat([exported[s] for s in ("train", "validation", "test")])["structure"]) == sorted(good)
+    assert list(exported["skipped"].columns) == ["row", "value", "reason"]
+    _, out, _ = run("data", path, "--smiles", "structure")
+    for reason in BAD_ROWS.values():
+        assert f"1  {reason}" in out
+
+
+# -- train ---------------------------------------------------------------------------------------------------------
+def test_what_training_leaves(trained, table):
+    artefact = release.load(trained)
+    assert artefact.name == "mine.csv" and list(artefact.surrogates) == ["description"]
+    assert artefact.psi.config.dim == 12 and artefact.psi.config.hidden == 16
+    about = artefact.about
+    assert about["data"]["rows"] == 60 and about["psi"]["history"][-1]["step"] == 20
+    assert about["surrogates"]["description"]["input"] == ["description"]
+    assert {p.suffix for p in trained.iterdir()} == {".json", ".safetensors", ".checkpoint"}
+
+
+def test_training_says_what_was_reached(table, tmp_path, run):
+    status, out, err = run("train", "embedding", "--data", table, "--out", tmp_path / "new", "--steps", 3, *TINY)
+    assert status == 0
+    assert "saved in" in out and "after 3 steps: loss" in out and "retrieval" in out
+    assert "fit_embedding" in err, "the progress bar"
+
+
+def test_a_run_that_is_done_is_not_run_again(table, artefact, document, monkeypatch):
+    monkeypatch.setattr(train, "info_nce", None)  # a step would fail
+    before = release.verify(artefact)
+    again = ["--data", table, "--steps", 20, "--artefact", artefact, "--width", 12, "--batch-size", 24]
+    done = document("train", "surrogate", "--input", "description", "--device", "cpu", *again)
+    assert done["history"] == before["about"]["surrogates"]["description"]["history"]
+    assert release.verify(artefact)["files"] == before["files"]
+
+
+@pytest.mark.parametrize("stage", ["embedding", "surrogate"])
+def test_ctrl_c_keeps_what_was_reached_and_the_same_command_goes_on(table, artefact, tmp_path, monkeypatch, stage):
+    """The end is that of a run without the cut."""
+
+    def command(folder):
+        steps = ["--data", str(table), "--steps", "8", "--json", "--batch-size", "24", "--device", "cpu"]
+        if stage == "embedding":
+            return ["train", "embedding", "--out", str(folder), "--dim", "12", "--hidden", "16", *steps]
+        return ["train", "surrogate", "--artefact", str(folder), "--input", "x", "--input", "y", *steps]
+
+    def prepared(name):
+        return tmp_path / name if stage == "embedding" else shutil.copytree(artefact, tmp_path / name)
+
+    whole, cut = prepared("whole"), prepared("cut")
+    assert main(command(whole)) == 0
+    original, calls = train.info_nce, iter(range(99))
+
+    def interrupt(*given):
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(train, "info_nce", interrupt)
+    errors = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", errors)
+    assert main(command(cut)) == 130
+    said = "elekit: interrupted; what was reached is saved, and the same command goes on from there\n"
+    assert said in errors.getvalue()
+    about = release.load(cut).about
+    history = about["psi"]["history"] if stage == "embedding" else about["surrogates"]["x"]["history"]
+    assert history[-1]["interrupted"] and history[-1]["step"] == 5
+    assert list(cut.glob("*.checkpoint"))
+    monkeypatch.setattr(train, "info_nce", original)
+    assert main(command(cut)) == 0
+    different = release.compare(release.load(whole), release.load(cut))
+    assert [name for name in different if not name.endswith("history")] == []
+
+
+def test_interrupted_elsewhere_is_130_too(monkeypatch, run):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(datasets, "load", interrupt)
+    assert run("data", "molecules7") == (130, "", "elekit: interrupted\n")
+
+
+def test_a_psi_with_surrogates_is_not_overwritten(table, artefact, refused):
+    before = release.verify(artefact)
+    said = refused("train", "embedding", "--data", table, "--out", artefact, "--steps", 2, "--seed", 3)
+    assert "already holds a learned loss with surrogates (description)" in said
+    assert release.verify(artefact) == before
+
+
+def test_surrogates_of_several_kinds(table, artefact, document):
+    common = ["--data", table, "--steps", 2, "--artefact", artefact, "--width", 8, "--device", "cpu"]
+    document("train", "surrogate", "--input", "random_smiles", "--name", "a/b", *common)
+    document("train", "surrogate", "--input", "x", "--input", "y", "--name", "numbers", *common)
+    document("train", "surrogate", *common)  # the SMILES as written
+    loaded = release.load(artefact)
+    kinds = {name: h.backbone.config.kind for name, h in loaded.surrogates.items()}
+    assert kinds == {"description": "word", "a/b": "smiles", "numbers": "vector", "smiles": "smiles"}
+    numbers = ["decode", "--artefact", artefact, "--surrogate", "numbers", "--method", "gradient", *QUICK]
+    answer = document(*numbers, "3,4", "1 2.5")
+    assert [one["input"] for one in answer["decoded"]] == ["3,4", "1 2.5"]
+    judge = ["evaluate", "--artefact", artefact, "--data", table, "--limit", 5, *QUICK]
+    for name, reads in (("a/b", []), ("numbers", []), ("smiles", []), ("smiles", ["--randomise"])):
+        found = document(*judge, "--surrogate", name, *reads)
+        assert found["from"] == f"h({name})" and found["count"] == 5
+    # nothing said: for molecules as they are written the h that reads SMILES
+    assert document(*judge)["from"] == "h(smiles)"
+
+
+# -- decode --------------------------------------------------------------------------------------------------------
+def test_decode_from_the_command_line_and_from_standard_input(table, trained, run, document, monkeypatch):
+    texts = pd.read_csv(table)["description"].tolist()[:3]
+    common = ["decode", "--artefact", trained, "--candidates", table, "--method", "candidates"]
+    answer = document(*common, *texts)["decoded"]
+    assert [one["input"] for one in answer] == texts
+    assert {one["smiles"] for one in answer} <= set(pd.read_csv(table)["smiles"])
+    assert all(0 <= one["loss"] <= 4 for one in answer)
+    status, out, _ = run(*common, *texts)
+    assert status == 0
+    assert out.splitlines() == [f"{one['smiles']}\tloss {one['loss']:.4f}\t{one['input']}" for one in answer]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(texts) + "\n\n"))
+    assert document(*common)["decoded"] == answer
+
+
+def test_decode_without_candidates(trained, document, run):
+    common = ["decode", "--artefact", trained, "a molecule", *QUICK]
+    answer = document(*common, "--seed", 1)
+    assert answer == document(*common, "--seed", 1)
+    assert document(*common, "--method", "gradient", "--rule", "euclidean", "--budget-ms", 50)["decoded"]
+    status, out, _ = run(*common, "--method", "gradient")
+    assert status == 0 and out.count("\n") == 1
+
+
+def test_a_shipped_artefact_answers_by_name(trained, document, monkeypatch):
+    monkeypatch.setattr(release, "MODELS", trained.parent)
+    assert document("decode", "--artefact", trained.name, "x", *QUICK)["decoded"]
+
+
+# -- evaluate ------------------------------------------------------------------------------------------------------
+def test_evaluate_from_h_and_from_the_oracle(table, trained, tmp_path, document, run):
+    common = ["evaluate", "--artefact", trained, "--data", table, "--candidates", table, "--method", "candidates"]
+    oracle = document(*common, "--oracle", "--table", tmp_path / "deep" / "rows.csv")
+    assert oracle["from"] == "psi(y)" and oracle["exact"] == oracle["hits@1"] == 1.0 and oracle["count"] == 60
+    rows = pd.read_csv(tmp_path / "deep" / "rows.csv")
+    assert sorted(rows["row"]) == list(range(60)) and rows["exact"].all()
+    assert (rows["predicted"] == rows["truth"]).all()
+    found = document(*common, "--limit", "20")
+    assert found["from"] == "h(description)" and found["count"] == found["ranked_among"] == 20
+    assert found["candidates"] == "60 of " + str(table)
+    assert 0 <= found["exact"] < 1 and found["graphs_per_second"] > 0
+    status, out, _ = run(*common, "--oracle", "--limit", 4)
+    assert status == 0 and "exact  1.0000" in out and "method  candidates" in out
+
+
+def test_evaluate_keeps_equal_graphs_and_counts_them_once_in_the_ranking(trained, tmp_path, document):
+    pd.DataFrame({"smiles": ["CCO", "OCC", "C#CC", "CCO", "zz"]}).to_csv(tmp_path / "t.csv", index=False)
+    found = document("evaluate", "--artefact", trained, "--data", tmp_path / "t.csv", "--oracle", *QUICK)
+    assert found["count"] == 4 and found["ranked_among"] == 2 and found["hits@1"] == 1.0
+    assert found["skipped"] == {"RDKit refuses the SMILES": 1}
+
+
+def test_a_named_set_is_split_once_for_all_commands(tmp_path, document, monkeypatch):
+    """--seed of evaluate draws the graphs; the split stays that of the training: nothing trained on is judged."""
+    folder, common = tmp_path / "m7", ["--data", "molecules7"]
+    document("train", "embedding", *common, "--out", folder, "--steps", 1, "--seed", 7, *TINY)
+    document("train", "surrogate", *common, "--artefact", folder, "--steps", 1, "--width", 8, "--device", "cpu")
+    assert list(release.load(folder).surrogates) == ["description"]
+    judged, trained_on = {}, set(datasets.load("molecules7", seed=7).train.frame["smiles"])
+    for seed in (0, 1):
+        rows = tmp_path / f"{seed}.csv"
+        options = ["--limit", 30, "--seed", seed, "--table", rows, "--method", "candidates"]
+        found = document("evaluate", *common, "--artefact", folder, *options)
+        assert found["from"] == "h(description)" and found["count"] == 30
+        assert found["candidates"] == f"{len(trained_on):,} of molecules7"
+        judged[seed] = set(pd.read_csv(rows)["truth"])
+        assert not judged[seed] & trained_on
+    assert judged[0] != judged[1]
+
+
+def test_graphs_that_are_no_molecules(tmp_path, document, run):
+    graphs = [nx.cycle_graph(n) for n in range(3, 8)] + [nx.path_graph(n) for n in range(2, 9)]
+    graphs += [nx.star_graph(n) for n in range(3, 8)]
+    column = [json.dumps(nx.node_link_data(g, edges="edges")) for g in graphs]
+    path, folder = tmp_path / "shapes.csv", tmp_path / "run"
+    pd.DataFrame({"graph": column, "text": [f"shape {i}" for i in range(len(graphs))]}).to_csv(path, index=False)
+    data = ["--data", path, "--graph", "graph"]
+    document("train", "embedding", *data, "--out", folder, "--steps", 2, *TINY)
+    document("train", "surrogate", *data, "--input", "text", "--artefact", folder, "--steps", 2, "--device", "cpu")
+    (answer,) = document("decode", "--artefact", folder, "shape 3", "--candidates", path)["decoded"]
+    assert set(answer["graph"]) == {"nodes", "edges"} and set(answer["graph"]["nodes"]) == {"node"}
+    found = document("evaluate", *data, "--artefact", folder, "--oracle", "--candidates", path)
+    assert found["exact"] == 1.0 and "valid" not in found
+    status, out, _ = run("evaluate", *data, "--artefact", folder, "--candidates", path)
+    assert status == 0 and "h(text)" in out
+
+
+# -- refusals ------------------------------------------------------------------------------------------------------
+def test_data_that_is_not_there(refused, tmp_path, table):
+    said = refused("data", "molecule7")
+    assert "no data set and no file 'molecule7'" in said and "molecules7 and qm9" in said
+    assert "missing.csv" in refused("data", tmp_path / "missing.csv")
+    (tmp_path / "empty.csv").write_text("")
+    assert "empty.csv is empty" in refused("data", tmp_path / "empty.csv")
+    (tmp_path / "head.csv").write_text("smiles,text\n")
+    assert "holds no rows" in refused("data", tmp_path / "head.csv")
+    said = refused("data", table, "--smiles", "structure")
+    assert "has no column 'structure'; it has ['smiles'," in said
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    assert "name yours with --smiles or --graph" in refused("data", tmp_path / "other.csv")
+    (tmp_path / "ragged.csv").write_text("smiles,b\n1,2\n1,2,3\n")
+    assert "cannot be read as a table" in refused("data", tmp_path / "ragged.csv")
+    assert "--smiles and --graph are for tables" in refused("data", "molecules7", "--smiles", "smiles")
+    assert "has no inputs 'image'" in refused("data", "molecules7", "--input", "image")
+    assert "one input at a time" in refused("data", "molecules7", "--input", "smiles", "--input", "description")
+
+
+def test_rows_of_which_nothing_can_be_used(refused, tmp_path, trained):
+    pd.DataFrame({"smiles": ["CC", "CCO"], "x": [float("nan"), None]}).to_csv(tmp_path / "nan.csv", index=False)
+    said = refused("data", tmp_path / "nan.csv", "--input", "x")
+    assert "none of 2 rows can be used" in said and "input missing or NaN" in said
+    pd.DataFrame({"smiles": ["[Na+].[Cl-]", "[K+].[Cl-]"]}).to_csv(tmp_path / "salt.csv", index=False)
+    said = refused("evaluate", "--artefact", trained, "--data", tmp_path / "salt.csv", "--oracle")
+    assert "label unknown to the vocabulary: Cl-, Na+" in said
+
+
+def test_training_that_cannot_begin(refused, table, trained, artefact, tmp_path):
+    new = ["train", "embedding", "--data", table, "--out", tmp_path / "new"]
+    assert "--steps must be at least 1, got 0" in refused(*new, "--steps", 0)
+    assert "--batch-size must be at least 1, got 0" in refused(*new, "--batch-size", 0)
+    assert "--dim must be at least 1" in refused(*new, "--dim", -3)
+    assert "no device 'abacus'" in refused(*new, "--device", "abacus")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "one.csv").write_text("smiles\nCC\n")
+    said = refused("train", "embedding", "--data", tmp_path / "one.csv", "--out", tmp_path / "new", "--steps", 2)
+    assert "at least 2" in said
+    add = ["train", "surrogate", "--artefact", artefact, "--data", table, "--steps", 2]
+    assert "no column 'image'" in refused(*add, "--input", "image")
+    assert "'word' reads texts, the inputs are vectors" in refused(*add, "--input", "x", "--backbone", "word")
+    assert "reads rows of numbers" in refused(*add, "--input", "description", "--backbone", "vector")
+    changed = refused(*add, "--input", "description", "--batch-size", 12)
+    assert "belongs to another run" in changed and "delete it or name another checkpoint" in changed
+    assert release.verify(artefact) == release.verify(trained)
+
+
+def test_a_shipped_artefact_is_not_trained_on(refused, trained, table, monkeypatch):
+    monkeypatch.setattr(release, "MODELS", trained.parent)
+    said = refused("train", "surrogate", "--artefact", trained.name, "--data", table)
+    assert "is shipped: copy" in said
+
+
+@pytest.mark.parametrize("command", [["decode", "x"], ["evaluate", "--data", "molecules7"]])
+def test_artefacts_that_cannot_be_used(refused, artefact, tmp_path, command):
+    assert "no artefact at" in refused(*command, "--artefact", tmp_path / "nowhere")
+    said = refused(*command, "--artefact", artefact, "--surrogate", "image")
+    assert "no surrogate 'image'; it has description" in said
+    (weights,) = artefact.glob("psi-*")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert "is truncated or altered" in refused(*command, "--artefact", artefact)
+    (artefact / release.JSON_NAME).write_text("{}")
+    assert "is truncated or no artefact of elekit" in refused(*command, "--artefact", artefact)
+
+
+def test_an_artefact_of_another_vocabulary(refused, run, tmp_path, table, trained):
+    pd.DataFrame({"smiles": ["S", "SC", "SCC", "CS(=O)C", "SCCS"]}).to_csv(tmp_path / "sulphur.csv", index=False)
+    common = ["--artefact", trained]
+    said = refused("evaluate", *common, "--data", tmp_path / "sulphur.csv", "--oracle")
+    assert "label unknown to the vocabulary: S" in said
+    said = refused("evaluate", *common, "--data", table, "--candidates", tmp_path / "sulphur.csv", "--oracle")
+    assert "label unknown to the vocabulary: S" in said
+    other = tmp_path / "other"
+    assert run("train", "embedding", "--data", tmp_path / "sulphur.csv", "--out", other, "--steps", 1, *TINY)[0] == 0
+    said = refused("evaluate", "--artefact", other, "--data", "molecules7", "--oracle")
+    assert "molecules7 has another vocabulary than the artefact" in said
+    said = refused("train", "surrogate", "--artefact", other, "--data", "molecules7")
+    assert "another vocabulary" in said and "train an embedding on it" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--iterations", "0"], "iterations must be at least 1, got 0"),
+        (["--budget-ms", "0"], "budget_ms must be above 0, got 0"),
+        (["--starts", "0"], "starts must be at least 1"),
+        (["--beam", "0"], "beam must be at least 1"),
+        (["--rule", "newton"], "no step rule 'newton'; there are "),
+        (["--method", "guess"], "no decoding method 'guess'; there are candidates"),
+        (["--method", "candidates", "--candidates", "none"], "--method candidates needs candidates"),
+        (["--method", "candidates+polish"], "needs candidates, there are none (give --candidates)"),
+        (["--candidates", "molecule7"], "no data set and no file 'molecule7'"),
+    ],
+)
+def test_decoding_that_cannot_begin(refused, trained, table, options, expected):
+    assert expected in refused("decode", "--artefact", trained, "x", *options)
+    assert expected in refused("evaluate", "--artefact", trained, "--data", table, *options)
+
+
+def test_inputs_that_cannot_be_read(refused, run, trained, artefact, table, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    assert "no inputs given" in refused("decode", "--artefact", trained)
+    assert "--limit must be at least 1" in refused("evaluate", "--artefact", trained, "--data", table, "--limit", 0)
+    assert "timeout must be" in refused("evaluate", "--artefact", trained, "--data", table, *QUICK, "--timeout", -1)
+    common = ["--data", table, "--steps", 1, "--artefact", artefact, "--width", 8, "--device", "cpu", "--json"]
+    assert run("train", "surrogate", "--input", "x", "--input", "y", "--name", "numbers", *common)[0] == 0
+    numbers = ["decode", "--artefact", artefact, "--surrogate", "numbers", "--method", "gradient"]
+    assert "this h reads vectors: numbers with commas between them, got 'CCO'" in refused(*numbers, "CCO")
+    assert "vectors of one length" in refused(*numbers, "1,2", "1,2,3")
+    assert "inputs must be (B, 2), got (1, 3)" in refused(*numbers, "1,2,3")
+    assert "input 0 holds NaN" in refused(*numbers, "nan,2")
+    judged = ["evaluate", "--artefact", artefact, "--data", table, "--surrogate", "numbers", "--randomise"]
+    assert "these inputs are vectors" in refused(*judged)
+
+
+def test_a_description_reader_wants_its_column_named(refused, artefact, table):
+    """As in the shipped artefact, which does not say which column of another table to read."""
+    loaded = release.load(artefact)
+    loaded.about["surrogates"]["description"].pop("input")
+    release.save(loaded, artefact)
+    said = refused("evaluate", "--artefact", artefact, "--data", table)
+    assert "surrogate 'description' reads words; name their column" in said and "--input" in said
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(refused, table, artefact, monkeypatch, tmp_path):
+    before = release.verify(artefact)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    add = ["train", "surrogate", "--artefact", artefact, "--data", table, "--steps", 1, "--width", 8, "--json"]
+    said = refused(*add, "--input", "random_smiles", "--device", "cpu")
+    assert "cannot write" in said and "No space left on device" in said
+    said = refused("data", table, "--export", tmp_path / "out")
+    assert "cannot write" in said and list((tmp_path / "out").iterdir()) == []
+    monkeypatch.undo()
+    assert release.verify(artefact) == before

@@ -1,0 +1,237 @@
+"""Judging: figures of hand-made pairs, summaries by hand, a judge that finds what is there to be found."""
+
+from dataclasses import replace
+
+import networkx as nx
+import pandas as pd
+import pytest
+import torch
+from conftest import equal
+
+from elekit import chem, datasets, evaluation
+from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig
+from elekit.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.evaluation import decode_many, evaluate, judge, summarise
+from elekit.graph import Graph, GraphVocabulary, from_networkx, label_tensors
+
+MOLECULES = chem.vocabulary(["C", "N", "O", "F"], 8)
+
+
+def molecules(*smiles) -> Graph:
+    return chem.from_smiles(list(smiles), MOLECULES)
+
+
+def parts(nodes, edges) -> Graph:
+    """One molecule drawn as given, valid or not."""
+    return Graph.from_labels(*label_tensors([(nodes, edges)], MOLECULES), MOLECULES)
+
+
+def xylene(first: str) -> Graph:
+    """o-xylene with its ring drawn one way or the other: the bond between the methyls is `first`."""
+    other = {"single": "double", "double": "single"}[first]
+    ring = [(i, (i + 1) % 6, first if i % 2 == 0 else other) for i in range(6)]
+    return parts(["C"] * 8, [*ring, (0, 6, "single"), (1, 7, "single")])
+
+
+def labelled(graph: nx.Graph, nodes, edges="thin") -> nx.Graph:
+    nx.set_node_attributes(graph, dict(zip(graph, nodes)), "label")
+    nx.set_edge_attributes(graph, edges, "label")
+    return graph
+
+
+# -- pairs ---------------------------------------------------------------------------------------------------------
+def test_hand_made_pairs_of_molecules():
+    truth = Graph.cat([molecules("CCO", "CCO", "CCO", "CCO", "C")])
+    predicted = Graph.cat(
+        [
+            molecules("OCC"),  # the same
+            molecules("CCN"),  # one label
+            molecules("CC=O"),  # one bond
+            parts(["C", "O", "C"], [(0, 1, "double"), (1, 2, "single")]),  # oxygen with three bonds
+            molecules("CF"),  # one atom and its bond
+        ]
+    )
+    table = evaluate(predicted, truth)
+    assert table["exact"].tolist() == [True, False, False, False, False]
+    assert table["valid"].tolist() == [True, True, True, False, True]
+    assert table["predicted"].tolist() == ["CCO", "CCN", "CC=O", None, "CF"]
+    assert table["truth"].tolist() == ["CCO"] * 4 + ["C"]
+    assert table["edit_distance"].tolist() == [0, 1, 1, 2, 2]  # C=O-C to C-C-O: one bond goes, one comes
+    assert table["edit_distance_unlabelled"].tolist() == [0, 1, 0, 2, 2]
+    assert table["proven"].all()
+
+
+def test_another_kekule_form_is_the_same_molecule():
+    """Between the methyls of o-xylene stands a single or a double bond, and neither drawing is the truth."""
+    single, double = xylene("single"), xylene("double")
+    assert chem.to_smiles(single) == chem.to_smiles(double)
+    truth = Graph.cat([single, double, molecules("Cc1ccccc1C")])
+    predicted = Graph.cat([double, single, single])
+    assert not evaluation.metrics.isomorphic(single, double).item()
+    table = evaluate(predicted, truth)
+    assert table["exact"].all() and (table["edit_distance"] == 0).all()
+
+
+def test_graphs_that_are_no_molecules_have_no_validity():
+    drawn = [
+        labelled(nx.cycle_graph(4), "aabb"),
+        labelled(nx.path_graph(4), "aabb"),
+        labelled(nx.cycle_graph(4), "aabb", "thick"),
+        labelled(nx.cycle_graph(4), "abab"),
+    ]
+    graphs = from_networkx(drawn)
+    order = torch.tensor([2, 3, 0, 1])
+    table = evaluate(graphs, graphs[[0, 0, 0, 0]].permuted(order))
+    assert list(table.columns) == ["exact", "edit_distance_unlabelled", "edit_distance", "proven"]
+    assert table["exact"].tolist() == [True, False, False, False]
+    assert table["edit_distance"].tolist() == [0, 1, 4, 2]
+    assert table["edit_distance_unlabelled"].tolist() == [0, 1, 0, 2]
+
+
+def test_relaxed_predictions_are_rounded(vocabulary, vertices):
+    soft = replace(vertices, nodes=0.7 * vertices.nodes + 0.3 / vocabulary.K)
+    assert evaluate(soft, vertices, edit_distance=False)["exact"].all()
+
+
+def test_one_pair_and_no_edit_distance():
+    table = evaluate(molecules("C"), molecules("N"), edit_distance=False)
+    assert len(table) == 1 and "edit_distance" not in table and "proven" not in table
+
+
+def test_what_is_not_proven_is_counted():
+    truth = molecules("CC1CC(O)C1N", "CCO")
+    predicted = molecules("C1OC1C(F)CN", "CCO")
+    cut, whole = evaluate(predicted, truth, timeout=0), evaluate(predicted, truth, timeout=60)
+    assert cut["proven"].tolist() == [False, True] and whole["proven"].all()
+    assert summarise(cut)["edit_distances_not_proven"] == 1
+    assert summarise(whole)["edit_distances_not_proven"] == 0
+    assert cut["edit_distance"][0] >= whole["edit_distance"][0]
+
+
+def test_pairs_that_cannot_be_compared_are_refused():
+    with pytest.raises(ValueError, match="got 2 for 1 true graphs"):
+        evaluate(molecules("C", "N"), molecules("C"))
+    other = from_networkx([nx.path_graph(2)])
+    with pytest.raises(ValueError, match=r"differ in node_labels: \['node'\] and \['C', 'F', 'N', 'O'\]"):
+        evaluate(other, molecules("C"))
+    with pytest.raises(ValueError, match="differ in node_labels"):
+        evaluate(molecules("C"), other)
+
+
+# -- summaries -----------------------------------------------------------------------------------------------------
+def test_a_summary_by_hand():
+    table = pd.DataFrame(
+        {
+            "exact": [True, False, False, False],
+            "valid": [True, True, True, False],
+            "edit_distance_unlabelled": [0.0, 0, 1, 2],
+            "edit_distance": [0.0, 1, 2, 4],
+            "proven": [True, True, False, True],
+            "rank": [1, 2, 10, 20],
+            "loss": [0.0, 0.1, 0.3, 0.4],
+            "loss_of_truth": [0.2, 0.2, 0.2, 0.4],
+        }
+    )
+    summary = summarise(table)
+    assert summary == {
+        "count": 4,
+        "exact": 0.25,
+        "valid": 0.75,
+        "edit_distance_unlabelled": 0.75,
+        "edit_distance": 1.75,
+        "edit_distances_not_proven": 1,
+        "hits@1": 0.25,
+        "hits@10": 0.75,
+        "mrr": pytest.approx((1 + 1 / 2 + 1 / 10 + 1 / 20) / 4),
+        "loss": pytest.approx(0.2),
+        "loss_of_truth": pytest.approx(0.25),
+        "fits_better_than_truth": 0.25,  # only the second: the first is exact
+    }
+    assert all(type(value) in (int, float) for value in summary.values())
+
+
+def test_ranks_become_hits_and_reciprocals():
+    truth = molecules("C", "N", "O")
+    summary = summarise(evaluate(truth, truth, ranks=torch.tensor([1, 4, 11])))
+    assert summary["hits@1"] == pytest.approx(1 / 3) and summary["hits@10"] == pytest.approx(2 / 3)
+    assert summary["mrr"] == pytest.approx((1 + 1 / 4 + 1 / 11) / 3)
+
+
+# -- the judge -----------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def test_graphs() -> Graph:
+    return datasets.load("molecules7").test.graphs[:40]
+
+
+@pytest.fixture(scope="module")
+def psi(test_graphs) -> GraphEmbedding:
+    torch.manual_seed(0)
+    return GraphEmbedding(test_graphs.vocabulary, EmbeddingConfig(hidden=32, rounds=3, dim=32)).eval()
+
+
+@pytest.mark.parametrize("method", ["candidates", "candidates+polish"])
+def test_truths_among_the_candidates_are_found(psi, test_graphs, method):
+    target = psi.embed(test_graphs)
+    judged = judge(
+        psi, target, test_graphs, candidates=test_graphs, config=DecodeConfig(method), rank_among=test_graphs
+    )
+    assert judged.summary["exact"] == judged.summary["hits@1"] == judged.summary["mrr"] == 1.0
+    assert judged.summary["valid"] == 1.0 and judged.summary["edit_distance"] == 0
+    assert judged.summary["fits_better_than_truth"] == 0
+    assert judged.summary["graphs_per_second"] == pytest.approx(40 / judged.summary["seconds"])
+    assert judged.table["loss"].abs().max() < 1e-5 and judged.table["loss_of_truth"].abs().max() < 1e-5
+    assert equal(judged.decoded.graphs, test_graphs)
+
+
+def test_a_target_elsewhere_is_judged_wrong(psi, test_graphs):
+    """Each target is psi of the next graph: what is decoded is that one, and the truth ranks behind it."""
+    target = psi.embed(test_graphs).roll(-1, 0).requires_grad_()
+    config = DecodeConfig("candidates")
+    judged = judge(psi, target, test_graphs, candidates=test_graphs, config=config, rank_among=test_graphs)
+    assert judged.summary["exact"] == 0 and judged.summary["hits@1"] == 0
+    assert judged.summary["fits_better_than_truth"] == 1
+    assert (judged.table["rank"] >= 2).all()
+    assert judged.table["predicted"].tolist()[:-1] == judged.table["truth"].tolist()[1:]
+    expected = (psi.embed(test_graphs) - target.detach()).square().sum(1)
+    torch.testing.assert_close(torch.tensor(judged.table["loss_of_truth"]).float(), expected, atol=1e-5, rtol=0)
+
+
+def test_equal_truths_rank_as_one(psi, test_graphs):
+    truth = test_graphs[[0, 1, 0, 0]]
+    target = psi.embed(truth)
+    config = DecodeConfig("candidates")
+    apart = judge(psi, target, truth, candidates=truth, config=config, rank_among=truth)
+    assert apart.table["rank"].tolist() == [3, 1, 3, 3], "a tie counts against the truth"
+    rows = torch.tensor([0, 1, 0, 0])
+    merged = judge(psi, target, truth, candidates=truth, config=config, rank_among=truth[:2], truth_among=rows)
+    assert merged.table["rank"].tolist() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("method", ["candidates+polish", "gradient+polish"])
+def test_many_targets_are_decoded_in_pieces(psi, test_graphs, monkeypatch, method):
+    target = psi.embed(test_graphs[:7])
+    config = DecodeConfig(method, gradient=GradientConfig(iterations=4, starts=1), polish=PolishConfig(rounds=1))
+    candidates = Candidates.of(psi, test_graphs) if method.startswith("candidates") else None
+    around = test_graphs[list(range(6, -1, -1))]  # one for each target: the pieces must take their own
+    monkeypatch.setattr(evaluation, "GRAPHS_A_BATCH", 3)
+    pieces = decode_many(psi, target, candidates=candidates, around=around, config=config)
+    monkeypatch.setattr(evaluation, "GRAPHS_A_BATCH", 1)
+    single = decode_many(psi, target, candidates=candidates, around=around, config=config)
+    assert len(pieces.graphs) == len(single.graphs) == 7
+    assert equal(pieces.graphs, single.graphs)
+    torch.testing.assert_close(pieces.loss, single.loss, atol=1e-5, rtol=0)
+
+
+def test_the_judge_refuses_before_it_decodes(psi, test_graphs, monkeypatch):
+    monkeypatch.setattr(evaluation, "decode", None)
+    target = psi.embed(test_graphs[:3])
+    with pytest.raises(ValueError, match="one target for each true graph, at least one; got 3 and 2"):
+        judge(psi, target, test_graphs[:2])
+    with pytest.raises(ValueError, match="got 0 and 0"):
+        judge(psi, target[:0], test_graphs[:0])
+
+
+def test_what_has_other_capacities_is_still_compared():
+    bare = GraphVocabulary(MOLECULES.node_labels, MOLECULES.edge_labels, MOLECULES.max_nodes)
+    truth = molecules("CCO")
+    assert evaluate(Graph(truth.nodes, truth.edges, bare), truth)["exact"].all()

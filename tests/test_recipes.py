@@ -1,0 +1,58 @@
+"""A recipe: what it saves, and that Ctrl-C makes no artefact of half a fit."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from elekit import recipes, release, train
+from elekit.embedding import EmbeddingConfig
+from elekit.surrogate import BackboneConfig
+from elekit.train import EmbeddingTraining, SurrogateTraining
+from elekit.training import LoopConfig
+
+LOOP = LoopConfig(steps=3, learning_rate=1e-3, validate_every=3, checkpoint_every=3)
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """`python -m elekit.recipes molecules7` with a few steps of small models; its status."""
+    small = SurrogateTraining(loop=LOOP, batch_size=8)
+    kinds = {"description": "word", "smiles": "smiles"}
+    recipe = replace(
+        recipes.RECIPES["molecules7"],
+        training=EmbeddingTraining(loop=LOOP, batch_size=8),
+        config=EmbeddingConfig(hidden=8, rounds=1, dim=8),
+        surrogates={name: (BackboneConfig(kind, 8), small) for name, kind in kinds.items()},
+    )
+    monkeypatch.setitem(recipes.RECIPES, "molecules7", recipe)
+    return lambda: recipes.main(["molecules7", "--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")])
+
+
+def test_a_recipe_makes_an_artefact_and_makes_it_again(command, tmp_path):
+    threads = torch.get_num_threads()
+    assert command() == 0
+    artefact = release.load(tmp_path / "out")
+    assert artefact.name == "molecules7" and list(artefact.surrogates) == ["description", "smiles"]
+    assert artefact.about["command"] == "python -m elekit.recipes molecules7"
+    assert artefact.about["surrogates"]["smiles"]["history"][-1]["step"] == 3
+    assert command() == 0
+    assert release.compare(artefact, release.load(tmp_path / "out")) == {}
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("at", [1, 4, 8])
+def test_ctrl_c_in_any_fit_saves_nothing_and_the_command_goes_on(command, tmp_path, monkeypatch, at):
+    original, calls = train.info_nce, iter(range(99))
+
+    def interrupt(*given):
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(train, "info_nce", interrupt)
+    assert command() == 130
+    assert not (tmp_path / "out").exists() and list((tmp_path / "work").iterdir())
+    assert command() == 0
+    steps = [entry["history"][-1]["step"] for entry in release.load(tmp_path / "out").about["surrogates"].values()]
+    assert steps == [3, 3]

@@ -1,0 +1,387 @@
+"""The artefact: what is saved comes back bit for bit, and what was cut, altered or foreign is refused."""
+
+import errno
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import networkx as nx
+import pytest
+import torch
+from conftest import random_vertices
+from torch import nn
+
+import elekit.files
+from elekit import release
+from elekit.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.graph import from_networkx
+from elekit.release import Artefact, ArtefactError, compare, load, save, verify
+from elekit.surrogate import BackboneConfig, SurrogateRegressor, make_backbone
+
+DIM = 12
+TEXTS = ["a thin ring", "a thick path, of 3", ""]
+VECTORS = torch.tensor([[1e5, 2.0], [3e5, -1.0], [2e5, 0.5]])
+
+
+class Tied(nn.Module):
+    """A user's backbone whose two maps share their weights, in double precision."""
+
+    def __init__(self, width=3):
+        super().__init__()
+        self.one = nn.Linear(width, width, bias=False, dtype=torch.float64)
+        self.two = nn.Linear(width, width, bias=False, dtype=torch.float64)
+        self.two.weight = self.one.weight
+        self.leave = nn.Linear(width, DIM, dtype=torch.float64)
+
+    def forward(self, texts):
+        x = torch.tensor([[len(t), t.count("a"), t.count("t")] for t in texts], dtype=torch.float64)
+        return self.leave(self.two(self.one(x)))
+
+
+def make(vocabulary, seed=0, **more) -> Artefact:
+    torch.manual_seed(seed)
+    psi = GraphEmbedding(vocabulary, EmbeddingConfig(hidden=16, rounds=2, dim=DIM, walks=4)).eval()
+    psi.typical = random_vertices(vocabulary, 20, torch.Generator().manual_seed(seed)).typical()
+    word = SurrogateRegressor(make_backbone(BackboneConfig("word", width=8, embedding=6), TEXTS, DIM), DIM)
+    vector = SurrogateRegressor(make_backbone(BackboneConfig("vector", width=8), VECTORS, DIM), DIM)
+    about = {"seed": seed, "data": {"rows": 20}, "psi": {"history": [{"step": 1, "loss": 0.5}]}}
+    return Artefact("tiny", psi, {"word": word.eval(), "vector": vector.eval(), **more}, about)
+
+
+@pytest.fixture
+def artefact(vocabulary):
+    return make(vocabulary)
+
+
+@pytest.fixture
+def folder(artefact, tmp_path) -> Path:
+    save(artefact, tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def outputs(artefact, graphs):
+    return [
+        artefact.psi(graphs).detach(),
+        artefact.surrogates["word"](TEXTS).detach(),
+        artefact.surrogates["vector"](VECTORS).detach(),
+    ]
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def rewrite(folder: Path, change, resign: bool = True):
+    """Change the JSON; resign: with a digest that fits, as someone could who knows how it is made."""
+    path = folder / release.JSON_NAME
+    content = json.loads(path.read_text())
+    change(content)
+    if resign:
+        content.pop("digest", None)
+        content["digest"] = release._digest(content)
+    path.write_text(json.dumps(content))
+
+
+# -- there and back ------------------------------------------------------------------------------------------------
+def test_what_is_saved_comes_back_bit_for_bit(artefact, folder, vertices, relaxed):
+    back = load(folder)
+    for graphs in (vertices, relaxed):
+        for one, other in zip(outputs(artefact, graphs), outputs(back, graphs)):
+            assert torch.equal(one, other)
+    assert back.name == "tiny" and back.about == artefact.about and back.vocabulary == artefact.vocabulary
+    assert torch.equal(back.psi.typical.nodes, artefact.psi.typical.nodes)
+    assert torch.equal(back.psi.typical.edges, artefact.psi.typical.edges)
+    assert list(back.surrogates) == ["word", "vector"]
+    assert compare(artefact, back) == {}
+    assert not back.psi.training and not any(p.requires_grad for p in back.surrogates["word"].parameters())
+
+
+def test_half_weights_come_back_close_and_psi_exact(artefact, vertices, tmp_path):
+    save(artefact, tmp_path / "whole")
+    save(artefact, tmp_path / "half", half=True)
+    back = load(tmp_path / "half")
+    (psi, word, vector), (psi_back, word_back, vector_back) = outputs(artefact, vertices), outputs(back, vertices)
+    assert torch.equal(psi, psi_back)
+    for one, other in ((word, word_back), (vector, vector_back)):
+        assert not torch.equal(one, other)
+        torch.testing.assert_close(one, other, atol=5e-3, rtol=0)
+    mean = back.surrogates["vector"].backbone.mean  # 2e5 does not fit into float16
+    assert torch.equal(mean, artefact.surrogates["vector"].backbone.mean)
+    sizes = [sum(len(b) for n, b in listing(tmp_path / k).items() if n.startswith("h-")) for k in ("half", "whole")]
+    assert sizes[0] < 0.7 * sizes[1]
+    assert back.psi(vertices).dtype == back.surrogates["word"](TEXTS).dtype == torch.float32
+
+
+def test_an_artefact_may_hold_psi_alone(vocabulary, vertices, tmp_path):
+    artefact = make(vocabulary)
+    artefact.surrogates.clear()
+    artefact.psi.typical = None
+    save(artefact, tmp_path)
+    back = load(str(tmp_path))
+    assert torch.equal(back.psi(vertices), artefact.psi(vertices)) and back.psi.typical is None
+    with pytest.raises(ArtefactError, match="'tiny' holds no surrogate; train one"):
+        back.surrogate()
+
+
+def test_surrogates_are_asked_for_by_name(artefact):
+    assert artefact.surrogate() == ("word", artefact.surrogates["word"])
+    assert artefact.surrogate("vector")[1] is artefact.surrogates["vector"]
+    with pytest.raises(ArtefactError, match="no surrogate 'smiles'; it has word, vector"):
+        artefact.surrogate("smiles")
+
+
+def test_a_module_of_the_users_is_filled(vocabulary, tmp_path):
+    own = SurrogateRegressor(Tied(), DIM)
+    save(make(vocabulary, mine=own), tmp_path)
+    with pytest.raises(ArtefactError, match=r"'mine' was trained with a module Tied .*\{'mine': Tied\(...\)\}"):
+        load(tmp_path)
+    back = load(tmp_path, modules={"mine": Tied()}).surrogates["mine"]
+    assert torch.equal(back(TEXTS), own(TEXTS))
+    with pytest.raises(ArtefactError, match="do not fit a SurrogateRegressor .*size mismatch") as refused:
+        load(tmp_path, modules={"mine": Tied(4)})
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["../../out", "a/b", "/etc/x", "très long " * 30, "", ".."])
+def test_any_name_of_a_surrogate_stays_in_the_folder(vocabulary, tmp_path, name):
+    artefact = make(vocabulary)
+    artefact.surrogates = {name: artefact.surrogates["word"]}
+    save(artefact, tmp_path / "deep" / "er")
+    assert len(listing(tmp_path)) == len(listing(tmp_path / "deep" / "er")) == 3
+    assert torch.equal(load(tmp_path / "deep" / "er").surrogates[name](TEXTS), artefact.surrogates[name](TEXTS))
+
+
+def test_a_shipped_artefact_is_found_by_its_name(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(release, "MODELS", folder.parent)
+    monkeypatch.chdir(tmp_path.parent)
+    assert load("kept").name == "tiny"
+    with pytest.raises(ArtefactError, match="no artefact at missing"):
+        load("missing")
+
+
+# -- saving --------------------------------------------------------------------------------------------------------
+def test_saving_again_leaves_only_what_is_named(artefact, vocabulary, folder):
+    (folder / "mine.safetensors").write_bytes(b"not elekit's")
+    (folder / "notes.txt").write_text("keep")
+    save(make(vocabulary, seed=1), folder)
+    content = json.loads((folder / release.JSON_NAME).read_text())
+    named = {entry["file"] for entry in content["files"].values()}
+    assert set(listing(folder)) == named | {release.JSON_NAME, "mine.safetensors", "notes.txt"} and len(named) == 3
+    assert load(folder).about["seed"] == 1
+    before = listing(folder)
+    save(load(folder), folder)
+    assert listing(folder) == before
+
+
+@pytest.mark.parametrize("failing", range(4))
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_disk_loses_nothing(vocabulary, folder, monkeypatch, failing, code):
+    """Writing fails at psi, at either h, or at the JSON; half of the file is already there."""
+    before, written = listing(folder), iter(range(9))
+    original = Path.write_bytes, Path.write_text
+
+    def fail(path, data, write):
+        if next(written) == failing:
+            write(path, data[: len(data) // 2])
+            raise OSError(code, "No space left on device" if code == errno.ENOSPC else "Read-only file system")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", lambda path, data: fail(path, data, original[0]))
+    monkeypatch.setattr(Path, "write_text", lambda path, data: fail(path, data, original[1]))
+    with pytest.raises(OSError, match=rf"cannot write {folder}/.*what stood there before is unchanged") as refused:
+        save(make(vocabulary, seed=1), folder)
+    assert refused.value.errno == code
+    monkeypatch.undo()
+    assert listing(folder) == before
+    assert load(folder).about["seed"] == 0
+
+
+def test_a_folder_that_cannot_be_made_is_named(artefact, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match=f"cannot write {tmp_path}/file/psi-"):
+        save(artefact, tmp_path / "file")
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(elekit.files.tempfile, "mkstemp", refuse)
+    with pytest.raises(OSError, match="cannot write .*Permission denied"):
+        save(artefact, tmp_path / "new")
+    assert listing(tmp_path) == {"file": b"in the way"}
+
+
+def test_ctrl_c_while_saving_loses_nothing(vocabulary, folder, monkeypatch):
+    before, original = listing(folder), release.write_atomically
+
+    def interrupt(path, write):
+        if path.name == release.JSON_NAME:
+            raise KeyboardInterrupt
+        original(path, write)
+
+    monkeypatch.setattr(release, "write_atomically", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        save(make(vocabulary, seed=1), folder)
+    assert listing(folder) == before
+
+    def interrupt_late(path, write):
+        original(path, write)
+        if path.name == release.JSON_NAME:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(release, "write_atomically", interrupt_late)  # the new one is already in place
+    with pytest.raises(KeyboardInterrupt):
+        save(make(vocabulary, seed=1), folder)
+    assert load(folder).about["seed"] == 1
+
+
+def test_about_holds_plain_values_only(artefact, folder):
+    before = listing(folder)
+    artefact.about["weights"] = torch.zeros(2)
+    with pytest.raises(ValueError, match="about must hold plain values only.*Tensor"):
+        save(artefact, folder)
+    assert listing(folder) == before
+
+
+# -- what is refused -----------------------------------------------------------------------------------------------
+def refused(folder, match):
+    for read in (load, verify):
+        with pytest.raises(ArtefactError, match=match) as error:
+            read(folder)
+        assert "\n" not in str(error.value)
+
+
+def test_a_missing_artefact_is_refused(tmp_path, folder):
+    refused(tmp_path / "nowhere", "no artefact at .*nowhere: there is no artefact.json")
+    refused(tmp_path, "no artefact at")
+    refused(folder / release.JSON_NAME, "no artefact at")
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b'"x"', b"{}", b"\xff\xfe\x00", b"PK\x03\x04", b"NaN"])
+def test_what_is_not_our_json_is_refused(folder, text):
+    (folder / release.JSON_NAME).write_bytes(text)
+    refused(folder, "truncated or no artefact of elekit")
+
+
+def test_a_truncated_json_is_refused(folder):
+    whole = (folder / release.JSON_NAME).read_bytes()
+    for length in range(1, len(whole) - 1, len(whole) // 7):
+        (folder / release.JSON_NAME).write_bytes(whole[:length])
+        refused(folder, "truncated or no artefact")
+
+
+def test_a_foreign_json_and_a_newer_version_are_refused(folder):
+    rewrite(folder, lambda content: content.update(format="another tool's"))
+    refused(folder, "no artefact of elekit .its format is \"another tool's\"")
+    rewrite(folder, lambda content: content.update(format=release.FORMAT, version=2))
+    refused(folder, "has version 2, this elekit reads 1; upgrade elekit")
+    rewrite(folder, lambda content: content.pop("version"))
+    refused(folder, "has version None")
+
+
+@pytest.mark.parametrize("key", ["name", "vocabulary", "embedding", "surrogates", "files", "versions", "about"])
+def test_a_tampered_json_is_refused(folder, key):
+    def change(content):
+        content[key] = "changed"
+
+    rewrite(folder, change, resign=False)
+    refused(folder, "was altered after it was written: its digest does not fit")
+
+
+def test_a_number_changed_in_the_history_is_noticed(folder):
+    rewrite(folder, lambda content: content["about"]["psi"]["history"][0].update(loss=0.4), resign=False)
+    refused(folder, "its digest does not fit")
+    rewrite(folder, lambda content: content.pop("digest"), resign=False)
+    refused(folder, "its digest does not fit")
+
+
+@pytest.mark.parametrize("key", ["name", "vocabulary", "embedding", "surrogates", "files", "about"])
+@pytest.mark.parametrize("value", [None, 3, "text", {"psi": 1}])
+def test_a_signed_json_that_describes_nothing_is_refused(folder, key, value):
+    if key in ("name", "about"):
+        rewrite(folder, lambda content: content.pop(key))
+    else:
+        rewrite(folder, lambda content: content.update({key: value}))
+    with pytest.raises(ArtefactError) as error:
+        load(folder)
+    assert str(folder) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["psi", "h-word"])
+def test_truncated_altered_and_missing_weights_are_refused(folder, kind):
+    (file,) = folder.glob(f"{kind}-*")
+    whole = file.read_bytes()
+    for length in (0, 10, len(whole) // 2, len(whole) - 1):
+        file.write_bytes(whole[:length])
+        refused(folder, f"{file.name} is truncated or altered: {length} bytes, {len(whole)} were written")
+    for place in (0, 9, len(whole) // 2, len(whole) - 1):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        refused(folder, f"{file.name} was altered after it was written: its sha256 does not fit")
+    file.unlink()
+    refused(folder, f"{file.name} is missing")
+    file.write_bytes(whole)
+    assert load(folder).name == "tiny"
+
+
+def test_weights_that_do_not_fit_their_description_are_refused(folder):
+    rewrite(folder, lambda content: content["embedding"].update(hidden=32))
+    with pytest.raises(ArtefactError, match="do not fit a GraphEmbedding as described") as error:
+        load(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_no_file_outside_the_folder_is_read(folder, tmp_path):
+    (file,) = folder.glob("psi-*")
+    shutil.copy(file, tmp_path / file.name)
+    file.unlink()
+    for path in (f"../{file.name}", str(tmp_path / file.name), "..", "."):
+        rewrite(folder, lambda content: content["files"]["psi"].update(file=path))
+        refused(folder, "is missing")
+
+
+def test_weights_that_are_no_safetensors_are_refused(folder):
+    (file,) = folder.glob("psi-*")
+    file.write_bytes(b"\x80\x04pickled")
+    sha256 = release.hashlib.sha256(file.read_bytes()).hexdigest()
+    rewrite(folder, lambda content: content["files"]["psi"].update(sha256=sha256, bytes=file.stat().st_size))
+    with pytest.raises(ArtefactError, match="is no safetensors file"):
+        load(folder)
+
+
+def test_nothing_is_unpickled(folder, monkeypatch):
+    def forbidden(*args, **kwargs):
+        raise AssertionError("unpickled")
+
+    for module, name in ((torch, "load"), (__import__("pickle"), "load"), (__import__("pickle"), "loads")):
+        monkeypatch.setattr(module, name, forbidden)
+    assert load(folder).name == "tiny"
+
+
+def test_graphs_of_another_vocabulary_are_refused(folder):
+    other = from_networkx([nx.path_graph(3)])
+    with pytest.raises(ValueError, match=r"another vocabulary: nodes \['node'\].* knows nodes \['a', 'b', 'c'\]"):
+        load(folder).psi(other)
+
+
+# -- comparing -----------------------------------------------------------------------------------------------------
+def test_compare_names_what_differs(vocabulary, artefact):
+    assert compare(artefact, make(vocabulary)) == {}
+    changed = make(vocabulary)
+    with torch.no_grad():
+        changed.surrogates["word"].backbone.leave.bias[0] += 1e-6
+    changed.about["data"]["rows"] = 21
+    found = compare(artefact, changed)
+    assert list(found) == ["about.data.rows", "weights.h-word"]
+    assert found["about.data.rows"] == (20, 21)
+    del changed.surrogates["vector"]
+    assert compare(artefact, changed)["weights.h-vector"][1] is None
+
+
+def test_the_json_says_what_is_needed_to_trust_it(artefact, folder):
+    content = verify(folder)
+    assert content["embedding"] == asdict(artefact.psi.config)
+    assert set(content["versions"]) == {"elekit", "torch", "python"}
+    assert content["vocabulary"]["node_labels"] == ["a", "b", "c"]
+    for entry in content["files"].values():
+        data = (folder / entry["file"]).read_bytes()
+        assert release.hashlib.sha256(data).hexdigest() == entry["sha256"] and len(data) == entry["bytes"]

@@ -1,0 +1,404 @@
+"""h_W: tokens, backbones, and the fit that regresses on psi."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from elekit import chem, datasets, train
+from elekit.datasets import Split
+from elekit.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.surrogate import (
+    PAD,
+    UNKNOWN,
+    BackboneConfig,
+    SurrogateRegressor,
+    TextBackbone,
+    Tokeniser,
+    VectorBackbone,
+    make_backbone,
+)
+from elekit.train import SurrogateTraining, fit_surrogate, kind_of
+from elekit.training import LoopConfig
+
+DIM = 12
+SMALL = BackboneConfig("smiles", width=24, layers=1, embedding=12)
+LOOP = LoopConfig(steps=12, learning_rate=1e-2, warmup=3, validate_every=4, checkpoint_every=5)
+FAST = SurrogateTraining(loop=LOOP, batch_size=16)
+TEXTS = ["CCO", "C[N+](=O)C", "c1ccccc1Cl", "", "BrC%12CC%12", "C"]
+
+
+def text_backbone(kind="smiles", texts=TEXTS, layers=2):
+    torch.manual_seed(0)
+    return TextBackbone(Tokeniser.of(kind, texts), BackboneConfig(kind, width=8, layers=layers, embedding=6), DIM)
+
+
+def vector_backbone(features=3):
+    torch.manual_seed(0)
+    return VectorBackbone(features, BackboneConfig("vector", width=8), DIM)
+
+
+# -- tokens --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("level", "text", "tokens"),
+    [
+        ("character", "C Cl\n", ["C", " ", "C", "l", "\n"]),
+        ("word", "An Ether, 2-methyl", ["an", "ether", ",", "2", "-", "methyl"]),
+        ("smiles", "[NH3+]CCl", ["[NH3+]", "C", "Cl"]),
+        ("smiles", "BrC%12=[O-]", ["Br", "C", "%12", "=", "[O-]"]),
+        ("smiles", "C[N", ["C", "[", "N"]),
+        ("smiles", "", []),
+    ],
+)
+def test_a_text_is_split_at_each_level(level, text, tokens):
+    assert Tokeniser(level, ()).split(text) == tokens
+
+
+def test_tokens_are_numbered_by_how_often_they_occur():
+    tokeniser = Tokeniser.of("smiles", ["CCO", "CN", "NC"])
+    assert tokeniser.tokens == ("C", "N", "O")
+    assert Tokeniser.of("smiles", ["CCO", "CN", "NC"], at_least=2).tokens == ("C", "N")
+    encoded, lengths = tokeniser.encode(["CO", "F", "", "NCC"])
+    assert encoded.tolist() == [[2, 4, PAD], [UNKNOWN, PAD, PAD], [UNKNOWN, PAD, PAD], [3, 2, 2]]
+    assert lengths.tolist() == [2, 1, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("texts", "error"),
+    [
+        (["C", None], "input 1 is not text but NoneType"),
+        (["C", float("nan")], "input 1 is not text but float: nan"),
+        (torch.zeros(2, 3), "input 0 is not text but Tensor"),
+        ("CCO", r"a list of texts, got one text 'CCO'; give \['CCO'\]"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_refused(texts, error):
+    for read in (Tokeniser("smiles", ("C",)).encode, lambda t: Tokeniser.of("smiles", t), text_backbone()):
+        with pytest.raises(ValueError, match=error):
+            read(texts)
+
+
+def test_unknown_level_and_kind_are_refused():
+    with pytest.raises(ValueError, match="level must be one of .*got 'letter'"):
+        Tokeniser("letter", ())
+    with pytest.raises(ValueError, match="no backbone 'image'"):
+        make_backbone(BackboneConfig("image"), ["C"], DIM)
+
+
+# -- backbones -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", ["character", "word", "smiles"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_padding_changes_nothing(kind, layers):
+    texts = TEXTS + ["a longer text, with blanks", "a"]
+    backbone = text_backbone(kind, texts, layers).eval()
+    together = backbone(texts)
+    alone = torch.cat([backbone([text]) for text in texts])
+    assert together.shape == (len(texts), DIM)
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
+
+
+def test_both_directions_and_every_token_count():
+    backbone = text_backbone(layers=1).eval()
+    base = backbone(["CCO"])
+    for other in ("OCC", "CCC", "CCOC", "CO", "C", "FCO"):
+        assert (backbone([other]) - base).abs().max() > 1e-3, other
+
+
+def test_each_direction_is_what_a_bidirectional_recurrence_computes():
+    """torch's own bidirectional GRU over packed sequences, given the same weights."""
+    backbone = text_backbone(layers=1).eval()
+    width, texts = backbone.config.width, [text for text in TEXTS if text]
+    oracle = nn.GRU(6, width, batch_first=True, bidirectional=True)
+    weights = {k: v for k, v in backbone.forwards[0].state_dict().items()}
+    weights |= {f"{k}_reverse": v for k, v in backbone.backwards[0].state_dict().items()}
+    oracle.load_state_dict(weights)
+    tokens, lengths = backbone.tokeniser.encode(texts)
+    packed = nn.utils.rnn.pack_padded_sequence(backbone.enter(tokens), lengths, True, enforce_sorted=False)
+    states, last = oracle(packed)
+    states, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True)
+    for b, length in enumerate(lengths.tolist()):
+        own = states[b, :length]
+        pooled = torch.cat([last[0, b], last[1, b], own.mean(0), own.amax(0)])
+        torch.testing.assert_close(backbone([texts[b]])[0], backbone.leave(pooled), rtol=1e-5, atol=1e-6)
+
+
+def test_vectors_are_standardised_by_the_training_inputs():
+    x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 50.0, 1e-3]) + 7
+    x = torch.cat([x, torch.full((200, 1), 0.1)], 1)  # and a feature that never varies
+    backbone = make_backbone(BackboneConfig("vector", width=8), x, DIM)
+    seen = []
+    backbone.enter.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    backbone(x)
+    torch.testing.assert_close(seen[0][:, :3].mean(0), torch.zeros(3), atol=1e-2, rtol=0)
+    torch.testing.assert_close(seen[0][:, :3].std(0, correction=0), torch.ones(3), atol=1e-3, rtol=0)
+    seen.clear()
+    backbone(x[:1] + torch.tensor([0, 0, 0, 1.0]))
+    assert seen[0][0, 3].abs() < 2, "a feature that was constant in training must not be blown up"
+
+
+@pytest.mark.parametrize(
+    ("x", "error"),
+    [
+        (torch.zeros(2, 4), r"inputs must be \(B, 3\), got \(2, 4\)"),
+        (torch.zeros(3), r"inputs must be \(B, 3\), got \(3,\)"),
+        (torch.tensor([[0.0, 0, 0], [0, float("nan"), 0]]), "input 1 holds NaN or infinity"),
+        (torch.tensor([[0.0, 0, float("inf")]]), "input 0 holds NaN or infinity"),
+        (["CCO"], "reads rows of numbers, input 0 is 'CCO'"),
+    ],
+)
+def test_vectors_of_another_kind_are_refused(x, error):
+    with pytest.raises(ValueError, match=error):
+        vector_backbone()(x)
+
+
+def test_make_backbone_holds_kind_against_inputs():
+    with pytest.raises(ValueError, match=r"'word' reads texts, the inputs are vectors \(4, 2\); use 'vector'"):
+        make_backbone(BackboneConfig("word"), torch.zeros(4, 2), DIM)
+    with pytest.raises(ValueError, match="'vector' reads rows of numbers, input 0 is 'CC'"):
+        make_backbone(BackboneConfig("vector"), ["CC", "C"], DIM)
+    with pytest.raises(ValueError, match=r"'vector' reads inputs \(n, features\), got \(4,\)"):
+        make_backbone(BackboneConfig("vector"), torch.zeros(4), DIM)
+    assert kind_of(torch.zeros(1, 1)) == "vector"
+    assert kind_of(["CCO", " C "]) == "smiles"
+    assert kind_of(["CCO", "an ether"]) == "word"
+    with pytest.raises(ValueError, match=r"no backbone suits inputs such as \[1, 2\]"):
+        kind_of([[1, 2]])
+
+
+# -- h -------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("backbone", "inputs"), [(text_backbone(), TEXTS), (vector_backbone(), torch.randn(6, 3))])
+def test_h_is_on_the_sphere_for_any_batch(backbone, inputs):
+    h = SurrogateRegressor(backbone, DIM).eval()
+    points = h(inputs)
+    torch.testing.assert_close(points.norm(dim=1), torch.ones(len(inputs)))
+    assert h(inputs[:1]).shape == (1, DIM)
+    predicted = h.predict(inputs, batch_size=4)
+    torch.testing.assert_close(predicted, points.detach(), rtol=1e-5, atol=1e-6)
+    assert not predicted.requires_grad
+    with pytest.raises(ValueError, match="no inputs given"):
+        h.predict(inputs[:0])
+
+
+@pytest.mark.parametrize(
+    ("returned", "got"),
+    [
+        (torch.zeros(4, DIM + 1), r"\(4, 13\)"),
+        (torch.zeros(4, DIM, 1), r"\(4, 12, 1\)"),
+        (torch.zeros(1, DIM), r"\(1, 12\)"),
+        ((torch.zeros(4, DIM),), "a tuple"),
+    ],
+)
+def test_a_backbone_of_another_shape_is_one_clear_error(returned, got):
+    class Wrong(nn.Module):
+        def forward(self, inputs):
+            return returned
+
+    with pytest.raises(ValueError, match=rf"must return \(4, 12\) for 4 inputs .* it returned {got}$"):
+        SurrogateRegressor(Wrong(), DIM)(torch.zeros(4, 3))
+
+
+# -- the fit -------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def molecules() -> Split:
+    """60 molecules of 4 and 5 atoms, inputs as SMILES written along random paths."""
+    everything = datasets.load("molecules7", inputs="smiles").train
+    sizes = everything.graphs.presence().sum(1)
+    return everything.take(((sizes > 3) & (sizes < 6)).nonzero()[:60, 0])
+
+
+@pytest.fixture(scope="module")
+def psi(molecules) -> GraphEmbedding:
+    torch.manual_seed(3)
+    return GraphEmbedding(molecules.graphs.vocabulary, EmbeddingConfig(hidden=16, rounds=2, dim=DIM)).eval()
+
+
+def with_inputs(split, inputs) -> Split:
+    return Split(inputs, split.graphs, split.frame)
+
+
+def fit(psi, split, **options):
+    defaults = {"backbone": SMALL, "training": FAST, "device": "cpu", "progress": False}
+    return fit_surrogate(psi, split, **{**defaults, **options})
+
+
+def weights(module):
+    return torch.cat([v.detach().flatten().double() for v in module.state_dict().values()])
+
+
+def without_clock(h):
+    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in h.history]
+
+
+@pytest.fixture(scope="module")
+def long_fit(psi, molecules):
+    before = weights(psi)
+    loop = replace(LOOP, steps=90, warmup=5, validate_every=1)
+    h = fit(psi, molecules, training=replace(FAST, loop=loop, batch_size=60, contrast=1.0))
+    return h, before
+
+
+def test_the_loss_falls_and_retrieval_rises_above_chance(long_fit, molecules, psi):
+    h, _ = long_fit
+    first, last = h.history[0], h.history[-1]
+    assert [entry["step"] for entry in h.history] == list(range(1, 91))
+    assert last["loss"] < 0.6 * first["loss"]
+    assert last["retrieval"] > 8 / len(molecules) > 2 * first["retrieval"]  # by chance 1 / 60
+    assert last["cosine"] > first["cosine"]
+    points, targets = h.predict(molecules.inputs), psi.embed(molecules.graphs)
+    nearest = (points @ targets.T).argmax(1)
+    assert last["retrieval"] == pytest.approx((nearest == torch.arange(60)).float().mean().item())
+    assert not h.training
+
+
+def test_psi_is_frozen(long_fit, psi):
+    _, before = long_fit
+    assert torch.equal(weights(psi), before)
+    assert all(p.grad is None for p in psi.parameters())
+
+
+def test_same_seed_same_weights_and_the_global_generator_is_left_alone(psi, molecules):
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    one = fit(psi, molecules, seed=5)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    two, other = fit(psi, molecules, seed=5), fit(psi, molecules, seed=6)
+    assert torch.equal(weights(one), weights(two)) and without_clock(one) == without_clock(two)
+    assert not torch.equal(weights(one), weights(other))
+
+
+@pytest.mark.parametrize("backbone", [replace(SMALL, dropout=0.2), BackboneConfig("vector", width=8, dropout=0.2)])
+def test_ctrl_c_and_resuming_is_the_uninterrupted_run_bit_for_bit(psi, molecules, backbone, tmp_path, monkeypatch):
+    split, training = molecules, replace(FAST, rewritten=0.5)
+    if backbone.kind == "vector":
+        split = with_inputs(molecules, psi.embed(molecules.graphs)[:, :5])
+    whole = fit(psi, split, backbone=backbone, training=training)
+    file, original, calls = tmp_path / "h.pt", train._drawn, iter(range(99))
+
+    def interrupted(*given):
+        if next(calls) == 7:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(train, "_drawn", interrupted)
+    cut = fit(psi, split, backbone=backbone, training=training, checkpoint=file)
+    assert cut.history[-1]["interrupted"] and cut.history[-1]["step"] == 7
+    assert not torch.equal(weights(cut), weights(whole))
+    resumed = fit(psi, split, backbone=backbone, training=training, checkpoint=file)
+    assert torch.equal(weights(resumed), weights(whole))
+    assert without_clock(resumed) == without_clock(whole)
+
+
+def test_a_checkpoint_of_other_inputs_is_refused(psi, molecules, tmp_path):
+    file = tmp_path / "h.pt"
+    fit(psi, molecules, checkpoint=file)
+    swapped = with_inputs(molecules, [molecules.inputs[1], molecules.inputs[0], *molecules.inputs[2:]])
+    with pytest.raises(ValueError, match="belongs to another run: inputs differ"):
+        fit(psi, swapped, checkpoint=file)
+    with pytest.raises(ValueError, match="belongs to another run: seed differ"):
+        fit(psi, molecules, checkpoint=file, seed=1)
+    again = fit(psi, molecules, checkpoint=file)  # its own run goes on, that is, has ended
+    assert again.history[-1]["step"] == LOOP.steps
+
+
+def test_any_module_is_a_backbone(psi, molecules):
+    class Counting(nn.Module):
+        """Letters counted, and a linear map; its `config` is no dataclass, as in other libraries."""
+
+        config = {"letters": "CNOF"}
+
+        def __init__(self):
+            super().__init__()
+            self.leave = nn.Linear(4, DIM)
+
+        def forward(self, texts):
+            return self.leave(torch.tensor([[float(t.upper().count(c)) for c in "CNOF"] for t in texts]))
+
+    torch.manual_seed(0)
+    own = Counting()
+    before = weights(own)
+    h = fit(psi, molecules, backbone=own)
+    assert h.backbone is own and not torch.equal(weights(own), before)
+    assert h(molecules.inputs[:3]).shape == (3, DIM)
+
+
+def test_a_module_of_another_width_is_one_clear_error(psi, molecules):
+    class Wrong(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.leave = nn.Linear(1, 7)
+
+        def forward(self, texts):
+            return self.leave(torch.tensor([[float(len(t))] for t in texts]))
+
+    with pytest.raises(ValueError, match=r"must return \(16, 12\) for 16 inputs .* returned \(16, 7\)"):
+        fit(psi, molecules, backbone=Wrong())
+
+
+def test_bad_splits_are_refused(psi, molecules):
+    vectors = torch.zeros(60, 2)
+    vectors[3, 1] = float("nan")
+    for split, error in (
+        (with_inputs(molecules, None), "this split has no inputs .* name the input column"),
+        (molecules.take([]), "no pairs to regress on: the split is empty"),
+        (with_inputs(molecules, vectors), "inputs of this split hold NaN or infinity, first in row 3"),
+    ):
+        with pytest.raises(ValueError, match=error):
+            fit(psi, split, backbone=None)
+    for split, error in (
+        (with_inputs(molecules, None), "the validation split has no inputs"),
+        (with_inputs(molecules, vectors), "inputs of the validation split hold NaN"),
+    ):
+        with pytest.raises(ValueError, match=error):
+            fit(psi, molecules, validation=split)
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"bucket": 0}, {"rewritten": 1.5}, {"temperature": 0.0}])
+def test_bad_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SurrogateTraining(**wrong)
+
+
+def test_one_pair_is_enough(psi, molecules):
+    h = fit(psi, molecules.take([4]), training=replace(FAST, loop=replace(LOOP, steps=60)))
+    assert h.history[-1]["cosine"] > 0.9
+
+
+def test_validation_is_measured_on_the_split_given(psi, molecules):
+    h = fit(psi, molecules, validation=molecules.take(range(7)))
+    points, targets = h.predict(molecules.inputs[:7]), psi.embed(molecules.graphs[:7])
+    assert h.history[-1]["cosine"] == pytest.approx((points * targets).sum(1).mean().item(), abs=1e-6)
+
+
+def test_a_share_of_the_smiles_is_written_anew(molecules):
+    inputs, rows = molecules.inputs, torch.arange(60)
+    generator = torch.Generator().manual_seed(0)
+    assert train._drawn(inputs, rows, 0.0, generator) == inputs
+    drawn = train._drawn(inputs, rows, 1.0, generator)
+    changed = sum(one != other for one, other in zip(drawn, inputs))
+    assert changed > 20
+    assert [chem.read_smiles(s).canonical for s in drawn] == [chem.read_smiles(s).canonical for s in inputs]
+    half = sum(one != other for one, other in zip(train._drawn(inputs, rows, 0.3, generator), inputs))
+    assert 0 < half < changed
+    assert inputs == molecules.inputs
+
+
+def test_only_smiles_are_written_anew():
+    texts = ["CCO is an alcohol", "the molecule", "zz", "C is methane"] * 5
+    vectors = torch.randn(20, 2)
+    generator = torch.Generator().manual_seed(0)
+    assert train._drawn(texts, torch.arange(20), 1.0, generator) == texts
+    assert torch.equal(train._drawn(vectors, torch.arange(20), 1.0, generator), vectors)
+
+
+def test_batches_put_texts_of_like_length_together():
+    texts = ["C" * (1 + i % 40) for i in range(400)]
+    rows = [train._bucketed_rows(texts, 32, 4, 0, step) for step in range(8)]
+    lengths = [torch.tensor([len(texts[i]) for i in r.tolist()]) for r in rows]
+    assert all(len(r) == 32 for r in rows)
+    assert max((each.max() - each.min()).item() for each in lengths) < 25
+    assert {tuple(sorted(each.tolist())) for each in lengths[:4]} != {tuple(sorted(lengths[0].tolist()))}
+    mean = torch.cat(lengths).float().mean().item()
+    assert abs(mean - 20.5) < 3, "over four steps in a row all lengths have their turn"
+    assert train._bucketed_rows(texts, 1, 1, 0, 0).shape == (1,)
