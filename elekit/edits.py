@@ -165,7 +165,7 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
         add("swap labels", b, [(i, nodes[b, j]), (j, nodes[b, i])])
     if "move edge" in kinds:
         # i keeps its end, j loses it, k gets it
-        movable = linked[:, :, :, None] & (both & ~linked & other)[:, :, None, :] & other[None, None]
+        movable = linked[:, :, :, None] & (both & ~linked & other)[:, :, None, :]
         b, i, j, k = movable.nonzero().T
         add("move edge", b, (), [(i, j, torch.zeros_like(i)), (i, k, edges[b, i, j])])
     if "shift order" in kinds:

@@ -97,9 +97,10 @@ def save(artefact: Artefact, folder: str | Path, *, half: bool = False) -> Path:
 
 def _tidy(folder: Path, files: set[Path]):
     """Remove those of these weights files that no artefact in the folder names, and no others."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # a file too many does no harm
-        path = folder / JSON_NAME
-        named = {entry["file"] for entry in json.loads(path.read_text())["files"].values()} if path.exists() else set()
+    path = folder / JSON_NAME
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # a file too many is no harm
+        entries = json.loads(path.read_text())["files"].values() if path.exists() else ()
+        named = {entry["file"] for entry in entries}
         for file in files:
             if file.name not in named and OURS.fullmatch(file.name):
                 file.unlink()
@@ -258,7 +259,8 @@ def _fill(module: nn.Module, tensors: dict, folder: Path):
         module.load_state_dict(tensors)  # float16 becomes what the module holds
     except RuntimeError as unfit:
         why = " ".join(str(unfit).split())
-        raise ArtefactError(f"the weights in {folder} do not fit a {type(module).__name__} as described: {why}") from None
+        kind = type(module).__name__
+        raise ArtefactError(f"the weights in {folder} do not fit a {kind} as described: {why}") from None
     module.eval().requires_grad_(False)
 
 

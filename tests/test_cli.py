@@ -339,8 +339,10 @@ def test_a_named_set_is_split_once_for_all_commands(tmp_path, document, monkeypa
     folder, common = tmp_path / "m7", ["--data", "molecules7"]
     document("train", "embedding", *common, "--out", folder, "--steps", 1, "--seed", 7, *TINY)
     document("train", "surrogate", *common, "--artefact", folder, "--steps", 1, "--width", 8, "--device", "cpu")
-    assert list(release.load(folder).surrogates) == ["description"]
-    judged, trained_on = {}, set(datasets.load("molecules7", seed=7).train.frame["smiles"])
+    data = datasets.load("molecules7", seed=7)
+    about = release.load(folder).about["surrogates"]
+    assert list(about) == ["description"] and about["description"]["digest"] == data.digest
+    judged, trained_on = {}, set(data.train.frame["smiles"])
     for seed in (0, 1):
         rows = tmp_path / f"{seed}.csv"
         options = ["--limit", 30, "--seed", seed, "--table", rows, "--method", "candidates"]
@@ -350,6 +352,22 @@ def test_a_named_set_is_split_once_for_all_commands(tmp_path, document, monkeypa
         judged[seed] = set(pd.read_csv(rows)["truth"])
         assert not judged[seed] & trained_on
     assert judged[0] != judged[1]
+
+
+def test_each_h_gets_the_inputs_that_it_was_trained_on(tmp_path, document, monkeypatch):
+    folder, common, asked, original = tmp_path / "m7", ["--data", "molecules7"], [], datasets.load
+
+    def watched(name, **options):
+        asked.append(options.get("inputs"))
+        return original(name, **options)
+
+    monkeypatch.setattr(datasets, "load", watched)
+    document("train", "embedding", *common, "--out", folder, "--steps", 1, *TINY)
+    train_h = ["train", "surrogate", *common, "--artefact", folder, "--steps", 1, "--width", 8, "--device", "cpu"]
+    document(*train_h, "--input", "smiles", "--name", "mine")
+    asked.clear()
+    document("evaluate", *common, "--artefact", folder, "--limit", 2, "--candidates", "none", *QUICK)
+    assert asked == ["smiles"]
 
 
 def test_graphs_that_are_no_molecules(tmp_path, document, run):

@@ -56,6 +56,11 @@ class Trace:
         return self.rounded - self.relaxed
 
     @property
+    def edits(self) -> tuple[str, ...]:
+        """The accepted edits in words, without the change to another start that may come before them."""
+        return tuple(done.edit for done in self.polish if not done.edit.startswith("start "))
+
+    @property
     def result(self) -> Graph:
         """The graph that decoding ended with, after polish where there was one."""
         return self.polish[-1].graph if self.polish else self.iterates[self.best].rounded()
