@@ -25,7 +25,7 @@ _HOME = {
         "Candidates", "DecodeConfig", "GradientConfig", "PolishConfig", "Trace",
         "decode", "decode_candidates", "decode_gradient",
     ),
-    "evaluation": ("evaluate",),
+    "evaluation": ("evaluate", "judge"),
     "release": ("Artefact", "load", "save"),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _HOME.items() for name in names}

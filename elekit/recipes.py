@@ -51,11 +51,11 @@ RECIPES = {
         {
             "description": (
                 BackboneConfig("word", width=128),
-                SurrogateTraining(loop=_loop(900, 300), batch_size=128),
+                SurrogateTraining(loop=_loop(2_000, 500), batch_size=128),
             ),
             "smiles": (
                 BackboneConfig("smiles", width=128),
-                SurrogateTraining(loop=_loop(1_500, 300), batch_size=128, rewritten=0.8),
+                SurrogateTraining(loop=_loop(2_000, 500), batch_size=128, rewritten=0.8),
             ),
         },
     ),

@@ -642,7 +642,7 @@ def test_a_narrow_screen_evaluates_fewer_graphs(generator):
         return flat(graph)
 
     starts, target = random_vertices(SMALL, 5, generator), flat(random_relaxed(SMALL, 5, generator))
-    polish(counted, target, starts, config=PolishConfig(beam=1, screen=7, rounds=1))
+    polish(counted, target, starts, config=PolishConfig(beam=1, screen=7, rounds=1, doubt=4.0))
     assert seen == [5, 5, 5 * 7]  # the starts, their gradients, the edits
 
 
@@ -770,3 +770,18 @@ def test_decoding_loads_neither_embedding_nor_surrogate():
     code = "import sys, elekit.decoding; print({'elekit.embedding', 'elekit.surrogate'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
+
+
+def test_what_is_in_doubt_is_searched_wider(generator):
+    psi, starts = embedding(SMALL), random_vertices(SMALL, 40, generator)
+    target = psi(random_vertices(SMALL, 40, generator))
+    narrow = PolishConfig(beam=1, screen=2, patience=1, doubt=float("inf"))
+    first, _ = polish(psi, target, starts, config=narrow)
+    wide, _ = polish(psi, target, starts, config=replace(narrow, beam=2, screen=4))
+    doubted, paths = polish(psi, target, starts, config=replace(narrow, doubt=0.0), record=True)
+    assert (doubted.loss <= torch.minimum(first.loss, wide.loss) + 1e-5).all()
+    assert (doubted.loss < first.loss - 1e-4).any(), "the case must leave something to find"
+    for loss, path in zip(doubted.loss.tolist(), paths):
+        assert not path or path[-1].loss == pytest.approx(loss, abs=1e-5)
+    calm, _ = polish(psi, target, starts, config=replace(narrow, doubt=4.0))
+    assert torch.equal(calm.loss, first.loss)

@@ -306,3 +306,39 @@ assert not {"matplotlib.pyplot", "rdkit"} & set(sys.modules), "pyplot or rdkit w
 def test_what_cannot_be_drawn_is_refused(molecules, call, what):
     with pytest.raises(ValueError, match=what):
         call(molecules)
+
+
+def test_a_trace_shows_iterates_result_edits_and_truth(relaxed_trace):
+    trace, truth = relaxed_trace
+    figure = draw.trace(trace, truth=truth, frames=3)
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles[0] == "iteration 0" and titles[-2] == "truth" and any(t.startswith("rounded") for t in titles)
+    assert len(figure.axes) == len(titles) and figure.axes[-1].get_ylabel() == "learned loss"
+
+
+def test_an_equal_truth_is_drawn_where_the_result_is(relaxed_trace):
+    trace, _ = relaxed_trace
+    N = trace.result.nodes.shape[1]
+    figure = draw.trace(trace, truth=trace.result.permuted(torch.arange(N).flip(0)))
+
+    def places(ax):
+        return sorted(tuple(np.round(p.center, 6)) for p in ax.patches if (p.get_gid() or "").startswith("node-"))
+
+    assert places(figure.axes[-3]) == places(figure.axes[-2])
+
+
+def test_a_trace_needs_two_frames(relaxed_trace):
+    with pytest.raises(ValueError, match="frames"):
+        draw.trace(relaxed_trace[0], frames=1)
+
+
+@pytest.fixture
+def relaxed_trace():
+    from elekit.decoding import DecodeConfig, GradientConfig, decode
+    from elekit.embedding import EmbeddingConfig, GraphEmbedding
+
+    truth = chem.from_smiles("CC#N", chem.vocabulary(["C", "N", "O"], 4))
+    torch.manual_seed(0)
+    psi = GraphEmbedding(truth.vocabulary, EmbeddingConfig(hidden=8, rounds=2, dim=16))
+    config = DecodeConfig("gradient", gradient=GradientConfig(iterations=12, starts=2))
+    return decode(psi, psi(truth).detach(), config=config, record=True).traces[0], truth

@@ -5,7 +5,7 @@ Edits are screened by a linear model of the loss (one backward pass), and only t
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -27,16 +27,18 @@ class PolishConfig:
     """How to search. beam: graphs kept of each target. screen: edits evaluated of each graph. rounds: at most.
 
     patience: rounds without a better graph before giving up. penalty: weight of `Graph.excess`; invalid starts are
-    accepted and mended. tolerance: a graph whose loss is below it ends the search of its target. budget_ms: for the
-    whole call. kinds: of edits, see `elekit.edits`.
+    accepted and mended. tolerance: a graph whose loss is below it ends the search of its target. doubt: a target whose
+    best graph has a loss above it is searched once more, with twice the beam and twice the screen. budget_ms: for
+    the whole call. kinds: of edits, see `elekit.edits`.
     """
 
     beam: int = 3
     screen: int = 24
     rounds: int = 12
-    patience: int = 1
+    patience: int = 2
     penalty: float = 1.0
     tolerance: float = 1e-4
+    doubt: float = 0.1
     budget_ms: float | None = None
     kinds: tuple[str, ...] = KINDS
 
@@ -65,13 +67,18 @@ def polish(
     B = len(target)
     if len(starts) == 0 or len(starts) % B:
         raise ValueError(f"{len(starts)} starts for {B} targets: give each target the same number, at least 1")
-    search = _Search(psi, target, starts, config, record)
-    deadline = None if config.budget_ms is None else time.perf_counter() + config.budget_ms / 1000
-    for _ in range(config.rounds):
-        if not search.active.any() or (deadline is not None and time.perf_counter() >= deadline):
-            break
-        search.advance()
-    return search.result(), search.paths()
+    deadline = float("inf") if config.budget_ms is None else time.perf_counter() + config.budget_ms / 1000
+    search = _Search(psi, target, starts, config, record).run(deadline)
+    paths = search.paths()
+    doubtful = (search.loss[:, 0] > config.doubt).nonzero()[:, 0]
+    if len(doubtful) and time.perf_counter() < deadline:
+        each = len(starts) // B
+        theirs = (doubtful[:, None] * each + torch.arange(each)).flatten()
+        wide = replace(config, beam=2 * config.beam, screen=2 * config.screen)
+        again = _Search(psi, target[doubtful], starts[theirs], wide, record).run(deadline)
+        for row, better, path in zip(doubtful.tolist(), search.take_better(doubtful, again).tolist(), again.paths()):
+            paths[row] = path if better else paths[row]
+    return search.result(), paths
 
 
 class _Search:
@@ -92,6 +99,22 @@ class _Search:
         owner, origin = torch.arange(B).repeat_interleave(each), torch.full((B * each,), -1)
         self._merge(owner, nodes, edges, origin, lambda new: [f"start {n % each + 1}" for n in new.tolist()])
         self.active = self.loss[:, 0] > config.tolerance
+
+    def run(self, deadline: float) -> "_Search":
+        """Rounds until nothing is left to do, or time is up."""
+        for _ in range(self.config.rounds):
+            if not self.active.any() or time.perf_counter() >= deadline:
+                break
+            self.advance()
+        return self
+
+    def take_better(self, rows: Tensor, other: "_Search") -> Tensor:
+        """Take over what another search of these targets found, where its best graph is better; which those are."""
+        W = self.config.beam
+        better = other.score[:, 0] < self.score[rows, 0] - EQUAL
+        for name in ("nodes", "edges", "score", "loss"):
+            getattr(self, name)[rows[better]] = getattr(other, name)[better, :W]
+        return better
 
     def advance(self):
         """One round: expand every graph of the beams that was not expanded yet."""
