@@ -56,7 +56,7 @@ def read_smiles(smiles: str) -> Reading:
 
 
 def _canonical(mol: Chem.Mol) -> str:
-    """Canonical SMILES without stereochemistry, isotopes, atom maps and explicit hydrogens; the identity of a molecule."""
+    """Canonical SMILES without stereo, isotopes, atom maps and explicit hydrogens: a molecule's identity."""
     mol = Chem.Mol(mol)
     Chem.RemoveStereochemistry(mol)
     for atom in mol.GetAtoms():
@@ -187,6 +187,10 @@ def randomise_smiles(smiles: Sequence[str], seed: int) -> list[str]:
     with rdBase.BlockLogs():
         for i, text in enumerate(smiles):
             mol = Chem.MolFromSmiles(text)
-            drawn = Chem.MolToRandomSmilesVect(mol, 1, randomSeed=1 + (seed * 1_000_003 + i) % (2**31 - 2)) if mol else [text]
+            drawn = (
+                Chem.MolToRandomSmilesVect(mol, 1, randomSeed=1 + (seed * 1_000_003 + i) % (2**31 - 2))
+                if mol
+                else [text]
+            )
             written.append(drawn[0])
     return written

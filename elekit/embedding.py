@@ -57,13 +57,16 @@ class GraphEmbedding(nn.Module):
         for _ in range(3, self.config.walks + 1):
             power = power @ adjacency
             counts.append(power.diagonal(dim1=1, dim2=2))
-        return torch.stack(counts, -1).clamp_min(0).log1p() if counts else adjacency.new_zeros(*adjacency.shape[:2], 0)
+        return (
+            torch.stack(counts, -1).clamp_min(0).log1p() if counts else adjacency.new_zeros(*adjacency.shape[:2], 0)
+        )
 
     def _hold_against(self, other: GraphVocabulary):
         mine = self.vocabulary
         if (mine.node_labels, mine.edge_labels) != (other.node_labels, other.edge_labels):
             raise ValueError(
-                f"graphs of another vocabulary: nodes {list(other.node_labels)}, edges {list(other.edge_labels)}; this "
+                f"graphs of another vocabulary: nodes {list(other.node_labels)}, "
+                f"edges {list(other.edge_labels)}; this "
                 f"embedding knows nodes {list(mine.node_labels)}, edges {list(mine.edge_labels)}"
             )
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from elekit import metrics
-from elekit.decoding import Candidates, DecodeConfig, Decoded, decode
+from elekit.decoding import Candidates, DecodeConfig, Decoded, decode, nearest
 from elekit.graph import Graph
 from elekit.loss import Psi, squared_distance
 
+SAME = 1e-5  # learned loss below which two graphs count as one
 GRAPHS_A_BATCH = 256  # decoded at a time, so that memory stays bounded
 
 
@@ -139,7 +140,8 @@ def judge(
 
     target: h(x), or psi(truth) to ask how decodable the loss itself is. rank_among: a set that holds each truth once,
     for Hits@k and MRR; truth_among: (B,) where in it, None = row by row. The time does not count psi of the
-    candidates, which is made once. Raises ValueError for no targets, and for another number of them than of truths.
+    candidates, which is made once; `truths_among_candidates` says how many answers could be looked up.
+    Raises ValueError for no targets, and for another number of them than of truths.
     """
     if len(target) != len(truth) or len(target) == 0:
         raise ValueError(f"want one target for each true graph, at least one; got {len(target)} and {len(truth)}")
@@ -160,4 +162,6 @@ def judge(
         points = torch.cat([psi(truth[s : s + GRAPHS_A_BATCH]) for s in range(0, len(truth), GRAPHS_A_BATCH)])
     table["loss_of_truth"] = squared_distance(points, target).clamp_min(0).numpy().astype(np.float64)
     summary = summarise(table) | {"seconds": seconds, "graphs_per_second": len(target) / seconds}
+    if candidates is not None:
+        summary["truths_among_candidates"] = int((nearest(points, candidates.points, 1)[0] <= SAME).sum())
     return Judgement(decoded, table, summary)

@@ -26,7 +26,9 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
     except OSError as failed:
         reason = failed.strerror or str(failed)
-        raise OSError(failed.errno or 0, f"cannot write {path}: {reason}; what stood there before is unchanged") from failed
+        raise OSError(
+            failed.errno or 0, f"cannot write {path}: {reason}; what stood there before is unchanged"
+        ) from failed
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

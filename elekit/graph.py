@@ -41,7 +41,9 @@ class GraphVocabulary:
             if not labels or len(set(labels)) != len(labels):
                 raise ValueError(f"{name} must be distinct and not empty, got {labels!r}")
             if len(labels) > MOST_LABELS:
-                raise ValueError(f"{name} has {len(labels)} labels, at most {MOST_LABELS} go; are they names, not kinds?")
+                raise ValueError(
+                    f"{name} has {len(labels)} labels, at most {MOST_LABELS} go; are they names, not kinds?"
+                )
         for name, labels in (("capacity", self.node_labels), ("order", self.edge_labels)):
             values = getattr(self, name)
             if values is not None:
@@ -263,10 +265,14 @@ def label_tensors(parts, vocabulary: GraphVocabulary) -> tuple[Tensor, Tensor]:
     edge_labels = torch.zeros(len(parts), N, N, dtype=torch.int8)
     for b, (nodes, edges) in enumerate(parts):
         if len(nodes) > N:
-            raise ValueError(f"graph {b} has {len(nodes)} nodes, the vocabulary allows {N}; raise max_nodes or leave it out")
+            raise ValueError(
+                f"graph {b} has {len(nodes)} nodes, the vocabulary allows {N}; raise max_nodes or leave it out"
+            )
         try:
             if nodes:
-                node_labels[b, : len(nodes)] = torch.tensor([node_channel[label] for label in nodes], dtype=torch.int8)
+                node_labels[b, : len(nodes)] = torch.tensor(
+                    [node_channel[label] for label in nodes], dtype=torch.int8
+                )
             for i, j, label in edges:
                 edge_labels[b, i, j] = edge_labels[b, j, i] = edge_channel[label]
         except KeyError as unknown:
@@ -301,7 +307,9 @@ def to_networkx(graph: Graph) -> list[nx.Graph]:
     drawn = []
     for nodes, edges in zip(node_labels, edge_labels):
         made = nx.Graph()
-        made.add_nodes_from((i, {"label": graph.vocabulary.node_labels[nodes[i] - 1]}) for i in nodes.nonzero()[:, 0].tolist())
+        made.add_nodes_from(
+            (i, {"label": graph.vocabulary.node_labels[nodes[i] - 1]}) for i in nodes.nonzero()[:, 0].tolist()
+        )
         for i, j in edges.triu(1).nonzero().tolist():
             made.add_edge(i, j, label=graph.vocabulary.edge_labels[edges[i, j] - 1])
         drawn.append(made)

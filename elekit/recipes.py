@@ -19,7 +19,7 @@ from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fi
 from elekit.training import LoopConfig
 
 PICTURES = Path(__file__).resolve().parents[1] / "notebooks" / "pictures"
-PICTURED = 12  # row of the test split
+PICTURED = 200  # row of the test split
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def draw_pictures(folder: Path) -> None:
     artefact = release.load("molecules7")
     _, h = artefact.surrogate("description")
     case = datasets.load("molecules7", inputs="description").test.take([PICTURED])
-    config = decoding.DecodeConfig(method="gradient")
+    config = decoding.DecodeConfig(method="gradient", gradient=decoding.GradientConfig(iterations=40))
     _, (trace,) = decoding.decode(artefact.psi, h.predict(case.inputs), config=config, record=True)
     figure = draw.trace(trace, truth=case.graphs)
     write_atomically(folder / "decoding.png", lambda partial: figure.savefig(partial, format="png", dpi=110))

@@ -91,7 +91,9 @@ def fit_embedding(
     if n < 2:
         raise ValueError(f"contrastive learning tells graphs apart: it needs at least 2, got {n}")
     if targets is not None and targets.shape != (n, config.dim):
-        raise ValueError(f"targets must be ({n}, {config.dim}), one unit vector for each graph, got {tuple(targets.shape)}")
+        raise ValueError(
+            f"targets must be ({n}, {config.dim}), one unit vector for each graph, got {tuple(targets.shape)}"
+        )
     if start is not None:
         start._hold_against(graphs.vocabulary)
         if start.config != config:

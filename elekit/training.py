@@ -160,7 +160,11 @@ def run_loop(
 
 
 def _how_to_go_on(checkpoint) -> str:
-    return f"call again with checkpoint={str(checkpoint)!r} to go on" if checkpoint else "give checkpoint= to be able to go on"
+    return (
+        f"call again with checkpoint={str(checkpoint)!r} to go on"
+        if checkpoint
+        else "give checkpoint= to be able to go on"
+    )
 
 
 def _schedule(step: int, config: LoopConfig) -> float:
@@ -170,10 +174,14 @@ def _schedule(step: int, config: LoopConfig) -> float:
 
 def _resume(path: Path, model: nn.Module, optimizer, identity: dict) -> tuple[int, list[dict], float, float | None]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)  # tensors and plain values only, no pickle code
+        state = torch.load(
+            path, map_location="cpu", weights_only=True
+        )  # tensors and plain values only, no pickle code
         theirs = json.loads(dict(state)["identity"])
     except Exception as broken:  # torch.load raises a dozen kinds, depending on where a file is broken
-        raise ValueError(f"{path} is no checkpoint that can be resumed ({type(broken).__name__}); delete it") from broken
+        raise ValueError(
+            f"{path} is no checkpoint that can be resumed ({type(broken).__name__}); delete it"
+        ) from broken
     different = sorted(k for k in identity.keys() | theirs.keys() if identity.get(k) != theirs.get(k))
     if different:
         raise ValueError(

@@ -61,7 +61,11 @@ def browser_page(profile: Path):
 
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            str(profile), executable_path=find_chromium(), headless=True, args=FLAGS, viewport={"width": 1400, "height": 1000}
+            str(profile),
+            executable_path=find_chromium(),
+            headless=True,
+            args=FLAGS,
+            viewport={"width": 1400, "height": 1000},
         )
         strays: list[str] = []
 
@@ -77,7 +81,10 @@ def browser_page(profile: Path):
 
 
 RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
-CONNECTED = """() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'"""
+CONNECTED = """() => {
+  const session = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session;
+  return session?.kernel?.connectionStatus === 'connected';
+}"""
 CELLS = """() => {
   const cells = window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells;
   return cells.filter(c => c.cell_type === 'code').map(c => ({count: c.execution_count, outputs: c.getOutputs()}));

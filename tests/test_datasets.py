@@ -144,9 +144,10 @@ WRITERS = {
 def test_a_file_is_read_as_its_table(table, tmp_path, name):
     WRITERS[name](table, tmp_path / name)
     for path in (tmp_path / name, str(tmp_path / name)):
-        assert from_frame(path, smiles="smiles", input=["x", "z"]).digest == from_frame(
-            table, smiles="smiles", input=["x", "z"]
-        ).digest
+        assert (
+            from_frame(path, smiles="smiles", input=["x", "z"]).digest
+            == from_frame(table, smiles="smiles", input=["x", "z"]).digest
+        )
 
 
 @pytest.mark.parametrize("name", ["data.csv.gz", "data.parquet"])

@@ -115,10 +115,7 @@ def test_edits_of_a_batch_are_those_of_its_graphs(vertices):
     together = all_edits(vertices)
     for b in range(len(vertices)):
         alone, mine = all_edits(vertices[b]), together[together.row == b]
-        order = [
-            sorted(range(len(e)), key=lambda n, e=e: content(e, n))
-            for e in (alone, mine)
-        ]
+        order = [sorted(range(len(e)), key=lambda n, e=e: content(e, n)) for e in (alone, mine)]
         wanted = alone[order[0]].apply(nodes[b][None], edges[b][None])
         assert all(torch.equal(one, other) for one, other in zip(wanted, mine[order[1]].apply(nodes, edges)))
     few = all_edits(vertices, SINGLE)

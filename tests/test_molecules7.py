@@ -183,8 +183,9 @@ def test_build_does_not_depend_on_the_hash_seed(tmp_path):
     """A process with a fixed hash seed (this one has a random seed) writes the head of the shipped file."""
     path = tmp_path / "head.csv"
     code = "import sys; from elekit.datasets import molecules7; molecules7.build(sys.argv[1], max_atoms=4)"
-    subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=True,
-                   env=os.environ | {"PYTHONHASHSEED": "1"})
+    subprocess.run(
+        [sys.executable, "-c", code, str(path)], cwd=ROOT, check=True, env=os.environ | {"PYTHONHASHSEED": "1"}
+    )
     assert DATA.read_bytes().startswith(path.read_bytes())
 
 
@@ -215,18 +216,23 @@ def test_descriptions_ignore_atom_order(rows):
         assert describe(row["random_smiles"]) == describe(form) == row["description"]
 
 
-@pytest.mark.parametrize("smiles, text", [
-    ("CC1CCC(O)O1", "an oxolane carrying a hydroxy substituent at position 2 and a methyl substituent at "
-                    "position 5"),
-    ("CC1(C)CCCO1", "an oxolane carrying two methyl substituents at position 2"),
-    ("OCc1ccco1", "a furan carrying a (hydroxymethyl) substituent at position 2"),
-    ("Cc1c[nH]cn1", "an imidazole carrying a methyl substituent at position 4"),
-    ("C1CC2OC2C1", "a bicyclo[3.1.0]hexane with oxygen at position 6"),
-    ("C#CCC=C", "a pent-1-en-4-yne"),
-    ("CN(C)C#N", "a methane carrying a (cyano(methyl)amino) substituent"),
-    ("C1=NNCCO1", "a 1,3,4-oxadiazinane with a double bond between positions 2 and 3"),
-    ("c1cc#ccc1", "a cyclohexa-1,3-dien-5-yne"),
-])
+@pytest.mark.parametrize(
+    "smiles, text",
+    [
+        (
+            "CC1CCC(O)O1",
+            "an oxolane carrying a hydroxy substituent at position 2 and a methyl substituent at position 5",
+        ),
+        ("CC1(C)CCCO1", "an oxolane carrying two methyl substituents at position 2"),
+        ("OCc1ccco1", "a furan carrying a (hydroxymethyl) substituent at position 2"),
+        ("Cc1c[nH]cn1", "an imidazole carrying a methyl substituent at position 4"),
+        ("C1CC2OC2C1", "a bicyclo[3.1.0]hexane with oxygen at position 6"),
+        ("C#CCC=C", "a pent-1-en-4-yne"),
+        ("CN(C)C#N", "a methane carrying a (cyano(methyl)amino) substituent"),
+        ("C1=NNCCO1", "a 1,3,4-oxadiazinane with a double bond between positions 2 and 3"),
+        ("c1cc#ccc1", "a cyclohexa-1,3-dien-5-yne"),
+    ],
+)
 def test_known_descriptions(smiles, text):
     assert describe(smiles).startswith(f"The molecule is {text}.")
 
@@ -235,8 +241,9 @@ def test_description_names_the_classes():
     assert describe("CC(O)C#N").endswith("It is a nitrile and a secondary alcohol.")
 
 
-@pytest.mark.parametrize("smiles", ["[NH4+]", "CCCCCCCC", "CS", "C.C", "[CH3]", "[13CH4]", "ON=O",
-                                    "C12C3C1C32", "no", ""])
+@pytest.mark.parametrize(
+    "smiles", ["[NH4+]", "CCCCCCCC", "CS", "C.C", "[CH3]", "[13CH4]", "ON=O", "C12C3C1C32", "no", ""]
+)
 def test_out_of_scope_is_refused_by_name(smiles):
     with BlockLogs(), pytest.raises(ValueError, match=re.escape(f"cannot describe {smiles!r}")):
         describe(smiles)

@@ -37,7 +37,9 @@ def test_runs_within_its_minute(name):
     started = time.perf_counter()
     NotebookClient(notebook, timeout=3 * MINUTE, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
     assert time.perf_counter() - started < 3 * MINUTE
-    pictures = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs if "image/png" in o.get("data", {})]
+    pictures = [
+        o for c in notebook.cells if c.cell_type == "code" for o in c.outputs if "image/png" in o.get("data", {})
+    ]
     assert pictures
 
 
@@ -55,7 +57,9 @@ def test_runs_in_a_real_browser_offline(name, tmp_path):
         errors = [o for cell in cells for o in cell["outputs"] if o["output_type"] == "error"]
         assert not errors
         page.wait_for_selector(".jp-RenderedImage img")
-        drawn = page.eval_on_selector_all(".jp-RenderedImage img", "all => all.map(i => i.complete && i.naturalWidth)")
+        drawn = page.eval_on_selector_all(
+            ".jp-RenderedImage img", "all => all.map(i => i.complete && i.naturalWidth)"
+        )
         assert drawn and all(drawn)
         assert strays == []
         if os.environ.get("ELEKIT_SCREENSHOTS"):

@@ -24,8 +24,13 @@ def by_enumeration(x):
 
 def by_quadratic_programme(x, constraints, start):
     solved = minimize(
-        lambda p: ((p - x) ** 2).sum(), start, jac=lambda p: 2 * (p - x), bounds=[(0, 1)] * len(x),
-        constraints=constraints, method="SLSQP", options={"maxiter": 500, "ftol": 1e-12},
+        lambda p: ((p - x) ** 2).sum(),
+        start,
+        jac=lambda p: 2 * (p - x),
+        bounds=[(0, 1)] * len(x),
+        constraints=constraints,
+        method="SLSQP",
+        options={"maxiter": 500, "ftol": 1e-12},
     )
     return solved.x
 

@@ -272,7 +272,7 @@ def test_a_truncated_json_is_refused(folder):
 
 def test_a_foreign_json_and_a_newer_version_are_refused(folder):
     rewrite(folder, lambda content: content.update(format="another tool's"))
-    refused(folder, "no artefact of elekit .its format is \"another tool's\"")
+    refused(folder, 'no artefact of elekit .its format is "another tool\'s"')
     rewrite(folder, lambda content: content.update(format=release.FORMAT, version=2))
     refused(folder, "has version 2, this elekit reads 1; upgrade elekit")
     rewrite(folder, lambda content: content.pop("version"))

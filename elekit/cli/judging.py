@@ -5,6 +5,9 @@ from dataclasses import replace
 
 from elekit.cli import sources
 
+LIMIT = 1_000  # graphs of a named test split that are judged unless told otherwise
+
+
 def decode(chosen):
     """Decode inputs from the command line or standard input."""
     from elekit import chem, evaluation, release
@@ -33,7 +36,7 @@ def evaluate(chosen):
     import pandas as pd
     import torch
 
-    from elekit import chem, evaluation, release
+    from elekit import chem, datasets, evaluation, release
 
     sources.at_least_one(chosen, "limit")
     if not chosen.timeout >= 0:
@@ -49,7 +52,8 @@ def evaluate(chosen):
     data = sources.load(chosen, whole=True, vocabulary=artefact.vocabulary, inputs=not chosen.oracle, seed=seed)
     if data.vocabulary != artefact.vocabulary:
         raise ValueError(f"{chosen.data} has another vocabulary than the artefact {chosen.artefact}")
-    test = data.test.sample(chosen.limit, chosen.seed)
+    limit = chosen.limit or (LIMIT if chosen.data in datasets.NAMES else len(data.test))
+    test = data.test.sample(limit, chosen.seed)
     if chosen.oracle:
         target = artefact.psi.embed(test.graphs)
     else:

@@ -75,7 +75,9 @@ def parser() -> argparse.ArgumentParser:
         "--oracle", action="store_true", help="decode from psi(y), the true embedding: how decodable is the loss?"
     )
     evaluate.add_argument(
-        "--limit", type=int, default=1_000, help="at most so many graphs, drawn with --seed (default: %(default)s)"
+        "--limit",
+        type=int,
+        help="at most so many graphs, drawn with --seed (default: 1000 of a named set, all of a file)",
     )
     evaluate.add_argument(
         "--randomise", action="store_true", help="write SMILES inputs anew, along random paths, before h reads them"

@@ -16,51 +16,73 @@ from elekit.datasets.ring_names import MULTIPLIERS, STEMS, OutOfScope, join, uns
 
 COUNTS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight")
 # Substituent names that need no brackets.
-SIMPLE = {"fluoro", "oxo", "hydroxy", "imino", "amino", "nitrilo", "formyl", "carboxy", "carbamoyl", "cyano",
-          "acetyl", "hydrazinyl", "hydrazinylidene", "ethenyl", "ethynyl", "methylidene", "ethylidene",
-          "propylidene", "cyclopropyl", "cyclobutyl",
-          *(stem + end for stem in STEMS[1:] for end in ("yl", "oxy", "anoyl"))}
+SIMPLE = {
+    "fluoro",
+    "oxo",
+    "hydroxy",
+    "imino",
+    "amino",
+    "nitrilo",
+    "formyl",
+    "carboxy",
+    "carbamoyl",
+    "cyano",
+    "acetyl",
+    "hydrazinyl",
+    "hydrazinylidene",
+    "ethenyl",
+    "ethynyl",
+    "methylidene",
+    "ethylidene",
+    "propylidene",
+    "cyclopropyl",
+    "cyclobutyl",
+    *(stem + end for stem in STEMS[1:] for end in ("yl", "oxy", "anoyl")),
+}
 
 # Functional classes in the order in which they are listed: (name, SMARTS).
-CLASSES = tuple((name, Chem.MolFromSmarts(smarts)) for name, smarts in (
-    ("carboxylic acid", "[CX3](=O)[OX2H1]"),
-    ("lactone", "[#6][#6R](=O)[#8R]"),
-    ("carbonate ester", "[#6][#8]C(=O)[#8][#6]"),
-    ("carbamate ester", "[#7]C(=O)[OX2][#6]"),
-    ("carboxylic ester", "[CX3;!R;!$(C(=O)([#7,#8])[#7,#8])](=O)[OX2][#6]"),
-    ("urea", "[NX3]C(=O)[NX3]"),
-    ("hydroxamic acid", "[CX3](=O)[NX3][OX2H1]"),
-    ("hydrazide", "[CX3](=O)[NX3][NX3]"),
-    ("lactam", "[#6][#6R](=O)[#7R]"),
-    ("carboxamide", "[CX3;!R;!$(C(=O)([#7,#8])[#7,#8])](=O)[NX3;!$(N[#7,#8])]"),
-    ("aldehyde", "[$([CX3H1][#6]),$([CX3H2])]=O"),
-    ("ketone", "[#6][#6](=O)[#6]"),
-    ("nitrile", "[NX1]#[CX2][#6]"),
-    ("cyanamide", "[NX3]C#N"),
-    ("oxime", "[CX3]=[NX2][OX2H1]"),
-    ("oxime ether", "[CX3]=[NX2][OX2][#6]"),
-    ("hydrazone", "[CX3]=[NX2][NX3]"),
-    ("azine", "[CX3]=[NX2][NX2]=[CX3]"),
-    ("amidine", "[NX3][CX3;!$(C([NX3])[NX3])]=[NX2;!$(N[#7,#8])]"),
-    ("guanidine", "[NX3][CX3]([NX3])=[NX2]"),
-    ("imidate ester", "[CX3](=[NX2])[OX2][#6]"),
-    ("imine", "[CX3;!$(C[#7,#8])]=[NX2;!$(N[#7,#8])]"),
-    ("primary alcohol", "[CX4;H2,H3][OX2H1]"),
-    ("secondary alcohol", "[CX4;H1][OX2H1]"),
-    ("tertiary alcohol", "[CX4;H0][OX2H1]"),
-    ("primary amine", "[NX3;H2][CX4]"),
-    ("secondary amine", "[NX3;H1]([CX4])[CX4]"),
-    ("tertiary amine", "[NX3;H0]([CX4])([CX4])[CX4]"),
-    ("acetal", "[CX4]([OX2][#6])[OX2][#6]"),
-    ("epoxide", "[OX2]1[CX4][CX4]1"),
-    ("cyclic ether", "[OX2R;r4,r5,r6,r7]([#6;!$([#6]=[O,N])])[#6;!$([#6]=[O,N])]"),
-    ("ether", "[OX2;!R]([#6;!$([#6]=[O,N])])[#6;!$([#6]=[O,N])]"),
-    ("alkene", "[CX3;!a]=[CX3;!a]"),
-    ("alkyne", "[CX2]#[CX2]"),
-    ("organofluorine compound", "[#6]F"),
-    ("heteroarene", "[a;!#6]"),
-    ("arene", "c1ccccc1"),
-))
+CLASSES = tuple(
+    (name, Chem.MolFromSmarts(smarts))
+    for name, smarts in (
+        ("carboxylic acid", "[CX3](=O)[OX2H1]"),
+        ("lactone", "[#6][#6R](=O)[#8R]"),
+        ("carbonate ester", "[#6][#8]C(=O)[#8][#6]"),
+        ("carbamate ester", "[#7]C(=O)[OX2][#6]"),
+        ("carboxylic ester", "[CX3;!R;!$(C(=O)([#7,#8])[#7,#8])](=O)[OX2][#6]"),
+        ("urea", "[NX3]C(=O)[NX3]"),
+        ("hydroxamic acid", "[CX3](=O)[NX3][OX2H1]"),
+        ("hydrazide", "[CX3](=O)[NX3][NX3]"),
+        ("lactam", "[#6][#6R](=O)[#7R]"),
+        ("carboxamide", "[CX3;!R;!$(C(=O)([#7,#8])[#7,#8])](=O)[NX3;!$(N[#7,#8])]"),
+        ("aldehyde", "[$([CX3H1][#6]),$([CX3H2])]=O"),
+        ("ketone", "[#6][#6](=O)[#6]"),
+        ("nitrile", "[NX1]#[CX2][#6]"),
+        ("cyanamide", "[NX3]C#N"),
+        ("oxime", "[CX3]=[NX2][OX2H1]"),
+        ("oxime ether", "[CX3]=[NX2][OX2][#6]"),
+        ("hydrazone", "[CX3]=[NX2][NX3]"),
+        ("azine", "[CX3]=[NX2][NX2]=[CX3]"),
+        ("amidine", "[NX3][CX3;!$(C([NX3])[NX3])]=[NX2;!$(N[#7,#8])]"),
+        ("guanidine", "[NX3][CX3]([NX3])=[NX2]"),
+        ("imidate ester", "[CX3](=[NX2])[OX2][#6]"),
+        ("imine", "[CX3;!$(C[#7,#8])]=[NX2;!$(N[#7,#8])]"),
+        ("primary alcohol", "[CX4;H2,H3][OX2H1]"),
+        ("secondary alcohol", "[CX4;H1][OX2H1]"),
+        ("tertiary alcohol", "[CX4;H0][OX2H1]"),
+        ("primary amine", "[NX3;H2][CX4]"),
+        ("secondary amine", "[NX3;H1]([CX4])[CX4]"),
+        ("tertiary amine", "[NX3;H0]([CX4])([CX4])[CX4]"),
+        ("acetal", "[CX4]([OX2][#6])[OX2][#6]"),
+        ("epoxide", "[OX2]1[CX4][CX4]1"),
+        ("cyclic ether", "[OX2R;r4,r5,r6,r7]([#6;!$([#6]=[O,N])])[#6;!$([#6]=[O,N])]"),
+        ("ether", "[OX2;!R]([#6;!$([#6]=[O,N])])[#6;!$([#6]=[O,N])]"),
+        ("alkene", "[CX3;!a]=[CX3;!a]"),
+        ("alkyne", "[CX2]#[CX2]"),
+        ("organofluorine compound", "[#6]F"),
+        ("heteroarene", "[a;!#6]"),
+        ("arene", "c1ccccc1"),
+    )
+)
 
 
 def describe(smiles):
@@ -90,8 +112,10 @@ def _load(smiles):
     atoms = list(mol.GetAtoms())
     if not 1 <= len(atoms) <= 7 or len(Chem.GetMolFrags(mol)) != 1:
         raise ValueError(f"cannot describe {smiles!r}: not one molecule of 1 to 7 heavy atoms")
-    if any(a.GetSymbol() not in "CNOF" or a.GetFormalCharge() or a.GetNumRadicalElectrons() or a.GetIsotope()
-           for a in atoms):
+    if any(
+        a.GetSymbol() not in "CNOF" or a.GetFormalCharge() or a.GetNumRadicalElectrons() or a.GetIsotope()
+        for a in atoms
+    ):
         raise ValueError(f"cannot describe {smiles!r}: only neutral C, N, O and F atoms are in scope")
     # Canonical atom order settles every remaining choice, such as the Kekule form of a ring.
     return Chem.MolFromSmiles(Chem.MolToSmiles(mol, isomericSmiles=False))
@@ -101,8 +125,9 @@ class _Structure:
     """Adjacency of the Kekule form: `symbol[i]`, `bonds[i] = {neighbour: order}`, ring systems."""
 
     def __init__(self, mol):
-        self.aromatic_six = {frozenset(r) for r in mol.GetRingInfo().AtomRings()
-                             if len(r) == 6 and ring_names.is_azine(mol, r)}
+        self.aromatic_six = {
+            frozenset(r) for r in mol.GetRingInfo().AtomRings() if len(r) == 6 and ring_names.is_azine(mol, r)
+        }
         rings = [set(r) for r in mol.GetRingInfo().AtomRings()]
         mol = Chem.Mol(mol)
         Chem.Kekulize(mol, clearAromaticFlags=True)
@@ -143,24 +168,36 @@ class _Structure:
     def multiple_bonds(self, order):
         """Sorted (locant, locant, order) of the multiple bonds inside the numbered atoms `order`."""
         place = {a: n for n, a in enumerate(order, 1)}
-        return sorted((place[a], place[b], k) for a in order for b, k in self.bonds[a].items()
-                      if k > 1 and place.get(b, 0) > place[a])
+        return sorted(
+            (place[a], place[b], k)
+            for a in order
+            for b, k in self.bonds[a].items()
+            if k > 1 and place.get(b, 0) > place[a]
+        )
 
     def substituents(self, order, source=None):
         """Sorted (name, locant) of everything attached to the numbered atoms `order`, but `source`."""
-        return sorted((_branch(self, j, a), n) for n, a in enumerate(order, 1)
-                      for j in self.bonds[a] if j not in order and j != source)
+        return sorted(
+            (_branch(self, j, a), n)
+            for n, a in enumerate(order, 1)
+            for j in self.bonds[a]
+            if j not in order and j != source
+        )
 
 
 # -- parents ---------------------------------------------------------------------------------------------
+
 
 def _parent(g):
     """Noun phrase of the whole molecule: parent with its multiple bonds, heteroatoms and substituents."""
     if g.systems:
         best = max((len(s), sum(g.symbol[a] != "C" for a in s)) for s in g.systems)
-        options = [_ring_option(g, order, base) for s in g.systems
-                   if (len(s), sum(g.symbol[a] != "C" for a in s)) == best
-                   for base, order in ring_names.numberings(g, s)]
+        options = [
+            _ring_option(g, order, base)
+            for s in g.systems
+            if (len(s), sum(g.symbol[a] != "C" for a in s)) == best
+            for base, order in ring_names.numberings(g, s)
+        ]
     elif "C" in g.symbol:
         options = [_chain_option(g, order) for order in g.chains()]
     else:
@@ -185,8 +222,13 @@ def _chain_option(g, order):
 
 
 def _carbon_free(g):
-    names = {("N",): "ammonia", ("O",): "water", ("F",): "hydrogen fluoride",
-             ("N", "N"): "hydrazine", ("N", "O"): "hydroxylamine"}
+    names = {
+        ("N",): "ammonia",
+        ("O",): "water",
+        ("F",): "hydrogen fluoride",
+        ("N", "N"): "hydrazine",
+        ("N", "O"): "hydroxylamine",
+    }
     name = names.get(tuple(sorted(g.symbol)))
     if name is None or any(k > 1 for b in g.bonds for k in b.values()):
         raise OutOfScope("no carbon to name it after")
@@ -194,6 +236,7 @@ def _carbon_free(g):
 
 
 # -- substituents ----------------------------------------------------------------------------------------
+
 
 def _branch(g, atom, source):
     """Prefix of the substituent that begins at `atom` and hangs on `source`; complex ones in brackets."""
@@ -283,6 +326,7 @@ def _ring_branch(g, atom, source):
 
 
 # -- wording ---------------------------------------------------------------------------------------------
+
 
 def _locants(subs):
     return sorted(n for _, n in subs)

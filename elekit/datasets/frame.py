@@ -82,7 +82,8 @@ def from_frame(
     kept = [row for row, reason in enumerate(reasons) if not reason]
     shown = table[smiles].astype(str) if smiles else pd.Series([f"graph {i}" for i in range(len(table))])
     skipped = pd.DataFrame(
-        [(row, shown[row], reason) for row, reason in enumerate(reasons) if reason], columns=["row", "value", "reason"]
+        [(row, shown[row], reason) for row, reason in enumerate(reasons) if reason],
+        columns=["row", "value", "reason"],
     )
     if not kept:
         raise ValueError(f"{source}: none of {len(table)} rows can be used; first: {skipped.iloc[0].to_dict()}")
@@ -150,4 +151,6 @@ def _numbers(columns: pd.DataFrame) -> torch.Tensor:
     try:
         return torch.tensor(columns.to_numpy(dtype="float32", na_value=float("nan")))  # a copy
     except (TypeError, ValueError):
-        raise ValueError(f"input columns {list(columns.columns)} are not all numbers; give one text column or only numbers") from None
+        raise ValueError(
+            f"input columns {list(columns.columns)} are not all numbers; give one text column or only numbers"
+        ) from None

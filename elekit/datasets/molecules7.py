@@ -25,7 +25,7 @@ from elekit.datasets.describe import describe
 from elekit.files import write_atomically
 
 VALENCE = {"C": 4, "N": 3, "O": 2, "F": 1}
-MAX_RINGS = 2        # independent rings: with 7 atoms a third one means a strained cage
+MAX_RINGS = 2  # independent rings: with 7 atoms a third one means a strained cage
 MAX_HETEROATOMS = 3  # N, O and F together; more on so few carbons tend to be reactive
 
 COLUMNS = ("smiles", "random_smiles", "description")
@@ -61,11 +61,17 @@ FILTERS = (
     Filter("aromatic seven-ring", "[a;r7]", "ten-electron rings count as aromatic by rule only"),
     Filter("quinoid methylene", "[c]=[CX3]", "tautomer of a methyl arene"),
     Filter("azo or nitroso", "N=,#[N,O]", "diazenes lose N2, nitroso compounds turn into oximes"),
-    Filter("hydrazine or hydroxylamine", "[N;!$(N=*);!$(N[#6]=O)][N,O;!$(N=*);!$(N[#6]=O)]",
-           "a single N-N or N-O bond needs a C=N or an acyl group"),
+    Filter(
+        "hydrazine or hydroxylamine",
+        "[N;!$(N=*);!$(N[#6]=O)][N,O;!$(N=*);!$(N[#6]=O)]",
+        "a single N-N or N-O bond needs a C=N or an acyl group",
+    ),
     Filter("enol", "[OX2H1][CX3]=[#6]", "tautomer of a ketone or aldehyde"),
-    Filter("enamine", "[NX3;!$(N[#6]=O)][CX3]=[CX3;!$(C[#6]=,#[O,N])]",
-           "tautomer of an imine, or hydrolyses, unless an acceptor is conjugated"),
+    Filter(
+        "enamine",
+        "[NX3;!$(N[#6]=O)][CX3]=[CX3;!$(C[#6]=,#[O,N])]",
+        "tautomer of an imine, or hydrolyses, unless an acceptor is conjugated",
+    ),
     Filter("enol ether", "[OX2;!$(O[#6]=O)][CX3]=[CX3;!$(C[#6]=,#[O,N])]", "hydrolyses, as enamines do"),
     Filter("imidic acid", "[OX2H1][CX3]=N", "tautomer of an amide"),
     Filter("methanimine", "[CX3;H2]=N", "CH2=N units trimerise"),
@@ -84,8 +90,7 @@ FILTERS = (
     Filter("heteroatom on alkyne", "[#7,#8,F]C#C", "ynols, ynamines and fluoroalkynes are unstable"),
     Filter("cyanate or cyanogen fluoride", "[#8,F]C#N", "trimerises or rearranges"),
     Filter("carbonic or carbamic acid", "[OX2H1][CX3](=O)[#7,#8]", "loses CO2"),
-    Filter("amino aldehyde", "[CX3;H1;$(C[#6])]=O.[NX3;H1,H2;!$(N[#6]=*);!$(NN=*)]",
-           "condenses with itself"),
+    Filter("amino aldehyde", "[CX3;H1;$(C[#6])]=O.[NX3;H1,H2;!$(N[#6]=*);!$(NN=*)]", "condenses with itself"),
     Filter("hydroxy aldehyde", "[CX3;H1;$(C[#6])]=O.[OX2;H1;$(O[CX4])]", "closes to a hemiacetal"),
     Filter("conjugated diyne", "*#CC#*", "polymerises; cyanoalkynes too"),
     Filter("acyl cyanide", "[#6](=O)C#N", "hydrolyses to cyanide"),

@@ -28,13 +28,20 @@ def load(name: str, *, inputs: str | None = None, seed: int = 0, progress: bool 
     """
     kinds = {"molecules7": {"description": "description", "smiles": "random_smiles"}, "qm9": {"smiles": "smiles"}}
     if name not in kinds:
-        raise ValueError(f"no data set named {name!r}; there are {', '.join(NAMES)}; for your own data use from_frame")
+        raise ValueError(
+            f"no data set named {name!r}; there are {', '.join(NAMES)}; for your own data use from_frame"
+        )
     inputs = inputs or next(iter(kinds[name]))
     if inputs not in kinds[name]:
         raise ValueError(f"{name} has no inputs {inputs!r}; it has {', '.join(kinds[name])}")
     if name == "molecules7":
         return from_frame(
-            SHIPPED / "molecules7.csv", smiles="smiles", input=kinds[name][inputs], seed=seed, name=name, progress=progress
+            SHIPPED / "molecules7.csv",
+            smiles="smiles",
+            input=kinds[name][inputs],
+            seed=seed,
+            name=name,
+            progress=progress,
         )
     return from_frame(
         _qm9_path(), smiles="smiles", input="smiles", fractions=QM9_FRACTIONS, seed=seed, name=name, progress=progress

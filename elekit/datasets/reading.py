@@ -61,7 +61,9 @@ def _translated(column: Column, vocabulary: GraphVocabulary, reasons: list[str])
     unknown = (nodes < 0).any(1) | (edges < 0).flatten(1).any(1)
     for row in unknown.nonzero()[:, 0].tolist():
         labels = {column.vocabulary.node_labels[k - 1] for k in column.nodes[row].tolist() if node_map[k] < 0}
-        reasons[row] = reasons[row] or f"label unknown to the vocabulary: {', '.join(sorted(labels)) or 'an edge label'}"
+        reasons[row] = (
+            reasons[row] or f"label unknown to the vocabulary: {', '.join(sorted(labels)) or 'an edge label'}"
+        )
     n, found = nodes.shape
     fitted_nodes, fitted_edges = torch.zeros(n, N, dtype=torch.int8), torch.zeros(n, N, N, dtype=torch.int8)
     width = min(N, found)
@@ -116,7 +118,9 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
 def _read_smiles(smiles: Sequence[str], progress: bool) -> Column:
     from elekit import chem  # RDKit loads here, not with `import elekit`
 
-    readings = [chem.read_smiles(s) for s in tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)]
+    readings = [
+        chem.read_smiles(s) for s in tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)
+    ]
     sizes = [len(r.nodes) for r in readings]
     labels = {label for r in readings for label in r.nodes}
     vocabulary = chem.vocabulary(labels or {"C"}, max(1, *sizes) if len(sizes) > 1 else max(1, sizes[0]))
@@ -167,7 +171,9 @@ def _parts(one) -> tuple[list[str], list[tuple[int, int, str]]]:
     names = one.vocabulary
     nodes, edges = (t[0] for t in one.labels())
     kept = edges.triu(1).nonzero().tolist()
-    return [names.node_labels[k - 1] for k in nodes.tolist() if k], [(i, j, names.edge_labels[edges[i, j] - 1]) for i, j in kept]
+    return [names.node_labels[k - 1] for k in nodes.tolist() if k], [
+        (i, j, names.edge_labels[edges[i, j] - 1]) for i, j in kept
+    ]
 
 
 def isomorphism_keys(graphs: Sequence[nx.Graph]) -> list[str]:

@@ -12,14 +12,30 @@ MULTIPLIERS = ("", "", "di", "tri", "tetra", "penta", "hexa", "hepta")
 
 # Retained names, by the elements in numbering order.
 AROMATIC_FIVE = {"OCCCC": "furan", "NCCCC": "pyrrole", "NNCCC": "pyrazole", "NCNCC": "imidazole"}
-AROMATIC_SIX = {"CCCCCC": "benzene", "NCCCCC": "pyridine", "NNCCCC": "pyridazine", "NCNCCC": "pyrimidine",
-                "NCCNCC": "pyrazine"}
-SATURATED = {"NCCCC": "pyrrolidine", "NNCCC": "pyrazolidine", "NCNCC": "imidazolidine",
-             "NCCCCC": "piperidine", "NCCNCC": "piperazine", "OCCNCC": "morpholine"}
+AROMATIC_SIX = {
+    "CCCCCC": "benzene",
+    "NCCCCC": "pyridine",
+    "NNCCCC": "pyridazine",
+    "NCNCCC": "pyrimidine",
+    "NCCNCC": "pyrazine",
+}
+SATURATED = {
+    "NCCCC": "pyrrolidine",
+    "NNCCC": "pyrazolidine",
+    "NCNCC": "imidazolidine",
+    "NCCCCC": "piperidine",
+    "NCCNCC": "piperazine",
+    "OCCNCC": "morpholine",
+}
 
 # Hantzsch-Widman endings of saturated rings by size: (with nitrogen, without).
-ENDINGS = {3: ("iridine", "irane"), 4: ("etidine", "etane"), 5: ("olidine", "olane"),
-           6: ("inane", "ane"), 7: ("epane", "epane")}
+ENDINGS = {
+    3: ("iridine", "irane"),
+    4: ("etidine", "etane"),
+    5: ("olidine", "olane"),
+    6: ("inane", "ane"),
+    7: ("epane", "epane"),
+}
 
 
 class OutOfScope(ValueError):
@@ -29,9 +45,11 @@ class OutOfScope(ValueError):
 def is_azine(mol, ring):
     """Whether a ring of six is benzene-like: three double bonds inside it in every Kekule form."""
     atoms = [mol.GetAtomWithIdx(i) for i in ring]
-    return (all(a.GetIsAromatic() for a in atoms)
-            and not any(a.GetSymbol() != "C" and (a.GetTotalNumHs() or a.GetDegree() > 2) for a in atoms)
-            and not any(b.GetBondTypeAsDouble() >= 2 for a in atoms for b in a.GetBonds()))
+    return (
+        all(a.GetIsAromatic() for a in atoms)
+        and not any(a.GetSymbol() != "C" and (a.GetTotalNumHs() or a.GetDegree() > 2) for a in atoms)
+        and not any(b.GetBondTypeAsDouble() >= 2 for a in atoms for b in a.GetBonds())
+    )
 
 
 def numberings(g, system):
@@ -46,8 +64,12 @@ def numberings(g, system):
         return [("cyclo", path) for t in turns for path in (t, t[::-1])]
     if len(joints) == 1 and len(inside[joints[0]]) == 4:
         loops = _paths(inside, joints[0], joints[0])
-        return [(f"spiro[{len(a)}.{len(b)}]", (*a, joints[0], *b))
-                for a in loops for b in loops if not set(a) & set(b) and len(a) <= len(b)]
+        return [
+            (f"spiro[{len(a)}.{len(b)}]", (*a, joints[0], *b))
+            for a in loops
+            for b in loops
+            if not set(a) & set(b) and len(a) <= len(b)
+        ]
     if len(joints) == 2 and all(len(inside[a]) == 3 for a in joints):
         options = []
         for start, end in (joints, joints[::-1]):
@@ -74,9 +96,13 @@ def rank(g, order, base):
     """Sort key of a numbering: O, else N, first in a single ring; then low locants for heteroatoms, O
     before N, N-H before =N, low locants for multiple bonds."""
     hetero = [(n, a) for n, a in enumerate(order, 1) if g.symbol[a] != "C"]
-    return ("ONC".index(g.symbol[order[0]]) if base == "cyclo" else 0,
-            [n for n, _ in hetero], ["ON".index(g.symbol[a]) for _, a in hetero],
-            [max(g.bonds[a].values()) for _, a in hetero], _multiple_bonds(g, order))
+    return (
+        "ONC".index(g.symbol[order[0]]) if base == "cyclo" else 0,
+        [n for n, _ in hetero],
+        ["ON".index(g.symbol[a]) for _, a in hetero],
+        [max(g.bonds[a].values()) for _, a in hetero],
+        _multiple_bonds(g, order),
+    )
 
 
 def name(g, order, base):

@@ -79,9 +79,13 @@ def assign(keys: Sequence[str], fractions: Sequence[float], seed: int) -> list[s
     With three distinct keys or more, no split whose fraction is above zero stays empty.
     """
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise ValueError(f"fractions must be three numbers >= 0 that sum to 1 (train, validation, test), got {fractions}")
+        raise ValueError(
+            f"fractions must be three numbers >= 0 that sum to 1 (train, validation, test), got {fractions}"
+        )
     ranked = sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())
-    wanted = [max(1, round(f * len(ranked))) if f > 0 and len(ranked) >= 3 else round(f * len(ranked)) for f in fractions]
+    wanted = [
+        max(1, round(f * len(ranked))) if f > 0 and len(ranked) >= 3 else round(f * len(ranked)) for f in fractions
+    ]
     spare = len(ranked) - (fractions[0] > 0) if len(ranked) >= 3 else len(ranked)
     while wanted[1] + wanted[2] > spare:  # rounding must not leave the first ones without any
         wanted[1 if wanted[1] >= wanted[2] else 2] -= 1

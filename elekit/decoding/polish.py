@@ -27,9 +27,9 @@ class PolishConfig:
     """How to search. beam: graphs kept of each target. screen: edits evaluated of each graph. rounds: at most.
 
     patience: rounds without a better graph before giving up. penalty: weight of `Graph.excess`; invalid starts are
-    accepted and mended. tolerance: a graph whose loss is below it ends the search of its target. doubt: a target whose
-    best graph has a loss above it is searched once more, with twice the beam and twice the screen. budget_ms: for
-    the whole call. kinds: of edits, see `elekit.edits`.
+    accepted and mended. tolerance: a graph whose loss is below it ends the search of its target. doubt: a target
+    whose best graph has a loss above it is searched once more, with twice the beam and twice the screen. budget_ms:
+    for the whole call. kinds: of edits, see `elekit.edits`.
     """
 
     beam: int = 3

@@ -33,11 +33,7 @@ class Euclidean:
     momentum: float = 0.9
 
     def step(self, rows, gradient, memory, t):
-        if self.normalised:
-            gradient = _scaled(gradient)
-        if self.momentum:
-            memory["m"] = gradient = self.momentum * memory["m"] + gradient if t else gradient
-        moved = rows - self.step_size * gradient
+        moved = rows - self.step_size * _heavy_ball(gradient, self.normalised, self.momentum, memory, t)
         return project.simplex(moved), moved
 
 
@@ -63,11 +59,8 @@ class Exponentiated:
     momentum: float = 0.9
 
     def step(self, rows, gradient, memory, t):
-        if self.normalised:
-            gradient = _scaled(gradient)
-        if self.momentum:
-            memory["m"] = gradient = self.momentum * memory["m"] + gradient if t else gradient
-        return (rows.clamp_min(FLOOR).log() - self.step_size * gradient).softmax(-1), None
+        direction = _heavy_ball(gradient, self.normalised, self.momentum, memory, t)
+        return (rows.clamp_min(FLOOR).log() - self.step_size * direction).softmax(-1), None
 
 
 @dataclass(frozen=True)
@@ -104,6 +97,15 @@ def _adam(gradient: Tensor, memory: dict, t: int, beta1: float, beta2: float) ->
     v = beta2 * memory["v"] + (1 - beta2) * gradient.square() if t else (1 - beta2) * gradient.square()
     memory["m"], memory["v"] = m, v
     return (m / (1 - beta1 ** (t + 1))) / ((v / (1 - beta2 ** (t + 1))).sqrt() + 1e-10)
+
+
+def _heavy_ball(gradient: Tensor, normalised: bool, momentum: float, memory: dict, t: int) -> Tensor:
+    """The direction of the plain rules: scaled where asked for, with momentum (Polyak 1964)."""
+    if normalised:
+        gradient = _scaled(gradient)
+    if momentum:
+        memory["m"] = gradient = momentum * memory["m"] + gradient if t else gradient
+    return gradient
 
 
 def _scaled(gradient: Tensor) -> Tensor:

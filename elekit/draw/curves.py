@@ -6,7 +6,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elekit.draw.base import BLUE, FAINT, GREEN, GREY, ORANGE, SKY, VERMILION, Picture, array, axes, fitted, plain, spread
+from elekit.draw.base import (
+    BLUE,
+    FAINT,
+    GREEN,
+    GREY,
+    ORANGE,
+    SKY,
+    VERMILION,
+    Picture,
+    array,
+    axes,
+    fitted,
+    plain,
+    spread,
+)
 
 
 def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None = None) -> Figure:
@@ -30,16 +44,32 @@ def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None 
     ends = sorted([(rounded[-1], "rounded", VERMILION), (relaxed[-1], "relaxed", BLUE)], key=lambda end: end[0])
     nudge = max(0, 0.08 * (top - bottom) - (ends[1][0] - ends[0][0])) / 2
     for (value, name, colour), shift in zip(ends, (-nudge, nudge)):
-        ax.annotate(name, (1, value + shift), xycoords=("axes fraction", "data"), xytext=(6, 0), va="center",
-                    textcoords="offset points", color=colour, fontsize=13, fontweight="bold")
+        ax.annotate(
+            name,
+            (1, value + shift),
+            xycoords=("axes fraction", "data"),
+            xytext=(6, 0),
+            va="center",
+            textcoords="offset points",
+            color=colour,
+            fontsize=13,
+            fontweight="bold",
+        )
     upper, gap = np.fmax(relaxed, rounded), np.nan_to_num(np.abs(rounded - relaxed))
     if len(steps) > 1 and gap.max() > 0.1 * (top - bottom):
         widest, last = int(gap.argmax()), len(steps) - 1
         x = min(max(widest, 0.3 * last), 0.7 * last)
         near = upper[np.abs(steps - x) <= max(0.2 * last, 1)]
         y = np.nanmax(near) + 0.08 * (top - bottom)  # free of both curves
-        ax.annotate("rounding gap", (widest, (relaxed[widest] + rounded[widest]) / 2), xytext=(x, y), fontsize=13,
-                    ha="center", va="bottom", arrowprops={"arrowstyle": "-", "color": GREY, "lw": 1.2})
+        ax.annotate(
+            "rounding gap",
+            (widest, (relaxed[widest] + rounded[widest]) / 2),
+            xytext=(x, y),
+            fontsize=13,
+            ha="center",
+            va="bottom",
+            arrowprops={"arrowstyle": "-", "color": GREY, "lw": 1.2},
+        )
         ax.set_ylim(bottom, max(top, y + 0.1 * (top - bottom)))
     ax.set_xlabel("iteration" + (f"\nstopped: {plain(stopped)}" if stopped else ""), fontsize=13, parse_math=False)
     ax.set_ylabel("learned loss", fontsize=13)
@@ -71,8 +101,14 @@ def ranking(
         if candidate == truth:
             bar.set(facecolor=ORANGE, edgecolor="black", linewidth=2, hatch="//")
             words += "  truth"
-        ax.text(losses[candidate] + 0.015 * reach, y, words, va="center", fontsize=12,
-                fontweight="bold" if candidate == truth else "normal")
+        ax.text(
+            losses[candidate] + 0.015 * reach,
+            y,
+            words,
+            va="center",
+            fontsize=12,
+            fontweight="bold" if candidate == truth else "normal",
+        )
     labels = [f"{fitted(names[c], 260, 12)[0]}   #{rank[c]}" for c in best]
     ax.set_yticks(range(len(best)), labels, fontsize=12, parse_math=False)
     ax.set(ylim=(len(best) - 0.4, -0.6), xlim=(min(0.0, float(np.nanmin(losses[best]))), 1.2 * reach))
@@ -98,8 +134,17 @@ def history(records: Sequence[dict]) -> Figure:
         if curves[name]:
             steps, values = zip(*curves[name])
             ax.plot(steps, values, color=colour, linewidth=2.5, marker="o", markersize=4)
-            ax.annotate(f"{values[-1]:.3g}", (steps[-1], values[-1]), xytext=(8, 0), textcoords="offset points",
-                        va="center", color=colour, fontsize=13, fontweight="bold", annotation_clip=False)
+            ax.annotate(
+                f"{values[-1]:.3g}",
+                (steps[-1], values[-1]),
+                xytext=(8, 0),
+                textcoords="offset points",
+                va="center",
+                color=colour,
+                fontsize=13,
+                fontweight="bold",
+                annotation_clip=False,
+            )
         ax.set_ylabel(words, fontsize=13)
     panels[1].set_ylim(0, 1.05)
     panels[1].set_xlabel("step", fontsize=13)

@@ -10,7 +10,18 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Wedge
 from matplotlib.patheffects import withStroke
 
-from elekit.draw.base import ELEMENTS, GREY, OKABE_ITO, RADIUS, SEEN, Picture, array, fitted, has_bond_orders, hold_one
+from elekit.draw.base import (
+    ELEMENTS,
+    GREY,
+    OKABE_ITO,
+    RADIUS,
+    SEEN,
+    Picture,
+    array,
+    fitted,
+    has_bond_orders,
+    hold_one,
+)
 from elekit.draw.layouts import layout
 from elekit.graph import Graph, GraphVocabulary
 
@@ -45,8 +56,17 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
     if relaxed:
         dots = [Line2D([], [], ls="", marker="o", ms=9, color=colours[k]) for k in mixed]
         names = [fitted(graph.vocabulary.node_labels[k], 90, 11)[0] for k in mixed]
-        key = ax.legend(dots, names, ncols=min(5, len(mixed)), loc="lower center", frameon=False, fontsize=11,
-                        handletextpad=0.1, columnspacing=1.0, borderaxespad=0)
+        key = ax.legend(
+            dots,
+            names,
+            ncols=min(5, len(mixed)),
+            loc="lower center",
+            frameon=False,
+            fontsize=11,
+            handletextpad=0.1,
+            columnspacing=1.0,
+            borderaxespad=0,
+        )
         for text in key.get_texts():
             text.set_parse_math(False)
     return ax.get_figure(root=True)
@@ -120,8 +140,19 @@ def _node(ax, i, shares, position, vocabulary, colours, points):
         plain = shares[1 + k] > 0.95
         halo = None if plain else [withStroke(linewidth=size / 6, foreground="white")]
         colour = "white" if plain and np.dot(to_rgb(colours[k]), (0.3, 0.59, 0.11)) < 0.5 else "black"
-        ax.text(*position, text, fontsize=size, color=colour, path_effects=halo, ha="center", va="center_baseline",
-                fontweight="bold", zorder=5, parse_math=False, gid=f"label-{i}")
+        ax.text(
+            *position,
+            text,
+            fontsize=size,
+            color=colour,
+            path_effects=halo,
+            ha="center",
+            va="center_baseline",
+            fontweight="bold",
+            zorder=5,
+            parse_math=False,
+            gid=f"label-{i}",
+        )
 
 
 def _edge(ax, ends, shares, positions, absent, vocabulary, points, written):
@@ -148,8 +179,17 @@ def _edge(ax, ends, shares, positions, absent, vocabulary, points, written):
     free = [c for c in centres if not any(_overlap((*c - half, *c + half), box) for box in written)]
     at = (free or centres)[0]
     written.append((*at - half, *at + half))
-    ax.text(*at, text, fontsize=size, ha="center", va="center", zorder=2.5, parse_math=False, gid=f"label-{i}-{j}",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
+    ax.text(
+        *at,
+        text,
+        fontsize=size,
+        ha="center",
+        va="center",
+        zorder=2.5,
+        parse_math=False,
+        gid=f"label-{i}-{j}",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+    )
 
 
 def _overlap(one, other) -> bool:

@@ -1,0 +1,58 @@
+"""The README is true: its example runs, its commands exist, its files are there."""
+
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import elekit
+from elekit import train
+from elekit.cli.parser import parser
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_ten_lines_run(monkeypatch, capsys):
+    (example,) = [block for block in blocks("python") if "fit_embedding" in block]
+    assert len(example.strip().splitlines()) <= 10
+    few = {"validate_every": 5, "checkpoint_every": 5, "warmup": 1, "steps": 5}
+    for name in ("EmbeddingTraining", "SurrogateTraining"):
+        whole = getattr(train, name)()
+        fit = train.fit_embedding if name == "EmbeddingTraining" else train.fit_surrogate
+        brief = replace(whole, loop=replace(whole.loop, **few), batch_size=8)
+        monkeypatch.setitem(fit.__kwdefaults__, "training", brief)
+    exec(compile(example, "README.md", "exec"), {})
+    shown = capsys.readouterr().out
+    assert "edit_distance" in shown and "proven" in shown
+
+
+@pytest.mark.parametrize(
+    "command", [line for block in blocks("bash") for line in block.splitlines() if line.startswith("elekit ")]
+)
+def test_commands_are_understood(command):
+    assert parser().parse_args(shlex.split(command, comments=True)[1:]).run
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"`?make ([a-z0-9-]+)`?", TEXT)) - {"it", "sure"}
+    assert {"lab", "test", "models"} <= named <= targets
+
+
+def test_files_and_pictures_exist():
+    for path in re.findall(r"\]\((?!http)([^)#]+)\)", TEXT) + re.findall(r"`((?:data|elekit|notebooks)/[\w./-]+)`", TEXT):
+        assert (ROOT / path).exists(), path
+
+
+def test_names_in_code_font_exist():
+    table = re.search(r"\| symbol \| name in code.*?\n\n", TEXT, re.DOTALL).group()
+    for name in re.findall(r"`([A-Za-z_]+)`(?=[,;| ])", table.replace("| `", "|`")):
+        homes = [elekit, elekit.embedding, elekit.surrogate, elekit.decoding, elekit.train, elekit.loss, elekit.graph]
+        assert any(hasattr(home, name) for home in homes), name
