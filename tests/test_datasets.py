@@ -456,3 +456,30 @@ def test_qm9_rows_are_all_accounted_for(data_dir):
     sample = data.test.sample(300)
     assert sample.graphs.check().excess().max() == 0
     assert chem.to_smiles(sample.graphs) == sample.frame["key"].tolist()
+
+
+def test_qm9_is_read_from_the_data_folder_first_and_else_fetched_by_checksum(tmp_path, monkeypatch):
+    from elekit.datasets import named
+
+    monkeypatch.setenv("ELEKIT_CACHE_DIR", str(tmp_path / "cache"))
+    calls = []
+
+    def retrieve(url, known_hash, fname, path):
+        calls.append((url, known_hash))
+        fetched = tmp_path / fname
+        fetched.write_text("mol_id,smiles\n1,CCO\n2,CCN\n3,CCC\n4,CCF\n")
+        return str(fetched)
+
+    monkeypatch.setattr(named.pooch, "retrieve", retrieve)
+    monkeypatch.delenv("ELEKIT_DATA_DIR", raising=False)
+    assert not named.at_hand("qm9")
+    assert load("qm9").report()["rows"] == 4
+    ((url, known_hash),) = calls
+    assert url.startswith("https://") and url.endswith("/qm9.csv")
+    assert known_hash.startswith("sha256:") and len(known_hash) == len("sha256:") + 64
+
+    (tmp_path / "qm9").mkdir()
+    (tmp_path / "qm9" / "qm9.csv").write_text("smiles\nCO\nCN\nCC\n")
+    monkeypatch.setenv("ELEKIT_DATA_DIR", str(tmp_path))
+    assert named.at_hand("qm9") and load("qm9").report()["rows"] == 3
+    assert len(calls) == 1

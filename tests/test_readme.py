@@ -47,7 +47,9 @@ def test_make_targets_exist():
 
 
 def test_files_and_pictures_exist():
-    for path in re.findall(r"\]\((?!http)([^)#]+)\)", TEXT) + re.findall(r"`((?:data|elekit|notebooks)/[\w./-]+)`", TEXT):
+    for path in re.findall(r"\]\((?!http)([^)#]+)\)", TEXT) + re.findall(
+        r"`((?:data|elekit|notebooks)/[\w./-]+)`", TEXT
+    ):
         assert (ROOT / path).exists(), path
 
 

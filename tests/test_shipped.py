@@ -1,0 +1,50 @@
+"""What comes with the project is whole, small, and as good as it says."""
+
+import pytest
+
+from elekit import chem, datasets, evaluation, release
+from elekit.decoding import Candidates
+
+NAMES = ("molecules7", "qm9")
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def artefact(request):
+    return release.load(request.param)
+
+
+def test_everything_trained_is_under_12_MB():
+    assert sum(f.stat().st_size for f in release.MODELS.rglob("*") if f.is_file()) < 12e6
+
+
+def test_an_artefact_says_where_it_comes_from(artefact):
+    about = artefact.about
+    assert about["data"]["name"] == artefact.name and about["command"].startswith("python -m elekit.recipes")
+    assert {"training", "history"} <= set(about["psi"]) and about["psi"]["history"][-1]["retrieval"] > 0.5
+    for name in artefact.surrogates:
+        assert about["surrogates"][name]["history"][-1]["retrieval"] > 0.95
+    assert chem.is_molecular(artefact.vocabulary) and artefact.psi.typical is not None
+
+
+@pytest.mark.parametrize("inputs, exact", [("description", 0.75), ("smiles", 0.85)])
+def test_molecules7_decodes_unseen_molecules(inputs, exact):
+    artefact, data = release.load("molecules7"), datasets.load("molecules7", inputs=inputs)
+    assert artefact.about["surrogates"][inputs]["digest"] == data.digest
+    test = data.test.sample(100, seed=1)
+    _, h = artefact.surrogate(inputs)
+    candidates = Candidates.of(artefact.psi, data.train.graphs)
+    judged = evaluation.judge(artefact.psi, h.predict(test.inputs), test.graphs, candidates=candidates)
+    assert judged.summary["truths_among_candidates"] == 0
+    assert judged.summary["exact"] >= exact and judged.summary["valid"] >= 0.99
+
+
+@pytest.mark.realdata
+def test_qm9_decodes_unseen_molecules(data_dir):
+    artefact, data = release.load("qm9"), datasets.load("qm9")
+    assert artefact.about["data"]["digest"] == data.digest
+    test = data.test.sample(64, seed=1)
+    _, h = artefact.surrogate("smiles")
+    judged = evaluation.judge(
+        artefact.psi, h.predict(test.inputs), test.graphs, candidates=data.train.sample(20_000).graphs
+    )
+    assert judged.summary["exact"] >= 0.85 and judged.summary["valid"] >= 0.99
