@@ -9,7 +9,7 @@ from elekit.decoding.trace import Decoded
 from elekit.graph import Graph
 from elekit.loss import Psi
 
-BLOCK = 16_384  # candidates compared at a time
+BLOCK = 4_096  # candidates compared at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,9 @@ def nearest(target: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     k = min(k, len(points))
     best, index = target.new_empty(len(target), 0), torch.empty(len(target), 0, dtype=torch.long)
     for start in range(0, len(points), BLOCK):
-        block = points[start : start + BLOCK]
-        score = torch.cat([best, target @ block.T], 1)
-        number = torch.cat([index, torch.arange(start, start + len(block)).expand(len(target), -1)], 1)
+        score = target @ points[start : start + BLOCK].T
+        score, place = score.topk(min(k, score.shape[1]), dim=1)
+        score, number = torch.cat([best, score], 1), torch.cat([index, place + start], 1)  # a few of each block
         best, place = score.topk(min(k, score.shape[1]), dim=1)
         index = number.gather(1, place)
     return 2 - 2 * best, index
