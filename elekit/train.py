@@ -46,6 +46,11 @@ class EmbeddingTraining:
         object.__setattr__(self, "views", tuple(self.views))
         if not self.views or set(self.views) - set(VIEWS):
             raise ValueError(f"views must be some of {VIEWS}, got {self.views}")
+        if self.max_edits < 1:
+            raise ValueError(f"max_edits must be at least 1, got {self.max_edits}")
+        for name in ("edited", "softened", "softening"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         if self.negatives not in NEGATIVES:
             raise ValueError(f"negatives must be one of {NEGATIVES}, got {self.negatives!r}")
 

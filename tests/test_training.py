@@ -342,3 +342,11 @@ def test_a_disk_that_runs_full_while_writing_is_an_os_error(graphs, tmp_path):
 def test_devices():
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type in ("cpu", "cuda", "mps", "xpu")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_edits": 0}, {"edited": 1.5}, {"softening": -0.1}, {"views": ()}, {"negatives": "none"}]
+)
+def test_settings_out_of_range_are_named(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        EmbeddingTraining(**wrong)

@@ -173,7 +173,7 @@ def _artefact_options(command):
         help="step rule: euclidean (the paper's), euclidean-plain, euclidean-adam, exponentiated or adam "
         "(default: euclidean)",
     )
-    command.add_argument("--beam", type=int, help="graphs kept by the polish (default: 3)")
+    command.add_argument("--beam", type=int, help="graphs kept by the polish (default: 2)")
     command.add_argument(
         "--budget-ms", type=float, help="milliseconds for a batch of 256 targets; the best answer so far comes back"
     )

@@ -32,13 +32,13 @@ class PolishConfig:
     for the whole call. kinds: of edits, see `elekit.edits`.
     """
 
-    beam: int = 3
+    beam: int = 2
     screen: int = 24
     rounds: int = 12
     patience: int = 2
     penalty: float = 1.0
     tolerance: float = 1e-4
-    doubt: float = 0.1
+    doubt: float = 0.15
     budget_ms: float | None = None
     kinds: tuple[str, ...] = KINDS
 
