@@ -7,7 +7,7 @@ Stereochemistry is left out. The node label is the element with its formal charg
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from rdkit import Chem, rdBase
@@ -176,6 +176,23 @@ def canonicalised(graph: Graph) -> Graph:
             nodes, edges = label_tensors([(reading.nodes, reading.edges)], graph.vocabulary)
             node_labels[b], edge_labels[b] = nodes[0], edges[0]
     return Graph.from_labels(node_labels, edge_labels, graph.vocabulary).to(graph.nodes)
+
+
+def kekule_forms(smiles: str, vocabulary: GraphVocabulary | None = None) -> Graph:
+    """Every way to draw the double bonds of one molecule's aromatic rings, as a batch of graphs of one node order.
+
+    The first is not always that of `from_smiles`. Raises ValueError for a SMILES that is refused.
+    """
+    reading = read_smiles(smiles)
+    if reading.refused:
+        raise ValueError(f"SMILES {smiles!r}: {reading.refused}")
+    mol = Chem.MolFromSmiles(reading.canonical)
+    drawn = []
+    for form in Chem.ResonanceMolSupplier(mol, Chem.ResonanceFlags.KEKULE_ALL) or [mol]:
+        bonds = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx(), BOND_NAMES[b.GetBondType()]) for b in form.GetBonds()]
+        if [_node_label(atom) for atom in form.GetAtoms()] == list(reading.nodes):  # charges stay where they are
+            drawn.append(replace(reading, edges=tuple(bonds)))
+    return from_readings(drawn, vocabulary)
 
 
 def randomise_smiles(smiles: Sequence[str], seed: int) -> list[str]:

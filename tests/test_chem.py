@@ -186,3 +186,18 @@ def test_randomised_smiles_write_the_same_molecule():
     assert chem.randomise_smiles(smiles, seed=4) != once
     assert len(set(chem.randomise_smiles([smiles[0]] * 20, seed=0))) > 5
     assert chem.randomise_smiles(["C(C", "C"], seed=0) == ["C(C", "C"]
+
+
+@pytest.mark.parametrize("smiles, forms", [("Cc1ccccc1C", 2), ("Cc1ccccn1", 2), ("CCO", 1), ("C[N+](=O)[O-]", 1)])
+def test_kekule_forms_are_drawings_of_one_molecule(smiles, forms):
+    drawn = chem.kekule_forms(smiles)
+    assert len(drawn) == forms and set(chem.to_smiles(drawn)) == {chem.read_smiles(smiles).canonical}
+    different = {tuple(edges.flatten().tolist()) for edges in drawn.labels()[1]}
+    assert len(different) == forms
+    one_form = chem.canonicalised(drawn).labels()[1]
+    assert (one_form == one_form[:1]).all()
+
+
+def test_kekule_forms_refuse_what_is_no_smiles():
+    with pytest.raises(ValueError, match="not a molecule"):
+        chem.kekule_forms("not a molecule")
