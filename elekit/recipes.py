@@ -1,6 +1,6 @@
 """How the shipped artefacts were made; `python -m elekit.recipes NAME` makes one again (floor 4).
 
-molecules7: psi and two h (description, smiles), about 5 minutes on two cores.
+molecules7: psi and two h (description, smiles), about 6 minutes on two cores.
 qm9: psi and h (smiles) on real QM9, about two hours; cut off, it goes on where it was.
 pictures: the README's picture, drawn from the molecules7 artefact.
 figures: what the README says the qm9 loss does badly, measured.
@@ -53,11 +53,11 @@ RECIPES = {
         {
             "description": (
                 BackboneConfig("word", width=128),
-                SurrogateTraining(loop=_loop(2_000, 500), batch_size=128),
+                SurrogateTraining(loop=_loop(1_400, 350), batch_size=128),
             ),
             "smiles": (
                 BackboneConfig("smiles", width=128),
-                SurrogateTraining(loop=_loop(2_000, 500), batch_size=128, rewritten=0.8),
+                SurrogateTraining(loop=_loop(1_400, 350), batch_size=128, rewritten=0.8),
             ),
         },
     ),
