@@ -159,45 +159,45 @@ def test_ranks_become_hits_and_reciprocals():
 
 # -- the judge -----------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
-def test_graphs() -> Graph:
+def held_out() -> Graph:
     return datasets.load("molecules7").test.graphs[:40]
 
 
 @pytest.fixture(scope="module")
-def psi(test_graphs) -> GraphEmbedding:
+def psi(held_out) -> GraphEmbedding:
     torch.manual_seed(0)
-    return GraphEmbedding(test_graphs.vocabulary, EmbeddingConfig(hidden=32, rounds=3, dim=32)).eval()
+    return GraphEmbedding(held_out.vocabulary, EmbeddingConfig(hidden=32, rounds=3, dim=32)).eval()
 
 
 @pytest.mark.parametrize("method", ["candidates", "candidates+polish"])
-def test_truths_among_the_candidates_are_found(psi, test_graphs, method):
-    target = psi.embed(test_graphs)
+def test_truths_among_the_candidates_are_found(psi, held_out, method):
+    target = psi.embed(held_out)
     judged = judge(
-        psi, target, test_graphs, candidates=test_graphs, config=DecodeConfig(method), rank_among=test_graphs
+        psi, target, held_out, candidates=held_out, config=DecodeConfig(method), rank_among=held_out
     )
     assert judged.summary["exact"] == judged.summary["hits@1"] == judged.summary["mrr"] == 1.0
     assert judged.summary["valid"] == 1.0 and judged.summary["edit_distance"] == 0
     assert judged.summary["fits_better_than_truth"] == 0
     assert judged.summary["graphs_per_second"] == pytest.approx(40 / judged.summary["seconds"])
     assert judged.table["loss"].abs().max() < 1e-5 and judged.table["loss_of_truth"].abs().max() < 1e-5
-    assert equal(judged.decoded.graphs, test_graphs)
+    assert equal(judged.decoded.graphs, held_out)
 
 
-def test_a_target_elsewhere_is_judged_wrong(psi, test_graphs):
+def test_a_target_elsewhere_is_judged_wrong(psi, held_out):
     """Each target is psi of the next graph: what is decoded is that one, and the truth ranks behind it."""
-    target = psi.embed(test_graphs).roll(-1, 0).requires_grad_()
+    target = psi.embed(held_out).roll(-1, 0).requires_grad_()
     config = DecodeConfig("candidates")
-    judged = judge(psi, target, test_graphs, candidates=test_graphs, config=config, rank_among=test_graphs)
+    judged = judge(psi, target, held_out, candidates=held_out, config=config, rank_among=held_out)
     assert judged.summary["exact"] == 0 and judged.summary["hits@1"] == 0
     assert judged.summary["fits_better_than_truth"] == 1
     assert (judged.table["rank"] >= 2).all()
     assert judged.table["predicted"].tolist()[:-1] == judged.table["truth"].tolist()[1:]
-    expected = (psi.embed(test_graphs) - target.detach()).square().sum(1)
+    expected = (psi.embed(held_out) - target.detach()).square().sum(1)
     torch.testing.assert_close(torch.tensor(judged.table["loss_of_truth"]).float(), expected, atol=1e-5, rtol=0)
 
 
-def test_equal_truths_rank_as_one(psi, test_graphs):
-    truth = test_graphs[[0, 1, 0, 0]]
+def test_equal_truths_rank_as_one(psi, held_out):
+    truth = held_out[[0, 1, 0, 0]]
     target = psi.embed(truth)
     config = DecodeConfig("candidates")
     apart = judge(psi, target, truth, candidates=truth, config=config, rank_among=truth)
@@ -208,11 +208,11 @@ def test_equal_truths_rank_as_one(psi, test_graphs):
 
 
 @pytest.mark.parametrize("method", ["candidates+polish", "gradient+polish"])
-def test_many_targets_are_decoded_in_pieces(psi, test_graphs, monkeypatch, method):
-    target = psi.embed(test_graphs[:7])
+def test_many_targets_are_decoded_in_pieces(psi, held_out, monkeypatch, method):
+    target = psi.embed(held_out[:7])
     config = DecodeConfig(method, gradient=GradientConfig(iterations=4, starts=1), polish=PolishConfig(rounds=1))
-    candidates = Candidates.of(psi, test_graphs) if method.startswith("candidates") else None
-    around = test_graphs[list(range(6, -1, -1))]  # one for each target: the pieces must take their own
+    candidates = Candidates.of(psi, held_out) if method.startswith("candidates") else None
+    around = held_out[list(range(6, -1, -1))]  # one for each target: the pieces must take their own
     monkeypatch.setattr(evaluation, "GRAPHS_A_BATCH", 3)
     pieces = decode_many(psi, target, candidates=candidates, around=around, config=config)
     monkeypatch.setattr(evaluation, "GRAPHS_A_BATCH", 1)
@@ -222,13 +222,13 @@ def test_many_targets_are_decoded_in_pieces(psi, test_graphs, monkeypatch, metho
     torch.testing.assert_close(pieces.loss, single.loss, atol=1e-5, rtol=0)
 
 
-def test_the_judge_refuses_before_it_decodes(psi, test_graphs, monkeypatch):
+def test_the_judge_refuses_before_it_decodes(psi, held_out, monkeypatch):
     monkeypatch.setattr(evaluation, "decode", None)
-    target = psi.embed(test_graphs[:3])
+    target = psi.embed(held_out[:3])
     with pytest.raises(ValueError, match="one target for each true graph, at least one; got 3 and 2"):
-        judge(psi, target, test_graphs[:2])
+        judge(psi, target, held_out[:2])
     with pytest.raises(ValueError, match="got 0 and 0"):
-        judge(psi, target[:0], test_graphs[:0])
+        judge(psi, target[:0], held_out[:0])
 
 
 def test_what_has_other_capacities_is_still_compared():
