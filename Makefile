@@ -12,6 +12,9 @@ CONSTRAINTS := constraints.txt
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH = $(shell grep '^torch==' $(CONSTRAINTS))
 
+# JupyterLab refuses to run as root unless told so, as it must be in a container.
+AS_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
+
 .DEFAULT_GOAL := help
 .PHONY: help lab test env data models models-qm9 pictures clean
 
@@ -19,7 +22,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 lab: env ## open the workbench: JupyterLab on the first notebook
-	$(PY) -m jupyter lab notebooks/00_start_here.ipynb
+	$(PY) -m jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
 test: env ## run all tests; PYTEST_ARGS="-k name" narrows them
 	$(PY) -m pytest $(PYTEST_ARGS)
