@@ -172,9 +172,7 @@ def psi(held_out) -> GraphEmbedding:
 @pytest.mark.parametrize("method", ["candidates", "candidates+polish"])
 def test_truths_among_the_candidates_are_found(psi, held_out, method):
     target = psi.embed(held_out)
-    judged = judge(
-        psi, target, held_out, candidates=held_out, config=DecodeConfig(method), rank_among=held_out
-    )
+    judged = judge(psi, target, held_out, candidates=held_out, config=DecodeConfig(method), rank_among=held_out)
     assert judged.summary["exact"] == judged.summary["hits@1"] == judged.summary["mrr"] == 1.0
     assert judged.summary["valid"] == 1.0 and judged.summary["edit_distance"] == 0
     assert judged.summary["fits_better_than_truth"] == 0

@@ -18,7 +18,9 @@ def load(chosen, *, whole: bool = False, vocabulary=None, inputs: bool = True, s
             raise ValueError(f"{chosen.data} has its own columns; --smiles and --graph are for tables of yours")
         if len(columns) > 1:
             raise ValueError(f"{chosen.data} has one input at a time, got {', '.join(columns)}")
-        return datasets.load(chosen.data, inputs=(columns or [None])[0], seed=seed, progress=progress)
+        fitting = vocabulary if whole else None  # what does not fit is skipped in judging, but never in training
+        kind = (columns or [None])[0]
+        return datasets.load(chosen.data, inputs=kind, vocabulary=fitting, seed=seed, progress=progress)
     hold_against_what_exists(chosen.data)
     try:
         return datasets.from_frame(
@@ -58,7 +60,8 @@ def candidates(chosen, artefact):
         if not chosen.candidates and not datasets.at_hand(name):
             return None, f"none ({name} is not on this machine; set ELEKIT_DATA_DIR or give --candidates)"
         seed = artefact.about.get("seed", 0)
-        loaded = datasets.load(name, seed=seed, progress=shows_bars(chosen)).train.graphs
+        progress = shows_bars(chosen)
+        loaded = datasets.load(name, vocabulary=artefact.vocabulary, seed=seed, progress=progress).train.graphs
     elif chosen.candidates:
         hold_against_what_exists(name)
         kind = "smiles" if chem.is_molecular(artefact.vocabulary) else "graph"

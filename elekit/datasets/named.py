@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pooch
 
-from elekit.datasets.frame import from_frame
+from elekit.datasets.frame import FRACTIONS, from_frame
 from elekit.datasets.splits import Dataset
+from elekit.graph import GraphVocabulary
 
 SHIPPED = Path(__file__).resolve().parents[2] / "data"
 
@@ -18,12 +19,20 @@ QM9_FRACTIONS = (0.95, 0.02, 0.03)
 NAMES = ("molecules7", "qm9")
 
 
-def load(name: str, *, inputs: str | None = None, seed: int = 0, progress: bool = False) -> Dataset:
+def load(
+    name: str,
+    *,
+    inputs: str | None = None,
+    vocabulary: GraphVocabulary | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Dataset:
     """A data set by name, in seeded splits.
 
     molecules7: molecules of up to 7 heavy atoms, shipped. inputs: "description" (default) or "smiles" (randomised).
     qm9: molecules of up to 9 heavy atoms. inputs: "smiles" as the source writes them. Read from
         `$ELEKIT_DATA_DIR/qm9/` where that is set, otherwise downloaded once (30 MB, checked against its sha256).
+    vocabulary: of an artefact, so that the graphs fit it; what does not is skipped. None: that of the data.
     Raises ValueError for an unknown name or kind of input.
     """
     kinds = {"molecules7": {"description": "description", "smiles": "random_smiles"}, "qm9": {"smiles": "smiles"}}
@@ -34,17 +43,15 @@ def load(name: str, *, inputs: str | None = None, seed: int = 0, progress: bool 
     inputs = inputs or next(iter(kinds[name]))
     if inputs not in kinds[name]:
         raise ValueError(f"{name} has no inputs {inputs!r}; it has {', '.join(kinds[name])}")
-    if name == "molecules7":
-        return from_frame(
-            SHIPPED / "molecules7.csv",
-            smiles="smiles",
-            input=kinds[name][inputs],
-            seed=seed,
-            name=name,
-            progress=progress,
-        )
     return from_frame(
-        _qm9_path(), smiles="smiles", input="smiles", fractions=QM9_FRACTIONS, seed=seed, name=name, progress=progress
+        SHIPPED / "molecules7.csv" if name == "molecules7" else _qm9_path(),
+        smiles="smiles",
+        input=kinds[name][inputs],
+        fractions=QM9_FRACTIONS if name == "qm9" else FRACTIONS,
+        vocabulary=vocabulary,
+        seed=seed,
+        name=name,
+        progress=progress,
     )
 
 
