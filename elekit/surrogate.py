@@ -74,7 +74,7 @@ class BackboneConfig:
     """
 
     kind: str = "smiles"
-    width: int = 192
+    width: int = 128
     layers: int = 2
     embedding: int = 64
     dropout: float = 0.0

@@ -113,7 +113,7 @@ def _surrogate(stages):
         choices=("character", "word", "smiles", "vector"),
         help="how h reads its inputs (default: what suits them)",
     )
-    surrogate.add_argument("--width", type=int, default=192, help="width of the backbone (default: %(default)s)")
+    surrogate.add_argument("--width", type=int, default=128, help="width of the backbone (default: %(default)s)")
     _fit_options(surrogate, fitting.surrogate)
 
 
