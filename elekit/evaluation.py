@@ -11,7 +11,7 @@ from torch import Tensor
 from elekit import metrics
 from elekit.decoding import Candidates, DecodeConfig, Decoded, decode, nearest
 from elekit.graph import Graph
-from elekit.loss import Psi, squared_distance
+from elekit.loss import Psi, points_of, squared_distance
 
 SAME = 1e-5  # learned loss below which two graphs count as one
 GRAPHS_A_BATCH = 256  # decoded at a time, so that memory stays bounded
@@ -115,12 +115,7 @@ def decode_many(
         rows = slice(start, start + GRAPHS_A_BATCH)
         mine = around if around is None or len(around) == 1 else around[rows]
         pieces.append(decode(psi, target[rows], candidates=candidates, around=mine, config=config))
-    return Decoded(
-        Graph.cat([p.graphs for p in pieces]),
-        torch.cat([p.loss for p in pieces]),
-        Graph.cat([p.alternatives for p in pieces]),
-        torch.cat([p.alternative_losses for p in pieces]),
-    )
+    return Decoded.cat(pieces)
 
 
 def judge(
@@ -158,8 +153,7 @@ def judge(
         ranks = metrics.ranks(2 - 2 * target @ gallery.points.T, rows)
     table = evaluate(decoded.graphs, truth, timeout=timeout, ranks=ranks, progress=progress)
     table["loss"] = decoded.loss.numpy()
-    with torch.no_grad():
-        points = torch.cat([psi(truth[s : s + GRAPHS_A_BATCH]) for s in range(0, len(truth), GRAPHS_A_BATCH)])
+    points = points_of(psi, truth)
     table["loss_of_truth"] = squared_distance(points, target).clamp_min(0).numpy().astype(np.float64)
     summary = summarise(table) | {"seconds": seconds, "graphs_per_second": len(target) / seconds}
     if candidates is not None:

@@ -2,12 +2,22 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from elekit.graph import Graph
 
 Psi = Callable[[Graph], Tensor]
 """Any differentiable map from a batch of relaxed graphs to unit vectors (B, D)."""
+
+TOGETHER = 256  # graphs embedded at a time: bounded memory, and what fits a processor's cache
+
+
+def points_of(psi: Psi, graphs: Graph) -> Tensor:
+    """psi of any number of graphs, TOGETHER at a time and without gradients: (B, D); (0, 0) of none."""
+    with torch.no_grad():
+        parts = [psi(graphs[start : start + TOGETHER]) for start in range(0, len(graphs), TOGETHER)]
+    return torch.cat(parts) if parts else torch.empty(0, 0)
 
 
 def squared_distance(u: Tensor, v: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from elekit.contrastive import info_nce
 from elekit.datasets import Split
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph
-from elekit.loss import squared_distance
+from elekit.loss import points_of, squared_distance
 from elekit.surrogate import BackboneConfig, SurrogateRegressor, TextBackbone, VectorBackbone, make_backbone
 from elekit.training import LoopConfig, choose_device, retrieval, run_loop, step_generator, tensor_digest
 
@@ -219,7 +219,7 @@ def fit_surrogate(
     for name, given in (("this", split), ("the validation", held_out)):
         _check_inputs(name, given.inputs)
     device = choose_device(device)
-    targets = _embed(psi, split.graphs)
+    targets = points_of(psi, split.graphs).cpu()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if not isinstance(backbone, nn.Module):
@@ -227,7 +227,7 @@ def fit_surrogate(
             backbone = make_backbone(shape, split.inputs, targets.shape[1])
     h = SurrogateRegressor(backbone, targets.shape[1]).to(device)
     held_out = held_out.take(range(min(RETRIEVAL_AMONG, len(held_out))))
-    held_out_targets = _embed(psi, held_out.graphs)
+    held_out_targets = points_of(psi, held_out.graphs).cpu()
 
     def loss_at(step: int) -> Tensor:
         rows = _bucketed_rows(split.inputs, min(training.batch_size, n), training.bucket, seed, step)
@@ -289,11 +289,6 @@ def _inputs_digest(inputs) -> str:
     if torch.is_tensor(inputs):
         return hashlib.sha256(inputs.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
     return hashlib.sha256("\0".join(map(str, inputs)).encode()).hexdigest()
-
-
-def _embed(psi, graphs: Graph) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([psi(graphs[s : s + 256]).cpu() for s in range(0, len(graphs), 256)])
 
 
 def _bucketed_rows(inputs, batch_size: int, bucket: int, seed: int, step: int) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from elekit.decoding.trace import Decoded
 from elekit.graph import Graph
-from elekit.loss import Psi
+from elekit.loss import Psi, points_of
 
 BLOCK = 4_096  # candidates compared at a time
 
@@ -31,12 +31,10 @@ class Candidates:
 
     @classmethod
     def of(cls, psi: Psi, graphs: "Graph | Candidates") -> "Candidates":
-        """psi of every candidate, 256 at a time; candidates that have their points come back as they are."""
+        """psi of every candidate; candidates that have their points come back as they are."""
         if isinstance(graphs, Candidates):
             return graphs
-        with torch.no_grad():
-            points = [psi(graphs[start : start + 256]) for start in range(0, len(graphs), 256)]
-        return cls(graphs, torch.cat(points) if points else torch.empty(0, 0))
+        return cls(graphs, points_of(psi, graphs))
 
     def __len__(self) -> int:
         return len(self.graphs)

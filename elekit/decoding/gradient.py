@@ -90,13 +90,7 @@ def decode_gradient(
     lost = (~torch.isfinite(loss)).nonzero()
     if len(lost):
         raise ValueError(f"psi gave no finite loss for target {int(lost[0])} ({len(lost)} of {B}); check its weights")
-    return Decoded(
-        Graph.cat([p.graphs for p in pieces]),
-        loss,
-        Graph.cat([p.alternatives for p in pieces]),
-        torch.cat([p.alternative_losses for p in pieces]),
-        tuple(trace for p in pieces for trace in p.traces),
-    )
+    return Decoded.cat(pieces)
 
 
 class _Clock:

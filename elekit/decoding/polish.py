@@ -14,7 +14,7 @@ from elekit.decoding.candidates import check_target
 from elekit.decoding.trace import Decoded, Polish
 from elekit.edits import KINDS, Edits, all_edits, check_kinds
 from elekit.graph import Graph
-from elekit.loss import Psi, squared_distance
+from elekit.loss import Psi, points_of, squared_distance
 
 GHOST = 0.1  # how far a free slot is faded in, so that a linear model sees what hangs on it
 EQUAL = 1e-6  # graphs of one target whose scores differ by less count as one: psi cannot tell node orders apart
@@ -168,9 +168,8 @@ class _Search:
         """
         B, W = self.score.shape
         made = Graph.from_labels(nodes, edges, self.vocabulary)
-        with torch.no_grad():
-            points = [self.psi(made[s : s + 256]) for s in range(0, len(made), 256)]
-        loss = squared_distance(torch.cat([self.target[:0], *points]), self.target[owner])
+        points = points_of(self.psi, made) if len(made) else self.target[:0]
+        loss = squared_distance(points, self.target[owner])
         score = loss + self.config.penalty * made.excess()
         before = self.score[:, 0].clone()
 

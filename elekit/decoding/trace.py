@@ -1,5 +1,6 @@
 """What a decoding run did, step by step: everything that a picture of decoding shows comes out of a `Trace`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -80,6 +81,17 @@ class Decoded:
     alternatives: Graph
     alternative_losses: Tensor
     traces: tuple[Trace, ...] = ()
+
+    @classmethod
+    def cat(cls, pieces: Sequence["Decoded"]) -> "Decoded":
+        """One result out of those of several batches, of as many alternatives each."""
+        return cls(
+            Graph.cat([p.graphs for p in pieces]),
+            torch.cat([p.loss for p in pieces]),
+            Graph.cat([p.alternatives for p in pieces]),
+            torch.cat([p.alternative_losses for p in pieces]),
+            tuple(trace for p in pieces for trace in p.traces),
+        )
 
     def __iter__(self):
         """Unpacks as `graphs, traces`."""
