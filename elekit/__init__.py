@@ -31,7 +31,7 @@ _HOME = {
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 _MODULES = (
     "augment", "chem", "contrastive", "datasets", "decoding", "draw", "edits", "embedding", "evaluation", "graph",
-    "loss", "metrics", "project", "release", "surrogate", "train", "training",
+    "inspect", "lessons", "loss", "metrics", "project", "release", "surrogate", "train", "training", "widgets",
 )  # fmt: skip
 
 __all__ = ["__version__", *_WHERE, *_MODULES]

@@ -6,6 +6,7 @@ from pathlib import Path
 import networkx as nx
 import pytest
 import torch
+from lab import Lab, browser_page, find_chromium, jupyter_lab
 
 from elekit import project
 from elekit.graph import Graph, GraphVocabulary
@@ -26,6 +27,33 @@ def data_dir() -> Path:
     if not folder:
         pytest.skip("ELEKIT_DATA_DIR is not set")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium; without one the test is skipped, in CI it fails."""
+    found = find_chromium()
+    if found is None and os.environ.get("CI"):
+        pytest.fail("no Chromium found; .ci/run installs it")
+    if found is None:
+        pytest.skip("no Chromium found")
+    return found
+
+
+@pytest.fixture(scope="session")
+def running_lab(chromium, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("notebooks")
+    with jupyter_lab(folder) as (url, token), browser_page(tmp_path_factory.mktemp("profile")) as (page, strays):
+        yield Lab(url, token, folder, page, strays)
+
+
+@pytest.fixture
+def lab(running_lab):
+    """The JupyterLab of the session; the test's notebook and kernel are closed after it, nothing may leave the machine."""
+    running_lab.strays.clear()
+    yield running_lab
+    running_lab.leave()
+    assert running_lab.strays == []
 
 
 @pytest.fixture

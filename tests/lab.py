@@ -1,21 +1,31 @@
 """JupyterLab on a free port and a real Chromium on it, for tests; nothing leaves the machine."""
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
+
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def find_chromium() -> str | None:
@@ -35,7 +45,16 @@ def jupyter_lab(folder: Path):
         "--ServerApp.port_retries=0", "--allow-root", f"--IdentityProvider.token={token}",
         f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None",
     ]  # fmt: skip
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+    settings = Path(tempfile.mkdtemp(prefix="lab-settings-"))  # without the pop-up that asks whether to show news
+    quiet = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}', encoding="utf-8")
+    server = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings)},
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(240):
@@ -52,6 +71,7 @@ def jupyter_lab(folder: Path):
             server.wait(20)
         except subprocess.TimeoutExpired:
             server.kill()
+        shutil.rmtree(settings, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -104,3 +124,69 @@ def run_notebook(page, url: str, token: str, name: str, timeout: float) -> list[
             return cells
         page.wait_for_timeout(250)
     raise TimeoutError(f"{name} did not finish within {timeout:.0f} s")
+
+
+IN_THE_KERNEL = """async (code) => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  const future = kernel.requestExecute({code, store_history: false});
+  let said = '', failed = '';
+  future.onIOPub = ({header, content}) => {
+    if (header.msg_type === 'stream' && content.name === 'stdout') said += content.text;
+    if (header.msg_type === 'error') failed = content.ename + ': ' + content.evalue;
+  };
+  await future.done;
+  return {said, failed};
+}"""
+LEAVE = """async () => {
+  const panel = window.jupyterapp?.shell?.currentWidget;
+  if (panel?.sessionContext) { await panel.sessionContext.shutdown(); panel.context.model.dirty = false; panel.dispose(); }
+}"""
+
+
+@dataclass
+class Lab:
+    """A JupyterLab over `folder` with one page of a browser, for many notebooks one after the other."""
+
+    url: str
+    token: str
+    folder: Path
+    page: object
+    strays: list[str]
+
+    def run(self, *cells: str, name: str = "test", timeout: float = 120) -> None:
+        """A new notebook of these code cells, opened and run; its errors are raised."""
+        made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(made, self.folder / f"{name}.ipynb")
+        for cell in run_notebook(self.page, self.url, self.token, f"{name}.ipynb", timeout):
+            for output in cell["outputs"]:
+                if output["output_type"] == "error":
+                    raise AssertionError("\n".join(output["traceback"]))
+
+    def python(self, code: str) -> str:
+        """What the code prints, run in the kernel of the open notebook; its errors are raised."""
+        done = self.page.evaluate(IN_THE_KERNEL, code)
+        if done["failed"]:
+            raise AssertionError(done["failed"])
+        return done["said"].strip()
+
+    def value(self, expression: str):
+        """A JSON value out of the kernel of the open notebook."""
+        return json.loads(self.python(f"import json; print(json.dumps({expression}))"))
+
+    def eventually(self, expression: str, wanted, seconds: float = 20) -> None:
+        """Wait until an expression of the kernel has a value."""
+        end = time.monotonic() + seconds
+        while (got := self.value(expression)) != wanted:
+            if time.monotonic() > end:
+                raise AssertionError(f"{expression} is {got!r}, want {wanted!r}")
+            self.page.wait_for_timeout(50)
+
+    def screenshot(self, name: str) -> None:
+        """A picture in $ELEKIT_SCREENSHOTS, where that is set."""
+        if os.environ.get("ELEKIT_SCREENSHOTS"):
+            self.page.screenshot(path=os.path.join(os.environ["ELEKIT_SCREENSHOTS"], f"{name}.png"))
+
+    def leave(self) -> None:
+        """Close the notebook and its kernel."""
+        self.page.evaluate(LEAVE)

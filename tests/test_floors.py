@@ -13,7 +13,7 @@ FLOORS = {  # modules, and folders as a whole
     1: "datasets augment chem edits metrics baselines",
     2: "embedding contrastive loss surrogate training decoding",
     3: "train evaluation release inspect draw",
-    4: "cli widgets recipes",
+    4: "cli widgets recipes lessons",
 }
 DOOR = ""  # elekit/__init__.py: above all floors
 # Imports within a floor, each for a reason; none of them may close a circle.

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from elekit.graph import Graph, GraphVocabulary
@@ -52,6 +53,17 @@ def hold_one(graph: Graph):
 def has_bond_orders(vocabulary: GraphVocabulary) -> bool:
     """Whether edge labels are bond orders, to be drawn as strokes."""
     return vocabulary.order is not None and set(vocabulary.order) <= {1.0, 2.0, 3.0}
+
+
+def label_colours(vocabulary: GraphVocabulary) -> list[tuple[float, ...]]:
+    """One for each node label; an element keeps its hue, lighter with a positive charge, darker with a negative."""
+    known = ELEMENTS if has_bond_orders(vocabulary) else {}
+    colours = []
+    for k, label in enumerate(vocabulary.node_labels):
+        colour = np.array(to_rgb(known.get(label.rstrip("+-"), OKABE_ITO[k % len(OKABE_ITO)])))
+        charged = known and label[-1:]
+        colours.append(tuple(0.55 * colour + 0.45 if charged == "+" else 0.65 * colour if charged == "-" else colour))
+    return colours
 
 
 def array(values) -> np.ndarray:

@@ -11,9 +11,7 @@ from matplotlib.patches import Circle, Wedge
 from matplotlib.patheffects import withStroke
 
 from elekit.draw.base import (
-    ELEMENTS,
     GREY,
-    OKABE_ITO,
     RADIUS,
     SEEN,
     Picture,
@@ -21,6 +19,7 @@ from elekit.draw.base import (
     fitted,
     has_bond_orders,
     hold_one,
+    label_colours,
 )
 from elekit.draw.layouts import layout
 from elekit.graph import Graph, GraphVocabulary
@@ -50,7 +49,7 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
     for n, i in enumerate(seen):
         for j in seen[n + 1 :]:
             _edge(ax, (i, j), edges[i, j], positions, nodes[[i, j], 0], graph.vocabulary, points, written)
-    colours = _colours(graph.vocabulary)
+    colours = label_colours(graph.vocabulary)
     for i in seen:
         _node(ax, i, nodes[i], positions[i], graph.vocabulary, colours, points)
     if relaxed:
@@ -199,14 +198,3 @@ def _overlap(one, other) -> bool:
 def _inches(vocabulary: GraphVocabulary) -> float:
     """Length of an edge in a figure of its own: words need more room than strokes and element symbols."""
     return 0.95 if has_bond_orders(vocabulary) else 1.7
-
-
-def _colours(vocabulary: GraphVocabulary) -> list[tuple[float, ...]]:
-    """One for each node label; an element keeps its hue, lighter with a positive charge, darker with a negative."""
-    known = ELEMENTS if has_bond_orders(vocabulary) else {}
-    colours = []
-    for k, label in enumerate(vocabulary.node_labels):
-        colour = np.array(to_rgb(known.get(label.rstrip("+-"), OKABE_ITO[k % len(OKABE_ITO)])))
-        charged = known and label[-1:]
-        colours.append(tuple(0.55 * colour + 0.45 if charged == "+" else 0.65 * colour if charged == "-" else colour))
-    return colours

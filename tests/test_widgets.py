@@ -1,0 +1,161 @@
+"""What all widgets share: nothing parses markup or reaches for the network, errors are told, closing frees."""
+
+import gc
+import re
+import weakref
+
+import pytest
+import torch
+import traitlets
+
+from elekit import draw
+from elekit.draw.scenes import palette, scene
+from elekit.graph import Graph, GraphVocabulary
+from elekit.widgets import base
+
+STATIC = sorted((base.resources.files("elekit.widgets") / "static").iterdir(), key=str)
+HOSTILE = '<img src=x onerror="window.hacked=1">'
+VOCABULARY = GraphVocabulary((HOSTILE, "b"), ("&lt;thin", "$thick$"), 3)
+
+
+@pytest.fixture
+def graph():
+    edges = torch.tensor([[[0, 1, 0], [1, 0, 2], [0, 2, 0]]])
+    return Graph.from_labels(torch.tensor([[1, 2, 1]]), edges, VOCABULARY)
+
+
+class Small(base.Panel):
+    _esm = traitlets.Unicode("export default { render() {} }").tag(sync=True)
+    COMMANDS = ("half",)
+
+    def half(self, value):
+        if value % 2:
+            raise ValueError(f"{value} is odd; give an even number\nmore than one line")
+        self.result = value // 2
+
+    def not_for_browsers(self):
+        raise AssertionError("called")
+
+    def picture(self):
+        return draw.graph(Graph.from_labels(torch.tensor([[1]]), torch.zeros(1, 1, 1), VOCABULARY))
+
+
+def test_there_is_a_browser_side():
+    assert {"shared.js", "shared.css"} <= {path.name for path in STATIC}
+
+
+@pytest.mark.parametrize("path", STATIC, ids=lambda path: path.name)
+def test_nothing_parses_markup_or_reaches_for_the_network(path):
+    text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+    parsing = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\("
+    reaching = r"https?:|//[a-z]+\.|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|@import|@font-face|url\("
+    assert re.findall(f"{parsing}|{reaching}", text) == []
+
+
+def test_an_error_in_a_callback_is_told_and_the_next_success_clears_it():
+    widget = Small()
+    widget._hear(widget, {"do": "half", "with": {"value": 3}}, [])
+    assert widget.problem == "3 is odd; give an even number"
+    assert isinstance(widget.trouble, ValueError)
+    widget._hear(widget, {"do": "half", "with": {"value": 8}}, [])
+    assert (widget.problem, widget.trouble, widget.result) == ("", None, 4)
+
+
+def test_an_unexpected_error_says_what_kind_it_is():
+    widget = Small()
+    widget._hear(widget, {"do": "half", "with": {"value": "x"}}, [])
+    assert widget.problem.startswith("TypeError: ")
+
+
+@pytest.mark.parametrize(
+    "content", [{"do": "not_for_browsers"}, {"do": "close"}, {"do": "__init__"}, {}, None, "half", {"do": None}]
+)
+def test_a_browser_calls_nothing_but_commands(content):
+    widget = Small()
+    widget._hear(widget, content, [])
+    assert widget.problem == "" and widget.comm is not None
+
+
+def test_readers_without_a_kernel_get_the_static_twin():
+    data, _ = Small()._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert data["image/png"].startswith("iVBORw0KGgo")  # the signature of a PNG
+
+
+def test_a_closed_widget_is_freed():
+    widget = Small()
+    gone = weakref.ref(widget)
+    widget.close()
+    del widget
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_scene_is_the_graph(graph):
+    found = scene(graph)
+    assert found["nodes"] == [1, 2, 1] and found["edges"] == [[0, 1, 1], [1, 2, 2]]
+    assert found["positions"] == draw.layout(graph).round(3).tolist()
+
+
+def test_a_palette_names_every_label():
+    found = palette(VOCABULARY)
+    assert found["nodes"] == [HOSTILE, "b"] and found["edges"] == ["&lt;thin", "$thick$"]
+    assert len(set(found["colours"])) == 2 and all(re.fullmatch("#[0-9a-f]{6}", c) for c in found["colours"])
+    assert found["strokes"] is None
+
+
+def test_bond_orders_are_strokes():
+    from elekit import chem
+
+    assert palette(chem.vocabulary(["C", "N"], 4))["strokes"] == [1, 2, 3]
+
+
+PANEL = f"""
+import torch, traitlets
+from elekit.draw.scenes import palette, scene
+from elekit.graph import Graph, GraphVocabulary
+from elekit.widgets import base
+RENDER = '''
+export default {{ render({{ model, el }}) {{
+  const undo = [], root = frame(model, el, undo, "a test");
+  const view = new GraphView(model.get("palette"), {{ onpick: (part) => {{ model.set("picked", part); model.save_changes(); }} }});
+  root.append(view.element, button("go wrong", () => ask(model, "go_wrong")));
+  follow(model, undo, "scene", () => view.show(model.get("scene")));
+  return () => undo.forEach((stop) => stop());
+}} }};'''
+vocabulary = GraphVocabulary(({HOSTILE!r}, "b"), ("&lt;thin", "$thick$"), 3)
+graph = Graph.from_labels(torch.tensor([[1, 2, 1]]), torch.tensor([[[0, 1, 0], [1, 0, 2], [0, 2, 0]]]), vocabulary)
+class Panel(base.Panel):
+    _esm = traitlets.Unicode(base.source("shared.js") + RENDER).tag(sync=True)
+    scene, picked = traitlets.Dict().tag(sync=True), traitlets.Dict().tag(sync=True)
+    COMMANDS = ("go_wrong",)
+    def go_wrong(self):
+        raise ValueError({HOSTILE!r} + " is no label")
+    def picture(self):
+        from elekit import draw
+        return draw.graph(graph)
+panel = Panel(palette=palette(vocabulary), scene=scene(graph))
+panel
+"""
+
+
+@pytest.mark.browser
+def test_a_drawn_graph_is_picked_and_hostile_names_stay_text(lab):
+    lab.run(
+        PANEL.replace(
+            'base.source("shared.js")',
+            '(base.resources.files("elekit.widgets") / "static" / "shared.js").read_text()',
+        )
+    )
+    page = lab.page
+    page.locator("[data-part=n1]").click()
+    lab.eventually("panel.picked", {"node": 1})
+    page.locator("[data-part=p2]").focus()  # pairs 0-1, 0-2, 1-2
+    page.keyboard.press("Enter")
+    lab.eventually("panel.picked", {"pair": [1, 2]})
+    page.get_by_role("button", name="go wrong").click()
+    page.wait_for_selector(".elekit-problem:not([hidden])")
+    assert page.locator(".elekit-problem").text_content() == f"{HOSTILE} is no label"
+    assert page.locator("[data-part=n0]").get_attribute("aria-label") == f"node 0: {HOSTILE}"
+    assert page.locator(".elekit-graph img").count() == 0
+    assert page.evaluate("window.hacked") is None
