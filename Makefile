@@ -34,6 +34,7 @@ data: env ## rebuild the molecules shipped in data/
 
 models: env ## train the shipped models on those molecules again
 	$(PY) -m elekit.recipes molecules7
+	$(PY) -m elekit.recipes maps
 
 models-qm9: env ## train the shipped QM9 models again
 	$(PY) -m elekit.recipes qm9

@@ -1,9 +1,16 @@
-"""Writing files so that no reader ever meets half of one (floor 0)."""
+"""Where files are kept, and writing them so that no reader ever meets half of one (floor 0)."""
 
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Folder of what is downloaded or made once: `$ELEKIT_CACHE_DIR`, otherwise the user's cache."""
+    import pooch  # loads here, not with `import elekit`
+
+    return Path(os.environ.get("ELEKIT_CACHE_DIR") or pooch.os_cache("elekit"))
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:

@@ -1,5 +1,6 @@
-"""Judges of a prediction that learn nothing: labelled isomorphism, exact edit distance, ranks (floor 1)."""
+"""Judges of a prediction that learn nothing: labelled isomorphism, exact edit distance and path, ranks (floor 1)."""
 
+import itertools
 import math
 import time
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from elekit.graph import Graph, to_networkx
+from elekit.graph import Graph, GraphVocabulary, to_networkx
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +64,7 @@ def edit_distance(
     a bound; this takes about 7 ms and 0.2 s. Beyond 20 atoms some pairs stay unproven after 10 s.
     """
     _comparable(a, b)
-    if not timeout >= 0:
-        raise ValueError(f"timeout must be seconds >= 0, got {timeout}")
+    _check_timeout(timeout)
     distance, proven = [], []
     pairs = zip(_drawn(a, edge_labels), _drawn(b, edge_labels))
     for left, right in tqdm(pairs, total=len(a), desc="edit distance", disable=not progress):
@@ -73,6 +73,34 @@ def edit_distance(
         distance.append(found)
         proven.append(sure)
     return EditDistances(torch.tensor(distance, dtype=torch.float32), torch.tensor(proven, dtype=torch.bool))
+
+
+def edit_path(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[str]:
+    """A shortest list of single edits, in words, that turns one graph into another up to the order of nodes.
+
+    The words are those of `Edits.describe` ("node 3: C to N", "edge 1-2: single to no edge"), about the slots of `a`;
+    nodes that are added take its first free slots, then numbers from N on. Done in the order given, each edit is made
+    at a graph: edges go before their nodes, nodes come before their edges.
+
+    a, b: batches of one, rounded; the number of slots may differ. timeout: seconds (>= 0).
+    Returns as many edits as `edit_distance` counts; where it is not proven in time, the fewest that were found.
+    Raises ValueError for other batches, different labels and a negative timeout.
+    """
+    if len(a) != 1 or len(b) != 1:
+        raise ValueError(f"a path leads from one graph to one graph, got batches of {len(a)} and {len(b)}; use a[0]")
+    _comparable(a, b)
+    _check_timeout(timeout)
+    (left,), (right,) = _drawn(a), _drawn(b)
+    grows = len(left[0]) <= len(right[0])
+    search = _Search(*left, *right) if grows else _Search(*right, *left)
+    search.run(timeout)
+    padded = search.nodes_a, search.edges_a
+    before, after = (padded, right) if grows else (left, padded)
+    image = search.answer if grows else np.argsort(search.answer)  # of each node of a, the node of b
+    there = a.labels()[0][0] > 0
+    slots = [*there.nonzero()[:, 0].tolist(), *(~there).nonzero()[:, 0].tolist()]  # in the order of `before`
+    slots += range(len(slots), len(image))
+    return _words(before, (after[0][image], after[1][np.ix_(image, image)]), slots, a.vocabulary)
 
 
 def ranks(scores: Tensor, truth: Tensor) -> Tensor:
@@ -120,12 +148,32 @@ def _comparable(a: Graph, b: Graph):
             raise ValueError(f"vocabularies differ in {name}: {list(ours)} and {list(theirs)}; read both with one")
 
 
+def _check_timeout(timeout: float):
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be seconds >= 0, got {timeout}")
+
+
 def _drawn(graph: Graph, edge_labels: bool = True):
     """Channels (n,) and (n, n) of the nodes that are there, of each graph; edges as 0 and 1 without edge_labels."""
     all_nodes, all_edges = (t.cpu().numpy() for t in graph.labels())
     for nodes, edges in zip(all_nodes, all_edges if edge_labels else (all_edges > 0).astype(int)):
         there = nodes > 0
         yield nodes[there], edges[np.ix_(there, there)]
+
+
+def _words(before, after, slots: list[int], vocabulary: GraphVocabulary) -> list[str]:
+    """What differs between two graphs of one node order, each nodes (n,) and edges (n, n), as edits in words."""
+    node_names, edge_names = ("nothing", *vocabulary.node_labels), ("no edge", *vocabulary.edge_labels)
+    found = []
+    for i, j in itertools.combinations_with_replacement(range(len(before[0])), 2):
+        linked, where = i != j, sorted({slots[i], slots[j]})
+        names = edge_names if linked else node_names
+        old, new = (edges[i, j] if linked else nodes[i] for nodes, edges in (before, after))
+        if old != new:
+            stage = 1 - linked if not new else 4 + linked if not old else 2 + linked
+            part = f"edge {where[0]}-{where[1]}" if linked else f"node {where[0]}"
+            found.append((stage, where, f"{part}: {names[old]} to {names[new]}"))
+    return [words for *_, words in sorted(found)]
 
 
 def _profile(nodes: np.ndarray, edges: np.ndarray) -> list:
@@ -148,7 +196,7 @@ class _Search:
         self.deadline = time.monotonic() + timeout
         size = len(self.nodes_b)
         self.place = np.arange(size)  # of each node of a, the node of b
-        self.best = self._edits()
+        self.answer, self.best = self.place.copy(), self._edits()  # the best placement and its edits
         pairs = np.triu_indices(size)
         self.floor = _apart(self.nodes_a, self.nodes_b) + _apart(self.edges_a[pairs], self.edges_b[pairs])
         differing = (self.nodes_a[:, None] != self.nodes_b).astype(float)
@@ -174,7 +222,8 @@ class _Search:
         if math.ceil(so_far + cost[rows, columns].sum() - 1e-6) >= self.best:
             return True
         self.place[rest_a] = rest_b[columns]
-        self.best = min(self.best, self._edits())
+        if (edits := self._edits()) < self.best:
+            self.answer, self.best = self.place.copy(), edits
         if time.monotonic() > self.deadline:
             return False
         degree = (self.edges_a[rest_a] > 0).sum(1)

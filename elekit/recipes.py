@@ -2,6 +2,7 @@
 
 molecules7: psi and two h (description, smiles), about 6 minutes on two cores.
 qm9: psi and h (smiles) on real QM9, about two hours; cut off, it goes on where it was.
+maps: the UMAP maps of molecules7 under its psi, about a minute; to be made again after the models.
 pictures: the README's picture, drawn from the molecules7 artefact.
 figures: what the README says the qm9 loss does badly, measured.
 """
@@ -120,6 +121,18 @@ def _stop_if_interrupted(fitted):
         raise KeyboardInterrupt
 
 
+def fit_maps(folder: Path) -> None:
+    """The maps that the explorer finds: of the test split, and of all molecules of molecules7."""
+    from elekit import inspect
+    from elekit.graph import Graph
+    from elekit.loss import points_of
+
+    data, psi = datasets.load("molecules7"), release.load("molecules7").psi
+    test = data.test.graphs
+    for graphs in (test, Graph.cat([data.train.graphs, data.validation.graphs, test])):
+        inspect.keep_map(inspect.fit_map(points_of(psi, graphs)), inspect.map_key(psi, graphs), folder)
+
+
 def draw_pictures(folder: Path) -> None:
     """The picture of the README: a test description decoded, from a blur to a molecule."""
     from elekit import decoding, draw
@@ -163,13 +176,16 @@ def measure_blemishes(pairs: int = 400) -> dict:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m elekit.recipes", description=__doc__)
-    parser.add_argument("name", choices=[*RECIPES, "pictures", "figures"], help="what to make again")
+    parser.add_argument("name", choices=[*RECIPES, "maps", "pictures", "figures"], help="what to make again")
     parser.add_argument("--out", type=Path, help="folder of the artefact (default: data/models/NAME)")
     parser.add_argument("--work", type=Path, help="folder of the checkpoints (default: runs/NAME)")
     parser.add_argument("--threads", type=int, help="processor threads (default: torch's choice)")
     chosen = parser.parse_args(arguments)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
+    if chosen.name == "maps":
+        fit_maps(chosen.out or datasets.named.SHIPPED / "maps")
+        return 0
     if chosen.name == "pictures":
         draw_pictures(chosen.out or PICTURES)
         return 0

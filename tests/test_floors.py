@@ -21,9 +21,6 @@ SAME_FLOOR = {
     ("graph", "project"),  # Graph.symmetrised is a projection
     ("datasets", "chem"),  # a column of SMILES is read as graphs
     ("decoding", "loss"),  # what is minimised is the learned loss
-    ("recipes", "train"),  # a recipe is a training run with its numbers written down
-    ("recipes", "release"),  # and what it trained, saved
-    ("recipes", "draw"),  # and drawn for the README
 }
 
 

@@ -4,6 +4,7 @@ import itertools
 import types
 
 import networkx as nx
+import numpy as np
 import pytest
 import torch
 
@@ -171,6 +172,92 @@ def test_progress_bar_is_shown_on_request_only(capsys):
     assert capsys.readouterr().err == ""
     metrics.edit_distance(a, a, progress=True)
     assert "edit distance" in capsys.readouterr().err
+
+
+# -- edit path -------------------------------------------------------------------------------------------------
+def walked(graph: Graph, path: list[str]) -> nx.Graph:
+    """What the words make of a graph, done one after the other; each must fit the graph as it then is."""
+    (drawn,) = to_networkx(graph)
+    for words in path:
+        part, change = words.split(": ")
+        old, new = change.split(" to ")
+        what, where = part.split(" ")
+        if what == "node":
+            node = int(where)
+            assert old == (drawn.nodes[node]["label"] if node in drawn else "nothing") != new
+            if new == "nothing":
+                assert drawn.degree(node) == 0
+                drawn.remove_node(node)
+            else:
+                drawn.add_node(node, label=new)
+        else:
+            i, j = map(int, where.split("-"))
+            assert i < j and i in drawn and j in drawn
+            assert old == (drawn.edges[i, j]["label"] if drawn.has_edge(i, j) else "no edge") != new
+            drawn.remove_edge(i, j) if new == "no edge" else drawn.add_edge(i, j, label=new)
+    return drawn
+
+
+def padded_at(graph: Graph, place: int) -> Graph:
+    """The same graphs with one absent node more, before slot `place`."""
+    nodes, edges = (labels.numpy() for labels in graph.labels())
+    edges = np.insert(np.insert(edges, place, 0, axis=1), place, 0, axis=2)
+    return Graph.from_labels(
+        torch.from_numpy(np.insert(nodes, place, 0, axis=1)), torch.from_numpy(edges), graph.vocabulary
+    )
+
+
+@pytest.mark.parametrize("drawn", [lambda seed: random_graphs(60, seed=seed), lambda seed: molecule_like(25, seed)])
+def test_a_path_leads_from_one_graph_to_the_other_and_none_is_shorter(drawn):
+    a, b = drawn(1), drawn(2)
+    expected = metrics.edit_distance(a, b)
+    assert expected.proven.all()
+    same = nx.algorithms.isomorphism.categorical_node_match("label", None)
+    for left, right, length in zip(a, b, expected.distance.tolist()):
+        for one in (left, padded_at(left, 0), padded_at(left, 2)):
+            path = metrics.edit_path(one, right)
+            assert len(path) == length
+            (goal,) = to_networkx(right)
+            assert nx.is_isomorphic(walked(one, path), goal, same, same)
+
+
+def test_a_path_by_hand():
+    chain = from_parts([(["C", "C", "O"], [(0, 1, "single"), (1, 2, "single")])], ATOMS)
+    longer = from_parts([(["C", "C", "N", "C"], [(0, 1, "double"), (1, 2, "single"), (2, 3, "single")])], ATOMS)
+    assert metrics.edit_path(chain, longer) == [
+        "node 2: O to N", "edge 0-1: single to double", "node 3: nothing to C", "edge 2-3: no edge to single",
+    ]  # fmt: skip
+    assert metrics.edit_path(longer, chain) == [
+        "edge 2-3: single to no edge", "node 3: C to nothing", "node 2: N to O", "edge 0-1: double to single",
+    ]  # fmt: skip
+    assert metrics.edit_path(chain, chain) == []
+
+
+def test_added_nodes_take_the_free_slots_then_numbers_beyond():
+    nodes = torch.tensor([[0, 1, 0]])
+    lonely = Graph.from_labels(nodes, torch.zeros(1, 3, 3), LETTERS)
+    four = line("A", "B", "B", "B")
+    assert metrics.edit_path(lonely, four) == [f"node {slot}: nothing to B" for slot in (0, 2, 3)]
+    assert metrics.edit_path(lonely, line("C")) == ["node 1: A to C"]
+
+
+def test_a_path_found_out_of_time_still_leads_there():
+    same = nx.algorithms.isomorphism.categorical_node_match("label", None)
+    for left, right in zip(molecule_like(10, 1), molecule_like(10, 2)):
+        path = metrics.edit_path(left, right, timeout=0)
+        assert len(path) == metrics.edit_distance(left, right, timeout=0).distance.item()
+        assert nx.is_isomorphic(walked(left, path), to_networkx(right)[0], same, same)
+
+
+def test_a_path_between_batches_and_foreign_graphs_is_refused():
+    a = random_graphs(2)
+    for left, right in ((a, a[0]), (a[0], a), (a[:0], a[0])):
+        with pytest.raises(ValueError, match="from one graph to one graph, got batches of"):
+            metrics.edit_path(left, right)
+    with pytest.raises(ValueError, match="node_labels"):
+        metrics.edit_path(a[0], random_graphs(1, GraphVocabulary(("A", "B", "D"), ("x", "y"), 4)))
+    with pytest.raises(ValueError, match="timeout must be seconds"):
+        metrics.edit_path(a[0], a[1], timeout=-1)
 
 
 # -- isomorphism -----------------------------------------------------------------------------------------------

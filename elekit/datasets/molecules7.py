@@ -13,7 +13,7 @@ import csv
 import hashlib
 import io
 import random
-from functools import lru_cache
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -98,7 +98,7 @@ FILTERS = (
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pattern(smarts):
     return Chem.MolFromSmarts(smarts)
 

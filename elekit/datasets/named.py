@@ -7,6 +7,7 @@ import pooch
 
 from elekit.datasets.frame import FRACTIONS, from_frame
 from elekit.datasets.splits import Dataset
+from elekit.files import cache_folder
 from elekit.graph import GraphVocabulary
 
 SHIPPED = Path(__file__).resolve().parents[2] / "data"
@@ -57,11 +58,7 @@ def load(
 
 def at_hand(name: str) -> bool:
     """Whether `load(name)` needs no download."""
-    return name == "molecules7" or _local_qm9() is not None or (_cache() / "qm9.csv").exists()
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("ELEKIT_CACHE_DIR") or pooch.os_cache("elekit"))
+    return name == "molecules7" or _local_qm9() is not None or (cache_folder() / "qm9.csv").exists()
 
 
 def _local_qm9() -> Path | None:
@@ -72,5 +69,5 @@ def _local_qm9() -> Path | None:
 
 def _qm9_path() -> Path:
     return _local_qm9() or Path(
-        pooch.retrieve(QM9_URL, known_hash=f"sha256:{QM9_SHA256}", fname="qm9.csv", path=_cache())
+        pooch.retrieve(QM9_URL, known_hash=f"sha256:{QM9_SHA256}", fname="qm9.csv", path=cache_folder())
     )

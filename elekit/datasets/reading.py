@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from collections import defaultdict
@@ -12,11 +11,10 @@ from pathlib import Path
 
 import networkx as nx
 import numpy as np
-import pooch
 import torch
 from tqdm.auto import tqdm
 
-from elekit.files import write_atomically
+from elekit.files import cache_folder, write_atomically
 from elekit.graph import GraphVocabulary, from_networkx, label_tensors
 
 READER = 2  # raise it when reading SMILES changes, so that cached readings are made anew
@@ -82,7 +80,7 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
     import rdkit
 
     name = hashlib.sha256("\n".join([f"{READER} {rdkit.__version__}", *map(str, smiles)]).encode()).hexdigest()[:24]
-    path = Path(os.environ.get("ELEKIT_CACHE_DIR") or pooch.os_cache("elekit")) / f"smiles-{name}.npz"
+    path = cache_folder() / f"smiles-{name}.npz"
     if path.exists():
         try:
             with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as stored:

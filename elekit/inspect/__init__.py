@@ -1,0 +1,22 @@
+"""Questions about a learned loss, answered as arrays and DataFrames (floor 3). Pure: nothing is drawn or shown.
+
+    edit_scan          what does the loss make of every single edit of this graph?
+    shares             which nodes and edges bring two graphs together, which keep them apart?
+    neighbours         which graphs lie nearest to this point of the sphere?
+    separates          which edits turn this graph into those?
+    fit_map            where do graphs lie on the sphere, on a flat map, and how far can the map be trusted?
+    spread, alignment  do the points of many graphs fill the sphere, and do views of one lie together?
+
+`map_key`, `find_map` and `keep_map` keep maps in files, since fitting one takes up to a minute.
+"""
+
+from elekit.inspect.around import neighbours, separates
+from elekit.inspect.maps import EmbeddingMap, find_map, fit_map, keep_map, map_key
+from elekit.inspect.scan import EditScan, edit_scan
+from elekit.inspect.shares import Shares, shares
+from elekit.inspect.spread import alignment, spread
+
+__all__ = [
+    "EditScan", "EmbeddingMap", "Shares", "alignment", "edit_scan", "find_map", "fit_map", "keep_map", "map_key",
+    "neighbours", "separates", "shares", "spread",
+]  # fmt: skip
