@@ -1,6 +1,7 @@
 """`fit_embedding`: learn the loss from outputs alone. `fit_surrogate`: regress on it (floor 3)."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def fit_embedding(
     device: str = "auto",
     checkpoint: str | Path | None = None,
     progress: bool = True,
+    watch: Callable[[int, nn.Module], None] | None = None,
 ) -> GraphEmbedding:
     """Learn psi_theta by contrastive learning on outputs alone (InfoNCE over two views of each graph).
 
@@ -88,6 +90,8 @@ def fit_embedding(
     start, targets: fine-tuning with labelled pairs: go on from `start` with a second term that pulls psi(y_i) to
         targets[i], (n, D) unit vectors such as h(x_i), away from those of other graphs.
     device: "auto" or torch's name. checkpoint: a file to write at intervals and to resume from if it is there.
+    watch: called with (step, psi), in evaluation mode and without gradients, before the first step that this run takes
+        and at every validation, to film what is learned; it changes nothing of it.
     Returns psi in evaluation mode on the CPU, with `psi.history`, a list of dicts (step, seconds, loss, retrieval).
     Ctrl-C keeps what was reached. Raises ValueError for fewer than two graphs or targets of another shape.
     """
@@ -150,6 +154,7 @@ def fit_embedding(
         checkpoint=checkpoint,
         progress=progress,
         title="fit_embedding",
+        watch=watch,
     )
     return psi.to("cpu").eval()
 
@@ -202,13 +207,14 @@ def fit_surrogate(
     device: str = "auto",
     checkpoint: str | Path | None = None,
     progress: bool = True,
+    watch: Callable[[int, nn.Module], None] | None = None,
 ) -> SurrogateRegressor:
     """Regress on the learned loss: minimise `2 - 2 <h_W(x), psi(y)>` over pairs, psi frozen.
 
     split: inputs and graphs side by side. validation: where retrieval@1 among 1,000 is measured (h(x) must find psi
     of its own graph) and <h, psi>; None takes pairs of the training split.
     backbone: its shape; None picks one for the inputs (vectors, SMILES or words); or any module, inputs to (B, D).
-    device, checkpoint, Ctrl-C: as in `fit_embedding`.
+    device, checkpoint, watch, Ctrl-C: as in `fit_embedding`.
     Returns h in evaluation mode on the CPU, with `h.history` (step, seconds, loss, retrieval, cosine).
     Raises ValueError for a split without inputs, without pairs, or with NaN in vector inputs.
     """
@@ -263,6 +269,7 @@ def fit_surrogate(
         checkpoint=checkpoint,
         progress=progress,
         title="fit_surrogate",
+        watch=watch,
     )
     return h.to("cpu").eval()
 

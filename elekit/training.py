@@ -86,10 +86,13 @@ def run_loop(
     checkpoint: str | Path | None,
     progress: bool,
     title: str,
+    watch: Callable[[int, nn.Module], None] | None = None,
 ) -> list[dict]:
     """Minimise `loss_at(step)` over the model's parameters; returns the history.
 
     history: one dict for each validation: step, seconds, loss (running mean), and what `validate` says.
+    watch: called with the step and the model, in evaluation mode and without gradients, before the first step that
+    this run takes (0, or where it goes on) and at every validation; what is learned is the same with it and without.
     identity: what must be equal for a checkpoint to be resumed (configs, seed, data digest).
     Ctrl-C stops after the current step: the checkpoint is written, the model keeps what was reached, and the last
     entry of the history has `interrupted: True`. A loss that is not finite raises FloatingPointError.
@@ -116,11 +119,19 @@ def run_loop(
             torch.save(state, buffer)
             write_atomically(checkpoint, lambda path: path.write_bytes(buffer.getbuffer()))
 
+    def show():
+        if watch is not None:
+            model.eval()
+            with torch.no_grad():
+                watch(done, model)
+            model.train()
+
     def note(**more):
         model.eval()
         with torch.no_grad():
             figures = validate()
         model.train()
+        show()
         seconds = round(earlier + time.perf_counter() - started, 1)
         history.append({"step": done, "seconds": seconds, "loss": running, **figures, **more})
 
@@ -129,6 +140,7 @@ def run_loop(
     saved = done
     try:
         with bar, matmul_precision(config.matmul_precision):
+            show()
             while done < config.steps:
                 for group in optimizer.param_groups:
                     group["lr"] = config.learning_rate * _schedule(done, config)

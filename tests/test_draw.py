@@ -2,16 +2,23 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from conftest import padded, random_relaxed
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from elekit import augment, chem, draw
+from elekit.decoding import Polish
+from elekit.draw.base import BLUE
+from elekit.draw.decodings import iterate
+from elekit.draw.frames import LOOKS, frames
 from elekit.graph import Graph, GraphVocabulary, from_parts
+from elekit.inspect.wishes import wishes
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "$\\frac", "$x^2$", "a\nb\x00", "_{", "ß→漢")
 SMILES = ["Cc1cnc(N)nc1C", "N#CC1CC2CC1CO2", "C[NH3+]", "O"]
@@ -330,6 +337,86 @@ def test_an_equal_truth_is_drawn_where_the_result_is(relaxed_trace):
 def test_a_trace_needs_two_frames(relaxed_trace):
     with pytest.raises(ValueError, match="frames"):
         draw.trace(relaxed_trace[0], frames=1)
+
+
+def test_a_step_shows_graph_wishes_truth_and_where_it_is(relaxed_trace):
+    trace, truth = relaxed_trace
+    wanted = wishes(trace)
+    figure = rendered(iterate(trace, 3, truth=truth, wishes=wanted))
+    run = frames(trace, wanted)
+    graph, true, chart = figure.axes
+    assert (graph.get_title(), true.get_title()) == ("iteration 3 of 12", "truth")
+    halos = {h.get_gid(): h for h in graph.get_children() if (h.get_gid() or "").startswith("halo-")}
+    assert set(halos) == {f"halo-{'-'.join(map(str, mark.part))}" for mark in run.marks[3]}
+    for mark in run.marks[3]:
+        halo, (colour, dashed, _) = halos[f"halo-{'-'.join(map(str, mark.part))}"], LOOKS[mark.kind]
+        edge = halo.get_edgecolor() if hasattr(halo, "get_edgecolor") else halo.get_color()
+        assert to_hex(edge) == colour.lower() and (halo.get_linestyle() != "-") == dashed
+    widths = [halos[f"halo-{'-'.join(map(str, mark.part))}"].get_linewidth() for mark in run.marks[3]]
+    assert widths == sorted(widths, reverse=True) and widths[0] > widths[-1]
+    drawn = len(marked(figure, "ghost")) + len([n for n in marked(figure, "node") if n.axes is graph])
+    assert drawn == len(marked(figure, "number")) == 4  # every slot, there or not
+    (cursor,) = [line for line in chart.lines if line.get_gid() == "cursor"]
+    relaxed = next(line for line in chart.lines if len(line.get_ydata()) == 13 and line.get_color() == BLUE)
+    assert cursor.get_xdata()[0] == pytest.approx(relaxed.get_xdata()[3])
+    assert relaxed.get_ydata() == pytest.approx(trace.relaxed.numpy())
+    assert said(figure)[0] == run.reading(3)
+    assert said(figure)[1].startswith(f"the loss wants {run.marks[3][0].words}")
+    assert f"rounding gap {trace.gap[3]:.3f}" in said(figure)[2] and trace.stopped in chart.get_xlabel()
+
+
+def said(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.texts if text.get_gid() == "said"]
+
+
+def test_two_runs_at_one_step_and_the_one_that_is_over_stays(relaxed_trace):
+    trace, truth = relaxed_trace
+    short = replace(trace, iterates=trace.iterates[:5], best=4, **{
+        name: getattr(trace, name)[:5]
+        for name in ("relaxed", "rounded", "gradient_norm", "step_size", "projection", "node_gradient", "edge_gradient")
+    })  # fmt: skip
+    figure = rendered(iterate(short, 9, truth=truth, compare=trace, names=("$short$", "long")))
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["$short$: iterate 4 rounded", "long: iteration 9 of 12", "truth", ""]
+    assert len(said(figure)) == 4 and marked(figure, "halo") == []
+    names = figure.axes[-1].texts
+    assert {t.get_text() for t in names} == {f"{n} {w}" for n in ("$short$", "long") for w in ("relaxed", "rounded")}
+    boxes = [text.get_window_extent() for text in names]
+    assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
+    assert {line.get_linestyle() for line in figure.axes[-1].lines} >= {"-", "--"}
+
+
+def test_edits_are_steps_too(relaxed_trace):
+    trace, truth = relaxed_trace  # three atoms in four slots
+    nodes, edges = (labels.clone() for labels in truth.labels())
+    nodes[0, 0] = 1 + nodes[0, 0] % 3
+    after = Graph.from_labels(nodes, edges, truth.vocabulary)
+    polished = (Polish("start 2", 0.5, truth), Polish("node 0: in words", 0.25, after))
+    figure = rendered(iterate(replace(trace, polish=polished), len(trace) + 2))
+    assert figure.axes[0].get_title() == "edit 1 of 1"
+    assert [halo.get_gid() for halo in marked(figure, "halo")] == ["halo-0"]
+    assert [ghost.get_gid() for ghost in marked(figure, "ghost")] == ["ghost-3"]
+    assert "node 0: in words" in said(figure)[0] and "to 0.250" in said(figure)[0]
+
+
+@pytest.mark.parametrize("step", [-1, 14])
+def test_a_step_that_there_is_not_is_refused(relaxed_trace, step):
+    with pytest.raises(ValueError, match=rf"0\.\.13, got {step}"):
+        iterate(relaxed_trace[0], step)
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_hostile_names_of_a_run_are_drawn_as_plain_text(relaxed_trace, label):
+    trace, truth = relaxed_trace
+    names = GraphVocabulary((label, "N", "O"), (label, "double", "triple"), 4)
+    hostile = replace(trace, iterates=replace(trace.iterates, vocabulary=names), stopped=label)
+    named = replace(truth, vocabulary=names)
+    figure = iterate(hostile, 2, truth=named, wishes=wishes(hostile), compare=hostile, names=(label, label))
+    start = "".join(c if c.isprintable() else " " for c in label)[:4]
+    drawn = [t for t in figure.findobj(lambda a: hasattr(a, "get_parse_math")) if start in t.get_text()]
+    assert len(drawn) > 6 and not any(t.get_parse_math() for t in drawn)
+    rendered(figure)
 
 
 @pytest.fixture

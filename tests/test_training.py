@@ -4,6 +4,7 @@ import errno
 import signal
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 from conftest import random_vertices
@@ -11,10 +12,12 @@ from conftest import random_vertices
 import elekit.files
 import elekit.training
 from elekit import augment, project
+from elekit.datasets import Split
 from elekit.datasets.reading import isomorphism_keys
 from elekit.embedding import EmbeddingConfig
 from elekit.graph import to_networkx
-from elekit.train import EmbeddingTraining, fit_embedding
+from elekit.surrogate import BackboneConfig
+from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
 from elekit.training import LoopConfig, choose_device, retrieval, step_generator
 
 TINY = EmbeddingConfig(hidden=16, rounds=2, dim=12, walks=4)
@@ -201,6 +204,70 @@ def test_a_finished_run_is_not_run_again(graphs, tmp_path, monkeypatch):
     whole = fit(graphs, checkpoint=tmp_path / "deep" / "run.pt")
     monkeypatch.setattr(torch.optim.AdamW, "step", None)
     assert same(fit(graphs, checkpoint=tmp_path / "deep" / "run.pt"), whole)
+
+
+# -- watched -------------------------------------------------------------------------------------------------------
+def surrogate_of(psi, graphs, **options):
+    vectors = torch.randn(len(graphs), 6, generator=torch.Generator().manual_seed(0))
+    split = Split(vectors, graphs, pd.DataFrame({"key": range(len(graphs))}))
+    shape = BackboneConfig("vector", width=8, layers=1, dropout=0.3)
+    return fit_surrogate(
+        psi, split, backbone=shape, training=SurrogateTraining(LOOP, 16), device="cpu", progress=False, **options
+    )
+
+
+def filming(film):
+    """A watcher that notes what it is given, and draws from the global generator."""
+
+    def watch(step, model):
+        torch.rand(3)
+        film.append((step, model, model.training, torch.is_grad_enabled(), weights(model)))
+
+    return watch
+
+
+@pytest.mark.parametrize("which", ["embedding", "surrogate"])
+def test_watching_changes_nothing_of_what_is_learned(graphs, which):
+    film = []
+    if which == "embedding":
+        plain, watched = fit(graphs), fit(graphs, watch=filming(film))
+    else:
+        plain, watched = (surrogate_of(fit(graphs), graphs, **w) for w in ({}, {"watch": filming(film)}))
+    assert same(plain, watched)
+    assert [step for step, *_ in film] == [0, 4, 8, 12]
+    assert all(model is watched and not training and not gradients for _, model, training, gradients, _ in film)
+    assert torch.equal(film[-1][-1], weights(watched)) and not torch.equal(film[0][-1], film[1][-1])
+
+
+def test_the_first_look_is_before_the_first_step(graphs):
+    film = []
+    start = fit(graphs)
+    fit(graphs, start=start, watch=filming(film))
+    assert film[0][0] == 0 and torch.equal(film[0][-1], weights(start))
+
+
+def test_a_resumed_run_is_watched_from_where_it_goes_on(graphs, tmp_path, interrupt_at):
+    whole, film = fit(graphs), []
+    interrupt_at(6)
+    fit(graphs, checkpoint=tmp_path / "run.pt", watch=filming(film))
+    assert [step for step, *_ in film] == [0, 4, 6]
+    film.clear()
+    again = fit(graphs, checkpoint=tmp_path / "run.pt", watch=filming(film))
+    assert [step for step, *_ in film] == [6, 8, 12] and same(again, whole)
+    film.clear()
+    fit(graphs, checkpoint=tmp_path / "run.pt", watch=filming(film))
+    assert [step for step, *_ in film] == [12] and torch.equal(film[0][-1], weights(whole))
+
+
+def test_ctrl_c_while_watching_keeps_what_was_reached(graphs):
+    calls = iter(range(10))
+
+    def watch(step, model):
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+
+    cut = fit(graphs, watch=watch)
+    assert [(entry["step"], entry.get("interrupted")) for entry in cut.history] == [(4, True)]
 
 
 # -- what is refused -----------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@
     neighbours         which graphs lie nearest to this point of the sphere?
     separates          which edits turn this graph into those?
     fit_map            where do graphs lie on the sphere, on a flat map, and how far can the map be trusted?
+    search             which graphs have this id, SMILES, substructure or label?
+    wishes             what does the loss want to change at each step of a decoding run?
     spread, alignment  do the points of many graphs fill the sphere, and do views of one lie together?
 
 `map_key`, `find_map` and `keep_map` keep maps in files, since fitting one takes up to a minute.
@@ -13,10 +15,12 @@
 from elekit.inspect.around import neighbours, separates
 from elekit.inspect.maps import EmbeddingMap, find_map, fit_map, keep_map, map_key
 from elekit.inspect.scan import EditScan, edit_scan
+from elekit.inspect.search import search
 from elekit.inspect.shares import Shares, shares
 from elekit.inspect.spread import alignment, spread
+from elekit.inspect.wishes import Wishes, wishes
 
 __all__ = [
-    "EditScan", "EmbeddingMap", "Shares", "alignment", "edit_scan", "find_map", "fit_map", "keep_map", "map_key",
-    "neighbours", "separates", "shares", "spread",
+    "EditScan", "EmbeddingMap", "Shares", "Wishes", "alignment", "edit_scan", "find_map", "fit_map", "keep_map",
+    "map_key", "neighbours", "search", "separates", "shares", "spread", "wishes",
 ]  # fmt: skip

@@ -256,6 +256,7 @@ class GraphView {
         part.group.append(part.text);
       }
       say(part.text, best ? shortened(palette.edges[best - 1], 12) : "");
+      put(part.text, { opacity: clamp(1.5 * strength, 0.2, 1).toFixed(2) }); // a faint edge has a faint word
     }
     if (!part.title) {
       part.title = svg("title");

@@ -1,0 +1,255 @@
+"""A map of many graphs: how its points are painted, what it can be trusted with, and the map as a figure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize, to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from elekit.draw.base import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, YELLOW, Picture, fitted, plain
+from elekit.draw.structures import graph
+from elekit.graph import Graph
+
+CLASSES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)  # most frequent first
+OTHER, UNKNOWN, CONTEXT = "#555555", "#DDDDDD", "#D0D0D0"
+STEPS = 64  # of a scale
+FEW = 8  # so many different numbers are classes, each with its count
+RAMP = 0.88  # the light end of viridis does not show on white
+BEYOND = 0.01  # share of values at each end that may lie beyond a scale
+
+
+@dataclass(frozen=True, eq=False)
+class Paint:
+    """How the values of a column are painted.
+
+    codes: (n,) each point's colour. colours: "#rrggbb" by code. classes: (colour, words, count) of each, empty for a
+    scale. scale: (low, high), None for classes; clipped: (below, above), whether values lie beyond it.
+    unknown: how many values are missing.
+    """
+
+    codes: np.ndarray
+    colours: list[str]
+    classes: list[tuple[str, str, int]]
+    scale: tuple[float, float] | None = None
+    clipped: tuple[bool, bool] = (False, False)
+    unknown: int = 0
+
+    def legend(self) -> dict:
+        """As plain JSON: classes, ramp (colours from low to high), numbers (words at its low end, middle and high end)."""
+        found = {
+            "classes": [{"colour": c, "words": w, "count": n} for c, w, n in self.classes],
+            "ramp": [],
+            "numbers": [],
+        }
+        if self.scale is not None:
+            low, high = self.scale
+            words = [f"{low:.3g}", f"{(low + high) / 2:.3g}", f"{high:.3g}"]
+            words[0] += " or less" * self.clipped[0]
+            words[2] += " or more" * self.clipped[1]
+            found |= {"ramp": self.colours[:STEPS:7], "numbers": words}
+        return found
+
+
+def paint(values) -> Paint:
+    """Colours for a column: viridis for numbers, Okabe and Ito's for at most 7 classes and "other".
+
+    values: n numbers, truth values or anything else, such as a column of a DataFrame. Numbers of which at most 8 differ
+    are classes too, in their order and on viridis; a scale reaches from the 1st to the 99th of 100 values where those
+    beyond would squeeze it. What is missing is light grey.
+    """
+    import pandas as pd
+
+    values = pd.Series(values).reset_index(drop=True)
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return _numbers(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    missing = values.isna().to_numpy()
+    truth = pd.api.types.is_bool_dtype(values.dtype)
+    words = values.map({True: "yes", False: "no"}) if truth else values.map(lambda value: plain(str(value)))
+    counts = words[~missing].value_counts()
+    kept = list(counts.index[: len(CLASSES)])
+    colours = [{"yes": VERMILION, "no": SKY}[word] for word in kept] if truth else list(CLASSES[: len(kept)])
+    place = {word: code for code, word in enumerate(kept)}
+    codes = words.map(place).fillna(len(kept)).to_numpy(dtype=np.int64)
+    classes = [(colour, word, int(counts[word])) for colour, word in zip(colours, kept)]
+    others = counts.iloc[len(CLASSES) :]
+    if len(others):
+        colours.append(OTHER)
+        classes.append((OTHER, f"other ({len(others):,})", int(others.sum())))
+    return _with_unknown(codes, colours, classes, missing)
+
+
+def _numbers(values: np.ndarray) -> Paint:
+    missing = ~np.isfinite(values)
+    known = values[~missing]
+    different, counts = np.unique(known, return_counts=True)
+    ramp = matplotlib.colormaps["viridis"]
+    if len(different) <= FEW:
+        colours = [to_hex(ramp(RAMP * k / max(len(different) - 1, 1))) for k in range(len(different))]
+        classes = [(c, f"{value:.6g}", int(n)) for c, value, n in zip(colours, different, counts)]
+        return _with_unknown(np.searchsorted(different, values), colours, classes, missing)
+    low, high = different[0], different[-1]
+    inner = np.quantile(known, [BEYOND, 1 - BEYOND])
+    if np.ptp(inner) > 0 and high - low > 1.5 * np.ptp(inner):
+        low, high = inner
+    share = (np.where(missing, low, values) - low) / (high - low)
+    codes = (share * STEPS).astype(np.int64).clip(0, STEPS - 1)
+    colours = [to_hex(ramp(RAMP * k / (STEPS - 1))) for k in range(STEPS)]
+    found = _with_unknown(codes, colours, [], missing)
+    clipped = (bool(different[0] < low), bool(different[-1] > high))
+    return Paint(found.codes, found.colours, found.classes, (float(low), float(high)), clipped, found.unknown)
+
+
+def _with_unknown(codes, colours, classes, missing) -> Paint:
+    unknown = int(missing.sum())
+    if unknown:
+        codes = np.where(missing, len(colours), codes)
+        colours, classes = [*colours, UNKNOWN], [*classes, (UNKNOWN, "not known", unknown)]
+    return Paint(codes.astype(np.int64), colours or [UNKNOWN], classes, unknown=unknown)
+
+
+def framed(positions: np.ndarray) -> tuple[np.ndarray, float]:
+    """Middle (2,) and half the width of the square that holds all positions, with a margin: (p - middle) / half lies in
+    [-1, 1]."""
+    positions = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
+    if not len(positions):
+        return np.zeros(2), 1.0
+    low, high = positions.min(0), positions.max(0)
+    return (low + high) / 2, 1.06 * float((high - low).max()) / 2 or 1.0
+
+
+def trust_words(kept: np.ndarray, method: str) -> str:
+    """How far a map may be trusted, in a sentence; kept: (n,) share of neighbours kept, nan where not judged."""
+    judged = kept[np.isfinite(kept)]
+    if not len(judged):
+        return f"{method.upper()} map; how far it can be trusted was not measured."
+    share = float(judged.mean())
+    meaning = (
+        "near on the map mostly means near by the loss"
+        if share >= 0.6
+        else "near on the map often, but not always, means near by the loss"
+        if share >= 0.25
+        else "near on the map says little about the loss: go by the list of neighbours"
+    )
+    sample = "" if len(judged) == len(kept) else f" (judged on {len(judged):,} of them)"
+    return f"This {method.upper()} map keeps {100 * share:.0f} % of each graph's 15 nearest neighbours{sample}: {meaning}."
+
+
+def embedding_map(
+    positions: np.ndarray,
+    values=None,
+    *,
+    column: str = "",
+    selected: Sequence[int] | None = None,
+    pinned: int | None = None,
+    neighbours: Sequence[int] = (),
+    graphs: Graph | None = None,
+    titles: Sequence[str] = (),
+    predictions: Sequence[tuple[int, np.ndarray]] = (),
+    paths: Sequence[np.ndarray] = (),
+    trust: str = "",
+    figure: Figure | None = None,
+) -> Figure:
+    """A map of graphs: points painted by a column, a pinned graph and its neighbours numbered and drawn beside it.
+
+    positions: (n, 2). values, column: n values as of `paint`, and what they are called. selected: rows; all others
+    become grey context. pinned, neighbours: rows, neighbours in the order of their numbers. graphs, titles: pinned and
+    neighbours, in this order, to be drawn. predictions: (row, (2,) where its prediction lies) pairs, drawn as dashed
+    lines to diamonds. paths: (m, 2) each, such as a decoding run, from a ring to a square. trust: a sentence for below.
+    figure: to draw into, a new one otherwise. Returns it. Raises ValueError for shapes that do not fit.
+    """
+    positions = np.asarray(positions, dtype=np.float64)
+    if positions.ndim != 2 or positions.shape[1] != 2 or (values is not None and len(values) != len(positions)):
+        shown = "none" if values is None else len(values)
+        raise ValueError(f"want positions (n, 2) and n values, got {positions.shape} and {shown} values")
+    shown = 0 if graphs is None else len(graphs)
+    if titles and len(titles) != shown:
+        raise ValueError(f"want one title for each graph that is drawn, got {len(titles)} for {shown}")
+    figure = Picture(figsize=(13 if shown else 7.6, 6.6)) if figure is None else figure
+    width = 0.54 if shown else 1.0
+    ax = figure.add_axes((0.01, 0.17, width - 0.02, 0.81))
+    ax.set(xticks=[], yticks=[])
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.spines[:].set_color(GREY)
+    _dots(ax, positions, values, column, selected)
+    for row, there in predictions:
+        ax.plot(*np.stack([positions[row], there]).T, color="black", lw=1, ls="--", zorder=4, gid=f"prediction-{row}")
+        ax.plot(*there, color="black", marker="D", ms=6, mfc="white", zorder=5)
+    for path in paths:
+        ax.plot(*np.asarray(path).T, color="black", lw=1.6, zorder=4, gid="path-line")
+        ax.plot(*path[0], color="black", marker="o", ms=9, mfc="white", zorder=5)
+        ax.plot(*path[-1], color="black", marker="s", ms=8, zorder=5)
+    for n, row in enumerate(neighbours, 1):
+        _number(ax, positions[row], n)
+    if pinned is not None:
+        ax.plot(
+            *positions[pinned], marker="o", ms=15, mfc="none", mec="black", mew=2.6, zorder=6, gid=f"pinned-{pinned}"
+        )
+    for k, one in enumerate(graphs if shown else ()):
+        row, place = divmod(k, 3)
+        at = (width + (1 - width) * place / 3, 0.98 - (row + 1) * 0.3, (1 - width) / 3.1, 0.23)
+        small = figure.add_axes(at)
+        graph(one, small)
+        if titles:
+            words, size = fitted(titles[k], 165, 12)
+            small.set_title(words, fontsize=size, fontweight="bold" if k == 0 else "normal", parse_math=False)
+    if trust:
+        figure.text(0.01, 0.015, plain(trust), fontsize=11, parse_math=False)
+    return ax.get_figure(root=True)
+
+
+def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequence[int] | None):
+    """The points, grey where they are not selected, and what their colours mean."""
+    found = paint(np.zeros(len(positions)) if values is None else values)
+    colours = np.array(found.colours)[found.codes]
+    front = np.arange(len(positions)) if selected is None else np.asarray(selected, dtype=np.int64)
+    behind = np.setdiff1d(np.arange(len(positions)), front)
+    size = float(np.clip(40_000 / max(len(positions), 1), 2, 30))
+    for rows, look, z in ((behind, CONTEXT, 1), (front, colours[front], 2)):
+        if len(rows):
+            ax.scatter(*positions[rows].T, c=look, s=size, lw=0, zorder=z, rasterized=True)
+    if values is None:
+        return
+    box = ax.get_position()
+    if found.scale is not None:
+        ramp = ListedColormap(found.colours[:STEPS])
+        below = ax.figure.add_axes((box.x0 + 0.02, 0.105, box.width - 0.1, 0.022))
+        bar = ax.figure.colorbar(ScalarMappable(Normalize(*found.scale), ramp), cax=below, orientation="horizontal")
+        ends = ("min" if found.clipped[0] else "") + ("max" if found.clipped[1] else "")
+        bar.ax.set_title(
+            plain(column) + {"": "", "min": " (and below)", "max": " (and above)"}.get(ends, " (and beyond)"),
+            fontsize=12, loc="left", pad=3, parse_math=False,
+        )  # fmt: skip
+        bar.ax.tick_params(labelsize=11)
+        return
+    dots = [Line2D([], [], ls="", marker="o", ms=8, color=colour) for colour, *_ in found.classes]
+    names = [f"{fitted(words, 110, 11)[0]} ({count:,})" for _, words, count in found.classes]
+    key = ax.legend(
+        dots, names, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.01), frameon=False, fontsize=11,
+        title=plain(column), alignment="left", title_fontsize=12, handletextpad=0.1, columnspacing=1.0,
+    )  # fmt: skip
+    for text in (*key.get_texts(), key.get_title()):
+        text.set_parse_math(False)
+
+
+def _number(ax: Axes, position: np.ndarray, n: int):
+    """A ring, and its number to one side of it, each number to another."""
+    angle = 2 * np.pi * n / 8
+    ax.plot(*position, marker="o", ms=6, mfc="none", mec="black", mew=1.4, zorder=5, gid=f"neighbour-{n}")
+    ax.annotate(
+        str(n),
+        position,
+        xytext=(22 * np.cos(angle), 22 * np.sin(angle)),
+        textcoords="offset points",
+        ha="center",
+        va="center",
+        fontsize=12,
+        fontweight="bold",
+        zorder=7,
+        arrowprops={"arrowstyle": "-", "lw": 0.9},
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.8},
+    )

@@ -1,0 +1,96 @@
+"""The tensors of a graph as heat maps: what the computer holds, number by number."""
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from elekit.draw.base import RADIUS, Picture, array, fitted, hold_one
+from elekit.draw.layouts import layout
+from elekit.draw.prices import words_beside
+from elekit.draw.structures import graph as draw_graph
+from elekit.graph import Graph
+
+MAP = colormaps["cividis"]
+CELL, WIDEST = 0.42, 4.2  # inches: one number, a panel
+MOST_PANELS = 6  # edge channels shown
+WRITTEN = 12  # beyond so many slots or channels no numbers are written
+
+
+def tensors(graph: Graph) -> Figure:
+    """The node matrix and each channel of the edge tensor of one graph, relaxed or not, as heat maps with numbers.
+
+    graph: a batch of one. Left the nodes (N, K), a row for each slot, a column for "absent" and each label, and below
+    the graph itself with the numbers of its slots. Right the edges (N, N, R): a panel for "no edge" and each label; of
+    more than 6 channels those that weigh most. Values run from 0 (dark) to 1 (bright); beyond 12 rows or columns no
+    numbers are written. Raises ValueError for a batch that is not of one.
+    """
+    hold_one(graph)
+    nodes, edges = array(graph.nodes[0]), array(graph.edges[0])
+    (N, K), names = nodes.shape, ["no edge", *graph.vocabulary.edge_labels]
+    heaviest = 1 + np.argsort(-edges[..., 1:].sum((0, 1)), kind="stable")
+    shown = [0, *sorted(heaviest[: MOST_PANELS - 1].tolist())]
+    columns = -(-len(shown) // 2)
+    side, width = (min(CELL * count, WIDEST) for count in (max(N, 4), max(K, 3)))
+    gap, head, foot = 0.45, 0.4, 0.5  # inches beside, above and below a panel
+    left = gap + max(width, side) + gap
+    size = (left + columns * (side + gap), 2 * (head + side + foot))
+    figure = Picture(figsize=size)
+
+    def panel(x: float, row: int, width: float) -> Axes:
+        bottom = size[1] - (row + 1) * (head + side + foot) + foot
+        return figure.add_axes((x / size[0], bottom / size[1], width / size[0], side / size[1]))
+
+    ax = panel(gap, 0, width)
+    _heat(ax, nodes, f"nodes, {N} × {K}")
+    labels = [fitted(name, 60, 11)[0] for name in ["absent", *graph.vocabulary.node_labels]]
+    ax.set_xticks(
+        range(K),
+        labels if K <= WRITTEN else [""] * K,
+        parse_math=False,
+        rotation=30,
+        ha="right",
+        rotation_mode="anchor",
+    )
+    ax.set_ylabel("slot", fontsize=12, labelpad=1)
+    _numbered(graph, panel(0.1, 1, left - 0.3))
+    for n, channel in enumerate(shown):
+        ax = panel(left + n % columns * (side + gap), n // columns, side)
+        _heat(ax, edges[..., channel], f"edges, {N} × {N}: {names[channel]}")
+        ax.set_xticks(range(N), range(N) if N <= WRITTEN else [""] * N)
+    return figure
+
+
+def _numbered(graph: Graph, ax: Axes) -> None:
+    """The graph, and beside each node that is there the number of its slot, where the heat maps have numbers too."""
+    positions = layout(graph)
+    draw_graph(graph, ax, positions=positions)
+    if len(positions) > WRITTEN:
+        return
+    way = words_beside(graph, positions)[0] - positions
+    places = positions + (RADIUS + 0.18) * way / np.linalg.norm(way, axis=1, keepdims=True)
+    for i in np.flatnonzero(np.isfinite(places[:, 0])):
+        ax.text(*places[i], str(i), fontsize=11, color="#555555", ha="center", va="center", zorder=6, gid="slot")
+
+
+def _heat(ax: Axes, values: np.ndarray, title: str) -> None:
+    ax.imshow(values, cmap=MAP, vmin=0, vmax=1, aspect="auto", gid="heat")
+    N, M = values.shape
+    for edge in np.arange(N + 1) - 0.5:
+        ax.axhline(edge, color="white", lw=1)
+    for edge in np.arange(M + 1) - 0.5:
+        ax.axvline(edge, color="white", lw=1)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0, labelsize=11)
+    ax.set_yticks(range(N), range(N) if N <= WRITTEN else [""] * N)
+    words, points = fitted(title, 1.15 * ax.get_window_extent().width / ax.figure.dpi * 72, 13)
+    ax.set_title(words, fontsize=points, parse_math=False, pad=6)
+    if max(N, M) > WRITTEN:
+        return
+    size = 11 if max(N, M) <= WIDEST / CELL else 9
+    for (i, j), value in np.ndenumerate(values):
+        whole = abs(value - round(value)) < 5e-3
+        text = f"{value:.0f}" if whole else f"{value:.2f}".lstrip("0")
+        colour = "black" if value > 0.55 else "white"
+        faint = 0.45 if whole and value < 0.5 else 1  # zeros stand back
+        ax.text(j, i, text, ha="center", va="center", fontsize=size, color=colour, alpha=faint, gid="number")

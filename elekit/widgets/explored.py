@@ -1,0 +1,280 @@
+"""What an explorer knows and says, without anything that is shown: graphs, losses, a table, and words about them."""
+
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from elekit import inspect
+from elekit.decoding import Trace
+from elekit.draw.base import Picture
+from elekit.draw.maps import embedding_map, trust_words
+from elekit.draw.scenes import scene
+from elekit.graph import Graph
+from elekit.inspect import EmbeddingMap
+from elekit.inspect.search import Search, overview
+from elekit.loss import LearnedLoss, Psi, points_of, squared_distance
+from elekit.widgets.space import Space
+
+NEIGHBOURS = 8
+REMEMBERED = 512  # scenes
+DIFFERENT = 60  # words in a column that is offered for colours
+AT_ONCE = 20_000  # molecules whose functional groups are found without being asked for
+GROUP, TO_PINNED, KEPT, ERROR, FOUND = (
+    "functional group", "loss to pinned", "neighbours kept", "prediction error", "found by search",
+)  # fmt: skip
+TOLD = ("nodes", "edges", "rings", "split", "id", TO_PINNED, FOUND, ERROR)  # on every card
+SIDES = ("first map", "second map")
+
+
+class Explored:
+    """n graphs, one or two learned losses over them (`spaces`), and `table`, what is known of each graph.
+
+    frame, texts: beside the graphs. predictions: (n, D), of length 1 or nan. paths: for each space the points of a
+    decoding run; placed: where they are on its map. Raises ValueError for predictions that do not fit.
+    """
+
+    def __init__(
+        self,
+        spaces: list[Space],
+        graphs: Graph,
+        frame: pd.DataFrame | None = None,
+        texts: list[str] | None = None,
+        predictions: Tensor | None = None,
+        trace: Trace | None = None,
+    ):
+        self.spaces, self.graphs, self.texts = list(spaces), graphs, texts
+        self.predictions = None if predictions is None else _unit_rows(predictions, self.spaces[0].points)
+        self.paths = [] if trace is None else [_path(space.psi, trace) for space in self.spaces]
+        self.table = overview(graphs, frame)
+        if self.predictions is not None:
+            error = squared_distance(self.predictions, self.spaces[0].points)
+            self.table[ERROR] = error.clamp_min(0).double().numpy()
+        self.table[TO_PINNED], self.table[FOUND] = np.nan, False
+        self.show_maps({})
+        self.search = Search(self.table, graphs)
+        self.scenes: dict[int, dict] = {}
+
+    def __len__(self) -> int:
+        return len(self.graphs)
+
+    def show_maps(self, maps: dict[int, EmbeddingMap]):
+        """Other maps of some spaces, by their number; a second one is laid upon the first."""
+        for k, map in maps.items():
+            self.spaces[k] = replace(self.spaces[k], map=map)
+        for k, space in enumerate(self.spaces[1:], 1):
+            self.spaces[k] = replace(space, map=space.map.aligned_to(self.spaces[0].map))
+        self.placed = [space.map.place(path) for space, path in zip(self.spaces, self.paths)]
+        self.table[KEPT] = self.spaces[0].map.kept.astype(np.float64)
+
+    # -- columns -----------------------------------------------------------------------------------------------
+    @cached_property
+    def columns(self) -> list[str]:
+        """Columns worth a colour: numbers, truth values, and texts of few different words."""
+        found = [GROUP] if self.search.molecular else []
+        for name in self.table:
+            column = self.table[name]
+            words = not pd.api.types.is_numeric_dtype(column)
+            if name not in ("id", "row") and not (words and column.astype(str).nunique() > DIFFERENT):
+                found.append(name)
+        return found
+
+    def first_column(self) -> str:
+        """What the map is coloured by at first: something that takes no time."""
+        return GROUP if self.search.molecular and len(self) <= AT_ONCE else "nodes"
+
+    def has(self, name: str) -> bool:
+        return name in self.table or (name == GROUP and self.search.molecular)
+
+    def column(self, name: str) -> pd.Series:
+        """A column; functional groups are found when first asked for (a second for 10,000 molecules)."""
+        if name == GROUP and GROUP not in self.table:
+            self.table[GROUP] = self.search.functional_groups()
+        return self.table[name]
+
+    # -- rows --------------------------------------------------------------------------------------------------
+    def rows_of(self, value) -> np.ndarray:
+        """Row numbers out of row numbers, n truth values or rows of `table`; ValueError for others."""
+        n = len(self)
+        if isinstance(value, pd.DataFrame):
+            return self._rows_of_frame(value)
+        rows = np.asarray(value.detach().cpu() if torch.is_tensor(value) else value)
+        if rows.dtype == bool:
+            if rows.shape != (n,):
+                raise ValueError(f"want {n} truth values, one for each graph, got shape {rows.shape}")
+            return np.flatnonzero(rows)
+        if not rows.size:
+            return np.empty(0, dtype=np.int64)
+        if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+            raise ValueError(f"want row numbers, {n} truth values or rows of explorer.frame, got {value!r:.80}")
+        if rows.min() < 0 or rows.max() >= n:
+            raise ValueError(f"there is no row {rows.max() if rows.max() >= n else rows.min()}; rows are 0..{n - 1}")
+        return rows.astype(np.int64)
+
+    def _rows_of_frame(self, frame: pd.DataFrame) -> np.ndarray:
+        rows = frame.index.to_numpy()
+        if not len(rows):
+            return np.empty(0, dtype=np.int64)
+        ours = np.issubdtype(rows.dtype, np.integer) and rows.min() >= 0 and rows.max() < len(self)
+        if ours and "id" in frame:
+            ours = (frame["id"].astype(str).to_numpy() == self.table["id"].iloc[rows].astype(str).to_numpy()).all()
+        if not ours:
+            raise ValueError("these rows are not of explorer.frame; keep its index when you filter it")
+        return rows.astype(np.int64)
+
+    def name(self, row: int) -> str:
+        """SMILES of a molecule; other graphs by their id."""
+        return self.search.smiles[row] or f"graph {self.table['id'].iloc[row]}"
+
+    def entry(self, row: int) -> dict:
+        """A graph in a list: row, name and id."""
+        return {"row": int(row), "name": self.name(row), "id": f"id {self.table['id'].iloc[row]}"}
+
+    def card(self, row: int, *, column: str, pinned: int | None) -> dict:
+        """A graph to be looked at: entry, scene, facts (lines of text) and text. column: one more fact that is told."""
+        line = self.table.iloc[row]
+        counts = [f"{line[name]:,} {noun}{'' if line[name] == 1 else 's'}" for name, noun in NOUNS.items()]
+        facts = [f"id {line['id']}" + (f", {line['split']}" if "split" in self.table else ""), ", ".join(counts)]
+        facts += [f"{name}: {_written(line[name])}" for name in dict.fromkeys([column, ERROR]) if self._to_tell(name)]
+        if pinned is not None and pinned != row:
+            facts.append(f"loss to the pinned graph: {line[TO_PINNED]:.3f}")
+        text = "" if self.texts is None or self.texts[row] == self.name(row) else self.texts[row]
+        return {**self.entry(row), "facts": facts, "text": text, "scene": self.scene(row)}
+
+    def _to_tell(self, name: str) -> bool:
+        return name in self.table and (name == ERROR or name not in TOLD)
+
+    def scene(self, row: int) -> dict:
+        if row not in self.scenes:
+            if len(self.scenes) >= REMEMBERED:
+                del self.scenes[next(iter(self.scenes))]
+            self.scenes[row] = scene(self.graphs[int(row)])
+        return self.scenes[row]
+
+    # -- a pinned graph ----------------------------------------------------------------------------------------
+    def pin(self, row: int | None) -> list[pd.DataFrame]:
+        """Neighbours (row, loss) by each learned loss; the table learns the first loss to the pinned graph."""
+        if row is None:
+            self.table[TO_PINNED] = np.nan
+            return []
+        first = self.spaces[0]
+        loss = LearnedLoss(first.psi).matrix(first.points, first.points[[row]])[:, 0]
+        self.table[TO_PINNED] = loss.clamp_min(0).double().numpy()
+        return [inspect.neighbours(s.points[row], s.points, NEIGHBOURS, exclude=row) for s in self.spaces]
+
+    def neighbour_lists(self, near: list[pd.DataFrame]) -> dict:
+        """Lists (heading, cards) of neighbours, and words on what two losses agree on."""
+        sets = [set(frame["row"]) for frame in near]
+        both = set.intersection(*sets) if len(sets) > 1 else set()
+        lists = []
+        for frame, side in zip(near, SIDES):
+            cards = [
+                {**self.entry(row), "scene": self.scene(row), "loss": f"{loss:.3f}", "shared": row in both}
+                for row, loss in zip(frame["row"], frame["loss"])
+            ]
+            heading = "Nearest by the learned loss" + (f" of the {side}" if len(near) > 1 else "")
+            lists.append({"heading": heading, "cards": cards})
+        words = f"The two losses agree on {len(both)} of {len(sets[0])} neighbours." if len(sets) > 1 else ""
+        return {"words": words, "lists": lists}
+
+    def predicted(self, rows, most: int) -> list[tuple[int, np.ndarray]]:
+        """Of the first `most` of these rows that have a prediction: (row, (2,) its place on the first map)."""
+        if self.predictions is None:
+            return []
+        known = [int(row) for row in rows if torch.isfinite(self.predictions[int(row)]).all()][:most]
+        return list(zip(known, self.spaces[0].map.place(self.predictions[known]))) if known else []
+
+    def picture(self, column: str, selected: np.ndarray, pinned: int | None, near: list, predicted: list) -> Figure:
+        """All maps with what is selected, pinned (near: its neighbours, as of `pin`) and predicted, one below the other."""
+        count = len(self.spaces)
+        figure = Picture(figsize=(7.6 if pinned is None else 13, 6.6 * count))
+        for k, place in enumerate(figure.subfigures(count, 1, squeeze=False)[:, 0]):
+            map, rows, titles = self.spaces[k].map, [], []
+            if near:
+                rows = [pinned, *near[k]["row"]]
+                losses = [
+                    f"{n}  {self.name(row)}  {loss:.2f}"
+                    for n, (row, loss) in enumerate(near[k].itertuples(index=False), 1)
+                ]
+                titles = [self.name(pinned), *losses]
+            embedding_map(
+                map.positions,
+                self.column(column),
+                column=column,
+                selected=selected if len(selected) else None,
+                pinned=pinned,
+                neighbours=rows[1:],
+                graphs=self.graphs[rows] if rows else None,
+                titles=titles,
+                predictions=predicted if k == 0 else (),
+                paths=self.placed[k : k + 1],
+                trust=trust_words(map.kept, map.method),
+                figure=place,
+            )
+        return figure
+
+    # -- words -------------------------------------------------------------------------------------------------
+    def selected_words(self, rows: np.ndarray) -> str:
+        if not len(rows):
+            return f"{len(self):,} graphs, none selected: draw a lasso around some."
+        kept = self.table[KEPT].to_numpy()[rows]
+        known = (
+            f"; of the 15 nearest of each the map keeps {15 * np.nanmean(kept):.1f}"
+            if np.isfinite(kept).any()
+            else ""
+        )
+        return f"{len(rows):,} of {len(self):,} selected{known}."
+
+    def pinned_words(self, row: int) -> str:
+        """What the map keeps of the neighbourhood of one graph."""
+        kept = self.table[KEPT].iloc[row]
+        return f"The map keeps {15 * kept:.0f} of its 15 nearest." if np.isfinite(kept) else ""
+
+    def trust(self) -> str:
+        """How far the maps may be trusted."""
+        said = [trust_words(space.map.kept, space.map.method) for space in self.spaces]
+        return said[0] if len(said) == 1 else " ".join(f"{s.capitalize()}: {w}" for s, w in zip(SIDES, said))
+
+    def offer(self) -> str:
+        """That a better map can be had, and how long that takes; "" where there is none."""
+        lacking = sum(space.map.method != "umap" for space in self.spaces)
+        seconds = 15 + lacking * max(6 * len(self) / 1000, 2)  # measured on two cores
+        about = f"{10 * round(seconds / 10):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+        return f"Make the UMAP map{'s' * (lacking > 1)} (about {about})" if lacking else ""
+
+    def alternative(self, column: str, selected: int, pinned: int | None, near: list[pd.DataFrame]) -> str:
+        """The maps in words, for those who do not see them."""
+        words = f"Map of {len(self):,} graphs coloured by {column}, {selected:,} selected."
+        if pinned is not None:
+            names = ", ".join(self.name(row) for row in near[0]["row"])
+            words += f" Pinned: {self.name(pinned)}. Nearest by the learned loss: {names}."
+        return words
+
+
+NOUNS = {"nodes": "node", "edges": "edge", "rings": "ring"}
+
+
+def _written(value) -> str:
+    return "not known" if pd.isna(value) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _path(psi: Psi, trace: Trace) -> Tensor:
+    """(S + 2, D) points of the iterates and of the result."""
+    return torch.cat([points_of(psi, trace.iterates), points_of(psi, trace.result)])
+
+
+def _unit_rows(predictions: Tensor, points: Tensor) -> Tensor:
+    """Predictions beside points (n, D), each of length 1 or nan; ValueError for others."""
+    found = torch.as_tensor(predictions).detach().float().cpu()
+    if found.shape != points.shape:
+        raise ValueError(f"predictions must be {tuple(points.shape)}, one for each graph, got {tuple(found.shape)}")
+    length = found.norm(dim=1)
+    off = ~found.isnan().any(1) & ~((length - 1).abs() < 1e-3)
+    if off.any():
+        row = int(off.nonzero()[0])
+        raise ValueError(f"prediction {row} has length {float(length[row]):.3g}, not 1; use project.sphere")
+    return found

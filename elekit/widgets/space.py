@@ -1,0 +1,76 @@
+"""A learned loss over many graphs, with a map of them; and the data that an explorer takes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from elekit import inspect
+from elekit.datasets import Dataset, Split
+from elekit.datasets.splits import SPLITS
+from elekit.graph import Graph
+from elekit.loss import Psi, points_of
+
+TOGETHER = 4_096  # graphs that are embedded between two steps of the progress bar
+LOOKED_AT = 8  # graphs whose points are held against those of a map
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """A learned loss over n graphs: psi, their points (n, D), and a map of them."""
+
+    psi: Psi
+    points: Tensor
+    map: inspect.EmbeddingMap
+
+    @classmethod
+    def of(cls, psi: Psi, graphs: Graph, map: inspect.EmbeddingMap | None = None) -> "Space":
+        """With the map given, one made before, or one along the two directions of largest variance.
+
+        Raises ValueError for a map that does not show these graphs.
+        """
+        if map is None:
+            points = embedded(psi, graphs)
+            map = inspect.find_map(inspect.map_key(psi, graphs), points) or inspect.fit_map(points, method="pca")
+            return cls(psi, points, map)
+        if len(map.positions) != len(graphs):
+            raise ValueError(f"the map shows {len(map.positions)} graphs and not these {len(graphs)}; fit it to them")
+        some = np.unique(np.linspace(0, len(graphs) - 1, LOOKED_AT).astype(int)).tolist()
+        own = points_of(psi, graphs[some])
+        if own.shape[1] != map.points.shape[1] or not torch.allclose(own, map.points[some], atol=1e-3):
+            raise ValueError("the map shows other points than psi of these graphs; fit it to psi and to their order")
+        return cls(psi, map.points, map)
+
+
+def embedded(psi: Psi, graphs: Graph) -> Tensor:
+    """psi of any number of graphs (n, D), with a bar where there are many."""
+    starts = range(0, len(graphs), TOGETHER)
+    bar = tqdm(starts, desc="embedding", disable=len(starts) < 4, leave=False)
+    return torch.cat([points_of(psi, graphs[start : start + TOGETHER]) for start in bar])
+
+
+def read(data: Dataset | Split | Graph) -> tuple[Graph, pd.DataFrame | None, list[str] | None]:
+    """Graphs, the frame beside them, and their inputs where those are texts; a Dataset in the order of its splits.
+
+    Raises ValueError for other data and for none.
+    """
+    if isinstance(data, Graph):
+        graphs, frame, inputs = data, None, None
+    elif isinstance(data, Split):
+        graphs, frame, inputs = data.graphs, data.frame, data.inputs
+    elif isinstance(data, Dataset):
+        parts = [getattr(data, name) for name in SPLITS]
+        graphs = Graph.cat([part.graphs for part in parts])
+        frame = pd.concat([part.frame.assign(split=name) for part, name in zip(parts, SPLITS)], ignore_index=True)
+        written = all(isinstance(part.inputs, (list, tuple)) for part in parts)
+        inputs = [text for part in parts for text in part.inputs] if written else None
+    else:
+        kind = type(data).__name__
+        raise ValueError(f"want a Dataset, a Split or a Graph, got {kind}; use datasets.from_frame")  # noqa: TRY004
+    if not len(graphs):
+        raise ValueError("no graphs given: there is nothing to explore")
+    texts = isinstance(inputs, (list, tuple)) and all(isinstance(text, str) for text in inputs)
+    return graphs, frame, list(inputs) if texts else None

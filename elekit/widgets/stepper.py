@@ -1,0 +1,182 @@
+"""Stepping through a decoding run: the relaxed graph, what the loss wants, rounding and edits, frame by frame."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import traitlets
+from matplotlib.figure import Figure
+
+from elekit.decoding import Decoded, Trace
+from elekit.draw import decodings
+from elekit.draw.frames import LOOKS, NUMBERS, Frames, frames, laid_like, shares_of_axis
+from elekit.draw.scenes import palette, scene
+from elekit.graph import Graph, GraphVocabulary
+from elekit.inspect.wishes import wishes
+from elekit.widgets.base import Panel, source
+
+FASTEST = 60  # frames a second
+SPACED = 1.7  # edges that have words on them are drawn that much longer
+
+
+class Stepper(Panel):
+    """A decoding run, or two in lockstep, frame by frame; made by `step_through`.
+
+    Frames are the iterates 0..S, the best of them rounded, then each step of the polish; of two runs the one that is
+    over stays on its last. All are in the browser from the start, so stepping needs no kernel.
+
+    step: the frame shown, 0..last. playing: whether it runs by itself. speed: frames a second, above 0, at most 60.
+    show: "gradient" for halos where the loss wants something, or "none". Setting them moves the widget, using the
+    widget moves them. last, across, runs, numbers, truth_scene: what the browser draws.
+    trace, compare: the runs (compare None without one). truth: the true graph, None if not given.
+    """
+
+    _esm = traitlets.Unicode(source("stepper.js")).tag(sync=True)
+    _css = traitlets.Unicode(source("stepper.css")).tag(sync=True)
+
+    step = traitlets.Int(0).tag(sync=True)
+    playing = traitlets.Bool(False).tag(sync=True)
+    speed = traitlets.Float(4.0).tag(sync=True)
+    show = traitlets.Enum(["gradient", "none"], "gradient").tag(sync=True)
+
+    last = traitlets.Int(0).tag(sync=True)
+    across = traitlets.List(traitlets.Float()).tag(sync=True)
+    runs = traitlets.List(traitlets.Dict()).tag(sync=True)
+    numbers = traitlets.Bytes(b"").tag(sync=True)  # of each run nodes (F, N, K), then pairs (F, P, R): float32 "<"
+    truth_scene = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, trace: Trace, truth: Graph | None, compare: Trace | None, names: tuple[str, str], step: int):
+        self.trace, self.compare, self.truth, self.names = trace, compare, truth, names
+        runs = [frames(trace, wishes(trace))]
+        if compare is not None:
+            runs.append(frames(compare, wishes(compare), like=runs[0]))
+        laid = None if truth is None else laid_like(truth, runs[0].graphs[-1], runs[0].positions[-1])
+        shown = palette(trace.iterates.vocabulary)
+        spaced = SPACED if shown["strokes"] is None and len(shown["edges"]) > 1 else 1.0
+        super().__init__(
+            last=max(map(len, runs)) - 1,
+            across=shares_of_axis(runs).round(5).tolist(),
+            runs=[_described(run, name, spaced) for run, name in zip(runs, names)],
+            numbers=b"".join(_packed(run) for run in runs),
+            truth_scene={} if truth is None else scene(truth, spaced * laid),
+            palette={**shown, "looks": LOOKS, "numbers": list(NUMBERS.items())},
+        )
+        self.step = step
+
+    @traitlets.validate("step")
+    def _step_there(self, proposal):
+        if not 0 <= proposal["value"] <= self.last:
+            raise traitlets.TraitError(f"step must lie in 0..{self.last}, got {proposal['value']}")
+        return proposal["value"]
+
+    @traitlets.validate("speed")
+    def _speed_possible(self, proposal):
+        if not 0 < proposal["value"] <= FASTEST:
+            raise traitlets.TraitError(f"speed must lie above 0 and up to {FASTEST}, got {proposal['value']}")
+        return proposal["value"]
+
+    def picture(self) -> Figure:
+        """The frame shown now, as a figure."""
+        shown = [t for t in (self.trace, self.compare) if t is not None]
+        wanted = [wishes(t) if self.show == "gradient" else None for t in shown] + [None]
+        return decodings.iterate(
+            self.trace,
+            self.step,
+            truth=self.truth,
+            wishes=wanted[0],
+            compare=self.compare,
+            compare_wishes=wanted[1],
+            names=self.names,
+        )
+
+
+def step_through(
+    trace: Trace | Sequence[Trace],
+    *,
+    truth: Graph | None = None,
+    compare: Trace | Sequence[Trace] | None = None,
+    names: tuple[str, str] = ("", ""),
+    step: int = 0,
+) -> Stepper:
+    """Step through a decoding run by keys, slider, chart or play; all frames are preloaded.
+
+    trace: what `decode(..., record=True)` gives; a tuple of one is taken as that one. truth: the true graph, a batch of
+    one. compare: another run of the same target, shown in lockstep. names: of the two runs. step: the frame to begin
+    with, see `Stepper`.
+    Raises ValueError for anything else in place of a trace, for runs of other targets or vocabularies, for a truth of
+    another vocabulary or not one graph, and for a step that there is not.
+    """
+    trace = _one_trace(trace, "trace")
+    vocabulary = trace.iterates.vocabulary
+    if len(names) != 2:
+        raise ValueError(f"names must be two, one for each run, got {len(names)}: {tuple(names)!r}")
+    names = tuple(str(name) for name in names)
+    if compare is not None:
+        compare = _one_trace(compare, "compare")
+        _same_vocabulary(compare.iterates.vocabulary, vocabulary, "compare")
+        if compare.target.shape != trace.target.shape or (compare.target - trace.target).abs().max() > 1e-5:
+            raise ValueError("the two runs decode different targets; compare runs of the same target")
+        names = tuple(name or default for name, default in zip(names, ("first", "second")))
+    if truth is not None:
+        _same_vocabulary(truth.vocabulary, vocabulary, "truth")
+        if len(truth) != 1:
+            raise ValueError(f"truth must be a batch of one, got a batch of {len(truth)}; use graphs[0]")
+    last = max(len(t) + len(t.polish) for t in (trace, compare) if t is not None)
+    if not 0 <= step <= last:
+        raise ValueError(f"step must lie in 0..{last}, got {step}")
+    return Stepper(trace, truth, compare, names, step)
+
+
+def _one_trace(given, what: str) -> Trace:
+    if isinstance(given, (tuple, list)) and len(given) == 1:
+        given = given[0]
+    if isinstance(given, Trace):
+        return given
+    found, mend = (
+        type(given).__name__,
+        "give its traces[0]" if isinstance(given, Decoded) else "decode with record=True",
+    )
+    if isinstance(given, (tuple, list)):
+        found, mend = (f"{len(given)} in a {found}", "give one, such as traces[0]") if given else ("none", mend)
+    raise ValueError(f"{what} must be one Trace, got {found}; {mend}")
+
+
+def _same_vocabulary(given: GraphVocabulary, wanted: GraphVocabulary, what: str) -> None:
+    if (given.node_labels, given.edge_labels) != (wanted.node_labels, wanted.edge_labels):
+        raise ValueError(
+            f"{what} has other labels (nodes {list(given.node_labels)}, edges {list(given.edge_labels)}) than the trace "
+            f"(nodes {list(wanted.node_labels)}, edges {list(wanted.edge_labels)})"
+        )
+
+
+def _described(run: Frames, name: str, spaced: float) -> dict:
+    """Everything of a run but its probabilities, as JSON; positions once for all frames that share them."""
+    layouts, laid = [], []
+    for frame, positions in enumerate(run.positions):
+        if not frame or positions is not run.positions[frame - 1]:
+            layouts.append((spaced * positions).round(3).tolist())
+        laid.append(len(layouts) - 1)
+    return {
+        "name": name,
+        "slots": run.graphs.nodes.shape[1],
+        "iterates": run.iterates,
+        "stopped": run.stopped,
+        "names": run.names,
+        "told": run.told,
+        "numbers": run.numbers,
+        "relaxed": _finite(run.relaxed),
+        "rounded": _finite(run.rounded),
+        "layouts": layouts,
+        "laid": laid,
+        "marks": [[[list(m.part), m.kind, round(m.size, 4), m.words] for m in marks] for marks in run.marks],
+    }
+
+
+def _finite(values: np.ndarray) -> list[float | None]:
+    """Plain JSON has no nan."""
+    return [round(float(value), 5) if np.isfinite(value) else None for value in values]
+
+
+def _packed(run: Frames) -> bytes:
+    i, j = np.triu_indices(run.graphs.nodes.shape[1], 1)
+    parts = (run.graphs.nodes, run.graphs.edges[:, i, j])
+    return b"".join(part.detach().cpu().numpy().astype("<f4").tobytes() for part in parts)

@@ -1,0 +1,209 @@
+"""The static twins of the loss inspector: halos that say what they should, bars in order, room for words and nodes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import random_vertices
+from matplotlib.colors import to_hex
+from test_draw import HOSTILE, marked, rendered
+
+from elekit import chem, draw
+from elekit.draw import prices
+from elekit.draw.base import BLUE, GREY, RADIUS, VERMILION
+from elekit.graph import Graph, GraphVocabulary
+
+
+@pytest.fixture
+def molecule():
+    return chem.from_smiles("CC1CC1C=O", chem.vocabulary(["C", "N", "O"], 8))
+
+
+@pytest.fixture
+def heat(molecule):
+    """Prices that rise with the number of the node; every pair has one, also where there is no edge."""
+    N = molecule.nodes.shape[1]
+    nodes = torch.arange(N) / 10
+    nodes[5:] = torch.nan
+    return nodes, (nodes[:, None] + nodes) / 2
+
+
+def table(count, invalid=()):
+    edits = pd.DataFrame({"edit": [f"edit {n}" for n in range(count)], "price": np.linspace(1, 0, count)})
+    return edits.assign(valid=[n not in invalid for n in range(count)])
+
+
+def halos(figure, ax=0):
+    """Artists by the part that their gid names."""
+    return {a.get_gid()[5:]: a for a in figure.axes[ax].get_children() if (a.get_gid() or "").startswith("halo-")}
+
+
+def words(figure, ax=0):
+    return {a.get_gid()[6:]: a.get_text() for a in figure.axes[ax].texts if (a.get_gid() or "").startswith("value-")}
+
+
+def colour(artist):
+    return to_hex(artist.get_edgecolor() if hasattr(artist, "get_edgecolor") else artist.get_color())
+
+
+# -- prices ----------------------------------------------------------------------------------------------------
+def test_every_node_and_edge_has_a_halo_and_its_price(molecule, heat):
+    figure = rendered(draw.priced_edits(molecule, *heat, table(5)))
+    edges = {f"{i}-{j}" for i, j in molecule.labels()[1][0].triu(1).nonzero().tolist()}
+    assert set(halos(figure)) == set(words(figure)) == {str(i) for i in range(6)} | edges
+    assert words(figure)["3"] == "3: 0.30"  # the number of the node, too
+    assert words(figure)["0-1"] == "0.05"
+
+
+def test_dearer_is_wider_and_lighter(molecule, heat):
+    found = halos(draw.priced_edits(molecule, *heat, table(5)))
+    widths = [found[str(i)].get_linewidth() for i in range(5)]
+    lights = [np.mean(found[str(i)].get_edgecolor()[:3]) for i in range(5)]
+    assert widths == sorted(set(widths)) and lights == sorted(set(lights))
+    assert colour(found["0"]) == prices.RAMP[0] and colour(found["4"]) == prices.RAMP[-1]
+
+
+def test_what_has_no_valid_edit_is_grey_and_dashed(molecule, heat):
+    found, written = (f(draw.priced_edits(molecule, *heat, table(5))) for f in (halos, words))
+    assert colour(found["5"]) == GREY.lower() and found["5"].get_linestyle() != "-" and written["5"] == "5: none"
+    assert found["4"].get_linestyle() in ("-", "solid")
+
+
+def test_bars_are_the_cheapest_and_the_dearest_valid_edits(molecule, heat):
+    figure = draw.priced_edits(molecule, *heat, table(30, invalid=(0, 29)), top=3)
+    ax = next(ax for ax in figure.axes if ax.get_xlabel().startswith("price: learned loss"))
+    assert [label.get_text() for label in ax.get_yticklabels()] == [f"edit {n}" for n in (28, 27, 26, 3, 2, 1)]
+    lengths = [bar.get_width() for bar in ax.patches]
+    assert lengths == sorted(lengths) and lengths[0] == pytest.approx(1 / 29)
+    y = [bar.get_y() for bar in ax.patches]
+    assert np.diff(y).tolist() == pytest.approx([1, 1, 2, 1, 1])  # a gap between the two groups
+    assert "28 valid edits" in ax.get_title()
+
+
+@pytest.mark.parametrize("count, invalid, kept", [(4, (), 4), (6, (), 6), (2, (0, 1), 0), (0, (), 0)])
+def test_few_edits_are_all_shown(molecule, heat, count, invalid, kept):
+    figure = rendered(draw.priced_edits(molecule, *heat, table(count, invalid), top=3))
+    ax = next(ax for ax in figure.axes if ax.get_xlabel().startswith("price: learned loss"))
+    assert len(ax.patches) == len(ax.get_yticklabels()) == kept
+
+
+def test_wrong_arguments_are_named(molecule, heat):
+    with pytest.raises(ValueError, match=r"nodes \(8,\) and pairs \(8, 8\), got \(3,\)"):
+        draw.priced_edits(molecule, heat[0][:3], heat[1], table(3))
+    with pytest.raises(ValueError, match=r"lacks columns \['price', 'valid'\]"):
+        draw.priced_edits(molecule, *heat, table(3)[["edit"]])
+    with pytest.raises(ValueError, match="top must be >= 1"):
+        draw.priced_edits(molecule, *heat, table(3), top=0)
+    with pytest.raises(ValueError, match="batch of 2"):
+        draw.priced_edits(Graph.cat([molecule, molecule]), *heat, table(3))
+    with pytest.raises(ValueError, match="got"):
+        draw.shared(molecule, molecule, heat, (heat[0], heat[1][:2]))
+
+
+def test_a_single_node_and_prices_that_are_all_one(molecule):
+    one = chem.from_smiles("C", chem.vocabulary(["C", "N"], 1))
+    rendered(draw.priced_edits(one, torch.tensor([0.3]), torch.full((1, 1), torch.nan), table(1)))
+    rendered(draw.priced_edits(one, torch.tensor([torch.nan]), torch.full((1, 1), torch.nan), table(0)))
+    nobody = Graph.from_labels(torch.zeros(1, 1), torch.zeros(1, 1, 1), one.vocabulary)
+    rendered(draw.priced_edits(nobody, torch.tensor([torch.nan]), torch.full((1, 1), torch.nan), table(0)))
+    shares = (torch.tensor([2.0]), torch.full((1, 1), torch.nan))
+    rendered(draw.shared(one, one, shares, shares))
+
+
+def test_hostile_labels_are_drawn_as_they_are():
+    vocabulary = GraphVocabulary(HOSTILE[:3], HOSTILE[3:], 3)
+    graph = Graph.from_labels(
+        torch.tensor([[1, 2, 3]]), torch.tensor([[[0, 1, 0], [1, 0, 2], [0, 2, 0]]]), vocabulary
+    )
+    heat = torch.rand(3), torch.rand(3, 3)
+    rendered(draw.priced_edits(graph, *heat, pd.DataFrame({"edit": HOSTILE, "price": 0.5, "valid": True})))
+    rendered(draw.shared(graph, graph, heat, heat))
+
+
+def test_words_lie_in_the_picture(molecule, heat):
+    anchor = chem.from_smiles("NC1OCCC1CC=O", chem.vocabulary(["C", "N", "O"], 10))
+    shares = torch.full((10,), -0.25), torch.full((10, 10), 0.25)
+    for figure in (draw.priced_edits(molecule, *heat, table(3)), draw.shared(anchor, anchor, shares, shares)):
+        width, height = rendered(figure).canvas.get_width_height()
+        boxes = [a.get_window_extent() for ax in figure.axes for a in ax.texts]
+        assert len(boxes) > 10
+        assert all(b.x0 >= 0 and b.x1 <= width and b.y0 >= 0 and b.y1 <= height for b in boxes)
+
+
+# -- shares ----------------------------------------------------------------------------------------------------
+def test_shares_have_their_sign_by_colour_dash_and_word(molecule):
+    nodes, edges = torch.full((8,), torch.nan), torch.full((8, 8), torch.nan)
+    nodes[:6] = torch.tensor([0.5, -0.25, 0.001, -0.001, 0.1, 0.1])
+    edges[0, 1] = edges[1, 0] = -0.1
+    figure = rendered(draw.shared(molecule, molecule, (nodes, edges), (-nodes, -edges)))
+    found, other = halos(figure), halos(figure, 1)
+    assert [colour(found[part]) for part in ("0", "1", "0-1")] == [c.lower() for c in (BLUE, VERMILION, VERMILION)]
+    assert [colour(other[part]) for part in ("0", "1", "0-1")] == [c.lower() for c in (VERMILION, BLUE, BLUE)]
+    assert found["1"].get_linestyle() != "-" and found["0"].get_linestyle() in ("-", "solid")
+    assert found["0"].get_linewidth() > found["1"].get_linewidth() > found["4"].get_linewidth()
+    assert words(figure)["0"] == "0: +0.50" and words(figure)["0-1"] == "-0.10"
+    assert words(figure)["2"] == "2: 0.00" and words(figure)["3"] == "3: 0.00"
+    assert figure.axes[0].get_title().endswith(f"= {0.5 - 0.25 + 0.2 - 0.1:.3f}")
+
+
+# -- room ------------------------------------------------------------------------------------------------------
+def molecules():
+    names = chem.vocabulary(["C", "N", "O"], 10)
+    return list(
+        chem.from_smiles(["C", "CC", "CC(C)(C)C", "C1CC1", "O=CC1CC(N)OC1C", "C1CC2CC1C2", "CC(C)C(C)(C)C"], names)
+    )
+
+
+@pytest.mark.parametrize("graph", molecules(), ids=lambda graph: chem.to_smiles(graph)[0])
+def test_an_added_node_lies_near_its_neighbour_and_clear_of_all_others(graph):
+    positions = draw.layout(graph)
+    spots = prices.beside(graph, positions)
+    there = graph.labels()[0][0].nonzero()[:, 0].tolist()
+    edges = graph.labels()[1][0].triu(1).nonzero().tolist()
+    assert np.isfinite(spots).all(1).nonzero()[0].tolist() == there
+    for i in there:
+        assert 0.95 < np.linalg.norm(spots[i] - positions[i]) < 2.6
+        assert all(np.linalg.norm(spots[i] - positions[j]) > 2 * RADIUS for j in there)
+        for a, b in edges:
+            t = np.linspace(0, 1, 100)[:, None]
+            assert np.linalg.norm(positions[a] + t * (positions[b] - positions[a]) - spots[i], axis=1).min() > RADIUS
+
+
+@pytest.mark.parametrize("graph", molecules(), ids=lambda graph: chem.to_smiles(graph)[0])
+def test_words_lie_at_their_own_node_or_edge(graph):
+    positions = draw.layout(graph)
+    of_nodes, of_edges = prices.words_beside(graph, positions)
+    there = graph.labels()[0][0].nonzero()[:, 0].numpy()
+    for i in there:
+        distance = np.linalg.norm(positions[there] - of_nodes[i], axis=1)
+        assert there[distance.argmin()] == i and distance.min() > RADIUS
+    for (i, j), place in of_edges.items():
+        assert np.linalg.norm((positions[i] + positions[j]) / 2 - place) == pytest.approx(0.27)
+    assert set(of_edges) == {tuple(pair) for pair in graph.labels()[1][0].triu(1).nonzero().tolist()}
+
+
+def test_room_of_any_graph_is_finite_and_repeatable(vocabulary, generator):
+    for graph in random_vertices(vocabulary, 12, generator):
+        positions = draw.layout(graph)
+        before = positions.copy()
+        spots, (of_nodes, of_edges) = prices.beside(graph, positions), prices.words_beside(graph, positions)
+        there = (graph.labels()[0][0] > 0).numpy()
+        assert np.array_equal(np.isfinite(spots).all(1), there) and np.array_equal(
+            np.isfinite(of_nodes).all(1), there
+        )
+        assert all(np.isfinite(place).all() for place in of_edges.values())
+        assert np.array_equal(positions, before) and np.array_equal(
+            prices.beside(graph, positions), spots, equal_nan=True
+        )
+
+
+def test_the_span_of_nothing_is_a_span():
+    assert prices.span(torch.tensor([torch.nan])) == (0.0, 1.0)
+    low, high = prices.span(torch.tensor([0.5, torch.nan]), np.array([0.5]))
+    assert low == 0.5 < high
+    assert prices.span(torch.tensor([0.5, 2.0]), np.array([[0.25]])) == (0.25, 2.0)
+
+
+def test_marks_of_the_graph_itself_are_still_there(molecule, heat):
+    figure = draw.priced_edits(molecule, *heat, table(3))
+    assert len(marked(figure, "node")) == 6

@@ -1,0 +1,322 @@
+"""Checks of exercises: the right answer passes, each wrong one gets the hint that fits, and nothing raises."""
+
+import ast
+import html
+import re
+
+import nbformat
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from conftest import padded
+from lab import NOTEBOOKS
+
+from elekit import chem, lessons
+from elekit.graph import Graph
+from elekit.lessons.learning_the_loss import ROWS
+from elekit.lessons.verdict import Verdict, escaped, quoted
+from elekit.train import EmbeddingTraining
+
+HOSTILE = "<img src=x onerror=alert(1)> **b** $x^2$ [a](http://b) `c` _d_ &lt; \\(e\\) | # ~"
+
+
+class Sulky:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
+GARBAGE = [None, "", "nonsense", HOSTILE, 3, -1, float("nan"), float("inf"), True, [], {}, [None], object(), Sulky(), 10**400,
+           np.zeros((2, 2)), torch.zeros(0), torch.tensor(3), nx.Graph(), b"x", {"A": 1}, [[1]], lambda: 1, int]  # fmt: skip
+
+
+def ring(at: int = 3, bond: str = "double") -> nx.Graph:
+    """A ring of six with an O in it, and another that hangs on node `at`."""
+    drawn = nx.cycle_graph(6)
+    drawn.add_edge(at, 6)
+    nx.set_node_attributes(drawn, "C", "label")
+    nx.set_edge_attributes(drawn, "single", "label")
+    drawn.nodes[0]["label"], drawn.nodes[6]["label"], drawn.edges[at, 6]["label"] = "O", "O", bond
+    return drawn
+
+
+def without(drawn: nx.Graph, *edge: int) -> nx.Graph:
+    drawn.remove_edge(*edge)
+    return drawn
+
+
+def with_edge(drawn: nx.Graph, *edge: int) -> nx.Graph:
+    drawn.add_edge(*edge, label="single")
+    return drawn
+
+
+# -- a verdict -----------------------------------------------------------------------------------------------------
+def test_a_verdict_says_whether_it_is_right():
+    assert repr(Verdict(True, "well done.")) == "✓ Right: well done."
+    assert repr(Verdict(False, "look again.")) == "Not yet: look again."
+    assert Verdict(True, "a")._repr_markdown_() == "**✓ Right:** a"
+
+
+def test_markdown_shows_the_words_of_a_verdict_as_they_are():
+    for text in (HOSTILE, "a\n\n# b\n    c"):
+        shown = escaped(text)
+        assert not re.search(r"[<>*\[\]()`_\\|~$]", re.sub(r"<code>&#(36|92);</code>", "", shown))
+        assert not re.search(r"(?<!<code>)&#(36|92);", shown)  # where formulas could begin
+        assert not re.search(r"[#&](?!#?\d+;)", shown)
+        assert html.unescape(re.sub("</?code>", "", shown)) == text
+    assert "\n" not in Verdict(False, "a\n\n# b")._repr_markdown_()
+
+
+def test_answers_are_quoted_in_one_short_line():
+    for answer in GARBAGE:
+        assert len(quoted(answer)) <= 42 and quoted(answer).isprintable()
+    assert quoted("abc") == "'abc'" and quoted("a" * 100).endswith("…'")
+
+
+# -- notebook 01 ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "answer",
+    ["O=C1CCOCC1", "C1CC(=O)CCO1", ring(), nx.relabel_nodes(ring(), {0: "a", 3: "b"}), lessons.ring_wanted()],
+    ids=["smiles", "other smiles", "networkx", "relabelled", "graph"],
+)
+def test_the_ring_is_right_in_any_spelling(answer):
+    assert lessons.check_ring(answer).right
+
+
+def test_the_ring_is_right_in_any_order_and_padding(generator):
+    wanted = lessons.ring_wanted()
+    for graph in (wanted.permuted(torch.randperm(7, generator=generator)), padded(wanted, 4)):
+        assert lessons.check_ring(graph).right
+
+
+@pytest.mark.parametrize(
+    "answer, hint",
+    [
+        ("C1CCOCC1", "too few nodes: 6"),
+        ("CC1CC(=O)CCO1", "too many nodes: 8"),
+        ("O=C1CCCCC1", "labels are 6 C, 1 O"),
+        ("O=C1CCNCC1", "labels are 5 C, 1 N, 1 O"),
+        (without(ring(), 3, 6), "falls into 2 pieces"),
+        (without(ring(), 0, 1), "ring is not closed"),
+        ("CC1OCCC1=O", "your ring has 5 nodes"),
+        (with_edge(ring(), 1, 5), "has 2 rings"),
+        (ring(bond="single"), "edges are 7 single"),
+        (ring(bond="triple"), "6 single, 1 triple"),
+        (ring(at=2), "joined elsewhere"),
+        ("O=C1OCCCC1", "joined elsewhere"),
+        ("C1CC(", "RDKit refuses"),
+        (nx.cycle_graph(7), "the label 'node', unknown"),
+        (nx.DiGraph([(0, 1)]), "directed"),
+        (nx.Graph(), "no nodes"),
+        (7, "give a SMILES text"),
+        (Graph.cat([lessons.ring_wanted()] * 2), "a batch of 2"),
+    ],
+)
+def test_a_wrong_ring_is_told_what_is_wrong(answer, hint):
+    verdict = lessons.check_ring(answer)
+    assert not verdict.right and hint in verdict.says
+
+
+@pytest.fixture(scope="module")
+def ethanol():
+    return chem.from_smiles("CCO", lessons.ring_wanted().vocabulary)
+
+
+@pytest.fixture(scope="module")
+def blur(ethanol):
+    """Every node is 0.6 carbon and 0.1 of everything else, so that what is another flips at w = 1 / 1.5."""
+    row = torch.full((ethanol.vocabulary.K,), 0.1)
+    row[1] = 0.6
+    return Graph(row.expand(1, 7, -1), ethanol.edges, ethanol.vocabulary)
+
+
+def test_the_first_flip_is_found_to_a_hundredth(ethanol, blur):
+    for weight in (0.67, torch.tensor(0.67), np.float64(2 / 3 + 1e-3), 2 / 3 + 9e-3):
+        assert lessons.check_flip(weight, ethanol, blur).right
+
+
+@pytest.mark.parametrize(
+    "weight, hint",
+    [(0.3, "still gives the graph"), (0.0, "still gives"), (0.8, "it already had"), (1.0, "it already had"),
+     (1.4, "outside 0 to 1"), (-0.2, "outside 0 to 1"), ("half", "one number"), ([0.3], "one number"), (True, "one number")],
+)  # fmt: skip
+def test_a_wrong_weight_is_told_which_way_to_go(ethanol, blur, weight, hint):
+    verdict = lessons.check_flip(weight, ethanol, blur)
+    assert not verdict.right and hint in verdict.says
+
+
+# -- notebook 02 ---------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def molecules():
+    chains = ["C" * n + end for n in range(1, 6) for end in ("", "O", "N", "F", "=O", "#N")]
+    return chem.from_smiles(chains, chem.vocabulary(["C", "N", "O", "F"], 7))
+
+
+def sees_everything(graph: Graph) -> torch.Tensor:
+    """Nodes as unit vectors, in their order: a psi to which any softened copy is nearest its own vertex."""
+    return torch.nn.functional.normalize(torch.cat([graph.nodes.flatten(1), graph.edges.flatten(1)], 1), dim=1)
+
+
+def sees_nothing(graph: Graph) -> torch.Tensor:
+    return torch.ones(len(graph), 3) / 3**0.5
+
+
+def test_retrieval_is_what_decides(molecules):
+    assert lessons.check_retrieval(sees_everything, molecules).right
+    assert not lessons.check_retrieval(sees_nothing, molecules).right
+
+
+@pytest.mark.parametrize(
+    "training, hint",
+    [
+        (EmbeddingTraining(temperature=5.0), "temperature 5"),
+        (EmbeddingTraining(temperature=0.1, views=("edited",)), "are softened; does the training"),
+        (EmbeddingTraining(temperature=0.1), "only softened"),
+        (EmbeddingTraining(temperature=0.1, views=("softened",)), "look at the temperature again"),
+        (None, "the temperature and the views"),
+    ],
+)
+def test_a_poor_training_is_told_where_to_look(molecules, training, hint):
+    verdict = lessons.check_retrieval(sees_nothing, molecules, training)
+    assert not verdict.right and "3% of 30" in verdict.says and hint in verdict.says
+
+
+def test_the_numbers_of_the_snapshots_tell_them_apart():
+    table, points = lessons.snapshot_numbers(), lessons.snapshots()
+    assert all(torch.allclose(p.norm(dim=1), torch.ones(len(p))) for p in points.values())
+    cosine, rank = table["mean_cosine"], table["effective_rank"]
+    a, b, c = (ROWS[name] for name in "ABC")
+    assert cosine[c] > 0.9 and max(abs(cosine[a]), abs(cosine[b])) < 0.1
+    assert rank[b] > 2.9 and max(rank[a], rank[c]) < 1.5
+    for name, row in ROWS.items():
+        mean = (points[name] @ points[name].T).mean().item()  # with itself as well: 1 / 300 more
+        assert mean == pytest.approx(cosine[row], abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "answer, hint",
+    [
+        ({"A": 1, "B": 3, "C": 2}, "same way"),
+        ({"A": 3, "B": 2, "C": 1}, "cancel on average"),
+        ({"A": 1, "B": 1, "C": 1}, "one sphere"),
+        ({"A": 0, "B": 1, "C": 2}, "one sphere"),
+        ({"A": "2", "B": "3", "C": "1"}, "one sphere"),
+        ({"A": 1, "B": 2}, "each of A, B and C"),
+        ([2, 3, 1], "each of A, B and C"),
+    ],
+)
+def test_spheres_mixed_up_are_told_where_to_look(answer, hint):
+    verdict = lessons.check_snapshots(answer)
+    assert not verdict.right and hint in verdict.says
+    assert lessons.check_snapshots(ROWS).right
+
+
+# -- notebook 03 ---------------------------------------------------------------------------------------------------
+NAMES, LOSSES = ["ring", "word", "dot"], torch.tensor([0.3, 0.5, 0.1])
+
+
+@pytest.mark.parametrize(
+    "answer, hint",
+    [
+        (["ring", "word", "dot"], "1 of 3 stand where they were measured; the first that does not is in place 1"),
+        (["word", "dot", "ring"], "in place 2"),
+        (["word", "ring"], "'dot' is left out"),
+        (["word", "ring", "ring"], "'dot' is left out"),
+        (["word", "ring", "dot", "dot"], "given twice"),
+        (["word", "ring", "tree"], "'tree' is none of the names: 'ring', 'word', 'dot'"),
+        ([1, 2, 3], "'1' is none of the names"),
+        ("word", "give a list of the 3 names"),
+    ],
+)
+def test_a_wrong_order_is_told_how_far_it_is_right(answer, hint):
+    verdict = lessons.check_order(answer, NAMES, LOSSES)
+    assert not verdict.right and hint in verdict.says
+    for right in (["word", "ring", "dot"], ("word", "ring", "dot")):
+        assert lessons.check_order(right, NAMES, LOSSES).right
+
+
+@pytest.mark.parametrize(
+    "k, hint",
+    [(1, "Hits@1 is 50.0%, below 90%"), (3, "below"), (5, "smaller k is enough"), (100, "smaller k"), (0, "1, 2, 3"),
+     (-2, "1, 2, 3"), (2.5, "1, 2, 3"), ("four", "1, 2, 3"), (True, "1, 2, 3")],
+)  # fmt: skip
+def test_a_wrong_k_is_told_whether_it_is_enough(k, hint):
+    ranks = torch.tensor([1, 1, 1, 1, 1, 2, 2, 3, 4, 9])
+    verdict = lessons.check_k(k, ranks)
+    assert not verdict.right and hint in verdict.says
+    assert lessons.check_k(4, ranks).right and lessons.check_k(np.int64(9), ranks, goal=1.0).right
+
+
+# -- whatever is given ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("answer", GARBAGE, ids=[type(answer).__name__ for answer in GARBAGE])
+def test_no_answer_raises(answer, ethanol, blur, molecules):
+    verdicts = [
+        lessons.check_ring(answer),
+        lessons.check_flip(answer, ethanol, blur),
+        lessons.check_retrieval(answer, molecules, answer),
+        lessons.check_snapshots(answer),
+        lessons.check_order(answer, NAMES, LOSSES),
+        lessons.check_k(answer, torch.tensor([1, 2, 5])),
+    ]
+    for verdict in verdicts:
+        assert not verdict.right and len(verdict.says) > 20
+        assert "<img" not in verdict._repr_markdown_()
+
+
+# -- the notebooks -------------------------------------------------------------------------------------------------
+SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?```python\n(.*?)```", re.DOTALL)
+
+
+def exercises():
+    """(notebook, number of the check's cell) of each exercise: an answer, its check, and the solution folded away."""
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        for i, cell in enumerate(cells):
+            if cell.cell_type == "markdown" and SOLUTION.search(cell.source):
+                yield pytest.param(cells, i - 1, id=f"{path.stem}-{i - 1}")
+
+
+def names(node: ast.AST, kind: type) -> set[str]:
+    """Names that are read (ast.Load) or made (ast.Store), of which `x[i] = ...` makes x."""
+    found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, kind)}
+    if kind is ast.Store:
+        parts = (n for n in ast.walk(node) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store))
+        found |= {n.value.id for n in parts if isinstance(n.value, ast.Name)}
+        found |= {
+            (a.asname or a.name).split(".")[0] for n in ast.walk(node) for a in getattr(n, "names", ()) if a != "*"
+        }
+    return found
+
+
+def needed(cells, wanted: set[str]) -> list[ast.stmt]:
+    """The statements of some code cells that make the wanted names, and what those need in turn, in their order."""
+    kept, wanted = [], set(wanted)
+    for statement in reversed(ast.parse("\n".join(c.source for c in cells if c.cell_type == "code")).body):
+        if wanted & names(statement, ast.Store):
+            kept.insert(0, statement)
+            wanted |= names(statement, ast.Load)
+    return kept
+
+
+@pytest.mark.parametrize("cells, at", list(exercises()))
+def test_the_solution_is_right_and_what_stands_there_is_not(cells, at):
+    """What the check needs is taken from the notebook itself; then the answer is the given one, or the solution."""
+    check, answers = cells[at].source, [cells[at - 1].source, SOLUTION.search(cells[at + 1].source)[1]]
+    *lines, last = ast.parse(check).body
+    loads = set().union(*(names(ast.parse(source), ast.Load) for source in (check, *answers)))
+    shown = []
+    space = {"display": lambda *several: shown.extend(several)}
+    exec(compile(ast.Module(needed(cells[: at - 1], loads), []), "before", "exec"), space)
+    for answer, right in zip(answers, (False, True)):
+        shown.clear()
+        exec(answer, space)
+        exec(compile(ast.Module(lines, []), "check", "exec"), space)
+        shown.append(eval(compile(ast.Expression(last.value), "check", "eval"), space))
+        verdicts = [each for each in shown if isinstance(each, Verdict)]
+        assert verdicts and all(verdict.right for verdict in verdicts) == right, verdicts
+
+
+def test_there_are_exercises_in_each_lesson():
+    found = [parameter.id.rsplit("-", 1)[0] for parameter in exercises()]
+    for name in ("01_graphs_as_tensors", "02_learning_the_loss", "03_regression_on_the_sphere"):
+        assert found.count(name) == 2

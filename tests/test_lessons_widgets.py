@@ -1,0 +1,322 @@
+"""Checks of notebooks 04 to 06: right answers pass, each wrong one gets the hint that fits, and nothing raises."""
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+
+import elekit as ele
+from elekit import lessons
+from elekit.datasets import flats
+from elekit.decoding import GradientConfig
+from elekit.graph import Graph, GraphVocabulary, from_networkx
+from elekit.lessons.answers import edit_row
+from elekit.widgets.inspector import LossInspector
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+class Sulky:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
+GARBAGE = [None, "", "nonsense", HOSTILE, "3", 2.5, -1, 10**9, 10**400, float("nan"), float("inf"), True, [], [3], {}, object(),
+           Sulky(), np.zeros((2, 2)), torch.zeros(0), torch.tensor([1, 2]), nx.Graph(), b"x", len, int, 1j]  # fmt: skip
+
+
+def told(verdict, *hints: str) -> None:
+    """It is not right, and says all of this."""
+    assert isinstance(verdict, lessons.Verdict) and not verdict.right
+    for hint in hints:
+        assert hint in verdict.says, verdict.says
+
+
+# -- notebook 04 ---------------------------------------------------------------------------------------------------
+def trace_of(relaxed: list[float], rounded: list[float], best: int):
+    """A trace of which only the two curves matter."""
+    steps = len(relaxed)
+    vocabulary = GraphVocabulary(("a",), ("e",), 2)
+    graphs = Graph.from_labels(torch.ones(steps, 2), torch.zeros(steps, 2, 2), vocabulary)
+    nothing = torch.zeros(steps)
+    return ele.Trace(
+        torch.zeros(4), graphs, torch.tensor(relaxed), torch.tensor(rounded), nothing, nothing, nothing,
+        graphs.nodes, graphs.edges, best, "done",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trace():
+    """Right at 2, wrong again at 4, right from 5; the gap is widest at 3, the rounded loss highest at 0."""
+    return trace_of([1.5, 0.6, 0.5, 0.1, 0.2, 0.1, 0.1], [1.6, 0.9, 0.25, 0.9, 0.4, 0.25, 0.25 + 2e-6], best=6)
+
+
+def test_the_first_arrival_is_right(trace):
+    for answer in (2, 2.0, torch.tensor(2), np.int64(2)):
+        verdict = lessons.check_arrival(answer, trace)
+        assert verdict.right and "0.25" in verdict.says
+
+
+@pytest.mark.parametrize(
+    "answer, hint",
+    [
+        (0, "a loss of 1.60, the answer has 0.25"),
+        (1, "first come down"),
+        (4, "has left the answer again (loss 0.40"),
+        (5, "was so before"),
+        (6, "was so before"),
+        (7, "0 to 6"),
+        (-1, "0 to 6"),
+        (2.5, "0 to 6"),
+        ("2", "'2' is none"),
+    ],
+)
+def test_a_wrong_arrival_is_told_which_way_to_look(trace, answer, hint):
+    told(lessons.check_arrival(answer, trace), hint)
+
+
+def test_the_widest_gap_is_right(trace):
+    verdict = lessons.check_gap(3, trace)
+    assert verdict.right and "0.80" in verdict.says
+
+
+@pytest.mark.parametrize(
+    "answer, hint",
+    [(0, "highest there"), (1, "wider elsewhere"), (0.8, "is how wide"), (0.3, "0 to 6"), (99, "0 to 6")],
+)
+def test_a_wrong_gap_is_told_what_was_mistaken(trace, answer, hint):
+    told(lessons.check_gap(answer, trace), hint)
+
+
+@pytest.fixture(scope="module")
+def psi():
+    return ele.load("molecules7").psi
+
+
+@pytest.fixture(scope="module")
+def hard(psi):
+    """Cyclohexylamine, as in the notebook."""
+    return ele.from_smiles("NC1CCCCC1", psi.vocabulary)
+
+
+def settled(answer, psi, graph, seed=1, **more):
+    return lessons.check_settings(answer, psi, psi.embed(graph), graph, seed=seed, **more)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [GradientConfig(starts=4), GradientConfig(iterations=50, starts=8), GradientConfig("exponentiated", starts=4)],
+    ids=["4 starts", "8 starts", "other rule"],
+)
+def test_settings_that_find_it_are_right(psi, hard, settings):
+    verdict = settled(settings, psi, hard)
+    assert verdict.right and "400" in verdict.says
+
+
+def test_settings_that_fail_are_told_what_the_trace_says(psi, hard):
+    told(settled(GradientConfig(starts=1), psi, hard), "the truth 0.00", "the search failed", "come to rest")
+    told(settled(GradientConfig(starts=1, iterations=200), psi, hard), "come to rest")
+    told(settled(GradientConfig(starts=1, iterations=8), psi, hard), "not at its end")
+    told(settled(GradientConfig(starts=3, iterations=6), psi, hard), "Its 3 starts ended in 3 different graphs")
+
+
+def test_settings_that_cost_too_much_are_refused_before_they_run(psi, hard):
+    told(
+        settled(GradientConfig(starts=10_000, iterations=10_000), psi, hard), "100000000 gradient steps, at most 400"
+    )
+    told(settled(GradientConfig(starts=3), psi, hard, most=299), "300 gradient steps, at most 299")
+
+
+def test_a_point_that_lies_elsewhere_is_no_fault_of_the_search(psi, hard):
+    other = psi.embed(ele.from_smiles("CCO", psi.vocabulary))
+    verdict = lessons.check_settings(GradientConfig(starts=4), psi, other, hard)
+    told(verdict, "No search mends that")
+
+
+def test_another_drawing_of_a_ring_counts_as_the_truth(psi):
+    for form in ele.chem.kekule_forms("Cc1ccccn1", psi.vocabulary):
+        found = lessons.check_settings(
+            GradientConfig(starts=4), psi, psi.embed(form), ele.from_smiles("Cc1ccccn1", psi.vocabulary)
+        )
+        assert found.right, found
+
+
+# -- notebook 05 ---------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def scan(psi):
+    """The molecule of the first exercise."""
+    return ele.inspect.edit_scan(psi, ele.from_smiles("C=CCC1CO1", psi.vocabulary))
+
+
+def test_an_edit_is_named_by_row_or_in_words(psi, scan):
+    for row in (0, 20, len(scan.table) - 1):
+        words = scan.table["edit"][row]
+        assert [edit_row(answer, scan) for answer in (row, words, f" {words.upper()} ", torch.tensor(row))] == [
+            row
+        ] * 4
+    for wrong in (len(scan.table), -1, 0.5, "node 0: C to Q", "add C to node 6, double"):
+        assert edit_row(wrong, scan) is None
+
+
+def test_the_words_of_the_inspector_are_understood(psi, scan):
+    shown = LossInspector(psi, "C=CCC1CO1").table["edit"]
+    assert any(words.startswith("add ") for words in shown)
+    assert [edit_row(words, scan) for words in shown] == list(range(len(scan.table)))
+
+
+def test_a_cheap_edit_is_right(scan):
+    table = scan.table
+    for row in table.index[table["valid"] & (table["price"] < 0.15)]:
+        assert lessons.check_cheap(int(row), scan, 0.15).right
+    assert lessons.check_cheap("add C to node 0, double", scan, 0.15).right
+
+
+def test_an_edit_that_is_not_cheap_is_told_by_how_much(scan):
+    table = scan.table
+    cheap = table["valid"] & (table["price"] < 0.15)
+    dear = table.index[table["valid"] & ~cheap]
+    for row in dear:
+        told(lessons.check_cheap(int(row), scan, 0.15), f"costs {table['price'][row]:.2f}", f"do: {cheap.sum()},")
+    told(lessons.check_cheap(int(dear[0]), scan, 0.01), "raise the limit")
+    same = table.index[(table["kind"] == table["kind"][cheap].iloc[0]) & table["valid"] & ~cheap][0]
+    told(lessons.check_cheap(int(same), scan, 0.15), "of the kind")
+    other = table.index[~table["kind"].isin(set(table["kind"][cheap])) & table["valid"]][0]
+    told(lessons.check_cheap(int(other), scan, 0.15), "all of other kinds")
+
+
+def test_an_edit_that_breaks_a_valence_is_told_so_however_cheap(scan):
+    row = scan.table.index[~scan.table["valid"]][0]
+    told(lessons.check_cheap(int(row), scan, 4.0), "no valid graph")
+
+
+def test_the_dearest_of_three(scan):
+    table = scan.table.sort_values("price")
+    rows = [int(table.index[n]) for n in (10, 60, 30)]
+    words = scan.table["edit"][rows].tolist()
+    for answer in (1, words[1], 1.0):
+        assert lessons.check_dearest(answer, rows, scan).right
+        assert lessons.check_dearest(answer, words, scan).right
+    told(lessons.check_dearest(0, words, scan), "number 3 of 3", words[0])
+    told(lessons.check_dearest(words[2], rows, scan), "number 2 of 3")
+    told(lessons.check_dearest(3, words, scan), "0 to 2")
+    told(lessons.check_dearest(scan.table["edit"][int(table.index[-1])], words, scan), "0 to 2")  # of another edit
+    told(lessons.check_dearest(0, ["nonsense", 1], scan), "'nonsense' is no edit")
+
+
+# -- notebook 06 ---------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def plans():
+    """A psi that nobody trained, some flats, the edits of one, and which of them break a rule."""
+    graphs = from_networkx(list(flats.enumerate_flats())[300:330])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        psi = ele.GraphEmbedding(graphs.vocabulary, ele.EmbeddingConfig(16, 2, 8)).eval()
+    scan = ele.inspect.edit_scan(psi, graphs[0])
+    breaks = np.array([bool(flats.broken_rules(graph)) for graph in ele.to_networkx(scan.results)])
+    assert 0 < breaks.mean() < 1
+    return psi, graphs, scan, breaks
+
+
+def test_a_broken_rule_with_its_price_is_right(plans):
+    _, _, scan, breaks = plans
+    row, price = int(breaks.argmax()), scan.table["price"]
+    for answer in (row, scan.table["edit"][row]):
+        verdict = lessons.check_broken_rule(answer, round(price[row], 2), scan, flats.broken_rules)
+        assert verdict.right
+    assert flats.broken_rules(ele.to_networkx(scan.result(row))[0])[0] in verdict.says
+    assert f"{breaks.sum()} break a rule and cost {price[breaks].median():.2f}" in verdict.says
+    assert f"{(~breaks).sum()} break none and cost {price[~breaks].median():.2f}" in verdict.says
+
+
+def test_a_wrong_price_is_told_what_it_may_be(plans):
+    _, _, scan, breaks = plans
+    row = int(scan.table["price"][breaks].idxmax())
+    price = float(scan.table["price"][row])
+    assert row > 1 and 0.1 < price < 0.9
+    for wrong, hint in (
+        (price + 0.5, "column price"), (price**0.5, "the distance"), (row, "that is its row"), ("dear", "'dear' is none")
+    ):  # fmt: skip
+        told(lessons.check_broken_rule(row, wrong, scan, flats.broken_rules), hint)
+
+
+def test_an_edit_that_breaks_no_rule_is_told_so(plans):
+    _, _, scan, breaks = plans
+    row = int((~breaks).argmax())
+    told(lessons.check_broken_rule(row, scan.table["price"][row], scan, flats.broken_rules), "breaks no rule")
+
+
+def test_without_rules_only_the_price_is_judged(plans):
+    _, _, scan, breaks = plans
+    row = int((~breaks).argmax())
+    verdict = lessons.check_broken_rule(row, scan.table["price"][row], scan)
+    assert verdict.right and "you alone can say" in verdict.says
+    told(lessons.check_broken_rule(row, scan.table["price"][row] + 0.3, scan), "does not cost")
+
+
+def small_flat(extra: str = "store") -> nx.Graph:
+    made = nx.Graph()
+    for name in ("hall", "lounge", "kitchen", "bath", extra):
+        made.add_node(name, label=name)
+    made.add_edges_from([("hall", "lounge"), ("hall", "bath"), ("hall", extra), ("lounge", "kitchen")], label="door")
+    return made
+
+
+def test_the_nearest_neighbour_is_right_and_others_are_told_their_place(plans):
+    psi, graphs, *_ = plans
+    mine = small_flat()
+    loss = ele.LearnedLoss(psi).matrix(from_networkx([mine], graphs.vocabulary), graphs)[0]
+    order = loss.argsort().tolist()
+    assert lessons.check_nearest(order[0], mine, psi, graphs).right
+    told(lessons.check_nearest(order[-1], mine, psi, graphs), f"number {len(graphs)} of {len(graphs)}")
+    told(lessons.check_nearest(order[0] - len(graphs), mine, psi, graphs), "give the row of a graph")
+
+
+def test_a_graph_that_was_there_is_recognised(plans):
+    psi, graphs, *_ = plans
+    verdict = lessons.check_nearest(7, ele.to_networkx(graphs[7])[0], psi, graphs)
+    assert verdict.right and "there already" in verdict.says
+
+
+@pytest.mark.parametrize(
+    "mine, hint",
+    [
+        (None, "networkx.Graph"),
+        ("C", "networkx.Graph"),
+        (nx.Graph(), "it has no nodes"),
+        (small_flat("garage"), "it has the label 'garage', unknown"),
+        (small_flat().to_directed(), "it is directed"),
+        (nx.MultiGraph(small_flat()), "a multigraph"),
+        (nx.disjoint_union(small_flat(), small_flat()), "it has 10 nodes"),
+    ],
+)
+def test_a_graph_that_does_not_fit_is_told_why(plans, mine, hint):
+    psi, graphs, *_ = plans
+    told(lessons.check_nearest(0, mine, psi, graphs), hint)
+
+
+# -- garbage -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("answer", GARBAGE, ids=[str(n) for n in range(len(GARBAGE))])
+def test_garbage_gets_a_hint(trace, psi, hard, scan, plans, answer):
+    other, graphs, plan, breaks = plans
+    row = int(breaks.argmax())
+    verdicts = [
+        lessons.check_arrival(answer, trace),
+        lessons.check_gap(answer, trace),
+        settled(answer, psi, hard),
+        lessons.check_cheap(answer, scan, 0.15),
+        lessons.check_dearest(answer, [0, 1, 2], scan),
+        lessons.check_dearest(0, [answer, 1, 2], scan),
+        lessons.check_broken_rule(answer, 0.5, plan, flats.broken_rules),
+        lessons.check_broken_rule(row, answer, plan, flats.broken_rules),
+        lessons.check_nearest(answer, small_flat(), other, graphs),
+        lessons.check_nearest(0, answer, other, graphs),
+    ]
+    for verdict in verdicts:
+        told(verdict)
+        assert 20 < len(verdict.says) < 400
+        assert "<img" not in verdict._repr_markdown_()
+
+
+def test_settings_that_no_descent_can_take_get_a_hint(psi, hard):
+    told(settled(GradientConfig(rule=HOSTILE.__class__, starts=1), psi, hard), "no descent")
+    told(settled(GradientConfig(spread=float("nan"), starts=1), psi, hard))
