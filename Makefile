@@ -16,7 +16,7 @@ TORCH = $(shell grep '^torch==' $(CONSTRAINTS))
 AS_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test env data models models-qm9 pictures clean
+.PHONY: help lab test env data models models-qm9 pictures measure clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -39,8 +39,12 @@ models: env ## train the shipped models on those molecules again
 models-qm9: env ## train the shipped QM9 models again
 	$(PY) -m elekit.recipes qm9
 
-pictures: env ## draw the README's picture again
+pictures: env ## make the README's pictures again (the widgets in a real Chromium)
 	$(PY) -m elekit.recipes pictures
+	$(PY) tests/workbench.py pictures
+
+measure: env ## time the widgets in a real Chromium
+	$(PY) tests/workbench.py measure
 
 clean: ## remove the environment, caches and build output
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache

@@ -3,6 +3,8 @@
 import gc
 import os
 import re
+import threading
+import time
 import weakref
 from dataclasses import replace
 
@@ -415,6 +417,24 @@ def test_every_synced_trait_is_documented():
     assert {name for name in own if not name.startswith("_")} - told == set()
 
 
+def test_a_cell_waits_for_what_the_browser_asked_for(widget, monkeypatch):
+    """A lab hears the browser in another thread than that of the cells."""
+    began, scan = threading.Event(), inspect.edit_scan
+
+    def slow(*given, **named):
+        began.set()
+        time.sleep(0.2)
+        return scan(*given, **named)
+
+    monkeypatch.setattr(inspect, "edit_scan", slow)
+    browser = threading.Thread(target=ask, args=(widget, "apply"), kwargs={"row": 5})
+    browser.start()
+    began.wait(10)
+    assert equal(widget.scan.graph, widget.history[1]) and len(widget.scan.table) == len(widget.table["edit"])
+    assert widget.loss == pytest.approx(widget.scan.loss)
+    browser.join()
+
+
 def test_every_command_is_a_method():
     assert all(callable(getattr(LossInspector, name)) for name in LossInspector.COMMANDS)
 
@@ -550,7 +570,7 @@ def test_what_is_clicked_and_typed_is_what_happens(lab):
     assert words in says.text_content()
     page.keyboard.press("Enter")
     lab.eventually("[w.at, w.steps[-1]]", [1, rows[3][0]])
-    loss = lab.python("print(f'{w.loss:.3f}')")
+    loss = lab.python("w.scan; print(f'{w.loss:.3f}')")  # the scan waits for what the browser asked for
     assert loss == rows[3][1]
     page.wait_for_selector(f".elekit-loss:has-text('Step 1: loss to the original {loss}')")
     same_rows(lab, "listed()")
@@ -567,7 +587,7 @@ def test_what_is_clicked_and_typed_is_what_happens(lab):
     lab.eventually("[w.at, w.problem]", [1, ""])
     page.locator("tbody tr").nth(1).get_by_role("button").dblclick()  # the second click is one too many
     lab.eventually("w.at", 2)
-    assert lab.value("[w.at, len(w.steps)]") == [2, 3]
+    assert lab.value("w.scan and [w.at, len(w.steps)]") == [2, 3]
     page.get_by_role("button", name="0 original").click()
     lab.eventually("w.at", 0)
 
@@ -584,6 +604,7 @@ def test_what_is_clicked_and_typed_is_what_happens(lab):
     lab.eventually("[w.anchor_name, w.problem]", ["FCCO", ""])
     page.wait_for_selector(".elekit-anchor:not([hidden])")
     page.get_by_role("button", name="Shares").click()
+    lab.eventually("bool(w.shares)", True)
     total = lab.python("print(f'{2 - w.shares[\"loss\"]:.3f}')")
     page.wait_for_selector(f"[data-sum]:has-text('= {total}')")
     signs = lab.value("[[v < 0 for v in w.shares[side]['share']].count(True) for side in ('graph', 'anchor')]")

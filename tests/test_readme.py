@@ -28,9 +28,12 @@ def test_the_ten_lines_run(monkeypatch, capsys):
         fit = train.fit_embedding if name == "EmbeddingTraining" else train.fit_surrogate
         brief = replace(whole, loop=replace(whole.loop, **few), batch_size=8)
         monkeypatch.setitem(fit.__kwdefaults__, "training", brief)
-    exec(compile(example, "README.md", "exec"), {})
+    names: dict = {}
+    exec(compile(example, "README.md", "exec"), names)
     shown = capsys.readouterr().out
     assert "edit_distance" in shown and "proven" in shown
+    (look,) = [block for block in blocks("python") if "ele.widgets" in block]
+    exec(compile(look, "README.md", "exec"), names)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,7 @@ def test_commands_are_understood(command):
 
 
 def test_make_targets_exist():
-    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"`?make ([a-z0-9-]+)`?", TEXT)) - {"it", "sure"}
     assert {"lab", "test", "models"} <= named <= targets
 

@@ -362,6 +362,8 @@ def test_closing_frees_and_stepping_keeps_nothing(trace, truth):
 MOLECULE = """
 import gc, weakref
 import elekit as ele
+from elekit.draw.frames import frames
+from elekit.inspect.wishes import wishes
 data, artefact = ele.datasets.load("molecules7", inputs="description", seed=0), ele.load("molecules7")
 case, (_, h) = data.test.take([35]), artefact.surrogate("description")
 config = ele.DecodeConfig("gradient+polish", gradient=ele.GradientConfig(iterations=20, starts=1))
@@ -465,7 +467,7 @@ def test_a_molecule_is_stepped_through(lab):
     lab.eventually("w.step", 3)
     hold_against(lab, 3)
     assert page.locator(".elekit-stepper-reading p").text_content() == lab.value(
-        "__import__('elekit.draw.frames').draw.frames.frames(w.trace, ele.inspect.wishes.wishes(w.trace)).reading(3)"
+        "frames(w.trace, wishes(w.trace)).reading(3)"
     )
     relaxed = lab.value("f'{w.trace.relaxed[3]:.3f}'")
     assert page.locator(".elekit-stepper-figures td").first.text_content() == relaxed

@@ -1,7 +1,8 @@
 """The loss inspector: every edit of a graph priced, applied and undone; what brings two graphs together."""
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
 
 import numpy as np
@@ -19,7 +20,17 @@ from elekit.graph import Graph
 from elekit.inspect import EditScan, EmbeddingMap
 from elekit.loss import Psi, points_of
 from elekit.widgets.base import Panel, source
-from elekit.widgets.inspector_io import DIGITS, columns, heat, is_molecular, one_graph, parts, roomy_scene
+from elekit.widgets.inspector_io import (
+    DIGITS,
+    Visit,
+    alone,
+    columns,
+    heat,
+    is_molecular,
+    one_graph,
+    parts,
+    roomy_scene,
+)
 from elekit.widgets.space import Space, read
 
 BROWSER_SIDE = "\n".join(
@@ -47,17 +58,6 @@ def inspect_loss(
     Raises ValueError for what is not one graph of psi's labels, and for names or a map that do not fit `among`.
     """
     return LossInspector(psi, graph, anchor=anchor, among=among, names=names, map=map)
-
-
-@dataclass(frozen=True, eq=False)
-class Visit:
-    """A graph on the way: batch of one, its point (D,), positions (N, 2) of its nodes, its place (2,) on the map."""
-
-    graph: Graph
-    point: Tensor
-    positions: np.ndarray
-    place: np.ndarray
-    words: str
 
 
 class LossInspector(Panel):
@@ -105,7 +105,7 @@ class LossInspector(Panel):
     shares = traitlets.Dict().tag(sync=True)
 
     def __init__(self, psi: Psi, graph: Graph | str, *, anchor=None, among=None, names=None, map=None):
-        self.psi, self._visits = psi, []
+        self.psi, self._visits, self._lock = psi, [], threading.RLock()
         self.vocabulary = getattr(psi, "vocabulary", None) or getattr(graph, "vocabulary", None)
         if self.vocabulary is None:
             raise ValueError("this psi has no vocabulary to read a SMILES with; give a Graph")
@@ -141,26 +141,31 @@ class LossInspector(Panel):
 
     # -- what it holds -----------------------------------------------------------------------------------------
     @property
+    @alone
     def graph(self) -> Graph:
         """The graph shown, a batch of one."""
         return self._visits[self.at].graph
 
     @property
+    @alone
     def anchor(self) -> Graph:
         """What losses are measured to, a batch of one."""
         return self._held.graph
 
     @property
+    @alone
     def scan(self) -> EditScan:
         """All edits of the graph shown, priced."""
         return self._scan
 
     @property
+    @alone
     def history(self) -> list[Graph]:
         """Every graph on the way, the original first, also those that redo leads to."""
         return [visit.graph for visit in self._visits]
 
     # -- what it does ------------------------------------------------------------------------------------------
+    @alone
     def apply(self, row: int, at: int | None = None) -> None:
         """Make the edit of a row of `scan.table`; what had been undone is forgotten.
 
@@ -180,22 +185,26 @@ class LossInspector(Panel):
         self._visits = [*self._visits[: self.at + 1], visit]
         self.at += 1
 
+    @alone
     def undo(self) -> None:
         """Back to the graph before the last edit. Raises ValueError at the original."""
         if self.at == 0:
             raise ValueError("nothing to undo; this is the original")
         self.at -= 1
 
+    @alone
     def redo(self) -> None:
         """Forward again. Raises ValueError where nothing was undone."""
         if self.at == len(self._visits) - 1:
             raise ValueError("nothing to redo; this is the last step")
         self.at += 1
 
+    @alone
     def go(self, step: int) -> None:
         """To a step of the history, 0 = the original. Raises an error for one that there is not."""
         self.at = step
 
+    @alone
     def reset(self, graph: Graph | str) -> None:
         """Start anew from another graph, the new original; an anchor of its own stays. ValueError as `inspect_loss`."""
         graph, follows = one_graph(graph, self.vocabulary), self._held.graph is self._visits[0].graph
@@ -207,6 +216,7 @@ class LossInspector(Panel):
         else:
             self._arrive()
 
+    @alone
     def anchor_on(self, what: Graph | str | int) -> None:
         """Measure losses to "original", "current" (the graph as it is now), a graph, a SMILES, or a row of `among`."""
         self._hold(what)
@@ -214,12 +224,14 @@ class LossInspector(Panel):
             self._price()
         self._turn()
 
+    @alone
     def tidy(self) -> None:
         """Lay the graph out anew, where edits have crowded it."""
         visit = replace(self._visits[self.at], positions=draw.layout(self.graph))
         self._visits[self.at] = visit
         self.scene = roomy_scene(visit.graph, visit.positions)
 
+    @alone
     def ask_shares(self) -> None:
         """Compute what each part of graph and anchor gives to `2 - loss`, where it is not known yet."""
         if self._shares is None:
@@ -229,6 +241,7 @@ class LossInspector(Panel):
             graph, anchor = (parts(found, one) for found, (one, _) in zip(self._shares, pairs))
             self.shares = {"graph": graph, "anchor": anchor, "loss": self._shares[0].loss}
 
+    @alone
     def ask_separates(self, place: int | None = None) -> None:
         """Put into words what separates a neighbour (its place in the list), or every one, from the graph shown."""
         for n in range(len(self.apart)) if place is None else (place,):
@@ -236,6 +249,7 @@ class LossInspector(Panel):
                 words = inspect.separates(self.graph, self._known[self.neighbours[n]["row"]])[0]
                 self.apart = [*self.apart[:n], words, *self.apart[n + 1 :]]
 
+    @alone
     def picture(self) -> Figure:
         """The static twin: the graph with priced halos and its cheapest and dearest edits, or both graphs' shares."""
         visit, held = self._visits[self.at], self._held
@@ -303,6 +317,7 @@ class LossInspector(Panel):
             held = self._visit(graph, points_of(self.psi, graph)[0], draw.layout(graph), words)
         self._held, self.anchor_name, self.anchor_scene = held, held.words, roomy_scene(held.graph, held.positions)
 
+    @alone
     def _arrive(self, change=None) -> None:
         """Show a step: first its prices, then its neighbours."""
         visit = self._visits[self.at]

@@ -1,4 +1,8 @@
-"""What goes into the loss inspector, and what it sends to the browser as plain JSON: graphs, prices, shares."""
+"""What goes into the loss inspector, and what it sends to the browser as plain JSON."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
@@ -9,6 +13,28 @@ from elekit.graph import Graph, GraphVocabulary
 from elekit.inspect import EditScan, Shares
 
 DIGITS = 6  # of numbers that go to the browser
+
+
+def alone(method: Callable) -> Callable:
+    """One at a time: a lab may hear the browser in a thread of its own (a subshell) while a cell is running."""
+
+    @functools.wraps(method)
+    def locked(self, *given, **named):
+        with self._lock:
+            return method(self, *given, **named)
+
+    return locked
+
+
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """A graph on the way: batch of one, its point (D,), positions (N, 2) of its nodes, its place (2,) on the map."""
+
+    graph: Graph
+    point: Tensor
+    positions: np.ndarray
+    place: np.ndarray
+    words: str
 
 
 def one_graph(given: Graph | str, vocabulary: GraphVocabulary) -> Graph:
