@@ -68,6 +68,10 @@ def test_no_flat_is_left_out(every):
         ((("hall", "store", "door"), ("store", "kitchen", "door")), "A store has one way in, this one has 2."),
         ((("bath", "bed", "door"),), "A bedroom has one door to the hall or the lounge, this one has 0."),
         ((("lounge", "garage", "door"),), "There is no room called garage."),
+        (
+            (("hall", "bed", "door"), ("bed", "bath 2", "door"), ("bed", "bath 3", "door")),
+            "A bedroom has at most one bath of its own.",
+        ),
         ((("hall", "bath 2", "door"),), "One bath is off the hall, here there are 2."),
         (
             (("lounge", "balcony", "glass"), ("kitchen", "balcony 2", "glass")),

@@ -148,11 +148,6 @@ class Canvas:
         """jupyter-scatter's widgets are never freed, so that this one is left without anything of value."""
         if self.resting is not None:
             self.resting.cancel()
-        self.clicked = self.lassoed = self.pointed = self.sent = _nothing
         self.widget.unobserve_all()
         self.widget.close()
         self.widget.points, self.widget.selection = np.zeros((0, 4), np.float32), np.zeros(0, np.uint32)
-
-
-def _nothing(*_):
-    pass
