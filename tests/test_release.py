@@ -60,12 +60,9 @@ def folder(artefact, tmp_path) -> Path:
     return tmp_path / "kept"
 
 
+@torch.no_grad()  # with gradients torch may take another GRU kernel, which rounds otherwise; what is loaded has none
 def outputs(artefact, graphs):
-    return [
-        artefact.psi(graphs).detach(),
-        artefact.surrogates["word"](TEXTS).detach(),
-        artefact.surrogates["vector"](VECTORS).detach(),
-    ]
+    return [artefact.psi(graphs), artefact.surrogates["word"](TEXTS), artefact.surrogates["vector"](VECTORS)]
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -149,7 +146,9 @@ def test_any_name_of_a_surrogate_stays_in_the_folder(vocabulary, tmp_path, name)
     artefact.surrogates = {name: artefact.surrogates["word"]}
     save(artefact, tmp_path / "deep" / "er")
     assert len(listing(tmp_path)) == len(listing(tmp_path / "deep" / "er")) == 3
-    assert torch.equal(load(tmp_path / "deep" / "er").surrogates[name](TEXTS), artefact.surrogates[name](TEXTS))
+    back = load(tmp_path / "deep" / "er")
+    with torch.no_grad():
+        assert torch.equal(back.surrogates[name](TEXTS), artefact.surrogates[name](TEXTS))
 
 
 def test_a_shipped_artefact_is_found_by_its_name(folder, monkeypatch, tmp_path):
