@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 from elekit import chem, datasets, decoding, inspect
 from elekit.datasets import Split
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import GraphVocabulary, to_networkx
+from elekit.graph import Graph, GraphVocabulary, to_networkx
 from elekit.inspect.search import Search, overview, search, step
 from elekit.loss import LearnedLoss, points_of
 from elekit.widgets import explore
@@ -572,6 +572,16 @@ def test_predictions_are_a_column_and_drawn_for_what_is_pinned_or_selected(psi, 
     made.close()
 
 
+def test_at_most_a_hundred_predictions_are_drawn(psi, data):
+    graphs = Graph.cat([data.train.graphs] * 6)
+    made = explore(psi, graphs, predictions=points_of(psi, graphs))
+    made.selection = range(100, len(graphs))
+    assert len(made._below.marks[0]["lines"]) == len(graphs) - 100 < 100 and "drawn" not in made._below.selected
+    made.selection = range(len(graphs))
+    assert len(made._below.marks[0]["lines"]) == 100 and "Predictions of 100 are drawn." in made._below.selected
+    made.close()
+
+
 def test_a_prediction_that_is_the_truth_lies_on_its_own_point(psi, data):
     points = points_of(psi, data.train.graphs)
     made = explore(psi, data.train, predictions=points)
@@ -677,6 +687,18 @@ def test_a_umap_is_made_only_when_asked_for_and_kept(psi, data, quick_umap):
     assert again.map.method == "umap" and len(quick_umap) == 1
     made.close()
     again.close()
+
+
+def test_a_umap_that_fails_leaves_the_map_and_can_be_made_again(psi, data, quick_umap, monkeypatch):
+    made = explore(psi, data.train)
+    with monkeypatch.context() as patched:
+        patched.setattr(inspect, "keep_map", lambda *_: 1 / 0)
+        ask(made, "below", "make_umap")
+    assert made.problem == "ZeroDivisionError: division by zero" and made._below.busy == ""
+    assert made.map.method == "pca" and made._below.offer
+    made.make_umap()
+    assert made.map.method == "umap"
+    made.close()
 
 
 def test_in_a_running_loop_the_work_is_done_beside(psi, data, quick_umap, monkeypatch):

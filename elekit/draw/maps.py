@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize, to_hex
+from matplotlib.colors import ListedColormap, Normalize, to_hex, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -195,7 +195,7 @@ def embedding_map(
         small = figure.add_axes(at)
         graph(one, small)
         if titles:
-            words, size = fitted(titles[k], 165, 12)
+            words, size = fitted(titles[k], 138, 12)
             small.set_title(words, fontsize=size, fontweight="bold" if k == 0 else "normal", parse_math=False)
     if trust:
         figure.text(0.01, 0.015, plain(trust), fontsize=11, parse_math=False)
@@ -205,11 +205,11 @@ def embedding_map(
 def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequence[int] | None):
     """The points, grey where they are not selected, and what their colours mean."""
     found = paint(np.zeros(len(positions)) if values is None else values)
-    colours = np.array(found.colours)[found.codes]
+    colours = to_rgba_array(found.colours)[found.codes]
     front = np.arange(len(positions)) if selected is None else np.asarray(selected, dtype=np.int64)
     behind = np.setdiff1d(np.arange(len(positions)), front)
     size = float(np.clip(40_000 / max(len(positions), 1), 2, 30))
-    for rows, look, z in ((behind, CONTEXT, 1), (front, colours[front], 2)):
+    for rows, look, z in ((behind, [CONTEXT], 1), (front, colours[front], 2)):
         if len(rows):
             ax.scatter(*positions[rows].T, c=look, s=size, lw=0, zorder=z, rasterized=True)
     if values is None:

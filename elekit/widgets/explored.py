@@ -69,6 +69,7 @@ class Explored:
         for k, space in enumerate(self.spaces[1:], 1):
             self.spaces[k] = replace(space, map=space.map.aligned_to(self.spaces[0].map))
         self.placed = [space.map.place(path) for space, path in zip(self.spaces, self.paths)]
+        self.foretold: dict[int, np.ndarray] = {}  # places of predictions, by row
         self.table[KEPT] = self.spaces[0].map.kept.astype(np.float64)
 
     # -- columns -----------------------------------------------------------------------------------------------
@@ -186,7 +187,10 @@ class Explored:
         if self.predictions is None:
             return []
         known = [int(row) for row in rows if torch.isfinite(self.predictions[int(row)]).all()][:most]
-        return list(zip(known, self.spaces[0].map.place(self.predictions[known]))) if known else []
+        new = [row for row in known if row not in self.foretold]
+        if new:
+            self.foretold |= dict(zip(new, self.spaces[0].map.place(self.predictions[new])))
+        return [(row, self.foretold[row]) for row in known]
 
     def picture(self, column: str, selected: np.ndarray, pinned: int | None, near: list, predicted: list) -> Figure:
         """All maps with what is selected, pinned (near: its neighbours, as of `pin`) and predicted, one below the other."""
@@ -219,6 +223,7 @@ class Explored:
 
     # -- words -------------------------------------------------------------------------------------------------
     def selected_words(self, rows: np.ndarray) -> str:
+        """How many are selected, and what the map keeps of their neighbourhoods."""
         if not len(rows):
             return f"{len(self):,} graphs, none selected: draw a lasso around some."
         kept = self.table[KEPT].to_numpy()[rows]

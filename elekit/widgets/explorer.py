@@ -20,7 +20,7 @@ from elekit.widgets.background import later
 from elekit.widgets.base import tell, told, with_picture
 from elekit.widgets.canvas import Canvas
 from elekit.widgets.explored import FOUND, GROUP, KEPT, TO_PINNED, Explored
-from elekit.widgets.panels import GraphPanel, MapPanel, Rows
+from elekit.widgets.panels import GraphPanel, MapPanel, Rows, arranged, row_of
 from elekit.widgets.space import Space, read
 
 LISTED = 50  # graphs found that are listed
@@ -86,29 +86,13 @@ class Explorer(ipywidgets.Box):
         said = {"clicked": self._clicked, "lassoed": self._lassoed, "pointed": self._pointed, "sent": self._sent}
         several = len(explored.spaces) > 1
         self._canvases = [Canvas(s.map.positions, height, reticle=several, **said) for s in explored.spaces]
-        super().__init__(self._arranged(several))
+        maps = [canvas.widget for canvas in self._canvases]
+        super().__init__(arranged(maps, self._below, self._beside), layout=row_of())
         self.add_class("elekit-explorer")
         traitlets.dlink((self, "problem"), (self._beside, "problem"))
         self.color_by = explored.first_column() if color is None else color
         self._select()
         self._below.trust, self._below.offer = explored.trust(), explored.offer()
-
-    def _arranged(self, several: bool) -> list[ipywidgets.Widget]:
-        """The map and its panel beside the graphs; two maps above them."""
-
-        def row(**more):
-            return ipywidgets.Layout(display="flex", flex_flow="row wrap", width="100%", overflow="visible", **more)
-
-        def part(share: int, width: str):
-            return ipywidgets.Layout(flex=f"{share} 1 {'100%' if several else width}", min_width="0")
-
-        for canvas in self._canvases:
-            canvas.widget.layout = ipywidgets.Layout(flex="1 1 400px", min_width="0")
-        maps = ipywidgets.Box([canvas.widget for canvas in self._canvases], layout=row(grid_gap="6px"))
-        left = ipywidgets.VBox([maps, self._below], layout=part(3, "460px"))
-        self._beside.layout = part(2, "400px")
-        self.layout = row(align_items="flex-start", grid_gap="6px")
-        return [left, self._beside]
 
     # -- for Python --------------------------------------------------------------------------------------------
     @property
@@ -164,11 +148,15 @@ class Explorer(ipywidgets.Box):
                 inspect.keep_map(map, inspect.map_key(spaces[k].psi, graphs))
             return made
 
-        later(work, self._move)
+        try:
+            later(work, self._move)
+        except Exception:  # where no event loop runs
+            self._below.busy = ""
+            raise
 
     def picture(self) -> Figure:
         """The static twin: maps, colours, selection, the pinned graph and its neighbours as a figure."""
-        return self.explored.picture(self.color_by, self.selection_rows, self.pinned, self._near, self._predicted())
+        return self.explored.picture(self.color_by, self.selection_rows, self.pinned, self._near, self._predicted)
 
     def close(self):
         """Stop, and let everything go but jupyter-scatter's own widgets, which are never freed."""
@@ -241,9 +229,10 @@ class Explorer(ipywidgets.Box):
         for canvas in self._canvases:
             canvas.select(rows)
             canvas.paint(self._paint, context=len(rows) > 0)
-        self._below.selected = self.explored.selected_words(rows)
-        self._below.any_selected = bool(len(rows))
         self._mark()
+        more = f" Predictions of {DRAWN} are drawn." if len(self._predicted) == DRAWN else ""
+        self._below.selected = self.explored.selected_words(rows) + more
+        self._below.any_selected = bool(len(rows))
 
     @traitlets.observe("color_by")
     def _colour(self, change=None):
@@ -311,13 +300,8 @@ class Explorer(ipywidgets.Box):
         known.table[FOUND] = np.isin(np.arange(len(known)), self._found)
         words = f"{count:,} found" + (f", the first {LISTED} listed" if count > LISTED else "") + "."
         shown = [known.entry(row) for row in self._found[:LISTED]]
-        self._beside.found = {
-            "kind": kind,
-            "text": text,
-            "words": words,
-            "shown": shown,
-            "asked": self._beside.asks(),
-        }
+        asked = self._beside.asks()
+        self._beside.found = {"kind": kind, "text": text, "words": words, "shown": shown, "asked": asked}
         if self.color_by == FOUND:
             self._colour()
 
@@ -337,19 +321,16 @@ class Explorer(ipywidgets.Box):
             self._colour()
         self._select()
 
-    def _predicted(self) -> list[tuple[int, np.ndarray]]:
-        """Predictions that are drawn: of the pinned graph and of the first that are selected."""
-        pinned = [] if self.pinned is None else [self.pinned]
-        return self.explored.predicted(dict.fromkeys([*pinned, *self.selection_rows[: 10 * DRAWN].tolist()]), DRAWN)
-
     def _mark(self):
-        """Marks on the maps, and the maps in words."""
-        known, predicted = self.explored, self._predicted()
+        """Marks on the maps, and the maps in words; predictions of the pinned graph and of the first that are selected."""
+        known, pinned = self.explored, [] if self.pinned is None else [self.pinned]
+        rows = dict.fromkeys([*pinned, *self.selection_rows[: 10 * DRAWN].tolist()])
+        self._predicted = known.predicted(rows, DRAWN)
         self._below.marks = [
             canvas.marks(
                 pinned=self.pinned,
                 neighbours=self._near[k]["row"] if self._near else (),
-                predicted=predicted if k == 0 else (),
+                predicted=self._predicted if k == 0 else (),
                 path=known.placed[k] if known.placed else None,
             )
             for k, canvas in enumerate(self._canvases)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import traitlets
+from ipywidgets import Box, Layout, VBox, Widget
 from matplotlib.figure import Figure
 
 from elekit.inspect.search import step
@@ -128,3 +129,27 @@ class GraphPanel(ExplorerPanel):
     def asks(self) -> int:
         """A number that is another each time, so that an answer that is the same again is told again."""
         return self.found["asked"] + 1
+
+
+def row_of() -> Layout:
+    """Side by side, and one below the other where there is no room."""
+    return Layout(
+        display="flex",
+        flex_flow="row wrap",
+        width="100%",
+        overflow="visible",
+        align_items="flex-start",
+        grid_gap="6px",
+    )
+
+
+def arranged(maps: list[Widget], below: MapPanel, beside: GraphPanel) -> list[Widget]:
+    """A map and its panel beside the graphs; two maps above them."""
+    whole = len(maps) > 1
+    for map in maps:
+        map.layout = Layout(flex="1 1 400px", min_width="0")
+    left = VBox(
+        [Box(maps, layout=row_of()), below], layout=Layout(flex=f"3 1 {'100%' if whole else '460px'}", min_width="0")
+    )
+    beside.layout = Layout(flex=f"2 1 {'100%' if whole else '400px'}", min_width="0")
+    return [left, beside]

@@ -108,6 +108,20 @@ function shapeOf(kind, number) {
   return [svg("path", { d: `M0,${-r}L${r},0L0,${r}L${-r},0z` })];
 }
 
+// jupyter-scatter draws every plot of the page on one hidden canvas as large as the window and copies from it: by software
+// that is half of what a redraw costs. Where all plots are explorers', it need not be larger than the largest of them.
+function fitHiddenCanvas(whole = false) {
+  const plots = new Set([...document.querySelectorAll("canvas")].map((canvas) => canvas.parentElement?.parentElement).filter((node) => node?.api && !node.api.get("isDestroyed")));
+  const [first] = plots, most = (side) => Math.max(...[...plots].map((plot) => plot[side]));
+  if (!first || !most("clientWidth")) return;
+  const ours = !whole && [...plots].every((plot) => plot.closest(".elekit-map")), renderer = first.api.get("renderer");
+  const [width, height] = ours ? [most("clientWidth"), most("clientHeight")] : [window.innerWidth, window.innerHeight];
+  const off = (is, wanted) => Math.abs(is / window.devicePixelRatio - wanted) > 2;
+  if (!off(renderer.canvas.width, width) && !off(renderer.canvas.height, height)) return;
+  renderer.resize(width, height);
+  plots.forEach((plot) => plot.api.redraw());
+}
+
 // Find the maps of this view of the explorer, put marks on them, and again where a map was drawn anew.
 function overlay(model, el, undo) {
   const shown = [];
@@ -131,11 +145,16 @@ function overlay(model, el, undo) {
   };
   const timer = setInterval(() => {
     look();
+    fitHiddenCanvas();
     const painted = model.get("painted");
     shown.forEach((map, k) => map?.missed(painted[k]) && ask(model, "repaint", { map: k }));
   }, 300);
   follow(model, undo, ["marks", "alternative"], draw);
-  undo.push(() => { clearInterval(timer); shown.forEach((map) => map?.remove()); });
+  undo.push(() => {
+    clearInterval(timer);
+    shown.forEach((map) => map?.remove());
+    fitHiddenCanvas(true); // for plots of others; the next explorer fits it anew
+  });
 }
 
 function walker(model) {

@@ -110,7 +110,7 @@ class Chart {
     const ends = this.runs.flatMap((run) => [[run.rounded, "rounded", VERMILION], [run.relaxed, "relaxed", BLUE]].map(([curve, what, colour]) =>
       ({ value: shown(curve).at(-1), text: shortened(`${run.name} ${what}`.trim(), 22), colour })));
     this.left = 50;
-    this.right = 18 + 9.2 * Math.max(...ends.map((end) => end.text.length));
+    this.right = 20 + 10.4 * Math.max(...ends.map((end) => end.text.length));
     this.bottom = this.height - 48;
     put(this.element, { viewBox: `0 0 ${width} ${this.height}`, width, height: this.height });
     this.dots = [];
