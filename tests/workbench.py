@@ -45,18 +45,15 @@ artefact, data = ele.load("molecules7"), ele.datasets.load("molecules7").test
 w = ele.widgets.explore(artefact.psi, data, color="rings")
 w
 """
-# Many points cheaply: molecules7 over and over, each copy a little off.
+# Many different graphs: molecules7 over and over, each copy a random edit away.
 CROWD = """
 import elekit as ele, torch
 from elekit.inspect import fit_map
-data = ele.datasets.load("molecules7").train
+data, psi = ele.datasets.load("molecules7").train, ele.load("molecules7").psi
 rows = torch.arange(100_000) % len(data)
-base = ele.load("molecules7").psi.embed(data.graphs)
-noise = torch.randn(len(rows), base.shape[1], generator=torch.Generator().manual_seed(0))
-points = torch.nn.functional.normalize(base[rows] + 0.02 * noise, dim=1)
-given = iter(points.split(ele.loss.TOGETHER))
-crowd = data.take(rows)
-w = ele.widgets.explore(lambda graph: next(given), crowd, map=fit_map(points, method="pca"))
+once = torch.ones(len(rows), dtype=torch.long)
+crowd = ele.augment.random_edits(data.graphs[rows], once, torch.Generator().manual_seed(0))
+w = ele.widgets.explore(psi, crowd, map=fit_map(psi.embed(crowd), method="pca"))
 w
 """
 
