@@ -166,6 +166,15 @@ def test_a_run_cut_twice_equals_one_without_the_cuts(graphs, tmp_path, interrupt
     assert same(fit(graphs, checkpoint=tmp_path / "run.pt"), fit(graphs))
 
 
+@pytest.fixture
+def ctrl_c_heard():
+    """Python's own handler of Ctrl-C; a shell that starts the tests in the background has it switched off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_heard")
 def test_ctrl_c_in_the_middle_of_an_update_waits_for_its_end(graphs, tmp_path, monkeypatch):
     """A real signal, after half of the work of optimizer.step: the step is finished, counted, and not taken twice."""
     original, steps = torch.optim.AdamW.step, iter(range(100))
