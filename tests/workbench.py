@@ -126,12 +126,26 @@ def opening(lab, name: str, wanted: str) -> float:
 
 def measure_opening(lab) -> dict:
     shutil.copy(NOTEBOOKS / "00_start_here.ipynb", lab.folder)
-    lab.run("import ipywidgets\nipywidgets.IntSlider()", name="slider")
-    lab.leave()
+    slider = "import ipywidgets\nipywidgets.IntSlider()"
+    libraries = "import matplotlib.pyplot, pandas, torch\nfrom rdkit import Chem\n"
+    for name, code in {"slider": slider, "libraries": libraries + slider}.items():
+        lab.run(code, name=name)
+        lab.leave()
     opening(lab, "00_start_here.ipynb", ".elekit-graph")  # a warm disk
-    plain = statistics.median(opening(lab, "slider.ipynb", ".widget-slider") for _ in range(3))
-    ours = statistics.median(opening(lab, "00_start_here.ipynb", ".elekit-graph") for _ in range(3))
-    return {"seconds": round(ours, 1), "of a plain slider": round(plain, 1), "elekit's share": round(ours - plain, 1)}
+    plain, loaded, ours = (
+        statistics.median(opening(lab, f"{name}.ipynb", wanted) for _ in range(3))
+        for name, wanted in (
+            ("slider", ".widget-slider"),
+            ("libraries", ".widget-slider"),
+            ("00_start_here", ".elekit-graph"),
+        )
+    )
+    return {
+        "seconds": round(ours, 1),
+        "of a plain slider": round(plain, 1),
+        "of a slider after importing torch, matplotlib, pandas, RDKit": round(loaded, 1),
+        "elekit's share": round(ours - loaded, 1),
+    }
 
 
 def press(lab, count: int = PRESSES) -> dict:
