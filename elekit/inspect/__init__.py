@@ -8,12 +8,18 @@
     search             which graphs have this id, SMILES, substructure or label?
     wishes             what does the loss want to change at each step of a decoding run?
     spread, alignment  do the points of many graphs fill the sphere, and do views of one lie together?
+    price_list         what does each kind of edit cost, over many graphs, and what does that depend on?
+    blind_spots        which different graphs does the loss hardly separate?
+    separated_equals   which equal graphs does it separate?
+    findings.findings  what is wrong with this loss, in plain words with figures?
 
 `map_key`, `find_map` and `keep_map` keep maps in files, since fitting one takes up to a minute.
 """
 
 from elekit.inspect.around import neighbours, separates
+from elekit.inspect.blindspots import blind_spots, separated_equals
 from elekit.inspect.maps import EmbeddingMap, find_map, fit_map, keep_map, map_key
+from elekit.inspect.prices import price_list
 from elekit.inspect.scan import EditScan, edit_scan
 from elekit.inspect.search import search
 from elekit.inspect.shares import Shares, shares
@@ -21,6 +27,7 @@ from elekit.inspect.spread import alignment, spread
 from elekit.inspect.wishes import Wishes, wishes
 
 __all__ = [
-    "EditScan", "EmbeddingMap", "Shares", "Wishes", "alignment", "edit_scan", "find_map", "fit_map", "keep_map",
-    "map_key", "neighbours", "search", "separates", "shares", "spread", "wishes",
+    "EditScan", "EmbeddingMap", "Shares", "Wishes", "alignment", "blind_spots", "edit_scan", "find_map", "fit_map",
+    "keep_map", "map_key", "neighbours", "price_list", "search", "separated_equals", "separates", "shares", "spread",
+    "wishes",
 ]  # fmt: skip

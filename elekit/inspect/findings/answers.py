@@ -1,0 +1,90 @@
+"""What one loss answers to the questions of a `Basis`, and the yardstick that its prices are held against."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elekit.edits import SINGLE
+from elekit.inspect.findings.basis import Basis
+from elekit.inspect.prices import apart
+from elekit.loss import Psi, points_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LIVE = 0.02  # of the mean over kinds: kinds below are dead and do not set the yardstick
+SAMPLE = 500  # graphs of which all pairs are compared
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Points on the sphere of everything in a basis, and what follows from them at once.
+
+    points: (len(pool) + len(others), D), of walked: (STEPS, w, D), of planted (p, D), of rewritten (r, D).
+    """
+
+    basis: Basis
+    points: Tensor
+    walked: Tensor
+    planted: Tensor
+    rewritten: Tensor
+
+    @property
+    def own(self) -> Tensor:
+        """(n, D) of the graphs themselves."""
+        return self.points[: len(self.basis.graphs)]
+
+    @property
+    def results(self) -> Tensor:
+        """(E, D) of the results of edits."""
+        n = len(self.basis.graphs)
+        return self.points[n : n + len(self.basis.sample.results)]
+
+    @cached_property
+    def table(self) -> "pd.DataFrame":
+        """The edits of the basis with their prices."""
+        sample = self.basis.sample
+        price = apart(self.results, self.own[sample.edits.row])
+        return sample.table.assign(price=price.numpy(), known=self.basis.known)
+
+    @cached_property
+    def single(self) -> np.ndarray:
+        """(E,) bool: edits of one thing, which any loss should see; pairs of changes may cancel."""
+        return self.table["edit"].isin(SINGLE).to_numpy()
+
+    @cached_property
+    def kinds(self) -> "pd.Series":
+        """Median price of each kind of single edit."""
+        return self.table[self.single].groupby("kind")["price"].median()
+
+    @cached_property
+    def scale(self) -> float:
+        """What a typical single edit costs: the median over kinds of their medians, of kinds that cost anything."""
+        live = self.kinds[self.kinds > LIVE * self.kinds.mean()]
+        return float(live.median()) if len(live) else 0.0
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """(n, n) learned loss between the graphs."""
+        own = self.own.double()
+        return (2 - 2 * own @ own.T).clamp_min(0).numpy()
+
+    @cached_property
+    def far(self) -> float:
+        """Mean learned loss between two of the graphs."""
+        n = len(self.matrix)
+        return float(self.matrix.sum() / max(1, n * (n - 1)))
+
+
+def ask(psi: Psi, basis: Basis) -> Answers:
+    """Every question of the basis put to a psi."""
+    parts = [basis.graphs, basis.sample.results, basis.others, basis.walked, basis.planted, basis.rewritten]
+    points = [points_of(psi, graphs) for graphs in parts]
+    empty = points[0][:0]
+    own, edited, others, walked, planted, rewritten = (p if len(p) else empty for p in points)
+    walked = walked.reshape(-1, len(basis.walk_of), own.shape[1])
+    return Answers(basis, torch.cat([own, edited, others]), walked, planted, rewritten)

@@ -1,0 +1,164 @@
+"""The questions that every loss is asked: many small changes to many graphs, made before any loss is known."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elekit import augment
+from elekit.edits import KINDS
+from elekit.graph import Graph
+from elekit.inspect.patterns import plant, rewrite
+from elekit.inspect.prices import EditSample, sample_edits
+from elekit.inspect.traits import ROUNDS, mixed, node_colours, refined
+
+MOST = 300  # graphs asked about; of more a sample
+EDITS = 24  # of each graph
+WALKS, STEPS = 60, 6  # random walks over edits, and how many edits each
+PAIRS, MOST_GIVEN = 300, 5_000  # pairs that share a trait, for each of LEVELS, and graphs they are looked for among
+RARE = 0.01  # of the graphs hold a label
+REFERENCE = 4, 64  # rounds of refinement of the reference loss, the first of which sees labels only; numbers for each
+
+# What two graphs may share, coarse to fine. A loss that sees no more than one of these cannot tell graphs that share it.
+LEVELS = (
+    "the number of nodes",
+    "the counts of node labels",
+    "the counts of node labels and of edge labels",
+    "each node with the edges at it",
+    "each node with its direct neighbours",
+    "each node with its direct neighbours and the edges at them",
+    "each node with what lies up to two edges away",
+    "each node with what lies up to three edges away",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """Interventions on a set of graphs; the same basis asks several losses the same questions.
+
+    graphs: n discrete ones. sample: edits of them, single and paired. known: (E,) bool, whether an edit leads to one
+    of the graphs that were given. walked: STEPS * w graphs, those of `walk_of` (w,) after 1, 2, ... edits.
+    planted: graphs into which a small pattern was written, `host` (p,) which graph it was. rewritten: graphs one of
+    whose edges and its two ends became another pattern, `rewrite_of` (r,) which graph it was, `rewrite` (r,) which
+    row of `rewrites`, pairs of patterns such as ((1, 3, 2), (1, 2, 4)): label, edge, label. pairs: for each of LEVELS,
+    rows (P, 2) of the pool, and beyond it of `others`, of graphs that share this trait and not the next finer one. rare: node labels
+    that hardly any of the given graphs holds, so that a loss cannot have learned them.
+    """
+
+    graphs: Graph
+    sample: EditSample
+    known: np.ndarray
+    walked: Graph
+    walk_of: Tensor
+    planted: Graph
+    host: Tensor
+    rewritten: Graph
+    rewrite_of: Tensor
+    rewrite: Tensor
+    rewrites: list[tuple[tuple[int, ...], tuple[int, ...]]]
+    others: Graph
+    pairs: list[Tensor]
+    rare: list[str]
+
+    @cached_property
+    def pool(self) -> Graph:
+        """The graphs, then the results of their edits."""
+        return Graph.cat([self.graphs, self.sample.results])
+
+    def common(self, graphs: Graph) -> Tensor:
+        """(B,) bool: graphs without rare labels."""
+        names = graphs.vocabulary.node_labels
+        return (graphs.nodes[..., [1 + names.index(label) for label in self.rare]].sum((1, 2)) == 0).cpu()
+
+    @cached_property
+    def reference(self) -> Tensor:
+        """(len(pool), 256) what the reference loss makes of the pool."""
+        return reference(self.pool)
+
+    @cached_property
+    def identity(self) -> Tensor:
+        """(len(pool), len(LEVELS) + 1) numbers that are equal where the trait is; the last tells graphs apart."""
+        return levels(self.pool)
+
+
+def make_basis(graphs: Graph, *, seed: int = 0, progress: bool = False) -> Basis:
+    """The interventions; of more than 300 graphs a sample is drawn by the seed."""
+    generator = torch.Generator().manual_seed(seed)
+    given = graphs.detach().rounded()
+    graphs = given
+    if len(given) > MOST:
+        graphs = given[torch.randperm(len(given), generator=generator)[:MOST]]
+    sample = sample_edits(graphs, samples=EDITS, kinds=KINDS, seed=seed, progress=progress)
+    known = np.isin(refined(sample.results, ROUNDS)[:, -1].numpy(), refined(given, ROUNDS)[:, -1].numpy())
+    walk_of = torch.randperm(len(graphs), generator=generator)[:WALKS]
+    walked, here = [], graphs[walk_of]
+    for _ in range(STEPS):
+        here = augment.random_edits(here, torch.ones(len(here), dtype=torch.long), generator)
+        walked.append(here)
+    planted, host = plant(graphs, generator)
+    rewritten = rewrite(graphs, generator)
+    others, pairs = level_pairs(graphs, sample, given[:MOST_GIVEN], seed)
+    held = (given.nodes[..., 1:].sum(1) > 0).float().mean(0).tolist()
+    rare = [label for label, share in zip(given.vocabulary.node_labels, held) if share < RARE]
+    return Basis(graphs, sample, known, Graph.cat(walked), walk_of, planted, host, *rewritten, others, pairs, rare)
+
+
+def reference(graphs: Graph) -> Tensor:
+    """(B, 256) unit vectors of a loss that nobody learned: what a sane one makes of graphs, roughly.
+
+    Counts of the node colours after 0 to 3 rounds of refinement (the Weisfeiler-Lehman subtree kernel, Shervashidze
+    et al. 2011), each colour a random vector of signs (Weinberger et al. 2009), every round of the same weight.
+    """
+    rounds, width = REFERENCE
+    parts = []
+    for colours in node_colours(graphs, rounds - 1):
+        bits = mixed(colours)[..., None] >> torch.arange(width)
+        signs = ((bits & 1) * 2.0 - 1) * (colours != 0)[..., None]
+        counts = signs.sum(1)
+        parts.append(counts / counts.norm(dim=1, keepdim=True).clamp_min(1e-9))
+    return torch.cat(parts, 1) / rounds**0.5
+
+
+def levels(graphs: Graph) -> Tensor:
+    """(B, len(LEVELS) + 1) numbers that are equal where the trait of that level is; the last tells graphs apart."""
+    nodes, edges = (labels.long() for labels in graphs.labels())
+    there, kinds = nodes > 0, mixed(-edges) * (edges > 0)  # -: no edge has the number of a label
+    labels = (mixed(nodes) * there).sum(1)
+    at_nodes = (mixed(mixed(nodes) + kinds.sum(2)) * there).sum(1)
+    heard = mixed(mixed(-edges) + mixed(mixed(nodes) + kinds.sum(2))[:, None, :]) * (edges > 0)
+    near = (mixed(mixed(mixed(nodes) + kinds.sum(2)) + heard.sum(2)) * there).sum(1)
+    colours = refined(graphs, ROUNDS)
+    coarse = torch.stack([there.sum(1), labels, mixed(labels) + kinds.sum((1, 2)), at_nodes], 1)
+    return torch.cat([coarse, colours[:, 1:2], near[:, None], colours[:, 2:4], colours[:, -1:]], 1)
+
+
+def level_pairs(graphs: Graph, sample: EditSample, given: Graph, seed: int) -> tuple[Graph, list[Tensor]]:
+    """Pairs that share a trait and not the next finer one, for each of LEVELS, among graphs, edited and given ones.
+
+    (those given graphs that are needed, [(P, 2), ...] rows of graphs, then results of edits, then those).
+    """
+    generator, whole = np.random.default_rng(seed), sample.table["connected"].to_numpy()
+    allowed = np.concatenate([np.ones(len(graphs), bool), whole, np.ones(len(given), bool)])
+    identity = torch.cat([levels(graphs), levels(sample.results), levels(given)])
+    pairs = [_alike(identity[:, i], identity[:, i + 1], allowed, generator) for i in range(len(LEVELS))]
+    first = len(graphs) + len(sample.results)
+    needed = torch.cat(pairs).flatten().unique()
+    needed = needed[needed >= first]
+    place = torch.arange(len(identity))
+    place[needed] = first + torch.arange(len(needed))
+    return given[needed - first], [place[rows] for rows in pairs]
+
+
+def _alike(same: Tensor, finer: Tensor, allowed: np.ndarray, generator) -> Tensor:
+    """(P, 2) rows that agree in the first number and differ in the second, drawn at random; one graph of each kind."""
+    order = generator.permutation(np.flatnonzero(allowed))
+    key, rest = same.numpy()[order], finer.numpy()[order]
+    first = generator.permutation(np.unique(np.stack([key, rest], 1), axis=0, return_index=True)[1])
+    first = first[np.argsort(key[first], kind="stable")]
+    rows, keys, found = order[first], key[first], [np.empty((0, 2), dtype=np.int64)]
+    for step in (1, 2, 3):
+        together = keys[:-step] == keys[step:]
+        found.append(np.stack([rows[:-step][together], rows[step:][together]], 1))
+    return torch.from_numpy(generator.permutation(np.concatenate(found))[:PAIRS])

@@ -1,0 +1,259 @@
+"""What does the loss not see?"""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from elekit.graph import Graph
+from elekit.inspect.blindspots import difference
+from elekit.inspect.findings.answers import Answers
+from elekit.inspect.findings.basis import LEVELS
+from elekit.inspect.findings.finding import NOTE, Finding, figure, joined, percent
+from elekit.inspect.findings.slices import FAMILIES, Slice, slices_of, what_edits_do, where_edits_are
+from elekit.inspect.patterns import pattern_name
+from elekit.inspect.prices import apart
+from elekit.metrics import edit_path, isomorphic
+
+EXACT = 1e-3  # of a typical edit: structurally blind; float32 leaves less than 1e-5
+DEAD = 0.05  # of a typical edit; of 60,000 single edits under ten clean losses not one cost less
+ALL = 0.95  # of pairs
+PAIRS = 4  # fewest, for a statement; all of so few must then lie at one place, which no clean loss does
+NEAR_ALL, EDITS, ORIGINS = 0.8, 10, 4  # share of a slice that is dead, dead edits in it, graphs they come from
+PART, TIMES, MANY = 0.15, 3.0, 20  # share of a kind that is dead, by how much more than elsewhere, dead edits in it
+CHEAP = 0.4  # of a typical edit, for whole families of edits; clean 0.54 and more
+SAME, COMPARED = 0.02, 5_000  # of a typical edit: at one place; graphs among which such are looked for
+NEVER = 1e-5  # of a typical edit: rearrangements that cannot be seen; of 20,000 under ten clean losses 11 cost less
+ANYWHERE = 0.05  # share of single edits that are dead without a rule
+
+LEVEL_NAMES = (
+    "size only",
+    "counts only",
+    "counts only",
+    "one hop",
+    "one hop",
+    "one hop",
+    "two hops",
+    "three hops",
+)
+LEVEL_WORDS = (
+    "The loss sees the size of a graph and nothing else",
+    "The loss counts node labels and sees nothing else of a graph (a bag of labels): not how nodes are linked",
+    "The loss counts labels, of nodes and of edges, and sees nothing else of a graph (a bag of labels)",
+    "The loss sees less than one hop: of each node its label and the edges at it, but not its neighbours",
+    "The loss sees only one hop: of each node its direct neighbours, nothing beyond this neighbourhood",
+    "The loss sees little more than one hop: of each node its direct neighbours and the edges at these",
+    "The loss sees only two hops: of each node what lies up to two edges away",
+    "The loss sees only three hops: of each node what lies up to three edges away",
+)
+
+
+def sees_only(answers: Answers) -> tuple[list[Finding], int]:
+    """The coarsest trait such that graphs that share it lie at one place; and which of LEVELS (len(LEVELS): none)."""
+    scale, pairs = answers.scale, answers.basis.pairs
+    losses = [apart(answers.points[rows[:, 0]], answers.points[rows[:, 1]]).numpy() for rows in pairs]
+    told = [i for i, loss in enumerate(losses) if len(loss) >= PAIRS]
+    level = len(LEVELS)
+    for i in reversed(told):
+        if (losses[i] < EXACT * scale).mean() < ALL:
+            break
+        level = i
+    pool = Graph.cat([answers.basis.pool, answers.basis.others])
+    if level < len(LEVELS):
+        count, share = len(losses[level]), (losses[level] < EXACT * scale).mean()
+        says = (
+            f"{LEVEL_WORDS[level]}. Of {count} pairs of different graphs that agree in {LEVELS[level]}, "
+            f"{percent(share)} lie at one place (loss 0), where a typical edit costs {figure(scale)}."
+        )
+        rows = pairs[level][:50]
+        numbers = {"pairs": count, "share": float(share), "scale": scale}
+        evidence = (pool[rows[:, 0]], pool[rows[:, 1]])
+        return [Finding(LEVEL_NAMES[level], says, strength=float(share), figure=numbers, evidence=evidence)], level
+    for i in told:
+        if np.median(losses[i]) < DEAD * scale:
+            says = (
+                f"The loss hardly sees more than {LEVELS[i]}: graphs that agree in this lie {figure(np.median(losses[i]))} "
+                f"apart (median of {len(losses[i])} pairs), a typical edit costs {figure(scale)}. Longer training usually "
+                "mends this."
+            )
+            rows = pairs[i][:50]
+            numbers = {"median": float(np.median(losses[i])), "scale": scale}
+            evidence = (pool[rows[:, 0]], pool[rows[:, 1]])
+            return [Finding("near-sighted", says, NOTE, 1 - numbers["median"] / scale, numbers, evidence)], level
+    return [], level
+
+
+def dead_edits(answers: Answers, explained: np.ndarray) -> tuple[list[Finding], np.ndarray]:
+    """Edits that cost nothing, by what they have in common; and (E,) bool, edits that need no explanation any more.
+
+    explained: (E,) bool, those that need none from the start.
+    """
+    table, row = answers.table, answers.basis.sample.edits.row.numpy()
+    price = table["price"].to_numpy()
+    of = answers.single & ~explained & answers.basis.common(answers.basis.sample.results).numpy()
+    dead = of & (price < DEAD * answers.scale)
+    what, where = what_edits_do(answers), where_edits_are(answers)
+    whole = slices_of(dead, of, row, what, where, rate=NEAR_ALL, fewest=EDITS, origins=ORIGINS)
+    found = [_slice_finding(answers, some, price, row, complete=True) for some in whole]
+    for some in whole:
+        of &= ~some.edits
+    dead &= of
+    for condition in what[1:]:
+        inside = condition.holds & of
+        elsewhere = dead[of & ~inside].mean() if (of & ~inside).any() else 0.0
+        if dead[inside].sum() < MANY or dead[inside].mean() < max(PART, TIMES * elsewhere):
+            continue
+        some = Slice(condition, where[0], float(dead[inside].mean()), inside)
+        found.append(_slice_finding(answers, some, price, row, complete=False))
+        of, dead = of & ~inside, dead & ~inside
+    if of.any() and dead.mean() * len(dead) >= MANY and dead[of].mean() >= ANYWHERE:
+        share = float(dead[of].mean())
+        says = (
+            f"The loss is coarse: {percent(share)} of {int(of.sum())} single edits cost next to nothing (below {percent(DEAD)} "
+            f"of a typical edit, {figure(answers.scale)}), and no rule was found that tells which. Different graphs share places."
+        )
+        found.append(Finding("coarse", says, strength=share, figure={"share": share, "edits": int(of.sum())}))
+    else:
+        found += _dead_pairs(answers, whole, explained, what, where)
+    return found, explained | ~of
+
+
+def _dead_pairs(answers: Answers, whole: list[Slice], explained: np.ndarray, what, where) -> list[Finding]:
+    """Rearrangements, two changes at once, that leave the point exactly where it was.
+
+    Short trainings make rearrangements cheap, so only what is structurally invisible counts. What follows from blind
+    single edits is left out: exchanging two labels that the loss takes for one.
+    """
+    table, row = answers.table, answers.basis.sample.edits.row.numpy()
+    price = table["price"].to_numpy()
+    of = ~answers.single & ~explained & answers.basis.common(answers.basis.sample.results).numpy()
+    for some in whole:
+        for kind, singles in (("swap labels", "relabel"), ("shift order", "change edge")):
+            if (table["edit"][some.edits] == singles).any():
+                of &= (table["edit"] != kind).to_numpy()
+        if (table["edit"][some.edits] == "change edge").any():
+            of &= (table["edit"] != "move edge").to_numpy()
+    dead = of & (price < NEVER * answers.scale)
+    found = slices_of(dead, of, row, what, where, rate=NEAR_ALL, fewest=MANY, origins=ORIGINS, most=3)
+    said = [_slice_finding(answers, some, price, row, complete=True) for some in found]
+    for some in found:
+        of &= ~some.edits
+    for condition in what:
+        inside = condition.holds & of
+        if (dead & inside).sum() >= MANY and dead[inside].mean() >= PART:
+            some = Slice(condition, where[0], float(dead[inside].mean()), inside)
+            said.append(_slice_finding(answers, some, price, row, complete=False))
+            of &= ~inside
+    return said
+
+
+def _slice_finding(answers: Answers, some: Slice, price: np.ndarray, row: np.ndarray, complete: bool) -> Finding:
+    count, graphs = int(some.edits.sum()), len(np.unique(row[some.edits]))
+    if complete:
+        says = (
+            f"The loss is blind to {some.name}: {some.words} costs {figure(np.median(price[some.edits]))} (median), next to "
+            f"nothing beside a typical edit ({figure(answers.scale)}). That holds for {percent(some.rate)} of {count} such "
+            f"edits in {graphs} graphs."
+        )
+    else:
+        says = (
+            f"The loss is partly blind to {some.name}: {some.words} costs nothing in {percent(some.rate)} of {count} cases "
+            f"(in {graphs} graphs), where a typical edit costs {figure(answers.scale)}."
+        )
+    name = f"{'blind' if complete else 'partly blind'} to {some.name}"
+    numbers = {"share": some.rate, "edits": count, "graphs": graphs, "median": float(np.median(price[some.edits]))}
+    numbers["scale"] = answers.scale
+    chosen = torch.from_numpy(some.edits & (price < DEAD * answers.scale)).nonzero()[:50, 0]
+    sample = answers.basis.sample
+    evidence = (sample.graphs[sample.edits.row[chosen]], sample.results[chosen])
+    return Finding(name, says, strength=some.rate, figure=numbers, evidence=evidence)
+
+
+def cheap_families(answers: Answers, explained: np.ndarray, named: list[Finding]) -> list[Finding]:
+    """Whole families of edits that are nearly free without being dead."""
+    price, found = answers.table["price"].to_numpy(), []
+    for condition in what_edits_do(answers):
+        inside = condition.holds & ~explained
+        if condition.name not in FAMILIES or inside.sum() < MANY or any(condition.name in f.what for f in named):
+            continue
+        median = float(np.median(price[inside]))
+        if median < CHEAP * answers.scale:
+            says = (
+                f"The loss is nearly blind to {condition.name}: {condition.words} costs {figure(median)} (median of "
+                f"{int(inside.sum())}), {percent(median / answers.scale)} of a typical edit ({figure(answers.scale)})."
+            )
+            numbers = {"median": median, "scale": answers.scale, "edits": int(inside.sum())}
+            finding = Finding(
+                f"nearly blind to {condition.name}", says, strength=1 - median / answers.scale, figure=numbers
+            )
+            found.append(finding)
+    return found
+
+
+def merged_patterns(answers: Answers, named: list[Finding]) -> list[Finding]:
+    """Patterns of two nodes and their edge that the loss takes for one another, though each part of it is seen."""
+    basis, names = answers.basis, answers.basis.graphs.vocabulary
+    if named or not len(basis.rewritten):
+        return []
+    loss = apart(answers.rewritten, answers.own[basis.rewrite_of]).numpy()
+    table = pd.DataFrame({"rewrite": basis.rewrite.numpy(), "graph": basis.rewrite_of.numpy(), "loss": loss})
+    table["dead"] = table["loss"] < DEAD * answers.scale
+    by_kind = table.groupby("rewrite").agg(
+        loss=("loss", "median"), dead=("dead", "mean"), graphs=("graph", "nunique")
+    )
+    usual = basis.common(basis.rewritten).numpy()
+    by_kind = by_kind[by_kind.index.isin(table["rewrite"][usual])]
+    merged = by_kind[(by_kind["dead"] >= NEAR_ALL) & (by_kind["graphs"] >= 3)]
+    found = []
+    for kind, line in merged.head(3).iterrows():
+        one, other = (pattern_name(p, names) for p in basis.rewrites[kind])
+        rows = (basis.rewrite == kind).nonzero()[:, 0]
+        says = (
+            f"The loss takes {one} and {other} for one another (two families are merged): putting one for the other costs "
+            f"{figure(line['loss'])}, in {int(line['graphs'])} graphs, where a typical edit costs {figure(answers.scale)}."
+        )
+        evidence = (basis.graphs[basis.rewrite_of[rows]], basis.rewritten[rows])
+        numbers = {"loss": float(line["loss"]), "graphs": int(line["graphs"]), "scale": answers.scale}
+        what = f"merged: {one} and {other}"
+        found.append(Finding(what, says, strength=float(line["dead"]), figure=numbers, evidence=evidence))
+    return found
+
+
+def coinciding(answers: Answers, named: list[Finding]) -> list[Finding]:
+    """Different graphs at one place that no other finding accounts for, by what differs."""
+    basis = answers.basis
+    if named:
+        return []
+    n = len(basis.pool)
+    whole = np.concatenate([np.ones(len(basis.graphs), bool), basis.sample.table["connected"].to_numpy()])
+    rows = np.flatnonzero(whole & basis.common(basis.pool).numpy())
+    rows = torch.from_numpy(rows[np.sort(np.unique(basis.identity[:, -1].numpy()[rows], return_index=True)[1])])
+    rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:COMPARED]]
+    points, counts = answers.points[:n][rows], basis.identity[rows, 2]
+    pairs = set()
+    for start in range(0, len(rows), 1024):
+        near = points[start : start + 1024] @ points.T
+        near[counts[start : start + 1024, None] == counts] = -2.0  # weak losses hardly see more than counts
+        best = near.argmax(1)
+        fine = (apart(points[start : start + 1024], points[best]) < SAME * answers.scale) & (near.amax(1) > -2)
+        pairs |= {tuple(sorted((start + i, int(best[i])))) for i in fine.nonzero()[:, 0].tolist()}
+    if len(pairs) < PAIRS or len(pairs) < 0.002 * len(rows):
+        return []
+    i, j = rows[torch.tensor(sorted(pairs))].T
+    chosen = torch.randperm(len(i), generator=torch.Generator().manual_seed(0))[:40]
+    left, right = basis.pool[i[chosen]], basis.pool[j[chosen]]
+    differ = ~isomorphic(left, right)
+    words = [difference(edit_path(a, b, timeout=0.2), a, b) for a, b, d in zip(left, right, differ) if d]
+    if len(words) < PAIRS:
+        return []
+    groups = pd.Series(words).value_counts()
+    often = joined([f'"{name}" ({count} of {len(words)})' for name, count in groups.head(3).items()])
+    says = (
+        f"Different graphs lie at one place: {len(pairs)} pairs among {len(rows)} graphs cost less than {percent(SAME)} of a "
+        f"typical edit ({figure(answers.scale)}). What differs most often: {often}."
+    )
+    numbers = {"pairs": len(pairs), "graphs": len(rows), "scale": answers.scale}
+    return [
+        Finding(
+            "blind spots", says, strength=min(1.0, 2 * len(pairs) / len(rows)), figure=numbers, evidence=(left, right)
+        )
+    ]
