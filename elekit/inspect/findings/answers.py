@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from elekit.edits import SINGLE
+from elekit.graph import Graph
 from elekit.inspect.findings.basis import Basis
 from elekit.inspect.prices import apart
 from elekit.loss import Psi, points_of
@@ -16,8 +17,8 @@ from elekit.loss import Psi, points_of
 if TYPE_CHECKING:
     import pandas as pd
 
+EVIDENCE = 50  # edits shown with a finding
 LIVE = 0.02  # of the mean over kinds: kinds below are dead and do not set the yardstick
-SAMPLE = 500  # graphs of which all pairs are compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,11 @@ class Answers:
         """(n, n) learned loss between the graphs."""
         own = self.own.double()
         return (2 - 2 * own @ own.T).clamp_min(0).numpy()
+
+    def examples(self, chosen: np.ndarray) -> tuple[Graph, Graph]:
+        """Up to 50 of the chosen edits, (E,) bool, as evidence: graphs before, and after."""
+        sample, rows = self.basis.sample, torch.from_numpy(chosen).nonzero()[:EVIDENCE, 0]
+        return sample.graphs[sample.edits.row[rows]], sample.results[rows]
 
     @cached_property
     def far(self) -> float:

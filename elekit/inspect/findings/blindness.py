@@ -162,9 +162,7 @@ def _slice_finding(answers: Answers, some: Slice, price: np.ndarray, row: np.nda
     name = f"{'blind' if complete else 'partly blind'} to {some.name}"
     numbers = {"share": some.rate, "edits": count, "graphs": graphs, "median": float(np.median(price[some.edits]))}
     numbers["scale"] = answers.scale
-    chosen = torch.from_numpy(some.edits & (price < DEAD * answers.scale)).nonzero()[:50, 0]
-    sample = answers.basis.sample
-    evidence = (sample.graphs[sample.edits.row[chosen]], sample.results[chosen])
+    evidence = answers.examples(some.edits & (price < DEAD * answers.scale))
     return Finding(name, says, strength=some.rate, figure=numbers, evidence=evidence)
 
 

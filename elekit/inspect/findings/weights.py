@@ -173,9 +173,7 @@ def overpriced(answers: Answers, named: list[Finding]) -> list[Finding]:
             f"times a typical edit ({figure(answers.scale)})."
         )
         numbers = {"median": median, "times": times, "edits": count}
-        chosen = torch.from_numpy(some.edits).nonzero()[:50, 0]
-        sample = answers.basis.sample
-        evidence = (sample.graphs[sample.edits.row[chosen]], sample.results[chosen])
+        evidence = answers.examples(some.edits)
         found.append(
             Finding(
                 f"surprisingly dear: {some.name}", says, strength=1 - 1 / times, figure=numbers, evidence=evidence
