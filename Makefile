@@ -16,13 +16,16 @@ TORCH = $(shell grep '^torch==' $(CONSTRAINTS))
 AS_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test env data models models-qm9 pictures measure clean
+.PHONY: help lab dashboard test env data models models-qm9 pictures measure clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 lab: env ## open the workbench: JupyterLab on the first notebook
 	$(PY) -m jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
+
+dashboard: env ## show a learned loss to stakeholders, read-only; DASHBOARD_ARGS="--port=8866" goes to Voilà
+	$(PY) -m elekit.dashboard $(DASHBOARD_ARGS)
 
 test: env ## run all tests; PYTEST_ARGS="-k name" narrows them
 	$(PY) -m pytest $(PYTEST_ARGS)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +37,7 @@ def find_chromium() -> str | None:
 @contextlib.contextmanager
 def jupyter_lab(folder: Path):
     """The base URL and token of a JupyterLab over `folder`, stopped afterwards."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     token = secrets.token_hex(16)
     command = [
         sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
@@ -49,29 +48,44 @@ def jupyter_lab(folder: Path):
     quiet = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     quiet.parent.mkdir(parents=True)
     quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}', encoding="utf-8")
-    server = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings)},
-    )
     url = f"http://127.0.0.1:{port}"
+    try:
+        with served(command, f"{url}/api?token={token}", {"JUPYTERLAB_SETTINGS_DIR": str(settings)}):
+            yield url, token
+    finally:
+        shutil.rmtree(settings, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def served(command: list[str], url: str, environment: dict[str, str]):
+    """A server that is started by this command and answers at this URL, stopped afterwards."""
+    server = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **environment}
+    )
     try:
         for _ in range(240):
             if server.poll() is not None:
-                raise RuntimeError("JupyterLab stopped while starting")
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{url}/api?token={token}", timeout=1).read()
+                raise RuntimeError(f"{' '.join(command[:4])} stopped while starting")
+            try:
+                urllib.request.urlopen(url, timeout=1).read()
                 break
-            time.sleep(0.25)
-        yield url, token
+            except urllib.error.HTTPError:  # a "no" is an answer
+                break
+            except OSError:
+                time.sleep(0.25)
+        yield
     finally:
         server.terminate()
         try:
             server.wait(20)
         except subprocess.TimeoutExpired:
             server.kill()
-        shutil.rmtree(settings, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""A notebook as a dashboard, see `elekit.dashboard.__main__` (floor 4)."""
