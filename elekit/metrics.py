@@ -33,7 +33,7 @@ def isomorphic(a: Graph, b: Graph) -> Tensor:
     Node and edge labels count; the number of slots N may differ. VF2 of networkx decides what the multiset of
     (node label, labels of its edges) leaves open. Raises ValueError for different batch sizes or labels.
     """
-    _comparable(a, b)
+    check_comparable(a, b)
     same = [_profile(*left) == _profile(*right) for left, right in zip(_drawn(a), _drawn(b))]
     match = nx.algorithms.isomorphism.categorical_node_match("label", None)
     for i, open_question in enumerate(same):
@@ -63,7 +63,7 @@ def edit_distance(
     but of two unrelated molecules it takes 1 s at 9 heavy atoms and over 15 s at 13, even when given the answer as
     a bound; this takes about 7 ms and 0.2 s. Beyond 20 atoms some pairs stay unproven after 10 s.
     """
-    _comparable(a, b)
+    check_comparable(a, b)
     _check_timeout(timeout)
     distance, proven = [], []
     pairs = zip(_drawn(a, edge_labels), _drawn(b, edge_labels))
@@ -88,7 +88,7 @@ def edit_path(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[str]:
     """
     if len(a) != 1 or len(b) != 1:
         raise ValueError(f"a path leads from one graph to one graph, got batches of {len(a)} and {len(b)}; use a[0]")
-    _comparable(a, b)
+    check_comparable(a, b)
     _check_timeout(timeout)
     (left,), (right,) = _drawn(a), _drawn(b)
     grows = len(left[0]) <= len(right[0])
@@ -136,7 +136,8 @@ def _from_one(ranks: Tensor) -> Tensor:
     return ranks
 
 
-def _comparable(a: Graph, b: Graph):
+def check_comparable(a: Graph, b: Graph) -> None:
+    """ValueError for batches of different size and for graphs of different labels."""
     if len(a) != len(b):
         raise ValueError(
             f"graphs are compared pair by pair, got batches of {len(a)} and {len(b)}; "

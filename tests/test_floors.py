@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "elekit"
 FLOORS = {  # modules, and folders as a whole
     0: "files project graph",
-    1: "datasets augment chem edits metrics baselines",
+    1: "datasets augment chem edits metrics refinement distances",
     2: "embedding contrastive loss surrogate training decoding",
     3: "train evaluation release inspect draw",
     4: "cli widgets recipes lessons",
@@ -20,6 +20,9 @@ DOOR = ""  # elekit/__init__.py: above all floors
 SAME_FLOOR = {
     ("graph", "project"),  # Graph.symmetrised is a projection
     ("datasets", "chem"),  # a column of SMILES is read as graphs
+    ("distances", "chem"),  # the fingerprints of the Tanimoto distance are those of molecules
+    ("distances", "metrics"),  # the edit distance
+    ("distances", "refinement"),  # the colours that the Weisfeiler-Lehman kernel counts
     ("decoding", "loss"),  # what is minimised is the learned loss
 }
 

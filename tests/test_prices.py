@@ -11,7 +11,7 @@ from conftest import equal, isomorphic, random_vertices
 from torch.nn.functional import normalize
 
 import elekit as ele
-from elekit import augment, chem, metrics
+from elekit import augment, chem, metrics, refinement
 from elekit.edits import KINDS, PAIRED, SINGLE, all_edits
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph, from_networkx, to_networkx
@@ -75,8 +75,8 @@ def test_smallest_rings_are_those_of_networkx():
 
 def test_colours_agree_for_one_graph_and_tell_what_networkx_tells(vertices, generator):
     """Against the Weisfeiler-Lehman hash of networkx: the same pairs agree after the same number of rounds."""
-    assert torch.equal(traits.refined(vertices, 5), traits.refined(augment.shuffled(vertices, generator), 5))
-    found = traits.refined(vertices, 3)
+    assert torch.equal(refinement.refined(vertices, 5), refinement.refined(augment.shuffled(vertices, generator), 5))
+    found = refinement.refined(vertices, 3)
     for rounds in range(1, 4):
         hashes = [
             nx.weisfeiler_lehman_graph_hash(
@@ -94,7 +94,7 @@ def test_a_label_is_not_taken_for_an_edge_label():
     vocabulary = ele.GraphVocabulary(("a", "b"), ("x", "y"), 2)
     edge = torch.tensor([[0, 1], [1, 0]])
     graphs = Graph.from_labels(torch.tensor([[1, 2], [1, 1]]), torch.stack([edge, 2 * edge]), vocabulary)
-    assert traits.refined(graphs, 2).unique(dim=0).shape[0] == 2
+    assert refinement.refined(graphs, 2).unique(dim=0).shape[0] == 2
 
 
 def test_patterns_are_those_of_a_loop(vertices):

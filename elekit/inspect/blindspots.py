@@ -16,9 +16,9 @@ from elekit.graph import Graph, to_networkx
 from elekit.inspect.patterns import rewrite
 from elekit.inspect.prices import apart, price_list
 from elekit.inspect.scan import valid
-from elekit.inspect.traits import ROUNDS, refined
 from elekit.loss import Psi, points_of
 from elekit.metrics import edit_distance, edit_path, isomorphic
+from elekit.refinement import ROUNDS, refined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,15 +118,22 @@ def blind_spots(
 def _nearest_pairs(psi: Psi, graphs: Graph, rows: Tensor, bound: float) -> list:
     """(row, row, graph, graph) of graphs whose nearest different one lies within the bound; each pair once."""
     rows = rows[distinct(graphs[rows])]
-    points, pairs = points_of(psi, graphs[rows]), set()
-    for start in range(0, len(rows), BLOCK):
-        near = points[start : start + BLOCK] @ points.T
-        near[torch.arange(len(near)), torch.arange(start, start + len(near))] = -2.0  # itself
-        best = near.argmax(1)
-        fine = (apart(points[start : start + BLOCK], points[best]) <= bound).nonzero()[:, 0]
-        pairs |= {tuple(sorted((start + i, int(best[i])))) for i in fine.tolist()}
+    points = points_of(psi, graphs[rows])
+    best = nearest(points)
+    fine = (apart(points, points[best]) <= bound).nonzero()[:, 0]
+    pairs = {tuple(sorted((i, int(best[i])))) for i in fine.tolist()}
     both = [(int(rows[i]), int(rows[j])) for i, j in sorted(pairs)]
     return [(i, j, graphs[i], graphs[j]) for i, j in both]
+
+
+def nearest(points: Tensor) -> Tensor:
+    """(n,) row of the nearest other point to each of n >= 2 points of the sphere (n, D)."""
+    found = []
+    for start in range(0, len(points), BLOCK):
+        near = points[start : start + BLOCK] @ points.T
+        near[torch.arange(len(near)), torch.arange(start, start + len(near))] = -2.0  # itself
+        found.append(near.argmax(1))
+    return torch.cat(found)
 
 
 def distinct(graphs: Graph) -> Tensor:

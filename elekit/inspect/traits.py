@@ -1,4 +1,4 @@
-"""What can be told of graphs and of edits without any loss: refined colours, rings, kinds of edits in detail."""
+"""What can be told of graphs and of edits without any loss: rings, distances, kinds of edits in detail."""
 
 import networkx as nx
 import torch
@@ -6,41 +6,7 @@ from torch import Tensor
 
 from elekit.edits import KINDS, Edits
 from elekit.graph import Graph, to_networkx
-
-GOLDEN, FIRST, SECOND = -7046029254386353131, -4658895280553007687, -7723592293110705685  # splitmix64, as int64
-
-ROUNDS = 8  # of refinement; what agrees after so many is one graph but for rare pairs, which isomorphism tells apart
-
-
-def mixed(numbers: Tensor) -> Tensor:
-    """int64 numbers scattered over all of int64 (splitmix64: Steele, Lea, Flood 2014), so that sums tell multisets."""
-    numbers = numbers + GOLDEN
-    numbers = (numbers ^ (numbers >> 30)) * FIRST
-    numbers = (numbers ^ (numbers >> 27)) * SECOND
-    return numbers ^ (numbers >> 31)
-
-
-def node_colours(graphs: Graph, rounds: int) -> list[Tensor]:
-    """Colours (B, N) of the nodes after 0, 1, ..., `rounds` rounds of refinement; 0 at absent nodes.
-
-    Two nodes have one colour after t rounds when t rounds of messages cannot tell them apart: the label at first,
-    then the colour before with the multiset of (edge label, colour of the neighbour); Weisfeiler and Leman (1968).
-    """
-    nodes, edges = (labels.long().cpu() for labels in graphs.labels())
-    there, linked = nodes > 0, edges > 0
-    found, links = [mixed(nodes) * there], mixed(-edges)  # -: no edge has the number of a label
-    for _ in range(rounds):
-        heard = mixed(links + found[-1][:, None, :]) * linked
-        found.append(mixed(mixed(found[-1]) + heard.sum(2)) * there)
-    return found
-
-
-def refined(graphs: Graph, rounds: int) -> Tensor:
-    """(B, rounds + 1) one number for the multiset of node colours after 0, 1, ... rounds; equal for isomorphic graphs.
-
-    Column 0 tells the counts of the labels, column 1 what stands beside what, and so on.
-    """
-    return torch.stack([(mixed(colours) * (colours != 0)).sum(1) for colours in node_colours(graphs, rounds)], 1)
+from elekit.refinement import ROUNDS, mixed, node_colours, refined  # noqa: F401 - asked for here, too
 
 
 def reached(edges: Tensor) -> Tensor:
