@@ -11,9 +11,10 @@ from tqdm.auto import tqdm
 from elekit.edits import KINDS, PAIRED, SINGLE, Edits, all_edits
 from elekit.graph import Graph
 from elekit.inspect.scan import connected, valid
-from elekit.inspect.traits import ROUNDS, kinds_in_detail, on_rings, refined, touched
+from elekit.inspect.traits import kinds_in_detail, on_rings, touched
 from elekit.loss import Psi, points_of
 from elekit.metrics import isomorphic
+from elekit.refinement import ROUNDS, refined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -227,15 +228,24 @@ def apart(u: Tensor, v: Tensor) -> Tensor:
 
 def interval(values: np.ndarray, cluster: np.ndarray, generator) -> tuple[float, float]:
     """95 % interval of the median by bootstrap over whole clusters; (nan, nan) from fewer than 5 of them."""
-    order = np.argsort(values, kind="stable")
-    values, which = values[order], np.unique(cluster, return_inverse=True)[1][order]
+    which = np.unique(cluster, return_inverse=True)[1]
     n = which.max(initial=-1) + 1
     if n < FEWEST:
         return np.nan, np.nan
-    weight = generator.multinomial(n, np.full(n, 1 / n), size=DRAWS)[:, which].cumsum(1)
-    middle = (weight < weight[:, -1:] / 2).sum(1)
-    low, high = np.quantile(values[middle], [(1 - SURE) / 2, (1 + SURE) / 2])
+    drawn = medians(values, which, generator.multinomial(n, np.full(n, 1 / n), size=DRAWS))
+    low, high = np.quantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2])
     return float(low), float(high)
+
+
+def medians(values: np.ndarray, cluster: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(draws,) medians of values that weigh what their cluster does in each draw; nan where none weighs anything.
+
+    values: (n,). cluster: (n,) numbers. weight: (draws, clusters), >= 0.
+    """
+    order = np.argsort(values, kind="stable")
+    heaped = weight[:, cluster[order]].cumsum(1)
+    middle = values[order][(heaped < heaped[:, -1:] / 2).sum(1)]
+    return np.where(heaped[:, -1] > 0, middle, np.nan)
 
 
 def explained(values: np.ndarray, trait: np.ndarray) -> float:
