@@ -77,6 +77,7 @@ def fit_embedding(
     training: EmbeddingTraining = EmbeddingTraining(),
     start: GraphEmbedding | None = None,
     targets: Tensor | None = None,
+    penalty: Callable[[nn.Module, int], Tensor] | None = None,
     seed: int = 0,
     device: str = "auto",
     checkpoint: str | Path | None = None,
@@ -89,6 +90,8 @@ def fit_embedding(
     edited copy must find its own graph); None takes graphs of the training set.
     start, targets: fine-tuning with labelled pairs: go on from `start` with a second term that pulls psi(y_i) to
         targets[i], (n, D) unit vectors such as h(x_i), away from those of other graphs.
+    penalty: one more term: called with psi and the step, a scalar; random by the step alone, so that a run can be
+        resumed, and plain values in its `identity`, if it has one, tell it from others (`elekit.correction.penalty`).
     device: "auto" or torch's name. checkpoint: a file to write at intervals and to resume from if it is there.
     watch: called with (step, psi), in evaluation mode and without gradients, before the first step that this run takes
         and at every validation, to film what is learned; it changes nothing of it.
@@ -133,7 +136,7 @@ def fit_embedding(
         if targets is not None:
             wanted = targets[rows].to(device)
             loss = loss + training.target_weight * info_nce(wanted, psi(batch.to(device)), training.temperature)
-        return loss
+        return loss if penalty is None else loss + penalty(psi, step)
 
     def validate() -> dict[str, float]:
         return {"retrieval": retrieval(psi.embed(queries), psi.embed(held_out))}
@@ -150,6 +153,7 @@ def fit_embedding(
             "seed": seed,
             "graphs": graphs.digest(),
             "fine-tuned": _fine_tuning(start, targets),
+            "penalty": None if penalty is None else getattr(penalty, "identity", type(penalty).__name__),
         },
         checkpoint=checkpoint,
         progress=progress,
