@@ -74,24 +74,75 @@ def shared(graph: Graph, anchor: Graph, shares_of_graph, shares_of_anchor, *, po
     nothing is there. positions: (N, 2) of each, as of `layout`. Raises ValueError for other shapes.
     """
     both = [_fitting(graph, *shares_of_graph), _fitting(anchor, *shares_of_anchor)]
-    sizes = np.concatenate([np.abs(part[np.isfinite(part)]) for shares in both for part in shares])
-    largest = max(sizes.max(initial=0), 1e-9)
+    look = _signs(*both[0], *both[1])
+    figure = Picture(figsize=(12, 5.8))
+    for column, (one, shares, where, name) in enumerate(zip((graph, anchor), both, positions, ("graph", "anchor"))):
+        place = figure.add_axes((0.03 + 0.5 * column, 0.16, 0.44, 0.74))
+        _with_halos(one, place, *shares, look, where)
+        place.set_title(f"{name}: shares sum to 2 - loss = {_sum(*shares):.3f}", fontsize=14)
+    _key_of_signs(figure, "brings the two together", "keeps them apart")
+    return figure
+
+
+def contrasted(
+    graph: Graph, nodes, pairs, table: "pd.DataFrame", *, names=("corpus", "foil"), top: int = 8, positions=None
+) -> Figure:
+    """One graph with halos that say to which of two groups each part draws it, and the strongest parts as bars.
+
+    Blue and solid: to the first. Vermilion and dashed, hatched as a bar: to the second. The wider, the more. Whiskers
+    are two standard errors to each side; where they cross 0 a part is not told apart from none.
+    graph: batch of one. nodes: (N,), pairs: (N, N) shares, nan where nothing is there. table: one row a part with
+    columns part (words), share and error. names: of the groups. top: bars (>= 1), largest sizes first. positions:
+    (N, 2), as of `layout`. Raises ValueError for other shapes, a table without these columns and a top below 1.
+    """
+    nodes, pairs = _fitting(graph, nodes, pairs)
+    missing = {"part", "share", "error"} - set(table.columns)
+    if missing or top < 1:
+        raise ValueError(f"the table lacks columns {sorted(missing)}" if missing else f"top must be >= 1, got {top}")
+    first, second = (fitted(name, 150, 12)[0] for name in names)
+    figure = Picture(figsize=(12.5, 6))
+    place = figure.add_axes((0.03, 0.16, 0.44, 0.75))
+    _with_halos(graph, place, nodes, pairs, _signs(nodes, pairs), positions)
+    words, size = fitted(f"loss to {second} - loss to {first} = {_sum(nodes, pairs):+.3f}", 520, 14)
+    place.set_title(words, fontsize=size, parse_math=False)
+    bars = axes(figure.add_axes((0.68, 0.16, 0.29, 0.75)), None)
+    shown = table.iloc[table["share"].abs().argsort(kind="stable")[::-1][:top]]
+    for y, row in enumerate(shown.itertuples()):
+        look = {"color": BLUE} if row.share >= 0 else {"color": VERMILION, "hatch": "//", "ec": "white"}
+        bars.barh(y, row.share, height=0.7, gid=f"bar-{y}", **look)
+        bars.plot((row.share - 2 * row.error, row.share + 2 * row.error), (y, y), color="black", lw=1.8)
+    bars.axvline(0, color="black", lw=1)
+    labels = [fitted(part, 190, 12)[0] for part in shown["part"]]
+    bars.set_yticks(range(len(shown)), labels, fontsize=12, parse_math=False)
+    bars.set_ylim(max(len(shown), 1) - 0.4, -0.6)
+    bars.set_title(f"strongest {len(shown)} of {len(table)} parts", fontsize=14)
+    bars.set_xlabel("share, with two standard errors", fontsize=13)
+    _key_of_signs(figure, f"draws it to {first}", f"draws it to {second}")
+    return figure
+
+
+def _signs(*shares: np.ndarray):
+    """How a share looks among all of these: width by its size, colour, dash and word by its sign."""
+    largest = max(np.nanmax(np.abs(np.concatenate([part.ravel() for part in shares] + [[0.0]]))), 1e-9)
 
     def look(share):
         width = max(0.02, WIDE * abs(share) / largest)
         colour = BLUE if share >= 0 else VERMILION
         return {"color": colour, "width": width, "dashed": share < 0, "words": signed(share)}
 
-    figure = Picture(figsize=(12, 5.8))
-    for column, (one, shares, where, name) in enumerate(zip((graph, anchor), both, positions, ("graph", "anchor"))):
-        place = figure.add_axes((0.03 + 0.5 * column, 0.16, 0.44, 0.74))
-        _with_halos(one, place, *shares, look, where)
-        total = np.nansum(shares[0]) + np.nansum(np.triu(shares[1], 1))
-        place.set_title(f"{name}: shares sum to 2 - loss = {total:.3f}", fontsize=14)
+    return look
+
+
+def _key_of_signs(figure: Figure, plus: str, minus: str) -> None:
     signs = [Line2D([], [], color=BLUE, lw=6), Line2D([], [], color=VERMILION, lw=6, ls=(0, (1.5, 1)))]
-    words = ["+ brings the two together", "- keeps them apart"]
-    figure.legend(signs, words, loc="lower center", ncols=2, frameon=False, fontsize=13, handlelength=3)
-    return figure
+    key = figure.legend(signs, [f"+ {plus}", f"- {minus}"], loc="lower center", ncols=2, frameon=False, fontsize=13,
+                        handlelength=3)  # fmt: skip
+    for text in key.get_texts():
+        text.set_parse_math(False)
+
+
+def _sum(nodes: np.ndarray, pairs: np.ndarray) -> float:
+    return float(np.nansum(nodes) + np.nansum(np.triu(pairs, 1)))
 
 
 def span(*values) -> tuple[float, float]:

@@ -40,3 +40,23 @@ def finite(points: Tensor) -> Tensor:
     if bad.any():
         raise ValueError(f"point {int(bad.nonzero()[0])} holds NaN or infinity ({int(bad.sum())} of {len(bad)} do)")
     return points.detach()
+
+
+def points_given(psi: Psi, given: Graph | Tensor, graph: Graph, what: str) -> Tensor:
+    """(n, D) where graphs lie, n >= 1: psi of a batch with the labels of `graph`, or unit vectors as they are."""
+    if isinstance(given, Graph):
+        ours, theirs = ((v.node_labels, v.edge_labels) for v in (graph.vocabulary, given.vocabulary))
+        if ours != theirs:
+            raise ValueError(f"labels of the {what} are {theirs}, those of the graph {ours}; they must be the same")
+        if not len(given):
+            raise ValueError(f"no graphs in the {what}: the batch is empty; give at least one")
+        return finite(points_of(psi, given))
+    points = finite(given)
+    off = (points.norm(dim=1) - 1).abs() > SLACK
+    if off.any():
+        row = int(off.nonzero()[0])
+        raise ValueError(
+            f"row {row} of the {what} is no unit vector, its length is {float(points[row].norm()):.3g}; "
+            "use project.sphere"
+        )
+    return points
