@@ -7,15 +7,17 @@ as they are: `$` starts no formula, and what cannot be printed becomes a blank.
 from elekit.draw.base import OKABE_ITO, RADIUS, SEEN, Picture
 from elekit.draw.curves import history, loss_curve, ranking
 from elekit.draw.decodings import iterate, trace
+from elekit.draw.faithfulness import faithfulness
 from elekit.draw.histograms import histograms
 from elekit.draw.layouts import layout
 from elekit.draw.maps import embedding_map
-from elekit.draw.prices import priced_edits, shared
+from elekit.draw.prices import contrasted, priced_edits, shared
 from elekit.draw.spheres import spheres
 from elekit.draw.structures import graph, graphs
 from elekit.draw.tensors import tensors
 
 __all__ = [
-    "OKABE_ITO", "RADIUS", "SEEN", "Picture", "embedding_map", "graph", "graphs", "histograms", "history", "iterate",
-    "layout", "loss_curve", "priced_edits", "ranking", "shared", "spheres", "tensors", "trace",
+    "OKABE_ITO", "Picture", "RADIUS", "SEEN", "contrasted", "embedding_map", "faithfulness", "graph", "graphs",
+    "histograms", "history", "iterate", "layout", "loss_curve", "priced_edits", "ranking", "shared", "spheres",
+    "tensors", "trace",
 ]  # fmt: skip

@@ -2,6 +2,8 @@
 
     edit_scan          what does the loss make of every single edit of this graph?
     shares             which nodes and edges bring two graphs together, which keep them apart?
+    contrast           which nodes and edges make a graph more like these graphs than like those?
+    faithfulness       do shares find the parts that count, better than simpler methods and a random order?
     neighbours         which graphs lie nearest to this point of the sphere?
     separates          which edits turn this graph into those?
     fit_map            where do graphs lie on the sphere, on a flat map, and how far can the map be trusted?
@@ -18,16 +20,17 @@
 
 from elekit.inspect.around import neighbours, separates
 from elekit.inspect.blindspots import blind_spots, separated_equals
+from elekit.inspect.faithfulness import Faithfulness, faithfulness
 from elekit.inspect.maps import EmbeddingMap, find_map, fit_map, keep_map, map_key
 from elekit.inspect.prices import price_list
 from elekit.inspect.scan import EditScan, edit_scan
 from elekit.inspect.search import search
-from elekit.inspect.shares import Shares, shares
+from elekit.inspect.shares import Contrast, Shares, contrast, shares
 from elekit.inspect.spread import alignment, spread
 from elekit.inspect.wishes import Wishes, wishes
 
 __all__ = [
-    "EditScan", "EmbeddingMap", "Shares", "Wishes", "alignment", "blind_spots", "edit_scan", "find_map", "fit_map",
-    "keep_map", "map_key", "neighbours", "price_list", "search", "separated_equals", "separates", "shares", "spread",
-    "wishes",
+    "Contrast", "EditScan", "EmbeddingMap", "Faithfulness", "Shares", "Wishes", "alignment", "blind_spots",
+    "contrast", "edit_scan", "faithfulness", "find_map", "fit_map", "keep_map", "map_key", "neighbours",
+    "price_list", "search", "separated_equals", "separates", "shares", "spread", "wishes",
 ]  # fmt: skip
