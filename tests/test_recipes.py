@@ -56,3 +56,13 @@ def test_ctrl_c_in_any_fit_saves_nothing_and_the_command_goes_on(command, tmp_pa
     assert command() == 0
     steps = [entry["history"][-1]["step"] for entry in release.load(tmp_path / "out").about["surrogates"].values()]
     assert steps == [3, 3]
+
+
+def test_faithfulness_of_a_shipped_loss_is_measured_and_printed(monkeypatch, capsys):
+    table = recipes.measure_faithfulness("molecules7", pairs=6)
+    assert len(table) == 2 * 2 * 4 and (table["pairs"] == 6).all() and set(table["of"]) == {"near", "random"}
+    monkeypatch.setattr(recipes, "measure_faithfulness", lambda name: table.assign(loss=name))
+    assert recipes.main(["faithfulness"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == len(recipes.RECIPES) * (1 + len(table))
+    assert printed[1].split()[:4] == ["molecules7", "near", "deletion", "shares"]
