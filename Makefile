@@ -37,6 +37,7 @@ data: env ## rebuild the molecules shipped in data/
 
 models: env ## train the shipped models on those molecules again
 	$(PY) -m elekit.recipes molecules7
+	$(PY) -m elekit.recipes repeats
 	$(PY) -m elekit.recipes maps
 
 models-qm9: env ## train the shipped QM9 models again

@@ -10,7 +10,9 @@ import hashlib
 import json
 import platform
 import re
+import time
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -31,6 +33,7 @@ VERSION = 1
 JSON_NAME = "artefact.json"
 OURS = re.compile(r"(psi|h-[\w.-]+)-[0-9a-f]{12}\.safetensors")  # names that _write_tensors gives
 MODELS = SHIPPED / "models"
+REPEATS = "repeats"  # folder of the repeats of a training, in that of its artefact
 
 
 class ArtefactError(ValueError):
@@ -65,21 +68,21 @@ class Artefact:
         return name, self.surrogates[name]
 
 
-def save(artefact: Artefact, folder: str | Path, *, half: bool = False) -> Path:
+def save(artefact: Artefact, folder: str | Path, *, half: bool = False, half_psi: bool = False) -> Path:
     """Write an artefact; what stood in the folder before stays whole until the new one is.
 
-    half: surrogate weights as float16, half the size (psi, and what is no weight, such as the scaling of vectors,
-    stay as they are). Returns the path of the JSON file.
+    half: surrogate weights as float16, half the size. half_psi: those of psi, too, for losses that are only compared
+    with others: it moves the learned loss of two graphs by up to 0.002. What is no weight, such as the scaling of
+    vectors, stays as it is. Returns the path of the JSON file.
     Raises OSError, naming the file, where it cannot be written, and ValueError for `about` that JSON cannot hold.
     """
     folder = Path(folder)
     psi, tensors, described = artefact.psi, {}, {}
-    tensors["psi"] = {f"psi.{k}": v for k, v in psi.state_dict().items()}
+    tensors["psi"] = {f"psi.{k}": v for k, v in _weights(psi, half_psi).items()}
     if psi.typical is not None:
         tensors["psi"] |= {"typical.nodes": psi.typical.nodes, "typical.edges": psi.typical.edges}
     for name, h in artefact.surrogates.items():
-        weights = {k for k, v in h.named_parameters() if half and v.is_floating_point()}
-        tensors[f"h-{name}"] = {k: v.half() if k in weights else v for k, v in h.state_dict().items()}
+        tensors[f"h-{name}"] = _weights(h, half)
         described[name] = {"dim": h.dim, **_describe(h.backbone)}
     try:
         about = json.loads(json.dumps(artefact.about))
@@ -93,6 +96,12 @@ def save(artefact: Artefact, folder: str | Path, *, half: bool = False) -> Path:
         raise
     _tidy(folder, before)
     return path
+
+
+def _weights(module: nn.Module, half: bool) -> dict:
+    """The state of a module; half: what is learned of it as float16."""
+    learned = {k for k, v in module.named_parameters() if half and v.is_floating_point()}
+    return {k: v.half() if k in learned else v for k, v in module.state_dict().items()}
 
 
 def _tidy(folder: Path, files: set[Path]):
@@ -187,6 +196,49 @@ def verify(folder: str | Path) -> dict:
     except (KeyError, TypeError, AttributeError) as odd:
         raise ArtefactError(f"{path} does not name its files: {odd!r}") from None
     return content
+
+
+def repeats(folder: str | Path) -> dict[str, Artefact]:
+    """Repeats of an artefact's training by name, lowest seed first: other seeds, or half of the graphs.
+
+    folder: of the artefact, or the name of one that is shipped. They lie in it as `repeats/<name>`, each an artefact
+    of psi alone, made by `elekit train repeats`; {} where there are none.
+    Raises ArtefactError as `load` does, and for a repeat of another vocabulary, shape, data set or training.
+    """
+    folder = locate(folder)
+    own, found = verify(folder), {}
+    for path in sorted((folder / REPEATS).glob(f"*/{JSON_NAME}")):
+        different = unlike(own, verify(path.parent))
+        if different:
+            raise ArtefactError(
+                f"{path.parent} repeats another training than that of {folder}: {', '.join(different)} differ; "
+                "delete it, or make it again (elekit train repeats)"
+            )
+        found[path.parent.name] = load(path.parent)
+    return dict(sorted(found.items(), key=lambda named: (named[1].about.get("seed", 0), named[0])))
+
+
+def unlike(one: dict, other: dict) -> list[str]:
+    """In what two trainings differ, seeds apart, by the JSON of their artefacts; [] where one repeats the other."""
+
+    def settings(content: dict) -> dict:
+        about = content["about"]
+        return {
+            "vocabulary": content["vocabulary"],
+            "shape of psi": content["embedding"],
+            "data": about.get("data", {}).get("digest"),
+            "training": about.get("psi", {}).get("training"),
+            "correction": about.get("correction"),
+        }
+
+    first, second = settings(one), settings(other)
+    return [name for name in first if first[name] != second[name]]
+
+
+def trained(checkpoint: Path, by: str | None = None) -> dict:
+    """When a training ended, a day in UTC as its checkpoint tells, and who ran it (None: not recorded)."""
+    ended = checkpoint.stat().st_mtime if checkpoint.exists() else time.time()
+    return {"at": datetime.fromtimestamp(ended, UTC).date().isoformat(), "by": by or None}
 
 
 def compare(one: Artefact, other: Artefact) -> dict[str, tuple]:

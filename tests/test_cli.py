@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import networkx as nx
@@ -38,7 +39,7 @@ def trained(table, tmp_path_factory) -> Path:
     """psi, and an h that reads descriptions, by the commands themselves."""
     folder = tmp_path_factory.mktemp("runs") / "mine"
     fast = ["--data", str(table), "--steps", "20", "--json"]
-    assert main(["train", "embedding", "--out", str(folder), *fast, *TINY]) == 0
+    assert main(["train", "embedding", "--out", str(folder), "--by", "A. Nalyst", *fast, *TINY]) == 0
     fast += ["--artefact", str(folder), "--width", "12", "--batch-size", "24", "--device", "cpu"]
     assert main(["train", "surrogate", "--input", "description", *fast]) == 0
     return folder
@@ -106,9 +107,10 @@ def test_help_from_a_shell():
     ("command", "words"),
     [
         (["data"], ["--smiles", "--graph", "--input", "--export", "csv, tsv or parquet", "left out and why"]),
-        (["train"], ["embedding", "surrogate", "learn psi", "learn h"]),
+        (["train"], ["embedding", "surrogate", "repeats", "learn psi", "learn h"]),
         (["train", "embedding"], ["--out", "--steps", "--seed", "graphs alone", "Ctrl-C keeps what was reached"]),
         (["train", "surrogate"], ["--artefact", "--input", "--backbone", "{character,word,smiles,vector}"]),
+        (["train", "repeats"], ["--seeds", "--halves", "--by", "same settings", "hold each time", "goes on from there"]),
         (["decode"], ["--candidates", "--method", "--budget-ms", "standard input", "euclidean (the paper's)"]),
         (["evaluate"], ["--oracle", "psi(y)", "--limit", "--table", "--randomise", "all of its rows", "--json"]),
     ],
@@ -191,6 +193,9 @@ def test_what_training_leaves(trained, table):
     about = artefact.about
     assert about["data"]["rows"] == 60 and about["psi"]["history"][-1]["step"] == 20
     assert about["surrogates"]["description"]["input"] == ["description"]
+    today = datetime.now(UTC).date()
+    for record, by in ((about["trained"], "A. Nalyst"), (about["surrogates"]["description"]["trained"], None)):
+        assert record["by"] == by and 0 <= (today - date.fromisoformat(record["at"])).days <= 1
     assert {p.suffix for p in trained.iterdir()} == {".json", ".safetensors", ".checkpoint"}
 
 
@@ -245,7 +250,7 @@ def test_ctrl_c_keeps_what_was_reached_and_the_same_command_goes_on(table, artef
     monkeypatch.setattr(train, "info_nce", original)
     assert main(command(cut)) == 0
     different = release.compare(release.load(whole), release.load(cut))
-    assert [name for name in different if not name.endswith("history")] == []
+    assert [name for name in different if not name.endswith(("history", "trained.at"))] == []
 
 
 def test_interrupted_elsewhere_is_130_too(monkeypatch, run):
@@ -261,6 +266,23 @@ def test_a_psi_with_surrogates_is_not_overwritten(table, artefact, refused):
     said = refused("train", "embedding", "--data", table, "--out", artefact, "--steps", 2, "--seed", 3)
     assert "already holds a learned loss with surrogates (description)" in said
     assert release.verify(artefact) == before
+
+
+def test_a_training_is_repeated_with_its_own_settings(table, artefact, run, document, refused):
+    again = ["train", "repeats", "--artefact", artefact, "--data", table, "--device", "cpu", "--by", "me"]
+    done = document(*again, "--halves", 1)
+    assert list(done["repeats"]) == ["seed-1", "seed-2", "half-3"] and done["artefact"] == str(artefact)
+    own, found = release.load(artefact), release.repeats(artefact)
+    for name, repeat in found.items():
+        assert repeat.about["psi"]["training"] == own.about["psi"]["training"]
+        assert repeat.about["psi"]["history"] and repeat.about["psi"]["history"][-1] == done["repeats"][name]
+        assert repeat.about["trained"]["by"] == "me"
+    files = {path: path.stat().st_mtime_ns for path in (artefact / "repeats").rglob("*.*")}
+    status, out, _ = run(*again, "--halves", 1)
+    assert status == 0 and "3 repeats in" in out and "half-3" in out and "retrieval" in out
+    assert {path: path.stat().st_mtime_ns for path in (artefact / "repeats").rglob("*.*")} == files
+    assert "want at least one repeat, got 0 seeds and 0 halves" in refused(*again, "--seeds", 0, "--halves", 0)
+    assert "was trained on other data" in refused(*again, "--data", "molecules7")
 
 
 def test_surrogates_of_several_kinds(table, artefact, document):
@@ -437,8 +459,9 @@ def test_training_that_cannot_begin(refused, table, trained, artefact, tmp_path)
 
 def test_a_shipped_artefact_is_not_trained_on(refused, trained, table, monkeypatch):
     monkeypatch.setattr(release, "MODELS", trained.parent)
-    said = refused("train", "surrogate", "--artefact", trained.name, "--data", table)
-    assert "is shipped: copy" in said
+    for stage, added in (("surrogate", "h is added"), ("repeats", "repeats are added")):
+        said = refused("train", stage, "--artefact", trained.name, "--data", table)
+        assert added in said and "is shipped: copy" in said
 
 
 @pytest.mark.parametrize("command", [["decode", "x"], ["evaluate", "--data", "molecules7"]])

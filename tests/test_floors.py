@@ -12,7 +12,7 @@ FLOORS = {  # modules, and folders as a whole
     0: "files project graph",
     1: "datasets augment chem edits metrics refinement distances",
     2: "embedding contrastive loss surrogate training decoding",
-    3: "train evaluation release inspect draw",
+    3: "train repeats evaluation release inspect draw",
     4: "cli widgets recipes lessons",
 }
 DOOR = ""  # elekit/__init__.py: above all floors
@@ -24,6 +24,8 @@ SAME_FLOOR = {
     ("distances", "metrics"),  # the edit distance
     ("distances", "refinement"),  # the colours that the Weisfeiler-Lehman kernel counts
     ("decoding", "loss"),  # what is minimised is the learned loss
+    ("repeats", "train"),  # a training is what is repeated
+    ("repeats", "release"),  # beside the artefact that tells its settings
 }
 
 

@@ -26,7 +26,8 @@ def command(tmp_path, monkeypatch):
         surrogates={name: (BackboneConfig(kind, 8), small) for name, kind in kinds.items()},
     )
     monkeypatch.setitem(recipes.RECIPES, "molecules7", recipe)
-    return lambda: recipes.main(["molecules7", "--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")])
+    folders = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--by", "the cook"]
+    return lambda name="molecules7": recipes.main([name, *folders])
 
 
 def test_a_recipe_makes_an_artefact_and_makes_it_again(command, tmp_path):
@@ -36,6 +37,7 @@ def test_a_recipe_makes_an_artefact_and_makes_it_again(command, tmp_path):
     assert artefact.name == "molecules7" and list(artefact.surrogates) == ["description", "smiles"]
     assert artefact.about["command"] == "python -m elekit.recipes molecules7"
     assert artefact.about["surrogates"]["smiles"]["history"][-1]["step"] == 3
+    assert artefact.about["trained"]["by"] == artefact.about["surrogates"]["smiles"]["trained"]["by"] == "the cook"
     assert command() == 0
     assert release.compare(artefact, release.load(tmp_path / "out")) == {}
     assert torch.get_num_threads() == threads
@@ -66,3 +68,24 @@ def test_faithfulness_of_a_shipped_loss_is_measured_and_printed(monkeypatch, cap
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == len(recipes.RECIPES) * (1 + len(table))
     assert printed[1].split()[:4] == ["molecules7", "near", "deletion", "shares"]
+
+
+def test_the_repeats_of_a_recipe_go_on_after_ctrl_c(command, tmp_path, monkeypatch, capsys):
+    assert command() == 0
+    original, calls = train.info_nce, iter(range(99))
+
+    def interrupt(*given):
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(train, "info_nce", interrupt)
+    assert command("repeats") == 130
+    assert "interrupted; the same command goes on from there" in capsys.readouterr().err
+    assert list(release.repeats(tmp_path / "out")) == ["seed-1"]
+    assert command("repeats") == 0
+    found, n = release.repeats(tmp_path / "out"), release.load(tmp_path / "out").about["data"]["train"]
+    assert [repeat.about["repeat"]["graphs"] for repeat in found.values()] == [n, n, n // 2, n // 2]
+    for repeat in found.values():
+        assert repeat.about["command"] == "python -m elekit.recipes repeats"
+        assert repeat.about["trained"]["by"] == "the cook"

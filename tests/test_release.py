@@ -2,8 +2,10 @@
 
 import errno
 import json
+import os
 import shutil
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import networkx as nx
@@ -16,7 +18,7 @@ import elekit.files
 from elekit import release
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import from_networkx
-from elekit.release import Artefact, ArtefactError, compare, load, save, verify
+from elekit.release import Artefact, ArtefactError, compare, load, repeats, save, trained, verify
 from elekit.surrogate import BackboneConfig, SurrogateRegressor, make_backbone
 
 DIM = 12
@@ -109,6 +111,25 @@ def test_half_weights_come_back_close_and_psi_exact(artefact, vertices, tmp_path
     sizes = [sum(len(b) for n, b in listing(tmp_path / k).items() if n.startswith("h-")) for k in ("half", "whole")]
     assert sizes[0] < 0.7 * sizes[1]
     assert back.psi(vertices).dtype == back.surrogates["word"](TEXTS).dtype == torch.float32
+
+
+def test_psi_is_halved_where_that_is_asked_for(artefact, vertices, tmp_path):
+    save(artefact, tmp_path / "whole")
+    save(artefact, tmp_path / "half", half_psi=True)
+    back = load(tmp_path / "half")
+    own, (psi, word, vector) = outputs(artefact, vertices), outputs(back, vertices)
+    assert torch.equal(own[1], word) and torch.equal(own[2], vector)
+    assert not torch.equal(own[0], psi) and psi.dtype == torch.float32
+    loss, loss_back = (2 - 2 * points @ points.T for points in (own[0], psi))
+    assert (loss - loss_back).abs().max() < 2e-3
+    for key, weight in back.psi.state_dict().items():
+        assert torch.equal(weight, artefact.psi.state_dict()[key].half().float())
+    assert torch.equal(back.psi.typical.nodes, artefact.psi.typical.nodes)
+    sizes = [next(p for p in (tmp_path / k).glob("psi-*")).stat().st_size for k in ("half", "whole")]
+    assert sizes[0] < 0.7 * sizes[1]
+    save(back, tmp_path / "half", half_psi=True)  # and once more: the same bytes
+    assert next(p for p in (tmp_path / "half").glob("psi-*")).stat().st_size == sizes[0]
+    assert compare(back, load(tmp_path / "half")) == {}
 
 
 def test_an_artefact_may_hold_psi_alone(vocabulary, vertices, tmp_path):
@@ -359,6 +380,65 @@ def test_graphs_of_another_vocabulary_are_refused(folder):
     other = from_networkx([nx.path_graph(3)])
     with pytest.raises(ValueError, match=r"another vocabulary: nodes \['node'\].* knows nodes \['a', 'b', 'c'\]"):
         load(folder).psi(other)
+
+
+# -- repeats -------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def repeated(vocabulary, folder) -> Path:
+    """An artefact with two repeats, the later seed first in the alphabet."""
+    for name, seed in (("seed-9", 9), ("half-10", 10)):
+        repeat = make(vocabulary, seed)
+        repeat.surrogates.clear()
+        save(repeat, folder / "repeats" / name)
+    (folder / "repeats" / "seed-11").mkdir()  # begun, and not written
+    (folder / "repeats" / "seed-11.checkpoint").write_text("")
+    return folder
+
+
+def test_repeats_lie_beside_the_artefact(artefact, repeated, vocabulary, vertices, tmp_path, monkeypatch):
+    found = repeats(repeated)
+    assert list(found) == ["seed-9", "half-10"]
+    for seed, repeat in zip((9, 10), found.values()):
+        assert torch.equal(repeat.psi(vertices), make(vocabulary, seed).psi(vertices))
+    save(load(repeated), repeated)  # saving the artefact leaves them alone
+    assert list(repeats(repeated)) == list(found)
+    monkeypatch.setattr(release, "MODELS", repeated.parent)
+    monkeypatch.chdir(tmp_path.parent)
+    assert list(repeats(repeated.name)) == list(found)
+    save(artefact, tmp_path / "alone")
+    assert repeats(tmp_path / "alone") == {}
+    with pytest.raises(ArtefactError, match="no artefact at"):
+        repeats(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda content: content["vocabulary"]["node_labels"].__setitem__(0, "z"), "vocabulary"),
+        (lambda content: content["embedding"].update(rounds=3), "shape of psi"),
+        (lambda content: content["about"]["data"].update(digest="other"), "data"),
+        (lambda content: content["about"]["psi"].update(training={"batch_size": 3}), "training"),
+        (lambda content: content["about"].update(correction={}), "correction"),
+    ],
+)
+def test_repeats_of_another_training_are_refused(repeated, change, what):
+    rewrite(repeated / "repeats" / "seed-9", change)
+    with pytest.raises(ArtefactError, match=f"seed-9 repeats another training than .*: {what} differ; delete it"):
+        repeats(repeated)
+    (weights,) = (repeated / "repeats" / "half-10").glob("psi-*")
+    weights.unlink()
+    with pytest.raises(ArtefactError, match="half-10/psi-.*is missing"):
+        repeats(repeated)
+
+
+def test_who_trained_when(tmp_path):
+    checkpoint = tmp_path / "psi.checkpoint"
+    checkpoint.write_text("")
+    os.utime(checkpoint, (0, 86_400 + 60))  # a minute past midnight in UTC, whatever the clock here says
+    assert trained(checkpoint, "A. Nalyst") == {"at": "1970-01-02", "by": "A. Nalyst"}
+    assert trained(checkpoint, "")["by"] is None
+    days = {datetime.now(UTC).date().isoformat() for _ in range(2)}
+    assert trained(tmp_path / "none")["at"] in days | {datetime.now(UTC).date().isoformat()}
 
 
 # -- comparing -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from elekit import chem, datasets, evaluation, release
+from elekit import chem, datasets, evaluation, release, repeats
 from elekit.decoding import Candidates
 
 NAMES = ("molecules7", "qm9")
@@ -23,7 +23,20 @@ def test_an_artefact_says_where_it_comes_from(artefact):
     assert {"training", "history"} <= set(about["psi"]) and about["psi"]["history"][-1]["retrieval"] > 0.5
     for name in artefact.surrogates:
         assert about["surrogates"][name]["history"][-1]["retrieval"] > 0.95
+        assert about["surrogates"][name]["trained"] == about["trained"]
     assert chem.is_molecular(artefact.vocabulary) and artefact.psi.typical is not None
+    assert about["trained"] == {"at": "2026-11-23", "by": "the elekit developers"}
+
+
+def test_molecules7_comes_with_repeats_of_its_training():
+    found, n = release.repeats("molecules7"), len(datasets.load("molecules7").train)
+    assert list(found) == list(repeats.plan(0)) == ["seed-1", "seed-2", "half-3", "half-4"]
+    for (name, repeat), seed in zip(found.items(), range(1, 5)):
+        about = repeat.about
+        assert about["seed"] == seed and about["repeat"]["graphs"] == (n // 2 if name.startswith("half") else n)
+        assert about["trained"]["by"] == "the elekit developers" and about["command"].endswith("recipes repeats")
+        assert about["psi"]["history"][-1]["step"] == 1_200 and about["psi"]["history"][-1]["retrieval"] > 0.5
+    assert release.repeats("qm9") == {}
 
 
 @pytest.mark.parametrize("inputs, exact", [("description", 0.75), ("smiles", 0.85)])

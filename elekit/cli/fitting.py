@@ -1,9 +1,11 @@
-"""`elekit train embedding` and `elekit train surrogate`."""
+"""`elekit train embedding`, `elekit train surrogate` and `elekit train repeats`."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from elekit.cli import sources
+
+CHECKPOINT = "psi.checkpoint"
 
 
 def embedding(chosen):
@@ -23,7 +25,7 @@ def embedding(chosen):
         training=_as_chosen(chosen, training),
         seed=chosen.seed,
         device=device,
-        checkpoint=chosen.out / "psi.checkpoint",
+        checkpoint=chosen.out / CHECKPOINT,
         progress=not chosen.json,
     )
     about = {
@@ -31,6 +33,7 @@ def embedding(chosen):
         "seed": chosen.seed,
         "psi": {"training": asdict(_as_chosen(chosen, training)), "history": psi.history},
         "surrogates": {},
+        "trained": release.trained(chosen.out / CHECKPOINT, chosen.by),
     }
     name = chosen.data if chosen.data in datasets.NAMES else Path(chosen.data).name
     release.save(release.Artefact(name, psi, about=about), chosen.out)
@@ -44,10 +47,7 @@ def surrogate(chosen):
 
     sources.at_least_one(chosen, "steps", "batch_size", "width")
     device = _device(chosen.device)
-    folder = chosen.artefact
-    if not folder.exists() and release.locate(folder) != folder:
-        shipped = release.locate(folder)
-        raise ValueError(f"h is added to the artefact, and {folder} is shipped: copy {shipped} and give the copy")
+    folder = _own(chosen.artefact, "h is")
     artefact = release.load(folder)
     if chosen.data in datasets.NAMES:
         chosen.input = chosen.input or [sources.DEFAULT_INPUT[chosen.data]]
@@ -60,6 +60,7 @@ def surrogate(chosen):
     kind = chosen.backbone or train.kind_of(data.train.inputs)
     name = chosen.name or (chosen.input[0] if chosen.input else kind)
     training = _as_chosen(chosen, train.SurrogateTraining())
+    checkpoint = folder / f"h-{release.file_stem(name)}.checkpoint"
     h = train.fit_surrogate(
         artefact.psi,
         data.train,
@@ -68,7 +69,7 @@ def surrogate(chosen):
         training=training,
         seed=chosen.seed,
         device=device,
-        checkpoint=folder / f"h-{release.file_stem(name)}.checkpoint",
+        checkpoint=checkpoint,
         progress=not chosen.json,
     )
     artefact.surrogates[name] = h
@@ -77,9 +78,26 @@ def surrogate(chosen):
         "training": asdict(training),
         "history": h.history,
         "digest": data.digest,
+        "trained": release.trained(checkpoint, chosen.by),
     }
     release.save(artefact, folder)
     _report(chosen, folder, h.history)
+
+
+def repeats(chosen):
+    """Learn psi again, with other seeds and on halves of the graphs, and keep that in the artefact's folder."""
+    from elekit import release
+    from elekit.repeats import fit_repeats
+
+    device, folder = _device(chosen.device), _own(chosen.artefact, "repeats are")
+    seed = release.load(folder).about.get("seed", 0)  # the same split
+    data = sources.load(chosen, inputs=False, seed=seed)
+    options = {"seeds": chosen.seeds, "halves": chosen.halves, "device": device, "by": chosen.by}
+    found = fit_repeats(folder, data, **options, progress=not chosen.json)
+    last = {name: repeat.about["psi"]["history"][-1] for name, repeat in found.items()}
+    lines = [f"{len(found)} repeats in {folder / release.REPEATS}:"]
+    lines += [f"  {name:<9}loss {end['loss']:.3f}, retrieval {end['retrieval']:.3f}" for name, end in last.items()]
+    sources.say(chosen, {"artefact": str(folder), "repeats": last}, lines)
 
 
 def _as_chosen(chosen, training):
@@ -90,6 +108,16 @@ def _as_chosen(chosen, training):
     precision = "medium" if chosen.fast else loop.matmul_precision
     loop = replace(loop, validate_every=every, checkpoint_every=every, matmul_precision=precision)
     return replace(training, loop=loop, batch_size=chosen.batch_size or training.batch_size)
+
+
+def _own(folder: Path, added: str) -> Path:
+    """The folder itself; ValueError for the name of a shipped artefact, to which nothing is added."""
+    from elekit import release
+
+    shipped = release.locate(folder)
+    if not folder.exists() and shipped != folder:
+        raise ValueError(f"{added} added to the artefact, and {folder} is shipped: copy {shipped} and give the copy")
+    return folder
 
 
 def _device(name: str) -> str:

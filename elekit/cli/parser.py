@@ -19,6 +19,7 @@ examples:
   elekit data my.csv --export splits           write splits/train.csv, validation.csv, test.csv, skipped.csv
   elekit train embedding --data splits/train.csv --out runs/mine
   elekit train surrogate --artefact runs/mine --data splits/train.csv --input text
+  elekit train repeats --artefact runs/mine --data splits/train.csv
   elekit evaluate --artefact runs/mine --data splits/test.csv --candidates splits/train.csv
   elekit decode --artefact molecules7 "The molecule is an ether ..."
   elekit evaluate --artefact qm9 --data my.csv
@@ -45,11 +46,12 @@ def parser() -> argparse.ArgumentParser:
     )
     _finish(data, sources.report)
 
-    about = "learn a loss (embedding), or regress on one (surrogate)"
+    about = "learn a loss (embedding), regress on one (surrogate), or learn one again to see what stays (repeats)"
     train = commands.add_parser("train", help=about, description=_sentence(about))
     stages = train.add_subparsers(dest="stage", required=True, metavar="STAGE")
     _embedding(stages)
     _surrogate(stages)
+    _repeats(stages)
 
     about = "decode graphs from inputs"
     decode = commands.add_parser("decode", help=about, description=_sentence(about))
@@ -117,21 +119,46 @@ def _surrogate(stages):
     _fit_options(surrogate, fitting.surrogate)
 
 
+def _repeats(stages):
+    about = "learn psi again with the same settings, to see which statements about the loss hold each time"
+    repeats = stages.add_parser("repeats", help=about, description=_sentence(about))
+    repeats.add_argument(
+        "--artefact", type=Path, required=True, metavar="FOLDER", help="the loss to repeat; repeats are added to it"
+    )
+    repeats.add_argument("--data", required=True, help=f"what it was trained on: {SOURCE}")
+    _columns(repeats)
+    repeats.add_argument("--seeds", type=int, default=2, help="repeats with another seed (default: %(default)s)")
+    repeats.add_argument(
+        "--halves", type=int, default=2, help="repeats on a random half of the graphs (default: %(default)s)"
+    )
+    _training_options(repeats, fitting.repeats)
+
+
 def _fit_options(stage, run):
     stage.add_argument("--data", required=True, help=SOURCE)
     _data_options(stage)
     stage.add_argument("--steps", type=int, help="training steps (default: the library's)")
     stage.add_argument("--batch-size", type=int, help="graphs or pairs a step (default: the library's)")
     stage.add_argument("--learning-rate", type=float, help="peak learning rate (default: the library's)")
-    stage.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
     stage.add_argument(
         "--fast", action="store_true", help="bfloat16 inside matrix products, where the processor has it"
     )
+    _training_options(stage, run)
+
+
+def _training_options(stage, run):
+    stage.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
+    stage.add_argument("--by", metavar="NAME", help="who trains, to be recorded in the artefact (default: nobody is)")
     stage.epilog = "Ctrl-C keeps what was reached; the same command goes on from there."
     _finish(stage, run)
 
 
 def _data_options(command, random: str = "the split and of all that is random"):
+    _columns(command)
+    command.add_argument("--seed", type=int, default=0, help=f"of {random} (default: %(default)s)")
+
+
+def _columns(command):
     outputs = command.add_mutually_exclusive_group()
     outputs.add_argument(
         "--smiles", metavar="COLUMN", help="column of a table with molecules as SMILES (default: smiles)"
@@ -144,7 +171,6 @@ def _data_options(command, random: str = "the split and of all that is random"):
         help="column of a table with what h reads (given several times: numbers of a vector; default: the SMILES as "
         "written); of molecules7: description or smiles",
     )
-    command.add_argument("--seed", type=int, default=0, help=f"of {random} (default: %(default)s)")
 
 
 def _artefact_options(command):
