@@ -13,11 +13,12 @@ from elekit.draw.layouts import layout
 from elekit.draw.maps import embedding_map
 from elekit.draw.prices import contrasted, priced_edits, shared
 from elekit.draw.spheres import spheres
+from elekit.draw.stability import across_trainings, stability
 from elekit.draw.structures import graph, graphs
 from elekit.draw.tensors import tensors
 
 __all__ = [
-    "OKABE_ITO", "Picture", "RADIUS", "SEEN", "contrasted", "embedding_map", "faithfulness", "graph", "graphs",
-    "histograms", "history", "iterate", "layout", "loss_curve", "priced_edits", "ranking", "shared", "spheres",
-    "tensors", "trace",
+    "OKABE_ITO", "RADIUS", "SEEN", "Picture", "across_trainings", "contrasted", "embedding_map", "faithfulness",
+    "graph", "graphs", "histograms", "history", "iterate", "layout", "loss_curve", "priced_edits", "ranking",
+    "shared", "spheres", "stability", "tensors", "trace",
 ]  # fmt: skip

@@ -13,6 +13,9 @@
     price_list         what does each kind of edit cost, over many graphs, and what does that depend on?
     blind_spots        which different graphs does the loss hardly separate?
     separated_equals   which equal graphs does it separate?
+    stability          which statements hold in all of several trainings? (`inspect.claims` makes such statements)
+    across_trainings   how far do figures move from one training to the next?
+    neighbours_kept    do two trainings agree on which graphs are near?
     findings.findings  what is wrong with this loss, in plain words with figures?
 
 `map_key`, `find_map` and `keep_map` keep maps in files, since fitting one takes up to a minute.
@@ -27,10 +30,12 @@ from elekit.inspect.scan import EditScan, edit_scan
 from elekit.inspect.search import search
 from elekit.inspect.shares import Contrast, Shares, contrast, shares
 from elekit.inspect.spread import alignment, spread
+from elekit.inspect.stability import across_trainings, neighbours_kept, stability
 from elekit.inspect.wishes import Wishes, wishes
 
 __all__ = [
-    "Contrast", "EditScan", "EmbeddingMap", "Faithfulness", "Shares", "Wishes", "alignment", "blind_spots",
-    "contrast", "edit_scan", "faithfulness", "find_map", "fit_map", "keep_map", "map_key", "neighbours",
-    "price_list", "search", "separated_equals", "separates", "shares", "spread", "wishes",
+    "Contrast", "EditScan", "EmbeddingMap", "Faithfulness", "Shares", "Wishes", "across_trainings", "alignment",
+    "blind_spots", "contrast", "edit_scan", "faithfulness", "find_map", "fit_map", "keep_map", "map_key",
+    "neighbours", "neighbours_kept", "price_list", "search", "separated_equals", "separates", "shares", "spread",
+    "stability", "wishes",
 ]  # fmt: skip
