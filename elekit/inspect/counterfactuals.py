@@ -11,13 +11,14 @@ from tqdm.auto import tqdm
 
 from elekit.edits import SINGLE, Edits, all_edits, check_kinds
 from elekit.graph import Graph
-from elekit.inspect.asking import finite, one, point_of, unit
+from elekit.inspect.asking import finite, one, point_of, points_given
 from elekit.inspect.findings.finding import figure, joined
 from elekit.inspect.prices import apart
 from elekit.inspect.scan import connected, valid
-from elekit.inspect.traits import ROUNDS, kinds_in_detail, mixed, refined
+from elekit.inspect.traits import kinds_in_detail
 from elekit.loss import Psi, points_of
 from elekit.metrics import isomorphic
+from elekit.refinement import ROUNDS, mixed, refined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,8 @@ class Counterfactuals:
             first = self.table.iloc[0]
             make = "1 edit makes" if first["edits"] == 1 else f"{first['edits']} edits make"
             said.append(f"{make} it prefer {first['now']}, by {figure(first['margin'])}: {first['path']}.")
-            said.append("No fewer do." if first["proven"] else f"{tried}; of more only the most promising, so fewer may do.")
+            few = "No fewer do." if first["proven"] else f"{tried}; of more only the most promising, so fewer may do."
+            said.append(few)
         elif self.complete:
             said.append(f"No edits make it prefer {asked}: all {self.tried:,} graphs that they reach were tried.")
         else:
@@ -128,7 +130,7 @@ def counterfactuals(
     if to is not None and to not in where.names:
         raise ValueError(f"no place {to!r} to go to; there are {', '.join(map(repr, where.names))}")
     before = where.losses(points_of(psi, graph))[0]
-    own = int(before.argmin())
+    own = int((before <= before.min() + TIE).nonzero()[0])  # of equally near ones the first
     aim = None if to is None else where.names.index(to)
     connected_only = bool(connected(graph)) if connected_only is None else connected_only
     found = _Search(psi, graph, where, own, aim, kinds, connected_only)
@@ -169,14 +171,14 @@ class _Places:
             raise ValueError(f"want at least {fewest} places with names of their own, {wrong}")
         self.names, self.mean = [str(name) for name in places], by == "mean"
         D = points_of(psi, graph).shape[1]
-        members = [_points(psi, name, place, graph if target is None else None, D) for name, place in places.items()]
-        self.members, self.target = members, None
+        itself, self.target = graph if target is None else None, None
+        self.members = [_points(psi, name, place, itself, graph, D) for name, place in places.items()]
         if target is not None:
             self.target = point_of(psi, target).double()
             if len(self.target) != D:
                 raise ValueError(f"the target has length {len(self.target)}, psi gives points of length {D}")
             self.names.append(EDITED)
-            self.fixed = torch.stack([self._to(self.target[None], place)[0] for place in members])
+            self.fixed = torch.stack([self._to(self.target[None], place)[0] for place in self.members])
 
     def losses(self, points: Tensor) -> Tensor:
         """(n, P) of points (n, D)."""
@@ -185,28 +187,23 @@ class _Places:
         return torch.cat([self.fixed.expand(len(points), -1), apart(points, self.target)[:, None]], 1)
 
     def _to(self, points: Tensor, place: Tensor) -> Tensor:
-        squares = points.square().sum(1, keepdim=True) + place.square().sum(1)  # not 2: lengths are 1 but for rounding
+        squares = points.square().sum(1, keepdim=True) + place.square().sum(1)  # lengths are 1 but for rounding
         loss = (squares - 2 * points @ place.T).clamp_min(0)
         return loss.mean(1) if self.mean else loss.amin(1)
 
 
-def _points(psi: Psi, name: str, place: Graph | Tensor, itself: Graph | None, D: int) -> Tensor:
+def _points(psi: Psi, name: str, place: Graph | Tensor, itself: Graph | None, graph: Graph, D: int) -> Tensor:
     """(n, D) in float64 where the members of a place lie, without a graph itself where there are others."""
-    if isinstance(place, Graph):
-        if not len(place):
-            raise ValueError(f"place {name!r} holds no graphs; leave it out")
-        if itself is not None and len(place) > 1:
-            same = (refined(place, ROUNDS) == refined(itself, ROUNDS)).all(1)
-            same[same.clone()] = isomorphic(place[same], Graph.cat([itself] * int(same.sum()))) if same.any() else True
-            place = place[~same] if not same.all() else place
-        place = points_of(psi, place)
-    elif place.ndim == 1:
-        place = unit(place)[None]
-    if finite(place).shape[1] != D:
-        raise ValueError(f"place {name!r} has points of length {place.shape[1]}, psi gives points of length {D}")
-    off = (place.norm(dim=1) - 1).abs()
-    unit(place[int(off.argmax())])  # raises where one has not length 1
-    return place.detach().double()
+    if isinstance(place, Graph) and itself is not None and len(place) > 1:
+        same = (refined(place, ROUNDS) == refined(itself, ROUNDS)).all(1)
+        same[same.clone()] = isomorphic(place[same], Graph.cat([itself] * len(place))[same])
+        place = place[~same] if not same.all() else place
+    elif not isinstance(place, Graph) and place.ndim == 1:
+        place = place[None]
+    points = points_given(psi, place, graph, f"place {name!r}")
+    if points.shape[1] != D:
+        raise ValueError(f"place {name!r} has points of length {points.shape[1]}, psi gives points of length {D}")
+    return points.double()
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +227,7 @@ class _Level:
 class _Search:
     """Level by level: all sets of 1, 2, ... edits while they are few enough, then a beam of the best margins."""
 
-    def __init__(self, psi: Psi, graph: Graph, where: _Places, own: int, aim: int | None, kinds, connected_only: bool):
+    def __init__(self, psi: Psi, graph: Graph, where: _Places, own: int, aim: int | None, kinds, connected_only):
         self.psi, self.where, self.own, self.aim = psi, where, own, aim
         self.kinds, self.connected_only, self.vocabulary = kinds, connected_only, graph.vocabulary
         self.levels = [_Level(*(labels.to(torch.int8) for labels in graph.labels()))]
@@ -269,7 +266,7 @@ class _Search:
     def expanded(self, level: _Level) -> tuple[_Level, Tensor]:
         """All graphs not yet seen that one more edit makes, and which of them can be an answer.
 
-        Only the very same channels count as seen: of graphs that differ in the order of nodes psi may think otherwise.
+        Only the very same channels count as seen: psi may think otherwise of another order of nodes.
         """
         parts, fits, count = [], [], 0
         for start in range(0, len(level), TOGETHER):
