@@ -5,6 +5,7 @@ as they are: `$` starts no formula, and what cannot be printed becomes a blank.
 """
 
 from elekit.draw.base import OKABE_ITO, RADIUS, SEEN, Picture
+from elekit.draw.counterfactuals import analogies, counterfactuals
 from elekit.draw.curves import history, loss_curve, ranking
 from elekit.draw.decodings import iterate, trace
 from elekit.draw.faithfulness import faithfulness
@@ -18,7 +19,7 @@ from elekit.draw.structures import graph, graphs
 from elekit.draw.tensors import tensors
 
 __all__ = [
-    "OKABE_ITO", "RADIUS", "SEEN", "Picture", "across_trainings", "contrasted", "embedding_map", "faithfulness",
-    "graph", "graphs", "histograms", "history", "iterate", "layout", "loss_curve", "priced_edits", "ranking",
-    "shared", "spheres", "stability", "tensors", "trace",
+    "OKABE_ITO", "RADIUS", "SEEN", "Picture", "across_trainings", "analogies", "contrasted", "counterfactuals",
+    "embedding_map", "faithfulness", "graph", "graphs", "histograms", "history", "iterate", "layout",
+    "loss_curve", "priced_edits", "ranking", "shared", "spheres", "stability", "tensors", "trace",
 ]  # fmt: skip
