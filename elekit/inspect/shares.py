@@ -58,7 +58,7 @@ class Shares(PartShares):
 
 @dataclass(frozen=True, eq=False)
 class Contrast(PartShares):
-    """What makes a graph more like a corpus than like a foil: parts above 0 draw it to the corpus, below 0 to the foil.
+    """What makes a graph more like a corpus than a foil: parts above 0 draw it to the corpus, below 0 to the foil.
 
     Over the nodes and the unordered pairs they sum to `foil_loss - corpus_loss`.
     corpus_loss, foil_loss: mean loss of the graph to the graphs of each, in [0, 4].
@@ -105,16 +105,15 @@ def contrast(
     Raises ValueError as `shares` does, and for a corpus or foil that is empty or has other labels than the graph.
     """
     graph = one(graph)
-    sides = [points_given(psi, side, graph, what) for side, what in ((corpus, "corpus"), (foil, "foil"))]
-    players, added = _sampled(psi, graph, torch.cat(sides).T, samples, seed)  # (pairs of orders, players, graphs)
-    to_corpus, to_foil = added.split([len(side) for side in sides], dim=2)
-    by_order = to_corpus.mean(2) - to_foil.mean(2)
+    sides = [points_given(psi, side, graph, what).double() for side, what in ((corpus, "corpus"), (foil, "foil"))]
+    corpus, foil = sides
+    players, added = _sampled(psi, graph, torch.eye(corpus.shape[1]), samples, seed)  # to any point (D,) by a product
+    by_order, of_parts = added @ (corpus.mean(0) - foil.mean(0)), added.mean(0)  # (pairs of orders, P), (P, D)
     variance = by_order.var(0) / len(by_order)
-    for side in (to_corpus, to_foil):
-        variance = variance + side.mean(0).var(1, unbiased=side.shape[2] > 1) / side.shape[2]
+    for side in sides:
+        variance = variance + (of_parts @ side.T).var(1, unbiased=len(side) > 1) / len(side)
     found = _laid_out(graph, players, by_order.mean(0), variance.sqrt())
-    losses = [max(0.0, 2 - float(side.mean((0, 2)).sum())) for side in (to_corpus, to_foil)]
-    return Contrast(*found, *losses)
+    return Contrast(*found, *(max(0.0, 2 - float((of_parts @ side.mean(0)).sum())) for side in sides))
 
 
 def _sampled(psi: Psi, graph: Graph, points: Tensor, samples: int, seed: int) -> tuple[Tensor, Tensor]:
