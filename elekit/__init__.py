@@ -30,7 +30,7 @@ _HOME = {
 }  # fmt: skip
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 _MODULES = (
-    "augment", "chem", "contrastive", "datasets", "decoding", "distances", "draw", "edits", "embedding", "evaluation",
+    "augment", "card", "chem", "contrastive", "datasets", "decoding", "distances", "draw", "edits", "embedding", "evaluation",
     "graph", "inspect", "lessons", "loss", "metrics", "project", "release", "surrogate", "train", "training", "widgets",
 )  # fmt: skip
 

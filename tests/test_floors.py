@@ -13,7 +13,7 @@ FLOORS = {  # modules, and folders as a whole
     1: "datasets augment chem edits metrics refinement distances",
     2: "embedding contrastive loss surrogate training decoding",
     3: "train repeats evaluation release inspect draw",
-    4: "cli widgets recipes lessons",
+    4: "cli widgets recipes lessons card",
 }
 DOOR = ""  # elekit/__init__.py: above all floors
 # Imports within a floor, each for a reason; none of them may close a circle.
@@ -23,6 +23,8 @@ SAME_FLOOR = {
     ("distances", "chem"),  # the fingerprints of the Tanimoto distance are those of molecules
     ("distances", "metrics"),  # the edit distance
     ("distances", "refinement"),  # the colours that the Weisfeiler-Lehman kernel counts
+    ("cli", "card"),  # `elekit card`
+    ("card", "widgets"),  # what the card shows of them without a kernel
     ("decoding", "loss"),  # what is minimised is the learned loss
     ("repeats", "train"),  # a training is what is repeated
     ("repeats", "release"),  # beside the artefact that tells its settings

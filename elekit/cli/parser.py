@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from elekit.cli import fitting, judging, sources
+from elekit.cli import carding, fitting, judging, sources
 
 OVERVIEW = """\
 Learned losses for structured prediction: learn a loss psi on graphs, regress h on it, decode graphs.
@@ -21,6 +21,7 @@ examples:
   elekit train surrogate --artefact runs/mine --data splits/train.csv --input text
   elekit train repeats --artefact runs/mine --data splits/train.csv
   elekit evaluate --artefact runs/mine --data splits/test.csv --candidates splits/train.csv
+  elekit card --artefact molecules7            a page for those who must sign the loss off
   elekit decode --artefact molecules7 "The molecule is an ether ..."
   elekit evaluate --artefact qm9 --data my.csv
   elekit evaluate --artefact qm9 --data my.csv --oracle --method gradient --starts 16
@@ -89,7 +90,33 @@ def parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--table", type=Path, metavar="CSV", help="write one row a prediction to this file")
     _finish(evaluate, judging.evaluate)
+
+    _card(commands)
     return whole
+
+
+def _card(commands):
+    about = "write a loss card: one HTML file that says what a loss rewards, how sure that is, and how it was found"
+    card = commands.add_parser("card", help=about, description=_sentence(about))
+    card.add_argument(
+        "--artefact", type=Path, required=True, metavar="FOLDER", help="a learned loss: a folder, molecules7 or qm9"
+    )
+    card.add_argument(
+        "--data", help=f"what it was trained on: {SOURCE} (default: the data set that a shipped loss is called after)"
+    )
+    _data_options(card, "all that is drawn; the split is that of the training")
+    card.add_argument(
+        "--whole", action="store_true", help="--data is a file of test cases alone: all of its rows are judged"
+    )
+    card.add_argument("--surrogate", metavar="NAME", help="which h of the artefact predicts (default: the one that fits)")
+    card.add_argument(
+        "--repeats", type=Path, metavar="FOLDER", help="other trainings (default: those that lie in the artefact)"
+    )
+    card.add_argument("--compare", type=Path, metavar="OLD", help="an older card, or an older artefact: what changed?")
+    card.add_argument(
+        "--out", type=Path, default=Path("card.html"), metavar="HTML", help="where the card goes (default: %(default)s)"
+    )
+    _finish(card, carding.card)
 
 
 def _embedding(stages):

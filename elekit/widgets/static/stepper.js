@@ -303,7 +303,7 @@ function render({ model, el }) {
     put(reading, { "aria-live": model.get("playing") ? "off" : "polite" });
     if (model.get("playing")) timer = setTimeout(tick, 1000 / model.get("speed"));
   });
-  const watch = new ResizeObserver(() => chart.resize(root.clientWidth - 20));
+  const watch = new ResizeObserver(() => root.clientWidth > 20 && chart.resize(root.clientWidth - 20)); // hidden, it has no width
   watch.observe(root);
   chart.resize(root.clientWidth > 20 ? root.clientWidth - 20 : 800);
   undo.push(() => watch.disconnect(), () => clearTimeout(timer), () => saving !== null && (clearTimeout(saving), save()));

@@ -1,0 +1,160 @@
+"""How well predictions made with a loss do, by slice, what they cost, and a few of them to look at."""
+
+import time
+from dataclasses import replace
+
+import torch
+
+from elekit import evaluation
+from elekit.card.measured import Measured, mean_interval, plain_values, wilson
+from elekit.card.subject import Subject
+from elekit.card.wording import counted, things
+from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig
+from elekit.graph import Graph
+from elekit.inspect.traits import cycle_rank
+from elekit.loss import points_of
+
+JUDGED = 1_000  # predictions
+TIMED = 60  # predictions that each way of decoding is timed on
+CANDIDATES = 20_000  # graphs of the training split that are known to the decoder
+FEWEST = 20  # predictions of a slice that says something
+MOST = 0.95  # of all predictions in one slice
+TIMEOUT = 2.0  # seconds for an edit distance
+
+
+def quality(subject: Subject, found: Measured) -> None:
+    """Exact matches, edit distances and validity, of predictions from inputs and from the true points."""
+    import pandas as pd
+
+    test = subject.data.test.sample(JUDGED, subject.seed)
+    if not len(test):
+        raise ValueError("the data have no test split, so nothing can be predicted that was not learned from")
+    known = Candidates.of(subject.psi, _candidates(subject)) if len(subject.data.train) else None
+    judged, rows = {}, []
+    for name, target in _targets(subject, test, found).items():
+        judged[name] = evaluation.judge(subject.psi, target, test.graphs, candidates=known, timeout=TIMEOUT)
+        rows.append({"from": name, **_judged(judged[name].table, subject.seed), **_spent(judged[name])})
+    found.tables["quality"] = pd.DataFrame(rows)
+    name, best = next(iter(judged.items()))
+    found.tables["slices"] = slices(best.table, test.graphs, things(subject.molecular), subject.seed)
+    found.facts["predictions"] = {"from": name, "candidates": 0 if known is None else len(known)}
+
+
+def _targets(subject: Subject, test, found: Measured) -> dict[str, torch.Tensor]:
+    """Where predictions start, by what they are made from: inputs first, where there are inputs and an h."""
+    targets = {}
+    if subject.surrogate is None:
+        found.missing["inputs"] = "the artefact holds no predictor h, so graphs are decoded from their true points only"
+    elif test.inputs is None:
+        found.missing["inputs"] = "the data hold no inputs, so graphs are decoded from their true points only"
+    else:
+        _, h = subject.artefact.surrogate(subject.surrogate)
+        targets[f"the {subject.surrogate}"] = h.predict(test.inputs)
+    return {**targets, "the true point": points_of(subject.psi, test.graphs)}
+
+
+def _candidates(subject: Subject) -> Graph:
+    graphs = subject.data.train.graphs
+    generator = torch.Generator().manual_seed(subject.seed)
+    return graphs[torch.randperm(len(graphs), generator=generator)[:CANDIDATES]]
+
+
+def _judged(table, seed: int) -> dict:
+    """Shares and means of some predictions, each with its 95 % interval."""
+    hits = int(table["exact"].sum())
+    low, high = wilson(hits, len(table))
+    edits = table["edit_distance"].to_numpy(dtype=float)
+    edits_low, edits_high = mean_interval(edits, seed)
+    found = {"count": len(table), "exact": hits / max(len(table), 1), "low": low, "high": high, "hits": hits}
+    found |= {"edits": edits.mean(), "edits_low": edits_low, "edits_high": edits_high}
+    found["not_proven"] = int((~table["proven"]).sum())
+    if "valid" in table:
+        valid = int(table["valid"].sum())
+        found |= dict(zip(("valid", "valid_low", "valid_high"), (valid / len(table), *wilson(valid, len(table)))))
+    return found
+
+
+def _spent(judged: evaluation.Judgement) -> dict:
+    return {
+        "milliseconds": 1_000 / judged.summary["graphs_per_second"],
+        "fits_better": judged.summary["fits_better_than_truth"],
+    }
+
+
+def slices(table, truth: Graph, word: dict[str, str], seed: int):
+    """The same by size, rings and labels, worst first; slices of fewer than 20 predictions come last.
+
+    Slices of more than 95 % of all say nothing of their own and are left out. word: as of `wording.things`.
+    """
+    import pandas as pd
+
+    names = truth.vocabulary
+    nodes, edges = (labels.cpu() for labels in truth.labels())
+    size, rings = (nodes > 0).sum(1), cycle_rank(truth)
+    groups = {("size", f"of {counted(n, word['node'])}"): size == n for n in size.unique().tolist()}
+    groups |= {("rings", f"with {counted(n, 'ring')}"): rings == n for n in rings.unique().tolist()}
+    for k, label in enumerate(names.node_labels, 1):
+        groups["holds", f"with {label}"] = (nodes == k).any(1)
+    for r, label in enumerate(names.edge_labels, 1):
+        groups["edges", f"with a {label} {word['edge']}"] = (edges == r).flatten(1).any(1)
+    rows = []
+    for (by, name), members in groups.items():
+        if 0 < int(members.sum()) <= MOST * len(members):
+            some = table[members.numpy()]
+            rows.append({"slice": name, "by": by, **_judged(some, seed), "few": len(some) < FEWEST})
+    columns = ["slice", "by", "count", "exact", "low", "high", "few"]
+    found = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+    return found.sort_values(["few", "exact"], kind="stable", ignore_index=True)
+
+
+def ways(known: bool) -> dict[str, DecodeConfig]:
+    """Ways to decode that are timed, in words, from quick to thorough."""
+    found = {}
+    if known:
+        found["nearest known graph"] = DecodeConfig("candidates")
+        for beam in (1, 2, 4):
+            found[f"nearest known graphs, edited (beam {beam})"] = DecodeConfig(
+                "candidates+polish", kept=min(beam, 3), polish=PolishConfig(beam=beam)
+            )
+    for starts, iterations in ((1, 25), (1, 100), (4, 100), (8, 100)):
+        words = f"gradient descent, {starts} start{'s' * (starts > 1)}, {iterations} iterations"
+        found[words] = DecodeConfig("gradient", gradient=GradientConfig(starts=starts, iterations=iterations))
+    found["gradient descent, 4 starts, then edited"] = DecodeConfig("gradient+polish", gradient=GradientConfig(starts=4))
+    return found
+
+
+def costs(subject: Subject, found: Measured) -> None:
+    """Time and iterations against exact matches, measured on this machine."""
+    import pandas as pd
+
+    test = subject.data.test.sample(TIMED, subject.seed)
+    if not len(test):
+        raise ValueError("the data have no test split, so no prediction can be timed")
+    name, target = next(iter(_targets(subject, test, found).items()))
+    known = Candidates.of(subject.psi, _candidates(subject)) if len(subject.data.train) else None
+    rows = []
+    for words, config in ways(known is not None).items():
+        config, given = replace(config, seed=subject.seed), known if config.method.startswith("candidates") else None
+        started = time.perf_counter()
+        decoded = evaluation.decode_many(subject.psi, target, candidates=given, config=config)
+        seconds = time.perf_counter() - started
+        exact = evaluation.evaluate(decoded.graphs, test.graphs, edit_distance=False)["exact"]
+        low, high = wilson(int(exact.sum()), len(exact))
+        descends = config.method.startswith("gradient")
+        rows.append(
+            {
+                "way": words,
+                "gradient": descends,
+                "starts": config.gradient.starts if descends else 0,
+                "iterations": config.gradient.iterations if descends else 0,
+                "count": len(exact),
+                "exact": float(exact.mean()),
+                "low": low,
+                "high": high,
+                "milliseconds": 1_000 * seconds / len(exact),
+                "loss": float(decoded.loss.mean()),
+            }
+        )
+    found.tables["costs"] = pd.DataFrame(rows)
+    found.facts["costs"] = plain_values({"from": name, "count": len(test), "threads": torch.get_num_threads()})
+

@@ -1,0 +1,315 @@
+"""Every sentence that a card says about its loss, made from what was measured and from nothing else."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from elekit.card.measured import Measured, plain_values
+from elekit.card.wording import between, counted, figure, joined, percent, phrases_of, things
+
+ENDS = 5  # kinds of edits at each end of the price list
+NOT_CHECKED = "not checked: no repeats"
+TWICE = 2.0  # times as long as the quickest way: otherwise the slower one is not worth a word
+SMALL = 0.02  # of a typical edit: what lies nearer counts as one place; rounding stays far below
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence about a loss.
+
+    key: the same from release to release, so that two cards can be compared. section: where it stands. says: the
+    sentence. value, low, high: its main figure with its 95 % interval, nan where there is none. unit: of them, such
+    as "loss" or "share". stable: whether it holds in other trainings, in words, "" where that cannot be asked.
+    evidence: the table, and the row of it, that the figures come from ("prices-3").
+    """
+
+    key: str
+    section: str
+    says: str
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    unit: str = ""
+    stable: str = ""
+    evidence: str = ""
+
+    def to_json(self) -> dict:
+        return plain_values(asdict(self))
+
+    @classmethod
+    def from_json(cls, fields: dict) -> "Statement":
+        return cls(**{k: math.nan if v is None else v for k, v in fields.items()})
+
+
+SPEAKERS: list[Callable[[Measured], Iterator[Statement]]] = []
+"""What makes statements, in the order of the card."""
+
+
+def speaker(function):
+    """Puts a function into SPEAKERS."""
+    SPEAKERS.append(function)
+    return function
+
+
+def statements(measured: Measured) -> list[Statement]:
+    """Everything that may be said of what was measured."""
+    return [statement for speak in SPEAKERS for statement in speak(measured)]
+
+
+def mark(measured: Measured, key: str) -> str:
+    """In how many trainings a claim holds, in words."""
+    for row in measured.rows("stability"):
+        if row["claim"] == key:
+            return f"holds in {row['holds']} of {row['of']} trainings"
+    return "not checked in other trainings" if "stability" in measured.tables else NOT_CHECKED
+
+
+@speaker
+def purpose(measured: Measured) -> Iterator[Statement]:
+    loss, scale, data = measured.facts["loss"], measured.facts.get("scale"), measured.facts["data"]
+    word = things(loss["molecular"])
+    names = f"{joined(loss['node_labels'])} tied by {joined(loss['edge_labels'], 'or')} {word['edge']}s"
+    says = (
+        f"The loss “{loss['name']}” says how wrong one {word['graph']} is in place of another. It knows {word['graph']}s of up "
+        f"to {counted(loss['max_nodes'], word['node'])}: {names}. Anything else it refuses."
+    )
+    yield Statement("purpose", "purpose", says, loss["max_nodes"], unit=f"{word['node']}s", evidence="scale")
+    on = data["trained_on"]
+    if on.get("train"):
+        says = (
+            f"It was learned from {counted(on['train'], word['graph'])} alone, without anybody saying which are alike: "
+            "from examples, not from a written rule."
+        )
+        yield Statement("learned from", "purpose", says, on["train"], unit=f"{word['graph']}s", evidence="data")
+    if scale:
+        says = (
+            f"Its unit: 0 means the same {word['graph']}, a typical single change costs {figure(scale['typical'])}, two unrelated "
+            f"{word['graph']}s lie {figure(scale['far'])} apart on average; 4 is the most there is."
+        )
+        yield Statement("typical price", "purpose", says, scale["typical"], unit="loss", evidence="scale")
+
+
+@speaker
+def rewards(measured: Measured) -> Iterator[Statement]:
+    rows = measured.rows("prices")
+    typical = measured.facts.get("scale", {}).get("typical")
+    for row, kind in enumerate(rows):
+        few = len(rows) <= 2 * ENDS
+        dear = row < (len(rows) + 1) // 2 if few else row < ENDS
+        section = "dear" if dear else "cheap" if few or row >= len(rows) - ENDS else "other prices"
+        yield _price(measured, row, kind, section, typical)
+
+
+def _price(measured: Measured, row: int, kind: dict, section: str, typical: float) -> Statement:
+    what, ratio = phrases_of(measured.facts["loss"])[kind["kind"]], kind["median"] / typical
+    sure = between(kind["low"], kind["high"])
+    times = "as much as a typical change" if 0.95 <= ratio <= 1.05 else f"{ratio:.1f} times a typical change"
+    says = (
+        f"{what[0].upper()}{what[1:]} costs {figure(kind['median'])}{sure or ', from too few graphs for an interval'}, "
+        f"{times}; nine in ten cost between {figure(kind['q05'])} and {figure(kind['q95'])}."
+    )
+    trait = _depends(kind, things(measured.facts["loss"]["molecular"]))
+    if kind["mark"]:
+        says += f" That is {kind['mark']}."
+    key = f"price of {kind['kind']}"
+    return Statement(
+        key, section, says + trait, kind["median"], kind["low"], kind["high"], "loss", mark(measured, key), f"prices-{row}"
+    )
+
+
+def _depends(kind: dict, word: dict[str, str]) -> str:
+    """What explains at least a fifth of the differences in price within a kind."""
+    names = {
+        "by_size": f"how large the {word['graph']} is",
+        "by_ring": "whether it happens on a ring",
+        "by_degree": f"how many {word['edge']}s meet there",
+    }
+    found = [(kind[trait], words) for trait, words in names.items() if kind[trait] >= 0.2]  # nan compares false
+    return "".join(f" It depends on {words} ({percent(share)} of the differences)." for share, words in sorted(found)[::-1][:1])
+
+
+@speaker
+def wrong(measured: Measured) -> Iterator[Statement]:
+    if "findings" not in measured.tables:
+        return
+    rows, asked = measured.rows("findings"), measured.facts["findings"]
+    defects = sum(row["severity"] == "defect" for row in rows)
+    word = things(measured.facts["loss"]["molecular"])["graph"]
+    held = "" if asked["held_out"] else f" Whether it treats unknown {word}s otherwise was not asked: there were none."
+    over = f"over {counted(asked['graphs'], word)} and thousands of changes to them"
+    if defects:
+        says = f"Of the checks for what no sound loss does, {over}, {counted(defects, 'check')} found something.{held}"
+    else:
+        says = f"None of the checks for what no sound loss does, {over}, found anything.{held}"
+    yield Statement("defects", "findings", says, defects, unit="defects", stable=mark(measured, "defects"), evidence="findings")
+    for number, row in enumerate(rows):
+        key, kind = f"finding: {row['what']}", "Defect" if row["severity"] == "defect" else "Good to know"
+        yield Statement(
+            key, "findings", f"{kind}: {row['says']}", row["strength"], unit="strength", stable=mark(measured, key),
+            evidence=f"findings-{number}",
+        )  # fmt: skip
+
+
+@speaker
+def unseen(measured: Measured) -> Iterator[Statement]:
+    if "blind_spots" not in measured.tables:
+        return
+    rows, asked = measured.rows("blind_spots"), measured.facts["blind_spots"]
+    word = things(measured.facts["loss"]["molecular"])["graph"]
+    where = f"among {counted(asked['searched'], word)} and by search from {asked['starts']} of them"
+    if rows:
+        says = (
+            f"{counted(len(rows), 'pair')} of different {word}s that the loss hardly tells apart (less than a twentieth of a "
+            f"typical change) {'was' if len(rows) == 1 else 'were'} found, {where}."
+        )
+    else:
+        says = f"No two different {word}s that the loss hardly tells apart were found, {where}."
+    yield Statement(
+        "blind spots", "blind", says, len(rows), unit="pairs", stable=mark(measured, "blind spots"), evidence="blind_spots"
+    )
+    for picture in measured.pictures.get("blind_spots", []):
+        row, of = rows[picture["row"]], picture["row"]
+        edits = counted(int(row["edits"]), "change") + ("" if row["proven"] else ", perhaps fewer,")
+        alike = sum(other["differs"] == row["differs"] for other in rows)
+        says = (
+            f"{row['graph']} and {row['other']} are {edits} apart ({row['differs']}), and the loss between them is "
+            f"{figure(row['loss'])}. {counted(alike, 'pair')} found {'differs' if alike == 1 else 'differ'} in this way."
+        )
+        yield Statement(f"blind to {row['differs']}", "blind", says, row["loss"], unit="loss", evidence=f"blind_spots-{of}")
+
+
+EQUALS = {
+    "node order": "with its {node}s numbered in another order",
+    "padding": "with empty places added",
+    "asked twice": "asked again",
+    "company": "asked alone instead of among others",
+    "Kekule form": "with the double bonds of an aromatic ring drawn the other way round",
+}
+
+
+@speaker
+def same(measured: Measured) -> Iterator[Statement]:
+    word, scale = things(measured.facts["loss"]["molecular"]), measured.facts.get("scale")
+    for number, row in enumerate(measured.rows("equals")):
+        how = EQUALS[row["why"]].format(**word)
+        many = counted(row["graphs"], word["graph"])
+        apart = row["most"] > SMALL * scale["typical"] if scale else row["most"] > 1e-6
+        if apart:
+            says = (
+                f"The same {word['graph']}, {how}, costs up to {figure(row['most'])} (median {figure(row['median'])} over "
+                f"{many}), where it should cost 0."
+            )
+        else:
+            says = f"The same {word['graph']}, {how}, costs nothing, as it should ({many} tried)."
+        key = f"equal: {row['why']}"
+        shown = {"value": row["median"], "low": row["low"], "high": row["high"]} if apart else {"value": 0.0}
+        yield Statement(key, "equals", says, **shown, unit="loss", stable=mark(measured, key), evidence=f"equals-{number}")
+
+
+@speaker
+def predictions(measured: Measured) -> Iterator[Statement]:
+    word = things(measured.facts["loss"]["molecular"])["graph"]
+    for number, row in enumerate(measured.rows("quality")):
+        sure, source = between(row["low"], row["high"], percent), row["from"]
+        if source == "the true point":
+            says = (
+                f"From the true point of the loss itself {percent(row['exact'])} of {counted(row['count'], word)} are found again "
+                f"exactly{sure}: so much the loss and the search allow, whatever makes the prediction."
+            )
+            yield Statement("exact from the true point", "quality", says, row["exact"], row["low"], row["high"], "share",
+                            evidence=f"quality-{number}")  # fmt: skip
+            continue
+        says = (
+            f"From {source}, {percent(row['exact'])} of {counted(row['count'], word)} that were not learned from are predicted "
+            f"exactly{sure}."
+        )
+        yield Statement("exact", "quality", says, row["exact"], row["low"], row["high"], "share", evidence=f"quality-{number}")
+        says = (
+            f"On average a prediction is {figure(row['edits'])} changes from the truth{between(row['edits_low'], row['edits_high'])}; "
+            f"in {percent(row['fits_better'])} of all cases a wrong answer fitted what was predicted better than the truth did, "
+            "so a longer search would not mend it."
+        )
+        yield Statement("edit distance", "quality", says, row["edits"], row["edits_low"], row["edits_high"], "changes",
+                        evidence=f"quality-{number}")  # fmt: skip
+        if row.get("valid") is not None and math.isfinite(row.get("valid", math.nan)):
+            sure = between(row["valid_low"], row["valid_high"], percent)
+            says = f"{percent(row['valid'])} of the predictions are valid molecules{sure}."
+            yield Statement("valid", "quality", says, row["valid"], row["valid_low"], row["valid_high"], "share",
+                            evidence=f"quality-{number}")  # fmt: skip
+    yield from _slices(measured, word)
+
+
+def _slices(measured: Measured, word: str) -> Iterator[Statement]:
+    rows = measured.rows("slices")
+    enough = [(number, row) for number, row in enumerate(rows) if not row["few"]]
+    for place, (number, row) in enumerate(enough[:3]):
+        says = (
+            f"{'Worst' if not place else 'Then'} on {word}s {row['slice']}: {percent(row['exact'])} exact of "
+            f"{row['count']:,}{between(row['low'], row['high'], percent)}."
+        )
+        yield Statement(f"exact {row['slice']}", "quality", says, row["exact"], row["low"], row["high"], "share",
+                        evidence=f"slices-{number}")  # fmt: skip
+    few = [row for row in rows if row["few"]]
+    if few:
+        names = joined([f"{row['slice']} ({row['count']})" for row in few[:6]])
+        says = f"Of {word}s {names} there were too few among the test cases to say how well they are predicted."
+        yield Statement("too few", "quality", says, len(few), unit="slices", evidence="slices")
+
+
+@speaker
+def cost(measured: Measured) -> Iterator[Statement]:
+    rows = measured.rows("costs")
+    if not rows:
+        return
+    about = measured.facts["costs"]
+    best = max(range(len(rows)), key=lambda n: (rows[n]["exact"], -rows[n]["milliseconds"]))
+    near = [n for n, row in enumerate(rows) if row["high"] >= rows[best]["exact"]]
+    quick = min(near, key=lambda n: rows[n]["milliseconds"])
+    row = rows[quick]
+    says = (
+        f"One prediction from {about['from']} takes {figure(row['milliseconds'])} ms on {counted(about['threads'], 'processor core')} by "
+        f"“{row['way']}”: the quickest way whose share of exact answers, {percent(row['exact'])} "
+        f"of {row['count']}{between(row['low'], row['high'], percent)}, cannot be told from the best measured."
+    )
+    yield Statement("milliseconds", "cost", says, row["milliseconds"], unit="ms", evidence=f"costs-{quick}")
+    times = rows[best]["milliseconds"] / max(rows[quick]["milliseconds"], 1e-9)
+    if times > TWICE:
+        row = rows[best]
+        says = (
+            f"The best measured, “{row['way']}”, finds {percent(row['exact'])}{between(row['low'], row['high'], percent)} and takes "
+            f"{figure(row['milliseconds'])} ms, {times:.1f} times as long."
+        )
+        yield Statement("milliseconds of the best", "cost", says, row["milliseconds"], unit="ms", evidence=f"costs-{best}")
+
+
+@speaker
+def origin(measured: Measured) -> Iterator[Statement]:
+    data, trained = measured.facts["data"], measured.facts["trained"]
+    word, on = things(measured.facts["loss"]["molecular"])["graph"], data["trained_on"]
+    if on:
+        left = sum(on.get("skipped", {}).values())
+        says = (
+            f"The loss was learned from “{on['name']}”: {on['rows']:,} rows, of which {on['train']:,} were learned from, "
+            f"{on['validation']:,} used to watch the training, {on['test']:,} kept for testing, and {left:,} left out."
+        )
+        yield Statement("data", "origin", says, on["train"], unit=f"{word}s", evidence="data")
+    else:
+        says = "The artefact does not say which data the loss was learned from."
+        yield Statement("data", "origin", says, evidence="data")
+    if data["now"]:
+        same = {True: "are the data it was learned from (equal digests)", False: "are other data than it was learned from",
+                None: "may or may not be the data it was learned from: the artefact names no digest"}[data["now"]["same"]]  # fmt: skip
+        yield Statement("same data", "origin", f"The data asked about here, “{data['now']['name']}”, {same}.", evidence="data")
+    by = trained["by"]
+    who = f" by {by['by']}" if by.get("by") else ""
+    when = f" on {by['at']}" if by.get("at") else ""
+    with_seed = f"with seed {trained['seed']}" if trained["seed"] is not None else "with a seed that it does not name"
+    unknown = joined([words for words, known in (("by whom", who), ("when", when)) if not known])
+    unknown = f"; the artefact does not say {unknown}" if unknown else ""
+    yield Statement("trained", "origin", f"It was trained{who}{when} {with_seed}{unknown}.", evidence="training")
+
+
+@speaker
+def rules(measured: Measured) -> Iterator[Statement]:
+    if not measured.facts["trained"]["correction"]:
+        yield Statement("rules", "rules", "No rules were given to this loss: nobody corrected what it learned.", evidence="training")

@@ -1,0 +1,66 @@
+"""Kinds of edits and figures in words for readers who know neither graphs nor machine learning."""
+
+import math
+
+from elekit.graph import GraphVocabulary
+from elekit.inspect.findings.finding import figure, joined, percent
+
+__all__ = ["between", "counted", "figure", "joined", "percent", "phrases", "things"]
+
+
+def things(molecular: bool) -> dict[str, str]:
+    """What the parts are called."""
+    if molecular:
+        return {"graph": "molecule", "node": "atom", "edge": "bond", "label": "element"}
+    return {"graph": "graph", "node": "node", "edge": "edge", "label": "label"}
+
+
+def phrases(vocabulary: GraphVocabulary, molecular: bool) -> dict[str, str]:
+    """For each kind of edit, as of `elekit.inspect.traits.kinds_in_detail`, what is done, as "replacing C by N"."""
+    word = things(molecular)
+    node, edge, whole = word["node"], word["edge"], word["graph"]
+    labels, links = vocabulary.node_labels, vocabulary.edge_labels
+    found = {
+        "remove leaf": f"removing {_a(node)} at an end",
+        "remove node": f"removing {_a(node)} from the inside with its {edge}s",
+        "open a ring": f"taking {_a(edge)} out of a ring",
+        "cut an edge": f"cutting {_a(edge)} that alone holds two parts of the {whole} together",
+        "shift order": f"moving {edge} order from one {edge} to the next",
+    }
+    for a in labels:
+        found[f"add {a} on its own"] = f"adding {a} that is tied to nothing"
+        found |= {f"relabel {a} to {b}": f"replacing {a} by {b}" for b in labels if a != b}
+        found |= {f"add leaf {a} by {r} edge": f"attaching {a} by a {r} {edge}" for r in links}
+        found |= {f"swap labels {a} and {b}": f"swapping {a} and {b}" for b in labels}
+    for r in links:
+        found[f"close a ring with a {r} edge"] = f"closing a ring with a {r} {edge}"
+        found[f"join parts with a {r} edge"] = f"joining two separate parts by a {r} {edge}"
+        found[f"move a {r} edge"] = f"moving a {r} {edge}"
+        found |= {f"edge {r} to {s}": f"turning a {r} {edge} into a {s} one" for s in links if r != s}
+    return found
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def between(low: float, high: float, write=figure) -> str:
+    """ " (95 % interval 0.21 to 0.25)", "" where there is none."""
+    return f" (95 % interval {write(low)} to {write(high)})" if math.isfinite(low) and math.isfinite(high) else ""
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 graph", "1,200 graphs"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def phrases_of(loss: dict) -> "Phrases":
+    """`phrases` of a loss as of `Measured.facts`; a kind that is not among them stands for itself."""
+    return Phrases(phrases(GraphVocabulary(loss["node_labels"], loss["edge_labels"], 1), loss["molecular"]))
+
+
+class Phrases(dict):
+    """Phrases by kind of edit."""
+
+    def __missing__(self, kind: str) -> str:
+        return kind

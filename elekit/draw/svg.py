@@ -1,0 +1,172 @@
+"""Graphs and figures as SVG text for pages that must stay light: no fonts, no scripts, and all text escaped."""
+
+import math
+from collections.abc import Collection, Sequence
+from html import escape
+
+import numpy as np
+
+from elekit.draw.base import BLUE, GREY, ORANGE, RADIUS, plain
+
+UNIT = 46  # pixels of an edge
+ROOM = 0.55  # around a drawing, in edges
+LEAST = (2.4, 1.6)  # width and height of a drawing, in edges
+LETTERS = 6  # on a node
+DASHES = ("none", "8 4", "2 4", "8 3 2 3")
+WIDE, HIGH = 360, 250  # of a chart: as wide as a phone, so that its text stays readable there
+
+
+def graph_svg(
+    scene: dict,
+    palette: dict,
+    words: str,
+    *,
+    changed: tuple[Collection[int], Collection[tuple[int, int]]] = ((), ()),
+    around=None,
+) -> str:
+    """One rounded graph as an SVG element.
+
+    scene, palette: as of `elekit.draw.scenes`. words: what a reader who cannot see it is told. changed: nodes and pairs
+    (i, j) that get a wide rim, since an edit touched them. around: positions (n, 2) that the drawing shall show, so
+    that two of them have one scale; None = its own.
+    """
+    positions = np.asarray(scene["positions"], dtype=float).reshape(-1, 2) * [1, -1]
+    there = [i for i, channel in enumerate(scene["nodes"]) if channel]
+    shown = positions[there] if around is None else np.asarray(around, dtype=float).reshape(-1, 2) * [1, -1]
+    (left, top), (width, height) = _frame(shown)
+    nodes, pairs = set(changed[0]), {tuple(sorted(pair)) for pair in changed[1]}
+    ends = sorted(pair for pair in pairs if set(pair) <= set(there))
+    lines = [_line(positions[i], positions[j], ORANGE, 0.42, 'stroke-opacity="0.75" ') for i, j in ends]
+    rims = [_circle(positions[i], RADIUS + 0.11, ORANGE) for i in sorted(nodes & set(there))]
+    edges = [part for i, j, channel in scene["edges"] for part in _edge(positions[i], positions[j], channel, palette)]
+    dots = [part for i in there for part in _node(positions[i], scene["nodes"][i] - 1, palette)]
+    box = " ".join(f"{UNIT * v:.0f}" for v in (left, top, width, height))
+    size = f'width="{UNIT * width:.0f}" height="{UNIT * height:.0f}"'
+    inside = "".join([f"<title>{escape(plain(words))}</title>", *lines, *rims, *edges, *dots])
+    return f'<svg class="graph" role="img" aria-label="{escape(plain(words))}" viewBox="{box}" {size}>{inside}</svg>'
+
+
+def _frame(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(left, top) and (width, height) that hold the positions, in edges."""
+    low, high = (positions.min(0), positions.max(0)) if len(positions) else (np.zeros(2), np.zeros(2))
+    half = np.maximum((high - low) / 2 + ROOM, np.array(LEAST) / 2)
+    return (low + high) / 2 - half, 2 * half
+
+
+def _line(start, end, colour: str, width: float, more: str = "") -> str:
+    (x1, y1), (x2, y2) = UNIT * np.asarray(start), UNIT * np.asarray(end)
+    ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line {ends} stroke="{colour}" stroke-width="{UNIT * width:.1f}" {more}stroke-linecap="round"/>'
+
+
+def _circle(at, radius: float, fill: str, more: str = "") -> str:
+    x, y = UNIT * np.asarray(at)
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{UNIT * radius:.1f}" fill="{fill}"{more}/>'
+
+
+def _text(at, words: str, size: float, fill: str, more: str = "") -> str:
+    x, y = UNIT * np.asarray(at)
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="middle" dominant-baseline="central"'
+    return f'<text {place} font-size="{size:.0f}" font-weight="700" fill="{fill}"{more}>{escape(words)}</text>'
+
+
+def _edge(start: np.ndarray, end: np.ndarray, channel: int, palette: dict) -> list[str]:
+    """Strokes of an edge, or one with its label on it."""
+    strokes = palette["strokes"][channel - 1] if palette["strokes"] else 1
+    length = max(float(np.linalg.norm(end - start)), 1e-9)
+    across = np.array([start[1] - end[1], end[0] - start[0]]) / length
+    offsets = [0.17 * (n - (strokes - 1) / 2) * across for n in range(strokes)]
+    parts = [_line(start + off, end + off, "#333333", 0.07) for off in offsets]
+    if palette["strokes"] is None and len(palette["edges"]) > 1:
+        rim = ' stroke="#ffffff" stroke-width="4" paint-order="stroke"'
+        parts.append(_text((start + end) / 2, shortened(palette["edges"][channel - 1], 10), 11, "#000000", rim))
+    return parts
+
+
+def _node(at: np.ndarray, label: int, palette: dict) -> list[str]:
+    colour, name = palette["colours"][label], shortened(palette["nodes"][label], LETTERS)
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    ink = "#ffffff" if 0.3 * red + 0.59 * green + 0.11 * blue < 128 else "#000000"
+    size = min(max(42 / max(len(name), 2), 8), 16)
+    return [_circle(at, RADIUS, colour, ' stroke="#000000" stroke-width="1.2"'), _text(at, name, size, ink)]
+
+
+def shortened(text: str, letters: int) -> str:
+    """One printable line of at most so many letters."""
+    text = plain(text)
+    return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
+def bar_svg(value: float, low: float, high: float, top: float) -> str:
+    """One bar of 0 to `top` with its interval as a line; as wide as the place it is put in. It is hidden from readers
+    who hear the page, since its number stands beside it."""
+    at = [100 * min(max(v / max(top, 1e-9), 0), 1) if math.isfinite(v) else None for v in (value, low, high)]
+    bar = f'<rect x="0" y="3" width="{at[0] or 0:.2f}" height="10" fill="{BLUE}"/>'
+    if at[1] is not None and at[2] is not None:
+        x = f'x="{at[1]:.2f}" width="{max(at[2] - at[1], 0.3):.2f}"'
+        bar += f'<rect {x} y="6.5" height="3" fill="{ORANGE}" stroke="#000000" stroke-width="0.2"/>'
+    return f'<svg class="bar" aria-hidden="true" viewBox="0 0 100 16" preserveAspectRatio="none">{bar}</svg>'
+
+
+def chart_svg(
+    series: Sequence[tuple[str, str, Sequence[float], Sequence[float]]],
+    words: str,
+    *,
+    across: str,
+    up: str,
+    logarithmic: bool = False,
+    limits: tuple[float, float] | None = None,
+) -> str:
+    """Lines with dots over two labelled axes.
+
+    series: (name, colour, x values, y values) each, not empty; a name also stands beside its line's end. words: what
+    a reader who cannot see it is told. across, up: what the axes are. logarithmic: the axis across, of values above 0.
+    limits: of the axis upwards; None = of the values, with 0.
+    """
+    scale = math.log10 if logarithmic else float
+    xs = [scale(x) for _, _, values, _ in series for x in values]
+    ys = [float(y) for *_, values in series for y in values]
+    low, high = limits or (min(0.0, *ys), max(ys) or 1.0)
+    first, last = min(xs), max(max(xs), min(xs) + 1e-9)
+    left, right, top, bottom = 46, WIDE - 14, 26, HIGH - 42
+
+    def place(x, y):
+        across_share = (scale(x) - first) / (last - first)
+        return left + across_share * (right - left), bottom - (y - low) / (high - low) * (bottom - top)
+
+    parts = [f"<title>{escape(plain(words))}</title>"]
+    for y in _ticks(low, high):
+        height = place(10**first if logarithmic else first, y)[1]
+        parts.append(f'<line x1="{left}" x2="{right}" y1="{height:.1f}" y2="{height:.1f}" stroke="#dddddd"/>')
+        parts.append(_label(left - 6, height, f"{y:g}", "end"))
+    marks = [10.0**p for p in range(math.ceil(first), math.floor(last) + 1)] if logarithmic else _ticks(first, last)
+    parts += [_label(place(x, low)[0], bottom + 15, f"{x:g}", "middle") for x in marks]
+    parts.append(_label(right, HIGH - 8, across, "end"))
+    parts.append(_label(4, 12, up, "start"))
+    for number, (name, colour, x, y) in enumerate(series):
+        points = [place(*at) for at in zip(x, y)]
+        path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
+        dash = DASHES[number % len(DASHES)]
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dash}"/>'
+        )
+        parts += [f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{colour}" stroke="#000000"/>' for px, py in points]
+    key = "".join(
+        f'<span class="key"><svg aria-hidden="true" width="34" height="10"><line x1="1" x2="33" y1="5" y2="5" '
+        f'stroke="{colour}" stroke-width="3" stroke-dasharray="{DASHES[n % len(DASHES)]}"/></svg>{escape(plain(name))}</span>'
+        for n, (name, colour, *_) in enumerate(series)
+    )
+    drawn = f'<svg class="chart" role="img" aria-label="{escape(plain(words))}" viewBox="0 0 {WIDE} {HIGH}">'
+    return f'{drawn}{"".join(parts)}</svg><p class="keys">{key}</p>'
+
+
+def _label(x: float, y: float, words: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" dominant-baseline="middle">{escape(plain(words))}</text>'
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """About four round numbers from low to high."""
+    rough = (high - low) / 4 or 1.0
+    power = 10 ** math.floor(math.log10(rough))
+    gap = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.999 * rough)
+    return [round(n * gap, 9) for n in range(math.ceil(low / gap - 1e-9), math.floor(high / gap + 1e-9) + 1)]
