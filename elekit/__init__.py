@@ -27,11 +27,13 @@ _HOME = {
     ),
     "evaluation": ("evaluate", "judge"),
     "release": ("Artefact", "load", "save"),
+    "correction": ("correct",),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 _MODULES = (
-    "augment", "card", "chem", "contrastive", "datasets", "decoding", "distances", "draw", "edits", "embedding", "evaluation",
-    "graph", "inspect", "lessons", "loss", "metrics", "project", "release", "surrogate", "train", "training", "widgets",
+    "augment", "card", "chem", "contrastive", "correction", "datasets", "decoding", "distances", "draw", "edits", "embedding",
+    "evaluation", "graph", "inspect", "lessons", "loss", "metrics", "project", "release", "surrogate", "train",
+    "training", "widgets",
 )  # fmt: skip
 
 __all__ = ["__version__", *_WHERE, *_MODULES]

@@ -12,7 +12,7 @@ FLOORS = {  # modules, and folders as a whole
     0: "files project graph",
     1: "datasets augment chem edits metrics refinement distances",
     2: "embedding contrastive loss surrogate training decoding",
-    3: "train repeats evaluation release inspect draw",
+    3: "train repeats evaluation release inspect draw correction",
     4: "cli widgets recipes lessons card",
 }
 DOOR = ""  # elekit/__init__.py: above all floors
@@ -26,6 +26,9 @@ SAME_FLOOR = {
     ("cli", "card"),  # `elekit card`
     ("card", "widgets"),  # what the card shows of them without a kernel
     ("decoding", "loss"),  # what is minimised is the learned loss
+    ("correction", "train"),  # a loss is corrected by training it on
+    ("correction", "inspect"),  # rules are about the price list
+    ("correction", "evaluation"),  # what it costs elsewhere
     ("repeats", "train"),  # a training is what is repeated
     ("repeats", "release"),  # beside the artefact that tells its settings
 }
@@ -89,7 +92,9 @@ def edges():
             yield module, target
 
 
-GRAPH = {module: {target for source, target in edges() if source == module} for module in MODULES}
+GRAPH = {module: set() for module in MODULES}
+for source, target in edges():
+    GRAPH[source].add(target)
 
 
 def allowed(module, target):

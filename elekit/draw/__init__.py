@@ -6,6 +6,7 @@ as they are: `$` starts no formula, and what cannot be printed becomes a blank.
 
 from elekit.draw.agreements import agreement, disagreements
 from elekit.draw.base import OKABE_ITO, RADIUS, SEEN, Picture
+from elekit.draw.corrections import corrections
 from elekit.draw.curves import history, loss_curve, ranking
 from elekit.draw.decodings import iterate, trace
 from elekit.draw.faithfulness import faithfulness
@@ -19,7 +20,7 @@ from elekit.draw.structures import graph, graphs
 from elekit.draw.tensors import tensors
 
 __all__ = [
-    "OKABE_ITO", "Picture", "RADIUS", "SEEN", "across_trainings", "agreement", "contrasted", "disagreements",
-    "embedding_map", "faithfulness", "graph", "graphs", "histograms", "history", "iterate", "layout", "loss_curve",
+    "OKABE_ITO", "Picture", "RADIUS", "SEEN", "across_trainings", "agreement", "contrasted", "corrections",
+    "disagreements", "embedding_map", "faithfulness", "graph", "graphs", "histograms", "history", "iterate", "layout", "loss_curve",
     "priced_edits", "ranking", "shared", "spheres", "stability", "tensors", "trace",
 ]  # fmt: skip

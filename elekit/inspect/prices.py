@@ -244,8 +244,9 @@ def medians(values: np.ndarray, cluster: np.ndarray, weight: np.ndarray) -> np.n
     """
     order = np.argsort(values, kind="stable")
     heaped = weight[:, cluster[order]].cumsum(1)
-    middle = values[order][(heaped < heaped[:, -1:] / 2).sum(1)]
-    return np.where(heaped[:, -1] > 0, middle, np.nan)
+    half, last = heaped[:, -1:] / 2, len(values) - 1
+    sides = [values[order][side.sum(1).clip(max=last)] for side in (heaped < half, heaped <= half)]
+    return np.where(half[:, 0] > 0, (sides[0] + sides[1]) / 2, np.nan)
 
 
 def explained(values: np.ndarray, trait: np.ndarray) -> float:

@@ -1,0 +1,170 @@
+"""`correct`: a learned loss is trained to keep rules and judgements, and held against itself before and after."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from elekit.correction.exam import Exam
+from elekit.correction.judgements import Judgements
+from elekit.correction.penalties import penalty
+from elekit.correction.questions import questions
+from elekit.correction.report import Report, contradictions, report
+from elekit.correction.rules import Rule, to_json
+from elekit.datasets import Split
+from elekit.embedding import GraphEmbedding
+from elekit.graph import Graph
+from elekit.surrogate import SurrogateRegressor, TextBackbone, VectorBackbone
+from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
+from elekit.training import LoopConfig, step_generator
+
+HELD_OUT = 0.2  # share of the graphs, where none are given to hold out
+EXAMINED = 1_000  # held-out graphs
+PRICED = 400  # of these, whose edits are priced
+
+
+@dataclass(frozen=True)
+class CorrectionTraining:
+    """How a loss is corrected. Defaults: about a minute and a half of two cores on small molecules.
+
+    training: of `fit_embedding`, whose contrastive objective goes on, so that the loss stays a good one elsewhere.
+    weight, margin, edits: of the penalty, see `elekit.correction.penalty`. among: training graphs whose edits are drawn.
+    """
+
+    training: EmbeddingTraining = EmbeddingTraining(
+        loop=LoopConfig(steps=400, learning_rate=1e-3, warmup=20, validate_every=100, checkpoint_every=100),
+        batch_size=192,
+    )
+    weight: float = 1.0
+    margin: float = 0.2
+    edits: int = 64
+    among: int = 1_000
+
+
+@dataclass(frozen=True, eq=False)
+class Corrected:
+    """A corrected loss. psi: in evaluation mode, `psi.history` as of `fit_embedding`. report: before and after.
+
+    about: plain values, as an artefact keeps them under "correction": rules, digest and number of the judgements, how it
+    was trained, the report. h: refitted to it, None unless asked for.
+    """
+
+    psi: GraphEmbedding
+    report: Report
+    about: dict
+    h: SurrogateRegressor | None = None
+
+
+def correct(
+    psi: GraphEmbedding,
+    graphs: Graph,
+    rules: Sequence[Rule] = (),
+    judgements: Judgements | None = None,
+    *,
+    validation: Graph | None = None,
+    config: CorrectionTraining = CorrectionTraining(),
+    surrogate: tuple[SurrogateRegressor, Split] | None = None,
+    refit: Split | None = None,
+    decoded: int = 100,
+    seed: int = 0,
+    device: str = "auto",
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+) -> Corrected:
+    """Train a copy of a learned loss until it keeps rules and judgements, and tell what that cost elsewhere.
+
+    It minimises InfoNCE, as `fit_embedding` does, plus the penalties of `elekit.correction.penalty`; psi is untouched.
+
+    graphs: what to train on. validation: graphs that nothing is learned from, on which everything is measured; None holds
+    out a fifth of the graphs. judgements: those asked at random are held out, else a quarter of them.
+    surrogate: an h of the uncorrected loss, and a held-out split with its inputs: what exact match becomes with the h as it
+    is, which still regresses on the old loss. refit: a training split, to fit that h anew to the corrected loss.
+    decoded: held-out graphs that are decoded, each way. checkpoint: a file to go on from; refitting has its own beside it.
+    Ctrl-C keeps what was reached, and the report is about that.
+    Raises ValueError for nothing to correct, rules at odds or of unknown kinds, and graphs of other labels than psi's.
+    """
+    if not len(rules) and not (judgements is not None and len(judgements.decided())):
+        raise ValueError("nothing to correct: give rules, or judgements other than 'cannot say'")
+    if refit is not None and surrogate is None:
+        raise ValueError("refit= fits an h anew: give that h, and a held-out split, as surrogate=")
+    graphs = graphs.detach().rounded()
+    if validation is None:
+        order = torch.randperm(len(graphs), generator=step_generator(seed, -3))
+        held = max(1, round(HELD_OUT * len(graphs)))
+        graphs, validation = graphs[order[held:]], graphs[order[:held]]
+    validation = validation.detach().rounded()[:EXAMINED]
+    judgements = Judgements.none(graphs.vocabulary) if judgements is None else judgements
+    learned, judged = judgements.decided().held_out(seed=seed)
+    term = penalty(
+        graphs,
+        rules,
+        learned,
+        weight=config.weight,
+        margin=config.margin,
+        edits=config.edits,
+        among=config.among,
+        seed=seed,
+        progress=progress,
+    )
+    exam = Exam(
+        validation,
+        config.training.view(validation, step_generator(seed, -1)),
+        questions(validation[:PRICED], rules, exact=True, seed=seed, progress=progress),
+        learned,
+        judged,
+        graphs,
+        decoded,
+        surrogate,
+        seed,
+    )
+    before = exam.sit(psi)
+    better = fit_embedding(
+        graphs,
+        validation=validation,
+        config=psi.config,
+        training=config.training,
+        start=psi,
+        penalty=term,
+        seed=seed,
+        device=device,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    notes = [contradictions(judgements)]
+    if better.history[-1].get("interrupted"):
+        notes.append(f"The training was interrupted after {better.history[-1]['step']} steps; the report is about what was reached.")
+    h = None
+    if refit is not None:
+        h = _refitted(surrogate[0], better, refit, seed, device, checkpoint, progress)
+    if surrogate is not None:
+        again = "; the one refitted to it is told beside it" if h is not None else "; fit one anew to the corrected loss"
+        notes.append(f"That h regresses on the old loss{again}.")
+    found = report(exam, before, exam.sit(better, h), tuple(filter(None, notes)))
+    about = {
+        "rules": to_json(rules),
+        "judgements": {"count": len(judgements), "digest": judgements.digest() if len(judgements) else None},
+        "config": asdict(config),
+        "seed": seed,
+        "history": better.history,
+        "report": found.to_json(),
+    }
+    return Corrected(better, found, json.loads(json.dumps(about)), h)
+
+
+def _refitted(h, psi, split, seed, device, checkpoint, progress) -> SurrogateRegressor:
+    """An h of the same shape, regressed on the corrected loss."""
+    if not isinstance(h.backbone, (TextBackbone, VectorBackbone)):
+        raise ValueError(f"a {type(h.backbone).__name__} of yours is not refitted here; use fit_surrogate on the corrected psi")
+    training = SurrogateTraining()
+    return fit_surrogate(
+        psi,
+        split,
+        backbone=h.backbone.config,
+        training=replace(training, rewritten=0.8 if h.backbone.config.kind == "smiles" else 0.0),
+        seed=seed,
+        device=device,
+        checkpoint=None if checkpoint is None else Path(checkpoint).with_suffix(".h.checkpoint"),
+        progress=progress,
+    )

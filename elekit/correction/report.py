@@ -1,0 +1,232 @@
+"""What a correction brought and what it cost, on graphs and judgements that it was not trained on."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from elekit.correction.exam import FROM_INPUTS, REFITTED, Exam, Sitting
+from elekit.correction.judgements import CANNOT_SAY, Judgements
+from elekit.correction.questions import FAILS, HOLDS
+from elekit.correction.rules import known_kinds
+from elekit.inspect.findings.finding import figure, joined, percent
+from elekit.inspect.prices import DRAWS, FEWEST, SURE, interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OF_GRAPHS = "rank correlation with the old loss, of pairs of graphs"
+OF_EDITS = "rank correlation with the old loss, of edits that no rule names"
+OF_TYPICAL = "price of a typical edit that no rule names"
+SHIFTED = 0.25  # a kind's price over a typical one moved by more than this share of it: worth a word
+SIDES = ("before", "after")
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A loss before and after it was corrected; everything is measured on held-out graphs.
+
+    rules: one row a rule: rule, sense, goal, and before and after, each with figure, low, high, share, says (see
+    `questions.answers`), as `before`, `before_low`, ...; kind (that decides afterwards), cases, unseen.
+    judgements: one row for those learned from and one for those held out: which, judgements, before and after (share that
+    the loss agrees with), low and high (95 % interval of the share afterwards).
+    costs: one row a measure: measure, unit ("share" in [0, 1], "correlation" in [-1, 1] or "loss" in [0, 4]), before,
+    after, change, low and high (95 % interval of the change, bootstrap over graphs, paired), cases.
+    kinds: one row a kind of single edit, most shifted first: kind, named (by a rule), undoes (a kind that one names: the
+    same pairs of graphs seen from the other side), before and after (median price over that of a typical edit), shift (after / before), low and high (95 % interval of the median of the edits' own ratios
+    over their typical one), cases.
+    notes: what else a reader must know, in sentences.
+    """
+
+    rules: "pd.DataFrame"
+    judgements: "pd.DataFrame"
+    costs: "pd.DataFrame"
+    kinds: "pd.DataFrame"
+    notes: tuple[str, ...] = ()
+
+    def says(self) -> list[str]:
+        """The report in plain sentences."""
+        said = []
+        for row in self.rules.itertuples():
+            unseen = f" Of {joined(list(row.unseen))} nothing is known: too few cases." if row.unseen else ""
+            kept = f"; {percent(row.after_share)} of {row.cases:,} held-out cases keep it" if row.cases else ""
+            said.append(
+                f"Rule {row.Index + 1} ({row.rule}) {_verb(row.after_says)}: {_number(row.before)} before, "
+                f"{_number(row.after)} now ({_number(row.after_low)} to {_number(row.after_high)}){kept}.{unseen}"
+            )
+        for row in self.judgements.itertuples():
+            if row.judgements:
+                said.append(
+                    f"The loss agrees with {percent(row.after)} of {row.judgements} judgements {row.which} "
+                    f"({percent(row.low)} to {percent(row.high)}); before it was {percent(row.before)}."
+                )
+        for row in self.costs.itertuples():
+            sure = "" if np.isnan(row.low) else f" (change {row.change:+.3f}, {row.low:+.3f} to {row.high:+.3f}; {row.cases:,} cases)"
+            said.append(f"{row.measure[0].upper()}{row.measure[1:]}: {row.before:.3f} before, {row.after:.3f} now{sure}.")
+        others = self.kinds[~self.kinds["named"]]
+        moved = others[(others["shift"] - 1).abs() > SHIFTED]
+        told = [
+            f"{row.kind}{', which undoes what a rule names,' * row.undoes} {_number(row.before)} to {_number(row.after)}"
+            for row in moved.head(3).itertuples()
+        ]
+        said.append(
+            f"Of {len(others)} kinds of edits that no rule names, {len(moved)} changed their price, against a typical edit, by "
+            f"more than {percent(SHIFTED)}{': ' + '; '.join(told) if told else ''}."
+        )
+        return said + list(self.notes)
+
+    def __str__(self) -> str:
+        return "\n".join(self.says())
+
+    def to_json(self) -> dict:
+        """Plain values: the four tables as lists of rows, and the sentences; nan as None."""
+        tables = {name: getattr(self, name) for name in ("rules", "judgements", "costs", "kinds")}
+        return {name: _plain(table) for name, table in tables.items()} | {"says": self.says()}
+
+
+def report(exam: Exam, before: Sitting, after: Sitting, notes: tuple[str, ...] = ()) -> Report:
+    """Two sittings of one exam held against each other."""
+    return Report(
+        _rules(before.rules, after.rules),
+        _judgements(exam, before, after),
+        _costs(exam, before, after),
+        _kinds(exam, before, after),
+        (*_told_of(exam.learned, exam.judged), *notes),
+    )
+
+
+def _rules(before: "pd.DataFrame", after: "pd.DataFrame") -> "pd.DataFrame":
+    table = after[["rule", "kind", "sense", "goal", "cases", "unseen"]].copy()
+    for side, found in zip(SIDES, (before, after)):
+        table[side] = found["figure"]
+        for name in ("low", "high", "share", "says"):
+            table[f"{side}_{name}"] = found[name]
+    return table
+
+
+def _judgements(exam: Exam, before: Sitting, after: Sitting) -> "pd.DataFrame":
+    import pandas as pd
+
+    rows = []
+    for which, old, new in zip(("learned from", "held out"), before.margins, after.margins):
+        n = len(new)
+        low, high = _wilson((new > 0).sum(), n)
+        shares = [float((margins > 0).mean()) if n else np.nan for margins in (old, new)]
+        rows.append((which, n, *shares, low, high))
+    return pd.DataFrame(rows, columns=["which", "judgements", *SIDES, "low", "high"])
+
+
+def _costs(exam: Exam, before: Sitting, after: Sitting) -> "pd.DataFrame":
+    import pandas as pd
+
+    generator, rows = np.random.default_rng(exam.seed), []
+    for measure, new in after.kept.items():
+        old = before.kept[FROM_INPUTS if measure == REFITTED else measure]
+        rows.append((measure, "share", old.mean(), new.mean(), *_of_means(new - old, generator), len(new)))
+    shuffled = generator.permutation(len(exam.graphs))
+    half = len(shuffled) // 2
+    one, other = shuffled[:half], shuffled[half : 2 * half]  # each graph in one pair, so that pairs are independent
+    far = [(2 - 2 * (s.points[one] * s.points[other]).sum(1)).double().numpy() for s in (before, after)]
+    rows.append((OF_GRAPHS, "correlation", 1.0, *_correlation(*far, np.arange(half), generator), half))
+    some = np.isin(exam.asked.sample.table["kind"], exam.asked.reference)
+    graph = exam.asked.sample.edits.row.numpy()[some]
+    alike = _correlation(before.prices[some], after.prices[some], graph, generator)
+    rows.append((OF_EDITS, "correlation", 1.0, *alike, some.sum()))
+    typical = [_typical(exam, s.prices) for s in (before, after)]
+    rows.append((OF_TYPICAL, "loss", *typical, typical[1] - typical[0], np.nan, np.nan, some.sum()))
+    return pd.DataFrame(rows, columns=["measure", "unit", *SIDES, "change", "low", "high", "cases"])
+
+
+def _kinds(exam: Exam, before: Sitting, after: Sitting) -> "pd.DataFrame":
+    import pandas as pd
+
+    named = {kind for _, kinds, others in exam.asked.rules for kind in (*kinds, *others)}
+    back = known_kinds(exam.graphs.vocabulary)
+    undoing = {back[kind] for kind in named} | {kind for kind in back if back[kind] in named}
+    typical = [_typical(exam, s.prices) for s in (before, after)]
+    graph, generator, rows = exam.asked.sample.edits.row.numpy(), np.random.default_rng(exam.seed), []
+    for kind, at in exam.asked.of_kind.items():
+        old, new = (s.prices[at] / max(t, 1e-12) for s, t in zip((before, after), typical))
+        low, high = interval(new / np.maximum(old, 1e-12), graph[at], generator)
+        middle = [float(np.median(prices)) for prices in (old, new)]
+        rows.append((kind, kind in named, kind in undoing - named, *middle, middle[1] / max(middle[0], 1e-12), low, high, len(at)))
+    table = pd.DataFrame(rows, columns=["kind", "named", "undoes", *SIDES, "shift", "low", "high", "cases"])
+    most = table["shift"].clip(lower=1e-12).map(np.log).abs()
+    return table.iloc[most.argsort(kind="stable")[::-1]].reset_index(drop=True)
+
+
+def _typical(exam: Exam, prices: np.ndarray) -> float:
+    """The yardstick: median over kinds that no rule names of their median prices."""
+    return float(np.median([np.median(prices[exam.asked.of_kind[kind]]) for kind in exam.asked.reference]))
+
+
+def _told_of(learned: Judgements, judged: Judgements) -> list[str]:
+    """What to know of the judgements."""
+    notes = []
+    if len(judged) and not bool(judged.random.all()):
+        notes.append(
+            "The judgements held out were asked because they were informative, so they are harder than others: the share "
+            "says nothing of judgements at large."
+        )
+    return notes
+
+
+def contradictions(judgements: Judgements) -> str:
+    """How many judgements cannot all be true, in a sentence; "" where none."""
+    odd, unsure = int(judgements.contradictory().sum()), sum(a == CANNOT_SAY for a in judgements.answers)
+    told = f"{odd} of {len(judgements) - unsure} judgements contradict each other: no symmetric loss can keep them all."
+    return told if odd else ""
+
+
+def _of_means(change: np.ndarray, generator) -> tuple[float, float, float]:
+    """(mean, low, high) of paired changes, by bootstrap over graphs."""
+    if len(change) < FEWEST:
+        return float(change.mean()) if len(change) else np.nan, np.nan, np.nan
+    drawn = change[generator.integers(len(change), size=(DRAWS, len(change)))].mean(1)
+    return float(change.mean()), *_quantiles(drawn)
+
+
+def _correlation(old: np.ndarray, new: np.ndarray, cluster: np.ndarray, generator) -> tuple[float, float, float, float]:
+    """(rank correlation, itself minus 1, low, high of that), by bootstrap over whole clusters."""
+    import pandas as pd
+
+    n = cluster.max(initial=-1) + 1
+    if len(old) < 3 or np.ptp(old) == 0 or np.ptp(new) == 0:
+        return np.nan, np.nan, np.nan, np.nan
+    x, y = (pd.Series(values).rank().to_numpy() - (len(values) + 1) / 2 for values in (old, new))
+    weight = np.concatenate([np.ones((1, n)), generator.multinomial(n, np.full(n, 1 / n), size=DRAWS)])[:, cluster]
+    mean = [weight @ values / weight.sum(1) for values in (x, y)]
+    spread = [weight @ values**2 / weight.sum(1) - m**2 for values, m in zip((x, y), mean)]
+    found = (weight @ (x * y) / weight.sum(1) - mean[0] * mean[1]) / np.sqrt(spread[0] * spread[1])
+    low, high = _quantiles(found[1:] - 1) if n >= FEWEST else (np.nan, np.nan)
+    return float(found[0]), float(found[0] - 1), low, high
+
+
+def _quantiles(drawn: np.ndarray) -> tuple[float, float]:
+    low, high = np.nanquantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2])
+    return float(low), float(high)
+
+
+def _wilson(kept: int, of: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927): of few judgements the bootstrap is too sure."""
+    if not of:
+        return np.nan, np.nan
+    z2, share = 1.96**2, kept / of
+    middle, spread = share + z2 / (2 * of), np.sqrt(z2 * (share * (1 - share) / of + z2 / (4 * of**2)))
+    return float((middle - spread) / (1 + z2 / of)), float((middle + spread) / (1 + z2 / of))
+
+
+def _verb(says: str) -> str:
+    return {HOLDS: "holds", FAILS: "does not hold"}.get(says, "is not proven either way")
+
+
+def _number(value: float) -> str:
+    return "unknown" if np.isnan(value) else figure(value)
+
+
+def _plain(table: "pd.DataFrame") -> list[dict]:
+    def plain(value):
+        value = value.item() if isinstance(value, np.generic) else list(value) if isinstance(value, tuple) else value
+        return None if isinstance(value, float) and np.isnan(value) else value
+
+    return [{name: plain(value) for name, value in row.items()} for row in table.to_dict("records")]

@@ -1,0 +1,130 @@
+"""What a correction of a loss brought and what it cost: before and after, side by side."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from elekit.draw.base import BLUE, GREY, SKY, VERMILION, Picture, axes, fitted, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LETTERS = 44  # of a line of words beside a row
+NARROWEST = 1.6  # times the goal, each way, that the axis of the rules shows at least
+
+
+def corrections(rules: "pd.DataFrame", judgements: "pd.DataFrame", costs: "pd.DataFrame") -> Figure:
+    """A loss before (open circles) and after (dots) it was corrected: rules above, judgements and costs below.
+
+    rules: one row a rule: rule, sense ("at most" or "at least"), goal, before, after, after_low, after_high, after_says;
+    drawn as multiples of the goal, the side that keeps the rule shaded. judgements: which, judgements, before, after, low,
+    high. costs: measure, unit, before, after, low, high (of the change); those in "loss" are left out. As in
+    `elekit.correction.Report`. Raises ValueError for tables without these columns, and where there is nothing to draw.
+    """
+    for name, table, wanted in (
+        ("rules", rules, ("rule", "sense", "goal", "before", "after", "after_low", "after_high", "after_says")),
+        ("judgements", judgements, ("which", "judgements", "before", "after", "low", "high")),
+        ("costs", costs, ("measure", "unit", "before", "after", "low", "high")),
+    ):
+        missing = set(wanted) - set(table.columns)
+        if missing:
+            raise ValueError(f"the table of {name} lacks columns {sorted(missing)}")
+    shares = [
+        (f"agrees with {row.judgements} judgements {row.which}", row.before, row.after, row.low, row.high)
+        for row in judgements.itertuples()
+        if row.judgements
+    ]
+    shares += [
+        (row.measure, row.before, row.after, row.before + row.low, row.before + row.high)
+        for row in costs.itertuples()
+        if row.unit != "loss"
+    ]
+    counts = [count for count in (len(rules), len(shares)) if count]
+    if not counts:
+        raise ValueError("nothing to draw: no rules, no judgements and no costs")
+    figure = Picture(figsize=(12, 1.9 + sum(0.62 * count + 0.9 for count in counts)), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(len(counts), 1, height_ratios=[count + 1.2 for count in counts])).tolist()
+    if len(rules):
+        _draw_rules(panels.pop(0), rules)
+    if shares:
+        _draw_shares(panels.pop(0), shares)
+    keys = [
+        Line2D([], [], ls="", marker="o", ms=11, mfc="white", mec="black", mew=1.8),
+        Line2D([], [], ls="-", lw=2.5, marker="o", ms=11, color=BLUE),
+    ]
+    words = ["before", "after, with 95 % interval"]
+    if len(rules):
+        keys.append(Patch(color=SKY, alpha=0.35))
+        words.append("keeps the rule")
+    figure.legend(keys, words, loc="outside lower center", ncols=3, frameon=False, fontsize=13)
+    return figure
+
+
+def _draw_rules(ax: Axes, rules: "pd.DataFrame") -> None:
+    """Figures over their goals, on an axis of logarithms."""
+    goal = rules["goal"].to_numpy(dtype=float)
+    numbers = rules[["before", "after", "after_low", "after_high"]].to_numpy(dtype=float) / goal[:, None]
+    numbers = np.where(numbers > 0, numbers, np.where(np.isnan(numbers), np.nan, 1e-3))
+    finite = numbers[np.isfinite(numbers)]
+    low = min(1 / NARROWEST, *(finite / 1.25)) if len(finite) else 1 / NARROWEST
+    high = max(NARROWEST, *(finite * 1.25)) if len(finite) else NARROWEST
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    for y, row in enumerate(rules.itertuples()):
+        left, right = (low, 1.0) if row.sense == "at most" else (1.0, high)
+        ax.fill_betweenx([y - 0.36, y + 0.36], left, right, color=SKY, alpha=0.35, lw=0, gid="keeps")
+        _pair(ax, y, *numbers[y])
+    ax.axvline(1, color="black", lw=1.5, ls="--")
+    said = [f"{_short(row.before)} to {_short(row.after)}: {row.after_says}" for row in rules.itertuples()]
+    _rows(ax, [_wrapped(row.rule) for row in rules.itertuples()], said)
+    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= t <= high]
+    ax.set_xticks(ticks, ["goal" if t == 1 else f"{t:g} x goal" for t in ticks], minor=False)
+    ax.set_xticks([], minor=True)
+    ax.set_title("rules, on held-out graphs", fontsize=14, loc="left")
+
+
+def _draw_shares(ax: Axes, shares: list[tuple]) -> None:
+    """Shares and rank correlations as they are."""
+    lowest = min([0.0, *(value for _, *values in shares for value in values if np.isfinite(value))])
+    ax.set_xlim(lowest - 0.02, 1.02)
+    for y, (_, before, after, low, high) in enumerate(shares):
+        _pair(ax, y, before, after, low, min(high, 1.0))
+    said = [f"{_short(before)} to {_short(after)}" for _, before, after, *_ in shares]
+    _rows(ax, [_wrapped(words) for words, *_ in shares], said)
+    ax.set_title("judgements, and what it cost elsewhere (1 is best)", fontsize=14, loc="left")
+
+
+def _pair(ax: Axes, y: int, before: float, after: float, low: float, high: float) -> None:
+    if np.isfinite([before, after]).all():
+        ax.annotate("", (after, y), (before, y), arrowprops={"arrowstyle": "->", "color": GREY, "lw": 1.5, "shrinkA": 7, "shrinkB": 7})
+    ax.plot([low, high], [y, y], color=BLUE, lw=2.5, solid_capstyle="butt", gid="interval")
+    ax.plot([before], [y], "o", ms=11, mfc="white", mec="black", mew=1.8, gid="before")
+    ax.plot([after], [y], "o", ms=9, color=BLUE, gid="after")
+
+
+def _rows(ax: Axes, names: list[str], said: list[str]) -> None:
+    axes(ax, None)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_yticks(range(len(names)), names, fontsize=12, parse_math=False)
+    for y, words in enumerate(said):
+        ax.annotate(words, (1, y), xycoords=("axes fraction", "data"), xytext=(10, 0), textcoords="offset points", va="center",
+                    fontsize=12, fontweight="bold" if "does not" in words else "normal", annotation_clip=False,
+                    color=VERMILION if "does not" in words else "black", parse_math=False)  # fmt: skip
+
+
+def _wrapped(words: str) -> str:
+    """Words on two lines where one is too short; what is more is cut."""
+    words = plain(words)
+    if len(words) <= LETTERS:
+        return words
+    cut = words.rfind(" ", 0, LETTERS + 1)
+    cut = cut if cut > 0 else LETTERS
+    return f"{words[:cut]}\n{fitted(words[cut:].strip(), 330, 12)[0]}"
+
+
+def _short(value: float) -> str:
+    return "unknown" if np.isnan(value) else f"{value:.2f}"
