@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from elekit.graph import Graph
 from elekit.inspect.asking import points_given
+from elekit.inspect.blindspots import nearest
 from elekit.inspect.prices import DRAWS, FEWEST, SURE
 from elekit.inspect.shares import built, gains, parts_of, values
 from elekit.loss import Psi, squared_distance
@@ -166,10 +167,8 @@ def near_and_random(points: Tensor, count: int, *, seed: int = 0) -> dict[str, t
         raise ValueError(f"pairs need at least 2 points, got {len(points)}")
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(points), generator=generator)[:count]
-    product = points[rows] @ points.T
-    product[torch.arange(len(rows)), rows] = -torch.inf
     further = torch.randint(1, len(points), (len(rows),), generator=generator)
-    return {"near": (rows, product.argmax(1)), "random": (rows, (rows + further) % len(points))}
+    return {"near": (rows, nearest(points)[rows]), "random": (rows, (rows + further) % len(points))}
 
 
 def mean_interval(values: np.ndarray, generator) -> np.ndarray:
