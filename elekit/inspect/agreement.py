@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("random pairs", "nearest neighbours", "walks of edits")
+MANY = 100  # graphs, from where on each is in one random pair at most, so that the pairs are independent
 STEPS = 6  # edits of the longest walk
 SPARE = 2  # times the walks that are wanted: some lead back, or to what is not valid
 TOGETHER = 32  # pairs whose distances are asked for at a time
-SAME = 1e-6  # losses, or shares of the largest distance, that differ by less are one value: what float32 can tell
+SAME = 1e-6  # roots of losses, or shares of the largest distance, that differ by less are one value: float32's limit
 APART = 0.2  # of the pairs of a kind lie between the two ranks of what is called a disagreement
 HANG_TOGETHER = 0.2  # of the pairs in one group, from where on it is graphs that are drawn, not groups
 TAKEN = ("kind", "graph", "other", "steps", "loss")
@@ -122,10 +123,10 @@ class Agreement:
         return Pairs(table.reset_index(drop=True), self.graphs[rows], self.others[rows])
 
     def _known(self, distance: str, kind: str) -> tuple["pd.DataFrame", np.ndarray, np.ndarray]:
-        """Pairs of one kind whose distance is known, their losses and distances, each rounded to what can be told."""
+        """Pairs of one kind whose distance is known, roots of losses and distances, each rounded to what can be told."""
         some = self.table[(self.table["kind"] == kind) & self.table[distance].notna()]
         values = some[distance].to_numpy(dtype=float)
-        return some, _told(some["loss"].to_numpy(), SAME), _told(values, SAME * np.abs(values).max(initial=0))
+        return some, _told(some["loss"].to_numpy() ** 0.5, SAME), _told(values, SAME * np.abs(values).max(initial=0))
 
 
 def agreement(
@@ -139,10 +140,10 @@ def agreement(
 ) -> Agreement:
     """The learned loss held against distances that people know, over three kinds of pairs of graphs.
 
-    Random pairs: each graph in one of them, where there are enough. Nearest neighbours: graphs with the one that is
-    nearest by the loss. Walks of edits: graphs with what 1 to 6 random edits make of them (`augment.random_edits`; of
-    the results the valid ones, and none that is the graph itself). Of equal graphs one is kept, of more than 2,000 a
-    sample.
+    Random pairs: each graph in one of them at most, of fewer than 100 graphs in several. Nearest neighbours: graphs
+    with the one that is nearest by the loss. Walks of edits: graphs with what 1 to 6 random edits make of them
+    (`augment.random_edits`; of the results the valid ones, and none that is the graph itself). Of equal graphs one is
+    kept, of more than 2,000 a sample.
 
     graphs: at least 2 different ones; they are rounded. distances: by names, each a callable that takes two batches
     and gives a number for each pair, nan (or infinity) where it has none; None = those of `elekit.distances` that
@@ -189,9 +190,9 @@ def agreement(
 
 
 def _random_pairs(n: int, count: int, generator) -> Tensor:
-    """(P, 2) different pairs of n graphs, each graph in one of them where there are enough."""
-    if 2 * count <= n:
-        return torch.randperm(n, generator=generator)[: 2 * count].reshape(count, 2)
+    """(P, 2) different pairs of n graphs, each graph in one of them at most, unless there are few."""
+    if n >= MANY:
+        return torch.randperm(n, generator=generator)[: 2 * min(count, n // 2)].reshape(-1, 2)
     every = torch.combinations(torch.arange(n))
     return every[torch.randperm(len(every), generator=generator)[:count]]
 
