@@ -1,6 +1,7 @@
 """Pictures of the lessons hold what they should: points on spheres, the numbers of tensors, shares of histograms."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.colors import to_rgb
@@ -202,6 +203,12 @@ def test_histograms_hold_all_values_on_one_axis(generator):
 def test_histograms_leave_out_what_is_not_finite():
     (ax,) = draw.histograms({"a": [1.0, float("nan"), 2.0, float("inf")]}).axes
     assert ax.get_title(loc="left") == "a  (2)"
+
+
+def test_histograms_of_columns_take_any_index():
+    columns = pd.DataFrame({"a": [1.0, 2.0, 4.0]}, index=[5, 6, 9])
+    (ax,) = draw.histograms({"a": columns["a"]}).axes
+    assert ax.texts[0].get_text() == "median 2.00"
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def label_colours(vocabulary: GraphVocabulary) -> list[tuple[float, ...]]:
 
 
 def array(values) -> np.ndarray:
+    values = values.to_numpy() if hasattr(values, "to_numpy") else values  # torch looks for the row called 0 in a Series
     return torch.as_tensor(values).detach().double().cpu().numpy()
 
 
