@@ -6,7 +6,9 @@ as they are: `$` starts no formula, and what cannot be printed becomes a blank.
 
 from elekit.draw.agreements import agreement, disagreements
 from elekit.draw.base import OKABE_ITO, RADIUS, SEEN, Picture
+from elekit.draw.concepts import concepts
 from elekit.draw.corrections import corrections
+from elekit.draw.counterfactuals import analogies, counterfactuals
 from elekit.draw.curves import history, loss_curve, ranking
 from elekit.draw.decodings import iterate, trace
 from elekit.draw.faithfulness import faithfulness
@@ -20,7 +22,8 @@ from elekit.draw.structures import graph, graphs
 from elekit.draw.tensors import tensors
 
 __all__ = [
-    "OKABE_ITO", "Picture", "RADIUS", "SEEN", "across_trainings", "agreement", "contrasted", "corrections",
-    "disagreements", "embedding_map", "faithfulness", "graph", "graphs", "histograms", "history", "iterate", "layout", "loss_curve",
-    "priced_edits", "ranking", "shared", "spheres", "stability", "tensors", "trace",
+    "OKABE_ITO", "RADIUS", "SEEN", "Picture", "across_trainings", "agreement", "analogies", "concepts",
+    "contrasted", "corrections", "counterfactuals", "disagreements", "embedding_map", "faithfulness", "graph",
+    "graphs", "histograms", "history", "iterate", "layout", "loss_curve", "priced_edits", "ranking", "shared",
+    "spheres", "stability", "tensors", "trace",
 ]  # fmt: skip

@@ -13,18 +13,24 @@
     price_list         what does each kind of edit cost, over many graphs, and what does that depend on?
     blind_spots        which different graphs does the loss hardly separate?
     separated_equals   which equal graphs does it separate?
+    counterfactuals    which smallest edit makes the loss prefer another answer, or another neighbourhood?
+    analogies          which other pairs are as far apart for the same reason, and does that hold everywhere?
     stability          which statements hold in all of several trainings? (`inspect.claims` makes such statements)
     across_trainings   how far do figures move from one training to the next?
     neighbours_kept    do two trainings agree on which graphs are near?
     agreement          does the loss order pairs as known distances do, and where do they disagree most?
+    concepts           which properties of a graph does psi encode, and is that more than size and counts tell?
     findings.findings  what is wrong with this loss, in plain words with figures?
 
 `map_key`, `find_map` and `keep_map` keep maps in files, since fitting one takes up to a minute.
 """
 
 from elekit.inspect.agreement import Agreement, agreement
+from elekit.inspect.analogies import Analogies, analogies
 from elekit.inspect.around import neighbours, separates
 from elekit.inspect.blindspots import blind_spots, separated_equals
+from elekit.inspect.concepts import Concepts, concepts
+from elekit.inspect.counterfactuals import Counterfactuals, counterfactuals
 from elekit.inspect.faithfulness import Faithfulness, faithfulness
 from elekit.inspect.maps import EmbeddingMap, find_map, fit_map, keep_map, map_key
 from elekit.inspect.prices import price_list
@@ -36,8 +42,9 @@ from elekit.inspect.stability import across_trainings, neighbours_kept, stabilit
 from elekit.inspect.wishes import Wishes, wishes
 
 __all__ = [
-    "Agreement", "Contrast", "EditScan", "EmbeddingMap", "Faithfulness", "Shares", "Wishes", "across_trainings",
-    "agreement", "alignment", "blind_spots", "contrast", "edit_scan", "faithfulness", "find_map", "fit_map",
-    "keep_map", "map_key", "neighbours", "neighbours_kept", "price_list", "search", "separated_equals", "separates",
-    "shares", "spread", "stability", "wishes",
+    "Agreement", "Analogies", "Concepts", "Contrast", "Counterfactuals", "EditScan", "EmbeddingMap", "Faithfulness",
+    "Shares", "Wishes", "across_trainings", "agreement", "alignment", "analogies", "blind_spots", "concepts",
+    "contrast", "counterfactuals", "edit_scan", "faithfulness", "find_map", "fit_map", "keep_map", "map_key",
+    "neighbours", "neighbours_kept", "price_list", "search", "separated_equals", "separates", "shares", "spread",
+    "stability", "wishes",
 ]  # fmt: skip
