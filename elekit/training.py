@@ -10,6 +10,7 @@ import io
 import json
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -166,7 +167,8 @@ def run_loop(
         if done > saved:
             save()
         note(interrupted=True)
-        tqdm.write(f"{title}: interrupted after {done} of {config.steps} steps; " + _how_to_go_on(checkpoint))
+        said = f"{title}: interrupted after {done} of {config.steps} steps; {_how_to_go_on(checkpoint)}"
+        tqdm.write(said, file=sys.stderr)  # where the bar is: standard output may be a document
     model.eval()
     return history
 

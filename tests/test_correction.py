@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 
 import elekit as ele
 from elekit import chem, correction, metrics
+from elekit.cli import main
 from elekit.correction import AtLeast, CorrectionTraining, Grows, Judgements, NearlyFree, penalties, questions, rules
 from elekit.correction.correcting import correct
 from elekit.correction.judgements import ANSWERS, write_lines
@@ -527,3 +528,81 @@ def test_nothing_to_correct_is_said(psi, graphs):
         correct(psi, graphs, (), unsure)
     with pytest.raises(ValueError, match="give that h"):
         correct(psi, graphs, RULES, refit=object())
+
+
+# -- from a shell --------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A folder with 90 molecules, an artefact of a loss of them that learned nothing, and rules."""
+    folder = tmp_path_factory.mktemp("shop")
+    frame = ele.datasets.load("molecules7").train.frame[["smiles"]].iloc[40:130]
+    frame.to_csv(folder / "data.csv", index=False)
+    data = ele.datasets.from_frame(folder / "data.csv", smiles="smiles")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        untrained = GraphEmbedding(data.vocabulary, EmbeddingConfig(hidden=12, rounds=2, dim=12)).requires_grad_(False)
+    h = ele.fit_surrogate(
+        untrained,
+        ele.datasets.from_frame(folder / "data.csv", smiles="smiles", input="smiles").train,
+        backbone=ele.BackboneConfig("smiles", width=8),
+        training=ele.SurrogateTraining(loop=LoopConfig(2, 1e-3), batch_size=8),
+        device="cpu",
+        progress=False,
+    )
+    ele.save(ele.Artefact("mine", untrained, {"smiles": h}, {"seed": 0, "data": {"rows": 90}}), folder / "old")
+    (folder / "rules.json").write_text(json.dumps([{"rule": "nearly free", "kinds": ["relabel C to N"]}]))
+    return folder
+
+
+def command(shop, *more):
+    fast = ["--steps", "4", "--batch-size", "16", "--decoded", "2", "--device", "cpu"]
+    return ["correct", "--artefact", str(shop / "old"), "--data", str(shop / "data.csv"), *fast, *map(str, more)]
+
+
+def test_correct_writes_an_artefact_that_tells_what_was_done(shop, tmp_path, capsys, monkeypatch):
+    out, judgements = tmp_path / "new", tmp_path / "j.jsonl"
+    write_lines(judgements, [{"anchor": "CCO", "left": "CCN", "right": "CCC", "answer": "left"}] * 2)
+    judgements.write_text(judgements.read_text() + '{"anchor": "CC')  # cut off
+    arguments = command(shop, "--out", out, "--rules", shop / "rules.json", "--judgements", judgements, "--json")
+    calls, whole = iter(range(10_000)), correction.penalties.Penalty.__call__
+
+    def cut(self, psi, step):
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(self, psi, step)
+
+    monkeypatch.setattr(correction.penalties.Penalty, "__call__", cut)
+    assert main(arguments) == 130 and json.loads(capsys.readouterr().out)["interrupted"]
+    reached = ele.load(out).about["correction"]["history"][-1]
+    assert reached["step"] == 2 and reached["interrupted"]
+    monkeypatch.undo()
+    assert main(arguments) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["artefact"] == str(out) and document["rules"][0]["rule"].startswith("'relabel C to N'")
+    artefact = ele.load(out)
+    told = artefact.about["correction"]
+    assert artefact.surrogates == {} and artefact.about["surrogates"] == {} and artefact.about["data"] == {"rows": 90}
+    assert told["of"] == "mine" and told["rules"] == [{"rule": "nearly free", "kinds": ["relabel C to N"], "at_most": 0.4}]
+    assert told["judgements"]["count"] == 2 and told["report"]["says"] == document["says"]
+    assert any("1 line of the judgements could not be read" in said for said in document["says"])
+    measures = {row["measure"] for row in document["costs"]}
+    assert correction.exam.FROM_INPUTS in measures and correction.exam.REFITTED not in measures
+
+
+def test_correct_refuses_in_one_sentence(shop, tmp_path, capsys):
+    bad = tmp_path / "bad.json"
+    for content, words in (
+        ("{", "bad.json: is no JSON"),
+        ('[{"rule": "free"}]', "bad.json: rule 1: no rule 'free'"),
+        ('[{"rule": "nearly free", "kinds": ["relabel C to X"]}]', "no kind of edit 'relabel C to X'; the nearest are"),
+    ):
+        bad.write_text(content)
+        assert main(command(shop, "--out", tmp_path / "new", "--rules", bad)) == 1
+        said = capsys.readouterr().err
+        assert words in said and said.count("\n") == 1, said
+    assert main(command(shop, "--out", tmp_path / "new")) == 1 and "nothing to correct" in capsys.readouterr().err
+    assert main(command(shop, "--out", tmp_path / "new", "--rules", tmp_path / "none.json")) == 1
+    assert "no file" in capsys.readouterr().err
+    assert main(command(shop, "--out", shop / "old", "--rules", shop / "rules.json")) == 1
+    assert "already holds a learned loss with surrogates" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from elekit.cli import carding, fitting, judging, sources
+from elekit.cli import carding, correcting, fitting, judging, sources
 
 OVERVIEW = """\
 Learned losses for structured prediction: learn a loss psi on graphs, regress h on it, decode graphs.
@@ -21,6 +21,7 @@ examples:
   elekit train surrogate --artefact runs/mine --data splits/train.csv --input text
   elekit train repeats --artefact runs/mine --data splits/train.csv
   elekit evaluate --artefact runs/mine --data splits/test.csv --candidates splits/train.csv
+  elekit correct --artefact molecules7 --rules rules.json --data molecules7 --out runs/corrected
   elekit card --artefact molecules7            a page for those who must sign the loss off
   elekit decode --artefact molecules7 "The molecule is an ether ..."
   elekit evaluate --artefact qm9 --data my.csv
@@ -53,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
     _embedding(stages)
     _surrogate(stages)
     _repeats(stages)
+
+    _correct(commands)
 
     about = "decode graphs from inputs"
     decode = commands.add_parser("decode", help=about, description=_sentence(about))
@@ -159,6 +162,31 @@ def _repeats(stages):
         "--halves", type=int, default=2, help="repeats on a random half of the graphs (default: %(default)s)"
     )
     _training_options(repeats, fitting.repeats)
+
+
+def _correct(commands):
+    about = "train a learned loss to keep rules and judgements, and tell what that cost elsewhere"
+    correct = commands.add_parser("correct", help=about, description=_sentence(about))
+    correct.add_argument(
+        "--artefact", type=Path, required=True, metavar="FOLDER", help="the loss to correct: a folder, molecules7 or qm9"
+    )
+    correct.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the corrected artefact goes")
+    correct.add_argument(
+        "--rules",
+        type=Path,
+        metavar="JSON",
+        help='a list of rules such as {"rule": "nearly free", "kinds": ["relabel C to N"]}, '
+        '{"rule": "at least", "kinds": ["close a ring *"], "times": 2} or {"rule": "grows"}',
+    )
+    correct.add_argument(
+        "--judgements", type=Path, metavar="JSONL", help="judgements as the widget `elekit.widgets.judge` writes them"
+    )
+    correct.add_argument("--weight", type=float, default=1.0, help="of the rules and judgements (default: %(default)s)")
+    correct.add_argument(
+        "--decoded", type=int, default=100, help="held-out graphs that are decoded, each way (default: %(default)s)"
+    )
+    correct.add_argument("--refit", action="store_true", help="fit the h that reads these data anew to the corrected loss")
+    _fit_options(correct, correcting.correct)
 
 
 def _fit_options(stage, run):

@@ -133,6 +133,9 @@ def correct(
         progress=progress,
     )
     notes = [contradictions(judgements)]
+    if judgements.problems:
+        many = f"{len(judgements.problems)} lines" if len(judgements.problems) > 1 else "1 line"
+        notes.append(f"{many} of the judgements could not be read ({judgements.problems[0]}).")
     if better.history[-1].get("interrupted"):
         notes.append(f"The training was interrupted after {better.history[-1]['step']} steps; the report is about what was reached.")
     h = None

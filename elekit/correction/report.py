@@ -197,7 +197,9 @@ def _correlation(old: np.ndarray, new: np.ndarray, cluster: np.ndarray, generato
     weight = np.concatenate([np.ones((1, n)), generator.multinomial(n, np.full(n, 1 / n), size=DRAWS)])[:, cluster]
     mean = [weight @ values / weight.sum(1) for values in (x, y)]
     spread = [weight @ values**2 / weight.sum(1) - m**2 for values, m in zip((x, y), mean)]
-    found = (weight @ (x * y) / weight.sum(1) - mean[0] * mean[1]) / np.sqrt(spread[0] * spread[1])
+    together = weight @ (x * y) / weight.sum(1) - mean[0] * mean[1]
+    some = (spread[0] > 0) & (spread[1] > 0)  # of few graphs a draw may hold one alone
+    found = together[some] / np.sqrt(spread[0] * spread[1])[some]
     low, high = _quantiles(found[1:] - 1) if n >= FEWEST else (np.nan, np.nan)
     return float(found[0]), float(found[0] - 1), low, high
 

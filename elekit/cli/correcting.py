@@ -1,0 +1,92 @@
+"""`elekit correct`: a learned loss trained to keep rules and judgements."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from elekit.cli import fitting, judging, sources
+
+CHECKPOINT = "correct.checkpoint"
+
+
+def correct(chosen):
+    """Correct the loss of an artefact and save it as a new one, with the report."""
+    from elekit import correction, release
+
+    sources.at_least_one(chosen, "steps", "batch_size", "decoded")
+    device = fitting._device(chosen.device)
+    fitting._keep_what_is_there(chosen.out)
+    rules = _rules(chosen.rules)
+    artefact = release.load(chosen.artefact)
+    if chosen.out.resolve() == release.locate(chosen.artefact).resolve():
+        raise ValueError(f"{chosen.out} holds the loss that is to be corrected; name another folder")
+    judgements = _judgements(chosen.judgements, artefact.vocabulary)
+    data = sources.load(chosen, vocabulary=artefact.vocabulary, seed=artefact.about.get("seed", 0))  # the same split
+    if data.vocabulary != artefact.vocabulary:
+        raise ValueError(f"{chosen.data} has another vocabulary than the artefact {chosen.artefact}")
+    name = None if data.validation.inputs is None else judging._fitting(chosen, artefact)
+    if chosen.refit and name is None:
+        raise ValueError("--refit fits an h anew, but no h of the artefact reads these data; name what it reads with --input")
+    config = correction.CorrectionTraining()
+    config = replace(config, training=fitting._as_chosen(chosen, config.training), weight=chosen.weight)
+    corrected = correction.correct(
+        artefact.psi,
+        data.train.graphs,
+        rules,
+        judgements,
+        validation=data.validation.graphs,
+        config=config,
+        surrogate=None if name is None else (artefact.surrogates[name], data.validation),
+        refit=data.train if chosen.refit else None,
+        decoded=chosen.decoded,
+        seed=chosen.seed,
+        device=device,
+        checkpoint=chosen.out / CHECKPOINT,
+        progress=not chosen.json,
+    )
+    about = {
+        **artefact.about,
+        "surrogates": {},
+        "correction": {"of": artefact.name, **corrected.about},
+        "trained": release.trained(chosen.out / CHECKPOINT, chosen.by),
+    }
+    surrogates = {}
+    if corrected.h is not None:
+        surrogates[name] = corrected.h
+        about["surrogates"][name] = {"input": chosen.input, "history": corrected.h.history, "digest": data.digest}
+    release.save(release.Artefact(artefact.name, corrected.psi, surrogates, about), chosen.out)
+    cut = any(model.history[-1].get("interrupted") for model in (corrected.psi, *surrogates.values()))
+    report = corrected.report
+    left_out = "" if surrogates or not artefact.surrogates else ", without the surrogates, which regress on the old loss"
+    document = {"artefact": str(chosen.out), "interrupted": cut, **report.to_json()}
+    sources.say(chosen, document, [*report.says(), f"saved in {chosen.out}{left_out}"])
+    if cut:
+        raise KeyboardInterrupt("what was reached is saved, and the same command goes on from there")
+
+
+def _rules(path: Path | None):
+    from elekit import correction
+
+    if path is None:
+        return ()
+    try:
+        return correction.rules_from_json(json.loads(_read(path)))
+    except ValueError as refused:
+        what = "is no JSON: " if isinstance(refused, json.JSONDecodeError) else ""
+        raise ValueError(f"{path}: {what}{refused}") from None
+
+
+def _judgements(path: Path | None, vocabulary):
+    from elekit import correction
+
+    if path is None:
+        return None
+    _read(path)
+    return correction.Judgements.read(path, vocabulary)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no file {path}") from None
