@@ -13,11 +13,12 @@ from conftest import random_vertices
 from test_draw import HOSTILE, rendered
 from torch.nn.functional import normalize
 
-from elekit import datasets, draw, inspect, release, repeats, train
+from elekit import datasets, draw, release, repeats, train
+from elekit.edits import SINGLE
 from elekit.embedding import EmbeddingConfig
 from elekit.inspect import claims
 from elekit.inspect.findings import NOTE, Finding
-from elekit.inspect.prices import PriceList, price_list
+from elekit.inspect.prices import PriceList, price_list, sample_edits
 from elekit.inspect.stability import across_trainings, neighbours_kept, stability
 from elekit.loss import points_of
 from elekit.train import EmbeddingTraining, fit_embedding
@@ -246,20 +247,21 @@ def marks(figure):
 
 
 def test_the_grid_shows_every_answer_and_the_stable_first():
-    table = grid([("bad", True, False), (HOSTILE[0], True, True), ("open", None, True)])
+    table = grid([("bad", True, False), (HOSTILE[0], True, True), ("open", None, True), ("z", True, True)])
     figure = rendered(draw.stability(table))
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels[1:] == ["bad", "open"]
+    assert labels == [HOSTILE[0], "z", "bad", "open"]
     assert marks(figure) == {
-        "holds-0-0", "holds-1-0", "stable above", "holds-0-1", "fails-1-1", "cannot be checked-0-2", "holds-1-2",
+        "holds-0-0", "holds-1-0", "holds-0-1", "holds-1-1", "stable above", "holds-0-2", "fails-1-2",
+        "cannot be checked-0-3", "holds-1-3",
     }  # fmt: skip
-    assert [text.get_text() for text in figure.axes[0].texts] == ["all", "1 of 2", "1 of 1 checked"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["all", "all", "1 of 2", "1 of 1 checked"]
     faces = {line.get_gid().split("-")[0]: line for line in figure.axes[0].lines if line.get_gid()}
     assert faces["fails"].get_markerfacecolor() == "white" != faces["holds"].get_markerfacecolor()
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {"holds", "fails", "cannot be checked"}
-    assert "1 of 3 claims hold in all 2 trainings" == figure.get_suptitle()
+    assert "2 of 4 claims hold in all 2 trainings" == figure.get_suptitle()
     few = draw.stability(table, most=1)
-    assert few.get_suptitle().endswith("; 2 more are not drawn") and "stable above" not in marks(few)
+    assert few.get_suptitle().endswith("; 3 more are not drawn") and "stable above" not in marks(few)
 
 
 def test_each_training_has_its_mark_on_the_line():
@@ -393,15 +395,13 @@ def test_what_cannot_be_repeated_is_refused(folder, data):
 
 # -- what is shipped -----------------------------------------------------------------------------------------------
 def test_the_shipped_loss_agrees_with_its_repeats():
-    """README's figures roughly, on fewer molecules: trainings agree on what is dear and on most neighbours."""
+    """On few molecules: trainings agree on what is dear and on most neighbours."""
     psis = {"shipped": release.load("molecules7").psi, **{k: a.psi for k, a in release.repeats("molecules7").items()}}
-    some = datasets.load("molecules7").test.sample(150).graphs
-    sample = inspect.prices.sample_edits(some)
+    some = datasets.load("molecules7").test.sample(100).graphs
+    sample = sample_edits(some, kinds=SINGLE)
 
     def measure(psi):
-        table = sample.table.copy()
-        table.insert(3, "price", sample.prices(psi).numpy())
-        return PriceList(table).summary()
+        return PriceList(sample.table.assign(price=sample.prices(psi).numpy())).summary()
 
     answers = {id(psi): measure(psi) for psi in psis.values()}
     made = claims.of_prices(answers[id(psis["shipped"])])

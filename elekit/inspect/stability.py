@@ -35,7 +35,7 @@ def stability(
     psis: at least two by name, such as the loss that is explained and its repeats (`elekit.release.repeats`: other
         seeds, and halves of the graphs).
     measure: asked once of each psi, for instance `lambda psi: price_list(psi, graphs).summary()`; it should ask each
-        the same questions (one sample, one seed), so that what differs is the training.
+        the same questions (one sample of edits, one seed), so that nothing but the training differs.
     claims: statements by their words, each a function of an answer: True, False, or None where this answer does not
         tell. `elekit.inspect.claims` makes them of a price list or of findings; any function will do.
 
