@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, FAINT, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, Picture, axes, fitted, plain
+from elekit.draw.base import BLUE, FAINT, GREY, VERMILION, Picture, axes, fitted, plain
+from elekit.draw.histograms import COLOURS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
 SHAPES = "osD^v<>ph"
 WIDE = 520  # points for the words of a claim
 KNOWN = {"marker": "s", "markersize": 15, "markeredgewidth": 1.8, "ls": ""}
