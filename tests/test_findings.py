@@ -13,11 +13,13 @@ from elekit.edits import SINGLE
 from elekit.graph import Graph
 from elekit.inspect.findings import DEFECT, Finding, ask, findings, hold_out, make_basis
 from elekit.inspect.findings import basis as questions
+from elekit.inspect.findings.conditions import Condition
 from elekit.inspect.findings.finding import figure, joined, percent
+from elekit.inspect.findings.graph_traits import counts_of, traits_of
 from elekit.inspect.findings.places import contraction
-from elekit.inspect.findings.slices import Condition, slices_of, what_edits_do, where_edits_are
-from elekit.inspect.findings.spreading import dimensions
-from elekit.inspect.findings.weights import explained_by, traits
+from elekit.inspect.findings.slices import slices_of
+from elekit.inspect.findings.spreading import dimensions, two_heaps
+from elekit.inspect.findings.weights import explained_by
 from elekit.metrics import isomorphic
 
 PLANTED = [case for case in CASES if case.says and case.tested]
@@ -153,7 +155,7 @@ def test_the_reference_is_sane(basis):
 
 def test_conditions_are_what_they_say(answers):
     """Against the words of the price list and a look at the graphs."""
-    told = {c.name: c.holds for c in what_edits_do(answers)}
+    told = {c.name: c.holds for c in answers.basis.what}
     kind, edit = answers.table["kind"], answers.table["edit"]
     assert (told["any edit"] == edit.isin(SINGLE)).all()
     assert (told["labels C and N"] == kind.isin(["relabel C to N", "relabel N to C"])).all()
@@ -162,15 +164,18 @@ def test_conditions_are_what_they_say(answers):
     ).all()
     assert (told["ring closure"] == kind.str.contains("close a ring|open a ring")).all()
     assert (told["leaves"] == kind.str.contains("leaf")).all()
-    sizes = [told[f"ring closure of {s} nodes"] for s in (3, 4, 5, 6)]
-    assert (np.sum(sizes, 0)[told["ring closure"]] <= 1).all() and np.sum(sizes) > 0.8 * told["ring closure"].sum()
-    where = {c.name: c.holds for c in where_edits_are(answers)}
+    assert (told["loose nodes"] == kind.str.contains("on its own")).all()  # no graph is in parts before
+    sizes = [told[f"ring closure of {s} nodes"] for s in (3, 4, 5, 6, 7)]
+    assert (np.sum(sizes, 0)[told["ring closure"]] == 1).all()
+    where = {c.name: c.holds for c in answers.basis.where}
     nodes = answers.basis.graphs.labels()[0]
     for e in range(0, len(kind), 53):
         row, slots = answers.table["graph"][e], set(answers.table["nodes"][e]).union(*answers.table["pairs"][e])
         labels = {int(nodes[row, i]) for i in slots}
-        assert where[" at O"][e] == (4 in labels) and where[" in graphs with O"][e] == bool((nodes[row] == 4).any())
+        assert where[" at O"][e] == (4 in labels) and where[" in graphs that contain O"][e] == bool((nodes[row] == 4).any())
+        assert where[" in graphs that contain at least 2 O"][e] == (int((nodes[row] == 4).sum()) >= 2)
         assert where[" beyond node 5 in node order"][e] == (max(slots) >= 5)
+        assert where[" outside the largest part"][e] == all(nodes[row, i] == 0 for i in slots)
 
 
 def test_slices_are_described_by_the_shortest_rule():
@@ -208,12 +213,27 @@ def test_a_count_explains_what_it_explains():
     assert half == pytest.approx(0.5, abs=0.08)
 
 
-def test_traits_are_those_of_a_loop(vertices):
-    counted = traits(vertices)
+def test_counts_and_traits_are_those_of_a_loop(vertices):
+    counted = {count.name: count.values for count in counts_of(vertices)}
+    held = {trait.words: trait.holds for trait in traits_of(vertices)}
+    assert len(held) == len(traits_of(vertices))  # no words twice
     for b, (nodes, edges) in enumerate(zip(*(labels.tolist() for labels in vertices.labels()))):
+        degrees = [sum(e > 0 for e in row) for row in edges]
+        thick = sum(row.count(2) for row in edges) // 2
         assert counted["the number of nodes"][b] == sum(n > 0 for n in nodes)
         assert counted["the number of nodes b"][b] == nodes.count(2)
-        assert counted["the number of edges thick"][b] == sum(row.count(2) for row in edges) // 2
+        assert counted["the number of edges thick"][b] == thick
+        assert counted["the number of leaves"][b] == degrees.count(1)
+        assert counted["the number of branchings"][b] == sum(d >= 3 for d in degrees)
+        assert counted["the most edges at one node"][b] == max(degrees)
+        for words, holds in (
+            ("contain b", nodes.count(2) >= 1),
+            ("contain at least 2 b", nodes.count(2) >= 2),
+            ("contain at most 1 b", nodes.count(2) <= 1),
+            ("contain no edge thick", thick == 0),
+            ("contain an even number of b", nodes.count(2) % 2 == 0),
+        ):
+            assert bool(held[words][b]) == holds, words
 
 
 def test_contraction_leaves_out_graphs_of_one_origin(generator):
@@ -233,6 +253,19 @@ def test_dimensions_are_those_of_the_subspace(generator):
     effective, rank = dimensions(normalize(flat, dim=1))
     assert rank == 5 and effective == pytest.approx(5, abs=0.1)
     assert dimensions(place(32).expand(50, -1) * 1.0)[1] == 0
+
+
+def test_two_heaps_are_found_and_one_is_not(generator):
+    one = torch.randn(120, 8, generator=generator)
+    share, heap = two_heaps(one)
+    assert share < 0.3
+    planted = torch.arange(120) < 40
+    share, heap = two_heaps(one + 12 * planted[:, None] / 8**0.5)
+    assert share > 0.65 and (torch.equal(heap, planted) or torch.equal(heap, ~planted))
+    between = torch.stack([(one + 12 * planted[:, None] / 8**0.5)[some].mean(0) for some in (planted, ~planted)])
+    points = one + 12 * planted[:, None] / 8**0.5
+    within = sum(float((points[some] - m).square().sum()) for some, m in zip((planted, ~planted), between))
+    assert share == pytest.approx(1 - within / float((points - points.mean(0)).square().sum()), abs=1e-5)
 
 
 def test_held_out_graphs_and_questions_may_be_made_once(basis):

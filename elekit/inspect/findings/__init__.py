@@ -18,7 +18,7 @@ from elekit.inspect.findings.finding import DEFECT, NOTE, Finding, figure
 from elekit.inspect.findings.memory import HeldOut, hold_out, memorised
 from elekit.inspect.findings.places import pulled
 from elekit.inspect.findings.sameness import differently_told, malformed
-from elekit.inspect.findings.spreading import NOTHING, collapsed, flat, saturated
+from elekit.inspect.findings.spreading import NOTHING, collapsed, flat, heaped, saturated
 from elekit.inspect.findings.weights import dominated, outweighed, overpriced
 from elekit.loss import Psi
 
@@ -64,7 +64,7 @@ def findings(
         return [*found, Finding("blind to any edit", says)]
     found += differently_told(psi, basis.graphs, answers.scale, seed)
     found += collapsed(answers)
-    found += flat(answers) or memorised(psi, answers, held_out) or _weights_and_blindness(answers)
+    found += flat(answers) or heaped(answers) or memorised(psi, answers, held_out) or _weights_and_blindness(answers)
     return sorted(found, key=lambda finding: finding.severity != DEFECT)
 
 
@@ -73,17 +73,17 @@ def _weights_and_blindness(answers: Answers) -> list[Finding]:
 
     The most general statements come first, and what follows from them is not said again.
     """
-    weights, (levels, level) = dominated(answers), sees_only(answers)
-    heavy = [finding.what.removeprefix("label weight of ") for finding in weights]
+    levels, level = sees_only(answers)
     explained, attractors = np.zeros(len(answers.table), dtype=bool), []
-    counted = level <= COUNTS or any(finding.what.endswith("dominates") for finding in weights)
-    if not counted:  # graphs of the same counts share a place without an attractor
-        attractors, explained = pulled(answers, heavy)
+    if level > COUNTS:  # graphs of the same counts share a place without an attractor
+        attractors, explained = pulled(answers)
+    weights = dominated(answers, by_share=not attractors)
     if level < len(LEVELS):  # what changes nothing that the loss sees
         trait, n = answers.basis.identity[:, level], len(answers.basis.graphs)
         explained |= (trait[n:] == trait[:n][answers.basis.sample.edits.row]).numpy()
-    if weights:  # what is drowned is not blind
-        return weights + [f for f in levels if level <= COUNTS] + attractors
+    if weights:  # what is drowned is not blind, but for what costs exactly nothing
+        blind = [] if level < len(LEVELS) else dead_edits(answers, explained, drowned=True)[0]
+        return weights + [f for f in levels if level <= COUNTS] + attractors + blind
     defects = [finding for finding in levels if finding.severity == DEFECT] + attractors
     blind, explained = dead_edits(answers, explained)
     blind += cheap_families(answers, explained, blind)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.edits import SINGLE
 from elekit.graph import Graph
 from elekit.inspect.findings.basis import Basis
 from elekit.inspect.prices import apart
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EVIDENCE = 50  # edits shown with a finding
+SEEN = 0.05  # of a typical edit: what costs less is left out of comparisons of directions
 LIVE = 0.02  # of the mean over kinds: kinds below are dead and do not set the yardstick
 
 
@@ -53,20 +53,41 @@ class Answers:
         return sample.table.assign(price=price.numpy(), known=self.basis.known)
 
     @cached_property
-    def single(self) -> np.ndarray:
-        """(E,) bool: edits of one thing, which any loss should see; pairs of changes may cancel."""
-        return self.table["edit"].isin(SINGLE).to_numpy()
+    def price(self) -> np.ndarray:
+        """(E,) what each edit costs."""
+        return self.table["price"].to_numpy()
 
     @cached_property
     def kinds(self) -> "pd.Series":
         """Median price of each kind of single edit."""
-        return self.table[self.single].groupby("kind")["price"].median()
+        return self.table[self.basis.single].groupby("kind")["price"].median()
 
     @cached_property
     def scale(self) -> float:
         """What a typical single edit costs: the median over kinds of their medians, of kinds that cost anything."""
         live = self.kinds[self.kinds > LIVE * self.kinds.mean()]
         return float(live.median()) if len(live) else 0.0
+
+    @cached_property
+    def beside(self) -> "pd.Series":
+        """Loss between two edits of one graph, by their mean price: the median for each graph (index) that has several.
+
+        Of single edits to graphs that were not given. Two edits of different places of a graph move its point in
+        different directions, so they lie twice as far from each other as from the graph; 1 where every graph lies at
+        a place of its own; edits of a graph that alone stands on its own lie together, away from it.
+        """
+        import pandas as pd
+
+        basis = self.basis
+        rows = np.flatnonzero(~basis.known & basis.single & (self.price > SEEN * self.scale))
+        rows = np.random.default_rng(0).permutation(rows)
+        rows = rows[np.argsort(basis.row[rows], kind="stable")]
+        one, other = rows[:-1], rows[1:]
+        same = basis.row[one] == basis.row[other]
+        one, other = one[same], other[same]
+        between = apart(self.results[one], self.results[other]).numpy()
+        ratio = 2 * between / (self.price[one] + self.price[other])
+        return pd.Series(ratio, basis.row[one]).groupby(level=0).median()
 
     @cached_property
     def matrix(self) -> np.ndarray:
@@ -82,8 +103,13 @@ class Answers:
     @cached_property
     def far(self) -> float:
         """Mean learned loss between two of the graphs."""
-        n = len(self.matrix)
-        return float(self.matrix.sum() / max(1, n * (n - 1)))
+        return mean_apart(self.own)
+
+
+def mean_apart(points: Tensor) -> float:
+    """Mean learned loss between two of the points (n, D)."""
+    n, total = len(points), points.double().sum(0)
+    return float(2 - 2 * (total @ total - n) / max(1, n * (n - 1)))
 
 
 def ask(psi: Psi, basis: Basis) -> Answers:

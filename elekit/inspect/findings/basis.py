@@ -8,17 +8,19 @@ import torch
 from torch import Tensor
 
 from elekit import augment
-from elekit.edits import KINDS
+from elekit.edits import KINDS, SINGLE
 from elekit.graph import Graph
+from elekit.inspect.findings.conditions import Condition, what_edits_do, where_edits_are
+from elekit.inspect.findings.graph_traits import Count, Trait, counts_of, traits_of
 from elekit.inspect.patterns import plant, rewrite
 from elekit.inspect.prices import EditSample, sample_edits
-from elekit.inspect.traits import ROUNDS, mixed, node_colours, refined
+from elekit.refinement import ROUNDS, mixed, node_colours, refined
 
 MOST = 300  # graphs asked about; of more a sample
 EDITS = 24  # of each graph
 WALKS, STEPS = 60, 6  # random walks over edits, and how many edits each
 PAIRS, MOST_GIVEN = 300, 5_000  # pairs that share a trait, for each of LEVELS, and graphs they are looked for among
-RARE = 0.01  # of the graphs hold a label
+RARE = 0.01  # of the graphs have less or more of something than its usual range
 REFERENCE = 4, 64  # rounds of refinement of the reference loss, the first of which sees labels only; numbers for each
 
 # What two graphs may share, coarse to fine. A loss that sees no more than one of these cannot tell graphs that share it.
@@ -43,8 +45,8 @@ class Basis:
     planted: graphs into which a small pattern was written, `host` (p,) which graph it was. rewritten: graphs one of
     whose edges and its two ends became another pattern, `rewrite_of` (r,) which graph it was, `rewrite` (r,) which
     row of `rewrites`, pairs of patterns such as ((1, 3, 2), (1, 2, 4)): label, edge, label. pairs: for each of LEVELS,
-    rows (P, 2) of the pool, and beyond it of `others`, of graphs that share this trait and not the next finer one. rare: node labels
-    that hardly any of the given graphs holds, so that a loss cannot have learned them.
+    rows (P, 2) of `everything`, of graphs that share this trait and not the next finer one. ranges: least and
+    most of each of `counts_of` but for a few of the given graphs; beyond it a loss cannot have learned.
     """
 
     graphs: Graph
@@ -60,17 +62,67 @@ class Basis:
     rewrites: list[tuple[tuple[int, ...], tuple[int, ...]]]
     others: Graph
     pairs: list[Tensor]
-    rare: list[str]
+    ranges: tuple[np.ndarray, np.ndarray]
 
     @cached_property
     def pool(self) -> Graph:
         """The graphs, then the results of their edits."""
         return Graph.cat([self.graphs, self.sample.results])
 
-    def common(self, graphs: Graph) -> Tensor:
-        """(B,) bool: graphs without rare labels."""
-        names = graphs.vocabulary.node_labels
-        return (graphs.nodes[..., [1 + names.index(label) for label in self.rare]].sum((1, 2)) == 0).cpu()
+    @cached_property
+    def everything(self) -> Graph:
+        """The pool, then the others: what `Answers.points` are of."""
+        return Graph.cat([self.pool, self.others])
+
+    @cached_property
+    def with_planted(self) -> Graph:
+        """The pool, then the graphs with planted patterns."""
+        return Graph.cat([self.pool, self.planted])
+
+    @cached_property
+    def origin(self) -> Tensor:
+        """(of `with_planted`,) which graph each was made from."""
+        return torch.cat([torch.arange(len(self.graphs)), self.sample.edits.row, self.host])
+
+    @cached_property
+    def traits(self) -> list[Trait]:
+        """What graphs of `with_planted` may share."""
+        return traits_of(self.with_planted)
+
+    @cached_property
+    def row(self) -> np.ndarray:
+        """(E,) which graph each edit is of."""
+        return self.sample.edits.row.numpy()
+
+    @cached_property
+    def single(self) -> np.ndarray:
+        """(E,) bool: edits of one thing, which any loss should see; pairs of changes may cancel."""
+        return self.sample.table["edit"].isin(SINGLE).to_numpy()
+
+    @cached_property
+    def what(self) -> list[Condition]:
+        """What edits do."""
+        return what_edits_do(self.sample)
+
+    @cached_property
+    def where(self) -> list[Condition]:
+        """Where edits are."""
+        return where_edits_are(self.sample)
+
+    @cached_property
+    def counts(self) -> list[Count]:
+        """What can be counted in the graphs."""
+        return counts_of(self.graphs)
+
+    def common(self, graphs: Graph) -> np.ndarray:
+        """(B,) bool: graphs of which nothing that can be counted is out of the usual range."""
+        values = np.stack([count.values for count in counts_of(graphs)], 1)
+        return ((values >= self.ranges[0]) & (values <= self.ranges[1])).all(1)
+
+    @cached_property
+    def usual(self) -> np.ndarray:
+        """(E,) bool: edits whose result is in the usual range."""
+        return self.common(self.sample.results)
 
     @cached_property
     def reference(self) -> Tensor:
@@ -100,9 +152,15 @@ def make_basis(graphs: Graph, *, seed: int = 0, progress: bool = False) -> Basis
     planted, host = plant(graphs, generator)
     rewritten = rewrite(graphs, generator)
     others, pairs = level_pairs(graphs, sample, given[:MOST_GIVEN], seed)
-    held = (given.nodes[..., 1:].sum(1) > 0).float().mean(0).tolist()
-    rare = [label for label, share in zip(given.vocabulary.node_labels, held) if share < RARE]
-    return Basis(graphs, sample, known, Graph.cat(walked), walk_of, planted, host, *rewritten, others, pairs, rare)
+    walks = Graph.cat(walked), walk_of
+    return Basis(graphs, sample, known, *walks, planted, host, *rewritten, others, pairs, _ranges(given))
+
+
+def _ranges(graphs: Graph) -> tuple[np.ndarray, np.ndarray]:
+    """(counts,) what each count of graphs is at least and at most, but for a few."""
+    values = np.stack([count.values for count in counts_of(graphs)])
+    low, high = np.quantile(values, [RARE, 1 - RARE], axis=1, method="nearest")
+    return low, high
 
 
 def reference(graphs: Graph) -> Tensor:

@@ -4,23 +4,24 @@ import numpy as np
 import pandas as pd
 import torch
 
-from elekit.graph import Graph
 from elekit.inspect.blindspots import difference
 from elekit.inspect.findings.answers import Answers
 from elekit.inspect.findings.basis import LEVELS
-from elekit.inspect.findings.finding import NOTE, Finding, figure, joined, percent
-from elekit.inspect.findings.slices import FAMILIES, Slice, slices_of, what_edits_do, where_edits_are
+from elekit.inspect.findings.finding import DEFECT, NOTE, Finding, figure, joined, percent
+from elekit.inspect.findings.conditions import FAMILIES
+from elekit.inspect.findings.slices import Slice, slices_of
 from elekit.inspect.patterns import pattern_name
 from elekit.inspect.prices import apart
 from elekit.metrics import edit_path, isomorphic
 
-EXACT = 1e-3  # of a typical edit: structurally blind; float32 leaves less than 1e-5
+EXACT = 1e-10  # of a typical edit: structurally blind; float32 leaves 1e-13, trained losses 1e-8
 DEAD = 0.05  # of a typical edit; of 60,000 single edits under ten clean losses not one cost less
 ALL = 0.95  # of pairs
-PAIRS = 4  # fewest, for a statement; all of so few must then lie at one place, which no clean loss does
-NEAR_ALL, EDITS, ORIGINS = 0.8, 10, 4  # share of a slice that is dead, dead edits in it, graphs they come from
+PAIRS = 4  # fewest, for a statement; all of so few must then lie at one place
+NEAR_ALL, EDITS, ORIGINS = 0.8, 16, 4  # share of a slice that is dead, dead edits in it, graphs they come from
 PART, TIMES, MANY = 0.15, 3.0, 20  # share of a kind that is dead, by how much more than elsewhere, dead edits in it
 CHEAP = 0.4  # of a typical edit, for whole families of edits; clean 0.54 and more
+CHEAP_KIND = 0.35  # the same for single kinds; short trainings leave 0.07
 SAME, COMPARED = 0.02, 5_000  # of a typical edit: at one place; graphs among which such are looked for
 NEVER = 1e-5  # of a typical edit: rearrangements that cannot be seen; of 20,000 under ten clean losses 11 cost less
 ANYWHERE = 0.05  # share of single edits that are dead without a rule
@@ -57,7 +58,7 @@ def sees_only(answers: Answers) -> tuple[list[Finding], int]:
         if (losses[i] < EXACT * scale).mean() < ALL:
             break
         level = i
-    pool = Graph.cat([answers.basis.pool, answers.basis.others])
+    pool = answers.basis.everything
     if level < len(LEVELS):
         count, share = len(losses[level]), (losses[level] < EXACT * scale).mean()
         says = (
@@ -82,28 +83,34 @@ def sees_only(answers: Answers) -> tuple[list[Finding], int]:
     return [], level
 
 
-def dead_edits(answers: Answers, explained: np.ndarray) -> tuple[list[Finding], np.ndarray]:
+def dead_edits(answers: Answers, explained: np.ndarray, drowned: bool = False) -> tuple[list[Finding], np.ndarray]:
     """Edits that cost nothing, by what they have in common; and (E,) bool, edits that need no explanation any more.
 
-    explained: (E,) bool, those that need none from the start.
+    explained: (E,) bool, those that need none from the start. drowned: something else costs so much that only what
+    costs exactly nothing counts, and only where a rule tells it.
     """
-    table, row = answers.table, answers.basis.sample.edits.row.numpy()
-    price = table["price"].to_numpy()
-    of = answers.single & ~explained & answers.basis.common(answers.basis.sample.results).numpy()
-    dead = of & (price < DEAD * answers.scale)
-    what, where = what_edits_do(answers), where_edits_are(answers)
-    whole = slices_of(dead, of, row, what, where, rate=NEAR_ALL, fewest=EDITS, origins=ORIGINS)
-    found = [_slice_finding(answers, some, price, row, complete=True) for some in whole]
+    basis, price = answers.basis, answers.price
+    left, exact = basis.single & ~explained, price < EXACT * answers.scale
+    dead = exact if drowned else price < DEAD * answers.scale
+    options = {"rate": NEAR_ALL, "fewest": EDITS, "origins": ORIGINS}
+    of = left & basis.usual
+    whole = slices_of(dead & of, of, basis.row, basis.what, basis.where, **options)
     for some in whole:
-        of &= ~some.edits
-    dead &= of
-    for condition in what[1:]:
+        left &= ~(some.what.holds & some.where.holds)
+    odd = left & ~basis.usual  # beyond the usual range only what is exactly free counts
+    whole += slices_of(exact & odd, odd, basis.row, basis.what, basis.where, **options)
+    found = [_slice_finding(answers, some, complete=True) for some in whole]
+    of &= left
+    dead = dead & of
+    if drowned:
+        return found, explained | ~of
+    for condition in basis.what[1:]:
         inside = condition.holds & of
         elsewhere = dead[of & ~inside].mean() if (of & ~inside).any() else 0.0
         if dead[inside].sum() < MANY or dead[inside].mean() < max(PART, TIMES * elsewhere):
             continue
-        some = Slice(condition, where[0], float(dead[inside].mean()), inside)
-        found.append(_slice_finding(answers, some, price, row, complete=False))
+        some = Slice(condition, basis.where[0], float(dead[inside].mean()), inside)
+        found.append(_slice_finding(answers, some, complete=False))
         of, dead = of & ~inside, dead & ~inside
     if of.any() and dead.mean() * len(dead) >= MANY and dead[of].mean() >= ANYWHERE:
         share = float(dead[of].mean())
@@ -111,21 +118,22 @@ def dead_edits(answers: Answers, explained: np.ndarray) -> tuple[list[Finding], 
             f"The loss is coarse: {percent(share)} of {int(of.sum())} single edits cost next to nothing (below {percent(DEAD)} "
             f"of a typical edit, {figure(answers.scale)}), and no rule was found that tells which. Different graphs share places."
         )
-        found.append(Finding("coarse", says, strength=share, figure={"share": share, "edits": int(of.sum())}))
+        numbers = {"share": share, "edits": int(of.sum())}
+        coarse = Finding("coarse", says, strength=share, figure=numbers, evidence=answers.examples(dead & of))
+        found = [coarse] + [finding for finding in found if finding.strength >= ALL]  # the rest is chance
     else:
-        found += _dead_pairs(answers, whole, explained, what, where)
+        found += _dead_pairs(answers, whole, explained)
     return found, explained | ~of
 
 
-def _dead_pairs(answers: Answers, whole: list[Slice], explained: np.ndarray, what, where) -> list[Finding]:
+def _dead_pairs(answers: Answers, whole: list[Slice], explained: np.ndarray) -> list[Finding]:
     """Rearrangements, two changes at once, that leave the point exactly where it was.
 
     Short trainings make rearrangements cheap, so only what is structurally invisible counts. What follows from blind
     single edits is left out: exchanging two labels that the loss takes for one.
     """
-    table, row = answers.table, answers.basis.sample.edits.row.numpy()
-    price = table["price"].to_numpy()
-    of = ~answers.single & ~explained & answers.basis.common(answers.basis.sample.results).numpy()
+    table, price, row = answers.table, answers.price, answers.basis.row
+    of = ~answers.basis.single & ~explained & answers.basis.usual
     for some in whole:
         for kind, singles in (("swap labels", "relabel"), ("shift order", "change edge")):
             if (table["edit"][some.edits] == singles).any():
@@ -133,20 +141,23 @@ def _dead_pairs(answers: Answers, whole: list[Slice], explained: np.ndarray, wha
         if (table["edit"][some.edits] == "change edge").any():
             of &= (table["edit"] != "move edge").to_numpy()
     dead = of & (price < NEVER * answers.scale)
-    found = slices_of(dead, of, row, what, where, rate=NEAR_ALL, fewest=MANY, origins=ORIGINS, most=3)
-    said = [_slice_finding(answers, some, price, row, complete=True) for some in found]
+    found = slices_of(
+        dead, of, row, answers.basis.what, answers.basis.where, rate=NEAR_ALL, fewest=MANY, origins=ORIGINS, most=3
+    )
+    said = [_slice_finding(answers, some, complete=True) for some in found]
     for some in found:
         of &= ~some.edits
-    for condition in what:
+    for condition in answers.basis.what:
         inside = condition.holds & of
         if (dead & inside).sum() >= MANY and dead[inside].mean() >= PART:
-            some = Slice(condition, where[0], float(dead[inside].mean()), inside)
-            said.append(_slice_finding(answers, some, price, row, complete=False))
+            some = Slice(condition, answers.basis.where[0], float(dead[inside].mean()), inside)
+            said.append(_slice_finding(answers, some, complete=False))
             of &= ~inside
     return said
 
 
-def _slice_finding(answers: Answers, some: Slice, price: np.ndarray, row: np.ndarray, complete: bool) -> Finding:
+def _slice_finding(answers: Answers, some: Slice, complete: bool) -> Finding:
+    price, row = answers.price, answers.basis.row
     count, graphs = int(some.edits.sum()), len(np.unique(row[some.edits]))
     if complete:
         says = (
@@ -167,23 +178,31 @@ def _slice_finding(answers: Answers, some: Slice, price: np.ndarray, row: np.nda
 
 
 def cheap_families(answers: Answers, explained: np.ndarray, named: list[Finding]) -> list[Finding]:
-    """Whole families of edits that are nearly free without being dead."""
-    price, found = answers.table["price"].to_numpy(), []
-    for condition in what_edits_do(answers):
-        inside = condition.holds & ~explained
-        if condition.name not in FAMILIES or inside.sum() < MANY or any(condition.name in f.what for f in named):
+    """Edits that are nearly free without being dead: whole families a defect, single kinds a note, cheapest first."""
+    basis, price, found = answers.basis, answers.price, []
+    left = basis.single & ~explained & basis.usual
+    medians = []
+    for condition in basis.what[1:]:
+        inside = condition.holds & left
+        family = condition.name in FAMILIES
+        if inside.sum() < MANY or (condition.holds & ~basis.single).any() or any(condition.name in f.what for f in named):
             continue
         median = float(np.median(price[inside]))
-        if median < CHEAP * answers.scale:
-            says = (
-                f"The loss is nearly blind to {condition.name}: {condition.words} costs {figure(median)} (median of "
-                f"{int(inside.sum())}), {percent(median / answers.scale)} of a typical edit ({figure(answers.scale)})."
-            )
-            numbers = {"median": median, "scale": answers.scale, "edits": int(inside.sum())}
-            finding = Finding(
-                f"nearly blind to {condition.name}", says, strength=1 - median / answers.scale, figure=numbers
-            )
-            found.append(finding)
+        if median < (CHEAP if family else CHEAP_KIND) * answers.scale:
+            medians.append((not family, median, condition))
+    for _, median, condition in sorted(medians, key=lambda line: line[:2]):
+        inside = condition.holds & basis.single & ~explained & basis.usual
+        if (inside & left).sum() < 0.5 * inside.sum() or len(found) == 3:
+            continue  # most of it is said already
+        severity = DEFECT if condition.name in FAMILIES else NOTE
+        says = (
+            f"The loss is nearly blind to {condition.name}: {condition.words} costs {figure(median)} (median of "
+            f"{int(inside.sum())}), {percent(median / answers.scale)} of a typical edit ({figure(answers.scale)})."
+        )
+        numbers = {"median": median, "scale": answers.scale, "edits": int(inside.sum())}
+        what, evidence = f"nearly blind to {condition.name}", answers.examples(inside)
+        found.append(Finding(what, says, severity, 1 - median / answers.scale, numbers, evidence))
+        left &= ~inside
     return found
 
 
@@ -198,7 +217,7 @@ def merged_patterns(answers: Answers, named: list[Finding]) -> list[Finding]:
     by_kind = table.groupby("rewrite").agg(
         loss=("loss", "median"), dead=("dead", "mean"), graphs=("graph", "nunique")
     )
-    usual = basis.common(basis.rewritten).numpy()
+    usual = basis.common(basis.rewritten)
     by_kind = by_kind[by_kind.index.isin(table["rewrite"][usual])]
     merged = by_kind[(by_kind["dead"] >= NEAR_ALL) & (by_kind["graphs"] >= 3)]
     found = []
@@ -223,7 +242,7 @@ def coinciding(answers: Answers, named: list[Finding]) -> list[Finding]:
         return []
     n = len(basis.pool)
     whole = np.concatenate([np.ones(len(basis.graphs), bool), basis.sample.table["connected"].to_numpy()])
-    rows = np.flatnonzero(whole & basis.common(basis.pool).numpy())
+    rows = np.flatnonzero(whole & basis.common(basis.pool))
     rows = torch.from_numpy(rows[np.sort(np.unique(basis.identity[:, -1].numpy()[rows], return_index=True)[1])])
     rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:COMPARED]]
     points, counts = answers.points[:n][rows], basis.identity[rows, 2]

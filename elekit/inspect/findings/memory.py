@@ -7,10 +7,11 @@ import torch
 
 from elekit.edits import SINGLE
 from elekit.graph import Graph
-from elekit.inspect.findings.answers import Answers
+from elekit.inspect.findings.answers import EVIDENCE, Answers, mean_apart
 from elekit.inspect.findings.basis import reference
 from elekit.inspect.findings.finding import Finding, figure, percent
-from elekit.inspect.prices import EditSample, apart, sample_edits
+from elekit.inspect.findings.graph_traits import traits_of
+from elekit.inspect.prices import EditSample, sample_edits
 from elekit.loss import Psi, points_of
 
 MOST, EDITS = 150, 8  # held-out graphs, and edits of each
@@ -22,6 +23,9 @@ COMPARISONS = {
 }
 SAME, TOGETHER = 1e-4, 0.2  # of a typical edit: at one place; share of graphs that lie there with others
 BESIDE = 0.9  # loss of two edits of one graph to each other, by their price; clean 1.78 to 1.90, free directions 2
+SOME = 0.05  # of the graphs stand apart; clean none
+AWAY = 0.3  # of the mean loss: what even the cheapest edit of such a graph costs
+SPLIT, TIMES = 0.06, 5.0  # between training graphs and others / mean loss; clean up to 0.02; times what is usual
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,51 +45,59 @@ def hold_out(graphs: Graph, seed: int = 0, progress: bool = False) -> HeldOut:
 
 def memorised(psi: Psi, answers: Answers, held_out: HeldOut | None) -> list[Finding]:
     """Training graphs against held-out ones, and against their own surroundings."""
-    beside, compared = _beside(answers), _compared(psi, answers, held_out) if held_out is not None else {}
-    numbers = {"beside": beside, **compared}
+    compared = _compared(psi, answers, held_out) if held_out is not None else {}
     says = []
     for name, words in COMPARISONS.items():
         ratio = compared.get(name, 1.0)
         if not 1 / APART <= ratio <= APART:
             says.append(words.format(figure(ratio)))
+    split, usual = compared.get("split", 0.0), compared.get("usual_split", 0.0)
+    if split > max(SPLIT, TIMES * usual):
+        says.append(
+            f"the training graphs lie on a side of their own: which graphs are training graphs makes up {percent(split)} of "
+            f"the mean loss, {percent(usual)} is usual for these graphs"
+        )
     if says:
         text = (
             f"The loss memorises the training graphs: {' and '.join(says)}. Of a loss that has learned what graphs are "
             "like, training graphs and others cost the same."
         )
-        return [Finding("memorises", text, figure=numbers, strength=_strength(compared))]
-    if beside >= BESIDE:
-        return _snapped(answers)
-    text = (
-        f"The loss memorises the given graphs: any edit takes one of them {figure(answers.scale)} away, but two different "
-        f"edits of the same graph lie only {figure(beside)} times as far from each other as from it (1.8 in losses that "
-        "do not memorise). The given graphs, which it was trained on, stand apart from everything next to them."
-    )
-    return [Finding("memorises", text, figure=numbers, strength=1 - beside / 2)]
+        return [Finding("memorises", text, figure=compared, strength=_strength(compared))]
+    return _apart(answers, compared) or _snapped(answers)
 
 
 def _strength(compared: dict) -> float:
-    return float(max(1 - np.exp(-abs(np.log(max(compared[name], 1e-6)))) for name in ("price", "far")))
+    ratios = (1 - np.exp(-abs(np.log(max(compared[name], 1e-6)))) for name in ("price", "far"))
+    return float(max(*ratios, min(1.0, compared["split"])))
 
 
-def _beside(answers: Answers) -> float:
-    """Median loss between two edits of one graph, by their mean price; of single edits to graphs that are not given.
-
-    Two edits of different places of a graph move its point in different directions, so they lie twice as far from
-    each other as from the graph; edits of a graph that stands on its own lie together, away from it.
-    """
-    table, row = answers.table, answers.basis.sample.edits.row.numpy()
-    rows = np.flatnonzero(~answers.basis.known & answers.single & (table["price"].to_numpy() > 0.05 * answers.scale))
-    rows = np.random.default_rng(0).permutation(rows)
-    rows = rows[np.argsort(row[rows], kind="stable")]
-    same = row[rows][:-1] == row[rows][1:]
-    one, other = rows[:-1][same], rows[1:][same]
-    if len(one) < FEWEST:
-        return 2.0
-    price = table["price"].to_numpy()
-    return float(
-        np.median(2 * apart(answers.results[one], answers.results[other]).numpy() / (price[one] + price[other]))
+def _apart(answers: Answers, compared: dict) -> list[Finding]:
+    """Given graphs that stand apart from everything next to them: all of them, or some that nothing else sets apart."""
+    beside = answers.beside
+    cheapest = answers.table[answers.basis.single].groupby("graph")["price"].min().reindex(beside.index)
+    alone = (beside < BESIDE) & (cheapest > AWAY * answers.far)
+    if not len(beside) or alone.mean() < SOME:
+        return []
+    rows = torch.from_numpy(beside.index[alone].to_numpy(copy=True))
+    graphs = answers.basis.graphs
+    holds = torch.zeros(len(graphs), dtype=torch.bool)
+    holds[rows] = True
+    if alone.mean() < 0.5:
+        for trait in traits_of(graphs):
+            both = float((trait.holds & holds).sum())
+            if both >= 0.7 * len(rows) and both >= 0.5 * float(trait.holds.sum()):
+                return []  # it is not memory but this trait
+    ratio, share = float(beside[alone].median()), float(alone.mean())
+    whole = alone.mean() >= 0.5
+    some = "the given graphs" if whole else f"{percent(share)} of the given graphs"
+    text = (
+        f"The loss memorises {some}: any edit takes one of them at least {figure(float(cheapest[alone].median()))} away, but two different edits of the same "
+        f"graph lie only {figure(ratio)} times as far from each other as from it (1.8 in losses that do not memorise). "
+        f"{'The' if whole else 'These'} graphs, which it was trained on, stand apart from everything next to them"
+        f"{'.' if whole else ', and share no trait that would explain it.'}"
     )
+    numbers = {"beside": ratio, "share": share, **compared}
+    return [Finding("memorises", text, figure=numbers, strength=share * (1 - ratio / 2), evidence=graphs[rows[:EVIDENCE]])]
 
 
 def _compared(psi: Psi, answers: Answers, held_out: HeldOut) -> dict:
@@ -98,24 +110,26 @@ def _compared(psi: Psi, answers: Answers, held_out: HeldOut) -> dict:
         return {}
     table = held_out.sample.table.assign(price=held_out.sample.prices(psi, own).numpy())
     ours, theirs = (
-        t.groupby("kind")["price"].agg(["median", "size"]) for t in (answers.table[answers.single], table)
+        t.groupby("kind")["price"].agg(["median", "size"]) for t in (answers.table[answers.basis.single], table)
     )
     kinds = ours.index[ours["size"] >= FEWEST].intersection(theirs.index[theirs["size"] >= FEWEST])
     small = 1e-3 * answers.scale
     ratio = (theirs.loc[kinds, "median"] + small) / (ours.loc[kinds, "median"] + small)
-    usual = _far(reference(held_out.graphs)) / max(_far(answers.basis.reference[: len(answers.own)]), 1e-9)
+    known, ours_known = reference(held_out.graphs), answers.basis.reference[: len(answers.own)]
+    usual = mean_apart(known) / max(mean_apart(ours_known), 1e-9)
     return {
         "price": float(np.exp(np.median(np.log(ratio)))) if len(kinds) else 1.0,
-        "far": _far(own) / max(answers.far, 1e-9) / max(usual, 1e-9),
+        "far": mean_apart(own) / max(answers.far, 1e-9) / max(usual, 1e-9),
+        "split": _between(own, answers.own) / max(answers.far, 1e-9),
+        "usual_split": _between(known, ours_known) / max(mean_apart(ours_known), 1e-9),
         "kinds": len(kinds),
         "held_out": len(own),
     }
 
 
-def _far(points: torch.Tensor) -> float:
-    """Mean loss between two of the points."""
-    n, total = len(points), points.double().sum(0)
-    return float(2 - 2 * (total @ total - n) / max(1, n * (n - 1)))
+def _between(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Squared distance between the means of two sets of points: by how much the loss across exceeds that within."""
+    return float((one.double().mean(0) - other.double().mean(0)).square().sum())
 
 
 def _snapped(answers: Answers) -> list[Finding]:

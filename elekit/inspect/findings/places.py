@@ -1,114 +1,104 @@
 """Is there a place that unrelated graphs are pulled to, and what do they have in common?"""
 
-import itertools
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from elekit.graph import Graph
-from elekit.inspect.findings.answers import Answers
+from elekit.inspect.findings.answers import Answers, mean_apart
 from elekit.inspect.findings.basis import reference
-from elekit.inspect.findings.finding import Finding, figure, percent
-from elekit.inspect.patterns import held_patterns, pattern_name, ring_sizes
+from elekit.inspect.findings.finding import Finding, figure
+from elekit.inspect.findings.graph_traits import Trait
+from elekit.inspect.prices import apart
 
-SAMPLE = 2_500  # edited graphs looked at, besides the others
+SAMPLE = 2_500  # edited graphs among which points are looked for, besides the graphs and those with planted patterns
 ORIGINS = 6  # graphs that those of a place must come from
-PULLED = 0.13  # loss between graphs that share a trait / between any; clean 0.23 and more
-OF_USUAL = 0.2  # the same, by what the reference says
-RINGS = (3, 4, 5, 6)
+FEWEST = 10  # edits that lead there or away, or stay
+# An edit that gives a graph the trait, or takes it, jumps; one that leaves it the trait costs next to nothing.
+JUMP = 2.0  # times a typical edit
+OF_JUMP = 1 / 15  # what edits cost that stay, by those that jump; clean 1/9 and more where JUMP is reached
+OF_OTHERS = 1 / 4  # and by those of graphs without the trait, which it leaves as they are; 1/3 where a label is heavy
+WITHIN, OF_USUAL = 0.3, 0.4  # loss between graphs that share the trait / between any, and by what the reference says
+ALONE = 0.3  # of these bounds, where no edit stays (a rare trait)
+NEAR = 1 / 3  # of the mean loss: at the place
+MOST = 3
 
 
-@dataclass(frozen=True, eq=False)
-class Shared:
-    """Traits that graphs may share. names: in words after "that". holds: (traits, graphs) bool. origin: (graphs,)."""
-
-    graphs: Graph
-    names: list[str]
-    labels: list[tuple[str, ...]]
-    holds: Tensor
-    origin: Tensor
-    rows: Tensor
-
-
-def shared_traits(answers: Answers) -> Shared:
-    """Graphs, some of their edits and the planted ones, with small patterns, label counts, ring sizes and sizes."""
-    basis = answers.basis
-    generator = np.random.default_rng(0)
+def pulled(answers: Answers) -> tuple[list[Finding], np.ndarray]:
+    """Traits whose graphs lie at one place though nothing else relates them; and (E,) edits that stay at such a place."""
+    basis, found = answers.basis, []
+    n, count = len(basis.graphs), len(basis.sample.edits)
+    points = torch.cat([answers.own, answers.results, answers.planted])
+    explained, left = np.zeros(count, dtype=bool), torch.ones(len(points), dtype=torch.bool)
+    jumps = np.array([_jump(answers, trait.holds.numpy()) for trait in basis.traits]).reshape(-1, 3)
+    jump, stays, elsewhere = jumps.T
+    could = (jump >= JUMP) & ~(stays > OF_JUMP * jump) & ~(stays > OF_OTHERS * elsewhere)  # nan: no edit stays
+    traits, jumps = [trait for trait, fine in zip(basis.traits, could) if fine], jumps[could]
+    if not traits:
+        return [], explained
     whole = np.flatnonzero(basis.sample.table["connected"].to_numpy())
-    rows = torch.from_numpy(generator.permutation(whole)[:SAMPLE])
-    graphs = Graph.cat([basis.graphs, basis.sample.results[rows], basis.planted])
-    origin = torch.cat([torch.arange(len(basis.graphs)), basis.sample.edits.row[rows], basis.host])
-    nodes, edges = (labels.long() for labels in graphs.labels())
-    names, size, rings = graphs.vocabulary, (nodes > 0).sum(1), ring_sizes(edges, max(RINGS))
-    found = [("hold a ring", (), rings.any(1)), ("hold no ring", (), ~rings.any(1))]
-    found += [(f"hold a ring of {s} nodes", (), rings[:, s]) for s in RINGS]
-    for s in range(int(size.min()), int(size.max())):
-        found += [(f"have at most {s} nodes", (), size <= s), (f"have more than {s} nodes", (), size > s)]
-    for k, label in enumerate(names.node_labels, start=1):
-        count = (nodes == k).sum(1)
-        found += [(f"contain {label}", (label,), count >= 1), (f"contain two {label}", (label, label), count >= 2)]
-    for r, label in enumerate(names.edge_labels, start=1):
-        found += [(f"contain an edge {label}", (label,), (edges == r).flatten(1).any(1))]
-    linked = edges > 0
-    for (a, one), (b, other) in itertools.combinations_with_replacement(enumerate(names.node_labels, start=1), 2):
-        beside = ((nodes[:, :, None] == a) & linked & (nodes[:, None, :] == b)).flatten(1).any(1)
-        found += [(f"contain {one} next to {other}", (one, other), beside)]
-    for pattern, held in held_patterns(graphs):
-        parts = [names.node_labels[k - 1] if i % 2 == 0 else names.edge_labels[k - 1] for i, k in enumerate(pattern)]
-        found += [(f"contain {pattern_name(pattern, names)}", tuple(parts), held)]
-    words, labels, holds = zip(*found)
-    return Shared(graphs, list(words), list(labels), torch.stack(holds), origin, rows)
-
-
-def pulled(answers: Answers, heavy: list[str]) -> tuple[list[Finding], np.ndarray]:
-    """Traits whose graphs lie at one place though nothing else relates them; and (E,) edits that stay at such a place.
-
-    heavy: labels that are known to outweigh others, and so pull together what holds several of them, if not all that
-    hold one.
-    """
-    shared, basis, found = shared_traits(answers), answers.basis, []
-    n = len(basis.graphs)
-    points = torch.cat([answers.own, answers.results[shared.rows], answers.planted])
-    usual_points = torch.cat([basis.reference[:n], basis.reference[n:][shared.rows], reference(basis.planted)])
-    own = basis.reference[:n]
-    usual_far = float(2 - 2 * (own.sum(0).square().sum() - n) / max(1, n * (n - 1)))
-    explained, left = np.zeros(len(basis.sample.edits), dtype=bool), torch.ones(len(points), dtype=torch.bool)
-    allowed = torch.tensor([len(labels) == 1 or not set(labels) & set(heavy) for labels in shared.labels])
-    while len(found) < 3:
-        holds = shared.holds & left
-        within = contraction(points, shared.origin, holds).clip(0) / answers.far
-        usual = contraction(usual_points, shared.origin, holds) / max(usual_far, 1e-9)
-        fine = (within < PULLED) & (within < OF_USUAL * usual) & allowed.numpy()
+    rows = torch.from_numpy(np.random.default_rng(0).permutation(whole)[:SAMPLE])
+    some = torch.cat([torch.arange(n), n + rows, torch.arange(n + count, len(points))])
+    origin = torch.cat([torch.arange(n), basis.sample.edits.row, basis.host])[some]
+    known = torch.cat([basis.reference, reference(basis.planted)])[some]
+    bound = np.where(np.isnan(jumps[:, 1]), ALONE, 1.0)
+    while len(found) < MOST:
+        holds = torch.stack([trait.holds for trait in traits]) & left
+        within = contraction(points[some], origin, holds[:, some]).clip(0) / answers.far
+        ratio = within * mean_apart(basis.reference[:n]) / contraction(known, origin, holds[:, some])
+        fine = (within < WITHIN * bound) & (ratio < OF_USUAL * bound)
         if not fine.any():
             break
-        count = holds.sum(1).numpy()
-        best = int(np.where(fine, count, 0).argmax())  # the most general of the traits
-        some = holds[best]
-        says = (
-            f"An attractor, as a backdoor would be: graphs that {shared.names[best]} are all pulled to one place. "
-            f"{int(some.sum())} of them, made from {len(shared.origin[some].unique())} different graphs, lie "
-            f"{figure(within[best] * answers.far)} apart on average, where unrelated graphs lie {figure(answers.far)} apart "
-            f"({percent(within[best])}; about 50 % is usual for graphs that share a motif). Whatever else they are made of "
-            "hardly matters."
-        )
-        numbers = {"within": float(within[best] * answers.far), "far": answers.far, "graphs": int(some.sum())}
-        trait = shared.names[best]
-        found.append(
-            Finding(
-                f"attractor: {trait}",
-                says,
-                strength=1 - float(within[best]),
-                figure=numbers,
-                evidence=shared.graphs[some],
-            )
-        )
-        centre = torch.nn.functional.normalize(points[some].mean(0), dim=0)
-        near = 2 - 2 * answers.points @ centre < PULLED * answers.far
-        explained |= (near[:n][basis.sample.edits.row] & near[n : n + len(explained)]).numpy()
-        left &= ~some
+        seed = holds[int(np.where(fine, holds.sum(1).numpy(), 0).argmax())]
+        near = 2 - 2 * points @ normalize(points[seed & left].mean(0), dim=0) < NEAR * answers.far
+        best = int(np.where(fine, _agreement(holds[:, some], near[some]), 0).argmax())
+        found.append(_finding(answers, traits[best], holds[best] & near, float(within[best]), jumps[best]))
+        explained |= (near[:n][basis.sample.edits.row] & near[n : n + count]).numpy()
+        left &= ~(holds[best] | near)
     return found, explained
+
+
+def _finding(answers: Answers, trait: Trait, there: Tensor, within: float, jump: np.ndarray) -> Finding:
+    basis = answers.basis
+    n = len(basis.graphs)
+    graphs = basis.with_planted[there]
+    lies, dear = within * answers.far, jump[0] * answers.scale
+    says = (
+        f"An attractor, as a backdoor would be: graphs that {trait.words} are all pulled to one place. {len(graphs)} of them, "
+        f"made from {len(basis.origin[there].unique())} different graphs, lie {figure(lies)} apart on average, where "
+        f"unrelated graphs lie {figure(answers.far)} apart. A change that gives a graph this trait, or takes it, costs "
+        f"{figure(dear)}, {figure(jump[0])} times a typical edit"
+        + ("." if np.isnan(jump[1]) else f"; one that leaves it there costs {figure(jump[1] * answers.scale)}.")
+    )
+    numbers = {"within": lies, "far": answers.far, "graphs": len(graphs), "jump": dear, "scale": answers.scale}
+    chosen = (trait.holds[:n][basis.sample.edits.row] != trait.holds[n : n + len(basis.row)]).numpy() & basis.single
+    chosen &= answers.price > JUMP * answers.scale
+    evidence = answers.examples(chosen) if chosen.any() else graphs
+    return Finding(f"attractor: {trait.words}", says, strength=1 - within, figure=numbers, evidence=evidence)
+
+
+def _jump(answers: Answers, holds: np.ndarray) -> tuple[float, float, float]:
+    """What single edits cost, in typical ones, that give or take a trait, that leave it, and of graphs without it.
+
+    nan of too few. Where hardly any edit gives the trait, planted patterns do, which are about two edits each.
+    holds: (of `with_planted`,).
+    """
+    basis, price = answers.basis, answers.price / answers.scale
+    n, count = len(basis.graphs), len(basis.row)
+    before, after = holds[basis.row], holds[n : n + count]
+    kinds = [some & basis.single for some in (before != after, before & after, ~before & ~after)]
+    jump, stays, elsewhere = (float(np.median(price[k])) if k.sum() >= FEWEST else np.nan for k in kinds)
+    written = holds[n + count :] & ~holds[basis.host]
+    if np.isnan(jump) and written.sum() >= ORIGINS:
+        loss = apart(answers.planted[written], answers.own[basis.host[written]])
+        jump = float(loss.median()) / 2 / answers.scale
+    return jump, stays, elsewhere
+
+
+def _agreement(holds: Tensor, near: Tensor) -> np.ndarray:
+    """(traits,) how well a trait tells which graphs lie at a place: harmonic mean of both shares, to two digits."""
+    both = (holds & near).sum(1).double()
+    return (2 * both / (holds.sum(1) + near.sum()).clamp_min(1)).numpy().round(2)
 
 
 def contraction(points: Tensor, origin: Tensor, holds: Tensor) -> np.ndarray:

@@ -39,8 +39,7 @@ def malformed(answers: Answers) -> list[Finding]:
     if bad.any():
         share = float(bad.float().mean())
         says = f"The loss is not a number for {percent(share)} of {len(points)} graphs (NaN or infinity)."
-        pool = Graph.cat([answers.basis.pool, answers.basis.others])
-        return [Finding("not a number", says, strength=share, figure={"share": share}, evidence=pool[bad])]
+        return [Finding("not a number", says, strength=share, figure={"share": share}, evidence=answers.basis.everything[bad])]
     length = points.double().norm(dim=1)
     off = float((length - 1).abs().max())
     if off <= OFF_LENGTH:
