@@ -82,12 +82,13 @@ def concepts(
     points on it). A property may be encoded and yet matter little to the loss.
     mark: "not encoded" (a score below 0.1, or an interval that reaches down to 0 or to shuffled), "encoded, but only
     as far as size and counts tell" (beyond is below 0.1 or its interval holds 0, and counts reach half the score),
-    "encoded" (a score of at least 0.5 and, where counts are not taken out, low above the control), else "weakly
-    encoded"; "not measured" (it hardly varies, or too few graphs have it).
+    "encoded" (a score of at least 0.5, beyond at least 0.1 and surely above 0 or of no meaning and, where counts are
+    not taken out, low above the control), else "weakly encoded"; "not measured" (it hardly varies, or too few graphs have it).
     says: the same in a few sentences. Figures without a meaning are nan.
 
     Caveats: a probe that finds nothing shows that nothing is linear, not that nothing is there; of 40 properties that
-    mean nothing one has an interval above 0 by chance.
+    mean nothing one has an interval above 0 by chance; and the interval of a score without a mistake has no width,
+    however few the graphs that have the property.
     Sources: Alain, Bengio (2017) and Conneau et al. (2018) on probes; Hewitt, Liang (2019) on control tasks.
     Raises ValueError for fewer than 50 different graphs, and for properties of another length.
     """
