@@ -83,7 +83,8 @@ def concepts(
     mark: "not encoded" (a score below 0.1, or an interval that reaches down to 0 or to shuffled), "encoded, but only
     as far as size and counts tell" (beyond is below 0.1 or its interval holds 0, and counts reach half the score),
     "encoded" (a score of at least 0.5, beyond at least 0.1 and surely above 0 or of no meaning and, where counts are
-    not taken out, low above the control), else "weakly encoded"; "not measured" (it hardly varies, or too few graphs have it).
+    not taken out, low above the control), else "weakly encoded"; "not measured" (it hardly varies, or too few graphs
+    have it).
     says: the same in a few sentences. Figures without a meaning are nan.
 
     Caveats: a probe that finds nothing shows that nothing is linear, not that nothing is there; of 40 properties that
