@@ -180,7 +180,7 @@ def test_both_outcomes_of_the_slow_way_occur():
     assert len(numbers) > 1
 
 
-def test_a_known_flip_takes_the_number_of_edits_that_it_must():
+def test_a_known_flip_takes_the_number_of_edits_that_it_must(monkeypatch):
     """Places at 0 and at 4 nodes N: from 3 on the second is nearer; N counts alone."""
     psi, start = number_of("N"), chain("CCCCC")
     found = counterfactuals(psi, start, {"few": around(0), "many": around(1.2)}, kinds=("relabel",))
@@ -196,6 +196,7 @@ def test_a_known_flip_takes_the_number_of_edits_that_it_must():
     every = counterfactuals(psi, start, {"few": around(0), "many": around(1.2)}, kinds=("relabel",), most=20)
     assert len(every.table) == 6  # ways to have three N on a chain of five, either end first
     assert not any(isomorphic(a, b) for a, b in itertools.combinations(to_networkx(every.graphs), 2))
+    monkeypatch.setattr(sys.modules["elekit.inspect.counterfactuals"], "TOGETHER", 4)  # graphs edited at a time
     start = chain("CCCC")  # with a free slot
     other = counterfactuals(psi, start, {"few": around(0), "many": around(1.2)}, most=40)
     assert len(other.table) > 6 and other.table["proven"].all() and other.table["kinds"].nunique() > 1
@@ -450,6 +451,8 @@ def test_joining_parts_is_not_closing_a_ring_and_what_fewer_edits_do_is_left_out
     among = Graph.cat([loose, chain("CCC"), chain("CCCC")])
     found = analogies(straight, one, other, among)
     assert found.table["graph"].tolist() == [0]
+    one, other = from_parts([parts[0], (["C"] * 2, [(0, 1, "bond")])], WORDS)  # a node of no edges goes
+    assert analogies(straight, one, other, Graph.cat([chain("CCC"), chain("CCCC"), loose])).table.empty
     one, other, among = chain("CNCOO"), chain("NOCOO"), Graph.cat([chain("CN"), chain("CNCOC")])
     found = analogies(straight, one, other, among)
     assert found.path == "node 0: C to N; node 1: N to O"
