@@ -13,7 +13,7 @@ FLOORS = {  # modules, and folders as a whole
     1: "datasets augment chem edits metrics refinement distances",
     2: "embedding contrastive loss surrogate training decoding",
     3: "train repeats evaluation release inspect draw correction",
-    4: "cli widgets recipes lessons card",
+    4: "cli widgets recipes lessons dashboard card",
 }
 DOOR = ""  # elekit/__init__.py: above all floors
 # Imports within a floor, each for a reason; none of them may close a circle.
