@@ -207,3 +207,39 @@ def test_the_span_of_nothing_is_a_span():
 def test_marks_of_the_graph_itself_are_still_there(molecule, heat):
     figure = draw.priced_edits(molecule, *heat, table(3))
     assert len(marked(figure, "node")) == 6
+
+
+def summary(kinds):
+    """A price list, dearest first, whose figures lie around 1, 1/2, 1/3, ...; the last kind has no interval."""
+    median = 1 / np.arange(1, kinds + 1)
+    told = {"kind": [f"{HOSTILE} {n}" for n in range(kinds)], "count": range(kinds, 0, -1), "median": median}
+    told |= {"low": 0.9 * median, "high": 1.2 * median, "q05": 0.5 * median, "q95": 1.5 * median}
+    listed = pd.DataFrame(told).assign(mark=["surprisingly dear", *[""] * (kinds - 1)])
+    listed.loc[kinds - 1, ["low", "high"]] = np.nan
+    return listed
+
+
+def test_a_price_list_shows_both_ends_in_order():
+    listed = summary(12)
+    figure = draw.price_list(listed, top=3)
+    rendered(figure)
+    (ax,) = figure.axes
+    (dots,) = [line for line in ax.lines if line.get_gid() == "median"]
+    assert np.allclose(dots.get_xdata(), listed["median"].iloc[[0, 1, 2, 9, 10, 11]])
+    (bands,) = [c for c in ax.collections if c.get_gid() == "band"]
+    spans = np.array([segment[:, 0] for segment in bands.get_segments()])
+    assert np.allclose(spans, listed[["q05", "q95"]].iloc[[0, 1, 2, 9, 10, 11]])
+    said = [text.get_text() for text in ax.texts]
+    assert said[0] == "1.00  (of 12)  surprisingly dear" and said[-1] == "0.08  (of 1)"
+    assert "3 dearest and the 3 cheapest of 12" in ax.get_title(loc="left")
+    whole = draw.price_list(summary(1))
+    assert len(whole.axes[0].texts) == 1 and not whole.axes[0].get_title(loc="left")
+
+
+def test_a_price_list_of_another_make_is_refused():
+    with pytest.raises(ValueError, match="lacks columns.*q05"):
+        draw.price_list(summary(3).drop(columns="q05"))
+    with pytest.raises(ValueError, match="lacks rows"):
+        draw.price_list(summary(3)[:0])
+    with pytest.raises(ValueError, match="top must be at least 1"):
+        draw.price_list(summary(3), top=0)

@@ -12,9 +12,11 @@ from elekit.draw.counterfactuals import analogies, counterfactuals
 from elekit.draw.curves import history, loss_curve, ranking
 from elekit.draw.decodings import iterate, trace
 from elekit.draw.faithfulness import faithfulness
+from elekit.draw.findings import findings
 from elekit.draw.histograms import histograms
 from elekit.draw.layouts import layout
 from elekit.draw.maps import embedding_map
+from elekit.draw.price_lists import price_list
 from elekit.draw.prices import contrasted, priced_edits, shared
 from elekit.draw.spheres import spheres
 from elekit.draw.stability import across_trainings, stability
@@ -22,8 +24,8 @@ from elekit.draw.structures import graph, graphs
 from elekit.draw.tensors import tensors
 
 __all__ = [
-    "OKABE_ITO", "RADIUS", "SEEN", "Picture", "across_trainings", "agreement", "analogies", "concepts",
-    "contrasted", "corrections", "counterfactuals", "disagreements", "embedding_map", "faithfulness", "graph",
-    "graphs", "histograms", "history", "iterate", "layout", "loss_curve", "priced_edits", "ranking", "shared",
-    "spheres", "stability", "tensors", "trace",
+    "OKABE_ITO", "Picture", "RADIUS", "SEEN", "across_trainings", "agreement", "analogies", "concepts",
+    "contrasted", "corrections", "counterfactuals", "disagreements", "embedding_map", "faithfulness", "findings",
+    "graph", "graphs", "histograms", "history", "iterate", "layout", "loss_curve", "price_list", "priced_edits",
+    "ranking", "shared", "spheres", "stability", "tensors", "trace",
 ]  # fmt: skip
