@@ -14,7 +14,7 @@ from elekit.graph import Graph
 from elekit.inspect.findings.answers import Answers, ask
 from elekit.inspect.findings.basis import LEVELS, Basis, make_basis
 from elekit.inspect.findings.blindness import cheap_families, coinciding, dead_edits, merged_patterns, sees_only
-from elekit.inspect.findings.finding import DEFECT, NOTE, Finding, figure
+from elekit.inspect.findings.finding import DEFECT, NOTE, Finding, figure, table
 from elekit.inspect.findings.memory import HeldOut, hold_out, memorised
 from elekit.inspect.findings.places import pulled
 from elekit.inspect.findings.sameness import differently_told, malformed
@@ -22,7 +22,9 @@ from elekit.inspect.findings.spreading import NOTHING, collapsed, flat, heaped, 
 from elekit.inspect.findings.weights import dominated, outweighed, overpriced
 from elekit.loss import Psi
 
-__all__ = ["DEFECT", "NOTE", "Answers", "Basis", "Finding", "HeldOut", "ask", "findings", "hold_out", "make_basis"]
+__all__ = [
+    "DEFECT", "NOTE", "Answers", "Basis", "Finding", "HeldOut", "ask", "findings", "hold_out", "make_basis", "table",
+]  # fmt: skip
 
 COUNTS = LEVELS.index("the counts of node labels and of edge labels")
 
@@ -60,7 +62,10 @@ def findings(
     if answers.far < NOTHING:
         return found + collapsed(answers)
     if answers.scale == 0:
-        says = f"The loss is blind to any single edit: every one costs 0, though two graphs lie {figure(answers.far)} apart."
+        says = (
+            f"The loss is blind to any single edit: every one costs 0, though two graphs lie {figure(answers.far)} "
+            "apart."
+        )
         return [*found, Finding("blind to any edit", says)]
     found += differently_told(psi, basis.graphs, answers.scale, seed)
     found += collapsed(answers)

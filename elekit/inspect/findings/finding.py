@@ -1,5 +1,6 @@
 """A finding: what is wrong with a loss, in words and figures, and the evidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,14 @@ class Finding:
     strength: float = 1.0
     figure: dict = field(default_factory=dict)
     evidence: "pd.DataFrame | tuple[Graph, Graph] | Graph | None" = None
+
+
+def table(found: Sequence[Finding]) -> "pd.DataFrame":
+    """One row a finding, in their order: severity, what, strength, says, and numbers (a dict)."""
+    import pandas as pd
+
+    rows = [(f.severity, f.what, f.strength, f.says, f.figure) for f in found]
+    return pd.DataFrame(rows, columns=["severity", "what", "strength", "says", "numbers"])
 
 
 def percent(share: float) -> str:
