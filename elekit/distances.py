@@ -44,8 +44,8 @@ def known(vocabulary: GraphVocabulary) -> dict[str, Distance]:
 def edit(a: Graph, b: Graph, *, timeout: float = 0.5) -> Tensor:
     """(B,) fewest edits with cost 1 each that turn graph i of `a` into graph i of `b`; nan where not proven in time.
 
-    `metrics.edit_distance` as plain numbers. timeout: seconds a pair (>= 0). What is left unproven are large graphs
-    that lie far apart, so the pairs that have a number are the nearer ones.
+    `metrics.edit_distance` as plain numbers. timeout: seconds a pair (>= 0), so which pairs have a number may depend
+    on the machine. What is left unproven are large graphs that lie far apart; those that have one are the nearer ones.
     Raises ValueError for different batch sizes or labels and a negative timeout.
     """
     found = metrics.edit_distance(a, b, timeout=timeout)
