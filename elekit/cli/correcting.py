@@ -1,7 +1,7 @@
 """`elekit correct`: a learned loss trained to keep rules and judgements."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from elekit.cli import fitting, judging, sources
@@ -13,7 +13,7 @@ def correct(chosen):
     """Correct the loss of an artefact and save it as a new one, with the report."""
     from elekit import correction, release
 
-    sources.at_least_one(chosen, "steps", "batch_size", "decoded")
+    sources.at_least_one(chosen, "steps", "batch_size")
     device = fitting._device(chosen.device)
     fitting._keep_what_is_there(chosen.out)
     rules = _rules(chosen.rules)
@@ -26,7 +26,9 @@ def correct(chosen):
         raise ValueError(f"{chosen.data} has another vocabulary than the artefact {chosen.artefact}")
     name = None if data.validation.inputs is None else judging._fitting(chosen, artefact)
     if chosen.refit and name is None:
-        raise ValueError("--refit fits an h anew, but no h of the artefact reads these data; name what it reads with --input")
+        raise ValueError(
+            "--refit fits an h anew, but no h of the artefact reads these data; name what it reads with --input"
+        )
     config = correction.CorrectionTraining()
     config = replace(config, training=fitting._as_chosen(chosen, config.training), weight=chosen.weight)
     corrected = correction.correct(
@@ -53,11 +55,18 @@ def correct(chosen):
     surrogates = {}
     if corrected.h is not None:
         surrogates[name] = corrected.h
-        about["surrogates"][name] = {"input": chosen.input, "history": corrected.h.history, "digest": data.digest}
+        about["surrogates"][name] = {
+            "input": chosen.input,
+            "training": asdict(config.refitting),
+            "history": corrected.h.history,
+            "digest": data.digest,
+        }
     release.save(release.Artefact(artefact.name, corrected.psi, surrogates, about), chosen.out)
     cut = any(model.history[-1].get("interrupted") for model in (corrected.psi, *surrogates.values()))
     report = corrected.report
-    left_out = "" if surrogates or not artefact.surrogates else ", without the surrogates, which regress on the old loss"
+    left_out = (
+        "" if surrogates or not artefact.surrogates else ", without the surrogates, which regress on the old loss"
+    )
     document = {"artefact": str(chosen.out), "interrupted": cut, **report.to_json()}
     sources.say(chosen, document, [*report.says(), f"saved in {chosen.out}{left_out}"])
     if cut:

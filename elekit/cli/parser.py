@@ -168,9 +168,13 @@ def _correct(commands):
     about = "train a learned loss to keep rules and judgements, and tell what that cost elsewhere"
     correct = commands.add_parser("correct", help=about, description=_sentence(about))
     correct.add_argument(
-        "--artefact", type=Path, required=True, metavar="FOLDER", help="the loss to correct: a folder, molecules7 or qm9"
+        "--artefact",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="the loss to correct: a folder, molecules7 or qm9",
     )
-    correct.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the corrected artefact goes")
+    correct.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the new artefact goes")
     correct.add_argument(
         "--rules",
         type=Path,
@@ -179,13 +183,20 @@ def _correct(commands):
         '{"rule": "at least", "kinds": ["close a ring *"], "times": 2} or {"rule": "grows"}',
     )
     correct.add_argument(
-        "--judgements", type=Path, metavar="JSONL", help="judgements as the widget `elekit.widgets.judge` writes them"
+        "--judgements", type=Path, metavar="JSONL", help="judgements, as the widget elekit.widgets.judge writes them"
     )
-    correct.add_argument("--weight", type=float, default=1.0, help="of the rules and judgements (default: %(default)s)")
     correct.add_argument(
-        "--decoded", type=int, default=100, help="held-out graphs that are decoded, each way (default: %(default)s)"
+        "--weight", type=float, default=1.0, help="of the rules and judgements (default: %(default)s)"
     )
-    correct.add_argument("--refit", action="store_true", help="fit the h that reads these data anew to the corrected loss")
+    correct.add_argument(
+        "--decoded",
+        type=int,
+        default=100,
+        help="held-out graphs that are decoded, each way; 0: none (default: %(default)s)",
+    )
+    correct.add_argument(
+        "--refit", action="store_true", help="train the h that reads these data on, until it fits the corrected loss"
+    )
     _fit_options(correct, correcting.correct)
 
 

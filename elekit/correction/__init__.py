@@ -4,9 +4,9 @@
     corrected = correct(psi, data.train.graphs, rules, validation=data.validation.graphs)
     print(corrected.report)
 
-`NearlyFree`, `AtLeast` and `Grows` are rules, `rules_from_json` and `rules_to_json` keep them in files. `Judgements` are
-answers to "is this graph closer to that one or to the other?", collected by `elekit.widgets.judge`. `penalty` makes a
-term of `fit_embedding` of both, for a loss that is learned under them from the start.
+`NearlyFree`, `AtLeast` and `Grows` are rules, `rules_from_json` and `rules_to_json` keep them in files. `Judgements`
+are answers to "is this graph closer to that one or to the other?", collected by `elekit.widgets.judge`. `penalty`
+makes a term of `fit_embedding` of both, for a loss that is learned under them from the start.
 """
 
 from elekit.correction.correcting import Corrected, CorrectionTraining, correct

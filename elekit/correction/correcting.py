@@ -1,8 +1,9 @@
 """`correct`: a learned loss is trained to keep rules and judgements, and held against itself before and after."""
 
+import copy
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from elekit.correction.rules import Rule, to_json
 from elekit.datasets import Split
 from elekit.embedding import GraphEmbedding
 from elekit.graph import Graph
-from elekit.surrogate import SurrogateRegressor, TextBackbone, VectorBackbone
+from elekit.surrogate import SurrogateRegressor
 from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
 from elekit.training import LoopConfig, step_generator
 
@@ -30,7 +31,9 @@ class CorrectionTraining:
     """How a loss is corrected. Defaults: about a minute and a half of two cores on small molecules.
 
     training: of `fit_embedding`, whose contrastive objective goes on, so that the loss stays a good one elsewhere.
-    weight, margin, edits: of the penalty, see `elekit.correction.penalty`. among: training graphs whose edits are drawn.
+    weight, margin, edits: of the penalty, see `elekit.correction.penalty`. among: training graphs whose edits are
+    drawn.
+    refitting: of an h, which goes on from the weights that it has.
     """
 
     training: EmbeddingTraining = EmbeddingTraining(
@@ -41,14 +44,15 @@ class CorrectionTraining:
     margin: float = 0.2
     edits: int = 64
     among: int = 1_000
+    refitting: SurrogateTraining = SurrogateTraining(LoopConfig(steps=400, learning_rate=1e-3, warmup=20))
 
 
 @dataclass(frozen=True, eq=False)
 class Corrected:
     """A corrected loss. psi: in evaluation mode, `psi.history` as of `fit_embedding`. report: before and after.
 
-    about: plain values, as an artefact keeps them under "correction": rules, digest and number of the judgements, how it
-    was trained, the report. h: refitted to it, None unless asked for.
+    about: plain values, as an artefact keeps them under "correction": rules, digest and number of the judgements, how
+    it was trained, the report. h: refitted to it, None unless asked for.
     """
 
     psi: GraphEmbedding
@@ -75,18 +79,23 @@ def correct(
 ) -> Corrected:
     """Train a copy of a learned loss until it keeps rules and judgements, and tell what that cost elsewhere.
 
-    It minimises InfoNCE, as `fit_embedding` does, plus the penalties of `elekit.correction.penalty`; psi is untouched.
+    It minimises InfoNCE, as `fit_embedding` does, plus the penalties of `elekit.correction.penalty`; psi is
+    untouched.
 
-    graphs: what to train on. validation: graphs that nothing is learned from, on which everything is measured; None holds
-    out a fifth of the graphs. judgements: those asked at random are held out, else a quarter of them.
-    surrogate: an h of the uncorrected loss, and a held-out split with its inputs: what exact match becomes with the h as it
-    is, which still regresses on the old loss. refit: a training split, to fit that h anew to the corrected loss.
-    decoded: held-out graphs that are decoded, each way. checkpoint: a file to go on from; refitting has its own beside it.
-    Ctrl-C keeps what was reached, and the report is about that.
-    Raises ValueError for nothing to correct, rules at odds or of unknown kinds, and graphs of other labels than psi's.
+    graphs: what to train on. validation: graphs that nothing is learned from, on which everything is measured; None
+    holds out a fifth of the graphs. judgements: those asked at random are held out, else a quarter of them.
+    surrogate: an h of the uncorrected loss, and a held-out split with its inputs: what exact match becomes with the h
+    as it is, which still regresses on the old loss. refit: a training split, on which that h is trained on until it
+    fits the corrected loss.
+    decoded: held-out graphs that are decoded, each way; 0 leaves that out. checkpoint: a file to go on from;
+    refitting has its own beside it. Ctrl-C keeps what was reached, and the report is about that.
+    Raises ValueError for nothing to correct, rules at odds or of unknown kinds, and graphs of other labels than
+    psi's.
     """
     if not len(rules) and not (judgements is not None and len(judgements.decided())):
         raise ValueError("nothing to correct: give rules, or judgements other than 'cannot say'")
+    if decoded < 0:
+        raise ValueError(f"decoded is a number of graphs, 0 or more, got {decoded}")
     if refit is not None and surrogate is None:
         raise ValueError("refit= fits an h anew: give that h, and a held-out split, as surrogate=")
     graphs = graphs.detach().rounded()
@@ -136,14 +145,14 @@ def correct(
     if judgements.problems:
         many = f"{len(judgements.problems)} lines" if len(judgements.problems) > 1 else "1 line"
         notes.append(f"{many} of the judgements could not be read ({judgements.problems[0]}).")
-    if better.history[-1].get("interrupted"):
-        notes.append(f"The training was interrupted after {better.history[-1]['step']} steps; the report is about what was reached.")
-    h = None
-    if refit is not None:
-        h = _refitted(surrogate[0], better, refit, seed, device, checkpoint, progress)
-    if surrogate is not None:
-        again = "; the one refitted to it is told beside it" if h is not None else "; fit one anew to the corrected loss"
-        notes.append(f"That h regresses on the old loss{again}.")
+    cut, h = bool(better.history[-1].get("interrupted")), None
+    if cut:
+        reached = better.history[-1]["step"]
+        notes.append(f"The training was interrupted after {reached} steps; the report is about what was reached.")
+    elif refit is not None:
+        h = _refitted(surrogate[0], better, refit, config.refitting, seed, device, checkpoint, progress)
+    if surrogate is not None and h is None:
+        notes.append("The h regresses on the old loss: train it on (refit) before it is used with the corrected one.")
     found = report(exam, before, exam.sit(better, h), tuple(filter(None, notes)))
     about = {
         "rules": to_json(rules),
@@ -156,16 +165,13 @@ def correct(
     return Corrected(better, found, json.loads(json.dumps(about)), h)
 
 
-def _refitted(h, psi, split, seed, device, checkpoint, progress) -> SurrogateRegressor:
-    """An h of the same shape, regressed on the corrected loss."""
-    if not isinstance(h.backbone, (TextBackbone, VectorBackbone)):
-        raise ValueError(f"a {type(h.backbone).__name__} of yours is not refitted here; use fit_surrogate on the corrected psi")
-    training = SurrogateTraining()
+def _refitted(h, psi, split, training, seed, device, checkpoint, progress) -> SurrogateRegressor:
+    """h, trained on until it regresses on the corrected loss."""
     return fit_surrogate(
         psi,
         split,
-        backbone=h.backbone.config,
-        training=replace(training, rewritten=0.8 if h.backbone.config.kind == "smiles" else 0.0),
+        backbone=copy.deepcopy(h.backbone).requires_grad_(True),
+        training=training,
         seed=seed,
         device=device,
         checkpoint=None if checkpoint is None else Path(checkpoint).with_suffix(".h.checkpoint"),

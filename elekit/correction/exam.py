@@ -1,4 +1,4 @@
-"""What a loss is held against before and after it is corrected: the same questions, on graphs it was not trained on."""
+"""What a loss is held against before and after it is corrected: the same questions, on held-out graphs."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 RETRIEVAL = "retrieval: an edited, softened copy finds its own graph"
 CANDIDATES = "decodable: exact from psi(y), candidates and polish"
 GRADIENT = "decodable: exact from psi(y), gradient and polish"
-FROM_INPUTS = "exact match with h"
-REFITTED = "exact match with h, refitted to the corrected loss"
+FROM_INPUTS = "exact match with the h of the old loss"
+REFITTED = "exact match with h, trained on to fit the corrected loss"
 
 
 @dataclass(frozen=True, eq=False)
 class Exam:
     """Questions to a loss, see `sit`.
 
-    graphs: held out. queries: a view of each. asked: edits and walks of the graphs. learned, judged: judgements that are
-    learned from and those held out. candidates: where decoding starts. decoded: so many graphs are decoded, each way.
+    graphs: held out. queries: a view of each. asked: edits and walks of the graphs. learned, judged: judgements that
+    are learned from and those held out. candidates: where decoding starts. decoded: so many graphs are decoded, each
+    way.
     surrogate: an h of the uncorrected loss with held-out inputs and graphs, None without one.
     """
 
@@ -49,7 +50,7 @@ class Exam:
         """All questions put to one loss. refitted: an h that was regressed on it."""
         points, queries = points_of(psi, self.graphs), points_of(psi, self.queries)
         kept = {RETRIEVAL: ((queries @ points.T).argmax(1) == torch.arange(len(points))).double().numpy()}
-        known, around = Candidates.of(psi, self.candidates), self.candidates.typical()
+        known, around = Candidates.of(psi, self.candidates) if self.decoded else None, self.candidates.typical()
         polished = DecodeConfig("candidates+polish", seed=self.seed)
         descended = DecodeConfig("gradient+polish", seed=self.seed)
 
@@ -58,10 +59,11 @@ class Exam:
             decoded = decode_many(psi, target, candidates=candidates, around=around, config=config).graphs
             return evaluate(decoded, truth, edit_distance=False)["exact"].to_numpy(dtype=float)
 
-        truth = self.graphs[: self.decoded]
-        kept[CANDIDATES] = exact(points[: self.decoded], truth)
-        kept[GRADIENT] = exact(points[: self.decoded], truth, descended)
-        if self.surrogate is not None:
+        if self.decoded:
+            truth = self.graphs[: self.decoded]
+            kept[CANDIDATES] = exact(points[: self.decoded], truth)
+            kept[GRADIENT] = exact(points[: self.decoded], truth, descended)
+        if self.decoded and self.surrogate is not None:
             h, split = self.surrogate
             split = split.take(range(min(self.decoded, len(split))))
             kept[FROM_INPUTS] = exact(h.predict(split.inputs), split.graphs)
@@ -76,8 +78,8 @@ class Exam:
 class Sitting:
     """What one loss answered.
 
-    rules: as of `questions.answers`. points: (B, D) of the graphs. prices: (E,) of the edits. kept: for each measure 0
-    or 1 of each graph. margins: of judgements learned from and held out, above 0 where the loss agrees.
+    rules: as of `questions.answers`. points: (B, D) of the graphs. prices: (E,) of the edits. kept: for each measure
+    0 or 1 of each graph. margins: of judgements learned from and held out, above 0 where the loss agrees.
     """
 
     rules: "pd.DataFrame"

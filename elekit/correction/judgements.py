@@ -56,7 +56,7 @@ class Judgements:
 
     @classmethod
     def of(cls, anchors: Graph, nearer: Graph, farther: Graph) -> "Judgements":
-        """Anchors that are closer to `nearer` than to `farther`, row by row; drawn at random, for all that is known."""
+        """Anchors that are closer to `nearer` than to `farther`, row by row; as if asked at random."""
         n = len(anchors)
         return cls(anchors, nearer, farther, (LEFT,) * n, torch.ones(n, dtype=torch.bool))
 
@@ -65,7 +65,9 @@ class Judgements:
         """All of them, one after the other."""
         graphs = (Graph.cat([getattr(j, side) for j in several]) for side in ("anchors", "lefts", "rights"))
         problems = tuple(problem for j in several for problem in j.problems)
-        return cls(*graphs, tuple(a for j in several for a in j.answers), torch.cat([j.random for j in several]), problems)
+        return cls(
+            *graphs, tuple(a for j in several for a in j.answers), torch.cat([j.random for j in several]), problems
+        )
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -139,7 +141,7 @@ class Judgements:
     # -- files: one judgement a line, only ever appended to ----------------------------------------------------------
     @classmethod
     def read(cls, path: str | Path, vocabulary: GraphVocabulary) -> "Judgements":
-        """Judgements from a file of `append`; lines that were cut off or do not fit are left out and told in `problems`.
+        """Judgements from a file of `append`; lines that were cut off or do not fit are left out, see `problems`.
 
         A graph is a SMILES or node-link JSON, so that files can be written by hand. Raises FileNotFoundError.
         """
@@ -174,7 +176,7 @@ class Judgements:
 
 
 def write_lines(path: str | Path, lines: Iterable[dict]) -> None:
-    """Append plain values to a file, one a line, and flush them to disk; what was cut off before gets a line of its own."""
+    """Append plain values to a file, one a line, and flush them; what was cut off before gets a line of its own."""
     path = Path(path)
     text = "".join(json.dumps(line) + "\n" for line in lines)
     try:
@@ -196,7 +198,9 @@ def _made(rows: Sequence[tuple], vocabulary: GraphVocabulary) -> Judgements:
         torch.zeros(0, vocabulary.max_nodes), torch.zeros(0, *[vocabulary.max_nodes] * 2), vocabulary
     )
     graphs = [Graph.cat([empty, *(row[side] for row in rows)]) for side in range(3)]
-    return Judgements(*graphs, tuple(row[3] for row in rows), torch.tensor([row[4] for row in rows], dtype=torch.bool))
+    return Judgements(
+        *graphs, tuple(row[3] for row in rows), torch.tensor([row[4] for row in rows], dtype=torch.bool)
+    )
 
 
 def _graph(written: str | dict, vocabulary: GraphVocabulary) -> Graph:

@@ -21,8 +21,8 @@ LEAST = 1e-4  # of the yardstick: a price below counts as this, since logarithms
 def hinge(rule: Rule, prices: Tensor, others: Tensor, margin: float = 0.0) -> Tensor:
     """What a sample breaks a rule by: 0 where no case does, with `margin` to spare; a scalar, differentiable.
 
-    nearly free: mean over edits of `relu(log(price / (at_most * yardstick)) + margin)`, the yardstick being the median of
-    `others` and no way out (no gradient). at least: mean over edits and others of
+    nearly free: mean over edits of `relu(log(price / (at_most * yardstick)) + margin)`, the yardstick being the
+    median of `others` and no way out (no gradient). at least: mean over edits and others of
     `relu(log(times * other / price) + margin)`; a typical edit in place of others, which is no way out either. grows:
     mean over steps of `relu(margin - growth / yardstick)`, the yardstick being the median price of the first step.
     prices: (E,) learned losses of the edits; of a walk (W, steps). others: (O,), unused of walks.
@@ -53,7 +53,8 @@ def triplet_hinge(near: Tensor, far: Tensor, margin: float = 0.0) -> Tensor:
 class Penalty:
     """Called with psi and a step, what a batch of that step breaks rules and judgements by; see `penalty`.
 
-    Give it to `fit_embedding` for a loss that is learned under rules from the start. `identity` tells one from another.
+    Give it to `fit_embedding` for a loss that is learned under rules from the start. `identity` tells one from
+    another.
     """
 
     asked: Questions
@@ -77,7 +78,9 @@ class Penalty:
             put(*asked.draw(asked.reference, self.edits, generator))
         for rule, kinds, others in asked.rules:
             if isinstance(rule, Grows):
-                rows = torch.from_numpy(generator.integers(len(asked.walks[0]), size=max(1, self.edits // rule.steps)))
+                rows = torch.from_numpy(
+                    generator.integers(len(asked.walks[0]), size=max(1, self.edits // rule.steps))
+                )
                 put(*(asked.walks[t][rows] for t in range(rule.steps + 1)))
             else:
                 put(*asked.draw(kinds, self.edits, generator))
@@ -129,7 +132,11 @@ def penalty(
     Raises ValueError for rules that name unknown kinds, contradict each other, or find no edits among the graphs.
     """
     check_rules(rules, graphs.vocabulary)
-    for name, value, fine in (("weight", weight, weight > 0), ("margin", margin, margin >= 0), ("edits", edits, edits >= 1)):
+    for name, value, fine in (
+        ("weight", weight, weight > 0),
+        ("margin", margin, margin >= 0),
+        ("edits", edits, edits >= 1),
+    ):
         if not fine or not math.isfinite(value):
             raise ValueError(f"{name} of a penalty must be above 0 (a margin may be 0), got {value}")
     judgements = Judgements.none(graphs.vocabulary) if judgements is None else judgements.decided()

@@ -68,8 +68,8 @@ def questions(
 ) -> Questions:
     """Valid edits and, for rules that ask for growth, walks of these graphs.
 
-    samples: edits of a graph, evenly over its kinds. exact: keep only walks along which the exact edit distance from the
-    start is proven to grow; otherwise it is the number of labels that differ, place by place, that grows.
+    samples: edits of a graph, evenly over its kinds. exact: keep only walks along which the exact edit distance from
+    the start is proven to grow; otherwise it is the number of labels that differ, place by place, that grows.
     """
     vocabulary, named = graphs.vocabulary, named_by(rules, graphs.vocabulary)
     kinds = (*SINGLE, *(edit for edit, start in PAIRED.items() if any(kind.startswith(start) for kind in named)))
@@ -127,14 +127,15 @@ def _chosen(which: Tensor, these: Graph, those: Graph) -> Graph:
 def answers(psi: Psi, asked: Questions, *, seed: int = 0) -> "pd.DataFrame":
     """Whether a loss keeps rules on these graphs: one row a rule.
 
-    Columns: rule (in words), kind (that decides: the one that comes nearest to breaking it), figure, low and high (95 %
-    interval, bootstrap over graphs), sense ("at most" or "at least"), goal, share (of the cases that keep the rule: edits
-    of the kinds it names; of walks, those along which the loss grows all the way), cases, says ("holds" where the whole
-    interval is on the right side of the goal, "does not hold" where it is on the wrong one, else "not proven"), unseen
-    (kinds that it names and that occur in fewer than 5 graphs here, of which nothing is known).
+    Columns: rule (in words), kind (that decides: the one that comes nearest to breaking it), figure, low and high (95
+    % interval, bootstrap over graphs), sense ("at most" or "at least"), goal, share (of the cases that keep the rule:
+    edits of the kinds it names; of walks, those along which the loss grows all the way), cases, says ("holds" where
+    the whole interval is on the right side of the goal, "does not hold" where it is on the wrong one, else "not
+    proven"), unseen (kinds that it names and that occur in fewer than 5 graphs here, of which nothing is known).
 
     figure: median price of a kind over the yardstick, which is the median over kinds of the median prices of single
-    edits that no rule names, or the dearest of the kinds the rule names (`of`); of walks the share of steps that grow.
+    edits that no rule names, or the dearest of the kinds the rule names (`of`); of walks the share of steps that
+    grow.
     """
     import pandas as pd
 
@@ -193,4 +194,8 @@ def answers(psi: Psi, asked: Questions, *, seed: int = 0) -> "pd.DataFrame":
 def _from_the_start(psi: Psi, walks: Sequence[Graph]) -> np.ndarray:
     """(W, steps) learned loss from the start of each walk to where it is after 1, 2, ... edits."""
     points = [points_of(psi, walk) for walk in walks]
-    return torch.stack([apart(p, points[0]) for p in points[1:]], 1).numpy() if walks and len(walks[0]) else np.zeros((0, 0))
+    return (
+        torch.stack([apart(p, points[0]) for p in points[1:]], 1).numpy()
+        if walks and len(walks[0])
+        else np.zeros((0, 0))
+    )

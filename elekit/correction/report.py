@@ -28,13 +28,13 @@ class Report:
 
     rules: one row a rule: rule, sense, goal, and before and after, each with figure, low, high, share, says (see
     `questions.answers`), as `before`, `before_low`, ...; kind (that decides afterwards), cases, unseen.
-    judgements: one row for those learned from and one for those held out: which, judgements, before and after (share that
-    the loss agrees with), low and high (95 % interval of the share afterwards).
+    judgements: one row for those learned from and one for those held out: which, judgements, before and after (share
+    that the loss agrees with), low and high (95 % interval of the share afterwards).
     costs: one row a measure: measure, unit ("share" in [0, 1], "correlation" in [-1, 1] or "loss" in [0, 4]), before,
     after, change, low and high (95 % interval of the change, bootstrap over graphs, paired), cases.
-    kinds: one row a kind of single edit, most shifted first: kind, named (by a rule), undoes (a kind that one names: the
-    same pairs of graphs seen from the other side), before and after (median price over that of a typical edit), shift (after / before), low and high (95 % interval of the median of the edits' own ratios
-    over their typical one), cases.
+    kinds: one row a kind of single edit, most shifted first: kind, named (by a rule), undoes (a kind that one names:
+    the same pairs of graphs seen from the other side), before and after (median price over that of a typical edit),
+    shift (median over the edits of after / before), low and high (95 % interval of that), cases.
     notes: what else a reader must know, in sentences.
     """
 
@@ -61,17 +61,23 @@ class Report:
                     f"({percent(row.low)} to {percent(row.high)}); before it was {percent(row.before)}."
                 )
         for row in self.costs.itertuples():
-            sure = "" if np.isnan(row.low) else f" (change {row.change:+.3f}, {row.low:+.3f} to {row.high:+.3f}; {row.cases:,} cases)"
-            said.append(f"{row.measure[0].upper()}{row.measure[1:]}: {row.before:.3f} before, {row.after:.3f} now{sure}.")
+            sure = (
+                ""
+                if np.isnan(row.low)
+                else f" (change {row.change:+.3f}, {row.low:+.3f} to {row.high:+.3f}; {row.cases:,} cases)"
+            )
+            said.append(
+                f"{row.measure[0].upper()}{row.measure[1:]}: {row.before:.3f} before, {row.after:.3f} now{sure}."
+            )
         others = self.kinds[~self.kinds["named"]]
         moved = others[(others["shift"] - 1).abs() > SHIFTED]
         told = [
-            f"{row.kind}{', which undoes what a rule names,' * row.undoes} {_number(row.before)} to {_number(row.after)}"
+            f"{row.kind}{' (undoes what a rule names)' * row.undoes} {_number(row.before)} to {_number(row.after)}"
             for row in moved.head(3).itertuples()
         ]
         said.append(
-            f"Of {len(others)} kinds of edits that no rule names, {len(moved)} changed their price, against a typical edit, by "
-            f"more than {percent(SHIFTED)}{': ' + '; '.join(told) if told else ''}."
+            f"Of {len(others)} kinds of edits that no rule names, {len(moved)} changed their price, against a typical"
+            f" edit, by more than {percent(SHIFTED)}{': ' + '; '.join(told) if told else ''}."
         )
         return said + list(self.notes)
 
@@ -147,9 +153,21 @@ def _kinds(exam: Exam, before: Sitting, after: Sitting) -> "pd.DataFrame":
     graph, generator, rows = exam.asked.sample.edits.row.numpy(), np.random.default_rng(exam.seed), []
     for kind, at in exam.asked.of_kind.items():
         old, new = (s.prices[at] / max(t, 1e-12) for s, t in zip((before, after), typical))
-        low, high = interval(new / np.maximum(old, 1e-12), graph[at], generator)
+        shift = new / np.maximum(old, 1e-12)
+        low, high = interval(shift, graph[at], generator)
         middle = [float(np.median(prices)) for prices in (old, new)]
-        rows.append((kind, kind in named, kind in undoing - named, *middle, middle[1] / max(middle[0], 1e-12), low, high, len(at)))
+        rows.append(
+            (
+                kind,
+                kind in named,
+                kind in undoing - named,
+                *middle,
+                float(np.median(shift)),
+                low,
+                high,
+                len(at),
+            )
+        )
     table = pd.DataFrame(rows, columns=["kind", "named", "undoes", *SIDES, "shift", "low", "high", "cases"])
     most = table["shift"].clip(lower=1e-12).map(np.log).abs()
     return table.iloc[most.argsort(kind="stable")[::-1]].reset_index(drop=True)
@@ -165,8 +183,8 @@ def _told_of(learned: Judgements, judged: Judgements) -> list[str]:
     notes = []
     if len(judged) and not bool(judged.random.all()):
         notes.append(
-            "The judgements held out were asked because they were informative, so they are harder than others: the share "
-            "says nothing of judgements at large."
+            "The judgements held out were asked because they were informative, so they are harder than others: the "
+            "share says nothing of judgements at large."
         )
     return notes
 
@@ -174,7 +192,9 @@ def _told_of(learned: Judgements, judged: Judgements) -> list[str]:
 def contradictions(judgements: Judgements) -> str:
     """How many judgements cannot all be true, in a sentence; "" where none."""
     odd, unsure = int(judgements.contradictory().sum()), sum(a == CANNOT_SAY for a in judgements.answers)
-    told = f"{odd} of {len(judgements) - unsure} judgements contradict each other: no symmetric loss can keep them all."
+    told = (
+        f"{odd} of {len(judgements) - unsure} judgements contradict each other: no symmetric loss can keep them all."
+    )
     return told if odd else ""
 
 
@@ -186,7 +206,9 @@ def _of_means(change: np.ndarray, generator) -> tuple[float, float, float]:
     return float(change.mean()), *_quantiles(drawn)
 
 
-def _correlation(old: np.ndarray, new: np.ndarray, cluster: np.ndarray, generator) -> tuple[float, float, float, float]:
+def _correlation(
+    old: np.ndarray, new: np.ndarray, cluster: np.ndarray, generator
+) -> tuple[float, float, float, float]:
     """(rank correlation, itself minus 1, low, high of that), by bootstrap over whole clusters."""
     import pandas as pd
 

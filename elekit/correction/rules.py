@@ -1,4 +1,4 @@
-"""What an expert wants of a loss, as plain rules: read and written as JSON, held against a vocabulary, never at odds."""
+"""What an expert wants of a loss, as plain rules: kept as JSON, held against a vocabulary, never at odds."""
 
 import difflib
 import itertools
@@ -54,7 +54,9 @@ class AtLeast:
         _above_zero(self.times, "times", self)
 
     def __str__(self) -> str:
-        return f"{_quoted(self.kinds)}: at least {figure(self.times)} times {_quoted(self.of) if self.of else TYPICAL}"
+        return (
+            f"{_quoted(self.kinds)}: at least {figure(self.times)} times {_quoted(self.of) if self.of else TYPICAL}"
+        )
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def known_kinds(vocabulary: GraphVocabulary) -> dict[str, str]:
 
 
 def kinds_named(patterns: Sequence[str], vocabulary: GraphVocabulary) -> tuple[str, ...]:
-    """The kinds that some patterns name, see `NearlyFree`; ValueError, with the nearest names, for one that names none."""
+    """The kinds that patterns name, see `NearlyFree`; ValueError, with the nearest names, for one that names none."""
     known = known_kinds(vocabulary)
     undoing = {kind: [other for other, back in known.items() if back == kind] for kind in known}
     found = {}
@@ -160,9 +162,9 @@ def named_by(rules: Sequence[Rule], vocabulary: GraphVocabulary) -> set[str]:
 def check_rules(rules: Sequence[Rule], vocabulary: GraphVocabulary) -> None:
     """ValueError for rules that name unknown kinds, and for rules that no loss can keep all at once.
 
-    Rules bound ratios of prices, so their logarithms are difference constraints: they can be kept together unless some
-    of them, followed round in a circle, ask of a price that it be less than itself (Bellman and Ford). A learned loss
-    is symmetric, so what relabels C to N and what relabels N to C are taken to cost the same.
+    Rules bound ratios of prices, so their logarithms are difference constraints: they can be kept together unless
+    some of them, followed round in a circle, ask of a price that it be less than itself (Bellman and Ford). A learned
+    loss is symmetric, so what relabels C to N and what relabels N to C are taken to cost the same.
     """
     import networkx as nx
 
@@ -175,7 +177,8 @@ def check_rules(rules: Sequence[Rule], vocabulary: GraphVocabulary) -> None:
 
     for number, rule in enumerate(rules):
         if not isinstance(rule, Rule):
-            raise ValueError(f"rule {number + 1} is a {type(rule).__name__}; rules are {joined([r.__name__ for r in RULES.values()])}")
+            names = joined([kind.__name__ for kind in RULES.values()])
+            raise ValueError(f"rule {number + 1} is a {type(rule).__name__}; rules are {names}")
         try:
             kinds = [] if isinstance(rule, Grows) else kinds_named(rule.kinds, vocabulary)
             others = kinds_named(getattr(rule, "of", ()), vocabulary) or (TYPICAL,)
@@ -194,7 +197,9 @@ def check_rules(rules: Sequence[Rule], vocabulary: GraphVocabulary) -> None:
         at_odds = sorted({r for a, b in itertools.pairwise(circle) if (r := bounds[a][b]["rule"]) is not None})
         told = joined([f"rule {n + 1} ({rules[n]})" for n in at_odds])
         whom = "contradicts itself" if len(at_odds) == 1 else "contradict each other"
-        raise ValueError(f"{told} {whom}: no loss keeps what they say of {_quoted(sorted({*circle} - {TYPICAL}))}; drop one")
+        raise ValueError(
+            f"{told} {whom}: no loss keeps what they say of {_quoted(sorted({*circle} - {TYPICAL}))}; drop one"
+        )
 
 
 def _negative_circle(bounds) -> list[str]:

@@ -13,7 +13,7 @@ from elekit.loss import Psi, points_of
 
 POOL = 3_000  # triplets that questions are chosen from
 NEAREST = 12  # graphs around an anchor that it is compared with
-ANCHORS = 500
+ANCHORS, FEW = 500, 50
 SHARP = 10.0  # how fast a loss becomes sure: at a relative gap of 0.1 it says 73 : 27
 AGAIN = 0.15  # what a graph's coming up again costs, in bits
 
@@ -38,13 +38,14 @@ class Triplet:
 class Triplets:
     """Questions about graphs, the most informative first, none twice; the same order for the same seed.
 
-    psis: one loss or several trainings of it. graphs: at least 3 different ones. random: share of the questions that are
-    drawn at random: only those tell how often a loss agrees with people, since the others are the hard ones.
+    psis: one loss or several trainings of it. graphs: at least 3 different ones. random: share of the questions that
+    are drawn at random: only those tell how often a loss agrees with people, since the others are the hard ones.
 
-    A triplet is compared by how sure the losses are: each says `p = sigmoid(10 (d_right - d_left) / (d_right + d_left))`
-    that left is nearer, and `information` is the entropy of the mean p, in bits: 1 at a tie and where losses contradict
-    each other, 0 where all are sure of the same. Graphs that came up before count less, so that questions differ.
-    Both graphs lie among the nearest to the anchor: of two far ones nobody can say.
+    A triplet is compared by how sure the losses are: each says `p = sigmoid(10 (d_right - d_left) / (d_right +
+    d_left))` that left is nearer, and `information` is the entropy of the mean p, in bits: 1 at a tie and where
+    losses contradict each other, 0 where all are sure of the same. Graphs that came up before count less, so that
+    questions differ. Both graphs lie among the nearest to the anchor, and of many graphs the half that has nearer
+    ones become anchors: of two far ones nobody can say.
     Raises ValueError for fewer than 3 different graphs, no psi, and a share outside [0, 1].
     """
 
@@ -59,7 +60,7 @@ class Triplets:
         if len(different) < 3:
             raise ValueError(f"a triplet takes 3 different graphs, there are {len(different)}")
         generator = np.random.default_rng(seed)
-        anchors = generator.permutation(different)[:ANCHORS]
+        anchors = generator.permutation(different)[: 2 * ANCHORS]
         points = [points_of(psi, graphs).double() for psi in psis]
         self.triplets = self._pool(anchors, different, points[0], generator)
         sure = [self._sure(one) for one in points]
@@ -73,10 +74,14 @@ class Triplets:
         among = torch.from_numpy(different)
         loss = 2 - 2 * points[torch.from_numpy(anchors)] @ points[among].T
         loss[torch.from_numpy(anchors)[:, None] == among] = torch.inf
-        near = different[loss.topk(k, largest=False).indices.numpy()]
+        found = loss.topk(k, largest=False)
+        kept = slice(None) if len(anchors) <= FEW else found.values[:, -1].argsort()[: len(anchors) // 2].numpy()
+        anchors, near = anchors[kept], different[found.indices.numpy()[kept]]
         one, other = np.triu_indices(k, 1)
         pairs = np.stack([near[:, one], near[:, other]], -1)  # (anchors, pairs, 2)
-        every = np.concatenate([np.broadcast_to(anchors[:, None, None], (*pairs.shape[:2], 1)), pairs], -1).reshape(-1, 3)
+        every = np.concatenate([np.broadcast_to(anchors[:, None, None], (*pairs.shape[:2], 1)), pairs], -1).reshape(
+            -1, 3
+        )
         every = every[generator.permutation(len(every))[:POOL]]
         turned = generator.random(len(every)) < 0.5
         every[turned] = every[turned][:, [0, 2, 1]]

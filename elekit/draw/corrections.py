@@ -20,10 +20,11 @@ NARROWEST = 1.6  # times the goal, each way, that the axis of the rules shows at
 def corrections(rules: "pd.DataFrame", judgements: "pd.DataFrame", costs: "pd.DataFrame") -> Figure:
     """A loss before (open circles) and after (dots) it was corrected: rules above, judgements and costs below.
 
-    rules: one row a rule: rule, sense ("at most" or "at least"), goal, before, after, after_low, after_high, after_says;
-    drawn as multiples of the goal, the side that keeps the rule shaded. judgements: which, judgements, before, after, low,
-    high. costs: measure, unit, before, after, low, high (of the change); those in "loss" are left out. As in
-    `elekit.correction.Report`. Raises ValueError for tables without these columns, and where there is nothing to draw.
+    rules: one row a rule: rule, sense ("at most" or "at least"), goal, before, after, after_low, after_high,
+    after_says; drawn as multiples of the goal, the side that keeps the rule shaded. judgements: which, judgements,
+    before, after, low, high. costs: measure, unit, before, after, low, high (of the change); those in "loss" are left
+    out. As in `elekit.correction.Report`. Raises ValueError for tables without these columns, and where there is
+    nothing to draw.
     """
     for name, table, wanted in (
         ("rules", rules, ("rule", "sense", "goal", "before", "after", "after_low", "after_high", "after_says")),
@@ -100,7 +101,12 @@ def _draw_shares(ax: Axes, shares: list[tuple]) -> None:
 
 def _pair(ax: Axes, y: int, before: float, after: float, low: float, high: float) -> None:
     if np.isfinite([before, after]).all():
-        ax.annotate("", (after, y), (before, y), arrowprops={"arrowstyle": "->", "color": GREY, "lw": 1.5, "shrinkA": 7, "shrinkB": 7})
+        ax.annotate(
+            "",
+            (after, y),
+            (before, y),
+            arrowprops={"arrowstyle": "->", "color": GREY, "lw": 1.5, "shrinkA": 7, "shrinkB": 7},
+        )
     ax.plot([low, high], [y, y], color=BLUE, lw=2.5, solid_capstyle="butt", gid="interval")
     ax.plot([before], [y], "o", ms=11, mfc="white", mec="black", mew=1.8, gid="before")
     ax.plot([after], [y], "o", ms=9, color=BLUE, gid="after")
@@ -111,9 +117,19 @@ def _rows(ax: Axes, names: list[str], said: list[str]) -> None:
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_yticks(range(len(names)), names, fontsize=12, parse_math=False)
     for y, words in enumerate(said):
-        ax.annotate(words, (1, y), xycoords=("axes fraction", "data"), xytext=(10, 0), textcoords="offset points", va="center",
-                    fontsize=12, fontweight="bold" if "does not" in words else "normal", annotation_clip=False,
-                    color=VERMILION if "does not" in words else "black", parse_math=False)  # fmt: skip
+        broken = {"color": VERMILION, "fontweight": "bold"} if "does not" in words else {}
+        ax.annotate(
+            words,
+            (1, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(10, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=12,
+            annotation_clip=False,
+            parse_math=False,
+            **broken,
+        )
 
 
 def _wrapped(words: str) -> str:

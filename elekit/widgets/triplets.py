@@ -30,9 +30,9 @@ def judge(
 ) -> "TripletJudge":
     """A widget that asks which of two graphs is closer to a third, the most informative questions first.
 
-    psi: the loss to correct, or several trainings of it, which are asked about where they disagree; the first is the one
-    that answers are held against. graphs: what questions are about. file: where judgements are added, one a line as they
-    are made; one that is there goes on. names: of the graphs; None = their SMILES, where they are molecules.
+    psi: the loss to correct, or several trainings of it, which are asked about where they disagree; the first is the
+    one that answers are held against. graphs: what questions are about. file: where judgements are added, one a line
+    as they are made; one that is there goes on. names: of the graphs; None = their SMILES, where they are molecules.
     random: share of the questions that are drawn at random, to hold out, see `elekit.correction.Triplets`.
     Raises ValueError for fewer than 3 different graphs and for another number of names.
     """
@@ -42,8 +42,9 @@ def judge(
 class TripletJudge(Panel):
     """Questions, answered by buttons or keys, and what was answered; made by `judge`.
 
-    judgements: all that was answered, as `elekit.correction.correct` takes it. triplet: the question now, None when there
-    is none left. question: what the browser shows of it: number, and scene and name of each graph; {} when there is none.
+    judgements: all that was answered, as `elekit.correction.correct` takes it. triplet: the question now, None when
+    there is none left. question: what the browser shows of it: number, and scene and name of each graph; {} when
+    there is none.
     told: how far it is, in sentences; whether the loss agrees is told of all together, so as to sway nobody.
     """
 
@@ -72,7 +73,7 @@ class TripletJudge(Panel):
 
     @alone
     def answer(self, choice: str, number: int | None = None) -> None:
-        """Judge the question: "left", "right" or "cannot say". number: of the question meant; another is not answered.
+        """Judge the question: "left", "right" or "cannot say". number: of the question meant; no other is answered.
 
         What cannot be written is kept, and written with the next answer; the error says so.
         """
@@ -128,7 +129,9 @@ class TripletJudge(Panel):
         agrees = [margin > 0 for margin, answer in zip(self._margins, held.answers) if answer != CANNOT_SAY]
         told = [f"{len(held)} judged, {len(held) - len(agrees)} of them 'cannot say'."]
         if agrees:
-            told.append(f"The loss agrees with {sum(agrees)} of {len(agrees)}; these are questions that it is unsure of.")
+            told.append(
+                f"The loss agrees with {sum(agrees)} of {len(agrees)}; most are questions that it is unsure of."
+            )
         by_lot = [
             margin > 0
             for margin, answer, drawn in zip(self._margins, held.answers, held.random.tolist())
@@ -140,7 +143,8 @@ class TripletJudge(Panel):
         if odd:
             told.append(f"{odd} contradict each other.")
         if held.problems:
-            told.append(f"{len(held.problems)} lines of the file could not be read ({held.problems[0]}); they stay in it.")
+            lines = f"{n} lines" if (n := len(held.problems)) > 1 else "1 line"
+            told.append(f"{lines} of the file could not be read ({held.problems[0]}); what is there stays there.")
         return told
 
 
