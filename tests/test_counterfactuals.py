@@ -24,7 +24,8 @@ from elekit.graph import Graph, GraphVocabulary, from_networkx, from_parts, to_n
 from elekit.inspect.analogies import _mutual, analogies
 from elekit.inspect.blindspots import difference
 from elekit.inspect.counterfactuals import EDITED, counterfactuals
-from elekit.inspect.traits import kinds_in_detail, refined
+from elekit.inspect.traits import kinds_in_detail
+from elekit.refinement import refined
 
 SMALL = GraphVocabulary(("a", "b"), ("x", "y"), 3, capacity=(2, 3), order=(1, 2))
 SMALL_CN = GraphVocabulary(("C", "N"), ("bond",), 2)

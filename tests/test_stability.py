@@ -401,7 +401,7 @@ def test_the_shipped_loss_agrees_with_its_repeats():
     sample = sample_edits(some, kinds=SINGLE)
 
     def measure(psi):
-        return PriceList(sample.table.assign(price=sample.prices(psi).numpy())).summary()
+        return sample.price_list(psi).summary()
 
     answers = {id(psi): measure(psi) for psi in psis.values()}
     made = claims.of_prices(answers[id(psis["shipped"])])

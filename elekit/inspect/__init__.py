@@ -11,6 +11,7 @@
     wishes             what does the loss want to change at each step of a decoding run?
     spread, alignment  do the points of many graphs fill the sphere, and do views of one lie together?
     price_list         what does each kind of edit cost, over many graphs, and what does that depend on?
+    sample_edits       the edits alone, to ask several losses the same: `sample.price_list(psi)`
     blind_spots        which different graphs does the loss hardly separate?
     separated_equals   which equal graphs does it separate?
     counterfactuals    which smallest edit makes the loss prefer another answer, or another neighbourhood?
@@ -33,7 +34,7 @@ from elekit.inspect.concepts import Concepts, concepts
 from elekit.inspect.counterfactuals import Counterfactuals, counterfactuals
 from elekit.inspect.faithfulness import Faithfulness, faithfulness
 from elekit.inspect.maps import EmbeddingMap, find_map, fit_map, keep_map, map_key
-from elekit.inspect.prices import price_list
+from elekit.inspect.prices import EditSample, PriceList, price_list, sample_edits
 from elekit.inspect.scan import EditScan, edit_scan
 from elekit.inspect.search import search
 from elekit.inspect.shares import Contrast, Shares, contrast, shares
@@ -42,9 +43,9 @@ from elekit.inspect.stability import across_trainings, neighbours_kept, stabilit
 from elekit.inspect.wishes import Wishes, wishes
 
 __all__ = [
-    "Agreement", "Analogies", "Concepts", "Contrast", "Counterfactuals", "EditScan", "EmbeddingMap", "Faithfulness",
-    "Shares", "Wishes", "across_trainings", "agreement", "alignment", "analogies", "blind_spots", "concepts",
-    "contrast", "counterfactuals", "edit_scan", "faithfulness", "find_map", "fit_map", "keep_map", "map_key",
-    "neighbours", "neighbours_kept", "price_list", "search", "separated_equals", "separates", "shares", "spread",
-    "stability", "wishes",
+    "Agreement", "Analogies", "Concepts", "Contrast", "Counterfactuals", "EditSample", "EditScan",
+    "EmbeddingMap", "Faithfulness", "PriceList", "Shares", "Wishes", "across_trainings", "agreement",
+    "alignment", "analogies", "blind_spots", "concepts", "contrast", "counterfactuals", "edit_scan",
+    "faithfulness", "find_map", "fit_map", "keep_map", "map_key", "neighbours", "neighbours_kept", "price_list",
+    "sample_edits", "search", "separated_equals", "separates", "shares", "spread", "stability", "wishes",
 ]  # fmt: skip

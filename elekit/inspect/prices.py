@@ -46,6 +46,12 @@ class EditSample:
         before = points_of(psi, self.graphs) if before is None else before
         return apart(points_of(psi, self.results), before[self.edits.row])
 
+    def price_list(self, psi: Psi, before: Tensor | None = None) -> "PriceList":
+        """The same edits priced by a loss, so that several losses are asked the same; before: as of `prices`."""
+        table = self.table.copy()
+        table.insert(3, "price", self.prices(psi, before).numpy())
+        return PriceList(table)
+
 
 @dataclass(frozen=True, eq=False)
 class PriceList:
@@ -123,9 +129,7 @@ def price_list(
     Raises ValueError for no graphs, no samples, and kinds that there are not.
     """
     sample = sample_edits(graphs, samples=samples, kinds=kinds, valid_only=valid_only, seed=seed, progress=progress)
-    table = sample.table.copy()
-    table.insert(3, "price", sample.prices(psi).numpy())
-    return PriceList(table)
+    return sample.price_list(psi)
 
 
 def sample_edits(

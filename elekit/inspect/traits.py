@@ -6,7 +6,6 @@ from torch import Tensor
 
 from elekit.edits import KINDS, Edits
 from elekit.graph import Graph, to_networkx
-from elekit.refinement import ROUNDS, mixed, node_colours, refined  # noqa: F401 - asked for here, too
 
 
 def reached(edges: Tensor) -> Tensor:
