@@ -11,10 +11,11 @@ from elekit.lessons.learning_the_loss import check_retrieval, check_snapshots, s
 from elekit.lessons.own_graphs import check_broken_rule, check_nearest
 from elekit.lessons.regression import check_k, check_order
 from elekit.lessons.rewards import check_cheap, check_dearest
+from elekit.lessons.stakeholders import check_caveat, check_suspect, suspect
 from elekit.lessons.verdict import Verdict
 
 __all__ = [
-    "Verdict", "check_arrival", "check_broken_rule", "check_cheap", "check_dearest", "check_flip", "check_gap",
-    "check_k", "check_nearest", "check_order", "check_retrieval", "check_ring", "check_settings", "check_snapshots",
-    "ring_wanted", "snapshot_numbers", "snapshots",
+    "Verdict", "check_arrival", "check_broken_rule", "check_caveat", "check_cheap", "check_dearest", "check_flip",
+    "check_gap", "check_k", "check_nearest", "check_order", "check_retrieval", "check_ring", "check_settings",
+    "check_snapshots", "check_suspect", "ring_wanted", "snapshot_numbers", "snapshots", "suspect",
 ]  # fmt: skip

@@ -1,0 +1,63 @@
+"""Lesson 07: the flaws are there and found, and what may be said is told from what may not."""
+
+import pandas as pd
+import pytest
+import torch
+
+import elekit as ele
+from elekit import lessons
+from elekit.lessons.stakeholders import FLAWS
+
+ACCUSED = {1: "edge labels", 2: "size", 3: "node labels"}
+
+
+@pytest.fixture(scope="module")
+def psi():
+    return ele.load("molecules7").psi
+
+
+def prices(psi, *smiles):
+    return ele.LearnedLoss(psi)(*(psi(ele.from_smiles(s, ele.load("molecules7").vocabulary)) for s in smiles)).item()
+
+
+def test_each_suspect_does_what_it_is_accused_of(psi):
+    edges, size, nodes = (lessons.suspect(psi, number) for number in (1, 2, 3))
+    assert prices(edges, "CC=O", "CCO") < 1e-5 < prices(psi, "CC=O", "CCO")
+    assert prices(nodes, "CCN", "CCO") < 1e-5 < prices(psi, "CCN", "CCO")
+    assert prices(nodes, "CCN", "CCC") > 0.05  # and nothing else is blind
+    assert prices(edges, "CCN", "CCO") > 0.05
+    same, other = prices(size, "CCCCCC", "C1CC1C#N"), prices(size, "CCCCCC", "CC")
+    assert other > 5 * same  # whatever else differs
+
+
+@pytest.mark.parametrize("number", ACCUSED)
+def test_suspects_are_unit_vectors_of_relaxed_graphs_too(psi, number):
+    graphs = ele.load("molecules7").psi.typical
+    points = lessons.suspect(psi, number)(graphs)
+    assert torch.allclose(points.norm(dim=1), torch.ones(len(points)), atol=1e-5)
+
+
+@pytest.mark.parametrize(("number", "flaw"), ACCUSED.items())
+def test_only_the_right_accusation_is_right(number, flaw):
+    assert {answer for answer in FLAWS if lessons.check_suspect(answer, number).right} == {flaw}
+    assert lessons.check_suspect(f" {flaw.upper()} ", number).right
+    for nonsense in (None, 3, "the weather", object()):
+        assert not lessons.check_suspect(nonsense, number).right
+    assert flaw not in lessons.check_suspect("nothing", number).says  # a hint, not the answer
+
+
+def test_there_are_three_suspects(psi):
+    with pytest.raises(ValueError, match="the suspects are 1, 2, 3; got '4'"):
+        lessons.suspect(psi, 4)
+
+
+def test_only_what_does_not_hold_everywhere_is_a_caveat():
+    table = pd.DataFrame(
+        {"claim": ["a is dear", "b is cheap"], "holds": [5, 3], "of": [5, 5], "stable": [True, False]}
+    )
+    assert not lessons.check_caveat("a is dear", table).right
+    found = lessons.check_caveat("B is cheap ", table)
+    assert found.right and "3 of 5" in found.says
+    assert lessons.check_caveat(1, table).right and not lessons.check_caveat(0, table).right
+    for nonsense in (2, -1, True, None, "c is nothing", 1.5):
+        assert not lessons.check_caveat(nonsense, table).right
