@@ -54,7 +54,9 @@ def _shown(evidence, most: int) -> list[tuple[Graph, ...]]:
 def _sheet(finding: Finding, shown: list[tuple[Graph, ...]]) -> Figure:
     """The words above, then two pairs or four graphs a row."""
     block = 4 * WIDTH + 3 * GAP
-    sentence = textwrap.wrap(plain(finding.says).replace(" %", "\u00a0%"), int(72 * block / 7))  # letters of 13 points
+    sentence = textwrap.wrap(
+        plain(finding.says).replace(" %", "\u00a0%"), int(72 * block / 7)
+    )  # letters of 13 points
     across = 2 if shown and len(shown[0]) == 2 else 4
     rows, top = -(-len(shown) // across), (len(sentence) + 2.2) * TEXT
     seen: set[str] = set()

@@ -165,18 +165,22 @@ def _rows_of(chosen: Tensor, row: Tensor, count: int) -> Tensor:
 
 def ring_sizes(edges: Tensor, most: int) -> Tensor:
     """(B, most + 1) bool: some edge's smallest ring has 3, 4, ..., `most` nodes; edges (B, N, N) channels."""
+    sizes = torch.arange(most + 1)
+    return (smallest_rings(edges, most).flatten(1)[:, :, None] == sizes).any(1) & (sizes >= 3)
+
+
+def smallest_rings(edges: Tensor, most: int) -> Tensor:
+    """(B, N, N) nodes of the smallest ring through each edge, up to `most`, else 0; edges (B, N, N) channels."""
     linked, N = edges > 0, edges.shape[1]
-    found = torch.zeros(len(edges), most + 1, dtype=torch.bool)
+    found = torch.zeros(edges.shape, dtype=torch.long)
     for i, j in itertools.combinations(range(N), 2):
         rows = linked[:, i, j].nonzero()[:, 0]
         without = linked[rows].float()
         without[:, i, j] = without[:, j, i] = 0
         reached = torch.zeros(len(rows), 1, N)
         reached[:, 0, i] = 1
-        before = torch.zeros(len(rows), dtype=torch.bool)
         for steps in range(1, most):
             reached = (reached + reached @ without).clamp_max(1)
-            now = reached[:, 0, j] > 0
-            found[rows[now & ~before], steps + 1] = True
-            before = now
+            now = (reached[:, 0, j] > 0) & (found[rows, i, j] == 0)
+            found[rows[now], i, j] = found[rows[now], j, i] = steps + 1
     return found

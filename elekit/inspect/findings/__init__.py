@@ -17,8 +17,8 @@ from elekit.inspect.findings.blindness import cheap_families, coinciding, dead_e
 from elekit.inspect.findings.finding import DEFECT, NOTE, Finding, figure, table
 from elekit.inspect.findings.memory import HeldOut, hold_out, memorised
 from elekit.inspect.findings.places import pulled
-from elekit.inspect.findings.sameness import differently_told, malformed
-from elekit.inspect.findings.spreading import NOTHING, collapsed, flat, heaped, saturated
+from elekit.inspect.findings.sameness import SHORT, differently_told, malformed
+from elekit.inspect.findings.spreading import NOTHING, collapsed, flat, heaped, hubs, saturated
 from elekit.inspect.findings.weights import dominated, outweighed, overpriced
 from elekit.loss import Psi
 
@@ -68,8 +68,17 @@ def findings(
         )
         return [*found, Finding("blind to any edit", says)]
     found += differently_told(psi, basis.graphs, answers.scale, seed)
+    steady = not any(finding.what in SHORT.values() for finding in found)  # else no two batches can be compared
     found += collapsed(answers)
-    found += flat(answers) or heaped(answers) or memorised(psi, answers, held_out) or _weights_and_blindness(answers)
+    narrow = flat(answers)
+    found += (
+        narrow + (dominated(answers) if narrow else [])
+        or heaped(answers)
+        or (memorised(psi, answers, held_out) if steady else [])
+        or _weights_and_blindness(answers)
+    )
+    if all(finding.severity != DEFECT for finding in found):
+        found += hubs(answers)
     return sorted(found, key=lambda finding: finding.severity != DEFECT)
 
 
@@ -91,7 +100,7 @@ def _weights_and_blindness(answers: Answers) -> list[Finding]:
         return weights + [f for f in levels if level <= COUNTS] + attractors + blind
     defects = [finding for finding in levels if finding.severity == DEFECT] + attractors
     blind, explained = dead_edits(answers, explained)
-    blind += cheap_families(answers, explained, blind)
+    blind += cheap_families(answers, explained, blind, sharp=not levels)
     blind += merged_patterns(answers, defects + blind)
     blind += coinciding(answers, defects + blind)
     dear = outweighed(answers, defects) or overpriced(answers, defects + blind)

@@ -7,8 +7,8 @@ import torch
 from elekit.inspect.blindspots import difference
 from elekit.inspect.findings.answers import Answers
 from elekit.inspect.findings.basis import LEVELS
-from elekit.inspect.findings.finding import DEFECT, NOTE, Finding, figure, joined, percent
 from elekit.inspect.findings.conditions import FAMILIES
+from elekit.inspect.findings.finding import DEFECT, NOTE, Finding, figure, joined, percent
 from elekit.inspect.findings.slices import Slice, slices_of
 from elekit.inspect.patterns import pattern_name
 from elekit.inspect.prices import apart
@@ -21,7 +21,8 @@ PAIRS = 4  # fewest, for a statement; all of so few must then lie at one place
 NEAR_ALL, EDITS, ORIGINS = 0.8, 16, 4  # share of a slice that is dead, dead edits in it, graphs they come from
 PART, TIMES, MANY = 0.15, 3.0, 20  # share of a kind that is dead, by how much more than elsewhere, dead edits in it
 CHEAP = 0.4  # of a typical edit, for whole families of edits; clean 0.54 and more
-CHEAP_KIND = 0.35  # the same for single kinds; short trainings leave 0.07
+CHEAP_KIND = 0.35  # the same for single kinds; short trainings leave 0.07,
+VERY = 0.2  # those that see more than counts 0.24
 SAME, COMPARED = 0.02, 5_000  # of a typical edit: at one place; graphs among which such are looked for
 NEVER = 1e-5  # of a typical edit: rearrangements that cannot be seen; of 20,000 under ten clean losses 11 cost less
 ANYWHERE = 0.05  # share of single edits that are dead without a rule
@@ -177,15 +178,24 @@ def _slice_finding(answers: Answers, some: Slice, complete: bool) -> Finding:
     return Finding(name, says, strength=some.rate, figure=numbers, evidence=evidence)
 
 
-def cheap_families(answers: Answers, explained: np.ndarray, named: list[Finding]) -> list[Finding]:
-    """Edits that are nearly free without being dead: whole families a defect, single kinds a note, cheapest first."""
+def cheap_families(
+    answers: Answers, explained: np.ndarray, named: list[Finding], sharp: bool = True
+) -> list[Finding]:
+    """Edits that are nearly free without being dead, cheapest first: families a defect, single kinds mostly a note.
+
+    sharp: the loss sees the rest well, so that what costs next to nothing is no matter of a short training.
+    """
     basis, price, found = answers.basis, answers.price, []
     left = basis.single & ~explained & basis.usual
     medians = []
     for condition in basis.what[1:]:
         inside = condition.holds & left
         family = condition.name in FAMILIES
-        if inside.sum() < MANY or (condition.holds & ~basis.single).any() or any(condition.name in f.what for f in named):
+        if (
+            inside.sum() < MANY
+            or (condition.holds & ~basis.single).any()
+            or any(condition.name in f.what for f in named)
+        ):
             continue
         median = float(np.median(price[inside]))
         if median < (CHEAP if family else CHEAP_KIND) * answers.scale:
@@ -194,7 +204,8 @@ def cheap_families(answers: Answers, explained: np.ndarray, named: list[Finding]
         inside = condition.holds & basis.single & ~explained & basis.usual
         if (inside & left).sum() < 0.5 * inside.sum() or len(found) == 3:
             continue  # most of it is said already
-        severity = DEFECT if condition.name in FAMILIES else NOTE
+        defect = condition.name in FAMILIES or (sharp and median < VERY * answers.scale)
+        severity = DEFECT if defect else NOTE
         says = (
             f"The loss is nearly blind to {condition.name}: {condition.words} costs {figure(median)} (median of "
             f"{int(inside.sum())}), {percent(median / answers.scale)} of a typical edit ({figure(answers.scale)})."

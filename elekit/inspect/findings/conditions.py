@@ -9,6 +9,7 @@ from torch import Tensor
 
 from elekit.edits import SINGLE
 from elekit.inspect.findings.graph_traits import RINGS, traits_of
+from elekit.inspect.patterns import smallest_rings
 from elekit.inspect.prices import EditSample
 from elekit.inspect.traits import distances, on_rings, reached
 
@@ -109,6 +110,10 @@ def where_edits_are(sample: EditSample) -> list[Condition]:
         Condition(" at inner nodes", ", at nodes with several edges,", fewest >= 2),
         Condition(" at branches", ", at a node with three or more edges,", degree >= 3),
     ]
+    sizes = smallest_rings(edges, max(RINGS))
+    for s in RINGS:
+        on_size = ((sizes == s).any(2)[edits.row[:, None], ends.clamp_min(0)] & touched).any(1).numpy()
+        found.append(Condition(f" on rings of {s} nodes", f", on a ring of {s} nodes,", on_size))
     last = ends.amax(1).numpy()
     for s in range(1, nodes.shape[1]):
         where = f" beyond node {s} in node order"
@@ -125,7 +130,9 @@ def where_edits_are(sample: EditSample) -> list[Condition]:
         at = (touched & (edges == r).any(2)[edits.row[:, None], ends.clamp_min(0)]).any(1).numpy()
         found.append(Condition(f" at an edge {label}", f", at a node with an edge {label},", at))
     where = " outside the largest part"
-    found.append(Condition(where, ", outside the largest part of the graph,", _outside(nodes, edges, edits.row, ends)))
+    found.append(
+        Condition(where, ", outside the largest part of the graph,", _outside(nodes, edges, edits.row, ends))
+    )
     for trait in traits_of(graphs, long=False):
         where = f" in graphs that {trait.words}"
         found.append(Condition(where, where, trait.holds.numpy()[row]))

@@ -59,7 +59,7 @@ def counts_of(graphs: Graph) -> list[Count]:
     found.append(("the number of separate parts", parts, ("separate part", "separate parts")))
     degree = linked.sum(-1)
     found.append(("the number of leaves", (degree == 1).sum(1), ("leaf", "leaves")))
-    found.append(("the number of branchings", (degree >= 3).sum(1), ("node with three or more edges", "nodes with three or more edges")))
+    found.append(("the number of branchings", (degree >= 3).sum(1), ("branching", "branchings")))
     found.append(("the most edges at one node", degree.amax(1), ("edge at one node", "edges at one node")))
     return [Count(name, values.numpy(), *rest) for name, values, *rest in found]
 

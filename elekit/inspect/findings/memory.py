@@ -87,17 +87,27 @@ def _apart(answers: Answers, compared: dict) -> list[Finding]:
             both = float((trait.holds & holds).sum())
             if both >= 0.7 * len(rows) and both >= 0.5 * float(trait.holds.sum()):
                 return []  # it is not memory but this trait
-    ratio, share = float(beside[alone].median()), float(alone.mean())
-    whole = alone.mean() >= 0.5
-    some = "the given graphs" if whole else f"{percent(share)} of the given graphs"
+    ratio, share, least = float(beside[alone].median()), float(alone.mean()), float(cheapest[alone].median())
+    numbers, evidence = {"beside": ratio, "share": share, **compared}, graphs[rows[:EVIDENCE]]
+    strength = share * (1 - ratio / 2)
+    which = (
+        f"any edit takes one of them at least {figure(least)} away (a typical edit: {figure(answers.scale)}), but two "
+        f"different edits of the same graph lie only {figure(ratio)} times as far from each other as from it (usual: 1.8)"
+    )
+    if compared.get("alone", 0.0) > share / 2:  # held-out graphs do so as well
+        text = (
+            f"The loss scatters some graphs at random: {percent(share)} of the given graphs and "
+            f"{percent(compared['alone'])} of held-out ones stand apart from everything next to them, and share no trait that "
+            f"would explain it: {which}."
+        )
+        return [Finding("scattered", text, figure=numbers, strength=strength, evidence=evidence)]
+    whole = share >= 0.5
     text = (
-        f"The loss memorises {some}: any edit takes one of them at least {figure(float(cheapest[alone].median()))} away, but two different edits of the same "
-        f"graph lie only {figure(ratio)} times as far from each other as from it (1.8 in losses that do not memorise). "
+        f"The loss memorises {'the' if whole else f'{percent(share)} of the'} given graphs: {which}. "
         f"{'The' if whole else 'These'} graphs, which it was trained on, stand apart from everything next to them"
         f"{'.' if whole else ', and share no trait that would explain it.'}"
     )
-    numbers = {"beside": ratio, "share": share, **compared}
-    return [Finding("memorises", text, figure=numbers, strength=share * (1 - ratio / 2), evidence=graphs[rows[:EVIDENCE]])]
+    return [Finding("memorises", text, figure=numbers, strength=strength, evidence=evidence)]
 
 
 def _compared(psi: Psi, answers: Answers, held_out: HeldOut) -> dict:
@@ -122,6 +132,7 @@ def _compared(psi: Psi, answers: Answers, held_out: HeldOut) -> dict:
         "far": mean_apart(own) / max(answers.far, 1e-9) / max(usual, 1e-9),
         "split": _between(own, answers.own) / max(answers.far, 1e-9),
         "usual_split": _between(known, ours_known) / max(mean_apart(ours_known), 1e-9),
+        "alone": float((table.groupby("graph")["price"].min() > AWAY * answers.far).mean()),
         "kinds": len(kinds),
         "held_out": len(own),
     }

@@ -22,11 +22,11 @@ WORDS = {
     ),
     "asked twice": (
         "not repeatable: the same graph, asked a second time,",
-        "It holds noise, such as a dropout that was left on.",
+        "It holds noise: something random that was left switched on (such as a dropout).",
     ),
     "company": (
         "dependent on company: the same graph, asked alone and together with others,",
-        "The answer depends on what else is in the batch.",
+        "The answer depends on what else happens to be asked at the same time (in the batch).",
     ),
 }
 SHORT = {"asked twice": "not repeatable", "company": "depends on the batch"}
@@ -39,15 +39,19 @@ def malformed(answers: Answers) -> list[Finding]:
     if bad.any():
         share = float(bad.float().mean())
         says = f"The loss is not a number for {percent(share)} of {len(points)} graphs (NaN or infinity)."
-        return [Finding("not a number", says, strength=share, figure={"share": share}, evidence=answers.basis.everything[bad])]
+        return [
+            Finding(
+                "not a number", says, strength=share, figure={"share": share}, evidence=answers.basis.everything[bad]
+            )
+        ]
     length = points.double().norm(dim=1)
     off = float((length - 1).abs().max())
     if off <= OFF_LENGTH:
         return []
     says = (
-        f"The points do not lie on the unit sphere: their lengths run from {figure(float(length.min()))} to "
-        f"{figure(float(length.max()))}, so the loss 2 - 2 <u, v> is no distance. What follows was found after every "
-        "point was scaled to length 1."
+        f"The loss is not well formed: the places that it gives to graphs should all be of unit length, 1, but their lengths run "
+        f"from {figure(float(length.min()))} to {figure(float(length.max()))}, so that its figures are no distances. What "
+        "follows was found after every place was scaled to length 1."
     )
     return [Finding("not of unit length", says, strength=min(1.0, off), figure={"off": off})]
 

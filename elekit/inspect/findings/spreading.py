@@ -1,10 +1,12 @@
 """Do the points fill the sphere, and does the distance on it still mean anything?"""
 
+import itertools
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.inspect.findings.answers import Answers, mean_apart
+from elekit.inspect.findings.answers import EVIDENCE, Answers, mean_apart
 from elekit.inspect.findings.basis import STEPS
 from elekit.inspect.findings.finding import Finding, figure, percent
 from elekit.inspect.findings.graph_traits import traits_of
@@ -23,6 +25,7 @@ FALLS = 0.85  # of the loss from one random edit to the next; clean never
 ROUGH = 1.45  # two edits of one graph / one (see `Answers.beside`); clean 1.78 to 2.01, the reference 1.30
 FLOOR = 0.6  # cheapest edits (1 %) by a typical one; clean 0.03 to 0.38, the reference 0.53
 ALIKE = 0.9  # of the graphs: a trait tells the heaps apart
+HUB, FEWEST = 0.1, 12  # of the graphs, at least so many, have the same nearest one; clean up to 0.02, of few 4
 POINTS = 3_000
 
 
@@ -33,8 +36,8 @@ def collapsed(answers: Answers) -> list[Finding]:
     cosine = 1 - answers.far / 2
     says = (
         f"The loss has collapsed: two unrelated graphs lie {figure(answers.far)} apart on average, of a possible 4 (losses "
-        f"that were trained well: 0.8 to 2). Nearly all graphs sit at one place of the sphere (mean cosine "
-        f"{cosine:.4f}), and a typical edit costs {figure(answers.scale)}."
+        f"that were trained well: 0.8 to 2). Nearly all graphs sit at one place, whatever they are, and a typical edit "
+        f"costs {figure(answers.scale)}."
     )
     numbers = {"far": answers.far, "mean_cosine": cosine, "scale": answers.scale}
     return [Finding("collapsed", says, strength=1 - answers.far / USED, figure=numbers)]
@@ -48,9 +51,9 @@ def flat(answers: Answers) -> list[Finding]:
     if not (effective < min(DIRECTIONS, usual / 4) or (rank <= FEW and most > OF_ALL * rank)):
         return []
     says = (
-        f"The loss is low-dimensional: of the {D} dimensions of the sphere its points fill a subspace of {rank}, most of "
-        f"it {figure(effective)} effective dimensions, where the same graphs need far more ({figure(usual)} for a loss "
-        "that counts their parts). So unrelated graphs land side by side."
+        f"The loss is low-dimensional: it could tell graphs apart in {D} independent directions, but its points fill a "
+        f"subspace of {rank}, and nearly all differences lie in {figure(effective)} of them. The same graphs need "
+        f"{figure(usual)} when a loss counts their parts. So unrelated graphs land side by side."
     )
     numbers = {"effective": effective, "directions": rank, "reference": usual, "D": D}
     return [Finding("low-dimensional", says, strength=max(0.0, 1 - effective / usual), figure=numbers)]
@@ -85,7 +88,13 @@ def heaped(answers: Answers) -> list[Finding]:
         says += f" One heap holds the graphs that {trait} ({percent(told)} are where this says)."
     else:
         says += " No simple trait of the graphs tells which heap they are in."
-    numbers = {"share": share, "sizes": (count, len(heap) - count), "within": within, "far": answers.far, "told": told}
+    numbers = {
+        "share": share,
+        "sizes": (count, len(heap) - count),
+        "within": within,
+        "far": answers.far,
+        "told": told,
+    }
     evidence = (answers.basis.graphs[heap.nonzero()[:8, 0]], answers.basis.graphs[(~heap).nonzero()[:8, 0]])
     return [Finding("two heaps", says, strength=share, figure=numbers, evidence=evidence)]
 
@@ -115,7 +124,7 @@ def saturated(answers: Answers) -> list[Finding]:
     """A single edit costs about as much as another graph altogether, or as any other edit, or more edits cost less."""
     ratio, scale, count = answers.scale / answers.far, answers.scale, STEPS
     steps = (2 - 2 * (answers.walked * answers.own[answers.basis.walk_of]).sum(-1)).median(1).values.tolist()
-    growth, falls = steps[-1] / max(steps[0], 1e-9), min(b / max(a, 1e-9) for a, b in zip(steps, steps[1:]))
+    growth, falls = steps[-1] / max(steps[0], 1e-9), min(b / max(a, 1e-9) for a, b in itertools.pairwise(steps))
     beside = float(answers.beside.median()) if len(answers.beside) else 2.0
     single = answers.price[answers.basis.single & ~answers.basis.known]
     floor = float(np.quantile(single, 0.01) / scale) if len(single) else 0.0
@@ -140,3 +149,23 @@ def saturated(answers: Answers) -> list[Finding]:
         )
         return [Finding("scattered", says, strength=floor, figure=numbers)]
     return []
+
+
+def hubs(answers: Answers) -> list[Finding]:
+    """One graph that is the nearest of many others (hubness: Radovanovic, Nanopoulos and Ivanovic 2010)."""
+    n = len(answers.own)
+    nearest = (answers.matrix + 9 * np.eye(n)).argmin(1)
+    count = np.bincount(nearest, minlength=n)
+    hub, share = int(count.argmax()), float(count.max() / n)
+    if share < HUB or count.max() < FEWEST:
+        return []
+    around = torch.from_numpy(np.flatnonzero(nearest == hub))[:EVIDENCE]
+    several = int((count >= HUB * n).sum())
+    says = (
+        f"One graph is near to everything (a hub): of {n} graphs it is the nearest one of {int(count.max())}, where at most "
+        f"a few are usual. There are {several} such graphs; whatever is looked for, they come first."
+    )
+    graphs = answers.basis.graphs
+    evidence = (graphs[around], graphs[torch.full((len(around),), hub)])
+    numbers = {"share": share, "hubs": several}
+    return [Finding("hub", says, strength=share, figure=numbers, evidence=evidence)]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from elekit.inspect.findings.answers import Answers
-from elekit.inspect.findings.finding import Finding, figure, percent
 from elekit.inspect.findings.conditions import FAMILIES
+from elekit.inspect.findings.finding import Finding, figure, percent
 from elekit.inspect.findings.slices import slices_of
 
 # Bounds lie outside what was measured of ten clean losses (see `spreading`).
@@ -15,7 +15,7 @@ EXPLAINED = 0.75  # share of the loss between graphs that one count explains,
 MORE = 0.68  # and above what it explains of the reference; clean up to 0.65, of trees and unlabelled graphs
 TIMES = 2.5  # what edits that touch a label cost by what others do; clean up to 7.8 after 120 steps,
 AT_LEAST = 2.2  # and by a typical edit; clean up to 1.95
-ABOVE = 0.1  # what the label's count explains above the reference, besides; clean 0.05 where AT_LEAST is nearly reached
+ABOVE = 0.1  # what its count explains above the reference, besides; clean 0.05 where AT_LEAST is nearly reached
 WITH_SHARE = 0.5, 2.0  # share of the loss that the label's count explains, and how many times dearer it is then
 DEAR = 6.0  # times a typical edit; clean 0.1 % of edits that take no inner node out, of cycles and stars 1 %
 FAMILY = 5.0  # times the other families of edits; clean up to 3.4 (opening a ring)
@@ -43,8 +43,8 @@ def dominated(answers: Answers, by_share: bool = True) -> list[Finding]:
             weight = f", so {label} is weighted {figure(times)} times as much" if times >= WITH_SHARE[1] else ""
             says = (
                 f"One label outweighs the others, {label}: edits that touch it cost {figure(touching)}, those that do not "
-                f"{figure(others)}{weight} (usual: about as much). How many {label} two graphs have explains "
-                f"{percent(share[count])} of the loss between them, {percent(max(0.0, share[count] - above[count]))} is usual."
+                f"{figure(others)}{weight} (usual: about as much). {count[0].upper()}{count[1:]} explains "
+                f"{percent(share[count])} of the loss between two graphs, {percent(max(0.0, share[count] - above[count]))} is usual."
             )
             numbers = {"touching": touching, "others": others, "times": times, "share": share[count]}
             finding = Finding(f"label weight of {label}", says, strength=1 - 1 / max(times, 1.0), figure=numbers)
@@ -105,7 +105,7 @@ def label_effects(answers: Answers) -> dict[str, tuple[str, float, float, float]
     for r, label in enumerate(names.edge_labels, start=1):
         some = both if names.R > 3 else is_edit["add node"]
         touching = (new["edge"] == r) | (both & (old["edge"] == r))
-        found |= _effect(f"the number of edges {label}", label, table, some & touching, some & ~touching)
+        found |= _effect(f"the number of edges {label}", f"edge {label}", table, some & touching, some & ~touching)
     return found
 
 
