@@ -12,6 +12,12 @@ TABLES = {  # of each: what it shows, and what gives it again
     "findings": ("what was found wrong", "inspect.findings.findings(psi, train, held_out=test, seed={seed})"),
     "blind_spots": ("pairs that are hardly told apart", "inspect.blind_spots(psi, train, seed={seed})"),
     "equals": ("equal graphs told apart", "inspect.separated_equals(psi, train, samples=400, seed={seed})"),
+    "agreement": ("agreement with known distances", "inspect.agreement(psi, graphs, pairs=120, seed={seed}).summary(seed={seed})"),
+    "disagreements": ("the strongest disagreements", "inspect.agreement(psi, graphs, pairs=120, seed={seed}).disagreements(distance, most=2)"),
+    "concepts": ("what can be read off its points", "inspect.concepts(psi, graphs, seed={seed}).table"),
+    "faithfulness": ("shares against other orders", "inspect.faithfulness(psi, graphs, anchors, seed={seed}).summary(seed={seed})"),
+    "rules": ("rules before and after", "artefact.about['correction']['report']['rules']"),
+    "corrected": ("what the rules cost elsewhere", "artefact.about['correction']['report']['costs']"),
     "quality": ("predictions judged", "evaluation.judge(psi, h.predict(test.inputs), test.graphs, candidates=train)"),
     "slices": ("the same by slice", "elekit evaluate --artefact {name} --data {data} --table predictions.csv"),
     "costs": ("time against quality", "elekit evaluate --artefact {name} --data {data} --limit 60 --method … --starts …"),
@@ -19,14 +25,14 @@ TABLES = {  # of each: what it shows, and what gives it again
     "stability": ("which statements hold in which training", "inspect.stability(psis, measure, claims)"),
 }  # fmt: skip
 HEADS = {
-    "kind": "kind of change", "count": "cases", "graphs": "graphs", "low": "interval from", "high": "to",
-    "q05": "5 % below", "q95": "95 % below", "by_size": "explained by size", "by_ring": "by ring",
-    "by_degree": "by edges there", "mark": "mark", "not_proven": "distances not proven", "edits_low": "edits from",
-    "edits_high": "edits to", "valid_low": "valid from", "valid_high": "valid to", "fits_better": "wrong answer fits better",
-    "few": "too few", "milliseconds": "ms each", "from": "predicted from", "gradient": "descends",
+    "kind": "kind of change", "count": "cases", "low": "95 % interval", "q05": "5 % below", "q95": "95 % below",
+    "by_size": "explained by size", "by_ring": "by ring", "by_degree": "by edges there", "not_proven": "distances not proven",
+    "edits_low": "interval", "valid_low": "interval", "beyond_low": "interval", "ahead_low": "interval",
+    "fits_better": "wrong answer fits better", "few": "too few", "milliseconds": "ms each", "from": "predicted from",
+    "before_low": "interval", "after_low": "interval",
 }  # fmt: skip
 LONG = {"says", "path", "input", "way", "kind", "claim", "slice"}
-HIDDEN = {"hits", "by", "gradient"}
+HIDDEN = {"hits", "by", "gradient", "shuffled", "sense", "unseen"}  # kept in the facts of the card
 
 
 def cell(value) -> str:
@@ -40,16 +46,35 @@ def cell(value) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def table(name: str, rows: list[dict], caption=None, say=lambda column, value: cell(value)) -> Html:
-    """Rows as a table; row n has the id "name-n", which statements link to."""
+def table(name: str, rows: list[dict], say=lambda column, value: cell(value)) -> Html:
+    """Rows as a table; row n has the id "name-n", which statements link to. Ends of an interval share a column."""
     columns = [column for column in (rows[0] if rows else {}) if column not in HIDDEN]
-    heads = [element("th", HEADS.get(c, c.replace("_", " ")), scope="col", class_="long" if c in LONG else None) for c in columns]
+    columns = [c for c in columns if c != "says" or name == "findings"]  # elsewhere the statements say it
+    ends = {c: c.removesuffix("low") + "high" for c in columns if c.endswith("low")}
+    columns = [c for c in columns if c not in ends.values()]
+
+    def text(row: dict, column: str) -> str:
+        if column not in ends:
+            return say(column, row[column])
+        low, high = cell(row[column]), cell(row[ends[column]])
+        return low if low == high == "–" else f"{low} to {high}"
+
+    heads = [element("th", HEADS.get(c, c.replace("_", " ")), scope="col", class_=_long(c)) for c in columns]
     body = [
-        element("tr", *(element("td", say(c, row[c]), class_="long" if c in LONG else None) for c in columns), id=f"{name}-{n}")
+        element("tr", *(element("td", text(row, c), class_=_long(c)) for c in columns), id=f"{name}-{n}")
         for n, row in enumerate(rows)
     ]
-    top = [element("caption", caption)] if caption is not None else []
-    return element("table", *top, element("thead", element("tr", *heads)), element("tbody", *body))
+    return element("table", element("thead", element("tr", *heads)), element("tbody", *body))
+
+
+def _long(column: str) -> str | None:
+    return "long" if column in LONG else None
+
+
+def _phrase(value: str, phrases: dict[str, str]) -> str:
+    """A kind of change, or a claim about its price, in plain words."""
+    kind = value.removeprefix("price of ")
+    return value[: len(value) - len(kind)] + phrases[kind]
 
 
 def evidence(measured: Measured, name: str) -> Html | None:
@@ -61,9 +86,10 @@ def evidence(measured: Measured, name: str) -> Html | None:
     loss, made, data = (measured.facts[key] for key in ("loss", "made", "data"))
     again = again.format(seed=made["seed"], name=loss["name"], data=data["now"].get("name", "…"))
     phrases = phrases_of(loss)
-    shown = table(name, rows, say=lambda column, value: phrases[value] if column == "kind" else cell(value))
+    kinds = ("kind", "claim") if name in ("prices", "stability") else ()
+    shown = table(name, rows, say=lambda column, value: _phrase(value, phrases) if column in kinds else cell(value))
     region = element("div", shown, class_="scroll", tabindex="0", role="region", aria_label=what)
     how = element("p", "To see them again: ", element("code", again), f" (seed {made['seed']}).", class_="explains")
     empty = element("p", "There are none.") if not rows else None
     inside = (how, empty if empty else region)
-    return element("details", element("summary", f"Figures: {what}"), *inside, class_="evidence", id=name)
+    return element("details", element("summary", f"Figures: {what}"), *inside, class_="evidence", id=f"{name}-figures")

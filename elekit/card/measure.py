@@ -15,18 +15,17 @@ from elekit import release
 from elekit.card.measured import Measured, plain_values
 from elekit.card.offline import cases
 from elekit.card.predictions import costs, quality
+from elekit.card.relations import agreement, concepts, faithfulness, in_other_trainings
 from elekit.card.subject import Subject, drawn
 from elekit.draw.layouts import layout
 from elekit.draw.prices import beside
 from elekit.draw.scenes import palette
-from elekit.edits import SINGLE
 from elekit.graph import Graph
-from elekit.inspect.blindspots import blind_spots, separated_equals
+from elekit.inspect.blindspots import separated_equals
 from elekit.inspect.findings import findings
-from elekit.inspect.prices import SURE, EditSample, PriceList, sample_edits
+from elekit.inspect.prices import SURE, EditSample
 from elekit.loss import points_of
 
-SAMPLES = 40  # edits of each graph
 SHOWN = 5  # kinds of edits at each end of the list, and examples of anything else
 TYPICAL = 12  # edits nearest to the median, of which the one that is drawn best is shown
 REWRITTEN = 400  # graphs that are written in other ways
@@ -52,7 +51,11 @@ def measure(subject: Subject, *, progress: bool = False) -> Measured:
     A question that refuses (too few graphs, no inputs) leaves its sentence in `missing`; the others go on.
     progress: show a bar that names the steps.
     """
+    import pandas as pd
+
     found = Measured(facts={"loss": identity(subject), "trained": trained(subject), "data": data_facts(subject)})
+    if correction := found.facts["trained"]["correction"]:
+        found.tables |= {"rules": pd.DataFrame(correction["report"]["rules"]), "corrected": pd.DataFrame(correction["report"]["costs"])}
     found.pictures["palette"] = palette(subject.artefact.vocabulary)
     seconds = {}
     with tqdm(STEPS.items(), disable=not progress, bar_format="{desc:<34}{bar}| {n}/{total} [{elapsed}]") as bar:
@@ -126,10 +129,10 @@ def data_facts(subject: Subject) -> dict:
 def prices(subject: Subject, found: Measured) -> None:
     """What each kind of edit costs, with a typical example of each kind; and the yardstick for all of it."""
     graphs = subject.asked
-    sample = sample_edits(graphs, samples=SAMPLES, seed=subject.seed, kinds=SINGLE)
+    sample = subject.sample
     own = points_of(subject.psi, sample.graphs)
-    edits = sample.table.assign(price=sample.prices(subject.psi, own).numpy())
-    table = PriceList(edits).summary(seed=subject.seed)
+    priced = sample.price_list(subject.psi, own)
+    edits, table = priced.edits, priced.summary(seed=subject.seed)
     if not len(table):
         raise ValueError("none of the graphs has an edit that leaves a valid graph, so there is nothing to price")
     generator = np.random.default_rng(subject.seed)
@@ -199,7 +202,7 @@ def findings_of(subject: Subject, found: Measured) -> None:
 @step("blind_spots", "what it cannot see")
 def blind_spots_of(subject: Subject, found: Measured) -> None:
     """Different graphs that it hardly separates."""
-    pairs = blind_spots(subject.psi, subject.train, seed=subject.seed)
+    pairs = subject.blind_pairs
     keep = ["differs", "edits", "proven", "path", "loss", "found"]
     table = pairs.table[keep].copy()
     for side, graphs in (("graph", pairs.graphs), ("other", pairs.others)):
@@ -236,7 +239,11 @@ def equals(subject: Subject, found: Measured) -> None:
 
 
 STEPS |= {
+    "agreement": ("against known distances", agreement),
+    "concepts": ("what it encodes", concepts),
+    "faithfulness": ("whether its shares are faithful", faithfulness),
     "quality": ("how well predictions do", quality),
     "costs": ("what a prediction costs", costs),
     "cases": ("cases to look at", cases),
+    "stability": ("what holds in other trainings", in_other_trainings),
 }

@@ -11,13 +11,13 @@ from elekit.card.evidence import evidence
 from elekit.card.glossary import glossary, linked
 from elekit.card.measured import Measured
 from elekit.card.pictures import picture
-from elekit.card.sections import SECTIONS, changed, look
+from elekit.card.sections import GROUPS, SECTIONS, changed, look
 from elekit.card.statements import Statement
 from elekit.draw.svg import bar_svg
 
 FACTS = "facts"  # id of the script that holds what was measured
 MINUTE = (  # keys of what a reader in a hurry is told, where it was said
-    "purpose", "defects", "agreement with edit", "blind spots", "exact", "milliseconds", "rules",
+    "purpose", "defects", "agreement with edit distance, random pairs", "blind spots", "exact", "milliseconds", "rules",
 )  # fmt: skip
 
 
@@ -103,17 +103,15 @@ def _section(measured, statements, changes, key: str, heading: str, explains: st
     for name in tables:
         if name in measured.missing:
             parts.append(element("p", f"Not measured: {measured.missing[name]}.", class_="missing"))
-    for name, words in (("dear", "Punished most"), ("cheap", "Punished least")):
-        if key == "rewards" and any(s.section == name for s in statements):
-            some = [s for s in statements if s.section == name]
-            parts.append(element("h3", words))
-            parts.append(_listed(measured, some if name == "dear" else some[::-1], known))
-    if key == "rewards" and (others := [s for s in statements if s.section == "other prices"]):
-        inside = _listed(measured, others, known, pictured=False)
-        parts.append(element("details", element("summary", f"All {len(others)} kinds of change in between"), inside, class_="screen"))
-    mine = [s for s in statements if s.section == key]
-    if mine:
-        parts.append(_listed(measured, mine, known))
+    for group, words, folded in GROUPS.get(key, [(key, "", False)]):
+        some = [s for s in statements if s.section == group][:: -1 if group == "cheap" else 1]
+        if not some:
+            continue
+        listed = _listed(measured, some, known, pictured=not folded)
+        if folded:
+            parts.append(element("details", element("summary", words), listed, class_="screen"))
+        else:
+            parts += [element("h3", words) if words else None, listed]
     parts += look(measured, key)
     parts += [evidence(measured, name) for name in tables]
     return element("section", *parts, id=key)
@@ -130,7 +128,8 @@ def _item(measured: Measured, statement: Statement, known: set[str], pictured: b
     if statement.stable:
         marks.append(element("span", statement.stable, class_=f"stable {_degree(statement.stable)}"))
     if statement.evidence:
-        marks.append(element("a", "figures", href=f"#{statement.evidence}", aria_label=f"figures: {statement.key}"))
+        whole = "-figures" if statement.evidence in measured.tables else ""  # otherwise it is a row, or a fold of its own
+        marks.append(element("a", "figures", href=f"#{statement.evidence}{whole}", aria_label=f"figures: {statement.key}"))
     bar = None
     if statement.evidence.startswith("prices-"):
         top = max(row["high"] if row["high"] == row["high"] else row["median"] for row in measured.rows("prices"))

@@ -41,6 +41,28 @@ SECTIONS = (  # key, heading, what it is about, tables of figures behind it
         ("equals",),
     ),
     (
+        "agreement",
+        "Where it disagrees with distances that people know",
+        "Other ways to say how far two graphs lie apart are known; none of them is right in itself. Where the loss agrees, it is "
+        "easier to trust; where it does not, somebody must decide who is right. Walks of edits are graphs with what a few random "
+        "changes make of them.",
+        ("agreement", "disagreements"),
+    ),
+    (
+        "concepts",
+        "What it encodes",
+        "A probe tries to read a property of a graph off its place on the sphere. Much can be told from size and counts alone, so "
+        "each is held against what these tell, and against a control: a property that means nothing.",
+        ("concepts",),
+    ),
+    (
+        "faithfulness",
+        "Can its explanations be trusted",
+        "Shares say which parts of a graph bring it near to another. If they are right, taking away the parts with the largest "
+        "shares first must drive the two apart faster than taking them away in random order.",
+        ("faithfulness",),
+    ),
+    (
         "quality",
         "How well predictions made with it do",
         "Test cases were predicted and held against the truth. None of them was learned from.",
@@ -66,21 +88,35 @@ SECTIONS = (  # key, heading, what it is about, tables of figures behind it
         "rules",
         "Rules it was given",
         "An expert may state what a loss must do, and have it trained in. What is stated here is held against the loss.",
-        (),
+        ("rules", "corrected"),
     ),
     (
         "stability",
         "What holds in other trainings",
-        "A training depends on chance. The same questions were put to losses from other trainings; only what holds in all of them "
-        "may be said without a caveat.",
+        "A training depends on chance. The same questions were put to losses from other trainings: other random starts, "
+        "or half of the graphs. The loss of this card counts as one of them. Only what holds in all may be said without a caveat.",
         ("stability",),
     ),
 )  # fmt: skip
 
+GROUPS = {  # statements of a section: which, under which heading, and whether they are folded (and not printed)
+    "rewards": [
+        ("dear", "Punished most", False),
+        ("cheap", "Punished least", False),
+        ("other prices", "All kinds of change in between", True),
+    ],
+    "agreement": [
+        ("agreement", "", False),
+        ("other pairs", "On other pairs", True),
+        ("disagreements", "Where they disagree most", False),
+    ],
+    "concepts": [("concepts", "", False), ("each concept", "All properties, one by one", True)],
+}
+
 
 def look(measured: Measured, key: str) -> list[Html]:
     """What a section shows besides its statements."""
-    shown = {"purpose": _scale, "cost": _cost, "cases": _cases, "origin": _origin}.get(key)
+    shown = {"purpose": _scale, "faithfulness": _curves, "cost": _cost, "cases": _cases, "origin": _origin}.get(key)
     return shown(measured) if shown else []
 
 
@@ -109,6 +145,22 @@ def _cost(measured: Measured) -> list[Html]:
         up="% exact", logarithmic=True, limits=(0.0, 100.0),
     )  # fmt: skip
     return [element("figure", Html(drawn), element("figcaption", "Each dot is one way to decode; the figures are below."))]
+
+
+def _curves(measured: Measured) -> list[Html]:
+    """What is left of the nearness of two graphs while parts are taken away, by the orders compared."""
+    rows, parts = measured.rows("curves"), []
+    looks = {"shares": BLUE, "gradient magnitude": VERMILION, "random order": "#777777"}
+    for of in dict.fromkeys(row["of"] for row in rows):
+        some = [row for row in rows if row["of"] == of and row["curve"] == "deletion"]
+        series = []
+        for method, colour in looks.items():
+            line = [row for row in some if row["method"] == method]
+            series.append((method, colour, [100 * row["parts"] for row in line], [row["value"] for row in line]))
+        words = f"2 minus the loss while parts are taken away, {of} pairs: the faster it falls, the better the order"
+        drawn = chart_svg(series, words, across="% of the parts taken away", up="2 - loss")
+        parts.append(element("figure", Html(drawn), element("figcaption", f"{of[0].upper()}{of[1:]} pairs. The faster a line falls, the better that order finds the parts that count.")))
+    return parts
 
 
 def _cases(measured: Measured) -> list[Html]:

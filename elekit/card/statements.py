@@ -5,12 +5,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from elekit.card.measured import Measured, plain_values
-from elekit.card.wording import between, counted, figure, joined, percent, phrases_of, things
+from elekit.card.wording import (
+    ENDS,
+    SMALL,
+    between,
+    counted,
+    figure,
+    how_far,
+    joined,
+    percent,
+    phrases_of,
+    property_in_words,
+    things,
+)
 
-ENDS = 5  # kinds of edits at each end of the price list
 NOT_CHECKED = "not checked: no repeats"
 TWICE = 2.0  # times as long as the quickest way: otherwise the slower one is not worth a word
-SMALL = 0.02  # of a typical edit: what lies nearer counts as one place; rounding stays far below
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,8 @@ def mark(measured: Measured, key: str) -> str:
     """In how many trainings a claim holds, in words."""
     for row in measured.rows("stability"):
         if row["claim"] == key:
-            return f"holds in {row['holds']} of {row['of']} trainings"
+            what = measured.facts["claims"][key]
+            return f"holds in {row['holds']} of {row['of']} trainings" + (f" ({what})" if what else "")
     return "not checked in other trainings" if "stability" in measured.tables else NOT_CHECKED
 
 
@@ -175,7 +186,8 @@ def unseen(measured: Measured) -> Iterator[Statement]:
             f"{row['graph']} and {row['other']} are {edits} apart ({row['differs']}), and the loss between them is "
             f"{figure(row['loss'])}. {counted(alike, 'pair')} found {'differs' if alike == 1 else 'differ'} in this way."
         )
-        yield Statement(f"blind to {row['differs']}", "blind", says, row["loss"], unit="loss", evidence=f"blind_spots-{of}")
+        key = f"blind to {row['differs']}"
+        yield Statement(key, "blind", says, row["loss"], unit="loss", stable=mark(measured, key), evidence=f"blind_spots-{of}")
 
 
 EQUALS = {
@@ -204,6 +216,77 @@ def same(measured: Measured) -> Iterator[Statement]:
         key = f"equal: {row['why']}"
         shown = {"value": row["median"], "low": row["low"], "high": row["high"]} if apart else {"value": 0.0}
         yield Statement(key, "equals", says, **shown, unit="loss", stable=mark(measured, key), evidence=f"equals-{number}")
+
+
+KINDS_OF_PAIRS = {
+    "random pairs": "random pairs of {graph}s",
+    "nearest neighbours": "pairs of nearest neighbours",
+    "walks of edits": "pairs a few changes apart",
+}
+
+
+@speaker
+def agrees(measured: Measured) -> Iterator[Statement]:
+    word = things(measured.facts["loss"]["molecular"])["graph"]
+    for number, row in enumerate(measured.rows("agreement")):
+        if not math.isfinite(row["spearman"]):
+            continue
+        unknown = f" ({counted(row['unknown'], 'pair')} more had no distance)" if row["unknown"] else ""
+        name = row["distance"] + ("" if "distance" in row["distance"] else " distance")
+        pairs = KINDS_OF_PAIRS.get(row["kind"], "pairs ({kind}) of {graph}s").format(kind=row["kind"], graph=word)
+        far = how_far(row["spearman"]).format(pairs=f"{row['pairs']} {pairs}{unknown}")
+        says = (
+            f"The loss and the {name} {far}: rank correlation "
+            f"{row['spearman']:.2f}{between(row['low'], row['high'], '{:.2f}'.format)}."
+        )
+        key = f"agreement with {row['distance']}, {row['kind']}"
+        section = "agreement" if row["distance"] == "edit distance" or row["kind"] == "random pairs" else "other pairs"
+        yield Statement(key, section, says, row["spearman"], row["low"], row["high"], "rank correlation", mark(measured, key),
+                        f"agreement-{number}")  # fmt: skip
+    for number, row in enumerate(measured.rows("disagreements")):
+        key = f"disagreement: {row['distance']}, {row['graph']}, {row['other']}"
+        says = f"{row['graph']} and {row['other']}: {row['says']}"
+        yield Statement(key, "disagreements", says, row["gap"], unit="gap of ranks", evidence=f"disagreements-{number}")
+
+
+
+
+@speaker
+def encodes(measured: Measured) -> Iterator[Statement]:
+    rows, word = measured.rows("concepts"), things(measured.facts["loss"]["molecular"])
+    for mark_, words in (
+        ("encoded", "can be read off its points, beyond what sizes and counts tell"),
+        ("encoded, but only as far as size and counts tell", "can be read off its points, but only as far as sizes and counts tell"),
+        ("weakly encoded", "can be read off its points weakly"),
+        ("not encoded", "could not be read off its points"),
+    ):
+        some = [property_in_words(row["property"], word) for row in rows if row["mark"] == mark_]
+        if some:
+            says = f"{counted(len(some), 'property').replace('propertys', 'properties')} {words}: {joined(some)}."
+            key = f"concepts {mark_}"
+            yield Statement(key, "concepts", says, len(some), unit="properties", stable=mark(measured, key), evidence="concepts")
+    for number, row in enumerate(rows):
+        yield Statement(f"concept: {row['property']}", "each concept", row["says"], row["score"], row["low"], row["high"],
+                        "score", evidence=f"concepts-{number}")  # fmt: skip
+
+
+@speaker
+def faithful(measured: Measured) -> Iterator[Statement]:
+    for number, row in enumerate(measured.rows("faithfulness")):
+        does = "taking parts away" if row["curve"] == "deletion" else "putting parts together"
+        key, evidence = f"faithful: {row['of']}, {row['curve']}", f"faithfulness-{number}"
+        if row["method"] == "shares":
+            better = "better than" if row["low"] > 0 else "worse than" if row["high"] < 0 else "not told apart from"
+            says = (
+                f"On {row['pairs']} {row['of']} pairs, {does} in the order of their shares is {better} a random order, by "
+                f"{figure(row['area'])} of 2{between(row['low'], row['high'])}."
+            )
+            yield Statement(key, "faithfulness", says, row["area"], row["low"], row["high"], "area", mark(measured, key), evidence)
+        elif row["method"] == "gradient magnitude":
+            key += ", against gradients"
+            says = f"Held against the size of gradients there: {row['says']}; on {percent(row['wins'])} of the pairs shares are ahead."
+            yield Statement(key, "faithfulness", says, row["ahead"], row["ahead_low"], row["ahead_high"], "area",
+                            mark(measured, key), evidence)  # fmt: skip
 
 
 @speaker
@@ -277,7 +360,7 @@ def cost(measured: Measured) -> Iterator[Statement]:
         row = rows[best]
         says = (
             f"The best measured, “{row['way']}”, finds {percent(row['exact'])}{between(row['low'], row['high'], percent)} and takes "
-            f"{figure(row['milliseconds'])} ms, {times:.1f} times as long."
+            f"{figure(row['milliseconds'])} ms."
         )
         yield Statement("milliseconds of the best", "cost", says, row["milliseconds"], unit="ms", evidence=f"costs-{best}")
 
@@ -311,5 +394,44 @@ def origin(measured: Measured) -> Iterator[Statement]:
 
 @speaker
 def rules(measured: Measured) -> Iterator[Statement]:
-    if not measured.facts["trained"]["correction"]:
+    correction = measured.facts["trained"]["correction"]
+    if not correction:
         yield Statement("rules", "rules", "No rules were given to this loss: nobody corrected what it learned.", evidence="training")
+        return
+    report, many = correction["report"], correction["judgements"]["count"]
+    given = joined([words for words in (counted(len(correction["rules"]), "rule") if correction["rules"] else "",
+                                        counted(many, "judgement") if many else "") if words])  # fmt: skip
+    held = sum(row["after_says"] == "holds" for row in report["rules"])
+    kept = f" Of the rules {held} of {len(report['rules'])} hold on held-out graphs." if report["rules"] else ""
+    yield Statement("rules", "rules", f"The loss was corrected by {given}.{kept}", held, unit="rules", evidence="rules")
+    lines, judged = list(report["says"]), [row for row in report["judgements"] if row["judgements"]]
+    for number, row in enumerate(report["rules"]):
+        yield Statement(f"rule: {row['rule']}", "rules", lines.pop(0), _number(row["after"]), _number(row["after_low"]),
+                        _number(row["after_high"]), "figure of the rule", evidence=f"rules-{number}")  # fmt: skip
+    for row in judged:
+        yield Statement(f"judgements {row['which']}", "rules", lines.pop(0), _number(row["after"]), _number(row["low"]),
+                        _number(row["high"]), "share", evidence="rules")  # fmt: skip
+    for number, row in enumerate(report["costs"]):
+        yield Statement(f"cost of the rules: {row['measure']}", "rules", lines.pop(0), _number(row["after"]), unit=row["unit"],
+                        evidence=f"corrected-{number}")  # fmt: skip
+    for number, line in enumerate(lines):
+        yield Statement(f"correction: {number}", "rules", line, evidence="corrected")
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+@speaker
+def stable(measured: Measured) -> Iterator[Statement]:
+    rows, word = measured.rows("stability"), things(measured.facts["loss"]["molecular"])["graph"]
+    if rows:
+        of, holds = max(row["of"] for row in rows), sum(bool(row["stable"]) for row in rows)
+        says = f"{holds} of {counted(len(rows), 'statement')} that were checked hold in all of {of} trainings."
+        yield Statement("stable", "stability", says, holds, unit="statements", evidence="stability")
+    if near := measured.facts.get("neighbours"):
+        says = (
+            f"Of the {near['k']} {word}s nearest to one, {percent(near['kept'])} are the same in another training (by chance: "
+            f"{percent(near['chance'])}); on average over {counted(near['trainings'], 'repeat')}{between(near['low'], near['high'], percent)}."
+        )
+        yield Statement("neighbours kept", "stability", says, near["kept"], near["low"], near["high"], "share", evidence="stability")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -11,12 +12,18 @@ from elekit.datasets import Dataset
 from elekit.datasets.splits import SPLITS, Split, digest
 from elekit.draw.layouts import layout
 from elekit.draw.scenes import scene
+from elekit.edits import SINGLE
 from elekit.graph import Graph
+from elekit.inspect.agreement import Agreement, agreement
+from elekit.inspect.blindspots import Pairs, blind_spots
+from elekit.inspect.prices import EditSample, sample_edits
 from elekit.loss import Psi
 from elekit.release import Artefact
 
 ENOUGH = 100  # graphs of the test split; with fewer, all graphs are asked about
 ASKED = 1_000  # graphs at most
+SAMPLES = 40  # edits of each graph
+PAIRS = 120  # of each kind, that known distances are asked about
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +63,21 @@ class Subject:
         test = self.data.test
         graphs = test.graphs if len(test) >= ENOUGH else Graph.cat([getattr(self.data, s).graphs for s in SPLITS])
         return graphs[torch.randperm(len(graphs), generator=torch.Generator().manual_seed(self.seed))[:ASKED]]
+
+    @cached_property
+    def sample(self) -> EditSample:
+        """Edits of the graphs that are asked about: every training is asked about the same."""
+        return sample_edits(self.asked, samples=SAMPLES, kinds=SINGLE, seed=self.seed)
+
+    @cached_property
+    def blind_pairs(self) -> Pairs:
+        """Blind spots of the loss."""
+        return blind_spots(self.psi, self.train, seed=self.seed)
+
+    @cached_property
+    def known_distances(self) -> Agreement:
+        """Pairs of graphs with the loss and known distances."""
+        return agreement(self.psi, self.asked, pairs=PAIRS, seed=self.seed)
 
     def names(self, graphs: Graph) -> list[str]:
         """What graphs are called: SMILES of molecules, otherwise how large they are."""
@@ -117,7 +139,12 @@ def subject(
 def _repeats(folder: Path | None, given) -> Mapping[str, Artefact]:
     if isinstance(given, Mapping):
         return given
-    return {}
+    if given is None:
+        return release.repeats(folder) if folder is not None else {}
+    paths = sorted(path.parent for path in Path(given).glob(f"*/{release.JSON_NAME}"))
+    if not paths:
+        raise ValueError(f"{given} holds no artefacts in its folders; make them with elekit train repeats")
+    return {path.name: release.load(path) for path in paths}
 
 
 def drawn(graphs: list[Graph], words: list[str], row: int, *, positions=None, changed=((), ())) -> dict:

@@ -3,9 +3,11 @@
 import math
 
 from elekit.graph import GraphVocabulary
-from elekit.inspect.findings.finding import figure, joined, percent
+from elekit.inspect.findings.finding import figure, joined, percent  # noqa: F401 - words of figures, all from here
 
-__all__ = ["between", "counted", "figure", "joined", "percent", "phrases", "things"]
+ENDS = 5  # kinds of edits at each end of the price list
+SMALL = 0.02  # of a typical edit: what lies nearer counts as one place; rounding stays far below
+
 
 
 def things(molecular: bool) -> dict[str, str]:
@@ -64,3 +66,28 @@ class Phrases(dict):
 
     def __missing__(self, kind: str) -> str:
         return kind
+
+
+def how_far(correlation: float) -> str:
+    """A rank correlation in words, with a place for the pairs that are put in order."""
+    for least, words in ((0.8, "largely"), (0.5, "partly"), (0.2, "little")):
+        if correlation >= least:
+            return f"order {{pairs}} {words} alike"
+    return "do not order {pairs} alike"
+
+
+def property_in_words(name: str, word: dict[str, str]) -> str:
+    """What a property of `elekit.inspect.columns` is called; a column of the user's keeps its name."""
+    plain = {
+        "nodes": f"number of {word['node']}s",
+        "edges": f"number of {word['edge']}s",
+        "rings": "number of rings",
+        "parts": "number of separate parts",
+        "leaves": f"number of {word['node']}s at an end",
+        "nodes on rings": f"number of {word['node']}s on rings",
+        "largest degree": f"most {word['edge']}s at one {word['node']}",
+        "diameter": f"longest shortest way through the {word['graph']}",
+    }
+    head, _, label = name.partition(": ")
+    heads = {"nodes": f"number of {label}", "edges": f"number of {label} {word['edge']}s", "group": f"having the group {label}"}
+    return plain.get(name) or (heads.get(head, name) if label else name)

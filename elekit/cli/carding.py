@@ -1,8 +1,6 @@
 """`elekit card`."""
 
 import shlex
-import sys
-from dataclasses import replace
 
 from elekit.cli import judging, sources
 
@@ -34,7 +32,7 @@ def card(chosen):
         surrogate=name,
         compare=chosen.compare,
         seed=chosen.seed,
-        command=shlex.join(["elekit", *(chosen.typed or sys.argv[1:])]),
+        command=_typed(chosen),
         progress=sources.shows_bars(chosen),
     )
     path = made.save(chosen.out)
@@ -50,3 +48,12 @@ def card(chosen):
         document["changes"] = made.changes.summary()
         lines.append(f"  {made.changes.summary()}")
     sources.say(chosen, document, lines)
+
+
+def _typed(chosen) -> str:
+    """The command that makes this card again."""
+    given = {name: getattr(chosen, name) for name in ("artefact", "data", "smiles", "graph", "surrogate", "repeats", "compare")}
+    words = [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
+    words += [part for column in chosen.input or () for part in ("--input", column)]
+    words += [*(["--whole"] if chosen.whole else []), "--seed", str(chosen.seed), "--out", str(chosen.out)]
+    return shlex.join(["elekit", "card", *words])
