@@ -15,9 +15,9 @@ from torch.nn.functional import normalize
 
 import elekit as ele
 from elekit import chem, metrics
-from elekit.draw.counterfactuals import _places as places_of
 from elekit.draw.counterfactuals import analogies as draw_analogies
 from elekit.draw.counterfactuals import counterfactuals as draw_counterfactuals
+from elekit.draw.pairs import places_of
 from elekit.edits import SINGLE, all_edits
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph, GraphVocabulary, from_networkx, from_parts, to_networkx

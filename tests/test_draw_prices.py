@@ -243,3 +243,39 @@ def test_a_price_list_of_another_make_is_refused():
         draw.price_list(summary(3)[:0])
     with pytest.raises(ValueError, match="top must be at least 1"):
         draw.price_list(summary(3), top=0)
+
+
+def said(figure):
+    return [text.get_text() for text in figure.texts if text.get_gid() == "said"]
+
+
+def test_pairs_that_a_loss_hardly_separates_stand_side_by_side(vocabulary, generator):
+    graphs = random_vertices(vocabulary, 3, generator)
+    others = graphs.permuted(torch.arange(graphs.nodes.shape[1]).flip(0))
+    told = pd.DataFrame({"differs": [HOSTILE, "a to b", "c to b"], "path": "node 0: a to b", "edits": 1, "loss": [0.0, 0.01, 0.02]})
+    figure = draw.blind_spots(told, graphs, others, most=2)
+    rendered(figure)
+    words = said(figure)
+    assert len(figure.axes) == 4 and words.count("≈") == 2  # two of three pairs
+    assert "a to b" in words and "loss 0.010" in words and "c to b" not in words
+    equals = draw.blind_spots(pd.DataFrame({"why": ["node order"], "loss": [0.3]}), graphs[:1], others[:1])
+    assert "the same graph, written differently" in said(equals)
+    none = draw.blind_spots(told[:0], graphs[:0], others[:0])
+    assert none.texts[0].get_text() == "No such pair was found."
+
+
+def test_pairs_of_another_make_are_refused(vertices):
+    told = pd.DataFrame({"differs": ["x"], "loss": [0.1]})
+    for table, sides in ((told.drop(columns="loss"), 1), (told.drop(columns="differs"), 1), (told, 2)):
+        with pytest.raises(ValueError, match="want columns loss and differs or why"):
+            draw.blind_spots(table, vertices[:sides], vertices[:1])
+    with pytest.raises(ValueError, match="most must be at least 1"):
+        draw.blind_spots(told, vertices[:1], vertices[:1], most=0)
+
+
+def test_many_changes_are_not_marked(vertices):
+    from elekit.draw.pairs import marks_of
+
+    one, other = vertices[:1], vertices[1:2]
+    every = marks_of(one, other)
+    assert len(every) > 1 and marks_of(one, other, len(every)) == every and marks_of(one, other, len(every) - 1) == []

@@ -6,6 +6,7 @@ as they are: `$` starts no formula, and what cannot be printed becomes a blank.
 
 from elekit.draw.agreements import agreement, disagreements
 from elekit.draw.base import OKABE_ITO, RADIUS, SEEN, Picture
+from elekit.draw.blindspots import blind_spots
 from elekit.draw.concepts import concepts
 from elekit.draw.corrections import corrections
 from elekit.draw.counterfactuals import analogies, counterfactuals
@@ -24,7 +25,7 @@ from elekit.draw.structures import graph, graphs
 from elekit.draw.tensors import tensors
 
 __all__ = [
-    "OKABE_ITO", "Picture", "RADIUS", "SEEN", "across_trainings", "agreement", "analogies", "concepts",
+    "OKABE_ITO", "Picture", "RADIUS", "SEEN", "across_trainings", "agreement", "analogies", "blind_spots", "concepts",
     "contrasted", "corrections", "counterfactuals", "disagreements", "embedding_map", "faithfulness", "findings",
     "graph", "graphs", "histograms", "history", "iterate", "layout", "loss_curve", "price_list", "priced_edits",
     "ranking", "shared", "spheres", "stability", "tensors", "trace",

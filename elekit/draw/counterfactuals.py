@@ -1,33 +1,15 @@
 """Graphs before and after edits, side by side: counterfactuals, and pairs that differ in the same."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Circle
-from matplotlib.patheffects import withStroke
 
-from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, Picture, hold_one, plain
-from elekit.draw.layouts import layout
-from elekit.draw.prices import words_beside
-from elekit.draw.structures import _points
-from elekit.draw.structures import graph as draw_graph
+from elekit.draw.pairs import sheet
 from elekit.graph import Graph
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MARKS = {  # what an edit does to a part: colour, dashes, words; none of the colours is one of C, N, O and F
-    "gone": (PURPLE, (0, (1.5, 1)), "is gone afterwards"),
-    "changed": (ORANGE, "-", "gets another label"),
-    "new": (SKY, (0, (0.5, 0.5)), "is new"),
-}
-WIDTH = 0.11  # of a halo, where an edge is about 1 long
-TEXT, GAP, LARGEST = 0.27, 0.45, 0.9  # inches: of a line, between two panels, and of an edge at most
 
 
 def counterfactuals(graph: Graph, graphs: Graph, table: "pd.DataFrame", own: str, *, most: int = 3) -> Figure:
@@ -51,7 +33,7 @@ def counterfactuals(graph: Graph, graphs: Graph, table: "pd.DataFrame", own: str
             f"loss to {own} {row[f'own_{when}']:.2f}, to {row['now']} {row[f'now_{when}']:.2f}"
             for when in ("before", "after")
         ])  # fmt: skip
-    return _sheet([(graph, graphs[i]) for i in range(len(rows))], heads, feet, columns=1, width=4.4)
+    return sheet([(graph, graphs[i]) for i in range(len(rows))], heads, feet, columns=1, width=4.4)
 
 
 def analogies(
@@ -72,7 +54,7 @@ def analogies(
         heads.append((alike, row["path"]))
         feet.append([f"loss {row['loss']:.2f}", f"cosine {row['cosine']:.2f}"])
     pairs = [(graph, other), *((graphs[i], others[i]) for i in range(len(rows)))]
-    return _sheet(pairs, heads, feet, columns=min(columns, len(pairs)), width=3.1)
+    return sheet(pairs, heads, feet, columns=min(columns, len(pairs)), width=3.1)
 
 
 def _rows(table: "pd.DataFrame", needed: Sequence[str], graphs: Graph, fewest: int = 1) -> list[dict]:
@@ -84,105 +66,3 @@ def _rows(table: "pd.DataFrame", needed: Sequence[str], graphs: Graph, fewest: i
             else f"want a row for each graph, at least {fewest}, got {len(table)} rows and {len(graphs)} graphs"
         )
     return table.to_dict("records")
-
-
-def _sheet(pairs, heads, feet, *, columns: int, width: float) -> Figure:
-    """Pairs in a grid: a title and up to two lines above each, a line below each of its panels, a key at the end.
-
-    width: of a panel in inches.
-    """
-    rows, height = -(-len(pairs) // columns), 0.72 * width
-    block, tall = 2 * width + GAP, height + 4.4 * TEXT
-    whole = np.array([columns * (block + GAP), rows * tall + 1.6 * TEXT])
-    figure = Picture(figsize=whole)
-
-    def say(x, y, words, size, **style):
-        figure.text(x / whole[0], y / whole[1], words, fontsize=size, parse_math=False, gid="said", **style)
-
-    seen = set()
-    for n, (pair, (title, path), foot) in enumerate(zip(pairs, heads, feet)):
-        row, column = divmod(n, columns)
-        left, top = GAP / 2 + column * (block + GAP), whole[1] - row * tall
-        say(left, top - 1.15 * TEXT, _cut(title, 72 * block / 9.2), 14, va="bottom", fontweight="bold")
-        lines = textwrap.wrap(plain(path), int(72 * block / 7.2))  # letters of 12 points
-        lines = lines[:2] if len(lines) < 3 else [lines[0], f"{lines[1][:-2]} …"]
-        say(left, top - 1.3 * TEXT, "\n".join(lines), 12, va="top")
-        middle, (marks, places) = top - 3 * TEXT - height / 2, (_marks(*pair), _places(*pair))
-        seen |= {kind for _, kind in marks}
-        sizes = [_size(one, positions) for one, positions in zip(pair, places)]
-        scale = min(LARGEST, *((np.array([width, height]) / size).min() for size in sizes))  # one for both
-        for side, (one, positions, size) in enumerate(zip(pair, places, sizes)):
-            centre = left + width / 2 + side * (width + GAP)
-            size = size * scale
-            box = (*((centre, middle) - size / 2) / whole, *size / whole)
-            _panel(one, figure.add_axes(box), positions, [m for m in marks if m[1] != ("new", "gone")[side]])
-            words = _cut(foot[side], 72 * (width + GAP) / 7.2)
-            say(centre, middle - height / 2 - 0.1 * TEXT, words, 12, ha="center", va="top")
-        say(left + width + GAP / 2, middle, "→", 26, ha="center", va="center")
-    shown = [look for kind, look in MARKS.items() if kind in seen]
-    keys = [Line2D([], [], color=colour, ls=dash, lw=6) for colour, dash, _ in shown]
-    words = [words for *_, words in shown]
-    figure.legend(keys, words, loc="lower center", ncols=3, frameon=False, fontsize=13, handlelength=3)
-    return figure
-
-
-def _cut(text: str, letters: float) -> str:
-    text = plain(text)
-    return text if len(text) <= letters else f"{text[: int(letters) - 1]}…"
-
-
-def _size(graph: Graph, positions: np.ndarray) -> np.ndarray:
-    """Width and height of a graph where an edge is about 1 long, with its nodes and numbers."""
-    there = _there(graph)
-    return np.maximum(np.ptp(positions[there], axis=0) + 1.1, [2.4, 1.6]) if there.any() else np.array([2.4, 1.6])
-
-
-def _there(graph: Graph) -> np.ndarray:
-    return (graph.labels()[0][0] > 0).cpu().numpy()
-
-
-def _marks(before: Graph, after: Graph) -> list[tuple[tuple[int, ...], str]]:
-    """Nodes (i,) and pairs (i, j), i < j, that differ between two graphs of the same slots, and how."""
-    hold_one(before), hold_one(after)
-    if before.nodes.shape != after.nodes.shape:
-        raise ValueError(
-            f"the two graphs of a pair need the same slots, got {before.nodes.shape[1]} and {after.nodes.shape[1]}"
-        )
-    found = []
-    for was, now in zip(before.labels(), after.labels()):
-        was, now = (labels[0].cpu() for labels in (was, now))
-        for part in (was != now).nonzero().tolist():
-            if part == sorted(part):
-                kind = "gone" if not now[tuple(part)] else "changed" if was[tuple(part)] else "new"
-                found.append((tuple(part), kind))
-    return found
-
-
-def _places(before: Graph, after: Graph) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (N, 2) of both, each as it is drawn alone, the second turned so that common nodes lie alike."""
-    first, second = layout(before), layout(after)
-    both = _there(before) & _there(after)
-    if not both.any():
-        return first, second
-    ours, theirs = first[both].mean(0), second[both].mean(0)
-    left, _, right = np.linalg.svd((second[both] - theirs).T @ (first[both] - ours))  # Kabsch (1976), mirrors allowed
-    return first, (second - theirs) @ left @ right + ours
-
-
-def _panel(graph: Graph, ax: Axes, positions: np.ndarray, marks) -> None:
-    draw_graph(graph, ax, positions=positions)
-    points, white = _points(ax), [withStroke(linewidth=3, foreground="white")]
-    way = words_beside(graph, positions)[0] - positions
-    way *= (RADIUS + WIDTH + 0.12) / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
-    for i in np.flatnonzero(_there(graph)):
-        place, centred = positions[i] + way[i], {"ha": "center", "va": "center", "zorder": 7}
-        ax.text(*place, str(i), fontsize=11, color="#444444", path_effects=white, gid=f"number-{i}", **centred)
-    for part, kind in marks:
-        colour, dash, _ = MARKS[kind]
-        line = {"color": colour, "ls": dash, "gid": f"{kind}-{'-'.join(map(str, part))}"}
-        if len(part) == 1:
-            rim = Circle(positions[part[0]], RADIUS + WIDTH / 2, fill=False, zorder=0.6, lw=WIDTH * points, **line)
-            ax.add_patch(rim)
-        else:
-            ends = positions[list(part)].T
-            ax.add_line(Line2D(*ends, zorder=0.5, lw=3 * WIDTH * points, solid_capstyle="butt", **line))

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from elekit.draw.base import BLUE, VERMILION, Picture, plain
-from elekit.draw.counterfactuals import MARKS, _marks, _panel, _places, _size
 from elekit.draw.layouts import layout
+from elekit.draw.pairs import MARKS, marks_of, panel, places_of, size_of
 from elekit.graph import Graph
 
 if TYPE_CHECKING:
@@ -77,17 +77,16 @@ def _sheet(finding: Finding, shown: list[tuple[Graph, ...]]) -> Figure:
         left = GAP + column * (block + GAP) / across
         middle = top + row * (HEIGHT + TEXT) + HEIGHT / 2
         pair = len(graphs) == 2
-        places = _places(*graphs) if pair else [layout(graphs[0])]
-        marks = _marks(*graphs) if pair and graphs[0].nodes.shape == graphs[1].nodes.shape else []
-        marks = marks if len(marks) <= FEW else []
+        places = places_of(*graphs) if pair else [layout(graphs[0])]
+        marks = marks_of(*graphs, FEW) if pair and graphs[0].nodes.shape == graphs[1].nodes.shape else []
         seen |= {kind for _, kind in marks}
-        sizes = [_size(one, positions) for one, positions in zip(graphs, places)]
+        sizes = [size_of(one, positions) for one, positions in zip(graphs, places)]
         scale = min(LARGEST, *((np.array([WIDTH, HEIGHT]) / size).min() for size in sizes))
         for side, (one, positions, size) in enumerate(zip(graphs, places, sizes)):
             size = size * scale
             centre = np.array([left + WIDTH / 2 + side * (WIDTH + GAP), whole[1] - middle])
             axes = figure.add_axes((*(centre - size / 2) / whole, *size / whole))
-            _panel(one, axes, positions, [m for m in marks if m[1] != ("new", "gone")[side]])
+            panel(one, axes, positions, [m for m in marks if m[1] != ("new", "gone")[side]])
         if pair:
             say(left + WIDTH + GAP / 2, middle, "→" if marks else "|", 22, ha="center", va="center")
     looks = [look for kind, look in MARKS.items() if kind in seen]
