@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from planted import CASES, asked, graphs_of, judged, place, shipped, table, trained
+from planted_beyond import BEYOND
 from torch.nn.functional import normalize
 
 import elekit as ele
@@ -22,11 +23,11 @@ from elekit.inspect.findings.spreading import dimensions, two_heaps
 from elekit.inspect.findings.weights import explained_by
 from elekit.metrics import isomorphic
 
-PLANTED = [case for case in CASES if case.says and case.tested]
+PLANTED = [case for case in CASES + BEYOND if case.says and case.tested]
 CLEAN = [
     pytest.param(case, marks=pytest.mark.realdata if case.world == "qm9" else (), id=case.name)
     for case in CASES
-    if not case.says
+    if not case.says and case.tested
 ]
 JARGON = re.compile(r"psi|embedding|vector|tensor|logit|gradient|contrastive|InfoNCE|eigen", re.IGNORECASE)
 
