@@ -26,7 +26,7 @@ from elekit.inspect.traits import kinds_in_detail
 from elekit.loss import LearnedLoss, points_of
 from elekit.metrics import isomorphic
 from elekit.train import EmbeddingTraining, fit_embedding
-from elekit.training import LoopConfig
+from elekit.training import LoopConfig, retrieval, step_generator
 
 LOOP = LoopConfig(steps=50, learning_rate=5e-3, warmup=5, validate_every=20, checkpoint_every=10)
 QUICK = CorrectionTraining(EmbeddingTraining(LOOP, batch_size=32, temperature=0.1), weight=3.0, edits=32, among=100)
@@ -325,6 +325,17 @@ def test_answers_are_those_of_a_loop(held_out):
         assert row.low <= row.figure <= row.high and row.says == wanted
 
 
+def test_a_goal_inside_the_interval_is_neither_kept_nor_broken(held_out):
+    loss = counting([3.0, 1.0, 2.0])
+    (figure,) = answers(loss, questions.questions(held_out, [NearlyFree("relabel a to b")]))["figure"]
+    given = [NearlyFree("relabel a to b", figure), AtLeast("relabel a to b", figure)]
+    assert answers(loss, questions.questions(held_out, given))["says"].tolist() == [OPEN, OPEN]
+    wide = [NearlyFree("relabel a to b", 3 * figure), AtLeast("relabel a to b", figure / 3)]
+    assert answers(loss, questions.questions(held_out, wide))["says"].tolist() == [HOLDS, HOLDS]
+    narrow = [NearlyFree("relabel a to b", figure / 3), AtLeast("relabel a to b", 3 * figure)]
+    assert [answers(loss, questions.questions(held_out, [rule]))["says"][0] for rule in narrow] == [FAILS, FAILS]
+
+
 def test_a_rule_of_which_nothing_is_seen_is_not_proven(held_out):
     asked = questions.questions(held_out[:3], [NearlyFree("relabel a to b"), AtLeast("add * on its own", 2)])
     found = answers(counting([1.0, 1.0, 1.0]), asked)
@@ -338,6 +349,9 @@ def test_walks_go_away_from_where_they_start(held_out):
     assert len(asked.walk_of) > 20 and (found[0] == 0).all() and (found.diff(dim=0) > 0).all()
     assert isomorphic(asked.walks[0], held_out[:20][asked.walk_of]).all()
     assert all((walk.excess() == 0).all() for walk in asked.walks)
+    nodes, edges = zip(*(walk.labels() for walk in questions.questions(held_out, [Grows(3)], samples=2).walks))
+    standing = [(n != nodes[0]).sum(1) + (e != edges[0]).sum((1, 2)) // 2 for n, e in zip(nodes, edges)]
+    assert (torch.stack(standing).diff(dim=0) > 0).all()
 
 
 # -- judgements ----------------------------------------------------------------------------------------------------
@@ -373,6 +387,8 @@ def test_what_cannot_all_be_true_is_counted(graphs):
     # 78 < 79, 89 < 87, 79 < 89 is a circle, too
     assert held.contradictory().tolist() == [True] * 8 + [False]
     assert not judged(graphs, rows[:2], ["left", "cannot say"]).contradictory().any()
+    unsure = judged(graphs, [*rows[:2], rows[0], (5, 6, 7)], ["left", "left", "cannot say", "cannot say"])
+    assert unsure.contradictory().tolist() == [True, True, False, False]
     shuffled = replace(held, anchors=held.anchors.permuted(torch.tensor([4, 3, 2, 1, 0])))
     assert shuffled.contradictory().tolist() == held.contradictory().tolist()  # of whatever node order
 
@@ -499,7 +515,11 @@ def test_judgements_are_learned_and_told_of_those_held_out(corrected, taste, psi
 
 def test_what_it_cost_is_told(corrected, psi, held_out):
     costs = corrected.report.costs.set_index("measure")
-    assert costs.loc[correction.exam.RETRIEVAL, "cases"] == len(held_out)
+    retrieved = costs.loc[correction.exam.RETRIEVAL]
+    queries = QUICK.training.view(held_out, step_generator(0, -1))
+    shares = [retrieval(points_of(p, queries), points_of(p, held_out)) for p in (psi, corrected.psi)]
+    assert retrieved[["before", "after"]].tolist() == pytest.approx(shares) and retrieved["cases"] == len(held_out)
+    assert retrieved["low"] <= retrieved["change"] <= retrieved["high"]
     assert {m: u for m, u in costs["unit"].items() if "decodable" in m} == {
         correction.exam.CANDIDATES: "share",
         correction.exam.GRADIENT: "share",

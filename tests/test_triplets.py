@@ -1,5 +1,7 @@
 """Triplets: which are asked first, and the widget that asks them, in the kernel and in a browser."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -86,7 +88,7 @@ def test_information_is_the_entropy_of_a_loop(graphs):
 
 def test_every_triplet_is_asked_once_and_holds_three_different_graphs():
     triplets, asked = Triplets(on_a_line([0.0, 0.5, 1.1, 1.3, 2.0]), paths(5), seed=2), []
-    while (one := triplets.next(asked)) is not None:
+    while (one := triplets.next(asked)) is not None and len(asked) < 99:
         asked.append(one)
     assert len(asked) == len(triplets) == 5 * 6
     assert len({(t.anchor, frozenset((t.left, t.right))) for t in asked}) == len(asked)
@@ -103,7 +105,7 @@ def test_questions_differ_and_are_the_same_for_the_same_seed(graphs):
         return asked
 
     assert first(0) == first(0) != first(1)
-    assert len({t.anchor for t in first(0) if not t.random}) >= 6
+    assert max(Counter(row for t in first(0, 20) for row in t.rows).values()) <= 4
     copies = Graph.cat([graphs, graphs.permuted(torch.tensor([4, 2, 3, 1, 0]))])
     from elekit.inspect.blindspots import distinct
 

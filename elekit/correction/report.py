@@ -45,7 +45,7 @@ class Report:
     notes: tuple[str, ...] = ()
 
     def says(self) -> list[str]:
-        """The report in plain sentences."""
+        """The report in sentences: one a rule, one a kind of judgements that there are, one a cost, then the rest."""
         said = []
         for row in self.rules.itertuples():
             unseen = f" Of {joined(list(row.unseen))} nothing is known: too few cases." if row.unseen else ""
