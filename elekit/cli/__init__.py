@@ -1,4 +1,4 @@
-"""`elekit data / train / decode / evaluate`: the package from a shell (floor 4).
+"""`elekit data / train / correct / decode / evaluate / card`: the package from a shell (floor 4).
 
 Exit status: 0 done, 1 refused with one sentence on standard error, 2 wrong usage, 130 interrupted (what was reached
 is kept). With --json standard output is one JSON document and nothing else.

@@ -26,6 +26,8 @@ SIDES = ("before", "after")
 class Report:
     """A loss before and after it was corrected; everything is measured on held-out graphs.
 
+    Held out are the graphs that edits start from; what an edit makes of them may be a graph that was trained on.
+
     rules: one row a rule: rule, sense, goal, and before and after, each with figure, low, high, share, says (see
     `questions.answers`), as `before`, `before_low`, ...; kind (that decides afterwards), cases, unseen.
     judgements: one row for those learned from and one for those held out: which, judgements, before and after (share

@@ -104,7 +104,7 @@ class TripletJudge(Panel):
         """The question, as a figure."""
         if self.triplet is None:
             return draw.graphs(self.graphs[0], ["no question is left"])
-        asked = ("is this one closer to ...", "left (1)?", "right (2)?")
+        asked = ("is", "closer to (1)", "or to (2)")
         titles = [f"{words} {self._names[row]}".strip() for words, row in zip(asked, self.triplet.rows)]
         return draw.graphs([self.graphs[row] for row in self.triplet.rows], titles, columns=3)
 
