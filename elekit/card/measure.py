@@ -17,6 +17,7 @@ from elekit.card.offline import cases
 from elekit.card.predictions import costs, quality
 from elekit.card.relations import agreement, concepts, faithfulness, in_other_trainings
 from elekit.card.subject import Subject, drawn
+from elekit.card.wording import ENDS
 from elekit.draw.layouts import layout
 from elekit.draw.prices import beside
 from elekit.draw.scenes import palette
@@ -26,8 +27,8 @@ from elekit.inspect.findings import findings
 from elekit.inspect.prices import SURE, EditSample
 from elekit.loss import points_of
 
-SHOWN = 5  # kinds of edits at each end of the list, and examples of anything else
-TYPICAL = 12  # edits nearest to the median, of which the one that is drawn best is shown
+SHOWN = 5  # examples of blind spots
+TYPICAL = 6  # edits nearest to the median, of which the one that is drawn best is shown
 REWRITTEN = 400  # graphs that are written in other ways
 PAIRS = 5_000  # of graphs whose mean loss says how far apart two graphs are
 
@@ -148,9 +149,9 @@ def prices(subject: Subject, found: Measured) -> None:
         }
     )
     found.tables["prices"] = table
-    found.pictures["prices"] = [
-        _example(subject, sample, edits, kind, row) for row, kind in enumerate(table["kind"])
-    ]
+    kinds = list(enumerate(table["kind"]))
+    ends = kinds if len(kinds) <= 2 * ENDS else [*kinds[:ENDS], *kinds[-ENDS:]]
+    found.pictures["prices"] = [_example(subject, sample, edits, kind, row) for row, kind in ends]
 
 
 def _example(subject: Subject, sample: EditSample, edits, kind: str, row: int) -> dict:
