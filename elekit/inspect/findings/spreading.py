@@ -74,8 +74,8 @@ def dimensions(points: Tensor) -> tuple[float, int]:
 def heaped(answers: Answers) -> list[Finding]:
     """Two heaps of points, whose distance is most of what the loss says."""
     share, heap = two_heaps(answers.own)
-    if share < HEAPS:
-        return []
+    if share < HEAPS or two_heaps(answers.basis.reference[: len(answers.own)])[0] >= HEAPS:
+        return []  # or there are no more than two kinds of graphs
     count = int(heap.sum())
     within = [mean_apart(answers.own[some]) for some in (heap, ~heap)]
     says = (

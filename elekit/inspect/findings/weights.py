@@ -150,7 +150,7 @@ def overpriced(answers: Answers, named: list[Finding]) -> list[Finding]:
     dear = of & (price > DEAR * answers.scale)
     if dear.sum() < 2 * FEWEST:
         return []
-    what, where, found = answers.basis.what[1:], answers.basis.where, []
+    what, where, found = answers.basis.what, answers.basis.where, []
     for some in slices_of(dear, of, row, what, where, rate=0.8, fewest=2 * FEWEST, origins=FEWEST, most=3):
         median, count = float(np.median(price[some.edits])), int(some.edits.sum())
         times = median / answers.scale
