@@ -607,6 +607,17 @@ def test_a_loss_learned_under_rules_from_the_start(graphs, held_out, psi):
     assert answers(psi, asked)["says"].tolist() == [FAILS] and answers(learned, asked)["says"].tolist() == [HOLDS]
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_held_out_graph_proves_nothing(psi, graphs):
+    quick = replace(QUICK, training=replace(QUICK.training, loop=replace(LOOP, steps=2)))
+    held = judged(graphs, [(0, 1, 2), (3, 4, 5)])
+    options = {"validation": graphs[:1], "config": quick, "decoded": 0, "device": "cpu", "progress": False}
+    report = correct(psi, graphs, RULES, held, **options).report
+    assert report.rules["after_says"].tolist() == [OPEN, OPEN] and report.costs["low"].isna().all()
+    assert json.dumps(report.to_json()) and "nan" not in str(report)
+    assert ele.draw.corrections(report.rules, report.judgements, report.costs)._repr_png_()
+
+
 def test_nothing_to_correct_is_said(psi, graphs):
     with pytest.raises(ValueError, match="nothing to correct: give rules, or judgements"):
         correct(psi, graphs)

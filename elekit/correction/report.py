@@ -52,9 +52,10 @@ class Report:
         for row in self.rules.itertuples():
             unseen = f" Of {joined(list(row.unseen))} nothing is known: too few cases." if row.unseen else ""
             kept = f"; {percent(row.after_share)} of {row.cases:,} held-out cases keep it" if row.cases else ""
+            sure = "" if np.isnan(row.after_low) else f" ({_number(row.after_low)} to {_number(row.after_high)})"
             said.append(
                 f"Rule {row.Index + 1} ({row.rule}) {_verb(row.after_says)}: {_number(row.before)} before, "
-                f"{_number(row.after)} now ({_number(row.after_low)} to {_number(row.after_high)}){kept}.{unseen}"
+                f"{_number(row.after)} now{sure}{kept}.{unseen}"
             )
         for row in self.judgements.itertuples():
             if row.judgements:
@@ -63,14 +64,10 @@ class Report:
                     f"({percent(row.low)} to {percent(row.high)}); before it was {percent(row.before)}."
                 )
         for row in self.costs.itertuples():
-            sure = (
-                ""
-                if np.isnan(row.low)
-                else f" (change {row.change:+.3f}, {row.low:+.3f} to {row.high:+.3f}; {row.cases:,} cases)"
-            )
-            said.append(
-                f"{row.measure[0].upper()}{row.measure[1:]}: {row.before:.3f} before, {row.after:.3f} now{sure}."
-            )
+            interval_of = f"{row.low:+.3f} to {row.high:+.3f}; {row.cases:,} cases"
+            sure = "" if np.isnan(row.low) else f" (change {row.change:+.3f}, {interval_of})"
+            name = row.measure[0].upper() + row.measure[1:]
+            said.append(f"{name}: {_exact(row.before)} before, {_exact(row.after)} now{sure}.")
         others = self.kinds[~self.kinds["named"]]
         moved = others[(others["shift"] - 1).abs() > SHIFTED]
         told = [
@@ -176,7 +173,9 @@ def _kinds(exam: Exam, before: Sitting, after: Sitting) -> "pd.DataFrame":
 
 
 def _typical(exam: Exam, prices: np.ndarray) -> float:
-    """The yardstick: median over kinds that no rule names of their median prices."""
+    """The yardstick: median over kinds that no rule names of their median prices; nan where there are none."""
+    if not exam.asked.reference:
+        return np.nan
     return float(np.median([np.median(prices[exam.asked.of_kind[kind]]) for kind in exam.asked.reference]))
 
 
@@ -248,6 +247,10 @@ def _verb(says: str) -> str:
 
 def _number(value: float) -> str:
     return "unknown" if np.isnan(value) else figure(value)
+
+
+def _exact(value: float) -> str:
+    return "unknown" if np.isnan(value) else f"{value:.3f}"
 
 
 def _plain(table: "pd.DataFrame") -> list[dict]:
