@@ -13,7 +13,14 @@ import torch
 from elekit.graph import Graph
 from elekit.inspect.findings.answers import Answers, ask
 from elekit.inspect.findings.basis import LEVELS, Basis, make_basis
-from elekit.inspect.findings.blindness import cheap_families, coinciding, dead_edits, merged_patterns, sees_only
+from elekit.inspect.findings.blindness import (
+    cheap_families,
+    cheap_places,
+    coinciding,
+    dead_edits,
+    merged_patterns,
+    sees_only,
+)
 from elekit.inspect.findings.finding import DEFECT, NOTE, Finding, figure, table
 from elekit.inspect.findings.memory import HeldOut, hold_out, memorised
 from elekit.inspect.findings.places import pulled
@@ -99,7 +106,9 @@ def _weights_and_blindness(answers: Answers) -> list[Finding]:
         blind = [] if level < len(LEVELS) else dead_edits(answers, explained, drowned=True)[0]
         return weights + [f for f in levels if level <= COUNTS] + attractors + blind
     defects = [finding for finding in levels if finding.severity == DEFECT] + attractors
-    blind, explained = dead_edits(answers, explained)
+    whole = explained
+    blind, explained = dead_edits(answers, whole)
+    blind = cheap_places(answers, whole, blind) + blind
     blind += cheap_families(answers, explained, blind, sharp=not levels)
     blind += merged_patterns(answers, defects + blind)
     blind += coinciding(answers, defects + blind)

@@ -22,7 +22,7 @@ NEAR_ALL, EDITS, ORIGINS = 0.8, 16, 4  # share of a slice that is dead, dead edi
 PART, TIMES, MANY = 0.15, 3.0, 20  # share of a kind that is dead, by how much more than elsewhere, dead edits in it
 CHEAP = 0.4  # of a typical edit, for whole families of edits; clean 0.54 and more
 CHEAP_KIND = 0.35  # the same for single kinds; short trainings leave 0.07,
-VERY = 0.2  # those that see more than counts 0.24
+VERY, SOUND, BROAD = 0.2, 0.6, 100  # those that see more than counts 0.24; what others must cost; edits
 SAME, COMPARED = 0.02, 5_000  # of a typical edit: at one place; graphs among which such are looked for
 NEVER = 1e-5  # of a typical edit: rearrangements that cannot be seen; of 20,000 under ten clean losses 11 cost less
 ANYWHERE = 0.05  # share of single edits that are dead without a rule
@@ -214,6 +214,37 @@ def cheap_families(
         what, evidence = f"nearly blind to {condition.name}", answers.examples(inside)
         found.append(Finding(what, says, severity, 1 - median / answers.scale, numbers, evidence))
         left &= ~inside
+    return found
+
+
+def cheap_places(answers: Answers, explained: np.ndarray, named: list[Finding]) -> list[Finding]:
+    """A family of edits that is nearly free in some places, or some graphs, and costs what it should elsewhere."""
+    basis, price, found = answers.basis, answers.price / answers.scale, []
+    for condition in basis.what:
+        if condition.name not in FAMILIES or any(f.what.startswith(f"blind to {condition.name}") for f in named):
+            continue
+        family, best, most = condition.holds & ~explained & basis.usual, None, 0.0
+        for where in basis.where[1:]:
+            inside, outside = family & where.holds, family & ~where.holds
+            if min(inside.sum(), outside.sum()) < BROAD:
+                continue
+            cheap, usual = (float(np.median(price[some])) for some in (inside, outside))
+            parts = (
+                float(inside.sum()) * float(outside.sum()) * (usual - cheap) ** 2
+            )  # how well the place tells prices
+            if cheap < VERY and usual > SOUND and parts > most:
+                best, most = (where, inside, cheap, usual), parts
+        if best is None:
+            continue
+        where, inside, cheap, usual = best
+        says = (
+            f"The loss is nearly blind to {condition.name}{where.name}: there, {condition.words} costs "
+            f"{figure(cheap * answers.scale)} (median of {int(inside.sum())}), elsewhere {figure(usual * answers.scale)}, where a "
+            f"typical edit costs {figure(answers.scale)}."
+        )
+        numbers = {"median": cheap * answers.scale, "elsewhere": usual * answers.scale, "edits": int(inside.sum())}
+        what, evidence = f"nearly blind to {condition.name}{where.name}", answers.examples(inside)
+        found.append(Finding(what, says, DEFECT, 1 - cheap, numbers, evidence))
     return found
 
 
