@@ -19,6 +19,7 @@ from elekit.correction import AtLeast, CorrectionTraining, Grows, Judgements, Ne
 from elekit.correction.correcting import correct
 from elekit.correction.judgements import ANSWERS, write_lines
 from elekit.correction.questions import FAILS, HOLDS, OPEN, answers
+from elekit.correction.report import Report
 from elekit.edits import KINDS, all_edits
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph, GraphVocabulary
@@ -547,6 +548,8 @@ def test_the_report_speaks_and_survives_json(corrected):
         corrected.about["rules"] == rules.to_json(RULES)
         and corrected.about["report"]["says"] == corrected.report.says()
     )
+    back = Report.from_json(json.loads(json.dumps(corrected.about["report"])))
+    assert back.says() == corrected.report.says() and back.to_json() == corrected.report.to_json()
 
 
 def test_a_correction_drawn(corrected):

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from elekit import recipes, release, train
+from elekit import cli, recipes, release, train
+from elekit.cli.parser import parser
 from elekit.embedding import EmbeddingConfig
 from elekit.surrogate import BackboneConfig
 from elekit.train import EmbeddingTraining, SurrogateTraining
@@ -89,3 +90,26 @@ def test_the_repeats_of_a_recipe_go_on_after_ctrl_c(command, tmp_path, monkeypat
     for repeat in found.values():
         assert repeat.about["command"] == "python -m elekit.recipes repeats"
         assert repeat.about["trained"]["by"] == "the cook"
+
+
+def test_a_corrected_loss_is_what_elekit_correct_makes_of_it(command, tmp_path, monkeypatch):
+    asked = []
+
+    def correct(arguments, status=0):
+        asked.append(arguments)
+        if not status:
+            release.save(release.load("molecules7"), tmp_path / "work")
+        return status
+
+    monkeypatch.setattr(cli, "main", lambda arguments: correct(arguments, status=130))
+    assert command("corrected") == 130 and not (tmp_path / "out").exists()
+    monkeypatch.setattr(cli, "main", correct)
+    assert command("corrected") == 0
+    made = release.load(tmp_path / "out")
+    assert made.about["command"] == "python -m elekit.recipes corrected"
+    assert sum(f.stat().st_size for f in (tmp_path / "out").iterdir()) < 0.7 * sum(
+        f.stat().st_size for f in (tmp_path / "work").iterdir()
+    )
+    options = asked[-1]
+    assert options[0] == "correct" and options[options.index("--by") + 1] == "the cook"
+    assert parser().parse_args(options).run and recipes.RULES.is_file()

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 
 from elekit.card.changes import Changes, changes, read_card
 from elekit.card.measured import Measured
+from elekit.card.shown import SHIPPED, show
 from elekit.card.statements import Statement, statements
 
 if TYPE_CHECKING:
     from elekit.datasets import Dataset
     from elekit.release import Artefact
 
-__all__ = ["Card", "Changes", "Measured", "Statement", "changes", "make", "read_card", "statements"]
+__all__ = [
+    "SHIPPED", "Card", "Changes", "Measured", "Statement", "changes", "make", "read_card", "show", "statements",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ OF_GRAPHS = "rank correlation with the old loss, of pairs of graphs"
 OF_EDITS = "rank correlation with the old loss, of edits that no rule names"
 OF_TYPICAL = "price of a typical edit that no rule names"
 SHIFTED = 0.25  # a kind's price over a typical one moved by more than this share of it: worth a word
+TABLES = ("rules", "judgements", "costs", "kinds")
 SIDES = ("before", "after")
 
 
@@ -85,8 +86,17 @@ class Report:
 
     def to_json(self) -> dict:
         """Plain values: the four tables as lists of rows, and the sentences; nan as None."""
-        tables = {name: getattr(self, name) for name in ("rules", "judgements", "costs", "kinds")}
+        tables = {name: getattr(self, name) for name in TABLES}
         return {name: _plain(table) for name, table in tables.items()} | {"says": self.says()}
+
+    @classmethod
+    def from_json(cls, fields: dict) -> "Report":
+        """Back from `to_json`, as `about["correction"]["report"]` of an artefact holds it; KeyError for other fields."""
+        import pandas as pd
+
+        tables = [pd.DataFrame(fields[name]) for name in TABLES]
+        said = cls(*(table.fillna(np.nan).infer_objects() if len(table) else table for table in tables)).says()
+        return cls(*tables, notes=tuple(fields["says"][len(said) :]))
 
 
 def report(exam: Exam, before: Sitting, after: Sitting, notes: tuple[str, ...] = ()) -> Report:
