@@ -530,7 +530,7 @@ CASES = [
     unlisted("small graphs at one place", backdoor(small), "attractor.*have at most 5 nodes"),
     unlisted("500 places", nearest_of(500), "is coarse", tested=False),
     unlisted("number of rings", beside(lambda g: 2.5 * circle(0.9 * rings(g))), "number of rings alone explains"),
-    unlisted("noise", noisy, "not repeatable", also="saturates"),
+    unlisted("noise", noisy, "not repeatable", also="saturates|scatters"),
     unlisted("mean over slots", beside(lambda g: 2 * g.presence().mean(1, keepdim=True)), "sensitive to padding"),
     unlisted("batch mean", moved(lambda g, points: points - points.mean(0) / 2), "depend.* on company", tested=False),
     Case("clean: molecules7, shipped", shipped),

@@ -35,6 +35,8 @@ __all__ = [
 
 COUNTS = LEVELS.index("the counts of node labels and of edge labels")
 
+FRAGMENTS = 3  # rules of what costs nothing: more are pieces of a wider one, of what costs next to nothing
+
 
 def findings(
     psi: Psi,
@@ -108,7 +110,8 @@ def _weights_and_blindness(answers: Answers) -> list[Finding]:
     defects = [finding for finding in levels if finding.severity == DEFECT] + attractors
     whole = explained
     blind, explained = dead_edits(answers, whole)
-    blind = cheap_places(answers, whole, blind) + blind
+    if not blind or len(blind) >= FRAGMENTS:  # one or two rules say it all
+        blind = cheap_places(answers, whole, blind) + blind
     blind += cheap_families(answers, explained, blind, sharp=not levels)
     blind += merged_patterns(answers, defects + blind)
     blind += coinciding(answers, defects + blind)

@@ -109,7 +109,7 @@ class Answers:
 def mean_apart(points: Tensor) -> float:
     """Mean learned loss between two of the points (n, D)."""
     n, total = len(points), points.double().sum(0)
-    return float(2 - 2 * (total @ total - n) / max(1, n * (n - 1)))
+    return max(0.0, float(2 - 2 * (total @ total - n) / max(1, n * (n - 1))))
 
 
 def ask(psi: Psi, basis: Basis) -> Answers:
