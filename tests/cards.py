@@ -22,7 +22,7 @@ HOSTILE = "<script>alert(1)</script>"
 SMALL = {
     (predictions, "JUDGED"): 24, (predictions, "TIMED"): 4, (subject, "SAMPLES"): 6, (subject, "PAIRS"): 12,
     (relations, "FOLLOWED"): 5, (offline, "LOOKED_AT"): 6, (offline, "ITERATIONS"): 4, (offline, "KNOWN"): 12,
-    (measure, "REWRITTEN"): 20,
+    (measure, "REWRITTEN"): 20, (offline, "APPLIED"): 1,
 }  # fmt: skip
 EVERY_WAY = predictions.ways
 

@@ -225,9 +225,17 @@ def test_statements_follow_the_facts():
     ).says
 
 
-def test_a_defect_is_said_first_and_none_is_said_too():
+def test_rare_kinds_are_not_ranked():
+    rows = [{"low": math.nan if n % 3 else 1.0} for n in range(40)]
+    dear, cheap = wording.ends_of(rows)
+    assert dear == [0, 3, 6, 9, 12] and cheap == [27, 30, 33, 36, 39]
+    assert wording.ends_of(rows[:7]) == ([0, 3], [6]) and wording.ends_of([]) == ([], [])
+    assert wording.ends_of([{"low": math.nan}] * 3) == ([0, 1], [2])
+
+
+def test_a_defect_is_told_in_the_summary_and_none_is_told_too():
     clean = fabricated(findings=pd.DataFrame(columns=["what", "severity", "strength", "says"]))
-    assert said(clean, "defects").says.startswith("None of the checks") and said(clean, "defects").value == 0
+    assert said(clean, "defects").says.startswith("None of the 10 checks") and said(clean, "defects").value == 0
     rows = [{"what": "collapsed", "severity": "defect", "strength": 1.0, "says": "The loss has collapsed."}]
     found = fabricated(findings=rows)
     assert said(found, "defects").value == 1 and said(found, "finding: collapsed").says == "Defect: The loss has collapsed."

@@ -25,13 +25,13 @@ TABLES = {  # of each: what it shows, and what gives it again
     "stability": ("which statements hold in which training", "inspect.stability(psis, measure, claims)"),
 }  # fmt: skip
 HEADS = {
-    "kind": "kind of change", "count": "cases", "low": "95 % interval", "q05": "5 % below", "q95": "95 % below",
+    "count": "cases", "low": "95 % interval", "q05": "5 % below", "q95": "95 % below",
     "by_size": "explained by size", "by_ring": "by ring", "by_degree": "by edges there", "not_proven": "distances not proven",
     "edits_low": "interval", "valid_low": "interval", "beyond_low": "interval", "ahead_low": "interval",
     "fits_better": "wrong answer fits better", "few": "too few", "milliseconds": "ms each", "from": "predicted from",
     "before_low": "interval", "after_low": "interval",
 }  # fmt: skip
-LONG = {"says", "path", "input", "way", "kind", "claim", "slice"}
+LONG = 24  # letters, from which on a column may be broken anywhere
 HIDDEN = {"hits", "by", "gradient", "shuffled", "sense", "unseen"}  # kept in the facts of the card
 
 
@@ -59,16 +59,13 @@ def table(name: str, rows: list[dict], say=lambda column, value: cell(value)) ->
         low, high = cell(row[column]), cell(row[ends[column]])
         return low if low == high == "–" else f"{low} to {high}"
 
-    heads = [element("th", HEADS.get(c, c.replace("_", " ")), scope="col", class_=_long(c)) for c in columns]
+    long = {c: "long" if any(len(text(row, c)) > LONG for row in rows) else None for c in columns}
+    heads = [element("th", HEADS.get(c, c.replace("_", " ")), scope="col", class_=long[c]) for c in columns]
     body = [
-        element("tr", *(element("td", text(row, c), class_=_long(c)) for c in columns), id=f"{name}-{n}")
+        element("tr", *(element("td", text(row, c), class_=long[c]) for c in columns), id=f"{name}-{n}")
         for n, row in enumerate(rows)
     ]
     return element("table", element("thead", element("tr", *heads)), element("tbody", *body))
-
-
-def _long(column: str) -> str | None:
-    return "long" if column in LONG else None
 
 
 def _phrase(value: str, phrases: dict[str, str]) -> str:

@@ -17,7 +17,7 @@ from elekit.card.offline import cases
 from elekit.card.predictions import costs, quality
 from elekit.card.relations import agreement, concepts, faithfulness, in_other_trainings
 from elekit.card.subject import Subject, drawn
-from elekit.card.wording import ENDS
+from elekit.card.wording import ends_of
 from elekit.draw.layouts import layout
 from elekit.draw.prices import beside
 from elekit.draw.scenes import palette
@@ -149,9 +149,8 @@ def prices(subject: Subject, found: Measured) -> None:
         }
     )
     found.tables["prices"] = table
-    kinds = list(enumerate(table["kind"]))
-    ends = kinds if len(kinds) <= 2 * ENDS else [*kinds[:ENDS], *kinds[-ENDS:]]
-    found.pictures["prices"] = [_example(subject, sample, edits, kind, row) for row, kind in ends]
+    dear, cheap = ends_of(table.to_dict("records"))
+    found.pictures["prices"] = [_example(subject, sample, edits, table["kind"][row], row) for row in (*dear, *cheap)]
 
 
 def _example(subject: Subject, sample: EditSample, edits, kind: str, row: int) -> dict:

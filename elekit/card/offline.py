@@ -9,6 +9,8 @@ from elekit import evaluation
 from elekit.card.measured import Measured, plain_values
 from elekit.card.subject import Subject, drawn
 from elekit.decoding import DecodeConfig, GradientConfig, decode
+from elekit.draw.frames import laid_like
+from elekit.draw.layouts import layout
 from elekit.graph import Graph
 from elekit.loss import points_of
 
@@ -51,7 +53,10 @@ def cases(subject: Subject, found: Measured) -> None:
                 "iterations": len(decoded.traces[row]) - 1,
             }
         )
-        picture = drawn([truth, answer], [f"truth: {names[0]}", f"predicted: {names[1]}"], len(rows) - 1)
+        where = layout(truth)
+        positions = [where, laid_like(answer, truth, where)]
+        words = [f"truth: {names[0]}", f"predicted: {names[1]}"]
+        picture = drawn([truth, answer], words, len(rows) - 1, positions=positions)
         found.pictures.setdefault("cases", []).append(picture)
         known = split.graphs if not len(subject.data.train) else subject.data.train.graphs
         found.states.append(

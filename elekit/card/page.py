@@ -18,6 +18,7 @@ from elekit.draw.svg import bar_svg
 FACTS = "facts"  # id of the script that holds what was measured
 MINUTE = (  # keys of what a reader in a hurry is told, where it was said
     "purpose", "defects", "agreement with edit distance, random pairs", "blind spots", "exact", "milliseconds", "rules",
+    "stable",
 )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def _minute(measured: Measured, statements: list[Statement], changes: Changes | 
     order = {statement.key: number for number, statement in enumerate(statements)}
     known: set[str] = set()
     lines = [
-        element("li", element("strong", _about(s)), " ", linked(s.says, known))
+        element("li", element("strong", _about(s)), " ", linked(s.says, known), _short_mark(s))
         for s in sorted(set(chosen), key=lambda s: order[s.key])
     ]
     if changes is not None:
@@ -83,13 +84,18 @@ def _minute(measured: Measured, statements: list[Statement], changes: Changes | 
     return element("section", element("h2", "In one minute"), element("ul", *lines), class_="minute")
 
 
+def _short_mark(statement: Statement) -> Html | None:
+    """In how many trainings a line of the summary holds."""
+    return element("span", f" ({statement.stable})", class_="in-brief") if statement.stable else None
+
+
 def _about(statement: Statement) -> str:
     """What a line of the summary is about."""
     if statement.evidence.startswith("slices-"):
         return "Weakest at:"
     return {"purpose": "What it is for:", "dear": "Punished most:", "cheap": "Punished least:", "findings": "Checks:",
             "blind": "Blind spots:", "agreement": "Known distances:", "quality": "Predictions:", "cost": "Cost:",
-            "rules": "Rules:"}[statement.section]  # fmt: skip
+            "rules": "Rules:", "stability": "Other trainings:"}[statement.section]  # fmt: skip
 
 
 def _section(measured, statements, changes, key: str, heading: str, explains: str, tables: tuple[str, ...]) -> Html:

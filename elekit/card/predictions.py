@@ -49,7 +49,7 @@ def _targets(subject: Subject, test, found: Measured) -> dict[str, torch.Tensor]
         found.missing["inputs"] = "the data hold no inputs, so graphs are decoded from their true points only"
     else:
         _, h = subject.artefact.surrogate(subject.surrogate)
-        targets[f"the {subject.surrogate}"] = h.predict(test.inputs)
+        targets[f"the input “{subject.surrogate}”"] = h.predict(test.inputs)
     return {**targets, "the true point": points_of(subject.psi, test.graphs)}
 
 

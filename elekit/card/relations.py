@@ -16,7 +16,7 @@ from elekit.inspect.prices import apart
 from elekit.inspect.stability import neighbours_kept, stability
 from elekit.loss import Psi, points_of
 
-EACH = 2  # disagreements of each kind shown for a distance
+MOST = 2  # disagreements each way shown for the edit distance, and half as many for others
 PROBED = 600  # graphs
 FOLLOWED = 40  # graphs whose parts are taken away one by one
 OWN = "this loss"  # among its repeats
@@ -30,7 +30,7 @@ def agreement(subject: Subject, found: Measured) -> None:
     found.tables["agreement"] = asked.summary(seed=subject.seed)
     rows, pictures = [], []
     for distance in asked.distances:
-        pairs = asked.disagreements(distance, most=EACH)
+        pairs = asked.disagreements(distance, most=MOST if distance == "edit distance" else MOST // 2)
         for n, row in enumerate(pairs.table.to_dict("records")):
             names = [subject.names(side[n])[0] for side in (pairs.graphs, pairs.others)]
             pictures.append(drawn([pairs.graphs[n], pairs.others[n]], names, len(rows)))

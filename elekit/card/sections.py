@@ -5,7 +5,7 @@ from elekit.card.elements import Html, element
 from elekit.card.evidence import cell
 from elekit.card.measured import Measured
 from elekit.card.pictures import picture
-from elekit.card.wording import counted, figure, percent
+from elekit.card.wording import CHECKS, counted, figure, joined, percent
 from elekit.draw.base import BLUE, VERMILION
 from elekit.draw.svg import chart_svg
 
@@ -21,10 +21,8 @@ SECTIONS = (  # key, heading, what it is about, tables of figures behind it
     (
         "findings",
         "What is wrong with it",
-        "No sound loss does what is looked for here: give another price to the same graph written differently, put unrelated "
-        "graphs at one place, ignore a label or what is tied to what, let a single count drown everything else, be pulled to "
-        "one place by a pattern, treat graphs it was trained on otherwise than others, or charge out of all proportion. "
-        "Finding nothing is no proof that nothing is wrong.",
+        f"It is checked whether {joined(list(CHECKS), 'or')}. No sound loss does any of this. Finding nothing is no proof that "
+        "nothing is wrong.",
         ("findings",),
     ),
     (

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 
 from elekit.card.measured import Measured, plain_values
 from elekit.card.wording import (
-    ENDS,
+    CHECKS,
     SMALL,
     between,
     counted,
+    ends_of,
     figure,
     how_far,
     joined,
@@ -104,10 +105,9 @@ def purpose(measured: Measured) -> Iterator[Statement]:
 def rewards(measured: Measured) -> Iterator[Statement]:
     rows = measured.rows("prices")
     typical = measured.facts.get("scale", {}).get("typical")
+    dear, cheap = ends_of(rows)
     for row, kind in enumerate(rows):
-        few = len(rows) <= 2 * ENDS
-        dear = row < (len(rows) + 1) // 2 if few else row < ENDS
-        section = "dear" if dear else "cheap" if few or row >= len(rows) - ENDS else "other prices"
+        section = "dear" if row in dear else "cheap" if row in cheap else "other prices"
         yield _price(measured, row, kind, section, typical)
 
 
@@ -148,10 +148,11 @@ def wrong(measured: Measured) -> Iterator[Statement]:
     word = things(measured.facts["loss"]["molecular"])["graph"]
     held = "" if asked["held_out"] else f" Whether it treats unknown {word}s otherwise was not asked: there were none."
     over = f"over {counted(asked['graphs'], word)} and thousands of changes to them"
+    asked_for = counted(len(CHECKS), "check")
     if defects:
-        says = f"Of the checks for what no sound loss does, {over}, {counted(defects, 'check')} found something.{held}"
+        says = f"The {asked_for} for what no sound loss does, {over}, found {counted(defects, 'defect')}.{held}"
     else:
-        says = f"None of the checks for what no sound loss does, {over}, found anything.{held}"
+        says = f"None of the {asked_for} for what no sound loss does, {over}, found a defect.{held}"
     yield Statement("defects", "findings", says, defects, unit="defects", stable=mark(measured, "defects"), evidence="findings")
     for number, row in enumerate(rows):
         key, kind = f"finding: {row['what']}", "Defect" if row["severity"] == "defect" else "Good to know"
@@ -292,6 +293,7 @@ def faithful(measured: Measured) -> Iterator[Statement]:
 @speaker
 def predictions(measured: Measured) -> Iterator[Statement]:
     word = things(measured.facts["loss"]["molecular"])["graph"]
+    known = measured.facts.get("predictions", {}).get("candidates", 0)
     for number, row in enumerate(measured.rows("quality")):
         sure, source = between(row["low"], row["high"], percent), row["from"]
         if source == "the true point":
@@ -304,7 +306,7 @@ def predictions(measured: Measured) -> Iterator[Statement]:
             continue
         says = (
             f"From {source}, {percent(row['exact'])} of {counted(row['count'], word)} that were not learned from are predicted "
-            f"exactly{sure}."
+            f"exactly{sure}, by a search that {'starts from the nearest of ' + counted(known, 'known ' + word) if known else 'knows no graphs'}."
         )
         yield Statement("exact", "quality", says, row["exact"], row["low"], row["high"], "share", evidence=f"quality-{number}")
         says = (

@@ -6,6 +6,18 @@ from elekit.graph import GraphVocabulary
 from elekit.inspect.findings.finding import figure, joined, percent  # noqa: F401 - words of figures, all from here
 
 ENDS = 5  # kinds of edits at each end of the price list
+CHECKS = (  # what `elekit.inspect.findings` asks, for readers
+    "the same graph, written differently or asked again, gets another price",
+    "unrelated graphs lie at one place, or in a few heaps",
+    "the points fill only a few directions of the sphere",
+    "some change costs nothing, or a label, an edge or a ring is not seen",
+    "different graphs with the same parts lie at one place",
+    "one count, label or kind of change drowns everything else",
+    "one pattern pulls graphs to one place",
+    "graphs it was trained on are treated otherwise than others",
+    "some change costs out of all proportion",
+    "a single change costs as much as a different graph altogether",
+)
 SMALL = 0.02  # of a typical edit: what lies nearer counts as one place; rounding stays far below
 
 
@@ -91,3 +103,14 @@ def property_in_words(name: str, word: dict[str, str]) -> str:
     head, _, label = name.partition(": ")
     heads = {"nodes": f"number of {label}", "edges": f"number of {label} {word['edge']}s", "group": f"having the group {label}"}
     return plain.get(name) or (heads.get(head, name) if label else name)
+
+
+def ends_of(prices: list[dict]) -> tuple[list[int], list[int]]:
+    """Rows of the dearest and of the cheapest kinds of a price list, dearest first: up to 5 each, none in both.
+
+    Only kinds that stand in enough graphs for an interval: two cases of a rare kind say nothing. Where no kind does,
+    all of them count.
+    """
+    sure = [row for row, kind in enumerate(prices) if math.isfinite(kind["low"])] or list(range(len(prices)))
+    half = min(ENDS, (len(sure) + 1) // 2)
+    return sure[:half], sure[max(half, len(sure) - ENDS) :]
