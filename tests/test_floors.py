@@ -24,6 +24,8 @@ SAME_FLOOR = {
     ("distances", "metrics"),  # the edit distance
     ("distances", "refinement"),  # the colours that the Weisfeiler-Lehman kernel counts
     ("cli", "card"),  # `elekit card`
+    ("recipes", "cli"),  # the corrected loss is what `elekit correct` makes
+    ("recipes", "card"),  # the card that comes along
     ("card", "widgets"),  # what the card shows of them without a kernel
     ("decoding", "loss"),  # what is minimised is the learned loss
     ("correction", "train"),  # a loss is corrected by training it on

@@ -1,7 +1,6 @@
 """What does the loss not see?"""
 
 import numpy as np
-import pandas as pd
 import torch
 
 from elekit.inspect.blindspots import difference
@@ -250,6 +249,8 @@ def cheap_places(answers: Answers, explained: np.ndarray, named: list[Finding]) 
 
 def merged_patterns(answers: Answers, named: list[Finding]) -> list[Finding]:
     """Patterns of two nodes and their edge that the loss takes for one another, though each part of it is seen."""
+    import pandas as pd
+
     basis, names = answers.basis, answers.basis.graphs.vocabulary
     if named or not len(basis.rewritten):
         return []
@@ -279,6 +280,8 @@ def merged_patterns(answers: Answers, named: list[Finding]) -> list[Finding]:
 
 def coinciding(answers: Answers, named: list[Finding]) -> list[Finding]:
     """Different graphs at one place that no other finding accounts for, by what differs."""
+    import pandas as pd
+
     basis = answers.basis
     if named:
         return []

@@ -1,7 +1,8 @@
 """Does one trait of graphs drown the others, or one kind of edit cost out of all proportion?"""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -9,6 +10,9 @@ from elekit.inspect.findings.answers import Answers
 from elekit.inspect.findings.conditions import FAMILIES
 from elekit.inspect.findings.finding import Finding, figure, percent
 from elekit.inspect.findings.slices import slices_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Bounds lie outside what was measured of ten clean losses (see `spreading`).
 EXPLAINED = 0.75  # share of the loss between graphs that one count explains,
@@ -28,6 +32,8 @@ def dominated(answers: Answers, by_share: bool = True) -> list[Finding]:
 
     by_share: False where something else is known to make two heaps of the graphs, which a count may happen to tell.
     """
+    import pandas as pd
+
     basis, found, drowning = answers.basis, [], []
     own = basis.reference[: len(basis.graphs)].double()
     usual = (2 - 2 * own @ own.T).numpy()
@@ -109,7 +115,7 @@ def label_effects(answers: Answers) -> dict[str, tuple[str, float, float, float]
     return found
 
 
-def _effect(count: str, label: str, table: pd.DataFrame, touching: Tensor, others: Tensor) -> dict:
+def _effect(count: str, label: str, table: "pd.DataFrame", touching: Tensor, others: Tensor) -> dict:
     prices = []
     for some in (touching, others):
         kinds = table[some.numpy()].groupby("kind")["price"].agg(["median", "size"])
