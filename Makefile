@@ -39,6 +39,8 @@ models: env ## train the shipped models on those molecules again
 	$(PY) -m elekit.recipes molecules7
 	$(PY) -m elekit.recipes repeats
 	$(PY) -m elekit.recipes maps
+	$(PY) -m elekit.recipes corrected
+	$(PY) -m elekit.recipes card
 
 models-qm9: env ## train the shipped QM9 models again
 	$(PY) -m elekit.recipes qm9
