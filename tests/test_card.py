@@ -14,7 +14,7 @@ from cards import HOSTILE, artefact, molecules
 from conftest import random_vertices
 
 import elekit as ele
-from elekit import card, release
+from elekit import card, correction, release
 from elekit.card import measure, predictions, wording
 from elekit.card.changes import changes
 from elekit.card.elements import Html, element, in_script
@@ -29,6 +29,8 @@ from elekit.draw.svg import bar_svg, chart_svg, graph_svg
 from elekit.edits import all_edits
 from elekit.graph import GraphVocabulary
 from elekit.inspect import traits
+from elekit.train import EmbeddingTraining
+from elekit.training import LoopConfig
 
 @pytest.fixture
 def made():
@@ -281,6 +283,22 @@ def test_the_quickest_way_that_is_as_good_is_told():
     measured.facts["costs"] = {"from": "the text", "count": 60, "threads": 1}
     told = said(measured, "milliseconds")
     assert "quick" in told.says and told.value == 5 and "takes 50 ms" in said(measured, "milliseconds of the best").says
+
+
+def test_rules_of_a_corrected_loss_are_told_as_its_report_tells_them(quick):
+    data, rules = molecules(), (correction.NearlyFree("relabel C to N"), correction.AtLeast("close a ring *", times=2))
+    loop = LoopConfig(steps=2, learning_rate=1e-3, validate_every=2)
+    config = correction.CorrectionTraining(training=EmbeddingTraining(loop=loop, batch_size=16))
+    psi = artefact().psi
+    found = correction.correct(psi, data.train.graphs, rules, validation=data.test.graphs, config=config, decoded=4)
+    corrected = release.Artefact("corrected", found.psi, about={"correction": {"of": "mine", **found.about}})
+    quick.setattr(measure, "STEPS", {})
+    told = card.make(corrected, data)
+    mine, text = [s for s in told.statements if s.section == "rules"], text_of(told.html)
+    assert [s.says for s in mine[1:]] == found.report.says() and all(line in text for line in found.report.says())
+    held = sum(found.report.rules["after_says"] == "holds")
+    assert mine[0].says.startswith("The loss was corrected by 2 rules.") and f"{held} of 2 hold" in mine[0].says
+    assert mine[1].value == pytest.approx(found.report.rules["after"][0], rel=1e-4)
 
 
 def test_rules_are_told_with_whether_they_hold():

@@ -56,7 +56,8 @@ def measure(subject: Subject, *, progress: bool = False) -> Measured:
 
     found = Measured(facts={"loss": identity(subject), "trained": trained(subject), "data": data_facts(subject)})
     if correction := found.facts["trained"]["correction"]:
-        found.tables |= {"rules": pd.DataFrame(correction["report"]["rules"]), "corrected": pd.DataFrame(correction["report"]["costs"])}
+        found.tables["rules"] = pd.DataFrame(correction["report"]["rules"])
+        found.tables["corrected"] = pd.DataFrame(correction["report"]["costs"])
     found.pictures["palette"] = palette(subject.artefact.vocabulary)
     seconds = {}
     with tqdm(STEPS.items(), disable=not progress, bar_format="{desc:<34}{bar}| {n}/{total} [{elapsed}]") as bar:
