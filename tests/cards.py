@@ -86,4 +86,6 @@ def hostile() -> card.Card:
     data = Dataset(f"table {HOSTILE}", names, *parts, skipped, datasets.splits.digest(parts))
     about = {"data": data.report(), "command": HOSTILE, "trained": {"by": HOSTILE, "at": "2026-01-01"}}
     with few():
-        return card.make(release.Artefact(f"loss {HOSTILE}", untrained(names), {HOSTILE: reads_vectors(3)}, about), data)
+        return card.make(
+            release.Artefact(f"loss {HOSTILE}", untrained(names), {HOSTILE: reads_vectors(3)}, about), data
+        )

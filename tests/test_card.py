@@ -32,6 +32,7 @@ from elekit.inspect import traits
 from elekit.train import EmbeddingTraining
 from elekit.training import LoopConfig
 
+
 @pytest.fixture
 def made():
     return cards.made()
@@ -73,7 +74,11 @@ def figures_in(value):
 
 def spellings(number: float) -> set[str]:
     """How a measured number may be written in a sentence."""
-    ways = {f"{number:.{d}f}" for d in range(4)} | {f"{number:+.{d}f}" for d in range(4)} | {f"{number:,.0f}", f"{number:.2g}"}
+    ways = (
+        {f"{number:.{d}f}" for d in range(4)}
+        | {f"{number:+.{d}f}" for d in range(4)}
+        | {f"{number:,.0f}", f"{number:.2g}"}
+    )
     ways |= {f"{100 * number:.{d}f}" for d in range(2)}
     ways = {way.replace(",", "") for way in ways}
     return {way.lstrip("+-") for way in ways} | {f"{abs(number):.{d}f}" for d in range(4)}
@@ -88,7 +93,9 @@ def known_to(statement: dict, measured: dict) -> tuple[set[str], str]:
     numbers = figures_in(held) + figures_in(measured["facts"]) + counts
     if columns and "scale" in measured["facts"]:
         numbers += [number / measured["facts"]["scale"]["typical"] for number in figures_in(held)]
-    return set().union({"4", "95", "99"}, *map(spellings, numbers)), json.dumps([held, statement["key"], measured["facts"]["trained"]], ensure_ascii=False)
+    return set().union({"4", "95", "99"}, *map(spellings, numbers)), json.dumps(
+        [held, statement["key"], measured["facts"]["trained"]], ensure_ascii=False
+    )
 
 
 @pytest.mark.parametrize("which", ["made", "hostile"])
@@ -142,7 +149,9 @@ def test_stability_is_marked_where_it_was_asked(made, hostile):
     marks = {s.key: s.stable for s in made.statements}
     assert re.fullmatch(r"holds in [12] of 2 trainings.*", marks["blind spots"])
     dear = [s for s in made.statements if s.section == "dear" and math.isfinite(s.low)]
-    assert dear and all(re.match(r"holds in [12] of 2 trainings \(is among the five dearest\)", s.stable) for s in dear)
+    assert dear and all(
+        re.match(r"holds in [12] of 2 trainings \(is among the five dearest\)", s.stable) for s in dear
+    )
     table = made.measured.tables["stability"]
     assert table["this loss"].all()  # the loss bears out its own statements
     assert {s.stable for s in hostile.statements if s.section == "dear"} == {NOT_CHECKED}
@@ -163,7 +172,7 @@ def test_no_label_becomes_markup(hostile):
     before, after = hostile.html.split('<script type="application/json"', 1)
     assert "<script>alert" not in hostile.html and "<img" not in hostile.html and "onerror=alert(1)>" not in before
     assert HOSTILE in text_of(before.split("</style>")[1])
-    assert hostile.html.lower().count("</script>") == 1 + hostile.html.count("<script ")  - 1
+    assert hostile.html.lower().count("</script>") == 1 + hostile.html.count("<script ") - 1
     for block in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', hostile.html, re.DOTALL):
         assert not set("<>&\u2028") & set(block)
         json.loads(block)
@@ -186,7 +195,9 @@ def test_drawings_escape_and_hold_everything(hostile):
     assert drawn.count("<title>") == 1 and 'aria-label="a &quot;word&quot; &lt;b&gt;"' in drawn
     there = int((graph.labels()[0] > 0).sum())
     assert drawn.count('stroke="#000000" stroke-width="1.2"') == there
-    chart = chart_svg([("<i>", "#000000", [1, 10, 100], [0, 1, 2])], "words <b>", across="<x>", up="y", logarithmic=True)
+    chart = chart_svg(
+        [("<i>", "#000000", [1, 10, 100], [0, 1, 2])], "words <b>", across="<x>", up="y", logarithmic=True
+    )
     assert "<i>" not in chart and "<b>" not in chart and chart.count("<circle") == 3
     assert bar_svg(math.nan, math.nan, math.nan, 0.0).count("<rect") == 1
 
@@ -222,9 +233,10 @@ def test_statements_follow_the_facts():
     assert said(measured, "price of relabel a to b").says.startswith("Replacing a by b costs 0.10")
     other = said(fabricated(prices=priced(0.5, 0.4, 0.01, 0.1, 0.3)), "price of open a ring")
     assert other.section == "cheap" and other.says != first.says
-    assert "It depends on how large the graph is (60 %" in said(
-        fabricated(prices=[{**rows[0], "by_size": 0.6}]), "price of open a ring"
-    ).says
+    assert (
+        "It depends on how large the graph is (60 %"
+        in said(fabricated(prices=[{**rows[0], "by_size": 0.6}]), "price of open a ring").says
+    )
 
 
 def test_rare_kinds_are_not_ranked():
@@ -240,10 +252,15 @@ def test_a_defect_is_told_in_the_summary_and_none_is_told_too():
     assert said(clean, "defects").says.startswith("None of the 10 checks") and said(clean, "defects").value == 0
     rows = [{"what": "collapsed", "severity": "defect", "strength": 1.0, "says": "The loss has collapsed."}]
     found = fabricated(findings=rows)
-    assert said(found, "defects").value == 1 and said(found, "finding: collapsed").says == "Defect: The loss has collapsed."
+    assert (
+        said(found, "defects").value == 1
+        and said(found, "finding: collapsed").says == "Defect: The loss has collapsed."
+    )
     shown = page(found, statements(found))
     minute = shown.split("<nav", 1)[0]
-    assert "The loss has collapsed" in text_of(minute) and "The loss has collapsed" not in text_of(page(clean, statements(clean)))
+    assert "The loss has collapsed" in text_of(minute) and "The loss has collapsed" not in text_of(
+        page(clean, statements(clean))
+    )
 
 
 def test_equal_graphs_that_lie_apart_are_told_with_the_yardstick():
@@ -282,11 +299,16 @@ def test_the_quickest_way_that_is_as_good_is_told():
     measured = fabricated(costs=rows)
     measured.facts["costs"] = {"from": "the text", "count": 60, "threads": 1}
     told = said(measured, "milliseconds")
-    assert "quick" in told.says and told.value == 5 and "takes 50 ms" in said(measured, "milliseconds of the best").says
+    assert (
+        "quick" in told.says and told.value == 5 and "takes 50 ms" in said(measured, "milliseconds of the best").says
+    )
 
 
 def test_rules_of_a_corrected_loss_are_told_as_its_report_tells_them(quick):
-    data, rules = molecules(), (correction.NearlyFree("relabel C to N"), correction.AtLeast("close a ring *", times=2))
+    data, rules = (
+        molecules(),
+        (correction.NearlyFree("relabel C to N"), correction.AtLeast("close a ring *", times=2)),
+    )
     loop = LoopConfig(steps=2, learning_rate=1e-3, validate_every=2)
     config = correction.CorrectionTraining(training=EmbeddingTraining(loop=loop, batch_size=16))
     psi = artefact().psi
@@ -305,7 +327,13 @@ def test_rules_are_told_with_whether_they_hold():
     assert "No rules were given" in said(fabricated(), "rules").says
     measured = fabricated()
     row = {"rule": "C to N nearly free", "after": 0.1, "after_low": 0.05, "after_high": 0.2, "after_says": "holds"}
-    report = {"rules": [row], "judgements": [], "costs": [], "kinds": [], "says": ["Rule 1 holds: 0.9 before, 0.1 now."]}
+    report = {
+        "rules": [row],
+        "judgements": [],
+        "costs": [],
+        "kinds": [],
+        "says": ["Rule 1 holds: 0.9 before, 0.1 now."],
+    }
     measured.facts["trained"]["correction"] = {"rules": [{}], "judgements": {"count": 0}, "report": report}
     assert "1 of 1 hold" in said(measured, "rules").says
     assert said(measured, "rule: C to N nearly free").says == "Rule 1 holds: 0.9 before, 0.1 now."
@@ -345,7 +373,9 @@ def test_facts_are_plain_and_come_back():
 def test_terms_are_linked_once_and_explained():
     known: set[str] = set()
     shown = linked("A loss of <losses>, 2 rings, no lossy thing and an exactly exact ring.", known)
-    assert shown.count('href="#term-loss"') == 1 and shown.count('href="#term-ring"') == 1 and "&lt;losses&gt;" in shown
+    assert (
+        shown.count('href="#term-loss"') == 1 and shown.count('href="#term-ring"') == 1 and "&lt;losses&gt;" in shown
+    )
     assert "loss" in known and "lossy" in shown and text_of(shown).startswith("A loss of <losses>, 2 rings")
     assert len({anchor_of(term) for term in TERMS}) == len(TERMS)
 
@@ -356,8 +386,22 @@ def one(key, value=math.nan, low=math.nan, high=math.nan, says="says", unit=""):
 
 
 def test_changes_beyond_the_intervals_are_told():
-    old = [one("same", 1, 0.9, 1.1), one("moved", 1, 0.9, 1.1), one("gone", 1), one("count", 2), one("near", 1.0), one("time", 5, unit="ms")]
-    new = [one("same", 1.05, 0.95, 1.2), one("moved", 2, 1.8, 2.2), one("new", 1), one("count", 3), one("near", 1.02), one("time", 50, unit="ms")]
+    old = [
+        one("same", 1, 0.9, 1.1),
+        one("moved", 1, 0.9, 1.1),
+        one("gone", 1),
+        one("count", 2),
+        one("near", 1.0),
+        one("time", 5, unit="ms"),
+    ]
+    new = [
+        one("same", 1.05, 0.95, 1.2),
+        one("moved", 2, 1.8, 2.2),
+        one("new", 1),
+        one("count", 3),
+        one("near", 1.02),
+        one("time", 50, unit="ms"),
+    ]
     found = changes("before", old, new)
     assert [pair[1].key for pair in found.changed] == ["moved", "count"]
     assert [pair[1].key for pair in found.new] == ["new"] and [pair[0].key for pair in found.gone] == ["gone"]
@@ -406,7 +450,17 @@ def test_the_command_writes_a_card_or_nothing(quick, tmp_path, capsys):
     folder, out = tmp_path / "artefact", tmp_path / "out" / "card.html"
     release.save(artefact(), folder)
     molecules().test.frame.to_csv(tmp_path / "mine.csv", index=False)
-    typed = ["card", "--artefact", str(folder), "--data", str(tmp_path / "mine.csv"), "--whole", "--out", str(out), "--json"]
+    typed = [
+        "card",
+        "--artefact",
+        str(folder),
+        "--data",
+        str(tmp_path / "mine.csv"),
+        "--whole",
+        "--out",
+        str(out),
+        "--json",
+    ]
     quick.setattr(measure, "STEPS", {name: measure.STEPS[name] for name in ("prices", "equals", "quality")})
     assert main(typed) == 0
     told = json.loads(capsys.readouterr().out)

@@ -13,11 +13,16 @@ NARROW = {"width": 360, "height": 740}
 def opened(chromium, tmp_path_factory):
     """A page to open cards in, both cards as files, and what went wrong."""
     folder = tmp_path_factory.mktemp("cards")
-    files = {name: one.save(folder / f"{name}.html") for name, one in (("made", cards.made()), ("hostile", cards.hostile()))}
+    files = {
+        name: one.save(folder / f"{name}.html")
+        for name, one in (("made", cards.made()), ("hostile", cards.hostile()))
+    }
     with browser_page(tmp_path_factory.mktemp("profile")) as (page, _):
         asked, errors = [], []
         page.context.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None
+        )
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
         yield page, files, asked, errors

@@ -73,4 +73,6 @@ def differ(old: Statement, new: Statement) -> bool:
     sure = [math.isfinite(v) for v in (old.low, old.high, new.low, new.high)]
     if all(sure):
         return old.high < new.low or new.high < old.low
-    return abs(new.value - old.value) > NEAR * max(abs(old.value), abs(new.value)) and figure(old.value) != figure(new.value)
+    return abs(new.value - old.value) > NEAR * max(abs(old.value), abs(new.value)) and figure(old.value) != figure(
+        new.value
+    )

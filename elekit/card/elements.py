@@ -28,6 +28,12 @@ def element(name: str, *parts, **attributes) -> Html:
 
 def in_script(text: str) -> str:
     """JSON that cannot end the script element it stands in, nor be read as markup in any other way."""
-    for letter, written in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029")):
+    for letter, written in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
         text = text.replace(letter, written)
     return text

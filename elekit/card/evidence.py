@@ -8,7 +8,7 @@ from elekit.card.wording import phrases_of
 
 DIGITS = 3
 TABLES = {  # of each: what it shows, and what gives it again
-    "prices": ("what each kind of change costs", "inspect.price_list(psi, graphs, samples=40, seed={seed}).summary(seed={seed})"),
+    "prices": ("what each kind of change costs", "inspect.price_list(psi, graphs, samples=24, seed={seed}).summary(seed={seed})"),
     "findings": ("what was found wrong", "inspect.findings.findings(psi, train, held_out=test, seed={seed})"),
     "blind_spots": ("pairs that are hardly told apart", "inspect.blind_spots(psi, train, seed={seed})"),
     "equals": ("equal graphs told apart", "inspect.separated_equals(psi, train, samples=400, seed={seed})"),
@@ -89,4 +89,6 @@ def evidence(measured: Measured, name: str) -> Html | None:
     how = element("p", "To see them again: ", element("code", again), f" (seed {made['seed']}).", class_="explains")
     empty = element("p", "There are none.") if not rows else None
     inside = (how, empty if empty else region)
-    return element("details", element("summary", f"Figures: {what}"), *inside, class_="evidence", id=f"{name}-figures")
+    return element(
+        "details", element("summary", f"Figures: {what}"), *inside, class_="evidence", id=f"{name}-figures"
+    )

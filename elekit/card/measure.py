@@ -102,7 +102,9 @@ def identity(subject: Subject) -> dict:
             "surrogates": list(subject.artefact.surrogates),
             "surrogate": subject.surrogate,
             "repeats": list(subject.repeats),
-            "digest": None if subject.folder is None else json.loads((subject.folder / release.JSON_NAME).read_text())["digest"],
+            "digest": None
+            if subject.folder is None
+            else json.loads((subject.folder / release.JSON_NAME).read_text())["digest"],
             "files": {name: entry["sha256"] for name, entry in content.get("files", {}).items()},
             "versions": content.get("versions", {}),
         }

@@ -31,7 +31,10 @@ def page(measured: Measured, statements: list[Statement], changes: Changes | Non
     parts = [_section(measured, statements, changes, *section) for section in shown]
     title = f"Loss card: {loss['name']}"
     contents = [element("li", element("a", heading, href=f"#{key}")) for key, heading, *_ in shown]
-    contents += [element("li", element("a", name, href=f"#{name.lower().replace(' ', '-')}")) for name in ("Glossary", "Sign-off")]
+    contents += [
+        element("li", element("a", name, href=f"#{name.lower().replace(' ', '-')}"))
+        for name in ("Glossary", "Sign-off")
+    ]
     header = element(
         "header",
         element("h1", title),
@@ -134,8 +137,12 @@ def _item(measured: Measured, statement: Statement, known: set[str], pictured: b
     if statement.stable:
         marks.append(element("span", statement.stable, class_=f"stable {_degree(statement.stable)}"))
     if statement.evidence:
-        whole = "-figures" if statement.evidence in measured.tables else ""  # otherwise it is a row, or a fold of its own
-        marks.append(element("a", "figures", href=f"#{statement.evidence}{whole}", aria_label=f"figures: {statement.key}"))
+        whole = (
+            "-figures" if statement.evidence in measured.tables else ""
+        )  # otherwise it is a row, or a fold of its own
+        marks.append(
+            element("a", "figures", href=f"#{statement.evidence}{whole}", aria_label=f"figures: {statement.key}")
+        )
     bar = None
     if statement.evidence.startswith("prices-"):
         top = max(row["high"] if row["high"] == row["high"] else row["median"] for row in measured.rows("prices"))
@@ -166,7 +173,9 @@ def _sign_off(loss: dict) -> Html:
     ]
     digest = f" with digest {loss['digest'][:16]}" if loss.get("digest") else ""
     says = f"I have read this card about the loss “{loss['name']}”{digest}."
-    return element("section", element("h2", "Sign-off"), element("p", says), element("dl", *lines), class_="sign", id="sign-off")
+    return element(
+        "section", element("h2", "Sign-off"), element("p", says), element("dl", *lines), class_="sign", id="sign-off"
+    )
 
 
 def _made(measured: Measured) -> str:
@@ -195,7 +204,9 @@ def _script() -> str:
     parts = []
     for name, own in sources.items():
         code = "\n".join([shared, *(_static("elekit.widgets", one) for one in own)])
-        parts.append(f"const {name} = (() => {{\n{code.replace('export default { render };', 'return { render };')}\n}})();")
+        parts.append(
+            f"const {name} = (() => {{\n{code.replace('export default { render };', 'return { render };')}\n}})();"
+        )
     script = "\n".join([*parts, _static("elekit.card", "card.js")])
     if "</script" in script.lower() or "<!--" in script:
         raise AssertionError("the widgets' scripts would end the script element of the card")
@@ -205,5 +216,3 @@ def _script() -> str:
 def _styles() -> str:
     sheets = [_static("elekit.widgets", f"{name}.css") for name in ("shared", "stepper", "inspector")]
     return "\n".join([*sheets, _static("elekit.card", "card.css")])
-
-

@@ -44,7 +44,9 @@ def _targets(subject: Subject, test, found: Measured) -> dict[str, torch.Tensor]
     """Where predictions start, by what they are made from: inputs first, where there are inputs and an h."""
     targets = {}
     if subject.surrogate is None:
-        found.missing["inputs"] = "the artefact holds no predictor h, so graphs are decoded from their true points only"
+        found.missing["inputs"] = (
+            "the artefact holds no predictor h, so graphs are decoded from their true points only"
+        )
     elif test.inputs is None:
         found.missing["inputs"] = "the data hold no inputs, so graphs are decoded from their true points only"
     else:
@@ -119,7 +121,9 @@ def ways(known: bool) -> dict[str, DecodeConfig]:
     for starts, iterations in ((1, 25), (1, 100), (4, 100), (8, 100)):
         words = f"gradient descent, {starts} start{'s' * (starts > 1)}, {iterations} iterations"
         found[words] = DecodeConfig("gradient", gradient=GradientConfig(starts=starts, iterations=iterations))
-    found["gradient descent, 4 starts, then edited"] = DecodeConfig("gradient+polish", gradient=GradientConfig(starts=4))
+    found["gradient descent, 4 starts, then edited"] = DecodeConfig(
+        "gradient+polish", gradient=GradientConfig(starts=4)
+    )
     return found
 
 
@@ -157,4 +161,3 @@ def costs(subject: Subject, found: Measured) -> None:
         )
     found.tables["costs"] = pd.DataFrame(rows)
     found.facts["costs"] = plain_values({"from": name, "count": len(test), "threads": torch.get_num_threads()})
-

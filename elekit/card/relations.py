@@ -35,7 +35,9 @@ def agreement(subject: Subject, found: Measured) -> None:
             names = [subject.names(side[n])[0] for side in (pairs.graphs, pairs.others)]
             pictures.append(drawn([pairs.graphs[n], pairs.others[n]], names, len(rows)))
             kept = {name: row[name] for name in ("kind", "loss", "loss_says", "gap", "says")}
-            rows.append({"distance": distance, "graph": names[0], "other": names[1], "value": row["distance"], **kept})
+            rows.append(
+                {"distance": distance, "graph": names[0], "other": names[1], "value": row["distance"], **kept}
+            )
     columns = ["distance", "graph", "other", "value", "kind", "loss", "loss_says", "gap", "says"]
     found.tables["disagreements"] = pd.DataFrame(rows, columns=columns)
     found.pictures["disagreements"] = pictures
@@ -121,14 +123,23 @@ def _claims(subject: Subject, found: Measured) -> dict:
     if "findings" in found.tables:
         rows = found.rows("findings")
         if not any(row["severity"] == "defect" for row in rows):
-            said["defects"] = _of("findings", lambda told: all(f.severity != "defect" for f in told)), "no defect found"
+            said["defects"] = (
+                _of("findings", lambda told: all(f.severity != "defect" for f in told)),
+                "no defect found",
+            )
         for row in rows:
             said[f"finding: {row['what']}"] = _of("findings", _names(row["what"])), "found again"
     for row in found.rows("equals"):
-        said[f"equal: {row['why']}"] = _tells_apart(row, found.facts["scale"]["typical"]) if "scale" in found.facts else None, ""
+        said[f"equal: {row['why']}"] = (
+            _tells_apart(row, found.facts["scale"]["typical"]) if "scale" in found.facts else None,
+            "",
+        )
     if "blind_spots" in found.tables:
         some = bool(len(found.tables["blind_spots"]))
-        said["blind spots"] = _of("blind spots", lambda n: bool(n) == some), "some are found" if some else "none is found"
+        said["blind spots"] = (
+            _of("blind spots", lambda n: bool(n) == some),
+            "some are found" if some else "none is found",
+        )
         for picture in found.pictures["blind_spots"]:
             differs = found.tables["blind_spots"]["differs"][picture["row"]]
             said[f"blind to {differs}"] = _blind_to(picture["row"]), "this pair lies as near"

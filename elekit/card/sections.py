@@ -121,10 +121,23 @@ def look(measured: Measured, key: str) -> list[Html]:
 def _scale(measured: Measured) -> list[Html]:
     """The yardstick and what the loss knows, in figures."""
     loss, scale = measured.facts["loss"], measured.facts.get("scale", {})
-    names = {"typical": "price of a typical change", "far": "mean loss between two graphs", "graphs": "graphs asked about", "edits": "changes priced"}
+    names = {
+        "typical": "price of a typical change",
+        "far": "mean loss between two graphs",
+        "graphs": "graphs asked about",
+        "edits": "changes priced",
+    }
     entries = [(words, cell(scale[name])) for name, words in names.items() if name in scale]
-    entries += [("node labels", ", ".join(loss["node_labels"])), ("edge labels", ", ".join(loss["edge_labels"])), ("nodes at most", loss["max_nodes"])]
-    return [element("details", element("summary", "Figures: what it knows, and its yardstick"), _facts(entries), id="scale")]
+    entries += [
+        ("node labels", ", ".join(loss["node_labels"])),
+        ("edge labels", ", ".join(loss["edge_labels"])),
+        ("nodes at most", loss["max_nodes"]),
+    ]
+    return [
+        element(
+            "details", element("summary", "Figures: what it knows, and its yardstick"), _facts(entries), id="scale"
+        )
+    ]
 
 
 def _cost(measured: Measured) -> list[Html]:
@@ -142,7 +155,9 @@ def _cost(measured: Measured) -> list[Html]:
         series, f"share of exact predictions over time: {words}", across="ms for one prediction (logarithmic)",
         up="% exact", logarithmic=True, limits=(0.0, 100.0),
     )  # fmt: skip
-    return [element("figure", Html(drawn), element("figcaption", "Each dot is one way to decode; the figures are below."))]
+    return [
+        element("figure", Html(drawn), element("figcaption", "Each dot is one way to decode; the figures are below."))
+    ]
 
 
 def _curves(measured: Measured) -> list[Html]:
@@ -157,7 +172,16 @@ def _curves(measured: Measured) -> list[Html]:
             series.append((method, colour, [100 * row["parts"] for row in line], [row["value"] for row in line]))
         words = f"2 minus the loss while parts are taken away, {of} pairs: the faster it falls, the better the order"
         drawn = chart_svg(series, words, across="% of the parts taken away", up="2 - loss")
-        parts.append(element("figure", Html(drawn), element("figcaption", f"{of[0].upper()}{of[1:]} pairs. The faster a line falls, the better that order finds the parts that count.")))
+        parts.append(
+            element(
+                "figure",
+                Html(drawn),
+                element(
+                    "figcaption",
+                    f"{of[0].upper()}{of[1:]} pairs. The faster a line falls, the better that order finds the parts that count.",
+                ),
+            )
+        )
     return parts
 
 
@@ -174,7 +198,10 @@ def _cases(measured: Measured) -> list[Html]:
         parts.append(picture(measured, f"cases-{number}"))
         if number >= len(measured.states):
             continue
-        for widget, words in (("stepper", "Step through this search"), ("inspector", "Inspect this answer: what would each change cost?")):
+        for widget, words in (
+            ("stepper", "Step through this search"),
+            ("inspector", "Inspect this answer: what would each change cost?"),
+        ):
             place = element("div", data_widget=widget, data_state=f"state-{number}")
             note = ""
             if widget == "inspector":
@@ -182,7 +209,11 @@ def _cases(measured: Measured) -> list[Html]:
             told = element("p", note, class_="explains") if note else None
             parts.append(element("details", element("summary", words), told, place, class_="look"))
     if measured.states:
-        parts.append(element("noscript", element("p", "The stepper and the inspector need JavaScript, which is switched off here.")))
+        parts.append(
+            element(
+                "noscript", element("p", "The stepper and the inspector need JavaScript, which is switched off here.")
+            )
+        )
     return parts
 
 
@@ -191,7 +222,10 @@ def _origin(measured: Measured) -> list[Html]:
     loss, trained, data = (measured.facts[key] for key in ("loss", "trained", "data"))
     parts, on = [], data["trained_on"]
     entries = [(name, f"{on[name]:,}") for name in ("rows", "train", "validation", "test") if name in on]
-    entries += [("data digest", on.get("digest", "not kept")), *(("left out: " + why, n) for why, n in on.get("skipped", {}).items())]
+    entries += [
+        ("data digest", on.get("digest", "not kept")),
+        *(("left out: " + why, n) for why, n in on.get("skipped", {}).items()),
+    ]
     parts.append(element("details", element("summary", "Figures: the data"), _facts(entries), id="data"))
     for stage in ("psi", *loss["surrogates"]):
         if stage not in trained:
@@ -199,18 +233,36 @@ def _origin(measured: Measured) -> list[Html]:
         settings, last = trained[stage]["training"], trained[stage]["last"]
         name = "The loss itself" if stage == "psi" else f"The predictor that reads the {stage}"
         flat = {**settings.get("loop", {}), **{k: v for k, v in settings.items() if k != "loop"}}
-        entries = [(k.replace("_", " "), ", ".join(map(str, v)) if isinstance(v, list) else v) for k, v in flat.items()]
+        entries = [
+            (k.replace("_", " "), ", ".join(map(str, v)) if isinstance(v, list) else v) for k, v in flat.items()
+        ]
         entries += [(f"at the end: {k}", v) for k, v in last.items()]
         parts.append(element("details", element("summary", f"{name}: settings"), _facts(entries)))
-    kept = [("command", trained["command"] or "not kept"), *((f"{k}", v) for k, v in trained["by"].items() if not isinstance(v, (dict, list)))]
+    kept = [
+        ("command", trained["command"] or "not kept"),
+        *((f"{k}", v) for k, v in trained["by"].items() if not isinstance(v, (dict, list))),
+    ]
     kept += [(f"{name} then", version) for name, version in loss["versions"].items()]
-    kept += [("numbers learned by the loss", f"{loss['parameters']:,}"), ("dimensions of its sphere", loss["dimensions"])]
-    kept += [("artefact digest", loss["digest"] or "never saved"), *((f"sha256 of {n}", d) for n, d in loss["files"].items())]
-    return [*parts, element("details", element("summary", "How it was made: versions and digests"), _facts(kept), id="training")]
+    kept += [
+        ("numbers learned by the loss", f"{loss['parameters']:,}"),
+        ("dimensions of its sphere", loss["dimensions"]),
+    ]
+    kept += [
+        ("artefact digest", loss["digest"] or "never saved"),
+        *((f"sha256 of {n}", d) for n, d in loss["files"].items()),
+    ]
+    return [
+        *parts,
+        element("details", element("summary", "How it was made: versions and digests"), _facts(kept), id="training"),
+    ]
 
 
 def _facts(entries) -> Html:
-    return element("dl", *(part for name, value in entries for part in (element("dt", name), element("dd", value))), class_="facts")
+    return element(
+        "dl",
+        *(part for name, value in entries for part in (element("dt", name), element("dd", value))),
+        class_="facts",
+    )
 
 
 def changed(changes: Changes) -> Html:
@@ -223,5 +275,8 @@ def changed(changes: Changes) -> Html:
                 for old, new in some]  # fmt: skip
         heads = element("tr", element("th", "before", scope="col"), element("th", "now", scope="col"))
         body = element("table", element("thead", heads), element("tbody", *rows), class_="changes")
-        parts += [element("h3", f"{words} ({len(some)})"), element("div", body, class_="scroll", tabindex="0", role="region", aria_label=words)]
+        parts += [
+            element("h3", f"{words} ({len(some)})"),
+            element("div", body, class_="scroll", tabindex="0", role="region", aria_label=words),
+        ]
     return element("div", *parts)

@@ -22,7 +22,7 @@ from elekit.release import Artefact
 
 ENOUGH = 100  # graphs of the test split; with fewer, all graphs are asked about
 ASKED = 1_000  # graphs at most
-SAMPLES = 40  # edits of each graph
+SAMPLES = 24  # edits of each graph
 PAIRS = 120  # of each kind, that known distances are asked about
 
 
@@ -96,7 +96,9 @@ class Subject:
         held = {*held, about.get("data", {}).get("digest")} - {None}
         if not held or self.data is None:
             return None
-        bare = digest([Split(None, part.graphs, part.frame) for part in (self.data.train, self.data.validation, self.data.test)])
+        bare = digest(
+            [Split(None, part.graphs, part.frame) for part in (self.data.train, self.data.validation, self.data.test)]
+        )
         return bool({self.data.digest, bare} & held)
 
 

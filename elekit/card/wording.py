@@ -21,7 +21,6 @@ CHECKS = (  # what `elekit.inspect.findings` asks, for readers
 SMALL = 0.02  # of a typical edit: what lies nearer counts as one place; rounding stays far below
 
 
-
 def things(molecular: bool) -> dict[str, str]:
     """What the parts are called."""
     if molecular:
@@ -101,7 +100,11 @@ def property_in_words(name: str, word: dict[str, str]) -> str:
         "diameter": f"longest shortest way through the {word['graph']}",
     }
     head, _, label = name.partition(": ")
-    heads = {"nodes": f"number of {label}", "edges": f"number of {label} {word['edge']}s", "group": f"having the group {label}"}
+    heads = {
+        "nodes": f"number of {label}",
+        "edges": f"number of {label} {word['edge']}s",
+        "group": f"having the group {label}",
+    }
     return plain.get(name) or (heads.get(head, name) if label else name)
 
 

@@ -52,7 +52,10 @@ def card(chosen):
 
 def _typed(chosen) -> str:
     """The command that makes this card again."""
-    given = {name: getattr(chosen, name) for name in ("artefact", "data", "smiles", "graph", "surrogate", "repeats", "compare")}
+    given = {
+        name: getattr(chosen, name)
+        for name in ("artefact", "data", "smiles", "graph", "surrogate", "repeats", "compare")
+    }
     words = [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
     words += [part for column in chosen.input or () for part in ("--input", column)]
     words += [*(["--whole"] if chosen.whole else []), "--seed", str(chosen.seed), "--out", str(chosen.out)]

@@ -150,7 +150,9 @@ def chart_svg(
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dash}"/>'
         )
-        parts += [f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{colour}" stroke="#000000"/>' for px, py in points]
+        parts += [
+            f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{colour}" stroke="#000000"/>' for px, py in points
+        ]
     key = "".join(
         f'<span class="key"><svg aria-hidden="true" width="34" height="10"><line x1="1" x2="33" y1="5" y2="5" '
         f'stroke="{colour}" stroke-width="3" stroke-dasharray="{DASHES[n % len(DASHES)]}"/></svg>{escape(plain(name))}</span>'
