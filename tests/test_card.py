@@ -1,6 +1,7 @@
 """The loss card: what it says is what was measured, planted properties are told, and no label becomes markup."""
 
 import html as markup
+import itertools
 import json
 import math
 import re
@@ -140,7 +141,7 @@ def test_every_link_leads_somewhere_and_ids_are_unique(made, hostile):
 def test_headings_are_in_order_and_pictures_have_words(made):
     levels = [int(level) for level in re.findall(r"<h([1-6])", made.html.split("<script", 1)[0])]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:]))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     for svg in re.findall(r"<svg[^>]*>", made.html.split('<script type="application/json"', 1)[0]):
         assert 'aria-hidden="true"' in svg or re.search(r'role="img" aria-label="[^"]+"', svg), svg
 
@@ -169,7 +170,7 @@ def test_what_could_not_be_measured_is_said(made):
 
 # -- hostile labels ----------------------------------------------------------------------------------------------
 def test_no_label_becomes_markup(hostile):
-    before, after = hostile.html.split('<script type="application/json"', 1)
+    before, _after = hostile.html.split('<script type="application/json"', 1)
     assert "<script>alert" not in hostile.html and "<img" not in hostile.html and "onerror=alert(1)>" not in before
     assert HOSTILE in text_of(before.split("</style>")[1])
     assert hostile.html.lower().count("</script>") == 1 + hostile.html.count("<script ") - 1

@@ -13,6 +13,7 @@ from elekit.card.wording import counted, figure
 _FACTS = re.compile(r'<script type="application/json" id="facts">(.*?)</script>', re.DOTALL)
 NEAR = 0.1  # of a value without an interval: smaller differences are not called changes
 SPEED = "ms"  # a unit that depends on the machine
+EXAMPLES = "disagreements"  # a section of examples: others are found in every loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +53,9 @@ def changes(old_name: str, old: list[Statement], new: list[Statement]) -> Change
     """What is new, gone and changed: a statement changed where the 95 % intervals of its value are apart, where there
     are none if the value moved by more than a tenth, and without a value if it says something else.
 
-    Times depend on the machine and are not compared.
+    Times depend on the machine and examples of disagreement on the loss: these are not compared.
     """
-    before, after = ({s.key: s for s in some if s.unit != SPEED} for some in (old, new))
+    before, after = ({s.key: s for s in some if s.unit != SPEED and s.section != EXAMPLES} for some in (old, new))
     pairs = [(before[key], after[key]) for key in after if key in before]
     moved = [pair for pair in pairs if differ(*pair)]
     return Changes(

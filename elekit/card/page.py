@@ -38,7 +38,11 @@ def page(measured: Measured, statements: list[Statement], changes: Changes | Non
     header = element(
         "header",
         element("h1", title),
-        element("p", f"Measured on {made['day']} with elekit {made['elekit']}; seed {made['seed']}.", class_="lead"),
+        element(
+            "p",
+            f"Measured on {made['day']} with elekit {made['elekit']}; seed {made['seed']}{_digest(loss)}.",
+            class_="lead",
+        ),
         _minute(measured, statements, changes),
         element("nav", element("h2", "Contents"), element("ol", *contents), aria_label="contents"),
     )
@@ -85,6 +89,11 @@ def _minute(measured: Measured, statements: list[Statement], changes: Changes | 
     if measured.missing:
         lines.append(element("li", "Not everything could be measured; each section says what is missing and why."))
     return element("section", element("h2", "In one minute"), element("ul", *lines), class_="minute")
+
+
+def _digest(loss: dict) -> str:
+    """What tells this release of the loss from others of its name."""
+    return f"; artefact {loss['digest'][:16]}" if loss.get("digest") else ""
 
 
 def _short_mark(statement: Statement) -> Html | None:

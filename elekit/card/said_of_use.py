@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from elekit.card.measured import Measured
-from elekit.card.statement import Statement, mark, speaker
+from elekit.card.statement import Statement, speaker
 from elekit.card.wording import between, counted, figure, joined, percent, things
 
 TWICE = 2.0  # times as long as the quickest way: otherwise the slower one is not worth a word

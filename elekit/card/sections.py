@@ -14,22 +14,22 @@ SECTIONS = (  # key, heading, what it is about, tables of figures behind it
     (
         "rewards",
         "What it rewards and what it punishes",
-        "Each kind of single change was made to many graphs and its price asked. A dear change is one that the loss punishes: "
-        "a prediction that is wrong in this way counts as far off. A cheap one is nearly forgiven. Prices are medians.",
+        ("Each kind of single change was made to many graphs and its price asked. A dear change is one that the loss punishes: "
+        "a prediction that is wrong in this way counts as far off. A cheap one is nearly forgiven. Prices are medians."),
         ("prices",),
     ),
     (
         "findings",
         "What is wrong with it",
-        f"It is checked whether {joined(list(CHECKS), 'or')}. No sound loss does any of this. Finding nothing is no proof that "
-        "nothing is wrong.",
+        (f"It is checked whether {joined(list(CHECKS), 'or')}. No sound loss does any of this. Finding nothing is no proof that "
+        "nothing is wrong."),
         ("findings",),
     ),
     (
         "blind",
         "What it cannot see",
-        "Pairs of different graphs that lie at nearly the same place: the nearest pairs among the data, and pairs that a search "
-        "over changes found. A prediction may confuse the two sides of such a pair at no cost.",
+        ("Pairs of different graphs that lie at nearly the same place: the nearest pairs among the data, and pairs that a search "
+        "over changes found. A prediction may confuse the two sides of such a pair at no cost."),
         ("blind_spots",),
     ),
     (
@@ -41,23 +41,23 @@ SECTIONS = (  # key, heading, what it is about, tables of figures behind it
     (
         "agreement",
         "Where it disagrees with distances that people know",
-        "Other ways to say how far two graphs lie apart are known; none of them is right in itself. Where the loss agrees, it is "
+        ("Other ways to say how far two graphs lie apart are known; none of them is right in itself. Where the loss agrees, it is "
         "easier to trust; where it does not, somebody must decide who is right. Walks of edits are graphs with what a few random "
-        "changes make of them.",
+        "changes make of them."),
         ("agreement", "disagreements"),
     ),
     (
         "concepts",
         "What it encodes",
-        "A probe tries to read a property of a graph off its place on the sphere. Much can be told from size and counts alone, so "
-        "each is held against what these tell, and against a control: a property that means nothing.",
+        ("A probe tries to read a property of a graph off its place on the sphere. Much can be told from size and counts alone, so "
+        "each is held against what these tell, and against a control: a property that means nothing."),
         ("concepts",),
     ),
     (
         "faithfulness",
         "Can its explanations be trusted",
-        "Shares say which parts of a graph bring it near to another. If they are right, taking away the parts with the largest "
-        "shares first must drive the two apart faster than taking them away in random order.",
+        ("Shares say which parts of a graph bring it near to another. If they are right, taking away the parts with the largest "
+        "shares first must drive the two apart faster than taking them away in random order."),
         ("faithfulness",),
     ),
     (
@@ -69,16 +69,16 @@ SECTIONS = (  # key, heading, what it is about, tables of figures behind it
     (
         "cost",
         "What a prediction costs",
-        "The same few test cases were decoded in several ways and timed on this machine. With few cases the shares are less sure "
-        "than those above.",
+        ("The same few test cases were decoded in several ways and timed on this machine. With few cases the shares are less sure "
+        "than those above."),
         ("costs",),
     ),
     (
         "cases",
         "Look for yourself",
-        "A right prediction (the one that fitted best), a wrong one (of middling fit) and a typical one. On a screen each opens "
+        ("A right prediction (the one that fitted best), a wrong one (of middling fit) and a typical one. On a screen each opens "
         "into a stepper, which goes through the search step by step, and an inspector, which prices every single change of the "
-        "answer. Both work by keyboard.",
+        "answer. Both work by keyboard."),
         ("cases",),
     ),
     ("origin", "What it was learned from, and how", "", ()),
@@ -91,8 +91,8 @@ SECTIONS = (  # key, heading, what it is about, tables of figures behind it
     (
         "stability",
         "What holds in other trainings",
-        "A training depends on chance. The same questions were put to losses from other trainings: other random starts, "
-        "or half of the graphs. The loss of this card counts as one of them. Only what holds in all may be said without a caveat.",
+        ("A training depends on chance. The same questions were put to losses from other trainings: other random starts, "
+        "or half of the graphs. The loss of this card counts as one of them. Only what holds in all may be said without a caveat."),
         ("stability",),
     ),
 )  # fmt: skip

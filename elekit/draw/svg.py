@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from elekit.draw.base import BLUE, GREY, ORANGE, RADIUS, plain
+from elekit.draw.base import BLUE, ORANGE, RADIUS, plain
 
 UNIT = 46  # pixels of an edge
 ROOM = 0.55  # around a drawing, in edges
