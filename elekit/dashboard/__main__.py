@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     paths = [str(HERE / "jupyter"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
     os.environ["JUPYTER_PATH"] = os.pathsep.join(paths)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # viewers share the cores, and threads that wait for one another are slow
     run = command(chosen.notebook, more)
     os.execv(run[0], run)  # so that Ctrl-C and signals reach Voilà itself
 
