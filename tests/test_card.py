@@ -151,7 +151,7 @@ def test_stability_is_marked_where_it_was_asked(made, hostile):
     assert re.fullmatch(r"holds in [12] of 2 trainings.*", marks["blind spots"])
     dear = [s for s in made.statements if s.section == "dear" and math.isfinite(s.low)]
     assert dear and all(
-        re.match(r"holds in [12] of 2 trainings \(is among the five dearest\)", s.stable) for s in dear
+        re.match(r"holds in [12] of 2 trainings: is among the five dearest", s.stable) for s in dear
     )
     table = made.measured.tables["stability"]
     assert table["this loss"].all()  # the loss bears out its own statements
@@ -277,7 +277,7 @@ def test_marks_say_in_how_many_trainings():
     assert said(measured, key).stable == NOT_CHECKED
     measured.tables["stability"] = pd.DataFrame({"claim": [key], "holds": [3], "of": [5], "stable": [False]})
     measured.facts["claims"] = {key: "is dear"}
-    assert said(measured, key).stable == "holds in 3 of 5 trainings (is dear)"
+    assert said(measured, key).stable == "holds in 3 of 5 trainings: is dear"
     assert 'class="stable some"' in page(measured, statements(measured))
     assert said(measured, "price of cut an edge").stable == "not checked in other trainings"
 

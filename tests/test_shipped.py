@@ -1,8 +1,10 @@
 """What comes with the project is whole, small, and as good as it says."""
 
+import json
+
 import pytest
 
-from elekit import chem, datasets, evaluation, release, repeats
+from elekit import card, chem, correction, datasets, evaluation, inspect, recipes, release, repeats
 from elekit.decoding import Candidates
 
 NAMES = ("molecules7", "qm9")
@@ -37,6 +39,30 @@ def test_molecules7_comes_with_repeats_of_its_training():
         assert about["trained"]["by"] == "the elekit developers" and about["command"].endswith("recipes repeats")
         assert about["psi"]["history"][-1]["step"] == 1_200 and about["psi"]["history"][-1]["retrieval"] > 0.5
     assert release.repeats("qm9") == {}
+
+
+def test_a_corrected_loss_comes_with_its_rules_and_its_report():
+    before, after = release.load("molecules7"), release.load(recipes.CORRECTED)
+    told = after.about["correction"]
+    assert told["rules"] == json.loads(recipes.RULES.read_text()) and after.about["trained"]["by"]
+    report = correction.Report.from_json(told["report"])
+    assert set(report.rules["after_says"]) == {"holds"} and "holds" not in set(report.rules["before_says"])
+    assert after.about["data"] == before.about["data"] and list(after.surrogates) == ["description"]
+    # the first rule, asked anew of molecules that took no part in training or report
+    graphs, price = datasets.load("molecules7").test.sample(100).graphs, {}
+    sample = inspect.sample_edits(graphs, kinds=("relabel",))
+    for name, artefact in (("before", before), ("after", after)):
+        price[name] = sample.price_list(artefact.psi).summary().set_index("kind")["median"]
+    assert price["after"]["relabel C to N"] < 0.5 * price["before"]["relabel C to N"]
+
+
+def test_the_card_that_comes_along_is_of_the_loss_that_comes_along():
+    measured, said = card.read_card(card.SHIPPED)
+    written = json.loads((release.MODELS / "molecules7" / release.JSON_NAME).read_text())
+    assert measured.facts["loss"]["digest"] == written["digest"]
+    assert measured.facts["loss"]["repeats"] == list(release.repeats("molecules7"))
+    assert [s.to_json() for s in card.statements(measured)] == [s.to_json() for s in said]
+    assert card.SHIPPED.stat().st_size < 3e6
 
 
 @pytest.mark.parametrize("inputs, exact", [("description", 0.75), ("smiles", 0.85)])

@@ -18,6 +18,8 @@ from pathlib import Path
 import test_explorer
 from lab import CONNECTED, NOTEBOOKS, RUN_ALL, Lab, browser_page, jupyter_lab
 
+from elekit import card
+
 PICTURES = NOTEBOOKS / "pictures"
 PRESSES = 150
 PAGE = {"width": 1400, "height": 1000}
@@ -314,7 +316,20 @@ def photograph_explorer(lab) -> None:
     photograph(lab, "explorer", ".jp-OutputArea-output .jupyter-widgets")
 
 
-PHOTOGRAPHS = {"stepper": photograph_stepper, "inspector": photograph_inspector, "explorer": photograph_explorer}
+def photograph_card(lab) -> None:
+    """The first page of the card that comes along, opened as a file."""
+    page = lab.page.context.new_page()
+    page.set_viewport_size({"width": 1000, "height": 1500})
+    page.goto(card.SHIPPED.as_uri())
+    page.wait_for_load_state()
+    page.screenshot(path=PICTURES / "card.png")
+    page.close()
+
+
+PHOTOGRAPHS = {
+    "stepper": photograph_stepper, "inspector": photograph_inspector, "explorer": photograph_explorer,
+    "card": photograph_card,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

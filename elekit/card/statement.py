@@ -52,5 +52,5 @@ def mark(measured: Measured, key: str) -> str:
     for row in measured.rows("stability"):
         if row["claim"] == key:
             what = measured.facts["claims"][key]
-            return f"holds in {row['holds']} of {row['of']} trainings" + (f" ({what})" if what else "")
+            return f"holds in {row['holds']} of {row['of']} trainings" + (f": {what}" if what else "")
     return "not checked in other trainings" if "stability" in measured.tables else NOT_CHECKED
