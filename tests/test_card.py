@@ -479,3 +479,15 @@ def test_the_command_writes_a_card_or_nothing(quick, tmp_path, capsys):
     assert "no artefact at" in capsys.readouterr().err
     assert main([*typed, "--compare", str(tmp_path / "mine.csv")]) == 1
     assert "is no loss card" in capsys.readouterr().err
+
+
+def test_what_random_weights_show_too_is_no_merit_of_the_training():
+    shown = [("rings", "encoded", 0.9, 0.5), ("nodes", "encoded", 0.9, 0.88), ("b", "not encoded", 0.1, 0.9)]
+    rows = [{"property": name, "mark": mark, "score": score, "untrained": untrained, "low": 0.0, "high": 1.0, "says": ""}
+            for name, mark, score, untrained in shown]  # fmt: skip
+    found = said(fabricated(concepts=rows), "concepts untrained")
+    assert found.value == 1 and "shows 1 of these 2 about as well" in found.says
+    rows[1]["untrained"] = 0.2
+    assert said(fabricated(concepts=rows), "concepts untrained").value == 0
+    keys = {s.key for s in statements(fabricated(concepts=[row | {"untrained": math.nan} for row in rows]))}
+    assert "concepts untrained" not in keys  # not measured, not said

@@ -19,6 +19,7 @@ from elekit.card.wording import (
     property_in_words,
     things,
 )
+from elekit.inspect.concepts import CLOSE
 
 
 @speaker
@@ -242,6 +243,14 @@ def encodes(measured: Measured) -> Iterator[Statement]:
             yield Statement(
                 key, "concepts", says, len(some), unit="properties", stable=mark(measured, key), evidence="concepts"
             )
+    told = [row for row in rows if row["mark"].startswith("encoded") and row["untrained"] == row["untrained"]]
+    if told:
+        alike = sum(row["untrained"] >= row["score"] - CLOSE for row in told)
+        says = (
+            f"A network with random weights shows {alike} of {'these' if len(told) > 1 else 'this'} {len(told)} about as well: that a "
+            "property can be read does not say that it was learned, nor that it weighs much in the loss."
+        )
+        yield Statement("concepts untrained", "concepts", says, alike, unit="properties", evidence="concepts")
     for number, row in enumerate(rows):
         yield Statement(f"concept: {row['property']}", "each concept", row["says"], row["score"], row["low"], row["high"],
                         "score", evidence=f"concepts-{number}")  # fmt: skip
