@@ -20,7 +20,7 @@ from elekit.card import measure, predictions, wording
 from elekit.card.changes import changes
 from elekit.card.elements import Html, element, in_script
 from elekit.card.glossary import TERMS, anchor_of, linked
-from elekit.card.measured import Measured, mean_interval, plain_values, wilson
+from elekit.card.measured import Measured, plain_values
 from elekit.card.page import page
 from elekit.card.statements import NOT_CHECKED, Statement, statements
 from elekit.cli import main
@@ -30,6 +30,7 @@ from elekit.draw.svg import bar_svg, chart_svg, graph_svg
 from elekit.edits import all_edits
 from elekit.graph import GraphVocabulary
 from elekit.inspect import traits
+from elekit.inspect.intervals import mean_interval, wilson
 from elekit.train import EmbeddingTraining
 from elekit.training import LoopConfig
 
@@ -355,8 +356,8 @@ def test_wilson_covers_as_it_should():
         covered = np.mean([low <= share <= high for low, high in (wilson(int(k), 40) for k in hits)])
         assert 0.92 < covered < 0.985
     assert wilson(0, 0) == (0.0, 1.0) and wilson(5, 5)[1] == 1.0
-    low, high = mean_interval(generator.normal(3, 1, 200), 0)
-    assert low < 3 < high and high - low < 0.5 and all(map(math.isnan, mean_interval(np.ones(1), 0)))
+    ((_, low, high),) = mean_interval(generator.normal(3, 1, (200, 1)), generator)
+    assert low < 3 < high and high - low < 0.5 and np.isnan(mean_interval(np.ones((1, 1)), generator)[0, 1:]).all()
 
 
 def test_facts_are_plain_and_come_back():

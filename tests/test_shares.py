@@ -16,7 +16,8 @@ from elekit import draw
 from elekit.draw.base import BLUE, VERMILION
 from elekit.graph import Graph, GraphVocabulary, from_parts
 from elekit.inspect import contrast, faithfulness, shares
-from elekit.inspect.faithfulness import CURVES, METHODS, mean_interval, near_and_random, scores
+from elekit.inspect.faithfulness import CURVES, METHODS, near_and_random, scores
+from elekit.inspect.intervals import mean_interval
 from elekit.inspect.shares import parts_of
 from elekit.loss import LearnedLoss, points_of
 

@@ -24,7 +24,8 @@ from elekit.draw.scenes import palette
 from elekit.graph import Graph
 from elekit.inspect.blindspots import separated_equals
 from elekit.inspect.findings import findings
-from elekit.inspect.prices import SURE, EditSample
+from elekit.inspect.intervals import SURE
+from elekit.inspect.prices import EditSample
 from elekit.loss import points_of
 
 SHOWN = 5  # examples of blind spots

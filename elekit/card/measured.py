@@ -73,23 +73,3 @@ def plain_values(value):
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share of which `hits` of `count` were seen (Wilson 1927); (0, 1) of none."""
-    if not count:
-        return 0.0, 1.0
-    z, share = 1.959964, hits / count
-    middle, width = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    return max(0.0, (middle - width) / (1 + z * z / count)), min(1.0, (middle + width) / (1 + z * z / count))
-
-
-def mean_interval(values: np.ndarray, seed: int, draws: int = 1_000) -> tuple[float, float]:
-    """95 % interval of the mean of independent values, by bootstrap; (nan, nan) of fewer than two."""
-    values = np.asarray(values, dtype=float)
-    if len(values) < 2:
-        return math.nan, math.nan
-    generator = np.random.default_rng(seed)
-    means = values[generator.integers(len(values), size=(draws, len(values)))].mean(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)

@@ -3,14 +3,16 @@
 import time
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from elekit import evaluation
-from elekit.card.measured import Measured, mean_interval, plain_values, wilson
+from elekit.card.measured import Measured, plain_values
 from elekit.card.subject import Subject
 from elekit.card.wording import counted, things
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig
 from elekit.graph import Graph
+from elekit.inspect.intervals import mean_interval, wilson
 from elekit.inspect.traits import cycle_rank
 from elekit.loss import points_of
 
@@ -66,7 +68,7 @@ def _judged(table, seed: int) -> dict:
     hits = int(table["exact"].sum())
     low, high = wilson(hits, len(table))
     edits = table["edit_distance"].to_numpy(dtype=float)
-    edits_low, edits_high = mean_interval(edits, seed)
+    ((_, edits_low, edits_high),) = mean_interval(edits[:, None], np.random.default_rng(seed))
     found = {"count": len(table), "exact": hits / max(len(table), 1), "low": low, "high": high, "hits": hits}
     found |= {"edits": edits.mean(), "edits_low": edits_low, "edits_high": edits_high}
     found["not_proven"] = int((~table["proven"]).sum())

@@ -12,7 +12,8 @@ from elekit import augment, metrics
 from elekit.correction.rules import Grows, NearlyFree, Rule, kinds_named, named_by
 from elekit.edits import SINGLE
 from elekit.graph import Graph
-from elekit.inspect.prices import DRAWS, FEWEST, SURE, EditSample, apart, medians, sample_edits
+from elekit.inspect.intervals import DRAWS, FEWEST, SURE
+from elekit.inspect.prices import EditSample, apart, medians, sample_edits
 from elekit.loss import Psi, points_of
 
 if TYPE_CHECKING:

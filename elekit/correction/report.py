@@ -10,7 +10,8 @@ from elekit.correction.judgements import CANNOT_SAY, Judgements
 from elekit.correction.questions import FAILS, HOLDS
 from elekit.correction.rules import known_kinds
 from elekit.inspect.findings.finding import figure, joined, percent
-from elekit.inspect.prices import DRAWS, FEWEST, SURE, interval
+from elekit.inspect.intervals import DRAWS, FEWEST, SURE, mean_interval, wilson
+from elekit.inspect.prices import interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +126,7 @@ def _judgements(exam: Exam, before: Sitting, after: Sitting) -> "pd.DataFrame":
     rows = []
     for which, old, new in zip(("learned from", "held out"), before.margins, after.margins):
         n = len(new)
-        low, high = _wilson((new > 0).sum(), n)
+        low, high = wilson(int((new > 0).sum()), n) if n else (np.nan, np.nan)
         shares = [float((margins > 0).mean()) if n else np.nan for margins in (old, new)]
         rows.append((which, n, *shares, low, high))
     return pd.DataFrame(rows, columns=["which", "judgements", *SIDES, "low", "high"])
@@ -137,7 +138,8 @@ def _costs(exam: Exam, before: Sitting, after: Sitting) -> "pd.DataFrame":
     generator, rows = np.random.default_rng(exam.seed), []
     for measure, new in after.kept.items():
         old = before.kept[FROM_INPUTS if measure == REFITTED else measure]
-        rows.append((measure, "share", old.mean(), new.mean(), *_of_means(new - old, generator), len(new)))
+        changed = mean_interval((new - old)[:, None], generator)[0] if len(new) else np.full(3, np.nan)
+        rows.append((measure, "share", old.mean(), new.mean(), *changed, len(new)))
     shuffled = generator.permutation(len(exam.graphs))
     half = len(shuffled) // 2
     one, other = shuffled[:half], shuffled[half : 2 * half]  # each graph in one pair, so that pairs are independent
@@ -209,14 +211,6 @@ def contradictions(judgements: Judgements) -> str:
     return told if odd else ""
 
 
-def _of_means(change: np.ndarray, generator) -> tuple[float, float, float]:
-    """(mean, low, high) of paired changes, by bootstrap over graphs."""
-    if len(change) < FEWEST:
-        return float(change.mean()) if len(change) else np.nan, np.nan, np.nan
-    drawn = change[generator.integers(len(change), size=(DRAWS, len(change)))].mean(1)
-    return float(change.mean()), *_quantiles(drawn)
-
-
 def _correlation(
     old: np.ndarray, new: np.ndarray, cluster: np.ndarray, generator
 ) -> tuple[float, float, float, float]:
@@ -240,15 +234,6 @@ def _correlation(
 def _quantiles(drawn: np.ndarray) -> tuple[float, float]:
     low, high = np.nanquantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2])
     return float(low), float(high)
-
-
-def _wilson(kept: int, of: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927): of few judgements the bootstrap is too sure."""
-    if not of:
-        return np.nan, np.nan
-    z2, share = 1.96**2, kept / of
-    middle, spread = share + z2 / (2 * of), np.sqrt(z2 * (share * (1 - share) / of + z2 / (4 * of**2)))
-    return float((middle - spread) / (1 + z2 / of)), float((middle + spread) / (1 + z2 / of))
 
 
 def _verb(says: str) -> str:

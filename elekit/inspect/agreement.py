@@ -15,7 +15,8 @@ from elekit.graph import Graph
 from elekit.inspect.asking import finite
 from elekit.inspect.blindspots import NEAREST, Pairs, distinct, nearest
 from elekit.inspect.findings.finding import figure, percent
-from elekit.inspect.prices import DRAWS, FEWEST, SURE, apart
+from elekit.inspect.intervals import DRAWS, FEWEST, SURE
+from elekit.inspect.prices import apart
 from elekit.inspect.scan import valid
 from elekit.loss import Psi, points_of
 from elekit.metrics import isomorphic

@@ -14,7 +14,8 @@ from elekit.inspect.asking import one
 from elekit.inspect.blindspots import difference
 from elekit.inspect.differences import Difference, edited
 from elekit.inspect.findings.finding import figure
-from elekit.inspect.prices import DRAWS, FEWEST, SURE, interval, sample_edits
+from elekit.inspect.intervals import DRAWS, FEWEST, SURE
+from elekit.inspect.prices import interval, sample_edits
 from elekit.inspect.scan import connected, valid
 from elekit.inspect.traits import cycle_rank, kinds_in_detail
 from elekit.loss import Psi, points_of

@@ -13,7 +13,7 @@ from elekit.graph import Graph
 from elekit.inspect.asking import finite
 from elekit.inspect.columns import FEWEST, NUMBER, Property, different, properties_of, read
 from elekit.inspect.findings.finding import percent
-from elekit.inspect.prices import DRAWS, SURE
+from elekit.inspect.intervals import DRAWS, SURE
 from elekit.inspect.probes import FOLDS, Probed, bumps, goes_with
 from elekit.loss import Psi, points_of
 

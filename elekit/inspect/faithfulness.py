@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from elekit.graph import Graph
 from elekit.inspect.asking import points_given
 from elekit.inspect.blindspots import nearest
-from elekit.inspect.prices import DRAWS, FEWEST, SURE
+from elekit.inspect.intervals import mean_interval
 from elekit.inspect.shares import built, gains, parts_of, values
 from elekit.loss import Psi, squared_distance
 
@@ -169,15 +169,6 @@ def near_and_random(points: Tensor, count: int, *, seed: int = 0) -> dict[str, t
     rows = torch.randperm(len(points), generator=generator)[:count]
     further = torch.randint(1, len(points), (len(rows),), generator=generator)
     return {"near": (rows, nearest(points)[rows]), "random": (rows, (rows + further) % len(points))}
-
-
-def mean_interval(values: np.ndarray, generator) -> np.ndarray:
-    """(M, 3) mean of each column of (n, M) and its 95 % interval by bootstrap over rows, nan from fewer than 5."""
-    n, mean = len(values), values.mean(0)
-    if n < FEWEST:
-        return np.stack([mean, *np.full((2, len(mean)), np.nan)], 1)
-    drawn = generator.multinomial(n, np.full(n, 1 / n), size=DRAWS) @ values / n
-    return np.stack([mean, *np.quantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2], axis=0)], 1)
 
 
 def _followed(psi, graph, point, players, ends, orders: Tensor) -> tuple[Tensor, Tensor]:

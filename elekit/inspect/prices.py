@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from elekit.edits import KINDS, PAIRED, SINGLE, Edits, all_edits
 from elekit.graph import Graph
+from elekit.inspect.intervals import DRAWS, FEWEST, SURE
 from elekit.inspect.scan import connected, valid
 from elekit.inspect.traits import kinds_in_detail, on_rings, touched
 from elekit.loss import Psi, points_of
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
 
 TOGETHER, PAIRS_TOGETHER = 100, 10_000  # graphs, and pairs of their slots, whose edits are listed at a time
 MANY = 20  # times the sample: more edits of a graph than that are not named before some are drawn
-DRAWS = 400  # of the bootstrap
-SURE = 0.95  # of an interval
 FREE, DEAR = 0.4, 2.5  # of the typical price; see PriceList.summary
-FEWEST = 5  # graphs that a kind must stand in to be marked
 MADE_OF = ("size", "in_ring", "degree")  # what a price may depend on
 
 
