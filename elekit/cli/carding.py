@@ -17,8 +17,8 @@ def card(chosen):
         chosen.data = artefact.name
     if chosen.data is not None:
         if artefact.surrogates:
-            name, h = artefact.surrogate(chosen.surrogate or judging._fitting(chosen, artefact))
-            chosen.input = judging._input_of(chosen, artefact, name, h)
+            name, h = artefact.surrogate(chosen.surrogate or judging.surrogate_for(chosen, artefact))
+            chosen.input = judging.input_of(chosen, artefact, name, h)
         split = artefact.about.get("seed", 0)
         data = sources.load(
             chosen, vocabulary=artefact.vocabulary, inputs=bool(artefact.surrogates), seed=split, whole=chosen.whole

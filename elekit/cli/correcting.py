@@ -14,8 +14,8 @@ def correct(chosen):
     from elekit import correction, release
 
     sources.at_least_one(chosen, "steps", "batch_size")
-    device = fitting._device(chosen.device)
-    fitting._keep_what_is_there(chosen.out)
+    device = fitting.device_of(chosen.device)
+    fitting.keep_what_is_there(chosen.out)
     rules = _rules(chosen.rules)
     artefact = release.load(chosen.artefact)
     if chosen.out.resolve() == release.locate(chosen.artefact).resolve():
@@ -24,13 +24,13 @@ def correct(chosen):
     data = sources.load(chosen, vocabulary=artefact.vocabulary, seed=artefact.about.get("seed", 0))  # the same split
     if data.vocabulary != artefact.vocabulary:
         raise ValueError(f"{chosen.data} has another vocabulary than the artefact {chosen.artefact}")
-    name = None if data.validation.inputs is None else judging._fitting(chosen, artefact)
+    name = None if data.validation.inputs is None else judging.surrogate_for(chosen, artefact)
     if chosen.refit and name is None:
         raise ValueError(
             "--refit fits an h anew, but no h of the artefact reads these data; name what it reads with --input"
         )
     config = correction.CorrectionTraining()
-    config = replace(config, training=fitting._as_chosen(chosen, config.training), weight=chosen.weight)
+    config = replace(config, training=fitting.as_chosen(chosen, config.training), weight=chosen.weight)
     corrected = correction.correct(
         artefact.psi,
         data.train.graphs,

@@ -14,15 +14,15 @@ def embedding(chosen):
     from elekit.embedding import EmbeddingConfig
 
     sources.at_least_one(chosen, "steps", "batch_size", "dim", "hidden")
-    device = _device(chosen.device)
-    _keep_what_is_there(chosen.out)
+    device = device_of(chosen.device)
+    keep_what_is_there(chosen.out)
     data = sources.load(chosen, inputs=False)
     training = train.EmbeddingTraining()
     psi = train.fit_embedding(
         data.train.graphs,
         validation=data.validation.graphs,
         config=EmbeddingConfig(hidden=chosen.hidden, dim=chosen.dim),
-        training=_as_chosen(chosen, training),
+        training=as_chosen(chosen, training),
         seed=chosen.seed,
         device=device,
         checkpoint=chosen.out / CHECKPOINT,
@@ -31,7 +31,7 @@ def embedding(chosen):
     about = {
         "data": data.report(),
         "seed": chosen.seed,
-        "psi": {"training": asdict(_as_chosen(chosen, training)), "history": psi.history},
+        "psi": {"training": asdict(as_chosen(chosen, training)), "history": psi.history},
         "surrogates": {},
         "trained": release.trained(chosen.out / CHECKPOINT, chosen.by),
     }
@@ -46,7 +46,7 @@ def surrogate(chosen):
     from elekit.surrogate import BackboneConfig
 
     sources.at_least_one(chosen, "steps", "batch_size", "width")
-    device = _device(chosen.device)
+    device = device_of(chosen.device)
     folder = _own(chosen.artefact, "h is")
     artefact = release.load(folder)
     if chosen.data in datasets.NAMES:
@@ -59,7 +59,7 @@ def surrogate(chosen):
         raise ValueError(f"nothing to regress from; name the column of {chosen.data} that h reads with --input")
     kind = chosen.backbone or train.kind_of(data.train.inputs)
     name = chosen.name or (chosen.input[0] if chosen.input else kind)
-    training = _as_chosen(chosen, train.SurrogateTraining())
+    training = as_chosen(chosen, train.SurrogateTraining())
     checkpoint = folder / f"h-{release.file_stem(name)}.checkpoint"
     h = train.fit_surrogate(
         artefact.psi,
@@ -89,7 +89,7 @@ def repeats(chosen):
     from elekit import release
     from elekit.repeats import fit_repeats
 
-    device, folder = _device(chosen.device), _own(chosen.artefact, "repeats are")
+    device, folder = device_of(chosen.device), _own(chosen.artefact, "repeats are")
     seed = release.load(folder).about.get("seed", 0)  # the same split
     data = sources.load(chosen, inputs=False, seed=seed)
     options = {"seeds": chosen.seeds, "halves": chosen.halves, "device": device, "by": chosen.by}
@@ -100,7 +100,7 @@ def repeats(chosen):
     sources.say(chosen, {"artefact": str(folder), "repeats": last}, lines)
 
 
-def _as_chosen(chosen, training):
+def as_chosen(chosen, training):
     """A training config with what was set on the command line."""
     set_by_user = {"steps": chosen.steps, "learning_rate": chosen.learning_rate}
     loop = replace(training.loop, **{k: v for k, v in set_by_user.items() if v is not None})
@@ -120,7 +120,7 @@ def _own(folder: Path, added: str) -> Path:
     return folder
 
 
-def _device(name: str) -> str:
+def device_of(name: str) -> str:
     import torch
 
     from elekit.training import choose_device
@@ -132,7 +132,7 @@ def _device(name: str) -> str:
     return name
 
 
-def _keep_what_is_there(folder: Path):
+def keep_what_is_there(folder: Path):
     """ValueError where a new psi would throw away surrogates that were trained on the old one."""
     from elekit import release
 

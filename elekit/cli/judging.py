@@ -45,8 +45,8 @@ def evaluate(chosen):
     artefact = release.load(chosen.artefact)
     name, h = None, None
     if not chosen.oracle:
-        name, h = artefact.surrogate(chosen.surrogate or _fitting(chosen, artefact))
-        chosen.input = _input_of(chosen, artefact, name, h)
+        name, h = artefact.surrogate(chosen.surrogate or surrogate_for(chosen, artefact))
+        chosen.input = input_of(chosen, artefact, name, h)
     graphs, where, config = _start(chosen, artefact)
     seed = artefact.about.get("seed", 0)  # of the split: what was trained on is not judged
     data = sources.load(chosen, whole=True, vocabulary=artefact.vocabulary, inputs=not chosen.oracle, seed=seed)
@@ -141,13 +141,13 @@ def _vectors(rows: list[str]):
     return torch.tensor(read)
 
 
-def _fitting(chosen, artefact) -> str | None:
+def surrogate_for(chosen, artefact) -> str | None:
     """The surrogate named like the input column; for molecules as they are written one that reads SMILES."""
     wanted = chosen.input[0] if chosen.input else sources.DEFAULT_INPUT.get(chosen.data, "smiles")
     return wanted if wanted in artefact.surrogates else None
 
 
-def _input_of(chosen, artefact, name: str, h) -> list[str] | None:
+def input_of(chosen, artefact, name: str, h) -> list[str] | None:
     """--input; else what this h was trained on; else, of a shipped h, the input of its name, or SMILES as written."""
     from elekit import datasets
 
