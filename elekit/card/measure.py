@@ -24,7 +24,7 @@ from elekit.draw.scenes import palette
 from elekit.graph import Graph
 from elekit.inspect.blindspots import separated_equals
 from elekit.inspect.findings import findings
-from elekit.inspect.intervals import SURE
+from elekit.inspect.intervals import central
 from elekit.inspect.prices import EditSample
 from elekit.loss import points_of
 
@@ -229,9 +229,9 @@ def equals(subject: Subject, found: Measured) -> None:
     rows = []
     for why, some in pairs.table.groupby("why", sort=False):
         loss = some["loss"].to_numpy()
-        low, high = np.quantile(loss, [(1 - SURE) / 2, (1 + SURE) / 2])
+        low, high = central(loss)
         worst = int(some["loss"].idxmax())
-        rows.append((why, len(some), float(np.median(loss)), float(low), float(high), float(loss.max()), worst))
+        rows.append((why, len(some), float(np.median(loss)), low, high, float(loss.max()), worst))
     columns = ["why", "graphs", "median", "low", "high", "most", "example"]
     table = pd.DataFrame(rows, columns=columns).sort_values("most", ascending=False, kind="stable", ignore_index=True)
     found.pictures["equals"] = [

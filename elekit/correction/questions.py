@@ -12,7 +12,7 @@ from elekit import augment, metrics
 from elekit.correction.rules import Grows, NearlyFree, Rule, kinds_named, named_by
 from elekit.edits import SINGLE
 from elekit.graph import Graph
-from elekit.inspect.intervals import DRAWS, FEWEST, SURE
+from elekit.inspect.intervals import DRAWS, FEWEST, central
 from elekit.inspect.prices import EditSample, apart, medians, sample_edits
 from elekit.loss import Psi, points_of
 
@@ -171,7 +171,7 @@ def answers(psi: Psi, asked: Questions, *, seed: int = 0) -> "pd.DataFrame":
                 ratio = price[np.concatenate([asked.of_kind[k] for k in kinds])] / held[0]
                 kept, cases = (ratio <= goal if free else ratio >= goal), len(ratio)
         few = len(figures) < 2 or n < FEWEST
-        low, high = (np.nan, np.nan) if few else np.nanquantile(figures[1:], [(1 - SURE) / 2, (1 + SURE) / 2])
+        low, high = (np.nan, np.nan) if few else central(figures[1:])
         right, wrong = (high <= goal, low > goal) if free else (low >= goal, high < goal)
         found.append(
             {

@@ -10,7 +10,7 @@ from elekit.correction.judgements import CANNOT_SAY, Judgements
 from elekit.correction.questions import FAILS, HOLDS
 from elekit.correction.rules import known_kinds
 from elekit.inspect.findings.finding import figure, joined, percent
-from elekit.inspect.intervals import DRAWS, FEWEST, SURE, mean_interval, wilson
+from elekit.inspect.intervals import DRAWS, FEWEST, central, mean_interval, wilson
 from elekit.inspect.prices import interval
 
 if TYPE_CHECKING:
@@ -227,13 +227,8 @@ def _correlation(
     together = weight @ (x * y) / weight.sum(1) - mean[0] * mean[1]
     some = (spread[0] > 0) & (spread[1] > 0)  # of few graphs a draw may hold one alone
     found = together[some] / np.sqrt(spread[0] * spread[1])[some]
-    low, high = _quantiles(found[1:] - 1) if n >= FEWEST else (np.nan, np.nan)
+    low, high = central(found[1:] - 1) if n >= FEWEST else (np.nan, np.nan)
     return float(found[0]), float(found[0] - 1), low, high
-
-
-def _quantiles(drawn: np.ndarray) -> tuple[float, float]:
-    low, high = np.nanquantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2])
-    return float(low), float(high)
 
 
 def _verb(says: str) -> str:

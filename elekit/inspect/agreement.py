@@ -15,7 +15,7 @@ from elekit.graph import Graph
 from elekit.inspect.asking import finite
 from elekit.inspect.blindspots import NEAREST, Pairs, distinct, nearest
 from elekit.inspect.findings.finding import figure, percent
-from elekit.inspect.intervals import DRAWS, FEWEST, SURE
+from elekit.inspect.intervals import DRAWS, FEWEST, central
 from elekit.inspect.prices import apart
 from elekit.inspect.scan import valid
 from elekit.loss import Psi, points_of
@@ -72,7 +72,7 @@ class Agreement:
                 weights = _draws(some["graph"].to_numpy(), some["other"].to_numpy(), generator)
                 drawn = rank_correlation(loss, distance, weights)
                 drawn = drawn[np.isfinite(drawn)]
-                low, high = np.quantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2]) if len(drawn) else (np.nan, np.nan)
+                low, high = central(drawn) if len(drawn) else (np.nan, np.nan)
                 (spearman,) = rank_correlation(loss, distance, np.ones((1, len(some))))
                 rows.append(
                     {

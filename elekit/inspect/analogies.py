@@ -14,7 +14,7 @@ from elekit.inspect.asking import one
 from elekit.inspect.blindspots import difference
 from elekit.inspect.differences import Difference, edited
 from elekit.inspect.findings.finding import figure
-from elekit.inspect.intervals import DRAWS, FEWEST, SURE
+from elekit.inspect.intervals import DRAWS, FEWEST, central
 from elekit.inspect.prices import interval, sample_edits
 from elekit.inspect.scan import connected, valid
 from elekit.inspect.traits import cycle_rank, kinds_in_detail
@@ -277,4 +277,4 @@ def _mutual(directions: np.ndarray, generator) -> tuple[float, float, float]:
     if n < FEWEST:
         return float(mean(np.ones(n))), np.nan, np.nan
     drawn = mean(generator.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(float))
-    return float(mean(np.ones(n))), *map(float, np.quantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2]))
+    return float(mean(np.ones(n))), *central(drawn)

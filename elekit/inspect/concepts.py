@@ -13,7 +13,7 @@ from elekit.graph import Graph
 from elekit.inspect.asking import finite
 from elekit.inspect.columns import FEWEST, NUMBER, Property, different, properties_of, read
 from elekit.inspect.findings.finding import percent
-from elekit.inspect.intervals import DRAWS, SURE
+from elekit.inspect.intervals import DRAWS, central
 from elekit.inspect.probes import FOLDS, Probed, bumps, goes_with
 from elekit.loss import Psi, points_of
 
@@ -203,8 +203,7 @@ def _interval(draws: np.ndarray) -> tuple[float, float]:
     """95 % interval of draws after the first, which is the figure itself."""
     if np.isnan(draws[0]):
         return np.nan, np.nan
-    low, high = np.nanquantile(draws[1:], [(1 - SURE) / 2, (1 + SURE) / 2])
-    return float(low), float(high)
+    return central(draws[1:])
 
 
 def mark(told: dict, against: str) -> str:

@@ -9,6 +9,12 @@ SURE = 0.95  # of an interval
 FEWEST = 5  # values, or graphs, from which an interval is given
 
 
+def central(drawn: np.ndarray) -> tuple[float, float]:
+    """What holds 95 % of some values, such as draws of a bootstrap, as many left out at either end; nan is none."""
+    low, high = np.nanquantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2])
+    return float(low), float(high)
+
+
 def mean_interval(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """(M, 3) mean of each column of (n, M) and its 95 % interval by bootstrap over rows, nan from fewer than 5."""
     n, mean = len(values), values.mean(0)

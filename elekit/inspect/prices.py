@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from elekit.edits import KINDS, PAIRED, SINGLE, Edits, all_edits
 from elekit.graph import Graph
-from elekit.inspect.intervals import DRAWS, FEWEST, SURE
+from elekit.inspect.intervals import DRAWS, FEWEST, central
 from elekit.inspect.scan import connected, valid
 from elekit.inspect.traits import kinds_in_detail, on_rings, touched
 from elekit.loss import Psi, points_of
@@ -235,8 +235,7 @@ def interval(values: np.ndarray, cluster: np.ndarray, generator) -> tuple[float,
     if n < FEWEST:
         return np.nan, np.nan
     drawn = medians(values, which, generator.multinomial(n, np.full(n, 1 / n), size=DRAWS))
-    low, high = np.quantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2])
-    return float(low), float(high)
+    return central(drawn)
 
 
 def medians(values: np.ndarray, cluster: np.ndarray, weight: np.ndarray) -> np.ndarray:

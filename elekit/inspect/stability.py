@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from elekit.graph import Graph
 from elekit.inspect.asking import finite
+from elekit.inspect.intervals import DRAWS, central
 from elekit.loss import Psi, points_of
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ COUNTED = ("holds", "of", "stable")  # columns beside those of the trainings
 SPREAD = ("mean", "sd", "lowest", "highest", "of")
 MOST = 2_000  # graphs whose neighbours are compared; of more a sample
 TIE = 1e-6  # losses that differ by less are equal: float32 leaves as much
-DRAWS = 400  # of the bootstrap
 
 
 def stability(
@@ -106,8 +106,8 @@ def neighbours_kept(
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
             kept = (near[one] * near[other]).sum(1) / k
-            low, high = np.quantile(kept[drawn].mean(1).numpy(), [0.025, 0.975])
-            rows.append((one, other, float(kept.mean()), float(low), float(high), k / (n - 1)))
+            low, high = central(kept[drawn].mean(1).numpy())
+            rows.append((one, other, float(kept.mean()), low, high, k / (n - 1)))
     return pd.DataFrame(rows, columns=["one", "other", "kept", "low", "high", "chance"])
 
 

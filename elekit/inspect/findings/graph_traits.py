@@ -29,15 +29,14 @@ class Count:
 
 @dataclass(frozen=True, eq=False)
 class Trait:
-    """Something that graphs may share. words: as in "graphs that contain N". labels: that it speaks of. holds: (B,) bool.
+    """Something that graphs may share.
 
-    upward: a graph that holds it still does with more nodes or edges.
+    words: as in "graphs that contain N". labels: that it speaks of. holds: (B,) bool.
     """
 
     words: str
     labels: tuple[str, ...]
     holds: Tensor
-    upward: bool = True
 
 
 def counts_of(graphs: Graph) -> list[Count]:
@@ -91,12 +90,12 @@ def _bounds(count: Count) -> list[Trait]:
 
     def add(bound: str, number: int, holds: Tensor):
         amount = f"{number} {one if number == 1 else several}"
-        found.append(Trait(f"{verb} {bound} {amount}", labels, holds, bound == "at least"))
+        found.append(Trait(f"{verb} {bound} {amount}", labels, holds))
 
     for v in range(low + 1, high + 1):
         if v == 1:
             found.append(Trait(f"{verb} {one if one == count.label else article(one)}", labels, values >= 1))
-            found.append(Trait(f"{verb} no {one}", labels, values == 0, False))
+            found.append(Trait(f"{verb} no {one}", labels, values == 0))
         else:
             add("at least", v, values >= v)
             add("at most", v - 1, values < v)
@@ -104,7 +103,7 @@ def _bounds(count: Count) -> list[Trait]:
             add("exactly", v, values == v)
     if high - low >= 2:
         for rest, kind in enumerate(("even", "odd")):
-            found.append(Trait(f"{verb} an {kind} number of {several}", labels, values % 2 == rest, False))
+            found.append(Trait(f"{verb} an {kind} number of {several}", labels, values % 2 == rest))
     return found
 
 
