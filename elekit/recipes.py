@@ -27,7 +27,7 @@ from elekit.embedding import EmbeddingConfig
 from elekit.repeats import fit_repeats
 from elekit.surrogate import BackboneConfig
 from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
-from elekit.training import LoopConfig
+from elekit.training import LoopConfig, stop_if_interrupted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +106,7 @@ def cook(
         checkpoint=work / "psi.pt",
         progress=progress,
     )
-    _stop_if_interrupted(psi)
+    stop_if_interrupted(psi)
     about = {
         "data": first.report(),
         "seed": recipe.seed,
@@ -128,7 +128,7 @@ def cook(
             checkpoint=work / f"h-{name}.pt",
             progress=progress,
         )
-        _stop_if_interrupted(h)
+        stop_if_interrupted(h)
         artefact.surrogates[name] = h
         about["surrogates"][name] = {
             "training": asdict(training),
@@ -138,12 +138,6 @@ def cook(
         }
     release.save(artefact, folder, half=recipe.half)
     return artefact
-
-
-def _stop_if_interrupted(fitted):
-    """Ctrl-C ends a fit early; nothing is made of half a fit here, and its checkpoint goes on next time."""
-    if fitted.history and fitted.history[-1].get("interrupted"):
-        raise KeyboardInterrupt
 
 
 def cook_corrected(folder: Path, work: Path, by: str | None = None) -> int:

@@ -26,7 +26,7 @@ from elekit.datasets.named import SHIPPED
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.files import write_atomically
 from elekit.graph import Graph, GraphVocabulary
-from elekit.surrogate import BackboneConfig, SurrogateRegressor, TextBackbone, Tokeniser, VectorBackbone
+from elekit.surrogate import SurrogateRegressor, describe, rebuild
 
 FORMAT = "elekit learned loss"
 VERSION = 1
@@ -83,7 +83,7 @@ def save(artefact: Artefact, folder: str | Path, *, half: bool = False, half_psi
         tensors["psi"] |= {"typical.nodes": psi.typical.nodes, "typical.edges": psi.typical.edges}
     for name, h in artefact.surrogates.items():
         tensors[f"h-{name}"] = _weights(h, half)
-        described[name] = {"dim": h.dim, **_describe(h.backbone)}
+        described[name] = {"dim": h.dim, **describe(h.backbone)}
     try:
         about = json.loads(json.dumps(artefact.about))
     except TypeError as unfit:
@@ -316,24 +316,12 @@ def _fill(module: nn.Module, tensors: dict, folder: Path):
     module.eval().requires_grad_(False)
 
 
-def _describe(backbone: nn.Module) -> dict:
-    if isinstance(backbone, TextBackbone):
-        return {"backbone": asdict(backbone.config), "tokens": list(backbone.tokeniser.tokens)}
-    if isinstance(backbone, VectorBackbone):
-        return {"backbone": asdict(backbone.config), "features": len(backbone.mean)}
-    return {"backbone": {"kind": "module"}, "class": type(backbone).__name__}
-
-
 def _rebuild(name: str, described: dict, module: nn.Module | None) -> nn.Module:
-    config = described["backbone"]
-    if config["kind"] == "module":
-        if module is None:
-            raise ArtefactError(
-                f"surrogate {name!r} was trained with a module {described['class']} of its owner; "
-                f"give it: load(..., modules={{{name!r}: {described['class']}(...)}})"
-            )
-        return module
-    config = BackboneConfig(**config)
-    if config.kind == "vector":
-        return VectorBackbone(described["features"], config, described["dim"])
-    return TextBackbone(Tokeniser(config.kind, tuple(described["tokens"])), config, described["dim"])
+    if described["backbone"]["kind"] != "module":
+        return rebuild(described, described["dim"])
+    if module is None:
+        raise ArtefactError(
+            f"surrogate {name!r} was trained with a module {described['class']} of its owner; "
+            f"give it: load(..., modules={{{name!r}: {described['class']}(...)}})"
+        )
+    return module

@@ -14,7 +14,7 @@ from elekit.datasets import Split
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph
 from elekit.loss import points_of, squared_distance
-from elekit.surrogate import BackboneConfig, SurrogateRegressor, TextBackbone, VectorBackbone, make_backbone
+from elekit.surrogate import BackboneConfig, SurrogateRegressor, describe, make_backbone
 from elekit.training import LoopConfig, choose_device, retrieval, run_loop, step_generator, tensor_digest
 
 RETRIEVAL_AMONG = 1_000
@@ -249,8 +249,6 @@ def fit_surrogate(
         regression = squared_distance(points, wanted).mean()
         return regression + training.contrast * info_nce(points, wanted, training.temperature)
 
-    own = isinstance(backbone, (TextBackbone, VectorBackbone))
-
     def validate() -> dict[str, float]:
         points = h.predict(held_out.inputs)
         cosine = (points * held_out_targets).sum(1).mean().item()
@@ -263,7 +261,7 @@ def fit_surrogate(
         validate,
         identity={
             "fit": "surrogate",
-            "backbone": asdict(backbone.config) if own else type(backbone).__name__,
+            "backbone": describe(backbone),
             "training": asdict(training),
             "seed": seed,
             "graphs": split.graphs.digest(),

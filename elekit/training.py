@@ -173,6 +173,12 @@ def run_loop(
     return history
 
 
+def stop_if_interrupted(fitted: nn.Module) -> None:
+    """KeyboardInterrupt where Ctrl-C ended a fit early: nothing is to be made of half a fit that can go on later."""
+    if fitted.history and fitted.history[-1].get("interrupted"):
+        raise KeyboardInterrupt
+
+
 def _how_to_go_on(checkpoint) -> str:
     return (
         f"call again with checkpoint={str(checkpoint)!r} to go on"

@@ -13,7 +13,7 @@ FLOORS = {  # modules, and folders as a whole
     1: "datasets augment chem edits metrics refinement distances",
     2: "embedding contrastive loss surrogate training decoding",
     3: "train repeats evaluation release inspect draw correction",
-    4: "cli widgets recipes lessons dashboard card",
+    4: "cli widgets recipes lessons dashboard card benchmark",
 }
 DOOR = ""  # elekit/__init__.py: above all floors
 # Imports within a floor, each for a reason; none of them may close a circle.
@@ -24,6 +24,7 @@ SAME_FLOOR = {
     ("distances", "metrics"),  # the edit distance
     ("distances", "refinement"),  # the colours that the Weisfeiler-Lehman kernel counts
     ("cli", "card"),  # `elekit card`
+    ("cli", "benchmark"),  # `elekit benchmark`
     ("recipes", "cli"),  # the corrected loss is what `elekit correct` makes
     ("recipes", "card"),  # the card that comes along
     ("card", "widgets"),  # what the card shows of them without a kernel

@@ -1,0 +1,143 @@
+"""ELE itself, decoded in four ways, and psi without one or another of its ingredients."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from elekit import release
+from elekit.benchmark.methods.base import Fitted, Method, Predictor
+from elekit.benchmark.methods.encoders import encoder, reading
+from elekit.benchmark.problem import Problem
+from elekit.decoding import Candidates, DecodeConfig, GradientConfig
+from elekit.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.evaluation import decode_many
+from elekit.graph import Graph
+from elekit.loss import Psi, points_of
+from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
+from elekit.training import LoopConfig, stop_if_interrupted
+
+DECODERS = {
+    "candidates": DecodeConfig("candidates"),
+    "candidates + polish": DecodeConfig("candidates+polish"),
+    "gradient": DecodeConfig("gradient"),
+    "gradient + polish": DecodeConfig("gradient+polish"),
+}
+THOROUGH = {"gradient, 16 starts": DecodeConfig("gradient", gradient=GradientConfig(starts=16))}  # where all pairs are learned from
+THOROUGH_FROM = 20_000  # pairs
+PSI_STEPS = 1_200
+
+
+class Regressed(Predictor):
+    """`argmin_y 2 - 2 <h(x), psi(y)>` by one way to decode; also of other losses that have a psi."""
+
+    def __init__(self, psi: Psi, h, candidates: Candidates, config: DecodeConfig):
+        self.psi, self.h, self.candidates, self.config = psi, h, candidates, config
+
+    def predict(self, inputs) -> Graph:
+        known = None if self.config.method.startswith("gradient") else self.candidates
+        return decode_many(self.psi, self.h.predict(inputs), candidates=known, config=self.config).graphs
+
+    def scores(self, inputs, gallery: Graph) -> torch.Tensor:
+        return self.h.predict(inputs) @ points_of(self.psi, gallery).T
+
+
+@dataclass(frozen=True)
+class ELE(Method):
+    """psi from outputs alone, h regressed on it. training: of psi, where no shipped one was learned from these outputs."""
+
+    name: str = "ele"
+    title: str = "ELE"
+    about: str = "a loss learned from the outputs, regressed on and decoded"
+    training: EmbeddingTraining = EmbeddingTraining(loop=LoopConfig(PSI_STEPS, 2e-3, matmul_precision="medium"))
+    shape: EmbeddingConfig = EmbeddingConfig()
+    shipped: bool = True  # take the psi that comes along, where it was learned from these outputs
+    tasks: tuple[str, ...] | None = None
+    ways: tuple[str, ...] = tuple(DECODERS)
+
+    def prepare(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> None:
+        self.psi(problem, work, progress)
+
+    def psi(self, problem: Problem, work: Path, progress: bool) -> GraphEmbedding:
+        """The learned loss of the outputs: shipped, or learned here once and kept beside the runs that use it."""
+        if self.shipped and problem.artefact:
+            artefact = release.load(problem.artefact)
+            artefact.psi.history = artefact.about["psi"]["history"]
+            return artefact.psi
+        checkpoint = work.parent / f"psi-{self.name}-{problem.outputs.digest()[:12]}.pt"
+        psi = fit_embedding(
+            problem.outputs,
+            validation=problem.validation.graphs,
+            config=self.shape,
+            training=self.training,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        stop_if_interrupted(psi)
+        return psi
+
+    def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
+        psi = self.psi(problem, work, progress)
+        h, told, seconds = self.h(psi, problem, seed, work, progress)
+        known = Candidates.of(psi, problem.outputs)
+        configs = {way: DECODERS[way] for way in self.ways}
+        if len(problem.train) >= THOROUGH_FROM:
+            configs |= THOROUGH
+        return Fitted(
+            {way: Regressed(psi, h, known, replace(config, seed=seed)) for way, config in configs.items()},
+            {
+                "psi": problem.artefact if self.shipped and problem.artefact else asdict(self.training),
+                "psi_seconds": psi.history[-1]["seconds"],
+                "h": told,
+            },
+            sum(p.numel() for module in (psi, h) for p in module.parameters()),
+            seconds,
+        )
+
+    def h(self, psi: Psi, problem: Problem, seed: int, work: Path, progress: bool):
+        """h, what it is (the name of a shipped artefact, or its training), and seconds that it took elsewhere."""
+        if self.shipped and problem.artefact and len(problem.train) >= THOROUGH_FROM:
+            artefact = release.load(problem.artefact)
+            _, h = artefact.surrogate(problem.kind)
+            return h, problem.artefact, artefact.about["surrogates"][problem.kind]["history"][-1]["seconds"]
+        training = regression(problem)
+        h = fit_surrogate(
+            psi,
+            problem.train,
+            validation=problem.validation,
+            backbone=encoder(problem),
+            training=training,
+            seed=seed,
+            checkpoint=work / "h.pt",
+            progress=progress,
+        )
+        stop_if_interrupted(h)
+        return h, asdict(training), 0.0
+
+
+def regression(problem: Problem) -> SurrogateTraining:
+    """How every h of the benchmark is trained."""
+    budget = problem.budget
+    loop = LoopConfig(budget.steps, 2e-3, validate_every=500, checkpoint_every=500, matmul_precision="medium")
+    return SurrogateTraining(loop=loop, batch_size=budget.batch_size, rewritten=reading(problem).rewritten)
+
+
+def _without(name: str, title: str, about: str, **changes) -> ELE:
+    """ELE with a psi that is learned in another way."""
+    return ELE(
+        f"ele-{name}", f"ELE, {title}", about, replace(ELE.training, **changes), shipped=False,
+        tasks=("noise",), ways=("candidates", "candidates + polish", "gradient"),
+    )  # fmt: skip
+
+
+ABLATIONS = (
+    _without("same-budget", "all ingredients", "psi as it is meant to be, learned as long as those below"),
+    _without("unsoftened", "no softened views", "views are edited only", views=("edited",)),
+    _without("unedited", "no edited views", "views are softened only", views=("softened",)),
+    _without("hard", "hard negatives", "single edits of each graph as further negatives", negatives="edits"),
+    _without("warm", "temperature 0.2", "a softer contrast than 0.05", temperature=0.2),
+    replace(
+        _without("untrained", "untrained psi", "random weights: what the architecture knows by itself"),
+        training=replace(ELE.training, loop=LoopConfig(1, 1e-12)),
+    ),
+)

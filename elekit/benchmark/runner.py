@@ -1,0 +1,169 @@
+"""Doing runs: each in a process of its own, each finished one appended to the results, what is there skipped."""
+
+import contextlib
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+import elekit
+from elekit import evaluation, metrics
+from elekit.benchmark import results
+from elekit.benchmark.methods import METHODS, Predictor
+from elekit.benchmark.problem import Exam
+from elekit.benchmark.tasks import TASKS
+from elekit.files import write_atomically
+
+TIMEOUT = 2.0  # seconds for an edit distance
+
+
+def planned(task: str, *, methods=None, labels=None, seeds: int | None = None, noise=None) -> list[dict]:
+    """The runs of a task, as plain values: task, method, labels, seed, noise. None takes what the task says.
+
+    Above 5,000 pairs there is one seed. Raises ValueError for a task, a method or a noise that there is not.
+    """
+    if task not in TASKS:
+        raise ValueError(f"no task {task!r}; there are {', '.join(TASKS)}")
+    asked = TASKS[task]
+    unknown = [name for name in methods or () if name not in METHODS]
+    if unknown:
+        raise ValueError(f"no method {unknown[0]!r}; there are {', '.join(METHODS)}")
+    fitting = [name for name, method in METHODS.items() if method.tasks is None or task in method.tasks]
+    noises = [None, *asked.noises] if noise is None else noise
+    return [
+        {"task": task, "method": method, "labels": size, "seed": seed, "noise": None if spoilt is None else list(spoilt)}
+        for size in (asked.sizes if labels is None else labels)
+        for spoilt in noises
+        for seed in range(1 if size is None and not asked.folds else seeds or asked.seeds)
+        for method in (methods or fitting)
+        if spoilt is None or not method.startswith("ele-")  # how psi was learned is asked of clean pairs
+    ]
+
+
+def run_all(
+    plan: list[dict], *, folder: Path = results.RESULTS, work: Path = Path("runs/benchmark"), threads: int = 1, progress: bool = True
+) -> int:
+    """Do what is not done yet; returns how many runs were done now.
+
+    folder: of the results, a file for each task. work: of checkpoints. Ctrl-C raises KeyboardInterrupt; what is
+    finished is kept, and the run that was cut off goes on from its checkpoint next time.
+    """
+    done = 0
+    for number, wanted in enumerate(plan, 1):
+        path = results.path_of(wanted["task"], folder)
+        if results.is_there(results.read(path), wanted):
+            continue
+        if progress:
+            sys.stderr.write(f"[{number} of {len(plan)}] {described(wanted)}\n")
+        # a process of its own: its memory is that of the run alone, and no run inherits another's state
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            run = pool.submit(do, wanted, work / wanted["task"] / stem(wanted), threads, progress).result()
+        results.append(path, run)
+        done += 1
+        if progress:
+            sys.stderr.write(f"    {brief(run)}\n")
+    return done
+
+
+def described(wanted: dict) -> str:
+    """A run in words."""
+    size = "all pairs" if wanted["labels"] is None else f"{wanted['labels']:,} pairs"
+    spoilt = "" if wanted["noise"] is None else f", {wanted['noise'][0]} spoilt at {wanted['noise'][1]:g}"
+    return f"{wanted['task']}: {wanted['method']}, {size}, seed {wanted['seed']}{spoilt}"
+
+
+def brief(run: dict) -> str:
+    """What came of it, in a line."""
+    shown = ("exact", "edit_distance", "hits@1", "mrr")
+    said = (
+        f"{decoder or run['method']}: " + ", ".join(f"{name} {figures[name]:.3f}" for name in shown if name in figures)
+        for decoder, figures in run["results"].items()
+    )
+    return "; ".join(said)
+
+
+def stem(wanted: dict) -> str:
+    """Name of the folder of a run's checkpoints."""
+    spoilt = "" if wanted["noise"] is None else "-{}-{:g}".format(*wanted["noise"])
+    return f"{wanted['method']}-{wanted['labels'] or 'all'}-{wanted['seed']}{spoilt}"
+
+
+def do(wanted: dict, work: Path, threads: int, progress: bool) -> dict:
+    """One run from end to end, as plain values."""
+    torch.set_num_threads(threads)
+    method = METHODS[wanted["method"]]
+    spoilt = None if wanted["noise"] is None else tuple(wanted["noise"])
+    problem, exam, about = TASKS[wanted["task"]].pose(
+        labels=wanted["labels"], seed=wanted["seed"], spoilt=spoilt, progress=progress
+    )
+    method.prepare(problem, seed=wanted["seed"], work=work, progress=progress)
+    with spent(work / "spent.json") as train:
+        fitted = method.fit(problem, seed=wanted["seed"], work=work, progress=progress)
+    judged = {way: judge(predictor, exam) for way, predictor in fitted.predictors.items()}
+    return {
+        **wanted,
+        "title": method.title,
+        "results": judged,
+        "settings": fitted.settings,
+        "spent": {
+            "train_seconds": round(train["seconds"] + fitted.seconds, 1),
+            "memory_mb": round(peak_memory()),
+            "parameters": fitted.parameters,
+            "threads": threads,
+        },
+        "data": about,
+        "versions": {"elekit": elekit.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "command": f"elekit benchmark {wanted['task']}",
+        "at": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def judge(predictor: Predictor, exam: Exam) -> dict:
+    """Figures of one predictor, as plain values; ms: of one core, a prediction."""
+    figures, truth = {}, exam.test.graphs
+    if exam.decoded:
+        started = time.process_time()
+        predicted = predictor.predict(exam.test.inputs)
+        seconds = time.process_time() - started
+        if predicted is not None:
+            table = evaluation.evaluate(predicted, truth, timeout=TIMEOUT)
+            figures |= evaluation.summarise(table) | {"ms": 1_000 * seconds / len(truth)}
+    if exam.gallery is not None:
+        scores = predictor.scores(exam.test.inputs, exam.gallery)
+        if scores is not None:
+            ranks = metrics.ranks(-scores, exam.where)
+            figures |= {f"hits@{k}": metrics.hits_at(ranks, k) for k in (1, 10)}
+            figures |= {"mrr": metrics.mean_reciprocal_rank(ranks), "among": len(exam.gallery)}
+    return {name: round(value, 5) if isinstance(value, float) else value for name, value in figures.items()}
+
+
+@contextlib.contextmanager
+def spent(path: Path):
+    """Adds up processor seconds over the sittings of a run: {"seconds": ...}, kept in a file, also after Ctrl-C.
+
+    Processor time, since other programs on the machine do not change it.
+    """
+    total = json.loads(path.read_text()) if path.exists() else {"seconds": 0.0}
+    started = time.process_time()
+    try:
+        yield total
+    finally:
+        total["seconds"] += time.process_time() - started
+        write_atomically(path, lambda partial: partial.write_text(json.dumps(total)))
+
+
+def peak_memory() -> float:
+    """MB that this process has held at most."""
+    status = Path(f"/proc/{os.getpid()}/status")
+    if status.exists():  # Linux: of this process alone, not of the one that started it
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,112 @@
+"""The tasks of the field: which data, which splits, what is judged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from elekit import datasets, release
+from elekit.benchmark import noise
+from elekit.benchmark.problem import Budget, Exam, Problem
+from elekit.datasets import Dataset
+
+VALIDATION = 500  # labelled pairs to tune on, at most, and never more than there are to train
+EXAMINED = 1_000  # pairs of the test split
+SPOILT = 1_000_003  # seed of what spoils, beside that of the run
+
+
+@dataclass(frozen=True)
+class Task:
+    """name: on the command line. title, about: for readers. kind: of inputs. load: the data, split by a seed.
+
+    sizes: numbers of labelled pairs, None for all. seeds: how many runs of one size; of all pairs one is enough, unless
+    seeds are folds. budget: by number of pairs.
+    artefact: a shipped one whose psi was learned from the training graphs. noises: kinds and rates.
+    retrieval: truths are looked for among the test graphs. decoded: graphs are predicted.
+    """
+
+    name: str
+    title: str
+    about: str
+    kind: str
+    load: Callable[[int, bool], Dataset]
+    sizes: tuple[int | None, ...] = (None,)
+    seeds: int = 3
+    folds: bool = False
+    budget: Callable[[int], Budget] = lambda labels: Budget(2_000)
+    artefact: str | None = None
+    noises: tuple[tuple[str, float], ...] = ()
+    retrieval: bool = False
+    decoded: bool = True
+
+    def pose(
+        self, *, labels: int | None = None, seed: int = 0, spoilt: tuple[str, float] | None = None, progress: bool = False
+    ) -> tuple[Problem, Exam, dict]:
+        """A problem, its exam, and where both come from (counts, digest).
+
+        labels: how many pairs to learn from, drawn by the seed; None: all. spoilt: kind and rate of noise: "typos" in
+        the inputs of the exam, all else in the training pairs.
+        Raises ValueError for more labels than there are, and for a kind of noise that there is not.
+        """
+        data = self.load(seed, progress)
+        if labels is not None and not 0 < labels <= len(data.train):
+            raise ValueError(f"{self.name} has {len(data.train)} labelled pairs to learn from, asked for {labels}")
+        train = data.train if labels is None else data.train.sample(labels, seed)
+        shuffled = data.validation.sample(len(data.validation))
+        tuned = min(VALIDATION, len(train), len(shuffled) // 2)
+        validation, calibration = shuffled.take(range(tuned)), shuffled.take(range(tuned, len(shuffled)))
+        test, known = data.test.sample(EXAMINED), data.train.graphs
+        if spoilt is not None:
+            kind, rate = spoilt
+            if kind not in noise.KINDS:
+                raise ValueError(f"no noise {kind!r}; there are {', '.join(noise.KINDS)}")
+            generator = torch.Generator().manual_seed(SPOILT + seed)
+            if kind == "typos":
+                test = replace(test, inputs=noise.typos(test.inputs, rate, generator))
+            else:
+                train = noise.KINDS[kind](train, rate, generator)
+                known = train.graphs if kind != "labels" else known  # the graphs are the same, only their inputs not
+        unspoilt = known is data.train.graphs
+        artefact = self.artefact if unspoilt and _learned_from(self.artefact, data) else None
+        problem = Problem(self.name, self.kind, train, validation, known, self.budget(len(train)), artefact)
+        about = {**data.report(), "train_pairs": len(train), "validation_pairs": len(validation), "examined": len(test)}
+        gallery = test.graphs if self.retrieval else None
+        return problem, Exam(test, calibration, gallery, torch.arange(len(test)), self.decoded), about
+
+
+def _learned_from(artefact: str | None, data: Dataset) -> bool:
+    """Whether the psi of a shipped artefact was learned from the training graphs of these data."""
+    return artefact is not None and release.load(artefact).about["data"]["digest"] == data.digest
+
+
+def _steps(labels: int) -> Budget:
+    """About as long for few pairs as memorising them takes."""
+    return Budget(1_000 if labels < 1_000 else 2_000 if labels <= 5_000 else 14_000, 128 if labels <= 5_000 else 256)
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            "smi2mol",
+            "SMI2Mol on QM9",
+            "a SMILES string in, the molecule's graph out",
+            "smiles",
+            lambda seed, progress: datasets.load("qm9", progress=progress),  # one split, that of the shipped psi
+            sizes=(None, 5_000, 1_000, 300, 100),
+            budget=_steps,
+            artefact="qm9",
+        ),
+        Task(
+            "noise",
+            "Noise on molecules7",
+            "a description in, the molecule's graph out; training pairs or inputs are spoilt",
+            "text",
+            lambda seed, progress: datasets.load("molecules7", progress=progress),
+            seeds=1,
+            budget=lambda labels: Budget(1_400),
+            artefact="molecules7",
+            noises=tuple((kind, rate) for kind in noise.KINDS for rate in (0.05, 0.1, 0.3)),
+        ),
+    )
+}

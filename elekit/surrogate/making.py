@@ -1,0 +1,39 @@
+"""Which backbone reads what: made for training inputs, described as plain values, and built again from those.
+
+A new kind of backbone is one class with `KINDS`, `of`, `described` and `rebuilt`, named in `BACKBONES`.
+"""
+
+from dataclasses import asdict
+
+from torch import nn
+
+from elekit.surrogate.config import BackboneConfig
+from elekit.surrogate.text import TextBackbone
+from elekit.surrogate.vector import VectorBackbone
+
+BACKBONES = {kind: backbone for backbone in (TextBackbone, VectorBackbone) for kind in backbone.KINDS}
+
+
+def make_backbone(config: BackboneConfig, inputs, dim: int) -> nn.Module:
+    """A backbone for such inputs: its tokens, or its scaling, come from them. ValueError for an unknown kind."""
+    return _class_of(config.kind).of(inputs, config, dim)
+
+
+def describe(backbone: nn.Module) -> dict:
+    """A backbone without its weights, as plain values; of a module of the user's only what class it is."""
+    if isinstance(backbone, tuple(BACKBONES.values())):
+        return {"backbone": asdict(backbone.config), **backbone.described()}
+    return {"backbone": {"kind": "module"}, "class": type(backbone).__name__}
+
+
+def rebuild(described: dict, dim: int) -> nn.Module:
+    """The backbone that `describe` told of, with weights still to be filled in."""
+    more = {name: value for name, value in described.items() if name not in ("backbone", "dim")}
+    config = BackboneConfig(**described["backbone"])
+    return _class_of(config.kind).rebuilt(config, dim, **more)
+
+
+def _class_of(kind: str):
+    if kind not in BACKBONES:
+        raise ValueError(f"no backbone {kind!r}; there are {(*BACKBONES,)}, or give a module")
+    return BACKBONES[kind]

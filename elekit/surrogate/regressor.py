@@ -1,0 +1,38 @@
+"""h_W: a backbone, on the sphere."""
+
+import torch
+from torch import Tensor, nn
+
+from elekit import project
+
+
+class SurrogateRegressor(nn.Module):
+    """h_W: inputs -> (B, D), unit norm. backbone: any module from inputs to (B, D).
+
+    Tensors are moved to the device of the backbone's weights first. Raises ValueError, naming the shape that is
+    wanted, for a backbone that returns another one.
+    """
+
+    def __init__(self, backbone: nn.Module, dim: int):
+        super().__init__()
+        self.backbone, self.dim = backbone, dim
+
+    def forward(self, inputs) -> Tensor:
+        weight = next(self.backbone.parameters(), None)
+        if torch.is_tensor(inputs) and weight is not None:
+            inputs = inputs.to(weight.device)
+        out = self.backbone(inputs)
+        wanted = (len(inputs), self.dim)
+        if not torch.is_tensor(out) or out.shape != wanted:
+            got = tuple(out.shape) if torch.is_tensor(out) else f"a {type(out).__name__}"
+            raise ValueError(
+                f"the backbone must return {wanted} for {wanted[0]} inputs to regress on this psi, it returned {got}"
+            )
+        return project.sphere(out)
+
+    @torch.no_grad()
+    def predict(self, inputs, batch_size: int = 256) -> Tensor:
+        """h of many inputs, batch by batch, without gradients; (B, D) on the CPU. ValueError where there are none."""
+        if len(inputs) == 0:
+            raise ValueError("no inputs given")
+        return torch.cat([self(inputs[s : s + batch_size]).cpu() for s in range(0, len(inputs), batch_size)])
