@@ -240,12 +240,12 @@ def fit_surrogate(
     held_out_targets = points_of(psi, held_out.graphs).cpu()
 
     def loss_at(step: int) -> Tensor:
-        rows = _bucketed_rows(split.inputs, min(training.batch_size, n), training.bucket, seed, step)
+        rows = bucketed_rows(split.inputs, min(training.batch_size, n), training.bucket, seed, step)
         generator = step_generator(seed, step)
         wanted = targets[rows].to(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step)  # dropout
-            points = h(_drawn(split.inputs, rows, training.rewritten, generator))
+            points = h(drawn_inputs(split.inputs, rows, training.rewritten, generator))
         regression = squared_distance(points, wanted).mean()
         return regression + training.contrast * info_nce(points, wanted, training.temperature)
 
@@ -266,7 +266,7 @@ def fit_surrogate(
             "seed": seed,
             "graphs": split.graphs.digest(),
             "targets": tensor_digest(targets),
-            "inputs": _inputs_digest(split.inputs),
+            "inputs": inputs_digest(split.inputs),
         },
         checkpoint=checkpoint,
         progress=progress,
@@ -293,14 +293,14 @@ def _check_inputs(name: str, inputs):
         raise ValueError(f"inputs of {name} split hold NaN or infinity, first in row {row}; drop or fill such rows")
 
 
-def _inputs_digest(inputs) -> str:
+def inputs_digest(inputs) -> str:
     """sha256 of what h reads, so that a run is not resumed on other inputs of the same graphs."""
     if torch.is_tensor(inputs):
         return hashlib.sha256(inputs.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
     return hashlib.sha256("\0".join(map(str, inputs)).encode()).hexdigest()
 
 
-def _bucketed_rows(inputs, batch_size: int, bucket: int, seed: int, step: int) -> Tensor:
+def bucketed_rows(inputs, batch_size: int, bucket: int, seed: int, step: int) -> Tensor:
     """Rows of one batch: of `bucket` batches drawn at once and sorted by the length of their texts, one at random."""
     together, turn = divmod(step, bucket)
     generator = step_generator(seed + 1, together)
@@ -313,7 +313,7 @@ def _bucketed_rows(inputs, batch_size: int, bucket: int, seed: int, step: int) -
     return rows[order[which * batch_size : (which + 1) * batch_size]]
 
 
-def _drawn(inputs, rows: Tensor, rewritten: float, generator: torch.Generator):
+def drawn_inputs(inputs, rows: Tensor, rewritten: float, generator: torch.Generator):
     """The inputs of these rows, a share of the SMILES among them written anew; a text with blanks is no SMILES."""
     if torch.is_tensor(inputs):
         return inputs[rows]

@@ -275,14 +275,14 @@ def test_ctrl_c_and_resuming_is_the_uninterrupted_run_bit_for_bit(psi, molecules
     if backbone.kind == "vector":
         split = with_inputs(molecules, psi.embed(molecules.graphs)[:, :5])
     whole = fit(psi, split, backbone=backbone, training=training)
-    file, original, calls = tmp_path / "h.pt", train._drawn, iter(range(99))
+    file, original, calls = tmp_path / "h.pt", train.drawn_inputs, iter(range(99))
 
     def interrupted(*given):
         if next(calls) == 7:
             raise KeyboardInterrupt
         return original(*given)
 
-    monkeypatch.setattr(train, "_drawn", interrupted)
+    monkeypatch.setattr(train, "drawn_inputs", interrupted)
     cut = fit(psi, split, backbone=backbone, training=training, checkpoint=file)
     assert cut.history[-1]["interrupted"] and cut.history[-1]["step"] == 7
     assert not torch.equal(weights(cut), weights(whole))
@@ -375,12 +375,12 @@ def test_validation_is_measured_on_the_split_given(psi, molecules):
 def test_a_share_of_the_smiles_is_written_anew(molecules):
     inputs, rows = molecules.inputs, torch.arange(60)
     generator = torch.Generator().manual_seed(0)
-    assert train._drawn(inputs, rows, 0.0, generator) == inputs
-    drawn = train._drawn(inputs, rows, 1.0, generator)
+    assert train.drawn_inputs(inputs, rows, 0.0, generator) == inputs
+    drawn = train.drawn_inputs(inputs, rows, 1.0, generator)
     changed = sum(one != other for one, other in zip(drawn, inputs))
     assert changed > 20
     assert [chem.read_smiles(s).canonical for s in drawn] == [chem.read_smiles(s).canonical for s in inputs]
-    half = sum(one != other for one, other in zip(train._drawn(inputs, rows, 0.3, generator), inputs))
+    half = sum(one != other for one, other in zip(train.drawn_inputs(inputs, rows, 0.3, generator), inputs))
     assert 0 < half < changed
     assert inputs == molecules.inputs
 
@@ -389,13 +389,13 @@ def test_only_smiles_are_written_anew():
     texts = ["CCO is an alcohol", "the molecule", "zz", "C is methane"] * 5
     vectors = torch.randn(20, 2)
     generator = torch.Generator().manual_seed(0)
-    assert train._drawn(texts, torch.arange(20), 1.0, generator) == texts
-    assert torch.equal(train._drawn(vectors, torch.arange(20), 1.0, generator), vectors)
+    assert train.drawn_inputs(texts, torch.arange(20), 1.0, generator) == texts
+    assert torch.equal(train.drawn_inputs(vectors, torch.arange(20), 1.0, generator), vectors)
 
 
 def test_batches_put_texts_of_like_length_together():
     texts = ["C" * (1 + i % 40) for i in range(400)]
-    rows = [train._bucketed_rows(texts, 32, 4, 0, step) for step in range(8)]
+    rows = [train.bucketed_rows(texts, 32, 4, 0, step) for step in range(8)]
     lengths = [torch.tensor([len(texts[i]) for i in r.tolist()]) for r in rows]
     assert all(len(r) == 32 for r in rows)
     assert max((each.max() - each.min()).item() for each in lengths) < 25
@@ -403,4 +403,4 @@ def test_batches_put_texts_of_like_length_together():
         shortest_first = sorted(four, key=lambda each: each.float().mean().item())
         for shorter, longer in zip(shortest_first, shortest_first[1:]):
             assert shorter.max() <= longer.min()
-    assert train._bucketed_rows(texts, 1, 1, 0, 0).shape == (1,)
+    assert train.bucketed_rows(texts, 1, 1, 0, 0).shape == (1,)

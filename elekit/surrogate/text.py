@@ -25,6 +25,10 @@ class TextBackbone(nn.Module):
         self.leave = nn.Linear(6 * config.width, dim)
 
     def forward(self, texts: Sequence[str]) -> Tensor:
+        return self.read(texts)[-1]
+
+    def read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+        """Its state at each token (B, T, 2 W), which of these are there (B, T), and u_W (B, dim)."""
         tokens, lengths = (t.to(self.enter.weight.device) for t in self.tokeniser.encode(texts))
         B, T = tokens.shape
         position = torch.arange(T, device=tokens.device).expand(B, T)
@@ -40,7 +44,7 @@ class TextBackbone(nn.Module):
         ends = torch.cat([there[row, lengths - 1], back[row, lengths - 1]], -1)  # (B, 2 W), each at its end
         mean = (state * inside[..., None]).sum(1) / lengths[:, None]
         most = state.masked_fill(~inside[..., None], float("-inf")).amax(1)
-        return self.leave(torch.cat([ends, mean, most], -1))
+        return state, inside, self.leave(torch.cat([ends, mean, most], -1))
 
     @classmethod
     def of(cls, inputs: Sequence[str], config: BackboneConfig, dim: int) -> "TextBackbone":
