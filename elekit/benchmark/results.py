@@ -1,6 +1,7 @@
 """The results file: one JSON line a finished run, appended and never rewritten."""
 
 import json
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,7 +49,8 @@ def append(path: Path, run: dict) -> None:
             if opened.read(1) == b"\n":
                 break
             whole -= 1
-        opened.truncate(whole)
+        if whole < end:  # only then: another runner may have added a line just now
+            opened.truncate(whole)
         opened.write(line.encode())
         opened.flush()
         os.fsync(opened.fileno())
@@ -66,8 +68,9 @@ def is_there(runs: Iterable[dict], wanted: dict) -> bool:
 def table(runs: Iterable[dict]) -> pd.DataFrame:
     """One row for each run and way to decode: what was run, figures, time, memory.
 
-    Columns task, method, title, decoder, labels (NaN: all), seed, noise, rate, then the figures of `evaluation.summarise`
-    and train_seconds, ms (a prediction), memory_mb, parameters.
+    Columns task, method, title, decoder, labels (NaN: all), pairs (as many as there were to learn from), seed, noise,
+    rate, then the figures of `evaluation.summarise` and train_seconds, ms (a prediction), memory_mb, parameters. A
+    figure inside another is `outer.inner`.
     """
     rows = []
     for run in runs:
@@ -76,9 +79,19 @@ def table(runs: Iterable[dict]) -> pd.DataFrame:
             rows.append(
                 {
                     "task": run["task"], "method": run["method"], "title": run["title"], "decoder": decoder,
-                    "labels": run["labels"], "seed": run["seed"], "noise": kind, "rate": rate, **figures,
+                    "labels": math.nan if run["labels"] is None else run["labels"],
+                    "pairs": run["data"]["train_pairs"], "seed": run["seed"], "noise": kind, "rate": rate,
+                    **_flat(figures),
                     "train_seconds": run["spent"]["train_seconds"], "memory_mb": run["spent"]["memory_mb"],
                     "parameters": run["spent"]["parameters"],
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _flat(figures: dict) -> dict:
+    flat = {}
+    for name, value in figures.items():
+        inner = _flat(value) if isinstance(value, dict) else None
+        flat |= {name: value} if inner is None else {f"{name}.{part}": one for part, one in inner.items()}
+    return flat
