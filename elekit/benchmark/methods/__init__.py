@@ -2,7 +2,8 @@
 
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
 from elekit.benchmark.methods.ele import ABLATIONS, ELE
+from elekit.benchmark.methods.sequence import SEQUENCES
 
-METHODS: dict[str, Method] = {method.name: method for method in (ELE(), *ABLATIONS)}
+METHODS: dict[str, Method] = {method.name: method for method in (ELE(), *ABLATIONS, *SEQUENCES)}
 
 __all__ = ["METHODS", "Fitted", "Method", "Predictor"]

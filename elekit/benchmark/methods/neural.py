@@ -1,0 +1,86 @@
+"""What the neural baselines share: how they read inputs, and the training, which is that of every h."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from elekit.benchmark.methods.ele import regression
+from elekit.benchmark.methods.encoders import encoder
+from elekit.benchmark.problem import Problem
+from elekit.surrogate import describe, make_backbone
+from elekit.train import bucketed_rows, drawn_inputs, inputs_digest
+from elekit.training import run_loop, step_generator, stop_if_interrupted
+
+SMALL_GRAPHS = ("smi2mol", "noise", "coloring")  # tasks
+
+
+class Reader(nn.Module):
+    """The backbone of a problem: inputs to its states, which of them are there, and a vector.
+
+    States (B, T, `width`) are those at each token; a backbone without tokens has one, the vector (B, dim) itself.
+    """
+
+    def __init__(self, problem: Problem, dim: int):
+        super().__init__()
+        self.backbone = make_backbone(encoder(problem), problem.train.inputs, dim)
+        self.width = 2 * self.backbone.config.width if hasattr(self.backbone, "read") else dim
+
+    def forward(self, inputs) -> tuple[Tensor, Tensor, Tensor]:
+        if hasattr(self.backbone, "read"):
+            return self.backbone.read(inputs)
+        vector = self.backbone(inputs)
+        return vector[:, None], torch.ones(len(vector), 1, dtype=torch.bool), vector
+
+
+def learn(
+    model: nn.Module,
+    problem: Problem,
+    loss_of: Callable[[Tensor | Sequence[str], Tensor], Tensor],
+    validate: Callable[[], dict[str, float]],
+    *,
+    identity: dict,
+    seed: int,
+    checkpoint: Path,
+    progress: bool,
+) -> None:
+    """Train a model that has a `reader` on the labelled pairs: same steps, batches and inputs written anew as h.
+
+    loss_of: the loss of some inputs and the numbers of their rows. identity: of the method, beside the problem's.
+    Leaves the model in evaluation mode, with `model.history`. Ctrl-C raises KeyboardInterrupt and keeps the checkpoint.
+    """
+    training, inputs = regression(problem), problem.train.inputs
+    size = min(training.batch_size, len(problem.train))
+
+    def loss_at(step: int) -> Tensor:
+        rows = bucketed_rows(inputs, size, training.bucket, seed, step)
+        drawn = drawn_inputs(inputs, rows, training.rewritten, step_generator(seed, step))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(step)  # dropout
+            return loss_of(drawn, rows)
+
+    model.history = run_loop(
+        model,
+        training.loop,
+        loss_at,
+        validate,
+        identity={
+            **identity,
+            "backbone": describe(model.reader.backbone),
+            "training": asdict(training),
+            "seed": seed,
+            "graphs": problem.train.graphs.digest(),
+            "inputs": inputs_digest(inputs),
+        },
+        checkpoint=checkpoint,
+        progress=progress,
+        title=identity["fit"],
+    )
+    stop_if_interrupted(model)
+
+
+def count(*modules: nn.Module) -> int:
+    """How many numbers they learned."""
+    return sum(parameter.numel() for module in modules for parameter in module.parameters())
