@@ -6,6 +6,9 @@ from elekit.cli import sources
 def benchmark(chosen):
     from elekit import benchmark
 
+    if chosen.task == "report":
+        _report(chosen)
+        return
     plan = benchmark.planned(
         chosen.task, methods=chosen.method, labels=chosen.labels, seeds=chosen.seeds, noise=chosen.noise
     )
@@ -27,3 +30,11 @@ def benchmark(chosen):
     path = benchmark.results.path_of(chosen.task, chosen.results)
     document = {"task": chosen.task, "runs": len(plan), "done now": done, "results": str(path)}
     sources.say(chosen, document, [f"{name:>10}  {value}" for name, value in document.items()])
+
+
+def _report(chosen):
+    from elekit.benchmark import report, results
+
+    ours = chosen.results.resolve() == results.RESULTS.resolve()  # the README quotes what comes along, nothing else
+    written = [str(path) for path in report.write(chosen.results, report.README if ours else None)]
+    sources.say(chosen, {"written": written}, written)

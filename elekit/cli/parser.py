@@ -24,6 +24,7 @@ examples:
   elekit correct --artefact molecules7 --rules rules.json --data molecules7 --out runs/corrected
   elekit card --artefact molecules7            a page for those who must sign the loss off
   elekit benchmark smi2mol --labels 5000       every method on QM9 with 5,000 labelled pairs; goes on where it was
+  elekit benchmark report                      tables and pictures of what came out, for data/results/README.md
   elekit decode --artefact molecules7 "The molecule is an ether ..."
   elekit evaluate --artefact qm9 --data my.csv
   elekit evaluate --artefact qm9 --data my.csv --oracle --method gradient --starts 16
@@ -127,7 +128,9 @@ def _card(commands):
 def _benchmark(commands):
     about = "run a task of the field with every method, and add what came out to the results"
     benchmark = commands.add_parser("benchmark", help=about, description=_sentence(about))
-    benchmark.add_argument("task", help="smi2mol, text2mol, coloring or noise")
+    benchmark.add_argument(
+        "task", help="smi2mol, text2mol, coloring or noise; 'report' writes the page and the pictures of all results"
+    )
     benchmark.add_argument("--method", action="append", metavar="NAME", help="one method, several times for more")
     benchmark.add_argument(
         "--labels", action="append", type=_labels, metavar="N", help="labelled pairs to learn from, or 'all'"

@@ -6,6 +6,7 @@ as they are: `$` starts no formula, and what cannot be printed becomes a blank.
 
 from elekit.draw.agreements import agreement, disagreements
 from elekit.draw.base import OKABE_ITO, RADIUS, SEEN, Picture
+from elekit.draw.benchmarks import decoding_budget, label_efficiency, noise_curves
 from elekit.draw.blindspots import blind_spots
 from elekit.draw.concepts import concepts
 from elekit.draw.corrections import corrections
@@ -26,7 +27,7 @@ from elekit.draw.tensors import tensors
 
 __all__ = [
     "OKABE_ITO", "Picture", "RADIUS", "SEEN", "across_trainings", "agreement", "analogies", "blind_spots", "concepts",
-    "contrasted", "corrections", "counterfactuals", "disagreements", "embedding_map", "faithfulness", "findings",
-    "graph", "graphs", "histograms", "history", "iterate", "layout", "loss_curve", "price_list", "priced_edits",
-    "ranking", "shared", "spheres", "stability", "tensors", "trace",
+    "contrasted", "corrections", "counterfactuals", "decoding_budget", "disagreements", "embedding_map", "faithfulness",
+    "findings", "graph", "graphs", "histograms", "history", "iterate", "label_efficiency", "layout", "loss_curve",
+    "noise_curves", "price_list", "priced_edits", "ranking", "shared", "spheres", "stability", "tensors", "trace",
 ]  # fmt: skip

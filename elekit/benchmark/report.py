@@ -1,0 +1,172 @@
+"""The page of results, its pictures and what the README quotes: written by one command from the runs alone."""
+
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from elekit.benchmark import results
+from elekit.benchmark.compared import best_ways, means, way_of
+from elekit.benchmark.goals import goals
+from elekit.benchmark.methods import METHODS
+from elekit.benchmark.pictures import Picture, of_task, one_way, write_png
+from elekit.benchmark.runner import planned
+from elekit.benchmark.tasks import TASKS, Task
+from elekit.benchmark.telling import (
+    capital,
+    escaped,
+    group_table,
+    literature,
+    main_figures,
+    noise_table,
+    provenance,
+    size_of,
+    sure,
+    told,
+)
+from elekit.datasets.named import SHIPPED
+from elekit.files import write_atomically
+
+COMMAND = "elekit benchmark report"
+PAGE = "README.md"  # in the folder of the results
+README = SHIPPED.parent / "README.md"
+BEGIN, END = f"<!-- written by `{COMMAND}`: begin -->", f"<!-- written by `{COMMAND}`: end -->"
+ABLATION = "ele-"  # how names of methods begin that are ELE without an ingredient
+WHOLE = "ele-same-budget"  # what those are held against
+QUOTED = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "mrr", "train_seconds", "ms")
+
+INTRODUCTION = f"""\
+# Against the field: results
+
+Written by `{COMMAND}` from the lines that lie in this folder: no figure below is typed by hand. A line is a run;
+`elekit benchmark TASK` makes those that are missing. [Notebook 08](../../notebooks/08_against_the_field.ipynb) reads
+the same lines.
+
+How to read the tables: a figure is the mean over seeds (or folds), ± its standard deviation where there are several.
+**Bold** and ★: the best of its column, several where they are shown alike. An edit distance counts the fewest edits
+to the truth (an upper bound where the search ran out of time); edge labels count, unless it says otherwise. Times are
+processor time. Every method that learns to read its inputs does so with the same encoder and as many steps; what was
+tuned was tuned on validation pairs. *missing*: a run that is planned and not done.
+"""
+
+
+def page(folder: Path = results.RESULTS) -> str:
+    """The page, as Markdown. folder: of the results."""
+    runs = {name: results.read(results.path_of(name, folder)) for name in TASKS}
+    tables = {name: results.table(done) for name, done in runs.items() if done}
+    parts = [INTRODUCTION, "## Goals that were set before the runs\n", goals(tables), ""]
+    for name, task in TASKS.items():
+        parts += [f"## {escaped(task.title)}\n", f"{escaped(capital(task.about))}.\n"]
+        parts.append(section(task, runs[name], folder) if name in tables else "*missing*: no run yet.\n")
+        theirs = literature(name)
+        parts += [theirs, ""] if theirs else []
+    parts += ["## The methods\n"]
+    parts += [
+        f"- **{escaped(method.title)}** (`{name}`): {escaped(method.about)}." for name, method in METHODS.items()
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def section(task: Task, runs: list[dict], folder: Path) -> str:
+    """One task: a table for each number of pairs, pictures, noise, ablations, and where it all comes from."""
+    table, plan = results.table(runs), pd.DataFrame(planned(task.name))
+    ablations = table["method"].str.startswith(ABLATION)
+    clean, plan = table[(table["noise"] == "none") & ~ablations], plan[~plan["method"].str.startswith(ABLATION)]
+    parts = []
+    for labels in task.sizes:
+        asked = plan[_same(plan["labels"], labels) & plan["noise"].isna()]
+        wanted = asked.groupby("method", sort=False)["seed"].nunique().to_dict()
+        parts.append(_group(clean[_same(clean["labels"], labels)], wanted, labels))
+    parts += [f"![{picture.says}]({picture.file})\n\n*{picture.says}*\n" for picture in of_task(task.name, table)]
+    if (table["noise"] != "none").any():
+        parts.append(_noise(table[~ablations], {tuple(noise) for noise in plan["noise"] if noise is not None}))
+    if ablations.any():
+        parts.append(_without(table[ablations & (table["noise"] == "none")]))
+    return "\n".join([*parts, provenance(runs, results.path_of(task.name, folder)), ""])
+
+
+def _same(labels: pd.Series, size: int | None) -> pd.Series:
+    return labels.isna() if size is None else labels == size
+
+
+def _group(table: pd.DataFrame, wanted: dict[str, int], labels: int | None) -> str:
+    if not len(table):
+        return f"### {capital(size_of(labels))}\n\n*missing*: none of the {len(wanted)} methods was run.\n"
+    rows = means(table)
+    titles = {method: METHODS[method].title for method in wanted}
+    parts = [f"### {capital(size_of(labels, rows['pairs'].iloc[0]))}\n", group_table(rows, wanted, titles), ""]
+    return "\n".join(parts + _sentences(table, "ele") + [sure(table), ""])
+
+
+def _sentences(table: pd.DataFrame, method: str) -> list[str]:
+    """What is better and what is worse than a method, by each main figure that it has."""
+    parts, ours = [], table[table["method"] == method]
+    for figure in main_figures(ours):
+        if ours.loc[ours["decoder"] == way_of(ours, method), figure.column].notna().any():
+            lines = told(table, figure, method)
+            parts += [*lines[:1], "", *lines[1:], ""] if lines else []
+    return parts
+
+
+def _noise(table: pd.DataFrame, wanted: set[tuple[str, float]]) -> str:
+    figure = main_figures(table)[0]
+    rows, parts = means(one_way(table, figure)), []
+    for kind in dict.fromkeys(rows.loc[rows["noise"] != "none", "noise"]):
+        some = rows[rows["noise"].isin(["none", kind])]
+        rates = sorted({*some["rate"], *(rate for name, rate in wanted if name == kind)})
+        head = f"{capital(figure.title)} at each rate; *moved*: from the first rate to the last.\n"
+        parts += [f"### Noise: {escaped(kind)}\n", head, noise_table(some, rates, figure), ""]
+    return "\n".join(parts)
+
+
+def _without(table: pd.DataFrame) -> str:
+    parts = ["### psi without one or another of its ingredients\n", group_table(means(table)), ""]
+    return "\n".join(parts + (_sentences(table, WHOLE) if (table["method"] == WHOLE).any() else []))
+
+
+def excerpt(folder: Path = results.RESULTS) -> str:
+    """What the project's README quotes: the goals, and a table a task, each method in its best way to decode."""
+    runs = {name: results.read(results.path_of(name, folder)) for name in TASKS}
+    tables = {name: results.table(done) for name, done in runs.items() if done}
+    parts = [goals(tables), ""]
+    for name, table in tables.items():
+        clean = table[(table["noise"] == "none") & ~table["method"].str.startswith(ABLATION)]
+        size = quoted_size(TASKS[name], clean)
+        rows = means(clean[_same(clean["labels"], size)])
+        figures = main_figures(rows)
+        if figures:
+            rows = best_ways(rows, figures[0])
+            size = size_of(size, rows["pairs"].iloc[0])
+            said = f"each method in its way to decode with the best {figures[0].title}"
+            head = f"**{escaped(TASKS[name].title)}**, {size}, {said}:\n"
+            parts += [head, group_table(rows, columns=QUOTED), ""]
+    return "\n".join(parts)
+
+
+def quoted_size(task: Task, table: pd.DataFrame) -> int | None:
+    """The size of which most methods were run; of several the first that the task names."""
+    return max(task.sizes, key=lambda size: table.loc[_same(table["labels"], size), "method"].nunique())
+
+
+def with_excerpt(text: str, quoted: str) -> str:
+    """A README with what stands between the two marks replaced. ValueError where the marks are not there once."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"the README wants the lines {BEGIN} and {END} once each, in this order")
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n{quoted}\n{END}{rest.partition(END)[2]}"
+
+
+def write(folder: Path = results.RESULTS, readme: Path | None = README) -> list[Path]:
+    """Write the page and its pictures, and into a README what it quotes (None: into none); returns the files."""
+    drawn: list[Picture] = []
+    for name in TASKS:
+        runs = results.read(results.path_of(name, folder))
+        drawn += of_task(name, results.table(runs)) if runs else []
+    texts = {folder / PAGE: page(folder)}
+    if readme is not None:
+        texts[readme] = with_excerpt(readme.read_text(encoding="utf-8"), excerpt(folder))
+    for picture in drawn:
+        write_atomically(folder / picture.file, partial(write_png, picture.draw()))
+    for path, text in texts.items():
+        write_atomically(path, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
+    return [*texts, *(folder / picture.file for picture in drawn)]

@@ -1,0 +1,222 @@
+"""Methods against each other: how many labels they need, what a prediction costs, how noise hurts."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import NullFormatter, NullLocator
+
+from elekit.draw.base import BLUE, FAINT, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, Picture, axes, fitted, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STYLES = (
+    (BLUE, "o"),
+    (VERMILION, "s"),
+    (GREEN, "^"),
+    (ORANGE, "D"),
+    (PURPLE, "v"),
+    ("black", "X"),
+    (SKY, "P"),
+    (GREY, "*"),
+)
+MOST = len(STYLES)  # lines of a panel that are told apart; the others are faint
+LINE = 0.055  # of the height of a panel, that a label takes
+NAMED = 215  # points of a label beside a panel
+PLACES = [(right, up) for up in (0, 1, -1, 2, -2, 3, -3) for right in (1, -1)]  # of words about their dot
+HALO = [withStroke(linewidth=3, foreground="white")]
+
+
+def label_efficiency(table: "pd.DataFrame", figures: Mapping[str, str], *, first: str | None = None) -> Figure:
+    """Each figure against the number of labelled pairs (log axis), a panel a figure, a line a method.
+
+    table: one row a run with columns name, pairs and the figures. figures: their columns, and what to call them; one
+    that is called "... %" is a share and shown times 100. Dots are means over runs of one size, bars their standard
+    deviation. first: the name that is drawn thick and in front. At most 8 methods are told apart, those that come
+    first in the table; the others are faint. Raises ValueError for a table without rows or columns.
+    """
+    _hold(table, {"name", "pairs", *figures})
+    figure = Picture(figsize=(7.4 * len(figures), 4.8), layout="constrained")
+    panels = figure.subplots(1, len(figures), squeeze=False)[0]
+    styles = _styles(table, first)
+    sizes = sorted(table["pairs"].unique())
+    for ax, (column, label) in zip(panels, figures.items()):
+        axes(ax, None)
+        ax.set_xscale("log")
+        _lines(ax, table, "pairs", column, _scale(label), styles, first)
+        ax.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=12)
+        ax.xaxis.set_minor_locator(NullLocator())
+        _name_axes(ax, "labelled pairs", label)
+    return figure
+
+
+def decoding_budget(table: "pd.DataFrame", figure: str, label: str, *, first: str | None = None) -> Figure:
+    """A figure against the milliseconds of a prediction (log axis): a dot each way to decode, joined within a method.
+
+    table: one row a run with columns name, way, ms and the figure. Dots are means over runs, bars standard
+    deviations. label, first: as in `label_efficiency`, as are the 8 methods and the errors.
+    """
+    _hold(table, {"name", "way", "ms", figure})
+    table = table[table[figure].notna() & (table["ms"] > 0)]
+    ax = axes(None, (10, 6))
+    ax.set_xscale("log")
+    styles, scale = _styles(table, first), _scale(label)
+    means = table.groupby(["name", "way"], sort=False)[["ms", figure]].mean()
+    spread = table.groupby(["name", "way"], sort=False)[figure].std().fillna(0)
+    words = []
+    for name, (colour, marker) in styles.items():
+        ways = means.loc[name].sort_values("ms")
+        thick = name == first
+        ax.errorbar(
+            ways["ms"], scale * ways[figure], scale * spread.loc[name].loc[ways.index], color=colour, marker=marker,
+            markersize=10 if thick else 8, linewidth=2.5 if thick else 1.2, linestyle="-" if thick else ":",
+            capsize=4, zorder=3 if thick else 2, gid="method",
+        )  # fmt: skip
+        for n, (way, one) in enumerate(ways.iterrows()):
+            said = f"{name}: {way}" if way and not n else way or name
+            words.append((one["ms"], scale * one[figure], said, "black" if colour == FAINT else colour, thick))
+    ax.margins(0.08, 0.1)
+    low, high = ax.get_xlim()
+    ax.set_xlim(low, high * (high / low) ** 0.25)  # room for words on the right
+    ax.xaxis.set_major_formatter("{x:g}")
+    _name_axes(ax, "processor time of a prediction, ms", label)
+    _beside(ax, words)
+    return ax.get_figure(root=True)
+
+
+def noise_curves(table: "pd.DataFrame", figure: str, label: str, *, first: str | None = None) -> Figure:
+    """A figure against the rate of noise, a panel a kind, a line a method; rows of the kind "none" stand at rate 0.
+
+    table: one row a run with columns name, noise, rate and the figure. label, first: as in `label_efficiency`, as are
+    the dots, bars, the 8 methods and the errors.
+    """
+    _hold(table, {"name", "noise", "rate", figure})
+    kinds = [kind for kind in dict.fromkeys(table["noise"]) if kind != "none"]
+    if not kinds:
+        raise ValueError("nothing to draw: no run of the table was spoilt")
+    rows, columns = -(-len(kinds) // 2), min(2, len(kinds))
+    picture = Picture(figsize=(7.4 * columns, 4.4 * rows), layout="constrained")
+    panels = picture.subplots(rows, columns, squeeze=False, sharey=True).flatten()
+    for ax in panels[len(kinds) :]:
+        ax.remove()
+    styles = _styles(table, first)
+    for ax, kind in zip(panels, kinds):
+        axes(ax, None)
+        some = table[table["noise"].isin(["none", kind])]
+        ax.set_title(plain(kind), fontsize=15, fontweight="bold", loc="left", parse_math=False)
+        _lines(ax, some, "rate", figure, _scale(label), styles, first)
+        rates = sorted(some["rate"].unique())
+        ax.set_xticks(rates, ["0" if not rate else f"{rate:.0%}" for rate in rates], fontsize=12)
+        ax.tick_params(labelleft=True)
+        _name_axes(ax, "rate of noise", label)
+    return picture
+
+
+def _hold(table: "pd.DataFrame", wanted: set[str]) -> None:
+    missing = sorted(wanted - set(table.columns))
+    if missing or not len(table):
+        raise ValueError(
+            f"the table lacks columns {missing}" if missing else "nothing to draw: the table has no rows"
+        )
+
+
+def _scale(label: str) -> float:
+    return 100.0 if label.endswith("%") else 1.0
+
+
+def _styles(table: "pd.DataFrame", first: str | None) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each name, of the first one the first."""
+    names = list(dict.fromkeys(table["name"]))
+    names.sort(key=lambda name: name != first)
+    return {name: STYLES[n] if n < MOST else (FAINT, ".") for n, name in enumerate(names)}
+
+
+def _name_axes(ax: Axes, x: str, y: str) -> None:
+    ax.set_xlabel(x, fontsize=14)
+    ax.set_ylabel(y, fontsize=14, parse_math=False)
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.grid(axis="y", color=FAINT, linewidth=0.6, alpha=0.6)
+
+
+def _lines(ax: Axes, table: "pd.DataFrame", x: str, y: str, scale: float, styles: dict, first: str | None) -> None:
+    """Mean and spread of `y` at each `x`, a line a name, named at the right of the panel."""
+    ends = []
+    for name, (colour, marker) in styles.items():
+        some = table[(table["name"] == name) & table[y].notna()]
+        if not len(some):
+            continue
+        found = some.groupby(x)[y].agg(["mean", "std"]).fillna(0)
+        at, mean, spread = found.index.to_numpy(), scale * found["mean"].to_numpy(), scale * found["std"].to_numpy()
+        thick = name == first
+        ax.errorbar(
+            at, mean, spread, color=colour, marker=marker, markersize=9 if thick else 7,
+            linewidth=3 if thick else 1 if colour == FAINT else 1.8, capsize=4,
+            zorder=3 if thick else 2, gid="method",
+        )  # fmt: skip
+        ends.append((mean[-1], at[-1], name, colour, thick))
+    ax.margins(x=0.06)
+    bottom, top = ax.get_ylim()
+    ends = [end for end in ends if end[3] != FAINT]
+    ends.sort(key=lambda end: end[0])
+    heights = _apart(np.array([(end[0] - bottom) / (top - bottom) for end in ends]))
+    for (value, at, name, colour, thick), height in zip(ends, heights):
+        words, size = fitted(name, NAMED, 13)
+        ax.annotate(
+            words, (at, value), xycoords="data", xytext=(1.04, height), textcoords="axes fraction", va="center",
+            color=colour, fontsize=size, fontweight="bold" if thick else "normal", parse_math=False,
+            annotation_clip=False, arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.7, "alpha": 0.6, "shrinkB": 4},
+        )  # fmt: skip
+
+
+def _apart(heights: np.ndarray) -> np.ndarray:
+    """Ascending heights moved as little as it takes to stand `LINE` apart from each other, about where they were."""
+    if not len(heights):
+        return heights
+    steps = LINE * np.arange(len(heights))
+    blocks: list[list[float]] = []  # means of runs of labels that push each other, and how many they are
+    for value in heights - steps:
+        blocks.append([value, 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (a, n), (b, m) = blocks[-2:]
+            blocks[-2:] = [[(a * n + b * m) / (n + m), n + m]]
+    moved = np.concatenate([np.full(n, value) for value, n in blocks]) + steps
+    return moved + min(0.0, 1.0 - moved[-1]) if moved[0] > 0 else moved - moved[0]
+
+
+def _shared(one: tuple, other: tuple) -> float:
+    """Area that two boxes (left, bottom, right, top) share."""
+    width, height = (min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1))
+    return max(0.0, width) * max(0.0, height)
+
+
+def _beside(ax: Axes, words: list[tuple]) -> None:
+    """Words beside their dots, where they hide neither dots nor other words as far as there is room."""
+    figure = ax.get_figure(root=True)
+    figure.draw_without_rendering()
+    dots = ax.transData.transform([(x, y) for x, y, *_ in words])
+    taken = [(px - 7, py - 7, px + 7, py + 7) for px, py in dots]
+    height, points = 15 * figure.dpi / 72, figure.dpi / 72
+    panel = ax.get_window_extent()
+    for (px, py), (x, y, said, colour, thick) in sorted(zip(dots.tolist(), words), key=lambda one: -one[0][1]):
+        said, size = fitted(said, 210, 12)
+        width = 0.56 * size * len(said) * points
+        gap, best = 11 * points, None
+        for right, up in PLACES:
+            left = px + gap if right > 0 else px - gap - width
+            low = py + up * 0.9 * height - height / 2
+            box = (left, low, left + width, low + height)
+            outside = box[0] < panel.x0 or box[2] > panel.x1 or box[1] < panel.y0 or box[3] > panel.y1
+            over = sum(_shared(box, other) for other in taken) + width * height * outside
+            if best is None or over < best[0] - 1e-9:
+                best = (over, box, right, up)
+        _, box, right, up = best
+        taken.append(box)
+        ax.annotate(
+            said, (x, y), xytext=(right * 11, up * 0.9 * 15), textcoords="offset points", va="center",
+            ha="left" if right > 0 else "right", color=colour, fontsize=size,
+            fontweight="bold" if thick else "normal", parse_math=False, path_effects=HALO, zorder=4,
+        )  # fmt: skip
