@@ -1,9 +1,15 @@
 """Every method, by its name."""
 
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
+from elekit.benchmark.methods.barycentre import BARYCENTRES
 from elekit.benchmark.methods.ele import ABLATIONS, ELE
+from elekit.benchmark.methods.ile import ILES
+from elekit.benchmark.methods.neighbour import NearestNeighbour
 from elekit.benchmark.methods.sequence import SEQUENCES
 
-METHODS: dict[str, Method] = {method.name: method for method in (ELE(), *ABLATIONS, *SEQUENCES)}
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (ELE(), *ABLATIONS, *SEQUENCES, NearestNeighbour(), *ILES, *BARYCENTRES)
+}
 
 __all__ = ["METHODS", "Fitted", "Method", "Predictor"]
