@@ -23,12 +23,13 @@ class TextBackbone(nn.Module):
         self.backwards = nn.ModuleList(nn.GRU(size, config.width, batch_first=True) for size in sizes)
         self.dropout = nn.Dropout(config.dropout)
         self.leave = nn.Linear(6 * config.width, dim)
+        self.state_width = 2 * config.width
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         return self.read(texts)[-1]
 
     def read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
-        """Its state at each token (B, T, 2 W), which of these are there (B, T), and u_W (B, dim)."""
+        """Its state at each token (B, T, state_width = 2 W), which of these are there (B, T), and u_W (B, dim)."""
         tokens, lengths = (t.to(self.enter.weight.device) for t in self.tokeniser.encode(texts))
         B, T = tokens.shape
         position = torch.arange(T, device=tokens.device).expand(B, T)

@@ -20,13 +20,14 @@ SMALL_GRAPHS = ("smi2mol", "noise", "coloring")  # tasks
 class Reader(nn.Module):
     """The backbone of a problem: inputs to its states, which of them are there, and a vector.
 
-    States (B, T, `width`) are those at each token; a backbone without tokens has one, the vector (B, dim) itself.
+    States (B, T, `width`) are those that the backbone tells by `read`, such as one at each token; a backbone that
+    tells none has one, the vector (B, dim) itself.
     """
 
     def __init__(self, problem: Problem, dim: int):
         super().__init__()
         self.backbone = make_backbone(encoder(problem), problem.train.inputs, dim)
-        self.width = 2 * self.backbone.config.width if hasattr(self.backbone, "read") else dim
+        self.width = getattr(self.backbone, "state_width", dim)
 
     def forward(self, inputs) -> tuple[Tensor, Tensor, Tensor]:
         if hasattr(self.backbone, "read"):
