@@ -1,5 +1,6 @@
 """The results file: one JSON line a finished run, appended and never rewritten."""
 
+import fcntl
 import json
 import math
 import os
@@ -26,7 +27,7 @@ def read(path: Path) -> list[dict]:
     """
     if not path.exists():
         return []
-    *lines, rest = path.read_text(encoding="utf-8").split("\n")
+    *lines, _ = path.read_bytes().split(b"\n")
     runs = []
     for number, line in enumerate(lines, 1):
         try:
@@ -41,16 +42,15 @@ def append(path: Path, run: dict) -> None:
     line = json.dumps(run, allow_nan=False, ensure_ascii=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab+") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)  # another runner may be adding a line, of which a part is there
         opened.seek(0, os.SEEK_END)
-        end = opened.tell()
-        whole = end
+        whole = opened.tell()
         while whole:  # what was cut off goes
             opened.seek(whole - 1)
             if opened.read(1) == b"\n":
                 break
             whole -= 1
-        if whole < end:  # only then: another runner may have added a line just now
-            opened.truncate(whole)
+        opened.truncate(whole)
         opened.write(line.encode())
         opened.flush()
         os.fsync(opened.fileno())
