@@ -9,6 +9,7 @@ from elekit import datasets, release
 from elekit.benchmark import noise
 from elekit.benchmark.problem import Budget, Exam, Problem
 from elekit.datasets import Dataset
+from elekit.datasets.coloring import coloring
 
 VALIDATION = 500  # labelled pairs to tune on, at most, and never more than there are to train
 EXAMINED = 1_000  # pairs of the test split
@@ -81,7 +82,7 @@ def _learned_from(artefact: str | None, data: Dataset) -> bool:
 
 def _steps(labels: int) -> Budget:
     """About as long for few pairs as memorising them takes."""
-    return Budget(1_000 if labels < 1_000 else 2_000 if labels <= 5_000 else 14_000, 128 if labels <= 5_000 else 256)
+    return Budget(600 if labels <= 1_000 else 2_000 if labels <= 5_000 else 14_000, 128 if labels <= 5_000 else 256)
 
 
 TASKS = {
@@ -107,6 +108,14 @@ TASKS = {
             budget=lambda labels: Budget(1_400),
             artefact="molecules7",
             noises=tuple((kind, rate) for kind in noise.KINDS for rate in (0.05, 0.1, 0.3)),
+        ),
+        Task(
+            "coloring",
+            "Coloring",
+            "an image of coloured regions in, the graph of which regions touch out",
+            "image",
+            lambda seed, progress: coloring(),  # one data set: psi is learned once, from its training graphs
+            budget=lambda labels: Budget(4_000),
         ),
     )
 }

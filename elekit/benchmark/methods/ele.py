@@ -7,14 +7,14 @@ import torch
 
 from elekit import release
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
-from elekit.benchmark.methods.encoders import encoder, reading
+from elekit.benchmark.methods.regression import both
 from elekit.benchmark.problem import Problem
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.evaluation import decode_many
 from elekit.graph import Graph
 from elekit.loss import Psi, points_of
-from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
+from elekit.train import EmbeddingTraining, fit_embedding
 from elekit.training import LoopConfig, stop_if_interrupted
 
 DECODERS = {
@@ -23,8 +23,10 @@ DECODERS = {
     "gradient": DecodeConfig("gradient"),
     "gradient + polish": DecodeConfig("gradient+polish"),
 }
-THOROUGH = {"gradient, 16 starts": DecodeConfig("gradient", gradient=GradientConfig(starts=16))}  # where all pairs are learned from
-THOROUGH_FROM = 20_000  # pairs
+THOROUGH = {"gradient, 16 starts": DecodeConfig("gradient", gradient=GradientConfig(starts=16))}  
+QUICK = ("candidates", "candidates + polish")
+SLOW_FROM, THOROUGH_FROM = 5_000, 20_000  # pairs
+ALONE = DecodeConfig("candidates+polish")  # by which the two ways to regress are compared
 PSI_STEPS = 1_200
 
 
@@ -78,48 +80,27 @@ class ELE(Method):
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         psi = self.psi(problem, work, progress)
-        h, told, seconds = self.h(psi, problem, seed, work, progress)
         known = Candidates.of(psi, problem.outputs)
-        configs = {way: DECODERS[way] for way in self.ways}
-        if len(problem.train) >= THOROUGH_FROM:
-            configs |= THOROUGH
-        return Fitted(
-            {way: Regressed(psi, h, known, replace(config, seed=seed)) for way, config in configs.items()},
-            {
-                "psi": problem.artefact if self.shipped and problem.artefact else asdict(self.training),
-                "psi_seconds": psi.history[-1]["seconds"],
-                "h": told,
-            },
-            sum(p.numel() for module in (psi, h) for p in module.parameters()),
-            seconds,
-        )
-
-    def h(self, psi: Psi, problem: Problem, seed: int, work: Path, progress: bool):
-        """h, what it is (the name of a shipped artefact, or its training), and seconds that it took elsewhere."""
-        if self.shipped and problem.artefact and len(problem.train) >= THOROUGH_FROM:
+        taken = self.shipped and problem.artefact
+        told = {
+            "psi": problem.artefact if taken else asdict(self.training),
+            "psi_seconds": psi.history[-1]["seconds"],
+        }
+        configs = {way: DECODERS[way] for way in self.ways if way in QUICK or len(problem.train) >= SLOW_FROM}
+        if taken and len(problem.train) >= THOROUGH_FROM:  # the h that comes along was trained on these pairs
             artefact = release.load(problem.artefact)
-            _, h = artefact.surrogate(problem.kind)
-            return h, problem.artefact, artefact.about["surrogates"][problem.kind]["history"][-1]["seconds"]
-        training = regression(problem)
-        h = fit_surrogate(
-            psi,
-            problem.train,
-            validation=problem.validation,
-            backbone=encoder(problem),
-            training=training,
-            seed=seed,
-            checkpoint=work / "h.pt",
-            progress=progress,
-        )
-        stop_if_interrupted(h)
-        return h, asdict(training), 0.0
-
-
-def regression(problem: Problem) -> SurrogateTraining:
-    """How every h of the benchmark is trained."""
-    budget = problem.budget
-    loop = LoopConfig(budget.steps, 2e-3, validate_every=500, checkpoint_every=500, matmul_precision="medium")
-    return SurrogateTraining(loop=loop, batch_size=budget.batch_size, rewritten=reading(problem).rewritten)
+            _, trained = artefact.surrogate(problem.kind)
+            told["h"], h = problem.artefact, {"": trained}
+            seconds = artefact.about["surrogates"][problem.kind]["history"][-1]["seconds"]
+            configs |= THOROUGH
+        else:
+            points = points_of(psi, problem.train.graphs)
+            h, told["h"] = both(psi, points, problem, seed=seed, work=work, progress=progress)
+            trained, seconds = h["neural"], 0.0
+        found = {way: Regressed(psi, h[""], known, replace(config, seed=seed)) for way, config in configs.items()}
+        for name in h.keys() - {""}:
+            found[f"{ALONE.method}, h {name} alone".replace("+", " + ")] = Regressed(psi, h[name], known, ALONE)
+        return Fitted(found, told, sum(p.numel() for m in (psi, trained) for p in m.parameters()), seconds)
 
 
 def _without(name: str, title: str, about: str, **changes) -> ELE:

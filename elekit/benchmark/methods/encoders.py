@@ -15,8 +15,9 @@ class Reading:
 
 
 READINGS = {
-    "smiles": Reading(BackboneConfig("smiles", width=192), rewritten=0.5),
+    "smiles": Reading(BackboneConfig("smiles", width=128, dropout=0.2)),
     "text": Reading(BackboneConfig("word", width=128)),
+    "image": Reading(BackboneConfig("image", width=96, layers=3, embedding=32)),
 }
 
 

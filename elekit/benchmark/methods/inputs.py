@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, Normalizer
 
 ROWS = 512  # compared at a time with all others
 
@@ -13,6 +15,13 @@ def ngrams(analyser: str, shortest: int, longest: int) -> TfidfVectorizer:
     """Rows of unit length: counts of n-grams, their logarithm, weighted by how rare each is in the training inputs."""
     words = {"token_pattern": r"\w+"} if analyser == "word" else {"lowercase": False}
     return TfidfVectorizer(analyzer=analyser, ngram_range=(shortest, longest), sublinear_tf=True, dtype=np.float32, **words)
+
+
+def counts(shortest: int, longest: int):
+    """Rows of unit length: plain counts of n-grams of characters, ends of texts marked."""
+    marked = FunctionTransformer(lambda texts: [f"^{text}$" for text in texts])
+    counted = CountVectorizer(analyzer="char", ngram_range=(shortest, longest), lowercase=False, dtype=np.float32)
+    return make_pipeline(marked, counted, Normalizer())
 
 
 class Pixels:
@@ -37,6 +46,7 @@ READERS: dict[str, dict[str, Callable]] = {
     "smiles": {
         "characters 1-3": lambda: ngrams("char", 1, 3),
         "characters 1-5": lambda: ngrams("char", 1, 5),
+        "characters 1-6, counted": lambda: counts(1, 6),
     },
     "text": {
         "characters 3-5": lambda: ngrams("char", 3, 5),

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from elekit.benchmark.methods.ele import regression
 from elekit.benchmark.methods.encoders import encoder
+from elekit.benchmark.methods.regression import training_of
 from elekit.benchmark.problem import Problem
 from elekit.surrogate import describe, make_backbone
 from elekit.train import bucketed_rows, drawn_inputs, inputs_digest
@@ -52,7 +52,7 @@ def learn(
     loss_of: the loss of some inputs and the numbers of their rows. identity: of the method, beside the problem's.
     Leaves the model in evaluation mode, with `model.history`. Ctrl-C raises KeyboardInterrupt and keeps the checkpoint.
     """
-    training, inputs = regression(problem), problem.train.inputs
+    training, inputs = training_of(problem), problem.train.inputs
     size = min(training.batch_size, len(problem.train))
 
     def loss_at(step: int) -> Tensor:

@@ -1,0 +1,144 @@
+"""Regression of inputs on points of a sphere, the same for every loss that has a psi, learned or predefined.
+
+Two ways, neural (what `elekit.fit_surrogate` trains) and by kernels (a linear system), and their mean.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.linalg import cho_factor, cho_solve
+from torch import Tensor, nn
+
+from elekit import project
+from elekit.benchmark.methods.encoders import encoder, reading
+from elekit.benchmark.methods.inputs import READERS, cosines
+from elekit.benchmark.problem import Problem
+from elekit.loss import Psi, points_of
+from elekit.train import SurrogateTraining, fit_surrogate
+from elekit.training import LoopConfig, stop_if_interrupted
+
+ANCHORS = 2_000  # landmarks among training inputs
+MOST_ANCHORS = 5_000  # so many training inputs, and no more, are all anchors in the end
+BLOCK = 4_096  # inputs compared with the anchors at a time
+WIDTHS = (None, 1.0, 0.3)  # of the kernel of inputs; None: the cosine itself
+RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+COMPARED = 10_000  # training pairs, at most, on which ways to read and widths are compared
+JITTER = 1e-9
+
+
+def training_of(problem: Problem) -> SurrogateTraining:
+    """How everything neural is trained that reads inputs: steps, batches, learning rate."""
+    budget = problem.budget
+    loop = LoopConfig(budget.steps, 2e-3, validate_every=500, checkpoint_every=500, matmul_precision="medium")
+    return SurrogateTraining(loop=loop, batch_size=budget.batch_size, rewritten=reading(problem).rewritten)
+
+
+def neural(psi: Psi, problem: Problem, *, seed: int, work: Path, progress: bool) -> tuple[nn.Module, dict]:
+    """h trained by steps, and its settings; resumable in `work`."""
+    training = training_of(problem)
+    h = fit_surrogate(
+        psi,
+        problem.train,
+        validation=problem.validation,
+        backbone=encoder(problem),
+        training=training,
+        seed=seed,
+        checkpoint=work / "h.pt",
+        progress=progress,
+    )
+    stop_if_interrupted(h)
+    return h, asdict(training)
+
+
+class KernelRidge:
+    """h of sketched kernel ridge regression: `h(x) ~ k(x, anchors) A`, with `A` of least squares and a ridge.
+
+    `A = (K_an K_na + ridge n K_aa)^-1 K_an Y`: with all n inputs as anchors `A = (K + ridge n)^-1 Y`. Kernel of two
+    inputs with cosine c: c itself, or `exp((c - 1) / width)`. Source: Rudi et al. (2015).
+    """
+
+    def __init__(self, reader, inputs, width: float | None, anchors: int, seed: int):
+        self.reader, self.width, self.rows = reader, width, reader.fit_transform(inputs)
+        chosen = np.random.default_rng(seed).permutation(self.rows.shape[0])[:anchors]
+        self.anchors = self.rows[np.sort(chosen)]
+
+    def kernel(self, rows) -> np.ndarray:
+        """(B, A) between rows and anchors, float64."""
+        alike = cosines(rows, self.anchors).astype(np.float64)
+        return alike if self.width is None else np.exp((alike - 1) / self.width)
+
+    def prepare(self, points: Tensor) -> "KernelRidge":
+        """Sum up what `solve` needs; points: (n, D) the targets."""
+        self.n, a = len(points), self.anchors.shape[0]
+        self.square, self.cross = np.zeros((a, a)), np.zeros((a, points.shape[1]))
+        for start in range(0, self.n, BLOCK):
+            block = self.kernel(self.rows[start : start + BLOCK])
+            self.square += block.T @ block
+            self.cross += block.T @ points[start : start + BLOCK].double().numpy()
+        self.among = self.kernel(self.anchors)
+        return self
+
+    def solve(self, ridge: float) -> "KernelRidge":
+        matrix = self.square + ridge * self.n * self.among
+        matrix[np.diag_indices_from(matrix)] += JITTER * np.trace(matrix)
+        self.weights = cho_solve(cho_factor(matrix, overwrite_a=True), self.cross)
+        return self
+
+    def predict(self, inputs) -> Tensor:
+        """(B, D) unit vectors."""
+        rows = self.reader.transform(inputs)
+        parts = [self.kernel(rows[s : s + BLOCK]) @ self.weights for s in range(0, rows.shape[0], BLOCK)]
+        return project.sphere(torch.from_numpy(np.concatenate(parts)).float())
+
+
+def by_kernels(
+    points: Tensor, problem: Problem, truth: Tensor, judged: Callable[[Tensor, Tensor], float], seed: int
+) -> tuple[KernelRidge, dict]:
+    """h of kernel ridge regression on points (n, D), tuned on validation: how to read, kernel width, ridge.
+
+    truth: (V, D) points of the validation graphs. judged: predictions and truth to a number, more is better.
+    """
+    inputs, few = problem.validation.inputs, min(COMPARED, len(points))
+    tried, best = {}, (-np.inf, "", None, 0.0)
+    for name, make in READERS[problem.kind].items():
+        for width in WIDTHS:
+            h = KernelRidge(make(), problem.train.inputs[:few], width, ANCHORS, seed).prepare(points[:few])
+            for ridge in RIDGES:
+                value = judged(h.solve(ridge).predict(inputs), truth)
+                tried[f"{name}, width {width or 'none'}, ridge {ridge:g}"] = value
+                best = max(best, (value, name, width, ridge), key=lambda one: one[0])
+    _, name, width, ridge = best
+    anchors = ANCHORS if len(points) > MOST_ANCHORS else MOST_ANCHORS
+    h = KernelRidge(READERS[problem.kind][name](), problem.train.inputs, width, anchors, seed).prepare(points)
+    if len(points) > min(few, ANCHORS):  # the ridge is tuned again where there are more pairs or anchors
+        again = {r: judged(h.solve(r).predict(inputs), truth) for r in RIDGES}
+        ridge = max(again, key=again.get)
+        tried |= {f"in the end, ridge {r:g}": value for r, value in again.items()}
+    h.solve(ridge)
+    return h, {"reading": name, "width": width, "ridge": ridge, "anchors": len(h.among), "tried": tried}
+
+
+class Mean:
+    """The mean of several h, brought back to the sphere."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+    def predict(self, inputs) -> Tensor:
+        """(B, D) unit vectors."""
+        return project.sphere(sum(h.predict(inputs) for h in self.parts))
+
+
+def closeness(points: Tensor, truth: Tensor) -> float:
+    """Mean of `<h(x), psi(y)>`, by which a regression is tuned: the learned loss is 2 - 2 times that."""
+    return round((points * truth).sum(1).mean().item(), 5)
+
+
+def both(psi: Psi, points: Tensor, problem: Problem, *, seed: int, work: Path, progress: bool):
+    """The mean of both ways, each of them alone, by name, and their settings."""
+    trained, settings = neural(psi, problem, seed=seed, work=work, progress=progress)
+    solved, tuned = by_kernels(points, problem, points_of(psi, problem.validation.graphs), closeness, seed)
+    return {"": Mean(trained, solved), "neural": trained, "kernels": solved}, {"neural": settings, "kernels": tuned}
