@@ -217,7 +217,7 @@ def fit_surrogate(
 
     split: inputs and graphs side by side. validation: where retrieval@1 among 1,000 is measured (h(x) must find psi
     of its own graph) and <h, psi>; None takes pairs of the training split.
-    backbone: its shape; None picks one for the inputs (vectors, SMILES or words); or any module, inputs to (B, D).
+    backbone: its shape; None picks one for the inputs (`kind_of`); or any module, inputs to (B, D).
     device, checkpoint, watch, Ctrl-C: as in `fit_embedding`.
     Returns h in evaluation mode on the CPU, with `h.history` (step, seconds, loss, retrieval, cosine).
     Raises ValueError for a split without inputs, without pairs, or with NaN in vector inputs.
@@ -277,9 +277,9 @@ def fit_surrogate(
 
 
 def kind_of(inputs) -> str:
-    """The backbone that suits such inputs: vectors, texts with blanks (words), or texts without (SMILES)."""
+    """The backbone that suits such inputs: images (n, C, S, S), vectors, texts with blanks (words), others (SMILES)."""
     if torch.is_tensor(inputs):
-        return "vector"
+        return "image" if inputs.dim() == 4 else "vector"
     if not all(isinstance(text, str) for text in inputs[:100]):
         raise ValueError(f"no backbone suits inputs such as {inputs[0]!r}; give vectors as a tensor, or a module")
     return "word" if any(" " in text.strip() for text in inputs[:100]) else "smiles"

@@ -20,6 +20,7 @@ DOOR = ""  # elekit/__init__.py: above all floors
 SAME_FLOOR = {
     ("graph", "project"),  # Graph.symmetrised is a projection
     ("datasets", "chem"),  # a column of SMILES is read as graphs
+    ("datasets", "refinement"),  # equal graphs of coloured images are known by their colours
     ("distances", "chem"),  # the fingerprints of the Tanimoto distance are those of molecules
     ("distances", "metrics"),  # the edit distance
     ("distances", "refinement"),  # the colours that the Weisfeiler-Lehman kernel counts

@@ -82,8 +82,8 @@ def test_what_is_no_list_of_texts_is_refused(texts, error):
 def test_unknown_level_and_kind_are_refused():
     with pytest.raises(ValueError, match="level must be one of .*got 'letter'"):
         Tokeniser("letter", ())
-    with pytest.raises(ValueError, match="no backbone 'image'"):
-        make_backbone(BackboneConfig("image"), ["C"], DIM)
+    with pytest.raises(ValueError, match="no backbone 'sound'"):
+        make_backbone(BackboneConfig("sound"), ["C"], DIM)
 
 
 # -- backbones -----------------------------------------------------------------------------------------------------

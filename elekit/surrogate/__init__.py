@@ -1,9 +1,10 @@
-"""h_W: inputs to points of the sphere, by a backbone u_W for text, SMILES or vectors (floor 2; paper eq. of h_W).
+"""h_W: inputs to points of the sphere, by a backbone u_W for texts, images and others (floor 2; paper eq. of h_W).
 
 Whatever the backbone, `h_W(x) = u_W(x) / ||u_W(x)||`, and regression minimises `2 - 2 <h_W(x), psi(y)>`.
 """
 
 from elekit.surrogate.config import BackboneConfig
+from elekit.surrogate.image import ImageBackbone
 from elekit.surrogate.making import BACKBONES, describe, make_backbone, rebuild
 from elekit.surrogate.regressor import SurrogateRegressor
 from elekit.surrogate.text import TextBackbone
@@ -11,6 +12,6 @@ from elekit.surrogate.tokens import PAD, UNKNOWN, Tokeniser
 from elekit.surrogate.vector import VectorBackbone
 
 __all__ = [
-    "BACKBONES", "PAD", "UNKNOWN", "BackboneConfig", "SurrogateRegressor", "TextBackbone", "Tokeniser",
-    "VectorBackbone", "describe", "make_backbone", "rebuild",
+    "BACKBONES", "PAD", "UNKNOWN", "BackboneConfig", "ImageBackbone", "SurrogateRegressor", "TextBackbone",
+    "Tokeniser", "VectorBackbone", "describe", "make_backbone", "rebuild",
 ]  # fmt: skip

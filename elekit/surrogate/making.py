@@ -8,10 +8,11 @@ from dataclasses import asdict
 from torch import nn
 
 from elekit.surrogate.config import BackboneConfig
+from elekit.surrogate.image import ImageBackbone
 from elekit.surrogate.text import TextBackbone
 from elekit.surrogate.vector import VectorBackbone
 
-BACKBONES = {kind: backbone for backbone in (TextBackbone, VectorBackbone) for kind in backbone.KINDS}
+BACKBONES = {kind: backbone for backbone in (TextBackbone, VectorBackbone, ImageBackbone) for kind in backbone.KINDS}
 
 
 def make_backbone(config: BackboneConfig, inputs, dim: int) -> nn.Module:
