@@ -168,7 +168,8 @@ def _lines(ax: Axes, table: "pd.DataFrame", x: str, y: str, scale: float, styles
         ax.annotate(
             words, (at, value), xycoords="data", xytext=(1.04, height), textcoords="axes fraction", va="center",
             color=colour, fontsize=size, fontweight="bold" if thick else "normal", parse_math=False,
-            annotation_clip=False, arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.7, "alpha": 0.6, "shrinkB": 4},
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.7, "alpha": 0.6, "shrinkB": 4},
         )  # fmt: skip
 
 

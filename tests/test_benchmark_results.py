@@ -1,0 +1,578 @@
+"""Results of the benchmark: the file, what is compared, the report of it; the runner; noise."""
+
+import json
+import re
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import equal, random_vertices
+
+from elekit.benchmark import TASKS, compared, goals, noise, pictures, report, results, runner, telling
+from elekit.benchmark.compared import FIGURES, differences, means
+from elekit.benchmark.methods import METHODS, Fitted, Method, Predictor
+from elekit.benchmark.problem import Budget, Exam, Problem
+from elekit.datasets import Split
+from elekit.graph import GraphVocabulary
+
+HOSTILE = "a | b *c* `d` <img src=x> [e](f) $g$ &lt; #\n"
+CLEAN = re.compile(r"\\[\\`*_{}\[\]<>#|~$&]")
+
+
+def run(method="ele", seed=0, labels=None, spoilt=None, task="smi2mol", title=None, sets=None, **ways) -> dict:
+    """A line of results. ways: figures by the way to decode, given as a number (edit distance) or as a dict."""
+    figures = {
+        way.replace("_", " ").replace(" and ", " + "): one if isinstance(one, dict) else {"edit_distance": one}
+        for way, one in (ways or {"only": 1.0}).items()
+    }
+    figures = {"" if way == "only" else way: {"count": 1_000, "ms": 2.0, **one} for way, one in figures.items()}
+    for one in figures.values():
+        one |= {"sets": sets} if sets else {}
+    about = {"name": "qm9", "rows": 100, "train": 80, "validation": 10, "test": 10, "digest": "a1b2c3" * 10}
+    return {
+        "task": task, "method": method, "labels": labels, "seed": seed, "noise": spoilt,
+        "title": title or (METHODS[method].title if method in METHODS else method), "results": figures,
+        "settings": {}, "spent": {"train_seconds": 10.0 + seed, "memory_mb": 500, "parameters": 1_234, "threads": 1},
+        "data": about | {"train_pairs": labels or 80, "validation_pairs": 5, "examined": 1_000},
+        "versions": {"elekit": "0.1.0", "torch": "2.0", "python": "3.11"}, "command": f"elekit benchmark {task}",
+        "at": "2026-01-02",
+    }  # fmt: skip
+
+
+def stored(folder, *runs):
+    for one in runs:
+        results.append(results.path_of(one["task"], folder), one)
+    return folder
+
+
+# -- the file ------------------------------------------------------------------------------------------------------
+def test_what_is_appended_is_read(tmp_path):
+    path, runs = tmp_path / "new" / "x.jsonl", [run(seed=seed, title="é\n€") for seed in range(3)]
+    assert results.read(path) == []
+    for one in runs:
+        results.append(path, one)
+    assert results.read(path) == runs and path.read_text(encoding="utf-8").count("\n") == 3
+    with pytest.raises(ValueError):
+        results.append(path, run(only={"exact": float("nan")}))  # a reader in another language could not read it
+    assert results.read(path) == runs
+
+
+def test_a_line_that_was_cut_off_is_left_out_and_overwritten(tmp_path):
+    path = tmp_path / "x.jsonl"
+    results.append(path, run(seed=0))
+    whole = path.read_bytes()
+    results.append(path, run(seed=1, title="é"))
+    both = path.read_bytes()
+    for end in (len(whole), len(whole) + 1, both.index("é".encode(), len(whole)) + 1, len(both) - 1):
+        (tmp_path / "cut.jsonl").write_bytes(both[:end])  # also in the middle of a letter of two bytes
+        assert [one["seed"] for one in results.read(tmp_path / "cut.jsonl")] == [0]
+        results.append(tmp_path / "cut.jsonl", run(seed=2))
+        assert [one["seed"] for one in results.read(tmp_path / "cut.jsonl")] == [0, 2]
+
+
+def test_a_broken_line_is_named(tmp_path):
+    path = tmp_path / "x.jsonl"
+    results.append(path, run(seed=0))
+    path.write_text(path.read_text() + "{oh\n")
+    results.append(path, run(seed=1))
+    with pytest.raises(ValueError, match=r"x\.jsonl, line 2: no JSON; delete the line"):
+        results.read(path)
+
+
+def test_readers_meet_whole_runs_while_writers_write(tmp_path):
+    path, seen = tmp_path / "x.jsonl", []
+    writers = [
+        threading.Thread(target=lambda k=k: [results.append(path, run(seed=s, labels=k)) for s in range(15)])
+        for k in (1, 2)
+    ]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        seen.append(len(results.read(path)))
+    assert seen == sorted(seen)
+    assert {(one["labels"], one["seed"]) for one in results.read(path)} == {(k, s) for k in (1, 2) for s in range(15)}
+
+
+def test_a_run_is_there_whatever_came_of_it():
+    wanted = {"task": "smi2mol", "method": "ele", "labels": 100, "seed": 1, "noise": ["labels", 0.1]}
+    there = [run(labels=100, seed=1, spoilt=["labels", 0.1])]
+    assert results.is_there(there, wanted)
+    for change in ({"seed": 2}, {"labels": None}, {"noise": None}, {"noise": ["labels", 0.3]}, {"method": "x"}):
+        assert not results.is_there(there, wanted | change)
+
+
+def test_the_table_has_a_row_for_each_way(tmp_path):
+    one = run(labels=300, candidates={"exact": 0.5}, gradient={"exact": 0.25}, sets={"coverage": 0.9, "a": {"b": 1}})
+    table = results.table([one, run("other", spoilt=["typos", 0.1])])
+    assert table["decoder"].tolist() == ["candidates", "gradient", ""]
+    assert table["exact"].tolist()[:2] == [0.5, 0.25] and table["sets.coverage"].tolist()[:2] == [0.9, 0.9]
+    assert table["sets.a.b"].tolist()[:2] == [1, 1]
+    assert table["labels"].tolist()[:2] == [300, 300] and np.isnan(table["labels"][2]) and table["pairs"][2] == 80
+    assert table["noise"].tolist() == ["none", "none", "typos"] and table["rate"].tolist() == [0, 0, 0.1]
+
+
+# -- what is compared ----------------------------------------------------------------------------------------------
+@pytest.fixture
+def three():
+    """ELE 1, 2, 3 by its default way; `near` a half less each time, `odd` now more, now less, `tied` the same."""
+    runs = []
+    for seed, ours in enumerate((1.0, 2.0, 3.0)):
+        runs += [
+            run(seed=seed, labels=5_000, candidates_and_polish=ours, gradient=ours + 1),
+            run("near", seed, 5_000, only=ours - 0.5),
+            run("odd", seed, 5_000, only=ours + (1, -0.5, 0.25)[seed]),
+            run("tied", seed, 5_000, only=ours),
+        ]
+    return [*runs, run("far", 7, 5_000, slow=9.0, quick=8.0)]
+
+
+def test_means_and_spread_are_over_seeds(three):
+    rows = means(results.table([*three, run(seed=0, labels=5_000, candidates_and_polish=4.0)])).set_index(
+        ["method", "decoder"]
+    )
+    ele = rows.loc[("ele", "candidates + polish")]
+    assert ele["seeds"] == 3 and ele["edit_distance"] == pytest.approx(3.0)  # the last of two runs of a seed counts
+    assert ele["edit_distance ±"] == pytest.approx(np.std([4, 2, 3], ddof=1)) and ele["pairs"] == 5_000
+    assert rows.loc[("far", "slow")]["seeds"] == 1 and np.isnan(rows.loc[("far", "slow")]["edit_distance ±"])
+    everything = means(results.table([run(labels=None), run(labels=100), run(spoilt=["typos", 0.1])]))
+    assert len(everything) == 3  # all pairs is a size like others
+
+
+def test_differences_are_paired_by_seed(three):
+    found = differences(results.table(three), FIGURES["edit_distance"]).set_index(["method", "decoder"])
+    assert found["verdict"].to_dict() == {
+        ("ele", "gradient"): "worse", ("near", ""): "better", ("odd", ""): "mixed", ("tied", ""): "equal",
+        ("far", "slow"): "worse", ("far", "quick"): "worse",
+    }  # fmt: skip
+    near, far = found.loc[("near", "")], found.loc[("far", "slow")]
+    assert (near["difference"], near["low"], near["high"], near["paired"]) == (-0.5, -0.5, -0.5, 3)
+    assert far["paired"] == 0 and far["difference"] == pytest.approx(9 - 2)  # no seed in common: the means
+    reverse = differences(results.table(three), FIGURES["edit_distance"], "near").set_index(["method", "decoder"])
+    assert reverse.loc[("ele", "candidates + polish"), "verdict"] == "worse"
+    with pytest.raises(ValueError, match="no edit_distance of nobody"):
+        differences(results.table(three), FIGURES["edit_distance"], "nobody")
+
+
+def test_more_is_better_where_it_is():
+    runs = [run(seed=0, only={"exact": 0.5}), run("other", 0, only={"exact": 0.75})]
+    (found,) = differences(results.table(runs), FIGURES["exact"])["verdict"]
+    assert found == "better"
+    rows = means(results.table(runs))
+    assert compared.best_ways(rows, FIGURES["exact"])["method"].tolist() == ["other", "ele"]
+
+
+def test_each_method_is_held_against_others_in_its_best_way(three):
+    rows = compared.best_ways(means(results.table(three)), FIGURES["edit_distance"])
+    assert rows["method"].tolist() == ["near", "ele", "tied", "odd", "far"]
+    assert rows.set_index("method")["decoder"].to_dict()["far"] == "quick"
+
+
+# -- the report ----------------------------------------------------------------------------------------------------
+def grid(text: str) -> list[list[str]]:
+    """The cells of the first table in a text, head and all; every line is as wide as the head."""
+    lines = [line for line in text.split("\n") if line.startswith("|")]
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    assert len({len(row) for row in rows}) == 1
+    return [row for row in rows if not set("".join(row)) <= set("-:")]
+
+
+def cell(text: str, method: str, column: str, way: str = "–") -> str:
+    head, *rows = grid(text)
+    (found,) = [row[head.index(column)] for row in rows if row[0] == method and row[1] == way]
+    return found
+
+
+def test_tables_show_means_marks_and_what_is_missing(three):
+    text = telling.group_table(means(results.table(three)), {"ele": 3, "far": 3, "gone": 2}, {"gone": "Gone | away"})
+    assert cell(text, "near", "edit distance") == "**1.50 ± 1.00** ★"
+    assert cell(text, "ELE", "edit distance", "candidates + polish") == "2.00 ± 1.00"
+    assert (
+        cell(text, "far", "seeds", "quick") == "1 of 3, rest *missing*"
+        and cell(text, "ELE", "seeds", "gradient") == "3"
+    )
+    assert cell(text, r"Gone \| away", "seeds", "*missing*") == "0"
+    assert cell(text, "far", "parameters", "slow") == "1,234"  # no spread where there is none
+    assert [row[0] for row in grid(text)[1:]] == ["near", "ELE", "ELE", "tied", "odd", "far", "far", r"Gone \| away"]
+
+
+def test_ties_share_the_mark_and_nothing_is_marked_where_all_are_alike():
+    runs = [run("a", only=1.001), run("b", only=1.004), run("c", only=1.3)]
+    text = telling.group_table(means(results.table(runs)))
+    assert [cell(text, name, "edit distance") for name in "abc"] == ["**1.00** ★", "**1.00** ★", "1.30"]
+    assert "★" not in telling.group_table(means(results.table(runs[:2])))
+    assert "★" not in telling.group_table(means(results.table(runs[:1])))
+
+
+def test_sentences_tell_what_is_better_and_by_how_much(three):
+    first, *lines = telling.told(results.table(three), FIGURES["edit_distance"])
+    assert "against ELE (candidates + polish), which has 2.00" in first
+    assert lines == [
+        "- better in every seed: near has 1.50, 0.50 less (3 seeds: −0.50 to −0.50).",
+        "- worse in every seed: far, quick has 8.00, 6.00 more (no seed in common).",
+        "- better in some seeds, worse in others: odd has 2.25, 0.25 more (3 seeds: −0.50 to +1.00).",
+        "- equal: tied has 2.00 (3 seeds: 0.00 to 0.00).",
+    ]
+    runs = [run(only={"exact": 0.5}), run("other", only={"exact": 0.4})]
+    _, line = telling.told(results.table(runs), FIGURES["exact"])
+    assert line == "- worse in every seed: other has 40.0 %, 10.0 points less (one seed)."
+    assert telling.told(results.table(runs[:1]), FIGURES["exact"]) == []
+
+
+def test_titles_are_shown_as_they_are(tmp_path):
+    shown = telling.escaped(HOSTILE)
+    assert "\n" not in shown and not re.search(r"[\\`*_{}\[\]<>#|~$&]", CLEAN.sub("", shown))
+    runs = [run(labels=5_000), run("hostile", labels=5_000, title=HOSTILE, **{"a|b": 2.0})]
+    text = report.page(stored(tmp_path, *runs))
+    assert cell(text[text.index("### 5,000") :], shown, "edit distance", r"a\|b") == "2.00"
+
+
+def test_the_page_tells_what_is_there_and_what_is_not(tmp_path):
+    folder = stored(
+        tmp_path, *(run(seed=s, labels=5_000, gradient={"edit_distance": 1.0 + s, "exact": 0.9}) for s in (0, 1))
+    )
+    text = report.page(folder)
+    assert "## " + TASKS["smi2mol"].title in text and "*missing*: none of the" in text[text.index("### All pairs") :]
+    part = text[text.index("### 5,000 pairs") : text.index("### 1,000 pairs")]
+    assert cell(part, "ELE", "edit distance", "gradient") == "1.50 ± 0.71"
+    assert cell(part, "ELE", "seeds", "gradient") == f"2 of {TASKS['smi2mol'].seeds}, rest *missing*"
+    wanted = {one["method"] for one in runner.planned("smi2mol", labels=[5_000])}
+    absent = [row for row in grid(part) if row[1] == "*missing*"]
+    assert len(absent) == len({m for m in wanted if not m.startswith("ele-")}) - 1
+    assert f"`{'a1b2c3' * 2}`" in text and "2 runs in [smi2mol.jsonl]" in text
+    assert "DSOKR" in text and "theirs on their split" in text
+    assert "*missing*: no run yet." in text[text.index("## " + TASKS["noise"].title) :]
+
+
+def test_noise_is_told_against_the_rate(tmp_path):
+    runs = [run(task="noise", gradient=1.0, candidates=2.0), run("other", task="noise", only=0.5)]
+    runs += [
+        run(task="noise", spoilt=["labels", rate], gradient=1 + 10 * rate, candidates=3.0) for rate in (0.05, 0.3)
+    ]
+    runs += [run("other", task="noise", spoilt=["labels", 0.3], only=9.0)]
+    text = report.page(stored(tmp_path, *runs))
+    head, first, second = grid(text[text.index("### Noise: labels") : text.index("<sub>`elekit benchmark noise`")])
+    assert head == ["method", "clean", "5%", "10%", "30%", "moved"]
+    assert first == ["ELE, gradient", "1.00", "1.50", "*missing*", "**4.00** ★", "+3.00"]
+    assert second == ["other", "**0.50** ★", "*missing*", "*missing*", "9.00", "+8.50"]
+    assert "![Edit distance against the rate of noise." in text
+
+
+def test_what_psi_is_without_is_held_against_psi_with_all(tmp_path):
+    runs = [
+        run(name, task="noise", candidates=value)
+        for name, value in (("ele", 0.5), ("ele-same-budget", 1.0), ("ele-hard", 0.75))
+    ]
+    text = report.page(stored(tmp_path, *runs))
+    part = text[text.index("### psi without") :]
+    assert "better in every seed: ELE, hard negatives, candidates has 0.75, 0.25 less" in part
+    assert "hard negatives" not in text[text.index("## " + TASKS["noise"].title) : text.index("### psi without")]
+
+
+@pytest.mark.parametrize(
+    "bounds, value, rival, words",
+    [
+        ({"low": 0.98}, 0.99, None, "yes"),
+        ({"low": 0.98}, 0.98, None, "yes"),
+        ({"low": 0.98}, 0.95, None, "**no**, off by 3.0 points"),
+        ({"high": 0.9}, 0.95, None, "**no**, off by 5.0 points"),
+        ({"low": 0.5, "ahead": True}, 0.6, 0.5, "yes; ahead of all (other has 50.0 %)"),
+        ({"low": 0.5, "ahead": True}, 0.6, 0.6, "yes; **no**, other has 60.0 %"),
+        ({"low": 0.5, "ahead": True}, 0.6, None, "yes; no other method was run"),
+    ],
+)
+def test_goals_are_held_against_what_was_reached(bounds, value, rival, words):
+    runs = [run(gradient={"exact": value}, candidates={"exact": value - 0.01}, sets={"coverage": 0.9})]
+    runs += [run("other", only={"exact": rival})] if rival else []
+    found = goals.reached(goals.Goal("smi2mol", None, "exact", **bounds), FIGURES["exact"], results.table(runs))
+    assert found == {"ELE": f"{100 * value:.1f} % (gradient)", "reached": words}
+
+
+def test_goals_without_runs_are_missing_and_sets_say_what_they_can():
+    goal = goals.Goal("smi2mol", None, "sets.coverage", low=0.88, high=0.92)
+    figure = FIGURES["sets.coverage"]
+    assert goals.reached(goal, figure, None)["ELE"] == "*missing*"
+    assert goals.reached(goal, figure, results.table([run()]))["ELE"] == "*missing*"
+    assert goals.reached(goal, figure, results.table([run("other", sets={"coverage": 0.9})]))["ELE"] == "*missing*"
+    found = goals.reached(goal, figure, results.table([run(sets={"possible": 0.8})]))
+    assert found["reached"] == "**no**, no more than 80.0 % can be promised"
+    assert goals.reached(goal, figure, results.table([run(sets={"coverage": 0.9})])) == {
+        "ELE": "90.0 %",
+        "reached": "yes",
+    }
+    assert len(grid(goals.goals({}))) == 1 + len(goals.GOALS) + 1
+
+
+@pytest.mark.parametrize(
+    "theirs, ele, reached",
+    [
+        (
+            {"exact": 0.2, "ms": 100.0},
+            "5.0 ms (quick)",
+            "yes, 20.0 times less than 100.0 ms; exact 30.0 % against 20.0 %",
+        ),
+        (
+            {"exact": 0.4, "ms": 100.0},
+            "50.0 ms (slow)",
+            "**no**, 2.0 times less than 100.0 ms; exact 60.0 % against 40.0 %",
+        ),
+        ({"exact": 0.7, "ms": 100.0}, "–", "**no**, NNBary-FGW has 70.0 % exact"),
+    ],
+)
+def test_the_time_of_a_prediction_is_that_of_a_more_exact_way(theirs, ele, reached):
+    ours = run(labels=5_000, quick={"exact": 0.3, "ms": 5.0}, slow={"exact": 0.6, "ms": 50.0})
+    table = results.table([ours, run("nnbary-fgw", labels=5_000, only=theirs)])
+    assert goals.faster(table) == {"ELE": ele, "reached": reached}
+    apart = results.table([ours, run("nnbary-fgw", seed=1, labels=5_000, only=theirs)])  # not of one run
+    for nothing in (None, apart, results.table([ours])):
+        assert goals.faster(nothing)["ELE"] == "*missing*"
+
+
+def test_pictures_are_drawn_of_what_there_is(tmp_path):
+    runs = [
+        run(method, labels=size, only={"exact": 0.5, "edit_distance": 1.0, "ms": ms})
+        for size in (100, 5_000) for method, ms in (("ele", 1.0), ("other", 20.0))
+    ]  # fmt: skip
+    assert [one.file for one in pictures.of_task("smi2mol", results.table(runs))] == [
+        "smi2mol-labels.png",
+        "smi2mol-budget.png",
+    ]
+    assert pictures.of_task("smi2mol", results.table([run()])) == []
+    written = report.write(stored(tmp_path, *runs), readme=None)
+    assert {path.name for path in written} == {"README.md", "smi2mol-labels.png", "smi2mol-budget.png"}
+    for path in written[1:]:
+        assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size < 100_000
+        assert f"]({path.name})" in written[0].read_text(encoding="utf-8")
+    assert written[0].read_text(encoding="utf-8") == report.page(tmp_path)
+
+
+def test_a_picture_shows_the_way_that_was_run_most_widely():
+    runs = [run(labels=100, wide=2.0, narrow=1.0), run(labels=300, wide=2.0), run("other", labels=300, only=1.0)]
+    shown = pictures.one_way(results.table(runs), FIGURES["edit_distance"])
+    assert shown["way"].tolist() == ["", "wide", "wide"] and shown["name"].tolist()[0] == "other"
+    assert "ELE by wide" in pictures.ways(shown) and "other" not in pictures.ways(shown)
+    assert pictures.largest(results.table(runs))["labels"].unique().tolist() == [300]
+
+
+def test_what_the_readme_quotes_is_replaced_and_nothing_else():
+    text = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
+    assert report.with_excerpt(text, "new") == f"before\n{report.BEGIN}\nnew\n{report.END}\nafter\n"
+    assert report.with_excerpt(report.with_excerpt(text, "x"), "new") == report.with_excerpt(text, "new")
+    for broken in ("nothing", f"{report.END} {report.BEGIN}", text + text):
+        with pytest.raises(ValueError, match="once each"):
+            report.with_excerpt(broken, "new")
+
+
+def test_the_page_that_comes_along_is_what_the_lines_say_now():
+    """`elekit benchmark report` makes it so."""
+    assert (results.RESULTS / report.PAGE).read_text(encoding="utf-8") == report.page()
+    readme = report.README.read_text(encoding="utf-8")
+    assert readme == report.with_excerpt(readme, report.excerpt())
+
+
+def test_figures_of_the_literature_have_a_source():
+    known = json.loads((results.RESULTS / "literature.json").read_text(encoding="utf-8"))
+    for one in known:
+        assert (
+            set(one["figures"]) <= set(FIGURES)
+            and one["source"].startswith("https://")
+            and "their split" in one["split"]
+        )
+        assert f"[source]({one['source']})" in telling.literature(one["task"])
+    assert telling.literature("no such task") == ""
+
+
+# -- the runner ----------------------------------------------------------------------------------------------------
+def test_a_plan_has_each_run_once():
+    task = TASKS["smi2mol"]
+    plan = runner.planned("smi2mol")
+    fitting = [m for m in METHODS.values() if m.tasks is None or "smi2mol" in m.tasks]
+    assert len({results.key(one) for one in plan}) == len(plan)
+    assert len(plan) == len(fitting) * (1 + task.seeds * (len(task.sizes) - 1))  # one seed of all pairs
+    few = runner.planned("smi2mol", methods=["ele"], labels=[100], seeds=2)
+    assert [(one["seed"], one["noise"]) for one in few] == [(0, None), (1, None)]
+    spoilt = runner.planned("noise")
+    assert not [one for one in spoilt if one["noise"] and one["method"].startswith("ele-")]
+    assert len({str(one["noise"]) for one in spoilt}) == 1 + len(TASKS["noise"].noises)
+    for wrong in ({"task": "x"}, {"task": "smi2mol", "methods": ["x"]}):
+        with pytest.raises(ValueError, match="there are"):
+            runner.planned(**wrong)
+
+
+class Copy(Predictor):
+    """Answers with the first graph it learned, whatever is asked."""
+
+    def __init__(self, graphs):
+        self.graphs = graphs
+
+    def predict(self, inputs):
+        return self.graphs[torch.zeros(len(inputs), dtype=torch.long)]
+
+    def scores(self, inputs, gallery):
+        return -torch.arange(len(gallery)).expand(len(inputs), -1).double()
+
+
+class Quick(Method):
+    name, title, about = "quick", "Quick", "does nothing"
+
+    def fit(self, problem, *, seed, work, progress=True):
+        return Fitted({"a": Copy(problem.train.graphs), "b": Copy(problem.train.graphs)}, {"seed": seed}, 7, 1.5)
+
+
+class Posed:
+    """A task with four graphs."""
+
+    def pose(self, *, labels, seed, spoilt, progress):
+        graphs = random_vertices(GraphVocabulary(("a", "b"), ("x",), 3), 4, torch.Generator().manual_seed(seed))
+        split = Split(["1", "2", "3", "4"], graphs, pd.DataFrame(index=range(4)))
+        problem = Problem("tiny", "text", split, split, graphs, Budget(1))
+        return problem, Exam(split, split, graphs, torch.arange(4)), {"digest": "0", "train_pairs": 4}
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The registries with one more task and method, and runs in this process instead of one of their own."""
+
+    class Here:
+        def __init__(self, *given, **named): ...
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *raised): ...
+        def submit(self, do, *given):
+            made = do(*given)
+            return type("Done", (), {"result": lambda self: made})()
+
+    monkeypatch.setitem(METHODS, "quick", Quick())
+    monkeypatch.setitem(TASKS, "tiny", Posed())
+    monkeypatch.setattr(runner, "ProcessPoolExecutor", Here)
+    return [{"task": "tiny", "method": "quick", "labels": 4, "seed": seed, "noise": None} for seed in range(3)]
+
+
+def test_no_run_is_done_twice_and_a_run_that_was_cut_off_is_done_again(tiny, tmp_path, monkeypatch):
+    told = {"folder": tmp_path / "results", "work": tmp_path / "work", "progress": False}
+    path = results.path_of("tiny", told["folder"])
+    assert runner.run_all(tiny[:2], **told) == 2
+    before = path.read_bytes()
+    assert runner.run_all(tiny[:2], **told) == 0 and path.read_bytes() == before
+    path.write_bytes(before[:-20])  # the power went off while the second was written
+    assert runner.run_all(tiny, **told) == 2
+    assert [one["seed"] for one in results.read(path)] == [0, 1, 2]
+
+    def refuse(*given, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Quick, "fit", refuse)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_all([*tiny, tiny[0] | {"seed": 9}], **told)
+    assert [one["seed"] for one in results.read(path)] == [0, 1, 2]
+
+
+def test_a_run_tells_all_that_the_report_needs(tiny, tmp_path):
+    made = json.loads(json.dumps(runner.do(tiny[0], tmp_path, 1, False), allow_nan=False))
+    assert {name: made[name] for name in tiny[0]} == tiny[0] and made["title"] == "Quick"
+    figures = made["results"]["a"]
+    assert set(made["results"]) == {"a", "b"} and figures["count"] == 4
+    assert figures["exact"] >= 0.25 and figures["among"] == 4  # the first of four graphs is itself
+    assert figures["hits@1"] == 0.25 and figures["mrr"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, abs=1e-5)
+    assert (
+        made["spent"]["parameters"] == 7 and made["spent"]["train_seconds"] >= 1.5 and made["spent"]["memory_mb"] > 1
+    )
+    table = results.table([made])
+    assert table["task"].tolist() == ["tiny", "tiny"] and set(compared.QUALITY) & set(table)
+
+
+def test_time_adds_up_over_sittings(tmp_path):
+    path = tmp_path / "spent.json"
+    path.write_text('{"seconds": 5.0}')
+    with pytest.raises(KeyboardInterrupt), runner.spent(path):
+        raise KeyboardInterrupt
+    assert json.loads(path.read_text())["seconds"] >= 5.0
+    with runner.spent(path) as total:
+        sum(range(200_000))
+    assert json.loads(path.read_text())["seconds"] == total["seconds"] > 5.0
+
+
+# -- noise ---------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def split(vocabulary, generator):
+    graphs = random_vertices(vocabulary, 60, generator)
+    return Split([f"input {i}" for i in range(60)], graphs, pd.DataFrame(index=range(60)))
+
+
+@pytest.mark.parametrize("kind", [name for name in noise.KINDS if name != "typos"])
+def test_a_rate_of_nothing_changes_nothing(split, generator, kind):
+    spoilt = noise.KINDS[kind](split, 0.0, generator)
+    assert equal(spoilt.graphs, split.graphs) and spoilt.inputs == split.inputs
+
+
+@pytest.mark.parametrize("kind", [name for name in noise.KINDS if name != "typos"])
+def test_noise_is_what_its_seed_makes_it(split, kind):
+    one, same, other = (noise.KINDS[kind](split, 0.3, torch.Generator().manual_seed(s)).graphs for s in (0, 0, 1))
+    assert equal(one, same) and not equal(one, other)
+
+
+def test_all_labels_spoilt_leaves_no_graph_at_its_input(split, generator):
+    inputs = [str(i) for i in range(10)]
+    for rate, moved in ((1.0, 10), (0.5, 5), (0.2, 2), (0.05, 0)):
+        order = noise.labels(Split(inputs, Places(10), None), rate, generator).graphs.order
+        assert sorted(order.tolist()) == list(range(10))  # they go round among themselves
+        assert (order != torch.arange(10)).sum() == moved
+    spoilt = noise.labels(split, 1.0, generator)
+    assert spoilt.inputs == split.inputs and not equal(spoilt.graphs, split.graphs)
+
+
+class Places:
+    """Stands for a batch of graphs; remembers which rows were taken."""
+
+    def __init__(self, count, order=None):
+        self.count, self.order = count, torch.arange(count) if order is None else order
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, rows):
+        return Places(self.count, self.order[rows])
+
+
+def test_outputs_are_spoilt_by_an_edit_or_two_at_about_the_rate(split, generator):
+    from elekit.metrics import edit_distance
+
+    few, all_of_them = (noise.outputs(split, rate, generator).graphs for rate in (0.3, 1.0))
+    assert edit_distance(all_of_them, split.graphs).distance.max() <= 8  # of two edits, each with the edges of a node
+    changed = (edit_distance(few, split.graphs).distance > 0).double().mean().item()
+    assert 0.1 < changed < 0.5
+
+
+def test_missing_takes_away_and_never_all(split, generator):
+    nodes, edges = split.graphs.labels()
+    for rate in (0.3, 1.0):
+        spoilt = noise.missing(split, rate, generator).graphs
+        less_nodes, less_edges = spoilt.labels()
+        assert ((less_nodes == nodes) | (less_nodes == 0)).all() and ((less_edges == edges) | (less_edges == 0)).all()
+        assert (less_nodes > 0).any(1).all() and torch.equal(less_edges, less_edges.transpose(1, 2))
+        gone = less_nodes == 0
+        assert not less_edges[gone].any()
+    assert not noise.missing(split, 1.0, generator).graphs.labels()[1].any()
+
+
+def test_typos_change_about_the_rate():
+    text = ["the molecule is a cyclopentane carrying a hydroxy substituent at position one"] * 40
+    assert noise.typos(text, 0.0, torch.Generator().manual_seed(0)) == text
+    for rate in (0.05, 0.3):
+        spoilt = noise.typos(text, rate, torch.Generator().manual_seed(0))
+        again = noise.typos(text, rate, torch.Generator().manual_seed(0))
+        assert spoilt == again and len(set(spoilt)) > 20
+        edits = [levenshtein(a, b) for a, b in zip(text, spoilt)]
+        assert 0.6 * rate < sum(edits) / sum(map(len, text)) < 1.4 * rate  # a swap is two, a letter may be the same
+    assert noise.typos(["", "a"], 1.0, torch.Generator().manual_seed(0))[0] == ""
+
+
+def levenshtein(a: str, b: str) -> int:
+    row = list(range(len(b) + 1))
+    for i, one in enumerate(a, 1):
+        left, row[0] = row[0], i
+        for j, other in enumerate(b, 1):
+            left, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, left + (one != other))
+    return row[-1]
