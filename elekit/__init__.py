@@ -31,9 +31,9 @@ _HOME = {
 }  # fmt: skip
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 _MODULES = (
-    "augment", "benchmark", "card", "chem", "contrastive", "correction", "datasets", "decoding", "distances", "draw", "edits", "embedding",
-    "evaluation", "graph", "inspect", "lessons", "loss", "metrics", "project", "release", "surrogate", "train",
-    "training", "widgets",
+    "augment", "benchmark", "card", "chem", "conformal", "contrastive", "correction", "datasets", "decoding",
+    "distances", "draw", "edits", "embedding", "evaluation", "graph", "inspect", "lessons", "loss", "metrics",
+    "project", "release", "surrogate", "train", "training", "widgets",
 )  # fmt: skip
 
 __all__ = ["__version__", *_WHERE, *_MODULES]

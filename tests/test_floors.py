@@ -12,7 +12,7 @@ FLOORS = {  # modules, and folders as a whole
     0: "files project graph",
     1: "datasets augment chem edits metrics refinement distances",
     2: "embedding contrastive loss surrogate training decoding",
-    3: "train repeats evaluation release inspect draw correction",
+    3: "train repeats evaluation release inspect draw correction conformal",
     4: "cli widgets recipes lessons dashboard card benchmark",
 }
 DOOR = ""  # elekit/__init__.py: above all floors
@@ -33,6 +33,7 @@ SAME_FLOOR = {
     ("correction", "train"),  # a loss is corrected by training it on
     ("correction", "inspect"),  # rules are about the price list
     ("correction", "evaluation"),  # what it costs elsewhere
+    ("conformal", "inspect"),  # intervals, slices, words of figures
     ("repeats", "train"),  # a training is what is repeated
     ("repeats", "release"),  # beside the artefact that tells its settings
 }

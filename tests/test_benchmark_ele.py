@@ -1,0 +1,140 @@
+"""The benchmark's tasks, and ELE as one of its methods."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import equal
+
+from elekit import chem, release
+from elekit.benchmark.methods import METHODS
+from elekit.benchmark.methods.ele import ELE, Regressed
+from elekit.benchmark.methods.regression import Mean, closeness
+from elekit.benchmark.problem import Budget, Exam
+from elekit.benchmark.runner import judge
+from elekit.benchmark.tasks import TASKS, VALIDATION
+from elekit.decoding import Candidates, DecodeConfig
+from elekit.embedding import EmbeddingConfig
+from elekit.loss import points_of
+from elekit.train import EmbeddingTraining
+from elekit.training import LoopConfig
+
+TASK = TASKS["noise"]  # on molecules7, which comes along
+SMALL = replace(
+    ELE(),
+    training=EmbeddingTraining(loop=LoopConfig(6, 2e-3), batch_size=16),
+    shape=EmbeddingConfig(hidden=8, rounds=1, dim=16),
+    shipped=False,
+)
+
+
+@pytest.fixture(scope="module")
+def posed():
+    return TASK.pose(labels=60)
+
+
+@pytest.fixture(scope="module")
+def small(posed):
+    """Sixty pairs, few graphs besides, a few steps."""
+    problem, _, _ = posed
+    return replace(problem, outputs=problem.train.graphs, artefact=None, budget=Budget(4, 16))
+
+
+# -- tasks -------------------------------------------------------------------------------------------------------------
+def test_no_pair_is_learned_from_and_judged(posed):
+    problem, exam, about = posed
+    parts = [problem.train, problem.validation, exam.calibration, exam.test]
+    keys = [set(part.frame["key"]) for part in parts]
+    assert sum(map(len, keys)) == len(set().union(*keys)) == sum(map(len, parts))
+    assert len(problem.train) == len(problem.validation) == 60 < VALIDATION
+    assert about["train_pairs"] == 60 and about["examined"] == len(exam.test)
+
+
+def test_labels_are_drawn_by_the_seed_and_the_rest_stays(posed):
+    first, again, other = posed[0], TASK.pose(labels=60)[0], TASK.pose(labels=60, seed=1)[0]
+    assert first.train.inputs == again.train.inputs != other.train.inputs
+    assert equal(first.outputs, other.outputs) and len(first.outputs) > 5_000
+
+
+@pytest.mark.parametrize("labels", [0, -1, 10**6])
+def test_labels_that_there_are_not_are_refused(labels):
+    with pytest.raises(ValueError, match="labelled pairs to learn from"):
+        TASK.pose(labels=labels)
+
+
+def test_a_shipped_psi_is_taken_only_where_it_learned_from_these_graphs(posed):
+    assert posed[0].artefact == "molecules7"
+    for spoilt, expected in (("labels", "molecules7"), ("typos", "molecules7"), ("outputs", None), ("missing", None)):
+        problem, exam, _ = TASK.pose(labels=60, spoilt=(spoilt, 0.5))
+        assert problem.artefact == expected, spoilt
+        assert (exam.test.inputs == posed[1].test.inputs) == (spoilt != "typos")
+        assert equal(exam.test.graphs, posed[1].test.graphs)  # the truth is never spoilt
+    other = replace(TASK, artefact="qm9")
+    assert other.pose(labels=60)[0].artefact is None
+
+
+def test_unknown_noise_is_refused():
+    with pytest.raises(ValueError, match="no noise 'rain'; there are labels"):
+        TASK.pose(labels=60, spoilt=("rain", 0.1))
+
+
+# -- ELE ---------------------------------------------------------------------------------------------------------------
+def test_ele_decodes_in_every_way_and_goes_on_where_it_was(small, tmp_path):
+    work = tmp_path / "run"
+    SMALL.prepare(small, seed=0, work=work, progress=False)
+    fitted = SMALL.fit(small, seed=0, work=work, progress=False)
+    assert {"candidates", "candidates + polish"} <= set(fitted.predictors)
+    assert {path.name.split("-")[0] for path in tmp_path.glob("*.pt")} == {"psi"}  # once, beside all runs
+    again = SMALL.fit(small, seed=0, work=work, progress=False)
+    texts = small.validation.inputs[:5]
+    for way, predictor in fitted.predictors.items():
+        assert len(predictor.predict(texts)) == 5
+        assert equal(predictor.predict(texts), again.predictors[way].predict(texts)), way
+    found = fitted.predictors["candidates"].predict(texts)
+    known = set(chem.to_smiles(small.outputs))
+    assert set(chem.to_smiles(found)) <= known
+
+
+def test_the_shipped_psi_is_used_as_it_is(posed, tmp_path):
+    problem = replace(posed[0], budget=Budget(2, 8))
+    psi = ELE().psi(problem, tmp_path / "run", progress=False)
+    shipped = release.load("molecules7").psi
+    assert torch.equal(psi(problem.train.graphs[:3]), shipped(problem.train.graphs[:3]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ablations_differ_from_ele_in_psi_alone():
+    names = [name for name in METHODS if name.startswith("ele-")]
+    assert len(names) > 4
+    settings = [METHODS[name].training for name in names if isinstance(METHODS[name], ELE)]
+    assert len(set(settings)) == len(settings)
+    assert METHODS["ele-same-budget"].training == ELE.training
+
+
+class Known:
+    """An h that knows the truth."""
+
+    def __init__(self, psi, split):
+        self.points = dict(zip(split.inputs, points_of(psi, split.graphs)))
+
+    def predict(self, inputs):
+        return torch.stack([self.points[text] for text in inputs])
+
+
+def test_a_perfect_h_gets_full_marks(posed):
+    _, exam, _ = posed
+    psi, some = release.load("molecules7").psi, exam.test.take(range(40))
+    predictor = Regressed(psi, Known(psi, some), Candidates.of(psi, some.graphs), DecodeConfig("candidates"))
+    figures = judge(predictor, Exam(some, exam.calibration, some.graphs, torch.arange(40)))
+    assert figures["exact"] == figures["hits@1"] == figures["mrr"] == 1 and figures["edit_distance"] == 0
+    assert figures["count"] == figures["among"] == 40
+
+
+def test_a_mean_of_points_lies_on_the_sphere_between_them(posed):
+    psi, some = release.load("molecules7").psi, posed[1].test.take(range(6))
+    turned = Known(psi, some)
+    turned.points = {text: point.roll(1) for text, point in turned.points.items()}
+    truth = points_of(psi, some.graphs)
+    mean = Mean(Known(psi, some), turned).predict(some.inputs)
+    assert torch.allclose(mean.norm(dim=1), torch.ones(6), atol=1e-5)
+    assert closeness(turned.predict(some.inputs), truth) < closeness(mean, truth) < closeness(truth, truth)
