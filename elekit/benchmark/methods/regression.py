@@ -61,14 +61,13 @@ class KernelRidge:
     """
 
     def __init__(self, reader, inputs, width: float | None, anchors: int, seed: int):
-        self.reader, self.width = reader, width
-        self.rows = reader.fit_transform(inputs).astype(np.float64)  # of single precision the kernel is not positive
+        self.reader, self.width, self.rows = reader, width, reader.fit_transform(inputs)
         chosen = np.random.default_rng(seed).permutation(self.rows.shape[0])[:anchors]
-        self.anchors = self.rows[np.sort(chosen)]
+        self.anchors = self.rows[np.sort(chosen)].astype(np.float64)
 
     def kernel(self, rows) -> np.ndarray:
-        """(B, A) between rows and anchors, float64."""
-        alike = cosines(rows, self.anchors)
+        """(B, A) between rows and anchors, float64: in single precision it would not be positive."""
+        alike = cosines(rows.astype(np.float64), self.anchors)
         return alike if self.width is None else np.exp((alike - 1) / self.width)
 
     def prepare(self, points: Tensor) -> "KernelRidge":
@@ -90,7 +89,7 @@ class KernelRidge:
 
     def predict(self, inputs) -> Tensor:
         """(B, D) unit vectors."""
-        rows = self.reader.transform(inputs).astype(np.float64)
+        rows = self.reader.transform(inputs)
         parts = [self.kernel(rows[s : s + BLOCK]) @ self.weights for s in range(0, rows.shape[0], BLOCK)]
         return project.sphere(torch.from_numpy(np.concatenate(parts)).float())
 
