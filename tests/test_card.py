@@ -287,7 +287,7 @@ def test_worst_slices_come_first_and_small_ones_are_not_judged():
     truth = molecules().test.graphs
     rings = traits.cycle_rank(truth).numpy()
     table = pd.DataFrame({"exact": rings == 0, "edit_distance": 1.0 * (rings > 0), "proven": True, "valid": True})
-    found = predictions.slices(table, truth, wording.things(True), 0)
+    found = predictions.slices(table, truth, True, 0)
     assert found["few"].is_monotonic_increasing and found[~found["few"]]["exact"].is_monotonic_increasing
     by_name = found.set_index("slice")
     assert by_name.loc["with 0 rings", "exact"] == 1.0 and by_name.loc["with 1 ring", "exact"] == 0.0

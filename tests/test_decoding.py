@@ -567,6 +567,21 @@ def test_polish_is_never_worse_than_the_best_start(vocabulary, beam, generator):
         assert (starts.excess() > 0).any() and (decoded.graphs.excess() == 0).all()
 
 
+def test_keeping_more_graphs_changes_no_search(generator):
+    """The best graphs met are told, the best of them edited further: the answer is that of a narrow beam."""
+    psi = embedding(VALENT)
+    target, starts = normalize(torch.randn(10, 32, generator=generator), dim=1), random_vertices(VALENT, 40, generator)
+    config = PolishConfig(beam=2, doubt=9.0)
+    few, few_paths = polish(psi, target, starts, config=config, record=True)
+    many, paths = polish(psi, target, starts, config=replace(config, kept=12), record=True)
+    assert equal(many.graphs, few.graphs) and [len(p) for p in paths] == [len(p) for p in few_paths]
+    torch.testing.assert_close(many.alternative_losses[:, 0], few.loss)
+    score = many.alternative_losses + config.penalty * many.alternatives.excess().reshape(10, 12)
+    assert many.alternative_losses.shape == (10, 12) and (score.diff(dim=1) > 0).all()
+    real = squared_distance(psi(many.alternatives), target.repeat_interleave(12, 0))
+    torch.testing.assert_close(many.alternative_losses.flatten(), real, atol=1e-5, rtol=0)
+
+
 def test_polish_mends_an_empty_start():
     empty = Graph.from_labels(torch.zeros(2, 4), torch.zeros(2, 4, 4), SMALL)
     truth = Graph.from_labels(
@@ -721,6 +736,7 @@ def test_polish_leaves_its_inputs_alone(generator):
         ({"patience": 0}, "patience must be at least 1"),
         ({"budget_ms": 0}, "budget_ms must be above 0"),
         ({"kinds": ("relable",)}, "no kinds of edits"),
+        ({"beam": 3, "kept": 2}, "kept must be at least as many as the beam, 3, got 2"),
     ],
 )
 def test_impossible_searches_are_refused(settings, message):

@@ -9,18 +9,16 @@ import torch
 from elekit import evaluation
 from elekit.card.measured import Measured, plain_values
 from elekit.card.subject import Subject
-from elekit.card.wording import counted, things
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig
 from elekit.graph import Graph
 from elekit.inspect.intervals import mean_interval, wilson
-from elekit.inspect.traits import cycle_rank
+from elekit.inspect.slices import FEWEST
+from elekit.inspect.slices import slices as sliced
 from elekit.loss import points_of
 
 JUDGED = 1_000  # predictions
 TIMED = 60  # predictions that each way of decoding is timed on
 CANDIDATES = 20_000  # graphs of the training split that are known to the decoder
-FEWEST = 20  # predictions of a slice that says something
-MOST = 0.95  # of all predictions in one slice
 TIMEOUT = 2.0  # seconds for an edit distance
 
 
@@ -38,7 +36,7 @@ def quality(subject: Subject, found: Measured) -> None:
         rows.append({"from": name, **_judged(judged[name].table, subject.seed), **_spent(judged[name])})
     found.tables["quality"] = pd.DataFrame(rows)
     name, best = next(iter(judged.items()))
-    found.tables["slices"] = slices(best.table, test.graphs, things(subject.molecular), subject.seed)
+    found.tables["slices"] = slices(best.table, test.graphs, subject.molecular, subject.seed)
     found.facts["predictions"] = {"from": name, "candidates": 0 if known is None else len(known)}
 
 
@@ -85,27 +83,14 @@ def _spent(judged: evaluation.Judgement) -> dict:
     }
 
 
-def slices(table, truth: Graph, word: dict[str, str], seed: int):
-    """The same by size, rings and labels, worst first; slices of fewer than 20 predictions come last.
-
-    Slices of more than 95 % of all say nothing of their own and are left out. word: as of `wording.things`.
-    """
+def slices(table, truth: Graph, molecular: bool, seed: int):
+    """The same by size, rings and labels, worst first; slices of fewer than 20 predictions come last."""
     import pandas as pd
 
-    names = truth.vocabulary
-    nodes, edges = (labels.cpu() for labels in truth.labels())
-    size, rings = (nodes > 0).sum(1), cycle_rank(truth)
-    groups = {("size", f"of {counted(n, word['node'])}"): size == n for n in size.unique().tolist()}
-    groups |= {("rings", f"with {counted(n, 'ring')}"): rings == n for n in rings.unique().tolist()}
-    for k, label in enumerate(names.node_labels, 1):
-        groups["holds", f"with {label}"] = (nodes == k).any(1)
-    for r, label in enumerate(names.edge_labels, 1):
-        groups["edges", f"with a {label} {word['edge']}"] = (edges == r).flatten(1).any(1)
     rows = []
-    for (by, name), members in groups.items():
-        if 0 < int(members.sum()) <= MOST * len(members):
-            some = table[members.numpy()]
-            rows.append({"slice": name, "by": by, **_judged(some, seed), "few": len(some) < FEWEST})
+    for (by, name), members in sliced(truth, molecular=molecular).items():
+        some = table[members]
+        rows.append({"slice": name, "by": by, **_judged(some, seed), "few": len(some) < FEWEST})
     columns = ["slice", "by", "count", "exact", "low", "high", "few"]
     found = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
     return found.sort_values(["few", "exact"], kind="stable", ignore_index=True)

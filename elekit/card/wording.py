@@ -3,7 +3,7 @@
 import math
 
 from elekit.graph import GraphVocabulary
-from elekit.inspect.findings.finding import figure, joined, percent  # noqa: F401 - words of figures, all from here
+from elekit.inspect.findings.finding import counted, figure, joined, percent, things  # noqa: F401 - words, all from here
 
 ENDS = 5  # kinds of edits at each end of the price list
 CHECKS = (  # what `elekit.inspect.findings` asks, for readers
@@ -19,13 +19,6 @@ CHECKS = (  # what `elekit.inspect.findings` asks, for readers
     "a single change costs as much as a different graph altogether",
 )
 SMALL = 0.02  # of a typical edit: what lies nearer counts as one place; rounding stays far below
-
-
-def things(molecular: bool) -> dict[str, str]:
-    """What the parts are called."""
-    if molecular:
-        return {"graph": "molecule", "node": "atom", "edge": "bond", "label": "element"}
-    return {"graph": "graph", "node": "node", "edge": "edge", "label": "label"}
 
 
 def phrases(vocabulary: GraphVocabulary, molecular: bool) -> dict[str, str]:
@@ -60,11 +53,6 @@ def _a(noun: str) -> str:
 def between(low: float, high: float, write=figure) -> str:
     """ " (95 % interval 0.21 to 0.25)", "" where there is none."""
     return f" (95 % interval {write(low)} to {write(high)})" if math.isfinite(low) and math.isfinite(high) else ""
-
-
-def counted(number: int, noun: str) -> str:
-    """ "1 graph", "1,200 graphs"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def phrases_of(loss: dict) -> "Phrases":

@@ -24,8 +24,9 @@ EMPTY = {"nodes": 0, "edges": 0, "score": float("inf"), "loss": float("inf"), "e
 
 @dataclass(frozen=True)
 class PolishConfig:
-    """How to search. beam: graphs kept of each target. screen: edits evaluated of each graph. rounds: at most.
+    """How to search. beam: graphs of each target that are edited further. screen: edits evaluated of each graph.
 
+    rounds: at most. kept: how many of the best graphs met are told as alternatives; None: as many as `beam`.
     patience: rounds without a better graph before giving up. penalty: weight of `Graph.excess`; invalid starts are
     accepted and mended. tolerance: a graph whose loss is below it ends the search of its target. doubt: a target
     whose best graph has a loss above it is searched once more, with twice the beam and twice the screen. budget_ms:
@@ -41,12 +42,15 @@ class PolishConfig:
     doubt: float = 0.15
     budget_ms: float | None = None
     kinds: tuple[str, ...] = KINDS
+    kept: int | None = None
 
     def __post_init__(self):
         check_kinds(self.kinds)
         for name in ("beam", "screen", "rounds", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.kept is not None and self.kept < self.beam:
+            raise ValueError(f"kept must be at least as many as the beam, {self.beam}, got {self.kept}")
         if self.budget_ms is not None and self.budget_ms <= 0:
             raise ValueError(f"budget_ms must be above 0, got {self.budget_ms}")
 
@@ -57,9 +61,9 @@ def polish(
     """The best graph that edits reach from the starts of each target, under `2 - 2 <target, psi(y)>`.
 
     target: (B, D). starts: B * s discrete graphs, those of one target next to each other.
-    Returns the result, with up to `beam` alternatives, and for each target the edits that led from a start to it
-    (empty tuples unless record); where that was not its first start, the path opens with a `Polish` named "start 2"
-    or so. Never worse than the best start, by loss + penalty.
+    Returns the result, with up to `beam` (or `kept`) alternatives, and for each target the edits that led from a
+    start to it (empty tuples unless record); where that was not its first start, the path opens with a `Polish` named
+    "start 2" or so. Never worse than the best start, by loss + penalty.
     """
     check_target(target)
     target = target.detach()
@@ -74,7 +78,8 @@ def polish(
     if len(doubtful) and time.perf_counter() < deadline:
         each = len(starts) // B
         theirs = (doubtful[:, None] * each + torch.arange(each)).flatten()
-        wide = replace(config, beam=2 * config.beam, screen=2 * config.screen)
+        kept = None if config.kept is None else max(config.kept, 2 * config.beam)
+        wide = replace(config, beam=2 * config.beam, screen=2 * config.screen, kept=kept)
         again = _Search(psi, target[doubtful], starts[theirs], wide, record).run(deadline)
         for row, better, path in zip(doubtful.tolist(), search.take_better(doubtful, again).tolist(), again.paths()):
             paths[row] = path if better else paths[row]
@@ -87,7 +92,7 @@ class _Search:
     def __init__(self, psi: Psi, target: Tensor, starts: Graph, config: PolishConfig, record: bool):
         self.psi, self.target, self.config, self.record = psi, target, config, record
         self.vocabulary = starts.vocabulary
-        B, W = len(target), config.beam
+        B, W = len(target), config.kept or config.beam
         nodes, edges = starts.labels()
         N, each = nodes.shape[1], len(starts) // B
         shapes = {"nodes": (N,), "edges": (N, N)}
@@ -110,7 +115,7 @@ class _Search:
 
     def take_better(self, rows: Tensor, other: "_Search") -> Tensor:
         """Take over what another search of these targets found, where its best graph is better; which those are."""
-        W = self.config.beam
+        W = self.score.shape[1]
         better = other.score[:, 0] < self.score[rows, 0] - EQUAL
         for name in ("nodes", "edges", "score", "loss"):
             getattr(self, name)[rows[better]] = getattr(other, name)[better, :W]
@@ -119,6 +124,7 @@ class _Search:
     def advance(self):
         """One round: expand every graph of the beams that was not expanded yet."""
         open_ = ~self.expanded & self.active[:, None]
+        open_[:, self.config.beam :] = False
         owner, slot = open_.nonzero().T
         self.expanded |= open_
         nodes, edges = self.nodes[owner, slot], self.edges[owner, slot]
@@ -129,7 +135,7 @@ class _Search:
             lambda new: edits[new].describe(nodes, edges, self.vocabulary),
         )  # fmt: skip
         self.active &= (self.loss[:, 0] > self.config.tolerance) & (self.waiting < self.config.patience)
-        self.active &= (~self.expanded).any(1)
+        self.active &= (~self.expanded[:, : self.config.beam]).any(1)
 
     def _screened(self, nodes: Tensor, edges: Tensor, target: Tensor) -> Edits:
         """Of all edits of each graph the `screen` that a linear model of loss + penalty likes best."""

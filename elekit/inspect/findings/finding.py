@@ -55,3 +55,15 @@ def figure(value: float) -> str:
 def joined(words: list[str], last: str = "and") -> str:
     """ "a, b and c"."""
     return f" {last} ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 graph", "1,200 graphs"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def things(molecular: bool) -> dict[str, str]:
+    """What the parts are called."""
+    if molecular:
+        return {"graph": "molecule", "node": "atom", "edge": "bond", "label": "element"}
+    return {"graph": "graph", "node": "node", "edge": "edge", "label": "label"}
