@@ -99,7 +99,7 @@ class NeighbourBarycentre(Method):
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         psi = sketched(fitting(problem.outputs.vocabulary), problem.outputs, LANDMARKS, seed)
-        chosen, compared = best_reading(problem, psi)
+        chosen, compared = best_reading(problem, psi, seed)
         neighbours = Neighbours(READERS[problem.kind][chosen](), problem.train.inputs)
 
         def weigh(inputs, k: int):

@@ -30,9 +30,9 @@ class Neighbours:
         return most_alike(self.reader.transform(inputs), self.rows, k)
 
 
-def best_reading(problem: Problem, psi) -> tuple[str, dict[str, float]]:
+def best_reading(problem: Problem, psi, seed: int) -> tuple[str, dict[str, float]]:
     """The way to read whose nearest neighbours have the nearest graphs, on validation, and the mean loss of each."""
-    some = problem.train.take(range(min(COMPARED, len(problem.train))))
+    some = problem.train.sample(COMPARED, seed)
     truth, known, found = points_of(psi, problem.validation.graphs), points_of(psi, some.graphs), {}
     for name, make in READERS[problem.kind].items():
         _, rows = Neighbours(make(), some.inputs).of(problem.validation.inputs, 1)
@@ -71,7 +71,7 @@ class NearestNeighbour(Method):
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         kernel = fitting(problem.outputs.vocabulary)
         psi = sketched(kernel, problem.outputs, LANDMARKS, seed)
-        chosen, compared = best_reading(problem, psi)
+        chosen, compared = best_reading(problem, psi, seed)
         neighbours = Neighbours(READERS[problem.kind][chosen](), problem.train.inputs)
         points, truth = points_of(psi, problem.train.graphs), points_of(psi, problem.validation.graphs)
         tried, where = {}, torch.arange(len(truth))

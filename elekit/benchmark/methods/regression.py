@@ -102,10 +102,12 @@ def by_kernels(
     truth: (V, D) points of the validation graphs. judged: predictions and truth to a number, more is better.
     """
     inputs, few = problem.validation.inputs, min(COMPARED, len(points))
+    drawn = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))[:few]  # rows may be sorted
+    some = problem.train.take(drawn).inputs
     tried, best = {}, (-np.inf, "", None, 0.0)
     for name, make in READERS[problem.kind].items():
         for width in WIDTHS:
-            h = KernelRidge(make(), problem.train.inputs[:few], width, ANCHORS, seed).prepare(points[:few])
+            h = KernelRidge(make(), some, width, ANCHORS, seed).prepare(points[drawn])
             for ridge in RIDGES:
                 value = judged(h.solve(ridge).predict(inputs), truth)
                 tried[f"{name}, width {width or 'none'}, ridge {ridge:g}"] = value
