@@ -142,6 +142,11 @@ def judge(predictor: Predictor, exam: Exam) -> dict:
             ranks = metrics.ranks(-scores, exam.where)
             figures |= {f"hits@{k}": metrics.hits_at(ranks, k) for k in (1, 10)}
             figures |= {"mrr": metrics.mean_reciprocal_rank(ranks), "among": len(exam.gallery)}
+    sets = predictor.sets(exam)
+    return rounded(figures) | ({} if sets is None else {"sets": rounded(sets)})
+
+
+def rounded(figures: dict) -> dict:
     return {name: round(value, 5) if isinstance(value, float) else value for name, value in figures.items()}
 
 

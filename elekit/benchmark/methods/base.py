@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from elekit.benchmark.problem import Problem
+from elekit.benchmark.problem import Exam, Problem
 from elekit.graph import Graph
 
 
@@ -19,6 +19,10 @@ class Predictor(ABC):
 
     def scores(self, inputs, gallery: Graph) -> torch.Tensor | None:
         """(B, C) how well each graph of the gallery fits each input, more is better; None of one that cannot tell."""
+        return None
+
+    def sets(self, exam: Exam) -> dict | None:
+        """Coverage and size of prediction sets, as `elekit.conformal.measured` tells; None of one that makes none."""
         return None
 
 

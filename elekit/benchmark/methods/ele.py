@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from elekit import release
+from elekit import conformal, release
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
 from elekit.benchmark.methods.regression import both
-from elekit.benchmark.problem import Problem
+from elekit.benchmark.problem import Exam, Problem
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.evaluation import decode_many
@@ -27,14 +27,18 @@ THOROUGH = {"gradient, 16 starts": DecodeConfig("gradient", gradient=GradientCon
 QUICK = ("candidates", "candidates + polish")
 SLOW_FROM, THOROUGH_FROM = 5_000, 20_000  # pairs
 ALONE = DecodeConfig("candidates+polish")  # by which the two ways to regress are compared
+SETS_BY = "candidates + polish"
 PSI_STEPS = 1_200
 
 
 class Regressed(Predictor):
-    """`argmin_y 2 - 2 <h(x), psi(y)>` by one way to decode; also of other losses that have a psi."""
+    """`argmin_y 2 - 2 <h(x), psi(y)>` by one way to decode; also of other losses that have a psi.
 
-    def __init__(self, psi: Psi, h, candidates: Candidates, config: DecodeConfig):
-        self.psi, self.h, self.candidates, self.config = psi, h, candidates, config
+    with_sets: whether prediction sets are to be measured, which takes as long as decoding some thousand graphs.
+    """
+
+    def __init__(self, psi: Psi, h, candidates: Candidates, config: DecodeConfig, with_sets: bool = False):
+        self.psi, self.h, self.candidates, self.config, self.with_sets = psi, h, candidates, config, with_sets
 
     def predict(self, inputs) -> Graph:
         known = None if self.config.method.startswith("gradient") else self.candidates
@@ -42,6 +46,12 @@ class Regressed(Predictor):
 
     def scores(self, inputs, gallery: Graph) -> torch.Tensor:
         return self.h.predict(inputs) @ points_of(self.psi, gallery).T
+
+    def sets(self, exam: Exam) -> dict | None:
+        if not self.with_sets:
+            return None
+        where = {"candidates": self.candidates} if exam.gallery is None else {"gallery": exam.gallery}
+        return conformal.measured(self.psi, self.h, exam.calibration, exam.test, config=self.config, **where)
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,11 @@ class ELE(Method):
             points = points_of(psi, problem.train.graphs)
             h, told["h"] = both(psi, points, problem, seed=seed, work=work, progress=progress)
             trained, seconds = h["neural"], 0.0
-        found = {way: Regressed(psi, h[""], known, replace(config, seed=seed)) for way, config in configs.items()}
+        measured = SETS_BY if len(problem.train) >= SLOW_FROM else None
+        found = {
+            way: Regressed(psi, h[""], known, replace(config, seed=seed), with_sets=way == measured)
+            for way, config in configs.items()
+        }
         for name in h.keys() - {""}:
             found[f"{ALONE.method}, h {name} alone".replace("+", " + ")] = Regressed(psi, h[name], known, ALONE)
         return Fitted(found, told, sum(p.numel() for m in (psi, trained) for p in m.parameters()), seconds)
