@@ -5,11 +5,12 @@ from elekit.benchmark.methods.barycentre import BARYCENTRES
 from elekit.benchmark.methods.ele import ABLATIONS, ELE
 from elekit.benchmark.methods.ile import ILES
 from elekit.benchmark.methods.neighbour import NearestNeighbour
+from elekit.benchmark.methods.oneshot import OneShot
 from elekit.benchmark.methods.sequence import SEQUENCES
 
 METHODS: dict[str, Method] = {
     method.name: method
-    for method in (ELE(), *ABLATIONS, *SEQUENCES, NearestNeighbour(), *ILES, *BARYCENTRES)
+    for method in (ELE(), *ABLATIONS, *SEQUENCES, OneShot(), NearestNeighbour(), *ILES, *BARYCENTRES)
 }
 
 __all__ = ["METHODS", "Fitted", "Method", "Predictor"]

@@ -50,7 +50,7 @@ def learn(
     """Train a model that has a `reader` on the labelled pairs: same steps, batches and inputs written anew as h.
 
     loss_of: the loss of some inputs and the numbers of their rows. identity: of the method, beside the problem's.
-    Leaves the model in evaluation mode, with `model.history`. Ctrl-C raises KeyboardInterrupt and keeps the checkpoint.
+    Leaves the model in evaluation mode, with `model.history`. Ctrl-C keeps the checkpoint, raises KeyboardInterrupt.
     """
     training, inputs = training_of(problem), problem.train.inputs
     size = min(training.batch_size, len(problem.train))
