@@ -79,22 +79,17 @@ class Links(Writing):
 def in_order(graphs: Graph) -> Graph:
     """The same graphs with their nodes in a canonical order, the absent ones last.
 
-    Molecules: that of their canonical SMILES. Other graphs, and what is no molecule: breadth first, from the first
-    node by label, then most links, then `refinement.canonical_colours`; neighbours and further components likewise.
+    Molecules: that of their canonical SMILES, and its Kekule form. Other graphs, and what `chem.canonicalised` leaves
+    as it is: breadth first, from the first node by label, then most links, then `refinement.canonical_colours`;
+    neighbours and further components likewise.
     """
-    if chem.is_molecular(graphs.vocabulary):
-        graphs = chem.canonicalised(graphs)
-        told = [smiles is not None for smiles in chem.to_smiles(graphs)]
-    else:
-        told = [False] * len(graphs)
-    orders = torch.arange(graphs.nodes.shape[1]).repeat(len(graphs), 1)
+    orders = []
     for start in range(0, len(graphs), TOGETHER):
         some = graphs[start : start + TOGETHER]
-        colours = canonical_colours(some).tolist()
-        for b, ((nodes, edges), colour) in enumerate(zip(_lists(some), colours), start):
-            if not told[b]:
-                orders[b] = torch.tensor(_breadth_first(nodes, edges, colour))
-    return graphs.permuted(orders)
+        for (nodes, edges), colours in zip(_lists(some), canonical_colours(some).tolist()):
+            orders.append(_breadth_first(nodes, edges, colours))
+    ordered = graphs.permuted(torch.tensor(orders))
+    return chem.canonicalised(ordered) if chem.is_molecular(graphs.vocabulary) else ordered
 
 
 def _breadth_first(nodes: list[int], edges: list[list[int]], colours: list[int]) -> list[int]:
