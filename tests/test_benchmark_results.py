@@ -1,5 +1,6 @@
 """Results of the benchmark: the file, what is compared, the report of it; the runner; noise."""
 
+import fcntl
 import json
 import re
 import threading
@@ -93,6 +94,19 @@ def test_readers_meet_whole_runs_while_writers_write(tmp_path):
         seen.append(len(results.read(path)))
     assert seen == sorted(seen)
     assert {(one["labels"], one["seed"]) for one in results.read(path)} == {(k, s) for k in (1, 2) for s in range(15)}
+
+
+def test_a_line_waits_until_another_is_whole(tmp_path):
+    path = tmp_path / "x.jsonl"
+    results.append(path, run(seed=0))
+    with open(path, "ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        writer = threading.Thread(target=results.append, args=(path, run(seed=2)))
+        writer.start()
+        writer.join(0.2)
+        other.write(json.dumps(run(seed=1)).encode() + b"\n")
+    writer.join()
+    assert [one["seed"] for one in results.read(path)] == [0, 1, 2]
 
 
 def test_a_run_is_there_whatever_came_of_it():

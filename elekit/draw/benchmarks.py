@@ -62,11 +62,16 @@ def decoding_budget(table: "pd.DataFrame", figure: str, label: str, *, first: st
     """
     _hold(table, {"name", "way", "ms", figure})
     table = table[table[figure].notna() & (table["ms"] > 0)]
+    if not len(table):
+        raise ValueError(f"nothing to draw: none of the runs has both {figure} and a time")
     ax = axes(None, (10, 6))
     ax.set_xscale("log")
     styles, scale = _styles(table, first), _scale(label)
     means = table.groupby(["name", "way"], sort=False)[["ms", figure]].mean()
     spread = table.groupby(["name", "way"], sort=False)[figure].std().fillna(0)
+    low, high = means["ms"].min(), means["ms"].max()
+    reach = max(high / low, 10.0)
+    ax.set_xlim(low / reach**0.08, high * reach**0.33)  # room for words on the right
     words = []
     for name, (colour, marker) in styles.items():
         ways = means.loc[name].sort_values("ms")
@@ -79,9 +84,7 @@ def decoding_budget(table: "pd.DataFrame", figure: str, label: str, *, first: st
         for n, (way, one) in enumerate(ways.iterrows()):
             said = f"{name}: {way}" if way and not n else way or name
             words.append((one["ms"], scale * one[figure], said, "black" if colour == FAINT else colour, thick))
-    ax.margins(0.08, 0.1)
-    low, high = ax.get_xlim()
-    ax.set_xlim(low, high * (high / low) ** 0.25)  # room for words on the right
+    ax.margins(y=0.1)
     ax.xaxis.set_major_formatter("{x:g}")
     _name_axes(ax, "processor time of a prediction, ms", label)
     _beside(ax, words)
