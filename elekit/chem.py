@@ -18,6 +18,7 @@ EDGE_LABELS = ("single", "double", "triple")
 BOND_TYPES = dict(zip(EDGE_LABELS, (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)))
 BOND_NAMES = {bond: name for name, bond in BOND_TYPES.items()}
 LARGEST_COORDINATION = 12
+TOGETHER = 4_096  # graphs written at a time
 
 
 @dataclass(frozen=True)
@@ -132,13 +133,14 @@ def from_readings(readings: Sequence[Reading], given: GraphVocabulary | None = N
 def to_smiles(graph: Graph) -> list[str | None]:
     """Canonical SMILES of each (rounded) graph, None where RDKit does not sanitise it."""
     names = graph.vocabulary
-    node_labels, edge_labels = (t.cpu() for t in graph.labels())
-    written = []
-    for nodes, edges in zip(node_labels, edge_labels):
-        atoms = nodes.nonzero()[:, 0]
-        kept = edges[atoms][:, atoms]
-        bonds = [(i, j, names.edge_labels[kept[i, j] - 1]) for i, j in kept.triu(1).nonzero().tolist()]
-        written.append(_write([names.node_labels[k - 1] for k in nodes[atoms].tolist()], bonds))
+    written: list[str | None] = [None] * len(graph)
+    for rows, block in graph.blocks(TOGETHER):
+        node_labels, edge_labels = (t.cpu() for t in block.labels())
+        for row, nodes, edges in zip(rows.tolist(), node_labels, edge_labels):
+            atoms = nodes.nonzero()[:, 0]
+            kept = edges[atoms][:, atoms]
+            bonds = [(i, j, names.edge_labels[kept[i, j] - 1]) for i, j in kept.triu(1).nonzero().tolist()]
+            written[row] = _write([names.node_labels[k - 1] for k in nodes[atoms].tolist()], bonds)
     return written
 
 

@@ -6,7 +6,7 @@ pair of nodes a mixture over edge labels (channel 0 = "no edge"). A discrete gra
 
 import hashlib
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import networkx as nx
@@ -144,6 +144,12 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"Graph(B={len(self)}, N={self.nodes.shape[1]}, K={self.vocabulary.K}, R={self.vocabulary.R})"
+
+    def blocks(self, together: int) -> Iterator[tuple[Tensor, "Graph"]]:
+        """All graphs, at most so many at a time, with the numbers of their rows; another kind may change the order."""
+        for start in range(0, len(self), together):
+            part = self[start : start + together]
+            yield torch.arange(start, start + len(part)), part
 
     def presence(self) -> Tensor:
         """(B, N) how much of each node is there, in [0, 1]."""

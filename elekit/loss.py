@@ -16,8 +16,8 @@ TOGETHER = 256  # graphs embedded at a time: bounded memory, and what fits a pro
 def points_of(psi: Psi, graphs: Graph) -> Tensor:
     """psi of any number of graphs, TOGETHER at a time and without gradients: (B, D); (0, 0) of none."""
     with torch.no_grad():
-        parts = [psi(graphs[start : start + TOGETHER]) for start in range(0, len(graphs), TOGETHER)]
-    return torch.cat(parts) if parts else torch.empty(0, 0)
+        rows, parts = zip(*((rows, psi(block)) for rows, block in graphs.blocks(TOGETHER))) if len(graphs) else ((), ())
+    return torch.cat(parts)[torch.cat(rows).argsort()] if parts else torch.empty(0, 0)
 
 
 def squared_distance(u: Tensor, v: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from elekit.graph import Graph
 
 GOLDEN, FIRST, SECOND = -7046029254386353131, -4658895280553007687, -7723592293110705685  # splitmix64, as int64
 
+TOGETHER = 4_096  # graphs coloured at a time
+
 ROUNDS = 8  # of refinement; what agrees after so many is one graph but for rare pairs, which isomorphism tells apart
 
 
@@ -24,8 +26,16 @@ def node_colours(graphs: Graph, rounds: int) -> list[Tensor]:
     Two nodes have one colour after t rounds when t rounds of messages cannot tell them apart: the label at first,
     then the colour before with the multiset of (edge label, colour of the neighbour); Weisfeiler and Leman (1968).
     """
-    nodes, edges = (labels.long().cpu() for labels in graphs.labels())
-    return _passed_on(mixed(nodes) * (nodes > 0), edges, rounds)
+    parts = []
+    for rows, block in graphs.blocks(TOGETHER):
+        nodes, edges = (labels.long().cpu() for labels in block.labels())
+        parts.append((rows, _passed_on(mixed(nodes) * (nodes > 0), edges, rounds)))
+    width = max((own[0].shape[1] for _, own in parts), default=1)
+    found = [torch.zeros(len(graphs), width, dtype=torch.long) for _ in range(rounds + 1)]
+    for rows, own in parts:
+        for colours, block_colours in zip(found, own):
+            colours[rows, : block_colours.shape[1]] = block_colours
+    return found
 
 
 def _passed_on(colours: Tensor, edges: Tensor, rounds: int) -> list[Tensor]:
