@@ -115,7 +115,7 @@ TASKS = {
             "an image of coloured regions in, the graph of which regions touch out",
             "image",
             lambda seed, progress: coloring(),  # one data set: psi is learned once, from its training graphs
-            budget=lambda labels: Budget(4_000),
+            budget=lambda labels: Budget(4_000, 64),
         ),
     )
 }

@@ -7,6 +7,7 @@ nothing; here borders are bent, and pictures on which it could be disputed what 
 """
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,7 @@ def coloring(
     try:
         with np.load(path, allow_pickle=False) as stored:
             regions, colours = stored["regions"], stored["colours"]
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         generator = np.random.default_rng(seed)
         regions = partitions(count, size, generator)
         colours = proper_colours(touching(regions), generator)

@@ -1,6 +1,6 @@
 """Regression of inputs on points of a sphere, the same for every loss that has a psi, learned or predefined.
 
-Two ways, neural (what `elekit.fit_surrogate` trains) and by kernels (a linear system), and their mean.
+Two ways, neural (what `elekit.fit_surrogate` trains) and by kernels (a linear system); their mean where it is best.
 """
 
 from collections.abc import Callable
@@ -140,7 +140,12 @@ def closeness(points: Tensor, truth: Tensor) -> float:
 
 
 def both(psi: Psi, points: Tensor, problem: Problem, *, seed: int, work: Path, progress: bool):
-    """The mean of both ways, each of them alone, by name, and their settings."""
+    """The mean of both ways or one of them, whichever is best on validation, each alone, by name, and their settings."""
+    truth = points_of(psi, problem.validation.graphs)
     trained, settings = neural(psi, problem, seed=seed, work=work, progress=progress)
-    solved, tuned = by_kernels(points, problem, points_of(psi, problem.validation.graphs), closeness, seed)
-    return {"": Mean(trained, solved), "neural": trained, "kernels": solved}, {"neural": settings, "kernels": tuned}
+    solved, tuned = by_kernels(points, problem, truth, closeness, seed)
+    found = {"mean": Mean(trained, solved), "neural": trained, "kernels": solved}
+    tried = {name: closeness(h.predict(problem.validation.inputs), truth) for name, h in found.items()}
+    best = max(tried, key=tried.get)
+    told = {"neural": settings, "kernels": tuned, "tried": tried, "best": best}
+    return {"": found[best], "neural": trained, "kernels": solved}, told
