@@ -25,7 +25,7 @@ DECODERS = {
 }
 THOROUGH = {"gradient, 16 starts": DecodeConfig("gradient", gradient=GradientConfig(starts=16))}  
 QUICK = ("candidates", "candidates + polish")
-SLOW_FROM, THOROUGH_FROM = 5_000, 20_000  # pairs
+SLOW_FROM, SETS_FROM, THOROUGH_FROM = 5_000, 7_000, 20_000  # pairs
 ALONE = DecodeConfig("candidates+polish")  # by which the two ways to regress are compared
 SETS_BY = "candidates + polish"
 PSI_STEPS = 1_200
@@ -64,7 +64,7 @@ class ELE(Method):
     training: EmbeddingTraining = EmbeddingTraining(loop=LoopConfig(PSI_STEPS, 2e-3, matmul_precision="medium"))
     shape: EmbeddingConfig = EmbeddingConfig()
     shipped: bool = True  # take the psi that comes along, where it was learned from these outputs
-    tasks: tuple[str, ...] | None = None
+    tasks: tuple[str, ...] | None = ("smi2mol", "noise", "coloring")  # graphs of text2mol are too large: `ELEText`
     ways: tuple[str, ...] = tuple(DECODERS)
 
     def prepare(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> None:
@@ -107,12 +107,12 @@ class ELE(Method):
             points = points_of(psi, problem.train.graphs)
             h, told["h"] = both(psi, points, problem, seed=seed, work=work, progress=progress)
             trained, seconds = h["neural"], 0.0
-        measured = SETS_BY if len(problem.train) >= SLOW_FROM else None
+        measured = SETS_BY if len(problem.train) >= SETS_FROM else None
         found = {
             way: Regressed(psi, h[""], known, replace(config, seed=seed), with_sets=way == measured)
             for way, config in configs.items()
         }
-        for name in h.keys() - {""}:
+        for name in h.keys() - {""} if len(problem.train) >= SLOW_FROM else ():
             found[f"{ALONE.method}, h {name} alone".replace("+", " + ")] = Regressed(psi, h[name], known, ALONE)
         return Fitted(found, told, sum(p.numel() for m in (psi, trained) for p in m.parameters()), seconds)
 
