@@ -161,7 +161,7 @@ def undisputed(regions: np.ndarray, count: int) -> np.ndarray:
     pieces = np.zeros(len(rows), int)
     for region in range(count):
         numbers = ndimage.label(regions[rows] == region, within)[0].reshape(-1, size * size)
-        pieces += [len(np.unique(one)) - 1 for one in numbers]
+        pieces += np.array([len(np.unique(one)) - 1 for one in numbers], int)
     fine[rows] = pieces == count
     return fine
 

@@ -6,7 +6,7 @@ as they are: `$` starts no formula, and what cannot be printed becomes a blank.
 
 from elekit.draw.agreements import agreement, disagreements
 from elekit.draw.base import OKABE_ITO, RADIUS, SEEN, Picture
-from elekit.draw.benchmarks import decoding_budget, label_efficiency, noise_curves
+from elekit.draw.benchmarks import decoding_budget, label_efficiency, noise_curves, standings
 from elekit.draw.blindspots import blind_spots
 from elekit.draw.concepts import concepts
 from elekit.draw.corrections import corrections
@@ -16,6 +16,7 @@ from elekit.draw.decodings import iterate, trace
 from elekit.draw.faithfulness import faithfulness
 from elekit.draw.findings import findings
 from elekit.draw.histograms import histograms
+from elekit.draw.images import images
 from elekit.draw.layouts import layout
 from elekit.draw.maps import embedding_map
 from elekit.draw.price_lists import price_list
@@ -28,6 +29,7 @@ from elekit.draw.tensors import tensors
 __all__ = [
     "OKABE_ITO", "Picture", "RADIUS", "SEEN", "across_trainings", "agreement", "analogies", "blind_spots", "concepts",
     "contrasted", "corrections", "counterfactuals", "decoding_budget", "disagreements", "embedding_map", "faithfulness",
-    "findings", "graph", "graphs", "histograms", "history", "iterate", "label_efficiency", "layout", "loss_curve",
-    "noise_curves", "price_list", "priced_edits", "ranking", "shared", "spheres", "stability", "tensors", "trace",
+    "findings", "graph", "graphs", "histograms", "history", "images", "iterate", "label_efficiency", "layout",
+    "loss_curve", "noise_curves", "price_list", "priced_edits", "ranking", "shared", "spheres", "stability", "standings", "tensors",
+    "trace",
 ]  # fmt: skip

@@ -140,7 +140,7 @@ def closeness(points: Tensor, truth: Tensor) -> float:
 
 
 def both(psi: Psi, points: Tensor, problem: Problem, *, seed: int, work: Path, progress: bool):
-    """The mean of both ways or one of them, whichever is best on validation, each alone, by name, and their settings."""
+    """What is best on validation, as "", of both ways and their mean; each alone, by name; and settings."""
     truth = points_of(psi, problem.validation.graphs)
     trained, settings = neural(psi, problem, seed=seed, work=work, progress=progress)
     solved, tuned = by_kernels(points, problem, truth, closeness, seed)
