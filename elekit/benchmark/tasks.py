@@ -80,6 +80,12 @@ def _learned_from(artefact: str | None, data: Dataset) -> bool:
     return artefact is not None and release.load(artefact).about["data"]["digest"] == data.digest
 
 
+def _chebi20(fold: int, progress: bool) -> Dataset:
+    from elekit.datasets import chebi20  # RDKit loads here
+
+    return chebi20.load_folds(fold, progress=progress)
+
+
 def _steps(labels: int) -> Budget:
     """About as long for few pairs as memorising them takes."""
     return Budget(600 if labels <= 1_000 else 2_000 if labels <= 5_000 else 14_000, 128 if labels <= 5_000 else 256)
@@ -116,6 +122,17 @@ TASKS = {
             "image",
             lambda seed, progress: coloring(),  # one data set: psi is learned once, from its training graphs
             budget=lambda labels: Budget(4_000, 64),
+        ),
+        Task(
+            "text2mol",
+            "Text2Mol on ChEBI-20",
+            "a description in, found among 1,000 different molecules; five folds",
+            "text",
+            _chebi20,
+            seeds=5,  # folds
+            folds=True,
+            retrieval=True,
+            decoded=False,
         ),
     )
 }

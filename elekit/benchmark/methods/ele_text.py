@@ -1,0 +1,130 @@
+"""ELE for descriptions of molecules of any size: psi weighs counted parts, and learns the weights by contrast."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elekit.benchmark.methods.base import Fitted, Method
+from elekit.benchmark.methods.counts import CountEmbedding, Counts
+from elekit.benchmark.methods.ridge import Ranked, Ridge, TextKernel, tuned
+from elekit.benchmark.problem import Problem
+from elekit.contrastive import info_nce
+from elekit.decoding import Candidates
+from elekit.loss import points_of
+from elekit.training import LoopConfig, retrieval, run_loop, step_generator, stop_if_interrupted, tensor_digest
+
+
+@dataclass(frozen=True)
+class WeightTraining:
+    """How the weights of psi are learned."""
+
+    loop: LoopConfig = LoopConfig(60, 0.08, warmup=10, validate_every=20, checkpoint_every=20)
+    batch_size: int = 512
+    temperature: float = 0.027
+
+
+def left_out(rows: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """(n, F) what kernel ridge regression on all other pairs predicts of each row, in closed form.
+
+    `y_i - (G Y)_i / G_ii`, with G = (K + ridge I)^-1 the inverse (n, n) and Y the rows (n, F).
+    """
+    return rows - (inverse @ rows) / np.diag(inverse)[:, None]
+
+
+def learn_weights(
+    psi: CountEmbedding,
+    rows: Tensor,
+    predicted: Tensor,
+    keys: list[str],
+    problem: Problem,
+    kernel_predicts: Tensor,
+    *,
+    training: WeightTraining,
+    seed: int,
+    checkpoint: Path,
+    progress: bool,
+) -> CountEmbedding:
+    """Weights of psi by InfoNCE between what the text alone predicts of a graph, and the graph.
+
+    rows, predicted: (n, F) counts of the training graphs, and what is predicted of each by pairs without it. keys: n
+    canonical forms; of equal graphs the first alone is drawn, since it is no negative of itself. kernel_predicts:
+    (V, F) what is predicted of the validation graphs, among which they are looked for at intervals.
+    """
+    first = torch.tensor(sorted({key: row for row, key in reversed(list(enumerate(keys)))}.values()))
+    truth = torch.from_numpy(psi.counts.rows(problem.validation.graphs).toarray())
+
+    def loss_at(step: int) -> Tensor:
+        drawn = first[torch.randperm(len(first), generator=step_generator(seed, step))[: training.batch_size]]
+        return info_nce(psi.weighted(predicted[drawn]), psi.weighted(rows[drawn]), training.temperature)
+
+    def validate() -> dict[str, float]:
+        return {"retrieval": retrieval(psi.weighted(kernel_predicts), psi.weighted(truth))}
+
+    psi.history = run_loop(
+        psi,
+        training.loop,
+        loss_at,
+        validate,
+        identity={
+            "fit": "weights",
+            "training": asdict(training),
+            "seed": seed,
+            "rows": tensor_digest(rows),
+            "predicted": tensor_digest(predicted),
+        },
+        checkpoint=checkpoint,
+        progress=progress,
+        title="learn_weights",
+    )
+    stop_if_interrupted(psi)
+    return psi.eval().requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class ELEText(Method):
+    """psi: counted parts with learned weights. h: kernel ridge regression on psi.
+
+    What parts there are, and how rare each is, comes from outputs alone; the weights are fine-tuned with the labels:
+    pairs predict each other's counts, left-one-out, and InfoNCE weighs what of it tells graphs apart. Then h is
+    regressed on psi as it is now. psi knows molecules alone, no relaxed graphs: it ranks, and decodes to candidates.
+    """
+
+    name: str = "ele-text"
+    title: str = "ELE"
+    about: str = "a loss of counted parts, whose weights are learned by contrast, with labels; regressed on"
+    kinds: tuple[str, ...] = ("neighbourhoods", "groups", "exact")
+    training: WeightTraining = WeightTraining()
+    tasks: tuple[str, ...] | None = ("text2mol",)
+
+    def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
+        psi = CountEmbedding(Counts(self.kinds, problem.outputs))
+        kernel, validation = TextKernel(problem.train.inputs), problem.validation.graphs
+        ridge, tried = tuned(kernel, points_of(psi, problem.train.graphs), problem, points_of(psi, validation))
+        inverse = np.linalg.inv(kernel.ridged(ridge))
+        rows = psi.counts.rows(problem.train.graphs).toarray().astype(np.float64)
+        predicted = torch.from_numpy(left_out(rows, inverse)).float()
+        ahead = torch.from_numpy(kernel(problem.validation.inputs) @ (inverse @ rows)).float()
+        learn_weights(
+            psi,
+            torch.from_numpy(rows).float(),
+            predicted,
+            problem.train.frame["key"].tolist(),
+            problem,
+            ahead,
+            training=self.training,
+            seed=seed,
+            checkpoint=work / "psi.pt",
+            progress=progress,
+        )
+        points = points_of(psi, problem.train.graphs)
+        h = Ridge(kernel, ridge, points, inverse)
+        settings = {
+            "kinds": list(self.kinds), "columns": len(psi.counts), "ridge": ridge, "mrr by ridge": tried,
+            "psi": asdict(self.training), "scales": dict(zip(self.kinds, psi.log_scale.exp().tolist())),
+            "history": psi.history,
+        }  # fmt: skip
+        learned = sum(p.numel() for p in psi.parameters())
+        return Fitted({"": Ranked(psi, h, Candidates(problem.train.graphs, points), seed)}, settings, learned + h.weights.size)
