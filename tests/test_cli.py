@@ -109,7 +109,7 @@ def test_help_from_a_shell():
         (["data"], ["--smiles", "--graph", "--input", "--export", "csv, tsv or parquet", "left out and why"]),
         (["train"], ["embedding", "surrogate", "repeats", "learn psi", "learn h"]),
         (["train", "embedding"], ["--out", "--steps", "--seed", "graphs alone", "Ctrl-C keeps what was reached"]),
-        (["train", "surrogate"], ["--artefact", "--input", "--backbone", "{character,word,smiles,vector}"]),
+        (["train", "surrogate"], ["--artefact", "--input", "--backbone", "{character,word,smiles,tfidf,vector,hf:NAME}"]),
         (["train", "repeats"], ["--seeds", "--halves", "--by", "same settings", "hold each time", "goes on from there"]),
         (["decode"], ["--candidates", "--method", "--budget-ms", "standard input", "euclidean (the paper's)"]),
         (["evaluate"], ["--oracle", "psi(y)", "--limit", "--table", "--randomise", "all of its rows", "--json"]),

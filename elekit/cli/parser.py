@@ -12,6 +12,7 @@ An artefact is a folder that holds a learned loss psi and the surrogates h that 
 qm9 are shipped ready-made: give their name in place of a folder.
 """
 
+BACKBONES = ("character", "word", "smiles", "tfidf", "vector")
 EXAMPLES = """\
 examples:
   elekit data molecules7                       what the shipped data set holds, and what was left out
@@ -175,6 +176,13 @@ def _embedding(stages):
     _fit_options(embedding, fitting.embedding)
 
 
+def _backbone(text: str) -> str:
+    family, _, name = text.partition(":")
+    if text not in BACKBONES and not (family == "hf" and name):
+        raise argparse.ArgumentTypeError(f"no backbone {text!r}; there are {', '.join(BACKBONES)} and hf:NAME")
+    return text
+
+
 def _surrogate(stages):
     about = "learn h, from inputs to points of psi's sphere"
     surrogate = stages.add_parser("surrogate", help=about, description=_sentence(about))
@@ -184,8 +192,10 @@ def _surrogate(stages):
     surrogate.add_argument("--name", help="name of this h in the artefact (default: that of its input)")
     surrogate.add_argument(
         "--backbone",
-        choices=("character", "word", "smiles", "vector"),
-        help="how h reads its inputs (default: what suits them)",
+        type=_backbone,
+        metavar="{%s,hf:NAME}" % ",".join(BACKBONES),
+        help="how h reads its inputs (default: what suits them); hf:NAME is an encoder of Hugging Face, which wants a "
+        "small --learning-rate such as 3e-5",
     )
     surrogate.add_argument("--width", type=int, default=128, help="width of the backbone (default: %(default)s)")
     _fit_options(surrogate, fitting.surrogate)

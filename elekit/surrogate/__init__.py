@@ -4,14 +4,16 @@ Whatever the backbone, `h_W(x) = u_W(x) / ||u_W(x)||`, and regression minimises 
 """
 
 from elekit.surrogate.config import BackboneConfig
+from elekit.surrogate.huggingface import HuggingFaceBackbone
 from elekit.surrogate.image import ImageBackbone
 from elekit.surrogate.making import BACKBONES, describe, make_backbone, rebuild
 from elekit.surrogate.regressor import SurrogateRegressor
 from elekit.surrogate.text import TextBackbone
+from elekit.surrogate.tfidf import TfidfBackbone
 from elekit.surrogate.tokens import PAD, UNKNOWN, Tokeniser
 from elekit.surrogate.vector import VectorBackbone
 
 __all__ = [
-    "BACKBONES", "PAD", "UNKNOWN", "BackboneConfig", "ImageBackbone", "SurrogateRegressor", "TextBackbone",
-    "Tokeniser", "VectorBackbone", "describe", "make_backbone", "rebuild",
+    "BACKBONES", "PAD", "UNKNOWN", "BackboneConfig", "HuggingFaceBackbone", "ImageBackbone", "SurrogateRegressor",
+    "TextBackbone", "TfidfBackbone", "Tokeniser", "VectorBackbone", "describe", "make_backbone", "rebuild",
 ]  # fmt: skip

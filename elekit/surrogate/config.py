@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """kind: "character", "word", "smiles" (recurrent, over such tokens), "vector" (perceptron), "image"
-    (convolutions), or "module".
+    """kind: "character", "word", "smiles" (recurrent, over such tokens), "tfidf" (n-grams of texts, perceptron),
+    "hf:NAME" (an encoder of Hugging Face), "vector" (perceptron), "image" (convolutions), or "module".
 
     width: of each direction of a recurrent layer, of a hidden layer, or channels of an image. embedding: width of a
     token, or of what is kept apart by location in an image.

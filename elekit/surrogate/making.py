@@ -8,11 +8,17 @@ from dataclasses import asdict
 from torch import nn
 
 from elekit.surrogate.config import BackboneConfig
+from elekit.surrogate.huggingface import HuggingFaceBackbone
 from elekit.surrogate.image import ImageBackbone
 from elekit.surrogate.text import TextBackbone
+from elekit.surrogate.tfidf import TfidfBackbone
 from elekit.surrogate.vector import VectorBackbone
 
-BACKBONES = {kind: backbone for backbone in (TextBackbone, VectorBackbone, ImageBackbone) for kind in backbone.KINDS}
+BACKBONES = {
+    kind: backbone
+    for backbone in (TextBackbone, TfidfBackbone, HuggingFaceBackbone, VectorBackbone, ImageBackbone)
+    for kind in backbone.KINDS
+}
 
 
 def make_backbone(config: BackboneConfig, inputs, dim: int) -> nn.Module:
@@ -35,6 +41,7 @@ def rebuild(described: dict, dim: int) -> nn.Module:
 
 
 def _class_of(kind: str):
-    if kind not in BACKBONES:
+    family = kind.partition(":")[0]  # "hf:NAME"
+    if family not in BACKBONES or (family != kind and family not in HuggingFaceBackbone.KINDS):
         raise ValueError(f"no backbone {kind!r}; there are {(*BACKBONES,)}, or give a module")
-    return BACKBONES[kind]
+    return BACKBONES[family]

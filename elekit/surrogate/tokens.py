@@ -32,7 +32,7 @@ class Tokeniser:
     @classmethod
     def of(cls, level: str, texts: Sequence[str], at_least: int = 1) -> "Tokeniser":
         """The tokens that occur at least so often in the texts, most frequent first."""
-        _texts(texts)
+        check_texts(texts)
         counts = Counter(token for text in texts for token in cls(level, ()).split(text))
         kept = sorted((t for t, c in counts.items() if c >= at_least), key=lambda t: (-counts[t], t))
         return cls(level, tuple(kept))
@@ -43,7 +43,7 @@ class Tokeniser:
 
     def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Token numbers (B, T), padded, and lengths (B,), at least 1; ValueError for what is not text."""
-        _texts(texts)
+        check_texts(texts)
         rows = [[self._number.get(token, UNKNOWN) for token in self.split(text)] or [UNKNOWN] for text in texts]
         lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
         encoded = torch.zeros(len(rows), int(lengths.max()) if rows else 1, dtype=torch.long)
@@ -52,7 +52,7 @@ class Tokeniser:
         return encoded, lengths
 
 
-def _texts(texts: Sequence[str]):
+def check_texts(texts: Sequence[str]):
     """ValueError for what is no list of texts: a single one, vectors, a missing value among them."""
     if isinstance(texts, str):
         raise ValueError(f"inputs are a list of texts, got one text {texts!r}; give [{texts!r}]")

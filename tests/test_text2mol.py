@@ -1,0 +1,391 @@
+"""Text2Mol: the pairs of ChEBI-20, molecules as a batch that is dense on demand, backbones for texts, counted parts."""
+
+import gzip
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import equal
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+from torch import nn
+
+from elekit import chem
+from elekit.benchmark.methods import METHODS
+from elekit.benchmark.methods.counts import KINDS, CountEmbedding, Counts
+from elekit.benchmark.methods.ele_text import ELEText, WeightTraining, left_out
+from elekit.benchmark.methods.ridge import RIDGES_ON_COUNTS, Ridge, TextKernel
+from elekit.benchmark.problem import Budget, Exam, Problem
+from elekit.benchmark.runner import judge
+from elekit.cli import main
+from elekit.datasets import Split, chebi20
+from elekit.datasets.molecules import Molecules
+from elekit.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.graph import Graph
+from elekit.loss import points_of
+from elekit.refinement import node_colours
+from elekit.surrogate import BackboneConfig, describe, make_backbone, rebuild, tfidf
+from elekit.train import SurrogateTraining, fit_surrogate
+from elekit.training import LoopConfig
+
+# chains of several elements: (SMILES, description)
+ENDS = {"O": "an alcohol", "N": "an amine", "Cl": "a chloride", "Br": "a bromide", "C(=O)O": "an acid", "C#N": "a nitrile"}
+PAIRS = [
+    ("C" * length + end, f"The molecule is {name} with a chain of {length} carbons.")
+    for length in range(1, 9)
+    for end, name in ENDS.items()
+]
+TWICE = ("OCCC", "The molecule is propan-1-ol, written again.")  # the graph of CCCO
+
+
+def table(pairs) -> pd.DataFrame:
+    return pd.DataFrame([(i, *pair) for i, pair in enumerate(pairs)], columns=["cid", "smiles", "description"])
+
+
+@pytest.fixture
+def local(tmp_path, monkeypatch):
+    """A part for development of 48 molecules, one of them twice, and a row that is refused."""
+    (tmp_path / "chebi20").mkdir()
+    path = tmp_path / "chebi20" / chebi20.PART
+    with gzip.open(path, "wt", encoding="utf-8") as opened:
+        table([*PAIRS, TWICE, ("C1CC", 'No "molecule".')]).to_csv(opened, sep="\t", index=False, quoting=3)
+    monkeypatch.setenv("ELEKIT_DATA_DIR", str(tmp_path))
+    return path
+
+
+def load(fold: int, tested=8, validated=6):
+    return chebi20.load_folds(fold, tested=tested, validated=validated)
+
+
+@pytest.fixture(scope="module")
+def molecules():
+    readings = [chem.read_smiles(smiles) for smiles in ("C" * 30, "CCO", "c1ccccc1", "[Na+].[Cl-]", "C")]
+    vocabulary = chem.vocabulary({label for one in readings for label in one.nodes}, 30)
+    return Molecules.of(readings, vocabulary), chem.from_readings(readings, vocabulary)
+
+
+# -- molecules of very different sizes -----------------------------------------------------------------------------
+def test_molecules_are_the_dense_batch(molecules):
+    lazy, dense = molecules
+    assert len(lazy) == len(dense) and lazy.sizes.tolist() == [30, 3, 6, 2, 1]
+    assert torch.equal(lazy.nodes, dense.nodes) and torch.equal(lazy.edges, dense.edges)
+    for index in (slice(1, 3), [4, 0, 0], torch.tensor([2, 1]), np.array([True, False, False, True, False]), -1):
+        part, wanted = lazy[index], dense[index]
+        assert isinstance(part, Molecules)
+        N = part.nodes.shape[1]
+        assert N == part.sizes.max()
+        assert torch.equal(part.nodes, wanted.nodes[:, :N]) and torch.equal(part.edges, wanted.edges[:, :N, :N])
+        assert (wanted.nodes[:, N:, 0] == 1).all()
+    assert chem.to_smiles(lazy) == chem.to_smiles(dense)
+    with pytest.raises(IndexError):
+        lazy[5]
+
+
+def test_blocks_hold_every_row_once_and_the_smallest_first(molecules):
+    lazy, dense = molecules
+    for graphs in molecules:
+        for together in (1, 2, 9):
+            found = list(graphs.blocks(together))
+            assert sorted(torch.cat([rows for rows, _ in found]).tolist()) == list(range(5))
+            assert max(len(rows) for rows, _ in found) == min(together, 5)
+            assert [s for rows, b in found for s in chem.to_smiles(b)] == [
+                chem.to_smiles(dense)[i] for rows, _ in found for i in rows.tolist()
+            ]
+    widths = [block.nodes.shape[1] for _, block in lazy.blocks(2)]
+    assert widths == sorted(widths) and widths[0] == 2
+
+
+def test_what_takes_many_graphs_takes_molecules(molecules):
+    lazy, dense = molecules
+    torch.manual_seed(0)
+    psi = GraphEmbedding(dense.vocabulary, EmbeddingConfig(8, 2, 6)).eval()
+    torch.testing.assert_close(points_of(psi, lazy), points_of(psi, dense), atol=1e-5, rtol=1e-5)
+    for ours, theirs in zip(node_colours(lazy, 2), node_colours(dense, 2), strict=True):
+        assert torch.equal(ours, theirs)
+    split = Split(["a", "b", "c", "d", "e"], lazy, pd.DataFrame({"key": chem.to_smiles(lazy)}))
+    assert chem.to_smiles(split.take([3, 1]).graphs) == [split.frame["key"][i] for i in (3, 1)]
+    training = SurrogateTraining(LoopConfig(2, 1e-3, warmup=1), batch_size=4)
+    h = fit_surrogate(psi, split, backbone=BackboneConfig("tfidf", width=8), training=training, progress=False)
+    assert h.predict(["a b"]).shape == (1, 6)
+
+
+def test_a_digest_tells_which_molecules_and_in_which_order(molecules):
+    lazy, _ = molecules
+    assert lazy.digest() == lazy[:].digest() == lazy[range(5)].digest()
+    assert len({lazy.digest(), lazy[[1, 0, 2, 3, 4]].digest(), lazy[:4].digest(), lazy[[0, 1, 1, 3, 4]].digest()}) == 4
+
+
+def test_a_batch_that_is_too_large_says_what_to_do(molecules, monkeypatch):
+    monkeypatch.setattr("elekit.datasets.molecules.MOST", 50_000)
+    lazy, dense = molecules
+    with pytest.raises(ValueError, match="5 molecules of up to 30 atoms .* take them by blocks"):
+        lazy.labels()
+    assert chem.to_smiles(lazy) == chem.to_smiles(dense)
+
+
+# -- the pairs -----------------------------------------------------------------------------------------------------
+def test_folds_are_disjoint_by_molecule(local):
+    folds = [load(fold) for fold in range(5)]
+    tested = [set(data.test.frame["key"]) for data in folds]
+    assert all(len(keys) == len(data.test) == 8 for keys, data in zip(tested, folds))
+    assert len(set().union(*tested)) == 40
+    for data in folds:
+        keys = [set(split.frame["key"]) for split in (data.train, data.validation, data.test)]
+        assert sum(map(len, keys)) == len(set().union(*keys)) == 48
+        assert len(data.validation) == 6
+        read = data.report()
+        assert read["rows"] == 50 and sum(read["skipped"].values()) == 50 - sum(map(len, (data.train, data.validation, data.test)))
+        for split in (data.train, data.validation, data.test):
+            assert chem.to_smiles(split.graphs) == split.frame["key"].tolist()
+            assert split.inputs == split.frame["description"].tolist()
+    assert load(0).digest == folds[0].digest != folds[1].digest
+
+
+def test_a_graph_that_comes_twice_is_learned_from_twice_and_tested_on_once(local):
+    learned = [list(load(fold).train.frame["key"]).count("CCCO") for fold in range(5)]
+    others = [[*data.test.frame["key"], *data.validation.frame["key"]].count("CCCO") for data in map(load, range(5))]
+    assert all((a, b) in ((2, 0), (0, 1)) for a, b in zip(learned, others))
+    assert 2 in learned
+
+
+def test_folds_that_there_are_not_are_refused(local):
+    with pytest.raises(ValueError, match="folds 0 to 4, got 5"):
+        load(5)
+    with pytest.raises(ValueError, match="5 folds of 10 molecules, and others to learn from, asked of 48"):
+        load(0, tested=10)
+
+
+def test_the_public_files_are_read_by_their_own_split(tmp_path, monkeypatch):
+    monkeypatch.setenv("ELEKIT_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(
+        chebi20, "PUBLIC", {"train": ("train.txt", 20), "validation": ("validation.txt", 14), "test": ("test.txt", 14)}
+    )
+    (tmp_path / "chebi20").mkdir()
+    assert not chebi20.public_at_hand()
+    for (file, rows), start in zip(chebi20.PUBLIC.values(), (0, 20, 34)):
+        head = table(PAIRS[start : start + rows]).rename(columns={"cid": "CID", "smiles": "SMILES"})
+        head.to_csv(tmp_path / "chebi20" / file, sep="\t", index=False, quoting=3)
+    assert chebi20.public_at_hand()
+    data = chebi20.load_public()
+    assert [len(data.train), len(data.validation), len(data.test)] == [20, 14, 14]
+    assert data.test.inputs == [text for _, text in PAIRS[34:]]
+    assert len(load(0, tested=4, validated=3).train) == 28 - 4 - 3  # without the part, folds are those of validation and test
+    (tmp_path / "chebi20" / "test.txt").write_text("CID\tSMILES\tdescription\n1\tC\tMethane.\n")
+    with pytest.raises(ValueError, match="test.txt holds 1 pairs, the public split test has 14"):
+        chebi20.load_public()
+    (tmp_path / "chebi20" / "test.txt").write_text("C\tMethane.\n")
+    with pytest.raises(ValueError, match="columns should be cid, smiles, description"):
+        chebi20.load_public()
+
+
+@pytest.mark.realdata
+def test_the_part_for_development(data_dir):
+    data = chebi20.load_folds(2)
+    read = data.report()
+    assert (read["rows"], len(read["node_labels"]), read["max_nodes"]) == (5_648, 75, 574)
+    assert read["skipped"].pop("graph of an earlier row") < 149 and sum(read["skipped"].values()) == 12
+    assert len(data.test) == 1_000 == data.test.frame["key"].nunique() and len(data.validation) == 400
+    assert len(data.train) > 4_190
+
+
+# -- backbones for texts -------------------------------------------------------------------------------------------
+TEXTS = [text for _, text in PAIRS]
+
+
+def tfidf_backbone(dim=5):
+    torch.manual_seed(0)
+    return make_backbone(BackboneConfig("tfidf", width=8), TEXTS, dim)
+
+
+def test_tfidf_is_that_of_scikit_learn():
+    backbone, new = tfidf_backbone(), ["a chain of 3 carbons", "An Acid", "", "zzz"]
+    for texts in (TEXTS, new):
+        oracle = [TfidfVectorizer(**how, sublinear_tf=True).fit(TEXTS).transform(texts) for how in tfidf.READINGS]
+        assert abs(backbone.rows(texts) - sparse.hstack(oracle)).max() < 1e-6
+    first = nn.Linear(backbone.enter.num_embeddings, 8)
+    first.weight.data, first.bias.data = backbone.enter.weight.data.T, backbone.bias.data
+    state = first(torch.from_numpy(backbone.rows(new).toarray()))
+    for layer in backbone.hidden:
+        state = state + layer(state)
+    torch.testing.assert_close(backbone(new), backbone.leave(state))
+
+
+def test_a_tfidf_backbone_is_built_again_from_plain_values():
+    import json
+
+    backbone = tfidf_backbone().eval()
+    told = json.loads(json.dumps(describe(backbone)))
+    again = rebuild(told, 5).eval()
+    again.load_state_dict(backbone.state_dict())
+    assert torch.equal(again(TEXTS), backbone(TEXTS))
+
+
+def test_the_number_of_ngrams_is_bounded(monkeypatch):
+    monkeypatch.setattr(tfidf, "FEATURES", 7)
+    assert [len(terms) for terms, _ in tfidf_backbone().readings] == [7, 7]
+
+
+def test_texts_without_ngrams():
+    with pytest.raises(ValueError, match="no n-gram in the inputs"):
+        make_backbone(BackboneConfig("tfidf"), ["", "?"], 5)
+    short = make_backbone(BackboneConfig("tfidf", width=8), ["ab", "ab cd"][:1], 5)  # words only
+    assert short(["ab", "q"]).shape == (2, 5)
+    with pytest.raises(ValueError, match="'tfidf' reads texts, the inputs are vectors"):
+        make_backbone(BackboneConfig("tfidf"), torch.zeros(2, 3), 5)
+    with pytest.raises(ValueError, match="input 1 is not text but NoneType"):
+        make_backbone(BackboneConfig("tfidf"), ["abc", None], 5)
+
+
+class Encoder(nn.Module):
+    """States of 4 numbers for each token, which is a character."""
+
+    def __init__(self):
+        super().__init__()
+        self.config, self.states = SimpleNamespace(hidden_size=4), nn.Embedding(128, 4)
+
+    def forward(self, input_ids, attention_mask):
+        return SimpleNamespace(last_hidden_state=self.states(input_ids))
+
+
+class Reader:
+    model_max_length = 10**30
+
+    def __call__(self, texts, padding, truncation, max_length, return_tensors):
+        assert padding and truncation and max_length == 512 and return_tensors == "pt"
+        numbers = [torch.tensor([ord(c) for c in text[:max_length]], dtype=torch.long) for text in texts]
+        ids = nn.utils.rnn.pad_sequence(numbers, batch_first=True)
+        return {"input_ids": ids, "attention_mask": (ids > 0).long()}
+
+
+@pytest.fixture
+def transformers(monkeypatch):
+    """A module of that name that knows one encoder, and downloads nothing."""
+
+    def known(made):
+        def from_pretrained(name):
+            if name != "some/encoder":
+                raise OSError(f"{name} is not a local folder and is not a valid model identifier")
+            return made()
+
+        return SimpleNamespace(from_pretrained=from_pretrained)
+
+    module = ModuleType("transformers")
+    module.AutoModel, module.AutoTokenizer = known(Encoder), known(Reader)
+    monkeypatch.setitem(sys.modules, "transformers", module)
+
+
+def test_an_encoder_by_name(transformers):
+    torch.manual_seed(0)
+    backbone = make_backbone(BackboneConfig("hf:some/encoder"), TEXTS, 5).eval()
+    texts = ["ab", "abcdef", "b"]
+    mean = torch.stack([backbone.encoder.states(torch.tensor([ord(c) for c in text])).mean(0) for text in texts])
+    torch.testing.assert_close(backbone(texts), backbone.leave(mean))
+    again = rebuild(describe(backbone), 5)
+    again.load_state_dict(backbone.state_dict())
+    assert torch.equal(again.eval()(texts), backbone(texts))
+    with pytest.raises(ValueError, match="'hf:other' cannot be loaded: other is not a local folder"):
+        make_backbone(BackboneConfig("hf:other"), TEXTS, 5)
+
+
+def test_without_transformers_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ValueError, match=r"'hf:some/encoder' needs transformers; .*pip install 'elekit\[hf\]'"):
+        make_backbone(BackboneConfig("hf:some/encoder"), TEXTS, 5)
+    for kind in ("hf", "hf:"):
+        with pytest.raises(ValueError, match="needs the name of an encoder"):
+            make_backbone(BackboneConfig(kind), TEXTS, 5)
+    with pytest.raises(ValueError, match="no backbone 'word:x'"):
+        make_backbone(BackboneConfig("word:x"), TEXTS, 5)
+
+
+def test_the_command_line_knows_them(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "surrogate", "--artefact", "a", "--data", "b", "--backbone", "hf:"])
+    assert "no backbone 'hf:'; there are character, word, smiles, tfidf, vector and hf:NAME" in capsys.readouterr().err
+
+
+# -- counted parts -------------------------------------------------------------------------------------------------
+def test_parts_of_a_molecule_by_hand():
+    glycine = chem.Chem.MolFromSmiles("[NH3+]CC(=O)[O-]")
+    found = KINDS["groups"](glycine)
+    wanted = {"C": 2, "N": 1, "O": 2, "H": 5, "N of charge +1": 1, "O of charge -1": 1, "SINGLE bond": 3, "DOUBLE bond": 1}
+    assert {part: found[part] for part in wanted} == wanted
+    assert found["parts"] == 1 and "net_charge" not in found
+    assert KINDS["groups"](chem.Chem.MolFromSmiles("c1ccncc1"))["aromatic ring of CCCCCN"] == 1
+    assert KINDS["exact"](glycine)["O = 2"] == 1
+    ethanol = chem.Chem.MolFromSmiles("CCO")
+    assert sum(KINDS["neighbourhoods"](ethanol).values()) == 6  # three atoms, two neighbourhoods, and no more that is new
+
+
+def test_rows_of_counts_are_logarithms_times_rarity():
+    graphs = chem.from_smiles(["CCO", "CCCO", "CCN", "CCCl"])
+    counts = Counts(["groups"], graphs, at_least=1)
+    rows, known = counts.rows(graphs).toarray(), counts.parts[0]
+    assert rows.shape == (4, len(counts)) and np.allclose(np.linalg.norm(rows, axis=1), 1)
+    carbon, oxygen = rows[1, known["C"]], rows[1, known["O"]]
+    assert carbon / oxygen == pytest.approx(np.log(4) / (np.log(2) * (1 + np.log(5 / 3))))
+    assert rows[2, known["O"]] == 0
+    seen = Counts(["groups"], graphs, at_least=2)
+    assert "O" in seen.parts[0] and "N" not in seen.parts[0]
+
+
+def test_psi_of_counts_weighs_parts():
+    graphs = chem.from_smiles(["CCO", "CCCO", "CCN", "CCCl"])
+    psi = CountEmbedding(Counts(["neighbourhoods", "groups"], graphs, at_least=1))
+    rows = torch.from_numpy(psi.counts.rows(graphs).toarray())
+    torch.testing.assert_close(psi(graphs), rows / 2**0.5)  # two kinds of unit length each
+    with torch.no_grad():
+        psi.log_scale.copy_(torch.tensor([-20.0, 0.0]))
+    torch.testing.assert_close(psi(graphs) @ psi(graphs).T, rows[:, psi.kind == 1] @ rows[:, psi.kind == 1].T)
+    again = points_of(psi, graphs[[0, 0]])
+    assert torch.equal(again[0], again[1]) and (again.norm(dim=1) - 1).abs().max() < 1e-6
+
+
+def test_ridge_regression_is_that_of_scikit_learn_and_what_is_left_out_is_really_left_out():
+    from sklearn.kernel_ridge import KernelRidge
+
+    points, kernel = torch.randn(len(TEXTS), 3, generator=torch.Generator().manual_seed(0)), TextKernel(TEXTS)
+    new = ["an acid of 3 carbons", "a chain"]
+    oracle = KernelRidge(alpha=0.1, kernel="precomputed").fit(kernel.among, points.numpy()).predict(kernel(new))
+    oracle = torch.from_numpy(oracle / np.linalg.norm(oracle, axis=1, keepdims=True)).float()
+    inverse = np.linalg.inv(kernel.ridged(0.1))
+    for h in (Ridge(kernel, 0.1, points), Ridge(kernel, 0.1, points, inverse)):
+        torch.testing.assert_close(h.predict(new), oracle, atol=1e-4, rtol=1e-4)
+    found = left_out(points.double().numpy(), inverse)
+    for i in (0, 17, 47):
+        rest = np.delete(np.arange(len(TEXTS)), i)
+        one = KernelRidge(alpha=0.1, kernel="precomputed").fit(kernel.among[np.ix_(rest, rest)], points.numpy()[rest])
+        assert np.allclose(one.predict(kernel.among[i : i + 1, rest])[0], found[i], atol=1e-6)
+
+
+# -- the methods, end to end ---------------------------------------------------------------------------------------
+@pytest.fixture
+def posed(local):
+    data = load(0, tested=8, validated=12)
+    tuned, kept = data.validation.take(range(2)), data.validation.take(range(2, 12))
+    problem = Problem("text2mol", "text", data.train, tuned, data.train.graphs, Budget(4))
+    return problem, Exam(data.test, kept, data.test.graphs, torch.arange(len(data.test)), decoded=False)
+
+
+@pytest.mark.parametrize("method", [*RIDGES_ON_COUNTS, ELEText(training=WeightTraining(LoopConfig(6, 0.05, warmup=1), 16))])
+def test_methods_find_molecules_by_their_descriptions(method, posed, tmp_path):
+    problem, exam = posed
+    assert METHODS[method.name].name == method.name and "text2mol" in METHODS[method.name].tasks
+    fitted = method.fit(problem, seed=0, work=tmp_path, progress=False)
+    figures = judge(fitted.predictors[""], exam)
+    assert figures["among"] == 8 and figures["mrr"] > 0.6  # 0.34 by chance
+    assert 0 <= figures["sets"]["coverage"] <= 1 and figures["sets"]["set_size"] <= 8
+    assert fitted.parameters > 0 and fitted.settings["ridge"] in (0.01, 0.03, 0.1, 0.3)
+    again = method.fit(problem, seed=0, work=tmp_path / "again", progress=False).predictors[""]
+    assert torch.equal(again.scores(exam.test.inputs, exam.gallery), fitted.predictors[""].scores(exam.test.inputs, exam.gallery))
+
+
+def test_learned_weights_lower_the_contrast(posed, tmp_path):
+    problem, _ = posed
+    training = WeightTraining(LoopConfig(40, 0.05, warmup=2, validate_every=10), 64)
+    fitted = ELEText(training=training).fit(problem, seed=0, work=tmp_path, progress=False)
+    history = fitted.settings["history"]
+    assert history[-1]["loss"] < history[0]["loss"] and [entry["step"] for entry in history] == [10, 20, 30, 40]
