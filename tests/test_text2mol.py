@@ -373,7 +373,8 @@ def posed(local):
 @pytest.mark.parametrize("method", [*RIDGES_ON_COUNTS, ELEText(training=WeightTraining(LoopConfig(6, 0.05, warmup=1), 16))])
 def test_methods_find_molecules_by_their_descriptions(method, posed, tmp_path):
     problem, exam = posed
-    assert METHODS[method.name].name == method.name and "text2mol" in METHODS[method.name].tasks
+    known = METHODS[method.name]
+    assert known.name == method.name and known.title == method.title and "text2mol" in (known.tasks or ["text2mol"])
     fitted = method.fit(problem, seed=0, work=tmp_path, progress=False)
     figures = judge(fitted.predictors[""], exam)
     assert figures["among"] == 8 and figures["mrr"] > 0.6  # 0.34 by chance
@@ -389,3 +390,12 @@ def test_learned_weights_lower_the_contrast(posed, tmp_path):
     fitted = ELEText(training=training).fit(problem, seed=0, work=tmp_path, progress=False)
     history = fitted.settings["history"]
     assert history[-1]["loss"] < history[0]["loss"] and [entry["step"] for entry in history] == [10, 20, 30, 40]
+
+
+def test_ele_hands_molecules_of_any_size_on(posed, tmp_path):
+    problem, exam = posed
+    METHODS["ele"].prepare(problem, seed=0, work=tmp_path, progress=False)
+    fitted = METHODS["ele"].fit(problem, seed=0, work=tmp_path, progress=False)
+    again = ELEText().fit(problem, seed=0, work=tmp_path / "again", progress=False)
+    scores = [one.predictors[""].scores(exam.test.inputs, exam.gallery) for one in (fitted, again)]
+    assert torch.equal(*scores) and fitted.settings["kinds"] == ["neighbourhoods", "groups", "exact"]

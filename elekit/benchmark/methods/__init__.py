@@ -3,7 +3,6 @@
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
 from elekit.benchmark.methods.barycentre import BARYCENTRES
 from elekit.benchmark.methods.ele import ABLATIONS, ELE
-from elekit.benchmark.methods.ele_text import ELEText
 from elekit.benchmark.methods.ile import ILES
 from elekit.benchmark.methods.neighbour import NearestNeighbour
 from elekit.benchmark.methods.oneshot import OneShot
@@ -13,7 +12,7 @@ from elekit.benchmark.methods.sequence import SEQUENCES
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        ELE(), *ABLATIONS, ELEText(), *SEQUENCES, OneShot(), NearestNeighbour(), *ILES, *BARYCENTRES, *RIDGES_ON_COUNTS,
+        ELE(), *ABLATIONS, *SEQUENCES, OneShot(), NearestNeighbour(), *ILES, *BARYCENTRES, *RIDGES_ON_COUNTS,
     )
 }
 

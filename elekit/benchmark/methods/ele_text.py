@@ -92,12 +92,12 @@ class ELEText(Method):
     regressed on psi as it is now. psi knows molecules alone, no relaxed graphs: it ranks, and decodes to candidates.
     """
 
-    name: str = "ele-text"
+    name: str = "ele"  # `ELE` hands such problems on to it
     title: str = "ELE"
     about: str = "a loss of counted parts, whose weights are learned by contrast, with labels; regressed on"
     kinds: tuple[str, ...] = ("neighbourhoods", "groups", "exact")
     training: WeightTraining = WeightTraining()
-    tasks: tuple[str, ...] | None = ("text2mol",)
+    tasks: tuple[str, ...] | None = ("text2mol",)  # of `METHODS` it is no member itself
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         psi = CountEmbedding(Counts(self.kinds, problem.outputs))
