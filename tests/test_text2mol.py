@@ -20,6 +20,7 @@ from elekit.benchmark.methods.ele_text import ELEText, WeightTraining, left_out
 from elekit.benchmark.methods.ridge import RIDGES_ON_COUNTS, Ridge, TextKernel
 from elekit.benchmark.problem import Budget, Exam, Problem
 from elekit.benchmark.runner import judge
+from elekit.benchmark.tasks import TASKS, distracted
 from elekit.cli import main
 from elekit.datasets import Split, chebi20
 from elekit.datasets.molecules import Molecules
@@ -179,6 +180,17 @@ def test_the_public_files_are_read_by_their_own_split(tmp_path, monkeypatch):
     (tmp_path / "chebi20" / "test.txt").write_text("C\tMethane.\n")
     with pytest.raises(ValueError, match="columns should be cid, smiles, description"):
         chebi20.load_public()
+
+
+def test_truths_are_looked_for_among_others_that_differ(local):
+    data = load(1)
+    test = data.test.take(range(5))
+    for count in (5, 7, 20, 1_000):
+        gallery = distracted(test, data, count)
+        keys = chem.to_smiles(gallery)
+        assert keys[:5] == test.frame["key"].tolist() and len(set(keys)) == len(keys) == min(count, 48)
+        assert keys[5:8] == data.test.frame["key"].tolist()[5 : max(5, min(count, 8))]
+    assert TASKS["text2mol-public"].among == 10_000 and TASKS["text2mol"].among is None
 
 
 @pytest.mark.realdata

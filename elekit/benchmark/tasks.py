@@ -8,7 +8,8 @@ import torch
 from elekit import datasets, release
 from elekit.benchmark import noise
 from elekit.benchmark.problem import Budget, Exam, Problem
-from elekit.datasets import Dataset
+from elekit.datasets import Dataset, Split
+from elekit.graph import Graph
 from elekit.datasets.coloring import coloring
 
 VALIDATION = 500  # labelled pairs to tune on, at most, and never more than there are to train
@@ -23,7 +24,8 @@ class Task:
     sizes: numbers of labelled pairs, None for all. seeds: how many runs of one size; of all pairs one is enough, unless
     seeds are folds. budget: by number of pairs.
     artefact: a shipped one whose psi was learned from the training graphs. noises: kinds and rates.
-    retrieval: truths are looked for among the test graphs. decoded: graphs are predicted.
+    retrieval: truths are looked for among the test graphs; among: and others, so many in all. decoded: graphs are
+    predicted.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Task:
     artefact: str | None = None
     noises: tuple[tuple[str, float], ...] = ()
     retrieval: bool = False
+    among: int | None = None
     decoded: bool = True
 
     def pose(
@@ -71,8 +74,23 @@ class Task:
         artefact = self.artefact if unspoilt and _learned_from(self.artefact, data) else None
         problem = Problem(self.name, self.kind, train, validation, known, self.budget(len(train)), artefact)
         about = {**data.report(), "train_pairs": len(train), "validation_pairs": len(validation), "examined": len(test)}
-        gallery = test.graphs if self.retrieval else None
+        gallery = None
+        if self.retrieval:
+            gallery = test.graphs if self.among is None else distracted(test, data, self.among)
         return problem, Exam(test, calibration, gallery, torch.arange(len(test)), self.decoded), about
+
+
+def distracted(test: Split, data: Dataset, count: int) -> Graph:
+    """Graphs of the examined pairs, then others, first of the test split, up to `count` graphs that all differ."""
+    found, seen = [test.graphs], set(test.frame["key"])
+    for split in (data.test, data.train, data.validation):
+        rows = []
+        for row, key in enumerate(split.frame["key"]):
+            if key not in seen and len(seen) < count:
+                rows.append(row)
+                seen.add(key)
+        found.append(split.graphs[rows])
+    return type(test.graphs).cat(found)
 
 
 def _learned_from(artefact: str | None, data: Dataset) -> bool:
@@ -84,6 +102,12 @@ def _chebi20(fold: int, progress: bool) -> Dataset:
     from elekit.datasets import chebi20  # RDKit loads here
 
     return chebi20.load_folds(fold, progress=progress)
+
+
+def _chebi20_public(seed: int, progress: bool) -> Dataset:
+    from elekit.datasets import chebi20
+
+    return chebi20.load_public(progress=progress)
 
 
 def _steps(labels: int) -> Budget:
@@ -132,6 +156,17 @@ TASKS = {
             seeds=5,  # folds
             folds=True,
             retrieval=True,
+            decoded=False,
+        ),
+        Task(
+            "text2mol-public",
+            "Text2Mol on ChEBI-20, public split",
+            "a description in, found among 10,000 different molecules; kernels of all pairs take 20 GB",
+            "text",
+            _chebi20_public,
+            sizes=(5_000, None),
+            retrieval=True,
+            among=10_000,
             decoded=False,
         ),
     )

@@ -130,7 +130,9 @@ def _benchmark(commands):
     about = "run a task of the field with every method, and add what came out to the results"
     benchmark = commands.add_parser("benchmark", help=about, description=_sentence(about))
     benchmark.add_argument(
-        "task", help="smi2mol, text2mol, coloring or noise; 'report' writes the page and the pictures of all results"
+        "task",
+        help="smi2mol, text2mol, text2mol-public, coloring or noise; 'report' writes the page and the pictures of all "
+        "results",
     )
     benchmark.add_argument("--method", action="append", metavar="NAME", help="one method, several times for more")
     benchmark.add_argument(

@@ -40,13 +40,19 @@ class Molecules(Graph):
         ]
         return cls(parts, vocabulary)
 
+    @classmethod
+    def cat(cls, graphs: Sequence["Molecules"]) -> "Molecules":
+        """One batch out of several of the same vocabulary."""
+        return cls([part for one in graphs for part in one.parts], graphs[0].vocabulary)
+
     def __len__(self) -> int:
         return len(self.parts)
 
     def __getitem__(self, index) -> "Molecules":
         if isinstance(index, slice):
             return Molecules(self.parts[index], self.vocabulary)
-        numbers = np.arange(len(self))[np.asarray(index)]  # also masks and negative numbers
+        index = np.asarray(index)
+        numbers = np.arange(len(self))[index if index.size else slice(0)]  # also masks and negative numbers
         return Molecules([self.parts[i] for i in np.atleast_1d(numbers)], self.vocabulary)
 
     def __repr__(self) -> str:

@@ -97,7 +97,7 @@ class ELEText(Method):
     about: str = "a loss of counted parts, whose weights are learned by contrast, with labels; regressed on"
     kinds: tuple[str, ...] = ("neighbourhoods", "groups", "exact")
     training: WeightTraining = WeightTraining()
-    tasks: tuple[str, ...] | None = ("text2mol",)  # of `METHODS` it is no member itself
+    tasks: tuple[str, ...] | None = ("text2mol", "text2mol-public")  # of `METHODS` it is no member itself
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         psi = CountEmbedding(Counts(self.kinds, problem.outputs))

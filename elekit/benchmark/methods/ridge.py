@@ -107,7 +107,7 @@ class RidgeCounts(Method):
     title: str
     about: str
     kinds: tuple[str, ...]
-    tasks: tuple[str, ...] | None = ("text2mol",)
+    tasks: tuple[str, ...] | None = ("text2mol", "text2mol-public")
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         psi = CountEmbedding(Counts(self.kinds, problem.outputs)).requires_grad_(False)
