@@ -6,9 +6,10 @@ import pytest
 import torch
 from conftest import equal
 
-from elekit import chem, release
+from elekit import chem, project, release
 from elekit.benchmark.methods import METHODS
 from elekit.benchmark.methods.ele import ELE, Regressed
+from elekit.benchmark.methods.metric import MeasuredH, MeasuredPsi, fitted_metric, metric_of
 from elekit.benchmark.methods.regression import Mean, closeness
 from elekit.benchmark.problem import Budget, Exam
 from elekit.benchmark.runner import judge
@@ -138,3 +139,30 @@ def test_a_mean_of_points_lies_on_the_sphere_between_them(posed):
     mean = Mean(Known(psi, some), turned).predict(some.inputs)
     assert torch.allclose(mean.norm(dim=1), torch.ones(6), atol=1e-5)
     assert closeness(turned.predict(some.inputs), truth) < closeness(mean, truth) < closeness(truth, truth)
+
+
+# -- the metric --------------------------------------------------------------------------------------------------------
+def test_a_metric_makes_errors_alike_in_all_directions(generator):
+    errors = torch.randn(4_000, 6, generator=generator) * torch.tensor([3.0, 1, 1, 0.5, 0.2, 0.1])
+    M = metric_of(errors, shrunk=0.0)
+    assert torch.allclose(M, M.T, atol=1e-5)
+    made = errors @ M
+    covariance = made.T @ made / len(made)
+    assert torch.allclose(covariance, covariance[0, 0] * torch.eye(6), atol=1e-3)
+    assert torch.allclose(metric_of(errors, shrunk=1.0), torch.eye(6), atol=1e-5)  # which changes nothing
+
+
+def test_a_metric_finds_the_directions_in_which_h_errs(posed, generator):
+    """h is the truth but for a few directions, in which it is far off; told so, psi tells graphs from edits again."""
+    problem, psi = posed[0], release.load("molecules7").psi
+    directions = torch.linalg.qr(torch.randn(256, 10, generator=generator)).Q
+    h = Known(psi, problem.validation)
+    off = torch.randn(len(h.points), 10, generator=generator) @ directions.T
+    h.points = {text: project.sphere(point + error) for (text, point), error in zip(h.points.items(), off)}
+    M, told = fitted_metric(psi, h, problem, seed=0)
+    assert told["told from edits"][str(told["shrunk"])] > told["told from edits"]["1.0"]
+    assert (directions.T @ M).norm(dim=1).max() < 0.5 * M.norm() / 16  # these count less
+    truth = points_of(psi, problem.validation.graphs)
+    near, own = MeasuredH(h, M).predict(problem.validation.inputs), MeasuredPsi(psi, M)(problem.validation.graphs)
+    assert torch.allclose(near.norm(dim=1), torch.ones(len(near)), atol=1e-5)
+    assert closeness(near, own) > closeness(h.predict(problem.validation.inputs), truth) + 0.1

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import torch
 
-from elekit import conformal, release
+from elekit import conformal, project, release
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
+from elekit.benchmark.methods.metric import MeasuredH, MeasuredPsi, fitted_metric
 from elekit.benchmark.methods.regression import both
 from elekit.benchmark.problem import Exam, Problem
 from elekit.datasets.molecules import Molecules
@@ -27,7 +28,6 @@ DECODERS = {
 THOROUGH = {"gradient, 16 starts": DecodeConfig("gradient", gradient=GradientConfig(starts=16))}  
 QUICK = ("candidates", "candidates + polish")
 SLOW_FROM, SETS_FROM, THOROUGH_FROM = 5_000, 7_000, 20_000  # pairs
-ALONE = DecodeConfig("candidates+polish")  # by which the two ways to regress are compared
 SETS_BY = "candidates + polish"
 PSI_STEPS = 1_200
 
@@ -57,7 +57,10 @@ class Regressed(Predictor):
 
 @dataclass(frozen=True)
 class ELE(Method):
-    """psi from outputs alone, h regressed on it. training: of psi, where no shipped one was learned from these outputs."""
+    """psi from outputs alone, h regressed on it, then psi told what h gets wrong (`metric`).
+
+    training: of psi, where no shipped one was learned from these outputs.
+    """
 
     name: str = "ele"
     title: str = "ELE"
@@ -113,13 +116,16 @@ class ELE(Method):
             points = points_of(psi, problem.train.graphs)
             h, told["h"] = both(psi, points, problem, seed=seed, work=work, progress=progress)
             trained, seconds = h["neural"], 0.0
-        measured = SETS_BY if len(problem.train) >= SETS_FROM else None
+        metric, told["metric"] = fitted_metric(psi, h[""], problem, seed)
+        measured_psi, measured_h = MeasuredPsi(psi, metric), MeasuredH(h[""], metric)
+        measured_known = Candidates(known.graphs, project.sphere(known.points @ metric))
+        with_sets = SETS_BY if len(problem.train) >= SETS_FROM else None
         found = {
-            way: Regressed(psi, h[""], known, replace(config, seed=seed), with_sets=way == measured)
+            way: Regressed(measured_psi, measured_h, measured_known, replace(config, seed=seed), way == with_sets)
             for way, config in configs.items()
         }
-        for name in h.keys() - {""} if len(problem.train) >= SLOW_FROM else ():
-            found[f"{ALONE.method}, h {name} alone".replace("+", " + ")] = Regressed(psi, h[name], known, ALONE)
+        if len(problem.train) >= SLOW_FROM:
+            found[f"{SETS_BY}, psi as it was learned"] = Regressed(psi, h[""], known, DECODERS[SETS_BY])
         return Fitted(found, told, sum(p.numel() for m in (psi, trained) for p in m.parameters()), seconds)
 
 
