@@ -90,7 +90,7 @@ class OneShot(Method):
     """Encoder, vector, graph; trained from end to end on labelled pairs.
 
     The other way, a decoder learned in an autoencoder of all outputs and an encoder regressed on its code, was
-    further off in a short trial on validation (QM9, 5,000 pairs, 500 steps each, narrow encoders): 6.3 edits, here 4.7.
+    further off in a short trial on validation (QM9, 5,000 pairs, 500 steps, narrow encoders): 6.3 edits, here 4.7.
     """
 
     name: str = "one-shot"
