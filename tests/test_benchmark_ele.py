@@ -79,6 +79,18 @@ def test_unknown_noise_is_refused():
         TASK.pose(labels=60, spoilt=("rain", 0.1))
 
 
+@pytest.mark.realdata
+def test_a_rewritten_task_asks_for_the_same_graphs_by_other_smiles(data_dir):
+    problem, exam, _ = TASKS["smi2mol-random"].pose(labels=50)
+    plain, asked, _ = TASKS["smi2mol"].pose(labels=50)
+    for ours, theirs in ((problem.train, plain.train), (exam.test, asked.test)):
+        assert equal(ours.graphs, theirs.graphs)
+        same = sum(one == other for one, other in zip(ours.inputs, theirs.inputs))
+        assert same < 0.3 * len(ours)
+    assert [chem.read_smiles(text).canonical for text in problem.train.inputs] == problem.train.frame["key"].tolist()
+    assert problem.artefact == plain.artefact == "qm9"
+
+
 # -- ELE ---------------------------------------------------------------------------------------------------------------
 def test_ele_decodes_in_every_way_and_goes_on_where_it_was(small, tmp_path):
     work = tmp_path / "run"
