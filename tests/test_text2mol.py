@@ -328,6 +328,10 @@ def test_parts_of_a_molecule_by_hand():
     assert found["parts"] == 1 and "net_charge" not in found
     assert KINDS["groups"](chem.Chem.MolFromSmiles("c1ccncc1"))["aromatic ring of CCCCCN"] == 1
     assert KINDS["exact"](glycine)["O = 2"] == 1
+    branched = chem.Chem.MolFromSmiles("CC(C)CC=CC(=O)Oc1ccccc1C")  # 4-methylpentenoate and a methyl group
+    assert KINDS["chains"](branched) == {
+        "chain of 6": 1, "chain of 6, double bonds 1": 1, "chain of 1": 1, "chain of 1, double bonds 0": 1
+    }  # fmt: skip
     ethanol = chem.Chem.MolFromSmiles("CCO")
     assert sum(KINDS["neighbourhoods"](ethanol).values()) == 6  # three atoms, two neighbourhoods, and no more that is new
 
@@ -410,4 +414,4 @@ def test_ele_hands_molecules_of_any_size_on(posed, tmp_path):
     fitted = METHODS["ele"].fit(problem, seed=0, work=tmp_path, progress=False)
     again = ELEText().fit(problem, seed=0, work=tmp_path / "again", progress=False)
     scores = [one.predictors[""].scores(exam.test.inputs, exam.gallery) for one in (fitted, again)]
-    assert torch.equal(*scores) and fitted.settings["kinds"] == ["neighbourhoods", "groups", "exact"]
+    assert torch.equal(*scores) and fitted.settings["kinds"] == ["neighbourhoods", "groups", "exact", "chains"]

@@ -7,6 +7,7 @@ import functools
 from collections import Counter
 from collections.abc import Sequence
 
+import networkx as nx
 import numpy as np
 import torch
 from rdkit import Chem, rdBase
@@ -63,7 +64,23 @@ def exact(molecule: Chem.Mol) -> dict[str, int]:
     return {f"{part} = {count}": 1 for part, count in groups(molecule).items()}
 
 
-KINDS = {"neighbourhoods": neighbourhoods, "groups": groups, "exact": exact}
+def chains(molecule: Chem.Mol) -> dict[str, int]:
+    """Pieces of carbon outside rings: how long the longest way through each is, and the same with its double bonds."""
+    carbons, found = nx.Graph(), Counter()
+    carbons.add_nodes_from(a.GetIdx() for a in molecule.GetAtoms() if a.GetSymbol() == "C" and not a.IsInRing())
+    for bond in molecule.GetBonds():
+        ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        if carbons.has_node(ends[0]) and carbons.has_node(ends[1]):
+            carbons.add_edge(*ends, double=bond.GetBondType() == Chem.BondType.DOUBLE)
+    for atoms in nx.connected_components(carbons):
+        piece = carbons.subgraph(atoms)
+        chain = f"chain of {nx.diameter(piece) + 1}"
+        found[chain] += 1
+        found[f"{chain}, double bonds {sum(double for *_, double in piece.edges(data='double'))}"] += 1
+    return dict(found)
+
+
+KINDS = {"neighbourhoods": neighbourhoods, "groups": groups, "exact": exact, "chains": chains}
 
 
 @functools.lru_cache(REMEMBERED)

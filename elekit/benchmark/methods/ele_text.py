@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from elekit.benchmark.methods.base import Fitted, Method
-from elekit.benchmark.methods.counts import CountEmbedding, Counts
+from elekit.benchmark.methods.counts import KINDS, CountEmbedding, Counts
 from elekit.benchmark.methods.ridge import Ranked, Ridge, TextKernel, tuned
 from elekit.benchmark.problem import Problem
 from elekit.contrastive import info_nce
@@ -95,7 +95,7 @@ class ELEText(Method):
     name: str = "ele"  # `ELE` hands such problems on to it
     title: str = "ELE"
     about: str = "a loss of counted parts, whose weights are learned by contrast, with labels; regressed on"
-    kinds: tuple[str, ...] = ("neighbourhoods", "groups", "exact")
+    kinds: tuple[str, ...] = tuple(KINDS)
     training: WeightTraining = WeightTraining()
     tasks: tuple[str, ...] | None = ("text2mol", "text2mol-public")  # of `METHODS` it is no member itself
 

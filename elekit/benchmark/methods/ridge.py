@@ -11,7 +11,7 @@ from torch import Tensor
 
 from elekit import metrics, project
 from elekit.benchmark.methods.base import Fitted, Method
-from elekit.benchmark.methods.counts import CountEmbedding, Counts
+from elekit.benchmark.methods.counts import KINDS, CountEmbedding, Counts
 from elekit.benchmark.methods.ele import Regressed
 from elekit.benchmark.methods.inputs import cosines, ngrams
 from elekit.benchmark.problem import Exam, Problem
@@ -126,7 +126,7 @@ RIDGES_ON_COUNTS = (
     RidgeCounts(
         "ridge-counts",
         "Kernel ridge, all counts",
-        "the same on Morgan counts, functional groups and the formula",
-        ("neighbourhoods", "groups", "exact"),
+        "the same on Morgan counts, functional groups, the formula and lengths of chains",
+        tuple(KINDS),
     ),
 )
