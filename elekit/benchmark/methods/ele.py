@@ -11,7 +11,7 @@ from elekit.benchmark.methods.metric import MeasuredH, MeasuredPsi, fitted_metri
 from elekit.benchmark.methods.regression import both
 from elekit.benchmark.problem import Exam, Problem
 from elekit.datasets.molecules import Molecules
-from elekit.decoding import Candidates, DecodeConfig, GradientConfig
+from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.evaluation import decode_many
 from elekit.graph import Graph
@@ -21,12 +21,15 @@ from elekit.training import LoopConfig, stop_if_interrupted
 
 DECODERS = {
     "candidates": DecodeConfig("candidates"),
+    "candidates + quick polish": DecodeConfig(
+        "candidates+polish", kept=1, polish=PolishConfig(beam=1, screen=12, patience=1, doubt=4.0)
+    ),
     "candidates + polish": DecodeConfig("candidates+polish"),
     "gradient": DecodeConfig("gradient"),
     "gradient + polish": DecodeConfig("gradient+polish"),
 }
 THOROUGH = {"gradient, 16 starts": DecodeConfig("gradient", gradient=GradientConfig(starts=16))}  
-QUICK = ("candidates", "candidates + polish")
+QUICK = ("candidates", "candidates + quick polish", "candidates + polish")
 SLOW_FROM, SETS_FROM, THOROUGH_FROM = 5_000, 7_000, 20_000  # pairs
 SETS_BY = "candidates + polish"
 PSI_STEPS = 1_200
