@@ -20,7 +20,7 @@ from elekit.datasets.molecules import Molecules
 from elekit.datasets.splits import SPLITS, Dataset, Split, digest
 from elekit.files import cache_folder
 
-# No digest of these files was at hand: the address names a commit, and what comes is held against the numbers of rows.
+# No digest of these files was at hand: the address names a commit, and what comes must have that many rows.
 URL = "https://raw.githubusercontent.com/blender-nlp/MolT5/7de07af8a2fb033bfd4935ebdd166e6ae6507df9/ChEBI-20_data/{}"
 PUBLIC = {"train": ("train.txt", 26_407), "validation": ("validation.txt", 3_301), "test": ("test.txt", 3_300)}
 PART = "chebi20_part.tsv.gz"  # of validation and test together, for development
@@ -87,7 +87,8 @@ def read(table: pd.DataFrame, progress: bool = False) -> tuple[Split, pd.DataFra
     read_ = [readings[row] for row in kept]
     if not read_:
         raise ValueError(f"none of {len(table)} SMILES can be read")
-    vocabulary = chem.vocabulary({label for one in read_ for label in one.nodes}, max(len(one.nodes) for one in read_))
+    labels = {label for one in read_ for label in one.nodes}
+    vocabulary = chem.vocabulary(labels, max(len(one.nodes) for one in read_))
     frame = table.iloc[kept].reset_index(drop=True)
     frame.insert(0, "row", kept)
     frame.insert(1, "key", [one.canonical for one in read_])
@@ -97,10 +98,7 @@ def read(table: pd.DataFrame, progress: bool = False) -> tuple[Split, pd.DataFra
 
 def _dataset(name: str, everything: Split, places: pd.Series, skipped: pd.DataFrame, vocabulary) -> Dataset:
     """The splits; of what is not learned from only the first row of each graph, the others are skipped."""
-    again = everything.frame["key"].duplicated() if "split" not in everything.frame else None
-    if again is None:
-        again = everything.frame.duplicated(["key", "split"])
-    left_out = again & (places != "train")
+    left_out = everything.frame.assign(place=places).duplicated(["key", "place"]) & (places != "train")
     more = everything.frame[left_out]
     skipped = pd.concat(
         [skipped, pd.DataFrame({"row": more["row"], "value": more["smiles"], "reason": "graph of an earlier row"})]
@@ -125,7 +123,7 @@ def _public(name: str) -> pd.DataFrame:
     )
     table = _table(path)
     if len(table) != rows:
-        raise ValueError(f"{path} holds {len(table)} pairs, the public split {name} has {rows}; delete it to load it anew")
+        raise ValueError(f"{path} holds {len(table)} pairs, the public split {name} has {rows}; load it anew")
     return table
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from elekit.chem import Reading
 from elekit.graph import Graph, GraphVocabulary
 
-MOST = 2**31  # bytes of one dense batch
+MOST = 2**31  # bytes of the edges of one dense batch
+TOGETHER = 2**25  # bytes of them that work goes by
 
 
 class Molecules(Graph):
@@ -78,8 +79,8 @@ class Molecules(Graph):
 
     def labels(self) -> tuple[Tensor, Tensor]:
         B, N = len(self), int(self.sizes.max(initial=1))
-        if 4 * self.vocabulary.R * B * N * N > MOST:
-            raise ValueError(f"{B} molecules of up to {N} atoms are too many for one dense batch; take them by blocks()")
+        if self._bytes(B, N) > MOST:
+            raise ValueError(f"{B} molecules of up to {N} atoms are too much for one dense batch; take blocks()")
         nodes, edges = np.zeros((B, N), dtype=np.int64), np.zeros((B, N, N), dtype=np.int64)
         for b, (own, links) in enumerate(self.parts):
             nodes[b, : len(own)] = own
@@ -90,14 +91,17 @@ class Molecules(Graph):
     def blocks(self, together: int) -> Iterator[tuple[Tensor, Graph]]:
         """Numbers of rows and these graphs, smallest first, at most so many at a time and fewer of large ones."""
         order = np.argsort(self.sizes, kind="stable")
-        start = 0
+        sizes, start, most = self.sizes[order], 0, min(TOGETHER, MOST)
         while start < len(order):
-            count = together
-            while count > 1 and 4 * self.vocabulary.R * count * self.sizes[order[start : start + count][-1]] ** 2 > MOST // 64:
+            count = min(together, len(order) - start)
+            while count > 1 and self._bytes(count, sizes[start + count - 1]) > most:
                 count //= 2
             rows = order[start : start + count]
             yield torch.from_numpy(rows), self[rows].dense
             start += count
+
+    def _bytes(self, B: int, N: int) -> int:
+        return 4 * self.vocabulary.R * B * int(N) ** 2
 
     def digest(self) -> str:
         running = hashlib.sha256(repr(self.vocabulary).encode())

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from elekit.surrogate.config import BackboneConfig
 from elekit.surrogate.tokens import check_texts
 
+EXAMPLE = "hf:allenai/scibert_scivocab_uncased"
 LONGEST = 512  # tokens; a longer text is cut
 
 
@@ -25,11 +26,12 @@ class HuggingFaceBackbone(nn.Module):
         super().__init__()
         self.config, name = config, config.kind.partition(":")[2]
         if not name:
-            raise ValueError("backbone 'hf' needs the name of an encoder: hf:NAME, such as hf:allenai/scibert_scivocab_uncased")
+            raise ValueError(f"backbone 'hf' needs the name of an encoder: hf:NAME, such as {EXAMPLE}")
         try:
             from transformers import AutoModel, AutoTokenizer
         except ImportError:
-            raise ValueError(f"backbone {config.kind!r} needs transformers; install it by: pip install 'elekit[hf]'") from None
+            mend = "install it by: pip install 'elekit[hf]'"
+            raise ValueError(f"backbone {config.kind!r} needs transformers; {mend}") from None
         try:
             self.tokeniser, self.encoder = AutoTokenizer.from_pretrained(name), AutoModel.from_pretrained(name)
         except (OSError, ValueError) as unknown:

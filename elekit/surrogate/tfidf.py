@@ -23,8 +23,8 @@ FEATURES = 20_000  # n-grams of each reading, at most: the most frequent ones
 class TfidfBackbone(nn.Module):
     """u_W for texts: weighted counts of n-grams (characters 3 to 5, words 1 to 2), projected, then residual layers.
 
-    readings: of each reading its n-grams in the order of columns, and their inverse document frequencies. Each reading
-    is of unit length, in logarithms of counts. A text without any known n-gram is read as an empty one.
+    readings: of each reading its n-grams in the order of columns, and their inverse document frequencies. Each
+    reading is of unit length, in logarithms of counts. A text without any known n-gram is read as an empty one.
     """
 
     KINDS = ("tfidf",)
@@ -67,12 +67,12 @@ class TfidfBackbone(nn.Module):
         check_texts(inputs)
         readings = []
         for how in READINGS:
-            fitted = _vectoriser(how)
             try:
-                fitted.fit(inputs)
+                fitted = _vectoriser(how).fit(inputs)
             except ValueError:  # no text is as long as that
-                fitted = None
-            readings.append(([], []) if fitted is None else (fitted.get_feature_names_out().tolist(), fitted.idf_.tolist()))
+                readings.append(([], []))
+            else:
+                readings.append((fitted.get_feature_names_out().tolist(), fitted.idf_.tolist()))
         if not any(terms for terms, _ in readings):
             raise ValueError("backbone 'tfidf' found no n-gram in the inputs; use 'character' for very short texts")
         return cls(readings, config, dim)

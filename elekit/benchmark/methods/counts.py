@@ -31,7 +31,8 @@ def _morgan():
 
 def neighbourhoods(molecule: Chem.Mol) -> dict[str, int]:
     """What stands within 0, 1, 2 and 3 bonds of each atom."""
-    return {str(part): count for part, count in _morgan().GetSparseCountFingerprint(molecule).GetNonzeroElements().items()}
+    found = _morgan().GetSparseCountFingerprint(molecule).GetNonzeroElements()
+    return {str(part): count for part, count in found.items()}
 
 
 def groups(molecule: Chem.Mol) -> dict[str, int]:
@@ -65,7 +66,7 @@ def exact(molecule: Chem.Mol) -> dict[str, int]:
 
 
 def chains(molecule: Chem.Mol) -> dict[str, int]:
-    """Pieces of carbon outside rings: how long the longest way through each is, and the same with its double bonds."""
+    """Pieces of carbon outside rings: the longest way through each, and the same with its double bonds."""
     carbons, found = nx.Graph(), Counter()
     carbons.add_nodes_from(a.GetIdx() for a in molecule.GetAtoms() if a.GetSymbol() == "C" and not a.IsInRing())
     for bond in molecule.GetBonds():

@@ -126,5 +126,5 @@ class ELEText(Method):
             "psi": asdict(self.training), "scales": dict(zip(self.kinds, psi.log_scale.exp().tolist())),
             "history": psi.history,
         }  # fmt: skip
-        learned = sum(p.numel() for p in psi.parameters())
-        return Fitted({"": Ranked(psi, h, Candidates(problem.train.graphs, points), seed)}, settings, learned + h.weights.size)
+        learned = sum(p.numel() for p in psi.parameters()) + h.weights.size
+        return Fitted({"": Ranked(psi, h, Candidates(problem.train.graphs, points), seed)}, settings, learned)

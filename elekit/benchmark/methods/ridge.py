@@ -46,7 +46,7 @@ class TextKernel:
 
 
 class Ridge:
-    """h of kernel ridge regression: `h(x) ~ k(x) (K + ridge I)^-1 Psi`, with points Psi (n, D) of the training graphs."""
+    """h of kernel ridge regression: `h(x) ~ k(x) (K + ridge I)^-1 Psi`; Psi (n, D): points of the training graphs."""
 
     def __init__(self, kernel: TextKernel, ridge: float, points: Tensor, inverse: np.ndarray | None = None):
         self.kernel = kernel
@@ -82,7 +82,7 @@ class Ranked(Regressed):
         super().__init__(psi, h, candidates, DecodeConfig("candidates", seed=seed))
 
     def sets(self, exam: Exam) -> dict | None:
-        """Split conformal: all graphs of the gallery within the radius that holds 90 % of the truths of calibration."""
+        """Split conformal: all of the gallery within the radius that holds 90 % of the truths of calibration."""
         if exam.gallery is None:
             return None
         target, truth = self.h.predict(exam.calibration.inputs), points_of(self.psi, exam.calibration.graphs)
@@ -91,8 +91,8 @@ class Ranked(Regressed):
         n, sizes = len(inside), inside.sum(1)
         hit = int(inside[torch.arange(n), exam.where].sum())
         bounds = wilson(hit, n)
-        found = {"level": held.level, "pairs": held.pairs, "unreachable": 0, "possible": held.pairs / (held.pairs + 1)}
-        found |= {"radius": held.radius, "tests": n, "coverage": hit / n}
+        found = {"level": held.level, "pairs": held.pairs, "unreachable": 0}
+        found |= {"possible": held.pairs / (held.pairs + 1), "radius": held.radius, "tests": n, "coverage": hit / n}
         found |= dict(zip(("coverage_low", "coverage_high"), bounds))
         found |= {"set_size": sizes.float().mean().item(), "set_size_median": float(sizes.float().median())}
         found |= {"empty": (sizes == 0).float().mean().item()}
@@ -121,7 +121,10 @@ class RidgeCounts(Method):
 
 RIDGES_ON_COUNTS = (
     RidgeCounts(
-        "ridge-morgan", "Kernel ridge, Morgan", "kernel ridge regression on weighted Morgan counts", ("neighbourhoods",)
+        "ridge-morgan",
+        "Kernel ridge, Morgan",
+        "kernel ridge regression on weighted Morgan counts",
+        ("neighbourhoods",),
     ),
     RidgeCounts(
         "ridge-counts",
