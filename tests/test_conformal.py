@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from elekit import chem, conformal, datasets, release
 from elekit.conformal import Calibration, calibrate, coverage, measured, prediction_sets, radius_of, universe
 from elekit.conformal.calibration import calibrated
-from elekit.conformal.universe import names
+from elekit.conformal.naming import names
 from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig, decode
 from elekit.embedding import EmbeddingConfig, GraphEmbedding

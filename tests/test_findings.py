@@ -15,12 +15,12 @@ from elekit.graph import Graph
 from elekit.inspect.findings import DEFECT, Finding, ask, findings, hold_out, make_basis
 from elekit.inspect.findings import basis as questions
 from elekit.inspect.findings.conditions import Condition
-from elekit.inspect.findings.finding import figure, joined, percent
 from elekit.inspect.findings.graph_traits import counts_of, traits_of
 from elekit.inspect.findings.places import contraction
 from elekit.inspect.findings.slices import slices_of
 from elekit.inspect.findings.spreading import dimensions, two_heaps
 from elekit.inspect.findings.weights import explained_by
+from elekit.inspect.words import figure, joined, percent
 from elekit.metrics import isomorphic
 
 PLANTED = [case for case in CASES + BEYOND if case.says and case.tested]

@@ -15,6 +15,7 @@ import traitlets
 from conftest import equal, random_relaxed
 
 from elekit import draw
+from elekit.conformal import Calibration, PredictionSet
 from elekit.decoding import DecodeConfig, Decoded, GradientConfig, Polish, Trace, decode
 from elekit.decoding.gradient import fold, standing
 from elekit.draw.frames import FAINTEST, MARKED, frames, laid_like, shares_of_axis
@@ -22,6 +23,7 @@ from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph, GraphVocabulary
 from elekit.inspect.wishes import wishes
 from elekit.loss import squared_distance
+from elekit.metrics import isomorphic
 from elekit.widgets.stepper import step_through
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
@@ -294,6 +296,31 @@ def test_the_picture_is_the_frame_shown(trace, truth):
     assert data["image/png"].startswith("iVBORw0KGgo")
 
 
+def set_of(graphs: Graph, losses: list[float], decoded: Graph | None = None, size: int | None = None) -> PredictionSet:
+    answer, size = graphs[0] if decoded is None else decoded, len(graphs) if size is None else size
+    return PredictionSet(graphs, torch.tensor(losses), size, answer, 0.04, Calibration(0.9, 0.25, 99), most=7)
+
+
+def test_a_prediction_set_says_how_sure_it_is(trace, truth):
+    answer, other = trace.result, with_node(truth, 0, 3)
+    widget = step_through(trace, truth=truth, sets=[set_of(Graph.cat([answer, other]), [0.04, 0.1])])
+    assert widget.found["says"] == "one of these 2, at 90 %" and len(widget.found["graphs"]) == 2
+    first, second = widget.found["graphs"]
+    same = bool(isomorphic(truth, answer))
+    assert first["words"] == "loss 0.040, decoded" + ", truth" * same and second["words"] == "loss 0.100"
+    assert "a graph of 4 nodes and 3 edges" in (first["name"], second["name"])
+    json.dumps(widget.found, allow_nan=False)
+    words = {text.get_text() for text in widget.picture().findobj(lambda a: hasattr(a, "get_text"))}
+    assert "one of these 2, at 90 %" in words and "radius 0.250" in words
+    empty = step_through(trace, sets=set_of(answer[:0], [], decoded=answer))
+    assert empty.found["says"] == "unsure: no graph lies within the radius of 0.250"
+    assert [one["words"] for one in empty.found["graphs"]] == ["loss 0.040, decoded, outside the set"]
+    empty.picture()
+    large = step_through(trace, sets=set_of(Graph.cat([other] * 7), [0.1] * 7, decoded=answer, size=30))
+    assert large.found["says"] == "unsure: 30 graphs lie within the radius, more than 7 (the nearest 6 are shown)"
+    assert step_through(trace).found == {}
+
+
 def test_one_trace_in_a_tuple_is_that_trace(trace):
     assert step_through((trace,)).trace is trace and step_through([trace], compare=(trace,)).compare is trace
 
@@ -316,6 +343,9 @@ def test_what_cannot_be_stepped_through_is_refused(trace, truth, vocabulary):
         (lambda: step_through(trace, truth=Graph.cat([truth, truth])), "batch of 2"),
         (lambda: step_through(trace, step=1000), "step must lie in 0"),
         (lambda: step_through(trace, names=("a",)), "names must be two"),
+        (lambda: step_through(trace, sets=truth), "sets must be one prediction set, got Graph"),
+        (lambda: step_through(trace, sets=[1, 2]), "got 2 of them; give one of conformal.prediction_sets"),
+        (lambda: step_through(trace, sets=set_of(foreign, [0.1])), "the prediction set has other labels"),
     ):
         with pytest.raises(ValueError, match=what):
             call()
@@ -368,7 +398,9 @@ data, artefact = ele.datasets.load("molecules7", inputs="description", seed=0), 
 case, (_, h) = data.test.take([35]), artefact.surrogate("description")
 config = ele.DecodeConfig("gradient+polish", gradient=ele.GradientConfig(iterations=20, starts=1))
 _, traces = ele.decode(artefact.psi, h.predict(case.inputs), config=config, record=True)
-w = ele.widgets.step_through(traces, truth=case.graphs)
+held, some = ele.conformal.Calibration(0.9, 0.3, 99), data.train.graphs[:300]
+sets = ele.conformal.prediction_sets(artefact.psi, h.predict(case.inputs), held, candidates=some)
+w = ele.widgets.step_through(traces, truth=case.graphs, sets=sets)
 display(w)  # as a last line it would stay in Out
 """
 WORDS = f"""
@@ -549,6 +581,17 @@ def test_a_molecule_is_stepped_through(lab):
         showing(lab, f"iteration {step} of 20")
     assert page.evaluate("window.kernel.status") == "busy"
     lab.eventually("w.step", 9)
+
+    # the prediction set: in words, and each graph drawn, with a name for who cannot see it
+    found = lab.value("w.found")
+    assert page.locator(".elekit-stepper-says").text_content() == found["says"]
+    members = page.locator(".elekit-stepper-set li")
+    assert members.count() == len(found["graphs"]) > 0
+    for number, (member, told) in enumerate(zip(members.all(), found["graphs"]), 1):
+        named = f"{number} of {len(found['graphs'])}: {told['name']}, {told['words']}"
+        assert member.locator("svg").get_attribute("aria-label") == named
+        assert member.locator(".elekit-dots > g").count() == sum(k > 0 for k in told["scene"]["nodes"])
+        assert member.text_content().endswith(told["words"])
 
     # everything that takes keys keeps them from the lab and has a name
     reachable = root.locator("button, input, select, [tabindex]")

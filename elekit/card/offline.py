@@ -87,7 +87,7 @@ def _stepper(trace, truth: Graph) -> dict:
     from elekit.widgets.stepper import step_through
 
     widget = step_through(trace, truth=truth)
-    names = ("step", "playing", "speed", "show", "last", "across", "runs", "truth_scene", "palette", "problem")
+    names = ("step", "playing", "speed", "show", "last", "across", "runs", "truth_scene", "found", "palette", "problem")
     state = {name: getattr(widget, name) for name in names}
     numbers = base64.b64encode(widget.numbers).decode()
     widget.close()

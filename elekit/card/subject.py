@@ -15,6 +15,7 @@ from elekit.draw.scenes import scene
 from elekit.edits import SINGLE
 from elekit.graph import Graph
 from elekit.inspect.agreement import Agreement, agreement
+from elekit.inspect.asking import called
 from elekit.inspect.blindspots import Pairs, blind_spots
 from elekit.inspect.prices import EditSample, sample_edits
 from elekit.loss import Psi
@@ -81,13 +82,7 @@ class Subject:
 
     def names(self, graphs: Graph) -> list[str]:
         """What graphs are called: SMILES of molecules, otherwise how large they are."""
-        from elekit import chem
-
-        if self.molecular:
-            return [smiles or "no valid molecule" for smiles in chem.to_smiles(graphs)]
-        nodes, edges = graphs.labels()
-        counts = zip((nodes > 0).sum(1).tolist(), ((edges > 0).sum((1, 2)) // 2).tolist())
-        return [f"a graph of {n} node{'s' * (n != 1)} and {e} edge{'s' * (e != 1)}" for n, e in counts]
+        return called(graphs)
 
     def known_data(self) -> bool | None:
         """Whether these are the data that the loss was trained on, by their digest; None where it names none."""

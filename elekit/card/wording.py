@@ -3,7 +3,7 @@
 import math
 
 from elekit.graph import GraphVocabulary
-from elekit.inspect.findings.finding import counted, figure, joined, percent, things  # noqa: F401 - words, all from here
+from elekit.inspect.words import counted, figure, joined, percent, things  # noqa: F401 - words, all from here
 
 ENDS = 5  # kinds of edits at each end of the price list
 CHECKS = (  # what `elekit.inspect.findings` asks, for readers

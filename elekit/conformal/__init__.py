@@ -15,9 +15,9 @@ candidates, what decoding found and the graphs that edits of those reached, the 
 known to hold the truth. A truth that is not in the universe of its input counts as infinitely far, so the promise
 holds all the same; where there are too many of these no radius keeps it, and `calibrate` says so.
 
-The decoded graph is the nearest of the universe. It is not forced into the set: that would raise the coverage above
-the level wherever decoding is right more often than the level asks for. Where it lies outside, the set is empty:
-nothing is near enough, and that is said.
+The decoded graph is the nearest of the universe (unless it exceeds a capacity, or is in several parts where no
+candidate is). It is not forced into the set: that would raise the coverage above the level wherever decoding is right
+more often than the level asks for. Where it lies outside, the set is empty: nothing is near enough, and that is said.
 """
 
 from elekit.conformal.asking import calibrate, coverage, measured, prediction_sets

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from elekit.inspect.findings.finding import counted
 from elekit.inspect.intervals import SURE
+from elekit.inspect.words import counted
 
 LEVEL = 0.9
 

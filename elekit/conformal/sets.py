@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from elekit.conformal.calibration import Calibration
+from elekit.conformal.naming import names
 from elekit.graph import Graph
 
 MOST = 20  # graphs of a set that still says something
@@ -42,6 +43,22 @@ class PredictionSet:
     @property
     def abstained(self) -> bool:
         return bool(self.why)
+
+    @property
+    def shown(self) -> tuple[Graph, list[float]]:
+        """What there is to look at, with losses: the listed graphs, or of an empty set the decoded one."""
+        return (self.graphs, self.losses.tolist()) if len(self.graphs) else (self.decoded, [self.loss])
+
+    def marks(self, truth: Graph | None = None, decoded: Graph | None = None) -> list[list[str]]:
+        """Of each graph to look at: whether it is "decoded", the "truth", "outside the set".
+
+        truth, decoded: batches of one; None: no truth is known, and the set's own decoded graph.
+        """
+        graphs, decoded = self.shown[0], self.decoded if decoded is None else decoded
+        called = names(Graph.cat([graphs, decoded, *([] if truth is None else [truth])]))
+        known = list(zip(("decoded", "truth"), called[len(graphs) :]))
+        outside = [] if self.size else ["outside the set"]
+        return [[what for what, name in known if name == one] + outside for one in called[: len(graphs)]]
 
     def says(self) -> str:
         """ "one of these 3, at 90 %", or "unsure" and why."""

@@ -9,15 +9,17 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from elekit.conformal.calibration import Calibration
+from elekit.conformal.naming import names
 from elekit.conformal.sets import MOST, PredictionSet
-from elekit.datasets.reading import isomorphism_keys
 from elekit.decoding import Candidates, DecodeConfig, check_target, decode, nearest
-from elekit.graph import Graph, to_networkx
+from elekit.graph import Graph
+from elekit.inspect.scan import connected
 from elekit.loss import Psi
 
 TOGETHER = 256  # targets searched at a time, so that memory stays bounded
 STARTS = 16  # nearest candidates, or descents, that a search begins with
 KEPT = 32  # graphs that it keeps
+BLOCK = 4_096  # candidates looked at together
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +70,14 @@ class Universe:
         return found
 
 
-def universe(psi: Psi, target: Tensor, *, candidates=None, gallery=None, config=DecodeConfig()) -> Universe:
+def universe(
+    psi: Psi, target: Tensor, *, candidates=None, gallery=None, config=DecodeConfig(), whole: bool = False
+) -> Universe:
     """What the sets of targets (B, D) are drawn from: all of a gallery, or what a search finds.
 
     The search is `decode` with its polish: the 16 nearest candidates (or results of descents), and the best 32 of all
-    graphs that edits of the best ones reach, without those that exceed a capacity.
+    graphs that edits of the best ones reach, without those that exceed a capacity. whole: also without those that are
+    in several parts.
     Raises ValueError for a way to decode without polish, and for one whose time is limited: what it finds is no
     function of the input.
     """
@@ -90,34 +95,31 @@ def universe(psi: Psi, target: Tensor, *, candidates=None, gallery=None, config=
     config = replace(config, kept=max(STARTS, config.kept), polish=wide)
     found = decode(psi, target, candidates=candidates, config=config)
     B, W = found.alternative_losses.shape
-    over = found.alternatives.excess().reshape(B, W) > 0
-    losses, order = found.alternative_losses.masked_fill(over, torch.inf).sort(dim=1, stable=True)
+    left_out = found.alternatives.excess() > 0
+    if whole:
+        left_out |= ~connected(found.alternatives)
+    losses = found.alternative_losses.masked_fill(left_out.reshape(B, W), torch.inf)
+    losses, order = losses.sort(dim=1, stable=True)
     return Universe(found.alternatives, order + W * torch.arange(B)[:, None], losses, found.graphs, found.loss)
 
 
 def universes(
     psi: Psi, target: Tensor, *, candidates=None, gallery=None, config=DecodeConfig(), progress=False
 ) -> Iterator[tuple[slice, Universe]]:
-    """The same for any number of targets, 256 at a time, so that memory stays bounded."""
+    """The same for any number of targets, 256 at a time, so that memory stays bounded.
+
+    Graphs in several parts are left out where no candidate is one.
+    """
     check_target(target)
     candidates, gallery = (None if known is None else Candidates.of(psi, known) for known in (candidates, gallery))
+    whole = candidates is not None and gallery is None and _all_connected(candidates.graphs)
     for start in tqdm(range(0, len(target), TOGETHER), desc="prediction sets", disable=not progress):
         rows = slice(start, start + TOGETHER)
-        yield rows, universe(psi, target[rows], candidates=candidates, gallery=gallery, config=config)
+        yield rows, universe(psi, target[rows], candidates=candidates, gallery=gallery, config=config, whole=whole)
 
 
-def names(graphs: Graph) -> np.ndarray:
-    """(n,) strings, the same exactly for equal graphs of this batch: SMILES of molecules, else isomorphism classes.
-
-    A molecule counts once however its rings are drawn, see `chem.canonicalised`.
-    """
-    from elekit import chem  # RDKit loads here, not with `import elekit`
-
-    found: list = chem.to_smiles(graphs) if chem.is_molecular(graphs.vocabulary) else [None] * len(graphs)
-    rest = [row for row, name in enumerate(found) if name is None]
-    for row, key in zip(rest, isomorphism_keys(to_networkx(graphs[rest])) if rest else ()):
-        found[row] = f"class {key}"
-    return np.array(found, dtype=str)
+def _all_connected(graphs: Graph) -> bool:
+    return all(bool(connected(graphs[start : start + BLOCK]).all()) for start in range(0, len(graphs), BLOCK))
 
 
 def _node_counts(graphs: Graph) -> Tensor:

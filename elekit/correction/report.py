@@ -9,9 +9,9 @@ from elekit.correction.exam import FROM_INPUTS, REFITTED, Exam, Sitting
 from elekit.correction.judgements import CANNOT_SAY, Judgements
 from elekit.correction.questions import FAILS, HOLDS
 from elekit.correction.rules import known_kinds
-from elekit.inspect.findings.finding import figure, joined, percent
 from elekit.inspect.intervals import DRAWS, FEWEST, central, mean_interval, wilson
 from elekit.inspect.prices import interval
+from elekit.inspect.words import figure, joined, percent
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from elekit.graph import GraphVocabulary
-from elekit.inspect.findings.finding import figure, joined, percent
 from elekit.inspect.prices import FREE
+from elekit.inspect.words import figure, joined, percent
 
 TYPICAL = "a typical edit"  # median over kinds of their median prices, of single edits that no rule names
 EITHER_WAY = " either way"  # after a kind: this one and what undoes it

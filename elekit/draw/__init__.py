@@ -21,6 +21,7 @@ from elekit.draw.layouts import layout
 from elekit.draw.maps import embedding_map
 from elekit.draw.price_lists import price_list
 from elekit.draw.prices import contrasted, priced_edits, shared
+from elekit.draw.sets import coverage, prediction_set
 from elekit.draw.spheres import spheres
 from elekit.draw.stability import across_trainings, stability
 from elekit.draw.structures import graph, graphs
@@ -28,8 +29,8 @@ from elekit.draw.tensors import tensors
 
 __all__ = [
     "OKABE_ITO", "Picture", "RADIUS", "SEEN", "across_trainings", "agreement", "analogies", "blind_spots", "concepts",
-    "contrasted", "corrections", "counterfactuals", "decoding_budget", "disagreements", "embedding_map", "faithfulness",
-    "findings", "graph", "graphs", "histograms", "history", "images", "iterate", "label_efficiency", "layout",
-    "loss_curve", "noise_curves", "price_list", "priced_edits", "ranking", "shared", "spheres", "stability", "standings", "tensors",
-    "trace",
+    "contrasted", "corrections", "counterfactuals", "coverage", "decoding_budget", "disagreements", "embedding_map",
+    "faithfulness", "findings", "graph", "graphs", "histograms", "history", "images", "iterate", "label_efficiency",
+    "layout", "loss_curve", "noise_curves", "prediction_set", "price_list", "priced_edits", "ranking", "shared",
+    "spheres", "stability", "standings", "tensors", "trace",
 ]  # fmt: skip

@@ -25,6 +25,7 @@ from elekit.draw.base import (
 from elekit.draw.curves import loss_curve
 from elekit.draw.frames import LOOKS, NUMBERS, Frames, frames, laid_like, shares_of_axis
 from elekit.draw.layouts import layout
+from elekit.draw.sets import HIGH, prediction_set
 from elekit.draw.structures import _extent, _points, graph
 from elekit.graph import Graph
 
@@ -60,7 +61,7 @@ def trace(trace: Trace, *, truth: Graph | None = None, frames: int = 4) -> Figur
 
 def iterate(
     trace: Trace, step: int, *, truth: Graph | None = None, wishes=None, compare: Trace | None = None,
-    compare_wishes=None, names: tuple[str, str] = ("", ""),
+    compare_wishes=None, names: tuple[str, str] = ("", ""), found=None,
 ) -> Figure:  # fmt: skip
     """One step of a decoding run: its graph, what the loss wants to change in it, the truth, the loss of all steps.
 
@@ -69,6 +70,7 @@ def iterate(
     wants that part to be there or to be another; purple and dashed: to go; the wider the more, relative to the
     strongest of the step. Orange: what an edit changed. truth: batch of one. compare, compare_wishes: another run of the same
     target at the same step; a run that is over stays on its last. names: of the two runs.
+    found: the prediction set of the target, as of `elekit.conformal.prediction_sets`; it is drawn below.
     Raises ValueError for a step that there is not.
     """
     runs = [frames(trace, wishes)]
@@ -77,7 +79,10 @@ def iterate(
     if not 0 <= step <= last:
         raise ValueError(f"step must lie in 0..{last}, got {step}")
     panels, lines = len(runs) + (truth is not None), 0.026 * 3 * len(runs)  # of text below the graphs
-    figure = Picture(figsize=(2.4 + 4.3 * max(panels, 2), 8.6))
+    whole = figure = Picture(figsize=(2.4 + 4.3 * max(panels, 2), 8.6 + HIGH * (found is not None)))
+    if found is not None:
+        figure, below = whole.subfigures(2, 1, height_ratios=(8.6, HIGH))
+        prediction_set(found, truth=truth, decoded=trace.result, figure=below)
     for column, (run, name) in enumerate(zip(runs, names)):
         at = run.at(step)
         place = figure.add_axes((column / panels, 0.52, 0.97 / panels, 0.42))
@@ -93,11 +98,11 @@ def iterate(
     figure.legend(keys, words, loc="center", bbox_to_anchor=(0.5, 0.5), ncols=3, frameon=False, fontsize=12)
     for n, (run, name) in enumerate(zip(runs, names)):
         for line, (said, size) in enumerate(_words(run, run.at(step), plain(name))):
-            said, size = fitted(said, 72 * 0.96 * figure.get_figwidth(), size)
+            said, size = fitted(said, 72 * 0.96 * whole.get_figwidth(), size)
             height = 0.475 - 0.026 * (3 * n + line)
             figure.text(0.5, height, said, fontsize=size, ha="center", va="top", parse_math=False, gid="said")
     _curves(runs, names, step, figure.add_axes((0.08, 0.09, 0.76, 0.345 - lines)))
-    return figure
+    return whole
 
 
 def marked(run: Frames, at: int, ax: Axes) -> None:

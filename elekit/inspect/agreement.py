@@ -14,10 +14,10 @@ from elekit.distances import Distance, known
 from elekit.graph import Graph
 from elekit.inspect.asking import finite
 from elekit.inspect.blindspots import NEAREST, Pairs, distinct, nearest
-from elekit.inspect.findings.finding import figure, percent
 from elekit.inspect.intervals import DRAWS, FEWEST, central
 from elekit.inspect.prices import apart
 from elekit.inspect.scan import valid
+from elekit.inspect.words import figure, percent
 from elekit.loss import Psi, points_of
 from elekit.metrics import isomorphic
 

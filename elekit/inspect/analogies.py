@@ -13,11 +13,11 @@ from elekit.graph import Graph
 from elekit.inspect.asking import one
 from elekit.inspect.blindspots import difference
 from elekit.inspect.differences import Difference, edited
-from elekit.inspect.findings.finding import figure
 from elekit.inspect.intervals import DRAWS, FEWEST, central
 from elekit.inspect.prices import interval, sample_edits
 from elekit.inspect.scan import connected, valid
 from elekit.inspect.traits import cycle_rank, kinds_in_detail
+from elekit.inspect.words import figure
 from elekit.loss import Psi, points_of
 from elekit.metrics import edit_distance, edit_path, isomorphic
 from elekit.refinement import ROUNDS, refined

@@ -1,9 +1,10 @@
-"""What every question takes: one graph, the point it is held against, many points."""
+"""What every question takes: one graph, the point it is held against, many points; and what graphs are called."""
 
 import torch
 from torch import Tensor
 
 from elekit.graph import Graph
+from elekit.inspect.words import counted
 from elekit.loss import Psi, points_of
 
 SLACK = 1e-3  # how far from 1 the length of a unit vector may be
@@ -30,6 +31,17 @@ def unit(point: Tensor) -> Tensor:
     if not abs(float(point.norm()) - 1) <= SLACK:
         raise ValueError(f"want a unit vector, got one of length {float(point.norm()):.3g}; use project.sphere")
     return point
+
+
+def called(graphs: Graph) -> list[str]:
+    """What graphs are called: SMILES of molecules, otherwise how large they are."""
+    from elekit import chem  # RDKit loads here, not with `import elekit`
+
+    if chem.is_molecular(graphs.vocabulary):
+        return [smiles or "no valid molecule" for smiles in chem.to_smiles(graphs)]
+    nodes, edges = graphs.labels()
+    counts = zip((nodes > 0).sum(1).tolist(), ((edges > 0).sum((1, 2)) // 2).tolist())
+    return [f"a graph of {counted(n, 'node')} and {counted(e, 'edge')}" for n, e in counts]
 
 
 def finite(points: Tensor) -> Tensor:

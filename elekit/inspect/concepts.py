@@ -12,9 +12,9 @@ from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph
 from elekit.inspect.asking import finite
 from elekit.inspect.columns import FEWEST, NUMBER, Property, different, properties_of, read
-from elekit.inspect.findings.finding import percent
 from elekit.inspect.intervals import DRAWS, central
 from elekit.inspect.probes import FOLDS, Probed, bumps, goes_with
+from elekit.inspect.words import percent
 from elekit.loss import Psi, points_of
 
 if TYPE_CHECKING:

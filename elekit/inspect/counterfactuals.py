@@ -12,10 +12,10 @@ from tqdm.auto import tqdm
 from elekit.edits import SINGLE, Edits, all_edits, check_kinds
 from elekit.graph import Graph
 from elekit.inspect.asking import finite, one, point_of, points_given
-from elekit.inspect.findings.finding import figure, joined
 from elekit.inspect.prices import apart
 from elekit.inspect.scan import connected, valid
 from elekit.inspect.traits import kinds_in_detail
+from elekit.inspect.words import figure, joined
 from elekit.loss import Psi, points_of
 from elekit.metrics import isomorphic
 from elekit.refinement import ROUNDS, mixed, refined

@@ -3,8 +3,8 @@
 import numpy as np
 
 from elekit.graph import Graph
-from elekit.inspect.findings.finding import counted, things
 from elekit.inspect.traits import cycle_rank
+from elekit.inspect.words import counted, things
 
 FEWEST = 20  # graphs of a slice that says something
 MOST = 0.95  # of all graphs in one slice: more say nothing of their own

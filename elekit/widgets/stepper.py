@@ -6,11 +6,14 @@ import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 
+from elekit.conformal import PredictionSet
 from elekit.decoding import Decoded, Trace
 from elekit.draw import decodings
-from elekit.draw.frames import LOOKS, NUMBERS, Frames, frames, laid_like, shares_of_axis
+from elekit.draw.frames import LOOKS, NUMBERS, Frames, digits, frames, laid_like, shares_of_axis
 from elekit.draw.scenes import palette, scene
+from elekit.draw.sets import SHOWN
 from elekit.graph import Graph, GraphVocabulary
+from elekit.inspect.asking import called
 from elekit.inspect.wishes import wishes
 from elekit.widgets.base import Panel, source
 
@@ -26,8 +29,9 @@ class Stepper(Panel):
 
     step: the frame shown, 0..last. playing: whether it runs by itself. speed: frames a second, above 0, at most 60.
     show: "gradient" for halos where the loss wants something, or "none". Setting them moves the widget, using the
-    widget moves them. last, across, runs, numbers, truth_scene: what the browser draws.
-    trace, compare: the runs (compare None without one). truth: the true graph, None if not given.
+    widget moves them. last, across, runs, numbers, truth_scene, found: what the browser draws.
+    trace, compare: the runs (compare None without one). truth: the true graph, None if not given. sets: the
+    prediction set of the target, None if not given.
     """
 
     _esm = traitlets.Unicode(source("stepper.js")).tag(sync=True)
@@ -43,9 +47,18 @@ class Stepper(Panel):
     runs = traitlets.List(traitlets.Dict()).tag(sync=True)
     numbers = traitlets.Bytes(b"").tag(sync=True)  # of each run nodes (F, N, K), then pairs (F, P, R): float32 "<"
     truth_scene = traitlets.Dict().tag(sync=True)
+    found = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, trace: Trace, truth: Graph | None, compare: Trace | None, names: tuple[str, str], step: int):
-        self.trace, self.compare, self.truth, self.names = trace, compare, truth, names
+    def __init__(
+        self,
+        trace: Trace,
+        truth: Graph | None,
+        compare: Trace | None,
+        names: tuple[str, str],
+        step: int,
+        sets: PredictionSet | None = None,
+    ):
+        self.trace, self.compare, self.truth, self.names, self.sets = trace, compare, truth, names, sets
         runs = [frames(trace, wishes(trace))]
         if compare is not None:
             runs.append(frames(compare, wishes(compare), like=runs[0]))
@@ -58,6 +71,7 @@ class Stepper(Panel):
             runs=[_described(run, name, spaced) for run, name in zip(runs, names)],
             numbers=b"".join(_packed(run) for run in runs),
             truth_scene={} if truth is None else scene(truth, spaced * laid),
+            found={} if sets is None else _found(sets, truth, trace.result, runs[0], spaced),
             palette={**shown, "looks": LOOKS, "numbers": list(NUMBERS.items())},
         )
         self.step = step
@@ -86,6 +100,7 @@ class Stepper(Panel):
             compare=self.compare,
             compare_wishes=wanted[1],
             names=self.names,
+            found=self.sets,
         )
 
 
@@ -96,14 +111,16 @@ def step_through(
     compare: Trace | Sequence[Trace] | None = None,
     names: tuple[str, str] = ("", ""),
     step: int = 0,
+    sets: PredictionSet | Sequence[PredictionSet] | None = None,
 ) -> Stepper:
     """Step through a decoding run by keys, slider, chart or play; all frames are preloaded.
 
     trace: what `decode(..., record=True)` gives; a tuple of one is taken as that one. truth: the true graph, a batch of
     one. compare: another run of the same target, shown in lockstep. names: of the two runs. step: the frame to begin
-    with, see `Stepper`.
-    Raises ValueError for anything else in place of a trace, for runs of other targets or vocabularies, for a truth of
-    another vocabulary or not one graph, and for a step that there is not.
+    with, see `Stepper`. sets: what the target may stand for, one of `elekit.conformal.prediction_sets` (a list of one
+    is taken as that one); its graphs are drawn small, with what the set says.
+    Raises ValueError for anything else in place of a trace or a set, for runs of other targets or vocabularies, for a
+    truth or a set of another vocabulary, a truth that is not one graph, and for a step that there is not.
     """
     trace = _one_trace(trace, "trace")
     vocabulary = trace.iterates.vocabulary
@@ -120,10 +137,13 @@ def step_through(
         _same_vocabulary(truth.vocabulary, vocabulary, "truth")
         if len(truth) != 1:
             raise ValueError(f"truth must be a batch of one, got a batch of {len(truth)}; use graphs[0]")
+    if sets is not None:
+        sets = _one_set(sets)
+        _same_vocabulary(sets.decoded.vocabulary, vocabulary, "the prediction set")
     last = max(len(t) + len(t.polish) for t in (trace, compare) if t is not None)
     if not 0 <= step <= last:
         raise ValueError(f"step must lie in 0..{last}, got {step}")
-    return Stepper(trace, truth, compare, names, step)
+    return Stepper(trace, truth, compare, names, step, sets)
 
 
 def _one_trace(given, what: str) -> Trace:
@@ -138,6 +158,30 @@ def _one_trace(given, what: str) -> Trace:
     if isinstance(given, (tuple, list)):
         found, mend = (f"{len(given)} in a {found}", "give one, such as traces[0]") if given else ("none", mend)
     raise ValueError(f"{what} must be one Trace, got {found}; {mend}")
+
+
+def _one_set(given) -> PredictionSet:
+    if isinstance(given, (tuple, list)) and len(given) == 1:
+        given = given[0]
+    if not isinstance(given, PredictionSet):
+        what = type(given).__name__ if not isinstance(given, (tuple, list)) else f"{len(given)} of them"
+        raise ValueError(f"sets must be one prediction set, got {what}; give one of conformal.prediction_sets")
+    return given
+
+
+def _found(found: PredictionSet, truth: Graph | None, answer: Graph, run: Frames, spaced: float) -> dict:
+    """What a set says, and of each graph that is drawn its scene, its figures and what it is called."""
+    graphs, losses = (some[:SHOWN] for some in found.shown)
+    more = f" (the nearest {len(graphs)} are shown)" if found.size > len(graphs) else ""
+    members = [
+        {
+            "scene": scene(one, spaced * laid_like(one, run.graphs[-1], run.positions[-1])),
+            "words": ", ".join([f"loss {digits(loss)}", *marks]),
+            "name": name,
+        }
+        for one, loss, marks, name in zip(graphs, losses, found.marks(truth, answer), called(graphs))
+    ]
+    return {"says": found.says() + more, "graphs": members}
 
 
 def _same_vocabulary(given: GraphVocabulary, wanted: GraphVocabulary, what: str) -> None:

@@ -21,12 +21,13 @@ from elekit.inspect.findings.blindness import (
     merged_patterns,
     sees_only,
 )
-from elekit.inspect.findings.finding import DEFECT, NOTE, Finding, figure, table
+from elekit.inspect.findings.finding import DEFECT, NOTE, Finding, table
 from elekit.inspect.findings.memory import HeldOut, hold_out, memorised
 from elekit.inspect.findings.places import pulled
 from elekit.inspect.findings.sameness import SHORT, differently_told, malformed
 from elekit.inspect.findings.spreading import NOTHING, collapsed, flat, heaped, hubs, saturated
 from elekit.inspect.findings.weights import dominated, outweighed, overpriced
+from elekit.inspect.words import figure
 from elekit.loss import Psi
 
 __all__ = [

@@ -7,10 +7,11 @@ from elekit.inspect.blindspots import difference
 from elekit.inspect.findings.answers import Answers
 from elekit.inspect.findings.basis import LEVELS
 from elekit.inspect.findings.conditions import FAMILIES
-from elekit.inspect.findings.finding import DEFECT, NOTE, Finding, figure, joined, percent
+from elekit.inspect.findings.finding import DEFECT, NOTE, Finding
 from elekit.inspect.findings.slices import Slice, slices_of
 from elekit.inspect.patterns import pattern_name
 from elekit.inspect.prices import apart
+from elekit.inspect.words import figure, joined, percent
 from elekit.metrics import edit_path, isomorphic
 
 EXACT = 1e-10  # of a typical edit: structurally blind; float32 leaves 1e-13, trained losses 1e-8

@@ -9,9 +9,10 @@ from elekit.edits import SINGLE
 from elekit.graph import Graph
 from elekit.inspect.findings.answers import EVIDENCE, Answers, mean_apart
 from elekit.inspect.findings.basis import reference
-from elekit.inspect.findings.finding import Finding, figure, percent
+from elekit.inspect.findings.finding import Finding
 from elekit.inspect.findings.graph_traits import traits_of
 from elekit.inspect.prices import EditSample, sample_edits
+from elekit.inspect.words import figure, percent
 from elekit.loss import Psi, points_of
 
 MOST, EDITS = 150, 8  # held-out graphs, and edits of each

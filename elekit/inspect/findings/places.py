@@ -7,9 +7,10 @@ from torch.nn.functional import normalize
 
 from elekit.inspect.findings.answers import Answers, mean_apart
 from elekit.inspect.findings.basis import reference
-from elekit.inspect.findings.finding import Finding, figure
+from elekit.inspect.findings.finding import Finding
 from elekit.inspect.findings.graph_traits import Trait
 from elekit.inspect.prices import apart
+from elekit.inspect.words import figure
 
 SAMPLE = 2_500  # edited graphs among which points are looked for, besides the graphs and those with planted patterns
 ORIGINS = 6  # graphs that those of a place must come from

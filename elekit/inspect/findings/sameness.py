@@ -5,7 +5,8 @@ import torch
 from elekit.graph import Graph
 from elekit.inspect.blindspots import Pairs, separated_equals
 from elekit.inspect.findings.answers import Answers
-from elekit.inspect.findings.finding import NOTE, Finding, figure, percent
+from elekit.inspect.findings.finding import NOTE, Finding
+from elekit.inspect.words import figure, percent
 from elekit.loss import Psi
 
 SEEN = 0.02  # of a typical edit: rounding in float32 stays below 0.0001 of it

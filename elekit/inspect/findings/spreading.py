@@ -8,8 +8,9 @@ from torch import Tensor
 
 from elekit.inspect.findings.answers import EVIDENCE, Answers, mean_apart
 from elekit.inspect.findings.basis import STEPS
-from elekit.inspect.findings.finding import Finding, figure, percent
+from elekit.inspect.findings.finding import Finding
 from elekit.inspect.findings.graph_traits import traits_of
+from elekit.inspect.words import figure, percent
 
 # Bounds lie outside what was measured of ten clean losses: molecules7 and QM9 as shipped, four trainings on molecules7
 # of 300 to 500 steps, and trainings on floor plans, labelled and unlabelled random graphs, and 67 cycles and stars.

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from elekit.inspect.findings.answers import Answers
 from elekit.inspect.findings.conditions import FAMILIES
-from elekit.inspect.findings.finding import Finding, figure, percent
+from elekit.inspect.findings.finding import Finding
 from elekit.inspect.findings.slices import slices_of
+from elekit.inspect.words import figure, percent
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -221,6 +221,18 @@ function controls(model, go, play, toggle, last) {
   return { element, slider, sync };
 }
 
+// The prediction set: what it says, and its graphs, small.
+function members(found, palette) {
+  const each = found.graphs.map(({ scene, words, name }, n) => {
+    const view = new GraphView(palette, { label: `${n + 1} of ${found.graphs.length}: ${name}, ${words}` });
+    view.show(scene);
+    return html("li", {}, html("figure", {}, view.element, html("figcaption", {}, words)));
+  });
+  return html("section", { class: "elekit-stepper-set", "aria-label": "prediction set" },
+    html("p", { class: "elekit-stepper-says" }, found.says),
+    control("ol", { tabindex: "0", "aria-label": "graphs of the set, the nearest first" }, ...each));
+}
+
 const MOVES = {
   ArrowLeft: (step) => step - 1, ArrowRight: (step) => step + 1, PageUp: (step) => step - 10, PageDown: (step) => step + 10,
   Home: () => 0, End: () => Infinity,
@@ -269,8 +281,9 @@ function render({ model, el }) {
     drawn.show(truth);
     graphs.append(html("figure", { class: "elekit-stepper-truth" }, html("figcaption", { class: "elekit-title" }, "truth"), drawn.element));
   }
+  const found = model.get("found"), set = found?.says ? [members(found, palette)] : [];
   const keys = "Keys: ← → one frame, Page Up/Down ten, Home, End; Space plays; g shows what the loss wants.";
-  root.append(row, reading, graphs, legend(palette), chart.element, figures.element, html("p", { class: "elekit-small" }, keys));
+  root.append(row, reading, graphs, ...set, legend(palette), chart.element, figures.element, html("p", { class: "elekit-small" }, keys));
   fill(root, { tabindex: "0", class: `elekit elekit-stepper elekit-stepper-${runs.length}` }, []);
   chart.element.addEventListener("pointerdown", () => slider.focus({ preventScroll: true }));
 
