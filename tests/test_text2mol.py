@@ -118,6 +118,9 @@ def test_a_digest_tells_which_molecules_and_in_which_order(molecules):
     assert lazy.digest() == lazy[:].digest() == lazy[range(5)].digest()
     others = [lazy[rows].digest() for rows in ([1, 0, 2, 3, 4], [0, 1, 2, 3], [0, 1, 1, 3, 4])]
     assert len({lazy.digest(), *others}) == 4
+    readings = [chem.read_smiles(smiles) for smiles in ("CC", "C=C", "C#C")]
+    vocabulary = chem.vocabulary(["C"], 2)
+    assert len({Molecules.of([one], vocabulary).digest() for one in readings}) == 3
 
 
 def test_a_batch_that_is_too_large_says_what_to_do(molecules, monkeypatch):
