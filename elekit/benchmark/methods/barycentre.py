@@ -32,8 +32,9 @@ def relaxed_barycentre(graphs: Graph, weights: np.ndarray, alpha: float) -> tupl
 
     Nodes (n, K) and edges (n, n, R), rows on the simplex, where n is the (low) median of their numbers of nodes.
     alpha: weight of the edges, in (0, 1). One-hot labels are the features of nodes, adjacency (0 or 1) the structure.
-    The descent starts at the first graph that has n nodes. POT's barycentre has no labels of edges: here the plans that lay its nodes on
-    those of the graphs carry all channels of an edge over, which leaves POT's structure as it is (1 - channel 0).
+    The descent starts at the first graph that has n nodes. POT's barycentre has no labels of edges: here the plans
+    that lay its nodes on those of the graphs carry all channels of an edge over, which leaves POT's structure as it
+    is (1 - channel 0).
     Source: Vayer et al., ICML 2019.
     """
     from ot.gromov import fgw_barycenters
@@ -63,7 +64,7 @@ def relaxed_barycentre(graphs: Graph, weights: np.ndarray, alpha: float) -> tupl
 
 
 def rounded(parts: list[tuple[np.ndarray, np.ndarray]], threshold: float, like: Graph) -> Graph:
-    """Relaxed graphs as vertices: the largest label of a node; an edge where it is above the threshold, its largest label."""
+    """Relaxed graphs as vertices: the largest label of a node; of an edge above the threshold as well."""
     vocabulary, N = like.vocabulary, like.nodes.shape[1]
     nodes, edges = torch.zeros(len(parts), N), torch.zeros(len(parts), N, N)
     for b, (made, links) in enumerate(parts):

@@ -72,10 +72,10 @@ class DSOKR(ILE):
 MOLECULAR = ("smi2mol", "noise", "text2mol")
 FEW, MOST = 64, 5_000  # landmarks and pairs of fused Gromov-Wasserstein: 0.35 ms for each of both
 ILES = (
-    ILE("ile-tanimoto", "ILE, Tanimoto", "sketched kernel ridge regression on the Tanimoto loss", "tanimoto", MOLECULAR),
-    ILE("ile-wl", "ILE, Weisfeiler-Lehman", "sketched kernel ridge regression on the Weisfeiler-Lehman loss", "wl"),
+    ILE("ile-tanimoto", "ILE, Tanimoto", "sketched kernel ridge on the Tanimoto loss", "tanimoto", MOLECULAR),
+    ILE("ile-wl", "ILE, Weisfeiler-Lehman", "sketched kernel ridge on the Weisfeiler-Lehman loss", "wl"),
     ILE(
-        "ile-fgw", "ILE, FGW", "sketched kernel ridge regression on the fused Gromov-Wasserstein loss", "fgw",
+        "ile-fgw", "ILE, FGW", "sketched kernel ridge on the fused Gromov-Wasserstein loss", "fgw",
         ("smi2mol", "coloring", "noise"), FEW, MOST,
     ),
     DSOKR("dsokr-tanimoto", "DSOKR, Tanimoto", "neural regression on the Tanimoto loss", "tanimoto", MOLECULAR),

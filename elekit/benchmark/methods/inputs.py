@@ -12,9 +12,10 @@ ROWS = 512  # compared at a time with all others
 
 
 def ngrams(analyser: str, shortest: int, longest: int) -> TfidfVectorizer:
-    """Rows of unit length: counts of n-grams, their logarithm, weighted by how rare each is in the training inputs."""
+    """Rows of unit length: logarithms of counts of n-grams, weighted by how rare each is in training."""
     words = {"token_pattern": r"\w+"} if analyser == "word" else {"lowercase": False}
-    return TfidfVectorizer(analyzer=analyser, ngram_range=(shortest, longest), sublinear_tf=True, dtype=np.float32, **words)
+    lengths = {"ngram_range": (shortest, longest)}
+    return TfidfVectorizer(analyzer=analyser, sublinear_tf=True, dtype=np.float32, **lengths, **words)
 
 
 def counts(shortest: int, longest: int):

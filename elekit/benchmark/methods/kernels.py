@@ -98,12 +98,12 @@ def occurrences(graphs: Graph) -> list[tuple[Tensor, Tensor]]:
 
 
 class FusedGromovWasserstein:
-    """`exp(-cost / scale)` of the fused Gromov-Wasserstein cost with alpha = 1/2, in [0, 1]; scale: the median cost
-    between landmarks.
+    """`exp(-cost / scale)` of the fused Gromov-Wasserstein cost, alpha = 1/2; scale: their median between landmarks.
 
     One descent of POT, from the plan that lays nodes of like colour on each other: an upper bound, 1 of isomorphic
     graphs; the kernel is only nearly positive and symmetric. Labels of edges do not count. About 0.4 ms a pair of 9
-    nodes, a tenth of `elekit.distances.fused_gromov_wasserstein`. A graph without nodes is 0 to all landmarks. Source: Vayer et al., ICML 2019.
+    nodes, a tenth of `elekit.distances.fused_gromov_wasserstein`. A graph without nodes is 0 to all landmarks.
+    Source: Vayer et al., ICML 2019.
     """
 
     def __init__(self, landmarks: Graph):
@@ -180,7 +180,7 @@ def inverse_root(matrix: Tensor) -> Tensor:
 
 
 def sketched(name: str, graphs: Graph, size: int, seed: int) -> Sketched:
-    """psi of a named kernel with `size` landmarks (or all) drawn from graphs. ValueError for a kernel that there is not."""
+    """psi of a named kernel with `size` landmarks (or all) drawn from graphs. ValueError for an unknown kernel."""
     if name not in KERNELS:
         raise ValueError(f"no kernel {name!r}; there are {', '.join(KERNELS)}")
     rows = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed))[:size]
