@@ -29,6 +29,7 @@ SAME_FLOOR = {
     ("recipes", "cli"),  # the corrected loss is what `elekit correct` makes
     ("recipes", "card"),  # the card that comes along
     ("card", "widgets"),  # what the card shows of them without a kernel
+    ("widgets", "benchmark"),  # `standings` shows its results
     ("decoding", "loss"),  # what is minimised is the learned loss
     ("correction", "train"),  # a loss is corrected by training it on
     ("correction", "inspect"),  # rules are about the price list

@@ -1,9 +1,12 @@
 """What runs say together: means and spread over seeds, and differences from one method, paired by seed."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from elekit.benchmark import results
 
 GROUP = ["task", "noise", "rate", "labels"]  # what is compared with each other
 ONE = [*GROUP, "method", "decoder"]
@@ -56,6 +59,11 @@ FIGURES = {
 QUALITY = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "hits@10", "mrr")
 
 
+def stored(folder: Path = results.RESULTS) -> pd.DataFrame:
+    """All runs of a folder of results, as `results.table` has them."""
+    return results.table(run for path in sorted(folder.glob("*.jsonl")) for run in results.read(path))
+
+
 def means(table: pd.DataFrame) -> pd.DataFrame:
     """One row a method and way to decode of each group: title, pairs, seeds, figures, and their spread (`figure ±`).
 
@@ -94,7 +102,7 @@ def differences(table: pd.DataFrame, figure: Figure, method: str = "ele", way: s
     table = table.drop_duplicates([*ONE, "seed"], keep="last")
     way = way_of(table, method) if way is None else way
     is_reference = (table["method"] == method) & (table["decoder"] == way)
-    reference = table[is_reference].set_index("seed")[figure.column].dropna()
+    reference = table[is_reference].set_index("seed").get(figure.column, pd.Series(dtype=float)).dropna()
     if not len(reference):
         raise ValueError(f"no {figure.column} of {method} ({way}) to compare with")
     found = []

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from elekit import draw
-from elekit.benchmark.compared import Figure, means
+from elekit.benchmark.compared import Figure, best_ways, means
 from elekit.benchmark.telling import capital, escaped, main_figures, size_of
 
 DOTS = 80  # an inch
@@ -42,13 +42,13 @@ def of_task(task: str, table: pd.DataFrame) -> list[Picture]:
     group = largest(clean)
     exact = figures[-1]
     if "ms" in group and group.groupby("method")["ms"].any().sum() > 1:
-        timed = named(group)
+        costs = timed(group, exact)
         says = f"{capital(exact.title)} against the time of a prediction, {size_of(group['labels'].iloc[0])}."
         found.append(
             Picture(
                 f"{task}-budget.png",
                 says,
-                lambda: draw.decoding_budget(timed, exact.column, names[exact.column], first=ele),
+                lambda: draw.decoding_budget(costs, exact.column, names[exact.column], first=ele),
             )
         )
     if (table["noise"] != "none").any():
@@ -62,6 +62,14 @@ def of_task(task: str, table: pd.DataFrame) -> list[Picture]:
             )
         )
     return found
+
+
+def timed(table: pd.DataFrame, figure: Figure) -> pd.DataFrame:
+    """A group for a picture of what a prediction costs, the best method first."""
+    order = best_ways(means(table), figure)["method"].tolist()
+    return named(
+        table[table["method"].isin(order)].sort_values("method", key=lambda c: c.map(order.index), kind="stable")
+    )
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:

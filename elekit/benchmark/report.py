@@ -16,8 +16,10 @@ from elekit.benchmark.telling import (
     capital,
     escaped,
     group_table,
+    leaders,
     literature,
     main_figures,
+    markdown,
     noise_table,
     provenance,
     size_of,
@@ -55,6 +57,10 @@ def page(folder: Path = results.RESULTS) -> str:
     runs = {name: results.read(results.path_of(name, folder)) for name in TASKS}
     tables = {name: results.table(done) for name, done in runs.items() if done}
     parts = [INTRODUCTION, "## Goals that were set before the runs\n", goals(tables), ""]
+    if tables:
+        titles = {name: task.title for name, task in TASKS.items()}
+        ahead = leaders(pd.concat(tables.values()), titles)
+        parts += ["## Who is ahead\n", "Every method in the way to decode that did best.\n", markdown(ahead), ""]
     for name, task in TASKS.items():
         parts += [f"## {escaped(task.title)}\n", f"{escaped(capital(task.about))}.\n"]
         parts.append(section(task, runs[name], folder) if name in tables else "*missing*: no run yet.\n")

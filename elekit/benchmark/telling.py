@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from elekit.benchmark.compared import FIGURES, SPREAD, Figure, best_ways, differences, way_of
+from elekit.benchmark.compared import FIGURES, SPREAD, Figure, best_ways, differences, means, way_of
 from elekit.benchmark.results import RESULTS
 from elekit.inspect.intervals import wilson
 
@@ -124,6 +124,27 @@ def noise_table(rows: pd.DataFrame, rates: list[float], figure: Figure) -> str:
     moved = wide[rates[-1]] - wide[rates[0]]
     shown["moved"] = ["–" if pd.isna(value) else signed(value, figure) for value in moved]
     return markdown(pd.DataFrame(shown))
+
+
+def leaders(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
+    """Who is ahead on what, one row a task and number of pairs of clean runs, each method in its best way.
+
+    table: of `results.table`. titles: of tasks. Columns on, by (a figure), first and second (methods), ELE; Markdown.
+    """
+    clean = table[(table["noise"] == "none") & ~table["method"].str.startswith("ele-")]
+    found = []
+    for (task, labels), runs in clean.groupby(["task", "labels"], dropna=False, sort=False):
+        rows = means(runs)
+        for figure in main_figures(rows)[:1]:
+            best = best_ways(rows, figure)
+            said = [(name_of(row), figure.shown(row[figure.column])) for _, row in best.iterrows()]
+            ours = best["method"].tolist().index("ele") if "ele" in set(best["method"]) else None
+            size = size_of(labels, rows["pairs"].iloc[0])
+            line = {"on": f"{escaped(titles.get(task, task))}, {size}", "by": figure.title}
+            line |= {"first": ": ".join(said[0]), "second": ": ".join(said[1]) if len(said) > 1 else "–"}
+            line["ELE"] = "*missing*" if ours is None else f"{said[ours][1]}, place {ours + 1} of {len(said)}"
+            found.append(line)
+    return pd.DataFrame(found)
 
 
 # -- sentences -----------------------------------------------------------------------------------------------------

@@ -31,6 +31,40 @@ PLACES = [(right, up) for up in (0, 1, -1, 2, -2, 3, -3) for right in (1, -1)]  
 HALO = [withStroke(linewidth=3, foreground="white")]
 
 
+def standings(
+    table: "pd.DataFrame", figure: str, label: str, *, first: str | None = None, low: bool = False, most: int = 20
+) -> Figure:
+    """A bar for each method and way to decode with its mean over runs, the best on top; whiskers: standard deviation.
+
+    table: one row a run with columns name, way and the figure. low: less is better. first: the name whose bars are
+    hatched. most: bars that are drawn. label and errors: as in `label_efficiency`.
+    """
+    _hold(table, {"name", "way", figure})
+    found = table[table[figure].notna()].groupby(["name", "way"], sort=False)[figure].agg(["mean", "std"])
+    if not len(found):
+        raise ValueError(f"nothing to draw: none of the runs has {figure}")
+    found = _scale(label) * found.sort_values("mean", ascending=low, kind="stable")[:most]
+    ax = axes(None, (9, 1.0 + 0.4 * len(found)))
+    reach = max(float((found["mean"] + found["std"].fillna(0)).max()), 1e-9)
+    for y, ((name, _), (mean, spread)) in enumerate(found.iterrows()):
+        ours = name == first
+        (bar,) = ax.barh(y, mean, color=ORANGE if ours else SKY, height=0.7, gid="bar")
+        if ours:
+            bar.set(edgecolor="black", linewidth=1.5, hatch="//")
+        if spread > 0:
+            ax.errorbar(mean, y, xerr=spread, color="black", capsize=4, linewidth=1.5)
+        said = f"{mean:.3g}" + (f" ± {spread:.2g}" if spread > 0 else "")
+        weight = "bold" if ours else "normal"
+        ax.text(
+            mean + max(np.nan_to_num(spread), 0) + 0.015 * reach, y, said, va="center", fontsize=12, fontweight=weight
+        )
+    names = [fitted(f"{name}, {way}" if way else name, 260, 12)[0] for name, way in found.index]
+    ax.set_yticks(range(len(found)), names, fontsize=12, parse_math=False)
+    ax.set(ylim=(len(found) - 0.4, -0.6), xlim=(0, 1.2 * reach))
+    ax.set_xlabel(label + (" (less is better)" if low else ""), fontsize=14, parse_math=False)
+    return ax.get_figure(root=True)
+
+
 def label_efficiency(table: "pd.DataFrame", figures: Mapping[str, str], *, first: str | None = None) -> Figure:
     """Each figure against the number of labelled pairs (log axis), a panel a figure, a line a method.
 

@@ -1,0 +1,181 @@
+"""Lesson 08 and its widget: what is chosen is shown, and only right answers are right."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+from test_benchmark_results import grid, run
+from test_lessons import GARBAGE
+
+import elekit as ele
+from elekit import chem, lessons
+from elekit.benchmark import results, telling
+from elekit.conformal import Universe
+from elekit.widgets import standings
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def runs() -> list[dict]:
+    both = {"exact": 0.5, "edit_distance": 1.0}
+    made = [run(seed=s, labels=size, gradient=both, candidates=both | {"exact": 0.25}) for size in (100, None) for s in (0, 1)]
+    made += [run("other", s, 100, title=HOSTILE, only={"exact": 0.75 - s}) for s in (0, 1)]
+    return [*made, run(task="noise", only={"mrr": 0.5}), run(task="noise", spoilt=["typos", 0.1], only={"mrr": 0.25})]
+
+
+# -- who is ahead --------------------------------------------------------------------------------------------------
+def test_leaders_are_told_for_each_task_and_size(runs):
+    runs += [run("other", labels=100, only=0.5), run("ele-hard", labels=100, only=0.1)]
+    head, few, every, noisy = grid(telling.markdown(telling.leaders(results.table(runs), {"smi2mol": "A|B"})))
+    assert head == ["on", "by", "first", "second", "ELE"]
+    assert few == [r"A\|B, 100 pairs", "edit distance", "other: 0.50", "ELE, gradient: 1.00", "1.00, place 2 of 2"]
+    assert every[2:] == ["ELE, gradient: 1.00", "–", "1.00, place 1 of 1"]
+    assert noisy == ["noise, all 80 pairs", "MRR", "ELE: 0.500", "–", "0.500, place 1 of 1"]  # clean runs alone
+    (alone,) = telling.leaders(results.table([run("other")]), {})["ELE"]
+    assert alone == "*missing*"
+
+
+# -- the widget ----------------------------------------------------------------------------------------------------
+def test_choices_are_those_that_there_are(runs):
+    widget = standings(results.table(runs))
+    assert [value for _, value in widget.task.options] == ["smi2mol", "noise"]
+    assert [words for words, _ in widget.group.options] == ["all 80 pairs", "100 pairs"]
+    assert "exact" in [value for _, value in widget.figure.options]
+    widget.figure.value = "exact"
+    widget.group.value = "100 pairs"
+    assert widget.figure.value == "exact"  # stays, as the group has it
+    assert widget.rows["method"].tolist() == ["ele", "ele", "other"] and widget.rows["exact"].tolist() == [0.5, 0.25, 0.25]
+    widget.task.value = "noise"
+    assert [words for words, _ in widget.group.options] == ["all 80 pairs", "all 80 pairs, typos spoilt at 10%"]
+    assert widget.figure.value == "mrr" and widget.rows["mrr"].tolist() == [0.5]
+    widget.group.value = "all 80 pairs, typos spoilt at 10%"
+    assert widget.rows["mrr"].tolist() == [0.25]
+
+
+def test_each_row_is_held_against_ele(runs):
+    widget = standings(results.table(runs))
+    widget.figure.value = "exact"
+    widget.group.value = "100 pairs"
+    told = widget._words.value
+    assert "against ELE (gradient)" in told and "−25.0, worse in every seed" in told
+    assert "50.0 %" in told and "25.0 % ± 70.7" in told  # of 75 and -25 %
+    assert "better in some seeds, worse in others" in told
+    assert HOSTILE not in told and "&lt;img src=x" in told
+
+
+def test_the_picture_shows_what_the_table_shows(runs):
+    widget = standings(results.table(runs))
+    widget.figure.value = "exact"
+    drawn = widget.picture()
+    (ax,) = drawn.axes
+    assert len(ax.patches) == len(widget.rows) and ax.get_xlabel() == "exact, %"
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx(100 * widget.rows["exact"].to_numpy())
+    assert widget._drawn.value.startswith(b"\x89PNG")
+    widget.figure.value = "edit_distance"
+    assert "less is better" in widget.picture().axes[0].get_xlabel()
+    with pytest.raises(ValueError, match="no runs to show"):
+        standings(results.table([]))
+
+
+# -- the exercises -------------------------------------------------------------------------------------------------
+PRICED = pd.DataFrame(
+    {"title": ["A", "B", "C", "A"], "decoder": ["", "x", "", "y"], "ms": [1.0, 10.0, 40.0, 500.0], "exact": [0.1, 0.5, 0.3, 0.9]},
+    index=[3, 4, 7, 8],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "answer, hint",
+    [
+        (3, "A takes 1.0 ms and has 10.0% exact; ways within 50 ms that have more: 2"),
+        (7, "ways within 50 ms that have more: 1"),
+        (8, "A, y takes 500.0 ms, more than 50"),
+        (0, "number in front of a row"),
+        ("B", "number in front of a row"),
+    ],
+)
+def test_a_row_that_is_not_the_most_exact_is_told_why(answer, hint):
+    verdict = lessons.check_within(answer, PRICED, 50)
+    assert not verdict.right and hint in verdict.says
+
+
+def test_the_most_exact_row_within_the_budget_is_right():
+    verdict = lessons.check_within(4, PRICED, 50)
+    assert verdict.right and "wait 500.0 ms" in verdict.says
+    assert "at any price" in lessons.check_within(8, PRICED, 1_000).says
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """Ten inputs whose sets hold one graph within 0.1, two within 0.3 and three within 0.9; the first is the truth."""
+    molecules = chem.from_smiles(["CC", "CO", "CN"], chem.vocabulary(["C", "N", "O"], 3))
+    rows, losses = torch.arange(3).expand(10, 3), torch.tensor([0.1, 0.3, 0.9]).expand(10, 3)
+    return Universe(molecules, rows, losses, molecules[[0] * 10], losses[:, 0]), molecules[[0] * 10]
+
+
+SCORES = torch.arange(1, 100) / 100  # so that the radius of a level is the level
+
+
+@pytest.mark.parametrize(
+    "level, limit, hint",
+    [
+        (0.95, 2, "at 95% a set holds 3.00 graphs on average, more than 2"),
+        (0.5, 2, "you could promise more: at 55% it would hold 2.00"),
+        (1, 2, "a share between 0 and 1"),
+        ("half", 2, "'half' is none"),
+    ],
+)
+def test_a_level_that_is_too_high_or_too_low_is_told_so(asked, level, limit, hint):
+    verdict = lessons.check_level(level, SCORES, *asked, limit)
+    assert not verdict.right and hint in verdict.says
+
+
+def test_the_highest_level_with_small_sets_is_right(asked):
+    for level, limit, size in ((0.85, 2, "2.00"), (0.25, 1, "1.00")):
+        verdict = lessons.check_level(level, SCORES, *asked, limit)
+        assert verdict.right and f"holds {size} graphs" in verdict.says and "100% of these 10 truths" in verdict.says
+    lost = torch.cat([SCORES[:50], torch.full((49,), torch.inf)])
+    assert "cannot be promised" in lessons.check_level(0.9, lost, *asked, 2).says
+    assert lessons.check_level(0.5, lost, *asked, 2).right  # no higher one can be promised
+
+
+@pytest.mark.parametrize("answer", GARBAGE, ids=[type(answer).__name__ for answer in GARBAGE])
+def test_no_answer_raises(answer, asked):
+    for verdict in (lessons.check_within(answer, PRICED[:2], 0.5), lessons.check_level(answer, SCORES, *asked, 2)):
+        assert not verdict.right and len(verdict.says) > 20 and "<img" not in verdict._repr_markdown_()
+
+
+# -- in a browser --------------------------------------------------------------------------------------------------
+CELL = """
+import elekit as ele
+from pathlib import Path
+from elekit.benchmark import compared
+w = ele.widgets.standings(compared.stored(Path(".")))
+w
+"""
+
+
+@pytest.mark.browser
+def test_what_is_chosen_in_the_browser_is_shown(lab, runs):
+    lines = "".join(json.dumps(one) + "\n" for one in runs)
+    (lab.folder / "smi2mol.jsonl").write_text(lines, encoding="utf-8")
+    lab.run(CELL)
+    page = lab.page
+    page.locator(".elekit select").first.wait_for()
+    choices = page.locator(".elekit select")
+    assert choices.count() == 3 and page.locator(".elekit img").evaluate("i => i.complete && i.naturalWidth > 100")
+    choices.nth(2).focus()
+    choices.nth(2).select_option(label="time a prediction")
+    lab.eventually("w.figure.value", "ms")
+    page.wait_for_function("document.querySelector('.elekit table').textContent.includes('time a prediction')")
+    choices.nth(0).select_option(label=lab.value("w.task.options[1][0]"))
+    lab.eventually("w.task.value", "noise")
+    page.wait_for_function("document.querySelectorAll('.elekit select')[1].options.length == 2")
+    assert page.evaluate("document.querySelectorAll('.elekit table img').length") == 0  # a title is text
+    lab.screenshot("standings")
+
+
+def test_the_door_knows_the_widget():
+    assert ele.widgets.standings is standings and "standings" in dir(ele.widgets)
