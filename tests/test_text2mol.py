@@ -410,6 +410,7 @@ def test_methods_find_molecules_by_their_descriptions(method, posed, tmp_path):
     inside = 2 - 2 * predictor.scores(exam.test.inputs, exam.gallery) <= losses.max()
     assert held["coverage"] == pytest.approx(inside.diagonal().float().mean().item())
     assert held["set_size"] == pytest.approx(inside.sum(1).float().mean().item())
+    assert held["empty"] == pytest.approx((inside.sum(1) == 0).float().mean().item())
     assert fitted.parameters > 0 and fitted.settings["ridge"] in (0.01, 0.03, 0.1, 0.3)
     again = method.fit(problem, seed=0, work=tmp_path / "again", progress=False).predictors[""]
     asked = exam.test.inputs, exam.gallery
