@@ -179,7 +179,8 @@ class SurrogateTraining:
     """How h is trained. Defaults: about four minutes of two cores on ten thousand descriptions.
 
     contrast: weight of InfoNCE within the batch (temperature 0.05) beside the regression; it keeps near neighbours
-    apart. rewritten: share of SMILES inputs that are written anew, along a random path, each time they are drawn.
+    apart. hard_negatives: so many single edits of each graph as further negatives there; psi must embed any graph.
+    rewritten: share of SMILES inputs that are written anew, along a random path, each time they are drawn.
     bucket: so many batches are drawn at once and texts of like length put together, which saves padding.
     """
 
@@ -189,6 +190,7 @@ class SurrogateTraining:
     temperature: float = 0.05
     rewritten: float = 0.0
     bucket: int = 4
+    hard_negatives: int = 0
 
     def __post_init__(self):
         for name in ("batch_size", "bucket"):
@@ -247,7 +249,12 @@ def fit_surrogate(
             torch.manual_seed(step)  # dropout
             points = h(drawn_inputs(split.inputs, rows, training.rewritten, generator))
         regression = squared_distance(points, wanted).mean()
-        return regression + training.contrast * info_nce(points, wanted, training.temperature)
+        hard = None
+        if training.hard_negatives:
+            again = split.graphs[rows.repeat_interleave(training.hard_negatives)]
+            edited = augment.random_edits(again, torch.ones(len(again), dtype=torch.long), generator)
+            hard = points_of(psi, edited).to(device).reshape(len(rows), training.hard_negatives, -1)
+        return regression + training.contrast * info_nce(points, wanted, training.temperature, hard)
 
     def validate() -> dict[str, float]:
         points = h.predict(held_out.inputs)
@@ -262,7 +269,7 @@ def fit_surrogate(
         identity={
             "fit": "surrogate",
             "backbone": describe(backbone),
-            "training": asdict(training),
+            "training": {k: v for k, v in asdict(training).items() if v or k != "hard_negatives"},  # as it was before
             "seed": seed,
             "graphs": split.graphs.digest(),
             "targets": tensor_digest(targets),

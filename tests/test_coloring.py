@@ -1,5 +1,7 @@
 """Coloured images and their graphs, against slow scans of the pixels; and the backbone that reads images."""
 
+from types import SimpleNamespace
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -268,3 +270,31 @@ def test_what_is_no_picture_is_refused(data):
         draw.images(split.inputs[:, :2], split.graphs)
     with pytest.raises(ValueError, match="one graph for each of 2 images, got 1"):
         draw.images(split.inputs, split.graphs, split.graphs[:1])
+
+
+# -- h, told apart from what is nearly right -----------------------------------------------------------------------
+def test_hard_negatives_are_the_single_edits_of_each_graph(data, monkeypatch):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        psi = GraphEmbedding(data.vocabulary, EmbeddingConfig(hidden=16, rounds=2, dim=16)).eval()
+    asked = []
+
+    def random_edits(graphs, counts, generator):
+        asked.append((graphs, counts))
+        return augment.random_edits(graphs, counts, generator)
+
+    monkeypatch.setattr("elekit.train.augment", SimpleNamespace(random_edits=random_edits))
+
+    def fitted(hard: int):
+        training = SurrogateTraining(LoopConfig(1, 1e-3), batch_size=8, contrast=1.0, hard_negatives=hard)
+        return fit_surrogate(psi, data.train, backbone=SHAPE, training=training, progress=False)
+
+    plain = fitted(0)
+    assert not asked
+    hard, again = fitted(5), fitted(5)
+    graphs, counts = asked[0]
+    assert len(graphs) == 40 and counts.tolist() == [1] * 40
+    nodes = graphs.nodes.reshape(8, 5, 10, -1)
+    assert (nodes == nodes[:, :1]).all() and not (nodes[0] == nodes[1]).all()  # five times each graph of the batch
+    assert hard.history[0]["loss"] > plain.history[0]["loss"]  # more to be told apart from
+    assert torch.equal(hard.predict(data.test.inputs), again.predict(data.test.inputs))

@@ -168,7 +168,7 @@ TASKS = {
             "an image of coloured regions in, the graph of which regions touch out",
             "image",
             lambda seed, progress: coloring(),  # one data set: psi is learned once, from its training graphs
-            budget=lambda labels: Budget(4_000, 64),
+            budget=lambda labels: Budget(6_000, 64),
         ),
         Task(
             "text2mol",

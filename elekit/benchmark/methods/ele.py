@@ -33,6 +33,11 @@ QUICK = ("candidates", "candidates + quick polish", "candidates + polish")
 SLOW_FROM, SETS_FROM, THOROUGH_FROM = 5_000, 7_000, 20_000  # pairs
 SETS_BY = "candidates + polish"
 PSI_STEPS = 1_200
+CONTRASTED = {"coloring": {"contrast": 1.0, "hard_negatives": 8}}  # how h is trained, where it is another way
+SHAPES = {  # of psi, where others are wanted
+    # two rounds of colour refinement tell all graphs of Coloring apart; what lies near is easier to read off an image
+    "coloring": EmbeddingConfig(rounds=2, walks=2),
+}
 
 
 class Regressed(Predictor):
@@ -88,7 +93,7 @@ class ELE(Method):
         psi = fit_embedding(
             problem.outputs,
             validation=problem.validation.graphs,
-            config=self.shape,
+            config=SHAPES.get(problem.task, self.shape),
             training=self.training,
             checkpoint=checkpoint,
             progress=progress,
@@ -106,6 +111,7 @@ class ELE(Method):
         taken = self.shipped and problem.artefact
         told = {
             "psi": problem.artefact if taken else asdict(self.training),
+            "shape": asdict(psi.config),
             "psi_seconds": psi.history[-1]["seconds"],
         }
         configs = {way: DECODERS[way] for way in self.ways if way in QUICK or len(problem.train) >= SLOW_FROM}
@@ -117,7 +123,10 @@ class ELE(Method):
             configs |= THOROUGH
         else:
             points = points_of(psi, problem.train.graphs)
-            h, told["h"] = both(psi, points, problem, seed=seed, work=work, progress=progress)
+            contrasted = CONTRASTED.get(problem.task)
+            h, told["h"] = both(
+                psi, points, problem, seed=seed, work=work, progress=progress, contrasted=contrasted
+            )
             trained, seconds = h["neural"], 0.0
         metric, told["metric"] = fitted_metric(psi, h[""], problem, seed)
         measured_psi, measured_h = MeasuredPsi(psi, metric), MeasuredH(h[""], metric)

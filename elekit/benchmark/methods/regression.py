@@ -4,7 +4,7 @@ Two ways, neural (what `elekit.fit_surrogate` trains) and by kernels (a linear s
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,11 @@ def training_of(problem: Problem) -> SurrogateTraining:
     return SurrogateTraining(loop=loop, batch_size=budget.batch_size, rewritten=reading(problem).rewritten)
 
 
-def neural(psi: Psi, problem: Problem, *, seed: int, work: Path, progress: bool) -> tuple[nn.Module, dict]:
-    """h trained by steps, and its settings; resumable in `work`."""
-    training = training_of(problem)
+def neural(
+    psi: Psi, problem: Problem, *, seed: int, work: Path, progress: bool, contrasted: dict | None = None
+) -> tuple[nn.Module, dict]:
+    """h trained by steps, and its settings; resumable in `work`. contrasted: of `SurrogateTraining`, what differs."""
+    training = replace(training_of(problem), **(contrasted or {}))
     h = fit_surrogate(
         psi,
         problem.train,
@@ -139,10 +141,12 @@ def closeness(points: Tensor, truth: Tensor) -> float:
     return round((points * truth).sum(1).mean().item(), 5)
 
 
-def both(psi: Psi, points: Tensor, problem: Problem, *, seed: int, work: Path, progress: bool):
+def both(
+    psi: Psi, points: Tensor, problem: Problem, *, seed: int, work: Path, progress: bool, contrasted: dict | None = None
+):
     """What is best on validation, as "", of both ways and their mean; each alone, by name; and settings."""
     truth = points_of(psi, problem.validation.graphs)
-    trained, settings = neural(psi, problem, seed=seed, work=work, progress=progress)
+    trained, settings = neural(psi, problem, seed=seed, work=work, progress=progress, contrasted=contrasted)
     solved, tuned = by_kernels(points, problem, truth, closeness, seed)
     found = {"mean": Mean(trained, solved), "neural": trained, "kernels": solved}
     tried = {name: closeness(h.predict(problem.validation.inputs), truth) for name, h in found.items()}
