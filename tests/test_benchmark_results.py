@@ -232,6 +232,8 @@ def test_sentences_tell_what_is_better_and_by_how_much(three):
     _, line = telling.told(results.table(runs), FIGURES["exact"])
     assert line == "- worse in every seed: other has 40.0 %, 10.0 points less (one seed)."
     assert telling.told(results.table(runs[:1]), FIGURES["exact"]) == []
+    for nothing, figure in ((runs[1:], "exact"), (runs, "mrr")):
+        assert telling.told(results.table(nothing), FIGURES[figure])[0].startswith("*missing*: no run of `ele` tells")
 
 
 def test_titles_are_shown_as_they_are(tmp_path):

@@ -102,10 +102,9 @@ def differences(table: pd.DataFrame, figure: Figure, method: str = "ele", way: s
     table = table.drop_duplicates([*ONE, "seed"], keep="last")
     way = way_of(table, method) if way is None else way
     is_reference = (table["method"] == method) & (table["decoder"] == way)
-    reference = table[is_reference].set_index("seed").get(figure.column, pd.Series(dtype=float)).dropna()
-    if not len(reference):
+    if figure.column not in table or not table.loc[is_reference, figure.column].notna().any():
         raise ValueError(f"no {figure.column} of {method} ({way}) to compare with")
-    found = []
+    reference, found = table[is_reference].set_index("seed")[figure.column].dropna(), []
     for (name, decoder), rows in table[~is_reference].groupby(["method", "decoder"], sort=False):
         values = rows.set_index("seed")[figure.column].dropna()
         if not len(values):

@@ -155,8 +155,11 @@ def signed(value: float, figure: Figure) -> str:
 def told(table: pd.DataFrame, figure: Figure, method: str = "ele") -> list[str]:
     """What is better than a method of a group and what is worse by one figure, by how much, each in its best way.
 
-    table: of `results.table`, one group. Returns a line that says what is compared, then one for each verdict.
+    table: of `results.table`, one group. Returns a line that says what is compared, then one for each verdict; one
+    that says so where the method was not run.
     """
+    if figure.column not in table or not table.loc[table["method"] == method, figure.column].notna().any():
+        return [f"*missing*: no run of `{method}` tells {figure.title} here."]
     found = differences(table, figure, method)
     found = found[found["method"] != method].sort_values("value", ascending=figure.better < 0, kind="stable")
     found = found.drop_duplicates("method")
