@@ -20,7 +20,11 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 @pytest.fixture
 def runs() -> list[dict]:
     both = {"exact": 0.5, "edit_distance": 1.0}
-    made = [run(seed=s, labels=size, gradient=both, candidates=both | {"exact": 0.25}) for size in (100, None) for s in (0, 1)]
+    made = [
+        run(seed=s, labels=size, gradient=both, candidates=both | {"exact": 0.25})
+        for size in (100, None)
+        for s in (0, 1)
+    ]
     made += [run("other", s, 100, title=HOSTILE, only={"exact": 0.75 - s}) for s in (0, 1)]
     return [*made, run(task="noise", only={"mrr": 0.5}), run(task="noise", spoilt=["typos", 0.1], only={"mrr": 0.25})]
 
@@ -46,7 +50,11 @@ def test_choices_are_those_that_there_are(runs):
     widget.figure.value = "exact"
     widget.group.value = "100 pairs"
     assert widget.figure.value == "exact"  # stays, as the group has it
-    assert widget.rows["method"].tolist() == ["ele", "ele", "other"] and widget.rows["exact"].tolist() == [0.5, 0.25, 0.25]
+    assert widget.rows["method"].tolist() == ["ele", "ele", "other"] and widget.rows["exact"].tolist() == [
+        0.5,
+        0.25,
+        0.25,
+    ]
     widget.task.value = "noise"
     assert [words for words, _ in widget.group.options] == ["all 80 pairs", "all 80 pairs, typos spoilt at 10%"]
     assert widget.figure.value == "mrr" and widget.rows["mrr"].tolist() == [0.5]
@@ -72,7 +80,7 @@ def test_the_picture_shows_what_the_table_shows(runs):
     (ax,) = drawn.axes
     assert len(ax.patches) == len(widget.rows) and ax.get_xlabel() == "exact, %"
     assert [bar.get_width() for bar in ax.patches] == pytest.approx(100 * widget.rows["exact"].to_numpy())
-    assert widget._drawn.value.startswith(b"\x89PNG")
+    assert bytes(widget._drawn.value).startswith(b"\x89PNG")
     widget.figure.value = "edit_distance"
     assert "less is better" in widget.picture().axes[0].get_xlabel()
     with pytest.raises(ValueError, match="no runs to show"):
@@ -81,7 +89,7 @@ def test_the_picture_shows_what_the_table_shows(runs):
 
 # -- the exercises -------------------------------------------------------------------------------------------------
 PRICED = pd.DataFrame(
-    {"title": ["A", "B", "C", "A"], "decoder": ["", "x", "", "y"], "ms": [1.0, 10.0, 40.0, 500.0], "exact": [0.1, 0.5, 0.3, 0.9]},
+    {"title": list("ABCA"), "decoder": ["", "x", "", "y"], "ms": [1.0, 10.0, 40.0, 500.0], "exact": [0.1, 0.5, 0.3, 0.9]},
     index=[3, 4, 7, 8],
 )  # fmt: skip
 
@@ -109,7 +117,7 @@ def test_the_most_exact_row_within_the_budget_is_right():
 
 @pytest.fixture(scope="module")
 def asked():
-    """Ten inputs whose sets hold one graph within 0.1, two within 0.3 and three within 0.9; the first is the truth."""
+    """Ten inputs; sets hold one graph within 0.1, two within 0.3 and three within 0.9; the first is the truth."""
     molecules = chem.from_smiles(["CC", "CO", "CN"], chem.vocabulary(["C", "N", "O"], 3))
     rows, losses = torch.arange(3).expand(10, 3), torch.tensor([0.1, 0.3, 0.9]).expand(10, 3)
     return Universe(molecules, rows, losses, molecules[[0] * 10], losses[:, 0]), molecules[[0] * 10]

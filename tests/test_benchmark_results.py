@@ -363,6 +363,16 @@ def test_pictures_are_drawn_of_what_there_is(tmp_path):
     assert written[0].read_text(encoding="utf-8") == report.page(tmp_path)
 
 
+def test_folds_are_one_size(tmp_path):
+    runs = [run(method, seed, only={"mrr": 0.5, "hits@1": 0.4}) for method in ("ele", "other") for seed in (0, 1)]
+    for one in runs:
+        one["data"]["train_pairs"] = 80 + 4 * one["seed"]
+    drawn = [one.file for one in pictures.of_task("smi2mol", results.table(runs))]
+    assert "smi2mol-labels.png" not in drawn  # no other size to draw a line to
+    assert pictures.one_way(results.table(runs), FIGURES["mrr"])["pairs"].unique().tolist() == [82]
+    assert "### All 82 pairs" in report.page(stored(tmp_path, *runs))
+
+
 def test_a_picture_shows_the_way_that_was_run_most_widely():
     runs = [run(labels=100, wide=2.0, narrow=1.0), run(labels=300, wide=2.0), run("other", labels=300, only=1.0)]
     shown = pictures.one_way(results.table(runs), FIGURES["edit_distance"])

@@ -11,7 +11,7 @@ from elekit.benchmark.compared import Figure, best_ways, means
 from elekit.benchmark.telling import capital, escaped, main_figures, size_of
 
 DOTS = 80  # an inch
-COLOURS = 64  # of a file
+COLOURS = 256  # of a file
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def of_task(task: str, table: pd.DataFrame) -> list[Picture]:
     names = {figure.column: figure.title + (f", {figure.unit}" if figure.unit else "") for figure in figures}
     title = clean.loc[clean["method"] == "ele", "title"]
     ele = title.iloc[-1] if len(title) else None
-    if clean["pairs"].nunique() > 1:
+    if clean["labels"].nunique(dropna=False) > 1:
         shown = one_way(clean, first)
         both = capital(" and ".join(figure.title for figure in figures))
         says = f"{both} against the number of labelled pairs. {ways(shown)}"
@@ -73,8 +73,9 @@ def timed(table: pd.DataFrame, figure: Figure) -> pd.DataFrame:
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
-    """With the columns name and way that pictures ask for."""
-    return table.assign(name=table["title"], way=table["decoder"])
+    """With the columns that pictures ask for: name, way, and pairs, of folds of one size their mean."""
+    pairs = table.groupby(table["labels"].fillna(0))["pairs"].transform("mean").round()
+    return table.assign(name=table["title"], way=table["decoder"], pairs=pairs)
 
 
 def one_way(table: pd.DataFrame, figure: Figure) -> pd.DataFrame:
@@ -107,5 +108,5 @@ def write_png(drawing: Drawing, path) -> None:
 
     drawing.savefig(path, format="png", dpi=DOTS)
     with Image.open(path) as opened:
-        small = opened.convert("RGB").quantize(COLOURS)
+        small = opened.convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
     small.save(path, format="png", optimize=True)

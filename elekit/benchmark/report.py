@@ -100,7 +100,7 @@ def _group(table: pd.DataFrame, wanted: dict[str, int], labels: int | None) -> s
         return f"### {capital(size_of(labels))}\n\n*missing*: none of the {len(wanted)} methods was run.\n"
     rows = means(table)
     titles = {method: METHODS[method].title for method in wanted}
-    parts = [f"### {capital(size_of(labels, rows['pairs'].iloc[0]))}\n", group_table(rows, wanted, titles), ""]
+    parts = [f"### {capital(size_of(labels, rows['pairs'].mean()))}\n", group_table(rows, wanted, titles), ""]
     return "\n".join(parts + _sentences(table, "ele") + [sure(table), ""])
 
 
@@ -142,7 +142,7 @@ def excerpt(folder: Path = results.RESULTS) -> str:
         figures = main_figures(rows)
         if figures:
             rows = best_ways(rows, figures[0])
-            size = size_of(size, rows["pairs"].iloc[0])
+            size = size_of(size, rows["pairs"].mean())
             said = f"each method in its way to decode with the best {figures[0].title}"
             head = f"**{escaped(TASKS[name].title)}**, {size}, {said}:\n"
             parts += [head, group_table(rows, columns=QUOTED), ""]

@@ -139,7 +139,7 @@ def leaders(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
             best = best_ways(rows, figure)
             said = [(name_of(row), figure.shown(row[figure.column])) for _, row in best.iterrows()]
             ours = best["method"].tolist().index("ele") if "ele" in set(best["method"]) else None
-            size = size_of(labels, rows["pairs"].iloc[0])
+            size = size_of(labels, rows["pairs"].mean())
             line = {"on": f"{escaped(titles.get(task, task))}, {size}", "by": figure.title}
             line |= {"first": ": ".join(said[0]), "second": ": ".join(said[1]) if len(said) > 1 else "–"}
             line["ELE"] = "*missing*" if ours is None else f"{said[ours][1]}, place {ours + 1} of {len(said)}"

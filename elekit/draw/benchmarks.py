@@ -240,7 +240,7 @@ def _beside(ax: Axes, words: list[tuple]) -> None:
     height, points = 15 * figure.dpi / 72, figure.dpi / 72
     panel = ax.get_window_extent()
     for (px, py), (x, y, said, colour, thick) in sorted(zip(dots.tolist(), words), key=lambda one: -one[0][1]):
-        said, size = fitted(said, 210, 12)
+        said, size = fitted(said, 330, 12)
         width = 0.56 * size * len(said) * points
         gap, best = 11 * points, None
         for right, up in PLACES:
