@@ -248,7 +248,8 @@ def test_a_picture_tells_right_from_wrong_in_any_order_of_nodes(data, generator)
     nodes[2, 0] = nodes[2, 0] % 4 + 1  # a colour is wrong
     guessed = augment.shuffled(Graph.from_labels(nodes, edges, data.vocabulary), generator)
     figure = draw.images(split.inputs, split.graphs, guessed)
-    assert [t for t in texts(figure) if "predicted" in t] == [f"predicted: {it}" for it in ("right", "wrong", "wrong")]
+    verdicts = [text for text in texts(figure) if "predicted" in text]
+    assert verdicts == [f"predicted: {verdict}" for verdict in ("right", "wrong", "wrong")]
     kinds = [[gid.split("-")[0] for gid in gids(ax) if gid.startswith(tuple(MARKS))] for ax in figure.axes]
     assert [len(marks) for marks in kinds[:3]] == [0, 0, 0]  # a right one has no marks
     assert kinds[4] == ["gone"] and kinds[5] == [] and kinds[7] == kinds[8] == ["changed"]
