@@ -8,8 +8,9 @@ from conftest import equal
 
 from elekit import chem, project, release
 from elekit.benchmark.methods import METHODS
-from elekit.benchmark.methods.ele import ELE, Regressed
+from elekit.benchmark.methods.ele import ELE
 from elekit.benchmark.methods.metric import MeasuredH, MeasuredPsi, fitted_metric, metric_of
+from elekit.benchmark.methods.regressed import Regressed
 from elekit.benchmark.methods.regression import Mean, closeness
 from elekit.benchmark.problem import Budget, Exam
 from elekit.benchmark.runner import judge

@@ -3,19 +3,17 @@
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
-
-from elekit import conformal, project, release
-from elekit.benchmark.methods.base import Fitted, Method, Predictor
+from elekit import project, release
+from elekit.benchmark.methods.base import Fitted, Method
+from elekit.benchmark.methods.ele_text import ELEText
 from elekit.benchmark.methods.metric import MeasuredH, MeasuredPsi, fitted_metric
+from elekit.benchmark.methods.regressed import Regressed
 from elekit.benchmark.methods.regression import both
-from elekit.benchmark.problem import Exam, Problem
+from elekit.benchmark.problem import Problem
 from elekit.datasets.molecules import Molecules
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.evaluation import decode_many
-from elekit.graph import Graph
-from elekit.loss import Psi, points_of
+from elekit.loss import points_of
 from elekit.train import EmbeddingTraining, fit_embedding
 from elekit.training import LoopConfig, stop_if_interrupted
 
@@ -28,39 +26,12 @@ DECODERS = {
     "gradient": DecodeConfig("gradient"),
     "gradient + polish": DecodeConfig("gradient+polish"),
 }
-THOROUGH = {"gradient, 16 starts": DecodeConfig("gradient", gradient=GradientConfig(starts=16))}  
+THOROUGH = {"gradient, 16 starts": DecodeConfig("gradient", gradient=GradientConfig(starts=16))}
 QUICK = ("candidates", "candidates + quick polish", "candidates + polish")
 SLOW_FROM, SETS_FROM, THOROUGH_FROM = 5_000, 7_000, 20_000  # pairs
 SETS_BY = "candidates + polish"
 PSI_STEPS = 1_200
 CONTRASTED = {"coloring": {"contrast": 1.0, "hard_negatives": 8}}  # how h is trained, where it is another way
-SHAPES = {  # of psi, where others are wanted
-    # two rounds of colour refinement tell all graphs of Coloring apart; what lies near is easier to read off an image
-    "coloring": EmbeddingConfig(rounds=2, walks=2),
-}
-
-
-class Regressed(Predictor):
-    """`argmin_y 2 - 2 <h(x), psi(y)>` by one way to decode; also of other losses that have a psi.
-
-    with_sets: whether prediction sets are to be measured, which takes as long as decoding some thousand graphs.
-    """
-
-    def __init__(self, psi: Psi, h, candidates: Candidates, config: DecodeConfig, with_sets: bool = False):
-        self.psi, self.h, self.candidates, self.config, self.with_sets = psi, h, candidates, config, with_sets
-
-    def predict(self, inputs) -> Graph:
-        known = None if self.config.method.startswith("gradient") else self.candidates
-        return decode_many(self.psi, self.h.predict(inputs), candidates=known, config=self.config).graphs
-
-    def scores(self, inputs, gallery: Graph) -> torch.Tensor:
-        return self.h.predict(inputs) @ points_of(self.psi, gallery).T
-
-    def sets(self, exam: Exam) -> dict | None:
-        if not self.with_sets:
-            return None
-        where = {"candidates": self.candidates} if exam.gallery is None else {"gallery": exam.gallery}
-        return conformal.measured(self.psi, self.h, exam.calibration, exam.test, config=self.config, **where)
 
 
 @dataclass(frozen=True)
@@ -93,7 +64,7 @@ class ELE(Method):
         psi = fit_embedding(
             problem.outputs,
             validation=problem.validation.graphs,
-            config=SHAPES.get(problem.task, self.shape),
+            config=self.shape,
             training=self.training,
             checkpoint=checkpoint,
             progress=progress,
@@ -103,8 +74,6 @@ class ELE(Method):
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         if isinstance(problem.outputs, Molecules):  # some are too large for messages between all nodes
-            from elekit.benchmark.methods.ele_text import ELEText  # which is made of what stands here
-
             return ELEText().fit(problem, seed=seed, work=work, progress=progress)
         psi = self.psi(problem, work, progress)
         known = Candidates.of(psi, problem.outputs)

@@ -11,8 +11,8 @@ import torch
 
 from elekit import metrics
 from elekit.benchmark.methods.base import Fitted, Method
-from elekit.benchmark.methods.ele import Regressed
 from elekit.benchmark.methods.kernels import Sketched, sketched
+from elekit.benchmark.methods.regressed import Regressed
 from elekit.benchmark.methods.regression import both, by_kernels
 from elekit.benchmark.problem import Problem
 from elekit.decoding import Candidates, DecodeConfig

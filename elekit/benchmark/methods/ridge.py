@@ -12,8 +12,8 @@ from torch import Tensor
 from elekit import metrics, project
 from elekit.benchmark.methods.base import Fitted, Method
 from elekit.benchmark.methods.counts import KINDS, CountEmbedding, Counts
-from elekit.benchmark.methods.ele import Regressed
 from elekit.benchmark.methods.inputs import cosines, ngrams
+from elekit.benchmark.methods.regressed import Regressed
 from elekit.benchmark.problem import Exam, Problem
 from elekit.conformal.calibration import LEVEL, calibrated
 from elekit.decoding import Candidates, DecodeConfig

@@ -1,0 +1,34 @@
+"""Decoding what was regressed on the points of any psi, learned or predefined."""
+
+import torch
+
+from elekit import conformal
+from elekit.benchmark.methods.base import Predictor
+from elekit.benchmark.problem import Exam
+from elekit.decoding import Candidates, DecodeConfig
+from elekit.evaluation import decode_many
+from elekit.graph import Graph
+from elekit.loss import Psi, points_of
+
+
+class Regressed(Predictor):
+    """`argmin_y 2 - 2 <h(x), psi(y)>` by one way to decode; also of other losses that have a psi.
+
+    with_sets: whether prediction sets are to be measured, which takes as long as decoding some thousand graphs.
+    """
+
+    def __init__(self, psi: Psi, h, candidates: Candidates, config: DecodeConfig, with_sets: bool = False):
+        self.psi, self.h, self.candidates, self.config, self.with_sets = psi, h, candidates, config, with_sets
+
+    def predict(self, inputs) -> Graph:
+        known = None if self.config.method.startswith("gradient") else self.candidates
+        return decode_many(self.psi, self.h.predict(inputs), candidates=known, config=self.config).graphs
+
+    def scores(self, inputs, gallery: Graph) -> torch.Tensor:
+        return self.h.predict(inputs) @ points_of(self.psi, gallery).T
+
+    def sets(self, exam: Exam) -> dict | None:
+        if not self.with_sets:
+            return None
+        where = {"candidates": self.candidates} if exam.gallery is None else {"gallery": exam.gallery}
+        return conformal.measured(self.psi, self.h, exam.calibration, exam.test, config=self.config, **where)
