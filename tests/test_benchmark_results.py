@@ -602,3 +602,9 @@ def levenshtein(a: str, b: str) -> int:
         for j, other in enumerate(b, 1):
             left, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, left + (one != other))
     return row[-1]
+
+
+def test_it_is_said_how_many_answers_stand_in_the_inputs():
+    runs = [{"data": {"inputs_canonical": 0.988}}, {"data": {}}]
+    assert "98.8 % are, letter for letter, the canonical SMILES" in telling.copied(runs)
+    assert telling.copied([{"data": {}}]) == ""

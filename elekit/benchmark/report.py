@@ -14,6 +14,7 @@ from elekit.benchmark.runner import planned
 from elekit.benchmark.tasks import TASKS, Task
 from elekit.benchmark.telling import (
     capital,
+    copied,
     escaped,
     group_table,
     leaders,
@@ -47,8 +48,8 @@ the same lines.
 How to read the tables: a figure is the mean over seeds (or folds), ± its standard deviation where there are several.
 **Bold** and ★: the best of its column, several where they are shown alike. An edit distance counts the fewest edits
 to the truth (an upper bound where the search ran out of time); edge labels count, unless it says otherwise. Times are
-processor time. Every method that learns to read its inputs does so with the same encoder and as many steps; what was
-tuned was tuned on validation pairs. *missing*: a run that is planned and not done.
+processor time. Every method that learns to read its inputs does so with the same encoder and as many steps (on Coloring
+ELE is also set apart from single edits of the truth); what was tuned was tuned on validation pairs. *missing*: a run that is planned and not done.
 """
 
 
@@ -78,7 +79,7 @@ def section(task: Task, runs: list[dict], folder: Path) -> str:
     table, plan = results.table(runs), pd.DataFrame(planned(task.name))
     ablations = table["method"].str.startswith(ABLATION)
     clean, plan = table[(table["noise"] == "none") & ~ablations], plan[~plan["method"].str.startswith(ABLATION)]
-    parts = []
+    parts = list(filter(None, [copied(runs)]))
     for labels in task.sizes:
         asked = plan[_same(plan["labels"], labels) & plan["noise"].isna()]
         wanted = asked.groupby("method", sort=False)["seed"].nunique().to_dict()

@@ -202,6 +202,18 @@ def sure(table: pd.DataFrame) -> str:
     )
 
 
+def copied(runs: list[dict]) -> str:
+    """How many answers stand in the inputs themselves; "" where inputs are no SMILES."""
+    shares = [run["data"]["inputs_canonical"] for run in runs if "inputs_canonical" in run["data"]]
+    if not shares:
+        return ""
+    return (
+        f"Of the examined inputs {FIGURES['exact'].shown(max(shares))} are, letter for letter, the canonical SMILES of "
+        "their molecule. Where that is most of them, what writes SMILES has but to copy its input; what regresses or "
+        "looks up has to understand it.\n"
+    )
+
+
 def provenance(runs: list[dict], path: Path) -> str:
     """Command, data, file and versions behind a table."""
     about = runs[0]["data"]
