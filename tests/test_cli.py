@@ -328,6 +328,31 @@ def test_decode_without_candidates(trained, document, run):
     assert status == 0 and out.count("\n") == 1
 
 
+def test_sets_of_answers_at_a_level(table, trained, document, run, refused, monkeypatch):
+    monkeypatch.setattr("elekit.conformal.universes.STARTS", 60)  # this h points anywhere: all candidates are kept
+    monkeypatch.setattr("elekit.conformal.universes.KEPT", 1_000)
+    texts = pd.read_csv(table)["description"].tolist()[:3]
+    common = ["--artefact", trained, "--candidates", table]
+    asked = ["decode", *common, *texts, "--sets", 0.5, "--calibrate", table]
+    found = document(*asked)
+    assert found["calibration"]["level"] == 0.5 and found["calibration"]["pairs"] == 60
+    for answer in found["decoded"]:
+        members, losses = answer["set"]["graphs"], [one["loss"] for one in answer["set"]["graphs"]]
+        assert len(members) == min(answer["set"]["size"], 20) and losses == sorted(losses)
+        assert all(loss <= found["calibration"]["radius"] + 1e-6 for loss in losses)
+        says = answer["set"]["says"]
+        assert says.startswith("unsure") or says in ("this one, at 50 %", f"one of these {len(members)}, at 50 %")
+    status, out, _ = run(*asked)
+    assert status == 0 and [line for line in out.splitlines() if line.startswith("  ") and "%" in line or "unsure" in line]
+    judged = document("evaluate", *common, "--data", table, "--limit", 20, "--timeout", 0, "--sets", 0.5, "--calibrate", table)
+    assert 0 <= judged["sets"]["low"] <= judged["sets"]["coverage"] <= judged["sets"]["high"] <= 1
+    assert "name a table of them with --calibrate" in refused("decode", *common, "x", "--sets", 0.5)
+    assert "level must lie above 0 and below 1" in refused("decode", *common, "x", "--sets", 90, "--calibrate", table)
+    oracle = ["evaluate", *common, "--data", table, "--oracle", "--sets", 0.5]
+    assert "--oracle leaves out" in refused(*oracle)
+    assert "no data set and no file" in refused("decode", *common, "x", "--sets", 0.5, "--calibrate", "nowhere.csv")
+
+
 def test_a_shipped_artefact_answers_by_name(trained, document, monkeypatch):
     monkeypatch.setattr(release, "MODELS", trained.parent)
     assert document("decode", "--artefact", trained.name, "x", *QUICK)["decoded"]

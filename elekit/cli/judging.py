@@ -6,29 +6,46 @@ from dataclasses import replace
 from elekit.cli import sources
 
 LIMIT = 1_000  # graphs of a named test split that are judged unless told otherwise
+CALIBRATED = 1_000  # pairs that a radius is found from, at most
+SET_FIGURES = ("coverage", "low", "high", "mean_size", "median_size", "empty", "large")
 
 
 def decode(chosen):
     """Decode inputs from the command line or standard input."""
-    from elekit import chem, evaluation, release
+    from elekit import chem, conformal, evaluation, release
     from elekit.graph import to_networkx
 
     config = _config(chosen, polished_only=False)  # wrong options are refused before anything is read
     artefact = release.load(chosen.artefact)
-    _, h = artefact.surrogate(chosen.surrogate)
+    name, h = artefact.surrogate(chosen.surrogate)
     inputs = chosen.inputs or [line.rstrip("\n") for line in sys.stdin if line.strip()]
     graphs, _, config = _start(chosen, artefact)
     target = h.predict(_vectors(inputs) if _kind(h) == "vector" else inputs)
     decoded = evaluation.decode_many(artefact.psi, target, candidates=graphs, config=config)
     molecular = chem.is_molecular(artefact.vocabulary)
-    drawn = chem.to_smiles(decoded.graphs) if molecular else [_plain(one) for one in to_networkx(decoded.graphs)]
-    answers = [
-        {"input": text, "smiles" if molecular else "graph": one, "loss": round(max(0.0, loss), 6)}
-        for text, one, loss in zip(inputs, drawn, decoded.loss.tolist())
-    ]
-    shown = ["(no valid molecule)" if one is None else one for one in drawn]
-    lines = [f"{one}\tloss {a['loss']:.4f}\t{a['input']}" for one, a in zip(shown, answers)]
-    sources.say(chosen, {"decoded": answers}, lines)
+
+    def told(some, losses) -> list[dict]:
+        drawn = chem.to_smiles(some) if molecular else [_plain(one) for one in to_networkx(some)]
+        kind = "smiles" if molecular else "graph"
+        return [{kind: one, "loss": round(max(0.0, loss), 6)} for one, loss in zip(drawn, losses)]
+
+    def line(answer: dict) -> str:
+        one = answer["smiles"] if molecular else answer["graph"]
+        return f"{'(no valid molecule)' if one is None else one}\tloss {answer['loss']:.4f}"
+
+    answers = [{"input": text, **a} for text, a in zip(inputs, told(decoded.graphs, decoded.loss.tolist()))]
+    lines = [[f"{line(answer)}\t{answer['input']}"] for answer in answers]
+    document = {"decoded": answers}
+    if chosen.sets is not None:
+        known = {"candidates": graphs, "config": config, "progress": sources.shows_bars(chosen)}
+        held = _calibrated(chosen, artefact, name, h, known)
+        sets = conformal.prediction_sets(artefact.psi, target, held, **known)
+        for answer, said, one in zip(answers, lines, sets):
+            members = told(one.graphs, one.losses.tolist())
+            answer["set"] = {"says": one.says(), "size": one.size, "graphs": members}
+            said += [f"  {one.says()}", *(f"    {line(member)}" for member in members)]
+        document["calibration"] = held.to_json()
+    sources.say(chosen, document, [text for said in lines for text in said])
 
 
 def evaluate(chosen):
@@ -36,11 +53,13 @@ def evaluate(chosen):
     import pandas as pd
     import torch
 
-    from elekit import chem, datasets, evaluation, release
+    from elekit import chem, conformal, datasets, evaluation, release
 
     sources.at_least_one(chosen, "limit")
     if not chosen.timeout >= 0:
         raise ValueError(f"--timeout must be seconds >= 0, got {chosen.timeout:g}")
+    if chosen.oracle and chosen.sets is not None:
+        raise ValueError("--sets says how sure h is, which --oracle leaves out; give one of them")
     _config(chosen, polished_only=False)  # wrong options are refused before anything is read
     artefact = release.load(chosen.artefact)
     name, h = None, None
@@ -92,8 +111,26 @@ def evaluate(chosen):
         "ranked_among": len(distinct),
         **judged.summary,
     }
-    lines = [f"{k:>26}  {v:.4f}" if isinstance(v, float) else f"{k:>26}  {v}" for k, v in document.items() if v != {}]
+    if chosen.sets is not None:
+        known = {"candidates": graphs, "config": config, "progress": sources.shows_bars(chosen)}
+        held = _calibrated(chosen, artefact, name, h, known)
+        table = conformal.coverage(artefact.psi, target, test.graphs, held, **known)
+        whole = table.iloc[0].to_dict()
+        document["sets"] = {**held.to_json(), **{name: whole[name] for name in SET_FIGURES}}
+    flat = {k: v for k, v in document.items() if k != "sets"}
+    flat |= {f"sets: {k.replace('_', ' ')}": v for k, v in document.get("sets", {}).items()}
+    lines = [f"{k:>26}  {v:.4f}" if isinstance(v, float) else f"{k:>26}  {v}" for k, v in flat.items() if v != {}]
     sources.say(chosen, document, lines)
+
+
+def _calibrated(chosen, artefact, name: str, h, known: dict):
+    """The radius of --sets, from pairs that neither psi nor h learned from; known: candidates and how to search."""
+    from elekit import conformal
+
+    pairs = sources.calibration_pairs(chosen, artefact, name).sample(CALIBRATED, chosen.seed)
+    if pairs.inputs is None:
+        raise ValueError(f"{chosen.calibrate} has no inputs that h could read")
+    return conformal.calibrate(artefact.psi, h.predict(pairs.inputs), pairs.graphs, level=chosen.sets, **known)
 
 
 def _start(chosen, artefact):

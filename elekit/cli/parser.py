@@ -27,6 +27,7 @@ examples:
   elekit benchmark smi2mol --labels 5000       every method on QM9 with 5,000 labelled pairs; goes on where it was
   elekit benchmark report                      tables and pictures of what came out, for data/results/README.md
   elekit decode --artefact molecules7 "The molecule is an ether ..."
+  elekit decode --artefact molecules7 --sets 0.9 "..."   not one answer, but all that it may be, at 90 %
   elekit evaluate --artefact qm9 --data my.csv
   elekit evaluate --artefact qm9 --data my.csv --oracle --method gradient --starts 16
 
@@ -320,6 +321,18 @@ def _artefact_options(command):
         "(default: euclidean)",
     )
     command.add_argument("--beam", type=int, help="graphs kept by the polish (default: 2)")
+    command.add_argument(
+        "--sets",
+        type=float,
+        metavar="LEVEL",
+        help="also sets of graphs that hold the truth in so many cases: 0.9 for 90 %%",
+    )
+    command.add_argument(
+        "--calibrate",
+        metavar="FILE",
+        help="pairs that nothing was learned from, which --sets needs: a csv, tsv or parquet file with the columns that h "
+        "was trained on (default: the validation split of what a shipped h was trained on)",
+    )
     command.add_argument(
         "--budget-ms", type=float, help="milliseconds for a batch of 256 targets; the best answer so far comes back"
     )

@@ -74,6 +74,29 @@ def candidates(chosen, artefact):
     return loaded, f"{len(loaded):,} of {name}"
 
 
+def calibration_pairs(chosen, artefact, name: str):
+    """Pairs that neither psi nor h learned from: those of --calibrate, or the validation split of a named data set.
+
+    name: of the h that reads the inputs. Raises ValueError where there are none.
+    """
+    from elekit import chem, datasets
+
+    trained_on = artefact.about.get("surrogates", {}).get(name, {}).get("input") or [name]
+    seed, progress = artefact.about.get("seed", 0), shows_bars(chosen)
+    if chosen.calibrate:
+        hold_against_what_exists(chosen.calibrate)
+        kind = "smiles" if chem.is_molecular(artefact.vocabulary) else "graph"
+        columns = trained_on[0] if len(trained_on) == 1 else trained_on
+        options = {"vocabulary": artefact.vocabulary, "fractions": (1, 0, 0), "progress": progress}
+        return datasets.from_frame(chosen.calibrate, **{kind: kind}, input=columns, **options).train
+    if artefact.name not in datasets.NAMES or not datasets.at_hand(artefact.name):
+        raise ValueError("--sets needs pairs that nothing was learned from; name a table of them with --calibrate")
+    data = datasets.load(
+        artefact.name, inputs=trained_on[0], vocabulary=artefact.vocabulary, seed=seed, progress=progress
+    )
+    return data.validation
+
+
 def shows_bars(chosen) -> bool:
     """Whether reading and judging show how far they are: to somebody who watches, not into a log."""
     return not chosen.json and sys.stderr.isatty()

@@ -23,7 +23,7 @@ more often than the level asks for. Where it lies outside, the set is empty: not
 from elekit.conformal.asking import calibrate, coverage, measured, prediction_sets
 from elekit.conformal.calibration import LEVEL, Calibration, highest, radius_of
 from elekit.conformal.sets import MOST, PredictionSet
-from elekit.conformal.universe import Universe, universe
+from elekit.conformal.universes import Universe, universe
 
 __all__ = [
     "LEVEL", "MOST", "Calibration", "PredictionSet", "Universe", "calibrate", "coverage", "highest", "measured",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from elekit.conformal.calibration import LEVEL, Calibration, calibrated, check_level, highest, radius_of
 from elekit.conformal.sets import MOST, PredictionSet
-from elekit.conformal.universe import universes
+from elekit.conformal.universes import universes
 from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig, check_target
 from elekit.graph import Graph
