@@ -214,8 +214,9 @@ def copied(runs: list[dict]) -> str:
     )
 
 
-def provenance(runs: list[dict], path: Path) -> str:
-    """Command, data, file and versions behind a table."""
+def provenance(runs: list[dict], path: Path, seen_from: Path | None = None) -> str:
+    """Command, data, file and versions behind a table. seen_from: the folder of the page that links to the file."""
+    link = path.name if seen_from is None else path.relative_to(seen_from).as_posix()
     about = runs[0]["data"]
     digests = sorted({run["data"]["digest"][:12] for run in runs})
     sizes = ", ".join(f"{about[part]:,} {part}" for part in ("train", "validation", "test") if part in about)
@@ -227,7 +228,7 @@ def provenance(runs: list[dict], path: Path) -> str:
         f"`{runs[0]['command']}`",
         f"data {escaped(about['name'])}, {about['rows']:,} rows ({sizes})",
         f"digest{'s' * (len(digests) > 1)} " + ", ".join(f"`{digest}`" for digest in digests),
-        f"{len(runs)} runs in [{path.name}]({path.name}), sha256 `{digest[:16]}`",
+        f"{len(runs)} runs in [{path.name}]({link}), sha256 `{digest[:16]}`",
         escaped(" or ".join(versions)),
         f"{' or '.join(threads)} thread{'s' * (threads != ['1'])}",
         days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}",
