@@ -147,7 +147,7 @@ def excerpt(folder: Path = results.RESULTS) -> str:
             said = f"each method in its way to decode with the best {figures[0].title}"
             head = f"**{escaped(TASKS[name].title)}**, {size}, {said}:\n"
             parts += [head, group_table(rows, columns=QUOTED), ""]
-            path = results.path_of(name, folder)
+            path = results.path_of(name, folder).resolve()
             near = README.parent if path.is_relative_to(README.parent) else None
             parts += [*filter(None, [copied(runs[name])]), provenance(runs[name], path, near), ""]
     return "\n".join(parts)
