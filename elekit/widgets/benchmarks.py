@@ -38,7 +38,7 @@ class Standings(VBox):
         titles = [(TASKS[name].title if name in TASKS else name, name) for name in names]
         wide = Layout(width="300px")
         self.task = Dropdown(options=titles, description="Task", layout=wide)
-        self.group = Dropdown(description="Learned from", layout=wide)
+        self.group = Dropdown(description="Pairs", layout=wide)
         self.figure = Dropdown(description="Figure", layout=wide)
         self._words, self._drawn = HTML(), Image(format="png", layout=Layout(max_width="100%"))
         chosen = HBox([self.task, self.group, self.figure], layout=Layout(flex_flow="row wrap"))
