@@ -295,6 +295,26 @@ def test_worst_slices_come_first_and_small_ones_are_not_judged():
     assert (found["low"] <= found["exact"]).all() and (found["exact"] <= found["high"]).all()
 
 
+def test_a_promise_about_sets_is_held_against_what_was_measured():
+    def row(name, coverage, pairs=400):
+        return {"slice": name, "by": "all", "pairs": pairs, "coverage": coverage, "low": coverage - 0.03, "high": coverage + 0.02,
+                "mean_size": 2.5, "median_size": 2.0, "empty": 0.05, "large": 0.25, "few": pairs < 20}  # fmt: skip
+
+    facts = {"level": 0.9, "radius": 0.1, "pairs": 300, "unreachable": 0, "expected": [0.85, 0.95], "most": 20}
+    for coverage, place in ((0.80, "this one lies below"), (0.88, "this one does"), (0.97, "this one lies above")):
+        rows = [row("all", coverage), row("with a", 0.7), row("with b", 0.6), row("of 1 node", 0.0, 3)]
+        measured = fabricated(coverage=rows)
+        measured.facts["sets"] = facts
+        says = said(measured, "sets hold the truth").says
+        assert f"it was in {100 * coverage:.1f} % (95 % interval" in says and place in says and "in 90 % of all cases" in says
+        worst = said(measured, "sets hold the truth least")
+        assert worst.evidence == "coverage-2" and "with b" in worst.says and worst.value == 0.6  # of 3 nodes nothing is said
+        size = said(measured, "size of sets").says
+        assert "2.50 graphs on average" in size and "25 % more than 20" in size and "5.0 % of all cases nothing" in size
+        assert 'id="coverage-2"' in page(measured, statements(measured))
+    assert not [s for s in statements(fabricated()) if "sets" in s.key]
+
+
 def test_the_quickest_way_that_is_as_good_is_told():
     rows = [{"way": name, "gradient": False, "count": 60, "exact": e, "low": e - 0.1, "high": e + 0.1, "milliseconds": ms,
              "starts": 0, "iterations": 0, "loss": 0.1} for name, e, ms in (("bad", 0.2, 1), ("quick", 0.85, 5), ("slow", 0.9, 50))]  # fmt: skip

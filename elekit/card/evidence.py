@@ -20,6 +20,7 @@ TABLES = {  # of each: what it shows, and what gives it again
     "corrected": ("what the rules cost elsewhere", "artefact.about['correction']['report']['costs']"),
     "quality": ("predictions judged", "evaluation.judge(psi, h.predict(test.inputs), test.graphs, candidates=train)"),
     "slices": ("the same by slice", "elekit evaluate --artefact {name} --data {data} --table predictions.csv"),
+    "coverage": ("how often sets of answers hold the truth", "elekit evaluate --artefact {name} --data {data} --sets 0.9"),
     "costs": ("time against quality", "elekit evaluate --artefact {name} --data {data} --limit 60 --method … --starts …"),
     "cases": ("the cases that are shown", "decode(psi, h.predict(inputs), record=True)"),
     "stability": ("which statements hold in which training", "inspect.stability(psis, measure, claims)"),

@@ -14,7 +14,7 @@ import elekit
 from elekit import release
 from elekit.card.measured import Measured, plain_values
 from elekit.card.offline import cases
-from elekit.card.predictions import costs, quality
+from elekit.card.predictions import costs, coverage, quality
 from elekit.card.relations import agreement, concepts, faithfulness, in_other_trainings
 from elekit.card.subject import Subject, drawn
 from elekit.card.wording import ends_of
@@ -247,6 +247,7 @@ STEPS |= {
     "concepts": ("what it encodes", concepts),
     "faithfulness": ("whether its shares are faithful", faithfulness),
     "quality": ("how well predictions do", quality),
+    "coverage": ("how sure predictions are", coverage),
     "costs": ("what a prediction costs", costs),
     "cases": ("cases to look at", cases),
     "stability": ("what holds in other trainings", in_other_trainings),

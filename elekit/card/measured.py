@@ -19,7 +19,7 @@ class Measured:
     facts: plain values by subject: loss (name, labels, sizes of the networks, digests, versions), data, trained, scale,
     predictions, correction, made (seed, machine, how long it took, the command that makes it again).
     tables: DataFrames by name: prices, findings, blind_spots, equals, agreement, disagreements, concepts, faithfulness,
-    curves, quality, slices, costs, stability, cases, rules; each only where it could be measured.
+    curves, quality, slices, coverage, costs, stability, cases, rules; each only where it could be measured.
     pictures: for some rows of a table of that name what is drawn: {"row", "graphs": scenes, "words": of each,
     "changed": (nodes, pairs)}, and "palette" once.
     missing: what could not be measured, by the name of the table: why, in one sentence.

@@ -5,8 +5,9 @@ import base64
 import numpy as np
 import torch
 
-from elekit import evaluation
+from elekit import conformal, evaluation
 from elekit.card.measured import Measured, plain_values
+from elekit.card.predictions import known_to
 from elekit.card.subject import Subject, drawn
 from elekit.decoding import DecodeConfig, GradientConfig, decode
 from elekit.draw.frames import laid_like
@@ -36,11 +37,16 @@ def cases(subject: Subject, found: Measured) -> None:
     config = DecodeConfig("gradient+polish", gradient=gradient, seed=subject.seed)
     decoded = decode(subject.psi, target, config=config, record=True)
     judged = evaluation.evaluate(decoded.graphs, test.graphs, timeout=2.0)
+    held = found.facts.get("sets")  # measured before, where there is an h
+    search = {} if held is None else {"candidates": known_to(subject)}
     rows = []
     for kind, row in _chosen(judged["exact"].to_numpy(), decoded.loss.numpy()).items():
         said = test.inputs[row] if h is not None and isinstance(test.inputs[row], str) else ""
         truth, answer = test.graphs[row], decoded.graphs[row]
         names = subject.names(Graph.cat([truth, answer]))
+        some = None
+        if held is not None:
+            (some,) = conformal.prediction_sets(subject.psi, target[[row]], conformal.Calibration.from_json(held), **search)
         rows.append(
             {
                 "case": kind,
@@ -51,6 +57,7 @@ def cases(subject: Subject, found: Measured) -> None:
                 "edits": float(judged["edit_distance"][row]),
                 "loss": float(decoded.loss[row]),
                 "iterations": len(decoded.traces[row]) - 1,
+                "set": "" if some is None else some.says(),
             }
         )
         where = layout(truth)
@@ -61,7 +68,7 @@ def cases(subject: Subject, found: Measured) -> None:
         known = split.graphs if not len(subject.data.train) else subject.data.train.graphs
         found.states.append(
             {
-                "stepper": _stepper(decoded.traces[row], truth),
+                "stepper": _stepper(decoded.traces[row], truth, some),
                 "inspector": _inspector(subject, answer, truth, known, names[0]),
             }
         )
@@ -82,11 +89,11 @@ def _chosen(exact: np.ndarray, loss: np.ndarray) -> dict[str, int]:
     return chosen
 
 
-def _stepper(trace, truth: Graph) -> dict:
+def _stepper(trace, truth: Graph, sets=None) -> dict:
     """All that the decode stepper draws."""
     from elekit.widgets.stepper import step_through
 
-    widget = step_through(trace, truth=truth)
+    widget = step_through(trace, truth=truth, sets=sets)
     names = ("step", "playing", "speed", "show", "last", "across", "runs", "truth_scene", "found", "palette", "problem")
     state = {name: getattr(widget, name) for name in names}
     numbers = base64.b64encode(widget.numbers).decode()

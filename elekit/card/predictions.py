@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from elekit import evaluation
+from elekit import conformal, evaluation
 from elekit.card.measured import Measured, plain_values
 from elekit.card.subject import Subject
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig
@@ -17,6 +17,7 @@ from elekit.inspect.slices import slices as sliced
 from elekit.loss import points_of
 
 JUDGED = 1_000  # predictions
+LEVEL = 0.9  # of prediction sets
 TIMED = 60  # predictions that each way of decoding is timed on
 CANDIDATES = 20_000  # graphs of the training split that are known to the decoder
 TIMEOUT = 2.0  # seconds for an edit distance
@@ -29,7 +30,7 @@ def quality(subject: Subject, found: Measured) -> None:
     test = subject.data.test.sample(JUDGED, subject.seed)
     if not len(test):
         raise ValueError("the data have no test split, so nothing can be predicted that was not learned from")
-    known = Candidates.of(subject.psi, _candidates(subject)) if len(subject.data.train) else None
+    known = known_to(subject)
     judged, rows = {}, []
     for name, target in _targets(subject, test, found).items():
         judged[name] = evaluation.judge(subject.psi, target, test.graphs, candidates=known, timeout=TIMEOUT)
@@ -38,6 +39,26 @@ def quality(subject: Subject, found: Measured) -> None:
     name, best = next(iter(judged.items()))
     found.tables["slices"] = slices(best.table, test.graphs, subject.molecular, subject.seed)
     found.facts["predictions"] = {"from": name, "candidates": 0 if known is None else len(known)}
+
+
+def coverage(subject: Subject, found: Measured) -> None:
+    """How often prediction sets hold the truth: calibrated on the validation split, measured on the test split."""
+    validation, test = (part.sample(JUDGED, subject.seed) for part in (subject.data.validation, subject.data.test))
+    if subject.surrogate is None or test.inputs is None:
+        raise ValueError("prediction sets need inputs and a predictor h that reads them")
+    if not len(validation) or not len(test):
+        raise ValueError("prediction sets need a validation split to be calibrated on and a test split to be judged on")
+    _, h = subject.artefact.surrogate(subject.surrogate)
+    search = {"candidates": known_to(subject)}
+    held = conformal.calibrate(subject.psi, h.predict(validation.inputs), validation.graphs, level=LEVEL, **search)
+    found.tables["coverage"] = conformal.coverage(subject.psi, h.predict(test.inputs), test.graphs, held, **search)
+    low, high = held.expected(len(test))
+    found.facts["sets"] = plain_values({**held.to_json(), "expected": [low, high], "most": conformal.MOST})
+
+
+def known_to(subject: Subject) -> Candidates | None:
+    """The graphs that the decoder knows, with their points; None where there is no training split."""
+    return Candidates.of(subject.psi, _candidates(subject)) if len(subject.data.train) else None
 
 
 def _targets(subject: Subject, test, found: Measured) -> dict[str, torch.Tensor]:
@@ -122,7 +143,7 @@ def costs(subject: Subject, found: Measured) -> None:
     if not len(test):
         raise ValueError("the data have no test split, so no prediction can be timed")
     name, target = next(iter(_targets(subject, test, found).items()))
-    known = Candidates.of(subject.psi, _candidates(subject)) if len(subject.data.train) else None
+    known = known_to(subject)
     rows = []
     for words, config in ways(known is not None).items():
         config, given = replace(config, seed=subject.seed), known if config.method.startswith("candidates") else None

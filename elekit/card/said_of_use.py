@@ -64,6 +64,42 @@ def _slices(measured: Measured, word: str) -> Iterator[Statement]:
 
 
 @speaker
+def sets(measured: Measured) -> Iterator[Statement]:
+    rows = measured.rows("coverage")
+    if not rows:
+        return
+    word, about, whole = things(measured.facts["loss"]["molecular"])["graph"], measured.facts["sets"], rows[0]
+    (least, most), share = about["expected"], whole["coverage"]
+    place = "lies below" if share < least else "lies above" if share > most else "does"
+    says = (
+        f"Instead of one answer it can give all that are near enough, so that the truth is among them in {percent(about['level'])} of "
+        f"all cases. Of {counted(whole['pairs'], word)} that nothing was learned from it was in {_tenth(share)}"
+        f"{between(whole['low'], whole['high'], _tenth)}. Where the promise is kept, such a count lies between {_tenth(least)} and "
+        f"{_tenth(most)} in 95 % of all trials; this one {place}."
+    )
+    yield Statement("sets hold the truth", "quality", says, whole["coverage"], whole["low"], whole["high"], "share",
+                    evidence="coverage-0")  # fmt: skip
+    says = (
+        f"Such a set holds {figure(whole['mean_size'])} {word}s on average. In {percent(whole['empty'])} of all cases nothing is near "
+        f"enough, in {percent(whole['large'])} more than {about['most']} are: then it says that it is unsure, and somebody must look."
+    )
+    yield Statement("size of sets", "quality", says, whole["mean_size"], unit=f"{word}s", evidence="coverage-0")
+    enough = [(number, row) for number, row in enumerate(rows) if number and not row["few"]]
+    if enough:
+        number, row = min(enough, key=lambda numbered: numbered[1]["coverage"])
+        says = (
+            f"The promise is about all {word}s together, not about each kind: of those {row['slice']} the truth is in the set in "
+            f"{percent(row['coverage'])} of {row['pairs']:,}{between(row['low'], row['high'], percent)}, the fewest of any kind."
+        )
+        yield Statement("sets hold the truth least", "quality", says, row["coverage"], row["low"], row["high"], "share",
+                        evidence=f"coverage-{number}")  # fmt: skip
+
+
+def _tenth(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+@speaker
 def cost(measured: Measured) -> Iterator[Statement]:
     rows = measured.rows("costs")
     if not rows:

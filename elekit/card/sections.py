@@ -64,7 +64,7 @@ SECTIONS = (  # key, heading, what it is about, tables of figures behind it
         "quality",
         "How well predictions made with it do",
         "Test cases were predicted and held against the truth. None of them was learned from.",
-        ("quality", "slices"),
+        ("quality", "slices", "coverage"),
     ),
     (
         "cost",
@@ -195,6 +195,8 @@ def _cases(measured: Measured) -> list[Html]:
             parts.append(element("p", "Asked: ", element("q", case["input"])))
         says = f"Predicted after {case['iterations']} steps of gradient descent and a search over single changes: {case['predicted']}, "
         parts.append(element("p", f"{says}{verdict}; its loss to what was predicted is {figure(case['loss'])}."))
+        if case.get("set"):
+            parts.append(element("p", f"As a set of answers, it says: {case['set']}."))
         parts.append(picture(measured, f"cases-{number}"))
         if number >= len(measured.states):
             continue
