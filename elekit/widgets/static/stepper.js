@@ -281,9 +281,9 @@ function render({ model, el }) {
     drawn.show(truth);
     graphs.append(html("figure", { class: "elekit-stepper-truth" }, html("figcaption", { class: "elekit-title" }, "truth"), drawn.element));
   }
-  const found = model.get("found"), set = found?.says ? [members(found, palette)] : [];
+  const found = model.get("found"), told = found?.says ? [members(found, palette)] : [];
   const keys = "Keys: ← → one frame, Page Up/Down ten, Home, End; Space plays; g shows what the loss wants.";
-  root.append(row, reading, graphs, ...set, legend(palette), chart.element, figures.element, html("p", { class: "elekit-small" }, keys));
+  root.append(row, reading, graphs, ...told, legend(palette), chart.element, figures.element, html("p", { class: "elekit-small" }, keys));
   fill(root, { tabindex: "0", class: `elekit elekit-stepper elekit-stepper-${runs.length}` }, []);
   chart.element.addEventListener("pointerdown", () => slider.focus({ preventScroll: true }));
 
