@@ -1,5 +1,6 @@
 """Where files are kept, and writing them so that no reader ever meets half of one (floor 0)."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -11,6 +12,18 @@ def cache_folder() -> Path:
     import pooch  # loads here, not with `import elekit`
 
     return Path(os.environ.get("ELEKIT_CACHE_DIR") or pooch.os_cache("elekit"))
+
+
+def keep_arrays(path: Path, **arrays) -> None:
+    """A compressed numpy file in the cache; where it cannot be written, things are only slower next time."""
+    import numpy as np  # loads here, not with `import elekit`
+
+    def write(partial: Path):
+        with open(partial, "wb") as opened:
+            np.savez_compressed(opened, **arrays)
+
+    with contextlib.suppress(OSError):
+        write_atomically(path, write)
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import equal, isomorphic, random_vertices
 
-from elekit import chem
+from elekit import chem, files
 from elekit.datasets import NAMES, from_frame, from_networkx_graphs, load, reading
 from elekit.datasets.reading import isomorphism_keys
 from elekit.datasets.splits import SPLITS, assign
@@ -424,7 +424,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache, monkeypatch):
     def fails(*args):
         raise OSError("no space")
 
-    monkeypatch.setattr(reading, "write_atomically", fails)
+    monkeypatch.setattr(files, "write_atomically", fails)
     keys = reading.read_smiles_column(SMILES, None, None, False).keys
     assert keys == [chem.read_smiles(s).canonical for s in SMILES]
 

@@ -6,7 +6,6 @@ is to be read off the picture. Theirs are Voronoi cells of the city-block distan
 nothing; here borders are bent, and pictures on which it could be disputed what touches what are drawn again.
 """
 
-from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 from scipy import ndimage
 
 from elekit.datasets.splits import SPLITS, Dataset, Split, assign, digest
-from elekit.files import cache_folder, write_atomically
+from elekit.files import cache_folder, keep_arrays
 from elekit.graph import Graph, GraphVocabulary
 from elekit.refinement import ROUNDS, refined
 
@@ -64,7 +63,7 @@ def coloring(
         generator = np.random.default_rng(seed)
         regions = partitions(count, size, generator)
         colours = proper_colours(touching(regions), generator)
-        _keep(path, regions=regions, colours=colours)
+        keep_arrays(path, regions=regions, colours=colours)
     adjacency = touching(regions)
     graphs = Graph.from_labels(torch.from_numpy(colours), torch.from_numpy(adjacency), VOCABULARY)
     keys = [f"{number:016x}" for number in refined(graphs, ROUNDS)[:, -1].numpy().astype(np.uint64).tolist()]
@@ -74,19 +73,6 @@ def coloring(
     splits = [everything.take(np.flatnonzero(places == split)) for split in SPLITS]
     skipped = pd.DataFrame({"row": [], "value": [], "reason": []})
     return Dataset("coloring", VOCABULARY, *splits, skipped, digest(splits))
-
-
-def _keep(path: Path, **arrays: np.ndarray) -> None:
-    """A numpy file; without one it is only slower next time."""
-
-    def write(partial: Path):
-        with open(partial, "wb") as opened:
-            np.savez_compressed(opened, **arrays)
-
-    try:
-        write_atomically(path, write)
-    except OSError:
-        pass
 
 
 def partitions(count: int, size: int, generator: np.random.Generator) -> np.ndarray:
@@ -151,7 +137,7 @@ def borders(regions: np.ndarray, most: int = REGIONS[1]) -> tuple[np.ndarray, np
 
 def undisputed(regions: np.ndarray, count: int) -> np.ndarray:
     """(n,) bool: all `count` regions are there, large enough and in one piece, and touch for long or not at all."""
-    n, size = len(regions), regions.shape[1]
+    size = regions.shape[1]
     areas = np.stack([(regions == region).sum((1, 2)) for region in range(count)], 1)
     sides, corners = borders(regions)
     fine = (areas >= SMALLEST).all(1) & ((sides >= SHORTEST) | (sides + corners == 0)).all((1, 2))

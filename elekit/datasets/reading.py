@@ -7,14 +7,13 @@ import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import networkx as nx
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from elekit.files import cache_folder, write_atomically
+from elekit.files import cache_folder, keep_arrays
 from elekit.graph import GraphVocabulary, from_networkx, label_tensors
 
 READER = 2  # raise it when reading SMILES changes, so that cached readings are made anew
@@ -94,22 +93,14 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
             pass  # a broken cache file is made anew
     column = _read_smiles(smiles, progress)
-    stored = dict(
+    keep_arrays(
+        path,
         vocabulary=json.dumps(column.vocabulary.to_json()),
         nodes=column.nodes.numpy(),
         edges=column.edges.numpy(),
         keys=np.array(column.keys),
         reasons=np.array(column.reasons),
     )
-
-    def write(partial: Path):
-        with open(partial, "wb") as opened:
-            np.savez_compressed(opened, **stored)
-
-    try:
-        write_atomically(path, write)
-    except OSError:
-        pass  # without a cache it is only slower
     return column
 
 
