@@ -306,7 +306,8 @@ def test_a_promise_about_sets_is_held_against_what_was_measured():
         measured = fabricated(coverage=rows)
         measured.facts["sets"] = facts
         says = said(measured, "sets hold the truth").says
-        assert f"it was in {100 * coverage:.1f} % (95 % interval" in says and place in says and "in 90 % of all cases" in says
+        assert f"{100 * coverage:.1f} % lay in their set of answers (95 % interval" in says and "90 % of all cases" in says
+        assert place in says
         worst = said(measured, "sets hold the truth least")
         assert worst.evidence == "coverage-2" and "with b" in worst.says and worst.value == 0.6  # of 3 nodes nothing is said
         size = said(measured, "size of sets").says

@@ -17,8 +17,8 @@ from elekit.draw.svg import bar_svg
 
 FACTS = "facts"  # id of the script that holds what was measured
 MINUTE = (  # keys of what a reader in a hurry is told, where it was said
-    "purpose", "defects", "agreement with edit distance, random pairs", "blind spots", "exact", "milliseconds", "rules",
-    "stable",
+    "purpose", "defects", "agreement with edit distance, random pairs", "blind spots", "exact", "sets hold the truth",
+    "milliseconds", "rules", "stable",
 )  # fmt: skip
 
 
@@ -105,6 +105,8 @@ def _about(statement: Statement) -> str:
     """What a line of the summary is about."""
     if statement.evidence.startswith("slices-"):
         return "Weakest at:"
+    if statement.evidence.startswith("coverage-"):
+        return "How sure:"
     return {"purpose": "What it is for:", "dear": "Punished most:", "cheap": "Punished least:", "findings": "Checks:",
             "blind": "Blind spots:", "agreement": "Known distances:", "quality": "Predictions:", "cost": "Cost:",
             "rules": "Rules:", "stability": "Other trainings:"}[statement.section]  # fmt: skip

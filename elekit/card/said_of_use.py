@@ -72,16 +72,16 @@ def sets(measured: Measured) -> Iterator[Statement]:
     (least, most), share = about["expected"], whole["coverage"]
     place = "lies below" if share < least else "lies above" if share > most else "does"
     says = (
-        f"Instead of one answer it can give all that are near enough, so that the truth is among them in {percent(about['level'])} of "
-        f"all cases. Of {counted(whole['pairs'], word)} that nothing was learned from it was in {_tenth(share)}"
-        f"{between(whole['low'], whole['high'], _tenth)}. Where the promise is kept, such a count lies between {_tenth(least)} and "
+        f"Instead of one answer it can give all that are near enough, and promises that the truth is among them in "
+        f"{percent(about['level'])} of all cases. Of {counted(whole['pairs'], word)} that nothing was learned from {_tenth(share)} lay "
+        f"in their set of answers{between(whole['low'], whole['high'], _tenth)}. Where the promise is kept, such a count lies between {_tenth(least)} and "
         f"{_tenth(most)} in 95 % of all trials; this one {place}."
     )
     yield Statement("sets hold the truth", "quality", says, whole["coverage"], whole["low"], whole["high"], "share",
                     evidence="coverage-0")  # fmt: skip
     says = (
         f"Such a set holds {figure(whole['mean_size'])} {word}s on average. In {percent(whole['empty'])} of all cases nothing is near "
-        f"enough, in {percent(whole['large'])} more than {about['most']} are: then it says that it is unsure, and somebody must look."
+        f"enough, in {percent(whole['large'])} more than {about['most']} are; then it says that it is unsure, and somebody must look."
     )
     yield Statement("size of sets", "quality", says, whole["mean_size"], unit=f"{word}s", evidence="coverage-0")
     enough = [(number, row) for number, row in enumerate(rows) if number and not row["few"]]
