@@ -15,8 +15,9 @@ torch.set_num_threads(1)  # tensors here are tiny; a second thread mostly waits 
 
 
 def pytest_collection_modifyitems(items):
-    # A browser leaves an event loop running in this thread, in which other tests would find themselves.
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    # A browser leaves an event loop running in this thread, in which other tests would find themselves: those with a
+    # browser come last, and of these last those that share the one of the session, beside which no other can start.
+    items.sort(key=lambda item: (item.get_closest_marker("browser") is not None, "running_lab" in item.fixturenames))
     if not os.environ.get("ELEKIT_DATA_DIR"):
         for item in items:
             if item.get_closest_marker("realdata"):
