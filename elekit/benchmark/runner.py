@@ -28,7 +28,7 @@ TIMEOUT = 2.0  # seconds for an edit distance
 def planned(task: str, *, methods=None, labels=None, seeds: int | None = None, noise=None) -> list[dict]:
     """The runs of a task, as plain values: task, method, labels, seed, noise. None takes what the task says.
 
-    Above 5,000 pairs there is one seed. Raises ValueError for a task, a method or a noise that there is not.
+    Of all pairs there is one seed, unless seeds are folds. Raises ValueError for a task, a method or a noise that there is not.
     """
     if task not in TASKS:
         raise ValueError(f"no task {task!r}; there are {', '.join(TASKS)}")
@@ -49,7 +49,12 @@ def planned(task: str, *, methods=None, labels=None, seeds: int | None = None, n
 
 
 def run_all(
-    plan: list[dict], *, folder: Path = results.RESULTS, work: Path = Path("runs/benchmark"), threads: int = 1, progress: bool = True
+    plan: list[dict],
+    *,
+    folder: Path = results.RESULTS,
+    work: Path = Path("runs/benchmark"),
+    threads: int = 1,
+    progress: bool = True,
 ) -> int:
     """Do what is not done yet; returns how many runs were done now.
 

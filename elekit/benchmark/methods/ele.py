@@ -1,4 +1,4 @@
-"""ELE itself, decoded in four ways, and psi without one or another of its ingredients."""
+"""ELE itself, decoded in several ways, and psi without one or another of its ingredients."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
