@@ -161,7 +161,7 @@ def _build(content: dict, folder: Path, modules: dict[str, nn.Module]) -> Artefa
     _fill(psi, {k.removeprefix("psi."): v for k, v in tensors.items()}, folder)
     surrogates = {}
     for name, described in content["surrogates"].items():
-        backbone = _rebuild(name, described, modules.get(name))
+        backbone = _rebuild(name, described, modules.get(name), psi)
         surrogates[name] = SurrogateRegressor(backbone, described["dim"])
         _fill(surrogates[name], _read_tensors(folder, content["files"][f"h-{name}"]), folder)
     return Artefact(content["name"], psi, surrogates, content["about"])
@@ -316,9 +316,9 @@ def _fill(module: nn.Module, tensors: dict, folder: Path):
     module.eval().requires_grad_(False)
 
 
-def _rebuild(name: str, described: dict, module: nn.Module | None) -> nn.Module:
+def _rebuild(name: str, described: dict, module: nn.Module | None, psi: GraphEmbedding) -> nn.Module:
     if described["backbone"]["kind"] != "module":
-        return rebuild(described, described["dim"])
+        return rebuild(described, described["dim"], vocabulary=psi.vocabulary, psi=psi)
     if module is None:
         raise ArtefactError(
             f"surrogate {name!r} was trained with a module {described['class']} of its owner; "

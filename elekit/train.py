@@ -14,7 +14,7 @@ from elekit.datasets import Split
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph
 from elekit.loss import points_of, squared_distance
-from elekit.surrogate import BackboneConfig, SurrogateRegressor, describe, make_backbone
+from elekit.surrogate import BackboneConfig, GraphBackbone, SurrogateRegressor, describe, make_backbone
 from elekit.training import LoopConfig, choose_device, retrieval, run_loop, step_generator, tensor_digest
 
 RETRIEVAL_AMONG = 1_000
@@ -236,7 +236,11 @@ def fit_surrogate(
         torch.manual_seed(seed)
         if not isinstance(backbone, nn.Module):
             shape = backbone or BackboneConfig(kind=kind_of(split.inputs))
-            backbone = make_backbone(shape, split.inputs, targets.shape[1])
+            backbone = make_backbone(
+                shape, split.inputs, targets.shape[1], vocabulary=split.graphs.vocabulary, psi=psi
+            )
+        elif isinstance(backbone, GraphBackbone):
+            backbone.regress_on(psi)
     h = SurrogateRegressor(backbone, targets.shape[1]).to(device)
     held_out = held_out.take(range(min(RETRIEVAL_AMONG, len(held_out))))
     held_out_targets = points_of(psi, held_out.graphs).cpu()

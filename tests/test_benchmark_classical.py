@@ -103,7 +103,7 @@ def test_molecules_of_very_different_sizes_have_the_same_points(problem):
 @pytest.mark.parametrize("width", [None, 0.5])
 def test_with_all_anchors_the_regression_is_kernel_ridge_regression(problem, width, generator):
     points = torch.randn(24, 5, generator=generator)
-    h = regression.KernelRidge(inputs.ngrams("char", 3, 5), problem.train.inputs, width, 24, 0).prepare(points)
+    h = regression.KernelRidge(inputs.ngrams("char", 3, 5), problem.train.inputs, 24, 0).prepare(points, width)
     rows = inputs.ngrams("char", 3, 5).fit_transform(problem.train.inputs).toarray().astype(float)
     reader = inputs.ngrams("char", 3, 5).fit(problem.train.inputs)
     asked = reader.transform(problem.validation.inputs).toarray().astype(float)

@@ -8,7 +8,8 @@ from conftest import equal
 
 from elekit import chem, project, release
 from elekit.benchmark.methods import METHODS
-from elekit.benchmark.methods.ele import ELE
+from elekit.benchmark.methods.ele import ABLATIONS, ELE
+from elekit.benchmark.methods.encoders import READINGS
 from elekit.benchmark.methods.metric import MeasuredH, MeasuredPsi, fitted_metric, metric_of
 from elekit.benchmark.methods.regressed import Regressed
 from elekit.benchmark.methods.regression import Mean, closeness
@@ -118,11 +119,26 @@ def test_the_shipped_psi_is_used_as_it_is(posed, tmp_path):
 
 
 def test_ablations_differ_from_ele_in_psi_alone():
-    names = [name for name in METHODS if name.startswith("ele-")]
-    assert len(names) > 4
-    settings = [METHODS[name].training for name in names if isinstance(METHODS[name], ELE)]
-    assert len(set(settings)) == len(settings)
-    assert METHODS["ele-same-budget"].training == ELE.training
+    settings = [method.training for method in ABLATIONS]
+    assert len(settings) > 4 and len(set(settings)) == len(settings)
+    assert len({method.through for method in ABLATIONS}) == 1
+    assert METHODS["psi-same-budget"].training == METHODS["ele-point"].training == ELE.training
+
+
+def test_smiles_are_regressed_on_through_a_graph_and_by_a_point_for_comparison():
+    assert READINGS["smiles"].through == "graph" and METHODS["ele"].through is None
+    assert METHODS["ele-point"].through == "point"
+
+
+def test_ele_through_a_graph_decodes_in_more_ways(small, tmp_path):
+    graphs = replace(SMALL, through="graph", ways=("rounded", "rounded + polish", "candidates", "candidates + polish"))
+    fitted = graphs.fit(small, seed=0, work=tmp_path / "run", progress=False)
+    texts, h = small.validation.inputs[:5], fitted.predictors["rounded"].h
+    assert (*fitted.predictors,) == graphs.ways
+    assert equal(fitted.predictors["rounded"].predict(texts), h.graphs(texts).rounded())
+    assert fitted.settings["through"] == "graph" and fitted.settings["h"]["rewritten"] == 0  # texts are no SMILES
+    for way in ("rounded + polish", "candidates + polish"):
+        assert len(fitted.predictors[way].predict(texts)) == 5
 
 
 class Known:

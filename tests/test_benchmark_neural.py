@@ -33,7 +33,7 @@ def molecules() -> Graph:
 @pytest.fixture
 def narrow(monkeypatch):
     """Backbones that learn in a second."""
-    small = encoders.Reading(BackboneConfig("smiles", width=32, layers=1), rewritten=0.5)
+    small = encoders.Reading(BackboneConfig("smiles", width=32, layers=1))
     monkeypatch.setitem(encoders.READINGS, "smiles", small)
 
 

@@ -255,7 +255,7 @@ def test_the_page_tells_what_is_there_and_what_is_not(tmp_path):
     assert cell(part, "ELE", "seeds", "gradient") == f"2 of {TASKS['smi2mol'].seeds}, rest *missing*"
     wanted = {one["method"] for one in runner.planned("smi2mol", labels=[5_000])}
     absent = [row for row in grid(part) if row[1] == "*missing*"]
-    assert len(absent) == len({m for m in wanted if not m.startswith("ele-")}) - 1
+    assert len(absent) == len({m for m in wanted if not m.startswith("psi-")}) - 1
     assert f"`{'a1b2c3' * 2}`" in text and "2 runs in [smi2mol.jsonl]" in text
     assert "DSOKR" in text and "theirs on their split" in text
     assert "*missing*: no run yet." in text[text.index("## " + TASKS["noise"].title) :]
@@ -278,7 +278,7 @@ def test_noise_is_told_against_the_rate(tmp_path):
 def test_what_psi_is_without_is_held_against_psi_with_all(tmp_path):
     runs = [
         run(name, task="noise", candidates=value)
-        for name, value in (("ele", 0.5), ("ele-same-budget", 1.0), ("ele-hard", 0.75))
+        for name, value in (("ele", 0.5), ("psi-same-budget", 1.0), ("psi-hard", 0.75))
     ]
     text = report.page(stored(tmp_path, *runs))
     part = text[text.index("### psi without") :]
@@ -419,7 +419,7 @@ def test_a_plan_has_each_run_once():
     few = runner.planned("smi2mol", methods=["ele"], labels=[100], seeds=2)
     assert [(one["seed"], one["noise"]) for one in few] == [(0, None), (1, None)]
     spoilt = runner.planned("noise")
-    assert not [one for one in spoilt if one["noise"] and one["method"].startswith("ele-")]
+    assert not [one for one in spoilt if one["noise"] and one["method"].startswith("psi-")]
     assert len({str(one["noise"]) for one in spoilt}) == 1 + len(TASKS["noise"].noises)
     for wrong in ({"task": "x"}, {"task": "smi2mol", "methods": ["x"]}):
         with pytest.raises(ValueError, match="there are"):

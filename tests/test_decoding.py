@@ -232,7 +232,8 @@ def test_a_plain_function_is_psi_enough(generator):
     graphs = random_vertices(SMALL, 3, generator)
     target = flat(graphs)
     for method in METHODS:
-        decoded = decode(lambda g: flat(g), target, candidates=graphs, config=DecodeConfig(method))
+        around = graphs if method.startswith("rounded") else None
+        decoded = decode(lambda g: flat(g), target, candidates=graphs, around=around, config=DecodeConfig(method))
         assert equal(decoded.graphs, graphs)
     assert equal(decode(lambda g: flat(g), target, around=graphs.typical()).graphs, graphs)
     with pytest.raises(ValueError, match="psi has no vocabulary; give around="):
@@ -254,9 +255,10 @@ def test_under_no_grad_and_from_targets_with_a_graph(generator):
     target = psi(graphs)
     assert target.requires_grad
     for method in METHODS:
-        free = decode(psi, target, candidates=graphs, config=DecodeConfig(method), record=True)
+        given = {"around": graphs if method.startswith("rounded") else None, "config": DecodeConfig(method)}
+        free = decode(psi, target, candidates=graphs, **given, record=True)
         with torch.no_grad():
-            bound = decode(psi, target, candidates=graphs, config=DecodeConfig(method), record=True)
+            bound = decode(psi, target, candidates=graphs, **given, record=True)
         assert equal(free.graphs, bound.graphs) and torch.equal(free.loss, bound.loss)
         for decoded in (free, bound):
             tensors = [*tensors_of(decoded), *tensors_of(decoded.traces[0])]
@@ -344,7 +346,8 @@ def test_the_loss_is_that_of_the_graphs(vocabulary, method, generator):
     psi, graphs = embedding(vocabulary), random_vertices(vocabulary, 9, generator)
     target = normalize(torch.randn(9, 32, generator=generator), dim=1)
     config = DecodeConfig(method, gradient=GradientConfig(starts=5, iterations=20), kept=4)
-    decoded = decode(psi, target, candidates=graphs[:6], config=config)
+    around = random_relaxed(vocabulary, 9, generator) if method.startswith("rounded") else None
+    decoded = decode(psi, target, candidates=graphs[:6], around=around, config=config)
     assert len(decoded.graphs.check()) == 9
     assert equal(decoded.graphs, decoded.graphs.rounded())
     torch.testing.assert_close(squared_distance(psi(decoded.graphs), target), decoded.loss)

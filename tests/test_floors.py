@@ -31,6 +31,7 @@ SAME_FLOOR = {
     ("card", "widgets"),  # what the card shows of them without a kernel
     ("widgets", "benchmark"),  # `standings` shows its results
     ("decoding", "loss"),  # what is minimised is the learned loss
+    ("surrogate", "loss"),  # an h may go through a graph, which psi embeds
     ("correction", "train"),  # a loss is corrected by training it on
     ("correction", "inspect"),  # rules are about the price list
     ("correction", "evaluation"),  # what it costs elsewhere

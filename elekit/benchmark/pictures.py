@@ -8,6 +8,7 @@ from matplotlib.figure import Figure as Drawing
 
 from elekit import draw
 from elekit.benchmark.compared import Figure, best_ways, means
+from elekit.benchmark.methods import ABLATION
 from elekit.benchmark.telling import capital, escaped, main_figures, size_of
 
 DOTS = 80  # an inch
@@ -26,7 +27,7 @@ class Picture:
 def of_task(task: str, table: pd.DataFrame) -> list[Picture]:
     """The pictures that the runs of one task are enough for. table: of `results.table`."""
     figures = main_figures(table)
-    table = table[~table["method"].str.startswith("ele-")]  # what psi is without has a table of its own
+    table = table[~table["method"].str.startswith(ABLATION)]  # what psi is without has a table of its own
     clean = table[table["noise"] == "none"]
     if not figures or not len(clean):
         return []

@@ -8,7 +8,7 @@ import pandas as pd
 from elekit.benchmark import results
 from elekit.benchmark.compared import best_ways, means, way_of
 from elekit.benchmark.goals import goals
-from elekit.benchmark.methods import METHODS
+from elekit.benchmark.methods import ABLATION, METHODS
 from elekit.benchmark.pictures import Picture, of_task, one_way, write_png
 from elekit.benchmark.runner import planned
 from elekit.benchmark.tasks import TASKS, Task
@@ -34,8 +34,7 @@ COMMAND = "elekit benchmark report"
 PAGE = "README.md"  # in the folder of the results
 README = SHIPPED.parent / "README.md"
 BEGIN, END = f"<!-- written by `{COMMAND}`: begin -->", f"<!-- written by `{COMMAND}`: end -->"
-ABLATION = "ele-"  # how names of methods begin that are ELE without an ingredient
-WHOLE = "ele-same-budget"  # what those are held against
+WHOLE = "psi-same-budget"  # what ablations are held against
 QUOTED = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "mrr", "train_seconds", "ms")
 
 INTRODUCTION = f"""\
@@ -48,8 +47,9 @@ the same lines.
 How to read the tables: a figure is the mean over seeds (or folds), ± its standard deviation where there are several.
 **Bold** and ★: the best of its column, several where they are shown alike. An edit distance counts the fewest edits
 to the truth (an upper bound where the search ran out of time); edge labels count, unless it says otherwise. Times are
-processor time. Every method that learns to read its inputs does so with the same encoder and as many steps (on Coloring
-ELE is also set apart from single edits of the truth); what was tuned was tuned on validation pairs. *missing*: a run that is planned and not done.
+processor time. Every method that learns to read its inputs does so with the same encoder and as many steps. What was
+tuned was tuned on validation pairs: so ELE reads every other SMILES written anew, and on Coloring it is also set apart
+from single edits of the truth. *missing*: a run that is planned and not done.
 """
 
 

@@ -17,7 +17,7 @@ import torch
 import elekit
 from elekit import evaluation, metrics
 from elekit.benchmark import results
-from elekit.benchmark.methods import METHODS, Predictor
+from elekit.benchmark.methods import ABLATION, METHODS, Predictor
 from elekit.benchmark.problem import Exam
 from elekit.benchmark.tasks import TASKS
 from elekit.files import write_atomically
@@ -44,7 +44,7 @@ def planned(task: str, *, methods=None, labels=None, seeds: int | None = None, n
         for spoilt in noises
         for seed in range(1 if size is None and not asked.folds else seeds or asked.seeds)
         for method in (methods or fitting)
-        if spoilt is None or not method.startswith("ele-")  # how psi was learned is asked of clean pairs
+        if spoilt is None or not method.startswith(ABLATION)  # how psi was learned is asked of clean pairs
     ]
 
 

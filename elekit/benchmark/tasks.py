@@ -123,8 +123,8 @@ def _chebi20_public(seed: int, progress: bool) -> Dataset:
 
 
 def _steps(labels: int) -> Budget:
-    """About as long for few pairs as memorising them takes."""
-    return Budget(600 if labels <= 1_000 else 2_000 if labels <= 5_000 else 14_000, 128 if labels <= 5_000 else 256)
+    """As long as about twenty minutes of two cores let the slowest method go, and no longer than it takes."""
+    return Budget(1_200 if labels <= 1_000 else 2_000, 128 if labels <= 5_000 else 256)
 
 
 TASKS = {

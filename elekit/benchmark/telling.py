@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from elekit.benchmark.compared import FIGURES, SPREAD, Figure, best_ways, differences, means, way_of
+from elekit.benchmark.methods import ABLATION
 from elekit.benchmark.results import RESULTS
 from elekit.inspect.intervals import wilson
 
@@ -131,7 +132,7 @@ def leaders(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
 
     table: of `results.table`. titles: of tasks. Columns on, by (a figure), first and second (methods), ELE; Markdown.
     """
-    clean = table[(table["noise"] == "none") & ~table["method"].str.startswith("ele-")]
+    clean = table[(table["noise"] == "none") & ~table["method"].str.startswith(ABLATION)]
     found = []
     for (task, labels), runs in clean.groupby(["task", "labels"], dropna=False, sort=False):
         rows = means(runs)

@@ -65,7 +65,7 @@ def surrogate(chosen):
         artefact.psi,
         data.train,
         validation=data.validation,
-        backbone=BackboneConfig(kind, width=chosen.width),
+        backbone=BackboneConfig(kind, width=chosen.width, through=chosen.through),
         training=training,
         seed=chosen.seed,
         device=device,

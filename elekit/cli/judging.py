@@ -19,9 +19,10 @@ def decode(chosen):
     artefact = release.load(chosen.artefact)
     name, h = artefact.surrogate(chosen.surrogate)
     inputs = chosen.inputs or [line.rstrip("\n") for line in sys.stdin if line.strip()]
-    graphs, _, config = _start(chosen, artefact)
-    target = h.predict(_vectors(inputs) if _kind(h) == "vector" else inputs)
-    decoded = evaluation.decode_many(artefact.psi, target, candidates=graphs, config=config)
+    graphs, _, config = _start(chosen, artefact, h)
+    read = _vectors(inputs) if _kind(h) == "vector" else inputs
+    target, around = h.predict(read), _around(config, h, read)
+    decoded = evaluation.decode_many(artefact.psi, target, candidates=graphs, around=around, config=config)
     molecular = chem.is_molecular(artefact.vocabulary)
 
     def told(some, losses) -> list[dict]:
@@ -39,7 +40,7 @@ def decode(chosen):
     if chosen.sets is not None:
         known = {"candidates": graphs, "config": config, "progress": sources.shows_bars(chosen)}
         held = _calibrated(chosen, artefact, name, h, known)
-        sets = conformal.prediction_sets(artefact.psi, target, held, **known)
+        sets = conformal.prediction_sets(artefact.psi, target, held, around=around, **known)
         for answer, said, one in zip(answers, lines, sets):
             members = told(one.graphs, one.losses.tolist())
             answer["set"] = {"says": one.says(), "size": one.size, "graphs": members}
@@ -66,7 +67,7 @@ def evaluate(chosen):
     if not chosen.oracle:
         name, h = artefact.surrogate(chosen.surrogate or surrogate_for(chosen, artefact))
         chosen.input = input_of(chosen, artefact, name, h)
-    graphs, where, config = _start(chosen, artefact)
+    graphs, where, config = _start(chosen, artefact, h)
     seed = artefact.about.get("seed", 0)  # of the split: what was trained on is not judged
     data = sources.load(chosen, whole=True, vocabulary=artefact.vocabulary, inputs=not chosen.oracle, seed=seed)
     if data.vocabulary != artefact.vocabulary:
@@ -74,7 +75,7 @@ def evaluate(chosen):
     limit = chosen.limit or (LIMIT if chosen.data in datasets.NAMES else len(data.test))
     test = data.test.sample(limit, chosen.seed)
     if chosen.oracle:
-        target = artefact.psi.embed(test.graphs)
+        target, around = artefact.psi.embed(test.graphs), None
     else:
         inputs = test.inputs
         if inputs is None:
@@ -83,7 +84,7 @@ def evaluate(chosen):
             if torch.is_tensor(inputs):
                 raise ValueError("--randomise writes SMILES anew, but these inputs are vectors")
             inputs = chem.randomise_smiles(inputs, chosen.seed)
-        target = h.predict(inputs)
+        target, around = h.predict(inputs), _around(config, h, inputs)
     number, _ = pd.factorize(test.frame["key"])  # equal graphs rank as one
     distinct = test.frame["key"].drop_duplicates().index.tolist()
     judged = evaluation.judge(
@@ -91,6 +92,7 @@ def evaluate(chosen):
         target,
         test.graphs,
         candidates=graphs,
+        around=around,
         config=config,
         timeout=chosen.timeout,
         rank_among=test.graphs[distinct],
@@ -114,7 +116,7 @@ def evaluate(chosen):
     if chosen.sets is not None:
         known = {"candidates": graphs, "config": config, "progress": sources.shows_bars(chosen)}
         held = _calibrated(chosen, artefact, name, h, known)
-        table = conformal.coverage(artefact.psi, target, test.graphs, held, **known)
+        table = conformal.coverage(artefact.psi, target, test.graphs, held, around=around, **known)
         whole = table.iloc[0].to_dict()
         document["sets"] = {**held.to_json(), **{name: whole[name] for name in SET_FIGURES}}
     flat = {k: v for k, v in document.items() if k != "sets"}
@@ -130,16 +132,30 @@ def _calibrated(chosen, artefact, name: str, h, known: dict):
     pairs = sources.calibration_pairs(chosen, artefact, name).sample(CALIBRATED, chosen.seed)
     if pairs.inputs is None:
         raise ValueError(f"{chosen.calibrate} has no inputs that h could read")
+    known = {**known, "around": _around(known["config"], h, pairs.inputs)}
     return conformal.calibrate(artefact.psi, h.predict(pairs.inputs), pairs.graphs, level=chosen.sets, **known)
 
 
-def _start(chosen, artefact):
-    """(candidates or None, where from, config with its method)."""
+def _start(chosen, artefact, h):
+    """(candidates or None, where from, config with its method); h: None where psi of the truth is decoded."""
     graphs, where = sources.candidates(chosen, artefact)
-    method = chosen.method or ("candidates+polish" if graphs is not None else "gradient+polish")
+    method, through_graph = chosen.method, h is not None and h.through_graph
+    if method is None and through_graph:
+        method = "rounded+polish"
+    elif method is None:
+        method = "candidates+polish" if graphs is not None else "gradient+polish"
     if graphs is None and method.startswith("candidates"):
         raise ValueError(f"--method {method} needs candidates, there are {where}; or use gradient+polish")
-    return graphs, where, replace(_config(chosen, polished_only=method == "candidates+polish"), method=method)
+    if method.startswith("rounded") and not through_graph:
+        mend = "elekit train surrogate --through graph"
+        raise ValueError(f"--method {method} needs an h that goes through a graph ({mend})")
+    polished_only = method in ("candidates+polish", "rounded+polish")
+    return graphs, where, replace(_config(chosen, polished_only=polished_only), method=method)
+
+
+def _around(config, h, inputs):
+    """What is rounded, where something is."""
+    return h.graphs(inputs) if config.method.startswith("rounded") else None
 
 
 def _config(chosen, *, polished_only: bool):

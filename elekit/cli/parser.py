@@ -13,6 +13,7 @@ qm9 are shipped ready-made: give their name in place of a folder.
 """
 
 BACKBONES = ("character", "word", "smiles", "tfidf", "vector")
+THROUGH = ("point", "graph")
 EXAMPLES = """\
 examples:
   elekit data molecules7                       what the shipped data set holds, and what was left out
@@ -201,6 +202,13 @@ def _surrogate(stages):
         "small --learning-rate such as 3e-5",
     )
     surrogate.add_argument("--width", type=int, default=128, help="width of the backbone (default: %(default)s)")
+    surrogate.add_argument(
+        "--through",
+        choices=THROUGH,
+        default="point",
+        help="what h ends in: a point of the sphere, or a relaxed graph that psi embeds, which is far more exact where "
+        "places of the input become nodes, as in SMILES (default: %(default)s)",
+    )
     _fit_options(surrogate, fitting.surrogate)
 
 
@@ -301,8 +309,9 @@ def _artefact_options(command):
     command.add_argument("--surrogate", metavar="NAME", help="which h of the artefact (default: the one that fits)")
     command.add_argument(
         "--method",
-        help="candidates, candidates+polish, gradient or gradient+polish "
-        "(default: candidates+polish where there are candidates, else gradient+polish)",
+        help="candidates, candidates+polish, gradient, gradient+polish, rounded or rounded+polish (default: "
+        "rounded+polish of an h that goes through a graph; else candidates+polish where there are candidates, else "
+        "gradient+polish)",
     )
     command.add_argument(
         "--candidates",

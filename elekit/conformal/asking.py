@@ -29,18 +29,19 @@ def calibrate(
     level: float = LEVEL,
     candidates: Graph | Candidates | None = None,
     in_gallery: bool = False,
+    around: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
     progress: bool = False,
 ) -> Calibration:
     """Find the radius from pairs that neither psi nor h learned from.
 
     target: h(x), (n, D). truth: the graphs of the same inputs. in_gallery: sets will be drawn from galleries that
-    hold the truth, so that none is unreachable.
+    hold the truth, so that none is unreachable. around: `h.graphs(x)`, where the method rounds them.
     Raises ValueError where the level cannot be promised (too few pairs, or too many truths that no search finds),
     with the highest that can; for another number of targets than of truths; and as `universe` does.
     """
     check_level(level)
-    search = {"candidates": candidates, "config": config, "progress": progress}
+    search = {"candidates": candidates, "around": around, "config": config, "progress": progress}
     return calibrated(scores_of(psi, target, truth, in_gallery=in_gallery, **search), level)
 
 
@@ -61,6 +62,7 @@ def prediction_sets(
     *,
     candidates: Graph | Candidates | None = None,
     gallery: Graph | Candidates | None = None,
+    around: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
     most: int = MOST,
     progress: bool = False,
@@ -72,7 +74,7 @@ def prediction_sets(
     """
     if most < 1:
         raise ValueError(f"most must be at least 1, got {most}")
-    search = {"candidates": candidates, "gallery": gallery, "config": config, "progress": progress}
+    search = {"candidates": candidates, "gallery": gallery, "around": around, "config": config, "progress": progress}
     return [one for _, found in universes(psi, target, **search) for one in found.sets(calibration, most)]
 
 
@@ -84,6 +86,7 @@ def coverage(
     *,
     candidates: Graph | Candidates | None = None,
     gallery: Graph | Candidates | None = None,
+    around: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
     most: int = MOST,
     progress: bool = False,
@@ -103,7 +106,7 @@ def coverage(
 
     if len(target) != len(truth) or not len(truth):
         raise ValueError(f"want one target for each true graph, at least one; got {len(target)} and {len(truth)}")
-    search = {"candidates": candidates, "gallery": gallery, "config": config, "progress": progress}
+    search = {"candidates": candidates, "gallery": gallery, "around": around, "config": config, "progress": progress}
     scores, sizes = [], []
     for rows, found in universes(psi, target, **search):
         if gallery is None:
@@ -150,22 +153,28 @@ def measured(
 ) -> dict:
     """Calibrate on one split, measure on another: plain values.
 
-    h: has `predict(inputs)`. gallery: what sets of the test split are drawn from, which holds its truths; None: a
-    search from the candidates.
+    h: has `predict(inputs)`, and `graphs(inputs)` where the method rounds these. gallery: what sets of the test split
+    are drawn from, which holds its truths; None: a search from the candidates.
     Holds level, pairs, unreachable, possible (the highest level that can be promised); and, where the level can be,
     radius, tests, coverage, coverage_low, coverage_high, set_size, set_size_median, empty, large (see `coverage`),
     and expected_low, expected_high (see `Calibration.expected`).
     """
     check_level(level)
     search = {"candidates": candidates, "config": config, "progress": progress}
-    target = h.predict(calibration.inputs)
-    scores = scores_of(psi, target, calibration.graphs, in_gallery=gallery is not None, **search)
+    rounds = config.method is not None and config.method.startswith("rounded")
+
+    def asked(split: Split) -> tuple[Tensor, dict]:
+        around = h.graphs(split.inputs) if rounds else None
+        return h.predict(split.inputs), {**search, "around": around}
+
+    target, known = asked(calibration)
+    scores = scores_of(psi, target, calibration.graphs, in_gallery=gallery is not None, **known)
     found = {"level": level, "pairs": len(scores), "unreachable": int(scores.isinf().sum())}
     found["possible"] = highest(scores)
     if math.isinf(radius_of(scores, level)):
         return found
-    held, target = calibrated(scores, level), h.predict(test.inputs)
-    whole = coverage(psi, target, test.graphs, held, gallery=gallery, most=most, **search).iloc[0]
+    held, (target, known) = calibrated(scores, level), asked(test)
+    whole = coverage(psi, target, test.graphs, held, gallery=gallery, most=most, **known).iloc[0]
     names = {
         "tests": "pairs", "coverage": "coverage", "coverage_low": "low", "coverage_high": "high",
         "set_size": "mean_size", "set_size_median": "median_size", "empty": "empty", "large": "large",

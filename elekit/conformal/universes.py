@@ -71,13 +71,20 @@ class Universe:
 
 
 def universe(
-    psi: Psi, target: Tensor, *, candidates=None, gallery=None, config=DecodeConfig(), whole: bool = False
+    psi: Psi,
+    target: Tensor,
+    *,
+    candidates=None,
+    gallery=None,
+    around=None,
+    config=DecodeConfig(),
+    whole: bool = False,
 ) -> Universe:
     """What the sets of targets (B, D) are drawn from: all of a gallery, or what a search finds.
 
     The search is `decode` with its polish: the 16 nearest candidates (or results of descents), and the best 32 of all
     graphs that edits of the best ones reach, without those that exceed a capacity. whole: also without those that are
-    in several parts.
+    in several parts. around: relaxed graphs, one for each target, where the method rounds them.
     Raises ValueError for a way to decode without polish, and for one whose time is limited: what it finds is no
     function of the input.
     """
@@ -93,7 +100,7 @@ def universe(
         raise ValueError("a search whose time is limited finds other graphs each time; leave budget_ms out")
     wide = replace(config.polish, kept=max(KEPT, config.polish.kept or 0, config.polish.beam))
     config = replace(config, kept=max(STARTS, config.kept), polish=wide)
-    found = decode(psi, target, candidates=candidates, config=config)
+    found = decode(psi, target, candidates=candidates, around=around, config=config)
     B, W = found.alternative_losses.shape
     left_out = found.alternatives.excess() > 0
     if whole:
@@ -104,7 +111,7 @@ def universe(
 
 
 def universes(
-    psi: Psi, target: Tensor, *, candidates=None, gallery=None, config=DecodeConfig(), progress=False
+    psi: Psi, target: Tensor, *, candidates=None, gallery=None, around=None, config=DecodeConfig(), progress=False
 ) -> Iterator[tuple[slice, Universe]]:
     """The same for any number of targets, 256 at a time, so that memory stays bounded.
 
@@ -115,7 +122,8 @@ def universes(
     whole = candidates is not None and gallery is None and _all_connected(candidates.graphs)
     for start in tqdm(range(0, len(target), TOGETHER), desc="prediction sets", disable=not progress):
         rows = slice(start, start + TOGETHER)
-        yield rows, universe(psi, target[rows], candidates=candidates, gallery=gallery, config=config, whole=whole)
+        search = {"around": None if around is None else around[rows], "config": config, "whole": whole}
+        yield rows, universe(psi, target[rows], candidates=candidates, gallery=gallery, **search)
 
 
 def _all_connected(graphs: Graph) -> bool:

@@ -14,7 +14,7 @@ from elekit.decoding.polish import PolishConfig, polish
 from elekit.decoding.steps import RULES, AdamOnLogits, Euclidean, EuclideanAdam, Exponentiated, StepRule
 from elekit.decoding.trace import Decoded, Polish, Trace
 from elekit.graph import Graph
-from elekit.loss import Psi
+from elekit.loss import Psi, points_of, squared_distance
 
 __all__ = [
     "METHODS", "RULES", "AdamOnLogits", "Candidates", "DecodeConfig", "Decoded", "Euclidean", "EuclideanAdam",
@@ -22,14 +22,16 @@ __all__ = [
     "decode_candidates", "decode_gradient", "nearest", "polish", "uniform",
 ]  # fmt: skip
 
-METHODS = ("candidates", "candidates+polish", "gradient", "gradient+polish")
+METHODS = ("candidates", "candidates+polish", "gradient", "gradient+polish", "rounded", "rounded+polish")
 
 
 @dataclass(frozen=True)
 class DecodeConfig:
     """How to decode.
 
-    method: one of METHODS; None takes candidates+polish where there are candidates, else gradient+polish.
+    method: one of METHODS; None takes candidates+polish where there are candidates, else gradient+polish. "rounded"
+        takes relaxed graphs that are there already, such as those that h goes through; "rounded+polish" begins from
+        them and, where there are candidates, from the nearest of these as well.
     kept: how many candidates, or results of different starts, the polish begins from.
     """
 
@@ -58,10 +60,11 @@ def decode(
     """Decode a batch of targets; unpacks as `graphs, traces`.
 
     target: (B, D) unit vectors, such as h(x) or psi(y). candidates: a set to choose from or to start from.
-    around: where gradient descents start; None takes what psi saw in training (`psi.typical`), or the middle of the
-    polytope. record: make a `Trace` of each target.
-    Raises ValueError for a method that needs candidates without any, for NaN in targets, and where nothing says what
-    graphs a psi without a `vocabulary` embeds.
+    around: relaxed graphs where gradient descents start, one or one for each target; None takes what psi saw in
+    training (`psi.typical`), or the middle of the polytope. Of the methods "rounded" what is rounded, one for each
+    target, such as `h.graphs(x)`. record: make a `Trace` of each target.
+    Raises ValueError for a method that needs candidates, or graphs to round, without any, for NaN in targets, and
+    where nothing says what graphs a psi without a `vocabulary` embeds.
     """
     check_target(target)
     method = config.method or ("gradient+polish" if candidates is None else "candidates+polish")
@@ -74,6 +77,11 @@ def decode(
         if record:
             stopped = f"nearest of {len(candidates)} candidates"
             rough = replace(rough, traces=standing(psi, target, rough, config.gradient.penalty, stopped))
+    elif method.startswith("rounded"):
+        rough = _rounded(psi, target, method, around, config.gradient.penalty, record)
+        if candidates is not None and keep > 1:
+            near = decode_candidates(psi, target, candidates, keep - 1)
+            rough = rough.beside(near)
     else:
         if around is None:
             around = _middle(psi, candidates)
@@ -82,6 +90,22 @@ def decode(
         return rough
     done, paths = polish(psi, target, rough.alternatives, config=config.polish, record=record)
     return replace(done, traces=tuple(replace(trace, polish=path) for trace, path in zip(rough.traces, paths)))
+
+
+def _rounded(psi: Psi, target: Tensor, method: str, around: Graph | None, penalty: float, record: bool) -> Decoded:
+    """Graphs that are there, one for each target, rounded."""
+    if around is None or len(around) != len(target):
+        given = "none" if around is None else f"{len(around)}"
+        raise ValueError(
+            f"method {method!r} rounds a graph of each of {len(target)} targets, given in around=; got {given}"
+        )
+    around = around.detach()
+    graphs = around.rounded()
+    losses = squared_distance(points_of(psi, graphs), target.detach())
+    found = Decoded(graphs, losses, graphs, losses[:, None])
+    if not record:
+        return found
+    return replace(found, traces=standing(psi, target, found, penalty, "a given graph, rounded", around))
 
 
 def _middle(psi: Psi, candidates: Graph | Candidates | None) -> Graph:

@@ -242,11 +242,16 @@ def measure(psi, target: Tensor, nodes: Tensor, pairs: Tensor, vocabulary: Graph
     return {"nodes": nodes, "pairs": pairs, "loss": loss, "by_nodes": by_nodes, "by_pairs": by_pairs}
 
 
-def standing(psi: Psi, target: Tensor, chosen: Decoded, penalty: float, stopped: str) -> tuple[Trace, ...]:
-    """Traces of answers that no descent led to, such as candidates: one iterate each, and where it wants to go."""
+def standing(
+    psi: Psi, target: Tensor, chosen: Decoded, penalty: float, stopped: str, relaxed: Graph | None = None
+) -> tuple[Trace, ...]:
+    """Traces of answers that no descent led to, such as candidates: one iterate each, and where it wants to go.
+
+    relaxed: what was rounded to the answers, which then are the iterates.
+    """
     vocabulary = chosen.graphs.vocabulary
-    frame = measure(psi, target.detach(), *fold(chosen.graphs), vocabulary, penalty)
-    frame["rounded"] = frame["loss"]
+    frame = measure(psi, target.detach(), *fold(chosen.graphs if relaxed is None else relaxed), vocabulary, penalty)
+    frame["rounded"] = frame["loss"] if relaxed is None else chosen.loss
     return tuple(
         make_trace(
             target[b].detach(), b, [frame], vocabulary, best=0, stopped=stopped, starts=chosen.alternative_losses[b]

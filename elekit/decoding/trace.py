@@ -93,6 +93,15 @@ class Decoded:
             tuple(trace for p in pieces for trace in p.traces),
         )
 
+    def beside(self, other: "Decoded") -> "Decoded":
+        """The same answers, with those of another result as further alternatives, behind its own."""
+        B = len(self.graphs)
+        mine, theirs = (torch.arange(len(found.alternatives)).reshape(B, -1) for found in (self, other))
+        order = torch.cat([mine, theirs + len(self.alternatives)], 1).flatten()
+        alternatives = Graph.cat([self.alternatives, other.alternatives])[order]
+        losses = torch.cat([self.alternative_losses, other.alternative_losses], 1)
+        return Decoded(self.graphs, self.loss, alternatives, losses, self.traces)
+
     def __iter__(self):
         """Unpacks as `graphs, traces`."""
         return iter((self.graphs, self.traces))

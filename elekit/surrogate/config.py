@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 
+THROUGH = ("point", "graph")
+
+
 @dataclass(frozen=True)
 class BackboneConfig:
     """kind: "character", "word", "smiles" (recurrent, over such tokens), "tfidf" (n-grams of texts, perceptron),
@@ -10,6 +13,8 @@ class BackboneConfig:
 
     width: of each direction of a recurrent layer, of a hidden layer, or channels of an image. embedding: width of a
     token, or of what is kept apart by location in an image.
+    through: "point", u_W ends in a point, by a linear map; or "graph", u_W makes a relaxed graph and psi embeds it,
+    which takes far fewer pairs and far more exact answers, and a differentiable psi (see `elekit.surrogate.graph`).
     """
 
     kind: str = "smiles"
@@ -17,3 +22,8 @@ class BackboneConfig:
     layers: int = 2
     embedding: int = 64
     dropout: float = 0.0
+    through: str = "point"
+
+    def __post_init__(self):
+        if self.through not in THROUGH:
+            raise ValueError(f"through must be one of {THROUGH}, got {self.through!r}")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from elekit.surrogate.config import BackboneConfig
+from elekit.surrogate.offsets import REACH, along_a_text
 from elekit.surrogate.tokens import check_texts
 
 EXAMPLE = "hf:allenai/scibert_scivocab_uncased"
@@ -21,6 +22,7 @@ class HuggingFaceBackbone(nn.Module):
     """
 
     KINDS = ("hf",)
+    offsets, offset_count = staticmethod(along_a_text), 2 * REACH + 1
 
     def __init__(self, config: BackboneConfig, dim: int):
         super().__init__()
@@ -40,16 +42,24 @@ class HuggingFaceBackbone(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.leave = nn.Linear(self.encoder.config.hidden_size, dim)
 
+    @property
+    def state_width(self) -> int:
+        return self.encoder.config.hidden_size
+
     def forward(self, texts: Sequence[str]) -> Tensor:
+        return self.read(texts)[-1]
+
+    def read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+        """Its state at each token (B, T, state_width), which of these are there (B, T), and u_W (B, dim)."""
         check_texts(texts)
         tokens = self.tokeniser(
             list(texts), padding=True, truncation=True, max_length=self.longest, return_tensors="pt"
         )
         tokens = {name: tensor.to(self.leave.weight.device) for name, tensor in tokens.items()}
         states = self.encoder(**tokens).last_hidden_state  # (B, T, H)
-        inside = tokens["attention_mask"][..., None].to(states)
-        mean = (states * inside).sum(1) / inside.sum(1).clamp_min(1)
-        return self.leave(self.dropout(mean))
+        states, inside = self.dropout(states), tokens["attention_mask"].bool()
+        mean = (states * inside[..., None]).sum(1) / inside.sum(1, keepdim=True).clamp_min(1)
+        return states, inside, self.leave(mean)
 
     @classmethod
     def of(cls, inputs: Sequence[str], config: BackboneConfig, dim: int) -> "HuggingFaceBackbone":

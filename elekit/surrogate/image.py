@@ -1,10 +1,13 @@
 """u_W for images: a residual convolutional net."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from elekit.surrogate.config import BackboneConfig
+from elekit.surrogate.offsets import across_an_image
 
 FINEST, COARSEST = 16, 8  # locations across, where the net begins and where most of its layers work
 
@@ -42,17 +45,26 @@ class ImageBackbone(nn.Module):
         self.norm = nn.LayerNorm(W)
         self.gate, self.value = nn.Linear(W, dim), nn.Linear(W, dim)
         self.apart = nn.Linear(W, config.embedding)
+        self.state_width, self.offset_count = W, (2 * S - 1) ** 2
         self.leave = nn.Sequential(nn.Linear(config.embedding * S * S, 4 * W), nn.SiLU(), nn.Linear(4 * W, dim))
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
+        return self.read(images)[-1]
+
+    def offsets(self, locations: int) -> Tensor:
+        return across_an_image(math.isqrt(locations))
+
+    def read(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Its state at each location (B, T, state_width = W), that all are there (B, T), and u_W (B, dim)."""
         images = _images(images).to(self.mean.device)
         if images.shape[1:] != self.shape:
             raise ValueError(f"images must be (B, {', '.join(map(str, self.shape))}), got {tuple(images.shape)}")
         x = ((images - self.mean) / self.scale).contiguous(memory_format=torch.channels_last)
         state = self.norm(self.layers(x).permute(0, 2, 3, 1).flatten(1, 2))  # (B, locations, W)
         counted = (torch.sigmoid(self.gate(state)) * self.value(state)).sum(1)
-        return counted + self.leave(silu(self.apart(state)).flatten(1))
+        inside = torch.ones(state.shape[:2], dtype=torch.bool, device=state.device)
+        return state, inside, counted + self.leave(silu(self.apart(state)).flatten(1))
 
     @classmethod
     def of(cls, inputs, config: BackboneConfig, dim: int) -> "ImageBackbone":

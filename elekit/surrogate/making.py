@@ -7,7 +7,10 @@ from dataclasses import asdict
 
 from torch import nn
 
+from elekit.graph import GraphVocabulary
+from elekit.loss import Psi
 from elekit.surrogate.config import BackboneConfig
+from elekit.surrogate.graph import GraphBackbone
 from elekit.surrogate.huggingface import HuggingFaceBackbone
 from elekit.surrogate.image import ImageBackbone
 from elekit.surrogate.text import TextBackbone
@@ -21,23 +24,36 @@ BACKBONES = {
 }
 
 
-def make_backbone(config: BackboneConfig, inputs, dim: int) -> nn.Module:
-    """A backbone for such inputs: its tokens, or its scaling, come from them. ValueError for an unknown kind."""
-    return _class_of(config.kind).of(inputs, config, dim)
+def make_backbone(
+    config: BackboneConfig, inputs, dim: int, *, vocabulary: GraphVocabulary | None = None, psi: Psi | None = None
+) -> nn.Module:
+    """A backbone for such inputs: its tokens, or its scaling, come from them.
+
+    vocabulary, psi: of the graphs and their loss, where it goes through a graph.
+    Raises ValueError for an unknown kind.
+    """
+    return _through(_class_of(config.kind).of(inputs, config, dim), dim, vocabulary, psi)
 
 
 def describe(backbone: nn.Module) -> dict:
     """A backbone without its weights, as plain values; of a module of the user's only what class it is."""
-    if isinstance(backbone, tuple(BACKBONES.values())):
+    if isinstance(backbone, (*BACKBONES.values(), GraphBackbone)):
         return {"backbone": asdict(backbone.config), **backbone.described()}
     return {"backbone": {"kind": "module"}, "class": type(backbone).__name__}
 
 
-def rebuild(described: dict, dim: int) -> nn.Module:
-    """The backbone that `describe` told of, with weights still to be filled in."""
+def rebuild(
+    described: dict, dim: int, *, vocabulary: GraphVocabulary | None = None, psi: Psi | None = None
+) -> nn.Module:
+    """The backbone that `describe` told of, with weights still to be filled in; vocabulary, psi: see `make_backbone`."""
     more = {name: value for name, value in described.items() if name not in ("backbone", "dim")}
     config = BackboneConfig(**described["backbone"])
-    return _class_of(config.kind).rebuilt(config, dim, **more)
+    return _through(_class_of(config.kind).rebuilt(config, dim, **more), dim, vocabulary, psi)
+
+
+def _through(reader: nn.Module, dim: int, vocabulary: GraphVocabulary | None, psi: Psi | None) -> nn.Module:
+    """The reader itself, or on the way through a graph."""
+    return reader if reader.config.through == "point" else GraphBackbone(reader, dim, vocabulary, psi)
 
 
 def _class_of(kind: str):

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from elekit import project
+from elekit.graph import Graph
+from elekit.surrogate.graph import GraphBackbone, compact
 
 
 class SurrogateRegressor(nn.Module):
@@ -29,6 +31,23 @@ class SurrogateRegressor(nn.Module):
                 f"the backbone must return {wanted} for {wanted[0]} inputs to regress on this psi, it returned {got}"
             )
         return project.sphere(out)
+
+    @property
+    def through_graph(self) -> bool:
+        return isinstance(self.backbone, GraphBackbone)
+
+    @torch.no_grad()
+    def graphs(self, inputs, batch_size: int = 256) -> Graph:
+        """y_W of many inputs: the relaxed graphs that h goes through, in `max_nodes` slots, on the CPU.
+
+        Raises ValueError where h goes through a point, and where there are no inputs.
+        """
+        if not self.through_graph:
+            raise ValueError("this h goes through a point, not through a graph; train it with through='graph'")
+        if len(inputs) == 0:
+            raise ValueError("no inputs given")
+        starts = range(0, len(inputs), batch_size)
+        return Graph.cat([compact(self.backbone.graphs(inputs[s : s + batch_size]).to("cpu")) for s in starts])
 
     @torch.no_grad()
     def predict(self, inputs, batch_size: int = 256) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from elekit.surrogate.config import BackboneConfig
+from elekit.surrogate.offsets import REACH, along_a_text
 from elekit.surrogate.tokens import PAD, TOKEN_PATTERNS, Tokeniser
 
 
@@ -13,6 +14,7 @@ class TextBackbone(nn.Module):
     """u_W for texts: tokens, bidirectional recurrent layers, and what they saw pooled. Padding changes nothing."""
 
     KINDS = tuple(TOKEN_PATTERNS)
+    offsets, offset_count = staticmethod(along_a_text), 2 * REACH + 1
 
     def __init__(self, tokeniser: Tokeniser, config: BackboneConfig, dim: int):
         super().__init__()

@@ -2,7 +2,7 @@
 
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
 from elekit.benchmark.methods.barycentre import BARYCENTRES
-from elekit.benchmark.methods.ele import ABLATIONS, ELE
+from elekit.benchmark.methods.ele import ABLATION, ABLATIONS, BY_POINT, ELE
 from elekit.benchmark.methods.ile import ILES
 from elekit.benchmark.methods.neighbour import NearestNeighbour
 from elekit.benchmark.methods.oneshot import OneShot
@@ -12,8 +12,8 @@ from elekit.benchmark.methods.sequence import SEQUENCES
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        ELE(), *ABLATIONS, *SEQUENCES, OneShot(), NearestNeighbour(), *ILES, *BARYCENTRES, *RIDGES_ON_COUNTS,
+        ELE(), BY_POINT, *ABLATIONS, *SEQUENCES, OneShot(), NearestNeighbour(), *ILES, *BARYCENTRES, *RIDGES_ON_COUNTS,
     )
 }
 
-__all__ = ["METHODS", "Fitted", "Method", "Predictor"]
+__all__ = ["ABLATION", "METHODS", "Fitted", "Method", "Predictor"]

@@ -145,8 +145,9 @@ class KernelBarycentre(Method):
         points, truth = points_of(psi, problem.train.graphs), points_of(psi, problem.validation.graphs)
         _, told = by_kernels(points, problem, truth, rank_among, seed)
         reader = READERS[problem.kind][told["reading"]]()
-        h = KernelRidge(reader, problem.train.inputs, told["width"], told["anchors"], seed)
-        h.prepare(torch.eye(len(points))).solve(told["ridge"])  # what it predicts are the weights of the pairs
+        h = KernelRidge(reader, problem.train.inputs, told["anchors"], seed)
+        among_pairs = torch.eye(len(points))  # what it predicts are the weights of the pairs
+        h.prepare(among_pairs, told["width"]).solve(told["ridge"])
 
         def weigh(inputs, k: int):
             weights, rows = h.predict(inputs).topk(min(k, len(points)), dim=1)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from elekit import project, release
 from elekit.benchmark.methods.base import Fitted, Method
+from elekit.benchmark.methods.encoders import reading
 from elekit.benchmark.methods.ele_text import ELEText
 from elekit.benchmark.methods.metric import MeasuredH, MeasuredPsi, fitted_metric
 from elekit.benchmark.methods.regressed import Regressed
-from elekit.benchmark.methods.regression import both
+from elekit.benchmark.methods.regression import both, neural
 from elekit.benchmark.problem import Problem
 from elekit.datasets.molecules import Molecules
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig
@@ -18,6 +19,8 @@ from elekit.train import EmbeddingTraining, fit_embedding
 from elekit.training import LoopConfig, stop_if_interrupted
 
 DECODERS = {
+    "rounded": DecodeConfig("rounded"),
+    "rounded + polish": DecodeConfig("rounded+polish"),
     "candidates": DecodeConfig("candidates"),
     "candidates + quick polish": DecodeConfig(
         "candidates+polish", kept=1, polish=PolishConfig(beam=1, screen=12, patience=1, doubt=4.0)
@@ -27,18 +30,19 @@ DECODERS = {
     "gradient + polish": DecodeConfig("gradient+polish"),
 }
 THOROUGH = {"gradient, 16 starts": DecodeConfig("gradient", gradient=GradientConfig(starts=16))}
-QUICK = ("candidates", "candidates + quick polish", "candidates + polish")
+QUICK = ("rounded", "rounded + polish", "candidates", "candidates + quick polish", "candidates + polish")
 SLOW_FROM, SETS_FROM, THOROUGH_FROM = 5_000, 7_000, 20_000  # pairs
 SETS_BY = "candidates + polish"
 PSI_STEPS = 1_200
-CONTRASTED = {"coloring": {"contrast": 1.0, "hard_negatives": 8}}  # how h is trained, where it is another way
+ABLATION = "psi-"  # how names of methods begin that are ELE with a psi without an ingredient
 
 
 @dataclass(frozen=True)
 class ELE(Method):
     """psi from outputs alone, h regressed on it, then psi told what h gets wrong (`metric`).
 
-    training: of psi, where no shipped one was learned from these outputs.
+    training: of psi, where no shipped one was learned from these outputs. through: how h is regressed, "graph" or
+    "point", see `BackboneConfig`; None: what was better on validation for inputs of this kind.
     """
 
     name: str = "ele"
@@ -49,6 +53,7 @@ class ELE(Method):
     shipped: bool = True  # take the psi that comes along, where it was learned from these outputs
     tasks: tuple[str, ...] | None = None
     ways: tuple[str, ...] = tuple(DECODERS)
+    through: str | None = None
 
     def prepare(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> None:
         if not isinstance(problem.outputs, Molecules):
@@ -83,22 +88,28 @@ class ELE(Method):
             "shape": asdict(psi.config),
             "psi_seconds": psi.history[-1]["seconds"],
         }
-        configs = {way: DECODERS[way] for way in self.ways if way in QUICK or len(problem.train) >= SLOW_FROM}
-        if taken and len(problem.train) >= THOROUGH_FROM:  # the h that comes along was trained on these pairs
+        usual = reading(problem)
+        through = self.through or usual.through
+        options = {"seed": seed, "work": work, "progress": progress}
+        options |= usual.differs if through == usual.through else {}
+        told["through"] = through
+        ways = [way for way in self.ways if through == "graph" or not way.startswith("rounded")]
+        configs = {way: DECODERS[way] for way in ways if way in QUICK or len(problem.train) >= SLOW_FROM}
+        if through == "graph":
+            h, told["h"] = neural(psi, problem, through=through, **options)
+            trained, seconds = h, 0.0
+        elif taken and len(problem.train) >= THOROUGH_FROM:  # the h that comes along was trained on these pairs
             artefact = release.load(problem.artefact)
             _, trained = artefact.surrogate(problem.kind)
-            told["h"], h = problem.artefact, {"": trained}
+            told["h"], h = problem.artefact, trained
             seconds = artefact.about["surrogates"][problem.kind]["history"][-1]["seconds"]
             configs |= THOROUGH
         else:
             points = points_of(psi, problem.train.graphs)
-            contrasted = CONTRASTED.get(problem.task)
-            h, told["h"] = both(
-                psi, points, problem, seed=seed, work=work, progress=progress, contrasted=contrasted
-            )
-            trained, seconds = h["neural"], 0.0
-        metric, told["metric"] = fitted_metric(psi, h[""], problem, seed)
-        measured_psi, measured_h = MeasuredPsi(psi, metric), MeasuredH(h[""], metric)
+            found, told["h"] = both(psi, points, problem, **options)
+            h, trained, seconds = found[""], found["neural"], 0.0
+        metric, told["metric"] = fitted_metric(psi, h, problem, seed)
+        measured_psi, measured_h = MeasuredPsi(psi, metric), MeasuredH(h, metric)
         measured_known = Candidates(known.graphs, project.sphere(known.points @ metric))
         with_sets = SETS_BY if len(problem.train) >= SETS_FROM else None
         found = {
@@ -106,18 +117,22 @@ class ELE(Method):
             for way, config in configs.items()
         }
         if len(problem.train) >= SLOW_FROM:
-            found[f"{SETS_BY}, psi as it was learned"] = Regressed(psi, h[""], known, DECODERS[SETS_BY])
+            found[f"{SETS_BY}, psi as it was learned"] = Regressed(psi, h, known, DECODERS[SETS_BY])
         return Fitted(found, told, sum(p.numel() for m in (psi, trained) for p in m.parameters()), seconds)
 
 
 def _without(name: str, title: str, about: str, **changes) -> ELE:
     """ELE with a psi that is learned in another way."""
     return ELE(
-        f"ele-{name}", f"ELE, {title}", about, replace(ELE.training, **changes), shipped=False,
-        tasks=("noise",), ways=("candidates", "candidates + polish", "gradient"),
+        f"{ABLATION}{name}", f"ELE, {title}", about, replace(ELE.training, **changes), shipped=False,
+        tasks=("noise",), ways=("candidates", "candidates + polish", "gradient"), through="point",
     )  # fmt: skip
 
 
+BY_POINT = ELE(
+    "ele-point", "ELE, h by a point", "h ends in a point of the sphere, not in a graph that psi embeds",
+    tasks=("smi2mol", "smi2mol-random"), through="point",
+)  # fmt: skip
 ABLATIONS = (
     _without("same-budget", "all ingredients", "psi as it is meant to be, learned as long as those below"),
     _without("unsoftened", "no softened views", "views are edited only", views=("edited",)),

@@ -1,6 +1,6 @@
 """What reads inputs: the same for every method that learns to read, so that only the rest differs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from elekit.benchmark.problem import Problem
 from elekit.surrogate import BackboneConfig
@@ -8,16 +8,23 @@ from elekit.surrogate import BackboneConfig
 
 @dataclass(frozen=True)
 class Reading:
-    """backbone: its shape. rewritten: share of SMILES inputs that are written anew, each time they are drawn."""
+    """What inputs of a kind are read by, tuned on validation.
+
+    backbone: its shape. through: how ELE regresses, by "graph" or "point". differs: what ELE's training of h then has
+    of `SurrogateTraining` that no other method has.
+    """
 
     backbone: BackboneConfig
-    rewritten: float = 0.0
+    through: str = "point"
+    differs: dict = field(default_factory=dict)
 
 
 READINGS = {
-    "smiles": Reading(BackboneConfig("smiles", width=128, dropout=0.2)),
+    "smiles": Reading(BackboneConfig("smiles", width=128, dropout=0.2), "graph", {"rewritten": 0.5}),
     "text": Reading(BackboneConfig("word", width=128)),
-    "image": Reading(BackboneConfig("image", width=96, layers=3, embedding=32)),
+    "image": Reading(
+        BackboneConfig("image", width=96, layers=3, embedding=32), differs={"contrast": 1.0, "hard_negatives": 8}
+    ),
 }
 
 

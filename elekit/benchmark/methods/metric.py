@@ -39,6 +39,9 @@ class MeasuredH:
     def predict(self, inputs) -> Tensor:
         return project.sphere(self.h.predict(inputs) @ self.metric)
 
+    def graphs(self, inputs) -> Graph:
+        return self.h.graphs(inputs)
+
 
 def metric_of(errors: Tensor, shrunk: float) -> Tensor:
     """M (D, D), symmetric, of errors (n, D)."""

@@ -21,8 +21,12 @@ class Regressed(Predictor):
         self.psi, self.h, self.candidates, self.config, self.with_sets = psi, h, candidates, config, with_sets
 
     def predict(self, inputs) -> Graph:
-        known = None if self.config.method.startswith("gradient") else self.candidates
-        return decode_many(self.psi, self.h.predict(inputs), candidates=known, config=self.config).graphs
+        if self.config.method == "rounded":  # psi need not be asked
+            return self.h.graphs(inputs).rounded()
+        around = self.h.graphs(inputs) if self.config.method.startswith("rounded") else None
+        known = self.candidates if self.config.method.startswith("candidates") else None
+        target = self.h.predict(inputs)
+        return decode_many(self.psi, target, candidates=known, around=around, config=self.config).graphs
 
     def scores(self, inputs, gallery: Graph) -> torch.Tensor:
         return self.h.predict(inputs) @ points_of(self.psi, gallery).T

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.linalg import cho_factor, cho_solve
-from torch import Tensor, nn
+from torch import Tensor
 
 from elekit import project
-from elekit.benchmark.methods.encoders import encoder, reading
+from elekit.benchmark.methods.encoders import encoder
 from elekit.benchmark.methods.inputs import READERS, cosines
 from elekit.benchmark.problem import Problem
 from elekit.loss import Psi, points_of
+from elekit.surrogate import SurrogateRegressor
 from elekit.train import SurrogateTraining, fit_surrogate
 from elekit.training import LoopConfig, stop_if_interrupted
 
@@ -32,20 +33,23 @@ JITTER = 1e-9
 def training_of(problem: Problem) -> SurrogateTraining:
     """How everything neural is trained that reads inputs: steps, batches, learning rate."""
     budget = problem.budget
-    loop = LoopConfig(budget.steps, 2e-3, validate_every=500, checkpoint_every=500, matmul_precision="medium")
-    return SurrogateTraining(loop=loop, batch_size=budget.batch_size, rewritten=reading(problem).rewritten)
+    loop = LoopConfig(budget.steps, 2e-3, validate_every=500, checkpoint_every=500)
+    return SurrogateTraining(loop=loop, batch_size=budget.batch_size)
 
 
 def neural(
-    psi: Psi, problem: Problem, *, seed: int, work: Path, progress: bool, contrasted: dict | None = None
-) -> tuple[nn.Module, dict]:
-    """h trained by steps, and its settings; resumable in `work`. contrasted: of `SurrogateTraining`, what differs."""
-    training = replace(training_of(problem), **(contrasted or {}))
+    psi: Psi, problem: Problem, *, seed: int, work: Path, progress: bool, through: str = "point", **differs
+) -> tuple[SurrogateRegressor, dict]:
+    """h trained by steps, and its settings; resumable in `work`.
+
+    through: see `BackboneConfig`. differs: of `SurrogateTraining`, where it is not as in every other method.
+    """
+    training = replace(training_of(problem), **differs)
     h = fit_surrogate(
         psi,
         problem.train,
         validation=problem.validation,
-        backbone=encoder(problem),
+        backbone=replace(encoder(problem), through=through),
         training=training,
         seed=seed,
         checkpoint=work / "h.pt",
@@ -62,8 +66,8 @@ class KernelRidge:
     inputs with cosine c: c itself, or `exp((c - 1) / width)`. Source: Rudi et al. (2015).
     """
 
-    def __init__(self, reader, inputs, width: float | None, anchors: int, seed: int):
-        self.reader, self.width, self.rows = reader, width, reader.fit_transform(inputs)
+    def __init__(self, reader, inputs, anchors: int, seed: int):
+        self.reader, self.rows = reader, reader.fit_transform(inputs)
         chosen = np.random.default_rng(seed).permutation(self.rows.shape[0])[:anchors]
         self.anchors = self.rows[np.sort(chosen)].astype(np.float64)
 
@@ -72,9 +76,9 @@ class KernelRidge:
         alike = cosines(rows.astype(np.float64), self.anchors)
         return alike if self.width is None else np.exp((alike - 1) / self.width)
 
-    def prepare(self, points: Tensor) -> "KernelRidge":
-        """Sum up what `solve` needs; points: (n, D) the targets."""
-        self.n, a = len(points), self.anchors.shape[0]
+    def prepare(self, points: Tensor, width: float | None) -> "KernelRidge":
+        """Sum up what `solve` needs; points: (n, D) the targets. width: of the kernel."""
+        self.width, self.n, a = width, len(points), self.anchors.shape[0]
         self.square, self.cross = np.zeros((a, a)), np.zeros((a, points.shape[1]))
         for start in range(0, self.n, BLOCK):
             block = self.kernel(self.rows[start : start + BLOCK])
@@ -108,15 +112,16 @@ def by_kernels(
     some = problem.train.take(drawn).inputs
     tried, best = {}, (-np.inf, "", None, 0.0)
     for name, make in READERS[problem.kind].items():
+        read = KernelRidge(make(), some, ANCHORS, seed)
         for width in WIDTHS:
-            h = KernelRidge(make(), some, width, ANCHORS, seed).prepare(points[drawn])
+            h = read.prepare(points[drawn], width)
             for ridge in RIDGES:
                 value = judged(h.solve(ridge).predict(inputs), truth)
                 tried[f"{name}, width {width or 'none'}, ridge {ridge:g}"] = value
                 best = max(best, (value, name, width, ridge), key=lambda one: one[0])
     _, name, width, ridge = best
     anchors = ANCHORS if len(points) > MOST_ANCHORS else MOST_ANCHORS
-    h = KernelRidge(READERS[problem.kind][name](), problem.train.inputs, width, anchors, seed).prepare(points)
+    h = KernelRidge(READERS[problem.kind][name](), problem.train.inputs, anchors, seed).prepare(points, width)
     if len(points) > min(few, ANCHORS):  # the ridge is tuned again where there are more pairs or anchors
         again = {r: judged(h.solve(r).predict(inputs), truth) for r in RIDGES}
         ridge = max(again, key=again.get)
@@ -141,12 +146,10 @@ def closeness(points: Tensor, truth: Tensor) -> float:
     return round((points * truth).sum(1).mean().item(), 5)
 
 
-def both(
-    psi: Psi, points: Tensor, problem: Problem, *, seed: int, work: Path, progress: bool, contrasted: dict | None = None
-):
+def both(psi: Psi, points: Tensor, problem: Problem, *, seed: int, work: Path, progress: bool, **differs):
     """What is best on validation, as "", of both ways and their mean; each alone, by name; and settings."""
     truth = points_of(psi, problem.validation.graphs)
-    trained, settings = neural(psi, problem, seed=seed, work=work, progress=progress, contrasted=contrasted)
+    trained, settings = neural(psi, problem, seed=seed, work=work, progress=progress, **differs)
     solved, tuned = by_kernels(points, problem, truth, closeness, seed)
     found = {"mean": Mean(trained, solved), "neural": trained, "kernels": solved}
     tried = {name: closeness(h.predict(problem.validation.inputs), truth) for name, h in found.items()}

@@ -1,0 +1,262 @@
+"""h by way of a graph: what is read becomes a relaxed graph, and psi embeds it."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import equal
+
+from elekit import release
+from elekit.benchmark.methods.kernels import sketched
+from elekit.datasets import Split
+from elekit.decoding import DecodeConfig, decode
+from elekit.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.graph import Graph, GraphVocabulary, from_parts
+from elekit.loss import points_of, squared_distance
+from elekit.metrics import isomorphic
+from elekit.surrogate import BackboneConfig, GraphBackbone, SurrogateRegressor, describe, make_backbone, rebuild
+from elekit.surrogate.graph import SPARE, compact
+from elekit.surrogate.offsets import REACH, across_an_image, along_a_text
+from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
+from elekit.training import LoopConfig
+
+LETTERS = GraphVocabulary(("A", "B", "C"), ("next", "ring"), 5)
+DIM = 24
+TEXTS = ["AB", "A", "CAB-CBA-ACB", "", "B C"]
+
+
+def untrained(seed=0) -> GraphEmbedding:
+    torch.manual_seed(seed)
+    return GraphEmbedding(LETTERS, EmbeddingConfig(hidden=16, rounds=2, dim=DIM)).eval()
+
+
+def backbone(kind="character", inputs=TEXTS, psi=None):
+    torch.manual_seed(1)
+    config = BackboneConfig(kind, width=16, layers=1, embedding=12, through="graph")
+    return make_backbone(config, inputs, DIM, vocabulary=LETTERS, psi=psi or untrained()).eval()
+
+
+def words(count: int, seed=0) -> Split:
+    """Texts such as "ABCA" and the path of these letters, closed to a ring where an "o" stands before them."""
+    import pandas as pd
+
+    generator, texts, parts = torch.Generator().manual_seed(seed), [], []
+    for _ in range(count):
+        n = int(torch.randint(3, 6, (1,), generator=generator))
+        letters = ["ABC"[i] for i in torch.randint(3, (n,), generator=generator).tolist()]
+        ring = bool(torch.rand((), generator=generator) < 0.5)
+        edges = [(i, i + 1, "next") for i in range(n - 1)] + ([(0, n - 1, "ring")] if ring else [])
+        texts.append(("o" if ring else "") + "".join(letters))
+        parts.append((letters, edges))
+    frame = pd.DataFrame({"row": range(count), "key": texts})
+    return Split(texts, from_parts(parts, LETTERS), frame)
+
+
+INPUTS = {
+    "character": TEXTS,
+    "tfidf": ["AB and A", "B", "ABC or BAC"],
+    "vector": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),
+    "image": torch.rand(3, 2, 16, 16, generator=torch.Generator().manual_seed(0)),
+}
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_every_reader_makes_graphs_of_the_polytope_and_psi_embeds_them(kind):
+    inputs, psi = INPUTS[kind], untrained()
+    made = backbone(kind, inputs, psi)
+    relaxed = made.graphs(inputs)
+    relaxed.check()  # rows on the simplex, symmetric, nothing on the diagonal
+    assert len(relaxed) == len(inputs)
+    assert relaxed.nodes.shape[1] <= LETTERS.max_nodes + SPARE
+    torch.testing.assert_close(made(inputs), psi(relaxed))
+    torch.testing.assert_close(made(inputs).norm(dim=1), torch.ones(len(inputs)))
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_one_by_one_is_as_all_at_once(kind):
+    """Padding is no place: it becomes no node, and changes nothing of the others."""
+    inputs, made = INPUTS[kind], backbone(kind, INPUTS[kind])
+    alone = torch.cat([made(inputs[i : i + 1]) for i in range(len(inputs))])
+    torch.testing.assert_close(made(inputs), alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_text_has_no_more_nodes_than_tokens():
+    relaxed = backbone().graphs(["A", "ABCAB"])
+    assert (relaxed.presence()[0] > 1e-6).sum() <= 1
+
+
+def test_places_know_how_far_they_are_apart():
+    offsets = along_a_text(2 * REACH + 5)
+    assert offsets.diagonal().unique().tolist() == [REACH]
+    assert offsets[3, 1] == REACH + 2 and offsets[1, 3] == REACH - 2
+    assert (offsets.min(), offsets.max()) == (0, 2 * REACH)
+    grid = across_an_image(3)
+    assert grid.shape == (9, 9) and len(grid.unique()) == 25
+    assert grid[4, 0] == grid[8, 4] == grid[5, 1] and grid[4, 0] != grid[0, 4]  # one down, one to the right
+
+
+@pytest.mark.parametrize("slots", [1, 3, 5, 8])
+def test_compact_keeps_the_likeliest_nodes_in_their_order(slots):
+    generator = torch.Generator().manual_seed(slots)
+    nodes = torch.rand(4, slots, LETTERS.K, generator=generator).softmax(-1)
+    edges = torch.rand(4, slots, slots, LETTERS.R, generator=generator).softmax(-1)
+    graphs = Graph(nodes, edges, LETTERS).symmetrised()
+    small = compact(graphs)
+    small.check()
+    assert small.nodes.shape[1] == LETTERS.max_nodes
+    for b in range(4):
+        there = graphs.presence()[b]
+        kept = sorted(there.argsort(descending=True)[:5].tolist())
+        assert torch.equal(small.nodes[b, : len(kept)], graphs.nodes[b, kept])
+        assert torch.equal(small.edges[b, : len(kept), : len(kept)], graphs.edges[b][kept][:, kept])
+        assert (small.presence()[b, len(kept) :] == 0).all()
+    if slots <= LETTERS.max_nodes:
+        psi = untrained()
+        torch.testing.assert_close(psi(small), psi(graphs))
+
+
+# -- what is learned -----------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def psi() -> GraphEmbedding:
+    training = EmbeddingTraining(loop=LoopConfig(150, 5e-3, warmup=10), batch_size=64)
+    config = EmbeddingConfig(hidden=32, rounds=2, dim=DIM)
+    return fit_embedding(words(300).graphs, config=config, training=training, progress=False, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def learned(psi) -> SurrogateRegressor:
+    return fit(psi)
+
+
+def fit(psi, through="graph", steps=300, **more) -> SurrogateRegressor:
+    training = SurrogateTraining(loop=LoopConfig(steps, 1e-2, warmup=20), batch_size=48)
+    shape = BackboneConfig("character", width=24, layers=1, embedding=12, through=through)
+    options = {"backbone": shape, "training": training, "progress": False, "device": "cpu", **more}
+    return fit_surrogate(psi, words(120), **options)
+
+
+def exact(found: Graph, split: Split) -> float:
+    return isomorphic(found, split.graphs).float().mean().item()
+
+
+def test_the_learned_loss_teaches_to_make_graphs_without_matching_nodes(learned, psi):
+    new = words(200, seed=5)
+    known = points_of(psi, words(120).graphs)
+    seen = (points_of(psi, new.graphs) @ known.T).amax(1) > 1 - 1e-5
+    new = new.take((~seen).nonzero()[:, 0])
+    assert len(new) > 100
+    assert exact(learned.graphs(new.inputs).rounded(), new) > 0.4  # of 720 graphs, none of those learned from
+
+
+def test_psi_is_neither_trained_nor_touched_nor_saved():
+    psi = untrained()
+    before = copy.deepcopy(psi.state_dict())
+    wanted = [p.requires_grad for p in psi.parameters()]
+    h = fit(psi, steps=3)
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), psi.state_dict().values()))
+    assert [p.requires_grad for p in psi.parameters()] == wanted and all(p.grad is None for p in psi.parameters())
+    assert not [name for name in h.state_dict() if "psi" in name]
+    own = sum(p.numel() for p in h.parameters())
+    assert own == sum(v.numel() for v in h.state_dict().values())
+
+
+def test_the_same_graphs_serve_another_psi(learned):
+    other, inputs = untrained(7), words(9).inputs
+    moved = copy.deepcopy(learned)
+    moved.backbone.regress_on(other)
+    assert equal(moved.graphs(inputs), learned.graphs(inputs))
+    torch.testing.assert_close(moved.predict(inputs), other(moved.backbone.graphs(inputs)))
+    assert (moved.predict(inputs) - learned.predict(inputs)).abs().max() > 1e-2
+
+
+def test_training_on_goes_on_from_the_weights_and_by_the_new_psi(learned):
+    other = untrained(7)
+    h = fit(other, steps=1, backbone=copy.deepcopy(learned.backbone).requires_grad_(True))
+    inputs = words(4).inputs
+    torch.testing.assert_close(h.predict(inputs), other(h.backbone.graphs(inputs)))
+
+
+def test_it_comes_back_from_an_artefact(learned, psi, tmp_path):
+    release.save(release.Artefact("letters", psi, {"text": learned}), tmp_path)
+    _, h = release.load(tmp_path).surrogate("text")
+    inputs = words(20, seed=3).inputs
+    torch.testing.assert_close(h.predict(inputs), learned.predict(inputs))
+    assert h.through_graph and equal(h.graphs(inputs).rounded(), learned.graphs(inputs).rounded())
+
+
+def test_described_and_rebuilt():
+    made = backbone()
+    again = rebuild(describe(made), DIM, vocabulary=LETTERS, psi=made.psi)
+    again.load_state_dict(made.state_dict())
+    assert isinstance(again, GraphBackbone)
+    torch.testing.assert_close(again.eval()(TEXTS), made(TEXTS))
+
+
+def test_a_run_cut_off_goes_on_to_the_same_weights(psi, tmp_path):
+    whole = fit(psi, steps=8)
+    training = SurrogateTraining(loop=LoopConfig(8, 1e-2, warmup=20, validate_every=6, checkpoint_every=3), batch_size=48)
+
+    def cut(step, h):
+        if step == 6:
+            raise RuntimeError("the power went")
+
+    options = {"training": training, "checkpoint": tmp_path / "h.pt"}
+    with pytest.raises(RuntimeError, match="the power went"):
+        fit(psi, watch=cut, **options)
+    again = fit(psi, **options)
+    for a, b in zip(whole.state_dict().values(), again.state_dict().values()):
+        torch.testing.assert_close(a, b)
+
+
+# -- what is refused -----------------------------------------------------------------------------------------------
+def test_a_psi_without_gradients_is_refused():
+    told = sketched("wl", words(30).graphs, 10, 0)
+    with pytest.raises(ValueError, match="no gradient comes through this psi.*through='point'"):
+        fit(told, steps=1)
+
+
+def test_an_h_by_a_point_has_no_graphs(psi):
+    h = fit(psi, "point", steps=1)
+    assert not h.through_graph
+    with pytest.raises(ValueError, match="goes through a point.*through='graph'"):
+        h.graphs(["AB"])
+    with pytest.raises(ValueError, match="through must be one of"):
+        BackboneConfig(through="line")
+
+
+def test_no_inputs_are_refused(learned):
+    with pytest.raises(ValueError, match="no inputs given"):
+        learned.graphs([])
+
+
+# -- decoding ------------------------------------------------------------------------------------------------------
+def test_rounding_answers_the_graph_of_h_and_polish_never_makes_it_worse(learned, psi):
+    new = words(40, seed=8)
+    target, around = learned.predict(new.inputs), learned.graphs(new.inputs)
+    plain = decode(psi, target, around=around, config=DecodeConfig("rounded"))
+    assert equal(plain.graphs, around.rounded())
+    torch.testing.assert_close(plain.loss, squared_distance(psi(plain.graphs), target))
+    polished = decode(psi, target, around=around, config=DecodeConfig("rounded+polish"), record=True)
+    assert (polished.loss <= plain.loss + 1e-6).all() and (polished.loss < plain.loss - 1e-3).any()
+    for b, trace in enumerate(polished.traces):
+        assert trace.stopped == "a given graph, rounded" and len(trace) == 1
+        assert equal(trace[0], around[b : b + 1])
+        relaxed = squared_distance(psi(around[b : b + 1]), target[b])
+        assert trace.gap[0] == pytest.approx((plain.loss[b] - relaxed).item(), abs=1e-5)
+
+
+def test_polish_of_rounded_graphs_begins_from_candidates_as_well(psi):
+    truth = words(12, seed=8).graphs
+    target, far = points_of(psi, truth), words(12, seed=9).graphs
+    search = DecodeConfig("rounded+polish", polish=replace(DecodeConfig().polish, rounds=1, screen=1))
+    found = decode(psi, target, around=far, candidates=truth, config=search)
+    assert exact(found.graphs, Split(None, truth, None)) == 1.0
+    assert exact(decode(psi, target, around=far, config=search).graphs, Split(None, truth, None)) < 0.5
+
+
+def test_each_target_wants_its_graph(psi):
+    truth = words(3).graphs
+    for around, said in ((None, "none"), (truth[:2], "2")):
+        with pytest.raises(ValueError, match=f"'rounded' rounds a graph of each of 3 targets.*got {said}"):
+            decode(psi, points_of(psi, truth), around=around, config=DecodeConfig("rounded"))
