@@ -355,7 +355,10 @@ def test_pictures_are_drawn_of_what_there_is(tmp_path):
         "smi2mol-budget.png",
     ]
     assert pictures.of_task("smi2mol", results.table([run()])) == []
+    for name in ("coloring-budget.png", "mine.png"):  # of runs that are no longer there; of somebody else
+        (tmp_path / name).write_bytes(b"")
     written = report.write(stored(tmp_path, *runs), readme=None)
+    assert (tmp_path / "mine.png").exists() and not (tmp_path / "coloring-budget.png").exists()
     assert {path.name for path in written} == {"README.md", "smi2mol-labels.png", "smi2mol-budget.png"}
     for path in written[1:]:
         assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size < 100_000

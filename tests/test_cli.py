@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import elekit
-from elekit import datasets, release, train
+from elekit import chem, datasets, release, train
 from elekit.cli import main
 from elekit.decoding import METHODS, RULES, GradientConfig, PolishConfig
 
@@ -304,6 +304,25 @@ def test_surrogates_of_several_kinds(table, artefact, document):
     assert document(*judge)["from"] == "h(smiles)"
 
 
+def test_an_h_through_a_graph_is_trained_and_its_graphs_are_rounded(table, artefact, document, monkeypatch):
+    monkeypatch.setattr("elekit.conformal.universes.STARTS", 60)  # this h points anywhere: all candidates are kept
+    monkeypatch.setattr("elekit.conformal.universes.KEPT", 1_000)
+    common = ["--data", table, "--steps", 3, "--artefact", artefact, "--width", 8, "--device", "cpu"]
+    document("train", "surrogate", "--through", "graph", *common)
+    h = release.load(artefact).surrogates["smiles"]
+    assert h.through_graph
+    texts = ["CCO", "C1CC1"]
+    asked = ["decode", "--artefact", artefact, "--surrogate", "smiles", *texts]
+    plain = document(*asked, "--method", "rounded")["decoded"]
+    assert [one["smiles"] for one in plain] == chem.to_smiles(h.graphs(texts).rounded())
+    polished = document(*asked)["decoded"]  # rounded and polished, where nothing is said
+    assert polished == document(*asked, "--method", "rounded+polish")["decoded"]
+    assert all(one["loss"] <= other["loss"] + 1e-6 or other["smiles"] is None for one, other in zip(polished, plain))
+    judged = ["evaluate", "--artefact", artefact, "--surrogate", "smiles", "--data", table, "--candidates", table]
+    found = document(*judged, "--limit", 10, "--timeout", 0, "--sets", 0.5, "--calibrate", table)
+    assert found["method"] == "rounded+polish" and found["count"] == 10 and 0 <= found["sets"]["coverage"] <= 1
+
+
 # -- decode --------------------------------------------------------------------------------------------------------
 def test_decode_from_the_command_line_and_from_standard_input(table, trained, run, document, monkeypatch):
     texts = pd.read_csv(table)["description"].tolist()[:3]
@@ -529,6 +548,7 @@ def test_an_artefact_of_another_vocabulary(refused, run, tmp_path, table, traine
         (["--method", "guess"], "no decoding method 'guess'; there are candidates"),
         (["--method", "candidates", "--candidates", "none"], "--method candidates needs candidates"),
         (["--method", "candidates+polish"], "needs candidates, there are none (give --candidates)"),
+        (["--method", "rounded"], "needs an h that goes through a graph (elekit train surrogate --through graph)"),
         (["--candidates", "molecule7"], "no data set and no file 'molecule7'"),
     ],
 )

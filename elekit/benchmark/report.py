@@ -167,7 +167,10 @@ def with_excerpt(text: str, quoted: str) -> str:
 
 
 def write(folder: Path = results.RESULTS, readme: Path | None = README) -> list[Path]:
-    """Write the page and its pictures, and into a README what it quotes (None: into none); returns the files."""
+    """Write the page and its pictures, and into a README what it quotes (None: into none); returns the files.
+
+    Pictures of tasks that the runs are no longer enough for are removed.
+    """
     drawn: list[Picture] = []
     for name in TASKS:
         runs = results.read(results.path_of(name, folder))
@@ -177,6 +180,9 @@ def write(folder: Path = results.RESULTS, readme: Path | None = README) -> list[
         texts[readme] = with_excerpt(readme.read_text(encoding="utf-8"), excerpt(folder))
     for picture in drawn:
         write_atomically(folder / picture.file, partial(write_png, picture.draw()))
+    for path in set(folder.glob("*.png")) - {folder / picture.file for picture in drawn}:
+        if path.name.startswith(tuple(f"{name}-" for name in TASKS)):  # drawn once, of runs that are no longer there
+            path.unlink()
     for path, text in texts.items():
         write_atomically(path, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
     return [*texts, *(folder / picture.file for picture in drawn)]

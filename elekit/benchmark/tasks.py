@@ -107,7 +107,7 @@ def distracted(test: Split, data: Dataset, count: int) -> Graph:
 
 def _learned_from(artefact: str | None, data: Dataset) -> bool:
     """Whether the psi of a shipped artefact was learned from the training graphs of these data."""
-    return artefact is not None and release.load(artefact).about["data"]["digest"] == data.digest
+    return artefact is not None and release.verify(release.locate(artefact))["about"]["data"]["digest"] == data.digest
 
 
 def _chebi20(fold: int, progress: bool) -> Dataset:

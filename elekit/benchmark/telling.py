@@ -210,8 +210,8 @@ def copied(runs: list[dict]) -> str:
         return ""
     return (
         f"Of the examined inputs {FIGURES['exact'].shown(max(shares))} are, letter for letter, the canonical SMILES of "
-        "their molecule. Where that is most of them, what writes SMILES has but to copy its input; what regresses or "
-        "looks up has to understand it.\n"
+        "their molecule. Where that is most of them, what writes SMILES has but to copy its input, and what makes nodes "
+        "of its tokens, as ELE does, has part of that start; what looks up or ends in a point has to understand it.\n"
     )
 
 

@@ -56,12 +56,15 @@ class ELE(Method):
     through: str | None = None
 
     def prepare(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> None:
-        if not isinstance(problem.outputs, Molecules):
+        if not isinstance(problem.outputs, Molecules) and not self.takes_shipped(problem):
             self.psi(problem, work, progress)
+
+    def takes_shipped(self, problem: Problem) -> bool:
+        return self.shipped and problem.artefact is not None
 
     def psi(self, problem: Problem, work: Path, progress: bool) -> GraphEmbedding:
         """The learned loss of the outputs: shipped, or learned here once and kept beside the runs that use it."""
-        if self.shipped and problem.artefact:
+        if self.takes_shipped(problem):
             artefact = release.load(problem.artefact)
             artefact.psi.history = artefact.about["psi"]["history"]
             return artefact.psi
@@ -82,7 +85,7 @@ class ELE(Method):
             return ELEText().fit(problem, seed=seed, work=work, progress=progress)
         psi = self.psi(problem, work, progress)
         known = Candidates.of(psi, problem.outputs)
-        taken = self.shipped and problem.artefact
+        taken = self.takes_shipped(problem)
         told = {
             "psi": problem.artefact if taken else asdict(self.training),
             "shape": asdict(psi.config),

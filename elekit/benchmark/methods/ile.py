@@ -69,7 +69,7 @@ class DSOKR(ILE):
         return h[""], told, sum(p.numel() for p in h["neural"].parameters()) + h["kernels"].weights.size
 
 
-MOLECULAR = ("smi2mol", "noise", "text2mol")
+MOLECULAR = ("smi2mol", "smi2mol-random", "noise", "text2mol", "text2mol-public")
 FEW, MOST = 32, 5_000  # landmarks and pairs of fused Gromov-Wasserstein: 0.8 ms for each of both
 ILES = (
     ILE("ile-tanimoto", "ILE, Tanimoto", "sketched kernel ridge on the Tanimoto loss", "tanimoto", MOLECULAR),

@@ -187,7 +187,7 @@ SEQUENCES = (
         "sequence-links",
         "sequence decoder, no SMILES",
         "the same, writing nodes and links: where inputs are SMILES, writing SMILES is copying",
-        tasks=("smi2mol", "noise"),
+        tasks=("smi2mol", "smi2mol-random", "noise"),
         smiles=False,
     ),
 )
