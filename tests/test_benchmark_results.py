@@ -305,6 +305,19 @@ def test_goals_are_held_against_what_was_reached(bounds, value, rival, words):
     assert found == {"ELE": f"{100 * value:.1f} % (gradient)", "reached": words}
 
 
+def test_where_ele_was_not_run_its_h_by_a_point_stands_in_for_it_and_says_so():
+    goal = goals.Goal("smi2mol", None, "exact", low=0.5, ahead=True)
+    runs = [run("ele-point", gradient={"exact": 0.7}), run("psi-hard", only={"exact": 0.9})]
+    runs += [run("other", only={"exact": 0.6})]
+    found = goals.reached(goal, FIGURES["exact"], results.table(runs))
+    assert found == {"ELE": "70.0 % (h by a point, gradient)", "reached": "yes; ahead of all (other has 60.0 %)"}
+    both = goals.reached(goal, FIGURES["exact"], results.table([*runs, run(gradient={"exact": 0.65})]))
+    assert both["ELE"] == "65.0 % (gradient)"
+    coverage = results.table([run("ele-point", gradient={"sets": {"coverage": 0.9}})])
+    goal = goals.Goal("smi2mol", None, "sets.coverage", low=0.88)
+    assert goals.reached(goal, FIGURES["sets.coverage"], coverage)["ELE"] == "90.0 % (h by a point, gradient)"
+
+
 def test_goals_without_runs_are_missing_and_sets_say_what_they_can():
     goal = goals.Goal("smi2mol", None, "sets.coverage", low=0.88, high=0.92)
     figure = FIGURES["sets.coverage"]

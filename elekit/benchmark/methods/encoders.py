@@ -11,7 +11,7 @@ class Reading:
     """What inputs of a kind are read by, tuned on validation.
 
     backbone: its shape. through: how ELE regresses, by "graph" or "point". differs: what ELE's training of h then has
-    of `SurrogateTraining` that no other method has.
+    of `SurrogateTraining`, or for a learning rate, that no other method has.
     """
 
     backbone: BackboneConfig
@@ -20,7 +20,7 @@ class Reading:
 
 
 READINGS = {
-    "smiles": Reading(BackboneConfig("smiles", width=128, dropout=0.2), "graph", {"rewritten": 0.5}),
+    "smiles": Reading(BackboneConfig("smiles", width=128, dropout=0.2), "graph", {"rewritten": 0.5, "learning_rate": 4e-3}),
     "text": Reading(BackboneConfig("word", width=128)),
     "image": Reading(
         BackboneConfig("image", width=96, layers=3, embedding=32), differs={"contrast": 1.0, "hard_negatives": 8}

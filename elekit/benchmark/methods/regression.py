@@ -42,9 +42,12 @@ def neural(
 ) -> tuple[SurrogateRegressor, dict]:
     """h trained by steps, and its settings; resumable in `work`.
 
-    through: see `BackboneConfig`. differs: of `SurrogateTraining`, where it is not as in every other method.
+    through: see `BackboneConfig`. differs: of `SurrogateTraining`, or a learning_rate, where it is not as in every
+    other method.
     """
-    training = replace(training_of(problem), **differs)
+    training = training_of(problem)
+    loop = replace(training.loop, learning_rate=differs.pop("learning_rate", training.loop.learning_rate))
+    training = replace(training, loop=loop, **differs)
     h = fit_surrogate(
         psi,
         problem.train,
