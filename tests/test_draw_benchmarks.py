@@ -77,11 +77,15 @@ def test_names_move_as_little_as_it_takes(heights):
 
 def test_each_way_to_decode_is_a_dot_with_its_name():
     table = pd.concat([runs(["ELE"], [100], ways=("quick", "slow")), runs(["other"], [100]).assign(ms=50.0)])
-    (ax,) = rendered(draw.decoding_budget(table, "edit_distance", "edit distance", first="ELE")).axes
+    (ax,) = rendered(draw.decoding_budget(table, "edit_distance", "edit distance", better=-1, first="ELE")).axes
     ours, other = (drawn[0] for drawn in lines(ax))
     assert (
         ours.get_xdata().tolist() == [1, 2] and np.allclose(ours.get_ydata(), [1, 0]) and ours.get_linestyle() == "-"
     )
+    (ax_other_way,) = draw.decoding_budget(table, "edit_distance", "edit distance", first="ELE").axes
+    joined, outdone, _ = (drawn[0] for drawn in lines(ax_other_way))  # were more better, slow would be no use
+    assert joined.get_xdata().tolist() == [1] and outdone.get_xdata().tolist() == [2]
+    assert outdone.get_linestyle() == "None" and outdone.get_markerfacecolor() == "white"
     assert other.get_xdata().tolist() == [50] and set(named(ax)) == {"ELE: quick", "slow", "other"}
     assert ax.get_xscale() == "log"
 

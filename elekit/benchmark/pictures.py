@@ -49,7 +49,9 @@ def of_task(task: str, table: pd.DataFrame) -> list[Picture]:
             Picture(
                 f"{task}-budget.png",
                 says,
-                lambda: draw.decoding_budget(costs, exact.column, names[exact.column], first=ele),
+                lambda: draw.decoding_budget(
+                    costs, exact.column, names[exact.column], better=exact.better, first=ele
+                ),
             )
         )
     if (table["noise"] != "none").any():

@@ -88,11 +88,15 @@ def label_efficiency(table: "pd.DataFrame", figures: Mapping[str, str], *, first
     return figure
 
 
-def decoding_budget(table: "pd.DataFrame", figure: str, label: str, *, first: str | None = None) -> Figure:
-    """A figure against the milliseconds of a prediction (log axis): a dot each way to decode, joined within a method.
+def decoding_budget(
+    table: "pd.DataFrame", figure: str, label: str, *, better: int = 1, first: str | None = None
+) -> Figure:
+    """A figure against the milliseconds of a prediction (log axis): a dot each way to decode.
 
     table: one row a run with columns name, way, ms and the figure. Dots are means over runs, bars standard
-    deviations. label, first: as in `label_efficiency`, as are the 8 methods and the errors.
+    deviations. better: 1 where more of the figure is better, -1 where less is. A line joins the ways of a method that
+    no quicker one of it outdoes; the others are hollow. label, first: as in `label_efficiency`, as are the 8 methods
+    and the errors.
     """
     _hold(table, {"name", "way", "ms", figure})
     table = table[table[figure].notna() & (table["ms"] > 0)]
@@ -109,12 +113,14 @@ def decoding_budget(table: "pd.DataFrame", figure: str, label: str, *, first: st
     words = []
     for name, (colour, marker) in styles.items():
         ways = means.loc[name].sort_values("ms")
-        thick = name == first
-        ax.errorbar(
-            ways["ms"], scale * ways[figure], scale * spread.loc[name].loc[ways.index], color=colour, marker=marker,
-            markersize=10 if thick else 8, linewidth=2.5 if thick else 1.2, linestyle="-" if thick else ":",
-            capsize=4, zorder=3 if thick else 2, gid="method",
-        )  # fmt: skip
+        thick, worth = name == first, better * ways[figure]
+        outdone = worth <= worth.cummax().shift(fill_value=-float("inf"))
+        drawn = {"color": colour, "marker": marker, "markersize": 10 if thick else 8, "zorder": 3 if thick else 2}
+        line = {"linewidth": 2.5 if thick else 1.2, "linestyle": "-" if thick else ":"}
+        for some, style in ((~outdone, line), (outdone, {"linestyle": "none", "markerfacecolor": "white"})):
+            if some.any():
+                height, bar = scale * ways.loc[some, figure], scale * spread.loc[name].loc[ways.index[some]]
+                ax.errorbar(ways.loc[some, "ms"], height, bar, capsize=4, gid="method", **drawn, **style)
         for n, (way, one) in enumerate(ways.iterrows()):
             said = f"{name}: {way}" if way and not n else way or name
             words.append((one["ms"], scale * one[figure], said, "black" if colour == FAINT else colour, thick))

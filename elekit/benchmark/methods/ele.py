@@ -47,7 +47,7 @@ class ELE(Method):
 
     name: str = "ele"
     title: str = "ELE"
-    about: str = "a loss learned from the outputs, regressed on and decoded"
+    about: str = "a loss learned from the outputs; h regresses on it, of SMILES through a graph, and is decoded"
     training: EmbeddingTraining = EmbeddingTraining(loop=LoopConfig(PSI_STEPS, 2e-3, matmul_precision="medium"))
     shape: EmbeddingConfig = EmbeddingConfig()
     shipped: bool = True  # take the psi that comes along, where it was learned from these outputs
@@ -85,32 +85,15 @@ class ELE(Method):
             return ELEText().fit(problem, seed=seed, work=work, progress=progress)
         psi = self.psi(problem, work, progress)
         known = Candidates.of(psi, problem.outputs)
-        taken = self.takes_shipped(problem)
-        told = {
-            "psi": problem.artefact if taken else asdict(self.training),
+        h, trained, told, seconds = self.regress(psi, problem, seed=seed, work=work, progress=progress)
+        told |= {
+            "psi": problem.artefact if self.takes_shipped(problem) else asdict(self.training),
             "shape": asdict(psi.config),
             "psi_seconds": psi.history[-1]["seconds"],
         }
-        usual = reading(problem)
-        through = self.through or usual.through
-        options = {"seed": seed, "work": work, "progress": progress}
-        options |= usual.differs if through == usual.through else {}
-        told["through"] = through
-        ways = [way for way in self.ways if through == "graph" or not way.startswith("rounded")]
+        ways = [way for way in self.ways if told["through"] == "graph" or not way.startswith("rounded")]
         configs = {way: DECODERS[way] for way in ways if way in QUICK or len(problem.train) >= SLOW_FROM}
-        if through == "graph":
-            h, told["h"] = neural(psi, problem, through=through, **options)
-            trained, seconds = h, 0.0
-        elif taken and len(problem.train) >= THOROUGH_FROM:  # the h that comes along was trained on these pairs
-            artefact = release.load(problem.artefact)
-            _, trained = artefact.surrogate(problem.kind)
-            told["h"], h = problem.artefact, trained
-            seconds = artefact.about["surrogates"][problem.kind]["history"][-1]["seconds"]
-            configs |= THOROUGH
-        else:
-            points = points_of(psi, problem.train.graphs)
-            found, told["h"] = both(psi, points, problem, **options)
-            h, trained, seconds = found[""], found["neural"], 0.0
+        configs |= THOROUGH if seconds else {}
         metric, told["metric"] = fitted_metric(psi, h, problem, seed)
         measured_psi, measured_h = MeasuredPsi(psi, metric), MeasuredH(h, metric)
         measured_known = Candidates(known.graphs, project.sphere(known.points @ metric))
@@ -122,6 +105,23 @@ class ELE(Method):
         if len(problem.train) >= SLOW_FROM:
             found[f"{SETS_BY}, psi as it was learned"] = Regressed(psi, h, known, DECODERS[SETS_BY])
         return Fitted(found, told, sum(p.numel() for m in (psi, trained) for p in m.parameters()), seconds)
+
+    def regress(self, psi: GraphEmbedding, problem: Problem, *, seed: int, work: Path, progress: bool):
+        """h; what of it was trained by steps; settings; and seconds of training where it is one that comes along."""
+        usual = reading(problem)
+        through = self.through or usual.through
+        told, options = {"through": through}, {"seed": seed, "work": work, "progress": progress}
+        options |= usual.differs if through == usual.through else {}
+        if through == "graph":
+            h, told["h"] = neural(psi, problem, through=through, **options)
+            return h, h, told, 0.0
+        if self.takes_shipped(problem) and len(problem.train) >= THOROUGH_FROM:  # it was trained on these pairs
+            artefact = release.load(problem.artefact)
+            _, h = artefact.surrogate(problem.kind)
+            seconds = artefact.about["surrogates"][problem.kind]["history"][-1]["seconds"]
+            return h, h, told | {"h": problem.artefact}, seconds
+        found, told["h"] = both(psi, points_of(psi, problem.train.graphs), problem, **options)
+        return found[""], found["neural"], told, 0.0
 
 
 def _without(name: str, title: str, about: str, **changes) -> ELE:
