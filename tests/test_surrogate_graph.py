@@ -216,7 +216,8 @@ def test_described_and_rebuilt():
 
 def test_a_run_cut_off_goes_on_to_the_same_weights(psi, tmp_path):
     whole = fit(psi, steps=8)
-    training = SurrogateTraining(loop=LoopConfig(8, 1e-2, warmup=20, validate_every=6, checkpoint_every=3), batch_size=48)
+    loop = LoopConfig(8, 1e-2, warmup=20, validate_every=6, checkpoint_every=3)
+    training = SurrogateTraining(loop=loop, batch_size=48)
 
     def cut(step, h):
         if step == 6:

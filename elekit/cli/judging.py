@@ -155,7 +155,7 @@ def _start(chosen, artefact, h):
 
 def _around(config, h, inputs):
     """What is rounded, where something is."""
-    return h.graphs(inputs) if config.method.startswith("rounded") else None
+    return h.graphs(inputs) if config.rounds else None
 
 
 def _config(chosen, *, polished_only: bool):

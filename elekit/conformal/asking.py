@@ -161,10 +161,9 @@ def measured(
     """
     check_level(level)
     search = {"candidates": candidates, "config": config, "progress": progress}
-    rounds = config.method is not None and config.method.startswith("rounded")
 
     def asked(split: Split) -> tuple[Tensor, dict]:
-        around = h.graphs(split.inputs) if rounds else None
+        around = h.graphs(split.inputs) if config.rounds else None
         return h.predict(split.inputs), {**search, "around": around}
 
     target, known = asked(calibration)

@@ -47,6 +47,11 @@ class DecodeConfig:
         if self.kept < 1:
             raise ValueError(f"kept must be at least 1, got {self.kept}")
 
+    @property
+    def rounds(self) -> bool:
+        """Whether graphs that are there are rounded, so that `around` is wanted, one for each target."""
+        return self.method is not None and self.method.startswith("rounded")
+
 
 def decode(
     psi: Psi,
@@ -77,7 +82,7 @@ def decode(
         if record:
             stopped = f"nearest of {len(candidates)} candidates"
             rough = replace(rough, traces=standing(psi, target, rough, config.gradient.penalty, stopped))
-    elif method.startswith("rounded"):
+    elif config.rounds:
         rough = _rounded(psi, target, method, around, config.gradient.penalty, record)
         if candidates is not None and keep > 1:
             near = decode_candidates(psi, target, candidates, keep - 1)

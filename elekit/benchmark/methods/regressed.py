@@ -23,7 +23,7 @@ class Regressed(Predictor):
     def predict(self, inputs) -> Graph:
         if self.config.method == "rounded":  # psi need not be asked
             return self.h.graphs(inputs).rounded()
-        around = self.h.graphs(inputs) if self.config.method.startswith("rounded") else None
+        around = self.h.graphs(inputs) if self.config.rounds else None
         known = self.candidates if self.config.method.startswith("candidates") else None
         target = self.h.predict(inputs)
         return decode_many(self.psi, target, candidates=known, around=around, config=self.config).graphs
