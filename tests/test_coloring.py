@@ -1,5 +1,6 @@
 """Coloured images and their graphs, against slow scans of the pixels; and the backbone that reads images."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import networkx as nx
@@ -8,7 +9,7 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from elekit import augment, draw, release
+from elekit import augment, draw, project, release
 from elekit.datasets import coloring as made
 from elekit.datasets.coloring import COLOURS, SHORTEST, SMALLEST, coloring
 from elekit.draw import OKABE_ITO
@@ -17,6 +18,7 @@ from elekit.draw.pairs import MARKS
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph, to_networkx
 from elekit.surrogate import BackboneConfig, ImageBackbone, SurrogateRegressor, describe, make_backbone, rebuild
+from elekit.surrogate.image import VIEWS, turned_at_random
 from elekit.train import LoopConfig, SurrogateTraining, fit_surrogate, kind_of
 
 COUNT = 30
@@ -193,6 +195,42 @@ def test_positions_and_colours_are_seen():
     backbone = make_backbone(SHAPE, images, 7).eval()
     for other in (images.flip(3), images.flip(1), images.roll(8, 2)):
         assert not torch.allclose(backbone(images), backbone(other), atol=1e-4)
+
+
+def test_the_eight_views_are_the_symmetries_of_a_square():
+    square = torch.arange(9.0).reshape(1, 1, 3, 3)
+    views = [view(square) for view in VIEWS]
+    assert torch.equal(views[0], square) and len({tuple(view.flatten().tolist()) for view in views}) == 8
+    again = {tuple(second(view).flatten().tolist()) for view in views for second in VIEWS}
+    assert len(again) == 8  # no further ones come out of them
+    assert all(view[0, 0, 1, 1] == 4 and set(view[0, 0, ::2, ::2].flatten().tolist()) == {0, 2, 6, 8} for view in views)
+
+
+def test_h_of_a_symmetric_image_is_the_mean_over_its_views_and_the_same_for_each_of_them():
+    images = drawn(3, 2, 16, 16)
+    h = SurrogateRegressor(make_backbone(replace(SHAPE, symmetric=True), images, 7), 7).eval()
+    alone = torch.stack([project.sphere(h.backbone(view(images))) for view in VIEWS])
+    assert torch.allclose(h(images), project.sphere(alone.mean(0)), atol=1e-6)
+    for view in VIEWS:
+        assert torch.allclose(h(view(images)), h(images), atol=1e-5)
+    assert not torch.allclose(alone[0], alone[1], atol=1e-3)  # they do differ
+
+
+def test_while_h_learns_each_symmetric_image_is_seen_in_views_drawn_at_random():
+    images = drawn(1, 2, 16, 16).expand(64, -1, -1, -1)
+    backbone = make_backbone(replace(SHAPE, symmetric=True), images[:1], 7)
+    each = torch.cat([backbone.eval()(view(images[:1])) for view in VIEWS])
+    seen = (backbone.train()(images)[:, None] - each).abs().amax(-1)
+    assert seen.amin(1).max() < 1e-4 and set(seen.argmin(1).tolist()) == set(range(8))
+    torch.manual_seed(3)
+    before = turned_at_random(images)
+    torch.manual_seed(3)
+    assert torch.equal(before, turned_at_random(images))
+
+
+def test_only_images_can_be_symmetric():
+    with pytest.raises(ValueError, match="only images can be symmetric, .* not what 'word' reads"):
+        BackboneConfig("word", symmetric=True)
 
 
 def test_scaling_comes_from_the_images_and_a_blank_channel_stays_finite():

@@ -15,6 +15,8 @@ class BackboneConfig:
     token, or of what is kept apart by location in an image.
     through: "point", u_W ends in a point, by a linear map; or "graph", u_W makes a relaxed graph and psi embeds it,
     which takes far fewer pairs and far more exact answers, and a differentiable psi (see `elekit.surrogate.graph`).
+    symmetric: an image means the same turned and mirrored; h learns from any of the eight views of it, and the point
+    that h gives is the mean over all eight.
     """
 
     kind: str = "smiles"
@@ -23,7 +25,10 @@ class BackboneConfig:
     embedding: int = 64
     dropout: float = 0.0
     through: str = "point"
+    symmetric: bool = False
 
     def __post_init__(self):
         if self.through not in THROUGH:
             raise ValueError(f"through must be one of {THROUGH}, got {self.through!r}")
+        if self.symmetric and self.kind != "image":
+            raise ValueError(f"only images can be symmetric, turned and mirrored, not what {self.kind!r} reads")

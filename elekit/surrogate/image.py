@@ -11,6 +11,12 @@ from elekit.surrogate.offsets import across_an_image
 
 FINEST, COARSEST = 16, 8  # locations across, where the net begins and where most of its layers work
 
+VIEWS = tuple(  # the eight symmetries of a square, first of all itself
+    lambda images, turns=turns, mirrored=mirrored: torch.rot90(images.flip(3) if mirrored else images, turns, (2, 3))
+    for mirrored in (False, True)
+    for turns in range(4)
+)
+
 
 class ImageBackbone(nn.Module):
     """u_W for images (B, C, S, S): convolutions that condense the image step by step, to 8 by 8 locations or fewer.
@@ -18,7 +24,8 @@ class ImageBackbone(nn.Module):
     What the locations hold is pooled twice: summed through gates, as psi sums over nodes, which counts things
     wherever they are; and kept apart by location, which tells where they are.
     width: channels at the end, half as many before. layers: residual blocks at the end; one at each size before.
-    embedding: channels that are kept apart by location.
+    embedding: channels that are kept apart by location. symmetric: while it learns, each image is turned and mirrored
+    at random.
     Raises ValueError for images of another shape than the first ones had.
     """
 
@@ -52,6 +59,10 @@ class ImageBackbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.read(images)[-1]
 
+    def views(self, images: Tensor) -> list[Tensor]:
+        """What means the same as these images: they themselves, and all turned and mirrored where that is told."""
+        return [view(_images(images)) for view in VIEWS] if self.config.symmetric else [images]
+
     def offsets(self, locations: int) -> Tensor:
         return across_an_image(math.isqrt(locations))
 
@@ -60,6 +71,8 @@ class ImageBackbone(nn.Module):
         images = _images(images).to(self.mean.device)
         if images.shape[1:] != self.shape:
             raise ValueError(f"images must be (B, {', '.join(map(str, self.shape))}), got {tuple(images.shape)}")
+        if self.training and self.config.symmetric:
+            images = turned_at_random(images)
         x = ((images - self.mean) / self.scale).contiguous(memory_format=torch.channels_last)
         state = self.norm(self.layers(x).permute(0, 2, 3, 1).flatten(1, 2))  # (B, locations, W)
         counted = (torch.sigmoid(self.gate(state)) * self.value(state)).sum(1)
@@ -103,6 +116,15 @@ class _Residual(nn.Module):
         inner = silu(self.first(x))
         inner = self.second(inner) + self.whole(inner.mean((2, 3)))[:, :, None, None]
         return x + self.gain * self.dropout(silu(inner))
+
+
+def turned_at_random(images: Tensor) -> Tensor:
+    """Each image (B, C, S, S) in one of its eight views, drawn from torch's own generator."""
+    chosen, turned = torch.randint(len(VIEWS), (len(images),)), images.clone()
+    for number, view in enumerate(VIEWS):
+        rows = (chosen == number).nonzero()[:, 0].to(images.device)
+        turned[rows] = view(images[rows])
+    return turned
 
 
 def _images(inputs) -> Tensor:

@@ -11,6 +11,7 @@ from elekit.surrogate.graph import GraphBackbone, compact
 class SurrogateRegressor(nn.Module):
     """h_W: inputs -> (B, D), unit norm. backbone: any module from inputs to (B, D).
 
+    Where the backbone tells of `views`, inputs that mean the same, h in evaluation mode is the mean over them.
     Tensors are moved to the device of the backbone's weights first. Raises ValueError, naming the shape that is
     wanted, for a backbone that returns another one.
     """
@@ -23,6 +24,11 @@ class SurrogateRegressor(nn.Module):
         weight = next(self.backbone.parameters(), None)
         if torch.is_tensor(inputs) and weight is not None:
             inputs = inputs.to(weight.device)
+        views = [inputs] if self.training or not hasattr(self.backbone, "views") else self.backbone.views(inputs)
+        points = [self._point(view) for view in views]
+        return points[0] if len(points) == 1 else project.sphere(torch.stack(points).mean(0))
+
+    def _point(self, inputs) -> Tensor:
         out = self.backbone(inputs)
         wanted = (len(inputs), self.dim)
         if not torch.is_tensor(out) or out.shape != wanted:
