@@ -8,16 +8,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from elekit import augment
+from elekit import augment, project
 from elekit.contrastive import info_nce
 from elekit.datasets import Split
+from elekit.decoding import put_right
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph
 from elekit.loss import points_of, squared_distance
 from elekit.surrogate import BackboneConfig, GraphBackbone, SurrogateRegressor, describe, make_backbone
+from elekit.surrogate.graph import compact
 from elekit.training import LoopConfig, choose_device, retrieval, run_loop, step_generator, tensor_digest
 
 RETRIEVAL_AMONG = 1_000
+POLISHED_FROM = 0.5  # of the steps: when most graphs are nearly right, and polish is quick and finds the rest
 VIEWS = ("edited", "softened")
 NEGATIVES = ("batch", "edits")
 
@@ -182,6 +185,8 @@ class SurrogateTraining:
     apart. hard_negatives: so many single edits of each graph as further negatives there; psi must embed any graph.
     rewritten: share of SMILES inputs that are written anew, along a random path, each time they are drawn.
     bucket: so many batches are drawn at once and texts of like length put together, which saves padding.
+    polished: of an h through a graph, weight of what polish puts right in its graphs (`elekit.decoding.put_right`),
+    in the second half of the steps.
     """
 
     loop: LoopConfig = LoopConfig(steps=1_500, learning_rate=2e-3)
@@ -191,6 +196,7 @@ class SurrogateTraining:
     rewritten: float = 0.0
     bucket: int = 4
     hard_negatives: int = 0
+    polished: float = 0.3
 
     def __post_init__(self):
         for name in ("batch_size", "bucket"):
@@ -249,10 +255,17 @@ def fit_surrogate(
         rows = bucketed_rows(split.inputs, min(training.batch_size, n), training.bucket, seed, step)
         generator = step_generator(seed, step)
         wanted = targets[rows].to(device)
+        drawn = drawn_inputs(split.inputs, rows, training.rewritten, generator)
+        mended = 0.0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step)  # dropout
-            points = h(drawn_inputs(split.inputs, rows, training.rewritten, generator))
-        regression = squared_distance(points, wanted).mean()
+            if h.through_graph and training.polished and step >= training.loop.steps * POLISHED_FROM:
+                relaxed = h.backbone.graphs(drawn)
+                points = project.sphere(h.backbone.embedded(relaxed))
+                mended = training.polished * put_right(psi, compact(relaxed.to("cpu")), wanted.cpu()).to(device)
+            else:
+                points = h(drawn)
+        regression = squared_distance(points, wanted).mean() + mended
         hard = None
         if training.hard_negatives:
             again = split.graphs[rows.repeat_interleave(training.hard_negatives)]
@@ -273,7 +286,7 @@ def fit_surrogate(
         identity={
             "fit": "surrogate",
             "backbone": describe(backbone),
-            "training": {k: v for k, v in asdict(training).items() if v or k != "hard_negatives"},  # as it was before
+            "training": told(training, h.through_graph),
             "seed": seed,
             "graphs": split.graphs.digest(),
             "targets": tensor_digest(targets),
@@ -285,6 +298,16 @@ def fit_surrogate(
         watch=watch,
     )
     return h.to("cpu").eval()
+
+
+def told(training: SurrogateTraining, through_graph: bool) -> dict:
+    """What an h was trained by, as plain values; without what did not matter."""
+    settings = asdict(training)
+    if not training.hard_negatives:
+        del settings["hard_negatives"]
+    if not (through_graph and training.polished):
+        del settings["polished"]
+    return settings
 
 
 def kind_of(inputs) -> str:

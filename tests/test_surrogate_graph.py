@@ -1,6 +1,7 @@
 """h by way of a graph: what is read becomes a relaxed graph, and psi embeds it."""
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,13 +11,14 @@ from conftest import equal
 from elekit import release
 from elekit.benchmark.methods.kernels import sketched
 from elekit.datasets import Split
-from elekit.decoding import DecodeConfig, decode
+from elekit.decoding import DecodeConfig, decode, put_right
+from elekit.decoding.teaching import MOST
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph, GraphVocabulary, from_parts
 from elekit.loss import points_of, squared_distance
 from elekit.metrics import isomorphic
 from elekit.surrogate import BackboneConfig, GraphBackbone, SurrogateRegressor, describe, make_backbone, rebuild
-from elekit.surrogate.graph import SPARE, committed, compact
+from elekit.surrogate.graph import SPARE, compact
 from elekit.surrogate.offsets import REACH, across_an_image, along_a_text
 from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
 from elekit.training import LoopConfig
@@ -116,27 +118,6 @@ def test_compact_keeps_the_likeliest_nodes_in_their_order(slots):
         torch.testing.assert_close(psi(small), psi(graphs))
 
 
-def test_decided_graphs_are_rounded_now_and_then_and_keep_the_gradient_of_the_relaxed_ones():
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(400, 5, LETTERS.K, generator=generator).requires_grad_()
-    edges = torch.randn(400, 5, 5, LETTERS.R, generator=generator).softmax(-1)
-    shares, weights = {}, torch.rand(400, 5, LETTERS.K, generator=generator)
-    for sharpness in (0.1, 20.0):
-        soft = Graph((sharpness * logits).softmax(-1), edges, LETTERS).symmetrised()
-        torch.manual_seed(0)
-        made = committed(soft)
-        hard = (made.edges - soft.rounded().edges).abs().amax((1, 2, 3)) < 1e-6
-        shares[sharpness] = hard.float().mean().item()
-        torch.testing.assert_close(made.nodes[hard], soft.rounded().nodes[hard])
-        torch.testing.assert_close(made.nodes[~hard], soft.nodes[~hard])
-        torch.testing.assert_close(made.edges[~hard], soft.edges[~hard])
-        ours, theirs = (
-            torch.autograd.grad((g.nodes * weights).sum(), logits, retain_graph=True)[0] for g in (made, soft)
-        )
-        torch.testing.assert_close(ours, theirs)
-    assert shares[0.1] == 0 and 0.2 < shares[20.0] < 0.5
-
-
 # -- what is learned -----------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def psi() -> GraphEmbedding:
@@ -159,6 +140,61 @@ def fit(psi, through="graph", steps=300, **more) -> SurrogateRegressor:
 
 def exact(found: Graph, split: Split) -> float:
     return isomorphic(found, split.graphs).float().mean().item()
+
+
+def mixed(graph: Graph, other: Graph, share: float) -> Graph:
+    """A relaxed graph between two graphs: `share` of the first."""
+    return Graph(torch.lerp(other.nodes, graph.nodes, share), torch.lerp(other.edges, graph.edges, share), LETTERS)
+
+
+def relabelled(graphs: Graph) -> Graph:
+    """The same graphs with another label at the first node."""
+    nodes, edges = graphs.labels()
+    nodes[:, 0] = nodes[:, 0] % 3 + 1
+    return Graph.from_labels(nodes, edges, LETTERS)
+
+
+def test_polish_teaches_the_label_that_is_right_in_the_slot_where_it_is_wrong(psi):
+    """Oracle: of a graph that has one label wrong, and a fifth of the right one, the cross-entropy is -log 0.2."""
+    truth = words(3).graphs
+    between = mixed(truth, relabelled(truth), 0.2)
+    nodes = between.nodes.clone().requires_grad_()
+    taught = put_right(psi, Graph(nodes, between.edges, LETTERS), psi(truth).detach())
+    assert taught.item() == pytest.approx(-math.log(0.2), rel=1e-3)
+    taught.backward()
+    right = truth.nodes.bool() & (truth.nodes != relabelled(truth).nodes)  # where the right label is
+    assert torch.equal(nodes.grad.argmin(-1)[:, 0], right[:, 0].long().argmax(-1))
+
+
+def test_polish_has_nothing_to_teach_where_rounding_is_right(psi):
+    truth = words(3).graphs
+    between = mixed(truth, relabelled(truth), 0.8)
+    nodes = between.nodes.clone().requires_grad_()
+    taught = put_right(psi, Graph(nodes, between.edges, LETTERS), psi(truth).detach())
+    taught.backward()
+    assert taught.item() == 0 and nodes.grad.abs().max() == 0
+
+
+def test_polish_teaches_no_more_graphs_of_a_batch_than_told(psi):
+    truth = words(MOST + 9).graphs
+    nodes = mixed(truth, relabelled(truth), 0.2).nodes.requires_grad_()
+    put_right(psi, Graph(nodes, truth.edges, LETTERS), psi(truth).detach()).backward()
+    assert 0 < (nodes.grad.abs().flatten(1).amax(1) > 0).sum() <= MOST
+
+
+def test_what_polish_teaches_begins_at_half_of_the_steps_and_matters(psi):
+    split, steps = words(20), 8
+    made = {}
+    for weight in (0.0, 5.0):
+        weights = made[weight] = []
+        fit_surrogate(
+            psi, split, backbone=BackboneConfig("character", width=12, layers=1, embedding=8, through="graph"),
+            training=SurrogateTraining(LoopConfig(steps, 3e-3, warmup=1, validate_every=4), 16, polished=weight),
+            watch=lambda step, h, to=weights: to.append(copy.deepcopy(h.state_dict())), progress=False,
+        )  # fmt: skip
+    start, half, end = zip(*made.values())
+    assert all(torch.equal(half[0][name], half[1][name]) for name in half[0])
+    assert any(not torch.equal(end[0][name], end[1][name]) for name in end[0])
 
 
 def test_the_learned_loss_teaches_to_make_graphs_without_matching_nodes(learned, psi):

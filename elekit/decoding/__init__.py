@@ -12,6 +12,7 @@ from elekit.decoding.candidates import Candidates, check_target, decode_candidat
 from elekit.decoding.gradient import GradientConfig, decode_gradient, standing, uniform
 from elekit.decoding.polish import PolishConfig, polish
 from elekit.decoding.steps import RULES, AdamOnLogits, Euclidean, EuclideanAdam, Exponentiated, StepRule
+from elekit.decoding.teaching import put_right
 from elekit.decoding.trace import Decoded, Polish, Trace
 from elekit.graph import Graph
 from elekit.loss import Psi, points_of, squared_distance
@@ -19,7 +20,7 @@ from elekit.loss import Psi, points_of, squared_distance
 __all__ = [
     "METHODS", "RULES", "AdamOnLogits", "Candidates", "DecodeConfig", "Decoded", "Euclidean", "EuclideanAdam",
     "Exponentiated", "GradientConfig", "Polish", "PolishConfig", "StepRule", "Trace", "check_target", "decode",
-    "decode_candidates", "decode_gradient", "nearest", "polish", "uniform",
+    "decode_candidates", "decode_gradient", "nearest", "polish", "put_right", "uniform",
 ]  # fmt: skip
 
 METHODS = ("candidates", "candidates+polish", "gradient", "gradient+polish", "rounded", "rounded+polish")

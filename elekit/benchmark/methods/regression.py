@@ -4,7 +4,7 @@ Two ways, neural (what `elekit.fit_surrogate` trains) and by kernels (a linear s
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from elekit.benchmark.methods.inputs import READERS, cosines
 from elekit.benchmark.problem import Problem
 from elekit.loss import Psi, points_of
 from elekit.surrogate import SurrogateRegressor
-from elekit.train import SurrogateTraining, fit_surrogate
+from elekit.train import SurrogateTraining, fit_surrogate, told
 from elekit.training import LoopConfig, stop_if_interrupted
 
 ANCHORS = 2_000  # landmarks among training inputs
@@ -59,7 +59,7 @@ def neural(
         progress=progress,
     )
     stop_if_interrupted(h)
-    return h, asdict(training)
+    return h, told(training, h.through_graph)
 
 
 class KernelRidge:
