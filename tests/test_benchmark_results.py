@@ -12,6 +12,7 @@ import torch
 from conftest import equal, random_vertices
 
 from elekit.benchmark import TASKS, compared, goals, noise, pictures, report, results, runner, telling
+from elekit.benchmark.tasks import SELECTED
 from elekit.benchmark.compared import FIGURES, differences, means
 from elekit.benchmark.methods import METHODS, Fitted, Method, Predictor
 from elekit.benchmark.problem import Budget, Exam, Problem
@@ -431,15 +432,27 @@ def test_a_plan_has_each_run_once():
     plan = runner.planned("smi2mol")
     fitting = [m for m in METHODS.values() if m.tasks is None or "smi2mol" in m.tasks]
     assert len({results.key(one) for one in plan}) == len(plan)
-    assert len(plan) == len(fitting) * (1 + task.seeds * (len(task.sizes) - 1))  # one seed of all pairs
+    asked = {size: {one["method"] for one in plan if one["labels"] == size} for size in task.sizes}
+    assert asked.pop(task.full) == {m.name for m in fitting}
+    some = {m.name for m in fitting} & set(SELECTED)
+    assert len(some) < len(fitting) and all(methods == some for methods in asked.values())
+    assert len(plan) == task.seeds * len(fitting) + (1 + task.seeds * (len(asked) - 1)) * len(some)  # all pairs: once
     few = runner.planned("smi2mol", methods=["ele"], labels=[100], seeds=2)
     assert [(one["seed"], one["noise"]) for one in few] == [(0, None), (1, None)]
     spoilt = runner.planned("noise")
-    assert not [one for one in spoilt if one["noise"] and one["method"].startswith("psi-")]
+    those = {one["method"] for one in spoilt if one["noise"]}
+    assert those == {one["method"] for one in spoilt} & set(SELECTED)
     assert len({str(one["noise"]) for one in spoilt}) == 1 + len(TASKS["noise"].noises)
     for wrong in ({"task": "x"}, {"task": "smi2mol", "methods": ["x"]}):
         with pytest.raises(ValueError, match="there are"):
             runner.planned(**wrong)
+
+
+def test_runs_that_only_the_exam_tells_apart_are_trained_once_and_all_others_apart():
+    plan = runner.planned("noise", methods=["ele"])
+    folders = {str(one["noise"]): runner.stem(one) for one in plan}
+    assert folders["['typos', 0.1]"] == folders["['typos', 0.02]"] == folders["None"]
+    assert len(set(folders.values())) == len(plan) - 2
 
 
 class Copy(Predictor):
@@ -533,7 +546,11 @@ def test_time_adds_up_over_sittings(tmp_path):
     assert json.loads(path.read_text())["seconds"] >= 5.0
     with runner.spent(path) as total:
         sum(range(200_000))
-    assert json.loads(path.read_text())["seconds"] == total["seconds"] > 5.0
+    spent = json.loads(path.read_text())["seconds"]
+    assert spent == total["seconds"] > 5.0
+    with runner.spent(path) as total:  # it was done, and is only taken up again
+        sum(range(200_000))
+    assert json.loads(path.read_text())["seconds"] == total["seconds"] == spent
 
 
 # -- noise ---------------------------------------------------------------------------------------------------------

@@ -64,3 +64,8 @@ def typos(texts: list[str], rate: float, generator: torch.Generator) -> list[str
 
 
 KINDS = {"labels": labels, "outputs": outputs, "missing": missing, "typos": typos}
+
+
+def spoils_exam(kind: str) -> bool:
+    """Whether noise of this kind spoils the inputs of the exam; all else spoils the training pairs."""
+    return kind == "typos"

@@ -18,6 +18,7 @@ import elekit
 from elekit import evaluation, metrics
 from elekit.benchmark import results
 from elekit.benchmark.methods import ABLATION, METHODS, Predictor
+from elekit.benchmark.noise import spoils_exam
 from elekit.benchmark.problem import Exam
 from elekit.benchmark.tasks import TASKS
 from elekit.files import write_atomically
@@ -28,7 +29,8 @@ TIMEOUT = 2.0  # seconds for an edit distance
 def planned(task: str, *, methods=None, labels=None, seeds: int | None = None, noise=None) -> list[dict]:
     """The runs of a task, as plain values: task, method, labels, seed, noise. None takes what the task says.
 
-    Of all pairs there is one seed, unless seeds are folds. Raises ValueError for a task, a method or a noise that there is not.
+    Of all pairs there is one seed, unless seeds are folds. Raises ValueError for a task, a method or a noise that there
+    is not.
     """
     if task not in TASKS:
         raise ValueError(f"no task {task!r}; there are {', '.join(TASKS)}")
@@ -39,11 +41,11 @@ def planned(task: str, *, methods=None, labels=None, seeds: int | None = None, n
     fitting = [name for name, method in METHODS.items() if method.tasks is None or task in method.tasks]
     noises = [None, *asked.noises] if noise is None else noise
     return [
-        {"task": task, "method": method, "labels": size, "seed": seed, "noise": None if spoilt is None else list(spoilt)}
+        {"task": task, "method": method, "labels": size, "seed": seed, "noise": spoilt and list(spoilt)}
         for size in (asked.sizes if labels is None else labels)
         for spoilt in noises
         for seed in range(1 if size is None and not asked.folds else seeds or asked.seeds)
-        for method in (methods or fitting)
+        for method in (methods or asked.asks(fitting, size, spoilt))
         if spoilt is None or not method.startswith(ABLATION)  # how psi was learned is asked of clean pairs
     ]
 
@@ -96,8 +98,9 @@ def brief(run: dict) -> str:
 
 
 def stem(wanted: dict) -> str:
-    """Name of the folder of a run's checkpoints."""
-    spoilt = "" if wanted["noise"] is None else "-{}-{:g}".format(*wanted["noise"])
+    """Name of the folder of a run's checkpoints: runs that only the exam tells apart are trained once."""
+    trained = wanted["noise"] is not None and not spoils_exam(wanted["noise"][0])
+    spoilt = "-{}-{:g}".format(*wanted["noise"]) if trained else ""
     return f"{wanted['method']}-{wanted['labels'] or 'all'}-{wanted['seed']}{spoilt}"
 
 
@@ -159,12 +162,17 @@ def rounded(figures: dict) -> dict:
 def spent(path: Path):
     """Adds up processor seconds over the sittings of a run: {"seconds": ...}, kept in a file, also after Ctrl-C.
 
-    Processor time, since other programs on the machine do not change it.
+    Processor time, since other programs on the machine do not change it. What was once done to the end, and is only
+    taken up again, costs nothing more.
     """
-    total = json.loads(path.read_text()) if path.exists() else {"seconds": 0.0}
+    total = json.loads(path.read_text()) if path.exists() else {"seconds": 0.0, "done": False}
+    if total.get("done"):
+        yield total
+        return
     started = time.process_time()
     try:
         yield total
+        total["done"] = True
     finally:
         total["seconds"] += time.process_time() - started
         write_atomically(path, lambda partial: partial.write_text(json.dumps(total)))

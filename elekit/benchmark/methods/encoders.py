@@ -20,10 +20,13 @@ class Reading:
 
 
 READINGS = {
-    "smiles": Reading(BackboneConfig("smiles", width=128, dropout=0.2), "graph", {"rewritten": 0.5, "learning_rate": 4e-3}),
+    "smiles": Reading(
+        BackboneConfig("smiles", width=128, dropout=0.2), "graph", {"rewritten": 0.5, "learning_rate": 4e-3}
+    ),
     "text": Reading(BackboneConfig("word", width=128)),
     "image": Reading(
-        BackboneConfig("image", width=96, layers=3, embedding=32), differs={"contrast": 1.0, "hard_negatives": 8}
+        BackboneConfig("image", width=96, layers=3, embedding=32, symmetric=True),
+        differs={"contrast": 1.0, "hard_negatives": 8},
     ),
 }
 
