@@ -306,17 +306,13 @@ def test_goals_are_held_against_what_was_reached(bounds, value, rival, words):
     assert found == {"ELE": f"{100 * value:.1f} % (gradient)", "reached": words}
 
 
-def test_where_ele_was_not_run_its_h_by_a_point_stands_in_for_it_and_says_so():
+def test_ele_in_other_guises_is_no_rival_and_does_not_stand_in_for_it():
     goal = goals.Goal("smi2mol", None, "exact", low=0.5, ahead=True)
     runs = [run("ele-point", gradient={"exact": 0.7}), run("psi-hard", only={"exact": 0.9})]
     runs += [run("other", only={"exact": 0.6})]
-    found = goals.reached(goal, FIGURES["exact"], results.table(runs))
-    assert found == {"ELE": "70.0 % (h by a point, gradient)", "reached": "yes; ahead of all (other has 60.0 %)"}
+    assert goals.reached(goal, FIGURES["exact"], results.table(runs))["ELE"] == "*missing*"
     both = goals.reached(goal, FIGURES["exact"], results.table([*runs, run(gradient={"exact": 0.65})]))
-    assert both["ELE"] == "65.0 % (gradient)"
-    coverage = results.table([run("ele-point", gradient={"sets": {"coverage": 0.9}})])
-    goal = goals.Goal("smi2mol", None, "sets.coverage", low=0.88)
-    assert goals.reached(goal, FIGURES["sets.coverage"], coverage)["ELE"] == "90.0 % (h by a point, gradient)"
+    assert both == {"ELE": "65.0 % (gradient)", "reached": "yes; ahead of all (other has 60.0 %)"}
 
 
 def test_goals_without_runs_are_missing_and_sets_say_what_they_can():
@@ -472,7 +468,7 @@ class Quick(Method):
     name, title, about = "quick", "Quick", "does nothing"
 
     def fit(self, problem, *, seed, work, progress=True):
-        return Fitted({"a": Copy(problem.train.graphs), "b": Copy(problem.train.graphs)}, {"seed": seed}, 7, 1.5)
+        return Fitted({"a": Copy(problem.train.graphs), "b": Copy(problem.train.graphs)}, {"seed": seed}, 7)
 
 
 class Posed:
@@ -531,9 +527,7 @@ def test_a_run_tells_all_that_the_report_needs(tiny, tmp_path):
     assert set(made["results"]) == {"a", "b"} and figures["count"] == 4
     assert figures["exact"] >= 0.25 and figures["among"] == 4  # the first of four graphs is itself
     assert figures["hits@1"] == 0.25 and figures["mrr"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, abs=1e-5)
-    assert (
-        made["spent"]["parameters"] == 7 and made["spent"]["train_seconds"] >= 1.5 and made["spent"]["memory_mb"] > 1
-    )
+    assert made["spent"]["parameters"] == 7 and made["spent"]["train_seconds"] >= 0 and made["spent"]["memory_mb"] > 1
     table = results.table([made])
     assert table["task"].tolist() == ["tiny", "tiny"] and set(compared.QUALITY) & set(table)
 

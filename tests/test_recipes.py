@@ -28,7 +28,7 @@ def command(tmp_path, monkeypatch):
     )
     monkeypatch.setitem(recipes.RECIPES, "molecules7", recipe)
     folders = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--by", "the cook"]
-    return lambda name="molecules7": recipes.main([name, *folders])
+    return lambda name="molecules7", *options: recipes.main([name, *folders, *options])
 
 
 def test_a_recipe_makes_an_artefact_and_makes_it_again(command, tmp_path):
@@ -42,6 +42,24 @@ def test_a_recipe_makes_an_artefact_and_makes_it_again(command, tmp_path):
     assert command() == 0
     assert release.compare(artefact, release.load(tmp_path / "out")) == {}
     assert torch.get_num_threads() == threads
+
+
+def test_one_h_is_made_again_on_the_psi_that_is_there(command, tmp_path, monkeypatch, capsys):
+    assert command() == 0
+    before = release.load(tmp_path / "out")
+    backbone, training = recipes.RECIPES["molecules7"].surrogates["smiles"]
+    monkeypatch.setitem(
+        recipes.RECIPES["molecules7"].surrogates, "smiles", (replace(backbone, through="graph"), training)
+    )
+    (tmp_path / "work" / "h-smiles.pt").unlink()
+    assert command("molecules7", "--surrogate", "smiles") == 0
+    after = release.load(tmp_path / "out")
+    assert after.surrogates["smiles"].through_graph and list(after.surrogates) == ["description", "smiles"]
+    changed = set(release.compare(before, after))
+    assert "weights.h-smiles" in changed and not changed & {"weights.psi", "weights.h-description"}
+    with pytest.raises(SystemExit):
+        command("molecules7", "--surrogate", "x")
+    assert "molecules7 has no surrogate 'x'; it has description, smiles" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("at", [1, 4, 8])

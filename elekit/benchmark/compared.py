@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from elekit.benchmark import results
+from elekit.benchmark.methods import USUAL
 
 GROUP = ["task", "noise", "rate", "labels"]  # what is compared with each other
 ONE = [*GROUP, "method", "decoder"]
 SPREAD = " ±"  # behind the name of a figure: its standard deviation over seeds
-WAYS = ("candidates + polish", "")  # of ELE: what others are held against, the first that was run
+WAYS = (*USUAL, "")  # of ELE: what others are held against, the first that was run
 
 
 @dataclass(frozen=True)

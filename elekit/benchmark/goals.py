@@ -39,7 +39,7 @@ GOALS = (
     Goal("coloring", None, "exact", low=0.80),
     *(Goal(task, None, "sets.coverage", low=0.88, high=0.92) for task in ("smi2mol", "text2mol", "coloring")),
 )
-BY = {"ele": "", "ele-point": "h by a point"}  # ELE itself, and what stands in for it where it was not run
+OURS = ("ele", "ele-point")  # no rivals of each other
 FASTER = {"task": "smi2mol", "labels": 5_000, "than": "nnbary-fgw", "times": 10}  # a prediction, and more exact
 
 
@@ -95,19 +95,16 @@ def reached(goal: Goal, figure: Figure, table: pd.DataFrame | None) -> dict[str,
     same = table["labels"].isna() if goal.labels is None else table["labels"] == goal.labels
     rows = means(table[same & (table["noise"] == "none")])
     rows, tried = rows[rows[goal.column].notna()] if goal.column in rows else rows.iloc[:0], rows
-    ablations = rows["method"].str.startswith(ABLATION)
-    of_us = rows["method"].isin(BY)
-    ours, others = rows[rows["method"] == "ele"], rows[~of_us & ~ablations]
-    if not len(ours):
-        ours = rows[of_us]
+    of_us = rows["method"].isin(OURS) | rows["method"].str.startswith(ABLATION)
+    ours, others = rows[rows["method"] == "ele"], rows[~of_us]
     if not len(ours):
         possible = tried[tried["method"] == "ele"].get("sets.possible", pd.Series(dtype=float)).max()
         lost = f"**no**, no more than {FIGURES['sets.possible'].shown(possible)} can be promised"
         return missing | ({"reached": lost} if goal.column == "sets.coverage" and not pd.isna(possible) else {})
-    usual = ours[ours["decoder"] == way_of(ours, ours["method"].iloc[0])]
+    usual = ours[ours["decoder"] == way_of(ours, "ele")]
     one = (best_ways(ours, figure) if figure.better else usual).iloc[0]
     value = one[goal.column]
-    way = ", ".join(filter(None, [BY[one["method"]], escaped(one["decoder"])]))
+    way = escaped(one["decoder"])
     short = figure.shown(goal.short_by(value), False) + (" points" if figure.unit == "%" else "")
     said = [f"**no**, off by {short}" if goal.short_by(value) else "yes"]
     if goal.ahead and not len(others):

@@ -29,8 +29,8 @@ TIMEOUT = 2.0  # seconds for an edit distance
 def planned(task: str, *, methods=None, labels=None, seeds: int | None = None, noise=None) -> list[dict]:
     """The runs of a task, as plain values: task, method, labels, seed, noise. None takes what the task says.
 
-    Of all pairs there is one seed, unless seeds are folds. Raises ValueError for a task, a method or a noise that there
-    is not.
+    Of all pairs there is one seed, unless seeds are folds. Raises ValueError for a task, a method or a noise that
+    there is not.
     """
     if task not in TASKS:
         raise ValueError(f"no task {task!r}; there are {', '.join(TASKS)}")
@@ -122,7 +122,7 @@ def do(wanted: dict, work: Path, threads: int, progress: bool) -> dict:
         "results": judged,
         "settings": fitted.settings,
         "spent": {
-            "train_seconds": round(train["seconds"] + fitted.seconds, 1),
+            "train_seconds": round(train["seconds"], 1),
             "memory_mb": round(peak_memory()),
             "parameters": fitted.parameters,
             "threads": threads,

@@ -2,7 +2,7 @@
 
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
 from elekit.benchmark.methods.barycentre import BARYCENTRES
-from elekit.benchmark.methods.ele import ABLATION, ABLATIONS, BY_POINT, ELE
+from elekit.benchmark.methods.ele import ABLATION, ABLATIONS, BY_POINT, ELE, USUAL
 from elekit.benchmark.methods.ile import ILES
 from elekit.benchmark.methods.neighbour import NearestNeighbour
 from elekit.benchmark.methods.oneshot import OneShot
@@ -16,4 +16,4 @@ METHODS: dict[str, Method] = {
     )
 }
 
-__all__ = ["ABLATION", "METHODS", "Fitted", "Method", "Predictor"]
+__all__ = ["ABLATION", "METHODS", "USUAL", "Fitted", "Method", "Predictor"]

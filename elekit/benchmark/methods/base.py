@@ -31,14 +31,12 @@ class Fitted:
     """What came of a fit.
 
     predictors: by the way they decode, "" where there is one way. settings: what was tuned on validation and what was
-    given, as plain values. parameters: how many numbers were learned. seconds: of training that was done elsewhere,
-    such as that of a shipped h.
+    given, as plain values. parameters: how many numbers were learned.
     """
 
     predictors: dict[str, Predictor]
     settings: dict = field(default_factory=dict)
     parameters: int = 0
-    seconds: float = 0.0
 
 
 class Method(ABC):

@@ -12,7 +12,7 @@ from elekit.benchmark.methods.regressed import Regressed
 from elekit.benchmark.methods.regression import both, neural
 from elekit.benchmark.problem import Problem
 from elekit.datasets.molecules import Molecules
-from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig
+from elekit.decoding import Candidates, DecodeConfig, PolishConfig
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.loss import points_of
 from elekit.train import EmbeddingTraining, fit_embedding
@@ -29,10 +29,10 @@ DECODERS = {
     "gradient": DecodeConfig("gradient"),
     "gradient + polish": DecodeConfig("gradient+polish"),
 }
-THOROUGH = {"gradient, 16 starts": DecodeConfig("gradient", gradient=GradientConfig(starts=16))}
 QUICK = ("rounded", "rounded + polish", "candidates", "candidates + quick polish", "candidates + polish")
-SLOW_FROM, SETS_FROM, THOROUGH_FROM = 5_000, 7_000, 20_000  # pairs
-SETS_BY = "candidates + polish"
+SLOW_FROM, SETS_FROM = 5_000, 7_000  # pairs
+USUAL = ("rounded + polish", "candidates + polish")  # what `elekit decode` does: the first that h allows
+AS_LEARNED = "candidates + polish"  # the way in which psi is also asked before it was told what h gets wrong
 PSI_STEPS = 1_200
 ABLATION = "psi-"  # how names of methods begin that are ELE with a psi without an ingredient
 
@@ -85,7 +85,7 @@ class ELE(Method):
             return ELEText().fit(problem, seed=seed, work=work, progress=progress)
         psi = self.psi(problem, work, progress)
         known = Candidates.of(psi, problem.outputs)
-        h, trained, told, seconds = self.regress(psi, problem, seed=seed, work=work, progress=progress)
+        h, trained, told = self.regress(psi, problem, seed=seed, work=work, progress=progress)
         told |= {
             "psi": problem.artefact if self.takes_shipped(problem) else asdict(self.training),
             "shape": asdict(psi.config),
@@ -93,35 +93,29 @@ class ELE(Method):
         }
         ways = [way for way in self.ways if told["through"] == "graph" or not way.startswith("rounded")]
         configs = {way: DECODERS[way] for way in ways if way in QUICK or len(problem.train) >= SLOW_FROM}
-        configs |= THOROUGH if seconds else {}
         metric, told["metric"] = fitted_metric(psi, h, problem, seed)
         measured_psi, measured_h = MeasuredPsi(psi, metric), MeasuredH(h, metric)
         measured_known = Candidates(known.graphs, project.sphere(known.points @ metric))
-        with_sets = SETS_BY if len(problem.train) >= SETS_FROM else None
+        with_sets = next(way for way in USUAL if way in configs) if len(problem.train) >= SETS_FROM else None
         found = {
             way: Regressed(measured_psi, measured_h, measured_known, replace(config, seed=seed), way == with_sets)
             for way, config in configs.items()
         }
         if len(problem.train) >= SLOW_FROM:
-            found[f"{SETS_BY}, psi as it was learned"] = Regressed(psi, h, known, DECODERS[SETS_BY])
-        return Fitted(found, told, sum(p.numel() for m in (psi, trained) for p in m.parameters()), seconds)
+            found[f"{AS_LEARNED}, psi as it was learned"] = Regressed(psi, h, known, DECODERS[AS_LEARNED])
+        return Fitted(found, told, sum(p.numel() for m in (psi, trained) for p in m.parameters()))
 
     def regress(self, psi: GraphEmbedding, problem: Problem, *, seed: int, work: Path, progress: bool):
-        """h; what of it was trained by steps; settings; and seconds of training where it is one that comes along."""
+        """h; what of it was trained by steps; and settings."""
         usual = reading(problem)
         through = self.through or usual.through
         told, options = {"through": through}, {"seed": seed, "work": work, "progress": progress}
         options |= usual.differs if through == usual.through else {}
         if through == "graph":
             h, told["h"] = neural(psi, problem, through=through, **options)
-            return h, h, told, 0.0
-        if self.takes_shipped(problem) and len(problem.train) >= THOROUGH_FROM:  # it was trained on these pairs
-            artefact = release.load(problem.artefact)
-            _, h = artefact.surrogate(problem.kind)
-            seconds = artefact.about["surrogates"][problem.kind]["history"][-1]["seconds"]
-            return h, h, told | {"h": problem.artefact}, seconds
+            return h, h, told
         found, told["h"] = both(psi, points_of(psi, problem.train.graphs), problem, **options)
-        return found[""], found["neural"], told, 0.0
+        return found[""], found["neural"], told
 
 
 def _without(name: str, title: str, about: str, **changes) -> ELE:
