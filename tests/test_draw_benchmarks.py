@@ -119,6 +119,18 @@ def test_noise_has_a_panel_a_kind_and_starts_clean():
         assert set(named(ax)) == {"ELE", "other"}
 
 
+def test_names_stand_beside_the_ends_of_their_lines_also_where_another_panel_reaches_higher():
+    clean = runs().assign(noise="none", rate=0.0)
+    spoilt = [clean.assign(noise="a", rate=0.3), clean.assign(noise="b", rate=0.3, exact=20 * clean["exact"])]
+    figure = rendered(draw.noise_curves(pd.concat([clean, *spoilt]), "exact", "exact, %"))
+    for ax in figure.axes:
+        bottom, top = ax.get_ylim()
+        ends = {(line.get_ydata()[-1] - bottom) / (top - bottom) for line, *_ in lines(ax)}
+        stand = {text.xyann[1] for text in ax.texts}
+        assert len(stand) == len(ends) > 1
+        assert max(abs(min(ends, key=lambda end: abs(end - height)) - height) for height in stand) < 0.1
+
+
 @pytest.mark.parametrize(
     "call, words",
     [

@@ -81,7 +81,7 @@ def label_efficiency(table: "pd.DataFrame", figures: Mapping[str, str], *, first
     for ax, (column, label) in zip(panels, figures.items()):
         axes(ax, None)
         ax.set_xscale("log")
-        _lines(ax, table, "pairs", column, _scale(label), styles, first)
+        _name_ends(ax, _lines(ax, table, "pairs", column, _scale(label), styles, first))
         ax.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=12)
         ax.xaxis.set_minor_locator(NullLocator())
         _name_axes(ax, "labelled pairs", label)
@@ -147,15 +147,18 @@ def noise_curves(table: "pd.DataFrame", figure: str, label: str, *, first: str |
     for ax in panels[len(kinds) :]:
         ax.remove()
     styles = _styles(table, first)
+    ends = []
     for ax, kind in zip(panels, kinds):
         axes(ax, None)
         some = table[table["noise"].isin(["none", kind])]
         ax.set_title(plain(kind), fontsize=15, fontweight="bold", loc="left", parse_math=False)
-        _lines(ax, some, "rate", figure, _scale(label), styles, first)
+        ends.append(_lines(ax, some, "rate", figure, _scale(label), styles, first))
         rates = sorted(some["rate"].unique())
         ax.set_xticks(rates, ["0" if not rate else f"{rate:.0%}" for rate in rates], fontsize=12)
         ax.tick_params(labelleft=True)
         _name_axes(ax, "rate of noise", label)
+    for ax, its in zip(panels, ends):
+        _name_ends(ax, its)
     return picture
 
 
@@ -185,8 +188,10 @@ def _name_axes(ax: Axes, x: str, y: str) -> None:
     ax.grid(axis="y", color=FAINT, linewidth=0.6, alpha=0.6)
 
 
-def _lines(ax: Axes, table: "pd.DataFrame", x: str, y: str, scale: float, styles: dict, first: str | None) -> None:
-    """Mean and spread of `y` at each `x`, a line a name, named at the right of the panel."""
+def _lines(
+    ax: Axes, table: "pd.DataFrame", x: str, y: str, scale: float, styles: dict, first: str | None
+) -> list[tuple]:
+    """Mean and spread of `y` at each `x`, a line a name; where lines end, for `_name_ends`."""
     ends = []
     for name, (colour, marker) in styles.items():
         some = table[(table["name"] == name) & table[y].notna()]
@@ -202,9 +207,12 @@ def _lines(ax: Axes, table: "pd.DataFrame", x: str, y: str, scale: float, styles
         )  # fmt: skip
         ends.append((mean[-1], at[-1], name, colour, thick))
     ax.margins(x=0.06)
+    return sorted((end for end in ends if end[3] != FAINT), key=lambda end: end[0])
+
+
+def _name_ends(ax: Axes, ends: list[tuple]) -> None:
+    """Names of lines at the right of the panel, once its limits, which panels may share, are what they will be."""
     bottom, top = ax.get_ylim()
-    ends = [end for end in ends if end[3] != FAINT]
-    ends.sort(key=lambda end: end[0])
     heights = _apart(np.array([(end[0] - bottom) / (top - bottom) for end in ends]))
     for (value, at, name, colour, thick), height in zip(ends, heights):
         words, size = fitted(name, NAMED, 13)
@@ -247,7 +255,7 @@ def _beside(ax: Axes, words: list[tuple]) -> None:
     panel = ax.get_window_extent()
     for (px, py), (x, y, said, colour, thick) in sorted(zip(dots.tolist(), words), key=lambda one: -one[0][1]):
         said, size = fitted(said, 330, 12)
-        width = 0.56 * size * len(said) * points
+        width = (0.64 if thick else 0.6) * size * len(said) * points
         gap, best = 11 * points, None
         for right, up in PLACES:
             left = px + gap if right > 0 else px - gap - width
