@@ -27,7 +27,8 @@ STYLES = (
 MOST = len(STYLES)  # lines of a panel that are told apart; the others are faint
 LINE = 0.055  # of the height of a panel, that a label takes
 NAMED = 215  # points of a label beside a panel
-PLACES = [(right, up) for up in (0, 1, -1, 2, -2, 3, -3) for right in (1, -1)]  # of words about their dot
+PLACES = [(right, up) for up in (0, 1, -1, 2, -2, 3, -3, 4, 5) for right in (1, -1)]  # of words about their dot
+LEADER = {"arrowstyle": "-", "lw": 0.7, "alpha": 0.6, "shrinkB": 4}  # from a name to what it names
 HALO = [withStroke(linewidth=3, foreground="white")]
 
 
@@ -220,7 +221,7 @@ def _name_ends(ax: Axes, ends: list[tuple]) -> None:
             words, (at, value), xycoords="data", xytext=(1.04, height), textcoords="axes fraction", va="center",
             color=colour, fontsize=size, fontweight="bold" if thick else "normal", parse_math=False,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.7, "alpha": 0.6, "shrinkB": 4},
+            arrowprops={**LEADER, "color": colour},
         )  # fmt: skip
 
 
@@ -271,4 +272,5 @@ def _beside(ax: Axes, words: list[tuple]) -> None:
             said, (x, y), xytext=(right * 11, up * 0.9 * 15), textcoords="offset points", va="center",
             ha="left" if right > 0 else "right", color=colour, fontsize=size,
             fontweight="bold" if thick else "normal", parse_math=False, path_effects=HALO, zorder=4,
+            arrowprops={**LEADER, "color": colour} if abs(up) > 1 else None,
         )  # fmt: skip
