@@ -15,8 +15,8 @@ class BackboneConfig:
     token, or of what is kept apart by location in an image.
     through: "point", u_W ends in a point, by a linear map; or "graph", u_W makes a relaxed graph and psi embeds it,
     which takes far fewer pairs and far more exact answers, and a differentiable psi (see `elekit.surrogate.graph`).
-    symmetric: an image means the same turned and mirrored; h learns from any of the eight views of it, and the point
-    that h gives is the mean over all eight.
+    symmetric: an image means the same turned and mirrored; h learns from any of the eight views of it, and by a point
+    its answer is the mean over all eight.
     """
 
     kind: str = "smiles"
