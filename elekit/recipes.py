@@ -113,6 +113,7 @@ def cook_surrogate(recipe: Recipe, name: str, folder: Path, work: Path, *, by: s
 
 
 def _cook_psi(recipe: Recipe, work: Path, by: str | None, progress: bool) -> release.Artefact:
+    """psi and where it comes from, as yet without any h."""
     first = datasets.load(recipe.name, seed=recipe.seed, progress=progress)
     psi = fit_embedding(
         first.train.graphs,
@@ -138,6 +139,7 @@ def _cook_psi(recipe: Recipe, work: Path, by: str | None, progress: bool) -> rel
 def _cook_surrogate(
     recipe: Recipe, artefact: release.Artefact, name: str, work: Path, by: str | None, progress: bool
 ) -> None:
+    """One h, put into the artefact with where it comes from."""
     backbone, training = recipe.surrogates[name]
     data = datasets.load(recipe.name, inputs=name, seed=recipe.seed)
     h = fit_surrogate(

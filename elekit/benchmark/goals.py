@@ -101,10 +101,8 @@ def reached(goal: Goal, figure: Figure, table: pd.DataFrame | None) -> dict[str,
         possible = tried[tried["method"] == "ele"].get("sets.possible", pd.Series(dtype=float)).max()
         lost = f"**no**, no more than {FIGURES['sets.possible'].shown(possible)} can be promised"
         return missing | ({"reached": lost} if goal.column == "sets.coverage" and not pd.isna(possible) else {})
-    usual = ours[ours["decoder"] == way_of(ours, "ele")]
-    one = (best_ways(ours, figure) if figure.better else usual).iloc[0]
-    value = one[goal.column]
-    way = escaped(one["decoder"])
+    one = best_ways(ours, figure).iloc[0] if figure.better else ours[ours["decoder"] == way_of(ours)].iloc[0]
+    value, way = one[goal.column], escaped(one["decoder"])
     short = figure.shown(goal.short_by(value), False) + (" points" if figure.unit == "%" else "")
     said = [f"**no**, off by {short}" if goal.short_by(value) else "yes"]
     if goal.ahead and not len(others):
