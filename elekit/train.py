@@ -186,7 +186,7 @@ class SurrogateTraining:
     rewritten: share of SMILES inputs that are written anew, along a random path, each time they are drawn.
     bucket: so many batches are drawn at once and texts of like length put together, which saves padding.
     polished: of an h through a graph, weight of what polish puts right in its graphs (`elekit.decoding.put_right`),
-    in the second half of the steps.
+    in the second half of the steps; from then on they are no longer rounded at random.
     """
 
     loop: LoopConfig = LoopConfig(steps=1_500, learning_rate=2e-3)
@@ -264,7 +264,7 @@ def fit_surrogate(
                 points = project.sphere(h.backbone.embedded(relaxed))
                 mended = training.polished * put_right(psi, compact(relaxed.to("cpu")), wanted.cpu()).to(device)
             else:
-                points = h(drawn)
+                points = h(drawn)  # of an h through a graph, some are rounded
         regression = squared_distance(points, wanted).mean() + mended
         hard = None
         if training.hard_negatives:

@@ -181,17 +181,39 @@ def test_a_metric_makes_errors_alike_in_all_directions(generator):
     assert torch.allclose(metric_of(errors, shrunk=1.0), torch.eye(6), atol=1e-5)  # which changes nothing
 
 
+def erring(psi, split, directions, generator) -> Known:
+    """An h that is right but for a few directions (D, k), in which it is far off."""
+    h = Known(psi, split)
+    off = torch.randn(len(h.points), directions.shape[1], generator=generator) @ directions.T
+    h.points = {text: project.sphere(point + error) for (text, point), error in zip(h.points.items(), off)}
+    return h
+
+
 def test_a_metric_finds_the_directions_in_which_h_errs(posed, generator):
-    """h is the truth but for a few directions, in which it is far off; told so, psi tells graphs from edits again."""
+    """Told of them, psi tells graphs from edits again, and so it is taken where decoding is better for it."""
     problem, psi = posed[0], release.load("molecules7").psi
     directions = torch.linalg.qr(torch.randn(256, 10, generator=generator)).Q
-    h = Known(psi, problem.validation)
-    off = torch.randn(len(h.points), 10, generator=generator) @ directions.T
-    h.points = {text: project.sphere(point + error) for (text, point), error in zip(h.points.items(), off)}
-    M, told = fitted_metric(psi, h, problem, seed=0)
+    h, asked = erring(psi, problem.validation, directions, generator), []
+
+    def exact(metric, split):  # as if decoding were right wherever the metric is not the old one
+        asked.append(len(split))
+        return 1.0 - float(torch.allclose(metric, torch.eye(256), atol=1e-5))
+
+    M, told = fitted_metric(psi, h, problem, 0, exact)
+    assert sum(asked) == 2 * len(h.points) and told["decoded"] == {"1.0": 0.0, str(told["shrunk"]): 1.0}
     assert told["told from edits"][str(told["shrunk"])] > told["told from edits"]["1.0"]
     assert (directions.T @ M).norm(dim=1).max() < 0.5 * M.norm() / 16  # these count less
     truth = points_of(psi, problem.validation.graphs)
     near, own = MeasuredH(h, M).predict(problem.validation.inputs), MeasuredPsi(psi, M)(problem.validation.graphs)
     assert torch.allclose(near.norm(dim=1), torch.ones(len(near)), atol=1e-5)
     assert closeness(near, own) > closeness(h.predict(problem.validation.inputs), truth) + 0.1
+
+
+def test_a_metric_by_which_no_more_graphs_are_decoded_right_is_not_taken(posed, generator):
+    problem, psi = posed[0], release.load("molecules7").psi
+    directions = torch.linalg.qr(torch.randn(256, 10, generator=generator)).Q
+    h = erring(psi, problem.validation, directions, generator)
+    M, told = fitted_metric(psi, h, problem, 0, lambda metric, split: 0.5)
+    assert max(told["told from edits"].values()) > told["told from edits"]["1.0"]
+    assert told["shrunk"] == 1.0 and set(told["decoded"].values()) == {0.5}
+    assert torch.allclose(M, torch.eye(256), atol=1e-5)

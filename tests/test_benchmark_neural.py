@@ -153,7 +153,7 @@ def test_inputs_do_not_change_each_other(tiny):
     ids=["smiles", "links", "one-shot"],
 )
 def test_few_pairs_are_learned_by_heart(method, molecules, narrow, tmp_path, monkeypatch):
-    def hurried(problem):
+    def hurried(problem, **differs):
         loop = LoopConfig(150, 1e-2, warmup=10, validate_every=500)
         return SurrogateTraining(loop=loop, batch_size=len(SMILES))
 

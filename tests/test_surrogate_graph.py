@@ -18,7 +18,7 @@ from elekit.graph import Graph, GraphVocabulary, from_parts
 from elekit.loss import points_of, squared_distance
 from elekit.metrics import isomorphic
 from elekit.surrogate import BackboneConfig, GraphBackbone, SurrogateRegressor, describe, make_backbone, rebuild
-from elekit.surrogate.graph import SPARE, compact
+from elekit.surrogate.graph import SPARE, committed, compact
 from elekit.surrogate.offsets import REACH, across_an_image, along_a_text
 from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
 from elekit.training import LoopConfig
@@ -116,6 +116,27 @@ def test_compact_keeps_the_likeliest_nodes_in_their_order(slots):
     if slots <= LETTERS.max_nodes:
         psi = untrained()
         torch.testing.assert_close(psi(small), psi(graphs))
+
+
+def test_decided_graphs_are_rounded_now_and_then_and_keep_the_gradient_of_the_relaxed_ones():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(400, 5, LETTERS.K, generator=generator).requires_grad_()
+    edges = torch.randn(400, 5, 5, LETTERS.R, generator=generator).softmax(-1)
+    shares, weights = {}, torch.rand(400, 5, LETTERS.K, generator=generator)
+    for sharpness in (0.1, 20.0):
+        soft = Graph((sharpness * logits).softmax(-1), edges, LETTERS).symmetrised()
+        torch.manual_seed(0)
+        made = committed(soft)
+        hard = (made.edges - soft.rounded().edges).abs().amax((1, 2, 3)) < 1e-6
+        shares[sharpness] = hard.float().mean().item()
+        torch.testing.assert_close(made.nodes[hard], soft.rounded().nodes[hard])
+        torch.testing.assert_close(made.nodes[~hard], soft.nodes[~hard])
+        torch.testing.assert_close(made.edges[~hard], soft.edges[~hard])
+        ours, theirs = (
+            torch.autograd.grad((g.nodes * weights).sum(), logits, retain_graph=True)[0] for g in (made, soft)
+        )
+        torch.testing.assert_close(ours, theirs)
+    assert shares[0.1] == 0 and 0.2 < shares[20.0] < 0.5
 
 
 # -- what is learned -----------------------------------------------------------------------------------------------

@@ -48,9 +48,10 @@ How to read the tables: a figure is the mean over seeds (or folds), ± its stand
 **Bold** and ★: the best of its column, several where they are shown alike. An edit distance counts the fewest edits
 to the truth (an upper bound where the search ran out of time); edge labels count, unless it says otherwise. Times are
 processor time. Every method that learns to read its inputs does so with the same encoder and as many steps. What was
-tuned was tuned on validation pairs: so ELE reads every other SMILES written anew, takes larger steps and is taught what
-polish puts right in its graphs; on Coloring it is also set apart from single edits of the truth, and its answer for an
-image is the mean over the eight ways to turn and mirror it. *missing*: a run that is planned and not done.
+tuned was tuned on validation pairs: so ELE reads every other SMILES written anew and takes larger steps, as the sequence
+decoder does where SMILES are written at random (where they are canonical it would copy them less well), and is taught
+what polish puts right in its graphs; on Coloring ELE is also set apart from single edits of the truth, and its answer
+for an image is the mean over the eight ways to turn and mirror it. *missing*: a run that is planned and not done.
 """
 
 

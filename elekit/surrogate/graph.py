@@ -16,6 +16,8 @@ SPARE = 3  # places beyond the most nodes there may be, which are still weighed
 CHANNELS = 48  # in which two places are compared, for each edge label
 APART = 2.0  # how much "no edge" is favoured at first, as a logit
 NEVER = -1e4  # logit of a node where there is no place
+COMMITTED = 0.5  # share of decided graphs that are rounded while h learns
+DECIDED = 12  # power of the mean largest share of a node: how much of it a graph must have to count as decided
 
 
 class GraphBackbone(nn.Module):
@@ -39,7 +41,8 @@ class GraphBackbone(nn.Module):
         return self
 
     def forward(self, inputs) -> Tensor:
-        return self.embedded(self.graphs(inputs))
+        relaxed = self.graphs(inputs)
+        return self.embedded(committed(relaxed) if self.training else relaxed)
 
     def embedded(self, relaxed: Graph) -> Tensor:
         """u_W where the graphs, as `graphs` makes them, are there already."""
@@ -103,6 +106,23 @@ class GraphHead(nn.Module):
             edges = edges + self.apart(self.offsets(T).to(kept)[kept[:, :, None], kept[:, None]])
         edges = (edges + edges.transpose(1, 2)) / 2
         return Graph(logits.softmax(-1), edges.softmax(-1), self.vocabulary).symmetrised()
+
+
+def committed(graphs: Graph) -> Graph:
+    """Some of the graphs rounded, at random, with the gradient of the relaxed ones (straight-through).
+
+    psi takes some mixtures for graphs that they do not round to, such as a node of two labels without an edge for one
+    that has edges; what is rounded now and then cannot be learned as such. From the start it would be too early: how
+    often a graph is rounded grows with how decided its nodes are. Source: Bengio et al. (2013).
+    """
+    decided = graphs.nodes.detach().amax(-1).mean(1) ** DECIDED  # (B,)
+    chosen = torch.rand(len(graphs)).to(decided) < COMMITTED * decided
+    hard = graphs.detach().rounded()
+
+    def through(soft: Tensor, rounded: Tensor) -> Tensor:
+        return torch.where(chosen.reshape(-1, *[1] * (soft.dim() - 1)), rounded + soft - soft.detach(), soft)
+
+    return Graph(through(graphs.nodes, hard.nodes), through(graphs.edges, hard.edges), graphs.vocabulary)
 
 
 def compact(graphs: Graph) -> Graph:

@@ -1,19 +1,24 @@
 """ELE itself, decoded in several ways, and psi without one or another of its ingredients."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from elekit import project, release
-from elekit.benchmark.methods.base import Fitted, Method
+from elekit.benchmark.methods.base import Fitted, Method, Predictor
 from elekit.benchmark.methods.encoders import reading
 from elekit.benchmark.methods.ele_text import ELEText
 from elekit.benchmark.methods.metric import MeasuredH, MeasuredPsi, fitted_metric
 from elekit.benchmark.methods.regressed import Regressed
 from elekit.benchmark.methods.regression import both, neural
 from elekit.benchmark.problem import Problem
+from elekit.datasets import Split
 from elekit.datasets.molecules import Molecules
 from elekit.decoding import Candidates, DecodeConfig, PolishConfig
 from elekit.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.evaluation import evaluate
 from elekit.loss import points_of
 from elekit.train import EmbeddingTraining, fit_embedding
 from elekit.training import LoopConfig, stop_if_interrupted
@@ -93,14 +98,23 @@ class ELE(Method):
         }
         ways = [way for way in self.ways if told["through"] == "graph" or not way.startswith("rounded")]
         configs = {way: DECODERS[way] for way in ways if way in QUICK or len(problem.train) >= SLOW_FROM}
-        metric, told["metric"] = fitted_metric(psi, h, problem, seed)
-        measured_psi, measured_h = MeasuredPsi(psi, metric), MeasuredH(h, metric)
-        measured_known = Candidates(known.graphs, project.sphere(known.points @ metric))
-        with_sets = next(way for way in USUAL if way in configs) if len(problem.train) >= SETS_FROM else None
-        found = {
-            way: Regressed(measured_psi, measured_h, measured_known, replace(config, seed=seed), way == with_sets)
-            for way, config in configs.items()
-        }
+        usual = next(way for way in USUAL if way in configs)
+        with_sets = usual if len(problem.train) >= SETS_FROM else None
+
+        def measured(metric: Tensor, ways: Iterable[str]) -> dict[str, Predictor]:
+            told_psi, told_h = MeasuredPsi(psi, metric), MeasuredH(h, metric)
+            candidates = Candidates(known.graphs, project.sphere(known.points @ metric))
+            return {
+                way: Regressed(told_psi, told_h, candidates, replace(configs[way], seed=seed), way == with_sets)
+                for way in ways
+            }
+
+        def exact(metric: Tensor, split: Split) -> float:
+            found = measured(metric, [usual])[usual].predict(split.inputs)
+            return evaluate(found, split.graphs, edit_distance=False)["exact"].mean()
+
+        metric, told["metric"] = fitted_metric(psi, h, problem, seed, exact)
+        found = measured(metric, configs)
         if len(problem.train) >= SLOW_FROM:
             found[f"{AS_LEARNED}, psi as it was learned"] = Regressed(psi, h, known, DECODERS[AS_LEARNED])
         return Fitted(found, told, sum(p.numel() for m in (psi, trained) for p in m.parameters()))

@@ -10,8 +10,8 @@ from elekit.surrogate import BackboneConfig
 class Reading:
     """What inputs of a kind are read by, tuned on validation.
 
-    backbone: its shape. through: how ELE regresses, by "graph" or "point". differs: what ELE's training of h then has
-    of `SurrogateTraining`, or for a learning rate, that no other method has.
+    backbone: its shape. through: how ELE regresses, by "graph" or "point". differs: what its training of h then has,
+    see `training_of`; what others' training has lies beside them.
     """
 
     backbone: BackboneConfig

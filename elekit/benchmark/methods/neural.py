@@ -1,7 +1,6 @@
 """What the neural baselines share: how they read inputs, and the training, which is that of every h."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ from elekit.benchmark.methods.encoders import encoder
 from elekit.benchmark.methods.regression import training_of
 from elekit.benchmark.problem import Problem
 from elekit.surrogate import describe, make_backbone
-from elekit.train import bucketed_rows, drawn_inputs, inputs_digest
+from elekit.train import bucketed_rows, drawn_inputs, inputs_digest, told
 from elekit.training import run_loop, step_generator, stop_if_interrupted
 
 SMALL_GRAPHS = ("smi2mol", "smi2mol-random", "noise", "coloring")  # tasks
@@ -46,13 +45,15 @@ def learn(
     seed: int,
     checkpoint: Path,
     progress: bool,
+    differs: dict | None = None,
 ) -> None:
-    """Train a model that has a `reader` on the labelled pairs: same steps, batches and inputs written anew as h.
+    """Train a model that has a `reader` on the labelled pairs: as many steps, as large batches as h.
 
     loss_of: the loss of some inputs and the numbers of their rows. identity: of the method, beside the problem's.
+    differs: of the training, see `training_of`.
     Leaves the model in evaluation mode, with `model.history`. Ctrl-C keeps the checkpoint, raises KeyboardInterrupt.
     """
-    training, inputs = training_of(problem), problem.train.inputs
+    training, inputs = training_of(problem, **(differs or {})), problem.train.inputs
     size = min(training.batch_size, len(problem.train))
 
     def loss_at(step: int) -> Tensor:
@@ -70,7 +71,7 @@ def learn(
         identity={
             **identity,
             "backbone": describe(model.reader.backbone),
-            "training": asdict(training),
+            "training": told(training, through_graph=False),
             "seed": seed,
             "graphs": problem.train.graphs.digest(),
             "inputs": inputs_digest(inputs),

@@ -30,11 +30,14 @@ COMPARED = 10_000  # training pairs, at most, on which ways to read and widths a
 JITTER = 1e-9
 
 
-def training_of(problem: Problem) -> SurrogateTraining:
-    """How everything neural is trained that reads inputs: steps, batches, learning rate."""
+def training_of(problem: Problem, *, learning_rate: float = 2e-3, **differs) -> SurrogateTraining:
+    """How everything neural is trained that reads inputs: steps and batches are those of the budget.
+
+    learning_rate, and what else of `SurrogateTraining` differs: of one method, tuned on validation.
+    """
     budget = problem.budget
-    loop = LoopConfig(budget.steps, 2e-3, validate_every=500, checkpoint_every=500)
-    return SurrogateTraining(loop=loop, batch_size=budget.batch_size)
+    loop = LoopConfig(budget.steps, learning_rate, validate_every=500, checkpoint_every=500)
+    return SurrogateTraining(loop=loop, batch_size=budget.batch_size, **differs)
 
 
 def neural(
@@ -42,12 +45,9 @@ def neural(
 ) -> tuple[SurrogateRegressor, dict]:
     """h trained by steps, and its settings; resumable in `work`.
 
-    through: see `BackboneConfig`. differs: of `SurrogateTraining`, or a learning_rate, where it is not as in every
-    other method.
+    through: see `BackboneConfig`. differs: of the training, see `training_of`.
     """
-    training = training_of(problem)
-    loop = replace(training.loop, learning_rate=differs.pop("learning_rate", training.loop.learning_rate))
-    training = replace(training, loop=loop, **differs)
+    training = training_of(problem, **differs)
     h = fit_surrogate(
         psi,
         problem.train,

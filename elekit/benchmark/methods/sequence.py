@@ -21,6 +21,10 @@ LONGER = 1.5  # an answer may be so many times as long as the longest of the tra
 TOGETHER = 128  # inputs searched for at a time
 HELD_OUT = 200  # validation pairs that are written while it learns
 
+# What its training has, by task. Random SMILES: 45.8 % of the validation pairs of 5,000 come out right, 42.8 % with a
+# learning rate of 2e-3. Canonical ones are not written anew, which makes copying harder: 1,000 pairs, 98.0 % to 51.6 %.
+TUNED = {"smi2mol-random": {"rewritten": 0.5, "learning_rate": 4e-3}}
+
 
 @dataclass(frozen=True)
 class DecoderConfig:
@@ -168,6 +172,7 @@ class SequenceDecoder(Method):
             seed=seed,
             checkpoint=work / f"{self.name}.pt",
             progress=progress,
+            differs=TUNED.get(problem.task),
         )
         told = {"written as": "SMILES" if smiles else "nodes and links", "beams": BEAMS, **asdict(self.config)}
         told["pairs left out"] = len(problem.train) - len(kept)
