@@ -99,6 +99,16 @@ def test_words_hide_neither_dots_nor_words_where_there_is_room():
     assert not any(box.contains(*dot) for box in boxes for dot in dots)
 
 
+def test_words_are_not_written_across_the_lines_that_join_dots():
+    """A level line: right of its first dot, where words stand if nothing is in the way, it would be struck through."""
+    table = pd.concat([runs(["ELE"], [100], 1, ways=("quick", "slow")).assign(exact=0.5), runs(["other"], [100], 1)])
+    table.loc[table["way"] == "slow", ["ms", "exact"]] = 1_000.0, 0.51
+    (ax,) = rendered(draw.decoding_budget(table, "exact", "exact, %", first="ELE")).axes
+    one, other = ax.transData.transform([(1.0, 50), (1_000.0, 51)])
+    boxes = [Text.get_window_extent(text) for text in ax.texts]
+    assert not any(box.contains(*(one + t * (other - one))) for box in boxes for t in np.linspace(0, 1, 200))
+
+
 def test_what_was_not_timed_is_left_out():
     table = pd.concat([runs(["ELE"], [100]), runs(["other"], [100]).assign(ms=float("nan"))])
     (ax,) = draw.decoding_budget(table, "exact", "exact, %").axes

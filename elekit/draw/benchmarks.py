@@ -246,17 +246,32 @@ def _shared(one: tuple, other: tuple) -> float:
     return max(0.0, width) * max(0.0, height)
 
 
+def _along(ax: Axes) -> list[tuple[float, float]]:
+    """Points, in pixels, every few pixels along the lines that join dots."""
+    found = []
+    for line in ax.lines:
+        ends = ax.transData.transform(line.get_xydata()) if line.get_linestyle() not in ("None", "none", " ", "") else ()
+        for one, other in zip(ends, ends[1:]):
+            count = 2 + int(np.hypot(*(other - one)) / 4)
+            found += np.linspace(one, other, count).tolist()
+    return found
+
+
 def _beside(ax: Axes, words: list[tuple]) -> None:
-    """Words beside their dots, where they hide neither dots nor other words as far as there is room."""
+    """Words beside their dots, where they hide neither dots nor lines nor other words as far as there is room."""
     figure = ax.get_figure(root=True)
     figure.draw_without_rendering()
     dots = ax.transData.transform([(x, y) for x, y, *_ in words])
     taken = [(px - 7, py - 7, px + 7, py + 7) for px, py in dots]
+    taken += [(px - 2, py - 2, px + 2, py + 2) for px, py in _along(ax)]
     height, points = 15 * figure.dpi / 72, figure.dpi / 72
     panel = ax.get_window_extent()
     for (px, py), (x, y, said, colour, thick) in sorted(zip(dots.tolist(), words), key=lambda one: -one[0][1]):
         said, size = fitted(said, 330, 12)
-        width = (0.64 if thick else 0.6) * size * len(said) * points
+        look = {"fontsize": size, "fontweight": "bold" if thick else "normal", "parse_math": False}
+        tried = ax.text(0, 0, said, **look)
+        width = tried.get_window_extent().width
+        tried.remove()
         gap, best = 11 * points, None
         for right, up in PLACES:
             left = px + gap if right > 0 else px - gap - width
@@ -270,7 +285,6 @@ def _beside(ax: Axes, words: list[tuple]) -> None:
         taken.append(box)
         ax.annotate(
             said, (x, y), xytext=(right * 11, up * 0.9 * 15), textcoords="offset points", va="center",
-            ha="left" if right > 0 else "right", color=colour, fontsize=size,
-            fontweight="bold" if thick else "normal", parse_math=False, path_effects=HALO, zorder=4,
-            arrowprops={**LEADER, "color": colour} if abs(up) > 1 else None,
+            ha="left" if right > 0 else "right", color=colour, path_effects=HALO, zorder=4,
+            arrowprops={**LEADER, "color": colour} if abs(up) > 1 else None, **look,
         )  # fmt: skip
