@@ -250,7 +250,9 @@ def _along(ax: Axes) -> list[tuple[float, float]]:
     """Points, in pixels, every few pixels along the lines that join dots."""
     found = []
     for line in ax.lines:
-        ends = ax.transData.transform(line.get_xydata()) if line.get_linestyle() not in ("None", "none", " ", "") else ()
+        if line.get_linestyle() == "None":
+            continue
+        ends = ax.transData.transform(line.get_xydata())
         for one, other in zip(ends, ends[1:]):
             count = 2 + int(np.hypot(*(other - one)) / 4)
             found += np.linspace(one, other, count).tolist()
