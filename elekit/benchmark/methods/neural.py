@@ -46,15 +46,16 @@ def learn(
     checkpoint: Path,
     progress: bool,
     differs: dict | None = None,
-) -> None:
+) -> dict:
     """Train a model that has a `reader` on the labelled pairs: as many steps, as large batches as h.
 
     loss_of: the loss of some inputs and the numbers of their rows. identity: of the method, beside the problem's.
     differs: of the training, see `training_of`.
-    Leaves the model in evaluation mode, with `model.history`. Ctrl-C keeps the checkpoint, raises KeyboardInterrupt.
+    Returns how it was trained, as plain values. Leaves the model in evaluation mode, with `model.history`. Ctrl-C keeps
+    the checkpoint and raises KeyboardInterrupt.
     """
     training, inputs = training_of(problem, **(differs or {})), problem.train.inputs
-    size = min(training.batch_size, len(problem.train))
+    size, settings = min(training.batch_size, len(problem.train)), told(training, through_graph=False)
 
     def loss_at(step: int) -> Tensor:
         rows = bucketed_rows(inputs, size, training.bucket, seed, step)
@@ -71,7 +72,7 @@ def learn(
         identity={
             **identity,
             "backbone": describe(model.reader.backbone),
-            "training": told(training, through_graph=False),
+            "training": settings,
             "seed": seed,
             "graphs": problem.train.graphs.digest(),
             "inputs": inputs_digest(inputs),
@@ -81,6 +82,7 @@ def learn(
         title=identity["fit"],
     )
     stop_if_interrupted(model)
+    return settings
 
 
 def count(*modules: nn.Module) -> int:

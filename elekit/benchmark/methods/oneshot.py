@@ -105,7 +105,7 @@ class OneShot(Method):
             torch.manual_seed(seed)
             model = OneShotModel(Reader(problem, self.config.dim), GraphDecoder(vocabulary, self.config))
         predictor = AtOnce(model.vector, model.decoder)
-        learn(
+        training = learn(
             model,
             problem,
             lambda inputs, rows: model.decoder.loss(model.vector(inputs), ordered[rows]),
@@ -115,7 +115,7 @@ class OneShot(Method):
             checkpoint=work / f"{self.name}.pt",
             progress=progress,
         )
-        return Fitted({"": predictor}, asdict(self.config), count(model))
+        return Fitted({"": predictor}, {**asdict(self.config), "training": training}, count(model))
 
 
 def _exact(predictor: Predictor, problem: Problem) -> dict[str, float]:

@@ -163,7 +163,7 @@ class SequenceDecoder(Method):
             said = [[tokens[t - 1] for t in row if t != END] for row in found[:, 0].tolist()]
             return {"exact": sum(map(eq, said, truth)) / len(truth)}
 
-        learn(
+        training = learn(
             model,
             readable,
             lambda inputs, rows: model.loss(inputs, written[rows]),
@@ -175,7 +175,7 @@ class SequenceDecoder(Method):
             differs=TUNED.get(problem.task),
         )
         told = {"written as": "SMILES" if smiles else "nodes and links", "beams": BEAMS, **asdict(self.config)}
-        told["pairs left out"] = len(problem.train) - len(kept)
+        told |= {"training": training, "pairs left out": len(problem.train) - len(kept)}
         return Fitted({"": Written(model, writing, tokens, longest)}, told, count(model))
 
 
