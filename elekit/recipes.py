@@ -155,7 +155,7 @@ def _cook_surrogate(
     stop_if_interrupted(h)
     artefact.surrogates[name] = h
     artefact.about["surrogates"][name] = {
-        "training": told(training, h.through_graph),
+        "training": told(training, through_graph=h.through_graph, pairs=len(data.train)),
         "history": h.history,
         "digest": data.digest,
         "trained": release.trained(work / f"h-{name}.pt", by),

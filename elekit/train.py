@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,9 @@ from elekit.training import LoopConfig, choose_device, retrieval, run_loop, step
 
 RETRIEVAL_AMONG = 1_000
 POLISHED_FROM = 0.5  # of the steps: when most graphs are nearly right, and polish is quick and finds the rest
+FEW = 1_000  # pairs; up to so many, an h through a graph begins several times
+START_STEPS, START_BATCH = 1 / 3, 32  # what a beginning has of the steps, and its batch, at most
+START_APART = 1_000  # between the seeds of beginnings
 VIEWS = ("edited", "softened")
 NEGATIVES = ("batch", "edits")
 
@@ -187,6 +190,8 @@ class SurrogateTraining:
     bucket: so many batches are drawn at once and texts of like length put together, which saves padding.
     polished: of an h through a graph, weight of what polish puts right in its graphs (`elekit.decoding.put_right`),
     in the second half of the steps; from then on they are no longer rounded at random.
+    starts: of an h through a graph, so many short beginnings where pairs are few (up to 1,000), from other weights
+    each; what is nearest to psi on validation goes on. Few pairs often teach graphs that are right for them alone.
     """
 
     loop: LoopConfig = LoopConfig(steps=1_500, learning_rate=2e-3)
@@ -197,9 +202,10 @@ class SurrogateTraining:
     bucket: int = 4
     hard_negatives: int = 0
     polished: float = 0.3
+    starts: int = 4
 
     def __post_init__(self):
-        for name in ("batch_size", "bucket"):
+        for name in ("batch_size", "bucket", "starts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.rewritten <= 1:
@@ -238,75 +244,118 @@ def fit_surrogate(
         _check_inputs(name, given.inputs)
     device = choose_device(device)
     targets = points_of(psi, split.graphs).cpu()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if not isinstance(backbone, nn.Module):
-            shape = backbone or BackboneConfig(kind=kind_of(split.inputs))
-            backbone = make_backbone(
-                shape, split.inputs, targets.shape[1], vocabulary=split.graphs.vocabulary, psi=psi
-            )
-        elif isinstance(backbone, GraphBackbone):
-            backbone.regress_on(psi)
-    h = SurrogateRegressor(backbone, targets.shape[1]).to(device)
     held_out = held_out.take(range(min(RETRIEVAL_AMONG, len(held_out))))
     held_out_targets = points_of(psi, held_out.graphs).cpu()
 
-    def loss_at(step: int) -> Tensor:
-        rows = bucketed_rows(split.inputs, min(training.batch_size, n), training.bucket, seed, step)
-        generator = step_generator(seed, step)
-        wanted = targets[rows].to(device)
-        drawn = drawn_inputs(split.inputs, rows, training.rewritten, generator)
-        mended = 0.0
+    def made(seed: int) -> SurrogateRegressor:
+        module = backbone
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(step)  # dropout
-            if h.through_graph and training.polished and step >= training.loop.steps * POLISHED_FROM:
-                relaxed = h.backbone.graphs(drawn)
-                points = project.sphere(h.backbone.embedded(relaxed))
-                mended = training.polished * put_right(psi, compact(relaxed.to("cpu")), wanted.cpu()).to(device)
-            else:
-                points = h(drawn)  # of an h through a graph, some are rounded
-        regression = squared_distance(points, wanted).mean() + mended
-        hard = None
-        if training.hard_negatives:
-            again = split.graphs[rows.repeat_interleave(training.hard_negatives)]
-            edited = augment.random_edits(again, torch.ones(len(again), dtype=torch.long), generator)
-            hard = points_of(psi, edited).to(device).reshape(len(rows), training.hard_negatives, -1)
-        return regression + training.contrast * info_nce(points, wanted, training.temperature, hard)
+            torch.manual_seed(seed)
+            if not isinstance(module, nn.Module):
+                shape = module or BackboneConfig(kind=kind_of(split.inputs))
+                vocabulary = split.graphs.vocabulary
+                module = make_backbone(shape, split.inputs, targets.shape[1], vocabulary=vocabulary, psi=psi)
+            elif isinstance(module, GraphBackbone):
+                module.regress_on(psi)
+        return SurrogateRegressor(module, targets.shape[1]).to(device)
 
-    def validate() -> dict[str, float]:
-        points = h.predict(held_out.inputs)
-        cosine = (points * held_out_targets).sum(1).mean().item()
-        return {"retrieval": retrieval(points, held_out_targets), "cosine": cosine}
+    def learn(h: SurrogateRegressor, training: SurrogateTraining, seed: int, **options) -> None:
+        def validate() -> dict[str, float]:
+            points = h.predict(held_out.inputs)
+            cosine = (points * held_out_targets).sum(1).mean().item()
+            return {"retrieval": retrieval(points, held_out_targets), "cosine": cosine}
 
-    h.history = run_loop(
-        h,
-        training.loop,
-        loss_at,
-        validate,
-        identity={
-            "fit": "surrogate",
-            "backbone": describe(backbone),
-            "training": told(training, h.through_graph),
-            "seed": seed,
-            "graphs": split.graphs.digest(),
-            "targets": tensor_digest(targets),
-            "inputs": inputs_digest(split.inputs),
-        },
-        checkpoint=checkpoint,
-        progress=progress,
-        title="fit_surrogate",
-        watch=watch,
-    )
+        h.history = run_loop(
+            h,
+            training.loop,
+            lambda step: _regression(h, psi, split, targets, training, seed, step),
+            validate,
+            identity={
+                "fit": "surrogate",
+                "backbone": describe(h.backbone),
+                "training": told(training, through_graph=h.through_graph, pairs=n),
+                "seed": seed,
+                "graphs": split.graphs.digest(),
+                "targets": tensor_digest(targets),
+                "inputs": inputs_digest(split.inputs),
+            },
+            progress=progress,
+            **options,
+        )
+
+    h, starts, best = made(seed), [], []
+    if not isinstance(backbone, nn.Module) and _starts(training, through_graph=h.through_graph, pairs=n) > 1:
+        places = [None if checkpoint is None else Path(f"{checkpoint}.start-{i}") for i in range(training.starts)]
+        starts = [(seed + i * START_APART, place) for i, place in enumerate(places)]
+    for number, place in starts if checkpoint is None or not Path(checkpoint).exists() else ():
+        h = made(number)
+        title = f"start {len(best) + 1} of {len(starts)}"
+        learn(h, _beginning(training), number, checkpoint=place, given=checkpoint, title=title)
+        if h.history[-1].get("interrupted"):
+            return h.to("cpu").eval()
+        best.append(h)
+    h = max(best, key=lambda begun: begun.history[-1]["cosine"], default=h)
+    learn(h, training, seed, checkpoint=checkpoint, title="fit_surrogate", watch=watch)
+    if checkpoint is not None and Path(checkpoint).exists():  # the beginnings are not needed any more
+        for _, place in starts:
+            place.unlink(missing_ok=True)
     return h.to("cpu").eval()
 
 
-def told(training: SurrogateTraining, through_graph: bool) -> dict:
+def _starts(training: SurrogateTraining, *, through_graph: bool, pairs: int) -> int:
+    """How often h begins."""
+    return training.starts if through_graph and pairs <= FEW else 1
+
+
+def _beginning(training: SurrogateTraining) -> SurrogateTraining:
+    """A short training, by what h is to be judged whether it is to go on."""
+    steps = max(1, round(training.loop.steps * START_STEPS))
+    loop = replace(training.loop, steps=steps, validate_every=steps, checkpoint_every=steps)
+    return replace(training, loop=loop, batch_size=min(START_BATCH, training.batch_size), polished=0.0, starts=1)
+
+
+def _regression(
+    h: SurrogateRegressor,
+    psi: nn.Module,
+    split: Split,
+    targets: Tensor,
+    training: SurrogateTraining,
+    seed: int,
+    step: int,
+) -> Tensor:
+    """The loss of one step; targets: psi of all graphs of the split."""
+    device = next(h.parameters()).device
+    rows = bucketed_rows(split.inputs, min(training.batch_size, len(split)), training.bucket, seed, step)
+    generator = step_generator(seed, step)
+    wanted = targets[rows].to(device)
+    drawn = drawn_inputs(split.inputs, rows, training.rewritten, generator)
+    mended = 0.0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(step)  # dropout
+        if h.through_graph and training.polished and step >= training.loop.steps * POLISHED_FROM:
+            relaxed = h.backbone.graphs(drawn)
+            points = project.sphere(h.backbone.embedded(relaxed))
+            mended = training.polished * put_right(psi, compact(relaxed.to("cpu")), wanted.cpu()).to(device)
+        else:
+            points = h(drawn)  # of an h through a graph, some are rounded
+    regression = squared_distance(points, wanted).mean() + mended
+    hard = None
+    if training.hard_negatives:
+        again = split.graphs[rows.repeat_interleave(training.hard_negatives)]
+        edited = augment.random_edits(again, torch.ones(len(again), dtype=torch.long), generator)
+        hard = points_of(psi, edited).to(device).reshape(len(rows), training.hard_negatives, -1)
+    return regression + training.contrast * info_nce(points, wanted, training.temperature, hard)
+
+
+def told(training: SurrogateTraining, *, through_graph: bool, pairs: int) -> dict:
     """What an h was trained by, as plain values; without what did not matter."""
     settings = asdict(training)
     if not training.hard_negatives:
         del settings["hard_negatives"]
     if not (through_graph and training.polished):
         del settings["polished"]
+    if _starts(training, through_graph=through_graph, pairs=pairs) == 1:
+        del settings["starts"]
     return settings
 
 

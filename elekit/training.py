@@ -88,12 +88,14 @@ def run_loop(
     progress: bool,
     title: str,
     watch: Callable[[int, nn.Module], None] | None = None,
+    given: str | Path | None = None,
 ) -> list[dict]:
     """Minimise `loss_at(step)` over the model's parameters; returns the history.
 
     history: one dict for each validation: step, seconds, loss (running mean), and what `validate` says.
     watch: called with the step and the model, in evaluation mode and without gradients, before the first step that
     this run takes (0, or where it goes on) and at every validation; what is learned is the same with it and without.
+    given: the checkpoint that the caller was given, where this is another one, of a part of the work.
     identity: what must be equal for a checkpoint to be resumed (configs, seed, data digest).
     Ctrl-C stops after the current step: the checkpoint is written, the model keeps what was reached, and the last
     entry of the history has `interrupted: True`. A loss that is not finite raises FloatingPointError.
@@ -167,7 +169,7 @@ def run_loop(
         if done > saved:
             save()
         note(interrupted=True)
-        said = f"{title}: interrupted after {done} of {config.steps} steps; {_how_to_go_on(checkpoint)}"
+        said = f"{title}: interrupted after {done} of {config.steps} steps; {_how_to_go_on(given or checkpoint)}"
         tqdm.write(said, file=sys.stderr)  # where the bar is: standard output may be a document
     model.eval()
     return history

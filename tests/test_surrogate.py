@@ -1,5 +1,6 @@
 """h_W: tokens, backbones, and the fit that regresses on psi."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -291,6 +292,62 @@ def test_ctrl_c_and_resuming_is_the_uninterrupted_run_bit_for_bit(psi, molecules
     assert without_clock(resumed) == without_clock(whole)
 
 
+GRAPH = replace(SMALL, through="graph")
+
+
+@pytest.fixture(scope="module")
+def begun(psi, molecules):
+    """What learns from few pairs through a graph, and its three beginnings, each made by itself."""
+    training = replace(FAST, loop=replace(LOOP, steps=15), batch_size=48, starts=3)
+    loop = replace(training.loop, steps=5, validate_every=5, checkpoint_every=5)
+    short = replace(training, loop=loop, batch_size=32, polished=0.0, starts=1)
+    return training, [fit(psi, molecules, backbone=GRAPH, training=short, seed=s) for s in (4, 1004, 2004)]
+
+
+def test_few_pairs_go_on_from_the_beginning_that_is_nearest_on_validation(psi, molecules, begun):
+    training, beginnings = begun
+    cosines = [h.history[-1]["cosine"] for h in beginnings]
+    assert len(set(cosines)) == 3
+    best = beginnings[cosines.index(max(cosines))]
+    wanted = fit(psi, molecules, backbone=copy.deepcopy(best.backbone), training=training, seed=4)
+    found = fit(psi, molecules, backbone=GRAPH, training=training, seed=4)
+    assert torch.equal(weights(found), weights(wanted)) and without_clock(found) == without_clock(wanted)
+
+
+@pytest.mark.parametrize("call", [2, 7, 21])  # within the first, the second, and what goes on
+def test_ctrl_c_among_beginnings_loses_nothing_and_leaves_no_files(
+    psi, molecules, begun, call, tmp_path, monkeypatch, capsys
+):
+    training, file = begun[0], tmp_path / "h.pt"
+    whole = fit(psi, molecules, backbone=GRAPH, training=training, seed=4)
+    original, calls = train.drawn_inputs, iter(range(999))
+
+    def interrupted(*given):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(train, "drawn_inputs", interrupted)
+    options = {"backbone": GRAPH, "training": training, "seed": 4, "checkpoint": file}
+    assert fit(psi, molecules, **options).history[-1]["interrupted"]
+    assert f"call again with checkpoint={str(file)!r}" in capsys.readouterr().err
+    resumed = fit(psi, molecules, **options)
+    assert next(calls) == 31  # 15 of three beginnings, 15 that go on, and the one cut off: no step is taken twice
+    assert torch.equal(weights(resumed), weights(whole)) and without_clock(resumed) == without_clock(whole)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("more", [{"backbone": SMALL}, {"backbone": GRAPH, "pairs": train.FEW + 1}])
+def test_many_pairs_and_what_ends_in_a_point_begin_once(psi, molecules, more, monkeypatch):
+    split = molecules.take(torch.arange(more.pop("pairs", len(molecules))) % len(molecules))
+    steps, original = [], train.drawn_inputs
+    monkeypatch.setattr(train, "drawn_inputs", lambda *given: steps.append(1) or original(*given))
+    training = replace(FAST, loop=replace(LOOP, steps=6))
+    h = fit(psi, split, training=training, **more)
+    assert len(steps) == 6
+    assert "starts" not in train.told(training, through_graph=h.through_graph, pairs=len(split))
+
+
 def test_a_checkpoint_of_other_inputs_is_refused(psi, molecules, tmp_path):
     file = tmp_path / "h.pt"
     fit(psi, molecules, checkpoint=file)
@@ -355,7 +412,7 @@ def test_bad_splits_are_refused(psi, molecules):
             fit(psi, molecules, validation=split)
 
 
-@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"bucket": 0}, {"rewritten": 1.5}, {"temperature": 0.0}])
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"bucket": 0}, {"starts": 0}, {"rewritten": 1.5}, {"temperature": 0.0}])
 def test_bad_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SurrogateTraining(**wrong)

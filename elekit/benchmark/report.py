@@ -29,6 +29,7 @@ from elekit.benchmark.telling import (
 )
 from elekit.datasets.named import SHIPPED
 from elekit.files import write_atomically
+from elekit.train import FEW, START_BATCH, START_STEPS, SurrogateTraining
 
 COMMAND = "elekit benchmark report"
 PAGE = "README.md"  # in the folder of the results
@@ -50,8 +51,10 @@ to the truth (an upper bound where the search ran out of time); edge labels coun
 processor time. Every method that learns to read its inputs does so with the same encoder and as many steps. What was
 tuned was tuned on validation pairs: so ELE reads every other SMILES written anew and takes larger steps, as the sequence
 decoder does where SMILES are written at random (where they are canonical it would copy them less well), and is taught
-what polish puts right in its graphs; on Coloring ELE is also set apart from single edits of the truth, and its answer
-for an image is the mean over the eight ways to turn and mirror it. *missing*: a run that is planned and not done.
+what polish puts right in its graphs; where there are {FEW:,} pairs or fewer it makes {SurrogateTraining.starts} beginnings before that, each of
+{START_STEPS:.0%} of the steps with {START_BATCH} pairs a step, and goes on from the best on validation; on Coloring it is also set apart
+from single edits of the truth, and its answer for an image is the mean over the eight ways to turn and mirror it.
+*missing*: a run that is planned and not done.
 """
 
 

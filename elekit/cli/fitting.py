@@ -75,7 +75,7 @@ def surrogate(chosen):
     artefact.surrogates[name] = h
     artefact.about.setdefault("surrogates", {})[name] = {
         "input": chosen.input,
-        "training": asdict(training),
+        "training": train.told(training, through_graph=h.through_graph, pairs=len(data.train)),
         "history": h.history,
         "digest": data.digest,
         "trained": release.trained(checkpoint, chosen.by),

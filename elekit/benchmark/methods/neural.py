@@ -51,11 +51,12 @@ def learn(
 
     loss_of: the loss of some inputs and the numbers of their rows. identity: of the method, beside the problem's.
     differs: of the training, see `training_of`.
-    Returns how it was trained, as plain values. Leaves the model in evaluation mode, with `model.history`. Ctrl-C keeps
-    the checkpoint and raises KeyboardInterrupt.
+    Returns how it was trained, as plain values; the model is in evaluation mode then, with `model.history`. Ctrl-C
+    keeps the checkpoint and raises KeyboardInterrupt.
     """
     training, inputs = training_of(problem, **(differs or {})), problem.train.inputs
-    size, settings = min(training.batch_size, len(problem.train)), told(training, through_graph=False)
+    n = len(problem.train)
+    size, settings = min(training.batch_size, n), told(training, through_graph=False, pairs=n)
 
     def loss_at(step: int) -> Tensor:
         rows = bucketed_rows(inputs, size, training.bucket, seed, step)

@@ -59,7 +59,7 @@ def neural(
         progress=progress,
     )
     stop_if_interrupted(h)
-    return h, told(training, h.through_graph)
+    return h, told(training, through_graph=h.through_graph, pairs=len(problem.train))
 
 
 class KernelRidge:
