@@ -21,7 +21,7 @@ from elekit.training import LoopConfig, choose_device, retrieval, run_loop, step
 
 RETRIEVAL_AMONG = 1_000
 POLISHED_FROM = 0.5  # of the steps: when most graphs are nearly right, and polish is quick and finds the rest
-FEW = 1_000  # pairs; up to so many, an h through a graph begins several times
+FEW = 500  # pairs; up to so many, an h through a graph begins several times
 START_STEPS, START_BATCH = 1 / 3, 32  # what a beginning has of the steps, and its batch, at most
 START_APART = 1_000  # between the seeds of beginnings
 VIEWS = ("edited", "softened")
@@ -190,7 +190,7 @@ class SurrogateTraining:
     bucket: so many batches are drawn at once and texts of like length put together, which saves padding.
     polished: of an h through a graph, weight of what polish puts right in its graphs (`elekit.decoding.put_right`),
     in the second half of the steps; from then on they are no longer rounded at random.
-    starts: of an h through a graph, so many short beginnings where pairs are few (up to 1,000), from other weights
+    starts: of an h through a graph, so many short beginnings where pairs are few (up to 500), from other weights
     each; what is nearest to psi on validation goes on. Few pairs often teach graphs that are right for them alone.
     """
 
@@ -230,7 +230,7 @@ def fit_surrogate(
     """Regress on the learned loss: minimise `2 - 2 <h_W(x), psi(y)>` over pairs, psi frozen.
 
     split: inputs and graphs side by side. validation: where retrieval@1 among 1,000 is measured (h(x) must find psi
-    of its own graph) and <h, psi>; None takes pairs of the training split.
+    of its own graph) and <h, psi>, by which beginnings are judged; None takes pairs of the training split.
     backbone: its shape; None picks one for the inputs (`kind_of`); or any module, inputs to (B, D).
     device, checkpoint, watch, Ctrl-C: as in `fit_embedding`.
     Returns h in evaluation mode on the CPU, with `h.history` (step, seconds, loss, retrieval, cosine).
@@ -283,18 +283,18 @@ def fit_surrogate(
             **options,
         )
 
-    h, starts, best = made(seed), [], []
+    h, starts, begun = made(seed), [], []
     if not isinstance(backbone, nn.Module) and _starts(training, through_graph=h.through_graph, pairs=n) > 1:
         places = [None if checkpoint is None else Path(f"{checkpoint}.start-{i}") for i in range(training.starts)]
         starts = [(seed + i * START_APART, place) for i, place in enumerate(places)]
     for number, place in starts if checkpoint is None or not Path(checkpoint).exists() else ():
         h = made(number)
-        title = f"start {len(best) + 1} of {len(starts)}"
+        title = f"start {len(begun) + 1} of {len(starts)}"
         learn(h, _beginning(training), number, checkpoint=place, given=checkpoint, title=title)
         if h.history[-1].get("interrupted"):
             return h.to("cpu").eval()
-        best.append(h)
-    h = max(best, key=lambda begun: begun.history[-1]["cosine"], default=h)
+        begun.append(h)
+    h = max(begun, key=lambda one: one.history[-1]["cosine"], default=h)
     learn(h, training, seed, checkpoint=checkpoint, title="fit_surrogate", watch=watch)
     if checkpoint is not None and Path(checkpoint).exists():  # the beginnings are not needed any more
         for _, place in starts:
