@@ -32,7 +32,7 @@ def runs() -> list[dict]:
 # -- who is ahead --------------------------------------------------------------------------------------------------
 def test_leaders_are_told_for_each_task_and_size(runs):
     runs += [run("other", labels=100, only=0.5), run("psi-hard", labels=100, only=0.1)]
-    head, few, every, noisy = grid(telling.markdown(telling.leaders(results.table(runs), {"smi2mol": "A|B"})))
+    head, every, few, noisy = grid(telling.markdown(telling.leaders(results.table(runs), {"smi2mol": "A|B"})))
     assert head == ["on", "by", "first", "second", "ELE"]
     assert few == [r"A\|B, 100 pairs", "edit distance", "other: 0.50", "ELE, gradient: 1.00", "1.00, place 2 of 2"]
     assert every[2:] == ["ELE, gradient: 1.00", "–", "1.00, place 1 of 1"]

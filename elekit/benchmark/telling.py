@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from pathlib import Path
 
@@ -133,6 +134,9 @@ def leaders(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
     table: of `results.table`. titles: of tasks. Columns on, by (a figure), first and second (methods), ELE; Markdown.
     """
     clean = table[(table["noise"] == "none") & ~table["method"].str.startswith(ABLATION)]
+    tasks = clean["task"].unique().tolist()
+    ranks = {"task": lambda column: column.map(tasks.index), "labels": lambda column: -column.fillna(math.inf)}
+    clean = clean.sort_values(["task", "labels"], key=lambda column: ranks[column.name](column))
     found = []
     for (task, labels), runs in clean.groupby(["task", "labels"], dropna=False, sort=False):
         rows = means(runs)
