@@ -408,6 +408,8 @@ def test_the_page_that_comes_along_is_what_the_lines_say_now():
     assert (results.RESULTS / report.PAGE).read_text(encoding="utf-8") == report.page()
     readme = report.README.read_text(encoding="utf-8")
     assert readme == report.with_excerpt(readme, report.excerpt())
+    shown = re.findall(r"\]\((data/results/\S+\.png)\)", readme)
+    assert shown == ["data/results/smi2mol-labels.png"] and (report.README.parent / shown[0]).exists()
 
 
 def test_figures_of_the_literature_have_a_source():

@@ -36,6 +36,7 @@ PAGE = "README.md"  # in the folder of the results
 README = SHIPPED.parent / "README.md"
 BEGIN, END = f"<!-- written by `{COMMAND}`: begin -->", f"<!-- written by `{COMMAND}`: end -->"
 WHOLE = "psi-same-budget"  # what ablations are held against
+SHOWN = "{task}-labels.png"  # the picture that the README shows of a task: what few labels are enough for
 QUOTED = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "mrr", "train_seconds", "ms")
 
 INTRODUCTION = f"""\
@@ -137,7 +138,10 @@ def _without(table: pd.DataFrame) -> str:
 
 
 def excerpt(folder: Path = results.RESULTS) -> str:
-    """What the project's README quotes: the goals, and a table a task, each method in its best way to decode."""
+    """What the project's README quotes: the goals, and for each task a table, each method in its best way to decode.
+
+    And the picture of label efficiency, where a task was run with several numbers of pairs.
+    """
     runs = {name: results.read(results.path_of(name, folder)) for name in TASKS}
     tables = {name: results.table(done) for name, done in runs.items() if done}
     parts = [goals(tables), ""]
@@ -154,6 +158,9 @@ def excerpt(folder: Path = results.RESULTS) -> str:
             parts += [head, group_table(rows, columns=QUOTED), ""]
             path = results.path_of(name, folder).resolve()
             near = README.parent if path.is_relative_to(README.parent) else None
+            where = f"{path.parent.relative_to(near).as_posix()}/" if near else ""
+            pictures = [one for one in of_task(name, table) if one.file == SHOWN.format(task=name)]
+            parts += [f"![{picture.says}]({where}{picture.file})\n" for picture in pictures]
             parts += [*filter(None, [copied(runs[name])]), provenance(runs[name], path, near), ""]
     return "\n".join(parts)
 
