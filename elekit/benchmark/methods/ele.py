@@ -10,7 +10,7 @@ from elekit import project, release
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
 from elekit.benchmark.methods.encoders import reading
 from elekit.benchmark.methods.ele_text import ELEText
-from elekit.benchmark.methods.metric import MeasuredH, MeasuredPsi, fitted_metric
+from elekit.benchmark.methods.metric import UNCHANGED, MeasuredH, MeasuredPsi, fitted_metric
 from elekit.benchmark.methods.regressed import Regressed
 from elekit.benchmark.methods.regression import both, neural
 from elekit.benchmark.problem import Problem
@@ -115,7 +115,7 @@ class ELE(Method):
 
         metric, told["metric"] = fitted_metric(psi, h, problem, seed, exact)
         found = measured(metric, configs)
-        if len(problem.train) >= SLOW_FROM:
+        if told["metric"]["shrunk"] != UNCHANGED and len(problem.train) >= SLOW_FROM:
             found[f"{AS_LEARNED}, psi as it was learned"] = Regressed(psi, h, known, DECODERS[AS_LEARNED])
         return Fitted(found, told, sum(p.numel() for m in (psi, trained) for p in m.parameters()))
 
