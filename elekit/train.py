@@ -21,7 +21,7 @@ from elekit.training import LoopConfig, choose_device, retrieval, run_loop, step
 
 RETRIEVAL_AMONG = 1_000
 POLISHED_FROM = 0.5  # of the steps: when most graphs are nearly right, and polish is quick and finds the rest
-FEW = 500  # pairs; up to so many, an h through a graph begins several times
+FEW = 1_000  # pairs; up to so many, an h through a graph begins several times
 START_STEPS, START_BATCH = 1 / 3, 32  # what a beginning has of the steps, and its batch, at most
 START_APART = 1_000  # between the seeds of beginnings
 VIEWS = ("edited", "softened")
@@ -190,7 +190,7 @@ class SurrogateTraining:
     bucket: so many batches are drawn at once and texts of like length put together, which saves padding.
     polished: of an h through a graph, weight of what polish puts right in its graphs (`elekit.decoding.put_right`),
     in the second half of the steps; from then on they are no longer rounded at random.
-    starts: of an h through a graph, so many short beginnings where pairs are few (up to 500), from other weights
+    starts: of an h through a graph, so many short beginnings where pairs are few (up to 1,000), from other weights
     each; what is nearest to psi on validation goes on. Few pairs often teach graphs that are right for them alone.
     """
 
