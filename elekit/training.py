@@ -23,6 +23,8 @@ from tqdm.auto import tqdm
 
 from elekit.files import write_atomically
 
+RETRIEVAL_AMONG = 1_000  # held-out graphs at most, when what is learned is judged
+
 
 @dataclass(frozen=True)
 class LoopConfig:

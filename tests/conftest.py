@@ -1,5 +1,6 @@
 """What the tests share: a small vocabulary, random graphs on and off the vertices, the folder of real data."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 import torch
 from lab import Lab, browser_page, find_chromium, jupyter_lab
 
-from elekit import project
+from elekit import project, train
+from elekit.contrastive import info_nce
 from elekit.graph import Graph, GraphVocabulary
 
 torch.set_num_threads(1)  # tensors here are tiny; a second thread mostly waits for the first
@@ -30,6 +32,34 @@ def data_dir() -> Path:
     if not folder:
         pytest.skip("ELEKIT_DATA_DIR is not set")
     return Path(folder)
+
+
+@pytest.fixture
+def contrastive_loss(monkeypatch):
+    """Puts a function in the place of the contrastive loss of both fits."""
+
+    def put(replacement):
+        for fit in (train.embedding, train.surrogate):
+            monkeypatch.setattr(fit, "info_nce", replacement)
+
+    return put
+
+
+@pytest.fixture
+def ctrl_c_at(contrastive_loss):
+    """Ctrl-C at one call of the contrastive loss, counted from 0; a step of either fit makes at least one."""
+
+    def prepare(at: int):
+        calls = itertools.count()
+
+        def interrupted(*given):
+            if next(calls) == at:
+                raise KeyboardInterrupt
+            return info_nce(*given)
+
+        contrastive_loss(interrupted)
+
+    return prepare
 
 
 @pytest.fixture(scope="session")

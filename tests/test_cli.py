@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import elekit
-from elekit import chem, datasets, release, train
+from elekit import chem, datasets, release
 from elekit.cli import main
 from elekit.decoding import METHODS, RULES, GradientConfig, PolishConfig
 
@@ -206,8 +206,8 @@ def test_training_says_what_was_reached(table, tmp_path, run):
     assert "fit_embedding" in err, "the progress bar"
 
 
-def test_a_run_that_is_done_is_not_run_again(table, artefact, document, monkeypatch):
-    monkeypatch.setattr(train, "info_nce", None)  # a step would fail
+def test_a_run_that_is_done_is_not_run_again(table, artefact, document, contrastive_loss):
+    contrastive_loss(None)  # a step would fail
     before = release.verify(artefact)
     again = ["--data", table, "--steps", 20, "--artefact", artefact, "--width", 12, "--batch-size", 24]
     done = document("train", "surrogate", "--input", "description", "--device", "cpu", *again)
@@ -216,7 +216,9 @@ def test_a_run_that_is_done_is_not_run_again(table, artefact, document, monkeypa
 
 
 @pytest.mark.parametrize("stage", ["embedding", "surrogate"])
-def test_ctrl_c_keeps_what_was_reached_and_the_same_command_goes_on(table, artefact, tmp_path, monkeypatch, stage):
+def test_ctrl_c_keeps_what_was_reached_and_the_same_command_goes_on(
+    table, artefact, tmp_path, monkeypatch, ctrl_c_at, stage
+):
     """The end is that of a run without the cut."""
 
     def command(folder):
@@ -230,14 +232,7 @@ def test_ctrl_c_keeps_what_was_reached_and_the_same_command_goes_on(table, artef
 
     whole, cut = prepared("whole"), prepared("cut")
     assert main(command(whole)) == 0
-    original, calls = train.info_nce, iter(range(99))
-
-    def interrupt(*given):
-        if next(calls) == 5:
-            raise KeyboardInterrupt
-        return original(*given)
-
-    monkeypatch.setattr(train, "info_nce", interrupt)
+    ctrl_c_at(5)
     errors = io.StringIO()
     monkeypatch.setattr(sys, "stderr", errors)
     assert main(command(cut)) == 130
@@ -247,7 +242,6 @@ def test_ctrl_c_keeps_what_was_reached_and_the_same_command_goes_on(table, artef
     history = about["psi"]["history"] if stage == "embedding" else about["surrogates"]["x"]["history"]
     assert history[-1]["interrupted"] and history[-1]["step"] == 5
     assert list(cut.glob("*.checkpoint"))
-    monkeypatch.setattr(train, "info_nce", original)
     assert main(command(cut)) == 0
     different = release.compare(release.load(whole), release.load(cut))
     assert [name for name in different if not name.endswith(("history", "trained.at"))] == []

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from elekit import cli, recipes, release, train
+from elekit import cli, recipes, release
 from elekit.cli.parser import parser
 from elekit.embedding import EmbeddingConfig
 from elekit.surrogate import BackboneConfig
@@ -63,15 +63,8 @@ def test_one_h_is_made_again_on_the_psi_that_is_there(command, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("at", [1, 4, 8])
-def test_ctrl_c_in_any_fit_saves_nothing_and_the_command_goes_on(command, tmp_path, monkeypatch, at):
-    original, calls = train.info_nce, iter(range(99))
-
-    def interrupt(*given):
-        if next(calls) == at:
-            raise KeyboardInterrupt
-        return original(*given)
-
-    monkeypatch.setattr(train, "info_nce", interrupt)
+def test_ctrl_c_in_any_fit_saves_nothing_and_the_command_goes_on(command, tmp_path, ctrl_c_at, at):
+    ctrl_c_at(at)
     assert command() == 130
     assert not (tmp_path / "out").exists() and list((tmp_path / "work").iterdir())
     assert command() == 0
@@ -89,16 +82,9 @@ def test_faithfulness_of_a_shipped_loss_is_measured_and_printed(monkeypatch, cap
     assert printed[1].split()[:4] == ["molecules7", "near", "deletion", "shares"]
 
 
-def test_the_repeats_of_a_recipe_go_on_after_ctrl_c(command, tmp_path, monkeypatch, capsys):
+def test_the_repeats_of_a_recipe_go_on_after_ctrl_c(command, tmp_path, ctrl_c_at, capsys):
     assert command() == 0
-    original, calls = train.info_nce, iter(range(99))
-
-    def interrupt(*given):
-        if next(calls) == 4:
-            raise KeyboardInterrupt
-        return original(*given)
-
-    monkeypatch.setattr(train, "info_nce", interrupt)
+    ctrl_c_at(4)
     assert command("repeats") == 130
     assert "interrupted; the same command goes on from there" in capsys.readouterr().err
     assert list(release.repeats(tmp_path / "out")) == ["seed-1"]

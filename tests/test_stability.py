@@ -13,7 +13,7 @@ from conftest import random_vertices
 from test_draw import HOSTILE, rendered
 from torch.nn.functional import normalize
 
-from elekit import datasets, draw, release, repeats, train
+from elekit import datasets, draw, release, repeats
 from elekit.edits import SINGLE
 from elekit.embedding import EmbeddingConfig
 from elekit.inspect import claims
@@ -350,17 +350,10 @@ def test_repeats_that_are_done_are_not_done_again(folder, data, monkeypatch):
 
 
 @pytest.mark.parametrize("at", [1, 3, 5])
-def test_ctrl_c_keeps_what_is_done_and_the_same_call_goes_on(folder, data, tmp_path, monkeypatch, at):
+def test_ctrl_c_keeps_what_is_done_and_the_same_call_goes_on(folder, data, tmp_path, ctrl_c_at, at):
     shutil.copytree(folder, tmp_path / "whole")
     whole = repeats.fit_repeats(tmp_path / "whole", data, seeds=1, halves=1, progress=False)
-    original, calls = train.info_nce, iter(range(99))
-
-    def interrupt(*given):
-        if next(calls) == at:
-            raise KeyboardInterrupt
-        return original(*given)
-
-    monkeypatch.setattr(train, "info_nce", interrupt)
+    ctrl_c_at(at)
     with pytest.raises(KeyboardInterrupt, match="the same command goes on from there"):
         repeats.fit_repeats(folder, data, seeds=1, halves=1, work=tmp_path / "work", progress=False)
     assert list(release.repeats(folder)) == ["seed-6"][: at // 4]

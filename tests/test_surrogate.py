@@ -283,7 +283,7 @@ def test_ctrl_c_and_resuming_is_the_uninterrupted_run_bit_for_bit(psi, molecules
             raise KeyboardInterrupt
         return original(*given)
 
-    monkeypatch.setattr(train, "drawn_inputs", interrupted)
+    monkeypatch.setattr(train.surrogate, "drawn_inputs", interrupted)
     cut = fit(psi, split, backbone=backbone, training=training, checkpoint=file)
     assert cut.history[-1]["interrupted"] and cut.history[-1]["step"] == 7
     assert not torch.equal(weights(cut), weights(whole))
@@ -327,7 +327,7 @@ def test_ctrl_c_among_beginnings_loses_nothing_and_leaves_no_files(
             raise KeyboardInterrupt
         return original(*given)
 
-    monkeypatch.setattr(train, "drawn_inputs", interrupted)
+    monkeypatch.setattr(train.surrogate, "drawn_inputs", interrupted)
     options = {"backbone": GRAPH, "training": training, "seed": 4, "checkpoint": file}
     assert fit(psi, molecules, **options).history[-1]["interrupted"]
     assert f"call again with checkpoint={str(file)!r}" in capsys.readouterr().err
@@ -341,7 +341,7 @@ def test_ctrl_c_among_beginnings_loses_nothing_and_leaves_no_files(
 def test_many_pairs_and_what_ends_in_a_point_begin_once(psi, molecules, more, monkeypatch):
     split = molecules.take(torch.arange(more.pop("pairs", len(molecules))) % len(molecules))
     steps, original = [], train.drawn_inputs
-    monkeypatch.setattr(train, "drawn_inputs", lambda *given: steps.append(1) or original(*given))
+    monkeypatch.setattr(train.surrogate, "drawn_inputs", lambda *given: steps.append(1) or original(*given))
     training = replace(FAST, loop=replace(LOOP, steps=6))
     h = fit(psi, split, training=training, **more)
     assert len(steps) == 6

@@ -1,6 +1,7 @@
 """The loop: what it learns, that it can be cut off and resumed, what it refuses."""
 
 import errno
+import itertools
 import signal
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from conftest import random_vertices
 import elekit.files
 import elekit.training
 from elekit import augment, project
+from elekit.contrastive import info_nce
 from elekit.datasets import Split
 from elekit.datasets.reading import isomorphism_keys
 from elekit.embedding import EmbeddingConfig
@@ -348,19 +350,13 @@ def test_training_config_refuses_nonsense(field, value):
         EmbeddingTraining(**{field: value})
 
 
-def test_a_loss_that_is_not_finite_raises_and_spoils_no_checkpoint(graphs, tmp_path, monkeypatch):
-    from elekit import train
-
-    original, calls = train.info_nce, iter(range(100))
-
-    def info_nce(*args):
-        return original(*args) * (float("nan") if next(calls) == 7 else 1)
-
-    monkeypatch.setattr(train, "info_nce", info_nce)
+def test_a_loss_that_is_not_finite_raises_and_spoils_no_checkpoint(graphs, tmp_path, contrastive_loss):
+    calls = itertools.count()
+    contrastive_loss(lambda *given: info_nce(*given) * (float("nan") if next(calls) == 7 else 1))
     with pytest.raises(FloatingPointError, match="the loss is nan at step 7; lower learning_rate"):
         fit(graphs, checkpoint=tmp_path / "run.pt")
     assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 5
-    monkeypatch.undo()
+    contrastive_loss(info_nce)
     assert same(fit(graphs, checkpoint=tmp_path / "run.pt"), fit(graphs))
 
 
