@@ -348,6 +348,21 @@ def test_many_pairs_and_what_ends_in_a_point_begin_once(psi, molecules, more, mo
     assert "starts" not in train.told(training, through_graph=h.through_graph, pairs=len(split))
 
 
+@pytest.mark.parametrize("through", ["point", "graph"])
+def test_smiles_through_a_graph_are_written_anew_if_nothing_else_is_said(psi, molecules, through, monkeypatch):
+    class Enough(Exception):
+        pass
+
+    def drawn(inputs, rows, rewritten, generator):
+        raise Enough(rewritten)
+
+    monkeypatch.setattr(train.surrogate, "drawn_inputs", drawn)
+    with pytest.raises(Enough) as found:
+        fit(psi, molecules, backbone=replace(SMALL, through=through), training=None)
+    assert found.value.args == ({"point": 0.0, "graph": 0.5}[through],)
+    assert train.training_for(GRAPH) != train.training_for(replace(GRAPH, kind="word")) == SurrogateTraining()
+
+
 def test_a_checkpoint_of_other_inputs_is_refused(psi, molecules, tmp_path):
     file = tmp_path / "h.pt"
     fit(psi, molecules, checkpoint=file)

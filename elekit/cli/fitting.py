@@ -59,13 +59,14 @@ def surrogate(chosen):
         raise ValueError(f"nothing to regress from; name the column of {chosen.data} that h reads with --input")
     kind = chosen.backbone or train.kind_of(data.train.inputs)
     name = chosen.name or (chosen.input[0] if chosen.input else kind)
-    training = as_chosen(chosen, train.SurrogateTraining())
+    shape = BackboneConfig(kind, width=chosen.width, through=chosen.through)
+    training = as_chosen(chosen, train.training_for(shape))
     checkpoint = folder / f"h-{release.file_stem(name)}.checkpoint"
     h = train.fit_surrogate(
         artefact.psi,
         data.train,
         validation=data.validation,
-        backbone=BackboneConfig(kind, width=chosen.width, through=chosen.through),
+        backbone=shape,
         training=training,
         seed=chosen.seed,
         device=device,

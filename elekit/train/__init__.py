@@ -12,9 +12,10 @@ from elekit.train.surrogate import (
     inputs_digest,
     kind_of,
     told,
+    training_for,
 )
 
 __all__ = [
     "FEW", "START_BATCH", "START_STEPS", "EmbeddingTraining", "SurrogateTraining", "bucketed_rows", "drawn_inputs",
-    "fit_embedding", "fit_surrogate", "inputs_digest", "kind_of", "told",
+    "fit_embedding", "fit_surrogate", "inputs_digest", "kind_of", "told", "training_for",
 ]  # fmt: skip
