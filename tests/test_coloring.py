@@ -19,7 +19,8 @@ from elekit.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.graph import Graph, to_networkx
 from elekit.surrogate import BackboneConfig, ImageBackbone, SurrogateRegressor, describe, make_backbone, rebuild
 from elekit.surrogate.image import VIEWS, turned_at_random
-from elekit.train import LoopConfig, SurrogateTraining, fit_surrogate, kind_of
+from elekit.train import SurrogateTraining, fit_surrogate, kind_of
+from elekit.training import LoopConfig
 
 COUNT = 30
 PALETTE = np.array(list(COLOURS.values())) / 255
@@ -322,7 +323,7 @@ def test_hard_negatives_are_the_single_edits_of_each_graph(data, monkeypatch):
         asked.append((graphs, counts))
         return augment.random_edits(graphs, counts, generator)
 
-    monkeypatch.setattr("elekit.train.augment", SimpleNamespace(random_edits=random_edits))
+    monkeypatch.setattr("elekit.train.surrogate.augment", SimpleNamespace(random_edits=random_edits))
 
     def fitted(hard: int):
         training = SurrogateTraining(LoopConfig(1, 1e-3), batch_size=8, contrast=1.0, hard_negatives=hard)
