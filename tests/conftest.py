@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import networkx as nx
@@ -47,9 +48,12 @@ def contrastive_loss(monkeypatch):
 
 @pytest.fixture
 def ctrl_c_at(contrastive_loss):
-    """Ctrl-C at one call of the contrastive loss, counted from 0; a step of either fit makes at least one."""
+    """Ctrl-C at one call of the contrastive loss, counted from 0; a step of either fit makes at least one.
 
-    def prepare(at: int):
+    Returns what counts the calls.
+    """
+
+    def prepare(at: int) -> Iterator[int]:
         calls = itertools.count()
 
         def interrupted(*given):
@@ -58,6 +62,7 @@ def ctrl_c_at(contrastive_loss):
             return info_nce(*given)
 
         contrastive_loss(interrupted)
+        return calls
 
     return prepare
 

@@ -242,10 +242,11 @@ def test_ctrl_c_keeps_what_was_reached_and_the_same_command_goes_on(
     assert said in errors.getvalue()
     about = release.load(cut).about
     history = about["psi"]["history"] if stage == "embedding" else about["surrogates"]["x"]["history"]
-    reached = 2 if stage == "beginning of a surrogate" else 5  # 3 steps each: within the second
-    assert history[-1]["interrupted"] and history[-1]["step"] == reached
-    assert list(cut.glob("*.checkpoint*"))
+    begins = stage == "beginning of a surrogate"
+    assert history[-1]["interrupted"] and history[-1]["step"] == (2 if begins else 5)  # of the second, 3 steps each
+    assert list(cut.glob("*.checkpoint.start-1" if begins else "*.checkpoint"))
     assert main(command(cut)) == 0
+    assert list(cut.glob("*.checkpoint")) and not list(cut.glob("*.start-*"))
     different = release.compare(release.load(whole), release.load(cut))
     assert [name for name in different if not name.endswith(("history", "trained.at"))] == []
 

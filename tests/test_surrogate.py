@@ -1,6 +1,7 @@
 """h_W: tokens, backbones, and the fit that regresses on psi."""
 
 import copy
+import json
 from dataclasses import replace
 
 import pytest
@@ -271,19 +272,13 @@ def test_same_seed_same_weights_and_the_global_generator_is_left_alone(psi, mole
 
 
 @pytest.mark.parametrize("backbone", [replace(SMALL, dropout=0.2), BackboneConfig("vector", width=8, dropout=0.2)])
-def test_ctrl_c_and_resuming_is_the_uninterrupted_run_bit_for_bit(psi, molecules, backbone, tmp_path, monkeypatch):
+def test_ctrl_c_and_resuming_is_the_uninterrupted_run_bit_for_bit(psi, molecules, backbone, tmp_path, ctrl_c_at):
     split, training = molecules, replace(FAST, rewritten=0.5)
     if backbone.kind == "vector":
         split = with_inputs(molecules, psi.embed(molecules.graphs)[:, :5])
     whole = fit(psi, split, backbone=backbone, training=training)
-    file, original, calls = tmp_path / "h.pt", train.drawn_inputs, iter(range(99))
-
-    def interrupted(*given):
-        if next(calls) == 7:
-            raise KeyboardInterrupt
-        return original(*given)
-
-    monkeypatch.setattr(train.surrogate, "drawn_inputs", interrupted)
+    file = tmp_path / "h.pt"
+    ctrl_c_at(7)
     cut = fit(psi, split, backbone=backbone, training=training, checkpoint=file)
     assert cut.history[-1]["interrupted"] and cut.history[-1]["step"] == 7
     assert not torch.equal(weights(cut), weights(whole))
@@ -304,30 +299,26 @@ def begun(psi, molecules):
     return training, [fit(psi, molecules, backbone=GRAPH, training=short, seed=s) for s in (4, 1004, 2004)]
 
 
-def test_few_pairs_go_on_from_the_beginning_that_is_nearest_on_validation(psi, molecules, begun):
+def test_few_pairs_go_on_from_the_beginning_that_is_nearest_on_validation(psi, molecules, begun, tmp_path):
     training, beginnings = begun
     cosines = [h.history[-1]["cosine"] for h in beginnings]
     assert len(set(cosines)) == 3
     best = beginnings[cosines.index(max(cosines))]
-    wanted = fit(psi, molecules, backbone=copy.deepcopy(best.backbone), training=training, seed=4)
+    file, given = tmp_path / "h.pt", copy.deepcopy(best.backbone)
+    wanted = fit(psi, molecules, backbone=given, training=training, seed=4, checkpoint=file)
+    identity = json.loads(torch.load(file, weights_only=True)["identity"])
+    assert "starts" not in identity["training"]  # weights that are given are not begun anew
     found = fit(psi, molecules, backbone=GRAPH, training=training, seed=4)
     assert torch.equal(weights(found), weights(wanted)) and without_clock(found) == without_clock(wanted)
 
 
 @pytest.mark.parametrize("call", [2, 7, 21])  # within the first, the second, and what goes on
 def test_ctrl_c_among_beginnings_loses_nothing_and_leaves_no_files(
-    psi, molecules, begun, call, tmp_path, monkeypatch, capsys
+    psi, molecules, begun, call, tmp_path, ctrl_c_at, capsys
 ):
     training, file = begun[0], tmp_path / "h.pt"
     whole = fit(psi, molecules, backbone=GRAPH, training=training, seed=4)
-    original, calls = train.drawn_inputs, iter(range(999))
-
-    def interrupted(*given):
-        if next(calls) == call:
-            raise KeyboardInterrupt
-        return original(*given)
-
-    monkeypatch.setattr(train.surrogate, "drawn_inputs", interrupted)
+    calls = ctrl_c_at(call)
     options = {"backbone": GRAPH, "training": training, "seed": 4, "checkpoint": file}
     assert fit(psi, molecules, **options).history[-1]["interrupted"]
     assert f"call again with checkpoint={str(file)!r}" in capsys.readouterr().err
@@ -427,7 +418,9 @@ def test_bad_splits_are_refused(psi, molecules):
             fit(psi, molecules, validation=split)
 
 
-@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"bucket": 0}, {"starts": 0}, {"rewritten": 1.5}, {"temperature": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 0}, {"bucket": 0}, {"starts": 0}, {"rewritten": 1.5}, {"temperature": 0.0}]
+)
 def test_bad_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SurrogateTraining(**wrong)

@@ -13,6 +13,7 @@ from elekit.benchmark.telling import capital, escaped, main_figures, size_of
 
 DOTS = 80  # an inch
 COLOURS = 256  # of a file
+LABELS = "{task}-labels.png"  # the file that shows what few labels are enough for
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def of_task(task: str, table: pd.DataFrame) -> list[Picture]:
         shown = one_way(clean, first)
         both = capital(" and ".join(figure.title for figure in figures))
         says = f"{both} against the number of labelled pairs. {ways(shown)}"
-        found.append(Picture(f"{task}-labels.png", says, lambda: draw.label_efficiency(shown, names, first=ele)))
+        found.append(Picture(LABELS.format(task=task), says, lambda: draw.label_efficiency(shown, names, first=ele)))
     group = largest(clean)
     exact = figures[-1]
     if "ms" in group and group.groupby("method")["ms"].any().sum() > 1:

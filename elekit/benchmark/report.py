@@ -9,7 +9,7 @@ from elekit.benchmark import results
 from elekit.benchmark.compared import best_ways, means, way_of
 from elekit.benchmark.goals import goals
 from elekit.benchmark.methods import ABLATION, METHODS
-from elekit.benchmark.pictures import Picture, of_task, one_way, write_png
+from elekit.benchmark.pictures import LABELS, Picture, of_task, one_way, write_png
 from elekit.benchmark.runner import planned
 from elekit.benchmark.tasks import TASKS, Task
 from elekit.benchmark.telling import (
@@ -18,6 +18,7 @@ from elekit.benchmark.telling import (
     escaped,
     group_table,
     leaders,
+    link,
     literature,
     main_figures,
     markdown,
@@ -36,7 +37,6 @@ PAGE = "README.md"  # in the folder of the results
 README = SHIPPED.parent / "README.md"
 BEGIN, END = f"<!-- written by `{COMMAND}`: begin -->", f"<!-- written by `{COMMAND}`: end -->"
 WHOLE = "psi-same-budget"  # what ablations are held against
-SHOWN = "{task}-labels.png"  # the picture that the README shows of a task: what few labels are enough for
 QUOTED = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "mrr", "train_seconds", "ms")
 
 INTRODUCTION = f"""\
@@ -52,9 +52,10 @@ to the truth (an upper bound where the search ran out of time); edge labels coun
 processor time. Every method that learns to read its inputs does so with the same encoder and as many steps. What was
 tuned was tuned on validation pairs: so ELE reads every other SMILES written anew and takes larger steps, as the sequence
 decoder does where SMILES are written at random (where they are canonical it would copy them less well), and is taught
-what polish puts right in its graphs; where there are {FEW:,} pairs or fewer it makes {SurrogateTraining.starts} beginnings before that, each of
-{START_STEPS:.0%} of the steps with {START_BATCH} pairs a step, and goes on from the best on validation; on Coloring it is also set apart
-from single edits of the truth, and its answer for an image is the mean over the eight ways to turn and mirror it.
+what polish puts right in its graphs; where there are {FEW:,} pairs or fewer it makes {SurrogateTraining.starts}
+beginnings before that, each of {START_STEPS:.0%} of the steps with {START_BATCH} pairs a step, and goes on from the
+best on validation; on Coloring it is also set apart from single edits of the truth, and its answer for an image is
+the mean over the eight ways to turn and mirror it.
 *missing*: a run that is planned and not done.
 """
 
@@ -158,9 +159,8 @@ def excerpt(folder: Path = results.RESULTS) -> str:
             parts += [head, group_table(rows, columns=QUOTED), ""]
             path = results.path_of(name, folder).resolve()
             near = README.parent if path.is_relative_to(README.parent) else None
-            where = f"{path.parent.relative_to(near).as_posix()}/" if near else ""
-            pictures = [one for one in of_task(name, table) if one.file == SHOWN.format(task=name)]
-            parts += [f"![{picture.says}]({where}{picture.file})\n" for picture in pictures]
+            shown = [one for one in of_task(name, table) if one.file == LABELS.format(task=name)]
+            parts += [f"![{one.says}]({link(path.with_name(one.file), near)})\n" for one in shown]
             parts += [*filter(None, [copied(runs[name])]), provenance(runs[name], path, near), ""]
     return "\n".join(parts)
 

@@ -219,9 +219,13 @@ def copied(runs: list[dict]) -> str:
     )
 
 
+def link(path: Path, seen_from: Path | None) -> str:
+    """Where a page links to a file. seen_from: the folder of the page; None: that of the file."""
+    return path.name if seen_from is None else path.relative_to(seen_from).as_posix()
+
+
 def provenance(runs: list[dict], path: Path, seen_from: Path | None = None) -> str:
-    """Command, data, file and versions behind a table. seen_from: the folder of the page that links to the file."""
-    link = path.name if seen_from is None else path.relative_to(seen_from).as_posix()
+    """Command, data, file and versions behind a table. seen_from: see `link`."""
     about = runs[0]["data"]
     digests = sorted({run["data"]["digest"][:12] for run in runs})
     sizes = ", ".join(f"{about[part]:,} {part}" for part in ("train", "validation", "test") if part in about)
@@ -233,7 +237,7 @@ def provenance(runs: list[dict], path: Path, seen_from: Path | None = None) -> s
         f"`{runs[0]['command']}`",
         f"data {escaped(about['name'])}, {about['rows']:,} rows ({sizes})",
         f"digest{'s' * (len(digests) > 1)} " + ", ".join(f"`{digest}`" for digest in digests),
-        f"{len(runs)} runs in [{path.name}]({link}), sha256 `{digest[:16]}`",
+        f"{len(runs)} runs in [{path.name}]({link(path, seen_from)}), sha256 `{digest[:16]}`",
         escaped(" or ".join(versions)),
         f"{' or '.join(threads)} thread{'s' * (threads != ['1'])}",
         days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}",

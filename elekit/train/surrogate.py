@@ -101,25 +101,25 @@ def fit_surrogate(
     held_out = validation if validation is not None and len(validation) else split
     for name, given in (("this", split), ("the validation", held_out)):
         _check_inputs(name, given.inputs)
-    if not isinstance(backbone, nn.Module):
+    if isinstance(backbone, nn.Module):
+        training = replace(training or SurrogateTraining(), starts=1)  # it goes on from the weights that it has
+    else:
         backbone = backbone or BackboneConfig(kind=kind_of(split.inputs))
-    if training is None:
-        training = SurrogateTraining() if isinstance(backbone, nn.Module) else training_for(backbone)
+        training = training or training_for(backbone)
     device = choose_device(device)
     targets = points_of(psi, split.graphs).cpu()
     held_out = held_out.take(range(min(RETRIEVAL_AMONG, len(held_out))))
     held_out_targets = points_of(psi, held_out.graphs).cpu()
 
     def made(seed: int) -> SurrogateRegressor:
-        module = backbone
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            if not isinstance(module, nn.Module):
-                vocabulary = split.graphs.vocabulary
-                module = make_backbone(module, split.inputs, targets.shape[1], vocabulary=vocabulary, psi=psi)
-            elif isinstance(module, GraphBackbone):
-                module.regress_on(psi)
-        return SurrogateRegressor(module, targets.shape[1]).to(device)
+        module, D = backbone, targets.shape[1]
+        if isinstance(module, GraphBackbone):
+            module.regress_on(psi)
+        elif not isinstance(module, nn.Module):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                module = make_backbone(module, split.inputs, D, vocabulary=split.graphs.vocabulary, psi=psi)
+        return SurrogateRegressor(module, D).to(device)
 
     def learn(h: SurrogateRegressor, training: SurrogateTraining, seed: int, **options) -> None:
         def validate() -> dict[str, float]:
@@ -146,7 +146,7 @@ def fit_surrogate(
         )
 
     h, starts, begun = made(seed), [], []
-    if not isinstance(backbone, nn.Module) and _starts(training, through_graph=h.through_graph, pairs=n) > 1:
+    if _starts(training, through_graph=h.through_graph, pairs=n) > 1:
         places = [None if checkpoint is None else Path(f"{checkpoint}.start-{i}") for i in range(training.starts)]
         starts = [(seed + i * START_APART, place) for i, place in enumerate(places)]
     for number, place in starts if checkpoint is None or not Path(checkpoint).exists() else ():

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from elekit.benchmark.problem import Problem
 from elekit.surrogate import BackboneConfig
+from elekit.train import training_for
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,12 @@ class Reading:
     differs: dict = field(default_factory=dict)
 
 
+_usual = training_for(BackboneConfig("smiles", through="graph"))
 READINGS = {
     "smiles": Reading(
-        BackboneConfig("smiles", width=128, dropout=0.2), "graph", {"rewritten": 0.5, "learning_rate": 4e-3}
+        BackboneConfig("smiles", width=128, dropout=0.2),
+        "graph",
+        {"rewritten": _usual.rewritten, "learning_rate": _usual.loop.learning_rate},
     ),
     "text": Reading(BackboneConfig("word", width=128)),
     "image": Reading(
