@@ -148,7 +148,7 @@ def test_inputs_do_not_change_each_other(tiny):
     [
         SequenceDecoder(config=DecoderConfig(64, 32, 0.0)),
         SequenceDecoder(config=DecoderConfig(64, 32, 0.0), smiles=False),
-        OneShot(config=OneShotConfig(64, 128)),
+        OneShot(config=OneShotConfig(64, 128, 0.0)),
     ],
     ids=["smiles", "links", "one-shot"],
 )
@@ -184,7 +184,7 @@ def test_a_graph_beyond_the_capacities_is_no_answer(vocabulary):
 # -- one-shot ------------------------------------------------------------------------------------------------------
 def test_what_comes_at_once_lies_in_the_polytope(vocabulary, vertices, generator):
     torch.manual_seed(0)
-    decoder = GraphDecoder(vocabulary, OneShotConfig(dim=8, width=16))
+    decoder = GraphDecoder(vocabulary, OneShotConfig(dim=8, width=16)).eval()
     made = decoder.graph(10 * torch.randn(30, 8, generator=generator))
     made.check()
     assert equal(made.rounded(), made.rounded().rounded()) and made.rounded().check()
@@ -192,7 +192,7 @@ def test_what_comes_at_once_lies_in_the_polytope(vocabulary, vertices, generator
 
 def test_the_loss_at_once_is_the_likelihood_of_slots_and_pairs(vocabulary, vertices, generator):
     torch.manual_seed(0)
-    decoder, ordered = GraphDecoder(vocabulary, OneShotConfig(dim=8, width=16)), in_order(vertices)
+    decoder, ordered = GraphDecoder(vocabulary, OneShotConfig(dim=8, width=16)).eval(), in_order(vertices)
     vector = torch.randn(40, 8, generator=generator)
     made, total, N = decoder.graph(vector), 0.0, vocabulary.max_nodes
     for b in range(40):

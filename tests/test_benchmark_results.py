@@ -2,8 +2,11 @@
 
 import fcntl
 import json
+import os
 import re
+import signal
 import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -547,6 +550,26 @@ def test_time_adds_up_over_sittings(tmp_path):
     with runner.spent(path) as total:  # it was done, and is only taken up again
         sum(range(200_000))
     assert json.loads(path.read_text())["seconds"] == total["seconds"] == spent
+
+
+def test_a_run_that_is_ended_by_kill_keeps_what_it_has_spent(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        runner.end_as_by_ctrl_c()
+        with pytest.raises(KeyboardInterrupt), runner.spent(tmp_path / "spent.json"):
+            sum(range(200_000))
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    kept = json.loads((tmp_path / "spent.json").read_text())
+    assert kept["seconds"] > 0 and not kept["done"]
+
+
+def test_time_that_is_not_known_is_left_open():
+    unknown = run()
+    unknown["spent"]["train_seconds"] = None
+    assert np.isnan(results.table([unknown, run(seed=1)])["train_seconds"][0])
 
 
 # -- noise ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import nn
 from elekit import chem
 from elekit.benchmark.methods import METHODS
 from elekit.benchmark.methods.counts import KINDS, CountEmbedding, Counts
-from elekit.benchmark.methods.ele_text import ELEText, WeightTraining, left_out
+from elekit.benchmark.methods.ele_text import COUNTED, ELEText, WeightTraining, WithMessages, left_out
 from elekit.benchmark.methods.ridge import RIDGES_ON_COUNTS, Ridge, TextKernel
 from elekit.benchmark.problem import Budget, Exam, Problem
 from elekit.benchmark.runner import judge
@@ -155,6 +156,24 @@ def test_a_graph_that_comes_twice_is_learned_from_twice_and_tested_on_once(local
     others = [[*data.test.frame["key"], *data.validation.frame["key"]].count("CCCO") for data in map(load, range(5))]
     assert all((a, b) in ((2, 0), (0, 1)) for a, b in zip(learned, others))
     assert 2 in learned
+
+
+def test_small_molecules_are_folds_of_dense_graphs(local):
+    def small(fold):
+        return chebi20.load_small(fold, largest=6, tested=4, validated=3)
+
+    folds = [small(fold) for fold in range(5)]
+    for data in folds:
+        assert data.vocabulary.max_nodes == 6 and not isinstance(data.test.graphs, Molecules)
+        keys = [key for split in (data.train, data.validation, data.test) for key in split.frame["key"]]
+        sizes = [chem.Chem.MolFromSmiles(key).GetNumHeavyAtoms() for key in keys]
+        assert max(sizes) == 6 and len(data.test) == 4 and len(data.validation) == 3
+        assert len(set(keys)) == sum(chem.Chem.MolFromSmiles(smiles).GetNumHeavyAtoms() <= 6 for smiles, _ in PAIRS)
+        skipped = data.report()["skipped"]
+        assert skipped["more than 6 heavy atoms"] == 48 - len(set(keys)) and skipped["RDKit refuses the SMILES"] == 1
+        assert "up to 6 heavy atoms" in data.name
+        assert chem.to_smiles(data.test.graphs) == data.test.frame["key"].tolist()
+    assert len({key for data in folds for key in data.test.frame["key"]}) == 20
 
 
 def test_folds_that_there_are_not_are_refused(local):
@@ -423,6 +442,50 @@ def test_learned_weights_lower_the_contrast(posed, tmp_path):
     fitted = ELEText(training=training).fit(problem, seed=0, work=tmp_path, progress=False)
     history = fitted.settings["history"]
     assert history[-1]["loss"] < history[0]["loss"] and [entry["step"] for entry in history] == [10, 20, 30, 40]
+
+
+@pytest.fixture
+def small(local):
+    """A problem of molecules that can be edited, and its exam."""
+    data = chebi20.load_small(0, largest=6, tested=4, validated=3)
+    problem = Problem("text2mol-small", "text", data.train, data.validation, data.train.graphs, Budget(4))
+    return problem, Exam(data.test, data.validation, data.test.graphs, torch.arange(4))
+
+
+@pytest.fixture
+def messages(small):
+    torch.manual_seed(0)
+    psi = GraphEmbedding(small[0].outputs.vocabulary, EmbeddingConfig(8, 2, 6)).eval()
+    psi.history = [{"seconds": 1.0}]
+    return psi
+
+
+def test_psi_of_messages_and_of_counts_is_the_mean_of_both(small, messages):
+    graphs = small[0].outputs[range(5)]
+    counted = CountEmbedding(Counts(["groups"], graphs, at_least=1))
+    psi = WithMessages(messages, counted)
+    told, parts = points_of(messages, graphs), points_of(counted, graphs)
+    wanted = (1 - COUNTED) * told @ told.T + COUNTED * parts @ parts.T
+    torch.testing.assert_close(points_of(psi, graphs) @ points_of(psi, graphs).T, wanted)
+    relaxed = replace(graphs, nodes=graphs.nodes.clone().requires_grad_())
+    psi(relaxed)[:, 0].sum().backward()  # what screens edits
+    assert relaxed.nodes.grad.abs().max() > 0
+
+
+def test_small_molecules_are_decoded_by_edits(small, messages, monkeypatch, tmp_path):
+    problem, exam = small
+    monkeypatch.setattr(type(METHODS["ele"]), "psi", lambda *_: messages)
+    fitted = METHODS["ele"].fit(problem, seed=0, work=tmp_path, progress=False)
+    candidates, polished = (fitted.predictors[way] for way in ("candidates", "candidates + polish"))
+    target, psi = polished.h.predict(exam.test.inputs), polished.psi
+    graphs = [way.predict(exam.test.inputs) for way in (candidates, polished)]
+    nearest, edited = (2 - 2 * (target * points_of(psi, found)).sum(1) for found in graphs)
+    assert (edited <= nearest + 1e-5).all() and edited.sum() < nearest.sum() - 1e-3
+    known = set(problem.train.frame["key"])
+    assert set(chem.to_smiles(candidates.predict(exam.test.inputs))) <= known
+    figures = judge(polished, exam)
+    assert {"exact", "edit_distance", "hits@1", "mrr"} <= figures.keys() and figures["among"] == 4
+    assert fitted.parameters > sum(p.numel() for p in messages.parameters())
 
 
 def test_ele_hands_molecules_of_any_size_on(posed, tmp_path):

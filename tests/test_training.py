@@ -138,6 +138,19 @@ def test_the_global_generator_and_the_matmul_precision_are_left_untouched(graphs
     assert torch.get_float32_matmul_precision() == before[1]
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_denormal_numbers_are_zero_in_training_and_afterwards_what_they_were(graphs, monkeypatch, before):
+    tiny, seen = torch.tensor([1e-39]), []
+    monkeypatch.setattr("elekit.training._schedule", lambda *_: seen.append((tiny * 1.0).item()) or 1.0)
+    if not torch.set_flush_denormal(before):
+        pytest.skip("this processor does not flush denormal numbers")
+    try:
+        fit(graphs)
+        assert set(seen) == {0.0} and ((tiny * 1.0).item() == 0.0) is before
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def test_graphs_are_not_changed(graphs):
     before = graphs.nodes.clone(), graphs.edges.clone()
     fit(graphs)

@@ -69,8 +69,8 @@ def table(runs: Iterable[dict]) -> pd.DataFrame:
     """One row for each run and way to decode: what was run, figures, time, memory.
 
     Columns task, method, title, decoder, labels (NaN: all), pairs (as many as there were to learn from), seed, noise,
-    rate, then the figures of `evaluation.summarise` and train_seconds, ms (a prediction), memory_mb, parameters. A
-    figure inside another is `outer.inner`.
+    rate, then the figures of `evaluation.summarise` and train_seconds (NaN: not known), ms (a prediction),
+    memory_mb, parameters. A figure inside another is `outer.inner`.
     """
     rows = []
     for run in runs:

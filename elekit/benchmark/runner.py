@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import resource
+import signal
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -71,7 +72,7 @@ def run_all(
         if progress:
             sys.stderr.write(f"[{number} of {len(plan)}] {described(wanted)}\n")
         # a process of its own: its memory is that of the run alone, and no run inherits another's state
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_as_by_ctrl_c) as pool:
             run = pool.submit(do, wanted, work / wanted["task"] / stem(wanted), threads, progress).result()
         results.append(path, run)
         done += 1
@@ -156,6 +157,11 @@ def judge(predictor: Predictor, exam: Exam) -> dict:
 
 def rounded(figures: dict) -> dict:
     return {name: round(value, 5) if isinstance(value, float) else value for name, value in figures.items()}
+
+
+def end_as_by_ctrl_c() -> None:
+    """A run that is ended by `kill` keeps its checkpoint and what it has spent, as one does that Ctrl-C ends."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @contextlib.contextmanager

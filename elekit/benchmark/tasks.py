@@ -7,6 +7,7 @@ import torch
 
 from elekit import datasets, release
 from elekit.benchmark import noise
+from elekit.benchmark.methods import ABLATION
 from elekit.benchmark.problem import Budget, Exam, Problem
 from elekit.datasets import Dataset, Split
 from elekit.graph import Graph
@@ -22,9 +23,9 @@ SPOILT = 1_000_003  # seed of what spoils, beside that of the run
 class Task:
     """name: on the command line. title, about: for readers. kind: of inputs. load: the data, split by a seed.
 
-    sizes: numbers of labelled pairs, None for all. full: the size at which every method runs; at others, and where
-    something is spoilt, those of SELECTED do. seeds: how many runs of one size; of all pairs one is enough,
-    unless seeds are folds. budget: by number of pairs.
+    sizes: numbers of labelled pairs, None for all. full: the size at which every method runs (0: nowhere); at others,
+    and where something is spoilt, those of SELECTED and psi without an ingredient do. seeds: how many runs of one
+    size; of all pairs one is enough, unless seeds are folds. budget: by number of pairs.
     artefact: a shipped one whose psi was learned from the training graphs. noises: kinds and rates.
     rewritten: inputs are SMILES, each written anew along a random path.
     retrieval: truths are looked for among the test graphs; among: and others, so many in all. decoded: graphs are
@@ -51,7 +52,7 @@ class Task:
     def asks(self, methods: list[str], size: int | None, spoilt: tuple[str, float] | None) -> list[str]:
         """Which of these methods run at a size, and so spoilt."""
         whole = spoilt is None and size == self.full
-        return [name for name in methods if whole or name in SELECTED]
+        return [name for name in methods if whole or name in SELECTED or name.startswith(ABLATION)]
 
     def pose(
         self,
@@ -129,6 +130,12 @@ def _chebi20(fold: int, progress: bool) -> Dataset:
     return chebi20.load_folds(fold, progress=progress)
 
 
+def _chebi20_small(fold: int, progress: bool) -> Dataset:
+    from elekit.datasets import chebi20
+
+    return chebi20.load_small(fold, progress=progress)
+
+
 def _chebi20_public(seed: int, progress: bool) -> Dataset:
     from elekit.datasets import chebi20
 
@@ -161,6 +168,7 @@ TASKS = {
             "smiles",
             lambda seed, progress: datasets.load("qm9", progress=progress),
             sizes=(5_000,),
+            seeds=1,
             budget=_steps,
             artefact="qm9",
             rewritten=True,
@@ -171,6 +179,7 @@ TASKS = {
             "a description in, the molecule's graph out; training pairs or inputs are spoilt",
             "text",
             lambda seed, progress: datasets.load("molecules7", progress=progress),
+            full=0,
             seeds=1,
             budget=lambda labels: Budget(1_400),
             artefact="molecules7",
@@ -198,6 +207,17 @@ TASKS = {
             folds=True,
             retrieval=True,
             decoded=False,
+        ),
+        Task(
+            "text2mol-small",
+            "Text2Mol on ChEBI-20, up to 16 heavy atoms",
+            "a description in, the molecule's graph out, and found among 250 different ones; one fold",
+            "text",
+            _chebi20_small,
+            full=0,
+            seeds=1,
+            budget=_steps,
+            retrieval=True,
         ),
         Task(
             "text2mol-public",

@@ -133,8 +133,8 @@ def _benchmark(commands):
     benchmark = commands.add_parser("benchmark", help=about, description=_sentence(about))
     benchmark.add_argument(
         "task",
-        help="smi2mol, text2mol, text2mol-public, coloring or noise; 'report' writes the page and the pictures of all "
-        "results",
+        help="smi2mol, smi2mol-random, text2mol, text2mol-small, text2mol-public, coloring or noise; 'report' writes "
+        "the page and the pictures of all results",
     )
     benchmark.add_argument("--method", action="append", metavar="NAME", help="one method, several times for more")
     benchmark.add_argument(

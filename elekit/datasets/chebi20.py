@@ -28,6 +28,7 @@ PART = "chebi20_part.tsv.gz"  # of validation and test together, for development
 FOLDS = 5
 TESTED = 1_000  # molecules of a fold, no two of them equal
 VALIDATED = 400
+LARGEST, FEW_TESTED, FEW_VALIDATED = 16, 250, 200  # of `load_small`
 
 
 def load_folds(fold: int, *, tested: int = TESTED, validated: int = VALIDATED, progress: bool = False) -> Dataset:
@@ -40,11 +41,27 @@ def load_folds(fold: int, *, tested: int = TESTED, validated: int = VALIDATED, p
     Read from `$ELEKIT_DATA_DIR/chebi20/` (the part for development, or the public files) or downloaded once.
     Raises ValueError for a fold that there is not, and for data of fewer molecules than folds need.
     """
+    return _fold(fold, tested, validated, progress)
+
+
+def load_small(
+    fold: int,
+    *,
+    largest: int = LARGEST,
+    tested: int = FEW_TESTED,
+    validated: int = FEW_VALIDATED,
+    progress: bool = False,
+) -> Dataset:
+    """As `load_folds`, of molecules of up to `largest` heavy atoms alone, as dense graphs, which can be decoded."""
+    return _fold(fold, tested, validated, progress, largest)
+
+
+def _fold(fold: int, tested: int, validated: int, progress: bool, largest: int | None = None) -> Dataset:
     if not 0 <= fold < FOLDS:
         raise ValueError(f"there are folds 0 to {FOLDS - 1}, got {fold}")
     part = _local(PART)
     table = _table(part) if part else pd.concat([_public(name) for name in ("validation", "test")])
-    everything, skipped, vocabulary = read(table, progress)
+    everything, skipped, vocabulary = read(table, progress, largest)
     ranked = sorted(set(everything.frame["key"]), key=lambda key: hashlib.sha256(key.encode()).digest())
     if len(ranked) < FOLDS * tested or len(ranked) <= tested + validated:
         raise ValueError(f"{FOLDS} folds of {tested} molecules, and others to learn from, asked of {len(ranked)}")
@@ -52,7 +69,8 @@ def load_folds(fold: int, *, tested: int = TESTED, validated: int = VALIDATED, p
     drawn = np.random.default_rng(fold).permutation(len(rest))[:validated]
     place = dict.fromkeys(rest, "train") | dict.fromkeys(ranked[fold * tested : (fold + 1) * tested], "test")
     place |= {rest[i]: "validation" for i in drawn}
-    name = f"chebi20, {part.name if part else 'validation and test'}, fold {fold} of {FOLDS}"
+    limit = "" if largest is None else f", up to {largest} heavy atoms"
+    name = f"chebi20, {part.name if part else 'validation and test'}{limit}, fold {fold} of {FOLDS}"
     return _dataset(name, everything, everything.frame["key"].map(place), skipped, vocabulary)
 
 
@@ -72,13 +90,21 @@ def public_at_hand() -> bool:
     return all(_local(file) or (cache_folder() / f"chebi20-{file}").exists() for file, _ in PUBLIC.values())
 
 
-def read(table: pd.DataFrame, progress: bool = False) -> tuple[Split, pd.DataFrame, chem.GraphVocabulary]:
-    """Descriptions and molecules of a table (cid, smiles, description), what was skipped, and the vocabulary."""
+def read(
+    table: pd.DataFrame, progress: bool = False, largest: int | None = None
+) -> tuple[Split, pd.DataFrame, chem.GraphVocabulary]:
+    """Descriptions and molecules of a table (cid, smiles, description), what was skipped, and the vocabulary.
+
+    largest: heavy atoms, at most; the graphs are dense then, and larger molecules are skipped. None: all molecules.
+    """
     table = table.reset_index(drop=True)
     readings = [
         chem.read_smiles(text)
         for text in tqdm(table["smiles"], desc="reading SMILES", disable=not progress, mininterval=0.5)
     ]
+    if largest is not None:
+        too_large = chem.Reading(refused=f"more than {largest} heavy atoms")
+        readings = [too_large if len(reading.nodes) > largest else reading for reading in readings]
     refused = [row for row, reading in enumerate(readings) if reading.refused]
     skipped = pd.DataFrame(
         [(row, table["smiles"][row], readings[row].refused) for row in refused], columns=["row", "value", "reason"]
@@ -92,7 +118,8 @@ def read(table: pd.DataFrame, progress: bool = False) -> tuple[Split, pd.DataFra
     frame = table.iloc[kept].reset_index(drop=True)
     frame.insert(0, "row", kept)
     frame.insert(1, "key", [one.canonical for one in read_])
-    split = Split(frame["description"].astype(str).tolist(), Molecules.of(read_, vocabulary), frame)
+    graphs = Molecules.of(read_, vocabulary) if largest is None else chem.from_readings(read_, vocabulary)
+    split = Split(frame["description"].astype(str).tolist(), graphs, frame)
     return split, skipped, vocabulary
 
 

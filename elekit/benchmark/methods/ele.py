@@ -9,7 +9,7 @@ from torch import Tensor
 from elekit import project, release
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
 from elekit.benchmark.methods.encoders import reading
-from elekit.benchmark.methods.ele_text import ELEText
+from elekit.benchmark.methods.ele_text import DECODED, ELEText
 from elekit.benchmark.methods.metric import UNCHANGED, MeasuredH, MeasuredPsi, fitted_metric
 from elekit.benchmark.methods.regressed import Regressed
 from elekit.benchmark.methods.regression import both, neural
@@ -89,6 +89,8 @@ class ELE(Method):
         if isinstance(problem.outputs, Molecules):  # some are too large for messages between all nodes
             return ELEText().fit(problem, seed=seed, work=work, progress=progress)
         psi = self.psi(problem, work, progress)
+        if problem.task in DECODED:
+            return ELEText().fit(problem, seed=seed, work=work, progress=progress, messages=psi)
         known = Candidates.of(psi, problem.outputs)
         h, trained, told = self.regress(psi, problem, seed=seed, work=work, progress=progress)
         told |= {

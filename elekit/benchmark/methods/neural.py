@@ -13,7 +13,7 @@ from elekit.surrogate import describe, make_backbone
 from elekit.train import bucketed_rows, drawn_inputs, inputs_digest, told
 from elekit.training import run_loop, step_generator, stop_if_interrupted
 
-SMALL_GRAPHS = ("smi2mol", "smi2mol-random", "noise", "coloring")  # tasks
+SMALL_GRAPHS = ("smi2mol", "smi2mol-random", "noise", "coloring", "text2mol-small")  # tasks
 
 
 class Reader(nn.Module):

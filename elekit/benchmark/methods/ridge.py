@@ -21,6 +21,7 @@ from elekit.inspect.intervals import wilson
 from elekit.loss import points_of
 
 RIDGES = (0.01, 0.03, 0.1, 0.3)
+TEXTS = ("text2mol", "text2mol-small", "text2mol-public")  # tasks
 
 
 class TextKernel:
@@ -107,7 +108,7 @@ class RidgeCounts(Method):
     title: str
     about: str
     kinds: tuple[str, ...]
-    tasks: tuple[str, ...] | None = ("text2mol", "text2mol-public")
+    tasks: tuple[str, ...] | None = TEXTS
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         psi = CountEmbedding(Counts(self.kinds, problem.outputs)).requires_grad_(False)
