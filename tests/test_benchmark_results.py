@@ -537,6 +537,26 @@ def test_a_run_tells_all_that_the_report_needs(tiny, tmp_path):
     assert table["task"].tolist() == ["tiny", "tiny"] and set(compared.QUALITY) & set(table)
 
 
+def test_losses_tell_what_errs(tiny, tmp_path, monkeypatch):
+    """A predictor whose loss is the number of nodes likes smaller graphs than the truth better."""
+    monkeypatch.setattr(Predictor, "losses", lambda self, inputs, graphs: graphs.presence().sum(1).float())
+    problem, exam, _ = TASKS["tiny"].pose(labels=4, seed=1, spoilt=None, progress=False)
+    predictor = METHODS["quick"].fit(problem, seed=0, work=tmp_path).predictors["a"]
+    figures, found, truth = runner.judge(predictor, exam), predictor.predict(exam.test.inputs), exam.test.graphs
+    smaller = found.presence().sum(1) < truth.presence().sum(1)
+    assert figures["fits_better_than_truth"] == pytest.approx(smaller.float().mean().item(), abs=1e-4)
+    assert figures["loss_of_truth"] == pytest.approx(truth.presence().sum(1).float().mean().item(), abs=1e-4)
+    assert 0 < smaller.sum() < 4
+
+
+def test_it_is_said_what_errs():
+    def told(**figures):
+        return telling.blamed(results.table([run(rounded_and_polish=dict(exact=0.6, **figures))]))
+
+    assert "ELE 40.0 % are wrong. In 30.0 % of all cases a wrong answer fits" in told(fits_better_than_truth=0.3)
+    assert told() == "" == telling.blamed(results.table([run(only={"exact": 1.0, "fits_better_than_truth": 0.0})]))
+
+
 def test_time_adds_up_over_sittings(tmp_path):
     path = tmp_path / "spent.json"
     path.write_text('{"seconds": 5.0}')

@@ -45,6 +45,7 @@ FIGURES = {
         Figure("edit_distance_unlabelled", "edit distance, edges unlabelled", -1, digits=2),
         Figure("edit_distance", "edit distance", -1, digits=2),
         Figure("valid", "valid", 1, "%"),
+        Figure("fits_better_than_truth", "wrong answer fits better", 0, "%"),
         Figure("hits@1", "Hits@1", 1, "%"),
         Figure("hits@10", "Hits@10", 1, "%"),
         Figure("mrr", "MRR", 1, digits=3),

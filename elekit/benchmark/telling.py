@@ -207,6 +207,21 @@ def sure(table: pd.DataFrame) -> str:
     )
 
 
+def blamed(table: pd.DataFrame) -> str:
+    """What errs where the answers of ELE are wrong, psi and h or the search; "" where none tells, or none is wrong."""
+    if "fits_better_than_truth" not in table:
+        return ""
+    ours = table[(table["method"] == "ele") & (table["decoder"] == way_of(table))]
+    ours = ours[ours["fits_better_than_truth"].notna() & (ours["exact"] < 1)]
+    if not len(ours):
+        return ""
+    exact, wrong, liked = FIGURES["exact"], 1 - ours["exact"].mean(), ours["fits_better_than_truth"].mean()
+    return (
+        f"Of the answers of ELE {exact.shown(wrong)} are wrong. In {exact.shown(liked)} of all cases a wrong answer fits "
+        "what was predicted better than the truth does: there h or psi err; in the others the search has missed it.\n"
+    )
+
+
 def copied(runs: list[dict]) -> str:
     """How many answers stand in the inputs themselves; "" where inputs are no SMILES."""
     shares = [run["data"]["inputs_canonical"] for run in runs if "inputs_canonical" in run["data"]]

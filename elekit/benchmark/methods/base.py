@@ -21,6 +21,10 @@ class Predictor(ABC):
         """(B, C) how well each graph of the gallery fits each input, more is better; None of one that cannot tell."""
         return None
 
+    def losses(self, inputs, graphs: Graph) -> torch.Tensor | None:
+        """(B,) the loss that is minimised, of one graph for each input; None of one that minimises none."""
+        return None
+
     def sets(self, exam: Exam) -> dict | None:
         """Coverage and size of prediction sets, as `elekit.conformal.measured` tells; None of one that makes none."""
         return None

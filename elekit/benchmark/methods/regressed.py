@@ -8,7 +8,7 @@ from elekit.benchmark.problem import Exam
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.evaluation import decode_many
 from elekit.graph import Graph
-from elekit.loss import Psi, points_of
+from elekit.loss import Psi, points_of, squared_distance
 
 
 class Regressed(Predictor):
@@ -30,6 +30,9 @@ class Regressed(Predictor):
 
     def scores(self, inputs, gallery: Graph) -> torch.Tensor:
         return self.h.predict(inputs) @ points_of(self.psi, gallery).T
+
+    def losses(self, inputs, graphs: Graph) -> torch.Tensor:
+        return squared_distance(points_of(self.psi, graphs), self.h.predict(inputs)).clamp_min(0)
 
     def sets(self, exam: Exam) -> dict | None:
         if not self.with_sets:
