@@ -379,6 +379,16 @@ def test_pictures_are_drawn_of_what_there_is(tmp_path):
     assert written[0].read_text(encoding="utf-8") == report.page(tmp_path)
 
 
+def test_a_method_of_one_size_is_no_line_of_label_efficiency(monkeypatch):
+    drawn = []
+    monkeypatch.setattr("elekit.draw.label_efficiency", lambda table, *_, **__: drawn.append(set(table["method"])))
+    runs = [run("ele", labels=None), run("ele", labels=100), run("sequence", seed=0, labels=100)]
+    runs += [run("sequence", seed=1, labels=100)]
+    pictures.of_task("smi2mol", results.table(runs))[0].draw()
+    assert drawn == [{"ele"}]
+    assert "smi2mol-labels.png" not in [one.file for one in pictures.of_task("smi2mol", results.table(runs[1:]))]
+
+
 def test_folds_are_one_size(tmp_path):
     runs = [run(method, seed, only={"mrr": 0.5, "hits@1": 0.4}) for method in ("ele", "other") for seed in (0, 1)]
     for one in runs:

@@ -36,8 +36,9 @@ def of_task(task: str, table: pd.DataFrame) -> list[Picture]:
     names = {figure.column: figure.title + (f", {figure.unit}" if figure.unit else "") for figure in figures}
     title = clean.loc[clean["method"] == "ele", "title"]
     ele = title.iloc[-1] if len(title) else None
-    if clean["labels"].nunique(dropna=False) > 1:
-        shown = one_way(clean, first)
+    several = clean[clean["labels"].fillna(0).groupby(clean["method"]).transform("nunique") > 1]
+    if len(several):  # a method that was run at one size says nothing of what few labels are enough for
+        shown = one_way(several, first)
         both = capital(" and ".join(figure.title for figure in figures))
         says = f"{both} against the number of labelled pairs. {ways(shown)}"
         found.append(Picture(LABELS.format(task=task), says, lambda: draw.label_efficiency(shown, names, first=ele)))
