@@ -16,6 +16,7 @@ from torch import nn
 from elekit import chem
 from elekit.benchmark.methods import METHODS
 from elekit.benchmark.methods.counts import KINDS, CountEmbedding, Counts
+from elekit.benchmark.methods.encoders import encoder
 from elekit.benchmark.methods.ele_text import COUNTED, ELEText, WeightTraining, WithMessages, left_out
 from elekit.benchmark.methods.ridge import RIDGES_ON_COUNTS, Ridge, TextKernel
 from elekit.benchmark.problem import Budget, Exam, Problem
@@ -434,6 +435,16 @@ def test_methods_find_molecules_by_their_descriptions(method, posed, tmp_path):
     again = method.fit(problem, seed=0, work=tmp_path / "again", progress=False).predictors[""]
     asked = exam.test.inputs, exam.gallery
     assert torch.equal(again.scores(*asked), predictor.scores(*asked))
+
+
+def test_a_neural_h_reads_long_texts_as_bags_of_ngrams(posed, tmp_path):
+    problem, exam = posed
+    kinds = [encoder(replace(problem, task=task)).kind for task in ("text2mol", "text2mol-public", "noise")]
+    assert kinds == ["tfidf", "tfidf", "word"]
+    fitted = METHODS["dsokr-tanimoto"].fit(problem, seed=0, work=tmp_path, progress=False)
+    assert judge(fitted.predictors[""], exam)["mrr"] > 0.34  # by chance
+    kept = torch.load(tmp_path / "h.pt", weights_only=True)
+    assert '"tfidf"' in kept["identity"]
 
 
 def test_learned_weights_lower_the_contrast(posed, tmp_path):

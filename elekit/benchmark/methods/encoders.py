@@ -35,8 +35,15 @@ READINGS = {
 }
 
 
+TASK_READINGS = {
+    task: Reading(BackboneConfig("tfidf", width=256, dropout=0.3)) for task in ("text2mol", "text2mol-public")
+}
+"""By task, where inputs differ from others of their kind. These texts are long: on validation 500 steps reach a cosine
+of 0.64 to the Tanimoto points, by words 0.59 in four times the time."""
+
+
 def reading(problem: Problem) -> Reading:
-    return READINGS[problem.kind]
+    return TASK_READINGS.get(problem.task) or READINGS[problem.kind]
 
 
 def encoder(problem: Problem) -> BackboneConfig:
