@@ -16,8 +16,8 @@ from torch import nn
 from elekit import chem
 from elekit.benchmark.methods import METHODS
 from elekit.benchmark.methods.counts import KINDS, CountEmbedding, Counts
-from elekit.benchmark.methods.encoders import encoder
 from elekit.benchmark.methods.ele_text import COUNTED, ELEText, WeightTraining, WithMessages, left_out
+from elekit.benchmark.methods.encoders import encoder
 from elekit.benchmark.methods.ridge import RIDGES_ON_COUNTS, Ridge, TextKernel
 from elekit.benchmark.problem import Budget, Exam, Problem
 from elekit.benchmark.runner import judge

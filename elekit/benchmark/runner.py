@@ -144,9 +144,10 @@ def judge(predictor: Predictor, exam: Exam) -> dict:
         seconds = time.process_time() - started
         if predicted is not None:
             table = evaluation.evaluate(predicted, truth, timeout=TIMEOUT)
-            losses = {"loss": predicted, "loss_of_truth": truth}
-            losses = {name: predictor.losses(exam.test.inputs, graphs) for name, graphs in losses.items()}
-            table = table.assign(**{name: one.double().numpy() for name, one in losses.items() if one is not None})
+            for name, graphs in (("loss", predicted), ("loss_of_truth", truth)):
+                losses = predictor.losses(exam.test.inputs, graphs)
+                if losses is not None:
+                    table[name] = losses.double().numpy()
             figures |= evaluation.summarise(table) | {"ms": 1_000 * seconds / len(truth)}
     if exam.gallery is not None:
         scores = predictor.scores(exam.test.inputs, exam.gallery)

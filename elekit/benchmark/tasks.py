@@ -24,8 +24,8 @@ class Task:
     """name: on the command line. title, about: for readers. kind: of inputs. load: the data, split by a seed.
 
     sizes: numbers of labelled pairs, None for all. full: the size at which every method runs (0: nowhere); at others,
-    and where something is spoilt, those of SELECTED and psi without an ingredient do. seeds: how many runs of one
-    size; of all pairs one is enough, unless seeds are folds. budget: by number of pairs.
+    and where something is spoilt, those of SELECTED do, and at any size psi without an ingredient (`runner.planned`).
+    seeds: how many runs of one size; of all pairs one is enough, unless seeds are folds. budget: by number of pairs.
     artefact: a shipped one whose psi was learned from the training graphs. noises: kinds and rates.
     rewritten: inputs are SMILES, each written anew along a random path.
     retrieval: truths are looked for among the test graphs; among: and others, so many in all. decoded: graphs are

@@ -31,32 +31,24 @@ VALIDATED = 400
 LARGEST, FEW_TESTED, FEW_VALIDATED = 16, 250, 200  # of `load_small`
 
 
-def load_folds(fold: int, *, tested: int = TESTED, validated: int = VALIDATED, progress: bool = False) -> Dataset:
+def load_folds(
+    fold: int,
+    *,
+    tested: int = TESTED,
+    validated: int = VALIDATED,
+    largest: int | None = None,
+    progress: bool = False,
+) -> Dataset:
     """One fold of the pairs of validation and test together: `tested` molecules to test on, the others to learn from.
 
     Molecules are ranked by a hash of their canonical form, and fold f tests on those of rank `f tested` to
     `(f + 1) tested - 1`: folds are disjoint, and no graph stands in two splits. `validated` of the other molecules,
     drawn by the fold, are for validation. Several rows may be one graph, since graphs have no stereochemistry: to
     learn from, all rows stay; of those to test on or to validate on, the first row of each graph.
+    largest: see `read`.
     Read from `$ELEKIT_DATA_DIR/chebi20/` (the part for development, or the public files) or downloaded once.
     Raises ValueError for a fold that there is not, and for data of fewer molecules than folds need.
     """
-    return _fold(fold, tested, validated, progress)
-
-
-def load_small(
-    fold: int,
-    *,
-    largest: int = LARGEST,
-    tested: int = FEW_TESTED,
-    validated: int = FEW_VALIDATED,
-    progress: bool = False,
-) -> Dataset:
-    """As `load_folds`, of molecules of up to `largest` heavy atoms alone, as dense graphs, which can be decoded."""
-    return _fold(fold, tested, validated, progress, largest)
-
-
-def _fold(fold: int, tested: int, validated: int, progress: bool, largest: int | None = None) -> Dataset:
     if not 0 <= fold < FOLDS:
         raise ValueError(f"there are folds 0 to {FOLDS - 1}, got {fold}")
     part = _local(PART)
@@ -72,6 +64,18 @@ def _fold(fold: int, tested: int, validated: int, progress: bool, largest: int |
     limit = "" if largest is None else f", up to {largest} heavy atoms"
     name = f"chebi20, {part.name if part else 'validation and test'}{limit}, fold {fold} of {FOLDS}"
     return _dataset(name, everything, everything.frame["key"].map(place), skipped, vocabulary)
+
+
+def load_small(
+    fold: int,
+    *,
+    tested: int = FEW_TESTED,
+    validated: int = FEW_VALIDATED,
+    largest: int = LARGEST,
+    progress: bool = False,
+) -> Dataset:
+    """As `load_folds`, of molecules of up to `largest` heavy atoms alone, as dense graphs, which can be decoded."""
+    return load_folds(fold, tested=tested, validated=validated, largest=largest, progress=progress)
 
 
 def load_public(*, progress: bool = False) -> Dataset:
