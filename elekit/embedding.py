@@ -25,7 +25,11 @@ class EmbeddingConfig:
 
 
 class GraphEmbedding(nn.Module):
-    """psi_theta: Graph -> (B, D), unit norm."""
+    """psi_theta: Graph -> (B, D), unit norm.
+
+    Graphs are moved to the device of the weights, and the points to that of the graphs: on an accelerator psi serves
+    all that keeps its graphs on the CPU.
+    """
 
     def __init__(self, vocabulary: GraphVocabulary, config: EmbeddingConfig = EmbeddingConfig()):
         super().__init__()
@@ -41,7 +45,7 @@ class GraphEmbedding(nn.Module):
     def forward(self, graph: Graph) -> Tensor:
         if graph.vocabulary is not self.vocabulary:
             self._hold_against(graph.vocabulary)
-        B, N, K = graph.nodes.shape
+        asked_from, graph = graph.nodes.device, graph.to(self.enter.weight.device)
         present = graph.presence()[..., None]  # (B, N, 1)
         links = graph.edges[..., 1:] * present[:, :, None] * present[:, None]  # (B, N, N, R-1); gated by both ends
         state = self.enter(torch.cat([graph.nodes, links.sum(2), self._closed_walks(links.sum(-1))], -1))  # (B, N, H)
@@ -49,7 +53,7 @@ class GraphEmbedding(nn.Module):
         for message_round in self.rounds:
             state = message_round(state, flat, present)
         pooled = (present * torch.sigmoid(self.gate(state)) * self.value(state)).sum(1)  # (B, D)
-        return project.sphere(pooled)
+        return project.sphere(pooled).to(asked_from)
 
     def _closed_walks(self, adjacency: Tensor) -> Tensor:
         """(B, N, walks - 2): log(1 + number of closed walks of length 3, 4, ... from each node)."""
@@ -73,10 +77,7 @@ class GraphEmbedding(nn.Module):
     @torch.no_grad()
     def embed(self, graph: Graph, batch_size: int = 256) -> Tensor:
         """psi of many graphs, batch by batch in bounded memory, without gradients; (B, D) on the CPU."""
-        device = self.enter.weight.device
-        parts = [
-            self(graph[start : start + batch_size].to(device)).cpu() for start in range(0, len(graph), batch_size)
-        ]
+        parts = [self(graph[start : start + batch_size]).cpu() for start in range(0, len(graph), batch_size)]
         return torch.cat(parts) if parts else torch.empty(0, self.config.dim)
 
 

@@ -45,11 +45,20 @@ def step_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + step) * 2_654_435_761 % (2**63))
 
 
+@contextlib.contextmanager
+def seeded(seed: int):
+    """torch's own generators, of the CPU and of CUDA, start from `seed` meanwhile and are then as they were before.
+
+    For what draws from no others: initial weights and dropout.
+    """
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
 def choose_device(device: str) -> torch.device:
-    """`auto`: the accelerator where there is one, else the CPU; anything else as torch names it."""
-    if device == "auto":
-        return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
-    return torch.device(device)
+    """`auto`: CUDA where there is some, else the CPU; anything else, of which none was tried, as torch names it."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from elekit.inspect.intervals import DRAWS, central
 from elekit.inspect.probes import FOLDS, Probed, bumps, goes_with
 from elekit.inspect.words import percent
 from elekit.loss import Psi, points_of
+from elekit.training import seeded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,8 +161,7 @@ def _probed(psi: Psi, graphs: Graph, generator: np.random.Generator, seed: int) 
 def untrained(psi: Psi, graphs: Graph, seed: int) -> GraphEmbedding:
     """An embedding with random weights, of the shape of psi where that is known."""
     config = psi.config if isinstance(psi, GraphEmbedding) else EmbeddingConfig()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return GraphEmbedding(graphs.vocabulary, config).eval()
 
 

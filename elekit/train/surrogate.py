@@ -21,6 +21,7 @@ from elekit.training import (
     choose_device,
     retrieval,
     run_loop,
+    seeded,
     step_generator,
     tensor_digest,
 )
@@ -116,8 +117,7 @@ def fit_surrogate(
         if isinstance(module, GraphBackbone):
             module.regress_on(psi)
         elif not isinstance(module, nn.Module):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+            with seeded(seed):
                 module = make_backbone(module, split.inputs, D, vocabulary=split.graphs.vocabulary, psi=psi)
         return SurrogateRegressor(module, D).to(device)
 
@@ -192,8 +192,7 @@ def _regression(
     wanted = targets[rows].to(device)
     drawn = drawn_inputs(split.inputs, rows, training.rewritten, generator)
     mended = 0.0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(step)  # dropout
+    with seeded(step):  # dropout
         if h.through_graph and training.polished and step >= training.loop.steps * POLISHED_FROM:
             relaxed = h.backbone.graphs(drawn)
             points = project.sphere(h.backbone.embedded(relaxed))

@@ -11,7 +11,7 @@ from elekit.benchmark.methods.regression import training_of
 from elekit.benchmark.problem import Problem
 from elekit.surrogate import describe, make_backbone
 from elekit.train import bucketed_rows, drawn_inputs, inputs_digest, told
-from elekit.training import run_loop, step_generator, stop_if_interrupted
+from elekit.training import run_loop, seeded, step_generator, stop_if_interrupted
 
 SMALL_GRAPHS = ("smi2mol", "smi2mol-random", "noise", "coloring", "text2mol-small")  # tasks
 
@@ -61,8 +61,7 @@ def learn(
     def loss_at(step: int) -> Tensor:
         rows = bucketed_rows(inputs, size, training.bucket, seed, step)
         drawn = drawn_inputs(inputs, rows, training.rewritten, step_generator(seed, step))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(step)  # dropout
+        with seeded(step):  # dropout
             return loss_of(drawn, rows)
 
     model.history = run_loop(

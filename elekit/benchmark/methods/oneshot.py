@@ -12,6 +12,7 @@ from elekit.benchmark.methods.neural import SMALL_GRAPHS, Reader, count, learn
 from elekit.benchmark.methods.writing import in_order
 from elekit.benchmark.problem import Problem
 from elekit.graph import Graph, GraphVocabulary
+from elekit.training import seeded
 
 TOGETHER = 256  # inputs read at a time
 
@@ -105,8 +106,7 @@ class OneShot(Method):
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         ordered, vocabulary = in_order(problem.train.graphs), problem.outputs.vocabulary
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             model = OneShotModel(Reader(problem, self.config.dim), GraphDecoder(vocabulary, self.config))
         predictor = AtOnce(model.vector, model.decoder)
         training = learn(

@@ -14,6 +14,7 @@ from elekit.benchmark.methods.neural import SMALL_GRAPHS, Reader, count, learn
 from elekit.benchmark.methods.writing import Links, Parts, Smiles, Writing
 from elekit.benchmark.problem import Problem
 from elekit.graph import Graph, from_parts
+from elekit.training import seeded
 
 END = 0  # the token that begins, ends and pads
 BEAMS = 5
@@ -153,8 +154,7 @@ class SequenceDecoder(Method):
         written = numbered(texts, tokens)
         held_out = problem.validation.take(range(min(HELD_OUT, len(problem.validation))))
         truth = writing.write(held_out.graphs)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             model = SequenceModel(Reader(readable, self.config.width), len(tokens) + 1, self.config)
 
         def validate() -> dict[str, float]:
