@@ -15,10 +15,10 @@ import torch
 from conftest import equal, random_vertices
 
 from elekit.benchmark import TASKS, compared, goals, noise, pictures, report, results, runner, telling
-from elekit.benchmark.tasks import SELECTED
 from elekit.benchmark.compared import FIGURES, differences, means
 from elekit.benchmark.methods import METHODS, Fitted, Method, Predictor
-from elekit.benchmark.problem import Budget, Exam, Problem
+from elekit.benchmark.problem import DECODED, MOLECULES, SEARCHED, Budget, Exam, Problem
+from elekit.benchmark.tasks import SELECTED
 from elekit.datasets import Split
 from elekit.graph import GraphVocabulary
 
@@ -438,6 +438,14 @@ def test_figures_of_the_literature_have_a_source():
 
 
 # -- the runner ----------------------------------------------------------------------------------------------------
+def test_groups_of_tasks_are_those_that_the_tasks_say():
+    assert set(DECODED) == {name for name, task in TASKS.items() if task.decoded}
+    assert set(SEARCHED) == {name for name, task in TASKS.items() if task.retrieval}
+    assert set(MOLECULES) == {name for name, task in TASKS.items() if task.kind != "image"}
+    for method in METHODS.values():
+        assert set(method.tasks or ()) <= set(TASKS)
+
+
 def test_a_plan_has_each_run_once():
     task = TASKS["smi2mol"]
     plan = runner.planned("smi2mol")
@@ -567,16 +575,16 @@ def test_it_is_said_what_errs():
     assert told() == "" == telling.blamed(results.table([run(only={"exact": 1.0, "fits_better_than_truth": 0.0})]))
 
 
-def test_time_adds_up_over_sittings(tmp_path):
+def test_time_adds_up_over_sittings_and_the_most_memory_stays(tmp_path):
     path = tmp_path / "spent.json"
-    path.write_text('{"seconds": 5.0}')
+    path.write_text('{"seconds": 5.0, "memory_mb": 1e9}')
     with pytest.raises(KeyboardInterrupt), runner.spent(path):
         raise KeyboardInterrupt
     assert json.loads(path.read_text())["seconds"] >= 5.0
     with runner.spent(path) as total:
         sum(range(200_000))
     spent = json.loads(path.read_text())["seconds"]
-    assert spent == total["seconds"] > 5.0
+    assert spent == total["seconds"] > 5.0 and total["memory_mb"] == 1e9
     with runner.spent(path) as total:  # it was done, and is only taken up again
         sum(range(200_000))
     assert json.loads(path.read_text())["seconds"] == total["seconds"] == spent
@@ -593,7 +601,7 @@ def test_a_run_that_is_ended_by_kill_keeps_what_it_has_spent(tmp_path):
     finally:
         signal.signal(signal.SIGTERM, before)
     kept = json.loads((tmp_path / "spent.json").read_text())
-    assert kept["seconds"] > 0 and not kept["done"]
+    assert kept["seconds"] > 0 and kept["memory_mb"] > 0 and not kept["done"]
 
 
 def test_time_that_is_not_known_is_left_open():

@@ -1,4 +1,4 @@
-"""What runs on an accelerator: it gives what the CPU gives, but for rounding, and all that follows may stay on the CPU."""
+"""An accelerator gives what the CPU gives, but for rounding, and all that follows may stay on the CPU."""
 
 from dataclasses import replace
 

@@ -7,6 +7,11 @@ import torch
 from elekit.datasets import Split
 from elekit.graph import Graph
 
+# Names of tasks by what methods ask of them, see `tasks.TASKS`.
+DECODED = ("smi2mol", "smi2mol-random", "noise", "coloring", "text2mol-small")  # graphs are predicted: small ones
+SEARCHED = ("text2mol", "text2mol-small", "text2mol-public")  # texts; graphs are looked for among others
+MOLECULES = ("smi2mol", "smi2mol-random", "noise", *SEARCHED)
+
 
 @dataclass(frozen=True)
 class Budget:

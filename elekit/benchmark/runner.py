@@ -124,7 +124,7 @@ def do(wanted: dict, work: Path, threads: int, progress: bool) -> dict:
         "settings": fitted.settings,
         "spent": {
             "train_seconds": round(train["seconds"], 1),
-            "memory_mb": round(peak_memory()),
+            "memory_mb": round(max(train["memory_mb"], peak_memory())),
             "parameters": fitted.parameters,
             "threads": threads,
         },
@@ -170,13 +170,15 @@ def end_as_by_ctrl_c() -> None:
 
 @contextlib.contextmanager
 def spent(path: Path):
-    """Adds up processor seconds over the sittings of a run: {"seconds": ...}, kept in a file, also after Ctrl-C.
+    """What the sittings of a run took together, kept in a file, also after Ctrl-C: {"seconds": ..., "memory_mb": ...}.
 
-    Processor time, since other programs on the machine do not change it. What was once done to the end, and is only
-    taken up again, costs nothing more.
+    Processor seconds added up, since other programs on the machine do not change them; the most memory of any. What
+    was once done to the end, and is only taken up again, costs nothing more.
     """
-    total = json.loads(path.read_text()) if path.exists() else {"seconds": 0.0, "done": False}
-    if total.get("done"):
+    total = {"seconds": 0.0, "memory_mb": 0.0, "done": False}
+    if path.exists():
+        total |= json.loads(path.read_text())
+    if total["done"]:
         yield total
         return
     started = time.process_time()
@@ -185,6 +187,7 @@ def spent(path: Path):
         total["done"] = True
     finally:
         total["seconds"] += time.process_time() - started
+        total["memory_mb"] = max(total["memory_mb"], peak_memory())
         write_atomically(path, lambda partial: partial.write_text(json.dumps(total)))
 
 

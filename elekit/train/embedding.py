@@ -88,8 +88,8 @@ def fit_embedding(
         targets[i], (n, D) unit vectors such as h(x_i), away from those of other graphs.
     penalty: one more term: called with psi and the step, a scalar; random by the step alone, so that a run can be
         resumed, and plain values in its `identity`, if it has one, tell it from others (`elekit.correction.penalty`).
-    device: "auto", which is CUDA where there is some, or torch's name. checkpoint: a file to write at intervals and to
-        resume from if it is there.
+    device: "auto", which is CUDA where there is some, or torch's name. checkpoint: a file to write at intervals and
+        to resume from if it is there.
     watch: called with (step, psi), in evaluation mode and without gradients, before the first step that this run takes
         and at every validation, to film what is learned; it changes nothing of it.
     Returns psi in evaluation mode on the CPU, with `psi.history`, a list of dicts (step, seconds, loss, retrieval).

@@ -13,9 +13,8 @@ from elekit.benchmark.methods.ile import rank_among
 from elekit.benchmark.methods.inputs import READERS
 from elekit.benchmark.methods.kernels import fitting, sketched
 from elekit.benchmark.methods.neighbour import LANDMARKS, Neighbours, best_reading
-from elekit.benchmark.methods.neural import SMALL_GRAPHS
 from elekit.benchmark.methods.regression import KernelRidge, by_kernels
-from elekit.benchmark.problem import Problem
+from elekit.benchmark.problem import DECODED, Problem
 from elekit.distances import weisfeiler_lehman
 from elekit.graph import Graph
 from elekit.loss import points_of
@@ -101,7 +100,7 @@ class NeighbourBarycentre(Method):
     name: str = "nnbary-fgw"
     title: str = "NNBary-FGW"
     about: str = "the fused Gromov-Wasserstein barycentre of the graphs of the nearest training inputs"
-    tasks: tuple[str, ...] | None = SMALL_GRAPHS
+    tasks: tuple[str, ...] | None = DECODED
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         psi = sketched(fitting(problem.outputs.vocabulary), problem.outputs, LANDMARKS, seed)
@@ -138,7 +137,7 @@ class KernelBarycentre(Method):
     name: str = "ilebary-fgw"
     title: str = "ILE-FGW barycentre"
     about: str = "the fused Gromov-Wasserstein barycentre of training graphs, weighted by kernel ridge regression"
-    tasks: tuple[str, ...] | None = SMALL_GRAPHS
+    tasks: tuple[str, ...] | None = DECODED
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         problem = replace(problem, train=problem.train.sample(MOST, seed))

@@ -9,11 +9,11 @@ from torch import Tensor
 from elekit import project, release
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
 from elekit.benchmark.methods.encoders import reading
-from elekit.benchmark.methods.ele_text import DECODED, ELEText
+from elekit.benchmark.methods.ele_text import ELEText
 from elekit.benchmark.methods.metric import UNCHANGED, MeasuredH, MeasuredPsi, fitted_metric
 from elekit.benchmark.methods.regressed import Regressed
 from elekit.benchmark.methods.regression import both, neural
-from elekit.benchmark.problem import Problem
+from elekit.benchmark.problem import SEARCHED, Problem
 from elekit.datasets import Split
 from elekit.datasets.molecules import Molecules
 from elekit.decoding import Candidates, DecodeConfig, PolishConfig
@@ -89,7 +89,7 @@ class ELE(Method):
         if isinstance(problem.outputs, Molecules):  # some are too large for messages between all nodes
             return ELEText().fit(problem, seed=seed, work=work, progress=progress)
         psi = self.psi(problem, work, progress)
-        if problem.task in DECODED:
+        if problem.task in SEARCHED:
             return ELEText().fit(problem, seed=seed, work=work, progress=progress, messages=psi)
         known = Candidates.of(psi, problem.outputs)
         h, trained, told = self.regress(psi, problem, seed=seed, work=work, progress=progress)

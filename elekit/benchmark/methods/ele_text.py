@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from elekit.benchmark.methods.base import Fitted, Method
 from elekit.benchmark.methods.counts import KINDS, CountEmbedding, Counts
 from elekit.benchmark.methods.regressed import Regressed
-from elekit.benchmark.methods.ridge import TEXTS, Ranked, Ridge, TextKernel, tuned
-from elekit.benchmark.problem import Problem
+from elekit.benchmark.methods.ridge import Ranked, Ridge, TextKernel, tuned
+from elekit.benchmark.problem import SEARCHED, Problem
 from elekit.contrastive import info_nce
 from elekit.decoding import Candidates, DecodeConfig, PolishConfig
 from elekit.embedding import GraphEmbedding
@@ -19,8 +19,8 @@ from elekit.graph import Graph
 from elekit.loss import points_of
 from elekit.training import LoopConfig, retrieval, run_loop, step_generator, stop_if_interrupted, tensor_digest
 
-DECODED = ("text2mol-small",)  # tasks whose molecules are small enough to be edited
-COUNTED = 0.8  # share of counted parts in psi there: Hits@1 on validation 83 %; 0.5 has 77, 0.65 and 0.9 have 81
+# Share of counted parts in psi where graphs are decoded, too: Hits@1 on validation 83 %; 0.5 has 77, 0.65 and 0.9 have 81.
+COUNTED = 0.8
 WAYS = {
     "candidates": DecodeConfig("candidates"),
     # texts seldom tell all of a molecule: hardly a loss is so low that `doubt` would not ask for a second search
@@ -128,7 +128,7 @@ class ELEText(Method):
     about: str = "a loss of counted parts, whose weights are learned by contrast, with labels; regressed on"
     kinds: tuple[str, ...] = tuple(KINDS)
     training: WeightTraining = WeightTraining()
-    tasks: tuple[str, ...] | None = TEXTS  # of `METHODS` it is no member itself
+    tasks: tuple[str, ...] | None = SEARCHED  # of `METHODS` it is no member itself
 
     def fit(
         self,

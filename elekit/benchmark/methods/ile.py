@@ -14,8 +14,7 @@ from elekit.benchmark.methods.base import Fitted, Method
 from elekit.benchmark.methods.kernels import Sketched, sketched
 from elekit.benchmark.methods.regressed import Regressed
 from elekit.benchmark.methods.regression import both, by_kernels
-from elekit.benchmark.methods.ridge import TEXTS
-from elekit.benchmark.problem import Problem
+from elekit.benchmark.problem import MOLECULES, Problem
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.loss import points_of
 
@@ -70,15 +69,14 @@ class DSOKR(ILE):
         return h[""], told, sum(p.numel() for p in h["neural"].parameters()) + h["kernels"].weights.size
 
 
-MOLECULAR = ("smi2mol", "smi2mol-random", "noise", *TEXTS)
 FEW, MOST = 32, 5_000  # landmarks and pairs of fused Gromov-Wasserstein: 0.8 ms for each of both
 ILES = (
-    ILE("ile-tanimoto", "ILE, Tanimoto", "sketched kernel ridge on the Tanimoto loss", "tanimoto", MOLECULAR),
+    ILE("ile-tanimoto", "ILE, Tanimoto", "sketched kernel ridge on the Tanimoto loss", "tanimoto", MOLECULES),
     ILE("ile-wl", "ILE, Weisfeiler-Lehman", "sketched kernel ridge on the Weisfeiler-Lehman loss", "wl"),
     ILE(
         "ile-fgw", "ILE, FGW", "sketched kernel ridge on the fused Gromov-Wasserstein loss", "fgw",
         ("smi2mol", "coloring", "noise"), FEW, MOST,
     ),
-    DSOKR("dsokr-tanimoto", "DSOKR, Tanimoto", "neural regression on the Tanimoto loss", "tanimoto", MOLECULAR),
+    DSOKR("dsokr-tanimoto", "DSOKR, Tanimoto", "neural regression on the Tanimoto loss", "tanimoto", MOLECULES),
     DSOKR("dsokr-wl", "DSOKR, Weisfeiler-Lehman", "neural regression on the Weisfeiler-Lehman loss", "wl"),
 )  # fmt: skip

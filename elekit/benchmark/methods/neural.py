@@ -13,8 +13,6 @@ from elekit.surrogate import describe, make_backbone
 from elekit.train import bucketed_rows, drawn_inputs, inputs_digest, told
 from elekit.training import run_loop, seeded, step_generator, stop_if_interrupted
 
-SMALL_GRAPHS = ("smi2mol", "smi2mol-random", "noise", "coloring", "text2mol-small")  # tasks
-
 
 class Reader(nn.Module):
     """The backbone of a problem: inputs to its states, which of them are there, and a vector.

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from elekit import metrics
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
-from elekit.benchmark.methods.neural import SMALL_GRAPHS, Reader, count, learn
+from elekit.benchmark.methods.neural import Reader, count, learn
 from elekit.benchmark.methods.writing import in_order
-from elekit.benchmark.problem import Problem
+from elekit.benchmark.problem import DECODED, Problem
 from elekit.graph import Graph, GraphVocabulary
 from elekit.training import seeded
 
@@ -101,7 +101,7 @@ class OneShot(Method):
     name: str = "one-shot"
     title: str = "one-shot decoder"
     about: str = "all node and edge labels at once, in canonical order of the nodes, by cross entropy"
-    tasks: tuple[str, ...] | None = SMALL_GRAPHS
+    tasks: tuple[str, ...] | None = DECODED
     config: OneShotConfig = OneShotConfig()
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:

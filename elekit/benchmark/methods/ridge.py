@@ -14,14 +14,13 @@ from elekit.benchmark.methods.base import Fitted, Method
 from elekit.benchmark.methods.counts import KINDS, CountEmbedding, Counts
 from elekit.benchmark.methods.inputs import cosines, ngrams
 from elekit.benchmark.methods.regressed import Regressed
-from elekit.benchmark.problem import Exam, Problem
+from elekit.benchmark.problem import SEARCHED, Exam, Problem
 from elekit.conformal.calibration import LEVEL, calibrated
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.inspect.intervals import wilson
 from elekit.loss import points_of
 
 RIDGES = (0.01, 0.03, 0.1, 0.3)
-TEXTS = ("text2mol", "text2mol-small", "text2mol-public")  # tasks
 
 
 class TextKernel:
@@ -108,7 +107,7 @@ class RidgeCounts(Method):
     title: str
     about: str
     kinds: tuple[str, ...]
-    tasks: tuple[str, ...] | None = TEXTS
+    tasks: tuple[str, ...] | None = SEARCHED
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         psi = CountEmbedding(Counts(self.kinds, problem.outputs)).requires_grad_(False)

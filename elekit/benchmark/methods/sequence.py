@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from elekit import chem
 from elekit.benchmark.methods.base import Fitted, Method, Predictor
-from elekit.benchmark.methods.neural import SMALL_GRAPHS, Reader, count, learn
+from elekit.benchmark.methods.neural import Reader, count, learn
 from elekit.benchmark.methods.writing import Links, Parts, Smiles, Writing
-from elekit.benchmark.problem import Problem
+from elekit.benchmark.problem import DECODED, Problem
 from elekit.graph import Graph, from_parts
 from elekit.training import seeded
 
@@ -136,7 +136,7 @@ class SequenceDecoder(Method):
     name: str = "sequence"
     title: str = "sequence decoder"
     about: str = "an autoregressive decoder with attention writes the graph, molecules as SMILES; beam search"
-    tasks: tuple[str, ...] | None = SMALL_GRAPHS
+    tasks: tuple[str, ...] | None = DECODED
     smiles: bool = True  # molecules as SMILES, where not all graphs are written node by node
     config: DecoderConfig = DecoderConfig()
 
