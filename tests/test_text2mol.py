@@ -497,6 +497,10 @@ def test_small_molecules_are_decoded_by_edits(small, messages, monkeypatch, tmp_
     figures = judge(polished, exam)
     assert {"exact", "edit_distance", "hits@1", "mrr"} <= figures.keys() and figures["among"] == 4
     assert fitted.parameters > sum(p.numel() for p in messages.parameters())
+    ranked, alone = fitted.predictors["candidates, by counts alone"], ELEText().fit(problem, seed=0, work=tmp_path)
+    asked = exam.test.inputs, exam.gallery
+    assert torch.equal(ranked.scores(*asked), alone.predictors[""].scores(*asked))
+    assert not torch.allclose(ranked.scores(*asked), polished.scores(*asked))
 
 
 def test_ele_hands_molecules_of_any_size_on(posed, tmp_path):

@@ -208,7 +208,7 @@ def sure(table: pd.DataFrame) -> str:
 
 
 def blamed(table: pd.DataFrame) -> str:
-    """What errs where the answers of ELE are wrong, psi and h or the search; "" where none tells, or none is wrong."""
+    """What errs where the answers of ELE are wrong, h and psi or the search; "" where none tells, or none is wrong."""
     if "fits_better_than_truth" not in table:
         return ""
     ours = table[(table["method"] == "ele") & (table["decoder"] == way_of(table))]
@@ -218,7 +218,8 @@ def blamed(table: pd.DataFrame) -> str:
     exact, wrong, liked = FIGURES["exact"], 1 - ours["exact"].mean(), ours["fits_better_than_truth"].mean()
     return (
         f"Of the answers of ELE {exact.shown(wrong)} are wrong. In {exact.shown(liked)} of all cases a wrong answer fits "
-        "what was predicted better than the truth does: there h or psi err; in the others the search has missed it.\n"
+        "what was predicted better than the truth does: there h or psi err; in the others the search has missed it, or "
+        "psi does not tell the two apart.\n"
     )
 
 

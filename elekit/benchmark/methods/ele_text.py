@@ -120,7 +120,7 @@ class ELEText(Method):
     What parts there are, and how rare each is, comes from outputs alone; the weights are fine-tuned with the labels:
     pairs predict each other's counts, left-one-out, and InfoNCE weighs what of it tells graphs apart. Then h is
     regressed on psi as it is now. psi knows molecules alone, no relaxed graphs: it ranks, and decodes to candidates;
-    beside a psi of messages (`WithMessages`) it decodes by edits as well.
+    beside a psi of messages (`WithMessages`) graphs are decoded by edits as well.
     """
 
     name: str = "ele"  # `ELE` hands such problems on to it
@@ -165,14 +165,19 @@ class ELEText(Method):
             "psi": asdict(self.training), "scales": dict(zip(self.kinds, psi.log_scale.exp().tolist())),
             "history": psi.history,
         }  # fmt: skip
-        if messages is not None:
-            learned += sum(p.numel() for p in messages.parameters())
-            settings |= {"share of counted parts": COUNTED, "psi_seconds": messages.history[-1]["seconds"]}
-            psi = WithMessages(messages, psi).eval()
-        points = points_of(psi, problem.train.graphs)
-        h, known = Ridge(kernel, ridge, points, inverse), Candidates(problem.train.graphs, points)
-        learned += h.weights.size
+
+        def regressed(psi: nn.Module) -> tuple[Ridge, Candidates]:
+            points = points_of(psi, problem.train.graphs)
+            return Ridge(kernel, ridge, points, inverse), Candidates(problem.train.graphs, points)
+
+        h, known = regressed(psi)
+        ranked = Ranked(psi, h, known, seed)
         if messages is None:
-            return Fitted({"": Ranked(psi, h, known, seed)}, settings, learned)
-        ways = {way: Regressed(psi, h, known, replace(config, seed=seed)) for way, config in WAYS.items()}
+            return Fitted({"": ranked}, settings, learned + h.weights.size)
+        settings |= {"share of counted parts": COUNTED, "psi_seconds": messages.history[-1]["seconds"]}
+        both = WithMessages(messages, psi).eval()
+        h, known = regressed(both)
+        learned += sum(p.numel() for p in messages.parameters()) + h.weights.size
+        ways = {way: Regressed(both, h, known, replace(config, seed=seed)) for way, config in WAYS.items()}
+        ways["candidates, by counts alone"] = ranked  # messages cost the search what they gain for the edits
         return Fitted(ways, settings, learned)
