@@ -279,6 +279,25 @@ def test_noise_is_told_against_the_rate(tmp_path):
     assert "![Edit distance against the rate of noise." in text
 
 
+def test_sets_are_told_against_the_rate(tmp_path):
+    found = {"coverage": 0.5, "set_size": 1.25, "possible": 0.95}
+    runs = [
+        run(task="noise", spoilt=["typos", 0.02], sets=found),
+        run(task="noise", spoilt=["labels", 0.3], sets={"possible": 0.85}),
+        run(task="noise", sets=found | {"coverage": 0.9}),
+        run("other", task="noise", sets=found | {"coverage": 0.1}),
+    ]
+    text = report.page(stored(tmp_path, *runs))
+    head, *rows = grid(text[text.index("### Noise: prediction sets") : text.index("<sub>`elekit benchmark noise`")])
+    assert head == ["noise", "rate", "coverage of sets, %", "mean set size", "level that sets can promise, %"]
+    assert rows == [
+        ["clean", "–", "90.0", "1.2", "95.0"],
+        ["labels", "30%", "–", "–", "85.0"],
+        ["typos", "2%", "50.0", "1.2", "95.0"],
+    ]
+    assert "prediction sets of ELE" not in report.page(stored(tmp_path / "none", run(task="noise")))
+
+
 def test_what_psi_is_without_is_held_against_psi_with_all(tmp_path):
     runs = [
         run(name, task="noise", candidates=value)

@@ -25,6 +25,7 @@ from elekit.benchmark.telling import (
     markdown,
     noise_table,
     provenance,
+    sets_table,
     size_of,
     sure,
     told,
@@ -39,6 +40,11 @@ README = SHIPPED.parent / "README.md"
 BEGIN, END = f"<!-- written by `{COMMAND}`: begin -->", f"<!-- written by `{COMMAND}`: end -->"
 WHOLE = "psi-same-budget"  # what ablations are held against
 QUOTED = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "mrr", "train_seconds", "ms")
+OF_SETS = """\
+Sets promise to hold the truth at their level for pairs like those of calibration, whatever was learned from. Typos are
+in the examined inputs alone: calibration has not seen the like, so nothing is promised there. –: decoding does not reach
+so many truths that the level could be promised.
+"""
 
 INTRODUCTION = f"""\
 # Against the field: results
@@ -133,6 +139,9 @@ def _noise(table: pd.DataFrame, wanted: set[tuple[str, float]]) -> str:
         rates = sorted({*some["rate"], *(rate for name, rate in wanted if name == kind)})
         head = f"{capital(figure.title)} at each rate; *moved*: from the first rate to the last.\n"
         parts += [f"### Noise: {escaped(kind)}\n", head, noise_table(some, rates, figure), ""]
+    if "sets.possible" in table:
+        ours = table[(table["method"] == "ele") & table["sets.possible"].notna()]
+        parts += ["### Noise: prediction sets of ELE\n", OF_SETS, sets_table(means(ours)), ""] if len(ours) else []
     return "\n".join(parts)
 
 

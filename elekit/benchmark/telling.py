@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from elekit.benchmark import noise
 from elekit.benchmark.compared import FIGURES, SPREAD, Figure, best_ways, differences, means, way_of
 from elekit.benchmark.methods import ABLATION
 from elekit.benchmark.results import RESULTS
@@ -15,6 +16,7 @@ from elekit.inspect.intervals import wilson
 
 MARKED = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "hits@10", "mrr", "ms")  # the best
 MAIN = (("edit_distance", "exact"), ("hits@1", "mrr"))  # what tells methods apart: graphs predicted, or only found
+SETS = ("sets.coverage", "sets.set_size", "sets.possible")
 VERDICTS = {
     "better": "better in every seed",
     "worse": "worse in every seed",
@@ -126,6 +128,16 @@ def noise_table(rows: pd.DataFrame, rates: list[float], figure: Figure) -> str:
     moved = wide[rates[-1]] - wide[rates[0]]
     shown["moved"] = ["–" if pd.isna(value) else signed(value, figure) for value in moved]
     return markdown(pd.DataFrame(shown))
+
+
+def sets_table(rows: pd.DataFrame) -> str:
+    """Prediction sets against noise: a row for clean pairs and one for each kind and rate. rows: of `compared.means`."""
+    places = {kind: place for place, kind in enumerate(("none", *noise.KINDS))}
+    rows = rows.assign(place=rows["noise"].map(places)).sort_values(["place", "rate"])
+    noises = [kind if kind != "none" else "clean" for kind in rows["noise"]]
+    rates = [f"{rate:.0%}" if rate else "–" for rate in rows["rate"]]
+    left = pd.DataFrame({"noise": map(escaped, noises), "rate": rates}, index=rows.index)
+    return markdown(pd.concat([left, cells(rows, SETS)], axis=1))
 
 
 def leaders(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
