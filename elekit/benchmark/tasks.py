@@ -168,7 +168,6 @@ TASKS = {
             "smiles",
             lambda seed, progress: datasets.load("qm9", progress=progress),
             sizes=(5_000,),
-            seeds=1,
             budget=_steps,
             artefact="qm9",
             rewritten=True,
