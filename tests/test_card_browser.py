@@ -113,7 +113,9 @@ def test_a_link_to_figures_opens_them(opening):
     link.focus()
     page.keyboard.press("Enter")
     page.locator(goal).wait_for(state="visible")
-    assert page.evaluate("document.activeElement.id") == goal[1:]
+    page.wait_for_function(
+        "id => document.activeElement.id === id", arg=goal[1:]
+    )  # the fold opens before it has focus
 
 
 def test_it_fits_a_phone_and_paper(opening, opened, tmp_path):

@@ -11,9 +11,9 @@ import traitlets
 from elekit import draw
 from elekit.draw.scenes import palette, scene
 from elekit.graph import Graph, GraphVocabulary
-from elekit.widgets import base
+from elekit.widgets import base, bundle
 
-STATIC = sorted((base.resources.files("elekit.widgets") / "static").iterdir(), key=str)
+STATIC = sorted(bundle.STATIC.iterdir())
 HOSTILE = '<img src=x onerror="window.hacked=1">'
 VOCABULARY = GraphVocabulary((HOSTILE, "b"), ("&lt;thin", "$thick$"), 3)
 
@@ -41,7 +41,44 @@ class Small(base.Panel):
 
 
 def test_there_is_a_browser_side():
-    assert {"shared.js", "shared.css"} <= {path.name for path in STATIC}
+    assert {"dom.js", "graph.js", "shared.css"} <= {path.name for path in STATIC}
+
+
+def modules(folder, **sources):
+    for name, text in sources.items():
+        (folder / f"{name}.js").write_text(text)
+    return bundle.script(folder / "entry.js")
+
+
+def test_a_bundle_keeps_every_module_in_its_own_scope(tmp_path):
+    base_module = "const x = 1;\n\nexport { x };\n"
+    left = 'import { x as y } from "./base.js";\n\nconst x = 2, z = x + y;\n\nexport { z };\n'
+    entry = 'import {\n  x,\n} from "./base.js";\nimport { z } from "./left.js";\n\nconst sum = x + z;\n\nexport { sum };\n'
+    made = modules(tmp_path, base=base_module, left=left, entry=entry)
+    assert made.count("const x = 1;") == 1 and "const { x: y } = $0_base;" in made
+    assert made.endswith("export default $2_entry;\n")
+    assert not re.search(r"^import\b|^export (?!default)", made, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("entry", "named"),
+    [
+        ('import * as all from "./base.js";\n', "import *"),
+        ("export const y = 1;\n", "export const y"),
+        ("export { y };\nconst y = 1;\n", "export { y }"),
+        ('import { y } from "./base.js";\n', "y"),
+        ('import { z } from "./entry.js";\nconst z = 1;\nexport { z };\n', "entry.js"),
+    ],
+)
+def test_a_module_that_breaks_a_rule_is_not_bundled(tmp_path, entry, named):
+    with pytest.raises(ValueError, match=re.escape(named)):
+        modules(tmp_path, base="const x = 1;\n\nexport { x };\n", entry=entry)
+
+
+@pytest.mark.parametrize("name", ["explorer", "explorer_map", "inspector", "stepper", "triplets"])
+def test_every_widget_is_one_module(name):
+    made = bundle.script(bundle.STATIC / f"{name}.js")
+    assert made.count("export ") == 1 and "return { render };" in made
 
 
 @pytest.mark.parametrize("path", STATIC, ids=lambda path: path.name)
@@ -111,22 +148,30 @@ def test_bond_orders_are_strokes():
 
 
 PANEL = f"""
+import os, tempfile
+from pathlib import Path
 import torch, traitlets
 from elekit.draw.scenes import palette, scene
 from elekit.graph import Graph, GraphVocabulary
-from elekit.widgets import base
-RENDER = '''
-export default {{ render({{ model, el }}) {{
+from elekit.widgets import base, bundle
+entry = Path(tempfile.mkdtemp()).resolve() / "entry.js"
+home = os.path.relpath(bundle.STATIC, entry.parent)
+entry.write_text('''
+import {{ ask, button, follow, frame }} from "HOME/dom.js";
+import {{ GraphView }} from "HOME/graph.js";
+function render({{ model, el }}) {{
   const undo = [], root = frame(model, el, undo, "a test");
   const view = new GraphView(model.get("palette"), {{ onpick: (part) => {{ model.set("picked", part); model.save_changes(); }} }});
   root.append(view.element, button("go wrong", () => ask(model, "go_wrong")));
   follow(model, undo, "scene", () => view.show(model.get("scene")));
   return () => undo.forEach((stop) => stop());
-}} }};'''
+}}
+export {{ render }};
+'''.replace("HOME", home))
 vocabulary = GraphVocabulary(({HOSTILE!r}, "b"), ("&lt;thin", "$thick$"), 3)
 graph = Graph.from_labels(torch.tensor([[1, 2, 1]]), torch.tensor([[[0, 1, 0], [1, 0, 2], [0, 2, 0]]]), vocabulary)
 class Panel(base.Panel):
-    _esm = traitlets.Unicode(base.source("shared.js") + RENDER).tag(sync=True)
+    _esm = traitlets.Unicode(bundle.script(entry)).tag(sync=True)
     scene, picked = traitlets.Dict().tag(sync=True), traitlets.Dict().tag(sync=True)
     COMMANDS = ("go_wrong",)
     def go_wrong(self):
@@ -141,12 +186,7 @@ panel
 
 @pytest.mark.browser
 def test_a_drawn_graph_is_picked_and_hostile_names_stay_text(lab):
-    lab.run(
-        PANEL.replace(
-            'base.source("shared.js")',
-            '(base.resources.files("elekit.widgets") / "static" / "shared.js").read_text()',
-        )
-    )
+    lab.run(PANEL)
     page = lab.page
     page.locator("[data-part=n1]").click()
     lab.eventually("panel.picked", {"node": 1})

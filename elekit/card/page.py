@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from importlib.resources import files
+from pathlib import Path
 
 from elekit.card.changes import Changes
 from elekit.card.elements import Html, element, in_script
@@ -14,7 +14,9 @@ from elekit.card.pictures import picture
 from elekit.card.sections import GROUPS, SECTIONS, changed, look
 from elekit.card.statements import Statement
 from elekit.draw.svg import bar_svg
+from elekit.widgets import bundle
 
+STATIC = Path(__file__).parent / "static"
 FACTS = "facts"  # id of the script that holds what was measured
 MINUTE = (  # keys of what a reader in a hurry is told, where it was said
     "purpose", "defects", "agreement with edit distance, random pairs", "blind spots", "exact", "sets hold the truth",
@@ -204,26 +206,15 @@ def _json(name: str, content) -> Html:
     return element("script", Html(text), type="application/json", id=name)
 
 
-def _static(package: str, name: str) -> str:
-    return files(package).joinpath("static", name).read_text(encoding="utf-8")
-
-
 def _script() -> str:
-    """The widgets' own browser side, each in a scope of its own, and what stands in for their kernel."""
-    shared = _static("elekit.widgets", "shared.js")
-    sources = {"stepper": ("stepper.js",), "inspector": ("inspector_drawing.js", "inspector.js")}
-    parts = []
-    for name, own in sources.items():
-        code = "\n".join([shared, *(_static("elekit.widgets", one) for one in own)])
-        parts.append(
-            f"const {name} = (() => {{\n{code.replace('export default { render };', 'return { render };')}\n}})();"
-        )
-    script = "\n".join([*parts, _static("elekit.card", "card.js")])
+    """The page's own script with the widgets it embeds."""
+    script = bundle.script(STATIC / "card.js")
     if "</script" in script.lower() or "<!--" in script:
         raise AssertionError("the widgets' scripts would end the script element of the card")
     return script
 
 
 def _styles() -> str:
-    sheets = [_static("elekit.widgets", f"{name}.css") for name in ("shared", "stepper", "inspector")]
-    return "\n".join([*sheets, _static("elekit.card", "card.css")])
+    return "\n".join(
+        [bundle.style("stepper.css", "inspector.css"), (STATIC / "card.css").read_text(encoding="utf-8")]
+    )

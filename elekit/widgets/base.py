@@ -1,20 +1,12 @@
-"""What the widgets share: their browser side as one string, errors that show, keys that reach them, a static twin."""
+"""What the widgets share: errors that show, commands from the browser, a static twin."""
 
 import base64
 import functools
 from collections.abc import Callable
-from importlib import resources
 
 import anywidget
 import traitlets
 from matplotlib.figure import Figure
-
-
-def source(name: str) -> str:
-    """The browser side of a widget: shared.js, then its own; as text, since a widget made from a file is never freed."""
-    folder = resources.files("elekit.widgets") / "static"
-    kind = name.rpartition(".")[2]
-    return "\n".join((folder / part).read_text(encoding="utf-8") for part in (f"shared.{kind}", name))
 
 
 def told(method: Callable) -> Callable:

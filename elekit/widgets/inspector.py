@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import files
 
 import numpy as np
 import torch
@@ -19,7 +18,8 @@ from elekit.draw.scenes import palette, scene
 from elekit.graph import Graph
 from elekit.inspect import EditScan, EmbeddingMap
 from elekit.loss import Psi, points_of
-from elekit.widgets.base import Panel, source
+from elekit.widgets.base import Panel
+from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspector_io import (
     DIGITS,
     Visit,
@@ -33,9 +33,6 @@ from elekit.widgets.inspector_io import (
 )
 from elekit.widgets.space import Space, read
 
-BROWSER_SIDE = "\n".join(
-    (source("inspector_drawing.js"), files("elekit.widgets").joinpath("static/inspector.js").read_text("utf-8"))
-)
 NEAREST = 4  # known graphs shown
 BACKGROUND = 10_000  # points of the map that are drawn
 
@@ -81,8 +78,8 @@ class LossInspector(Panel):
         shares: of the graph's and the anchor's parts in `2 - loss`; {} until asked.
     """
 
-    _esm = traitlets.Unicode(BROWSER_SIDE).tag(sync=True)
-    _css = traitlets.Unicode(source("inspector.css")).tag(sync=True)
+    _esm = traitlets.Unicode(script(STATIC / "inspector.js")).tag(sync=True)
+    _css = traitlets.Unicode(style("inspector.css")).tag(sync=True)
     COMMANDS = ("apply", "undo", "redo", "go", "reset", "anchor_on", "tidy", "ask_shares", "ask_separates")
 
     at = traitlets.Int(0).tag(sync=True)

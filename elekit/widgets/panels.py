@@ -6,7 +6,8 @@ from ipywidgets import Box, Layout, VBox, Widget
 from matplotlib.figure import Figure
 
 from elekit.inspect.search import step
-from elekit.widgets.base import Panel, source
+from elekit.widgets.base import Panel
+from elekit.widgets.bundle import STATIC, script, style
 
 NOTHING_FOUND = {"kind": "id", "text": "", "words": "", "shown": [], "asked": 0}
 
@@ -32,7 +33,7 @@ class Rows(traitlets.TraitType):
 class ExplorerPanel(Panel):
     """A part of an explorer, its owner: what the browser asks of it moves the owner's traits, and errors are told there."""
 
-    _css = traitlets.Unicode(source("explorer.css")).tag(sync=True)
+    _css = traitlets.Unicode(style("explorer.css")).tag(sync=True)
 
     def __init__(self, owner, **traits):
         super().__init__(**traits)
@@ -59,7 +60,7 @@ class MapPanel(ExplorerPanel):
     painted: for each map the version of its points that is to be seen, as of `Canvas.version`.
     """
 
-    _esm = traitlets.Unicode(source("explorer_map.js")).tag(sync=True)
+    _esm = traitlets.Unicode(script(STATIC / "explorer_map.js")).tag(sync=True)
     COMMANDS = ("colour", "select", "walk", "toggle", "make_umap", "repaint")
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -106,7 +107,7 @@ class GraphPanel(ExplorerPanel):
     edits: by row, what separates it from the pinned graph; it comes in later.
     """
 
-    _esm = traitlets.Unicode(source("explorer.js")).tag(sync=True)
+    _esm = traitlets.Unicode(script(STATIC / "explorer.js")).tag(sync=True)
     COMMANDS = ("pin", "find", "select")
 
     kinds = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -15,7 +15,8 @@ from elekit.draw.sets import SHOWN
 from elekit.graph import Graph, GraphVocabulary
 from elekit.inspect.asking import called
 from elekit.inspect.wishes import wishes
-from elekit.widgets.base import Panel, source
+from elekit.widgets.base import Panel
+from elekit.widgets.bundle import STATIC, script, style
 
 FASTEST = 60  # frames a second
 SPACED = 1.7  # edges that have words on them are drawn that much longer
@@ -34,8 +35,8 @@ class Stepper(Panel):
     prediction set of the target, None if not given.
     """
 
-    _esm = traitlets.Unicode(source("stepper.js")).tag(sync=True)
-    _css = traitlets.Unicode(source("stepper.css")).tag(sync=True)
+    _esm = traitlets.Unicode(script(STATIC / "stepper.js")).tag(sync=True)
+    _css = traitlets.Unicode(style("stepper.css")).tag(sync=True)
 
     step = traitlets.Int(0).tag(sync=True)
     playing = traitlets.Bool(False).tag(sync=True)

@@ -15,7 +15,8 @@ from elekit.draw.scenes import palette, scene
 from elekit.graph import Graph
 from elekit.loss import Psi
 from elekit.refinement import ROUNDS, refined
-from elekit.widgets.base import Panel, source
+from elekit.widgets.base import Panel
+from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspector_io import alone, is_molecular
 
 
@@ -48,8 +49,8 @@ class TripletJudge(Panel):
     told: how far it is, in sentences; whether the loss agrees is told of all together, so as to sway nobody.
     """
 
-    _esm = traitlets.Unicode(source("triplets.js")).tag(sync=True)
-    _css = traitlets.Unicode(source("triplets.css")).tag(sync=True)
+    _esm = traitlets.Unicode(script(STATIC / "triplets.js")).tag(sync=True)
+    _css = traitlets.Unicode(style("triplets.css")).tag(sync=True)
     COMMANDS = ("answer", "undo")
 
     question = traitlets.Dict().tag(sync=True)

@@ -1,5 +1,8 @@
 // The card's own script: what stands in for a kernel, and the folded parts that links and printing open.
 
+import { render as renderInspector } from "../../widgets/static/inspector.js";
+import { render as renderStepper } from "../../widgets/static/stepper.js";
+
 const REFUSED = "This page holds no learned loss to ask, so it cannot answer that. ";
 const ELSEWHERE = " In JupyterLab ele.widgets.inspect_loss does all of it.";
 
@@ -66,8 +69,8 @@ for (const place of document.querySelectorAll("[data-widget]")) {
   const draw = () => {
     if (!fold.open || place.childElementCount) return;
     const state = read(place.dataset.state)[place.dataset.widget];
-    if (place.dataset.widget === "stepper") stepper.render({ model: stepperModel(state), el: place });
-    else inspector.render({ model: inspectorModel(state), el: place });
+    if (place.dataset.widget === "stepper") renderStepper({ model: stepperModel(state), el: place });
+    else renderInspector({ model: inspectorModel(state), el: place });
   };
   fold.addEventListener("toggle", draw);
   draw();

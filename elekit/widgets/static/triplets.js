@@ -1,15 +1,32 @@
 // Three graphs, one question: buttons and keys answer it, the kernel asks the next.
 
-const CHOICES = { 1: "left", ArrowLeft: "left", 2: "right", ArrowRight: "right", 0: "cannot say", ArrowDown: "cannot say" };
+import { ask, button, fill, follow, frame, html, put, say, shortened } from "./dom.js";
+import { GraphView } from "./graph.js";
+
+const CHOICES = {
+  1: "left",
+  ArrowLeft: "left",
+  2: "right",
+  ArrowRight: "right",
+  0: "cannot say",
+  ArrowDown: "cannot say",
+};
 
 function render({ model, el }) {
-  const undo = [], palette = model.get("palette"), root = frame(model, el, undo, "which graph is closer?");
+  const undo = [],
+    palette = model.get("palette"),
+    root = frame(model, el, undo, "which graph is closer?");
   const figure = (side, heading) => {
-    const view = new GraphView(palette, { label: heading }), name = html("span", { class: "elekit-small" });
+    const view = new GraphView(palette, { label: heading }),
+      name = html("span", { class: "elekit-small" });
     const caption = html("figcaption", { class: "elekit-title" }, heading);
     return { view, name, element: html("figure", { class: `elekit-triplets-${side}` }, caption, view.element, name) };
   };
-  const sides = { anchor: figure("anchor", "Is this graph closer to"), left: figure("left", "the left one, or"), right: figure("right", "the right one?") };
+  const sides = {
+    anchor: figure("anchor", "Is this graph closer to"),
+    left: figure("left", "the left one, or"),
+    right: figure("right", "the right one?"),
+  };
   const answer = (choice) => {
     const { number, anchor } = model.get("question");
     if (!anchor || number === sent) return;
@@ -23,12 +40,21 @@ function render({ model, el }) {
     ask(model, "undo", { number });
   };
   let sent = null;
-  const buttons = [button("1  left is closer", () => answer("left")), button("0  cannot say", () => answer("cannot say")), button("2  right is closer", () => answer("right"))];
+  const buttons = [
+    button("1  left is closer", () => answer("left")),
+    button("0  cannot say", () => answer("cannot say")),
+    button("2  right is closer", () => answer("right")),
+  ];
   const undone = button("u  undo", back);
   const told = html("div", { class: "elekit-triplets-told", "aria-live": "polite" });
   const keys = "Keys: 1 or ← left, 2 or → right, 0 or ↓ cannot say, u or Backspace undo.";
-  root.append(sides.anchor.element, html("div", { class: "elekit-triplets-pair" }, sides.left.element, sides.right.element),
-    html("div", { class: "elekit-row elekit-triplets-row" }, ...buttons, undone), told, html("p", { class: "elekit-small" }, keys));
+  root.append(
+    sides.anchor.element,
+    html("div", { class: "elekit-triplets-pair" }, sides.left.element, sides.right.element),
+    html("div", { class: "elekit-row elekit-triplets-row" }, ...buttons, undone),
+    told,
+    html("p", { class: "elekit-small" }, keys),
+  );
   fill(root, { tabindex: "0", class: "elekit elekit-triplets" }, []);
 
   root.addEventListener("keydown", (event) => {
@@ -41,7 +67,8 @@ function render({ model, el }) {
   });
 
   follow(model, undo, "question", () => {
-    const question = model.get("question"), there = Boolean(question.anchor);
+    const question = model.get("question"),
+      there = Boolean(question.anchor);
     sent = null;
     for (const [side, { view, name, element }] of Object.entries(sides)) {
       element.hidden = !there;
@@ -52,13 +79,17 @@ function render({ model, el }) {
     }
     buttons.forEach((each) => (each.disabled = !there));
     undone.disabled = !question.number;
-    put(root, { "aria-label": there ? `question ${question.number + 1}: which graph is closer?` : "no question is left" });
+    put(root, {
+      "aria-label": there ? `question ${question.number + 1}: which graph is closer?` : "no question is left",
+    });
   });
   follow(model, undo, ["told", "question"], () => {
-    const said = model.get("question").anchor ? model.get("told") : ["No question is left: every triplet was asked.", ...model.get("told")];
+    const said = model.get("question").anchor
+      ? model.get("told")
+      : ["No question is left: every triplet was asked.", ...model.get("told")];
     told.replaceChildren(...said.map((sentence) => html("p", {}, sentence)));
   });
   return () => undo.forEach((stop) => stop());
 }
 
-export default { render };
+export { render };

@@ -1,80 +1,20 @@
-// What the widgets share: making elements, the frame around a widget, and a drawn graph.
-// Text of the data only ever becomes text nodes and attributes: nothing here parses markup.
+// A graph, relaxed or not, drawn as SVG.
 
-const SVG = "http://www.w3.org/2000/svg";
+import { clamp, fill, put, say, shortened, svg } from "./dom.js";
+
 const UNIT = 100; // of the drawing: an edge is about one unit long
 const RADIUS = 30; // of a node, as in elekit.draw
 const SEEN = 0.05; // probabilities below are not drawn
-const BLUE = "#0072B2", VERMILION = "#D55E00", GREY = "#999999", INK = "#222222";
+const BLUE = "#0072B2",
+  VERMILION = "#D55E00",
+  GREY = "#999999";
 
-function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-}
-
-// An HTML or an SVG element; children are nodes or texts; "onclick" and its like take functions.
-const html = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
-const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
-
-// Set only what changed: writing to the document is what a redraw costs.
-function put(node, attributes) {
-  const known = (node.elekit ??= {});
-  for (const [name, value] of Object.entries(attributes)) {
-    if (known[name] === value) continue;
-    known[name] = value;
-    node.setAttribute(name, value);
-  }
-}
-
-function say(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-// Call `then` now and whenever one of the traits changes, until the view is gone; collects what to undo.
-function follow(model, undo, traits, then) {
-  for (const trait of [traits].flat()) {
-    model.on(`change:${trait}`, then);
-    undo.push(() => model.off(`change:${trait}`, then));
-  }
-  then();
-}
-
-// The frame of a widget: a labelled group whose keys the lab leaves alone, with a line for what went wrong.
-function frame(model, el, undo, name) {
-  const problem = html("div", { class: "elekit-problem", role: "alert" });
-  const root = html("section", { class: "elekit", role: "group", "aria-label": name, "data-lm-suppress-shortcuts": "true" });
-  el.append(root);
-  root.append(problem);
-  follow(model, undo, "problem", () => {
-    say(problem, model.get("problem") || "");
-    problem.hidden = !model.get("problem");
-  });
-  return root;
-}
-
-// A control that can be focused: the lab must not take its keys. Attributes as of `html`.
-const control = (tag, attributes, ...children) =>
-  html(tag, { "data-lm-suppress-shortcuts": "true", ...attributes }, ...children);
-
-const button = (text, onclick, attributes = {}) =>
-  control("button", { type: "button", class: "elekit-button", onclick, ...attributes }, text);
-
-// Ask the kernel to do something: calls the method of that name of the widget's Python side.
-function ask(model, what, values = {}) {
-  model.send({ do: what, with: values });
-}
-
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const pairNumber = (i, j, N) => i * N - (i * (i + 1)) / 2 + (j - i - 1); // of i < j, row by row, as torch.triu_indices
 
 // A colour between others, such as of a ramp of "#rrggbb"; share in [0, 1].
 function between(ramp, share) {
-  const at = clamp(share, 0, 1) * (ramp.length - 1), low = Math.min(Math.floor(at), ramp.length - 2);
+  const at = clamp(share, 0, 1) * (ramp.length - 1),
+    low = Math.min(Math.floor(at), ramp.length - 2);
   const part = (c, k) => parseInt(ramp[c].slice(1 + 2 * k, 3 + 2 * k), 16);
   const mix = [0, 1, 2].map((k) => Math.round(part(low, k) + (at - low) * (part(low + 1, k) - part(low, k))));
   return `rgb(${mix.join(",")})`;
@@ -87,9 +27,11 @@ function inkOn(colour) {
 }
 
 function wedge(x, y, radius, from, to) {
-  if (to - from > 0.9999) return `M${x - radius},${y}a${radius},${radius} 0 1 1 ${2 * radius},0a${radius},${radius} 0 1 1 ${-2 * radius},0z`;
+  if (to - from > 0.9999)
+    return `M${x - radius},${y}a${radius},${radius} 0 1 1 ${2 * radius},0a${radius},${radius} 0 1 1 ${-2 * radius},0z`;
   const at = (share) => [x + radius * Math.sin(2 * Math.PI * share), y - radius * Math.cos(2 * Math.PI * share)];
-  const [a, b] = at(from), [c, d] = at(to);
+  const [a, b] = at(from),
+    [c, d] = at(to);
   return `M${x},${y}L${a.toFixed(2)},${b.toFixed(2)}A${radius},${radius} 0 ${to - from > 0.5 ? 1 : 0} 1 ${c.toFixed(2)},${d.toFixed(2)}z`;
 }
 
@@ -109,7 +51,11 @@ class GraphView {
     this.K = palette.nodes.length + 1;
     this.R = palette.edges.length + 1;
     this.layers = ["halos", "lines", "dots", "marks"].map((name) => svg("g", { class: `elekit-${name}` }));
-    this.element = svg("svg", { class: "elekit-graph", role: onpick ? "group" : "img", "aria-label": label }, ...this.layers);
+    this.element = svg(
+      "svg",
+      { class: "elekit-graph", role: onpick ? "group" : "img", "aria-label": label },
+      ...this.layers,
+    );
     this.parts = new Map(); // of nodes "n3" and pairs "p17": their elements
     this.halos = new Map();
   }
@@ -126,7 +72,8 @@ class GraphView {
 
   show(scene, { around = null } = {}) {
     this.place(scene.positions);
-    const nodes = new Float32Array(this.N * this.K), pairs = (this.N * (this.N - 1)) / 2;
+    const nodes = new Float32Array(this.N * this.K),
+      pairs = (this.N * (this.N - 1)) / 2;
     const edges = new Float32Array(pairs * this.R);
     scene.nodes.forEach((k, i) => (nodes[i * this.K + k] = 1));
     for (let p = 0; p < pairs; p++) edges[p * this.R] = 1;
@@ -142,15 +89,20 @@ class GraphView {
 
   // Let the drawing show these positions, in units of an edge.
   look(positions) {
-    const xs = positions.map((p) => p[0] * UNIT), ys = positions.map((p) => -p[1] * UNIT), room = 48;
+    const xs = positions.map((p) => p[0] * UNIT),
+      ys = positions.map((p) => -p[1] * UNIT),
+      room = 48;
     const [left, top] = [Math.min(...xs) - room, Math.min(...ys) - room];
     const [width, height] = [Math.max(...xs) + room - left, Math.max(...ys) + room - top];
     const [w, h] = [Math.max(width, 220), Math.max(height, 150)];
-    put(this.element, { viewBox: [left - (w - width) / 2, top - (h - height) / 2, w, h].map((v) => v.toFixed(1)).join(" ") });
+    put(this.element, {
+      viewBox: [left - (w - width) / 2, top - (h - height) / 2, w, h].map((v) => v.toFixed(1)).join(" "),
+    });
   }
 
   draw(nodes, edges) {
-    const { N, K, R } = this, last = this.last;
+    const { N, K, R } = this,
+      last = this.last;
     const changed = (now, before, at, size) => {
       if (!before) return true;
       for (let c = at; c < at + size; c++) if (now[c] !== before[c]) return true;
@@ -173,15 +125,25 @@ class GraphView {
     if (!part) {
       const group = svg("g", { "data-part": key });
       if (this.onpick) {
-        fill(group, {
-          tabindex: "0", role: "button", class: "elekit-pickable", "data-lm-suppress-shortcuts": "true",
-          onclick: (event) => { event.stopPropagation(); this.onpick(picked, event); },
-          onkeydown: (event) => {
-            if (event.key !== "Enter" && event.key !== " ") return;
-            event.preventDefault();
-            this.onpick(picked, event);
+        fill(
+          group,
+          {
+            tabindex: "0",
+            role: "button",
+            class: "elekit-pickable",
+            "data-lm-suppress-shortcuts": "true",
+            onclick: (event) => {
+              event.stopPropagation();
+              this.onpick(picked, event);
+            },
+            onkeydown: (event) => {
+              if (event.key !== "Enter" && event.key !== " ") return;
+              event.preventDefault();
+              this.onpick(picked, event);
+            },
           },
-        }, []);
+          [],
+        );
       }
       this.layers[layer].append(group);
       part = { group, wedges: [], lines: [] };
@@ -191,17 +153,26 @@ class GraphView {
   }
 
   drawNode(i, shares) {
-    const part = this.part(`n${i}`, 2, { node: i }), [x, y] = this.positions[i], { palette } = this;
+    const part = this.part(`n${i}`, 2, { node: i }),
+      [x, y] = this.positions[i],
+      { palette } = this;
     if (!part.rim) {
       part.disc = svg("circle", { cx: x, cy: y, r: RADIUS, fill: "#ffffff" });
       part.rim = svg("circle", { cx: x, cy: y, r: RADIUS, fill: "none", "data-node": i });
-      part.text = svg("text", { x, y, class: "elekit-label", "text-anchor": "middle", "dominant-baseline": "central" });
+      part.text = svg("text", {
+        x,
+        y,
+        class: "elekit-label",
+        "text-anchor": "middle",
+        "dominant-baseline": "central",
+      });
       part.title = svg("title");
       part.group.append(part.title, part.disc, part.rim, part.text);
     }
     const there = 1 - shares[0];
     put(part.group, { visibility: there >= SEEN || this.ghosts ? "visible" : "hidden" });
-    let best = 0, start = 0;
+    let best = 0,
+      start = 0;
     for (let k = 1; k < this.K; k++) {
       if (shares[k] > shares[best]) best = k;
       let path = part.wedges[k];
@@ -214,45 +185,80 @@ class GraphView {
       } else if (path) put(path, { visibility: "hidden" });
       start += shares[k];
     }
-    put(part.rim, best ? { stroke: "#000000", "stroke-width": 2, "stroke-dasharray": "none" }
-      : { stroke: GREY, "stroke-width": 1.6, "stroke-dasharray": "6 5" });
-    const name = best ? palette.nodes[best - 1] : "", sure = best && shares[best] > 0.95;
+    put(
+      part.rim,
+      best
+        ? { stroke: "#000000", "stroke-width": 2, "stroke-dasharray": "none" }
+        : { stroke: GREY, "stroke-width": 1.6, "stroke-dasharray": "6 5" },
+    );
+    const name = best ? palette.nodes[best - 1] : "",
+      sure = best && shares[best] > 0.95;
     say(part.text, shortened(name, 6));
     put(part.text, {
-      fill: sure ? inkOn(palette.colours[best - 1]) : "#000000", class: sure ? "elekit-label" : "elekit-label elekit-unsure",
+      fill: sure ? inkOn(palette.colours[best - 1]) : "#000000",
+      class: sure ? "elekit-label" : "elekit-label elekit-unsure",
       "font-size": clamp(92 / Math.max(name.length, 2), 13, 33).toFixed(0),
     });
     const mixture = [...shares].map((s, k) => [s, k ? palette.nodes[k - 1] : "absent"]).filter(([s]) => s >= 0.01);
-    const words = `node ${i}: ` + mixture.sort((a, b) => b[0] - a[0]).map(([s, n]) => (s > 0.995 ? n : `${n} ${Math.round(100 * s)} %`)).join(", ");
+    const words =
+      `node ${i}: ` +
+      mixture
+        .sort((a, b) => b[0] - a[0])
+        .map(([s, n]) => (s > 0.995 ? n : `${n} ${Math.round(100 * s)} %`))
+        .join(", ");
     say(part.title, words);
     if (this.onpick) put(part.group, { "aria-label": words });
   }
 
   drawPair(i, j, p, shares, both) {
-    const strength = (1 - shares[0]) * both, key = `p${p}`;
+    const strength = (1 - shares[0]) * both,
+      key = `p${p}`;
     if (strength < SEEN && !this.parts.has(key)) return;
-    const part = this.part(key, 1, { pair: [i, j] }), { palette } = this;
+    const part = this.part(key, 1, { pair: [i, j] }),
+      { palette } = this;
     put(part.group, { visibility: strength >= SEEN ? "visible" : "hidden" });
     if (strength < SEEN) return;
     let best = 0;
     for (let r = 1; r < this.R; r++) if (shares[r] > shares[best]) best = r;
-    const [a, b] = [this.positions[i], this.positions[j]], length = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1;
-    const across = [(a[1] - b[1]) / length, (b[0] - a[0]) / length], strokes = palette.strokes && best ? palette.strokes[best - 1] : 1;
+    const [a, b] = [this.positions[i], this.positions[j]],
+      length = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1;
+    const across = [(a[1] - b[1]) / length, (b[0] - a[0]) / length],
+      strokes = palette.strokes && best ? palette.strokes[best - 1] : 1;
     for (let n = 0; n < Math.max(strokes, part.lines.length); n++) {
       let line = part.lines[n];
       if (!line) {
-        line = part.lines[n] = svg("line", { stroke: "#333333", "stroke-linecap": "round", "data-edge": `${i}-${j}` });
+        line = part.lines[n] = svg("line", {
+          stroke: "#333333",
+          "stroke-linecap": "round",
+          "data-edge": `${i}-${j}`,
+        });
         part.group.append(line);
       }
       const off = 17 * (n - (strokes - 1) / 2);
-      put(line, n >= strokes ? { visibility: "hidden" } : {
-        visibility: "inherit", x1: a[0] + off * across[0], y1: a[1] + off * across[1], x2: b[0] + off * across[0], y2: b[1] + off * across[1],
-        "stroke-width": (7 * strength).toFixed(2), "stroke-opacity": strength.toFixed(3),
-      });
+      put(
+        line,
+        n >= strokes
+          ? { visibility: "hidden" }
+          : {
+              visibility: "inherit",
+              x1: a[0] + off * across[0],
+              y1: a[1] + off * across[1],
+              x2: b[0] + off * across[0],
+              y2: b[1] + off * across[1],
+              "stroke-width": (7 * strength).toFixed(2),
+              "stroke-opacity": strength.toFixed(3),
+            },
+      );
     }
     if (!palette.strokes && palette.edges.length > 1) {
       if (!part.text) {
-        part.text = svg("text", { class: "elekit-label elekit-edge-label", "text-anchor": "middle", "dominant-baseline": "central", x: (a[0] + b[0]) / 2, y: (a[1] + b[1]) / 2 });
+        part.text = svg("text", {
+          class: "elekit-label elekit-edge-label",
+          "text-anchor": "middle",
+          "dominant-baseline": "central",
+          x: (a[0] + b[0]) / 2,
+          y: (a[1] + b[1]) / 2,
+        });
         part.group.append(part.text);
       }
       say(part.text, best ? shortened(palette.edges[best - 1], 12) : "");
@@ -263,7 +269,12 @@ class GraphView {
       part.group.prepend(part.title);
     }
     const kinds = [...shares].map((s, r) => [s, r ? palette.edges[r - 1] : "no edge"]).filter(([s]) => s >= 0.01);
-    const words = `edge ${i}-${j}: ` + kinds.sort((x, y) => y[0] - x[0]).map(([s, n]) => (s > 0.995 ? n : `${n} ${Math.round(100 * s)} %`)).join(", ");
+    const words =
+      `edge ${i}-${j}: ` +
+      kinds
+        .sort((x, y) => y[0] - x[0])
+        .map(([s, n]) => (s > 0.995 ? n : `${n} ${Math.round(100 * s)} %`))
+        .join(", ");
     say(part.title, words);
     if (this.onpick) put(part.group, { "aria-label": words });
   }
@@ -271,7 +282,8 @@ class GraphView {
   mark({ nodes = new Map(), pairs = new Map() } = {}) {
     const wanted = new Map();
     nodes.forEach((look, i) => wanted.set(`n${i}`, { look, i }));
-    for (let i = 0, p = 0; i < this.N; i++) for (let j = i + 1; j < this.N; j++, p++) if (pairs.has(p)) wanted.set(`p${p}`, { look: pairs.get(p), i, j });
+    for (let i = 0, p = 0; i < this.N; i++)
+      for (let j = i + 1; j < this.N; j++, p++) if (pairs.has(p)) wanted.set(`p${p}`, { look: pairs.get(p), i, j });
     this.halos.forEach((halo, key) => wanted.has(key) || put(halo, { visibility: "hidden" }));
     wanted.forEach(({ look, i, j }, key) => {
       let halo = this.halos.get(key);
@@ -281,8 +293,15 @@ class GraphView {
         this.halos.set(key, halo);
         this.layers[0].append(halo);
       }
-      const [x, y] = this.positions[i], width = look.width ?? 10;
-      put(halo, { visibility: "visible", stroke: look.colour, "stroke-width": width.toFixed(1), "stroke-dasharray": look.dashed ? "9 7" : "none", "stroke-opacity": look.opacity ?? 0.9 });
+      const [x, y] = this.positions[i],
+        width = look.width ?? 10;
+      put(halo, {
+        visibility: "visible",
+        stroke: look.colour,
+        "stroke-width": width.toFixed(1),
+        "stroke-dasharray": look.dashed ? "9 7" : "none",
+        "stroke-opacity": look.opacity ?? 0.9,
+      });
       if (j === undefined) put(halo, { cx: x, cy: y, r: (RADIUS + width / 2).toFixed(1) });
       else put(halo, { x1: x, y1: y, x2: this.positions[j][0], y2: this.positions[j][1] });
       say(halo.firstChild, look.title ?? "");
@@ -290,7 +309,4 @@ class GraphView {
   }
 }
 
-function shortened(text, letters) {
-  const plain = [...String(text)].map((c) => (/\p{C}/u.test(c) ? " " : c));
-  return plain.length <= letters ? plain.join("") : plain.slice(0, letters - 1).join("") + "…";
-}
+export { BLUE, between, GREY, GraphView, pairNumber, RADIUS, UNIT, VERMILION };
