@@ -16,7 +16,7 @@ TORCH = $(shell grep '^torch==' $(CONSTRAINTS))
 AS_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab dashboard test env data models models-qm9 pictures measure clean
+.PHONY: help lab dashboard test lint format docs env data models models-qm9 pictures measure clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -30,7 +30,20 @@ dashboard: env ## show a learned loss to stakeholders, read-only; DASHBOARD_ARGS
 test: env ## run all tests; PYTEST_ARGS="-k name" narrows them
 	$(PY) -m pytest $(PYTEST_ARGS)
 
-env: $(VENV)/.ready ## make the environment in .venv (lab and test do so themselves)
+lint: env ## check style, format and types of the Python and the JavaScript
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	@if [ -x .ci/js/check ]; then .ci/js/check; fi
+
+format: env ## apply the safe fixes and the format that `make lint` checks
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+docs: env ## build the API reference in build/docs, offline
+	$(PY) -m pdoc --docformat google --output-directory build/docs elekit
+
+env: $(VENV)/.ready ## make the environment in .venv (the other targets do so themselves)
 
 data: env ## rebuild the molecules shipped in data/
 	$(PY) -m elekit.datasets.molecules7
@@ -53,7 +66,7 @@ measure: env ## time the widgets in a real Chromium
 	$(PY) tests/workbench.py measure
 
 clean: ## remove the environment, caches and build output
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is touched last, so a failed install leaves none (or an old one,
@@ -67,5 +80,5 @@ $(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
 	@echo "Installing $(TORCH) from $(TORCH_INDEX)"
 	@$(PIP) install --no-deps --index-url $(TORCH_INDEX) --retries 1 --timeout 15 "$(TORCH)" 2> $(VENV)/torch-index.log \
 	  || echo "No $(TORCH) from $(TORCH_INDEX) (see $(VENV)/torch-index.log): taking it from the default index."
-	$(PIP) install -c $(CONSTRAINTS) -e ".[lab,test]"
+	$(PIP) install -c $(CONSTRAINTS) -e ".[lab,bench,dev]"
 	@touch $@
