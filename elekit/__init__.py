@@ -31,7 +31,7 @@ _HOME = {
 }  # fmt: skip
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 _MODULES = (
-    "augment", "benchmark", "card", "chem", "conformal", "contrastive", "correction", "datasets", "decoding",
+    "augment", "card", "chem", "conformal", "contrastive", "correction", "datasets", "decoding",
     "distances", "draw", "edits", "embedding", "evaluation", "graph", "inspect", "lessons", "loss", "metrics",
     "project", "release", "surrogate", "train", "training", "widgets",
 )  # fmt: skip

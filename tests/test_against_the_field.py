@@ -1,6 +1,7 @@
 """Lesson 08 and its widget: what is chosen is shown, and only right answers are right."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,9 +11,9 @@ from test_lessons import GARBAGE
 
 import elekit as ele
 from elekit import chem, lessons
-from elekit.benchmark import results, telling
+from benchmarks import markdown, results
 from elekit.conformal import Universe
-from elekit.widgets import standings
+from benchmarks.standings import standings
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -32,12 +33,12 @@ def runs() -> list[dict]:
 # -- who is ahead --------------------------------------------------------------------------------------------------
 def test_leaders_are_told_for_each_task_and_size(runs):
     runs += [run("other", labels=100, only=0.5), run("psi-hard", labels=100, only=0.1)]
-    head, every, few, noisy = grid(telling.markdown(telling.leaders(results.table(runs), {"smi2mol": "A|B"})))
+    head, every, few, noisy = grid(markdown.markdown(markdown.leaders(results.table(runs), {"smi2mol": "A|B"})))
     assert head == ["on", "by", "first", "second", "ELE"]
     assert few == [r"A\|B, 100 pairs", "edit distance", "other: 0.50", "ELE, gradient: 1.00", "1.00, place 2 of 2"]
     assert every[2:] == ["ELE, gradient: 1.00", "–", "1.00, place 1 of 1"]
     assert noisy == ["noise, all 80 pairs", "MRR", "ELE: 0.500", "–", "0.500, place 1 of 1"]  # clean runs alone
-    (alone,) = telling.leaders(results.table([run("other")]), {})["ELE"]
+    (alone,) = markdown.leaders(results.table([run("other")]), {})["ELE"]
     assert alone == "*missing*"
 
 
@@ -154,11 +155,14 @@ def test_no_answer_raises(answer, asked):
 
 
 # -- in a browser --------------------------------------------------------------------------------------------------
+ROOT = Path(__file__).resolve().parents[1]
 CELL = """
-import elekit as ele
+import sys
 from pathlib import Path
-from elekit.benchmark import compared
-w = ele.widgets.standings(compared.stored(Path(".")))
+sys.path.insert(0, ROOT)
+from benchmarks import aggregate
+from benchmarks.standings import standings
+w = standings(aggregate.stored(Path(".")))
 w
 """
 
@@ -167,7 +171,7 @@ w
 def test_what_is_chosen_in_the_browser_is_shown(lab, runs):
     lines = "".join(json.dumps(one) + "\n" for one in runs)
     (lab.folder / "smi2mol.jsonl").write_text(lines, encoding="utf-8")
-    lab.run(CELL)
+    lab.run(CELL.replace("ROOT", repr(str(ROOT))))
     page = lab.page
     page.locator(".elekit select").first.wait_for()
     choices = page.locator(".elekit select")
@@ -181,7 +185,3 @@ def test_what_is_chosen_in_the_browser_is_shown(lab, runs):
     page.wait_for_function("document.querySelectorAll('.elekit select')[1].options.length == 2")
     assert page.evaluate("document.querySelectorAll('.elekit table img').length") == 0  # a title is text
     lab.screenshot("standings")
-
-
-def test_the_door_knows_the_widget():
-    assert ele.widgets.standings is standings and "standings" in dir(ele.widgets)

@@ -8,10 +8,10 @@ import torch
 from conftest import random_vertices
 
 from elekit import chem, datasets, distances, metrics
-from elekit.benchmark.methods import METHODS, barycentre, inputs, kernels, regression
-from elekit.benchmark.methods.ile import ILE
-from elekit.benchmark.methods.neighbour import NearestNeighbour
-from elekit.benchmark.problem import Budget, Problem
+from benchmarks.methods import METHODS, barycenter, graph_kernels, input_features, regression
+from benchmarks.methods.ile import ILE
+from benchmarks.methods.nearest_neighbor import NearestNeighbour
+from benchmarks.task_data import Budget, Problem
 from elekit.datasets import Split
 from elekit.datasets.molecules import Molecules
 from elekit.graph import Graph
@@ -48,9 +48,9 @@ def test_kernels_are_the_distances_that_they_are_named_after(problem):
     a, b = pairs(graphs)
     tanimoto = 1 - distances.tanimoto(a, b).view(6, 6).float()
     wl = 1 - distances.weisfeiler_lehman(a, b).view(6, 6).float() / 2
-    assert torch.allclose(kernels.Tanimoto(graphs)(graphs), tanimoto, atol=1e-6)
-    assert torch.allclose(kernels.WeisfeilerLehman(graphs)(graphs), wl, atol=1e-6)
-    fgw = kernels.FusedGromovWasserstein(graphs)
+    assert torch.allclose(graph_kernels.Tanimoto(graphs)(graphs), tanimoto, atol=1e-6)
+    assert torch.allclose(graph_kernels.WeisfeilerLehman(graphs)(graphs), wl, atol=1e-6)
+    fgw = graph_kernels.FusedGromovWasserstein(graphs)
     costs, best = fgw.costs(graphs), distances.fused_gromov_wasserstein(a, b).view(6, 6)
     assert (costs - best).abs().mean() < 0.02 < best.mean()  # one descent against ten
     assert torch.equal(costs.diag(), torch.zeros(6, dtype=torch.float64))
@@ -58,35 +58,35 @@ def test_kernels_are_the_distances_that_they_are_named_after(problem):
 
 
 def test_other_labels_have_the_kernels_that_need_no_chemistry(vertices):
-    wl = kernels.WeisfeilerLehman(vertices[:5])(vertices)
+    wl = graph_kernels.WeisfeilerLehman(vertices[:5])(vertices)
     for column, landmark in enumerate(vertices[:5]):
         expected = 1 - distances.weisfeiler_lehman(vertices, landmark[torch.zeros(40, dtype=torch.long)]) / 2
         assert torch.allclose(wl[:, column].double(), expected, atol=1e-6)
-    assert kernels.fitting(vertices.vocabulary) == "wl"
+    assert graph_kernels.fitting(vertices.vocabulary) == "wl"
     with pytest.raises(ValueError, match="take the kernel 'wl'"):
-        kernels.Tanimoto(vertices)
+        graph_kernels.Tanimoto(vertices)
     with pytest.raises(ValueError, match="no kernel 'rbf'; there are tanimoto, wl, fgw"):
-        kernels.sketched("rbf", vertices, 4, 0)
+        graph_kernels.sketched("rbf", vertices, 4, 0)
 
 
 @pytest.mark.parametrize("name", ["tanimoto", "wl"])
 def test_with_all_landmarks_products_are_the_kernel(problem, name):
-    psi = kernels.sketched(name, problem.outputs, 1_000, 0)
+    psi = graph_kernels.sketched(name, problem.outputs, 1_000, 0)
     points = points_of(psi, problem.outputs)
-    exact = kernels.KERNELS[name](problem.outputs)(problem.outputs)
+    exact = graph_kernels.KERNELS[name](problem.outputs)(problem.outputs)
     assert torch.allclose(points @ points.T, exact, atol=2e-3) and exact.std() > 0.05
-    few = points_of(kernels.sketched(name, problem.outputs, 8, 0), problem.outputs)
+    few = points_of(graph_kernels.sketched(name, problem.outputs, 8, 0), problem.outputs)
     assert few.shape[1] <= 9 and ((few @ few.T - exact).abs().mean() > (points @ points.T - exact).abs().mean())
 
 
-@pytest.mark.parametrize("name", list(kernels.KERNELS))
+@pytest.mark.parametrize("name", list(graph_kernels.KERNELS))
 def test_what_is_no_molecule_has_its_place_too(problem, broken, name):
-    psi = kernels.sketched(name, problem.outputs[:8], 8, 0)
+    psi = graph_kernels.sketched(name, problem.outputs[:8], 8, 0)
     points = psi(broken)
     assert torch.isfinite(points).all() and torch.allclose(points.norm(dim=1), torch.ones(3), atol=1e-5)
     alone = {"tanimoto": [1, 2], "wl": [2], "fgw": [2]}[name]
     assert points[alone, -1].tolist() == [1] * len(alone) and points[0, -1] == 0
-    again = kernels.sketched(name, problem.outputs[:8], 8, 0)(broken)
+    again = graph_kernels.sketched(name, problem.outputs[:8], 8, 0)(broken)
     assert torch.equal(points, again)
 
 
@@ -95,7 +95,7 @@ def test_molecules_of_very_different_sizes_have_the_same_points(problem):
     lazy = Molecules.of([chem.read_smiles(text) for text in texts], chem.vocabulary(["C", "O"], 61))
     dense = chem.from_smiles(texts)
     for name in ("tanimoto", "wl"):
-        one, other = (kernels.KERNELS[name](graphs)(graphs) for graphs in (lazy, dense))
+        one, other = (graph_kernels.KERNELS[name](graphs)(graphs) for graphs in (lazy, dense))
         assert torch.equal(one, other) and len(one.unique()) > 3
 
 
@@ -103,9 +103,9 @@ def test_molecules_of_very_different_sizes_have_the_same_points(problem):
 @pytest.mark.parametrize("width", [None, 0.5])
 def test_with_all_anchors_the_regression_is_kernel_ridge_regression(problem, width, generator):
     points = torch.randn(24, 5, generator=generator)
-    h = regression.KernelRidge(inputs.ngrams("char", 3, 5), problem.train.inputs, 24, 0).prepare(points, width)
-    rows = inputs.ngrams("char", 3, 5).fit_transform(problem.train.inputs).toarray().astype(float)
-    reader = inputs.ngrams("char", 3, 5).fit(problem.train.inputs)
+    h = regression.KernelRidge(input_features.ngrams("char", 3, 5), problem.train.inputs, 24, 0).prepare(points, width)
+    rows = input_features.ngrams("char", 3, 5).fit_transform(problem.train.inputs).toarray().astype(float)
+    reader = input_features.ngrams("char", 3, 5).fit(problem.train.inputs)
     asked = reader.transform(problem.validation.inputs).toarray().astype(float)
 
     def kernel(a, b):
@@ -125,35 +125,35 @@ def test_a_training_input_finds_its_own_graph_and_scores_it_best(problem, tmp_pa
     predictor.k = 1
     best = predictor.scores(problem.train.inputs, problem.train.graphs).argmax(1)
     assert (best == torch.arange(24)).float().mean() > 0.9
-    assert fitted.settings["reading"] in inputs.READERS["text"]
+    assert fitted.settings["reading"] in input_features.READERS["text"]
 
 
 def test_the_most_alike_are_those_of_a_full_table(problem, generator):
     images = torch.rand(40, 3, 8, 8, generator=generator)
-    for reader, given in ((inputs.Pixels(2), images), (inputs.counts(1, 3), problem.train.inputs)):
+    for reader, given in ((inputs.Pixels(2), images), (input_features.counts(1, 3), problem.train.inputs)):
         rows = reader.fit_transform(given)
-        table = inputs.cosines(rows, rows)
+        table = input_features.cosines(rows, rows)
         assert np.allclose(np.diag(table), 1, atol=1e-5)
-        alike, numbers = inputs.most_alike(rows, rows, 4)
+        alike, numbers = input_features.most_alike(rows, rows, 4)
         assert np.allclose(alike, np.sort(table, 1)[:, ::-1][:, :4], atol=1e-6)
         assert np.allclose(np.take_along_axis(table, numbers, 1), alike, atol=1e-6)
-    assert inputs.most_alike(rows, rows[:2], 5)[1].shape == (24, 2)
+    assert input_features.most_alike(rows, rows[:2], 5)[1].shape == (24, 2)
 
 
 # -- barycentres ---------------------------------------------------------------------------------------------------
 def test_a_barycentre_of_copies_is_the_graph(problem):
     for graph in problem.outputs[:6]:
         copies = graph[torch.zeros(3, dtype=torch.long)]
-        made = barycentre.rounded([barycentre.relaxed_barycentre(copies, np.ones(3), 0.5)], 0.5, graph)
+        made = barycenter.rounded([barycenter.relaxed_barycentre(copies, np.ones(3), 0.5)], 0.5, graph)
         assert metrics.isomorphic(made, graph).all()  # labels of edges as well
 
 
 def test_a_barycentre_lies_in_the_polytope_and_knows_sizes(vertices):
-    nodes, edges = barycentre.relaxed_barycentre(vertices[:5], np.arange(1.0, 6), 0.5)
+    nodes, edges = barycenter.relaxed_barycentre(vertices[:5], np.arange(1.0, 6), 0.5)
     sizes = sorted((vertices[:5].labels()[0] > 0).sum(1).tolist())
     assert len(nodes) == sizes[2] and np.allclose(nodes.sum(1), 1) and np.allclose(edges.sum(2), 1)
     assert np.allclose(edges, edges.transpose(1, 0, 2)) and edges.min() > -1e-9
-    barycentre.rounded([(nodes, edges)], 0.5, vertices).check()
+    barycenter.rounded([(nodes, edges)], 0.5, vertices).check()
 
 
 def test_a_graph_that_weighs_all_decides_and_graphs_without_nodes_do_not_count(problem, broken):
@@ -164,17 +164,17 @@ def test_a_graph_that_weighs_all_decides_and_graphs_without_nodes_do_not_count(p
     for place in (0, 1):
         weights = np.array([1e-9, 1e-9, 1e-9])
         weights[place] = 1
-        made = barycentre.rounded([barycentre.relaxed_barycentre(both, weights, 0.5)], 0.5, one)
+        made = barycenter.rounded([barycenter.relaxed_barycentre(both, weights, 0.5)], 0.5, one)
         assert metrics.isomorphic(made, same[1 + place]).all()
-    nodes, _ = barycentre.relaxed_barycentre(broken[2:], np.ones(1), 0.5)
-    assert len(barycentre.rounded([(nodes, _)], 0.5, one)) == 1 and len(nodes) == 0
+    nodes, _ = barycenter.relaxed_barycentre(broken[2:], np.ones(1), 0.5)
+    assert len(barycenter.rounded([(nodes, _)], 0.5, one)) == 1 and len(nodes) == 0
 
 
 # -- whole methods -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_a_method_learns_predicts_and_repeats_itself(problem, tmp_path, name, monkeypatch):
     monkeypatch.setattr(regression, "WIDTHS", (1.0,))
-    monkeypatch.setattr(barycentre, "COUNTS", (2,))
+    monkeypatch.setattr(barycenter, "COUNTS", (2,))
     method = replace(METHODS[name], landmarks=6) if name == "ile-fgw" else METHODS[name]
     first, again = (method.fit(problem, seed=0, work=tmp_path, progress=False) for _ in range(2))
     assert first.settings == again.settings and first.settings

@@ -7,15 +7,15 @@ import torch
 from conftest import equal
 
 from elekit import chem, project, release
-from elekit.benchmark.methods import METHODS
-from elekit.benchmark.methods.ele import ABLATIONS, ELE
-from elekit.benchmark.methods.encoders import READINGS
-from elekit.benchmark.methods.metric import MeasuredH, MeasuredPsi, fitted_metric, metric_of
-from elekit.benchmark.methods.regressed import Regressed
-from elekit.benchmark.methods.regression import Mean, closeness
-from elekit.benchmark.problem import Budget, Exam
-from elekit.benchmark.runner import judge
-from elekit.benchmark.tasks import TASKS, VALIDATION
+from benchmarks.methods import METHODS
+from benchmarks.methods.ele import ABLATIONS, ELE
+from benchmarks.methods.encoders import READINGS
+from benchmarks.methods.fitted_metric import MeasuredH, MeasuredPsi, fitted_metric, metric_of
+from benchmarks.methods.embedding_predictor import Regressed
+from benchmarks.methods.regression import Mean, closeness
+from benchmarks.task_data import Budget, Exam
+from benchmarks.runner import judge
+from benchmarks.tasks import TASKS, VALIDATION
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.embedding import EmbeddingConfig
 from elekit.loss import points_of

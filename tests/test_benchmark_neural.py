@@ -9,12 +9,12 @@ import torch
 from conftest import equal, random_vertices
 
 from elekit import augment, chem, metrics
-from elekit.benchmark.methods import encoders, neural
-from elekit.benchmark.methods.neural import Reader
-from elekit.benchmark.methods.oneshot import GraphDecoder, OneShot, OneShotConfig
-from elekit.benchmark.methods.sequence import END, DecoderConfig, SequenceDecoder, SequenceModel, Written, beam_search
-from elekit.benchmark.methods.writing import Links, Smiles, in_order
-from elekit.benchmark.problem import Budget, Problem
+from benchmarks.methods import encoders, neural
+from benchmarks.methods.neural import Reader
+from benchmarks.methods.one_shot import GraphDecoder, OneShot, OneShotConfig
+from benchmarks.methods.sequence import END, DecoderConfig, SequenceDecoder, SequenceModel, Written, beam_search
+from benchmarks.methods.sequence_codec import Links, Smiles, in_order
+from benchmarks.task_data import Budget, Problem
 from elekit.datasets import Split
 from elekit.graph import Graph, from_parts
 from elekit.surrogate import BackboneConfig

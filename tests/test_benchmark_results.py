@@ -14,11 +14,11 @@ import pytest
 import torch
 from conftest import equal, random_vertices
 
-from elekit.benchmark import TASKS, compared, goals, noise, pictures, report, results, runner, telling
-from elekit.benchmark.compared import FIGURES, differences, means
-from elekit.benchmark.methods import METHODS, Fitted, Method, Predictor
-from elekit.benchmark.problem import DECODED, MOLECULES, SEARCHED, Budget, Exam, Problem
-from elekit.benchmark.tasks import SELECTED
+from benchmarks import TASKS, aggregate, goals, markdown, noise, report, report_figures, results, runner
+from benchmarks.aggregate import FIGURES, differences, means
+from benchmarks.methods import METHODS, Fitted, Method, Predictor
+from benchmarks.task_data import DECODED, MOLECULES, SEARCHED, Budget, Exam, Problem
+from benchmarks.tasks import SELECTED
 from elekit.datasets import Split
 from elekit.graph import GraphVocabulary
 
@@ -178,11 +178,11 @@ def test_more_is_better_where_it_is():
     (found,) = differences(results.table(runs), FIGURES["exact"])["verdict"]
     assert found == "better"
     rows = means(results.table(runs))
-    assert compared.best_ways(rows, FIGURES["exact"])["method"].tolist() == ["other", "ele"]
+    assert aggregate.best_ways(rows, FIGURES["exact"])["method"].tolist() == ["other", "ele"]
 
 
 def test_each_method_is_held_against_others_in_its_best_way(three):
-    rows = compared.best_ways(means(results.table(three)), FIGURES["edit_distance"])
+    rows = aggregate.best_ways(means(results.table(three)), FIGURES["edit_distance"])
     assert rows["method"].tolist() == ["near", "ele", "tied", "odd", "far"]
     assert rows.set_index("method")["decoder"].to_dict()["far"] == "quick"
 
@@ -203,7 +203,7 @@ def cell(text: str, method: str, column: str, way: str = "–") -> str:
 
 
 def test_tables_show_means_marks_and_what_is_missing(three):
-    text = telling.group_table(means(results.table(three)), {"ele": 3, "far": 3, "gone": 2}, {"gone": "Gone | away"})
+    text = markdown.group_table(means(results.table(three)), {"ele": 3, "far": 3, "gone": 2}, {"gone": "Gone | away"})
     assert cell(text, "near", "edit distance") == "**1.50 ± 1.00** ★"
     assert cell(text, "ELE", "edit distance", "candidates + polish") == "2.00 ± 1.00"
     assert (
@@ -217,14 +217,14 @@ def test_tables_show_means_marks_and_what_is_missing(three):
 
 def test_ties_share_the_mark_and_nothing_is_marked_where_all_are_alike():
     runs = [run("a", only=1.001), run("b", only=1.004), run("c", only=1.3)]
-    text = telling.group_table(means(results.table(runs)))
+    text = markdown.group_table(means(results.table(runs)))
     assert [cell(text, name, "edit distance") for name in "abc"] == ["**1.00** ★", "**1.00** ★", "1.30"]
-    assert "★" not in telling.group_table(means(results.table(runs[:2])))
-    assert "★" not in telling.group_table(means(results.table(runs[:1])))
+    assert "★" not in markdown.group_table(means(results.table(runs[:2])))
+    assert "★" not in markdown.group_table(means(results.table(runs[:1])))
 
 
 def test_sentences_tell_what_is_better_and_by_how_much(three):
-    first, *lines = telling.told(results.table(three), FIGURES["edit_distance"])
+    first, *lines = markdown.told(results.table(three), FIGURES["edit_distance"])
     assert "against ELE (candidates + polish), which has 2.00" in first
     assert lines == [
         "- better in every seed: near has 1.50, 0.50 less (3 seeds: −0.50 to −0.50).",
@@ -233,15 +233,15 @@ def test_sentences_tell_what_is_better_and_by_how_much(three):
         "- equal: tied has 2.00 (3 seeds: 0.00 to 0.00).",
     ]
     runs = [run(only={"exact": 0.5}), run("other", only={"exact": 0.4})]
-    _, line = telling.told(results.table(runs), FIGURES["exact"])
+    _, line = markdown.told(results.table(runs), FIGURES["exact"])
     assert line == "- worse in every seed: other has 40.0 %, 10.0 points less (one seed)."
-    assert telling.told(results.table(runs[:1]), FIGURES["exact"]) == []
+    assert markdown.told(results.table(runs[:1]), FIGURES["exact"]) == []
     for nothing, figure in ((runs[1:], "exact"), (runs, "mrr")):
-        assert telling.told(results.table(nothing), FIGURES[figure])[0].startswith("*missing*: no run of `ele` tells")
+        assert markdown.told(results.table(nothing), FIGURES[figure])[0].startswith("*missing*: no run of `ele` tells")
 
 
 def test_titles_are_shown_as_they_are(tmp_path):
-    shown = telling.escaped(HOSTILE)
+    shown = markdown.escaped(HOSTILE)
     assert "\n" not in shown and not re.search(r"[\\`*_{}\[\]<>#|~$&]", CLEAN.sub("", shown))
     runs = [run(labels=5_000), run("hostile", labels=5_000, title=HOSTILE, **{"a|b": 2.0})]
     text = report.page(stored(tmp_path, *runs))
@@ -382,11 +382,11 @@ def test_pictures_are_drawn_of_what_there_is(tmp_path):
         run(method, labels=size, only={"exact": 0.5, "edit_distance": 1.0, "ms": ms})
         for size in (100, 5_000) for method, ms in (("ele", 1.0), ("other", 20.0))
     ]  # fmt: skip
-    assert [one.file for one in pictures.of_task("smi2mol", results.table(runs))] == [
+    assert [one.file for one in report_figures.of_task("smi2mol", results.table(runs))] == [
         "smi2mol-labels.png",
         "smi2mol-budget.png",
     ]
-    assert pictures.of_task("smi2mol", results.table([run()])) == []
+    assert report_figures.of_task("smi2mol", results.table([run()])) == []
     for name in ("coloring-budget.png", "mine.png"):  # of runs that are no longer there; of somebody else
         (tmp_path / name).write_bytes(b"")
     written = report.write(stored(tmp_path, *runs), readme=None)
@@ -400,30 +400,30 @@ def test_pictures_are_drawn_of_what_there_is(tmp_path):
 
 def test_a_method_of_one_size_is_no_line_of_label_efficiency(monkeypatch):
     drawn = []
-    monkeypatch.setattr("elekit.draw.label_efficiency", lambda table, *_, **__: drawn.append(set(table["method"])))
+    monkeypatch.setattr("benchmarks.figures.label_efficiency", lambda table, *_, **__: drawn.append(set(table["method"])))
     runs = [run("ele", labels=None), run("ele", labels=100), run("sequence", seed=0, labels=100)]
     runs += [run("sequence", seed=1, labels=100)]
-    pictures.of_task("smi2mol", results.table(runs))[0].draw()
+    report_figures.of_task("smi2mol", results.table(runs))[0].draw()
     assert drawn == [{"ele"}]
-    assert "smi2mol-labels.png" not in [one.file for one in pictures.of_task("smi2mol", results.table(runs[1:]))]
+    assert "smi2mol-labels.png" not in [one.file for one in report_figures.of_task("smi2mol", results.table(runs[1:]))]
 
 
 def test_folds_are_one_size(tmp_path):
     runs = [run(method, seed, only={"mrr": 0.5, "hits@1": 0.4}) for method in ("ele", "other") for seed in (0, 1)]
     for one in runs:
         one["data"]["train_pairs"] = 80 + 4 * one["seed"]
-    drawn = [one.file for one in pictures.of_task("smi2mol", results.table(runs))]
+    drawn = [one.file for one in report_figures.of_task("smi2mol", results.table(runs))]
     assert "smi2mol-labels.png" not in drawn  # no other size to draw a line to
-    assert pictures.one_way(results.table(runs), FIGURES["mrr"])["pairs"].unique().tolist() == [82]
+    assert report_figures.one_way(results.table(runs), FIGURES["mrr"])["pairs"].unique().tolist() == [82]
     assert "### All 82 pairs" in report.page(stored(tmp_path, *runs))
 
 
 def test_a_picture_shows_the_way_that_was_run_most_widely():
     runs = [run(labels=100, wide=2.0, narrow=1.0), run(labels=300, wide=2.0), run("other", labels=300, only=1.0)]
-    shown = pictures.one_way(results.table(runs), FIGURES["edit_distance"])
+    shown = report_figures.one_way(results.table(runs), FIGURES["edit_distance"])
     assert shown["way"].tolist() == ["", "wide", "wide"] and shown["name"].tolist()[0] == "other"
-    assert "ELE by wide" in pictures.ways(shown) and "other" not in pictures.ways(shown)
-    assert pictures.largest(results.table(runs))["labels"].unique().tolist() == [300]
+    assert "ELE by wide" in report_figures.ways(shown) and "other" not in report_figures.ways(shown)
+    assert report_figures.largest(results.table(runs))["labels"].unique().tolist() == [300]
 
 
 def test_what_the_readme_quotes_is_replaced_and_nothing_else():
@@ -452,8 +452,8 @@ def test_figures_of_the_literature_have_a_source():
             and one["source"].startswith("https://")
             and "their split" in one["split"]
         )
-        assert f"[source]({one['source']})" in telling.literature(one["task"])
-    assert telling.literature("no such task") == ""
+        assert f"[source]({one['source']})" in markdown.literature(one["task"])
+    assert markdown.literature("no such task") == ""
 
 
 # -- the runner ----------------------------------------------------------------------------------------------------
@@ -571,7 +571,7 @@ def test_a_run_tells_all_that_the_report_needs(tiny, tmp_path):
     assert figures["hits@1"] == 0.25 and figures["mrr"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, abs=1e-5)
     assert made["spent"]["parameters"] == 7 and made["spent"]["train_seconds"] >= 0 and made["spent"]["memory_mb"] > 1
     table = results.table([made])
-    assert table["task"].tolist() == ["tiny", "tiny"] and set(compared.QUALITY) & set(table)
+    assert table["task"].tolist() == ["tiny", "tiny"] and set(aggregate.QUALITY) & set(table)
 
 
 def test_losses_tell_what_errs(tiny, tmp_path, monkeypatch):
@@ -588,10 +588,10 @@ def test_losses_tell_what_errs(tiny, tmp_path, monkeypatch):
 
 def test_it_is_said_what_errs():
     def told(**figures):
-        return telling.blamed(results.table([run(rounded_and_polish=dict(exact=0.6, **figures))]))
+        return markdown.blamed(results.table([run(rounded_and_polish=dict(exact=0.6, **figures))]))
 
     assert "ELE 40.0 % are wrong. In 30.0 % of all cases a wrong answer fits" in told(fits_better_than_truth=0.3)
-    assert told() == "" == telling.blamed(results.table([run(only={"exact": 1.0, "fits_better_than_truth": 0.0})]))
+    assert told() == "" == markdown.blamed(results.table([run(only={"exact": 1.0, "fits_better_than_truth": 0.0})]))
 
 
 def test_time_adds_up_over_sittings_and_the_most_memory_stays(tmp_path):
@@ -715,5 +715,5 @@ def levenshtein(a: str, b: str) -> int:
 
 def test_it_is_said_how_many_answers_stand_in_the_inputs():
     runs = [{"data": {"inputs_canonical": 0.988}}, {"data": {}}]
-    assert "98.8 % are, letter for letter, the canonical SMILES" in telling.copied(runs)
-    assert telling.copied([{"data": {}}]) == ""
+    assert "98.8 % are, letter for letter, the canonical SMILES" in markdown.copied(runs)
+    assert markdown.copied([{"data": {}}]) == ""

@@ -10,8 +10,8 @@ import torch
 from matplotlib.colors import to_rgb
 
 from elekit import augment, draw, project, release
-from elekit.datasets import coloring as made
-from elekit.datasets.coloring import COLOURS, SHORTEST, SMALLEST, coloring
+from benchmarks import coloring as made
+from benchmarks.coloring import COLOURS, SHORTEST, SMALLEST, coloring
 from elekit.draw import OKABE_ITO
 from elekit.draw.images import alike_ordered
 from elekit.draw.pairs import MARKS

@@ -13,23 +13,20 @@ FLOORS = {  # modules, and folders as a whole
     1: "datasets augment chem edits metrics refinement distances",
     2: "embedding contrastive loss surrogate training decoding",
     3: "train repeats evaluation release inspect draw correction conformal",
-    4: "cli widgets recipes lessons dashboard card benchmark",
+    4: "cli widgets recipes lessons dashboard card",
 }
 DOOR = ""  # elekit/__init__.py: above all floors
 # Imports within a floor, each for a reason; none of them may close a circle.
 SAME_FLOOR = {
     ("graph", "project"),  # Graph.symmetrised is a projection
     ("datasets", "chem"),  # a column of SMILES is read as graphs
-    ("datasets", "refinement"),  # equal graphs of coloured images are known by their colours
     ("distances", "chem"),  # the fingerprints of the Tanimoto distance are those of molecules
     ("distances", "metrics"),  # the edit distance
     ("distances", "refinement"),  # the colours that the Weisfeiler-Lehman kernel counts
     ("cli", "card"),  # `elekit card`
-    ("cli", "benchmark"),  # `elekit benchmark`
     ("recipes", "cli"),  # the corrected loss is what `elekit correct` makes
     ("recipes", "card"),  # the card that comes along
     ("card", "widgets"),  # what the card shows of them without a kernel
-    ("widgets", "benchmark"),  # `standings` shows its results
     ("decoding", "loss"),  # what is minimised is the learned loss
     ("surrogate", "loss"),  # an h may go through a graph, which psi embeds
     ("correction", "train"),  # a loss is corrected by training it on

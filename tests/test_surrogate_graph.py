@@ -9,7 +9,7 @@ import torch
 from conftest import equal
 
 from elekit import release
-from elekit.benchmark.methods.kernels import sketched
+from benchmarks.methods.graph_kernels import sketched
 from elekit.datasets import Split
 from elekit.decoding import DecodeConfig, decode, put_right
 from elekit.decoding.teaching import MOST

@@ -14,14 +14,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import nn
 
 from elekit import chem
-from elekit.benchmark.methods import METHODS
-from elekit.benchmark.methods.counts import KINDS, CountEmbedding, Counts
-from elekit.benchmark.methods.ele_text import COUNTED, ELEText, WeightTraining, WithMessages, left_out
-from elekit.benchmark.methods.encoders import encoder
-from elekit.benchmark.methods.ridge import RIDGES_ON_COUNTS, Ridge, TextKernel
-from elekit.benchmark.problem import Budget, Exam, Problem
-from elekit.benchmark.runner import judge
-from elekit.benchmark.tasks import TASKS, distracted
+from benchmarks.methods import METHODS
+from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
+from benchmarks.methods.part_weights import COUNTED, ELEText, WeightTraining, WithMessages, left_out
+from benchmarks.methods.encoders import encoder
+from benchmarks.methods.count_ridge import RIDGES_ON_COUNTS, Ridge, TextKernel
+from benchmarks.task_data import Budget, Exam, Problem
+from benchmarks.runner import judge
+from benchmarks.tasks import TASKS, distracted
 from elekit.cli import main
 from elekit.datasets import Split, chebi20
 from elekit.datasets.molecules import Molecules

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from elekit.cli import benchmarking, carding, correcting, fitting, judging, sources
+from elekit.cli import carding, correcting, fitting, judging, sources
 
 OVERVIEW = """\
 Learned losses for structured prediction: learn a loss psi on graphs, regress h on it, decode graphs.
@@ -25,8 +25,6 @@ examples:
   elekit evaluate --artefact runs/mine --data splits/test.csv --candidates splits/train.csv
   elekit correct --artefact molecules7 --rules rules.json --data molecules7 --out runs/corrected
   elekit card --artefact molecules7            a page for those who must sign the loss off
-  elekit benchmark smi2mol --labels 5000       every method on QM9 with 5,000 labelled pairs; goes on where it was
-  elekit benchmark report                      tables and pictures of what came out, for data/results/README.md
   elekit decode --artefact molecules7 "The molecule is an ether ..."
   elekit decode --artefact molecules7 --sets 0.9 "..."   not one answer, but all that it may be, at 90 %
   elekit evaluate --artefact qm9 --data my.csv
@@ -100,7 +98,6 @@ def parser() -> argparse.ArgumentParser:
     _finish(evaluate, judging.evaluate)
 
     _card(commands)
-    _benchmark(commands)
     return whole
 
 
@@ -126,47 +123,6 @@ def _card(commands):
         "--out", type=Path, default=Path("card.html"), metavar="HTML", help="where the card goes (default: %(default)s)"
     )
     _finish(card, carding.card)
-
-
-def _benchmark(commands):
-    about = "run a task of the field with every method, and add what came out to the results"
-    benchmark = commands.add_parser("benchmark", help=about, description=_sentence(about))
-    benchmark.add_argument(
-        "task",
-        help="smi2mol, smi2mol-random, text2mol, text2mol-small, text2mol-public, coloring or noise; 'report' writes "
-        "the page and the pictures of all results",
-    )
-    benchmark.add_argument("--method", action="append", metavar="NAME", help="one method, several times for more")
-    benchmark.add_argument(
-        "--labels", action="append", type=_labels, metavar="N", help="labelled pairs to learn from, or 'all'"
-    )
-    benchmark.add_argument("--seeds", type=int, metavar="N", help="runs of each size (default: the task's)")
-    benchmark.add_argument(
-        "--noise", action="append", type=_noise, metavar="KIND:RATE", help="labels:0.1 or so, 'none' for unspoilt pairs"
-    )
-    benchmark.add_argument("--list", action="store_true", help="say which runs are done and which are open, do none")
-    benchmark.add_argument(
-        "--results",
-        type=Path,
-        default=Path("data/results"),
-        metavar="FOLDER",
-        help="where the results file of the task lies (default: %(default)s)",
-    )
-    benchmark.add_argument(
-        "--work", type=Path, default=Path("runs/benchmark"), metavar="FOLDER", help="checkpoints (default: %(default)s)"
-    )
-    benchmark.add_argument("--threads", type=int, default=1, help="processor threads of a run (default: %(default)s)")
-    benchmark.epilog = "Runs that are in the results file are skipped; after Ctrl-C the same command goes on."
-    _finish(benchmark, benchmarking.benchmark)
-
-
-def _labels(text: str) -> int | None:
-    return None if text == "all" else int(text)
-
-
-def _noise(text: str) -> tuple[str, float] | None:
-    kind, _, rate = text.partition(":")
-    return None if text == "none" else (kind, float(rate))
 
 
 def _embedding(stages):

@@ -6,7 +6,6 @@ as they are: `$` starts no formula, and what cannot be printed becomes a blank.
 
 from elekit.draw.agreements import agreement, disagreements
 from elekit.draw.base import OKABE_ITO, RADIUS, SEEN, Picture
-from elekit.draw.benchmarks import decoding_budget, label_efficiency, noise_curves, standings
 from elekit.draw.blindspots import blind_spots
 from elekit.draw.concepts import concepts
 from elekit.draw.corrections import corrections
@@ -29,8 +28,8 @@ from elekit.draw.tensors import tensors
 
 __all__ = [
     "OKABE_ITO", "Picture", "RADIUS", "SEEN", "across_trainings", "agreement", "analogies", "blind_spots", "concepts",
-    "contrasted", "corrections", "counterfactuals", "coverage", "decoding_budget", "disagreements", "embedding_map",
-    "faithfulness", "findings", "graph", "graphs", "histograms", "history", "images", "iterate", "label_efficiency",
-    "layout", "loss_curve", "noise_curves", "prediction_set", "price_list", "priced_edits", "ranking", "shared",
-    "spheres", "stability", "standings", "tensors", "trace",
+    "contrasted", "corrections", "counterfactuals", "coverage", "disagreements", "embedding_map",
+    "faithfulness", "findings", "graph", "graphs", "histograms", "history", "images", "iterate",
+    "layout", "loss_curve", "prediction_set", "price_list", "priced_edits", "ranking", "shared",
+    "spheres", "stability", "tensors", "trace",
 ]  # fmt: skip

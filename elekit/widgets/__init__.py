@@ -1,7 +1,7 @@
 """Widgets for JupyterLab over the floors below; no mathematics here (floor 4).
 
 `explore` shows the embedding space, `step_through` a decoding run, `inspect_loss` what the loss rewards; `judge` asks
-people what it should say; `standings` shows who is ahead in the benchmark. Each holds its state in typed traits, says
+people what it should say. Each holds its state in typed traits, says
 in itself what went wrong, has a static twin (`.picture()`), and needs no network.
 """
 
@@ -9,7 +9,7 @@ import importlib
 
 _HOME = {"explore": "explorer", "Explorer": "explorer", "step_through": "stepper", "Stepper": "stepper",
          "inspect_loss": "inspector", "LossInspector": "inspector", "judge": "triplets",
-         "TripletJudge": "triplets", "standings": "benchmarks", "Standings": "benchmarks"}  # fmt: skip
+         "TripletJudge": "triplets"}  # fmt: skip
 
 __all__ = list(_HOME)
 

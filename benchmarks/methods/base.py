@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from elekit.benchmark.problem import Exam, Problem
+from benchmarks.task_data import Exam, Problem
 from elekit.graph import Graph
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from elekit import metrics, project
-from elekit.benchmark.methods.base import Fitted, Method, Predictor
-from elekit.benchmark.methods.inputs import READERS, most_alike
-from elekit.benchmark.methods.kernels import Sketched, fitting, sketched
-from elekit.benchmark.problem import Problem
+from benchmarks.methods.base import Fitted, Method, Predictor
+from benchmarks.methods.input_features import READERS, most_alike
+from benchmarks.methods.graph_kernels import Sketched, fitting, sketched
+from benchmarks.task_data import Problem
 from elekit.graph import Graph
 from elekit.loss import points_of, squared_distance
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from elekit.benchmark import results
-from elekit.benchmark.methods import USUAL
+from benchmarks import results
+from benchmarks.methods import USUAL
 
 GROUP = ["task", "noise", "rate", "labels"]  # what is compared with each other
 ONE = [*GROUP, "method", "decoder"]

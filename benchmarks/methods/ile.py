@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from elekit import metrics
-from elekit.benchmark.methods.base import Fitted, Method
-from elekit.benchmark.methods.kernels import Sketched, sketched
-from elekit.benchmark.methods.regressed import Regressed
-from elekit.benchmark.methods.regression import both, by_kernels
-from elekit.benchmark.problem import MOLECULES, Problem
+from benchmarks.methods.base import Fitted, Method
+from benchmarks.methods.graph_kernels import Sketched, sketched
+from benchmarks.methods.embedding_predictor import Regressed
+from benchmarks.methods.regression import both, by_kernels
+from benchmarks.task_data import MOLECULES, Problem
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.loss import points_of
 

@@ -5,9 +5,9 @@
     runner    runs, resumed and never repeated           results  the file they go to, and the table of it
 """
 
-from elekit.benchmark.methods import METHODS
-from elekit.benchmark.results import RESULTS, read, table
-from elekit.benchmark.runner import planned, run_all
-from elekit.benchmark.tasks import TASKS
+from benchmarks.methods import METHODS
+from benchmarks.results import RESULTS, read, table
+from benchmarks.runner import planned, run_all
+from benchmarks.tasks import TASKS
 
 __all__ = ["METHODS", "RESULTS", "TASKS", "planned", "read", "run_all", "table"]

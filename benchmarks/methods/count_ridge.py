@@ -10,11 +10,11 @@ from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor
 
 from elekit import metrics, project
-from elekit.benchmark.methods.base import Fitted, Method
-from elekit.benchmark.methods.counts import KINDS, CountEmbedding, Counts
-from elekit.benchmark.methods.inputs import cosines, ngrams
-from elekit.benchmark.methods.regressed import Regressed
-from elekit.benchmark.problem import SEARCHED, Exam, Problem
+from benchmarks.methods.base import Fitted, Method
+from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
+from benchmarks.methods.input_features import cosines, ngrams
+from benchmarks.methods.embedding_predictor import Regressed
+from benchmarks.task_data import SEARCHED, Exam, Problem
 from elekit.conformal.calibration import LEVEL, calibrated
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.inspect.intervals import wilson

@@ -13,9 +13,9 @@ from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor
 
 from elekit import project
-from elekit.benchmark.methods.encoders import encoder
-from elekit.benchmark.methods.inputs import READERS, cosines
-from elekit.benchmark.problem import Problem
+from benchmarks.methods.encoders import encoder
+from benchmarks.methods.input_features import READERS, cosines
+from benchmarks.task_data import Problem
 from elekit.loss import Psi, points_of
 from elekit.surrogate import SurrogateRegressor
 from elekit.train import SurrogateTraining, fit_surrogate, told

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from elekit import datasets, release
-from elekit.benchmark import noise
-from elekit.benchmark.methods import ABLATION
-from elekit.benchmark.problem import Budget, Exam, Problem
+from benchmarks import noise
+from benchmarks.methods import ABLATION
+from benchmarks.task_data import Budget, Exam, Problem
 from elekit.datasets import Dataset, Split
 from elekit.graph import Graph
-from elekit.datasets.coloring import coloring
+from benchmarks.coloring import coloring
 
 VALIDATION = 500  # labelled pairs to tune on, at most, and never more than there are to train
 EXAMINED = 1_000  # pairs of the test split

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from elekit import draw
-from elekit.benchmark.compared import Figure, best_ways, means
-from elekit.benchmark.methods import ABLATION
-from elekit.benchmark.telling import capital, escaped, main_figures, size_of
+from benchmarks import figures as draw
+from benchmarks.aggregate import Figure, best_ways, means
+from benchmarks.methods import ABLATION
+from benchmarks.markdown import capital, escaped, main_figures, size_of
 
 DOTS = 80  # an inch
 COLOURS = 256  # of a file

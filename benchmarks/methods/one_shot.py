@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from elekit import metrics
-from elekit.benchmark.methods.base import Fitted, Method, Predictor
-from elekit.benchmark.methods.neural import Reader, count, learn
-from elekit.benchmark.methods.writing import in_order
-from elekit.benchmark.problem import DECODED, Problem
+from benchmarks.methods.base import Fitted, Method, Predictor
+from benchmarks.methods.neural import Reader, count, learn
+from benchmarks.methods.sequence_codec import in_order
+from benchmarks.task_data import DECODED, Problem
 from elekit.graph import Graph, GraphVocabulary
 from elekit.training import seeded
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from elekit.benchmark.compared import FIGURES, Figure, best_ways, means, way_of
-from elekit.benchmark.methods import ABLATION, METHODS
-from elekit.benchmark.tasks import TASKS
-from elekit.benchmark.telling import escaped, markdown, name_of, size_of
+from benchmarks.aggregate import FIGURES, Figure, best_ways, means, way_of
+from benchmarks.methods import ABLATION, METHODS
+from benchmarks.tasks import TASKS
+from benchmarks.markdown import escaped, markdown, name_of, size_of
 
 
 @dataclass(frozen=True)

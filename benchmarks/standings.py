@@ -7,10 +7,10 @@ import pandas as pd
 from ipywidgets import HTML, Dropdown, HBox, Image, Layout, VBox
 from matplotlib.figure import Figure as Drawing
 
-from elekit import draw
-from elekit.benchmark.compared import FIGURES, GROUP, SPREAD, differences, means, stored, way_of
-from elekit.benchmark.tasks import TASKS
-from elekit.benchmark.telling import VERDICTS, signed
+from benchmarks import figures as draw
+from benchmarks.aggregate import FIGURES, GROUP, SPREAD, differences, means, stored, way_of
+from benchmarks.tasks import TASKS
+from benchmarks.markdown import VERDICTS, signed
 
 DOTS = 90  # an inch
 STYLE = "padding:2px 12px 2px 0;text-align:{}"
@@ -19,7 +19,7 @@ STYLE = "padding:2px 12px 2px 0;text-align:{}"
 def standings(table: pd.DataFrame | None = None) -> "Standings":
     """A widget over results of the benchmark: who is ahead, by which figure, on what.
 
-    table: of `elekit.benchmark.results.table`; None: all that is stored. Raises ValueError for one without runs.
+    table: of `benchmarks.results.table`; None: all that is stored. Raises ValueError for one without runs.
     """
     return Standings(stored() if table is None else table)
 
@@ -32,7 +32,7 @@ class Standings(VBox):
 
     def __init__(self, table: pd.DataFrame):
         if not len(table):
-            raise ValueError("there are no runs to show; elekit benchmark TASK makes some")
+            raise ValueError("there are no runs to show; python -m benchmarks TASK makes some")
         self._table = table
         names = list(dict.fromkeys(table["task"]))
         titles = [(TASKS[name].title if name in TASKS else name, name) for name in names]

@@ -3,8 +3,8 @@
 import torch
 
 from elekit import conformal
-from elekit.benchmark.methods.base import Predictor
-from elekit.benchmark.problem import Exam
+from benchmarks.methods.base import Predictor
+from benchmarks.task_data import Exam
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.evaluation import decode_many
 from elekit.graph import Graph

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from elekit import augment, project
-from elekit.benchmark.problem import Problem
+from benchmarks.task_data import Problem
 from elekit.datasets import Split
 from elekit.graph import Graph
 from elekit.loss import Psi, points_of

@@ -7,13 +7,13 @@ from pathlib import Path
 from torch import Tensor
 
 from elekit import project, release
-from elekit.benchmark.methods.base import Fitted, Method, Predictor
-from elekit.benchmark.methods.encoders import reading
-from elekit.benchmark.methods.ele_text import ELEText
-from elekit.benchmark.methods.metric import UNCHANGED, MeasuredH, MeasuredPsi, fitted_metric
-from elekit.benchmark.methods.regressed import Regressed
-from elekit.benchmark.methods.regression import both, neural
-from elekit.benchmark.problem import SEARCHED, Problem
+from benchmarks.methods.base import Fitted, Method, Predictor
+from benchmarks.methods.encoders import reading
+from benchmarks.methods.part_weights import ELEText
+from benchmarks.methods.fitted_metric import UNCHANGED, MeasuredH, MeasuredPsi, fitted_metric
+from benchmarks.methods.embedding_predictor import Regressed
+from benchmarks.methods.regression import both, neural
+from benchmarks.task_data import SEARCHED, Problem
 from elekit.datasets import Split
 from elekit.datasets.molecules import Molecules
 from elekit.decoding import Candidates, DecodeConfig, PolishConfig

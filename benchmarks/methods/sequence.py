@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from elekit import chem
-from elekit.benchmark.methods.base import Fitted, Method, Predictor
-from elekit.benchmark.methods.neural import Reader, count, learn
-from elekit.benchmark.methods.writing import Links, Parts, Smiles, Writing
-from elekit.benchmark.problem import DECODED, Problem
+from benchmarks.methods.base import Fitted, Method, Predictor
+from benchmarks.methods.neural import Reader, count, learn
+from benchmarks.methods.sequence_codec import Links, Parts, Smiles, Writing
+from benchmarks.task_data import DECODED, Problem
 from elekit.graph import Graph, from_parts
 from elekit.training import seeded
 

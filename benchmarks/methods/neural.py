@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from elekit.benchmark.methods.encoders import encoder
-from elekit.benchmark.methods.regression import training_of
-from elekit.benchmark.problem import Problem
+from benchmarks.methods.encoders import encoder
+from benchmarks.methods.regression import training_of
+from benchmarks.task_data import Problem
 from elekit.surrogate import describe, make_backbone
 from elekit.train import bucketed_rows, drawn_inputs, inputs_digest, told
 from elekit.training import run_loop, seeded, step_generator, stop_if_interrupted

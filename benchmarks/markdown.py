@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from elekit.benchmark import noise
-from elekit.benchmark.compared import FIGURES, SPREAD, Figure, best_ways, differences, means, way_of
-from elekit.benchmark.methods import ABLATION
-from elekit.benchmark.results import RESULTS
+from benchmarks import noise
+from benchmarks.aggregate import FIGURES, SPREAD, Figure, best_ways, differences, means, way_of
+from benchmarks.methods import ABLATION
+from benchmarks.results import RESULTS
 from elekit.inspect.intervals import wilson
 
 MARKED = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "hits@10", "mrr", "ms")  # the best

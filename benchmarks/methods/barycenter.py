@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from elekit.benchmark.methods.base import Fitted, Method, Predictor
-from elekit.benchmark.methods.ile import rank_among
-from elekit.benchmark.methods.inputs import READERS
-from elekit.benchmark.methods.kernels import fitting, sketched
-from elekit.benchmark.methods.neighbour import LANDMARKS, Neighbours, best_reading
-from elekit.benchmark.methods.regression import KernelRidge, by_kernels
-from elekit.benchmark.problem import DECODED, Problem
+from benchmarks.methods.base import Fitted, Method, Predictor
+from benchmarks.methods.ile import rank_among
+from benchmarks.methods.input_features import READERS
+from benchmarks.methods.graph_kernels import fitting, sketched
+from benchmarks.methods.nearest_neighbor import LANDMARKS, Neighbours, best_reading
+from benchmarks.methods.regression import KernelRidge, by_kernels
+from benchmarks.task_data import DECODED, Problem
 from elekit.distances import weisfeiler_lehman
 from elekit.graph import Graph
 from elekit.loss import points_of

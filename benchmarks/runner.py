@@ -17,11 +17,11 @@ import torch
 
 import elekit
 from elekit import evaluation, metrics
-from elekit.benchmark import results
-from elekit.benchmark.methods import ABLATION, METHODS, Predictor
-from elekit.benchmark.noise import spoils_exam
-from elekit.benchmark.problem import Exam
-from elekit.benchmark.tasks import TASKS
+from benchmarks import results
+from benchmarks.methods import ABLATION, METHODS, Predictor
+from benchmarks.noise import spoils_exam
+from benchmarks.task_data import Exam
+from benchmarks.tasks import TASKS
 from elekit.files import write_atomically
 
 TIMEOUT = 2.0  # seconds for an edit distance

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from elekit.benchmark import results
-from elekit.benchmark.compared import best_ways, means, way_of
-from elekit.benchmark.goals import goals
-from elekit.benchmark.methods import ABLATION, METHODS
-from elekit.benchmark.pictures import LABELS, Picture, of_task, one_way, write_png
-from elekit.benchmark.runner import planned
-from elekit.benchmark.tasks import TASKS, Task
-from elekit.benchmark.telling import (
+from benchmarks import results
+from benchmarks.aggregate import best_ways, means, way_of
+from benchmarks.goals import goals
+from benchmarks.methods import ABLATION, METHODS
+from benchmarks.report_figures import LABELS, Picture, of_task, one_way, write_png
+from benchmarks.runner import planned
+from benchmarks.tasks import TASKS, Task
+from benchmarks.markdown import (
     blamed,
     capital,
     copied,

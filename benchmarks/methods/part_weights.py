@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elekit.benchmark.methods.base import Fitted, Method
-from elekit.benchmark.methods.counts import KINDS, CountEmbedding, Counts
-from elekit.benchmark.methods.regressed import Regressed
-from elekit.benchmark.methods.ridge import Ranked, Ridge, TextKernel, tuned
-from elekit.benchmark.problem import SEARCHED, Problem
+from benchmarks.methods.base import Fitted, Method
+from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
+from benchmarks.methods.embedding_predictor import Regressed
+from benchmarks.methods.count_ridge import Ranked, Ridge, TextKernel, tuned
+from benchmarks.task_data import SEARCHED, Problem
 from elekit.contrastive import info_nce
 from elekit.decoding import Candidates, DecodeConfig, PolishConfig
 from elekit.embedding import GraphEmbedding

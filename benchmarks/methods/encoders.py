@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from elekit.benchmark.problem import Problem
+from benchmarks.task_data import Problem
 from elekit.surrogate import BackboneConfig
 from elekit.train import training_for
 

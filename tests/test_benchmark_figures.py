@@ -7,9 +7,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from test_draw import HOSTILE, rendered
 
-from elekit import draw
+from benchmarks import figures as draw
 from elekit.draw.base import FAINT
-from elekit.draw.benchmarks import LINE, MOST, STYLES, _apart
+from benchmarks.figures import LINE, MOST, STYLES, _apart
 
 
 def runs(names=("ELE", "other"), sizes=(100, 1_000, 100_000), seeds=3, ways=("",)) -> pd.DataFrame:
