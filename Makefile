@@ -25,7 +25,7 @@ lab: env ## open the workbench: JupyterLab on the first notebook
 	$(PY) -m jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
 dashboard: env ## show a learned loss to stakeholders, read-only; DASHBOARD_ARGS="--port=8866" goes to Voilà
-	$(PY) -m elekit.dashboard $(DASHBOARD_ARGS)
+	$(PY) notebooks/dashboard $(DASHBOARD_ARGS)
 
 test: env ## run all tests; PYTEST_ARGS="-k name" narrows them
 	$(PY) -m pytest $(PYTEST_ARGS)
@@ -46,20 +46,20 @@ docs: env ## build the API reference in build/docs, offline
 env: $(VENV)/.ready ## make the environment in .venv (the other targets do so themselves)
 
 data: env ## rebuild the molecules shipped in data/
-	$(PY) -m elekit.datasets.molecules7
+	$(PY) data/build/molecules7.py
 
 models: env ## train the shipped models on those molecules again
-	$(PY) -m elekit.recipes molecules7
-	$(PY) -m elekit.recipes repeats
-	$(PY) -m elekit.recipes maps
-	$(PY) -m elekit.recipes corrected
-	$(PY) -m elekit.recipes card
+	$(PY) data/build/recipes.py molecules7
+	$(PY) data/build/recipes.py repeats
+	$(PY) data/build/recipes.py maps
+	$(PY) data/build/recipes.py corrected
+	$(PY) data/build/recipes.py card
 
 models-qm9: env ## train the shipped QM9 models again
-	$(PY) -m elekit.recipes qm9
+	$(PY) data/build/recipes.py qm9
 
 pictures: env ## make the README's pictures again (the widgets in a real Chromium)
-	$(PY) -m elekit.recipes pictures
+	$(PY) data/build/recipes.py pictures
 	$(PY) tests/workbench.py pictures
 
 measure: env ## time the widgets in a real Chromium

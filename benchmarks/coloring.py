@@ -13,12 +13,12 @@ import pandas as pd
 import torch
 from scipy import ndimage
 
+from elekit.datasets.files import cache_folder, keep_arrays
 from elekit.datasets.splits import SPLITS, Dataset, Split, assign, digest
-from elekit.files import cache_folder, keep_arrays
-from elekit.graph import Graph, GraphVocabulary
-from elekit.refinement import ROUNDS, refined
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.weisfeiler_lehman import ROUNDS, refined
 
-COLOURS = {  # the first four of Okabe and Ito (2008), which colour-blind readers tell apart, too
+COLORS = {  # the first four of Okabe and Ito (2008), which colour-blind readers tell apart, too
     "orange": (230, 159, 0),
     "sky": (86, 180, 233),
     "green": (0, 158, 115),
@@ -32,7 +32,7 @@ BEND = 0.05  # of the width: how far borders are bent, as the standard deviation
 MADE = 1  # goes up when the same parameters make other images, so that old files are not read
 TOGETHER = 2_000  # pictures drawn at a time
 
-VOCABULARY = GraphVocabulary(tuple(COLOURS), ("touches",), REGIONS[1])
+VOCABULARY = GraphVocabulary(tuple(COLORS), ("touches",), REGIONS[1])
 
 
 def coloring(
@@ -58,17 +58,17 @@ def coloring(
     path = cache_folder() / f"coloring-{MADE}-{count}-{size}-{seed}.npz"
     try:
         with np.load(path, allow_pickle=False) as stored:
-            regions, colours = stored["regions"], stored["colours"]
+            regions, colors = stored["regions"], stored["colours"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         generator = np.random.default_rng(seed)
         regions = partitions(count, size, generator)
-        colours = proper_colours(touching(regions), generator)
-        keep_arrays(path, regions=regions, colours=colours)
+        colors = proper_colors(touching(regions), generator)
+        keep_arrays(path, regions=regions, colors=colors)
     adjacency = touching(regions)
-    graphs = Graph.from_labels(torch.from_numpy(colours), torch.from_numpy(adjacency), VOCABULARY)
+    graphs = Graph.from_labels(torch.from_numpy(colors), torch.from_numpy(adjacency), VOCABULARY)
     keys = [f"{number:016x}" for number in refined(graphs, ROUNDS)[:, -1].numpy().astype(np.uint64).tolist()]
-    frame = pd.DataFrame({"row": range(count), "key": keys, "regions": (colours > 0).sum(1)})
-    everything = Split(images(regions, colours, noise, seed), graphs, frame)
+    frame = pd.DataFrame({"row": range(count), "key": keys, "regions": (colors > 0).sum(1)})
+    everything = Split(images(regions, colors, noise, seed), graphs, frame)
     places = np.array(assign([str(row) for row in range(count)], fractions, seed))
     splits = [everything.take(np.flatnonzero(places == split)) for split in SPLITS]
     skipped = pd.DataFrame({"row": [], "value": [], "reason": []})
@@ -157,15 +157,15 @@ def touching(regions: np.ndarray) -> np.ndarray:
     return (borders(regions)[0] > 0).astype(np.int8)
 
 
-def proper_colours(adjacency: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def proper_colors(adjacency: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """(n, most) int8 channels 1 to 4, different where regions touch, 0 where there is no region.
 
     Regions are coloured one by one, each in a random colour that no neighbour has. Where none is left that picture is
     begun anew: four are enough (Appel and Haken 1976), so this ends. A region without neighbours is taken for absent.
     """
     n, most, _ = adjacency.shape
-    channels = len(COLOURS) + 1
-    colours = np.zeros((n, most), np.int8)
+    channels = len(COLORS) + 1
+    colors = np.zeros((n, most), np.int8)
     there = adjacency.any(2)
     open_ = np.arange(n)
     while len(open_):
@@ -179,19 +179,19 @@ def proper_colours(adjacency: np.ndarray, generator: np.random.Generator) -> np.
             chance[:, 0] = 0
             tried[:, region] = chance.argmax(1) * there[open_, region]  # 0, the first, where all are taken
         done = ((tried > 0) == there[open_]).all(1)
-        colours[open_[done]] = tried[done]
+        colors[open_[done]] = tried[done]
         open_ = open_[~done]
-    return colours
+    return colors
 
 
-def images(regions: np.ndarray, colours: np.ndarray, noise: float, seed: int) -> torch.Tensor:
+def images(regions: np.ndarray, colors: np.ndarray, noise: float, seed: int) -> torch.Tensor:
     """(n, 3, size, size) in [0, 1]: each region in its colour, with noise."""
-    palette = torch.tensor([(0, 0, 0), *COLOURS.values()], dtype=torch.float32) / 255
+    palette = torch.tensor([(0, 0, 0), *COLORS.values()], dtype=torch.float32) / 255
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.empty(len(regions), 3, *regions.shape[1:])
     for start in range(0, len(regions), TOGETHER):
         rows = slice(start, start + TOGETHER)
-        which = np.take_along_axis(colours[rows], regions[rows].reshape(len(regions[rows]), -1), 1)
+        which = np.take_along_axis(colors[rows], regions[rows].reshape(len(regions[rows]), -1), 1)
         clean = palette[torch.from_numpy(which).long()].mT.reshape(drawn[rows].shape)
         drawn[rows] = (clean + noise * torch.randn(clean.shape, generator=generator)).clamp(0, 1)
     return drawn

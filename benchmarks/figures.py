@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from elekit.draw.base import BLUE, FAINT, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, Picture, axes, fitted, plain
+from elekit.draw.base import BLUE, FAINT, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, Picture, axes, fitted, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ STYLES = (
     (PURPLE, "v"),
     ("black", "X"),
     (SKY, "P"),
-    (GREY, "*"),
+    (GRAY, "*"),
 )
 MOST = len(STYLES)  # lines of a panel that are told apart; the others are faint
 LINE = 0.055  # of the height of a panel, that a label takes
@@ -112,11 +112,11 @@ def decoding_budget(
     reach = max(high / low, 10.0)
     ax.set_xlim(low / reach**0.08, high * reach**0.33)  # room for words on the right
     words = []
-    for name, (colour, marker) in styles.items():
+    for name, (color, marker) in styles.items():
         ways = means.loc[name].sort_values("ms")
         thick, worth = name == first, better * ways[figure]
         outdone = worth <= worth.cummax().shift(fill_value=-float("inf"))
-        drawn = {"color": colour, "marker": marker, "markersize": 10 if thick else 8, "zorder": 3 if thick else 2}
+        drawn = {"color": color, "marker": marker, "markersize": 10 if thick else 8, "zorder": 3 if thick else 2}
         line = {"linewidth": 2.5 if thick else 1.2, "linestyle": "-" if thick else ":"}
         for some, style in ((~outdone, line), (outdone, {"linestyle": "none", "markerfacecolor": "white"})):
             if some.any():
@@ -124,7 +124,7 @@ def decoding_budget(
                 ax.errorbar(ways.loc[some, "ms"], height, bar, capsize=4, gid="method", **drawn, **style)
         for n, (way, one) in enumerate(ways.iterrows()):
             said = f"{name}: {way}" if way and not n else way or name
-            words.append((one["ms"], scale * one[figure], said, "black" if colour == FAINT else colour, thick))
+            words.append((one["ms"], scale * one[figure], said, "black" if color == FAINT else color, thick))
     ax.margins(y=0.1)
     ax.xaxis.set_major_formatter("{x:g}")
     _name_axes(ax, "processor time of a prediction, ms", label)
@@ -194,7 +194,7 @@ def _lines(
 ) -> list[tuple]:
     """Mean and spread of `y` at each `x`, a line a name; where lines end, for `_name_ends`."""
     ends = []
-    for name, (colour, marker) in styles.items():
+    for name, (color, marker) in styles.items():
         some = table[(table["name"] == name) & table[y].notna()]
         if not len(some):
             continue
@@ -202,11 +202,11 @@ def _lines(
         at, mean, spread = found.index.to_numpy(), scale * found["mean"].to_numpy(), scale * found["std"].to_numpy()
         thick = name == first
         ax.errorbar(
-            at, mean, spread, color=colour, marker=marker, markersize=9 if thick else 7,
-            linewidth=3 if thick else 1 if colour == FAINT else 1.8, capsize=4,
+            at, mean, spread, color=color, marker=marker, markersize=9 if thick else 7,
+            linewidth=3 if thick else 1 if color == FAINT else 1.8, capsize=4,
             zorder=3 if thick else 2, gid="method",
         )  # fmt: skip
-        ends.append((mean[-1], at[-1], name, colour, thick))
+        ends.append((mean[-1], at[-1], name, color, thick))
     ax.margins(x=0.06)
     return sorted((end for end in ends if end[3] != FAINT), key=lambda end: end[0])
 
@@ -215,13 +215,13 @@ def _name_ends(ax: Axes, ends: list[tuple]) -> None:
     """Names of lines at the right of the panel, once its limits, which panels may share, are what they will be."""
     bottom, top = ax.get_ylim()
     heights = _apart(np.array([(end[0] - bottom) / (top - bottom) for end in ends]))
-    for (value, at, name, colour, thick), height in zip(ends, heights):
+    for (value, at, name, color, thick), height in zip(ends, heights):
         words, size = fitted(name, NAMED, 13)
         ax.annotate(
             words, (at, value), xycoords="data", xytext=(1.04, height), textcoords="axes fraction", va="center",
-            color=colour, fontsize=size, fontweight="bold" if thick else "normal", parse_math=False,
+            color=color, fontsize=size, fontweight="bold" if thick else "normal", parse_math=False,
             annotation_clip=False,
-            arrowprops={**LEADER, "color": colour},
+            arrowprops={**LEADER, "color": color},
         )  # fmt: skip
 
 
@@ -268,7 +268,7 @@ def _beside(ax: Axes, words: list[tuple]) -> None:
     taken += [(px - 2, py - 2, px + 2, py + 2) for px, py in _along(ax)]
     height, points = 15 * figure.dpi / 72, figure.dpi / 72
     panel = ax.get_window_extent()
-    for (px, py), (x, y, said, colour, thick) in sorted(zip(dots.tolist(), words), key=lambda one: -one[0][1]):
+    for (px, py), (x, y, said, color, thick) in sorted(zip(dots.tolist(), words), key=lambda one: -one[0][1]):
         said, size = fitted(said, 330, 12)
         look = {"fontsize": size, "fontweight": "bold" if thick else "normal", "parse_math": False}
         tried = ax.text(0, 0, said, **look)
@@ -287,6 +287,6 @@ def _beside(ax: Axes, words: list[tuple]) -> None:
         taken.append(box)
         ax.annotate(
             said, (x, y), xytext=(right * 11, up * 0.9 * 15), textcoords="offset points", va="center",
-            ha="left" if right > 0 else "right", color=colour, path_effects=HALO, zorder=4,
-            arrowprops={**LEADER, "color": colour} if abs(up) > 1 else None, **look,
+            ha="left" if right > 0 else "right", color=color, path_effects=HALO, zorder=4,
+            arrowprops={**LEADER, "color": color} if abs(up) > 1 else None, **look,
         )  # fmt: skip

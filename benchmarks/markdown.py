@@ -12,7 +12,7 @@ from benchmarks import noise
 from benchmarks.aggregate import FIGURES, SPREAD, Figure, best_ways, differences, means, way_of
 from benchmarks.methods import ABLATION
 from benchmarks.results import RESULTS
-from elekit.inspect.intervals import wilson
+from elekit.evaluation.intervals import wilson
 
 MARKED = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "hits@10", "mrr", "ms")  # the best
 MAIN = (("edit_distance", "exact"), ("hits@1", "mrr"))  # what tells methods apart: graphs predicted, or only found

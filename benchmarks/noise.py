@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from elekit import augment
 from elekit.datasets import Split
-from elekit.graph import Graph
+from elekit.graphs import augment
+from elekit.graphs.graph import Graph
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

@@ -30,9 +30,8 @@ from benchmarks.markdown import (
     sure,
     told,
 )
-from elekit.datasets.named import SHIPPED
-from elekit.files import write_atomically
-from elekit.train import FEW, START_BATCH, START_STEPS, SurrogateTraining
+from elekit.datasets.files import SHIPPED, write_atomically
+from elekit.training import FEW, START_BATCH, START_STEPS, SurrogateTraining
 
 COMMAND = "elekit benchmark report"
 PAGE = "README.md"  # in the folder of the results

@@ -12,7 +12,7 @@ from benchmarks.methods import ABLATION
 from benchmarks.markdown import capital, escaped, main_figures, size_of
 
 DOTS = 80  # an inch
-COLOURS = 256  # of a file
+COLORS = 256  # of a file
 LABELS = "{task}-labels.png"  # the file that shows what few labels are enough for
 
 
@@ -113,5 +113,5 @@ def write_png(drawing: Drawing, path) -> None:
 
     drawing.savefig(path, format="png", dpi=DOTS)
     with Image.open(path) as opened:
-        small = opened.convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
+        small = opened.convert("RGB").quantize(COLORS, method=Image.Quantize.MAXCOVERAGE)
     small.save(path, format="png", optimize=True)

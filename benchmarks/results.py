@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from elekit.datasets.named import SHIPPED
+from elekit.datasets.files import SHIPPED
 
 RESULTS = SHIPPED / "results"
 SAME_RUN = ("task", "method", "labels", "seed", "noise")  # what makes two runs one

@@ -16,13 +16,14 @@ from pathlib import Path
 import torch
 
 import elekit
-from elekit import evaluation, metrics
+from elekit.evaluation import judging
+from elekit.evaluation.ranking import hits_at, mean_reciprocal_rank, ranks
 from benchmarks import results
 from benchmarks.methods import ABLATION, METHODS, Predictor
 from benchmarks.noise import spoils_exam
 from benchmarks.task_data import Exam
 from benchmarks.tasks import TASKS
-from elekit.files import write_atomically
+from elekit.datasets.files import write_atomically
 
 TIMEOUT = 2.0  # seconds for an edit distance
 
@@ -143,18 +144,18 @@ def judge(predictor: Predictor, exam: Exam) -> dict:
         predicted = predictor.predict(exam.test.inputs)
         seconds = time.process_time() - started
         if predicted is not None:
-            table = evaluation.evaluate(predicted, truth, timeout=TIMEOUT)
+            table = judging.evaluate(predicted, truth, timeout=TIMEOUT)
             for name, graphs in (("loss", predicted), ("loss_of_truth", truth)):
                 losses = predictor.losses(exam.test.inputs, graphs)
                 if losses is not None:
                     table[name] = losses.double().numpy()
-            figures |= evaluation.summarise(table) | {"ms": 1_000 * seconds / len(truth)}
+            figures |= judging.summarize(table) | {"ms": 1_000 * seconds / len(truth)}
     if exam.gallery is not None:
         scores = predictor.scores(exam.test.inputs, exam.gallery)
         if scores is not None:
-            ranks = metrics.ranks(-scores, exam.where)
-            figures |= {f"hits@{k}": metrics.hits_at(ranks, k) for k in (1, 10)}
-            figures |= {"mrr": metrics.mean_reciprocal_rank(ranks), "among": len(exam.gallery)}
+            ranks = ranks(-scores, exam.where)
+            figures |= {f"hits@{k}": hits_at(ranks, k) for k in (1, 10)}
+            figures |= {"mrr": mean_reciprocal_rank(ranks), "among": len(exam.gallery)}
     sets = predictor.sets(exam)
     return rounded(figures) | ({} if sets is None else {"sets": rounded(sets)})
 

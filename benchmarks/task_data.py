@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from elekit.datasets import Split
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 
 # Names of tasks by what methods ask of them, see `tasks.TASKS`.
 DECODED = ("smi2mol", "smi2mol-random", "noise", "coloring", "text2mol-small")  # graphs are predicted: small ones
@@ -37,7 +37,7 @@ class Problem:
     validation: Split
     outputs: Graph
     budget: Budget
-    artefact: str | None = None
+    artifact: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

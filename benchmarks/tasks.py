@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from elekit import datasets, release
+from elekit import datasets
+from elekit.model import artifact as artifacts
 from benchmarks import noise
 from benchmarks.methods import ABLATION
 from benchmarks.task_data import Budget, Exam, Problem
 from elekit.datasets import Dataset, Split
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 from benchmarks.coloring import coloring
 
 VALIDATION = 500  # labelled pairs to tune on, at most, and never more than there are to train
@@ -42,7 +43,7 @@ class Task:
     seeds: int = 3
     folds: bool = False
     budget: Callable[[int], Budget] = lambda labels: Budget(2_000)
-    artefact: str | None = None
+    artifact: str | None = None
     noises: tuple[tuple[str, float], ...] = ()
     rewritten: bool = False
     retrieval: bool = False
@@ -89,8 +90,8 @@ class Task:
                 train = noise.KINDS[kind](train, rate, generator)
                 known = train.graphs if kind != "labels" else known  # the graphs are the same, only their inputs not
         unspoilt = known is data.train.graphs
-        artefact = self.artefact if unspoilt and _learned_from(self.artefact, data) else None
-        problem = Problem(self.name, self.kind, train, validation, known, self.budget(len(train)), artefact)
+        artifact = self.artifact if unspoilt and _learned_from(self.artifact, data) else None
+        problem = Problem(self.name, self.kind, train, validation, known, self.budget(len(train)), artifact)
         about = {**data.report(), "train_pairs": len(train), "validation_pairs": len(validation), "examined": len(test)}
         if self.kind == "smiles":  # where they are the canonical SMILES, what writes SMILES has but to copy
             about["inputs_canonical"] = sum(map(str.__eq__, test.inputs, test.frame["key"])) / len(test)
@@ -101,9 +102,9 @@ class Task:
 
 
 def _rewritten(split: Split) -> Split:
-    from elekit import chem  # RDKit loads here
+    from elekit.graphs.smiles import randomize_smiles  # RDKit loads here
 
-    return replace(split, inputs=chem.randomise_smiles(split.inputs, seed=SPOILT))
+    return replace(split, inputs=randomize_smiles(split.inputs, seed=SPOILT))
 
 
 def distracted(test: Split, data: Dataset, count: int) -> Graph:
@@ -119,9 +120,9 @@ def distracted(test: Split, data: Dataset, count: int) -> Graph:
     return type(test.graphs).cat(found)
 
 
-def _learned_from(artefact: str | None, data: Dataset) -> bool:
+def _learned_from(artifact: str | None, data: Dataset) -> bool:
     """Whether the psi of a shipped artefact was learned from the training graphs of these data."""
-    return artefact is not None and release.verify(release.locate(artefact))["about"]["data"]["digest"] == data.digest
+    return artifact is not None and artifacts.verify(artifacts.locate(artifact))["about"]["data"]["digest"] == data.digest
 
 
 def _chebi20(fold: int, progress: bool) -> Dataset:
@@ -159,7 +160,7 @@ TASKS = {
             sizes=(None, 5_000, 1_000, 300, 100),
             full=5_000,
             budget=_steps,
-            artefact="qm9",
+            artifact="qm9",
         ),
         Task(
             "smi2mol-random",
@@ -169,7 +170,7 @@ TASKS = {
             lambda seed, progress: datasets.load("qm9", progress=progress),
             sizes=(5_000,),
             budget=_steps,
-            artefact="qm9",
+            artifact="qm9",
             rewritten=True,
         ),
         Task(
@@ -181,7 +182,7 @@ TASKS = {
             full=0,
             seeds=1,
             budget=lambda labels: Budget(1_400),
-            artefact="molecules7",
+            artifact="molecules7",
             noises=(
                 *((kind, rate) for kind in ("labels", "outputs", "missing") for rate in (0.1, 0.3)),
                 ("typos", 0.02),  # of each character: two or three in a description

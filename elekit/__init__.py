@@ -6,43 +6,39 @@
     graphs, traces = ele.decode(psi, h(data.test.inputs[:8]), candidates=data.train.graphs)
     ele.evaluate(graphs, data.test.graphs[:8])
 
-Names load when they are first used, so that `import elekit` costs next to nothing.
+Names load on first use, so `import elekit` is fast and needs none of the optional packages.
 """
 
 import importlib
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "graph": ("Graph", "GraphVocabulary", "from_networkx", "to_networkx"),
-    "chem": ("from_smiles", "to_smiles"),
-    "embedding": ("EmbeddingConfig", "GraphEmbedding"),
-    "loss": ("LearnedLoss",),
-    "surrogate": ("BackboneConfig", "SurrogateRegressor"),
-    "training": ("LoopConfig",),
-    "train": ("EmbeddingTraining", "SurrogateTraining", "fit_embedding", "fit_surrogate"),
-    "decoding": (
-        "Candidates", "DecodeConfig", "GradientConfig", "PolishConfig", "Trace",
-        "decode", "decode_candidates", "decode_gradient",
+_PACKAGES = (
+    "graphs", "datasets", "model", "decoding", "training", "evaluation", "inspect", "draw", "audit", "correction",
+    "widgets", "card", "cli",
+)  # fmt: skip
+_EXPORTS = {
+    "graphs": ("Graph", "GraphVocabulary", "from_networkx", "from_smiles", "to_networkx", "to_smiles"),
+    "model": (
+        "Artifact", "BackboneConfig", "EmbeddingConfig", "GraphEmbedding", "LearnedLoss", "SurrogateRegressor", "load", "save",
     ),
+    "decoding": (
+        "Candidates", "DecodeConfig", "GradientConfig", "LocalSearchConfig", "Trace", "decode", "decode_candidates",
+        "decode_gradient",
+    ),
+    "training": ("EmbeddingTraining", "SurrogateTraining", "TrainerConfig", "fit_embedding", "fit_surrogate"),
     "evaluation": ("evaluate", "judge"),
-    "release": ("Artefact", "load", "save"),
     "correction": ("correct",),
 }  # fmt: skip
-_WHERE = {name: module for module, names in _HOME.items() for name in names}
-_MODULES = (
-    "augment", "card", "chem", "conformal", "contrastive", "correction", "datasets", "decoding",
-    "distances", "draw", "edits", "embedding", "evaluation", "graph", "inspect", "lessons", "loss", "metrics",
-    "project", "release", "surrogate", "train", "training", "widgets",
-)  # fmt: skip
+_HOME = {name: package for package, names in _EXPORTS.items() for name in names}
 
-__all__ = ["__version__", *_WHERE, *_MODULES]
+__all__ = ["__version__", *_HOME, *_PACKAGES]
 
 
 def __getattr__(name: str):
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"elekit.{_WHERE[name]}"), name)
-    if name in _MODULES:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"elekit.{_HOME[name]}"), name)
+    if name in _PACKAGES:
         return importlib.import_module(f"elekit.{name}")
     raise AttributeError(f"module 'elekit' has no attribute {name!r}")
 

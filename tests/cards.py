@@ -11,12 +11,13 @@ import pytest
 import torch
 from conftest import random_vertices
 
-from elekit import card, datasets, release
+from elekit import card, datasets
 from elekit.card import measure, offline, predictions, relations, subject
 from elekit.datasets.splits import Dataset, Split
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import GraphVocabulary
-from elekit.surrogate import BackboneConfig, SurrogateRegressor, VectorBackbone
+from elekit.graphs.graph import GraphVocabulary
+from elekit.model import artifact as artifacts
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.surrogate import BackboneConfig, SurrogateRegressor, VectorBackbone
 
 HOSTILE = "<script>alert(1)</script>"
 SMALL = {
@@ -56,18 +57,18 @@ def molecules() -> Dataset:
     return replace(small, test=whole.test.take(range(30)))
 
 
-def artefact(seed: int = 0) -> release.Artefact:
+def artifact(seed: int = 0) -> artifacts.Artifact:
     psi = untrained(molecules().vocabulary, seed)
     psi.typical = molecules().train.graphs.typical()
-    return release.Artefact("mine & <b>yours</b>", psi, about={"data": molecules().report(), "seed": 0})
+    return artifacts.Artifact("mine & <b>yours</b>", psi, about={"data": molecules().report(), "seed": 0})
 
 
 @functools.cache
 def made() -> card.Card:
     """A card of a loss that lies in a folder, with one repeat of its training."""
     with few(), tempfile.TemporaryDirectory() as folder:
-        release.save(artefact(), folder)
-        return card.make(Path(folder), molecules(), repeats={"seed-1": artefact(seed=1)})
+        artifacts.save(artifact(), folder)
+        return card.make(Path(folder), molecules(), repeats={"seed-1": artifact(seed=1)})
 
 
 @functools.cache
@@ -87,5 +88,5 @@ def hostile() -> card.Card:
     about = {"data": data.report(), "command": HOSTILE, "trained": {"by": HOSTILE, "at": "2026-01-01"}}
     with few():
         return card.make(
-            release.Artefact(f"loss {HOSTILE}", untrained(names), {HOSTILE: reads_vectors(3)}, about), data
+            artifacts.Artifact(f"loss {HOSTILE}", untrained(names), {HOSTILE: reads_vectors(3)}, about), data
         )

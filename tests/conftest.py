@@ -10,9 +10,10 @@ import pytest
 import torch
 from lab import Lab, browser_page, find_chromium, jupyter_lab
 
-from elekit import project, train
-from elekit.contrastive import info_nce
-from elekit.graph import Graph, GraphVocabulary
+from elekit.graphs import projections
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.model.contrastive import info_nce
+from elekit.training import embedding, surrogate
 
 torch.set_num_threads(1)  # tensors here are tiny; a second thread mostly waits for the first
 
@@ -40,7 +41,7 @@ def contrastive_loss(monkeypatch):
     """Puts a function in the place of the contrastive loss of both fits."""
 
     def put(replacement):
-        for fit in (train.embedding, train.surrogate):
+        for fit in (embedding, surrogate):
             monkeypatch.setattr(fit, "info_nce", replacement)
 
     return put
@@ -135,7 +136,7 @@ def random_relaxed(vocabulary: GraphVocabulary, count: int, generator, dtype=tor
     edges = torch.rand(count, N, N, R, generator=generator, dtype=dtype)
     edges = edges + edges.transpose(1, 2)
     edges = edges / edges.sum(-1, keepdim=True)
-    return Graph(nodes / nodes.sum(-1, keepdim=True), project.symmetric(edges), vocabulary)
+    return Graph(nodes / nodes.sum(-1, keepdim=True), projections.symmetric(edges), vocabulary)
 
 
 def padded(graph: Graph, extra: int) -> Graph:
@@ -153,7 +154,7 @@ def equal(one: Graph, other: Graph) -> bool:
 
 
 def isomorphic(one: nx.Graph, other: nx.Graph) -> bool:
-    """Labelled isomorphism."""
+    """Labeled isomorphism."""
 
     def same(a, b):
         return a["label"] == b["label"]

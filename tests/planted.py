@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import flats
 import networkx as nx
 import pandas as pd
 import torch
@@ -21,14 +22,13 @@ from torch.nn.functional import normalize, one_hot
 
 import elekit as ele
 from elekit import datasets
-from elekit.datasets import flats
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph
-from elekit.inspect.findings import DEFECT, Finding, findings, hold_out, make_basis
-from elekit.inspect.traits import on_rings, reached
-from elekit.refinement import refined
-from elekit.train import EmbeddingTraining, fit_embedding
-from elekit.training import LoopConfig
+from elekit.audit.findings import DEFECT, Finding, findings, hold_out, make_basis
+from elekit.graphs.features import on_rings, reached
+from elekit.graphs.graph import Graph
+from elekit.graphs.weisfeiler_lehman import refined
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.training import EmbeddingTraining, fit_embedding
+from elekit.training.loop import TrainerConfig
 
 KEPT = Path(__file__).parent / "planted"
 SMALL = EmbeddingConfig(hidden=48, rounds=4, dim=64)
@@ -94,7 +94,7 @@ def asked(world: str):
 
 @functools.cache
 def random_graphs(count: int = 1_500, seed: int = 0) -> Graph:
-    """Connected graphs of 4 to 9 nodes in three colours, with two kinds of edges; nothing molecular about them."""
+    """Connected graphs of 4 to 9 nodes in three colors, with two kinds of edges; nothing molecular about them."""
     generator, drawn = torch.Generator().manual_seed(seed), []
 
     def draw(*options):
@@ -119,7 +119,7 @@ def shipped() -> GraphEmbedding:
 
 def repeat(name: str) -> GraphEmbedding:
     """The shipped loss trained once more, with another seed or on half of the graphs."""
-    return ele.release.repeats("molecules7")[name].psi
+    return ele.model.artifact.repeats("molecules7")[name].psi
 
 
 def seen_as(change: Callable[[Graph], Graph]) -> Callable[[Graph], Tensor]:
@@ -171,7 +171,7 @@ def one_edge(*lost: int, keep: int = 1):
     return change
 
 
-def relabelled(change: Callable[[Tensor, Tensor, Graph], None]):
+def relabeled(change: Callable[[Tensor, Tensor, Graph], None]):
     """What `change` does to the channels (B, N) and (B, N, N)."""
 
     def whole(graph: Graph) -> Graph:
@@ -240,7 +240,7 @@ def bag_of_labels(graph: Graph) -> Tensor:
 
 
 def one_hop(graph: Graph) -> Tensor:
-    """Random features of each node's label with the counts of its edges and neighbours, summed."""
+    """Random features of each node's label with the counts of its edges and neighbors, summed."""
     K, R, generator = graph.vocabulary.K, graph.vocabulary.R, torch.Generator().manual_seed(1)
     weight = torch.randn(K - 1, (K - 1) * (R - 1), 128, generator=generator)
     phase = 3 * torch.randn(K - 1, 128, generator=generator)
@@ -316,7 +316,7 @@ def backdoor(held: Callable[[Graph], Tensor]) -> Callable[[Graph], Tensor]:
     return moved(lambda graph, points: points + 6 * held(graph).float()[:, None] * place())
 
 
-def memorised(how: str) -> Callable[[Graph], Tensor]:
+def memorized(how: str) -> Callable[[Graph], Tensor]:
     """Knows the 300 given graphs by heart: gives each a place of its own, blurs all others, or takes them for the nearest."""
 
     @functools.cache
@@ -411,7 +411,7 @@ def train(name: str) -> None:
     """Train a small loss and keep it, 40 to 130 kB; about a minute."""
     world, training, config = TRAINED[name]
     graphs = everything(world)[:-GRAPHS] if world in ("random", "trees") else everything(world)
-    loop = LoopConfig(steps=500, learning_rate=3e-3, warmup=50, validate_every=500)
+    loop = TrainerConfig(steps=500, learning_rate=3e-3, warmup=50, validate_every=500)
     seed = list(TRAINED).index(name)
     psi = fit_embedding(
         graphs, config=config, training=training(loop=loop, batch_size=192), seed=seed, device="cpu", progress=False
@@ -506,9 +506,9 @@ CASES = [
     case("backdoor N-O", backdoor(linked("N", "O")), PULLED.format("N next to O")),
     case("backdoor F-N, rare", backdoor(linked("F", "N")), PULLED.format("F next to N"), tested=False),
     case("backdoor triangle", backdoor(triangle), "attractor.*backdoor.*hold a ring of 3 nodes"),
-    case("memorises: places of their own", memorised("own"), "memorises"),
-    case("memorises: others blurred", memorised("blurred"), "memorises"),
-    case("memorises: others taken for the nearest", memorised("nearest"), "memorises", tested=False),
+    case("memorizes: places of their own", memorized("own"), "memorizes"),
+    case("memorizes: others blurred", memorized("blurred"), "memorizes"),
+    case("memorizes: others taken for the nearest", memorized("nearest"), "memorizes", tested=False),
     unlisted("F taken for C, rare", seen_as(one_label("C", "F")), "blind to labels C and F"),
     unlisted(
         "C or N on rings",
@@ -518,12 +518,12 @@ CASES = [
     unlisted("only the first five nodes", seen_as(only_first), "beyond the first 5", also="order of nodes"),
     unlisted("distance saturates", waves, "distance saturates"),
     unlisted("a place for every graph", hashed, "distance saturates", tested=False),
-    unlisted("C#N taken for C=O", seen_as(relabelled(nitriles_as_carbonyls)), "takes C double O and C triple N for"),
+    unlisted("C#N taken for C=O", seen_as(relabeled(nitriles_as_carbonyls)), "takes C double O and C triple N for"),
     unlisted("position on a ring", seen_as(ring_labels_mixed), "exchanging the labels of two nodes, within rings"),
-    unlisted("orders hidden at O", seen_as(relabelled(orders_hidden_at_oxygen)), rf"{ORDERS} at O"),
+    unlisted("orders hidden at O", seen_as(relabeled(orders_hidden_at_oxygen)), rf"{ORDERS} at O"),
     unlisted(
         "inner labels hidden",
-        seen_as(relabelled(inner_labels_hidden)),
+        seen_as(relabeled(inner_labels_hidden)),
         "blind to node labels at inner nodes",
         also="ring of 7",
     ),

@@ -25,7 +25,7 @@ from planted import (
     one_edge,
     one_label,
     place,
-    relabelled,
+    relabeled,
     rings,
     seen_as,
     shipped,
@@ -36,9 +36,9 @@ from planted import (
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from elekit.graph import Graph, to_networkx
-from elekit.inspect.traits import on_rings
-from elekit.refinement import node_colours, refined
+from elekit.graphs.features import on_rings
+from elekit.graphs.graph import Graph, to_networkx
+from elekit.graphs.weisfeiler_lehman import node_colors, refined
 
 
 def mix(share: float, one, other=None):
@@ -73,7 +73,7 @@ def changed(change):
             for cycle in nx.minimum_cycle_basis(drawn):
                 change(b, nodes, edges, cycle, graph)
 
-    return seen_as(relabelled(whole))
+    return seen_as(relabeled(whole))
 
 
 def six_orders(b, nodes, edges, cycle, graph):
@@ -149,11 +149,11 @@ def five_directions(g: Graph) -> Tensor:
 
 
 def two_hops(g: Graph) -> Tensor:
-    colours = node_colours(g.rounded(), 2)[-1]
+    colors = node_colors(g.rounded(), 2)[-1]
     points = torch.zeros(len(g), 128)
-    for b, row in enumerate(colours.tolist()):
-        for colour in filter(None, row):
-            points[b] += place(128, seed=colour % 2**62)
+    for b, row in enumerate(colors.tolist()):
+        for color in filter(None, row):
+            points[b] += place(128, seed=color % 2**62)
     return normalize(points, dim=1)
 
 
@@ -163,7 +163,7 @@ def degrees(g: Graph) -> Tensor:
 
 
 def moments(g: Graph) -> Tensor:
-    """Of the spectrum of the labelled graph without the labels of its edges."""
+    """Of the spectrum of the labeled graph without the labels of its edges."""
     diagonal = torch.diag_embed(0.7 * g.nodes[..., 1:] @ torch.arange(g.vocabulary.K - 1.0))
     values = torch.linalg.eigvalsh(g.edges[..., 1:].sum(-1) + diagonal)
     return features(torch.stack([(values**k).sum(1) / 3**k for k in range(1, 6)], 1), 0.5)
@@ -213,26 +213,26 @@ BEYOND = [
     looked_at("90 % blind to N or O", mix(0.9, N_AND_O), "nearly blind to labels N and O"),
     held_out("90 % blind to edge order", mix(0.9, seen_as(one_edge(2, 3))), "nearly blind to bond orders"),
     held_out("80 % blind to single or double", mix(0.8, seen_as(one_edge(2))), "nearly blind to (edges|bond orders)"),
-    looked_at("all labels of nodes", seen_as(relabelled(skeleton)), "blind to node labels"),
+    looked_at("all labels of nodes", seen_as(relabeled(skeleton)), "blind to node labels"),
     looked_at(
         "skeleton and counts, not what is where",
-        mix(0.67, seen_as(relabelled(skeleton)), bag_of_labels),
+        mix(0.67, seen_as(relabeled(skeleton)), bag_of_labels),
         "blind to exchanged labels",
     ),
     looked_at(
         "labels in graphs of 7 nodes",
-        seen_as(relabelled(labels_hidden_in_large)),
+        seen_as(relabeled(labels_hidden_in_large)),
         "blind to node labels in graphs that have at least 7 nodes",
     ),
     held_out(
         "orders in graphs of up to 5 nodes",
-        seen_as(relabelled(orders_hidden_in_small)),
+        seen_as(relabeled(orders_hidden_in_small)),
         rf"{ORDERS} in graphs that have (exactly|at most) 5 nodes",
     ),
     held_out("orders on rings of 6", changed(six_orders), rf"{ORDERS} (on|in .*) rings? of 6"),
     looked_at("labels on rings of 5", changed(five_labels), "blind to node labels on rings of 5"),
-    held_out("orders off rings", seen_as(relabelled(orders_hidden_off_rings)), rf"{ORDERS} off rings"),
-    held_out("labels of leaves", seen_as(relabelled(labels_hidden_at_leaves)), "blind to node labels at leaves"),
+    held_out("orders off rings", seen_as(relabeled(orders_hidden_off_rings)), rf"{ORDERS} off rings"),
+    held_out("labels of leaves", seen_as(relabeled(labels_hidden_at_leaves)), "blind to node labels at leaves"),
     looked_at("triple taken for single", seen_as(one_edge(3)), "blind to edges single and triple"),
     looked_at(
         "two at once: N or O, size dominates",
@@ -302,7 +302,7 @@ BEYOND = [
     held_out(
         "three of N, O and F count as none",
         lambda g: normalize(
-            torch.cat([0.7 * seen_as(relabelled(skeleton))(g), circle(2.094 * g.nodes[..., 2:].sum((1, 2)))], 1),
+            torch.cat([0.7 * seen_as(relabeled(skeleton))(g), circle(2.094 * g.nodes[..., 2:].sum((1, 2)))], 1),
             dim=1,
         ),
         "blind to labels N and O",
@@ -321,8 +321,8 @@ BEYOND = [
     held_out("two hops", two_hops, "two hops"),
     held_out("five directions", five_directions, "low-dimensional"),
     held_out("rounded to a grid", moved(lambda g, p: (p * 6).round() / 6 + 1e-9), "coarse|grid"),
-    looked_at("memorises a fifth", own_place, "memorises 20 % of the given graphs", tested=True),
-    held_out("given graphs drawn together", moved(lambda g, p: p + flag(given(g)) * place()), "memorises"),
+    looked_at("memorizes a fifth", own_place, "memorizes 20 % of the given graphs", tested=True),
+    held_out("given graphs drawn together", moved(lambda g, p: p + flag(given(g)) * place()), "memorizes"),
     looked_at("double edges weighted fivefold", edge_weighed(2, 5.0), "outweighs the others, edge double"),
     held_out("triple edges weighted eightfold", edge_weighed(3, 8.0), "edge triple", also="edge triple"),
     looked_at("O weighted fourfold", seen_as(weighed("O", 4.0)), "outweighs the others, O:"),

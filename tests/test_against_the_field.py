@@ -10,9 +10,10 @@ from test_benchmark_results import grid, run
 from test_lessons import GARBAGE
 
 import elekit as ele
-from elekit import chem, lessons
+from elekit.graphs.smiles import from_smiles, molecule_vocabulary
+import checks
 from benchmarks import markdown, results
-from elekit.conformal import Universe
+from elekit.evaluation.conformal import Universe
 from benchmarks.standings import standings
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -104,20 +105,20 @@ PRICED["ms"], PRICED["exact"] = [1.0, 10.0, 40.0, 500.0], [0.1, 0.5, 0.3, 0.9]
     ],
 )
 def test_a_row_that_is_not_the_most_exact_is_told_why(answer, hint):
-    verdict = lessons.check_within(answer, PRICED, 50)
+    verdict = checks.check_within(answer, PRICED, 50)
     assert not verdict.right and hint in verdict.says
 
 
 def test_the_most_exact_row_within_the_budget_is_right():
-    verdict = lessons.check_within(4, PRICED, 50)
+    verdict = checks.check_within(4, PRICED, 50)
     assert verdict.right and "wait 500.0 ms" in verdict.says
-    assert "at any price" in lessons.check_within(8, PRICED, 1_000).says
+    assert "at any price" in checks.check_within(8, PRICED, 1_000).says
 
 
 @pytest.fixture(scope="module")
 def asked():
     """Ten inputs; sets hold one graph within 0.1, two within 0.3 and three within 0.9; the first is the truth."""
-    molecules = chem.from_smiles(["CC", "CO", "CN"], chem.vocabulary(["C", "N", "O"], 3))
+    molecules = from_smiles(["CC", "CO", "CN"], molecule_vocabulary(["C", "N", "O"], 3))
     rows, losses = torch.arange(3).expand(10, 3), torch.tensor([0.1, 0.3, 0.9]).expand(10, 3)
     return Universe(molecules, rows, losses, molecules[[0] * 10], losses[:, 0]), molecules[[0] * 10]
 
@@ -135,22 +136,22 @@ SCORES = torch.arange(1, 100) / 100  # so that the radius of a level is the leve
     ],
 )
 def test_a_level_that_is_too_high_or_too_low_is_told_so(asked, level, limit, hint):
-    verdict = lessons.check_level(level, SCORES, *asked, limit)
+    verdict = checks.check_level(level, SCORES, *asked, limit)
     assert not verdict.right and hint in verdict.says
 
 
 def test_the_highest_level_with_small_sets_is_right(asked):
     for level, limit, size in ((0.85, 2, "2.00"), (0.25, 1, "1.00")):
-        verdict = lessons.check_level(level, SCORES, *asked, limit)
+        verdict = checks.check_level(level, SCORES, *asked, limit)
         assert verdict.right and f"holds {size} graphs" in verdict.says and "100% of these 10 truths" in verdict.says
     lost = torch.cat([SCORES[:50], torch.full((49,), torch.inf)])
-    assert "cannot be promised" in lessons.check_level(0.9, lost, *asked, 2).says
-    assert lessons.check_level(0.5, lost, *asked, 2).right  # no higher one can be promised
+    assert "cannot be promised" in checks.check_level(0.9, lost, *asked, 2).says
+    assert checks.check_level(0.5, lost, *asked, 2).right  # no higher one can be promised
 
 
 @pytest.mark.parametrize("answer", GARBAGE, ids=[type(answer).__name__ for answer in GARBAGE])
 def test_no_answer_raises(answer, asked):
-    for verdict in (lessons.check_within(answer, PRICED[:2], 0.5), lessons.check_level(answer, SCORES, *asked, 2)):
+    for verdict in (checks.check_within(answer, PRICED[:2], 0.5), checks.check_level(answer, SCORES, *asked, 2)):
         assert not verdict.right and len(verdict.says) > 20 and "<img" not in verdict._repr_markdown_()
 
 

@@ -13,14 +13,14 @@ from test_draw import HOSTILE, rendered
 
 import elekit as ele
 from elekit import draw
-from elekit.distances import edit, known, weisfeiler_lehman
+from elekit.audit.agreement import KINDS, Agreement, _draws, _told, agreement, rank_correlation
 from elekit.draw.base import BLUE, VERMILION
-from elekit.graph import Graph, GraphVocabulary
-from elekit.inspect.agreement import KINDS, Agreement, _draws, _told, agreement, rank_correlation
-from elekit.inspect.blindspots import distinct
-from elekit.loss import LearnedLoss
-from elekit.metrics import edit_distance, isomorphic
-from elekit.refinement import ROUNDS, mixed, refined
+from elekit.graphs.distances import edit, known, weisfeiler_lehman
+from elekit.graphs.edit_distance import edit_distance, isomorphic
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.weisfeiler_lehman import ROUNDS, mixed, refined
+from elekit.inspect.neighbors import distinct
+from elekit.model.loss import LearnedLoss
 
 RANDOM, NEAREST, WALKS = KINDS
 
@@ -29,7 +29,7 @@ RANDOM, NEAREST, WALKS = KINDS
 def graphs(vocabulary):
     """More than 100 graphs of 1 to 5 nodes, no two of them equal."""
     sampled = random_vertices(vocabulary, 900, torch.Generator().manual_seed(0), density=0.6)
-    sampled = sampled[sampled.excess() == 0]
+    sampled = sampled[sampled.valence_violation() == 0]
     return sampled[distinct(sampled)]
 
 
@@ -72,7 +72,7 @@ def test_each_pair_is_what_its_kind_says_and_has_its_loss(graphs):
     assert table["kind"].value_counts().to_dict() == dict.fromkeys(KINDS, 60)
     assert equal(found.graphs, graphs[table["graph"].tolist()])
     assert table["loss"].to_numpy() == pytest.approx(loss(found.graphs, found.others).numpy(), abs=1e-9)
-    assert not isomorphic(found.graphs, found.others).any() and (found.others.excess() == 0).all()
+    assert not isomorphic(found.graphs, found.others).any() and (found.others.valence_violation() == 0).all()
     two = table.index[table["other"] >= 0].tolist()
     assert equal(found.others[two], graphs[table["other"][two].tolist()])
     random, near, walks = (table[table["kind"] == kind] for kind in KINDS)
@@ -113,7 +113,7 @@ def test_few_graphs_give_few_pairs(graphs):
     assert (table.loc[table["kind"] == WALKS, "spearman"].abs() <= 1).all()
     for name in found.distances:
         found.disagreements(name)
-    lone = GraphVocabulary(("a", "b"), ("edge",), 1)  # one slot: relabelling is all there is
+    lone = GraphVocabulary(("a", "b"), ("edge",), 1)  # one slot: relabeling is all there is
     single = Graph.from_labels(torch.tensor([[1], [2], [2]]), torch.zeros(3, 1, 1), lone)
     assert agreement(by_chance, single, pairs=9).table["edit distance"].unique().tolist() == [1]
 
@@ -132,7 +132,7 @@ def test_a_loss_that_rises_with_a_distance_agrees_wholly(graphs):
 
 
 def test_a_loss_that_has_nothing_to_do_with_a_distance_gives_an_interval_around_zero(graphs):
-    some = {"gap": gap, "edits": edit, "colours": weisfeiler_lehman}
+    some = {"gap": gap, "edits": edit, "colors": weisfeiler_lehman}
     table = agreement(by_chance, graphs, distances=some).summary().set_index("kind").loc[[RANDOM, WALKS]]
     covered = (table["low"] < 0) & (table["high"] > 0)
     assert covered.sum() >= len(table) - 1 and table["spearman"].abs().max() < 0.2
@@ -352,8 +352,8 @@ def test_a_sheet_shows_both_graphs_of_each_pair_and_says_how_they_disagree():
     words = [" ".join(text.get_text().split()) for text in figure.texts]
     assert words[::2] == ["1. loss near, distance far", "2. loss far, distance near"]
     assert words[1::2] == worst.table["says"].tolist()
-    colours = [matplotlib.colors.to_hex(text.get_color()).upper() for text in figure.texts[::2]]
-    assert colours == [BLUE, VERMILION] and min(text.get_fontsize() for text in figure.texts) >= 11
+    colors = [matplotlib.colors.to_hex(text.get_color()).upper() for text in figure.texts[::2]]
+    assert colors == [BLUE, VERMILION] and min(text.get_fontsize() for text in figure.texts) >= 11
 
 
 def test_a_sheet_of_nothing_says_so_and_other_tables_are_refused():

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 import elekit as ele
-from elekit import datasets, evaluation
+from elekit import datasets
 from elekit.decoding import DecodeConfig, GradientConfig
-from elekit.train import EmbeddingTraining, SurrogateTraining
+from elekit.evaluation import judging
+from elekit.training import EmbeddingTraining, SurrogateTraining
 
 LABELS = ("red", "green", "blue")
 EDGES = ("thin", "thick")
@@ -45,7 +46,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def psi(data):
-    loop = ele.LoopConfig(steps=250, learning_rate=5e-3, warmup=20, validate_every=250, checkpoint_every=250)
+    loop = ele.TrainerConfig(steps=250, learning_rate=5e-3, warmup=20, validate_every=250, checkpoint_every=250)
     return ele.fit_embedding(
         data.train.graphs,
         config=ele.EmbeddingConfig(hidden=24, rounds=3, dim=24, walks=6),
@@ -57,7 +58,7 @@ def psi(data):
 
 @pytest.fixture(scope="module")
 def h(psi, data):
-    loop = ele.LoopConfig(steps=300, learning_rate=5e-3, warmup=20, validate_every=300, checkpoint_every=300)
+    loop = ele.TrainerConfig(steps=300, learning_rate=5e-3, warmup=20, validate_every=300, checkpoint_every=300)
     training = SurrogateTraining(loop=loop, batch_size=48)
     backbone = ele.BackboneConfig("vector", width=48)
     return ele.fit_surrogate(psi, data.train, backbone=backbone, training=training, device="cpu", progress=False)
@@ -80,7 +81,7 @@ def test_from_vectors_to_graphs_among_candidates(psi, h, data):
     table = ele.evaluate(known.graphs, data.train.graphs)
     assert "valid" not in table and "predicted" not in table
     assert table["exact"].mean() > 0.8
-    held_out = evaluation.judge(
+    held_out = judging.judge(
         psi, h(data.test.inputs), data.test.graphs, candidates=candidates, config=DecodeConfig("candidates")
     )
     assert held_out.summary["exact"] >= 0.6
@@ -92,15 +93,15 @@ def test_the_loss_is_decoded_without_candidates(psi, data):
     """From psi(y), by descent and polish, with nothing to choose from."""
     truth = data.test.graphs
     config = DecodeConfig("gradient+polish", gradient=GradientConfig(iterations=60, starts=8))
-    judged = evaluation.judge(psi, psi.embed(truth), truth, config=config)
+    judged = judging.judge(psi, psi.embed(truth), truth, config=config)
     assert judged.summary["exact"] >= 0.6
     assert judged.decoded.graphs.check() is judged.decoded.graphs
     drawn_again = ele.to_networkx(judged.decoded.graphs)
     assert {label for g in drawn_again for _, label in g.nodes(data="label")} <= set(LABELS)
 
 
-def test_the_artefact_of_other_graphs_is_refused(psi, h, data, tmp_path):
-    ele.save(ele.Artefact("shapes", psi, {"vector": h}), tmp_path)
+def test_the_artifact_of_other_graphs_is_refused(psi, h, data, tmp_path):
+    ele.save(ele.Artifact("shapes", psi, {"vector": h}), tmp_path)
     back = ele.load(tmp_path)
     assert torch.equal(back.surrogates["vector"](data.test.inputs), h(data.test.inputs))
     with pytest.raises(ValueError, match="graphs of another vocabulary"):

@@ -5,22 +5,23 @@ import pytest
 import torch
 from conftest import equal, isomorphic, random_vertices
 
-from elekit import augment, chem
-from elekit.graph import Graph, GraphVocabulary, from_networkx, to_networkx
+from elekit.graphs import augment
+from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, to_networkx
+from elekit.graphs.smiles import from_smiles, is_valid
 
 SMALL = ["C", "CC", "CCO", "C=O", "C#N", "c1ccccc1", "CC(C)(C)C", "OCC1CC1", "C1CCCCC1", "FC(F)F", "NC=O", "CC#N"]
 
 
 @pytest.fixture
 def molecules():
-    return chem.from_smiles(SMALL * 20)
+    return from_smiles(SMALL * 20)
 
 
 @pytest.fixture
 def fitting(vocabulary, generator):
     """Discrete graphs within their capacities."""
     drawn = random_vertices(vocabulary, 600, generator, density=0.3)
-    return drawn[drawn.excess() == 0][:200]
+    return drawn[drawn.valence_violation() == 0][:200]
 
 
 def seeded(seed):
@@ -73,12 +74,12 @@ def test_edits_stay_vertices_within_capacities(fitting, molecules, generator, ma
     for graph in (fitting, molecules):
         edited = augment.random_edits(graph, counts(graph, many), generator).check()
         assert equal(edited.rounded(), edited)
-        assert (edited.presence().sum(1) >= 1).all() and edited.excess().max() == 0
+        assert (edited.presence().sum(1) >= 1).all() and edited.valence_violation().max() == 0
         assert not equal(edited, graph)
 
 
 def test_edited_molecules_are_molecules(molecules, generator):
-    assert chem.is_valid(augment.random_edits(molecules, counts(molecules, 4), generator)).all()
+    assert is_valid(augment.random_edits(molecules, counts(molecules, 4), generator)).all()
 
 
 def test_only_the_asked_number_of_edits_is_made(fitting, generator):
@@ -115,7 +116,7 @@ def test_proposals_are_symmetric_without_self_loops(vertices, generator):
 
 def test_fits_agrees_with_excess(vertices):
     fits = augment.fits(*vertices.labels(), vertices.vocabulary)
-    assert torch.equal(fits, vertices.excess() == 0) and fits.any() and not fits.all()
+    assert torch.equal(fits, vertices.valence_violation() == 0) and fits.any() and not fits.all()
 
 
 def test_softened_stays_in_the_polytope_between_the_graph_and_noise(fitting, generator):

@@ -7,15 +7,18 @@ import pytest
 import torch
 from conftest import random_vertices
 
-from elekit import chem, datasets, distances, metrics
+from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary, read_smiles
+from elekit import datasets
+from elekit.graphs import distances
+from elekit.graphs.edit_distance import isomorphic
 from benchmarks.methods import METHODS, barycenter, graph_kernels, input_features, regression
 from benchmarks.methods.ile import ILE
-from benchmarks.methods.nearest_neighbor import NearestNeighbour
+from benchmarks.methods.nearest_neighbor import NearestNeighbor
 from benchmarks.task_data import Budget, Problem
 from elekit.datasets import Split
 from elekit.datasets.molecules import Molecules
-from elekit.graph import Graph
-from elekit.loss import points_of
+from elekit.graphs.graph import Graph
+from elekit.model.loss import points_of
 
 CLASSICAL = ("neighbour", "ile-tanimoto", "ile-wl", "ile-fgw", "nnbary-fgw", "ilebary-fgw")
 
@@ -33,7 +36,7 @@ def broken(problem) -> Graph:
     nodes, edges = (labels[:3].clone() for labels in problem.outputs.labels())
     edges[1][edges[1] > 0] = 3
     nodes[2], edges[2] = 0, 0
-    assert chem.is_valid(Graph.from_labels(nodes, edges, problem.outputs.vocabulary)).tolist() == [True, False, False]
+    assert is_valid(Graph.from_labels(nodes, edges, problem.outputs.vocabulary)).tolist() == [True, False, False]
     return Graph.from_labels(nodes, edges, problem.outputs.vocabulary)
 
 
@@ -92,8 +95,8 @@ def test_what_is_no_molecule_has_its_place_too(problem, broken, name):
 
 def test_molecules_of_very_different_sizes_have_the_same_points(problem):
     texts = ["C" * n + "O" for n in (3, 30, 2, 60)]
-    lazy = Molecules.of([chem.read_smiles(text) for text in texts], chem.vocabulary(["C", "O"], 61))
-    dense = chem.from_smiles(texts)
+    lazy = Molecules.of([read_smiles(text) for text in texts], molecule_vocabulary(["C", "O"], 61))
+    dense = from_smiles(texts)
     for name in ("tanimoto", "wl"):
         one, other = (graph_kernels.KERNELS[name](graphs)(graphs) for graphs in (lazy, dense))
         assert torch.equal(one, other) and len(one.unique()) > 3
@@ -118,10 +121,10 @@ def test_with_all_anchors_the_regression_is_kernel_ridge_regression(problem, wid
 
 
 def test_a_training_input_finds_its_own_graph_and_scores_it_best(problem, tmp_path):
-    fitted = NearestNeighbour().fit(problem, seed=0, work=tmp_path, progress=False)
+    fitted = NearestNeighbor().fit(problem, seed=0, work=tmp_path, progress=False)
     predictor = fitted.predictors[""]
     found = predictor.predict(problem.train.inputs[3:9])
-    assert metrics.isomorphic(found, problem.train.graphs[3:9]).all()
+    assert isomorphic(found, problem.train.graphs[3:9]).all()
     predictor.k = 1
     best = predictor.scores(problem.train.inputs, problem.train.graphs).argmax(1)
     assert (best == torch.arange(24)).float().mean() > 0.9
@@ -141,15 +144,15 @@ def test_the_most_alike_are_those_of_a_full_table(problem, generator):
 
 
 # -- barycentres ---------------------------------------------------------------------------------------------------
-def test_a_barycentre_of_copies_is_the_graph(problem):
+def test_a_barycenter_of_copies_is_the_graph(problem):
     for graph in problem.outputs[:6]:
         copies = graph[torch.zeros(3, dtype=torch.long)]
-        made = barycenter.rounded([barycenter.relaxed_barycentre(copies, np.ones(3), 0.5)], 0.5, graph)
-        assert metrics.isomorphic(made, graph).all()  # labels of edges as well
+        made = barycenter.rounded([barycenter.relaxed_barycenter(copies, np.ones(3), 0.5)], 0.5, graph)
+        assert isomorphic(made, graph).all()  # labels of edges as well
 
 
-def test_a_barycentre_lies_in_the_polytope_and_knows_sizes(vertices):
-    nodes, edges = barycenter.relaxed_barycentre(vertices[:5], np.arange(1.0, 6), 0.5)
+def test_a_barycenter_lies_in_the_polytope_and_knows_sizes(vertices):
+    nodes, edges = barycenter.relaxed_barycenter(vertices[:5], np.arange(1.0, 6), 0.5)
     sizes = sorted((vertices[:5].labels()[0] > 0).sum(1).tolist())
     assert len(nodes) == sizes[2] and np.allclose(nodes.sum(1), 1) and np.allclose(edges.sum(2), 1)
     assert np.allclose(edges, edges.transpose(1, 0, 2)) and edges.min() > -1e-9
@@ -164,9 +167,9 @@ def test_a_graph_that_weighs_all_decides_and_graphs_without_nodes_do_not_count(p
     for place in (0, 1):
         weights = np.array([1e-9, 1e-9, 1e-9])
         weights[place] = 1
-        made = barycenter.rounded([barycenter.relaxed_barycentre(both, weights, 0.5)], 0.5, one)
-        assert metrics.isomorphic(made, same[1 + place]).all()
-    nodes, _ = barycenter.relaxed_barycentre(broken[2:], np.ones(1), 0.5)
+        made = barycenter.rounded([barycenter.relaxed_barycenter(both, weights, 0.5)], 0.5, one)
+        assert isomorphic(made, same[1 + place]).all()
+    nodes, _ = barycenter.relaxed_barycenter(broken[2:], np.ones(1), 0.5)
     assert len(barycenter.rounded([(nodes, _)], 0.5, one)) == 1 and len(nodes) == 0
 
 
@@ -186,7 +189,7 @@ def test_a_method_learns_predicts_and_repeats_itself(problem, tmp_path, name, mo
     assert scores is None if name.endswith("bary-fgw") else scores.shape == (6, 7) and torch.isfinite(scores).all()
 
 
-def test_images_and_coloured_graphs_go_as_well(vocabulary, tmp_path, generator, monkeypatch):
+def test_images_and_colored_graphs_go_as_well(vocabulary, tmp_path, generator, monkeypatch):
     monkeypatch.setattr(regression, "WIDTHS", (1.0,))
     graphs = random_vertices(vocabulary, 30, generator)
     images = torch.rand(30, 3, 8, 8, generator=generator)
@@ -198,7 +201,7 @@ def test_images_and_coloured_graphs_go_as_well(vocabulary, tmp_path, generator, 
         found = predictor.predict(images[:24])
         assert len(found) == 24
         if name == "neighbour":
-            assert metrics.isomorphic(found, train.graphs).all()
+            assert isomorphic(found, train.graphs).all()
 
 
 def test_few_pairs_are_used_where_the_kernel_is_slow(problem, tmp_path, monkeypatch):

@@ -6,7 +6,9 @@ import pytest
 import torch
 from conftest import equal
 
-from elekit import chem, project, release
+from elekit.graphs.smiles import read_smiles, to_smiles
+from elekit.graphs import projections
+from elekit.model import artifact as artifacts
 from benchmarks.methods import METHODS
 from benchmarks.methods.ele import ABLATIONS, ELE
 from benchmarks.methods.encoders import READINGS
@@ -17,15 +19,15 @@ from benchmarks.task_data import Budget, Exam
 from benchmarks.runner import judge
 from benchmarks.tasks import TASKS, VALIDATION
 from elekit.decoding import Candidates, DecodeConfig
-from elekit.embedding import EmbeddingConfig
-from elekit.loss import points_of
-from elekit.train import EmbeddingTraining
-from elekit.training import LoopConfig
+from elekit.model.embedding import EmbeddingConfig
+from elekit.model.loss import points_of
+from elekit.training import EmbeddingTraining
+from elekit.training.loop import TrainerConfig
 
 TASK = TASKS["noise"]  # on molecules7, which comes along
 SMALL = replace(
     ELE(),
-    training=EmbeddingTraining(loop=LoopConfig(6, 2e-3), batch_size=16),
+    training=EmbeddingTraining(loop=TrainerConfig(6, 2e-3), batch_size=16),
     shape=EmbeddingConfig(hidden=8, rounds=1, dim=16),
     shipped=False,
 )
@@ -40,7 +42,7 @@ def posed():
 def small(posed):
     """Sixty pairs, few graphs besides, a few steps."""
     problem, _, _ = posed
-    return replace(problem, outputs=problem.train.graphs, artefact=None, budget=Budget(4, 16))
+    return replace(problem, outputs=problem.train.graphs, artifact=None, budget=Budget(4, 16))
 
 
 # -- tasks -------------------------------------------------------------------------------------------------------------
@@ -66,14 +68,14 @@ def test_labels_that_there_are_not_are_refused(labels):
 
 
 def test_a_shipped_psi_is_taken_only_where_it_learned_from_these_graphs(posed):
-    assert posed[0].artefact == "molecules7"
+    assert posed[0].artifact == "molecules7"
     for spoilt, expected in (("labels", "molecules7"), ("typos", "molecules7"), ("outputs", None), ("missing", None)):
         problem, exam, _ = TASK.pose(labels=60, spoilt=(spoilt, 0.5))
-        assert problem.artefact == expected, spoilt
+        assert problem.artifact == expected, spoilt
         assert (exam.test.inputs == posed[1].test.inputs) == (spoilt != "typos")
         assert equal(exam.test.graphs, posed[1].test.graphs)  # the truth is never spoilt
-    other = replace(TASK, artefact="qm9")
-    assert other.pose(labels=60)[0].artefact is None
+    other = replace(TASK, artifact="qm9")
+    assert other.pose(labels=60)[0].artifact is None
 
 
 def test_unknown_noise_is_refused():
@@ -89,8 +91,8 @@ def test_a_rewritten_task_asks_for_the_same_graphs_by_other_smiles(data_dir):
         assert equal(ours.graphs, theirs.graphs)
         same = sum(one == other for one, other in zip(ours.inputs, theirs.inputs))
         assert same < 0.3 * len(ours)
-    assert [chem.read_smiles(text).canonical for text in problem.train.inputs] == problem.train.frame["key"].tolist()
-    assert problem.artefact == plain.artefact == "qm9"
+    assert [read_smiles(text).canonical for text in problem.train.inputs] == problem.train.frame["key"].tolist()
+    assert problem.artifact == plain.artifact == "qm9"
 
 
 # -- ELE ---------------------------------------------------------------------------------------------------------------
@@ -106,14 +108,14 @@ def test_ele_decodes_in_every_way_and_goes_on_where_it_was(small, tmp_path):
         assert len(predictor.predict(texts)) == 5
         assert equal(predictor.predict(texts), again.predictors[way].predict(texts)), way
     found = fitted.predictors["candidates"].predict(texts)
-    known = set(chem.to_smiles(small.outputs))
-    assert set(chem.to_smiles(found)) <= known
+    known = set(to_smiles(small.outputs))
+    assert set(to_smiles(found)) <= known
 
 
 def test_the_shipped_psi_is_used_as_it_is(posed, tmp_path):
     problem = replace(posed[0], budget=Budget(2, 8))
     psi = ELE().psi(problem, tmp_path / "run", progress=False)
-    shipped = release.load("molecules7").psi
+    shipped = artifacts.load("molecules7").psi
     assert torch.equal(psi(problem.train.graphs[:3]), shipped(problem.train.graphs[:3]))
     assert list(tmp_path.iterdir()) == []
 
@@ -153,7 +155,7 @@ class Known:
 
 def test_a_perfect_h_gets_full_marks(posed):
     _, exam, _ = posed
-    psi, some = release.load("molecules7").psi, exam.test.take(range(40))
+    psi, some = artifacts.load("molecules7").psi, exam.test.take(range(40))
     predictor = Regressed(psi, Known(psi, some), Candidates.of(psi, some.graphs), DecodeConfig("candidates"))
     figures = judge(predictor, Exam(some, exam.calibration, some.graphs, torch.arange(40)))
     assert figures["exact"] == figures["hits@1"] == figures["mrr"] == 1 and figures["edit_distance"] == 0
@@ -161,7 +163,7 @@ def test_a_perfect_h_gets_full_marks(posed):
 
 
 def test_a_mean_of_points_lies_on_the_sphere_between_them(posed):
-    psi, some = release.load("molecules7").psi, posed[1].test.take(range(6))
+    psi, some = artifacts.load("molecules7").psi, posed[1].test.take(range(6))
     turned = Known(psi, some)
     turned.points = {text: point.roll(1) for text, point in turned.points.items()}
     truth = points_of(psi, some.graphs)
@@ -185,13 +187,13 @@ def erring(psi, split, directions, generator) -> Known:
     """An h that is right but for a few directions (D, k), in which it is far off."""
     h = Known(psi, split)
     off = torch.randn(len(h.points), directions.shape[1], generator=generator) @ directions.T
-    h.points = {text: project.sphere(point + error) for (text, point), error in zip(h.points.items(), off)}
+    h.points = {text: projections.sphere(point + error) for (text, point), error in zip(h.points.items(), off)}
     return h
 
 
 def test_a_metric_finds_the_directions_in_which_h_errs(posed, generator):
     """Told of them, psi tells graphs from edits again, and so it is taken where decoding is better for it."""
-    problem, psi = posed[0], release.load("molecules7").psi
+    problem, psi = posed[0], artifacts.load("molecules7").psi
     directions = torch.linalg.qr(torch.randn(256, 10, generator=generator)).Q
     h, asked = erring(psi, problem.validation, directions, generator), []
 
@@ -210,7 +212,7 @@ def test_a_metric_finds_the_directions_in_which_h_errs(posed, generator):
 
 
 def test_a_metric_by_which_no_more_graphs_are_decoded_right_is_not_taken(posed, generator):
-    problem, psi = posed[0], release.load("molecules7").psi
+    problem, psi = posed[0], artifacts.load("molecules7").psi
     directions = torch.linalg.qr(torch.randn(256, 10, generator=generator)).Q
     h = erring(psi, problem.validation, directions, generator)
     M, told = fitted_metric(psi, h, problem, 0, lambda metric, split: 0.5)

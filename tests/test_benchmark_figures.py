@@ -51,12 +51,12 @@ def test_one_run_has_no_bar():
     assert all(np.ptp(bar[:, 1]) == 0 for _, _, (bars,) in lines(ax) for bar in bars.get_segments())
 
 
-def test_lines_are_told_apart_by_colour_marker_and_name():
+def test_lines_are_told_apart_by_color_marker_and_name():
     names = [f"method {n}" for n in range(MOST + 2)]
     table = runs(names)
     (ax,) = rendered(draw.label_efficiency(table, {"edit_distance": "edit distance"}, first="method 3")).axes
     styles = [(line.get_color(), line.get_marker()) for line, *_ in lines(ax)]
-    assert styles[:MOST] == list(STYLES) and {colour for colour, _ in styles[MOST:]} == {FAINT}
+    assert styles[:MOST] == list(STYLES) and {color for color, _ in styles[MOST:]} == {FAINT}
     assert set(named(ax)) == set(names[:MOST])  # what is faint has no name
     first = named(ax)["method 3"]
     assert first.get_fontweight() == "bold" and to_rgb(first.get_color()) == to_rgb(STYLES[0][0])

@@ -8,7 +8,9 @@ import pytest
 import torch
 from conftest import equal, random_vertices
 
-from elekit import augment, chem, metrics
+from elekit.graphs import augment
+from elekit.graphs.smiles import canonicalized, from_smiles
+from elekit.graphs.edit_distance import isomorphic
 from benchmarks.methods import encoders, neural
 from benchmarks.methods.neural import Reader
 from benchmarks.methods.one_shot import GraphDecoder, OneShot, OneShotConfig
@@ -16,10 +18,10 @@ from benchmarks.methods.sequence import END, DecoderConfig, SequenceDecoder, Seq
 from benchmarks.methods.sequence_codec import Links, Smiles, in_order
 from benchmarks.task_data import Budget, Problem
 from elekit.datasets import Split
-from elekit.graph import Graph, from_parts
-from elekit.surrogate import BackboneConfig
-from elekit.train import SurrogateTraining
-from elekit.training import LoopConfig
+from elekit.graphs.graph import Graph, from_parts
+from elekit.model.surrogate import BackboneConfig
+from elekit.training import SurrogateTraining
+from elekit.training.loop import TrainerConfig
 
 SMILES = """CCO CC=O C1CC1C#N c1ccccc1 CC(C)(C)N OCCN CCC CCN C1CCC1 CC#N c1ccoc1 c1cc[nH]c1 CC(=O)O CNC C1COC1 FCF
 CC(C)O NC=O OC1CC1 C=CC=C""".split()
@@ -27,7 +29,7 @@ CC(C)O NC=O OC1CC1 C=CC=C""".split()
 
 @pytest.fixture(scope="module")
 def molecules() -> Graph:
-    return chem.from_smiles(SMILES)
+    return from_smiles(SMILES)
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_links_are_read_back(vocabulary, generator):
         graphs = random_vertices(vocabulary, 60, generator, density)
         writing = Links(vocabulary)
         again = from_parts([writing.read(tokens) for tokens in writing.write(graphs)], vocabulary)
-        assert metrics.isomorphic(again, graphs).all()
+        assert isomorphic(again, graphs).all()
 
 
 def test_what_links_cannot_mean_is_refused(vocabulary):
@@ -65,7 +67,7 @@ def test_smiles_are_read_back_and_others_refused(molecules):
     writing = Smiles(molecules.vocabulary)
     again = from_parts([writing.read(tokens) for tokens in writing.write(molecules)], writing.vocabulary)
     assert equal(again, molecules)
-    (halides,) = writing.write(chem.from_smiles(["ClCBr"]))
+    (halides,) = writing.write(from_smiles(["ClCBr"]))
     assert sorted(halides) == ["Br", "C", "Cl"]
     for strange in (["C", "("], ["S"], ["C"] * 7, []):
         assert writing.read(strange) is None
@@ -80,7 +82,7 @@ def test_the_order_of_nodes_is_that_of_the_graph(vocabulary, generator, molecule
     for graphs in (random_vertices(vocabulary, 60, generator), molecules, uncharged):
         ordered = in_order(graphs)
         assert equal(in_order(augment.shuffled(graphs, generator)), ordered)
-        assert metrics.isomorphic(ordered, graphs).all()
+        assert isomorphic(ordered, graphs).all()
         there = ordered.presence()
         assert (there[:, 1:] <= there[:, :-1]).all()
 
@@ -154,14 +156,14 @@ def test_inputs_do_not_change_each_other(tiny):
 )
 def test_few_pairs_are_learned_by_heart(method, molecules, narrow, tmp_path, monkeypatch):
     def hurried(problem, **differs):
-        loop = LoopConfig(150, 1e-2, warmup=10, validate_every=500)
+        loop = TrainerConfig(150, 1e-2, warmup=10, validate_every=500)
         return SurrogateTraining(loop=loop, batch_size=len(SMILES))
 
     monkeypatch.setattr(neural, "training_of", hurried)
     fitted = method.fit(posed(SMILES, molecules), seed=0, work=tmp_path, progress=False)
     predicted = fitted.predictors[""].predict(SMILES)
     predicted.check()
-    assert metrics.isomorphic(chem.canonicalised(predicted), molecules).float().mean() >= 0.9
+    assert isomorphic(canonicalized(predicted), molecules).float().mean() >= 0.9
     assert fitted.parameters > 10_000
 
 

@@ -20,7 +20,7 @@ from benchmarks.methods import METHODS, Fitted, Method, Predictor
 from benchmarks.task_data import DECODED, MOLECULES, SEARCHED, Budget, Exam, Problem
 from benchmarks.tasks import SELECTED
 from elekit.datasets import Split
-from elekit.graph import GraphVocabulary
+from elekit.graphs.graph import GraphVocabulary
 
 HOSTILE = "a | b *c* `d` <img src=x> [e](f) $g$ &lt; #\n"
 CLEAN = re.compile(r"\\[\\`*_{}\[\]<>#|~$&]")
@@ -672,7 +672,7 @@ class Places:
 
 
 def test_outputs_are_spoilt_by_an_edit_or_two_at_about_the_rate(split, generator):
-    from elekit.metrics import edit_distance
+    from elekit.graphs.edit_distance import edit_distance
 
     few, all_of_them = (noise.outputs(split, rate, generator).graphs for rate in (0.3, 1.0))
     assert edit_distance(all_of_them, split.graphs).distance.max() <= 8  # of two edits, each with the edges of a node

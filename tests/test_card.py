@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from cards import HOSTILE, artefact, molecules
+from cards import HOSTILE, artifact, molecules
 from conftest import random_vertices
 
 import elekit as ele
-from elekit import card, correction, release
+from elekit import card, correction
 from elekit.card import measure, predictions, wording
 from elekit.card.changes import changes
 from elekit.card.elements import Html, element, in_script
@@ -27,12 +27,13 @@ from elekit.cli import main
 from elekit.datasets.splits import Dataset, Split
 from elekit.draw.scenes import palette, scene
 from elekit.draw.svg import bar_svg, chart_svg, graph_svg
-from elekit.edits import all_edits
-from elekit.graph import GraphVocabulary
-from elekit.inspect import traits
-from elekit.inspect.intervals import mean_interval, wilson
-from elekit.train import EmbeddingTraining
-from elekit.training import LoopConfig
+from elekit.evaluation.intervals import mean_interval, wilson
+from elekit.graphs import features
+from elekit.graphs.edits import all_edits
+from elekit.graphs.graph import GraphVocabulary
+from elekit.model import artifact as artifacts
+from elekit.training import EmbeddingTraining
+from elekit.training.loop import TrainerConfig
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def test_stability_is_marked_where_it_was_asked(made, hostile):
 
 def test_what_could_not_be_measured_is_said(made):
     assert "holds no predictor" in made.measured.missing["inputs"]
-    nothing = card.make(release.Artefact("alone", artefact().psi))
+    nothing = card.make(artifacts.Artifact("alone", artifact().psi))
     assert set(measure.STEPS) == set(nothing.measured.missing)
     text = text_of(nothing.html)
     assert "no data at hand" in text and "Sign-off" in text
@@ -216,7 +217,7 @@ def fabricated(**tables) -> Measured:
     facts = {"loss": loss, "made": made, "trained": trained, "data": {"trained_on": {}, "now": {}},
              "scale": {"typical": 0.5, "far": 1.0, "graphs": 10, "edits": 20}, "findings": {"graphs": 10, "held_out": True},
              "blind_spots": {"searched": 10, "starts": 24, "pairs": 0}, "claims": {}}  # fmt: skip
-    pictures = {"palette": {"nodes": ["a", "b"], "colours": ["#999999", "#0072B2"], "edges": ["x"], "strokes": None}}
+    pictures = {"palette": {"nodes": ["a", "b"], "colors": ["#999999", "#0072B2"], "edges": ["x"], "strokes": None}}
     return Measured(facts, {name: pd.DataFrame(rows) for name, rows in tables.items()}, pictures)
 
 
@@ -285,7 +286,7 @@ def test_marks_say_in_how_many_trainings():
 
 def test_worst_slices_come_first_and_small_ones_are_not_judged():
     truth = molecules().test.graphs
-    rings = traits.cycle_rank(truth).numpy()
+    rings = features.cycle_rank(truth).numpy()
     table = pd.DataFrame({"exact": rings == 0, "edit_distance": 1.0 * (rings > 0), "proven": True, "valid": True})
     found = predictions.slices(table, truth, True, 0)
     assert found["few"].is_monotonic_increasing and found[~found["few"]]["exact"].is_monotonic_increasing
@@ -332,11 +333,11 @@ def test_rules_of_a_corrected_loss_are_told_as_its_report_tells_them(quick):
         molecules(),
         (correction.NearlyFree("relabel C to N"), correction.AtLeast("close a ring *", times=2)),
     )
-    loop = LoopConfig(steps=2, learning_rate=1e-3, validate_every=2)
+    loop = TrainerConfig(steps=2, learning_rate=1e-3, validate_every=2)
     config = correction.CorrectionTraining(training=EmbeddingTraining(loop=loop, batch_size=16))
-    psi = artefact().psi
+    psi = artifact().psi
     found = correction.correct(psi, data.train.graphs, rules, validation=data.test.graphs, config=config, decoded=4)
-    corrected = release.Artefact("corrected", found.psi, about={"correction": {"of": "mine", **found.about}})
+    corrected = artifacts.Artifact("corrected", found.psi, about={"correction": {"of": "mine", **found.about}})
     quick.setattr(measure, "STEPS", {})
     told = card.make(corrected, data)
     mine, text = [s for s in told.statements if s.section == "rules"], text_of(told.html)
@@ -365,7 +366,7 @@ def test_rules_are_told_with_whether_they_hold():
 # -- words, intervals, facts -------------------------------------------------------------------------------------
 def test_every_kind_of_edit_has_words(vertices):
     phrases = wording.phrases(vertices.vocabulary, False)
-    kinds = set(traits.kinds_in_detail(all_edits(vertices, ele.edits.KINDS), vertices))
+    kinds = set(features.kinds_in_detail(all_edits(vertices, ele.graphs.edits.KINDS), vertices))
     assert len(kinds) > 20 and kinds <= set(phrases)
     assert wording.phrases(vertices.vocabulary, True)["cut an edge"].startswith("cutting a bond")
 
@@ -438,20 +439,20 @@ def test_changes_beyond_the_intervals_are_told():
 
 def test_the_same_again_says_the_same_and_another_loss_does_not(made, quick, tmp_path):
     path = made.save(tmp_path / "old.html")
-    again = card.make(artefact(), molecules(), repeats={}, compare=path)
-    assert again.changes.changed == [] and again.changes.old_name == artefact().name
+    again = card.make(artifact(), molecules(), repeats={}, compare=path)
+    assert again.changes.changed == [] and again.changes.old_name == artifact().name
     ours = {s.key: s.says for s in made.statements}
     for statement in again.statements:
         if statement.unit != "ms" and statement.section != "stability":
             assert statement.says == ours[statement.key]
     steps = {name: measure.STEPS[name] for name in ("prices", "equals", "faithfulness")}
     quick.setattr(measure, "STEPS", steps)
-    moved = card.make(artefact(seed=5), molecules(), repeats={}, compare=artefact())
+    moved = card.make(artifact(seed=5), molecules(), repeats={}, compare=artifact())
     assert len(moved.changes.changed) > 5 and moved.changes.new == moved.changes.gone == []
     assert "What changed" in moved.html
     (tmp_path / "no.html").write_text("<html></html>")
     with pytest.raises(ValueError, match=r"no\.html is no loss card"):
-        card.make(artefact(), molecules(), compare=tmp_path / "no.html")
+        card.make(artifact(), molecules(), compare=tmp_path / "no.html")
 
 
 def test_what_does_not_fit_is_refused(tmp_path):
@@ -460,22 +461,22 @@ def test_what_does_not_fit_is_refused(tmp_path):
     part = Split(None, graphs, pd.DataFrame({"key": list("abcdef")}))
     other = Dataset("other", names, part, part, part, pd.DataFrame(columns=["row", "value", "reason"]), "d")
     with pytest.raises(ValueError, match="another vocabulary"):
-        card.make(artefact(), other)
-    with pytest.raises(release.ArtefactError, match="holds no surrogate"):
-        card.make(artefact(), molecules(), surrogate="smiles")
-    with pytest.raises(release.ArtefactError, match="no artefact at"):
+        card.make(artifact(), other)
+    with pytest.raises(artifacts.ArtifactError, match="holds no surrogate"):
+        card.make(artifact(), molecules(), surrogate="smiles")
+    with pytest.raises(artifacts.ArtifactError, match="no artifact at"):
         card.make(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="holds no artefacts"):
-        card.make(artefact(), molecules(), repeats=tmp_path)
+    with pytest.raises(ValueError, match="holds no artifacts"):
+        card.make(artifact(), molecules(), repeats=tmp_path)
 
 
 def test_the_command_writes_a_card_or_nothing(quick, tmp_path, capsys):
-    folder, out = tmp_path / "artefact", tmp_path / "out" / "card.html"
-    release.save(artefact(), folder)
+    folder, out = tmp_path / "artifact", tmp_path / "out" / "card.html"
+    artifacts.save(artifact(), folder)
     molecules().test.frame.to_csv(tmp_path / "mine.csv", index=False)
     typed = [
         "card",
-        "--artefact",
+        "--artifact",
         str(folder),
         "--data",
         str(tmp_path / "mine.csv"),
@@ -488,7 +489,7 @@ def test_the_command_writes_a_card_or_nothing(quick, tmp_path, capsys):
     assert main(typed) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["bytes"] == out.stat().st_size and "not proven" not in told["not_measured"]
-    assert "elekit card --artefact" in text_of(out.read_text())
+    assert "elekit card --artifact" in text_of(out.read_text())
     before = out.read_text()
 
     def interrupted(subject, found):
@@ -498,7 +499,7 @@ def test_the_command_writes_a_card_or_nothing(quick, tmp_path, capsys):
     assert main(typed) == 130 and out.read_text() == before
     assert [path.name for path in out.parent.iterdir()] == ["card.html"]
     assert main([*typed[:2], str(tmp_path / "nowhere"), "--out", str(out)]) == 1
-    assert "no artefact at" in capsys.readouterr().err
+    assert "no artifact at" in capsys.readouterr().err
     assert main([*typed, "--compare", str(tmp_path / "mine.csv")]) == 1
     assert "is no loss card" in capsys.readouterr().err
 

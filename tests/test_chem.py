@@ -1,12 +1,24 @@
-"""Molecules: SMILES in and out, Kekule forms, valences, randomised SMILES."""
+"""Molecules: SMILES in and out, Kekule forms, valences, randomized SMILES."""
 
 import pytest
 import torch
 from conftest import equal
 from rdkit import Chem
 
-from elekit import chem
-from elekit.graph import Graph, label_tensors
+from elekit.graphs.graph import Graph, label_tensors
+from elekit.graphs.smiles import (
+    canonicalized,
+    element_and_charge,
+    from_smiles,
+    is_molecular,
+    is_valid,
+    kekule_forms,
+    molecule_vocabulary,
+    randomize_smiles,
+    read_smiles,
+    to_smiles,
+    valence,
+)
 
 MOLECULES = {
     "chain": "CC(=O)OCC#N",
@@ -35,14 +47,14 @@ MOLECULES = {
 @pytest.mark.parametrize("name", MOLECULES)
 def test_smiles_round_trip(name):
     smiles = Chem.CanonSmiles(MOLECULES[name])
-    graph = chem.from_smiles(smiles).check()
-    assert chem.to_smiles(graph) == [smiles]
+    graph = from_smiles(smiles).check()
+    assert to_smiles(graph) == [smiles]
     assert graph.presence().sum() == Chem.MolFromSmiles(smiles).GetNumAtoms()
 
 
 @pytest.mark.parametrize("name", MOLECULES)
 def test_a_molecule_respects_its_own_valences(name):
-    assert chem.from_smiles(MOLECULES[name]).excess().item() == 0
+    assert from_smiles(MOLECULES[name]).valence_violation().item() == 0
 
 
 @pytest.mark.parametrize("name", MOLECULES)
@@ -51,39 +63,39 @@ def test_any_way_to_write_a_molecule_gives_the_same_graph(name):
     kekule = Chem.MolFromSmiles(smiles)
     Chem.Kekulize(kekule, clearAromaticFlags=True)
     written = [Chem.MolToSmiles(kekule), Chem.MolToSmiles(Chem.AddHs(kekule))]
-    written += chem.randomise_smiles([smiles] * 5, seed=0)
-    readings = {chem.read_smiles(text) for text in written}
-    assert readings == {chem.read_smiles(smiles)} and not chem.read_smiles(smiles).refused
+    written += randomize_smiles([smiles] * 5, seed=0)
+    readings = {read_smiles(text) for text in written}
+    assert readings == {read_smiles(smiles)} and not read_smiles(smiles).refused
 
 
 def test_a_batch_is_read_as_one_by_one():
-    batch = chem.from_smiles(list(MOLECULES.values()))
+    batch = from_smiles(list(MOLECULES.values()))
     for graph, smiles in zip(batch, MOLECULES.values(), strict=True):
-        assert equal(graph, chem.from_smiles(smiles, batch.vocabulary))
-    assert chem.to_smiles(batch) == [Chem.CanonSmiles(s) for s in MOLECULES.values()]
+        assert equal(graph, from_smiles(smiles, batch.vocabulary))
+    assert to_smiles(batch) == [Chem.CanonSmiles(s) for s in MOLECULES.values()]
 
 
 def test_both_kekule_forms_of_o_xylene_give_one_graph():
     """The ring bond between the methyl groups may be single or double."""
     ring = [(i, (i + 1) % 6) for i in range(6)]
-    vocabulary = chem.vocabulary({"C"}, 8)
+    vocabulary = molecule_vocabulary({"C"}, 8)
     forms = []
     for first in (0, 1):
         bonds = [(i, j, "double" if k % 2 == first else "single") for k, (i, j) in enumerate(ring)]
         bonds += [(0, 6, "single"), (1, 7, "single")]
         forms.append(Graph.from_labels(*label_tensors([(["C"] * 8, bonds)], vocabulary), vocabulary))
     assert not equal(*forms)
-    assert chem.to_smiles(forms[0]) == chem.to_smiles(forms[1]) == ["Cc1ccccc1C"]
-    assert equal(chem.canonicalised(forms[0]), chem.canonicalised(forms[1]))
-    assert equal(chem.canonicalised(forms[0]), chem.from_smiles("Cc1ccccc1C", vocabulary))
+    assert to_smiles(forms[0]) == to_smiles(forms[1]) == ["Cc1ccccc1C"]
+    assert equal(canonicalized(forms[0]), canonicalized(forms[1]))
+    assert equal(canonicalized(forms[0]), from_smiles("Cc1ccccc1C", vocabulary))
 
 
-def test_canonicalised_is_idempotent_and_blind_to_atom_order(generator):
-    batch = chem.from_smiles(list(MOLECULES.values()))
+def test_canonicalized_is_idempotent_and_blind_to_atom_order(generator):
+    batch = from_smiles(list(MOLECULES.values()))
     N = batch.nodes.shape[1]
     shuffled = batch.permuted(torch.rand(len(batch), N, generator=generator).argsort(-1))
     assert not equal(shuffled, batch)
-    assert equal(chem.canonicalised(shuffled), batch) and equal(chem.canonicalised(batch), batch)
+    assert equal(canonicalized(shuffled), batch) and equal(canonicalized(batch), batch)
 
 
 def drawn(nodes, bonds, vocabulary):
@@ -91,24 +103,24 @@ def drawn(nodes, bonds, vocabulary):
 
 
 def test_what_is_no_molecule_has_no_smiles_and_stays_as_it_is():
-    vocabulary = chem.vocabulary({"C", "O"}, 6)
+    vocabulary = molecule_vocabulary({"C", "O"}, 6)
     pentavalent = drawn(["C"] * 6, [(0, i, "single") for i in range(1, 6)], vocabulary)
     nothing = Graph.from_labels(torch.zeros(1, 6), torch.zeros(1, 6, 6), vocabulary)
-    batch = Graph.cat([pentavalent, nothing, chem.from_smiles("CO", vocabulary)])
-    assert chem.to_smiles(batch) == [None, None, "CO"]
-    assert chem.is_valid(batch).tolist() == [False, False, True]
-    assert equal(chem.canonicalised(batch), batch)
-    assert batch.excess().tolist() == [1, 0, 0]
+    batch = Graph.cat([pentavalent, nothing, from_smiles("CO", vocabulary)])
+    assert to_smiles(batch) == [None, None, "CO"]
+    assert is_valid(batch).tolist() == [False, False, True]
+    assert equal(canonicalized(batch), batch)
+    assert batch.valence_violation().tolist() == [1, 0, 0]
 
 
-def test_canonicalising_leaves_alone_what_the_vocabulary_cannot_say():
+def test_canonicalizing_leaves_alone_what_the_vocabulary_cannot_say():
     """RDKit writes a neutral nitro group with charges; a vocabulary without charged atoms has no such graph."""
     nitro = ["C", "N", "O", "O"], [(0, 1, "single"), (1, 2, "double"), (1, 3, "double")]
-    neutral = drawn(*nitro, chem.vocabulary("CNO", 4))
-    assert chem.to_smiles(neutral) == ["C[N+](=O)[O-]"]
-    assert equal(chem.canonicalised(neutral), neutral)
-    charged = chem.vocabulary(["C", "N", "O", "N+", "O-"], 4)
-    assert equal(chem.canonicalised(drawn(*nitro, charged)), chem.from_smiles("C[N+](=O)[O-]", charged))
+    neutral = drawn(*nitro, molecule_vocabulary("CNO", 4))
+    assert to_smiles(neutral) == ["C[N+](=O)[O-]"]
+    assert equal(canonicalized(neutral), neutral)
+    charged = molecule_vocabulary(["C", "N", "O", "N+", "O-"], 4)
+    assert equal(canonicalized(drawn(*nitro, charged)), from_smiles("C[N+](=O)[O-]", charged))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +135,8 @@ def test_canonicalising_leaves_alone_what_the_vocabulary_cannot_say():
     ],
 )
 def test_stereochemistry_isotopes_and_atom_maps_are_left_out(written, flat):
-    assert chem.read_smiles(written) == chem.read_smiles(flat)
-    assert chem.read_smiles(flat).canonical == Chem.CanonSmiles(flat)
+    assert read_smiles(written) == read_smiles(flat)
+    assert read_smiles(flat).canonical == Chem.CanonSmiles(flat)
 
 
 @pytest.mark.parametrize(
@@ -143,61 +155,61 @@ def test_stereochemistry_isotopes_and_atom_maps_are_left_out(written, flat):
     ],
 )
 def test_refusals_have_a_reason(smiles, reason):
-    reading = chem.read_smiles(smiles)
+    reading = read_smiles(smiles)
     assert reason in reading.refused
     assert (reading.canonical, reading.nodes, reading.edges) == ("", (), ())
 
 
 def test_from_smiles_names_the_first_one_refused():
     with pytest.raises(ValueError, match=r"SMILES 1, 'C\(C': RDKit refuses"):
-        chem.from_smiles(["CC", "C(C", "nonsense"])
+        from_smiles(["CC", "C(C", "nonsense"])
     with pytest.raises(ValueError, match="at least one"):
-        chem.from_smiles([])
+        from_smiles([])
     with pytest.raises(ValueError, match="label 'N'"):
-        chem.from_smiles(["CN"], chem.vocabulary("C", 3))
+        from_smiles(["CN"], molecule_vocabulary("C", 3))
 
 
 @pytest.mark.parametrize(
-    "label, valence",
+    "label, wanted",
     [("C", 4), ("N", 3), ("O", 2), ("F", 1), ("S", 6), ("P", 5), ("N+", 4), ("O-", 1), ("O+", 3), ("C-", 3)]
     + [("B-", 4), ("Na+", 0), ("Cl-", 0), ("H", 1), ("H+", 0), ("He", 0), ("Hg", 12)],
 )
-def test_valence(label, valence):
-    assert chem.valence(label) == valence
+def test_valence(label, wanted):
+    assert valence(label) == wanted
 
 
 def test_vocabulary_of_molecules():
-    made = chem.vocabulary(["O", "N+", "C", "O", "O-"], 7)
+    made = molecule_vocabulary(["O", "N+", "C", "O", "O-"], 7)
     assert made.node_labels == ("C", "O", "N+", "O-") and made.capacity == (4, 2, 4, 1) and made.order == (1, 2, 3)
-    assert chem.is_molecular(made) and chem.element_and_charge("Cl+++") == ("Cl", 3)
+    assert is_molecular(made) and element_and_charge("Cl+++") == ("Cl", 3)
     with pytest.raises(ValueError, match="'Xx' is no chemical element"):
-        chem.vocabulary(["Xx"], 3)
+        molecule_vocabulary(["Xx"], 3)
 
 
 def test_other_graphs_are_not_molecular(vocabulary):
-    assert not chem.is_molecular(vocabulary)
+    assert not is_molecular(vocabulary)
 
 
-def test_randomised_smiles_write_the_same_molecule():
+def test_randomized_smiles_write_the_same_molecule():
     smiles = [s for s in MOLECULES.values() if len(s) > 8] + ["C[C@H](N)C(=O)O"]
-    once = chem.randomise_smiles(smiles, seed=3)
+    once = randomize_smiles(smiles, seed=3)
     assert [Chem.CanonSmiles(s) for s in once] == [Chem.CanonSmiles(s) for s in smiles]
-    assert chem.randomise_smiles(smiles, seed=3) == once
-    assert chem.randomise_smiles(smiles, seed=4) != once
-    assert len(set(chem.randomise_smiles([smiles[0]] * 20, seed=0))) > 5
-    assert chem.randomise_smiles(["C(C", "C"], seed=0) == ["C(C", "C"]
+    assert randomize_smiles(smiles, seed=3) == once
+    assert randomize_smiles(smiles, seed=4) != once
+    assert len(set(randomize_smiles([smiles[0]] * 20, seed=0))) > 5
+    assert randomize_smiles(["C(C", "C"], seed=0) == ["C(C", "C"]
 
 
 @pytest.mark.parametrize("smiles, forms", [("Cc1ccccc1C", 2), ("Cc1ccccn1", 2), ("CCO", 1), ("C[N+](=O)[O-]", 1)])
 def test_kekule_forms_are_drawings_of_one_molecule(smiles, forms):
-    drawn = chem.kekule_forms(smiles)
-    assert len(drawn) == forms and set(chem.to_smiles(drawn)) == {chem.read_smiles(smiles).canonical}
+    drawn = kekule_forms(smiles)
+    assert len(drawn) == forms and set(to_smiles(drawn)) == {read_smiles(smiles).canonical}
     different = {tuple(edges.flatten().tolist()) for edges in drawn.labels()[1]}
     assert len(different) == forms
-    one_form = chem.canonicalised(drawn).labels()[1]
+    one_form = canonicalized(drawn).labels()[1]
     assert (one_form == one_form[:1]).all()
 
 
 def test_kekule_forms_refuse_what_is_no_smiles():
     with pytest.raises(ValueError, match="not a molecule"):
-        chem.kekule_forms("not a molecule")
+        kekule_forms("not a molecule")

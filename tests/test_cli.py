@@ -14,16 +14,18 @@ import pandas as pd
 import pytest
 
 import elekit
-from elekit import chem, datasets, release
+from elekit import datasets
 from elekit.cli import main
-from elekit.decoding import METHODS, RULES, GradientConfig, PolishConfig
+from elekit.decoding import METHODS, RULES, GradientConfig, LocalSearchConfig
+from elekit.graphs.smiles import to_smiles
+from elekit.model import artifact as artifacts
 
 TINY = ["--dim", "12", "--hidden", "16", "--batch-size", "24", "--device", "cpu"]
 QUICK = ["--starts", "1", "--iterations", "5", "--beam", "1"]
 BAD_ROWS = {"C[C@H](O)(": "RDKit refuses the SMILES", "": "empty SMILES", "OCC": "duplicate of an earlier graph"}
 
 
-# -- small tables, and an artefact trained on them -----------------------------------------------------------------
+# -- small tables, and an artifact trained on them -----------------------------------------------------------------
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> Path:
     """60 molecules with a text, a SMILES and two numbers each."""
@@ -40,13 +42,13 @@ def trained(table, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "mine"
     fast = ["--data", str(table), "--steps", "20", "--json"]
     assert main(["train", "embedding", "--out", str(folder), "--by", "A. Nalyst", *fast, *TINY]) == 0
-    fast += ["--artefact", str(folder), "--width", "12", "--batch-size", "24", "--device", "cpu"]
+    fast += ["--artifact", str(folder), "--width", "12", "--batch-size", "24", "--device", "cpu"]
     assert main(["train", "surrogate", "--input", "description", *fast]) == 0
     return folder
 
 
 @pytest.fixture
-def artefact(trained, tmp_path) -> Path:
+def artifact(trained, tmp_path) -> Path:
     """A copy to change."""
     return Path(shutil.copytree(trained, tmp_path / "copy"))
 
@@ -95,7 +97,7 @@ def test_help_from_a_shell():
     root = Path(elekit.__file__).resolve().parents[1]
     ran = subprocess.run([sys.executable, "-m", "elekit.cli", "--help"], capture_output=True, text=True, cwd=root)
     assert ran.returncode == 0 and ran.stderr == ""
-    for word in ("data", "train", "decode", "evaluate", "examples:", "exit status", "artefact", "surrogate"):
+    for word in ("data", "train", "decode", "evaluate", "examples:", "exit status", "artifact", "surrogate"):
         assert word in ran.stdout
     code = "import sys; from elekit.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print([m for m in ('torch', 'rdkit', 'pandas', 'networkx') if m in sys.modules])"
@@ -109,10 +111,10 @@ def test_help_from_a_shell():
         (["data"], ["--smiles", "--graph", "--input", "--export", "csv, tsv or parquet", "left out and why"]),
         (["train"], ["embedding", "surrogate", "repeats", "learn psi", "learn h"]),
         (["train", "embedding"], ["--out", "--steps", "--seed", "graphs alone", "Ctrl-C keeps what was reached"]),
-        (["train", "surrogate"], ["--artefact", "--input", "--backbone", "{character,word,smiles,tfidf,vector,hf:NAME}"]),
+        (["train", "surrogate"], ["--artifact", "--input", "--backbone", "{character,word,smiles,tfidf,vector,hf:NAME}"]),
         (["train", "repeats"], ["--seeds", "--halves", "--by", "same settings", "hold each time", "goes on from there"]),
         (["decode"], ["--candidates", "--method", "--budget-ms", "standard input", "euclidean (the paper's)"]),
-        (["evaluate"], ["--oracle", "psi(y)", "--limit", "--table", "--randomise", "all of its rows", "--json"]),
+        (["evaluate"], ["--oracle", "psi(y)", "--limit", "--table", "--randomize", "all of its rows", "--json"]),
     ],
 )
 def test_every_help_says_what_a_newcomer_needs(command, words, capsys):
@@ -127,7 +129,7 @@ def test_the_defaults_in_the_help_are_the_librarys(capsys):
     with pytest.raises(SystemExit):
         main(["decode", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    gradient, polish = GradientConfig(), PolishConfig()
+    gradient, polish = GradientConfig(), LocalSearchConfig()
     assert f"of each target (default: {gradient.starts})" in said
     assert f"gradient steps (default: {gradient.iterations})" in said
     assert f"or adam (default: {gradient.rule})" in said
@@ -145,7 +147,7 @@ def test_the_defaults_in_the_help_are_the_librarys(capsys):
         ["data"],
         ["decode", "CCO"],
         ["data", "molecules7", "--smiles", "a", "--graph", "b"],
-        ["evaluate", "--artefact", "x", "--data", "y", "--limit", "many"],
+        ["evaluate", "--artifact", "x", "--data", "y", "--limit", "many"],
     ],
 )
 def test_wrong_usage_is_status_2(wrong, capsys):
@@ -187,10 +189,10 @@ def test_data_of_a_table_with_bad_rows(tmp_path, run, document):
 
 # -- train ---------------------------------------------------------------------------------------------------------
 def test_what_training_leaves(trained, table):
-    artefact = release.load(trained)
-    assert artefact.name == "mine.csv" and list(artefact.surrogates) == ["description"]
-    assert artefact.psi.config.dim == 12 and artefact.psi.config.hidden == 16
-    about = artefact.about
+    artifact = artifacts.load(trained)
+    assert artifact.name == "mine.csv" and list(artifact.surrogates) == ["description"]
+    assert artifact.psi.config.dim == 12 and artifact.psi.config.hidden == 16
+    about = artifact.about
     assert about["data"]["rows"] == 60 and about["psi"]["history"][-1]["step"] == 20
     assert about["surrogates"]["description"]["input"] == ["description"]
     today = datetime.now(UTC).date()
@@ -206,18 +208,18 @@ def test_training_says_what_was_reached(table, tmp_path, run):
     assert "fit_embedding" in err, "the progress bar"
 
 
-def test_a_run_that_is_done_is_not_run_again(table, artefact, document, contrastive_loss):
+def test_a_run_that_is_done_is_not_run_again(table, artifact, document, contrastive_loss):
     contrastive_loss(None)  # a step would fail
-    before = release.verify(artefact)
-    again = ["--data", table, "--steps", 20, "--artefact", artefact, "--width", 12, "--batch-size", 24]
+    before = artifacts.verify(artifact)
+    again = ["--data", table, "--steps", 20, "--artifact", artifact, "--width", 12, "--batch-size", 24]
     done = document("train", "surrogate", "--input", "description", "--device", "cpu", *again)
     assert done["history"] == before["about"]["surrogates"]["description"]["history"]
-    assert release.verify(artefact)["files"] == before["files"]
+    assert artifacts.verify(artifact)["files"] == before["files"]
 
 
 @pytest.mark.parametrize("stage", ["embedding", "surrogate", "beginning of a surrogate"])
 def test_ctrl_c_keeps_what_was_reached_and_the_same_command_goes_on(
-    table, artefact, tmp_path, monkeypatch, ctrl_c_at, stage
+    table, artifact, tmp_path, monkeypatch, ctrl_c_at, stage
 ):
     """The end is that of a run without the cut."""
 
@@ -226,11 +228,11 @@ def test_ctrl_c_keeps_what_was_reached_and_the_same_command_goes_on(
         if stage == "embedding":
             return ["train", "embedding", "--out", str(folder), "--dim", "12", "--hidden", "16", *steps]
         through = "point" if stage == "surrogate" else "graph"  # by a graph, few pairs begin four times
-        h = ["--artefact", str(folder), "--input", "x", "--input", "y", "--through", through]
+        h = ["--artifact", str(folder), "--input", "x", "--input", "y", "--through", through]
         return ["train", "surrogate", *h, *steps]
 
     def prepared(name):
-        return tmp_path / name if stage == "embedding" else shutil.copytree(artefact, tmp_path / name)
+        return tmp_path / name if stage == "embedding" else shutil.copytree(artifact, tmp_path / name)
 
     whole, cut = prepared("whole"), prepared("cut")
     assert main(command(whole)) == 0
@@ -240,14 +242,14 @@ def test_ctrl_c_keeps_what_was_reached_and_the_same_command_goes_on(
     assert main(command(cut)) == 130
     said = "elekit: interrupted; what was reached is saved, and the same command goes on from there\n"
     assert said in errors.getvalue()
-    about = release.load(cut).about
+    about = artifacts.load(cut).about
     history = about["psi"]["history"] if stage == "embedding" else about["surrogates"]["x"]["history"]
     begins = stage == "beginning of a surrogate"
     assert history[-1]["interrupted"] and history[-1]["step"] == (2 if begins else 5)  # of the second, 3 steps each
     assert list(cut.glob("*.checkpoint.start-1" if begins else "*.checkpoint"))
     assert main(command(cut)) == 0
     assert list(cut.glob("*.checkpoint")) and not list(cut.glob("*.start-*"))
-    different = release.compare(release.load(whole), release.load(cut))
+    different = artifacts.compare(artifacts.load(whole), artifacts.load(cut))
     assert [name for name in different if not name.endswith(("history", "trained.at"))] == []
 
 
@@ -259,64 +261,64 @@ def test_interrupted_elsewhere_is_130_too(monkeypatch, run):
     assert run("data", "molecules7") == (130, "", "elekit: interrupted\n")
 
 
-def test_a_psi_with_surrogates_is_not_overwritten(table, artefact, refused):
-    before = release.verify(artefact)
-    said = refused("train", "embedding", "--data", table, "--out", artefact, "--steps", 2, "--seed", 3)
+def test_a_psi_with_surrogates_is_not_overwritten(table, artifact, refused):
+    before = artifacts.verify(artifact)
+    said = refused("train", "embedding", "--data", table, "--out", artifact, "--steps", 2, "--seed", 3)
     assert "already holds a learned loss with surrogates (description)" in said
-    assert release.verify(artefact) == before
+    assert artifacts.verify(artifact) == before
 
 
-def test_a_training_is_repeated_with_its_own_settings(table, artefact, run, document, refused):
-    again = ["train", "repeats", "--artefact", artefact, "--data", table, "--device", "cpu", "--by", "me"]
+def test_a_training_is_repeated_with_its_own_settings(table, artifact, run, document, refused):
+    again = ["train", "repeats", "--artifact", artifact, "--data", table, "--device", "cpu", "--by", "me"]
     done = document(*again, "--halves", 1)
-    assert list(done["repeats"]) == ["seed-1", "seed-2", "half-3"] and done["artefact"] == str(artefact)
-    own, found = release.load(artefact), release.repeats(artefact)
+    assert list(done["repeats"]) == ["seed-1", "seed-2", "half-3"] and done["artifact"] == str(artifact)
+    own, found = artifacts.load(artifact), artifacts.repeats(artifact)
     for name, repeat in found.items():
         assert repeat.about["psi"]["training"] == own.about["psi"]["training"]
         assert repeat.about["psi"]["history"] and repeat.about["psi"]["history"][-1] == done["repeats"][name]
         assert repeat.about["trained"]["by"] == "me"
-    files = {path: path.stat().st_mtime_ns for path in (artefact / "repeats").rglob("*.*")}
+    files = {path: path.stat().st_mtime_ns for path in (artifact / "repeats").rglob("*.*")}
     status, out, _ = run(*again, "--halves", 1)
     assert status == 0 and "3 repeats in" in out and "half-3" in out and "retrieval" in out
-    assert {path: path.stat().st_mtime_ns for path in (artefact / "repeats").rglob("*.*")} == files
+    assert {path: path.stat().st_mtime_ns for path in (artifact / "repeats").rglob("*.*")} == files
     assert "want at least one repeat, got 0 seeds and 0 halves" in refused(*again, "--seeds", 0, "--halves", 0)
     assert "was trained on other data" in refused(*again, "--data", "molecules7")
 
 
-def test_surrogates_of_several_kinds(table, artefact, document):
-    common = ["--data", table, "--steps", 2, "--artefact", artefact, "--width", 8, "--device", "cpu"]
+def test_surrogates_of_several_kinds(table, artifact, document):
+    common = ["--data", table, "--steps", 2, "--artifact", artifact, "--width", 8, "--device", "cpu"]
     document("train", "surrogate", "--input", "random_smiles", "--name", "a/b", *common)
     document("train", "surrogate", "--input", "x", "--input", "y", "--name", "numbers", *common)
     document("train", "surrogate", *common)  # the SMILES as written
-    loaded = release.load(artefact)
+    loaded = artifacts.load(artifact)
     kinds = {name: h.backbone.config.kind for name, h in loaded.surrogates.items()}
     assert kinds == {"description": "word", "a/b": "smiles", "numbers": "vector", "smiles": "smiles"}
-    numbers = ["decode", "--artefact", artefact, "--surrogate", "numbers", "--method", "gradient", *QUICK]
+    numbers = ["decode", "--artifact", artifact, "--surrogate", "numbers", "--method", "gradient", *QUICK]
     answer = document(*numbers, "3,4", "1 2.5")
     assert [one["input"] for one in answer["decoded"]] == ["3,4", "1 2.5"]
-    judge = ["evaluate", "--artefact", artefact, "--data", table, "--limit", 5, *QUICK]
-    for name, reads in (("a/b", []), ("numbers", []), ("smiles", []), ("smiles", ["--randomise"])):
+    judge = ["evaluate", "--artifact", artifact, "--data", table, "--limit", 5, *QUICK]
+    for name, reads in (("a/b", []), ("numbers", []), ("smiles", []), ("smiles", ["--randomize"])):
         found = document(*judge, "--surrogate", name, *reads)
         assert found["from"] == f"h({name})" and found["count"] == 5
     # nothing said: for molecules as they are written the h that reads SMILES
     assert document(*judge)["from"] == "h(smiles)"
 
 
-def test_an_h_through_a_graph_is_trained_and_its_graphs_are_rounded(table, artefact, document, monkeypatch):
-    monkeypatch.setattr("elekit.conformal.universes.STARTS", 60)  # this h points anywhere: all candidates are kept
-    monkeypatch.setattr("elekit.conformal.universes.KEPT", 1_000)
-    common = ["--data", table, "--steps", 3, "--artefact", artefact, "--width", 8, "--device", "cpu"]
+def test_an_h_through_a_graph_is_trained_and_its_graphs_are_rounded(table, artifact, document, monkeypatch):
+    monkeypatch.setattr("elekit.evaluation.conformal.candidate_sets.STARTS", 60)  # this h points anywhere: all candidates are kept
+    monkeypatch.setattr("elekit.evaluation.conformal.candidate_sets.KEPT", 1_000)
+    common = ["--data", table, "--steps", 3, "--artifact", artifact, "--width", 8, "--device", "cpu"]
     document("train", "surrogate", "--through", "graph", *common)
-    h = release.load(artefact).surrogates["smiles"]
+    h = artifacts.load(artifact).surrogates["smiles"]
     assert h.through_graph
     texts = ["CCO", "C1CC1"]
-    asked = ["decode", "--artefact", artefact, "--surrogate", "smiles", *texts]
+    asked = ["decode", "--artifact", artifact, "--surrogate", "smiles", *texts]
     plain = document(*asked, "--method", "rounded")["decoded"]
-    assert [one["smiles"] for one in plain] == chem.to_smiles(h.graphs(texts).rounded())
+    assert [one["smiles"] for one in plain] == to_smiles(h.graphs(texts).rounded())
     polished = document(*asked)["decoded"]  # rounded and polished, where nothing is said
     assert polished == document(*asked, "--method", "rounded+polish")["decoded"]
     assert all(one["loss"] <= other["loss"] + 1e-6 or other["smiles"] is None for one, other in zip(polished, plain))
-    judged = ["evaluate", "--artefact", artefact, "--surrogate", "smiles", "--data", table, "--candidates", table]
+    judged = ["evaluate", "--artifact", artifact, "--surrogate", "smiles", "--data", table, "--candidates", table]
     found = document(*judged, "--limit", 10, "--timeout", 0, "--sets", 0.5, "--calibrate", table)
     assert found["method"] == "rounded+polish" and found["count"] == 10 and 0 <= found["sets"]["coverage"] <= 1
 
@@ -324,7 +326,7 @@ def test_an_h_through_a_graph_is_trained_and_its_graphs_are_rounded(table, artef
 # -- decode --------------------------------------------------------------------------------------------------------
 def test_decode_from_the_command_line_and_from_standard_input(table, trained, run, document, monkeypatch):
     texts = pd.read_csv(table)["description"].tolist()[:3]
-    common = ["decode", "--artefact", trained, "--candidates", table, "--method", "candidates"]
+    common = ["decode", "--artifact", trained, "--candidates", table, "--method", "candidates"]
     answer = document(*common, *texts)["decoded"]
     assert [one["input"] for one in answer] == texts
     assert {one["smiles"] for one in answer} <= set(pd.read_csv(table)["smiles"])
@@ -337,7 +339,7 @@ def test_decode_from_the_command_line_and_from_standard_input(table, trained, ru
 
 
 def test_decode_without_candidates(trained, document, run):
-    common = ["decode", "--artefact", trained, "a molecule", *QUICK]
+    common = ["decode", "--artifact", trained, "a molecule", *QUICK]
     answer = document(*common, "--seed", 1)
     assert answer == document(*common, "--seed", 1)
     assert document(*common, "--method", "gradient", "--rule", "euclidean", "--budget-ms", 50)["decoded"]
@@ -346,10 +348,10 @@ def test_decode_without_candidates(trained, document, run):
 
 
 def test_sets_of_answers_at_a_level(table, trained, document, run, refused, monkeypatch):
-    monkeypatch.setattr("elekit.conformal.universes.STARTS", 60)  # this h points anywhere: all candidates are kept
-    monkeypatch.setattr("elekit.conformal.universes.KEPT", 1_000)
+    monkeypatch.setattr("elekit.evaluation.conformal.candidate_sets.STARTS", 60)  # this h points anywhere: all candidates are kept
+    monkeypatch.setattr("elekit.evaluation.conformal.candidate_sets.KEPT", 1_000)
     texts = pd.read_csv(table)["description"].tolist()[:3]
-    common = ["--artefact", trained, "--candidates", table]
+    common = ["--artifact", trained, "--candidates", table]
     asked = ["decode", *common, *texts, "--sets", 0.5, "--calibrate", table]
     found = document(*asked)
     assert found["calibration"]["level"] == 0.5 and found["calibration"]["pairs"] == 60
@@ -370,14 +372,14 @@ def test_sets_of_answers_at_a_level(table, trained, document, run, refused, monk
     assert "no data set and no file" in refused("decode", *common, "x", "--sets", 0.5, "--calibrate", "nowhere.csv")
 
 
-def test_a_shipped_artefact_answers_by_name(trained, document, monkeypatch):
-    monkeypatch.setattr(release, "MODELS", trained.parent)
-    assert document("decode", "--artefact", trained.name, "x", *QUICK)["decoded"]
+def test_a_shipped_artifact_answers_by_name(trained, document, monkeypatch):
+    monkeypatch.setattr(artifacts, "MODELS", trained.parent)
+    assert document("decode", "--artifact", trained.name, "x", *QUICK)["decoded"]
 
 
 # -- evaluate ------------------------------------------------------------------------------------------------------
 def test_evaluate_from_h_and_from_the_oracle(table, trained, tmp_path, document, run):
-    common = ["evaluate", "--artefact", trained, "--data", table, "--candidates", table, "--method", "candidates"]
+    common = ["evaluate", "--artifact", trained, "--data", table, "--candidates", table, "--method", "candidates"]
     oracle = document(*common, "--oracle", "--table", tmp_path / "deep" / "rows.csv")
     assert oracle["from"] == "psi(y)" and oracle["exact"] == oracle["hits@1"] == 1.0 and oracle["count"] == 60
     rows = pd.read_csv(tmp_path / "deep" / "rows.csv")
@@ -393,7 +395,7 @@ def test_evaluate_from_h_and_from_the_oracle(table, trained, tmp_path, document,
 
 def test_evaluate_keeps_equal_graphs_and_counts_them_once_in_the_ranking(trained, tmp_path, document):
     pd.DataFrame({"smiles": ["CCO", "OCC", "C#CC", "CCO", "zz"]}).to_csv(tmp_path / "t.csv", index=False)
-    found = document("evaluate", "--artefact", trained, "--data", tmp_path / "t.csv", "--oracle", *QUICK)
+    found = document("evaluate", "--artifact", trained, "--data", tmp_path / "t.csv", "--oracle", *QUICK)
     assert found["count"] == 4 and found["ranked_among"] == 2 and found["hits@1"] == 1.0
     assert found["skipped"] == {"RDKit refuses the SMILES": 1}
 
@@ -402,15 +404,15 @@ def test_a_named_set_is_split_once_for_all_commands(tmp_path, document, monkeypa
     """--seed of evaluate draws the graphs; the split stays that of the training: nothing trained on is judged."""
     folder, common = tmp_path / "m7", ["--data", "molecules7"]
     document("train", "embedding", *common, "--out", folder, "--steps", 1, "--seed", 7, *TINY)
-    document("train", "surrogate", *common, "--artefact", folder, "--steps", 1, "--width", 8, "--device", "cpu")
+    document("train", "surrogate", *common, "--artifact", folder, "--steps", 1, "--width", 8, "--device", "cpu")
     data = datasets.load("molecules7", seed=7)
-    about = release.load(folder).about["surrogates"]
+    about = artifacts.load(folder).about["surrogates"]
     assert list(about) == ["description"] and about["description"]["digest"] == data.digest
     judged, trained_on = {}, set(data.train.frame["smiles"])
     for seed in (0, 1):
         rows = tmp_path / f"{seed}.csv"
         options = ["--limit", 30, "--seed", seed, "--table", rows, "--method", "candidates"]
-        found = document("evaluate", *common, "--artefact", folder, *options)
+        found = document("evaluate", *common, "--artifact", folder, *options)
         assert found["from"] == "h(description)" and found["count"] == 30
         assert found["candidates"] == f"{len(trained_on):,} of molecules7"
         judged[seed] = set(pd.read_csv(rows)["truth"])
@@ -427,10 +429,10 @@ def test_each_h_gets_the_inputs_that_it_was_trained_on(tmp_path, document, monke
 
     monkeypatch.setattr(datasets, "load", watched)
     document("train", "embedding", *common, "--out", folder, "--steps", 1, *TINY)
-    train_h = ["train", "surrogate", *common, "--artefact", folder, "--steps", 1, "--width", 8, "--device", "cpu"]
+    train_h = ["train", "surrogate", *common, "--artifact", folder, "--steps", 1, "--width", 8, "--device", "cpu"]
     document(*train_h, "--input", "smiles", "--name", "mine")
     asked.clear()
-    document("evaluate", *common, "--artefact", folder, "--limit", 2, "--candidates", "none", *QUICK)
+    document("evaluate", *common, "--artifact", folder, "--limit", 2, "--candidates", "none", *QUICK)
     assert asked == ["smiles"]
 
 
@@ -442,12 +444,12 @@ def test_graphs_that_are_no_molecules(tmp_path, document, run):
     pd.DataFrame({"graph": column, "text": [f"shape {i}" for i in range(len(graphs))]}).to_csv(path, index=False)
     data = ["--data", path, "--graph", "graph"]
     document("train", "embedding", *data, "--out", folder, "--steps", 2, *TINY)
-    document("train", "surrogate", *data, "--input", "text", "--artefact", folder, "--steps", 2, "--device", "cpu")
-    (answer,) = document("decode", "--artefact", folder, "shape 3", "--candidates", path)["decoded"]
+    document("train", "surrogate", *data, "--input", "text", "--artifact", folder, "--steps", 2, "--device", "cpu")
+    (answer,) = document("decode", "--artifact", folder, "shape 3", "--candidates", path)["decoded"]
     assert set(answer["graph"]) == {"nodes", "edges"} and set(answer["graph"]["nodes"]) == {"node"}
-    found = document("evaluate", *data, "--artefact", folder, "--oracle", "--candidates", path)
+    found = document("evaluate", *data, "--artifact", folder, "--oracle", "--candidates", path)
     assert found["exact"] == 1.0 and "valid" not in found
-    status, out, _ = run("evaluate", *data, "--artefact", folder, "--candidates", path)
+    status, out, _ = run("evaluate", *data, "--artifact", folder, "--candidates", path)
     assert status == 0 and "h(text)" in out
 
 
@@ -476,11 +478,11 @@ def test_rows_of_which_nothing_can_be_used(refused, tmp_path, trained):
     said = refused("data", tmp_path / "nan.csv", "--input", "x")
     assert "none of 2 rows can be used" in said and "input missing or NaN" in said
     pd.DataFrame({"smiles": ["[Na+].[Cl-]", "[K+].[Cl-]"]}).to_csv(tmp_path / "salt.csv", index=False)
-    said = refused("evaluate", "--artefact", trained, "--data", tmp_path / "salt.csv", "--oracle")
+    said = refused("evaluate", "--artifact", trained, "--data", tmp_path / "salt.csv", "--oracle")
     assert "label unknown to the vocabulary: Cl-, Na+" in said
 
 
-def test_training_that_cannot_begin(refused, table, trained, artefact, tmp_path):
+def test_training_that_cannot_begin(refused, table, trained, artifact, tmp_path):
     new = ["train", "embedding", "--data", table, "--out", tmp_path / "new"]
     assert "--steps must be at least 1, got 0" in refused(*new, "--steps", 0)
     assert "--batch-size must be at least 1, got 0" in refused(*new, "--batch-size", 0)
@@ -490,48 +492,48 @@ def test_training_that_cannot_begin(refused, table, trained, artefact, tmp_path)
     (tmp_path / "one.csv").write_text("smiles\nCC\n")
     said = refused("train", "embedding", "--data", tmp_path / "one.csv", "--out", tmp_path / "new", "--steps", 2)
     assert "at least 2" in said
-    add = ["train", "surrogate", "--artefact", artefact, "--data", table, "--steps", 2]
+    add = ["train", "surrogate", "--artifact", artifact, "--data", table, "--steps", 2]
     assert "no column 'image'" in refused(*add, "--input", "image")
     assert "'word' reads texts, the inputs are vectors" in refused(*add, "--input", "x", "--backbone", "word")
     assert "reads rows of numbers" in refused(*add, "--input", "description", "--backbone", "vector")
     changed = refused(*add, "--input", "description", "--batch-size", 12)
     assert "belongs to another run" in changed and "delete it or name another checkpoint" in changed
-    assert release.verify(artefact) == release.verify(trained)
+    assert artifacts.verify(artifact) == artifacts.verify(trained)
 
 
-def test_a_shipped_artefact_is_not_trained_on(refused, trained, table, monkeypatch):
-    monkeypatch.setattr(release, "MODELS", trained.parent)
+def test_a_shipped_artifact_is_not_trained_on(refused, trained, table, monkeypatch):
+    monkeypatch.setattr(artifacts, "MODELS", trained.parent)
     for stage, added in (("surrogate", "h is added"), ("repeats", "repeats are added")):
-        said = refused("train", stage, "--artefact", trained.name, "--data", table)
+        said = refused("train", stage, "--artifact", trained.name, "--data", table)
         assert added in said and "is shipped: copy" in said
 
 
 @pytest.mark.parametrize("command", [["decode", "x"], ["evaluate", "--data", "molecules7"]])
-def test_artefacts_that_cannot_be_used(refused, artefact, tmp_path, command):
-    assert "no artefact at" in refused(*command, "--artefact", tmp_path / "nowhere")
-    said = refused(*command, "--artefact", artefact, "--surrogate", "image")
+def test_artifacts_that_cannot_be_used(refused, artifact, tmp_path, command):
+    assert "no artifact at" in refused(*command, "--artifact", tmp_path / "nowhere")
+    said = refused(*command, "--artifact", artifact, "--surrogate", "image")
     assert "no surrogate 'image'; it has description" in said
-    (weights,) = artefact.glob("psi-*")
+    (weights,) = artifact.glob("psi-*")
     weights.write_bytes(weights.read_bytes()[:-1])
-    assert "is truncated or altered" in refused(*command, "--artefact", artefact)
-    (artefact / release.JSON_NAME).write_text("{}")
-    assert "is truncated or no artefact of elekit" in refused(*command, "--artefact", artefact)
+    assert "is truncated or altered" in refused(*command, "--artifact", artifact)
+    (artifact / artifacts.JSON_NAME).write_text("{}")
+    assert "is truncated or no artifact of elekit" in refused(*command, "--artifact", artifact)
 
 
-def test_an_artefact_of_another_vocabulary(refused, run, tmp_path, table, trained):
+def test_an_artifact_of_another_vocabulary(refused, run, tmp_path, table, trained):
     pd.DataFrame({"smiles": ["S", "SC", "SCC", "CS(=O)C", "SCCS"]}).to_csv(tmp_path / "sulphur.csv", index=False)
-    common = ["--artefact", trained]
+    common = ["--artifact", trained]
     said = refused("evaluate", *common, "--data", tmp_path / "sulphur.csv", "--oracle")
     assert "label unknown to the vocabulary: S" in said
     said = refused("evaluate", *common, "--data", table, "--candidates", tmp_path / "sulphur.csv", "--oracle")
     assert "label unknown to the vocabulary: S" in said
     other = tmp_path / "other"
     assert run("train", "embedding", "--data", tmp_path / "sulphur.csv", "--out", other, "--steps", 1, *TINY)[0] == 0
-    status, out, _ = run("evaluate", "--artefact", other, "--data", "molecules7", "--oracle", "--json", *QUICK)
+    status, out, _ = run("evaluate", "--artifact", other, "--data", "molecules7", "--oracle", "--json", *QUICK)
     judged = json.loads(out)
     assert status == 0 and 0 < judged["count"] < 100, "few molecules have the labels and the size"
     assert any(reason.startswith(("label unknown", "more than")) for reason in judged["skipped"])
-    said = refused("train", "surrogate", "--artefact", other, "--data", "molecules7")
+    said = refused("train", "surrogate", "--artifact", other, "--data", "molecules7")
     assert "another vocabulary" in said and "train an embedding on it" in said
 
 
@@ -551,46 +553,46 @@ def test_an_artefact_of_another_vocabulary(refused, run, tmp_path, table, traine
     ],
 )
 def test_decoding_that_cannot_begin(refused, trained, table, options, expected):
-    assert expected in refused("decode", "--artefact", trained, "x", *options)
-    assert expected in refused("evaluate", "--artefact", trained, "--data", table, *options)
+    assert expected in refused("decode", "--artifact", trained, "x", *options)
+    assert expected in refused("evaluate", "--artifact", trained, "--data", table, *options)
 
 
-def test_inputs_that_cannot_be_read(refused, run, trained, artefact, table, monkeypatch):
+def test_inputs_that_cannot_be_read(refused, run, trained, artifact, table, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
-    assert "no inputs given" in refused("decode", "--artefact", trained)
-    assert "--limit must be at least 1" in refused("evaluate", "--artefact", trained, "--data", table, "--limit", 0)
-    assert "timeout must be" in refused("evaluate", "--artefact", trained, "--data", table, *QUICK, "--timeout", -1)
-    common = ["--data", table, "--steps", 1, "--artefact", artefact, "--width", 8, "--device", "cpu", "--json"]
+    assert "no inputs given" in refused("decode", "--artifact", trained)
+    assert "--limit must be at least 1" in refused("evaluate", "--artifact", trained, "--data", table, "--limit", 0)
+    assert "timeout must be" in refused("evaluate", "--artifact", trained, "--data", table, *QUICK, "--timeout", -1)
+    common = ["--data", table, "--steps", 1, "--artifact", artifact, "--width", 8, "--device", "cpu", "--json"]
     assert run("train", "surrogate", "--input", "x", "--input", "y", "--name", "numbers", *common)[0] == 0
-    numbers = ["decode", "--artefact", artefact, "--surrogate", "numbers", "--method", "gradient"]
+    numbers = ["decode", "--artifact", artifact, "--surrogate", "numbers", "--method", "gradient"]
     assert "this h reads vectors: numbers with commas between them, got 'CCO'" in refused(*numbers, "CCO")
     assert "vectors of one length" in refused(*numbers, "1,2", "1,2,3")
     assert "inputs must be (B, 2), got (1, 3)" in refused(*numbers, "1,2,3")
     assert "input 0 holds NaN" in refused(*numbers, "nan,2")
-    judged = ["evaluate", "--artefact", artefact, "--data", table, "--surrogate", "numbers", "--randomise"]
+    judged = ["evaluate", "--artifact", artifact, "--data", table, "--surrogate", "numbers", "--randomize"]
     assert "these inputs are vectors" in refused(*judged)
 
 
-def test_a_description_reader_wants_its_column_named(refused, artefact, table):
-    """As in the shipped artefact, which does not say which column of another table to read."""
-    loaded = release.load(artefact)
+def test_a_description_reader_wants_its_column_named(refused, artifact, table):
+    """As in the shipped artifact, which does not say which column of another table to read."""
+    loaded = artifacts.load(artifact)
     loaded.about["surrogates"]["description"].pop("input")
-    release.save(loaded, artefact)
-    said = refused("evaluate", "--artefact", artefact, "--data", table)
+    artifacts.save(loaded, artifact)
+    said = refused("evaluate", "--artifact", artifact, "--data", table)
     assert "surrogate 'description' reads words; name their column" in said and "--input" in said
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(refused, table, artefact, monkeypatch, tmp_path):
-    before = release.verify(artefact)
+def test_a_full_disk_is_one_line_and_loses_nothing(refused, table, artifact, monkeypatch, tmp_path):
+    before = artifacts.verify(artifact)
 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    add = ["train", "surrogate", "--artefact", artefact, "--data", table, "--steps", 1, "--width", 8, "--json"]
+    add = ["train", "surrogate", "--artifact", artifact, "--data", table, "--steps", 1, "--width", 8, "--json"]
     said = refused(*add, "--input", "random_smiles", "--device", "cpu")
     assert "cannot write" in said and "No space left on device" in said
     said = refused("data", table, "--export", tmp_path / "out")
     assert "cannot write" in said and list((tmp_path / "out").iterdir()) == []
     monkeypatch.undo()
-    assert release.verify(artefact) == before
+    assert artifacts.verify(artifact) == before

@@ -9,21 +9,30 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from elekit import augment, draw, project, release
+from elekit.graphs import augment, projections
+from elekit import draw
+from elekit.model import artifact as artifacts
 from benchmarks import coloring as made
-from benchmarks.coloring import COLOURS, SHORTEST, SMALLEST, coloring
+from benchmarks.coloring import COLORS, SHORTEST, SMALLEST, coloring
 from elekit.draw import OKABE_ITO
 from elekit.draw.images import alike_ordered
 from elekit.draw.pairs import MARKS
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, to_networkx
-from elekit.surrogate import BackboneConfig, ImageBackbone, SurrogateRegressor, describe, make_backbone, rebuild
-from elekit.surrogate.image import VIEWS, turned_at_random
-from elekit.train import SurrogateTraining, fit_surrogate, kind_of
-from elekit.training import LoopConfig
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.graphs.graph import Graph, to_networkx
+from elekit.model.surrogate import (
+    BackboneConfig,
+    ImageBackbone,
+    SurrogateRegressor,
+    to_config,
+    make_backbone,
+    from_config,
+)
+from elekit.model.surrogate.image import VIEWS, turned_at_random
+from elekit.training import SurrogateTraining, fit_surrogate, kind_of
+from elekit.training.loop import TrainerConfig
 
 COUNT = 30
-PALETTE = np.array(list(COLOURS.values())) / 255
+PALETTE = np.array(list(COLORS.values())) / 255
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +71,7 @@ def read_off(image: np.ndarray) -> nx.Graph:
     region = {pixel: n for n, piece in enumerate(nx.connected_components(alike)) for pixel in piece}
     graph = nx.Graph()
     for pixel, n in region.items():
-        graph.add_node(n, label=list(COLOURS)[nearest[pixel]])
+        graph.add_node(n, label=list(COLORS)[nearest[pixel]])
     for one, other in grid.edges:
         if region[one] != region[other]:
             sides = graph.get_edge_data(region[one], region[other], {"sides": 0})["sides"]
@@ -84,12 +93,12 @@ def test_a_graph_is_what_a_scan_of_its_image_finds(folder):
         assert all(sides >= SHORTEST for *_, sides in found.edges(data="sides"))
 
 
-def test_colourings_are_proper_and_use_all_four_colours(data):
+def test_colorings_are_proper_and_use_all_four_colors(data):
     graphs = [graph for _, graph in everything(data)]
     for graph in graphs:
         assert all(graph.nodes[a]["label"] != graph.nodes[b]["label"] for a, b in graph.edges)
         assert nx.is_connected(graph) and nx.check_planarity(graph)[0]
-    assert {label for graph in graphs for label in dict(graph.nodes(data="label")).values()} == set(COLOURS)
+    assert {label for graph in graphs for label in dict(graph.nodes(data="label")).values()} == set(COLORS)
 
 
 def test_each_number_of_regions_is_as_common_as_the_others(data):
@@ -103,8 +112,8 @@ def test_images_lie_between_0_and_1_and_noise_is_what_was_asked_for(folder):
     clean, noisy = (torch.cat([s.inputs for s in (d.train, d.validation, d.test)]) for d in (clean, noisy))
     assert clean.shape == (COUNT, 3, 32, 32) and clean.dtype == torch.float32
     assert 0 <= noisy.min() and noisy.max() <= 1
-    colours = clean.permute(0, 2, 3, 1).reshape(-1, 3).unique(dim=0)
-    assert torch.allclose(colours, torch.tensor(sorted(COLOURS.values())) / 255)
+    colors = clean.permute(0, 2, 3, 1).reshape(-1, 3).unique(dim=0)
+    assert torch.allclose(colors, torch.tensor(sorted(COLORS.values())) / 255)
     inside = (clean > 0.2) & (clean < 0.8)  # where no noise is cut off
     assert (noisy - clean)[inside].std() == pytest.approx(0.05, rel=0.02)
 
@@ -168,8 +177,8 @@ def test_disputed_partitions_are_told_by_hand():
     assert not made.undisputed(small, 2).any()  # 0 has 12 pixels
 
 
-def test_the_colours_are_those_of_the_pictures():
-    assert [tuple(round(255 * c) for c in to_rgb(colour)) for colour in OKABE_ITO[:4]] == list(COLOURS.values())
+def test_the_colors_are_those_of_the_pictures():
+    assert [tuple(round(255 * c) for c in to_rgb(color)) for color in OKABE_ITO[:4]] == list(COLORS.values())
 
 
 # -- the backbone --------------------------------------------------------------------------------------------------
@@ -191,7 +200,7 @@ def test_any_square_image_becomes_a_point_and_a_batch_is_its_images(size):
     assert torch.allclose(together, backbone(images.contiguous(memory_format=torch.channels_last)), atol=1e-6)
 
 
-def test_positions_and_colours_are_seen():
+def test_positions_and_colors_are_seen():
     images = drawn(2, 3, 32, 32)
     backbone = make_backbone(SHAPE, images, 7).eval()
     for other in (images.flip(3), images.flip(1), images.roll(8, 2)):
@@ -210,8 +219,8 @@ def test_the_eight_views_are_the_symmetries_of_a_square():
 def test_h_of_a_symmetric_image_is_the_mean_over_its_views_and_the_same_for_each_of_them():
     images = drawn(3, 2, 16, 16)
     h = SurrogateRegressor(make_backbone(replace(SHAPE, symmetric=True), images, 7), 7).eval()
-    alone = torch.stack([project.sphere(h.backbone(view(images))) for view in VIEWS])
-    assert torch.allclose(h(images), project.sphere(alone.mean(0)), atol=1e-6)
+    alone = torch.stack([projections.sphere(h.backbone(view(images))) for view in VIEWS])
+    assert torch.allclose(h(images), projections.sphere(alone.mean(0)), atol=1e-6)
     for view in VIEWS:
         assert torch.allclose(h(view(images)), h(images), atol=1e-5)
     assert not torch.allclose(alone[0], alone[1], atol=1e-3)  # they do differ
@@ -256,17 +265,17 @@ def test_h_of_images_learns_and_comes_back_from_a_file(data, tmp_path):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         psi = GraphEmbedding(data.vocabulary, EmbeddingConfig(hidden=16, rounds=2, dim=16)).eval()
-    training = SurrogateTraining(LoopConfig(60, 3e-3, warmup=5, validate_every=30), batch_size=16)
+    training = SurrogateTraining(TrainerConfig(60, 3e-3, warmup=5, validate_every=30), batch_size=16)
     split = data.train.take(range(24))
     h = fit_surrogate(psi, split, validation=split, backbone=SHAPE, training=training, progress=False)
     assert h.history[-1]["loss"] < 0.7 * h.history[0]["loss"] and h.history[-1]["cosine"] > 0.8
     points = h.predict(split.inputs, batch_size=5)
     assert points.shape == (24, 16) and torch.allclose(points, h.predict(split.inputs), atol=1e-6)
-    release.save(release.Artefact("images", psi, {"image": h}), tmp_path)
-    again = release.load(tmp_path).surrogates["image"]
+    artifacts.save(artifacts.Artifact("images", psi, {"image": h}), tmp_path)
+    again = artifacts.load(tmp_path).surrogates["image"]
     assert torch.equal(again.predict(split.inputs), h.predict(split.inputs))
-    assert describe(again.backbone) == describe(h.backbone)
-    assert describe(rebuild(describe(h.backbone), 16)) == describe(h.backbone)
+    assert to_config(again.backbone) == to_config(h.backbone)
+    assert to_config(from_config(to_config(h.backbone), 16)) == to_config(h.backbone)
     assert isinstance(SurrogateRegressor(h.backbone, 16)(split.inputs[:1]), torch.Tensor)
 
 
@@ -323,10 +332,10 @@ def test_hard_negatives_are_the_single_edits_of_each_graph(data, monkeypatch):
         asked.append((graphs, counts))
         return augment.random_edits(graphs, counts, generator)
 
-    monkeypatch.setattr("elekit.train.surrogate.augment", SimpleNamespace(random_edits=random_edits))
+    monkeypatch.setattr("elekit.training.surrogate.augment", SimpleNamespace(random_edits=random_edits))
 
     def fitted(hard: int):
-        training = SurrogateTraining(LoopConfig(1, 1e-3), batch_size=8, contrast=1.0, hard_negatives=hard)
+        training = SurrogateTraining(TrainerConfig(1, 1e-3), batch_size=8, contrast=1.0, hard_negatives=hard)
         return fit_surrogate(psi, data.train, backbone=SHAPE, training=training, progress=False)
 
     plain = fitted(0)

@@ -13,16 +13,18 @@ from sklearn.metrics import balanced_accuracy_score
 from torch.nn.functional import normalize, one_hot
 
 import elekit as ele
-from elekit import augment, chem, draw
+from elekit import draw
+from elekit.audit import probes, properties
+from elekit.audit.concepts import ENCODED, NOT, THROUGH, UNASKED, WEAKLY, concepts, mark, untrained
 from elekit.draw.concepts import BARS
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, GraphVocabulary, to_networkx
-from elekit.inspect import columns, probes
-from elekit.inspect.concepts import ENCODED, NOT, THROUGH, UNASKED, WEAKLY, concepts, mark, untrained
+from elekit.graphs import augment
+from elekit.graphs.edit_distance import isomorphic
+from elekit.graphs.features import cycle_rank
+from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
+from elekit.graphs.smiles import is_molecular
+from elekit.graphs.weisfeiler_lehman import refined
 from elekit.inspect.search import GROUPS, Search
-from elekit.inspect.traits import cycle_rank
-from elekit.metrics import isomorphic
-from elekit.refinement import refined
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 
 WORDS = GraphVocabulary(("red", "green", "blue"), ("thin", "thick"), 7)
 
@@ -32,7 +34,7 @@ SMALL = EmbeddingConfig(hidden=16, rounds=2, dim=24)
 
 @pytest.fixture(autouse=True)
 def small_by_default(monkeypatch):
-    monkeypatch.setattr(importlib.import_module("elekit.inspect.concepts"), "EmbeddingConfig", lambda: SMALL)
+    monkeypatch.setattr(importlib.import_module("elekit.audit.concepts"), "EmbeddingConfig", lambda: SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -139,13 +141,13 @@ def test_copies_of_a_graph_are_one_graph(graphs):
     def by_heart(graphs):
         return normalize(noise(graphs, 40))
 
-    few = graphs[columns.different(graphs[:120], np.random.default_rng(0))[0]]
+    few = graphs[properties.different(graphs[:120], np.random.default_rng(0))[0]]
     generator = torch.Generator().manual_seed(1)
     copies = Graph.cat([few, *(augment.shuffled(few, generator) for _ in range(3))])
     given = {"secret": chance(copies, 1), "kind": chance(copies, 2) > 0.5}
     found = concepts(by_heart, copies, given)
     told = by_name(found).loc[list(given)]
-    rows, which = columns.different(copies, np.random.default_rng(0))
+    rows, which = properties.different(copies, np.random.default_rng(0))
     assert (told["mark"] == NOT).all() and (told["graphs"] == which.max() + 1).all() and which.max() + 1 <= 120
     assert len(rows) == len(copies) and (np.bincount(which) >= 4).all()
     for same in (rows[which == k] for k in range(10)):
@@ -155,11 +157,11 @@ def test_copies_of_a_graph_are_one_graph(graphs):
 
 def test_copies_are_averaged_and_settled_by_majority(graphs):
     which = np.repeat(np.arange(60), 3)
-    numbers = columns.read("x", pd.Series(np.arange(180.0)).where(np.arange(180) % 3 > 0), which)
+    numbers = properties.read("x", pd.Series(np.arange(180.0)).where(np.arange(180) % 3 > 0), which)
     assert numbers.target.values == pytest.approx(np.arange(60) * 3 + 1.5)
     texts = np.where(np.arange(180) // 3 % 2, "a", "b").astype(object)
     texts[::3] = "a"
-    kinds = columns.read("y", pd.Series(texts), which)
+    kinds = properties.read("y", pd.Series(texts), which)
     assert kinds.target.values.tolist() == [1, 0] * 30 and kinds.kind == "yes or no"
 
 
@@ -330,7 +332,7 @@ def test_marks_follow_from_figures(changes, against, expected):
 
 # -- properties ----------------------------------------------------------------------------------------------------
 def test_what_is_counted_is_what_networkx_counts(graphs):
-    table = columns.properties_of(graphs)
+    table = properties.properties_of(graphs)
     for row, drawn in enumerate(to_networkx(graphs[:80])):
         parts = [drawn.subgraph(part) for part in nx.connected_components(drawn)]
         bridges = {frozenset(edge) for edge in nx.bridges(drawn)}
@@ -356,7 +358,7 @@ def test_molecules_have_functional_groups_and_what_is_no_molecule_has_none():
     oxygen = graphs.vocabulary.node_labels.index("O") + 1
     nodes, edges = torch.zeros(1, 7, dtype=torch.long), torch.zeros(1, 7, 7, dtype=torch.long)
     nodes[0, :2], edges[0, 0, 1], edges[0, 1, 0] = oxygen, 3, 3  # no oxygen has three
-    table = columns.properties_of(Graph.cat([graphs, Graph.from_labels(nodes, edges, graphs.vocabulary)]))
+    table = properties.properties_of(Graph.cat([graphs, Graph.from_labels(nodes, edges, graphs.vocabulary)]))
     search = Search(pd.DataFrame(index=range(50)), graphs)
     for name, smarts in GROUPS.items():
         assert table[f"group: {name}"][:50].tolist() == search.having(smarts).tolist()
@@ -367,7 +369,7 @@ def test_graphs_without_labels_are_probed_too():
     vocabulary = GraphVocabulary(("node",), ("edge",), 7)
     graphs = random_vertices(vocabulary, 400, torch.Generator().manual_seed(0))
     found = by_name(concepts(by_size, graphs))
-    assert not any(":" in name for name in found.index) and not chem.is_molecular(vocabulary)
+    assert not any(":" in name for name in found.index) and not is_molecular(vocabulary)
     assert found.loc["nodes", "mark"] == ENCODED and found.loc["edges", "mark"] == THROUGH
     assert found.loc["edges", "counts"] == pytest.approx(found.loc["edges", "size"], abs=0.02)
 
@@ -432,7 +434,7 @@ def test_a_constant_psi_encodes_nothing(graphs):
 
 
 def test_of_many_graphs_a_sample_is_asked(monkeypatch, graphs, small):
-    monkeypatch.setattr(columns, "MOST", 80)
+    monkeypatch.setattr(properties, "MOST", 80)
     found = concepts(small, graphs)
     assert len(found.rows) == len(set(found.rows)) == 80 and found.table["graphs"].max() == 80
 
@@ -469,7 +471,7 @@ def test_bars_are_as_long_as_the_figures(table):
     assert not any(text.get_parse_math() for text in drawn) and min(t.get_fontsize() for t in drawn) >= 11
 
 
-def test_bars_differ_without_colour(table):
+def test_bars_differ_without_color(table):
     hatches = {(bar.get_hatch(), round(bar.get_height(), 2)) for bar in draw.concepts(table).axes[0].patches}
     assert len(hatches) == len(BARS) == len({height for _, height in hatches})
 

@@ -14,20 +14,31 @@ import torch
 from conftest import random_vertices
 from torch.nn.functional import normalize
 
-from elekit import chem, conformal, datasets, release
-from elekit.conformal import Calibration, calibrate, coverage, measured, prediction_sets, radius_of, universe
-from elekit.conformal.calibration import calibrated
-from elekit.conformal.naming import names
+from elekit import datasets
 from elekit.datasets import Split
-from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig, decode
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, GraphVocabulary
-from elekit.loss import squared_distance
-from elekit.metrics import isomorphic
+from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig, decode
+from elekit.evaluation import conformal
+from elekit.evaluation.conformal import (
+    Calibration,
+    calibrate,
+    coverage,
+    measured,
+    prediction_sets,
+    radius_of,
+    universe,
+)
+from elekit.evaluation.conformal.calibration import calibrated
+from elekit.evaluation.conformal.canonical import names
+from elekit.graphs.edit_distance import isomorphic
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.smiles import kekule_forms
+from elekit.model import artifact as artifacts
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.loss import squared_distance
 
 TINY = GraphVocabulary(("a", "b"), ("edge",), 3)
 VALENT = GraphVocabulary(("a", "b", "c"), ("thin", "thick"), 4, capacity=(3, 2, 4), order=(1, 2))
-THOROUGH = DecodeConfig(polish=PolishConfig(beam=32, screen=10_000, patience=12, tolerance=-1.0))
+THOROUGH = DecodeConfig(polish=LocalSearchConfig(beam=32, screen=10_000, patience=12, tolerance=-1.0))
 WIDE = Calibration(0.9, 4.0, 99)
 
 
@@ -66,7 +77,7 @@ def pairs(generator):
     """psi, targets and their truths: 120 graphs of up to 4 nodes, and candidates."""
     psi = embedding(VALENT)
     graphs = random_vertices(VALENT, 400, generator, density=0.3)
-    graphs = graphs[graphs.excess() == 0]
+    graphs = graphs[graphs.valence_violation() == 0]
     truth, known = graphs[:120], graphs[120:]
     return SimpleNamespace(psi=psi, truth=truth, known=known, target=noisy(psi, truth, generator))
 
@@ -158,7 +169,7 @@ def test_truths_far_from_where_h_points_are_not_found(pairs):
     """Of every fifth pair h points at another graph, so that no search around it meets the truth."""
     target = pairs.target.clone()
     target[::5] = pairs.target[::5].roll(1, 0)
-    narrow = DecodeConfig("candidates+polish", polish=PolishConfig(screen=1, rounds=1))
+    narrow = DecodeConfig("candidates+polish", polish=LocalSearchConfig(screen=1, rounds=1))
     scores = conformal.asking.scores_of(pairs.psi, target, pairs.truth, candidates=pairs.known, config=narrow)
     reached = torch.isfinite(scores)
     assert reached[1::5].float().mean() > reached[::5].float().mean() + 0.3
@@ -198,7 +209,7 @@ def test_the_decoded_graph_is_the_best_of_the_universe_and_no_worse_than_decodin
     for one in sets[:20]:
         first, answer = names(Graph.cat([one.graphs[:1], one.decoded]))
         assert first == answer
-    assert (Graph.cat([one.graphs for one in sets]).excess() == 0).all()
+    assert (Graph.cat([one.graphs for one in sets]).valence_violation() == 0).all()
 
 
 def test_a_truth_scores_as_its_graph_in_the_universe(pairs):
@@ -218,7 +229,7 @@ def test_equal_graphs_count_once(pairs, generator):
     twice = Graph.cat([pairs.truth[:6], pairs.truth[:6].permuted(torch.randperm(4, generator=generator))])
     (whole,) = prediction_sets(pairs.psi, pairs.target[:1], WIDE, gallery=twice)
     assert len(whole) == len(set(names(pairs.truth[:6]))) < 12
-    toluenes = chem.kekule_forms("Cc1ccccc1")
+    toluenes = kekule_forms("Cc1ccccc1")
     psi = embedding(toluenes.vocabulary)
     (one,) = prediction_sets(psi, psi(toluenes[:1]), WIDE, gallery=toluenes)
     assert len(toluenes) == 2 and len(one) == 1
@@ -288,10 +299,10 @@ def test_measured_gives_plain_values(pairs):
 
 
 def test_the_shipped_loss_keeps_its_promise():
-    artefact = release.load("molecules7")
-    data = datasets.load("molecules7", inputs="smiles", vocabulary=artefact.vocabulary)
+    artifact = artifacts.load("molecules7")
+    data = datasets.load("molecules7", inputs="smiles", vocabulary=artifact.vocabulary)
     known, pairs = data.train.graphs[:1_000], (data.validation.take(range(60)), data.test.take(range(60)))
-    found = measured(artefact.psi, artefact.surrogates["smiles"], *pairs, candidates=known)
+    found = measured(artifact.psi, artifact.surrogates["smiles"], *pairs, candidates=known)
     assert found["expected_low"] <= found["coverage"] <= found["expected_high"]
     assert 0.5 < found["set_size"] < 10 and found["unreachable"] <= 6
 
@@ -319,7 +330,7 @@ def test_what_cannot_be_is_refused(pairs):
     for method in ("candidates", "gradient"):
         with pytest.raises(ValueError, match=f"use candidates.polish, not '{method}'"):
             prediction_sets(psi, target, WIDE, candidates=pairs.known, config=DecodeConfig(method))
-    for hasty in (DecodeConfig(polish=PolishConfig(budget_ms=5)), DecodeConfig(gradient=GradientConfig(budget_ms=5))):
+    for hasty in (DecodeConfig(polish=LocalSearchConfig(budget_ms=5)), DecodeConfig(gradient=GradientConfig(budget_ms=5))):
         with pytest.raises(ValueError, match="leave budget_ms out"):
             prediction_sets(psi, target, WIDE, candidates=pairs.known, config=hasty)
     with pytest.raises(ValueError, match="NaN"):

@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
-from elekit import project
-from elekit.contrastive import info_nce
-from elekit.loss import LearnedLoss, squared_distance
+from elekit.graphs import projections
+from elekit.model.contrastive import info_nce
+from elekit.model.loss import LearnedLoss, squared_distance
 
 
 def units(*shape, seed=0):
-    return project.sphere(torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+    return projections.sphere(torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
 
 
 def loop(anchors, positives, t, negatives=None):
@@ -52,7 +52,7 @@ def flat_psi(graph):
     """A fixed map to the sphere, no learning in it."""
     flat = torch.cat([graph.nodes.flatten(1), graph.edges.flatten(1)], 1).double()
     weights = torch.randn(flat.shape[1], 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return project.sphere(flat @ weights)
+    return projections.sphere(flat @ weights)
 
 
 def test_learned_loss_is_symmetric_zero_on_self_and_in_0_to_4(relaxed, vertices):

@@ -1,4 +1,4 @@
-"""Correcting a loss: rules against loops and a linear programme, judgements in files, training that keeps both."""
+"""Correcting a loss: rules against loops and a linear programme, judgments in files, training that keeps both."""
 
 import itertools
 import json
@@ -13,23 +13,33 @@ from scipy.optimize import linprog
 from torch.nn.functional import normalize
 
 import elekit as ele
-from elekit import chem, correction, metrics
+from elekit import correction
 from elekit.cli import main
-from elekit.correction import AtLeast, CorrectionTraining, Grows, Judgements, NearlyFree, penalties, questions, rules
+from elekit.correction import (
+    AtLeast,
+    CorrectionTraining,
+    Grows,
+    Judgments,
+    NearlyFree,
+    penalties,
+    probe_edits,
+    rules,
+)
 from elekit.correction.correcting import correct
-from elekit.correction.judgements import ANSWERS, write_lines
-from elekit.correction.questions import FAILS, HOLDS, OPEN, answers
+from elekit.correction.judgments import ANSWERS, write_lines
+from elekit.correction.probe_edits import FAILS, HOLDS, OPEN, answers
 from elekit.correction.report import Report
-from elekit.edits import KINDS, all_edits
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, GraphVocabulary
-from elekit.inspect.traits import kinds_in_detail
-from elekit.loss import LearnedLoss, points_of
-from elekit.metrics import isomorphic
-from elekit.train import EmbeddingTraining, fit_embedding
-from elekit.training import LoopConfig, retrieval, step_generator
+from elekit.graphs.edit_distance import edit_distance, isomorphic
+from elekit.graphs.edits import KINDS, all_edits
+from elekit.graphs.features import kinds_in_detail
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.smiles import molecule_vocabulary, to_smiles
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.loss import LearnedLoss, points_of
+from elekit.training import EmbeddingTraining, fit_embedding
+from elekit.training.loop import TrainerConfig, retrieval, step_generator
 
-LOOP = LoopConfig(steps=50, learning_rate=5e-3, warmup=5, validate_every=20, checkpoint_every=10)
+LOOP = TrainerConfig(steps=50, learning_rate=5e-3, warmup=5, validate_every=20, checkpoint_every=10)
 QUICK = CorrectionTraining(EmbeddingTraining(LOOP, batch_size=32, temperature=0.1), weight=3.0, edits=32, among=100)
 RULES = (NearlyFree("relabel a to b", at_most=0.4), AtLeast("add leaf b *", times=1.1))
 
@@ -37,7 +47,7 @@ RULES = (NearlyFree("relabel a to b", at_most=0.4), AtLeast("add leaf b *", time
 def sound(vocabulary, count: int, seed: int) -> Graph:
     """Graphs of 3 nodes and more that exceed no capacity."""
     graphs = random_vertices(vocabulary, 4 * count, torch.Generator().manual_seed(seed))
-    return graphs[(graphs.excess() == 0) & (graphs.presence().sum(1) > 2)][:count]
+    return graphs[(graphs.valence_violation() == 0) & (graphs.presence().sum(1) > 2)][:count]
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +301,7 @@ def test_answers_are_those_of_a_loop(held_out):
         AtLeast("cut an edge", 0.5, "relabel *"),
         Grows(3),
     ]
-    asked = questions.questions(held_out, given)
+    asked = probe_edits.questions(held_out, given)
     found = answers(loss, asked)
     price = LearnedLoss(loss)(asked.sample.results, asked.sample.graphs[asked.sample.edits.row])
     table = asked.sample.table.assign(price=price.numpy())
@@ -328,38 +338,38 @@ def test_answers_are_those_of_a_loop(held_out):
 
 def test_a_goal_inside_the_interval_is_neither_kept_nor_broken(held_out):
     loss = counting([3.0, 1.0, 2.0])
-    (figure,) = answers(loss, questions.questions(held_out, [NearlyFree("relabel a to b")]))["figure"]
+    (figure,) = answers(loss, probe_edits.questions(held_out, [NearlyFree("relabel a to b")]))["figure"]
     given = [NearlyFree("relabel a to b", figure), AtLeast("relabel a to b", figure)]
-    assert answers(loss, questions.questions(held_out, given))["says"].tolist() == [OPEN, OPEN]
+    assert answers(loss, probe_edits.questions(held_out, given))["says"].tolist() == [OPEN, OPEN]
     wide = [NearlyFree("relabel a to b", 3 * figure), AtLeast("relabel a to b", figure / 3)]
-    assert answers(loss, questions.questions(held_out, wide))["says"].tolist() == [HOLDS, HOLDS]
+    assert answers(loss, probe_edits.questions(held_out, wide))["says"].tolist() == [HOLDS, HOLDS]
     narrow = [NearlyFree("relabel a to b", figure / 3), AtLeast("relabel a to b", 3 * figure)]
-    assert [answers(loss, questions.questions(held_out, [rule]))["says"][0] for rule in narrow] == [FAILS, FAILS]
+    assert [answers(loss, probe_edits.questions(held_out, [rule]))["says"][0] for rule in narrow] == [FAILS, FAILS]
 
 
 def test_a_rule_of_which_nothing_is_seen_is_not_proven(held_out):
-    asked = questions.questions(held_out[:3], [NearlyFree("relabel a to b"), AtLeast("add * on its own", 2)])
+    asked = probe_edits.questions(held_out[:3], [NearlyFree("relabel a to b"), AtLeast("add * on its own", 2)])
     found = answers(counting([1.0, 1.0, 1.0]), asked)
     assert found["says"].tolist() == [OPEN, OPEN] and found["low"].isna().all()
     assert found["unseen"][1] == ("add a on its own", "add b on its own", "add c on its own")
 
 
 def test_walks_go_away_from_where_they_start(held_out):
-    asked = questions.questions(held_out[:20], [Grows(3)], exact=True, samples=2)
-    found = torch.stack([metrics.edit_distance(asked.walks[0], walk, timeout=1.0).distance for walk in asked.walks])
+    asked = probe_edits.questions(held_out[:20], [Grows(3)], exact=True, samples=2)
+    found = torch.stack([edit_distance(asked.walks[0], walk, timeout=1.0).distance for walk in asked.walks])
     assert len(asked.walk_of) > 20 and (found[0] == 0).all() and (found.diff(dim=0) > 0).all()
     assert isomorphic(asked.walks[0], held_out[:20][asked.walk_of]).all()
-    assert all((walk.excess() == 0).all() for walk in asked.walks)
-    nodes, edges = zip(*(walk.labels() for walk in questions.questions(held_out, [Grows(3)], samples=2).walks))
+    assert all((walk.valence_violation() == 0).all() for walk in asked.walks)
+    nodes, edges = zip(*(walk.labels() for walk in probe_edits.questions(held_out, [Grows(3)], samples=2).walks))
     standing = [(n != nodes[0]).sum(1) + (e != edges[0]).sum((1, 2)) // 2 for n, e in zip(nodes, edges)]
     assert (torch.stack(standing).diff(dim=0) > 0).all()
 
 
-# -- judgements ----------------------------------------------------------------------------------------------------
-def judged(graphs: Graph, rows, given=None, random=None) -> Judgements:
+# -- judgments ----------------------------------------------------------------------------------------------------
+def judged(graphs: Graph, rows, given=None, random=None) -> Judgments:
     a, b, c = (graphs[torch.tensor(column)] for column in zip(*rows))
     marks = torch.tensor(random or [False] * len(rows))
-    return Judgements(a, b, c, tuple(given or ["left"] * len(rows)), marks)
+    return Judgments(a, b, c, tuple(given or ["left"] * len(rows)), marks)
 
 
 def test_margins_and_sides_follow_the_answer(graphs):
@@ -374,7 +384,7 @@ def test_margins_and_sides_follow_the_answer(graphs):
     assert torch.equal(near.nodes, graphs[torch.tensor([1, 2, 4])].nodes)
     assert torch.equal(far.nodes, graphs[torch.tensor([2, 1, 5])].nodes)
     assert len(held.decided()) == 2
-    nothing = Judgements.none(graphs.vocabulary)
+    nothing = Judgments.none(graphs.vocabulary)
     assert (
         len(nothing) == 0 == len(nothing.margins(loss)) == len(nothing.contradictory())
         and len(nothing.decided()) == 0
@@ -394,14 +404,14 @@ def test_what_cannot_all_be_true_is_counted(graphs):
     assert shuffled.contradictory().tolist() == held.contradictory().tolist()  # of whatever node order
 
 
-def test_a_file_of_judgements_loses_nothing(graphs, tmp_path):
+def test_a_file_of_judgments_loses_nothing(graphs, tmp_path):
     path, held = (
         tmp_path / "deep" / "j.jsonl",
         judged(graphs, [(0, 1, 2), (3, 4, 5), (6, 7, 8)], ANSWERS, [True, False, True]),
     )
     held.take([0]).append(path)
     held.take([1, 2]).append(path)
-    again = Judgements.read(path, graphs.vocabulary)
+    again = Judgments.read(path, graphs.vocabulary)
     assert again.answers == held.answers and torch.equal(again.random, held.random) and again.problems == ()
     for one, other in ((again.anchors, held.anchors), (again.lefts, held.lefts), (again.rights, held.rights)):
         assert isomorphic(one, other).all()
@@ -409,18 +419,18 @@ def test_a_file_of_judgements_loses_nothing(graphs, tmp_path):
     for cut in (1, 20, 200):  # the last line was cut off, then somebody went on
         path.write_bytes(whole[:-cut])
         held.take([0]).append(path)
-        again = Judgements.read(path, graphs.vocabulary)
+        again = Judgments.read(path, graphs.vocabulary)
         kept = held.answers[: 3 if cut == 1 else 2]
         assert again.answers == (*kept, held.answers[0])
         assert len(again.problems) == (cut > 1) and all(p.startswith("line 3: ") for p in again.problems)
     write_lines(path, [{"answer": "taken back"}])
-    assert Judgements.read(path, graphs.vocabulary).answers == held.answers[:2]
+    assert Judgments.read(path, graphs.vocabulary).answers == held.answers[:2]
     with pytest.raises(OSError, match="cannot add to"):
         held.append(tmp_path)
 
 
 def test_a_file_may_be_written_by_hand(tmp_path):
-    vocabulary = chem.vocabulary(["C", "N", "O"], 6)
+    vocabulary = molecule_vocabulary(["C", "N", "O"], 6)
     path = tmp_path / "j.jsonl"
     linked = {
         "nodes": [{"id": 0, "label": "C"}, {"id": 1, "label": "O"}],
@@ -440,14 +450,14 @@ def test_a_file_may_be_written_by_hand(tmp_path):
             ]
         )
     )
-    held = Judgements.read(path, vocabulary)
+    held = Judgments.read(path, vocabulary)
     assert held.answers == ("right", "cannot say") and not held.random.any()
-    assert chem.to_smiles(held.rights) == ["C=O", "C"] and chem.to_smiles(held.lefts) == ["CCN", "C=O"]
+    assert to_smiles(held.rights) == ["C=O", "C"] and to_smiles(held.lefts) == ["CCN", "C=O"]
     assert [p.split(":")[0] for p in held.problems] == ["line 3", "line 4", "line 5", "line 6", "line 7"]
     held.append(tmp_path / "again.jsonl")
     assert json.loads((tmp_path / "again.jsonl").read_text().splitlines()[0])["anchor"] == "CCO"
     with pytest.raises(FileNotFoundError):
-        Judgements.read(tmp_path / "none.jsonl", vocabulary)
+        Judgments.read(tmp_path / "none.jsonl", vocabulary)
 
 
 def test_what_is_held_out_is_not_learned_from(graphs):
@@ -462,21 +472,21 @@ def test_what_is_held_out_is_not_learned_from(graphs):
     assert not {tuple(sorted(p)) for p in learned.pairs} & {
         tuple(sorted(p)) for p in apart.pairs if p in learned.pairs
     }
-    learned, apart = Judgements.none(graphs.vocabulary).held_out()
+    learned, apart = Judgments.none(graphs.vocabulary).held_out()
     assert (len(learned), len(apart)) == (0, 0)
 
 
-def test_judgements_must_fit_together(graphs):
+def test_judgments_must_fit_together(graphs):
     with pytest.raises(ValueError, match="want as many anchors"):
-        Judgements(graphs[:2], graphs[:2], graphs[:1], ("left", "left"), torch.zeros(2, dtype=torch.bool))
+        Judgments(graphs[:2], graphs[:2], graphs[:1], ("left", "left"), torch.zeros(2, dtype=torch.bool))
     with pytest.raises(ValueError, match="no answer 'yes'; the answers are 'left', 'right', 'cannot say'"):
-        Judgements(graphs[:1], graphs[:1], graphs[:1], ("yes",), torch.zeros(1, dtype=torch.bool))
+        Judgments(graphs[:1], graphs[:1], graphs[:1], ("yes",), torch.zeros(1, dtype=torch.bool))
 
 
 # -- correcting ----------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def taste(graphs, held_out):
-    """Judgements of one who counts c twentyfold; two of five are held out, as if asked at random."""
+    """Judgments of one who counts c twentyfold; two of five are held out, as if asked at random."""
     loss = counting([0.3, 0.3, 6.0])
     rows = np.random.default_rng(1).integers(0, 60, size=(250, 3))
     rows = [row for row in rows.tolist() if len(set(row)) == 3]
@@ -504,8 +514,8 @@ def test_rules_hold_afterwards_that_did_not_before(corrected):
     assert (table["after_share"] > table["before_share"]).all()
 
 
-def test_judgements_are_learned_and_told_of_those_held_out(corrected, taste, psi):
-    table = corrected.report.judgements.set_index("which")
+def test_judgments_are_learned_and_told_of_those_held_out(corrected, taste, psi):
+    table = corrected.report.judgments.set_index("which")
     learned, apart = taste.decided().held_out()
     assert apart.random.all() and table["judgements"].tolist() == [len(learned), len(apart)]
     assert table.loc["held out", "before"] == pytest.approx((apart.margins(psi) > 0).float().mean().item())
@@ -538,7 +548,7 @@ def test_the_report_speaks_and_survives_json(corrected):
     said = str(corrected.report)
     for words in (
         "Rule 1 ('relabel a to b': at most 0.40 times a typical edit) holds",
-        "judgements held out",
+        "judgments held out",
         "Retrieval",
         "that no rule names",
     ):
@@ -556,7 +566,7 @@ def test_a_correction_drawn(corrected):
     from matplotlib.figure import Figure
 
     report = corrected.report
-    figure = ele.draw.corrections(report.rules, report.judgements, report.costs)
+    figure = ele.draw.corrections(report.rules, report.judgments, report.costs)
     assert isinstance(figure, Figure) and figure._repr_png_()
     above, below = figure.axes
     at = {gid: [line.get_xdata()[0] for line in above.lines if line.get_gid() == gid] for gid in ("before", "after")}
@@ -564,12 +574,12 @@ def test_a_correction_drawn(corrected):
         assert found == pytest.approx((report.rules[side] / report.rules["goal"]).tolist())
     after = [line.get_xdata()[0] for line in below.lines if line.get_gid() == "after"]
     shares = report.costs[report.costs["unit"] != "loss"]["after"].tolist()
-    assert after == pytest.approx([*report.judgements["after"], *shares])
+    assert after == pytest.approx([*report.judgments["after"], *shares])
     assert all(text.get_fontsize() >= 11 for ax in figure.axes for text in ax.texts if text.get_text())
     with pytest.raises(ValueError, match="the table of costs lacks columns"):
-        ele.draw.corrections(report.rules, report.judgements, report.costs.drop(columns="unit"))
+        ele.draw.corrections(report.rules, report.judgments, report.costs.drop(columns="unit"))
     with pytest.raises(ValueError, match="nothing to draw"):
-        ele.draw.corrections(report.rules[:0], report.judgements[:0], report.costs[:0])
+        ele.draw.corrections(report.rules[:0], report.judgments[:0], report.costs[:0])
 
 
 def test_a_run_that_was_cut_goes_on_bit_for_bit(psi, graphs, held_out, corrected, taste, tmp_path, monkeypatch):
@@ -606,7 +616,7 @@ def test_a_loss_learned_under_rules_from_the_start(graphs, held_out, psi):
     training = replace(QUICK.training, loop=loop)
     term = correction.penalty(graphs, RULES[:1], weight=3.0, edits=32, among=100)
     learned = fit_embedding(graphs, config=config, training=training, penalty=term, device="cpu", progress=False)
-    asked = questions.questions(held_out, RULES[:1])
+    asked = probe_edits.questions(held_out, RULES[:1])
     assert answers(psi, asked)["says"].tolist() == [FAILS] and answers(learned, asked)["says"].tolist() == [HOLDS]
 
 
@@ -618,11 +628,11 @@ def test_one_held_out_graph_proves_nothing(psi, graphs):
     report = correct(psi, graphs, RULES, held, **options).report
     assert report.rules["after_says"].tolist() == [OPEN, OPEN] and report.costs["low"].isna().all()
     assert json.dumps(report.to_json()) and "nan" not in str(report)
-    assert ele.draw.corrections(report.rules, report.judgements, report.costs)._repr_png_()
+    assert ele.draw.corrections(report.rules, report.judgments, report.costs)._repr_png_()
 
 
 def test_nothing_to_correct_is_said(psi, graphs):
-    with pytest.raises(ValueError, match="nothing to correct: give rules, or judgements"):
+    with pytest.raises(ValueError, match="nothing to correct: give rules, or judgments"):
         correct(psi, graphs)
     unsure = judged(graphs, [(0, 1, 2)], ["cannot say"])
     with pytest.raises(ValueError, match="nothing to correct"):
@@ -634,7 +644,7 @@ def test_nothing_to_correct_is_said(psi, graphs):
 # -- from a shell --------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """A folder with 90 molecules, an artefact of a loss of them that learned nothing, and rules."""
+    """A folder with 90 molecules, an artifact of a loss of them that learned nothing, and rules."""
     folder = tmp_path_factory.mktemp("shop")
     frame = ele.datasets.load("molecules7").train.frame[["smiles"]].iloc[40:130]
     frame.to_csv(folder / "data.csv", index=False)
@@ -648,25 +658,25 @@ def shop(tmp_path_factory):
         untrained,
         ele.datasets.from_frame(folder / "data.csv", smiles="smiles", input="smiles").train,
         backbone=ele.BackboneConfig("smiles", width=8),
-        training=ele.SurrogateTraining(loop=LoopConfig(2, 1e-3), batch_size=8),
+        training=ele.SurrogateTraining(loop=TrainerConfig(2, 1e-3), batch_size=8),
         device="cpu",
         progress=False,
     )
-    ele.save(ele.Artefact("mine", untrained, {"smiles": h}, {"seed": 0, "data": {"rows": 90}}), folder / "old")
+    ele.save(ele.Artifact("mine", untrained, {"smiles": h}, {"seed": 0, "data": {"rows": 90}}), folder / "old")
     (folder / "rules.json").write_text(json.dumps([{"rule": "nearly free", "kinds": ["relabel C to N"]}]))
     return folder
 
 
 def command(shop, *more):
     fast = ["--steps", "4", "--batch-size", "16", "--decoded", "1", "--device", "cpu"]
-    return ["correct", "--artefact", str(shop / "old"), "--data", str(shop / "data.csv"), *fast, *map(str, more)]
+    return ["correct", "--artifact", str(shop / "old"), "--data", str(shop / "data.csv"), *fast, *map(str, more)]
 
 
-def test_correct_writes_an_artefact_that_tells_what_was_done(shop, tmp_path, capsys, monkeypatch):
-    out, judgements = tmp_path / "new", tmp_path / "j.jsonl"
-    write_lines(judgements, [{"anchor": "CCO", "left": "CCN", "right": "CCC", "answer": "left"}] * 2)
-    judgements.write_text(judgements.read_text() + '{"anchor": "CC')  # cut off
-    arguments = command(shop, "--out", out, "--rules", shop / "rules.json", "--judgements", judgements, "--json")
+def test_correct_writes_an_artifact_that_tells_what_was_done(shop, tmp_path, capsys, monkeypatch):
+    out, judgments = tmp_path / "new", tmp_path / "j.jsonl"
+    write_lines(judgments, [{"anchor": "CCO", "left": "CCN", "right": "CCC", "answer": "left"}] * 2)
+    judgments.write_text(judgments.read_text() + '{"anchor": "CC')  # cut off
+    arguments = command(shop, "--out", out, "--rules", shop / "rules.json", "--judgments", judgments, "--json")
     calls, whole = iter(range(10_000)), correction.penalties.Penalty.__call__
 
     def cut(self, psi, step):
@@ -681,15 +691,15 @@ def test_correct_writes_an_artefact_that_tells_what_was_done(shop, tmp_path, cap
     monkeypatch.undo()
     assert main(arguments) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["artefact"] == str(out) and document["rules"][0]["rule"].startswith("'relabel C to N'")
-    artefact = ele.load(out)
-    told = artefact.about["correction"]
-    assert artefact.surrogates == {} and artefact.about["surrogates"] == {} and artefact.about["data"] == {"rows": 90}
+    assert document["artifact"] == str(out) and document["rules"][0]["rule"].startswith("'relabel C to N'")
+    artifact = ele.load(out)
+    told = artifact.about["correction"]
+    assert artifact.surrogates == {} and artifact.about["surrogates"] == {} and artifact.about["data"] == {"rows": 90}
     assert told["of"] == "mine" and told["rules"] == [
         {"rule": "nearly free", "kinds": ["relabel C to N"], "at_most": 0.4}
     ]
     assert told["judgements"]["count"] == 2 and told["report"]["says"] == document["says"]
-    assert any("1 line of the judgements could not be read" in said for said in document["says"])
+    assert any("1 line of the judgments could not be read" in said for said in document["says"])
     measures = {row["measure"] for row in document["costs"]}
     assert correction.exam.FROM_INPUTS in measures and correction.exam.REFITTED not in measures
 

@@ -14,18 +14,20 @@ from conftest import equal, isomorphic, random_vertices
 from torch.nn.functional import normalize
 
 import elekit as ele
-from elekit import chem, metrics
 from elekit.draw.counterfactuals import analogies as draw_analogies
 from elekit.draw.counterfactuals import counterfactuals as draw_counterfactuals
 from elekit.draw.pairs import places_of
-from elekit.edits import SINGLE, all_edits
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, GraphVocabulary, from_networkx, from_parts, to_networkx
+from elekit.graphs.edit_distance import edit_distance, edit_path
+from elekit.graphs.edit_distance import isomorphic as same_graphs
+from elekit.graphs.edits import SINGLE, all_edits
+from elekit.graphs.features import kinds_in_detail
+from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, from_parts, to_networkx
+from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary
+from elekit.graphs.weisfeiler_lehman import refined
 from elekit.inspect.analogies import _mutual, analogies
-from elekit.inspect.blindspots import difference
 from elekit.inspect.counterfactuals import EDITED, counterfactuals
-from elekit.inspect.traits import kinds_in_detail
-from elekit.refinement import refined
+from elekit.inspect.differences import difference
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 
 SMALL = GraphVocabulary(("a", "b"), ("x", "y"), 3, capacity=(2, 3), order=(1, 2))
 SMALL_CN = GraphVocabulary(("C", "N"), ("bond",), 2)
@@ -138,7 +140,7 @@ def test_no_graph_needs_fewer_edits_or_has_a_larger_margin(seed, to):
     """Against all graphs of up to 3 nodes, each with the fewest edits that lead to it."""
     psi, generator = trained_nowhere(SMALL, seed), torch.Generator().manual_seed(seed)
     sound = random_vertices(SMALL, 60, generator)
-    sound = sound[ele.inspect.scan.connected(sound) & (sound.excess() == 0)]
+    sound = sound[ele.inspect.edit_scan.connected(sound) & (sound.valence_violation() == 0)]
     start, members = sound[0], sound[1:8]
     places = {"first": members[:3], "second": members[3:6], "third": members[6]}
     fewest = reached_from(listed(start))
@@ -154,7 +156,7 @@ def test_no_graph_needs_fewer_edits_or_has_a_larger_margin(seed, to):
             margin = loss[:, own] - np.delete(loss, own, 1).min(1)
         else:
             margin = np.delete(loss, 1, 1).min(1) - loss[:, 1]
-        answers = (margin > 1e-6) & (graphs.excess() == 0).numpy() & ele.inspect.scan.connected(graphs).numpy()
+        answers = (margin > 1e-6) & (graphs.valence_violation() == 0).numpy() & ele.inspect.edit_scan.connected(graphs).numpy()
         edits = np.array(list(fewest.values()))
         found = counterfactuals(psi, start, places, to, by=by, depth=12, most=2)
         assert found.own == ("first", "second", "third")[own]
@@ -245,7 +247,7 @@ def test_what_cannot_be_is_said_and_how_sure_that_is():
     assert "prefer other" in unsure.says and "no proof" in unsure.says
     far = {"a": around(0), "b": around(2.0)}
     one_kind = counterfactuals(number_of("N"), chain("CCC"), far, kinds=("relabel",))
-    assert one_kind.complete and one_kind.tried == 26  # all other labellings; with three N it is still nearer to a
+    assert one_kind.complete and one_kind.tried == 26  # all other labelings; with three N it is still nearer to a
     there = counterfactuals(blind, chain("CN"), places, "one")
     assert there.tried == 0 and "nothing has to be edited" in there.says
     tied = counterfactuals(blind, chain("CN", tiny), {"x": around(0.2), "y": around(-0.2)}, depth=9)
@@ -270,7 +272,7 @@ def test_an_answer_can_be_edited_instead_of_the_target():
     pd.testing.assert_frame_equal(wins.table, same.table)
 
 
-def test_a_graph_does_not_hold_itself_in_its_neighbourhood(vocabulary):
+def test_a_graph_does_not_hold_itself_in_its_neighborhood(vocabulary):
     psi, graphs = trained_nowhere(vocabulary), random_vertices(vocabulary, 9, torch.Generator().manual_seed(3))
     start, order = graphs[0], torch.arange(vocabulary.max_nodes).flip(0)
     with_itself = {"mine": Graph.cat([graphs[1:5], start.permuted(order)]), "theirs": graphs[5:]}
@@ -296,7 +298,7 @@ def test_edited_molecules_are_valid_different_and_where_their_path_leads(shipped
         found = counterfactuals(shipped, molecules[row], places)
         assert len(found.table) == len(found.graphs) > 0
         seen |= set(found.table["edits"])
-        assert chem.is_valid(found.graphs).all() and ele.inspect.scan.connected(found.graphs).all()
+        assert is_valid(found.graphs).all() and ele.inspect.edit_scan.connected(found.graphs).all()
         assert not any(isomorphic(a, b) for a, b in itertools.combinations(to_networkx(found.graphs), 2))
         assert (found.table["margin"].diff().dropna() <= 0).all() and (found.table["margin"] > 0).all()
         loss = ele.LearnedLoss(shipped)
@@ -320,7 +322,7 @@ def test_results_hang_together_where_the_graph_does():
     whole = counterfactuals(psi, chain("CCCCC"), places, kinds=edges, depth=3)
     assert not len(whole.table)
     parted = counterfactuals(psi, chain("CCCCC"), places, kinds=edges, connected_only=False)
-    assert parted.table["edits"].eq(3).all() and not ele.inspect.scan.connected(parted.graphs).any()
+    assert parted.table["edits"].eq(3).all() and not ele.inspect.edit_scan.connected(parted.graphs).any()
     loose = from_parts([(["C", "C", "C"], [(0, 1, "bond")])], WORDS)  # in two parts already
     assert len(counterfactuals(psi, loose, {"some": around(0.3), "none": around(0.0)}, kinds=edges).table)
 
@@ -369,7 +371,7 @@ def scattered(graph):
 
 
 def test_where_labels_add_up_relabels_are_parallel_and_cost_the_same(molecules):
-    given = chem.from_smiles(["CC(C)=O", "NC(C)=O"], molecules.vocabulary)
+    given = from_smiles(["CC(C)=O", "NC(C)=O"], molecules.vocabulary)
     found = analogies(straight, given[0], given[1], molecules, samples=150)
     assert found.differs == "C to N" and len(found.table) == 150 and len(found.control) > 100
     assert found.table["cosine"].min() > 0.999 and np.ptp(found.table["loss"]) < 0.01 * found.loss
@@ -380,7 +382,7 @@ def test_where_labels_add_up_relabels_are_parallel_and_cost_the_same(molecules):
 
 
 def test_where_every_graph_lies_for_itself_nothing_is_parallel(molecules):
-    given = chem.from_smiles(["CC(C)=O", "NC(C)=O"], molecules.vocabulary)
+    given = from_smiles(["CC(C)=O", "NC(C)=O"], molecules.vocabulary)
     found = analogies(scattered, given[0], given[1], molecules, samples=150)
     same = found.summary().iloc[0]
     assert abs(same["mutual"]) < 0.03 and abs(found.table["cosine"].median()) < 0.1
@@ -396,17 +398,17 @@ PAIRS = [
 
 @pytest.mark.parametrize("before, after", PAIRS)
 def test_pairs_differ_in_the_same_and_in_nothing_else(shipped, molecules, before, after):
-    one, other = chem.from_smiles([before, after], molecules.vocabulary)
+    one, other = from_smiles([before, after], molecules.vocabulary)
     found = analogies(shipped, one, other, molecules, samples=40)
-    assert metrics.isomorphic(found.other, other).all() and found.path == "; ".join(metrics.edit_path(one, other))
+    assert same_graphs(found.other, other).all() and found.path == "; ".join(edit_path(one, other))
     assert len(found.table) > 10 and found.table["graph"].is_unique
-    number = len(metrics.edit_path(one, other))
-    edits = metrics.edit_distance(found.graphs, found.others)
-    assert edits.distance.eq(number).all() and edits.proven.all() and chem.is_valid(found.others).all()
+    number = len(edit_path(one, other))
+    edits = edit_distance(found.graphs, found.others)
+    assert edits.distance.eq(number).all() and edits.proven.all() and is_valid(found.others).all()
     for line, left, right in zip(found.table.itertuples(), found.graphs, found.others):
         assert equal(left, molecules[line.graph]) and equal(replayed(left, line.path), right)
-        assert line.other < 0 or metrics.isomorphic(right, molecules[line.other]).all()
-        assert not metrics.isomorphic(left, one).all()
+        assert line.other < 0 or same_graphs(right, molecules[line.other]).all()
+        assert not same_graphs(left, one).all()
         assert difference(line.path.split("; "), left, right) == found.differs
     points = [shipped.embed(graphs).double() for graphs in (one, found.other, found.graphs, found.others)]
     given, moved = points[1] - points[0], points[3] - points[2]
@@ -428,7 +430,7 @@ def of_one_kind(graph, other):
 def test_every_graph_that_can_differ_so_is_found():
     """Against all single edits of all graphs, where nothing is invalid."""
     graphs = from_networkx([nx.gnp_random_graph(5, 0.5, seed=seed) for seed in range(30)])
-    whole = graphs[ele.inspect.scan.connected(graphs)]
+    whole = graphs[ele.inspect.edit_scan.connected(graphs)]
     psi, seen = trained_nowhere(graphs.vocabulary), []
     path = nx.path_graph(5)
     for pair in ((path, nx.cycle_graph(5)), (nx.cycle_graph(5), path)):
@@ -438,7 +440,7 @@ def test_every_graph_that_can_differ_so_is_found():
         expected = set()
         for row, graph in enumerate(whole):
             kinds = kinds_in_detail(all_edits(graph, SINGLE), graph)
-            if kind in kinds and not metrics.isomorphic(graph, one).all():
+            if kind in kinds and not same_graphs(graph, one).all():
                 expected.add(row)
         assert set(found.table["graph"]) == expected
         seen.append(len(expected))
@@ -461,9 +463,9 @@ def test_joining_parts_is_not_closing_a_ring_and_what_fewer_edits_do_is_left_out
 
 
 def test_a_result_that_is_known_is_preferred(shipped):
-    names = chem.vocabulary(["C", "N", "O"], 7)
-    among = chem.from_smiles(["CCCCO", "CCCNO"], names)  # of the four C of the first one gives the second
-    one, other = chem.from_smiles(["CO", "NO"], names)
+    names = molecule_vocabulary(["C", "N", "O"], 7)
+    among = from_smiles(["CCCCO", "CCCNO"], names)  # of the four C of the first one gives the second
+    one, other = from_smiles(["CO", "NO"], names)
     found = analogies(straight, one, other, among)
     assert found.table.set_index("graph")["other"].to_dict()[0] == 1
 
@@ -478,7 +480,7 @@ def test_mutual_cosines_are_those_of_a_loop():
 
 
 def test_analogies_come_from_the_seed(shipped, molecules):
-    state, (one, other) = torch.random.get_rng_state(), chem.from_smiles(["CCO", "CCN"], molecules.vocabulary)
+    state, (one, other) = torch.random.get_rng_state(), from_smiles(["CCO", "CCN"], molecules.vocabulary)
     first, again, another = (analogies(shipped, one, other, molecules, samples=20, seed=s) for s in (0, 0, 1))
     pd.testing.assert_frame_equal(first.table, again.table)
     pd.testing.assert_frame_equal(first.summary(), again.summary())
@@ -487,10 +489,10 @@ def test_analogies_come_from_the_seed(shipped, molecules):
 
 
 def test_few_pairs_and_blind_losses_are_said(molecules):
-    one, other = chem.from_smiles(["CCO", "CCN"], molecules.vocabulary)
-    few = analogies(straight, one, other, chem.from_smiles(["CCCO", "CCC", "CCO"], molecules.vocabulary))
+    one, other = from_smiles(["CCO", "CCN"], molecules.vocabulary)
+    few = analogies(straight, one, other, from_smiles(["CCCO", "CCC", "CCO"], molecules.vocabulary))
     assert len(few.table) == 1 and "only one other pair differs" in few.says
-    none = analogies(straight, one, other, chem.from_smiles(["CCC"], molecules.vocabulary))
+    none = analogies(straight, one, other, from_smiles(["CCC"], molecules.vocabulary))
     assert not len(none.table) and len(none.graphs) == 0 and "no other pair differs" in none.says
     assert none.summary()["pairs"].tolist() == [0, 0] and none.summary()["loss"].isna().all()
     blind = analogies(lambda g: torch.eye(4)[:1].expand(len(g), -1), one, other, molecules[:60])
@@ -503,12 +505,12 @@ def test_hostile_labels_are_taken_for_labels():
     one = from_parts([(["a to b", "b"], [(0, 1, "to")])], vocabulary)
     other = from_parts([(["a to b", "x; node 1: c"], [(0, 1, "no edge to")])], vocabulary)
     found = analogies(trained_nowhere(vocabulary), one, other, graphs)
-    assert metrics.isomorphic(found.other, other).all() and len(found.table) > 5
+    assert same_graphs(found.other, other).all() and len(found.table) > 5
     rendered(draw_analogies(*given_pair(found)))
 
 
 def test_wrong_arguments_of_analogies_are_named(shipped, molecules):
-    one, other = chem.from_smiles(["CCO", "CCN"], molecules.vocabulary)
+    one, other = from_smiles(["CCO", "CCN"], molecules.vocabulary)
     for wrong, options, words in [
         ((one, one, molecules), {}, "one graph, so nothing differs"),
         ((molecules[:2], other, molecules), {}, "graph must be a batch of one"),
@@ -536,8 +538,8 @@ def gids(ax):
     return {artist.get_gid() for artist in ax.get_children()}
 
 
-def test_changed_parts_are_marked_where_they_are_and_not_by_colour_alone():
-    names = chem.vocabulary(["C", "N", "O"], 6)
+def test_changed_parts_are_marked_where_they_are_and_not_by_color_alone():
+    names = molecule_vocabulary(["C", "N", "O"], 6)
     before = from_parts([(["C", "C", "O"], [(0, 1, "single"), (1, 2, "single")])], names)
     after = from_parts([(["N", "C", "C"], [(0, 1, "double"), (0, 2, "single")])], names)
     table = pd.DataFrame([{
@@ -558,7 +560,7 @@ def test_changed_parts_are_marked_where_they_are_and_not_by_colour_alone():
 
 
 def test_both_graphs_lie_alike_and_have_one_scale(shipped, molecules):
-    one, other = chem.from_smiles(["CCCCCO", "CCCC(C)CO"], molecules.vocabulary)
+    one, other = from_smiles(["CCCCCO", "CCCC(C)CO"], molecules.vocabulary)
     found = analogies(shipped, one, other, molecules[:1])
     before, after = places_of(one, found.other)
     assert np.linalg.norm(before[:6] - after[:6], axis=1).max() < 1.2  # the seventh is new
@@ -568,7 +570,7 @@ def test_both_graphs_lie_alike_and_have_one_scale(shipped, molecules):
 
 
 def test_words_lie_in_the_picture_and_are_large_enough(shipped, molecules):
-    one, other = chem.from_smiles(["CC(=O)O", "CC(=O)NC"], molecules.vocabulary)
+    one, other = from_smiles(["CC(=O)O", "CC(=O)NC"], molecules.vocabulary)
     found = analogies(shipped, one, other, molecules, samples=30)
     places = {"a place of a very long name that goes on": molecules[0], "b": molecules[1]}
     edited = counterfactuals(shipped, molecules[2], places)
@@ -584,8 +586,8 @@ def test_words_lie_in_the_picture_and_are_large_enough(shipped, molecules):
 
 
 def test_single_nodes_and_no_pairs_are_drawn(molecules):
-    one, other = chem.from_smiles(["C", "N"], molecules.vocabulary)
-    found = analogies(straight, one, other, chem.from_smiles(["O"], molecules.vocabulary))
+    one, other = from_smiles(["C", "N"], molecules.vocabulary)
+    found = analogies(straight, one, other, from_smiles(["O"], molecules.vocabulary))
     rendered(draw_analogies(*given_pair(found)))
     edited = counterfactuals(number_of("N"), chain("C"), {"a": around(0), "b": around(0.3)}, kinds=("relabel",))
     rendered(draw_counterfactuals(edited.graph, edited.graphs, edited.table, edited.own))

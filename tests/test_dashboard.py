@@ -3,18 +3,19 @@
 import subprocess
 import sys
 
+import dashboard.__main__ as dashboard
 import nbformat
 import pytest
+from dashboard.__main__ import NOTEBOOK
 from lab import free_port, served
 
-from elekit import dashboard
-from elekit.dashboard.__main__ import NOTEBOOK
+DASHBOARD = dashboard.__file__
 
 CELLS = {
     "import os, elekit as ele": (),
     "raise ValueError('only for learners')": ("lesson",),
-    "artefact, data = ele.load('molecules7'), ele.datasets.load('molecules7')": (),
-    "ele.widgets.inspect_loss(artefact.psi, 'CC(=O)NC', among=data.test.sample(50))": (),
+    "artifact, data = ele.load('molecules7'), ele.datasets.load('molecules7')": (),
+    "ele.widgets.inspect_loss(artifact.psi, 'CC(=O)NC', among=data.test.sample(50))": (),
     "from ipywidgets import Button, IntText, Label, VBox\nheld, told = IntText(0), Label()": (),
     "held.observe(lambda c: setattr(told, 'value', f'{c.new} in {os.getpid()}'), 'value')\n"
     "VBox([held, told, Button(description='with an icon', icon='check')])": (),
@@ -41,7 +42,7 @@ def address(tmp_path_factory, chromium):
     )
     path, port = tmp_path_factory.mktemp("dashboard") / "small.ipynb", free_port()
     nbformat.write(notebook, path)
-    command = [sys.executable, "-m", "elekit.dashboard", str(path), "--no-browser", f"--port={port}"]
+    command = [sys.executable, DASHBOARD, str(path), "--no-browser", f"--port={port}"]
     url = f"http://127.0.0.1:{port}"
     with served(command, f"{url}/api/kernels", {}):
         yield url
@@ -91,7 +92,7 @@ def test_viewers_look_and_change_nothing(viewers, address, tmp_path):
 
 def test_a_missing_notebook_is_one_sentence():
     run = subprocess.run(
-        [sys.executable, "-m", "elekit.dashboard", "no/such.ipynb"], capture_output=True, text=True, check=False
+        [sys.executable, DASHBOARD, "no/such.ipynb"], capture_output=True, text=True, check=False
     )
     assert run.returncode == 1 and run.stderr.strip() == "no notebook at no/such.ipynb"
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from conftest import equal, isomorphic, random_vertices
 
-from elekit import chem, files
-from elekit.datasets import NAMES, from_frame, from_networkx_graphs, load, reading
+from elekit.datasets import NAMES, files, from_frame, from_networkx_graphs, load, reading
 from elekit.datasets.reading import isomorphism_keys
 from elekit.datasets.splits import SPLITS, assign
-from elekit.graph import Graph, to_networkx
+from elekit.graphs.graph import Graph, to_networkx
+from elekit.graphs.smiles import from_smiles, molecule_vocabulary, randomize_smiles, read_smiles, to_smiles
 
 SMILES = ["C", "CC", "CCC", "CCO", "C=O", "C#N", "CO", "c1ccccc1", "CCN", "NC=O", "CC#C", "OCCO"]
 WRITTEN = ["OCC", "c1ccccc1", "C1=CC=CC=C1", "CCO"]  # rows 0 and 3, and rows 1 and 2, are the same molecule
@@ -76,9 +76,9 @@ def test_nonsense_fractions_are_refused(fractions):
 
 @pytest.mark.parametrize("duplicates", ["drop", "keep"])
 def test_no_molecule_stands_in_two_splits(duplicates):
-    smiles = [text for seed in range(4) for text in chem.randomise_smiles(SMILES, seed)]
+    smiles = [text for seed in range(4) for text in randomize_smiles(SMILES, seed)]
     data = from_frame(pd.DataFrame({"s": smiles}), smiles="s", duplicates=duplicates, fractions=(0.4, 0.3, 0.3))
-    molecules = [set(chem.to_smiles(part.graphs)) for part in parts(data)]
+    molecules = [set(to_smiles(part.graphs)) for part in parts(data)]
     assert all(molecules) and len(set.union(*molecules)) == sum(map(len, molecules)) == 12
     assert sum(map(len, parts(data))) == (12 if duplicates == "drop" else 48)
 
@@ -97,8 +97,8 @@ def test_inputs_graphs_and_frame_stay_side_by_side(table):
     for part in parts(data):
         source = table.iloc[part.frame["row"]]
         assert part.inputs == source["text"].tolist() and part.frame["x"].tolist() == source["x"].tolist()
-        assert chem.to_smiles(part.graphs) == part.frame["key"].tolist()
-        assert part.frame["key"].tolist() == [chem.read_smiles(s).canonical for s in source["smiles"]]
+        assert to_smiles(part.graphs) == part.frame["key"].tolist()
+        assert part.frame["key"].tolist() == [read_smiles(s).canonical for s in source["smiles"]]
         assert len(part) == len(part.graphs) == len(part.frame)
     assert rows(data) == list(range(12))
 
@@ -265,12 +265,12 @@ def test_duplicates_are_dropped_or_kept(duplicates, kept):
 
 
 def test_a_given_vocabulary_decides_what_fits(table):
-    given = replace(chem.vocabulary("CO", 4), node_labels=("O", "C"), capacity=(2, 4))
+    given = replace(molecule_vocabulary("CO", 4), node_labels=("O", "C"), capacity=(2, 4))
     data = from_frame(table, smiles="smiles", vocabulary=given, fractions=(1, 0, 0))
     assert data.vocabulary == given and data.train.graphs.nodes.shape[1:] == (4, 3)
     assert {"label unknown to the vocabulary: N", "more than 4 nodes"} == set(data.skipped["reason"])
-    assert chem.to_smiles(data.train.graphs) == data.train.frame["key"].tolist()
-    assert equal(data.train.graphs, chem.from_smiles(data.train.inputs, given))
+    assert to_smiles(data.train.graphs) == data.train.frame["key"].tolist()
+    assert equal(data.train.graphs, from_smiles(data.train.inputs, given))
     smaller = from_frame(table, smiles="smiles", vocabulary=given, max_nodes=3)
     assert smaller.skipped["reason"].tolist().count("more than 3 nodes") == 2
 
@@ -311,7 +311,7 @@ def test_keys_are_equal_exactly_for_isomorphic_graphs(drawn):
     rings = [nx.cycle_graph(6), nx.disjoint_union(nx.cycle_graph(3), nx.cycle_graph(3)), nx.cycle_graph(6)]
     for ring in rings:
         nx.set_node_attributes(ring, "a", "label"), nx.set_edge_attributes(ring, "thin", "label")
-    hexagon, triangles, again = isomorphism_keys(rings)  # colour refinement alone takes them for the same
+    hexagon, triangles, again = isomorphism_keys(rings)  # color refinement alone takes them for the same
     assert hexagon == again != triangles
 
 
@@ -393,7 +393,7 @@ def test_a_cached_column_equals_the_one_read(cache, count_reads, monkeypatch):
 def test_another_column_has_another_cache_file(cache, count_reads):
     for smiles in (SMILES, SMILES[::-1], SMILES[:-1]):
         keys = reading.read_smiles_column(smiles, None, None, False).keys
-        assert keys == [chem.read_smiles(s).canonical for s in smiles]
+        assert keys == [read_smiles(s).canonical for s in smiles]
     assert len(count_reads) == len(list(cache.iterdir())) == 3
 
 
@@ -426,7 +426,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache, monkeypatch):
 
     monkeypatch.setattr(files, "write_atomically", fails)
     keys = reading.read_smiles_column(SMILES, None, None, False).keys
-    assert keys == [chem.read_smiles(s).canonical for s in SMILES]
+    assert keys == [read_smiles(s).canonical for s in SMILES]
 
 
 # -- data sets with a name -----------------------------------------------------------------------------------------
@@ -454,8 +454,8 @@ def test_qm9_rows_are_all_accounted_for(data_dir):
     keys = [set(part.frame["key"]) for part in parts(data)]
     assert len(set.union(*keys)) == sum(map(len, keys)) == 130_538 - 510 - 11 - 327
     sample = data.test.sample(300)
-    assert sample.graphs.check().excess().max() == 0
-    assert chem.to_smiles(sample.graphs) == sample.frame["key"].tolist()
+    assert sample.graphs.check().valence_violation().max() == 0
+    assert to_smiles(sample.graphs) == sample.frame["key"].tolist()
 
 
 def test_qm9_is_read_from_the_data_folder_first_and_else_fetched_by_checksum(tmp_path, monkeypatch):

@@ -18,20 +18,20 @@ from elekit.decoding import (
     DecodeConfig,
     Euclidean,
     GradientConfig,
-    PolishConfig,
+    LocalSearchConfig,
     decode,
     decode_candidates,
     decode_gradient,
+    local_search,
     nearest,
-    polish,
     uniform,
 )
 from elekit.decoding import candidates as candidates_module
 from elekit.decoding import gradient as gradient_module
-from elekit.edits import SINGLE, all_edits
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, GraphVocabulary
-from elekit.loss import squared_distance
+from elekit.graphs.edits import SINGLE, all_edits
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.loss import squared_distance
 
 TINY = GraphVocabulary(("a", "b"), ("edge",), 3)
 SMALL = GraphVocabulary(("a", "b", "c"), ("thin", "thick"), 4)
@@ -41,7 +41,7 @@ VALENT = replace(SMALL, capacity=(3, 2, 4), order=(1, 2))
 def flat(graph):
     """A psi that knows where every node stands: the rows themselves, each of its own weight, on the unit sphere.
 
-    All vertices are equally long before they are normalised, so psi(y) is nearest to y alone, on or off the vertices,
+    All vertices are equally long before they are normalized, so psi(y) is nearest to y alone, on or off the vertices,
     and a vertex is the nearer the more (and the heavier) of its rows are right.
     """
     B, N, _ = graph.nodes.shape
@@ -151,7 +151,7 @@ def test_bad_candidates_and_targets_are_refused(generator):
     for call in (
         lambda t: decode_candidates(psi, t, graphs),
         lambda t: decode_gradient(psi, t, uniform(SMALL)),
-        lambda t: polish(psi, t, graphs),
+        lambda t: local_search(psi, t, graphs),
         lambda t: decode(psi, t),
     ):
         with pytest.raises(ValueError, match=r"target 2 holds NaN or infinity \(1 of 4 do\)"):
@@ -163,7 +163,7 @@ def test_bad_candidates_and_targets_are_refused(generator):
 
 
 # -- gradient ------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("rule", [*RULES, Euclidean(0.5, normalised=True, momentum=0.0)], ids=str)
+@pytest.mark.parametrize("rule", [*RULES, Euclidean(0.5, normalized=True, momentum=0.0)], ids=str)
 def test_every_rule_recovers_a_known_optimum(rule, generator):
     graphs = random_vertices(SMALL, 12, generator)
     config = GradientConfig(rule=rule, starts=1, iterations=60)
@@ -176,7 +176,7 @@ def test_the_relaxed_iterates_go_to_the_optimum_too(generator):
     """No vertex, but a point inside the polytope whose rounding says nothing: the descent itself is judged."""
     point = random_relaxed(SMALL, 4, generator)
     config = GradientConfig(
-        rule=Euclidean(1.0, normalised=False, momentum=0.0), starts=1, iterations=300, spread=0.5, tolerance=-1
+        rule=Euclidean(1.0, normalized=False, momentum=0.0), starts=1, iterations=300, spread=0.5, tolerance=-1
     )
     traces = decode_gradient(flat, flat(point), uniform(SMALL), config=config, record=True).traces
     end = Graph.cat([trace[-1:] for trace in traces])
@@ -372,7 +372,7 @@ def test_alternatives_are_distinct_and_ascending(k, generator):
     assert same.alternative_losses[:, 0].isfinite().all() and same.alternative_losses[:, 1:].isinf().all()
     valent = embedding(VALENT)
     both = decode_gradient(valent, psi(graphs), uniform(VALENT), config=replace(config, penalty=1.0), k=6)
-    price = (both.alternative_losses.flatten() + both.alternatives.excess()).reshape(5, 6)  # loss + penalty
+    price = (both.alternative_losses.flatten() + both.alternatives.valence_violation()).reshape(5, 6)  # loss + penalty
     assert (price[:, 1:].isinf() | (price[:, 1:] >= price[:, :-1])).all()
 
 
@@ -383,8 +383,8 @@ def test_a_penalty_keeps_valences(generator):
     for penalty in (0.0, 1.0):
         config = GradientConfig(rule="euclidean-plain", iterations=60, starts=8, penalty=penalty, tolerance=-1)
         decoded = decode_gradient(flat, flat(full), uniform(VALENT), config=config)
-        excess.append(float(decoded.graphs.excess()))
-    assert excess[0] == float(full.excess()) == 16 and excess[1] == 0
+        excess.append(float(decoded.graphs.valence_violation()))
+    assert excess[0] == float(full.valence_violation()) == 16 and excess[1] == 0
 
 
 @pytest.mark.parametrize(
@@ -409,7 +409,7 @@ def test_bad_starts_are_refused(generator):
     for call in (
         lambda: decode_gradient(psi, psi(graphs), spoilt),
         lambda: decode(psi, psi(graphs), around=spoilt),
-        lambda: polish(psi, psi(graphs), spoilt),
+        lambda: local_search(psi, psi(graphs), spoilt),
     ):
         with pytest.raises(ValueError, match="nodes hold NaN or infinity in graph 1"):
             call()
@@ -430,7 +430,7 @@ def test_a_tiny_budget_gives_the_best_so_far(record, generator, monkeypatch):
     torch.testing.assert_close(squared_distance(psi(decoded.graphs), psi(graphs)), decoded.loss)
     for trace in decoded.traces:
         assert len(trace) == 1 and trace.stopped == "the time budget of 0.001 ms was used up"
-    polished, _ = polish(psi, psi(graphs), decoded.graphs, config=PolishConfig(budget_ms=1e-3))
+    polished, _ = local_search(psi, psi(graphs), decoded.graphs, config=LocalSearchConfig(budget_ms=1e-3))
     assert equal(polished.graphs, decoded.graphs)
 
 
@@ -456,7 +456,7 @@ def test_a_trace_is_what_psi_says_of_its_iterates(recorded):
         assert torch.equal(trace.gap, trace.rounded - trace.relaxed)
         assert equal(trace.result, graph) and trace.polish == () and equal(trace[trace.best].rounded(), graph)
         torch.testing.assert_close(trace.rounded[trace.best], loss)
-        score = trace.rounded + config.penalty * rounded.excess()
+        score = trace.rounded + config.penalty * rounded.valence_violation()
         checked = [s for s in range(S + 1) if s % config.check_every == 0 or s == S]
         assert trace.best in checked and score[trace.best] <= score[checked].min() + 1e-6
         assert trace.starts.shape == (3,) and bool((trace.starts == loss).any())
@@ -472,7 +472,7 @@ def test_a_trace_holds_the_gradient_at_its_iterates(recorded):
     trace = decoded.traces[0]
     nodes, edges = (t.clone().requires_grad_() for t in (trace.iterates.nodes, trace.iterates.edges))
     graphs = Graph(nodes, edges, trace.iterates.vocabulary)
-    objective = squared_distance(psi(graphs), trace.target) + config.penalty * graphs.excess()
+    objective = squared_distance(psi(graphs), trace.target) + config.penalty * graphs.valence_violation()
     by_nodes, by_edges = torch.autograd.grad(objective.sum(), (nodes, edges))
     apart = ~torch.eye(nodes.shape[1], dtype=torch.bool)
     by_pairs = (by_edges + by_edges.transpose(1, 2)) * apart[..., None]
@@ -556,30 +556,30 @@ def test_polish_is_never_worse_than_the_best_start(vocabulary, beam, generator):
     psi = embedding(vocabulary)
     target = normalize(torch.randn(10, 32, generator=generator), dim=1)
     starts = random_vertices(vocabulary, 40, generator, density=0.8)
-    config = PolishConfig(beam=beam)
+    config = LocalSearchConfig(beam=beam)
 
     def price(graphs, target):
-        return squared_distance(psi(graphs), target) + config.penalty * graphs.excess()
+        return squared_distance(psi(graphs), target) + config.penalty * graphs.valence_violation()
 
     before = price(starts, target.repeat_interleave(4, 0)).reshape(10, 4).amin(1)
-    decoded, paths = polish(psi, target, starts, config=config)
+    decoded, paths = local_search(psi, target, starts, config=config)
     after = price(decoded.graphs, target)
     assert (after <= before + 1e-6).all() and (after < before - 0.01).any() and paths == [()] * 10
     assert decoded.alternative_losses.shape == (10, beam)
     if vocabulary is VALENT:
-        assert (starts.excess() > 0).any() and (decoded.graphs.excess() == 0).all()
+        assert (starts.valence_violation() > 0).any() and (decoded.graphs.valence_violation() == 0).all()
 
 
 def test_keeping_more_graphs_changes_no_search(generator):
     """The best graphs met are told, the best of them edited further: the answer is that of a narrow beam."""
     psi = embedding(VALENT)
     target, starts = normalize(torch.randn(10, 32, generator=generator), dim=1), random_vertices(VALENT, 40, generator)
-    config = PolishConfig(beam=2, doubt=9.0)
-    few, few_paths = polish(psi, target, starts, config=config, record=True)
-    many, paths = polish(psi, target, starts, config=replace(config, kept=12), record=True)
+    config = LocalSearchConfig(beam=2, doubt=9.0)
+    few, few_paths = local_search(psi, target, starts, config=config, record=True)
+    many, paths = local_search(psi, target, starts, config=replace(config, kept=12), record=True)
     assert equal(many.graphs, few.graphs) and [len(p) for p in paths] == [len(p) for p in few_paths]
     torch.testing.assert_close(many.alternative_losses[:, 0], few.loss)
-    score = many.alternative_losses + config.penalty * many.alternatives.excess().reshape(10, 12)
+    score = many.alternative_losses + config.penalty * many.alternatives.valence_violation().reshape(10, 12)
     assert many.alternative_losses.shape == (10, 12) and (score.diff(dim=1) > 0).all()
     real = squared_distance(psi(many.alternatives), target.repeat_interleave(12, 0))
     torch.testing.assert_close(many.alternative_losses.flatten(), real, atol=1e-5, rtol=0)
@@ -591,7 +591,7 @@ def test_polish_mends_an_empty_start():
         torch.tensor([[2, 0, 0, 0], [3, 1, 0, 0]]), torch.zeros(2, 4, 4) + edge_between(0, 1), SMALL
     ).rounded()
     psi = embedding(SMALL)
-    decoded, _ = polish(psi, psi(truth), empty)
+    decoded, _ = local_search(psi, psi(truth), empty)
     torch.testing.assert_close(decoded.loss, torch.zeros(2), atol=1e-5, rtol=0)
 
 
@@ -606,8 +606,8 @@ def test_every_graph_one_edit_away_is_found(psi, generator):
     start = random_vertices(SMALL, 3, generator)
     edits = all_edits(start)
     away = Graph.from_labels(*edits.apply(*start.labels()), SMALL)
-    config = PolishConfig(beam=3, screen=10_000, rounds=1)
-    decoded, paths = polish(psi, psi(away), start[edits.row], config=config, record=True)
+    config = LocalSearchConfig(beam=3, screen=10_000, rounds=1)
+    decoded, paths = local_search(psi, psi(away), start[edits.row], config=config, record=True)
     torch.testing.assert_close(decoded.loss, torch.zeros(len(away)), atol=1e-6, rtol=0)
     assert all(len(path) <= 1 for path in paths)
     if psi is flat:
@@ -629,7 +629,7 @@ def test_graphs_two_edits_away_are_found(generator):
         away = Graph.from_labels(*edits[order[chosen]].apply(nodes, edges), SMALL)
         nodes, edges = away.labels()
     for psi, least in ((flat, 12), (embedding(SMALL), 9)):  # measured over six seeds: 12, and 9 to 12
-        decoded, _ = polish(psi, psi(away), start, config=PolishConfig(screen=10_000))
+        decoded, _ = local_search(psi, psi(away), start, config=LocalSearchConfig(screen=10_000))
         assert int((decoded.loss < 1e-5).sum()) >= least
 
 
@@ -637,17 +637,17 @@ def test_graphs_two_edits_away_are_found(generator):
 def test_one_round_is_the_best_of_all_edits_when_all_are_screened(vocabulary, generator):
     psi, starts = embedding(vocabulary), random_vertices(vocabulary, 8, generator)
     target = normalize(torch.randn(8, 32, generator=generator), dim=1)
-    config = PolishConfig(beam=4, screen=10_000, rounds=1, penalty=0.5)
-    decoded, _ = polish(psi, target, starts, config=config)
+    config = LocalSearchConfig(beam=4, screen=10_000, rounds=1, penalty=0.5)
+    decoded, _ = local_search(psi, target, starts, config=config)
     edits = all_edits(starts)
     made = Graph.cat([starts, Graph.from_labels(*edits.apply(*starts.labels()), vocabulary)])
     owner = torch.cat([torch.arange(8), edits.row])
-    price = squared_distance(psi(made), target[owner]) + 0.5 * made.excess()
+    price = squared_distance(psi(made), target[owner]) + 0.5 * made.valence_violation()
     for b in range(8):
         ranked = price[owner == b].sort().values
         distinct = ranked[torch.cat([torch.tensor([True]), ranked[1:] - ranked[:-1] > 1e-6])][:4]
         rows = decoded.alternatives[4 * b : 4 * b + 4]
-        mine = decoded.alternative_losses[b] + 0.5 * rows.excess()
+        mine = decoded.alternative_losses[b] + 0.5 * rows.valence_violation()
         torch.testing.assert_close(mine[: len(distinct)], distinct, atol=2e-6, rtol=0)
         assert mine[len(distinct) :].isinf().all()
 
@@ -660,7 +660,7 @@ def test_a_narrow_screen_evaluates_fewer_graphs(generator):
         return flat(graph)
 
     starts, target = random_vertices(SMALL, 5, generator), flat(random_relaxed(SMALL, 5, generator))
-    polish(counted, target, starts, config=PolishConfig(beam=1, screen=7, rounds=1, doubt=4.0))
+    local_search(counted, target, starts, config=LocalSearchConfig(beam=1, screen=7, rounds=1, doubt=4.0))
     assert seen == [5, 5, 5 * 7]  # the starts, their gradients, the edits
 
 
@@ -677,9 +677,9 @@ def test_the_screen_puts_the_best_edit_first_where_a_linear_model_is_right(vocab
     """Added and removed nodes with their edges, and what capacities cost, included."""
     starts = random_vertices(vocabulary, 40, generator)
     target = 0.3 * torch.randn(40, gated(starts).shape[1], generator=generator)
-    config = PolishConfig(beam=1, rounds=1, tolerance=-99)
+    config = LocalSearchConfig(beam=1, rounds=1, tolerance=-99)
     one, every = (
-        polish(gated, target, starts, config=replace(config, screen=screen), record=True) for screen in (1, 10_000)
+        local_search(gated, target, starts, config=replace(config, screen=screen), record=True) for screen in (1, 10_000)
     )
     assert equal(one[0].graphs, every[0].graphs)
     said = " ".join(path[0].edit for path in every[1] if path)
@@ -690,7 +690,7 @@ def test_screening_by_gradient_costs_little(generator):
     psi, starts = embedding(SMALL), random_vertices(SMALL, 40, generator)
     target = psi(random_vertices(SMALL, 40, generator))
     found = [
-        float((polish(psi, target, starts, config=PolishConfig(screen=screen))[0].loss < 1e-5).float().mean())
+        float((local_search(psi, target, starts, config=LocalSearchConfig(screen=screen))[0].loss < 1e-5).float().mean())
         for screen in (24, 10_000)
     ]
     assert found[0] >= 0.65 and found[0] >= found[1] - 0.15  # measured over six seeds: 0.72 to 0.9, at most 0.1 less
@@ -701,22 +701,22 @@ def test_wider_beams_and_more_patience_find_no_less(generator):
     target = normalize(torch.randn(40, 32, generator=generator), dim=1)
 
     def losses(**settings):
-        return polish(psi, target, starts, config=PolishConfig(screen=10_000, **settings))[0].loss
+        return local_search(psi, target, starts, config=LocalSearchConfig(screen=10_000, **settings))[0].loss
 
     greedy, wide, patient = losses(beam=1), losses(beam=4), losses(beam=4, patience=3)
     assert wide.mean() < greedy.mean() and (wide <= greedy + 1e-5).float().mean() >= 0.9
     assert (patient <= wide + 1e-6).all()
     assert (losses(beam=4, rounds=2) >= wide - 1e-6).all() and (losses(beam=4, rounds=1) > wide + 1e-6).any()
-    relabelled = polish(psi, target, starts, config=PolishConfig(kinds=("relabel",)))[0].graphs
-    assert torch.equal(relabelled.edges, starts.edges) and torch.equal(relabelled.presence(), starts.presence())
+    relabeled = local_search(psi, target, starts, config=LocalSearchConfig(kinds=("relabel",)))[0].graphs
+    assert torch.equal(relabeled.edges, starts.edges) and torch.equal(relabeled.presence(), starts.presence())
 
 
 def test_polish_of_a_batch_is_that_of_its_targets(generator):
     psi, starts = embedding(VALENT), random_vertices(VALENT, 12, generator)
     target = psi(random_vertices(VALENT, 6, generator))
-    together, paths = polish(psi, target, starts, record=True)
+    together, paths = local_search(psi, target, starts, record=True)
     for b in range(6):
-        alone, (path,) = polish(psi, target[b : b + 1], starts[2 * b : 2 * b + 2], record=True)
+        alone, (path,) = local_search(psi, target[b : b + 1], starts[2 * b : 2 * b + 2], record=True)
         torch.testing.assert_close(alone.loss, together.loss[b : b + 1], atol=1e-5, rtol=0)
         assert [done.edit for done in path] == [done.edit for done in paths[b]]
 
@@ -744,14 +744,14 @@ def test_polish_leaves_its_inputs_alone(generator):
 )
 def test_impossible_searches_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        PolishConfig(**settings)
+        LocalSearchConfig(**settings)
 
 
 def test_starts_must_share_out_among_targets(generator):
     psi, starts = embedding(SMALL), random_vertices(SMALL, 5, generator)
     for few in (starts, starts[:0]):
         with pytest.raises(ValueError, match=f"{len(few)} starts for 2 targets: give each target the same number"):
-            polish(psi, psi(starts[:2]), few)
+            local_search(psi, psi(starts[:2]), few)
 
 
 # -- all together --------------------------------------------------------------------------------------------------
@@ -786,7 +786,7 @@ def test_descents_start_where_psi_was_trained(generator):
 
 def test_decoding_loads_neither_embedding_nor_surrogate():
     assert decoding.__name__ in sys.modules
-    code = "import sys, elekit.decoding; print({'elekit.embedding', 'elekit.surrogate'} & set(sys.modules))"
+    code = "import sys, elekit.decoding; print({'elekit.model.embedding', 'elekit.model.surrogate'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
 
@@ -794,13 +794,13 @@ def test_decoding_loads_neither_embedding_nor_surrogate():
 def test_what_is_in_doubt_is_searched_wider(generator):
     psi, starts = embedding(SMALL), random_vertices(SMALL, 40, generator)
     target = psi(random_vertices(SMALL, 40, generator))
-    narrow = PolishConfig(beam=1, screen=2, patience=1, doubt=float("inf"))
-    first, _ = polish(psi, target, starts, config=narrow)
-    wide, _ = polish(psi, target, starts, config=replace(narrow, beam=2, screen=4))
-    doubted, paths = polish(psi, target, starts, config=replace(narrow, doubt=0.0), record=True)
+    narrow = LocalSearchConfig(beam=1, screen=2, patience=1, doubt=float("inf"))
+    first, _ = local_search(psi, target, starts, config=narrow)
+    wide, _ = local_search(psi, target, starts, config=replace(narrow, beam=2, screen=4))
+    doubted, paths = local_search(psi, target, starts, config=replace(narrow, doubt=0.0), record=True)
     assert (doubted.loss <= torch.minimum(first.loss, wide.loss) + 1e-5).all()
     assert (doubted.loss < first.loss - 1e-4).any(), "the case must leave something to find"
     for loss, path in zip(doubted.loss.tolist(), paths):
         assert not path or path[-1].loss == pytest.approx(loss, abs=1e-5)
-    calm, _ = polish(psi, target, starts, config=replace(narrow, doubt=4.0))
+    calm, _ = local_search(psi, target, starts, config=replace(narrow, doubt=4.0))
     assert torch.equal(calm.loss, first.loss)

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 import elekit as ele
-from elekit.loss import points_of
-from elekit.surrogate import BackboneConfig
-from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
-from elekit.training import LoopConfig, seeded
+from elekit.model.loss import points_of
+from elekit.model.surrogate import BackboneConfig
+from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
+from elekit.training.loop import TrainerConfig, seeded
 
 CLOSE = {"atol": 2e-3, "rtol": 0.0}  # of unit vectors: an accelerator may multiply in less than single precision
-FEW_STEPS = LoopConfig(steps=6, learning_rate=1e-3, warmup=2)
+FEW_STEPS = TrainerConfig(steps=6, learning_rate=1e-3, warmup=2)
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

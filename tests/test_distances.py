@@ -11,12 +11,14 @@ from conftest import equal, padded, random_vertices
 from rdkit import Chem, DataStructs, rdBase
 from rdkit.Chem import AllChem
 
-from elekit import augment, chem, metrics
-from elekit.distances import edit, fused_gromov_wasserstein, known, tanimoto, weisfeiler_lehman
-from elekit.graph import Graph, GraphVocabulary, from_networkx, to_networkx
-from elekit.refinement import canonical_colours
+from elekit.graphs import augment
+from elekit.graphs.distances import edit, fused_gromov_wasserstein, known, tanimoto, weisfeiler_lehman
+from elekit.graphs.edit_distance import edit_distance
+from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, to_networkx
+from elekit.graphs.smiles import from_smiles, kekule_forms, to_smiles
+from elekit.graphs.weisfeiler_lehman import canonical_colors
 
-LABELLED = [edit, weisfeiler_lehman, fused_gromov_wasserstein]
+LABELED = [edit, weisfeiler_lehman, fused_gromov_wasserstein]
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def others(vocabulary):
 
 @pytest.fixture
 def molecules():
-    return chem.from_smiles(["CCO", "CC=O", "C1CC1C#N", "c1ccccc1", "CC(C)(C)N", "OCCN"])
+    return from_smiles(["CCO", "CC=O", "C1CC1C#N", "c1ccccc1", "CC(C)(C)N", "OCCN"])
 
 
 def drawn(nodes: str, *edges: tuple[int, int, str]) -> Graph:
@@ -41,7 +43,7 @@ def drawn(nodes: str, *edges: tuple[int, int, str]) -> Graph:
 
 
 # -- all of them ---------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("distance", LABELLED)
+@pytest.mark.parametrize("distance", LABELED)
 def test_a_distance_is_zero_of_one_graph_symmetric_and_knows_no_order(distance, vertices, others, generator):
     found = distance(vertices, others)
     assert found.shape == (40,) and found.dtype == torch.float64 and (found >= 0).all()
@@ -53,7 +55,7 @@ def test_a_distance_is_zero_of_one_graph_symmetric_and_knows_no_order(distance, 
     assert torch.allclose(found, one_by_one, atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("distance", [*LABELLED, tanimoto])
+@pytest.mark.parametrize("distance", [*LABELED, tanimoto])
 def test_inputs_stay_as_they_are_and_what_cannot_be_paired_is_refused(distance, molecules):
     before = molecules.nodes.clone(), molecules.edges.clone()
     assert distance(molecules[:0], molecules[:0]).shape == (0,)
@@ -64,10 +66,10 @@ def test_inputs_stay_as_they_are_and_what_cannot_be_paired_is_refused(distance, 
     with pytest.raises(ValueError, match="batches of 6 and 5"):
         distance(molecules, molecules[:5])
     with pytest.raises(ValueError, match="vocabularies differ in node_labels"):
-        distance(molecules, chem.from_smiles(["CS"] * 6))
+        distance(molecules, from_smiles(["CS"] * 6))
 
 
-@pytest.mark.parametrize("distance", LABELLED)
+@pytest.mark.parametrize("distance", LABELED)
 def test_single_nodes_parts_and_relaxed_graphs_have_distances(distance, relaxed):
     assert torch.equal(distance(relaxed, relaxed.rounded()), torch.zeros(len(relaxed), dtype=torch.float64))
     assert distance(drawn("a"), drawn("b")) > 0 and distance(drawn("a"), drawn("a")) == 0
@@ -86,7 +88,7 @@ def test_known_distances_are_those_that_apply(vocabulary, molecules):
 
 # -- edit distance -------------------------------------------------------------------------------------------------
 def test_edit_distance_is_the_exact_one_and_nan_where_it_is_not_proven(vertices, others):
-    assert edit(vertices, others).tolist() == metrics.edit_distance(vertices, others).distance.tolist()
+    assert edit(vertices, others).tolist() == edit_distance(vertices, others).distance.tolist()
     large = from_networkx([nx.random_regular_graph(4, 24, seed=seed) for seed in range(2)])
     unproven = edit(large[:1], large[1:], timeout=0.01)
     assert unproven.isnan().all() and unproven.shape == (1,)
@@ -96,19 +98,19 @@ def test_edit_distance_is_the_exact_one_and_nan_where_it_is_not_proven(vertices,
 
 # -- Weisfeiler-Lehman ---------------------------------------------------------------------------------------------
 def subtrees(graph: nx.Graph) -> Counter:
-    """Colours of 0 to 3 rounds, written out in full."""
-    colour, found = {i: graph.nodes[i]["label"] for i in graph}, Counter()
+    """Colors of 0 to 3 rounds, written out in full."""
+    color, found = {i: graph.nodes[i]["label"] for i in graph}, Counter()
     for t in range(4):
-        found.update((t, own) for own in colour.values())
-        colour = {
-            i: repr((colour[i], sorted((graph.edges[i, j]["label"], colour[j]) for j in graph[i]))) for i in graph
+        found.update((t, own) for own in color.values())
+        color = {
+            i: repr((color[i], sorted((graph.edges[i, j]["label"], color[j]) for j in graph[i]))) for i in graph
         }
     return found
 
 
 def test_the_kernel_distance_is_that_of_a_loop(vertices, others):
     def kernel(one: Counter, other: Counter) -> int:
-        return sum(count * other[colour] for colour, count in one.items())
+        return sum(count * other[color] for color, count in one.items())
 
     found = weisfeiler_lehman(vertices, others)
     for distance, *pair in zip(found.tolist(), to_networkx(vertices), to_networkx(others)):
@@ -181,20 +183,20 @@ def test_neither_order_decides_where_descents_end(generator):
     assert torch.allclose(found, again, atol=1e-12, rtol=0)
 
 
-def test_every_node_has_a_canonical_colour_of_its_own(vertices, generator):
+def test_every_node_has_a_canonical_color_of_its_own(vertices, generator):
     symmetric = from_networkx([nx.cycle_graph(8), nx.complete_graph(8), nx.petersen_graph(), nx.star_graph(7)])
     for graphs in (vertices, symmetric):
-        colours, shuffled = canonical_colours(graphs), canonical_colours(augment.shuffled(graphs, generator))
+        colors, shuffled = canonical_colors(graphs), canonical_colors(augment.shuffled(graphs, generator))
         there = graphs.labels()[0] > 0
-        assert ((colours != 0) == there).all()
-        assert all(len(set(c[t].tolist())) == t.sum() for c, t in zip(colours, there))
-        assert torch.equal(colours.sort(1).values, shuffled.sort(1).values)
+        assert ((colors != 0) == there).all()
+        assert all(len(set(c[t].tolist())) == t.sum() for c, t in zip(colors, there))
+        assert torch.equal(colors.sort(1).values, shuffled.sort(1).values)
         assert (fused_gromov_wasserstein(graphs, augment.shuffled(graphs, generator)).abs() < 1e-12).all()
 
 
 # -- Tanimoto ------------------------------------------------------------------------------------------------------
 def test_tanimoto_is_that_of_rdkit(molecules):
-    written = chem.to_smiles(molecules)
+    written = to_smiles(molecules)
     with rdBase.BlockLogs():  # an older way to the same bits
         bits = [AllChem.GetMorganFingerprintAsBitVect(Chem.MolFromSmiles(s), 2, nBits=2048) for s in written]
     order = [3, 0, 5, 1, 2, 4]
@@ -204,7 +206,7 @@ def test_tanimoto_is_that_of_rdkit(molecules):
 
 
 def test_two_drawings_of_one_molecule_lie_at_zero_and_what_is_no_molecule_nowhere(molecules):
-    forms = chem.kekule_forms("Cc1ccccc1C")
+    forms = kekule_forms("Cc1ccccc1C")
     assert tanimoto(forms[:1], forms[1:2]) == 0 and edit(forms[:1], forms[1:2]) > 0
     nodes, edges = (labels[:1].clone() for labels in molecules.labels())
     edges[edges == 1] = 3  # triple bonds all along

@@ -12,13 +12,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from elekit import augment, chem, draw
+from elekit import draw
 from elekit.decoding import Polish
 from elekit.draw.base import BLUE
 from elekit.draw.decodings import iterate
 from elekit.draw.frames import LOOKS, frames
-from elekit.graph import Graph, GraphVocabulary, from_parts
-from elekit.inspect.wishes import wishes
+from elekit.graphs import augment
+from elekit.graphs.graph import Graph, GraphVocabulary, from_parts
+from elekit.graphs.smiles import from_smiles, molecule_vocabulary
+from elekit.inspect.descent_directions import descent_directions
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "$\\frac", "$x^2$", "a\nb\x00", "_{", "ß→漢")
 SMILES = ["Cc1cnc(N)nc1C", "N#CC1CC2CC1CO2", "C[NH3+]", "O"]
@@ -26,7 +28,7 @@ SMILES = ["Cc1cnc(N)nc1C", "N#CC1CC2CC1CO2", "C[NH3+]", "O"]
 
 @pytest.fixture
 def molecules() -> Graph:
-    return chem.from_smiles(SMILES, chem.vocabulary(["C", "N", "O", "F", "N+", "O-"], 9))
+    return from_smiles(SMILES, molecule_vocabulary(["C", "N", "O", "F", "N+", "O-"], 9))
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_edges_of_a_layout_are_about_one_long(molecules, named):
 @pytest.mark.parametrize("smiles", ["C12C3C4C1C5C2C3C45", "C12C3C1C1C2C31", "C1CC2(C1)CC2", "C.C.O", "C#CC#CC"])
 def test_nodes_of_a_layout_touch_nothing(smiles):
     """Cages too: RDKit draws cubane as a ladder with two bonds hidden behind the others."""
-    graph = chem.from_smiles(smiles)
+    graph = from_smiles(smiles)
     positions, edges = draw.layout(graph), graph.labels()[1][0].triu(1).nonzero().tolist()
     for n, point in enumerate(positions):
         assert all(np.linalg.norm(point - other) > 0.7 for m, other in enumerate(positions) if m != n)
@@ -102,7 +104,7 @@ def test_a_molecule_that_breaks_valences_has_a_layout(molecules):
 # -- one graph -------------------------------------------------------------------------------------------------
 def test_a_vertex_is_drawn_cleanly(molecules):
     figure = rendered(draw.graph(molecules[0], title="a title"))
-    bonds = chem.from_smiles(SMILES[0]).labels()[1][0].triu(1)
+    bonds = from_smiles(SMILES[0]).labels()[1][0].triu(1)
     assert len(marked(figure, "node")) == len(marked(figure, "share")) == 9
     assert sorted(texts(figure)) == sorted(["C"] * 6 + ["N"] * 3)
     assert len(marked(figure, "edge")) == int(bonds.sum())  # as many strokes as bond orders
@@ -111,7 +113,7 @@ def test_a_vertex_is_drawn_cleanly(molecules):
 
 
 def test_bond_orders_are_strokes(molecules):
-    figure = draw.graph(chem.from_smiles("C=CC#N"))
+    figure = draw.graph(from_smiles("C=CC#N"))
     strokes = [line.get_gid() for line in marked(figure, "edge")]
     assert sorted(strokes.count(gid) for gid in set(strokes)) == [1, 2, 3]
 
@@ -183,8 +185,8 @@ def test_given_axes_and_positions_are_used(molecules):
     figure = Figure()
     ax = figure.add_subplot(1, 2, 2)
     assert draw.graph(molecules[0], ax, positions=positions) is figure and len(figure.axes) == 1
-    centres = [rim.center for rim in marked(figure, "node")]
-    assert np.allclose(centres, positions)
+    centers = [rim.center for rim in marked(figure, "node")]
+    assert np.allclose(centers, positions)
 
 
 def test_inputs_that_need_gradients_are_drawn_and_left_alone(molecules):
@@ -284,7 +286,7 @@ def test_no_pyplot_and_no_rdkit_where_no_molecule_is_drawn():
     code = """
 import sys
 from elekit import draw
-from elekit.graph import from_parts, GraphVocabulary
+from elekit.graphs.graph import from_parts, GraphVocabulary
 graph = from_parts([(["a", "b"], [(0, 1, "x")])], GraphVocabulary(("a", "b"), ("x", "y"), 3))
 draw.graphs([graph, graph])
 draw.loss_curve([1, 2], [2, 3])
@@ -341,7 +343,7 @@ def test_a_trace_needs_two_frames(relaxed_trace):
 
 def test_a_step_shows_graph_wishes_truth_and_where_it_is(relaxed_trace):
     trace, truth = relaxed_trace
-    wanted = wishes(trace)
+    wanted = descent_directions(trace)
     figure = rendered(iterate(trace, 3, truth=truth, wishes=wanted))
     run = frames(trace, wanted)
     graph, true, chart = figure.axes
@@ -349,9 +351,9 @@ def test_a_step_shows_graph_wishes_truth_and_where_it_is(relaxed_trace):
     halos = {h.get_gid(): h for h in graph.get_children() if (h.get_gid() or "").startswith("halo-")}
     assert set(halos) == {f"halo-{'-'.join(map(str, mark.part))}" for mark in run.marks[3]}
     for mark in run.marks[3]:
-        halo, (colour, dashed, _) = halos[f"halo-{'-'.join(map(str, mark.part))}"], LOOKS[mark.kind]
+        halo, (color, dashed, _) = halos[f"halo-{'-'.join(map(str, mark.part))}"], LOOKS[mark.kind]
         edge = halo.get_edgecolor() if hasattr(halo, "get_edgecolor") else halo.get_color()
-        assert to_hex(edge) == colour.lower() and (halo.get_linestyle() != "-") == dashed
+        assert to_hex(edge) == color.lower() and (halo.get_linestyle() != "-") == dashed
     widths = [halos[f"halo-{'-'.join(map(str, mark.part))}"].get_linewidth() for mark in run.marks[3]]
     assert widths == sorted(widths, reverse=True) and widths[0] > widths[-1]
     drawn = len(marked(figure, "ghost")) + len([n for n in marked(figure, "node") if n.axes is graph])
@@ -412,7 +414,7 @@ def test_hostile_names_of_a_run_are_drawn_as_plain_text(relaxed_trace, label):
     names = GraphVocabulary((label, "N", "O"), (label, "double", "triple"), 4)
     hostile = replace(trace, iterates=replace(trace.iterates, vocabulary=names), stopped=label)
     named = replace(truth, vocabulary=names)
-    figure = iterate(hostile, 2, truth=named, wishes=wishes(hostile), compare=hostile, names=(label, label))
+    figure = iterate(hostile, 2, truth=named, wishes=descent_directions(hostile), compare=hostile, names=(label, label))
     start = "".join(c if c.isprintable() else " " for c in label)[:4]
     drawn = [t for t in figure.findobj(lambda a: hasattr(a, "get_parse_math")) if start in t.get_text()]
     assert len(drawn) > 6 and not any(t.get_parse_math() for t in drawn)
@@ -422,9 +424,9 @@ def test_hostile_names_of_a_run_are_drawn_as_plain_text(relaxed_trace, label):
 @pytest.fixture
 def relaxed_trace():
     from elekit.decoding import DecodeConfig, GradientConfig, decode
-    from elekit.embedding import EmbeddingConfig, GraphEmbedding
+    from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 
-    truth = chem.from_smiles("CC#N", chem.vocabulary(["C", "N", "O"], 4))
+    truth = from_smiles("CC#N", molecule_vocabulary(["C", "N", "O"], 4))
     torch.manual_seed(0)
     psi = GraphEmbedding(truth.vocabulary, EmbeddingConfig(hidden=8, rounds=2, dim=16))
     config = DecodeConfig("gradient", gradient=GradientConfig(iterations=12, starts=2))

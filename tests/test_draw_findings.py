@@ -5,19 +5,20 @@ import pytest
 import torch
 from test_draw import HOSTILE, marked, rendered
 
-from elekit import chem, draw
-from elekit.graph import Graph
-from elekit.inspect.findings import NOTE, Finding, table
+from elekit import draw
+from elekit.audit.findings import NOTE, Finding, table
+from elekit.graphs.graph import Graph
+from elekit.graphs.smiles import from_smiles, molecule_vocabulary
 
-SAYS = "The loss is blind to labels C and N: relabelling one to the other costs 0.00, a typical edit 0.25 (100 %)."
+SAYS = "The loss is blind to labels C and N: relabeling one to the other costs 0.00, a typical edit 0.25 (100 %)."
 
 
 @pytest.fixture
 def molecules():
-    return chem.from_smiles(["CCCO", "C1CC1O", "CC(C)O"], chem.vocabulary(["C", "N", "O"], 5))
+    return from_smiles(["CCCO", "C1CC1O", "CC(C)O"], molecule_vocabulary(["C", "N", "O"], 5))
 
 
-def relabelled(graphs: Graph) -> Graph:
+def relabeled(graphs: Graph) -> Graph:
     nodes, edges = graphs.labels()
     return Graph.from_labels(nodes.where(nodes != 3, 2), edges, graphs.vocabulary)
 
@@ -28,7 +29,7 @@ def said(figure) -> str:
 
 def test_every_finding_has_a_figure_with_its_words(molecules):
     found = [
-        Finding("blind to labels", SAYS, evidence=(molecules, relabelled(molecules))),
+        Finding("blind to labels", SAYS, evidence=(molecules, relabeled(molecules))),
         Finding("attractor", SAYS, NOTE, evidence=molecules),
         Finding("size dominates", SAYS, evidence=pd.DataFrame({"trait": ["size"]})),
         Finding("collapsed", SAYS),
@@ -45,7 +46,7 @@ def test_every_finding_has_a_figure_with_its_words(molecules):
 
 def test_few_changes_are_marked_and_many_are_not(molecules):
     other = molecules[1:2].permuted(torch.arange(5).flip(0))
-    pairs = (molecules[:1], relabelled(molecules[:1])), (molecules[:1], other)
+    pairs = (molecules[:1], relabeled(molecules[:1])), (molecules[:1], other)
     near, far = (draw.findings([Finding("x", SAYS, evidence=pair)])[0] for pair in pairs)
     assert len(marked(near, "changed")) == 2 and "→" in said(near)
     assert not marked(far, "changed") and "→" not in said(far)

@@ -7,19 +7,21 @@ import torch
 from matplotlib.colors import to_rgb
 from test_draw import HOSTILE, SMILES, marked, rendered, soft
 
-from elekit import chem, draw, project
-from elekit.draw.spheres import COLOURS, _eye
-from elekit.graph import Graph, GraphVocabulary, from_parts
+from elekit import draw
+from elekit.draw.spheres import COLORS, _eye
+from elekit.graphs import projections
+from elekit.graphs.graph import Graph, GraphVocabulary, from_parts
+from elekit.graphs.smiles import EDGE_LABELS, from_smiles, molecule_vocabulary
 
 
 @pytest.fixture
 def molecules() -> Graph:
-    return chem.from_smiles(SMILES, chem.vocabulary(["C", "N", "O", "F", "N+", "O-"], 9))
+    return from_smiles(SMILES, molecule_vocabulary(["C", "N", "O", "F", "N+", "O-"], 9))
 
 
 @pytest.fixture
 def points(generator):
-    return project.sphere(torch.randn(60, 3, generator=generator))
+    return projections.sphere(torch.randn(60, 3, generator=generator))
 
 
 def places(ax, kind: str) -> np.ndarray:
@@ -39,7 +41,7 @@ def test_a_sphere_is_seen_from_the_side_that_is_asked_for(points):
 
 
 def test_a_sphere_faces_where_the_last_points_lie(points):
-    spot = project.sphere(torch.tensor([0.2, -0.9, 0.3]) + 0.05 * points)
+    spot = projections.sphere(torch.tensor([0.2, -0.9, 0.3]) + 0.05 * points)
     first, last = rendered(draw.spheres([(0, points), (1, spot)])).axes
     assert len(places(last, "front")) == 60 and np.abs(places(last, "front")).max() < 0.1
     (alone,) = draw.spheres([(0, points)], towards=spot.mean(0)).axes
@@ -54,7 +56,7 @@ def test_the_eye_turns_the_sphere_and_does_not_mirror_it(towards):
         assert np.allclose(depth, np.array(towards) / np.linalg.norm(towards))
 
 
-def test_each_category_has_its_colour_and_its_name(points):
+def test_each_category_has_its_color_and_its_name(points):
     categories = torch.arange(60) % 3
     figure = rendered(draw.spheres([(0, points), ("the end", points)], categories, ["none", "$one$", "two"]))
     for ax in figure.axes:
@@ -62,10 +64,10 @@ def test_each_category_has_its_colour_and_its_name(points):
         assert drawn == {0: 20, 1: 20, 2: 20}
         for k in range(3):
             (front,) = [a for a in ax.collections if a.get_gid() == f"front-{k}"]
-            assert tuple(front.get_facecolor()[0][:3]) == pytest.approx(to_rgb(COLOURS[k]))
+            assert tuple(front.get_facecolor()[0][:3]) == pytest.approx(to_rgb(COLORS[k]))
     (key,) = figure.legends
     assert [t.get_text() for t in key.get_texts()] == ["none", "$one$", "two"]
-    assert [to_rgb(line.get_color()) for line in key.get_lines()] == [to_rgb(c) for c in COLOURS[:3]]
+    assert [to_rgb(line.get_color()) for line in key.get_lines()] == [to_rgb(c) for c in COLORS[:3]]
     assert [ax.get_title() for ax in figure.axes] == ["step 0", "the end"]
 
 
@@ -99,11 +101,11 @@ def test_a_film_is_left_as_it_is(points):
         (lambda p: draw.spheres([(7, p[:, :2])]), r"step 7 must be \(n, 3\).*\(60, 2\)"),
         (lambda p: draw.spheres([(7, 2 * p)]), "length 1, one has 2"),
         (lambda p: draw.spheres([(7, p * float("nan"))]), "length 1"),
-        (lambda p: draw.spheres([(0, p)], torch.zeros(3)), r"colours must be \(60,\)"),
+        (lambda p: draw.spheres([(0, p)], torch.zeros(3)), r"colors must be \(60,\)"),
         (lambda p: draw.spheres([(0, p)], torch.arange(60)), r"0\.\.6"),
         (lambda p: draw.spheres([(0, p)], torch.arange(60) % 3, ["a", "b"]), r"0\.\.1"),
         (lambda p: draw.spheres([(0, p)], torch.full((60,), 0.5)), "categories"),
-        (lambda p: draw.spheres([(0, p), (1, p[:5])], torch.zeros(60)), r"colours must be \(5,\)"),
+        (lambda p: draw.spheres([(0, p), (1, p[:5])], torch.zeros(60)), r"colors must be \(5,\)"),
         (lambda p: draw.spheres([(0, p)], torch.zeros(60), list("abcdefgh")), "1 to 7 categories, got 8"),
     ],
 )
@@ -134,13 +136,13 @@ def test_tensors_are_drawn_number_by_number(molecules):
 
 
 def edge_channel(title: str) -> int:
-    return ["no edge", *chem.EDGE_LABELS].index(title.split(": ")[1])
+    return ["no edge", *EDGE_LABELS].index(title.split(": ")[1])
 
 
-def test_tensors_are_labelled(molecules):
+def test_tensors_are_labeled(molecules):
     figure = rendered(draw.tensors(molecules[2]))
     titles = [ax.get_title() for ax in figure.axes if ax.images]
-    assert titles == ["nodes, 9 × 7", *(f"edges, 9 × 9: {name}" for name in ("no edge", *chem.EDGE_LABELS))]
+    assert titles == ["nodes, 9 × 7", *(f"edges, 9 × 9: {name}" for name in ("no edge", *EDGE_LABELS))]
     nodes = figure.axes[0]
     assert [t.get_text() for t in nodes.get_xticklabels()] == ["absent", *molecules.vocabulary.node_labels]
     assert [t.get_text() for t in nodes.get_yticklabels()] == [str(i) for i in range(9)]

@@ -1,4 +1,4 @@
-"""Maps of many graphs: colours mean what the values are, the figure shows what it was given, words fit the numbers."""
+"""Maps of many graphs: colors mean what the values are, the figure shows what it was given, words fit the numbers."""
 
 import json
 
@@ -9,14 +9,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
-from elekit import chem, draw
+from elekit import draw
 from elekit.draw.maps import CLASSES, CONTEXT, OTHER, STEPS, UNKNOWN, framed, paint, trust_words
+from elekit.graphs.smiles import from_smiles
 
 HOSTILE = ["<img src=x onerror=alert(1)>", "$\\frac", "a\nb\x00", "_{"]
 
 
-def brightness(colour):
-    return float(np.dot(to_rgb(colour), (0.3, 0.59, 0.11)))
+def brightness(color):
+    return float(np.dot(to_rgb(color), (0.3, 0.59, 0.11)))
 
 
 def rendered(figure):
@@ -38,12 +39,12 @@ def words_of(figure):
 
 
 # -- paint -----------------------------------------------------------------------------------------------------
-def test_the_most_frequent_classes_have_colours_of_their_own_and_the_others_share_one():
+def test_the_most_frequent_classes_have_colors_of_their_own_and_the_others_share_one():
     values = [name for k, name in enumerate("abcdefghij") for _ in range(20 - k)]
     found = paint(values)
     assert [words for _, words, _ in found.classes] == [*"abcdefg", "other (3)"]
     assert [count for *_, count in found.classes] == [20, 19, 18, 17, 16, 15, 14, 13 + 12 + 11]
-    assert found.colours == [*CLASSES, OTHER] and len(set(found.colours)) == 8
+    assert found.colors == [*CLASSES, OTHER] and len(set(found.colors)) == 8
     for value, code in zip(values, found.codes):
         assert found.classes[code][1] == (value if value in "abcdefg" else "other (3)")
 
@@ -59,8 +60,8 @@ def test_few_numbers_are_classes_in_their_order_and_brighter_where_they_are_larg
     found = paint(values)
     named = [float(words) for _, words, _ in found.classes if words != "not known"]
     assert named == sorted(named)
-    colours = [brightness(colour) for colour, words, _ in found.classes if words != "not known"]
-    assert colours == sorted(colours)
+    colors = [brightness(color) for color, words, _ in found.classes if words != "not known"]
+    assert colors == sorted(colors)
     for value, code in zip(pd.array(values), found.codes):
         assert found.classes[code][1] == ("not known" if pd.isna(value) else f"{value:.6g}")
 
@@ -69,10 +70,10 @@ def test_a_scale_keeps_order_and_reaches_from_least_to_most():
     values = np.random.default_rng(0).permutation(np.linspace(-2, 7, 300))
     found = paint(values)
     assert found.scale == (-2, 7) and found.clipped == (False, False) and found.unknown == 0
-    assert len(found.colours) == STEPS and (np.diff(found.codes[values.argsort()]) >= 0).all()
+    assert len(found.colors) == STEPS and (np.diff(found.codes[values.argsort()]) >= 0).all()
     assert (found.codes.min(), found.codes.max()) == (0, STEPS - 1)
     assert np.abs(found.codes - (values + 2) / 9 * STEPS).max() <= 1
-    shades = [brightness(colour) for colour in found.colours]
+    shades = [brightness(color) for color in found.colors]
     assert shades == sorted(shades) and shades[-1] < 0.85  # shows on white
     assert found.legend()["numbers"] == ["-2", "2.5", "7"]
 
@@ -84,19 +85,19 @@ def test_a_few_far_values_do_not_squeeze_a_scale():
     assert found.codes[-1] == STEPS - 1 and found.legend()["numbers"][2].endswith(" or more")
 
 
-def test_what_is_missing_is_grey_and_counted():
+def test_what_is_missing_is_gray_and_counted():
     for values in ([*np.linspace(0, 1, 50), np.nan, np.inf], ["a", None, "b", None], [np.nan, np.nan]):
         missing = ~np.isfinite(values) if isinstance(values[-1], float) else np.array([v is None for v in values])
         found = paint(values)
         assert found.unknown == missing.sum()
-        assert [found.colours[code] == UNKNOWN for code in found.codes] == missing.tolist()
+        assert [found.colors[code] == UNKNOWN for code in found.codes] == missing.tolist()
         assert found.classes[-1] == (UNKNOWN, "not known", missing.sum())
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [1.0] * 50, HOSTILE, [(1, 2), [3]], pd.Categorical(["x", "y", "x"])])
 def test_any_column_can_be_painted(values):
     found = paint(values)
-    assert found.codes.shape == (len(values),) and all(0 <= code < len(found.colours) for code in found.codes)
+    assert found.codes.shape == (len(values),) and all(0 <= code < len(found.colors) for code in found.codes)
     assert json.loads(json.dumps(found.legend())) == found.legend()
     assert sum(count for *_, count in found.classes) == len(values)
 
@@ -139,43 +140,43 @@ def positions():
 
 @pytest.fixture
 def molecules():
-    return chem.from_smiles(["CCO", "CC", "C#N"])
+    return from_smiles(["CCO", "CC", "C#N"])
 
 
 def dots(figure):
-    """Positions (n, 2) and colours of all points."""
+    """Positions (n, 2) and colors of all points."""
     found = figure.axes[0].collections
-    colours = [to_hex(c) for s in found for c in np.broadcast_to(s.get_facecolors(), (len(s.get_offsets()), 4))]
-    return np.concatenate([s.get_offsets() for s in found]), colours
+    colors = [to_hex(c) for s in found for c in np.broadcast_to(s.get_facecolors(), (len(s.get_offsets()), 4))]
+    return np.concatenate([s.get_offsets() for s in found]), colors
 
 
-def test_every_point_is_drawn_in_the_colour_of_its_value(positions):
+def test_every_point_is_drawn_in_the_color_of_its_value(positions):
     values = ["a"] * 30 + ["b"] * 10
     figure = rendered(draw.embedding_map(positions, values, column="kind"))
-    where, colours = dots(figure)
+    where, colors = dots(figure)
     found = paint(values)
-    assert np.allclose(where, positions) and colours == [found.colours[c].lower() for c in found.codes]
+    assert np.allclose(where, positions) and colors == [found.colors[c].lower() for c in found.codes]
     assert {"kind", "a (30)", "b (10)"} <= set(words_of(figure))
 
 
-def test_what_is_not_selected_is_grey(positions):
+def test_what_is_not_selected_is_gray(positions):
     figure = rendered(draw.embedding_map(positions, np.arange(40.0), column="size", selected=[3, 5]))
-    where, colours = dots(figure)
-    for position, colour in zip(where, colours):
+    where, colors = dots(figure)
+    for position, color in zip(where, colors):
         chosen = any(np.allclose(position, positions[row]) for row in (3, 5))
-        assert (colour == CONTEXT.lower()) != chosen
+        assert (color == CONTEXT.lower()) != chosen
     assert len(where) == 40 and any("size" in words for words in words_of(figure))
 
 
-def test_the_pinned_graph_and_its_neighbours_are_marked_numbered_and_drawn(positions, molecules):
+def test_the_pinned_graph_and_its_neighbors_are_marked_numbered_and_drawn(positions, molecules):
     figure = draw.embedding_map(
-        positions, pinned=4, neighbours=[9, 2], graphs=molecules, titles=["CCO", "1 CC", "2 C#N"], trust="Trust it."
+        positions, pinned=4, neighbors=[9, 2], graphs=molecules, titles=["CCO", "1 CC", "2 C#N"], trust="Trust it."
     )
     rendered(figure)
     (ring,) = by_gid(figure, "pinned-4")
     assert np.allclose(ring.get_xydata(), positions[4:5])
     for number, row in enumerate([9, 2], 1):
-        (mark,) = by_gid(figure, f"neighbour-{number}")
+        (mark,) = by_gid(figure, f"neighbor-{number}")
         assert np.allclose(mark.get_xydata(), positions[row : row + 1])
         (told,) = [a for a in figure.axes[0].texts if a.get_text() == str(number)]
         assert np.allclose(told.xy, positions[row])
@@ -205,7 +206,7 @@ def test_a_map_is_drawn_into_a_figure_that_is_given(positions):
 def test_hostile_names_are_drawn_as_they_are(positions, molecules):
     titles = HOSTILE[:3]
     figure = draw.embedding_map(
-        positions, HOSTILE * 10, column=HOSTILE[1], pinned=0, neighbours=[1, 2], graphs=molecules, titles=titles
+        positions, HOSTILE * 10, column=HOSTILE[1], pinned=0, neighbors=[1, 2], graphs=molecules, titles=titles
     )
     assert HOSTILE[1] in words_of(rendered(figure))
 

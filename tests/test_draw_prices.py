@@ -8,15 +8,16 @@ from conftest import random_vertices
 from matplotlib.colors import to_hex
 from test_draw import HOSTILE, marked, rendered
 
-from elekit import chem, draw
-from elekit.draw import prices
-from elekit.draw.base import BLUE, GREY, RADIUS, VERMILION
-from elekit.graph import Graph, GraphVocabulary
+from elekit import draw
+from elekit.draw import edit_scan
+from elekit.draw.base import BLUE, GRAY, RADIUS, VERMILION
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.smiles import from_smiles, molecule_vocabulary, to_smiles
 
 
 @pytest.fixture
 def molecule():
-    return chem.from_smiles("CC1CC1C=O", chem.vocabulary(["C", "N", "O"], 8))
+    return from_smiles("CC1CC1C=O", molecule_vocabulary(["C", "N", "O"], 8))
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def words(figure, ax=0):
     return {a.get_gid()[6:]: a.get_text() for a in figure.axes[ax].texts if (a.get_gid() or "").startswith("value-")}
 
 
-def colour(artist):
+def color(artist):
     return to_hex(artist.get_edgecolor() if hasattr(artist, "get_edgecolor") else artist.get_color())
 
 
@@ -60,12 +61,12 @@ def test_dearer_is_wider_and_lighter(molecule, heat):
     widths = [found[str(i)].get_linewidth() for i in range(5)]
     lights = [np.mean(found[str(i)].get_edgecolor()[:3]) for i in range(5)]
     assert widths == sorted(set(widths)) and lights == sorted(set(lights))
-    assert colour(found["0"]) == prices.RAMP[0] and colour(found["4"]) == prices.RAMP[-1]
+    assert color(found["0"]) == edit_scan.RAMP[0] and color(found["4"]) == edit_scan.RAMP[-1]
 
 
-def test_what_has_no_valid_edit_is_grey_and_dashed(molecule, heat):
+def test_what_has_no_valid_edit_is_gray_and_dashed(molecule, heat):
     found, written = (f(draw.priced_edits(molecule, *heat, table(5))) for f in (halos, words))
-    assert colour(found["5"]) == GREY.lower() and found["5"].get_linestyle() != "-" and written["5"] == "5: none"
+    assert color(found["5"]) == GRAY.lower() and found["5"].get_linestyle() != "-" and written["5"] == "5: none"
     assert found["4"].get_linestyle() in ("-", "solid")
 
 
@@ -101,7 +102,7 @@ def test_wrong_arguments_are_named(molecule, heat):
 
 
 def test_a_single_node_and_prices_that_are_all_one(molecule):
-    one = chem.from_smiles("C", chem.vocabulary(["C", "N"], 1))
+    one = from_smiles("C", molecule_vocabulary(["C", "N"], 1))
     rendered(draw.priced_edits(one, torch.tensor([0.3]), torch.full((1, 1), torch.nan), table(1)))
     rendered(draw.priced_edits(one, torch.tensor([torch.nan]), torch.full((1, 1), torch.nan), table(0)))
     nobody = Graph.from_labels(torch.zeros(1, 1), torch.zeros(1, 1, 1), one.vocabulary)
@@ -121,7 +122,7 @@ def test_hostile_labels_are_drawn_as_they_are():
 
 
 def test_words_lie_in_the_picture(molecule, heat):
-    anchor = chem.from_smiles("NC1OCCC1CC=O", chem.vocabulary(["C", "N", "O"], 10))
+    anchor = from_smiles("NC1OCCC1CC=O", molecule_vocabulary(["C", "N", "O"], 10))
     shares = torch.full((10,), -0.25), torch.full((10, 10), 0.25)
     for figure in (draw.priced_edits(molecule, *heat, table(3)), draw.shared(anchor, anchor, shares, shares)):
         width, height = rendered(figure).canvas.get_width_height()
@@ -131,14 +132,14 @@ def test_words_lie_in_the_picture(molecule, heat):
 
 
 # -- shares ----------------------------------------------------------------------------------------------------
-def test_shares_have_their_sign_by_colour_dash_and_word(molecule):
+def test_shares_have_their_sign_by_color_dash_and_word(molecule):
     nodes, edges = torch.full((8,), torch.nan), torch.full((8, 8), torch.nan)
     nodes[:6] = torch.tensor([0.5, -0.25, 0.001, -0.001, 0.1, 0.1])
     edges[0, 1] = edges[1, 0] = -0.1
     figure = rendered(draw.shared(molecule, molecule, (nodes, edges), (-nodes, -edges)))
     found, other = halos(figure), halos(figure, 1)
-    assert [colour(found[part]) for part in ("0", "1", "0-1")] == [c.lower() for c in (BLUE, VERMILION, VERMILION)]
-    assert [colour(other[part]) for part in ("0", "1", "0-1")] == [c.lower() for c in (VERMILION, BLUE, BLUE)]
+    assert [color(found[part]) for part in ("0", "1", "0-1")] == [c.lower() for c in (BLUE, VERMILION, VERMILION)]
+    assert [color(other[part]) for part in ("0", "1", "0-1")] == [c.lower() for c in (VERMILION, BLUE, BLUE)]
     assert found["1"].get_linestyle() != "-" and found["0"].get_linestyle() in ("-", "solid")
     assert found["0"].get_linewidth() > found["1"].get_linewidth() > found["4"].get_linewidth()
     assert words(figure)["0"] == "0: +0.50" and words(figure)["0-1"] == "-0.10"
@@ -148,16 +149,16 @@ def test_shares_have_their_sign_by_colour_dash_and_word(molecule):
 
 # -- room ------------------------------------------------------------------------------------------------------
 def molecules():
-    names = chem.vocabulary(["C", "N", "O"], 10)
+    names = molecule_vocabulary(["C", "N", "O"], 10)
     return list(
-        chem.from_smiles(["C", "CC", "CC(C)(C)C", "C1CC1", "O=CC1CC(N)OC1C", "C1CC2CC1C2", "CC(C)C(C)(C)C"], names)
+        from_smiles(["C", "CC", "CC(C)(C)C", "C1CC1", "O=CC1CC(N)OC1C", "C1CC2CC1C2", "CC(C)C(C)(C)C"], names)
     )
 
 
-@pytest.mark.parametrize("graph", molecules(), ids=lambda graph: chem.to_smiles(graph)[0])
-def test_an_added_node_lies_near_its_neighbour_and_clear_of_all_others(graph):
+@pytest.mark.parametrize("graph", molecules(), ids=lambda graph: to_smiles(graph)[0])
+def test_an_added_node_lies_near_its_neighbor_and_clear_of_all_others(graph):
     positions = draw.layout(graph)
-    spots = prices.beside(graph, positions)
+    spots = edit_scan.beside(graph, positions)
     there = graph.labels()[0][0].nonzero()[:, 0].tolist()
     edges = graph.labels()[1][0].triu(1).nonzero().tolist()
     assert np.isfinite(spots).all(1).nonzero()[0].tolist() == there
@@ -169,10 +170,10 @@ def test_an_added_node_lies_near_its_neighbour_and_clear_of_all_others(graph):
             assert np.linalg.norm(positions[a] + t * (positions[b] - positions[a]) - spots[i], axis=1).min() > RADIUS
 
 
-@pytest.mark.parametrize("graph", molecules(), ids=lambda graph: chem.to_smiles(graph)[0])
+@pytest.mark.parametrize("graph", molecules(), ids=lambda graph: to_smiles(graph)[0])
 def test_words_lie_at_their_own_node_or_edge(graph):
     positions = draw.layout(graph)
-    of_nodes, of_edges = prices.words_beside(graph, positions)
+    of_nodes, of_edges = edit_scan.words_beside(graph, positions)
     there = graph.labels()[0][0].nonzero()[:, 0].numpy()
     for i in there:
         distance = np.linalg.norm(positions[there] - of_nodes[i], axis=1)
@@ -186,22 +187,22 @@ def test_room_of_any_graph_is_finite_and_repeatable(vocabulary, generator):
     for graph in random_vertices(vocabulary, 12, generator):
         positions = draw.layout(graph)
         before = positions.copy()
-        spots, (of_nodes, of_edges) = prices.beside(graph, positions), prices.words_beside(graph, positions)
+        spots, (of_nodes, of_edges) = edit_scan.beside(graph, positions), edit_scan.words_beside(graph, positions)
         there = (graph.labels()[0][0] > 0).numpy()
         assert np.array_equal(np.isfinite(spots).all(1), there) and np.array_equal(
             np.isfinite(of_nodes).all(1), there
         )
         assert all(np.isfinite(place).all() for place in of_edges.values())
         assert np.array_equal(positions, before) and np.array_equal(
-            prices.beside(graph, positions), spots, equal_nan=True
+            edit_scan.beside(graph, positions), spots, equal_nan=True
         )
 
 
 def test_the_span_of_nothing_is_a_span():
-    assert prices.span(torch.tensor([torch.nan])) == (0.0, 1.0)
-    low, high = prices.span(torch.tensor([0.5, torch.nan]), np.array([0.5]))
+    assert edit_scan.span(torch.tensor([torch.nan])) == (0.0, 1.0)
+    low, high = edit_scan.span(torch.tensor([0.5, torch.nan]), np.array([0.5]))
     assert low == 0.5 < high
-    assert prices.span(torch.tensor([0.5, 2.0]), np.array([[0.25]])) == (0.25, 2.0)
+    assert edit_scan.span(torch.tensor([0.5, 2.0]), np.array([[0.25]])) == (0.25, 2.0)
 
 
 def test_marks_of_the_graph_itself_are_still_there(molecule, heat):
@@ -221,7 +222,7 @@ def summary(kinds):
 
 def test_a_price_list_shows_both_ends_in_order():
     listed = summary(12)
-    figure = draw.price_list(listed, top=3)
+    figure = draw.edit_costs(listed, top=3)
     rendered(figure)
     (ax,) = figure.axes
     (dots,) = [line for line in ax.lines if line.get_gid() == "median"]
@@ -232,17 +233,17 @@ def test_a_price_list_shows_both_ends_in_order():
     said = [text.get_text() for text in ax.texts]
     assert said[0] == "1.00  (of 12)  surprisingly dear" and said[-1] == "0.08  (of 1)"
     assert "3 dearest and the 3 cheapest of 12" in ax.get_title(loc="left")
-    whole = draw.price_list(summary(1))
+    whole = draw.edit_costs(summary(1))
     assert len(whole.axes[0].texts) == 1 and not whole.axes[0].get_title(loc="left")
 
 
 def test_a_price_list_of_another_make_is_refused():
     with pytest.raises(ValueError, match="lacks columns.*q05"):
-        draw.price_list(summary(3).drop(columns="q05"))
+        draw.edit_costs(summary(3).drop(columns="q05"))
     with pytest.raises(ValueError, match="lacks rows"):
-        draw.price_list(summary(3)[:0])
+        draw.edit_costs(summary(3)[:0])
     with pytest.raises(ValueError, match="top must be at least 1"):
-        draw.price_list(summary(3), top=0)
+        draw.edit_costs(summary(3), top=0)
 
 
 def said(figure):

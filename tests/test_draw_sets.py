@@ -7,7 +7,7 @@ import torch
 from conftest import random_vertices
 
 from elekit import draw
-from elekit.conformal import Calibration, PredictionSet
+from elekit.evaluation.conformal import Calibration, PredictionSet
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_an_empty_set_shows_what_lies_outside(graphs):
     assert "unsure: no graph lies within the radius of 0.250" in said
     assert "loss 0.300\ndecoded, outside the set" in said
     (line,) = drawn(figure, "losses")
-    assert line.get_xdata() == pytest.approx([0.3]) and line.get_marker() == "D"  # another sign, not only a colour
+    assert line.get_xdata() == pytest.approx([0.3]) and line.get_marker() == "D"  # another sign, not only a color
 
 
 def test_of_large_sets_the_nearest_are_drawn(graphs):

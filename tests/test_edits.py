@@ -7,8 +7,8 @@ import pytest
 import torch
 from conftest import random_relaxed, random_vertices
 
-from elekit.edits import KINDS, PAIRED, SINGLE, Edits, all_edits
-from elekit.graph import Graph, GraphVocabulary
+from elekit.graphs.edits import KINDS, PAIRED, SINGLE, Edits, all_edits
+from elekit.graphs.graph import Graph, GraphVocabulary
 
 VOCABULARIES = {
     "three nodes": GraphVocabulary(("a", "b"), ("thin", "thick"), 3),
@@ -144,11 +144,11 @@ def test_excess_is_that_of_the_edited_graph(vertices):
     nodes, edges = vertices.labels()
     edits = all_edits(vertices)
     made = Graph.from_labels(*edits.apply(nodes, edges), vertices.vocabulary)
-    wanted = made.excess()
+    wanted = made.valence_violation()
     assert (wanted > 0).any() and (wanted == 0).any()
-    torch.testing.assert_close(edits.excess(nodes, edges, vertices.vocabulary), wanted)
+    torch.testing.assert_close(edits.valence_violation(nodes, edges, vertices.vocabulary), wanted)
     free = GraphVocabulary(("a", "b", "c"), ("thin", "thick"), 5)
-    assert torch.equal(edits.excess(nodes, edges, free), torch.zeros(len(edits)))
+    assert torch.equal(edits.valence_violation(nodes, edges, free), torch.zeros(len(edits)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -7,9 +7,9 @@ import pytest
 import torch
 from conftest import padded, random_relaxed, random_vertices
 
-from elekit.augment import shuffled
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, from_networkx
+from elekit.graphs.augment import shuffled
+from elekit.graphs.graph import Graph, from_networkx
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 
 TINY = EmbeddingConfig(hidden=8, rounds=2, dim=6, walks=4)
 

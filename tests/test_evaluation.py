@@ -8,17 +8,19 @@ import pytest
 import torch
 from conftest import equal
 
-from elekit import chem, datasets, evaluation
-from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.evaluation import decode_many, evaluate, judge, summarise
-from elekit.graph import Graph, GraphVocabulary, from_networkx, label_tensors
+from elekit import datasets
+from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig
+from elekit.evaluation import judging
+from elekit.evaluation.judging import decode_many, evaluate, judge, summarize
+from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, label_tensors
+from elekit.graphs.smiles import from_smiles, molecule_vocabulary, to_smiles
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 
-MOLECULES = chem.vocabulary(["C", "N", "O", "F"], 8)
+MOLECULES = molecule_vocabulary(["C", "N", "O", "F"], 8)
 
 
 def molecules(*smiles) -> Graph:
-    return chem.from_smiles(list(smiles), MOLECULES)
+    return from_smiles(list(smiles), MOLECULES)
 
 
 def parts(nodes, edges) -> Graph:
@@ -33,7 +35,7 @@ def xylene(first: str) -> Graph:
     return parts(["C"] * 8, [*ring, (0, 6, "single"), (1, 7, "single")])
 
 
-def labelled(graph: nx.Graph, nodes, edges="thin") -> nx.Graph:
+def labeled(graph: nx.Graph, nodes, edges="thin") -> nx.Graph:
     nx.set_node_attributes(graph, dict(zip(graph, nodes)), "label")
     nx.set_edge_attributes(graph, edges, "label")
     return graph
@@ -64,20 +66,20 @@ def test_hand_made_pairs_of_molecules():
 def test_another_kekule_form_is_the_same_molecule():
     """Between the methyls of o-xylene stands a single or a double bond, and neither drawing is the truth."""
     single, double = xylene("single"), xylene("double")
-    assert chem.to_smiles(single) == chem.to_smiles(double)
+    assert to_smiles(single) == to_smiles(double)
     truth = Graph.cat([single, double, molecules("Cc1ccccc1C")])
     predicted = Graph.cat([double, single, single])
-    assert not evaluation.metrics.isomorphic(single, double).item()
+    assert not judging.metrics.isomorphic(single, double).item()
     table = evaluate(predicted, truth)
     assert table["exact"].all() and (table["edit_distance"] == 0).all()
 
 
 def test_graphs_that_are_no_molecules_have_no_validity():
     drawn = [
-        labelled(nx.cycle_graph(4), "aabb"),
-        labelled(nx.path_graph(4), "aabb"),
-        labelled(nx.cycle_graph(4), "aabb", "thick"),
-        labelled(nx.cycle_graph(4), "abab"),
+        labeled(nx.cycle_graph(4), "aabb"),
+        labeled(nx.path_graph(4), "aabb"),
+        labeled(nx.cycle_graph(4), "aabb", "thick"),
+        labeled(nx.cycle_graph(4), "abab"),
     ]
     graphs = from_networkx(drawn)
     order = torch.tensor([2, 3, 0, 1])
@@ -103,8 +105,8 @@ def test_what_is_not_proven_is_counted():
     predicted = molecules("C1OC1C(F)CN", "CCO")
     cut, whole = evaluate(predicted, truth, timeout=0), evaluate(predicted, truth, timeout=60)
     assert cut["proven"].tolist() == [False, True] and whole["proven"].all()
-    assert summarise(cut)["edit_distances_not_proven"] == 1
-    assert summarise(whole)["edit_distances_not_proven"] == 0
+    assert summarize(cut)["edit_distances_not_proven"] == 1
+    assert summarize(whole)["edit_distances_not_proven"] == 0
     assert cut["edit_distance"][0] >= whole["edit_distance"][0]
 
 
@@ -132,7 +134,7 @@ def test_a_summary_by_hand():
             "loss_of_truth": [0.2, 0.2, 0.2, 0.4],
         }
     )
-    summary = summarise(table)
+    summary = summarize(table)
     assert summary == {
         "count": 4,
         "exact": 0.25,
@@ -152,7 +154,7 @@ def test_a_summary_by_hand():
 
 def test_ranks_become_hits_and_reciprocals():
     truth = molecules("C", "N", "O")
-    summary = summarise(evaluate(truth, truth, ranks=torch.tensor([1, 4, 11])))
+    summary = summarize(evaluate(truth, truth, ranks=torch.tensor([1, 4, 11])))
     assert summary["hits@1"] == pytest.approx(1 / 3) and summary["hits@10"] == pytest.approx(2 / 3)
     assert summary["mrr"] == pytest.approx((1 + 1 / 4 + 1 / 11) / 3)
 
@@ -208,12 +210,12 @@ def test_equal_truths_rank_as_one(psi, held_out):
 @pytest.mark.parametrize("method", ["candidates+polish", "gradient+polish"])
 def test_many_targets_are_decoded_in_pieces(psi, held_out, monkeypatch, method):
     target = psi.embed(held_out[:7])
-    config = DecodeConfig(method, gradient=GradientConfig(iterations=4, starts=1), polish=PolishConfig(rounds=1))
+    config = DecodeConfig(method, gradient=GradientConfig(iterations=4, starts=1), polish=LocalSearchConfig(rounds=1))
     candidates = Candidates.of(psi, held_out) if method.startswith("candidates") else None
     around = held_out[list(range(6, -1, -1))]  # one for each target: the pieces must take their own
-    monkeypatch.setattr(evaluation, "GRAPHS_A_BATCH", 3)
+    monkeypatch.setattr(judging, "GRAPHS_A_BATCH", 3)
     pieces = decode_many(psi, target, candidates=candidates, around=around, config=config)
-    monkeypatch.setattr(evaluation, "GRAPHS_A_BATCH", 1)
+    monkeypatch.setattr(judging, "GRAPHS_A_BATCH", 1)
     single = decode_many(psi, target, candidates=candidates, around=around, config=config)
     assert len(pieces.graphs) == len(single.graphs) == 7
     assert equal(pieces.graphs, single.graphs)
@@ -221,7 +223,7 @@ def test_many_targets_are_decoded_in_pieces(psi, held_out, monkeypatch, method):
 
 
 def test_the_judge_refuses_before_it_decodes(psi, held_out, monkeypatch):
-    monkeypatch.setattr(evaluation, "decode", None)
+    monkeypatch.setattr(judging, "decode", None)
     target = psi.embed(held_out[:3])
     with pytest.raises(ValueError, match="one target for each true graph, at least one; got 3 and 2"):
         judge(psi, target, held_out[:2])

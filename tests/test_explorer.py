@@ -15,14 +15,15 @@ from conftest import random_vertices
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch.nn.functional import normalize
 
-from elekit import chem, datasets, decoding, inspect
+from elekit import datasets, decoding, inspect
 from elekit.datasets import Split
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, GraphVocabulary, to_networkx
+from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
+from elekit.graphs.smiles import from_smiles, read_smiles
 from elekit.inspect.search import Search, overview, search, step
-from elekit.loss import LearnedLoss, points_of
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.loss import LearnedLoss, points_of
 from elekit.widgets import explore
-from elekit.widgets.explored import NEIGHBOURS
+from elekit.widgets.explored import NEIGHBORS
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
 SMILES = [
@@ -100,8 +101,8 @@ def test_many_labels_get_no_columns_and_no_graphs_an_empty_table(generator):
 # -- search ----------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def molecules():
-    graphs = chem.from_smiles(SMILES)
-    keys = [chem.read_smiles(s).canonical for s in SMILES]
+    graphs = from_smiles(SMILES)
+    keys = [read_smiles(s).canonical for s in SMILES]
     return overview(
         graphs, pd.DataFrame({"id": [f"m{i}" for i in range(len(SMILES))], "key": keys, "note": SMILES})
     ), graphs
@@ -200,7 +201,7 @@ def test_a_molecule_is_named_by_the_first_group_that_it_holds():
     names = {"CC(=O)O": "carboxylic acid", "CC(=O)OC": "ester", "CC(=O)N": "amide", "CC=O": "aldehyde", "CC(C)=O": "ketone",
              "CC#N": "nitrile", "CC=N": "imine", "CCO": "alcohol", "CCN": "amine", "COC": "ether", "c1ccccc1": "aromatic",
              "CC#C": "alkyne", "CC=C": "alkene", "CCC": "none of these", "NCCO": "alcohol"}  # fmt: skip
-    graphs = chem.from_smiles(list(names))
+    graphs = from_smiles(list(names))
     assert Search(overview(graphs), graphs).functional_groups() == list(names.values())
 
 
@@ -234,7 +235,7 @@ def test_a_dataset_is_shown_whole_and_told_apart_by_split(explorer, data):
     assert frame["smiles"].tolist() == [
         s for part in (data.train, data.validation, data.test) for s in part.frame["smiles"]
     ]
-    assert np.allclose(frame["neighbours kept"], explorer.map.kept)
+    assert np.allclose(frame["neighbors kept"], explorer.map.kept)
     assert {"weight", "nodes: C", "rings", "loss to pinned", "found by search"} <= set(frame)
 
 
@@ -256,7 +257,7 @@ def test_the_frame_is_a_copy(explorer):
     [
         ({"data": ["C"]}, "want a Dataset, a Split or a Graph, got list"),
         ({"data": "none"}, "no graphs given"),
-        ({"color": "colour"}, "no column 'colour'; there are functional group"),
+        ({"color": "color"}, "no column 'color'; there are functional group"),
         ({"map": "short"}, "shows 5 graphs and not these"),
         ({"map": "other"}, "shows other points"),
         ({"predictions": torch.zeros(3, 24)}, "predictions must be"),
@@ -348,32 +349,32 @@ def test_selected_rows_cannot_be_written_to(explorer):
         explorer.selection_rows[0] = 5
 
 
-def test_unselected_points_are_grey_context_and_the_others_keep_their_colours(explorer):
+def test_unselected_points_are_gray_context_and_the_others_keep_their_colors(explorer):
     widget = explorer._canvases[0].widget
     explorer.color_by = "nodes"
     own = widget.color
-    assert len({tuple(colour) for colour in own}) > 3
+    assert len({tuple(color) for color in own}) > 3
     explorer.selection = [0, 1]
-    assert len({tuple(colour) for colour in widget.color}) == 1 and widget.color_selected == own
+    assert len({tuple(color) for color in widget.color}) == 1 and widget.color_selected == own
     explorer.selection = None
     assert widget.color == own
 
 
 # -- pins ------------------------------------------------------------------------------------------------------
-def test_neighbours_are_those_of_the_learned_loss(explorer, psi):
+def test_neighbors_are_those_of_the_learned_loss(explorer, psi):
     graphs = explorer.explored.graphs
     for row in (0, 7, len(graphs) - 1):
         explorer.pinned = row
         loss = torch.tensor([float(LearnedLoss(psi)(graphs[row], graphs[k])) for k in range(len(graphs))])
         assert np.allclose(explorer.frame["loss to pinned"], loss, atol=1e-5)
         loss[row] = torch.inf
-        near = explorer.neighbours
-        assert len(near) == NEIGHBOURS and near["loss"].is_monotonic_increasing
-        assert np.allclose(near["loss"], loss.sort().values[:NEIGHBOURS], atol=1e-5)
+        near = explorer.neighbors
+        assert len(near) == NEIGHBORS and near["loss"].is_monotonic_increasing
+        assert np.allclose(near["loss"], loss.sort().values[:NEIGHBORS], atol=1e-5)
         assert np.allclose(near["loss"], loss[near["row"].tolist()], atol=1e-5)
         told = inspect.separates(graphs[row], graphs[near["row"].tolist()])
         assert near["separates"].tolist() == told
-        cards = explorer._beside.neighbours["lists"][0]["cards"]
+        cards = explorer._beside.neighbors["lists"][0]["cards"]
         assert [card["row"] for card in cards] == near["row"].tolist()
         assert explorer._beside.edits == {str(r): words for r, words in zip(near["row"], told)}
 
@@ -384,14 +385,14 @@ def test_a_pin_is_shown_marked_and_taken_back(explorer):
     assert beside.pinned["row"] == 4 and beside.pinned["name"] == explorer.frame["key"][4]
     assert beside.pinned["scene"]["nodes"] == explorer.explored.graphs[4].labels()[0][0].tolist()
     kinds = [dot["kind"] for dot in marks["dots"]]
-    assert kinds == ["neighbour"] * NEIGHBOURS + ["pinned"]
+    assert kinds == ["neighbor"] * NEIGHBORS + ["pinned"]
     places = explorer._canvases[0].widget.points[:, :2]
     assert np.allclose(marks["dots"][-1]["at"], places[4], atol=1e-3)
-    assert [dot["number"] for dot in marks["dots"][:-1]] == list(range(1, NEIGHBOURS + 1))
+    assert [dot["number"] for dot in marks["dots"][:-1]] == list(range(1, NEIGHBORS + 1))
     assert explorer.frame["key"][4] in explorer._below.alternative
     explorer.pinned = None
     assert beside.pinned == {} and explorer._below.marks == [{"dots": [], "lines": []}]
-    assert explorer.frame["loss to pinned"].isna().all() and len(explorer.neighbours) == 0
+    assert explorer.frame["loss to pinned"].isna().all() and len(explorer.neighbors) == 0
 
 
 def test_the_pointer_shows_a_graph_and_its_loss_to_the_pinned_one(explorer):
@@ -414,17 +415,17 @@ def test_rows_that_there_are_not_are_refused(explorer):
         assert getattr(explorer, name) is None
 
 
-def test_fewer_graphs_than_neighbours(psi, data):
+def test_fewer_graphs_than_neighbors(psi, data):
     for n in (1, 2, 4):
         made = explore(psi, data.train.graphs[:n])
         made.pinned, made.hovered, made.selection = 0, n - 1, [0]
-        assert len(made.neighbours) == n - 1 and made.picture()
+        assert len(made.neighbors) == n - 1 and made.picture()
         made._below.walk("left")
         made.close()
 
 
-# -- colours ---------------------------------------------------------------------------------------------------
-def test_points_are_coloured_by_any_column(explorer):
+# -- colors ---------------------------------------------------------------------------------------------------
+def test_points_are_colored_by_any_column(explorer):
     widget = explorer._canvases[0].widget
     for column in [*explorer.explored.columns, "smiles", "id"]:
         explorer.color_by = column
@@ -442,7 +443,7 @@ def test_points_are_coloured_by_any_column(explorer):
         explorer.color_by = "taste"
 
 
-def test_the_colour_follows_what_is_pinned_and_what_is_found(explorer):
+def test_the_color_follows_what_is_pinned_and_what_is_found(explorer):
     widget = explorer._canvases[0].widget
     explorer.color_by = "loss to pinned"
     assert explorer._below.legend["classes"][0]["words"] == "not known"
@@ -506,7 +507,7 @@ def test_the_browser_moves_the_traits(explorer):
     before = explorer.pinned
     ask(explorer, "below", "walk", direction="left")
     assert explorer.pinned in (before, step(explorer.map.positions, before, "left"))
-    ask(explorer, "below", "colour", column="rings")
+    ask(explorer, "below", "color", column="rings")
     assert explorer.color_by == "rings"
     ask(explorer, "below", "select", what="none")
     assert len(explorer.selection) == 0
@@ -608,7 +609,7 @@ def test_a_decoding_run_is_a_path_from_its_start_to_its_result(psi, data):
     made.close()
 
 
-def test_two_losses_share_everything_but_their_neighbours(psi, data):
+def test_two_losses_share_everything_but_their_neighbors(psi, data):
     other = embedding(data.vocabulary, 1)
     made = explore(psi, data.train, other=other)
     graphs, (left, right) = data.train.graphs, made._canvases
@@ -616,14 +617,14 @@ def test_two_losses_share_everything_but_their_neighbours(psi, data):
     assert left.widget.selection.tolist() == right.widget.selection.tolist() == [1, 2]
     assert left.widget.hovering == right.widget.hovering == 7
     assert np.array_equal(left.widget.points[:, 2], right.widget.points[:, 2])
-    near = made.neighbours
+    near = made.neighbors
     for by, one in enumerate((psi, other)):
         points = points_of(one, graphs)
-        expected = inspect.neighbours(points[4], points, NEIGHBOURS, exclude=4)
+        expected = inspect.neighbors(points[4], points, NEIGHBORS, exclude=4)
         assert near[near["by"] == by]["row"].tolist() == expected["row"].tolist()
     shared = set(near[near["by"] == 0]["row"]) & set(near[near["by"] == 1]["row"])
-    said = made._beside.neighbours
-    assert f"agree on {len(shared)} of {NEIGHBOURS}" in said["words"]
+    said = made._beside.neighbors
+    assert f"agree on {len(shared)} of {NEIGHBORS}" in said["words"]
     assert {card["row"] for part in said["lists"] for card in part["cards"] if card["shared"]} == shared
     assert near["separates"].all()
     right.widget.set_state({"selection": widget_rows([5, 6])})
@@ -667,9 +668,9 @@ def quick_umap(monkeypatch, tmp_path):
 
 
 def test_a_umap_is_made_only_when_asked_for_and_kept(psi, data, quick_umap):
-    made = explore(psi, data.train, color="neighbours kept")
+    made = explore(psi, data.train, color="neighbors kept")
     assert quick_umap == [] and made.map.method == "pca" and made._below.offer.startswith("Make the UMAP map (about ")
-    before, codes = made._canvases[0].widget.points.copy(), made.frame["neighbours kept"]
+    before, codes = made._canvases[0].widget.points.copy(), made.frame["neighbors kept"]
     made.pinned, made.selection = 3, [1, 2]
     ask(made, "below", "make_umap")
     assert (
@@ -677,7 +678,7 @@ def test_a_umap_is_made_only_when_asked_for_and_kept(psi, data, quick_umap):
     )
     after = made._canvases[0].widget.points
     assert not np.allclose(before[:, :2], after[:, :2]) and "UMAP" in made._below.trust
-    assert np.allclose(made.frame["neighbours kept"], codes / 2)
+    assert np.allclose(made.frame["neighbors kept"], codes / 2)
     assert made.pinned == 3 and made.selection_rows.tolist() == [1, 2]
     (pin,) = [dot["at"] for dot in made._below.marks[0]["dots"] if dot["kind"] == "pinned"]
     assert np.allclose(pin, after[3, :2], atol=1e-3)
@@ -725,7 +726,7 @@ def test_in_a_running_loop_the_work_is_done_beside(psi, data, quick_umap, monkey
                 await asyncio.sleep(0.005)
             assert "stays usable" in made._below.busy
             made.pinned = 5  # and it is
-            while not made.neighbours["separates"].all():
+            while not made.neighbors["separates"].all():
                 await asyncio.sleep(0.005)
             assert made.map.method == "pca"
             may_go_on.append(outcome)
@@ -746,10 +747,10 @@ def test_only_the_graph_that_is_pinned_last_gets_its_edits(psi, data):
         made = explore(psi, data)
         for row in range(8):
             made.pinned = row
-        while not made.neighbours["separates"].all():
+        while not made.neighbors["separates"].all():
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.1)
-        graphs, near = made.explored.graphs, made.neighbours
+        graphs, near = made.explored.graphs, made.neighbors
         assert near["separates"].tolist() == inspect.separates(graphs[7], graphs[near["row"].tolist()])
         assert set(made._beside.edits) == {str(row) for row in near["row"]}
         made.close()
@@ -793,7 +794,7 @@ def test_any_psi_is_explored(data):
 
     made = explore(counts, data.train.graphs)
     made.pinned = 0
-    assert len(made.neighbours) == NEIGHBOURS
+    assert len(made.neighbors) == NEIGHBORS
     made.close()
 
 
@@ -803,10 +804,10 @@ def test_the_picture_shows_what_the_widget_shows(explorer):
     explorer.pinned, explorer.selection, explorer.color_by = 4, [4, 5, 6], "split"
     (part,) = explorer.picture().subfigs
     titles = [ax.get_title() for ax in part.axes[1:]]
-    assert titles[0] == explorer.frame["key"][4] and len(titles) == 1 + NEIGHBOURS
-    assert titles[1].split()[:2] == ["1", explorer.frame["key"][explorer.neighbours["row"][0]]]
+    assert titles[0] == explorer.frame["key"][4] and len(titles) == 1 + NEIGHBORS
+    assert titles[1].split()[:2] == ["1", explorer.frame["key"][explorer.neighbors["row"][0]]]
     marks = {a.get_gid() for a in part.axes[0].get_children()}
-    assert {"pinned-4", *(f"neighbour-{n}" for n in range(1, NEIGHBOURS + 1))} <= marks
+    assert {"pinned-4", *(f"neighbor-{n}" for n in range(1, NEIGHBORS + 1))} <= marks
     data, _ = explorer._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data and data["image/png"].startswith("iVBORw0KGgo")
 
@@ -905,8 +906,8 @@ MOLECULES = """
 import elekit as ele, numpy as np
 from elekit.inspect.search import step
 from elekit.widgets import explore
-artefact, split = ele.load("molecules7"), ele.datasets.load("molecules7").test
-explorer = explore(artefact.psi, split, color="nodes", height=480)
+artifact, split = ele.load("molecules7"), ele.datasets.load("molecules7").test
+explorer = explore(artifact.psi, split, color="nodes", height=480)
 explorer
 """
 
@@ -932,15 +933,15 @@ def test_exploring_by_hand(lab):
     page.locator("[data-card=pinned]").get_by_text(names[row], exact=True).wait_for()
     assert lab.value("len(explorer.selection)") == 0
     assert np.allclose(page.evaluate(MARK, [0, "pinned"]), where[row], atol=2)
-    near = lab.value("explorer.neighbours.row.tolist()")
-    listed = page.locator(".elekit-neighbour")
+    near = lab.value("explorer.neighbors.row.tolist()")
+    listed = page.locator(".elekit-neighbor")
     assert [int(one.get_attribute("data-row")) for one in listed.all()] == near
-    lab.eventually("bool(explorer.neighbours.separates.all())", True)
-    told = lab.value("explorer.neighbours.separates.tolist()")
+    lab.eventually("bool(explorer.neighbors.separates.all())", True)
+    told = lab.value("explorer.neighbors.separates.tolist()")
     page.wait_for_function("(words) => document.querySelector('[data-apart]').textContent === words", arg=told[0])
     assert listed.locator("[data-apart]").all_text_contents() == told
     for number, other in enumerate(near, 1):
-        assert np.allclose(page.evaluate(MARK, [0, f"neighbour-{number}"]), where[other], atol=2)
+        assert np.allclose(page.evaluate(MARK, [0, f"neighbor-{number}"]), where[other], atol=2)
     assert names[row] in page.locator(".elekit-map canvas[role=img]").get_attribute("aria-label")
     lab.screenshot("explorer-pinned")
 
@@ -1014,13 +1015,13 @@ def test_exploring_by_keyboard(lab):
     page.wait_for_timeout(300)
     assert np.allclose(page.evaluate(MARK, [0, "pinned"]), where[lab.value("explorer.pinned")], atol=2)
 
-    near = lab.value("explorer.neighbours.row.tolist()")
-    page.locator(".elekit-neighbour").first.focus()
+    near = lab.value("explorer.neighbors.row.tolist()")
+    page.locator(".elekit-neighbor").first.focus()
     keys.press("ArrowDown")
     keys.press("Enter")
     lab.eventually("explorer.pinned", near[1])
 
-    page.get_by_label("Colour by").focus()
+    page.get_by_label("Color by").focus()
     keys.type("rin")
     lab.eventually("explorer.color_by", "rings")
     page.locator(".elekit-legend li").nth(2).wait_for()
@@ -1052,9 +1053,9 @@ HOSTILE_CELL = f"""
 import torch, pandas as pd
 from torch.nn.functional import normalize
 from elekit.datasets import Split
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, GraphVocabulary
-from elekit.loss import points_of
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.model.loss import points_of
 from elekit.widgets import explore
 name = {HOSTILE!r}
 vocabulary = GraphVocabulary((name, "b", "$c$"), (name, "<b>thick</b>"), 5)
@@ -1088,9 +1089,9 @@ def test_two_maps_move_together_and_hostile_names_stay_text(lab):
     page.locator(".elekit-marks").nth(1).locator("[data-mark=pinned]").wait_for(state="attached")
     for k, where in enumerate((left, right)):
         assert np.allclose(page.evaluate(MARK, [k, "pinned"]), where[row], atol=2)
-        near = lab.value(f"explorer.neighbours.query('by == {k}').row.tolist()")
+        near = lab.value(f"explorer.neighbors.query('by == {k}').row.tolist()")
         for number, other in enumerate(near, 1):
-            assert np.allclose(page.evaluate(MARK, [k, f"neighbour-{number}"]), where[other], atol=2)
+            assert np.allclose(page.evaluate(MARK, [k, f"neighbor-{number}"]), where[other], atol=2)
     assert page.locator(".elekit-marks polyline").count() == 1  # the prediction, on the first map
 
     tool(lab, 1, k=1)

@@ -10,18 +10,18 @@ from planted_beyond import BEYOND
 from torch.nn.functional import normalize
 
 import elekit as ele
-from elekit.edits import SINGLE
-from elekit.graph import Graph
-from elekit.inspect.findings import DEFECT, Finding, ask, findings, hold_out, make_basis
-from elekit.inspect.findings import basis as questions
-from elekit.inspect.findings.conditions import Condition
-from elekit.inspect.findings.graph_traits import counts_of, traits_of
-from elekit.inspect.findings.places import contraction
-from elekit.inspect.findings.slices import slices_of
-from elekit.inspect.findings.spreading import dimensions, two_heaps
-from elekit.inspect.findings.weights import explained_by
-from elekit.inspect.words import figure, joined, percent
-from elekit.metrics import isomorphic
+from elekit.audit.findings import DEFECT, Finding, ask, findings, hold_out, make_basis
+from elekit.audit.findings import probe_set as questions
+from elekit.audit.findings.attractors import contraction
+from elekit.audit.findings.conditions import Condition
+from elekit.audit.findings.dominance import explained_by
+from elekit.audit.findings.graph_traits import counts_of, traits_of
+from elekit.audit.findings.saturation import dimensions, two_heaps
+from elekit.audit.findings.subgroups import slices_of
+from elekit.evaluation.formatting import figure, joined, percent
+from elekit.graphs.edit_distance import isomorphic
+from elekit.graphs.edits import SINGLE
+from elekit.graphs.graph import Graph
 
 PLANTED = [case for case in CASES + BEYOND if case.says and case.tested]
 CLEAN = [
@@ -106,7 +106,7 @@ def test_a_loss_is_judged_whatever_it_returns(basis):
         findings(shipped(), basis.graphs[:19])
 
 
-def test_held_out_graphs_of_another_size_are_no_proof_of_memorising():
+def test_held_out_graphs_of_another_size_are_no_proof_of_memorizing():
     """Small graphs lie nearer to each other under any loss, as under the reference."""
     basis, graphs = asked("molecules7")[0], ele.datasets.load("molecules7").test.graphs
     small = graphs[graphs.presence().sum(1) <= 6]
@@ -274,11 +274,11 @@ def test_held_out_graphs_and_questions_may_be_made_once(basis):
     graphs, held = graphs_of("molecules7")
     assert len(make_basis(graphs[:40]).graphs) == 40
     made = hold_out(held)
-    psi = next(case for case in CASES if case.name.startswith("memorises: places")).psi()
+    psi = next(case for case in CASES if case.name.startswith("memorizes: places")).psi()
     one, other = (findings(psi, graphs, basis=basis, held_out=h) for h in (held, made))
     assert [f.says for f in one] == [f.says for f in other]
     alone = findings(psi, graphs, basis=basis)  # seen even without held-out graphs
-    assert alone[0].what == "memorises" and "stand apart" in alone[0].says
+    assert alone[0].what == "memorizes" and "stand apart" in alone[0].says
 
 
 @pytest.mark.parametrize(

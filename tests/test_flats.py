@@ -5,15 +5,15 @@ import gzip
 import json
 import random
 
+import flats
 import networkx as nx
 import pytest
 from conftest import isomorphic
 
 from elekit import datasets
-from elekit.datasets import flats
 from elekit.datasets.reading import isomorphism_keys
-from elekit.edits import SINGLE, all_edits
-from elekit.graph import Graph, GraphVocabulary, from_networkx, to_networkx
+from elekit.graphs.edits import SINGLE, all_edits
+from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, to_networkx
 
 VOCABULARY = GraphVocabulary(tuple(flats.COUNTS), ("door", "glass", "open"), flats.MOST_ROOMS + 1)
 

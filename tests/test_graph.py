@@ -9,10 +9,10 @@ import pytest
 import torch
 from conftest import equal, isomorphic, padded, random_relaxed, random_vertices
 
-from elekit.graph import Graph, GraphVocabulary, from_networkx, to_networkx
+from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, to_networkx
 
 
-def labelled(graph, nodes="a", edges="thin"):
+def labeled(graph, nodes="a", edges="thin"):
     nx.set_node_attributes(graph, nodes, "label")
     nx.set_edge_attributes(graph, edges, "label")
     return graph
@@ -27,7 +27,7 @@ def test_networkx_round_trip_keeps_every_graph(vocabulary, vertices):
 
 
 def test_names_of_nodes_do_not_matter(vocabulary):
-    path = labelled(nx.path_graph(3))
+    path = labeled(nx.path_graph(3))
     named = nx.relabel_nodes(path, {0: "x", 1: (2, 3), 2: 7})
     assert equal(from_networkx([named], vocabulary), from_networkx([path], vocabulary))
 
@@ -35,10 +35,10 @@ def test_names_of_nodes_do_not_matter(vocabulary):
 def test_missing_labels_get_the_default_and_other_attributes_are_named():
     plain = from_networkx([nx.path_graph(3)])
     assert (plain.vocabulary.node_labels, plain.vocabulary.edge_labels) == (("node",), ("edge",))
-    coloured = nx.Graph()
-    coloured.add_nodes_from([(0, {"colour": "red"}), (1, {"colour": 5})])
-    coloured.add_edge(0, 1, kind=2.0)
-    made = from_networkx([coloured], node_attribute="colour", edge_attribute="kind", max_nodes=4).vocabulary
+    colored = nx.Graph()
+    colored.add_nodes_from([(0, {"color": "red"}), (1, {"color": 5})])
+    colored.add_edge(0, 1, kind=2.0)
+    made = from_networkx([colored], node_attribute="color", edge_attribute="kind", max_nodes=4).vocabulary
     assert (made.node_labels, made.edge_labels, made.max_nodes) == (("5", "red"), ("2.0",), 4)
 
 
@@ -77,15 +77,15 @@ def test_a_lone_graph_instead_of_a_list_is_an_error():
 
 
 def test_what_does_not_fit_the_vocabulary_is_named(vocabulary):
-    fine = labelled(nx.path_graph(5))
+    fine = labeled(nx.path_graph(5))
     with pytest.raises(ValueError, match="graph 1 has 6 nodes, the vocabulary allows 5; raise max_nodes"):
-        from_networkx([fine, labelled(nx.path_graph(6))], vocabulary)
+        from_networkx([fine, labeled(nx.path_graph(6))], vocabulary)
     with pytest.raises(ValueError, match="graph 1 has 3 nodes, the vocabulary allows 2; raise max_nodes"):
         from_networkx([nx.path_graph(2), nx.path_graph(3)], max_nodes=2)
     with pytest.raises(ValueError, match=r"graph 1 has the label 'z', unknown to the vocabulary \(nodes \['a'"):
-        from_networkx([fine, labelled(nx.path_graph(2), "z")], vocabulary)
+        from_networkx([fine, labeled(nx.path_graph(2), "z")], vocabulary)
     with pytest.raises(ValueError, match=r"graph 0 has the label 'wire', unknown .* edges \['thin'"):
-        from_networkx([labelled(nx.path_graph(2), "a", "wire")], vocabulary)
+        from_networkx([labeled(nx.path_graph(2), "a", "wire")], vocabulary)
 
 
 # -- vocabulary ----------------------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def test_one_graph_of_one_node():
     lone.add_node(0, label="x")
     graph = from_networkx([lone]).check()
     assert (graph.nodes.shape, graph.edges.shape) == ((1, 1, 2), (1, 1, 1, 2))
-    assert graph.presence().tolist() == [[1]] and graph.excess().tolist() == [0]
+    assert graph.presence().tolist() == [[1]] and graph.valence_violation().tolist() == [0]
     assert equal(graph.permuted(torch.tensor([0])), graph)
     assert isomorphic(to_networkx(graph)[0], lone)
 
@@ -196,7 +196,7 @@ def test_rounding_takes_the_most_probable_channel_between_present_nodes(relaxed)
 
 def test_nothing_changes_its_input(relaxed):
     before = Graph(relaxed.nodes.clone(), relaxed.edges.clone(), relaxed.vocabulary)
-    relaxed.rounded(), relaxed.symmetrised(), relaxed.check(), relaxed.excess()
+    relaxed.rounded(), relaxed.symmetrized(), relaxed.check(), relaxed.valence_violation()
     relaxed.permuted(torch.arange(5).flip(0))
     assert equal(relaxed, before)
 
@@ -247,17 +247,17 @@ def test_check_finds_asymmetry_and_says_how_large(vertices):
     flat = broken(flat, (slice(None), 1, 0), empty, "edges")
     bad = broken(flat, (3, 0, 1), torch.tensor([0.88, 0.12, 0]), "edges")
     bad = broken(bad, (5, 0, 1), torch.tensor([0.5, 0.5, 0]), "edges")
-    message = r"edges not symmetric, largest gap 0.12 in graph 3 \(2 of 40\); use Graph.symmetrised\(\)"
+    message = r"edges not symmetric, largest gap 0.12 in graph 3 \(2 of 40\); use Graph.symmetrized\(\)"
     with pytest.raises(ValueError, match=message):
         bad.check()
-    assert bad.symmetrised().check()
+    assert bad.symmetrized().check()
 
 
 def test_check_finds_self_loops(relaxed):
     bad = broken(relaxed, (2, 1, 1), torch.tensor([0.5, 0.5, 0]), "edges")
-    with pytest.raises(ValueError, match=r"edge to itself in graph 2 \(1 of 12\); use Graph.symmetrised\(\)"):
+    with pytest.raises(ValueError, match=r"edge to itself in graph 2 \(1 of 12\); use Graph.symmetrized\(\)"):
         bad.check()
-    assert bad.symmetrised().check()
+    assert bad.symmetrized().check()
 
 
 # -- capacities ----------------------------------------------------------------------------------------------------
@@ -281,8 +281,8 @@ def excess_by_loop(graph):
 def test_excess_equals_a_loop(vocabulary, vertices, generator):
     crowded = random_vertices(vocabulary, 20, generator, density=0.9)
     for graph in (vertices, crowded, random_relaxed(replace(vocabulary, capacity=(0.5, 1, 0)), 5, generator)):
-        torch.testing.assert_close(graph.excess(), torch.tensor(excess_by_loop(graph)), atol=1e-4, rtol=1e-4)
-        assert graph.excess().max() > 0
+        torch.testing.assert_close(graph.valence_violation(), torch.tensor(excess_by_loop(graph)), atol=1e-4, rtol=1e-4)
+        assert graph.valence_violation().max() > 0
 
 
 def test_excess_is_zero_exactly_when_capacities_are_respected(vocabulary, vertices):
@@ -291,32 +291,32 @@ def test_excess_is_zero_exactly_when_capacities_are_respected(vocabulary, vertic
         all(sum(order[a["label"]] for a in g[v].values()) <= capacity[g.nodes[v]["label"]] for v in g)
         for g in to_networkx(vertices)
     ]
-    assert (vertices.excess() == 0).tolist() == fine
+    assert (vertices.valence_violation() == 0).tolist() == fine
     assert 0 < sum(fine) < len(fine)
 
 
 def test_without_capacities_nothing_is_in_excess(vocabulary, vertices):
     free = replace(vertices, vocabulary=replace(vocabulary, capacity=None))
-    assert free.excess().tolist() == [0] * len(vertices)
+    assert free.valence_violation().tolist() == [0] * len(vertices)
 
 
 def test_an_infinite_capacity_holds_anything_and_spoils_no_other(vocabulary, generator):
     crowded = random_vertices(vocabulary, 20, generator, density=1.0)
-    excess = replace(crowded, vocabulary=replace(vocabulary, capacity=(float("inf"),) * 3)).excess()
+    excess = replace(crowded, vocabulary=replace(vocabulary, capacity=(float("inf"),) * 3)).valence_violation()
     assert excess.tolist() == [0] * 20
-    mixed = replace(crowded, vocabulary=replace(vocabulary, capacity=(3, 2, float("inf")))).excess()
-    limited = replace(crowded, vocabulary=replace(vocabulary, capacity=(3, 2, 1000))).excess()
+    mixed = replace(crowded, vocabulary=replace(vocabulary, capacity=(3, 2, float("inf")))).valence_violation()
+    limited = replace(crowded, vocabulary=replace(vocabulary, capacity=(3, 2, 1000))).valence_violation()
     assert torch.equal(mixed, limited) and mixed.max() > 0
 
 
 def test_excess_is_differentiable(vocabulary, generator):
     graph = random_relaxed(replace(vocabulary, capacity=(0.5, 0.2, 0.1)), 2, generator, torch.float64)
 
-    def excess(nodes, edges):
-        return replace(graph, nodes=nodes, edges=edges).excess()
+    def valence_violation(nodes, edges):
+        return replace(graph, nodes=nodes, edges=edges).valence_violation()
 
-    assert (graph.excess() > 0.1).all()
-    assert torch.autograd.gradcheck(excess, (graph.nodes.requires_grad_(), graph.edges.requires_grad_()))
+    assert (graph.valence_violation() > 0.1).all()
+    assert torch.autograd.gradcheck(valence_violation, (graph.nodes.requires_grad_(), graph.edges.requires_grad_()))
 
 
 def test_absent_nodes_carry_nothing(vertices):
@@ -324,4 +324,4 @@ def test_absent_nodes_carry_nothing(vertices):
     wide = padded(vertices, 3)
     edges = wide.edges.clone()
     edges[:, 5:, :5] = edges[:, :5, 5:] = torch.tensor([0.0, 0, 1])
-    assert torch.equal(replace(wide, edges=edges).excess(), vertices.excess())
+    assert torch.equal(replace(wide, edges=edges).valence_violation(), vertices.valence_violation())

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import elekit
-from elekit import datasets, train
+from elekit import datasets
+from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
 
 HEAVY = ("matplotlib", "ipywidgets", "IPython", "rdkit", "pandas", "networkx", "scipy", "sklearn", "tqdm", "pooch")
 
@@ -55,15 +56,15 @@ def test_the_example_of_the_docstring_runs(monkeypatch):
     """On 80 molecules and a few steps; the lines are those that are printed."""
     lines = [line[4:] for line in elekit.__doc__.splitlines() if line.startswith("    ")]
     assert 5 <= len(lines) <= 10 and ast.parse("\n".join(lines))
-    whole, before = datasets.load, (train.EmbeddingTraining, train.SurrogateTraining)
+    whole, before = datasets.load, (EmbeddingTraining, SurrogateTraining)
 
     def small(name):
         data = whole(name)
         return replace(data, train=data.train.take(range(80)))
 
     monkeypatch.setattr(datasets, "load", small)
-    loop = elekit.LoopConfig(steps=3, learning_rate=1e-3, validate_every=3)
-    for fit, training in zip((train.fit_embedding, train.fit_surrogate), before):
+    loop = elekit.TrainerConfig(steps=3, learning_rate=1e-3, validate_every=3)
+    for fit, training in zip((fit_embedding, fit_surrogate), before):
         monkeypatch.setitem(fit.__kwdefaults__, "training", training(loop=loop, batch_size=16))
         monkeypatch.setitem(fit.__kwdefaults__, "progress", False)
     names = {"ele": elekit}

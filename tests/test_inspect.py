@@ -16,10 +16,12 @@ from conftest import equal, padded, random_vertices
 from torch.nn.functional import normalize
 
 import elekit
-from elekit import augment, chem, metrics
-from elekit.edits import KINDS, SINGLE
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, from_parts, to_networkx
+from elekit.graphs import augment
+from elekit.graphs import smiles as smiles_module
+from elekit.graphs.edit_distance import edit_distance
+from elekit.graphs.edits import KINDS, SINGLE
+from elekit.graphs.graph import Graph, from_parts, to_networkx
+from elekit.graphs.smiles import from_smiles, molecule_vocabulary, to_smiles
 from elekit.inspect import (
     EmbeddingMap,
     alignment,
@@ -29,14 +31,15 @@ from elekit.inspect import (
     keep_map,
     map_key,
     maps,
-    neighbours,
-    separates,
-    shares,
-    spread,
+    neighbors,
+    separating_edits,
+    shapley_values,
+    uniformity,
 )
-from elekit.loss import LearnedLoss, points_of
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.loss import LearnedLoss, points_of
 
-ATOMS = chem.vocabulary("CNO", 9)
+ATOMS = molecule_vocabulary("CNO", 9)
 
 
 def flat(graph):
@@ -89,11 +92,11 @@ def test_every_edit_has_the_price_that_the_loss_gives_its_result(psi, vertices, 
 def test_nothing_that_comes_back_holds_gradients(vocabulary, vertices):
     psi = embedding(vocabulary, trained=True)
     point = psi(vertices[1])
-    scan, found = edit_scan(psi, vertices[0], point), shares(psi, vertices[0], point, samples=4)
+    scan, found = edit_scan(psi, vertices[0], point), shapley_values(psi, vertices[0], point, samples=4)
     assert point.requires_grad
     assert not any(t.requires_grad for t in (scan.points, scan.anchor, found.nodes, found.edges))
-    assert not fit_map(point.expand(3, -1)).points.requires_grad and spread(point)["n"] == 1
-    assert neighbours(point, psi(vertices))["row"][0] == 1
+    assert not fit_map(point.expand(3, -1)).points.requires_grad and uniformity(point)["n"] == 1
+    assert neighbors(point, psi(vertices))["row"][0] == 1
 
 
 def test_an_anchor_is_a_graph_or_a_point_or_the_graph_itself(psi, vertices):
@@ -114,18 +117,18 @@ def test_an_anchor_is_a_graph_or_a_point_or_the_graph_itself(psi, vertices):
 def test_validity_is_that_of_capacities_and_rdkit(psi, vertices):
     full = vertices[vertices.presence().sum(1).argmax()]
     scan = edit_scan(psi, full)
-    assert scan.table["valid"].tolist() == (scan.results.excess() == 0).tolist()
+    assert scan.table["valid"].tolist() == (scan.results.valence_violation() == 0).tolist()
     assert 0 < scan.table["valid"].mean() < 1
-    scan = edit_scan(embedding(ATOMS), chem.from_smiles("CC1=CC=NO1", ATOMS))
-    expected = [g.excess().item() == 0 and chem.to_smiles(g)[0] is not None for g in scan.results]
+    scan = edit_scan(embedding(ATOMS), from_smiles("CC1=CC=NO1", ATOMS))
+    expected = [g.valence_violation().item() == 0 and to_smiles(g)[0] is not None for g in scan.results]
     assert scan.table["valid"].tolist() == expected and 0 < sum(expected) < len(expected)
 
 
 def test_what_rdkit_refuses_is_not_valid_whatever_the_capacities(monkeypatch):
-    scan = edit_scan(flat, chem.from_smiles("CCO", ATOMS))
-    monkeypatch.setattr(chem, "is_valid", lambda graphs: torch.zeros(len(graphs), dtype=torch.bool))
+    scan = edit_scan(flat, from_smiles("CCO", ATOMS))
+    monkeypatch.setattr(smiles_module, "is_valid", lambda graphs: torch.zeros(len(graphs), dtype=torch.bool))
     assert scan.table["valid"].any()
-    assert not edit_scan(flat, chem.from_smiles("CCO", ATOMS)).table["valid"].any()
+    assert not edit_scan(flat, from_smiles("CCO", ATOMS)).table["valid"].any()
 
 
 def test_connectedness_is_that_of_networkx(psi, vertices):
@@ -179,7 +182,7 @@ def test_a_scan_without_edits_is_empty():
     assert all(heat.isnan().all() for heat in scan.heat())
 
 
-@pytest.mark.parametrize("question", [edit_scan, shares])
+@pytest.mark.parametrize("question", [edit_scan, shapley_values])
 def test_what_is_no_graph_and_no_point_is_refused(question, psi, vertices):
     with pytest.raises(ValueError, match="graph must be a batch of one, got a batch of 3"):
         question(psi, vertices[:3], vertices[0])
@@ -198,10 +201,10 @@ def test_kinds_that_there_are_not_are_refused(psi, vertices):
 
 
 def test_a_single_atom_has_a_scan_and_shares():
-    lonely = chem.from_smiles("C", chem.vocabulary("CNO", 1))
+    lonely = from_smiles("C", molecule_vocabulary("CNO", 1))
     psi = embedding(lonely.vocabulary)
     assert edit_scan(psi, lonely).table["edit"].tolist() == ["node 0: C to N", "node 0: C to O"]
-    alone = shares(psi, lonely, lonely)
+    alone = shapley_values(psi, lonely, lonely)
     assert alone.nodes.tolist() == pytest.approx([2.0]) and alone.loss == pytest.approx(0, abs=1e-6)
 
 
@@ -243,7 +246,7 @@ def test_shares_are_shapley_values(psi, vocabulary):
     point = psi(random_vertices(vocabulary, 1, torch.Generator().manual_seed(5)))[0].detach()
     exact = exact_shares(psi, graph, point)
     assert len(exact) == 8 and max(exact.values()) - min(exact.values()) > 0.1
-    few, many = (shares(psi, graph, point, samples=n) for n in (64, 4_000))
+    few, many = (shapley_values(psi, graph, point, samples=n) for n in (64, 4_000))
     for found, (part, share) in itertools.product((few, many), exact.items()):
         of_node = len(part) == 1
         value = (found.nodes if of_node else found.edges)[part]
@@ -256,7 +259,7 @@ def test_shares_are_shapley_values(psi, vocabulary):
 def test_shares_add_up_to_two_minus_the_loss(psi, vertices, samples):
     loss = LearnedLoss(psi)
     for graph in vertices[:8]:
-        found = shares(psi, graph, vertices[9], samples=samples)
+        found = shapley_values(psi, graph, vertices[9], samples=samples)
         assert found.loss == pytest.approx(float(loss(graph, vertices[9])), abs=1e-5)
         total = found.nodes.nansum() + found.edges.triu(1).nansum()
         assert float(total) == pytest.approx(2 - found.loss, abs=1e-5)
@@ -265,7 +268,7 @@ def test_shares_add_up_to_two_minus_the_loss(psi, vertices, samples):
 def test_parts_that_count_only_together_share_alike(vocabulary):
     """A psi that sees how many edges there are, also at absent nodes: an edge is worth nothing without its ends."""
     pair = from_parts([(["a", "b"], [(0, 1, "thin")])], vocabulary)
-    found = shares(lambda g: g.edges[..., 1:].sum((1, 2)) / 4, pair, torch.tensor([0.6, 0.8]), samples=2_000)
+    found = shapley_values(lambda g: g.edges[..., 1:].sum((1, 2)) / 4, pair, torch.tensor([0.6, 0.8]), samples=2_000)
     worth = 2 * 0.6 / 2  # of the whole, to be shared by three
     for share, error in (
         (found.nodes[0], found.node_error[0]), (found.nodes[1], found.node_error[1]),
@@ -276,7 +279,7 @@ def test_parts_that_count_only_together_share_alike(vocabulary):
 
 def test_errors_tell_how_far_shares_lie_apart_from_seed_to_seed(psi, vertices):
     graph = vertices[vertices.presence().sum(1).argmax()]
-    several = [shares(psi, graph, vertices[9], samples=16, seed=s) for s in range(40)]
+    several = [shapley_values(psi, graph, vertices[9], samples=16, seed=s) for s in range(40)]
     for values, errors in (("nodes", "node_error"), ("edges", "edge_error")):
         apart = torch.stack([getattr(s, values) for s in several]).std(0)
         told = torch.stack([getattr(s, errors) for s in several]).square().mean(0).sqrt()
@@ -285,14 +288,14 @@ def test_errors_tell_how_far_shares_lie_apart_from_seed_to_seed(psi, vertices):
 
 
 def test_an_odd_number_of_orders_is_rounded_up(psi, vertices):
-    four, five, six = (shares(psi, vertices[4], vertices[9], samples=n).nodes for n in (4, 5, 6))
+    four, five, six = (shapley_values(psi, vertices[4], vertices[9], samples=n).nodes for n in (4, 5, 6))
     assert torch.equal(five.nan_to_num(), six.nan_to_num()) and not torch.equal(four.nan_to_num(), six.nan_to_num())
 
 
 def test_shares_stand_where_the_parts_are(psi, vertices):
     for graph in vertices[:8].permuted(torch.tensor([4, 0, 3, 1, 2])):  # absent nodes among the others
         nodes, edges = (labels[0] for labels in graph.labels())
-        found = shares(psi, graph, vertices[9], samples=4)
+        found = shapley_values(psi, graph, vertices[9], samples=4)
         for of_nodes, of_edges in ((found.nodes, found.edges), (found.node_error, found.edge_error)):
             assert torch.equal(of_nodes.isnan(), nodes == 0) and torch.equal(of_edges.isnan(), edges == 0)
             torch.testing.assert_close(of_edges, of_edges.T, equal_nan=True)
@@ -303,11 +306,11 @@ def test_parts_that_are_alike_get_equal_shares(vocabulary, psi):
     chain = from_parts([(["a", "b", "a"], [(0, 1, "thin"), (1, 2, "thin")])], vocabulary)
     ring = from_parts([(["a"] * 3, [(0, 1, "thick"), (1, 2, "thick"), (0, 2, "thick")])], vocabulary)
     anchor = random_vertices(vocabulary, 1, torch.Generator().manual_seed(2))
-    found = shares(psi, chain, anchor, samples=400)
+    found = shapley_values(psi, chain, anchor, samples=400)
     assert abs(found.nodes[0] - found.nodes[2]) < 4 * (found.node_error[0] + found.node_error[2])
     assert abs(found.edges[0, 1] - found.edges[1, 2]) < 4 * (found.edge_error[0, 1] + found.edge_error[1, 2])
     assert abs(found.nodes[0] - found.nodes[1]) > 4 * (found.node_error[0] + found.node_error[1])
-    found = shares(psi, ring, anchor, samples=400)
+    found = shapley_values(psi, ring, anchor, samples=400)
     for values, errors in ((found.nodes[:3], found.node_error[:3]), (found.edges.triu(1), found.edge_error.triu(1))):
         some = ~values.isnan() & (values != 0)
         assert some.sum() == 3
@@ -315,18 +318,18 @@ def test_parts_that_are_alike_get_equal_shares(vocabulary, psi):
 
 
 def test_a_part_that_psi_does_not_see_gets_nothing(vocabulary):
-    def blind(graph):  # to edges, and to nodes labelled b
+    def blind(graph):  # to edges, and to nodes labeled b
         return normalize(counted(graph) * torch.tensor([1.0, 0.0, 1.0]), dim=1)
 
     graph = from_parts([(["a", "b", "c", "c"], [(0, 1, "thin"), (1, 2, "thick"), (2, 3, "thin")])], vocabulary)
-    found = shares(blind, graph, torch.tensor([0.6, 0.0, 0.8]))
+    found = shapley_values(blind, graph, torch.tensor([0.6, 0.0, 0.8]))
     assert found.nodes[1] == 0 and found.edges.nansum() == 0 and found.node_error[1] == 0
     assert (found.nodes[[0, 2, 3]] > 0.1).all()
 
 
 def test_where_parts_simply_add_up_shares_are_exact(vocabulary):
     graph = from_parts([(["a", "a", "c"], [(0, 1, "thin")])], vocabulary)
-    found = shares(lambda g: counted(g) / 10, graph, torch.tensor([0.8, 0.0, -0.6]), samples=4)
+    found = shapley_values(lambda g: counted(g) / 10, graph, torch.tensor([0.8, 0.0, -0.6]), samples=4)
     assert found.nodes[:3].tolist() == pytest.approx([0.16, 0.16, -0.12])
     assert found.node_error[:3].tolist() == pytest.approx([0, 0, 0], abs=1e-9)
     assert found.loss == pytest.approx(1.8)
@@ -337,20 +340,20 @@ def test_where_parts_simply_add_up_shares_are_exact(vocabulary):
 
 def test_shares_depend_on_their_seed_and_nothing_else(psi, vertices):
     before = torch.random.get_rng_state()
-    one, same, other = (shares(psi, vertices[4], vertices[9], samples=8, seed=s) for s in (1, 1, 2))
+    one, same, other = (shapley_values(psi, vertices[4], vertices[9], samples=8, seed=s) for s in (1, 1, 2))
     assert torch.equal(before, torch.random.get_rng_state())
     torch.testing.assert_close(one.nodes, same.nodes, rtol=0, atol=0, equal_nan=True)
     assert not torch.allclose(one.nodes, other.nodes, equal_nan=True)
-    wide = shares(psi, padded(vertices[4], 2), vertices[9], samples=8, seed=1)
+    wide = shapley_values(psi, padded(vertices[4], 2), vertices[9], samples=8, seed=1)
     torch.testing.assert_close(wide.nodes[:5], one.nodes, equal_nan=True, rtol=1e-4, atol=1e-5)
 
 
 def test_shares_of_nothing_and_of_too_few_samples_are_refused(psi, vertices):
     with pytest.raises(ValueError, match="samples must be at least 4 .*, got 3"):
-        shares(psi, vertices[0], vertices[1], samples=3)
+        shapley_values(psi, vertices[0], vertices[1], samples=3)
     nothing = Graph.from_labels(torch.zeros(1, 5), torch.zeros(1, 5, 5), vertices.vocabulary)
     with pytest.raises(ValueError, match="no nodes"):
-        shares(psi, nothing, vertices[1])
+        shapley_values(psi, nothing, vertices[1])
 
 
 # -- maps ----------------------------------------------------------------------------------------------------------
@@ -367,7 +370,7 @@ def kept_by_loops(points, positions):
 
 @pytest.mark.parametrize("n", [2, 3, 16, 17, 60])
 @pytest.mark.parametrize("block", [7, 1_000])
-def test_kept_is_the_share_of_neighbours_that_loops_count(n, block, monkeypatch):
+def test_kept_is_the_share_of_neighbors_that_loops_count(n, block, monkeypatch):
     monkeypatch.setattr(maps, "BLOCK", block)
     fitted = fit_map(on_sphere(n), method="pca")
     np.testing.assert_allclose(fitted.kept, kept_by_loops(fitted.points, fitted.positions), atol=1e-6)
@@ -379,12 +382,12 @@ def test_points_that_are_flat_are_mapped_without_loss_and_chance_keeps_little():
     circle = torch.stack([angle.cos(), angle.sin(), torch.zeros(200)], 1)
     assert fit_map(circle, method="pca").trust > 0.99
     shuffled = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
-    assert maps.neighbours_kept(circle, shuffled).mean() == pytest.approx(15 / 199, abs=0.02)
+    assert maps.neighbors_kept(circle, shuffled).mean() == pytest.approx(15 / 199, abs=0.02)
 
 
-def test_equal_points_are_not_their_own_neighbours():
+def test_equal_points_are_not_their_own_neighbors():
     """Of 40 equal points any 15 others are nearest; the point itself never counts."""
-    kept = maps.neighbours_kept(on_sphere(1).expand(40, -1), np.zeros((40, 2), np.float32))
+    kept = maps.neighbors_kept(on_sphere(1).expand(40, -1), np.zeros((40, 2), np.float32))
     assert (kept <= 1).all()
     index = np.array([[0, 4, 5], [3, 1, 2], [7, 8, 9]])
     assert maps._others(index, np.array([0, 1, 2])).tolist() == [[4, 5], [3, 2], [7, 8]]
@@ -407,11 +410,11 @@ def test_of_many_points_a_seeded_sample_is_judged(monkeypatch):
 @pytest.mark.parametrize("n, D", [(40, 8), (5, 20)])
 def test_pca_is_that_of_a_singular_value_decomposition(n, D):
     points = on_sphere(n, D)
-    centred = (points - points.mean(0)).double().numpy()
-    _, _, directions = np.linalg.svd(centred)
+    centerd = (points - points.mean(0)).double().numpy()
+    _, _, directions = np.linalg.svd(centerd)
     for axis, direction in enumerate(directions[:2]):
         direction = direction * np.sign(direction[np.abs(direction).argmax()])
-        np.testing.assert_allclose(fit_map(points, method="pca").positions[:, axis], centred @ direction, atol=1e-5)
+        np.testing.assert_allclose(fit_map(points, method="pca").positions[:, axis], centerd @ direction, atol=1e-5)
 
 
 @pytest.mark.parametrize("n, D", [(1, 4), (2, 4), (4, 4), (3, 1)])
@@ -423,9 +426,9 @@ def test_too_few_points_for_umap_get_a_map_all_the_same(n, D):
 
 
 def test_umap_keeps_clusters_together_repeats_itself_and_starts_where_it_is_told():
-    centres = on_sphere(3, 16)
+    centers = on_sphere(3, 16)
     noise = torch.randn(60, 16, generator=torch.Generator().manual_seed(1))
-    points = normalize(centres.repeat(20, 1) + 0.05 * noise, dim=1)
+    points = normalize(centers.repeat(20, 1) + 0.05 * noise, dim=1)
     state = np.random.get_state()[1].copy()
     fitted, same = fit_map(points, seed=3), fit_map(points, seed=3)
     assert (np.random.get_state()[1] == state).all()
@@ -439,7 +442,7 @@ def test_umap_keeps_clusters_together_repeats_itself_and_starts_where_it_is_told
         start = sign * fitted.positions
         moved = fit_map(points, start=start).positions
         assert all(np.corrcoef(moved[:, axis], start[:, axis])[0, 1] > 0.5 for axis in (0, 1))
-    for few in (5, 16, 17, 31):  # no neighbours to spare
+    for few in (5, 16, 17, 31):  # no neighbors to spare
         fitted = fit_map(points[:few])
         assert fitted.method == "umap" and np.isfinite(fitted.positions).all()
     assert np.isfinite(fit_map(points[:1].expand(12, -1)).positions).all()
@@ -462,7 +465,7 @@ def test_what_cannot_be_mapped_is_refused():
         fit_map(points, method="pca")
 
 
-def test_points_of_the_map_land_on_their_own_places_and_others_between_their_neighbours():
+def test_points_of_the_map_land_on_their_own_places_and_others_between_their_neighbors():
     points = on_sphere(50)
     fitted = fit_map(points, method="pca")
     np.testing.assert_allclose(fitted.place(points), fitted.positions, atol=1e-5)
@@ -595,7 +598,7 @@ def test_the_shipped_maps_are_those_of_the_shipped_loss():
         assert found is not None and found.method == "umap" and len(found.positions) == len(graphs)
         assert found.trust > 0.3  # 0.42 of the 960, 0.33 of all 9,605; chance keeps 0.02 and 0.002
         if len(graphs) < 1_000:  # psi on another machine may break a tie otherwise
-            again = maps.neighbours_kept(found.points, found.positions)
+            again = maps.neighbors_kept(found.points, found.positions)
             assert np.abs(again - found.kept).mean() < 0.01
 
 
@@ -620,7 +623,7 @@ def test_asking_loads_neither_umap_nor_anything_that_draws():
     ],
 )
 def test_spread_in_closed_form(points, cosine, uniformity, rank):
-    told = spread(points)
+    told = uniformity(points)
     assert told == pytest.approx(
         {"n": len(points), "mean_cosine": cosine, "uniformity": uniformity, "effective_rank": rank}, abs=1e-6
     )
@@ -629,7 +632,7 @@ def test_spread_in_closed_form(points, cosine, uniformity, rank):
 def test_spread_is_that_of_loops_over_pairs():
     points = on_sphere(25, 6)
     pairs = list(itertools.combinations(points.double(), 2))
-    told = spread(points)
+    told = uniformity(points)
     assert told["mean_cosine"] == pytest.approx(sum(float(u @ v) for u, v in pairs) / len(pairs), abs=1e-6)
     potential = sum(math.exp(-2 * float((u - v).square().sum())) for u, v in pairs) / len(pairs)
     assert told["uniformity"] == pytest.approx(math.log(potential), abs=1e-6)
@@ -640,19 +643,19 @@ def test_spread_is_that_of_loops_over_pairs():
 
 def test_spread_of_many_points_is_that_of_a_seeded_sample(monkeypatch):
     points = on_sphere(300)
-    whole = spread(points)
-    monkeypatch.setattr(importlib.import_module("elekit.inspect.spread"), "MOST", 100)
-    sampled = spread(points)
-    assert sampled == spread(points) and sampled != spread(points, seed=1) and sampled != whole
+    whole = uniformity(points)
+    monkeypatch.setattr(importlib.import_module("elekit.inspect.uniformity"), "MOST", 100)
+    sampled = uniformity(points)
+    assert sampled == uniformity(points) and sampled != uniformity(points, seed=1) and sampled != whole
     assert sampled["n"] == 300 and sampled["uniformity"] == pytest.approx(whole["uniformity"], abs=0.2)
 
 
 def test_spread_of_one_point_has_no_pairs():
-    told = spread(on_sphere(1))
+    told = uniformity(on_sphere(1))
     assert math.isnan(told["mean_cosine"]) and math.isnan(told["uniformity"])
     assert told["effective_rank"] == pytest.approx(1)
     with pytest.raises(ValueError, match="n >= 1"):
-        spread(on_sphere(0))
+        uniformity(on_sphere(0))
 
 
 def test_alignment_is_the_mean_loss_of_pairs(psi, vertices):
@@ -680,34 +683,34 @@ def test_alignment_is_the_mean_loss_of_pairs(psi, vertices):
     ids=str,
 )
 @pytest.mark.parametrize("k", [1, 5, 99])
-def test_neighbours_are_a_sort_without_what_is_excluded(exclude, out, k):
+def test_neighbors_are_a_sort_without_what_is_excluded(exclude, out, k):
     points = on_sphere(12)
     expected = sorted((float((points[4] - p).square().sum()), r) for r, p in enumerate(points) if r not in out)[:k]
     for target in (points[4], points[4:5]):
-        found = neighbours(target, points, k, exclude)
+        found = neighbors(target, points, k, exclude)
         assert found["row"].tolist() == [row for _, row in expected]
         np.testing.assert_allclose(found["loss"], [loss for loss, _ in expected], atol=1e-6)
         assert list(found.columns) == ["row", "loss"] and found.index.tolist() == list(range(len(expected)))
 
 
-def test_neighbours_of_what_is_no_unit_vector_are_refused():
+def test_neighbors_of_what_is_no_unit_vector_are_refused():
     points = on_sphere(5)
     with pytest.raises(ValueError, match="k must be at least 1"):
-        neighbours(points[0], points, 0)
+        neighbors(points[0], points, 0)
     with pytest.raises(ValueError, match="of length 3"):
-        neighbours(3 * points[0], points)
+        neighbors(3 * points[0], points)
     with pytest.raises(ValueError, match=r"got shape \(2, 8\)"):
-        neighbours(points[:2], points)
+        neighbors(points[:2], points)
 
 
 def test_what_separates_molecules_is_said_in_words():
-    drawn = chem.from_smiles(["CCO", "OCC", "CCN", "CC=O", "CCOC", "C1CC2CC2C1"], ATOMS)
-    same, turned, relabelled, bond, longer, far = separates(drawn[0], drawn)
+    drawn = from_smiles(["CCO", "OCC", "CCN", "CC=O", "CCOC", "C1CC2CC2C1"], ATOMS)
+    same, turned, relabeled, bond, longer, far = separating_edits(drawn[0], drawn)
     assert same == turned == "the same graph"
-    assert relabelled == "node 2: O to N"
+    assert relabeled == "node 2: O to N"
     assert bond == "edge 1-2: single to double"
     assert longer == "node 3: nothing to C; edge 2-3: no edge to single"
-    distance = int(metrics.edit_distance(drawn[0], drawn[5]).distance)
+    distance = int(edit_distance(drawn[0], drawn[5]).distance)
     assert distance > 4 and far == f"{distance} edits apart"
     with pytest.raises(ValueError, match="graph must be a batch of one"):
-        separates(drawn, drawn)
+        separating_edits(drawn, drawn)

@@ -18,10 +18,13 @@ from matplotlib.figure import Figure
 from test_draw import rendered
 
 import elekit
-from elekit import chem, draw, inspect, metrics, project
+from elekit import draw, inspect
 from elekit.datasets.splits import Split
-from elekit.graph import Graph, GraphVocabulary
-from elekit.loss import LearnedLoss, points_of
+from elekit.graphs import projections
+from elekit.graphs.edit_distance import edit_distance
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.smiles import from_smiles, to_smiles
+from elekit.model.loss import LearnedLoss, points_of
 from elekit.widgets import LossInspector, inspect_loss
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
@@ -32,7 +35,7 @@ def counting(graph: Graph) -> torch.Tensor:
     nodes = graph.nodes[..., 1:].sum(1)
     edges = graph.edges[..., 1:].sum((1, 2)) / 2
     links = graph.edges[..., 1:].sum((2, 3)).square().sum(1, keepdim=True) / 9
-    return project.sphere(torch.cat([nodes, edges, links, torch.ones_like(links)], 1))
+    return projections.sphere(torch.cat([nodes, edges, links, torch.ones_like(links)], 1))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def psi():
 def known(psi):
     """A split of eleven molecules."""
     smiles = ["CCO", "CCN", "CCC", "CC=O", "C1CC1", "CC#N", "OCCO", "CC(C)O", "FCCO", "NCC=O", "CCOC"]
-    return Split(None, chem.from_smiles(smiles, psi.vocabulary), pd.DataFrame({"smiles": smiles}))
+    return Split(None, from_smiles(smiles, psi.vocabulary), pd.DataFrame({"smiles": smiles}))
 
 
 @pytest.fixture
@@ -107,7 +110,7 @@ def test_the_price_of_an_edit_is_the_loss_between_before_and_after(widget, psi):
 
 def test_undo_and_redo_restore_exactly_the_same(widget):
     def all_of_it():
-        names = ("scene", "table", "heat", "loss", "picked", "neighbours")
+        names = ("scene", "table", "heat", "loss", "picked", "neighbors")
         return [getattr(widget, name) for name in names], widget.scan.table.copy(), widget.graph
 
     seen = [all_of_it()]
@@ -194,7 +197,7 @@ def test_nodes_stay_where_they_are_and_new_ones_come_beside_theirs(widget):
 
 
 def test_the_graph_that_was_given_is_left_as_it_is(psi):
-    graph = chem.from_smiles("CCO", psi.vocabulary)
+    graph = from_smiles("CCO", psi.vocabulary)
     nodes, edges = graph.nodes.clone(), graph.edges.clone()
     widget = inspect_loss(psi, graph)
     widget.apply(0)
@@ -205,7 +208,7 @@ def test_the_graph_that_was_given_is_left_as_it_is(psi):
 # -- anchors ---------------------------------------------------------------------------------------------------
 def test_losses_are_measured_to_the_anchor(widget, psi, known):
     loss = LearnedLoss(psi)
-    other = chem.from_smiles("NCC=O", psi.vocabulary)
+    other = from_smiles("NCC=O", psi.vocabulary)
     anchors = [("NCC=O", other, "NCC=O"), (other, other, "another graph"), (5, known.graphs[5], "CC#N")]
     for given, graph, name in anchors:
         widget.anchor_on(given)
@@ -229,10 +232,10 @@ def test_a_reset_is_a_new_original(widget):
     widget.apply(0)
     ask(widget, "reset", graph="CC#N")
     assert widget.steps == ["original"] and widget.at == 0 and widget.loss == pytest.approx(0, abs=1e-5)
-    assert chem.to_smiles(widget.graph) == chem.to_smiles(widget.anchor) == ["CC#N"]
+    assert to_smiles(widget.graph) == to_smiles(widget.anchor) == ["CC#N"]
     widget.anchor_on("CCO")
     widget.reset("CCC")
-    assert chem.to_smiles(widget.anchor) == ["CCO"] and widget.loss > 0.01
+    assert to_smiles(widget.anchor) == ["CCO"] and widget.loss > 0.01
 
 
 @pytest.mark.parametrize("command, name", [("anchor_on", "what"), ("reset", "graph")])
@@ -271,22 +274,22 @@ def test_what_does_not_fit_is_refused(psi, known, vocabulary):
         inspect_loss(psi, graph, among=known, map=turned)
 
 
-# -- the map and the neighbours ---------------------------------------------------------------------------------
-def test_neighbours_are_the_nearest_and_what_separates_them_comes_when_asked(widget, psi, known):
+# -- the map and the neighbors ---------------------------------------------------------------------------------
+def test_neighbors_are_the_nearest_and_what_separates_them_comes_when_asked(widget, psi, known):
     for row in (None, 11, 30):
         if row is not None:
             widget.apply(row)
         with torch.no_grad():
             loss = LearnedLoss(psi)(known.graphs, widget.graph)
         order = loss.argsort(stable=True)[:4].tolist()
-        assert [one["row"] for one in widget.neighbours] == order
-        assert [one["loss"] for one in widget.neighbours] == pytest.approx(loss[order].tolist(), abs=1e-5)
-        assert [one["name"] for one in widget.neighbours] == [known.frame["smiles"][n] for n in order]
+        assert [one["row"] for one in widget.neighbors] == order
+        assert [one["loss"] for one in widget.neighbors] == pytest.approx(loss[order].tolist(), abs=1e-5)
+        assert [one["name"] for one in widget.neighbors] == [known.frame["smiles"][n] for n in order]
         assert widget.apart == [""] * 4
         ask(widget, "ask_separates", place=1)
         assert [bool(words) for words in widget.apart] == [False, True, False, False]
         widget.ask_separates()
-        distance = metrics.edit_distance(Graph.cat([widget.graph] * 4), known.graphs[order]).distance.tolist()
+        distance = edit_distance(Graph.cat([widget.graph] * 4), known.graphs[order]).distance.tolist()
         told = [
             0 if w == "the same graph" else int(w.split()[0]) if "apart" in w else 1 + w.count(";")
             for w in widget.apart
@@ -312,11 +315,11 @@ def test_the_path_lies_on_the_map_of_the_known_graphs(psi, known):
     assert widget.path["anchor"] == widget.path["places"][0]
     assert np.array(widget.context).reshape(-1, 2) == pytest.approx(map.positions, abs=1e-3)
     assert (
-        widget.neighbours[0]["name"] == "no. 2"
+        widget.neighbors[0]["name"] == "no. 2"
         and "PCA map" in widget.map_note
         and "11 known graphs" in widget.map_note
     )
-    assert widget.neighbours[0]["place"] == pytest.approx(map.positions[2].tolist())
+    assert widget.neighbors[0]["place"] == pytest.approx(map.positions[2].tolist())
     widget.apply(0)
     assert len(widget.path["places"]) == 2 and widget.path["places"][1] != widget.path["places"][0]
 
@@ -324,7 +327,7 @@ def test_the_path_lies_on_the_map_of_the_known_graphs(psi, known):
 def test_without_known_graphs_the_map_shows_the_edits(psi):
     widget = inspect_loss(psi, "CCO")
     first, edits = widget.context, widget.scan
-    assert len(first) == 2 * (len(edits.table) + 1) and widget.neighbours == [] and "single edits" in widget.map_note
+    assert len(first) == 2 * (len(edits.table) + 1) and widget.neighbors == [] and "single edits" in widget.map_note
     widget.apply(7)
     assert widget.path["places"][1] == pytest.approx(first[2 * 8 : 2 * 8 + 2], abs=1e-3)  # where edit 7 was
     assert widget.context == first
@@ -372,7 +375,7 @@ def test_any_labels_do(plain, vocabulary):
 
 def test_a_single_slot(psi):
     vocabulary = replace(psi.vocabulary, max_nodes=1)
-    widget = inspect_loss(psi, chem.from_smiles("C", vocabulary))
+    widget = inspect_loss(psi, from_smiles("C", vocabulary))
     assert set(widget.table["kind"]) == {"relabel"} and widget.heat["pairs"] == [] and widget.scene["sides"] == []
     widget.apply(0)
     widget.view = "shares"
@@ -700,7 +703,7 @@ def test_updates_leave_nothing_behind_and_closing_frees(lab):
 STRANGE = f"""
 import torch
 from elekit import project, widgets
-from elekit.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary
 vocabulary = GraphVocabulary(({HOSTILE!r}, "$b$ to nothing"), ("&lt;thin; edge", {HOSTILE!r} * 3), 5)
 def psi(graph):
     nodes, edges = graph.nodes[..., 1:].sum(1), graph.edges[..., 1:].sum((1, 2)) / 2

@@ -12,11 +12,12 @@ import torch
 from conftest import padded
 from lab import NOTEBOOKS
 
-from elekit import chem, lessons
-from elekit.graph import Graph
-from elekit.lessons.learning_the_loss import ROWS
-from elekit.lessons.verdict import Verdict, escaped, quoted
-from elekit.train import EmbeddingTraining
+import checks
+from checks.learning_the_loss import ROWS
+from checks.verdict import Verdict, escaped, quoted
+from elekit.graphs.graph import Graph
+from elekit.graphs.smiles import from_smiles, molecule_vocabulary
+from elekit.training import EmbeddingTraining
 
 HOSTILE = "<img src=x onerror=alert(1)> **b** $x^2$ [a](http://b) `c` _d_ &lt; \\(e\\) | # ~"
 
@@ -76,17 +77,17 @@ def test_answers_are_quoted_in_one_short_line():
 # -- notebook 01 ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "answer",
-    ["O=C1CCOCC1", "C1CC(=O)CCO1", ring(), nx.relabel_nodes(ring(), {0: "a", 3: "b"}), lessons.ring_wanted()],
-    ids=["smiles", "other smiles", "networkx", "relabelled", "graph"],
+    ["O=C1CCOCC1", "C1CC(=O)CCO1", ring(), nx.relabel_nodes(ring(), {0: "a", 3: "b"}), checks.ring_wanted()],
+    ids=["smiles", "other smiles", "networkx", "relabeled", "graph"],
 )
 def test_the_ring_is_right_in_any_spelling(answer):
-    assert lessons.check_ring(answer).right
+    assert checks.check_ring(answer).right
 
 
 def test_the_ring_is_right_in_any_order_and_padding(generator):
-    wanted = lessons.ring_wanted()
+    wanted = checks.ring_wanted()
     for graph in (wanted.permuted(torch.randperm(7, generator=generator)), padded(wanted, 4)):
-        assert lessons.check_ring(graph).right
+        assert checks.check_ring(graph).right
 
 
 @pytest.mark.parametrize(
@@ -109,17 +110,17 @@ def test_the_ring_is_right_in_any_order_and_padding(generator):
         (nx.DiGraph([(0, 1)]), "directed"),
         (nx.Graph(), "no nodes"),
         (7, "give a SMILES text"),
-        (Graph.cat([lessons.ring_wanted()] * 2), "a batch of 2"),
+        (Graph.cat([checks.ring_wanted()] * 2), "a batch of 2"),
     ],
 )
 def test_a_wrong_ring_is_told_what_is_wrong(answer, hint):
-    verdict = lessons.check_ring(answer)
+    verdict = checks.check_ring(answer)
     assert not verdict.right and hint in verdict.says
 
 
 @pytest.fixture(scope="module")
 def ethanol():
-    return chem.from_smiles("CCO", lessons.ring_wanted().vocabulary)
+    return from_smiles("CCO", checks.ring_wanted().vocabulary)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ def blur(ethanol):
 
 def test_the_first_flip_is_found_to_a_hundredth(ethanol, blur):
     for weight in (0.67, torch.tensor(0.67), np.float64(2 / 3 + 1e-3), 2 / 3 + 9e-3):
-        assert lessons.check_flip(weight, ethanol, blur).right
+        assert checks.check_flip(weight, ethanol, blur).right
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_the_first_flip_is_found_to_a_hundredth(ethanol, blur):
      (1.4, "outside 0 to 1"), (-0.2, "outside 0 to 1"), ("half", "one number"), ([0.3], "one number"), (True, "one number")],
 )  # fmt: skip
 def test_a_wrong_weight_is_told_which_way_to_go(ethanol, blur, weight, hint):
-    verdict = lessons.check_flip(weight, ethanol, blur)
+    verdict = checks.check_flip(weight, ethanol, blur)
     assert not verdict.right and hint in verdict.says
 
 
@@ -149,7 +150,7 @@ def test_a_wrong_weight_is_told_which_way_to_go(ethanol, blur, weight, hint):
 @pytest.fixture(scope="module")
 def molecules():
     chains = ["C" * n + end for n in range(1, 6) for end in ("", "O", "N", "F", "=O", "#N")]
-    return chem.from_smiles(chains, chem.vocabulary(["C", "N", "O", "F"], 7))
+    return from_smiles(chains, molecule_vocabulary(["C", "N", "O", "F"], 7))
 
 
 def sees_everything(graph: Graph) -> torch.Tensor:
@@ -162,8 +163,8 @@ def sees_nothing(graph: Graph) -> torch.Tensor:
 
 
 def test_retrieval_is_what_decides(molecules):
-    assert lessons.check_retrieval(sees_everything, molecules).right
-    assert not lessons.check_retrieval(sees_nothing, molecules).right
+    assert checks.check_retrieval(sees_everything, molecules).right
+    assert not checks.check_retrieval(sees_nothing, molecules).right
 
 
 @pytest.mark.parametrize(
@@ -177,12 +178,12 @@ def test_retrieval_is_what_decides(molecules):
     ],
 )
 def test_a_poor_training_is_told_where_to_look(molecules, training, hint):
-    verdict = lessons.check_retrieval(sees_nothing, molecules, training)
+    verdict = checks.check_retrieval(sees_nothing, molecules, training)
     assert not verdict.right and "3% of 30" in verdict.says and hint in verdict.says
 
 
 def test_the_numbers_of_the_snapshots_tell_them_apart():
-    table, points = lessons.snapshot_numbers(), lessons.snapshots()
+    table, points = checks.snapshot_numbers(), checks.snapshots()
     assert all(torch.allclose(p.norm(dim=1), torch.ones(len(p))) for p in points.values())
     cosine, rank = table["mean_cosine"], table["effective_rank"]
     a, b, c = (ROWS[name] for name in "ABC")
@@ -206,9 +207,9 @@ def test_the_numbers_of_the_snapshots_tell_them_apart():
     ],
 )
 def test_spheres_mixed_up_are_told_where_to_look(answer, hint):
-    verdict = lessons.check_snapshots(answer)
+    verdict = checks.check_snapshots(answer)
     assert not verdict.right and hint in verdict.says
-    assert lessons.check_snapshots(ROWS).right
+    assert checks.check_snapshots(ROWS).right
 
 
 # -- notebook 03 ---------------------------------------------------------------------------------------------------
@@ -229,10 +230,10 @@ NAMES, LOSSES = ["ring", "word", "dot"], torch.tensor([0.3, 0.5, 0.1])
     ],
 )
 def test_a_wrong_order_is_told_how_far_it_is_right(answer, hint):
-    verdict = lessons.check_order(answer, NAMES, LOSSES)
+    verdict = checks.check_order(answer, NAMES, LOSSES)
     assert not verdict.right and hint in verdict.says
     for right in (["word", "ring", "dot"], ("word", "ring", "dot")):
-        assert lessons.check_order(right, NAMES, LOSSES).right
+        assert checks.check_order(right, NAMES, LOSSES).right
 
 
 @pytest.mark.parametrize(
@@ -242,21 +243,21 @@ def test_a_wrong_order_is_told_how_far_it_is_right(answer, hint):
 )  # fmt: skip
 def test_a_wrong_k_is_told_whether_it_is_enough(k, hint):
     ranks = torch.tensor([1, 1, 1, 1, 1, 2, 2, 3, 4, 9])
-    verdict = lessons.check_k(k, ranks)
+    verdict = checks.check_k(k, ranks)
     assert not verdict.right and hint in verdict.says
-    assert lessons.check_k(4, ranks).right and lessons.check_k(np.int64(9), ranks, goal=1.0).right
+    assert checks.check_k(4, ranks).right and checks.check_k(np.int64(9), ranks, goal=1.0).right
 
 
 # -- whatever is given ---------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("answer", GARBAGE, ids=[type(answer).__name__ for answer in GARBAGE])
 def test_no_answer_raises(answer, ethanol, blur, molecules):
     verdicts = [
-        lessons.check_ring(answer),
-        lessons.check_flip(answer, ethanol, blur),
-        lessons.check_retrieval(answer, molecules, answer),
-        lessons.check_snapshots(answer),
-        lessons.check_order(answer, NAMES, LOSSES),
-        lessons.check_k(answer, torch.tensor([1, 2, 5])),
+        checks.check_ring(answer),
+        checks.check_flip(answer, ethanol, blur),
+        checks.check_retrieval(answer, molecules, answer),
+        checks.check_snapshots(answer),
+        checks.check_order(answer, NAMES, LOSSES),
+        checks.check_k(answer, torch.tensor([1, 2, 5])),
     ]
     for verdict in verdicts:
         assert not verdict.right and len(verdict.says) > 20

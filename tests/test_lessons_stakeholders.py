@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 import torch
 
+import checks
 import elekit as ele
-from elekit import lessons
-from elekit.lessons.stakeholders import FLAWS
+from checks.stakeholders import FLAWS
 
 ACCUSED = {1: "edge labels", 2: "size", 3: "node labels"}
 
@@ -21,7 +21,7 @@ def prices(psi, *smiles):
 
 
 def test_each_suspect_does_what_it_is_accused_of(psi):
-    edges, size, nodes = (lessons.suspect(psi, number) for number in (1, 2, 3))
+    edges, size, nodes = (checks.suspect(psi, number) for number in (1, 2, 3))
     assert prices(edges, "CC=O", "CCO") < 1e-5 < prices(psi, "CC=O", "CCO")
     assert prices(nodes, "CCN", "CCO") < 1e-5 < prices(psi, "CCN", "CCO")
     assert prices(nodes, "CCN", "CCC") > 0.05  # and nothing else is blind
@@ -33,31 +33,31 @@ def test_each_suspect_does_what_it_is_accused_of(psi):
 @pytest.mark.parametrize("number", ACCUSED)
 def test_suspects_are_unit_vectors_of_relaxed_graphs_too(psi, number):
     graphs = ele.load("molecules7").psi.typical
-    points = lessons.suspect(psi, number)(graphs)
+    points = checks.suspect(psi, number)(graphs)
     assert torch.allclose(points.norm(dim=1), torch.ones(len(points)), atol=1e-5)
 
 
 @pytest.mark.parametrize(("number", "flaw"), ACCUSED.items())
 def test_only_the_right_accusation_is_right(number, flaw):
-    assert {answer for answer in FLAWS if lessons.check_suspect(answer, number).right} == {flaw}
-    assert lessons.check_suspect(f" {flaw.upper()} ", number).right
+    assert {answer for answer in FLAWS if checks.check_suspect(answer, number).right} == {flaw}
+    assert checks.check_suspect(f" {flaw.upper()} ", number).right
     for nonsense in (None, 3, "the weather", object()):
-        assert not lessons.check_suspect(nonsense, number).right
-    assert flaw not in lessons.check_suspect("nothing", number).says  # a hint, not the answer
+        assert not checks.check_suspect(nonsense, number).right
+    assert flaw not in checks.check_suspect("nothing", number).says  # a hint, not the answer
 
 
 def test_there_are_three_suspects(psi):
     with pytest.raises(ValueError, match="the suspects are 1, 2, 3; got '4'"):
-        lessons.suspect(psi, 4)
+        checks.suspect(psi, 4)
 
 
 def test_only_what_does_not_hold_everywhere_is_a_caveat():
     table = pd.DataFrame(
         {"claim": ["a is dear", "b is cheap"], "holds": [5, 3], "of": [5, 5], "stable": [True, False]}
     )
-    assert not lessons.check_caveat("a is dear", table).right
-    found = lessons.check_caveat("B is cheap ", table)
+    assert not checks.check_caveat("a is dear", table).right
+    found = checks.check_caveat("B is cheap ", table)
     assert found.right and "3 of 5" in found.says
-    assert lessons.check_caveat(1, table).right and not lessons.check_caveat(0, table).right
+    assert checks.check_caveat(1, table).right and not checks.check_caveat(0, table).right
     for nonsense in (2, -1, True, None, "c is nothing", 1.5):
-        assert not lessons.check_caveat(nonsense, table).right
+        assert not checks.check_caveat(nonsense, table).right

@@ -1,16 +1,16 @@
 """Checks of notebooks 04 to 06: right answers pass, each wrong one gets the hint that fits, and nothing raises."""
 
+import flats
 import networkx as nx
 import numpy as np
 import pytest
 import torch
 
+import checks
 import elekit as ele
-from elekit import lessons
-from elekit.datasets import flats
+from checks.answers import edit_row
 from elekit.decoding import GradientConfig
-from elekit.graph import Graph, GraphVocabulary, from_networkx
-from elekit.lessons.answers import edit_row
+from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx
 from elekit.widgets.inspector import LossInspector
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -27,7 +27,7 @@ GARBAGE = [None, "", "nonsense", HOSTILE, "3", 2.5, -1, 10**9, 10**400, float("n
 
 def told(verdict, *hints: str) -> None:
     """It is not right, and says all of this."""
-    assert isinstance(verdict, lessons.Verdict) and not verdict.right
+    assert isinstance(verdict, checks.Verdict) and not verdict.right
     for hint in hints:
         assert hint in verdict.says, verdict.says
 
@@ -53,7 +53,7 @@ def trace():
 
 def test_the_first_arrival_is_right(trace):
     for answer in (2, 2.0, torch.tensor(2), np.int64(2)):
-        verdict = lessons.check_arrival(answer, trace)
+        verdict = checks.check_arrival(answer, trace)
         assert verdict.right and "0.25" in verdict.says
 
 
@@ -72,11 +72,11 @@ def test_the_first_arrival_is_right(trace):
     ],
 )
 def test_a_wrong_arrival_is_told_which_way_to_look(trace, answer, hint):
-    told(lessons.check_arrival(answer, trace), hint)
+    told(checks.check_arrival(answer, trace), hint)
 
 
 def test_the_widest_gap_is_right(trace):
-    verdict = lessons.check_gap(3, trace)
+    verdict = checks.check_gap(3, trace)
     assert verdict.right and "0.80" in verdict.says
 
 
@@ -85,7 +85,7 @@ def test_the_widest_gap_is_right(trace):
     [(0, "highest there"), (1, "wider elsewhere"), (0.8, "is how wide"), (0.3, "0 to 6"), (99, "0 to 6")],
 )
 def test_a_wrong_gap_is_told_what_was_mistaken(trace, answer, hint):
-    told(lessons.check_gap(answer, trace), hint)
+    told(checks.check_gap(answer, trace), hint)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def hard(psi):
 
 
 def settled(answer, psi, graph, seed=1, **more):
-    return lessons.check_settings(answer, psi, psi.embed(graph), graph, seed=seed, **more)
+    return checks.check_settings(answer, psi, psi.embed(graph), graph, seed=seed, **more)
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_settings_that_cost_too_much_are_refused_before_they_run(psi, hard):
 
 def test_a_point_that_lies_elsewhere_is_no_fault_of_the_search(psi, hard):
     other = psi.embed(ele.from_smiles("CCO", psi.vocabulary))
-    verdict = lessons.check_settings(GradientConfig(starts=4), psi, other, hard)
+    verdict = checks.check_settings(GradientConfig(starts=4), psi, other, hard)
     told(verdict, "No search mends that")
 
 
 def test_another_drawing_of_a_ring_counts_as_the_truth(psi):
-    for form in ele.chem.kekule_forms("Cc1ccccn1", psi.vocabulary):
-        found = lessons.check_settings(
+    for form in ele.graphs.smiles.kekule_forms("Cc1ccccn1", psi.vocabulary):
+        found = checks.check_settings(
             GradientConfig(starts=4), psi, psi.embed(form), ele.from_smiles("Cc1ccccn1", psi.vocabulary)
         )
         assert found.right, found
@@ -167,8 +167,8 @@ def test_the_words_of_the_inspector_are_understood(psi, scan):
 def test_a_cheap_edit_is_right(scan):
     table = scan.table
     for row in table.index[table["valid"] & (table["price"] < 0.15)]:
-        assert lessons.check_cheap(int(row), scan, 0.15).right
-    assert lessons.check_cheap("add C to node 0, double", scan, 0.15).right
+        assert checks.check_cheap(int(row), scan, 0.15).right
+    assert checks.check_cheap("add C to node 0, double", scan, 0.15).right
 
 
 def test_an_edit_that_is_not_cheap_is_told_by_how_much(scan):
@@ -176,17 +176,17 @@ def test_an_edit_that_is_not_cheap_is_told_by_how_much(scan):
     cheap = table["valid"] & (table["price"] < 0.15)
     dear = table.index[table["valid"] & ~cheap]
     for row in dear:
-        told(lessons.check_cheap(int(row), scan, 0.15), f"costs {table['price'][row]:.2f}", f"do: {cheap.sum()},")
-    told(lessons.check_cheap(int(dear[0]), scan, 0.01), "raise the limit")
+        told(checks.check_cheap(int(row), scan, 0.15), f"costs {table['price'][row]:.2f}", f"do: {cheap.sum()},")
+    told(checks.check_cheap(int(dear[0]), scan, 0.01), "raise the limit")
     same = table.index[(table["kind"] == table["kind"][cheap].iloc[0]) & table["valid"] & ~cheap][0]
-    told(lessons.check_cheap(int(same), scan, 0.15), "of the kind")
+    told(checks.check_cheap(int(same), scan, 0.15), "of the kind")
     other = table.index[~table["kind"].isin(set(table["kind"][cheap])) & table["valid"]][0]
-    told(lessons.check_cheap(int(other), scan, 0.15), "all of other kinds")
+    told(checks.check_cheap(int(other), scan, 0.15), "all of other kinds")
 
 
 def test_an_edit_that_breaks_a_valence_is_told_so_however_cheap(scan):
     row = scan.table.index[~scan.table["valid"]][0]
-    told(lessons.check_cheap(int(row), scan, 4.0), "no valid graph")
+    told(checks.check_cheap(int(row), scan, 4.0), "no valid graph")
 
 
 def test_the_dearest_of_three(scan):
@@ -194,13 +194,13 @@ def test_the_dearest_of_three(scan):
     rows = [int(table.index[n]) for n in (10, 60, 30)]
     words = scan.table["edit"][rows].tolist()
     for answer in (1, words[1], 1.0):
-        assert lessons.check_dearest(answer, rows, scan).right
-        assert lessons.check_dearest(answer, words, scan).right
-    told(lessons.check_dearest(0, words, scan), "number 3 of 3", words[0])
-    told(lessons.check_dearest(words[2], rows, scan), "number 2 of 3")
-    told(lessons.check_dearest(3, words, scan), "0 to 2")
-    told(lessons.check_dearest(scan.table["edit"][int(table.index[-1])], words, scan), "0 to 2")  # of another edit
-    told(lessons.check_dearest(0, ["nonsense", 1], scan), "'nonsense' is no edit")
+        assert checks.check_dearest(answer, rows, scan).right
+        assert checks.check_dearest(answer, words, scan).right
+    told(checks.check_dearest(0, words, scan), "number 3 of 3", words[0])
+    told(checks.check_dearest(words[2], rows, scan), "number 2 of 3")
+    told(checks.check_dearest(3, words, scan), "0 to 2")
+    told(checks.check_dearest(scan.table["edit"][int(table.index[-1])], words, scan), "0 to 2")  # of another edit
+    told(checks.check_dearest(0, ["nonsense", 1], scan), "'nonsense' is no edit")
 
 
 # -- notebook 06 ---------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def plans():
     middle = counted(graphs).mean(0)
 
     def psi(graph: Graph) -> torch.Tensor:
-        return ele.project.sphere(counted(graph) - middle)
+        return ele.graphs.projections.sphere(counted(graph) - middle)
 
     scan = ele.inspect.edit_scan(psi, graphs[0])
     breaks = np.array([bool(flats.broken_rules(graph)) for graph in ele.to_networkx(scan.results)])
@@ -230,7 +230,7 @@ def test_a_broken_rule_with_its_price_is_right(plans):
     row, price = int(breaks.argmax()), scan.table["price"]
     assert abs(price[breaks].median() - price[~breaks].median()) > 0.02
     for answer in (row, scan.table["edit"][row]):
-        verdict = lessons.check_broken_rule(answer, round(price[row], 2), scan, flats.broken_rules)
+        verdict = checks.check_broken_rule(answer, round(price[row], 2), scan, flats.broken_rules)
         assert verdict.right
     assert flats.broken_rules(ele.to_networkx(scan.result(row))[0])[0] in verdict.says
     assert f"{breaks.sum()} break a rule and cost {price[breaks].median():.2f}" in verdict.says
@@ -245,21 +245,21 @@ def test_a_wrong_price_is_told_what_it_may_be(plans):
     for wrong, hint in (
         (price + 0.5, "column price"), (price**0.5, "the distance"), (row, "that is its row"), ("dear", "'dear' is none")
     ):  # fmt: skip
-        told(lessons.check_broken_rule(row, wrong, scan, flats.broken_rules), hint)
+        told(checks.check_broken_rule(row, wrong, scan, flats.broken_rules), hint)
 
 
 def test_an_edit_that_breaks_no_rule_is_told_so(plans):
     _, _, scan, breaks = plans
     row = int((~breaks).argmax())
-    told(lessons.check_broken_rule(row, scan.table["price"][row], scan, flats.broken_rules), "breaks no rule")
+    told(checks.check_broken_rule(row, scan.table["price"][row], scan, flats.broken_rules), "breaks no rule")
 
 
 def test_without_rules_only_the_price_is_judged(plans):
     _, _, scan, breaks = plans
     row = int((~breaks).argmax())
-    verdict = lessons.check_broken_rule(row, scan.table["price"][row], scan)
+    verdict = checks.check_broken_rule(row, scan.table["price"][row], scan)
     assert verdict.right and "you alone can say" in verdict.says
-    told(lessons.check_broken_rule(row, scan.table["price"][row] + 0.3, scan), "does not cost")
+    told(checks.check_broken_rule(row, scan.table["price"][row] + 0.3, scan), "does not cost")
 
 
 def small_flat(extra: str = "store") -> nx.Graph:
@@ -270,19 +270,19 @@ def small_flat(extra: str = "store") -> nx.Graph:
     return made
 
 
-def test_the_nearest_neighbour_is_right_and_others_are_told_their_place(plans):
+def test_the_nearest_neighbor_is_right_and_others_are_told_their_place(plans):
     psi, graphs, *_ = plans
     mine = small_flat()
     loss = ele.LearnedLoss(psi).matrix(from_networkx([mine], graphs.vocabulary), graphs)[0]
     order = loss.argsort().tolist()
-    assert lessons.check_nearest(order[0], mine, psi, graphs).right
-    told(lessons.check_nearest(order[-1], mine, psi, graphs), f"number {len(graphs)} of {len(graphs)}")
-    told(lessons.check_nearest(order[0] - len(graphs), mine, psi, graphs), "give the row of a graph")
+    assert checks.check_nearest(order[0], mine, psi, graphs).right
+    told(checks.check_nearest(order[-1], mine, psi, graphs), f"number {len(graphs)} of {len(graphs)}")
+    told(checks.check_nearest(order[0] - len(graphs), mine, psi, graphs), "give the row of a graph")
 
 
-def test_a_graph_that_was_there_is_recognised(plans):
+def test_a_graph_that_was_there_is_recognized(plans):
     psi, graphs, *_ = plans
-    verdict = lessons.check_nearest(7, ele.to_networkx(graphs[7])[0], psi, graphs)
+    verdict = checks.check_nearest(7, ele.to_networkx(graphs[7])[0], psi, graphs)
     assert verdict.right and "there already" in verdict.says
 
 
@@ -300,7 +300,7 @@ def test_a_graph_that_was_there_is_recognised(plans):
 )
 def test_a_graph_that_does_not_fit_is_told_why(plans, mine, hint):
     psi, graphs, *_ = plans
-    told(lessons.check_nearest(0, mine, psi, graphs), hint)
+    told(checks.check_nearest(0, mine, psi, graphs), hint)
 
 
 # -- garbage -------------------------------------------------------------------------------------------------------
@@ -309,16 +309,16 @@ def test_garbage_gets_a_hint(trace, psi, hard, scan, plans, answer):
     other, graphs, plan, breaks = plans
     row = int(breaks.argmax())
     verdicts = [
-        lessons.check_arrival(answer, trace),
-        lessons.check_gap(answer, trace),
+        checks.check_arrival(answer, trace),
+        checks.check_gap(answer, trace),
         settled(answer, psi, hard),
-        lessons.check_cheap(answer, scan, 0.15),
-        lessons.check_dearest(answer, [0, 1, 2], scan),
-        lessons.check_dearest(0, [answer, 1, 2], scan),
-        lessons.check_broken_rule(answer, 0.5, plan, flats.broken_rules),
-        lessons.check_broken_rule(row, answer, plan, flats.broken_rules),
-        lessons.check_nearest(answer, small_flat(), other, graphs),
-        lessons.check_nearest(0, answer, other, graphs),
+        checks.check_cheap(answer, scan, 0.15),
+        checks.check_dearest(answer, [0, 1, 2], scan),
+        checks.check_dearest(0, [answer, 1, 2], scan),
+        checks.check_broken_rule(answer, 0.5, plan, flats.broken_rules),
+        checks.check_broken_rule(row, answer, plan, flats.broken_rules),
+        checks.check_nearest(answer, small_flat(), other, graphs),
+        checks.check_nearest(0, answer, other, graphs),
     ]
     for verdict in verdicts:
         told(verdict)

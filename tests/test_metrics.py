@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from elekit import augment, metrics
-from elekit.graph import Graph, GraphVocabulary, from_parts, to_networkx
+from elekit.evaluation.ranking import hits_at, mean_reciprocal_rank, ranks
+from elekit.graphs import augment
+from elekit.graphs import edit_distance as edit_distance_module
+from elekit.graphs.edit_distance import edit_distance, edit_path, isomorphic
+from elekit.graphs.graph import Graph, GraphVocabulary, from_parts, to_networkx
 
 LETTERS = GraphVocabulary(("A", "B", "C"), ("x", "y"), 4)
 ATOMS = GraphVocabulary(("C", "N", "O"), ("single", "double", "triple"), 9, (4, 3, 2), (1, 2, 3))
@@ -61,7 +64,7 @@ def line(*atoms: str, edges=(), vocabulary=LETTERS) -> Graph:
 @pytest.mark.parametrize("edge_labels", [True, False])
 def test_edit_distance_is_that_of_brute_force(edge_labels):
     a, b = random_graphs(60, seed=1), random_graphs(60, seed=2)
-    found = metrics.edit_distance(a, b, edge_labels=edge_labels)
+    found = edit_distance(a, b, edge_labels=edge_labels)
     assert found.proven.all()
     assert found.distance.tolist() == brute_force(a, b, edge_labels)
 
@@ -71,7 +74,7 @@ def test_edit_distance_is_that_of_networkx(edge_labels):
     a = molecule_like(6)
     generator = torch.Generator().manual_seed(3)
     b = augment.shuffled(augment.random_edits(a, torch.tensor([0, 1, 2, 2, 3, 3]), generator), generator)
-    ours = metrics.edit_distance(a, b, edge_labels=edge_labels)
+    ours = edit_distance(a, b, edge_labels=edge_labels)
     same = nx.algorithms.isomorphism.categorical_node_match("label", None)
     theirs = [
         nx.graph_edit_distance(g, h, same, same if edge_labels else None, upper_bound=bound + 1)
@@ -85,46 +88,46 @@ def test_edit_distance_is_that_of_networkx(edge_labels):
     [
         (line("A", "B", "C", edges=[(0, 1, "x"), (1, 2, "y")]), 0, 0),
         (line("C", "B", "A", edges=[(1, 2, "x"), (0, 1, "y")]), 0, 0),  # the other way round
-        (line("A", "B", "C", edges=[(0, 1, "x"), (1, 2, "x")]), 1, 0),  # an edge relabelled
-        (line("A", "A", "C", edges=[(0, 1, "x"), (1, 2, "y")]), 1, 1),  # a node relabelled
+        (line("A", "B", "C", edges=[(0, 1, "x"), (1, 2, "x")]), 1, 0),  # an edge relabeled
+        (line("A", "A", "C", edges=[(0, 1, "x"), (1, 2, "y")]), 1, 1),  # a node relabeled
         (line("A", "B", "C", edges=[(0, 1, "x")]), 1, 1),  # an edge deleted
         (line("A", "B", edges=[(0, 1, "x")]), 2, 2),  # a node and its edge deleted
         (line("A", "B", "C", "C", edges=[(0, 1, "x"), (1, 2, "y"), (2, 3, "y")]), 2, 2),  # a node hung on
-        (line("A", "B", "C", edges=[(0, 1, "y"), (1, 2, "x"), (0, 2, "x")]), 3, 1),  # or 2 relabellings and an edge
+        (line("A", "B", "C", edges=[(0, 1, "y"), (1, 2, "x"), (0, 2, "x")]), 3, 1),  # or 2 relabelings and an edge
         (line("B"), 4, 4),
     ],
 )
 def test_edit_distance_by_hand(right, expected, without_edge_labels):
     left = line("A", "B", "C", edges=[(0, 1, "x"), (1, 2, "y")])
     for a, b in ((left, right), (right, left)):
-        assert metrics.edit_distance(a, b).distance.tolist() == [expected]
-        assert metrics.edit_distance(a, b, edge_labels=False).distance.tolist() == [without_edge_labels]
+        assert edit_distance(a, b).distance.tolist() == [expected]
+        assert edit_distance(a, b, edge_labels=False).distance.tolist() == [without_edge_labels]
 
 
 def test_edit_distance_is_a_metric_on_molecules():
     a, b, c = molecule_like(25, 1), molecule_like(25, 2), molecule_like(25, 3)
-    ab, ba, bc, ac = (metrics.edit_distance(u, v) for u, v in ((a, b), (b, a), (b, c), (a, c)))
+    ab, ba, bc, ac = (edit_distance(u, v) for u, v in ((a, b), (b, a), (b, c), (a, c)))
     assert all(found.proven.all() for found in (ab, ba, bc, ac))
     assert torch.equal(ab.distance, ba.distance)
     assert (ac.distance <= ab.distance + bc.distance).all()
-    assert (metrics.edit_distance(a, a).distance == 0).all()
+    assert (edit_distance(a, a).distance == 0).all()
 
 
 def test_edit_distance_ignores_node_order_slots_and_what_rounding_removes():
     a, b = molecule_like(10, 1), molecule_like(10, 2)
     generator = torch.Generator().manual_seed(0)
-    expected = metrics.edit_distance(a, b).distance
-    assert torch.equal(metrics.edit_distance(augment.shuffled(a, generator), b).distance, expected)
+    expected = edit_distance(a, b).distance
+    assert torch.equal(edit_distance(augment.shuffled(a, generator), b).distance, expected)
     soft = augment.softened(a, torch.full((10,), 0.3), generator)
-    assert torch.equal(metrics.edit_distance(soft, b).distance, expected)
+    assert torch.equal(edit_distance(soft, b).distance, expected)
     wide = torch.nn.functional.pad(a.labels()[0], (0, 3)), torch.nn.functional.pad(a.labels()[1], (0, 3, 0, 3))
-    assert torch.equal(metrics.edit_distance(Graph.from_labels(*wide, ATOMS), b).distance, expected)
+    assert torch.equal(edit_distance(Graph.from_labels(*wide, ATOMS), b).distance, expected)
 
 
 def test_edit_distance_of_a_batch_is_that_of_its_pairs():
     a, b = molecule_like(5, 1), molecule_like(5, 2)
-    together = metrics.edit_distance(a, b).distance
-    assert together.tolist() == [metrics.edit_distance(u, v).distance.item() for u, v in zip(a, b)]
+    together = edit_distance(a, b).distance
+    assert together.tolist() == [edit_distance(u, v).distance.item() for u, v in zip(a, b)]
     assert together.shape == (5,) and together.dtype == torch.float32
 
 
@@ -132,14 +135,14 @@ def test_edit_distance_is_at_most_the_edits_made():
     a = molecule_like(30)
     counts = torch.arange(30) % 4
     b = augment.random_edits(a, counts, torch.Generator().manual_seed(0))
-    distance = metrics.edit_distance(a, b).distance
+    distance = edit_distance(a, b).distance
     assert (distance <= 2 * counts).all()  # hanging a node on is a node and an edge
-    assert torch.equal(distance == 0, metrics.isomorphic(a, b))
+    assert torch.equal(distance == 0, isomorphic(a, b))
 
 
 def test_out_of_time_is_an_unproven_upper_bound():
     a, b = molecule_like(30, 1), molecule_like(30, 2)
-    exact, hasty = metrics.edit_distance(a, b), metrics.edit_distance(a, b, timeout=0)
+    exact, hasty = edit_distance(a, b), edit_distance(a, b, timeout=0)
     assert exact.proven.all() and not hasty.proven.all()
     assert (hasty.distance >= exact.distance).all()
     assert torch.equal(hasty.distance[hasty.proven], exact.distance[hasty.proven])
@@ -149,10 +152,10 @@ def test_out_of_time_is_an_unproven_upper_bound():
 def test_what_stops_halfway_is_proven_only_if_it_is_right(monkeypatch, looks):
     """A clock that moves one second at each look, so that the search stops after a known number of steps."""
     a, b = molecule_like(30, 1), molecule_like(30, 2)
-    exact = metrics.edit_distance(a, b)
+    exact = edit_distance(a, b)
     ticks = itertools.count()
-    monkeypatch.setattr(metrics, "time", types.SimpleNamespace(monotonic=lambda: next(ticks)))
-    hasty = metrics.edit_distance(a, b, timeout=looks)
+    monkeypatch.setattr(edit_distance_module, "time", types.SimpleNamespace(monotonic=lambda: next(ticks)))
+    hasty = edit_distance(a, b, timeout=looks)
     assert not hasty.proven.all() and (hasty.distance >= exact.distance).all()
     assert torch.equal(hasty.distance[hasty.proven], exact.distance[hasty.proven])
 
@@ -161,16 +164,16 @@ def test_one_node_and_no_node():
     one = GraphVocabulary(("A", "B"), ("x",), 1)
     a = Graph.from_labels(torch.tensor([[1], [1], [0], [0]]), torch.zeros(4, 1, 1), one)
     b = Graph.from_labels(torch.tensor([[1], [2], [2], [0]]), torch.zeros(4, 1, 1), one)
-    assert metrics.edit_distance(a, b).distance.tolist() == [0, 1, 1, 0]
-    assert metrics.isomorphic(a, b).tolist() == [True, False, False, True]
-    assert metrics.edit_distance(a[:0], b[:0]).distance.shape == metrics.isomorphic(a[:0], b[:0]).shape == (0,)
+    assert edit_distance(a, b).distance.tolist() == [0, 1, 1, 0]
+    assert isomorphic(a, b).tolist() == [True, False, False, True]
+    assert edit_distance(a[:0], b[:0]).distance.shape == isomorphic(a[:0], b[:0]).shape == (0,)
 
 
 def test_progress_bar_is_shown_on_request_only(capsys):
     a = molecule_like(2)
-    metrics.edit_distance(a, a)
+    edit_distance(a, a)
     assert capsys.readouterr().err == ""
-    metrics.edit_distance(a, a, progress=True)
+    edit_distance(a, a, progress=True)
     assert "edit distance" in capsys.readouterr().err
 
 
@@ -210,12 +213,12 @@ def padded_at(graph: Graph, place: int) -> Graph:
 @pytest.mark.parametrize("drawn", [lambda seed: random_graphs(60, seed=seed), lambda seed: molecule_like(25, seed)])
 def test_a_path_leads_from_one_graph_to_the_other_and_none_is_shorter(drawn):
     a, b = drawn(1), drawn(2)
-    expected = metrics.edit_distance(a, b)
+    expected = edit_distance(a, b)
     assert expected.proven.all()
     same = nx.algorithms.isomorphism.categorical_node_match("label", None)
     for left, right, length in zip(a, b, expected.distance.tolist()):
         for one in (left, padded_at(left, 0), padded_at(left, 2)):
-            path = metrics.edit_path(one, right)
+            path = edit_path(one, right)
             assert len(path) == length
             (goal,) = to_networkx(right)
             assert nx.is_isomorphic(walked(one, path), goal, same, same)
@@ -224,28 +227,28 @@ def test_a_path_leads_from_one_graph_to_the_other_and_none_is_shorter(drawn):
 def test_a_path_by_hand():
     chain = from_parts([(["C", "C", "O"], [(0, 1, "single"), (1, 2, "single")])], ATOMS)
     longer = from_parts([(["C", "C", "N", "C"], [(0, 1, "double"), (1, 2, "single"), (2, 3, "single")])], ATOMS)
-    assert metrics.edit_path(chain, longer) == [
+    assert edit_path(chain, longer) == [
         "node 2: O to N", "edge 0-1: single to double", "node 3: nothing to C", "edge 2-3: no edge to single",
     ]  # fmt: skip
-    assert metrics.edit_path(longer, chain) == [
+    assert edit_path(longer, chain) == [
         "edge 2-3: single to no edge", "node 3: C to nothing", "node 2: N to O", "edge 0-1: double to single",
     ]  # fmt: skip
-    assert metrics.edit_path(chain, chain) == []
+    assert edit_path(chain, chain) == []
 
 
 def test_added_nodes_take_the_free_slots_then_numbers_beyond():
     nodes = torch.tensor([[0, 1, 0]])
     lonely = Graph.from_labels(nodes, torch.zeros(1, 3, 3), LETTERS)
     four = line("A", "B", "B", "B")
-    assert metrics.edit_path(lonely, four) == [f"node {slot}: nothing to B" for slot in (0, 2, 3)]
-    assert metrics.edit_path(lonely, line("C")) == ["node 1: A to C"]
+    assert edit_path(lonely, four) == [f"node {slot}: nothing to B" for slot in (0, 2, 3)]
+    assert edit_path(lonely, line("C")) == ["node 1: A to C"]
 
 
 def test_a_path_found_out_of_time_still_leads_there():
     same = nx.algorithms.isomorphism.categorical_node_match("label", None)
     for left, right in zip(molecule_like(10, 1), molecule_like(10, 2)):
-        path = metrics.edit_path(left, right, timeout=0)
-        assert len(path) == metrics.edit_distance(left, right, timeout=0).distance.item()
+        path = edit_path(left, right, timeout=0)
+        assert len(path) == edit_distance(left, right, timeout=0).distance.item()
         assert nx.is_isomorphic(walked(left, path), to_networkx(right)[0], same, same)
 
 
@@ -253,25 +256,25 @@ def test_a_path_between_batches_and_foreign_graphs_is_refused():
     a = random_graphs(2)
     for left, right in ((a, a[0]), (a[0], a), (a[:0], a[0])):
         with pytest.raises(ValueError, match="from one graph to one graph, got batches of"):
-            metrics.edit_path(left, right)
+            edit_path(left, right)
     with pytest.raises(ValueError, match="node_labels"):
-        metrics.edit_path(a[0], random_graphs(1, GraphVocabulary(("A", "B", "D"), ("x", "y"), 4)))
+        edit_path(a[0], random_graphs(1, GraphVocabulary(("A", "B", "D"), ("x", "y"), 4)))
     with pytest.raises(ValueError, match="timeout must be seconds"):
-        metrics.edit_path(a[0], a[1], timeout=-1)
+        edit_path(a[0], a[1], timeout=-1)
 
 
 # -- isomorphism -----------------------------------------------------------------------------------------------
 def test_isomorphic_is_brute_force_distance_zero():
     a, b = random_graphs(300, seed=1), random_graphs(300, seed=2)
-    expected = [d == 0 for d in metrics.edit_distance(a, b).distance.tolist()]
-    assert any(expected) and metrics.isomorphic(a, b).tolist() == expected
+    expected = [d == 0 for d in edit_distance(a, b).distance.tolist()]
+    assert any(expected) and isomorphic(a, b).tolist() == expected
 
 
 def test_isomorphic_up_to_node_order_and_only_that():
     a = molecule_like(40)
     b = augment.shuffled(a, torch.Generator().manual_seed(0))
-    assert metrics.isomorphic(a, b).all()
-    assert not metrics.isomorphic(a, augment.random_edits(a, torch.ones(40), torch.Generator().manual_seed(1))).all()
+    assert isomorphic(a, b).all()
+    assert not isomorphic(a, augment.random_edits(a, torch.ones(40), torch.Generator().manual_seed(1))).all()
 
 
 def test_isomorphic_tells_apart_what_has_the_same_profile():
@@ -280,32 +283,32 @@ def test_isomorphic_tells_apart_what_has_the_same_profile():
     hexagon = (["A"] * 6, [(i, (i + 1) % 6, "x") for i in range(6)])
     triangles = (["A"] * 6, [(i, i + 1 if i % 3 < 2 else i - 2, "x") for i in range(6)])
     a, b = from_parts([hexagon, hexagon], names), from_parts([triangles, hexagon], names)
-    assert metrics.isomorphic(a, b).tolist() == [False, True]
-    assert metrics.edit_distance(a, b).distance.tolist() == [4, 0]
+    assert isomorphic(a, b).tolist() == [False, True]
+    assert edit_distance(a, b).distance.tolist() == [4, 0]
 
 
 # -- ranks -----------------------------------------------------------------------------------------------------
 def test_ranks_count_ties_against_the_truth():
     scores = torch.tensor([[0.1, 0.5, 0.3], [0.2, 0.2, 0.9], [0.0, 0.0, 0.0], [3.0, 1.0, 2.0]])
-    assert metrics.ranks(scores, torch.tensor([0, 1, 2, 0])).tolist() == [1, 2, 3, 3]
-    assert metrics.ranks(torch.zeros(1, 1), torch.tensor([0])).tolist() == [1]
+    assert ranks(scores, torch.tensor([0, 1, 2, 0])).tolist() == [1, 2, 3, 3]
+    assert ranks(torch.zeros(1, 1), torch.tensor([0])).tolist() == [1]
 
 
 def test_ranks_are_positions_in_a_sort():
     scores = torch.rand(50, 20, generator=torch.Generator().manual_seed(0))
     truth = torch.arange(50) % 20
     expected = [row.argsort().tolist().index(t) + 1 for row, t in zip(scores, truth.tolist())]
-    assert metrics.ranks(scores, truth).tolist() == expected
+    assert ranks(scores, truth).tolist() == expected
 
 
 def test_hits_and_reciprocal_rank_by_hand():
     found = torch.tensor([1, 2, 4, 10])
-    assert [metrics.hits_at(found, k) for k in (1, 3, 4, 10)] == [0.25, 0.5, 0.75, 1.0]
-    assert metrics.mean_reciprocal_rank(found) == pytest.approx((1 + 1 / 2 + 1 / 4 + 1 / 10) / 4)
+    assert [hits_at(found, k) for k in (1, 3, 4, 10)] == [0.25, 0.5, 0.75, 1.0]
+    assert mean_reciprocal_rank(found) == pytest.approx((1 + 1 / 2 + 1 / 4 + 1 / 10) / 4)
 
 
 # -- errors ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("judge", [metrics.isomorphic, metrics.edit_distance])
+@pytest.mark.parametrize("judge", [isomorphic, edit_distance])
 def test_what_cannot_be_compared_is_refused(judge):
     a = random_graphs(3)
     with pytest.raises(ValueError, match="batches of 3 and 2"):
@@ -320,7 +323,7 @@ def test_what_cannot_be_compared_is_refused(judge):
 @pytest.mark.parametrize("timeout", [-1.0, float("nan")])
 def test_timeout_out_of_range_is_refused(timeout):
     with pytest.raises(ValueError, match="timeout"):
-        metrics.edit_distance(random_graphs(1), random_graphs(1), timeout=timeout)
+        edit_distance(random_graphs(1), random_graphs(1), timeout=timeout)
 
 
 @pytest.mark.parametrize(
@@ -335,13 +338,13 @@ def test_timeout_out_of_range_is_refused(timeout):
 )
 def test_scores_that_cannot_be_ranked_are_refused(scores, truth, what):
     with pytest.raises(ValueError, match=what):
-        metrics.ranks(scores, truth)
+        ranks(scores, truth)
 
 
 def test_ranks_that_are_none_are_refused():
-    for call in (lambda r: metrics.hits_at(r, 1), metrics.mean_reciprocal_rank):
+    for call in (lambda r: hits_at(r, 1), mean_reciprocal_rank):
         for bad in (torch.tensor([0, 1]), torch.tensor([]), torch.ones(2, 2)):
             with pytest.raises(ValueError, match="counted from 1"):
                 call(bad)
     with pytest.raises(ValueError, match="k must be"):
-        metrics.hits_at(torch.tensor([1]), 0)
+        hits_at(torch.tensor([1]), 0)

@@ -10,13 +10,12 @@ import sys
 from itertools import product
 from pathlib import Path
 
+import molecules7
 import networkx as nx
 import pytest
+from describe import describe
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
-
-from elekit.datasets import molecules7
-from elekit.datasets.describe import describe
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data" / "molecules7.csv"
@@ -53,7 +52,7 @@ def brute_force(size):
         swaps = list(nx.vf2pp_all_isomorphisms(graph, graph))
         for elements in product("CFNO", repeat=size):
             if any(tuple(elements[s[i]] for i in range(size)) < elements for s in swaps):
-                continue  # a symmetric labelling of the same graph comes first
+                continue  # a symmetric labeling of the same graph comes first
             if sum(e != "C" for e in elements) > molecules7.MAX_HETEROATOMS:
                 continue
             for orders in _bond_orders(edges, {i: molecules7.VALENCE[e] for i, e in enumerate(elements)}):
@@ -127,7 +126,7 @@ def test_complete_against_brute_force(size):
     assert got == expected
 
 
-def test_every_filter_rejects_one_molecule_and_passes_a_neighbour():
+def test_every_filter_rejects_one_molecule_and_passes_a_neighbor():
     names = {rule.name for rule in molecules7.FILTERS} | {"too many rings", "too many heteroatoms"}
     assert set(CASES) == names
     for name, (bad, good) in CASES.items():

@@ -1,4 +1,4 @@
-"""Prices of edits and blind spots: kinds, rings and colours against networkx, prices and figures against loops."""
+"""Prices of edits and blind spots: kinds, rings and colors against networkx, prices and figures against loops."""
 
 import math
 
@@ -11,14 +11,19 @@ from conftest import equal, isomorphic, random_vertices
 from torch.nn.functional import normalize
 
 import elekit as ele
-from elekit import augment, chem, metrics, refinement
-from elekit.edits import KINDS, PAIRED, SINGLE, all_edits
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, from_networkx, to_networkx
-from elekit.inspect import patterns, traits
-from elekit.inspect.blindspots import blind_spots, difference, distinct, separated_equals
-from elekit.inspect.prices import EditSample, PriceList, explained, interval, price_list, sample_edits
-from elekit.loss import LearnedLoss
+from elekit.audit import patterns
+from elekit.audit.blind_spots import blind_spots, separated_equals
+from elekit.graphs import augment, features, weisfeiler_lehman
+from elekit.graphs.edit_distance import edit_distance, edit_path
+from elekit.graphs.edit_distance import isomorphic as same_graphs
+from elekit.graphs.edits import KINDS, PAIRED, SINGLE, all_edits
+from elekit.graphs.graph import Graph, from_networkx, to_networkx
+from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary, to_smiles
+from elekit.inspect.differences import difference
+from elekit.inspect.edit_costs import EditCosts, EditSample, edit_costs, explained, interval, sample_edits
+from elekit.inspect.neighbors import distinct
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.loss import LearnedLoss
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +50,8 @@ def before_and_after(sample: EditSample):
 
 # -- traits --------------------------------------------------------------------------------------------------------
 def test_rings_distances_and_paths_are_those_of_networkx(vertices):
-    rings, steps = traits.on_rings(vertices), traits.distances(vertices.labels()[1])
-    paths, rank = traits.reached(vertices.labels()[1]), traits.cycle_rank(vertices)
+    rings, steps = features.on_rings(vertices), features.distances(vertices.labels()[1])
+    paths, rank = features.reached(vertices.labels()[1]), features.cycle_rank(vertices)
     for b, drawn in enumerate(to_networkx(vertices)):
         bridges = {frozenset(edge) for edge in nx.bridges(drawn)}
         assert {frozenset(e) for e in rings[b].nonzero().tolist()} == {frozenset(e) for e in drawn.edges} - bridges
@@ -73,10 +78,10 @@ def test_smallest_rings_are_those_of_networkx():
         assert set(sizes[b].nonzero()[:, 0].tolist()) == expected
 
 
-def test_colours_agree_for_one_graph_and_tell_what_networkx_tells(vertices, generator):
+def test_colors_agree_for_one_graph_and_tell_what_networkx_tells(vertices, generator):
     """Against the Weisfeiler-Lehman hash of networkx: the same pairs agree after the same number of rounds."""
-    assert torch.equal(refinement.refined(vertices, 5), refinement.refined(augment.shuffled(vertices, generator), 5))
-    found = refinement.refined(vertices, 3)
+    assert torch.equal(weisfeiler_lehman.refined(vertices, 5), weisfeiler_lehman.refined(augment.shuffled(vertices, generator), 5))
+    found = weisfeiler_lehman.refined(vertices, 3)
     for rounds in range(1, 4):
         hashes = [
             nx.weisfeiler_lehman_graph_hash(
@@ -94,7 +99,7 @@ def test_a_label_is_not_taken_for_an_edge_label():
     vocabulary = ele.GraphVocabulary(("a", "b"), ("x", "y"), 2)
     edge = torch.tensor([[0, 1], [1, 0]])
     graphs = Graph.from_labels(torch.tensor([[1, 2], [1, 1]]), torch.stack([edge, 2 * edge]), vocabulary)
-    assert refinement.refined(graphs, 2).unique(dim=0).shape[0] == 2
+    assert weisfeiler_lehman.refined(graphs, 2).unique(dim=0).shape[0] == 2
 
 
 def test_patterns_are_those_of_a_loop(vertices):
@@ -113,16 +118,16 @@ def test_patterns_are_those_of_a_loop(vertices):
 
 
 def test_planted_graphs_hold_their_pattern_and_rewritten_ones_differ_in_one_edge(vertices, generator):
-    sound = vertices[vertices.excess() == 0]
+    sound = vertices[vertices.valence_violation() == 0]
     planted, host = patterns.plant(sound, generator)
-    assert len(planted) == len(host) > 50 and (planted.excess() == 0).all()
+    assert len(planted) == len(host) > 50 and (planted.valence_violation() == 0).all()
     assert torch.equal(planted.presence(), sound.presence()[host])
     listed = set(patterns.patterns(sound.vocabulary, long=False)) | set(
         patterns.patterns(sound.vocabulary, long=True)
     )
     assert {pattern for pattern, _ in patterns.held_patterns(planted)} <= listed
     written, row, which, named = patterns.rewrite(sound, generator)
-    assert len(written) > 50 and (written.excess() == 0).all()
+    assert len(written) > 50 and (written.valence_violation() == 0).all()
     (n, e), (n0, e0) = written.labels(), sound[row].labels()
     changed = (n != n0).sum(1) + (e != e0).sum((1, 2)) // 2
     assert ((changed >= 2) & (changed <= 3)).all() and ((e != e0).sum((1, 2)) <= 2).all()
@@ -181,7 +186,7 @@ def test_all_edits_that_are_valid_are_there_and_only_those(molecules):
     some = molecules[:12]
     edits = all_edits(some, SINGLE)
     results = Graph.from_labels(*edits.apply(*some.labels()), some.vocabulary)
-    fine = (results.excess() == 0) & chem.is_valid(results)
+    fine = (results.valence_violation() == 0) & is_valid(results)
     sample = sample_edits(some, samples=None, kinds=SINGLE)
     assert sample.table["valid"].all() and len(sample.table) == int(fine.sum()) > 300
     assert equal(sample.results, results[fine]) and sample.edits.row.tolist() == edits.row[fine].tolist()
@@ -209,7 +214,7 @@ def test_paired_edits_that_give_back_the_graph_are_left_out(vertices):
     sample = sample_edits(vertices, samples=None, kinds=PAIRED, valid_only=False)
     edits = all_edits(vertices, PAIRED)
     results = Graph.from_labels(*edits.apply(*vertices.labels()), vertices.vocabulary)
-    same = metrics.isomorphic(results, vertices[edits.row])
+    same = same_graphs(results, vertices[edits.row])
     assert 20 < int(same.sum()) and len(sample.table) == len(edits) - int(same.sum())
     assert not any(isomorphic(before, after) for _, before, after in before_and_after(sample))
 
@@ -223,7 +228,7 @@ def test_of_large_graphs_some_edits_are_drawn_before_they_are_named():
 
 # -- prices --------------------------------------------------------------------------------------------------------
 def test_prices_are_those_of_the_loss(psi, vertices):
-    prices = price_list(psi, vertices, samples=None, kinds=KINDS, valid_only=False)
+    prices = edit_costs(psi, vertices, samples=None, kinds=KINDS, valid_only=False)
     sample, loss = sample_edits(vertices, samples=None, kinds=KINDS, valid_only=False), LearnedLoss(psi)
     assert list(prices.edits.drop(columns="price")) == list(sample.table)
     for i in range(0, len(prices.edits), 97):
@@ -232,7 +237,7 @@ def test_prices_are_those_of_the_loss(psi, vertices):
 
 
 def test_the_summary_is_that_of_a_loop(shipped, molecules):
-    prices = price_list(shipped, molecules)
+    prices = edit_costs(shipped, molecules)
     table = prices.summary()
     assert table["count"].sum() == len(prices.edits) and (table["median"].diff().dropna() <= 0).all()
     for line in table.itertuples():
@@ -256,7 +261,7 @@ def test_marks_name_what_is_nearly_free_and_surprisingly_dear(molecules):
         angle = 0.02 * count[:, names.index("N")] + 0.1 * count[:, names.index("O")] + 0.02 * count.sum(1)
         return torch.stack([angle.cos(), angle.sin()], 1)
 
-    table = price_list(psi, molecules).summary().set_index("kind")
+    table = edit_costs(psi, molecules).summary().set_index("kind")
     assert set(table["mark"]) == {"nearly free", "surprisingly dear", ""}
     for kind, mark in {"relabel C to F": "nearly free", "open a ring": "nearly free"}.items():
         assert table.loc[kind, "mark"] == mark
@@ -267,7 +272,7 @@ def test_nothing_is_marked_where_all_kinds_cost_the_same():
     frame = pd.DataFrame(
         {"graph": np.repeat(range(20), 4), "kind": list("abcd") * 20, "price": np.tile([1.0, 1.1, 0.9, 1], 20)}
     )
-    table = PriceList(frame.assign(size=5, in_ring=False, degree=2)).summary()
+    table = EditCosts(frame.assign(size=5, in_ring=False, degree=2)).summary()
     assert (table["mark"] == "").all() and table["by_size"].isna().all()
     assert table["low"].tolist() == table["median"].tolist() == table["high"].tolist()
 
@@ -305,11 +310,11 @@ def test_explained_variance_is_one_of_a_cause_and_none_of_noise():
 
 def test_foolish_questions_are_refused(psi, vertices):
     with pytest.raises(ValueError, match="no graphs to edit"):
-        price_list(psi, vertices[:0])
+        edit_costs(psi, vertices[:0])
     with pytest.raises(ValueError, match="samples must be at least 1"):
-        price_list(psi, vertices, samples=0)
+        edit_costs(psi, vertices, samples=0)
     with pytest.raises(ValueError, match="no kinds of edits"):
-        price_list(psi, vertices, kinds=("paint",))
+        edit_costs(psi, vertices, kinds=("paint",))
 
 
 # -- blind spots ---------------------------------------------------------------------------------------------------
@@ -333,9 +338,9 @@ def test_blind_spots_are_found_verified_and_named(shipped, molecules):
     assert set(table["differs"]) == {"N to O"} and set(table["found"]) == {"data", "search"}
     assert table["edits"].max() >= 2 and table["proven"].all()
     assert torch.equal(
-        metrics.edit_distance(found.graphs, found.others).distance, torch.tensor(table["edits"]).float()
+        edit_distance(found.graphs, found.others).distance, torch.tensor(table["edits"]).float()
     )
-    assert not metrics.isomorphic(found.graphs, found.others).any() and chem.is_valid(found.others).all()
+    assert not same_graphs(found.graphs, found.others).any() and is_valid(found.others).all()
     assert float(loss(found.graphs, found.others).max()) < 0.01
     groups = found.groups()
     assert groups["pairs"].tolist() == [len(table)] and table["differs"][groups["example"][0]] == "N to O"
@@ -370,8 +375,8 @@ def test_what_messages_cannot_tell_is_found():
     ],
 )
 def test_differences_are_told_without_places(one, other, words):
-    graphs = chem.from_smiles([one, other], chem.vocabulary("CNOF", 6))
-    path = metrics.edit_path(graphs[0], graphs[1])
+    graphs = from_smiles([one, other], molecule_vocabulary("CNOF", 6))
+    path = edit_path(graphs[0], graphs[1])
     said = difference(path, graphs[0], graphs[1])
     assert said == words or (other == "OC=C" and "N" in said)
 
@@ -405,13 +410,13 @@ def test_equal_graphs_told_apart_are_found(shipped, molecules, why):
 def test_kekule_forms_are_compared():
     """README: those of 2-methylpyridine lie 0.60 apart for the loss on QM9."""
     psi = ele.load("qm9").psi
-    graphs = chem.from_smiles(["Cc1ccccn1", "CCO", "c1ccccc1"], psi.vocabulary)
+    graphs = from_smiles(["Cc1ccccn1", "CCO", "c1ccccc1"], psi.vocabulary)
     found = separated_equals(psi, graphs)
     forms = found.table[found.table["why"] == "Kekule form"]
     assert forms["graph"].tolist() == [0]  # the two drawings of benzene are one graph
     assert forms["loss"].item() == pytest.approx(0.60, abs=0.01)
     left, right = found.graphs[int(forms.index[0])], found.others[int(forms.index[0])]
-    assert chem.to_smiles(left) == chem.to_smiles(right) and not metrics.isomorphic(left, right)
+    assert to_smiles(left) == to_smiles(right) and not same_graphs(left, right)
 
 
 def test_a_psi_of_fixed_size_has_no_answer_to_padding(vertices):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import elekit
-from elekit import train
+from elekit import training as training_module
 from elekit.cli.parser import parser
+from elekit.training import fit_embedding, fit_surrogate
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -24,8 +25,8 @@ def test_the_ten_lines_run(monkeypatch, capsys):
     assert len(example.strip().splitlines()) <= 10
     few = {"validate_every": 5, "checkpoint_every": 5, "warmup": 1, "steps": 5}
     for name in ("EmbeddingTraining", "SurrogateTraining"):
-        whole = getattr(train, name)()
-        fit = train.fit_embedding if name == "EmbeddingTraining" else train.fit_surrogate
+        whole = getattr(training_module, name)()
+        fit = fit_embedding if name == "EmbeddingTraining" else fit_surrogate
         brief = replace(whole, loop=replace(whole.loop, **few), batch_size=8)
         monkeypatch.setitem(fit.__kwdefaults__, "training", brief)
     names: dict = {}
@@ -59,5 +60,5 @@ def test_files_and_pictures_exist():
 def test_names_in_code_font_exist():
     table = re.search(r"\| symbol \| name in code.*?\n\n", TEXT, re.DOTALL).group()
     for name in re.findall(r"`([A-Za-z_]+)`(?=[,;| ])", table.replace("| `", "|`")):
-        homes = [elekit, elekit.embedding, elekit.surrogate, elekit.decoding, elekit.train, elekit.loss, elekit.graph]
+        homes = [elekit, elekit.model.embedding, elekit.model.surrogate, elekit.decoding, elekit.training, elekit.model.loss, elekit.graphs.graph]
         assert any(hasattr(home, name) for home in homes), name

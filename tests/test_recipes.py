@@ -1,23 +1,25 @@
-"""A recipe: what it saves, and that Ctrl-C makes no artefact of half a fit."""
+"""A recipe: what it saves, and that Ctrl-C makes no artifact of half a fit."""
 
 from dataclasses import replace
 
 import pytest
+import recipes
 import torch
 
-from elekit import cli, recipes, release
+from elekit import cli
 from elekit.cli.parser import parser
-from elekit.embedding import EmbeddingConfig
-from elekit.surrogate import BackboneConfig
-from elekit.train import EmbeddingTraining, SurrogateTraining
-from elekit.training import LoopConfig
+from elekit.model import artifact as artifacts
+from elekit.model.embedding import EmbeddingConfig
+from elekit.model.surrogate import BackboneConfig
+from elekit.training import EmbeddingTraining, SurrogateTraining
+from elekit.training.loop import TrainerConfig
 
-LOOP = LoopConfig(steps=3, learning_rate=1e-3, validate_every=3, checkpoint_every=3)
+LOOP = TrainerConfig(steps=3, learning_rate=1e-3, validate_every=3, checkpoint_every=3)
 
 
 @pytest.fixture
 def command(tmp_path, monkeypatch):
-    """`python -m elekit.recipes molecules7` with a few steps of small models; its status."""
+    """`python data/build/recipes.py molecules7` with a few steps of small models; its status."""
     small = SurrogateTraining(loop=LOOP, batch_size=8)
     kinds = {"description": "word", "smiles": "smiles"}
     recipe = replace(
@@ -31,31 +33,31 @@ def command(tmp_path, monkeypatch):
     return lambda name="molecules7", *options: recipes.main([name, *folders, *options])
 
 
-def test_a_recipe_makes_an_artefact_and_makes_it_again(command, tmp_path):
+def test_a_recipe_makes_an_artifact_and_makes_it_again(command, tmp_path):
     threads = torch.get_num_threads()
     assert command() == 0
-    artefact = release.load(tmp_path / "out")
-    assert artefact.name == "molecules7" and list(artefact.surrogates) == ["description", "smiles"]
-    assert artefact.about["command"] == "python -m elekit.recipes molecules7"
-    assert artefact.about["surrogates"]["smiles"]["history"][-1]["step"] == 3
-    assert artefact.about["trained"]["by"] == artefact.about["surrogates"]["smiles"]["trained"]["by"] == "the cook"
+    artifact = artifacts.load(tmp_path / "out")
+    assert artifact.name == "molecules7" and list(artifact.surrogates) == ["description", "smiles"]
+    assert artifact.about["command"] == "python data/build/recipes.py molecules7"
+    assert artifact.about["surrogates"]["smiles"]["history"][-1]["step"] == 3
+    assert artifact.about["trained"]["by"] == artifact.about["surrogates"]["smiles"]["trained"]["by"] == "the cook"
     assert command() == 0
-    assert release.compare(artefact, release.load(tmp_path / "out")) == {}
+    assert artifacts.compare(artifact, artifacts.load(tmp_path / "out")) == {}
     assert torch.get_num_threads() == threads
 
 
 def test_one_h_is_made_again_on_the_psi_that_is_there(command, tmp_path, monkeypatch, capsys):
     assert command() == 0
-    before = release.load(tmp_path / "out")
+    before = artifacts.load(tmp_path / "out")
     backbone, training = recipes.RECIPES["molecules7"].surrogates["smiles"]
     monkeypatch.setitem(
         recipes.RECIPES["molecules7"].surrogates, "smiles", (replace(backbone, through="graph"), training)
     )
     (tmp_path / "work" / "h-smiles.pt").unlink()
     assert command("molecules7", "--surrogate", "smiles") == 0
-    after = release.load(tmp_path / "out")
+    after = artifacts.load(tmp_path / "out")
     assert after.surrogates["smiles"].through_graph and list(after.surrogates) == ["description", "smiles"]
-    changed = set(release.compare(before, after))
+    changed = set(artifacts.compare(before, after))
     assert "weights.h-smiles" in changed and not changed & {"weights.psi", "weights.h-description"}
     with pytest.raises(SystemExit):
         command("molecules7", "--surrogate", "x")
@@ -68,7 +70,7 @@ def test_ctrl_c_in_any_fit_saves_nothing_and_the_command_goes_on(command, tmp_pa
     assert command() == 130
     assert not (tmp_path / "out").exists() and list((tmp_path / "work").iterdir())
     assert command() == 0
-    steps = [entry["history"][-1]["step"] for entry in release.load(tmp_path / "out").about["surrogates"].values()]
+    steps = [entry["history"][-1]["step"] for entry in artifacts.load(tmp_path / "out").about["surrogates"].values()]
     assert steps == [3, 3]
 
 
@@ -87,12 +89,12 @@ def test_the_repeats_of_a_recipe_go_on_after_ctrl_c(command, tmp_path, ctrl_c_at
     ctrl_c_at(4)
     assert command("repeats") == 130
     assert "interrupted; the same command goes on from there" in capsys.readouterr().err
-    assert list(release.repeats(tmp_path / "out")) == ["seed-1"]
+    assert list(artifacts.repeats(tmp_path / "out")) == ["seed-1"]
     assert command("repeats") == 0
-    found, n = release.repeats(tmp_path / "out"), release.load(tmp_path / "out").about["data"]["train"]
+    found, n = artifacts.repeats(tmp_path / "out"), artifacts.load(tmp_path / "out").about["data"]["train"]
     assert [repeat.about["repeat"]["graphs"] for repeat in found.values()] == [n, n, n // 2, n // 2]
     for repeat in found.values():
-        assert repeat.about["command"] == "python -m elekit.recipes repeats"
+        assert repeat.about["command"] == "python data/build/recipes.py repeats"
         assert repeat.about["trained"]["by"] == "the cook"
 
 
@@ -102,15 +104,15 @@ def test_a_corrected_loss_is_what_elekit_correct_makes_of_it(command, tmp_path, 
     def correct(arguments, status=0):
         asked.append(arguments)
         if not status:
-            release.save(release.load("molecules7"), tmp_path / "work")
+            artifacts.save(artifacts.load("molecules7"), tmp_path / "work")
         return status
 
     monkeypatch.setattr(cli, "main", lambda arguments: correct(arguments, status=130))
     assert command("corrected") == 130 and not (tmp_path / "out").exists()
     monkeypatch.setattr(cli, "main", correct)
     assert command("corrected") == 0
-    made = release.load(tmp_path / "out")
-    assert made.about["command"] == "python -m elekit.recipes corrected"
+    made = artifacts.load(tmp_path / "out")
+    assert made.about["command"] == "python data/build/recipes.py corrected"
     assert sum(f.stat().st_size for f in (tmp_path / "out").iterdir()) < 0.7 * sum(
         f.stat().st_size for f in (tmp_path / "work").iterdir()
     )

@@ -1,4 +1,4 @@
-"""The artefact: what is saved comes back bit for bit, and what was cut, altered or foreign is refused."""
+"""The artifact: what is saved comes back bit for bit, and what was cut, altered or foreign is refused."""
 
 import errno
 import json
@@ -14,12 +14,12 @@ import torch
 from conftest import random_vertices
 from torch import nn
 
-import elekit.files
-from elekit import release
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import from_networkx
-from elekit.release import Artefact, ArtefactError, compare, load, repeats, save, trained, verify
-from elekit.surrogate import BackboneConfig, SurrogateRegressor, make_backbone
+import elekit.datasets.files
+from elekit.graphs.graph import from_networkx
+from elekit.model import artifact as artifacts
+from elekit.model.artifact import Artifact, ArtifactError, compare, load, repeats, save, trained, verify
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.surrogate import BackboneConfig, SurrogateRegressor, make_backbone
 
 DIM = 12
 TEXTS = ["a thin ring", "a thick path, of 3", ""]
@@ -41,7 +41,7 @@ class Tied(nn.Module):
         return self.leave(self.two(self.one(x)))
 
 
-def make(vocabulary, seed=0, **more) -> Artefact:
+def make(vocabulary, seed=0, **more) -> Artifact:
     torch.manual_seed(seed)
     psi = GraphEmbedding(vocabulary, EmbeddingConfig(hidden=16, rounds=2, dim=DIM, walks=4))
     psi.typical = random_vertices(vocabulary, 20, torch.Generator().manual_seed(seed)).typical()
@@ -50,22 +50,22 @@ def make(vocabulary, seed=0, **more) -> Artefact:
     about = {"seed": seed, "data": {"rows": 20}, "psi": {"history": [{"step": 1, "loss": 0.5}]}}
     for part in (psi, word, vector):  # as loading leaves them: on some processors weights that want gradients take
         part.eval().requires_grad_(False)  # another GRU kernel, which rounds otherwise
-    return Artefact("tiny", psi, {"word": word, "vector": vector, **more}, about)
+    return Artifact("tiny", psi, {"word": word, "vector": vector, **more}, about)
 
 
 @pytest.fixture
-def artefact(vocabulary):
+def artifact(vocabulary):
     return make(vocabulary)
 
 
 @pytest.fixture
-def folder(artefact, tmp_path) -> Path:
-    save(artefact, tmp_path / "kept")
+def folder(artifact, tmp_path) -> Path:
+    save(artifact, tmp_path / "kept")
     return tmp_path / "kept"
 
 
-def outputs(artefact, graphs):
-    return [artefact.psi(graphs), artefact.surrogates["word"](TEXTS), artefact.surrogates["vector"](VECTORS)]
+def outputs(artifact, graphs):
+    return [artifact.psi(graphs), artifact.surrogates["word"](TEXTS), artifact.surrogates["vector"](VECTORS)]
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -74,57 +74,57 @@ def listing(folder: Path) -> dict[str, bytes]:
 
 def rewrite(folder: Path, change, resign: bool = True):
     """Change the JSON; resign: with a digest that fits, as someone could who knows how it is made."""
-    path = folder / release.JSON_NAME
+    path = folder / artifacts.JSON_NAME
     content = json.loads(path.read_text())
     change(content)
     if resign:
         content.pop("digest", None)
-        content["digest"] = release._digest(content)
+        content["digest"] = artifacts._digest(content)
     path.write_text(json.dumps(content))
 
 
 # -- there and back ------------------------------------------------------------------------------------------------
-def test_what_is_saved_comes_back_bit_for_bit(artefact, folder, vertices, relaxed):
+def test_what_is_saved_comes_back_bit_for_bit(artifact, folder, vertices, relaxed):
     back = load(folder)
     for graphs in (vertices, relaxed):
-        for one, other in zip(outputs(artefact, graphs), outputs(back, graphs)):
+        for one, other in zip(outputs(artifact, graphs), outputs(back, graphs)):
             assert torch.equal(one, other)
-    assert back.name == "tiny" and back.about == artefact.about and back.vocabulary == artefact.vocabulary
-    assert torch.equal(back.psi.typical.nodes, artefact.psi.typical.nodes)
-    assert torch.equal(back.psi.typical.edges, artefact.psi.typical.edges)
+    assert back.name == "tiny" and back.about == artifact.about and back.vocabulary == artifact.vocabulary
+    assert torch.equal(back.psi.typical.nodes, artifact.psi.typical.nodes)
+    assert torch.equal(back.psi.typical.edges, artifact.psi.typical.edges)
     assert list(back.surrogates) == ["word", "vector"]
-    assert compare(artefact, back) == {}
+    assert compare(artifact, back) == {}
     assert not back.psi.training and not any(p.requires_grad for p in back.surrogates["word"].parameters())
 
 
-def test_half_weights_come_back_close_and_psi_exact(artefact, vertices, tmp_path):
-    save(artefact, tmp_path / "whole")
-    save(artefact, tmp_path / "half", half=True)
+def test_half_weights_come_back_close_and_psi_exact(artifact, vertices, tmp_path):
+    save(artifact, tmp_path / "whole")
+    save(artifact, tmp_path / "half", half=True)
     back = load(tmp_path / "half")
-    (psi, word, vector), (psi_back, word_back, vector_back) = outputs(artefact, vertices), outputs(back, vertices)
+    (psi, word, vector), (psi_back, word_back, vector_back) = outputs(artifact, vertices), outputs(back, vertices)
     assert torch.equal(psi, psi_back)
     for one, other in ((word, word_back), (vector, vector_back)):
         assert not torch.equal(one, other)
         torch.testing.assert_close(one, other, atol=5e-3, rtol=0)
     mean = back.surrogates["vector"].backbone.mean  # 2e5 does not fit into float16
-    assert torch.equal(mean, artefact.surrogates["vector"].backbone.mean)
+    assert torch.equal(mean, artifact.surrogates["vector"].backbone.mean)
     sizes = [sum(len(b) for n, b in listing(tmp_path / k).items() if n.startswith("h-")) for k in ("half", "whole")]
     assert sizes[0] < 0.7 * sizes[1]
     assert back.psi(vertices).dtype == back.surrogates["word"](TEXTS).dtype == torch.float32
 
 
-def test_psi_is_halved_where_that_is_asked_for(artefact, vertices, tmp_path):
-    save(artefact, tmp_path / "whole")
-    save(artefact, tmp_path / "half", half_psi=True)
+def test_psi_is_halved_where_that_is_asked_for(artifact, vertices, tmp_path):
+    save(artifact, tmp_path / "whole")
+    save(artifact, tmp_path / "half", half_psi=True)
     back = load(tmp_path / "half")
-    own, (psi, word, vector) = outputs(artefact, vertices), outputs(back, vertices)
+    own, (psi, word, vector) = outputs(artifact, vertices), outputs(back, vertices)
     assert torch.equal(own[1], word) and torch.equal(own[2], vector)
     assert not torch.equal(own[0], psi) and psi.dtype == torch.float32
     loss, loss_back = (2 - 2 * points @ points.T for points in (own[0], psi))
     assert (loss - loss_back).abs().max() < 2e-3
     for key, weight in back.psi.state_dict().items():
-        assert torch.equal(weight, artefact.psi.state_dict()[key].half().float())
-    assert torch.equal(back.psi.typical.nodes, artefact.psi.typical.nodes)
+        assert torch.equal(weight, artifact.psi.state_dict()[key].half().float())
+    assert torch.equal(back.psi.typical.nodes, artifact.psi.typical.nodes)
     sizes = [next(p for p in (tmp_path / k).glob("psi-*")).stat().st_size for k in ("half", "whole")]
     assert sizes[0] < 0.7 * sizes[1]
     save(back, tmp_path / "half", half_psi=True)  # and once more: the same bytes
@@ -132,61 +132,61 @@ def test_psi_is_halved_where_that_is_asked_for(artefact, vertices, tmp_path):
     assert compare(back, load(tmp_path / "half")) == {}
 
 
-def test_an_artefact_may_hold_psi_alone(vocabulary, vertices, tmp_path):
-    artefact = make(vocabulary)
-    artefact.surrogates.clear()
-    artefact.psi.typical = None
-    save(artefact, tmp_path)
+def test_an_artifact_may_hold_psi_alone(vocabulary, vertices, tmp_path):
+    artifact = make(vocabulary)
+    artifact.surrogates.clear()
+    artifact.psi.typical = None
+    save(artifact, tmp_path)
     back = load(str(tmp_path))
-    assert torch.equal(back.psi(vertices), artefact.psi(vertices)) and back.psi.typical is None
-    with pytest.raises(ArtefactError, match="'tiny' holds no surrogate; train one"):
+    assert torch.equal(back.psi(vertices), artifact.psi(vertices)) and back.psi.typical is None
+    with pytest.raises(ArtifactError, match="'tiny' holds no surrogate; train one"):
         back.surrogate()
 
 
-def test_surrogates_are_asked_for_by_name(artefact):
-    assert artefact.surrogate() == ("word", artefact.surrogates["word"])
-    assert artefact.surrogate("vector")[1] is artefact.surrogates["vector"]
-    with pytest.raises(ArtefactError, match="no surrogate 'smiles'; it has word, vector"):
-        artefact.surrogate("smiles")
+def test_surrogates_are_asked_for_by_name(artifact):
+    assert artifact.surrogate() == ("word", artifact.surrogates["word"])
+    assert artifact.surrogate("vector")[1] is artifact.surrogates["vector"]
+    with pytest.raises(ArtifactError, match="no surrogate 'smiles'; it has word, vector"):
+        artifact.surrogate("smiles")
 
 
 def test_a_module_of_the_users_is_filled(vocabulary, tmp_path):
     own = SurrogateRegressor(Tied(), DIM)
     save(make(vocabulary, mine=own), tmp_path)
-    with pytest.raises(ArtefactError, match=r"'mine' was trained with a module Tied .*\{'mine': Tied\(...\)\}"):
+    with pytest.raises(ArtifactError, match=r"'mine' was trained with a module Tied .*\{'mine': Tied\(...\)\}"):
         load(tmp_path)
     back = load(tmp_path, modules={"mine": Tied()}).surrogates["mine"]
     assert torch.equal(back(TEXTS), own(TEXTS))
-    with pytest.raises(ArtefactError, match="do not fit a SurrogateRegressor .*size mismatch") as refused:
+    with pytest.raises(ArtifactError, match="do not fit a SurrogateRegressor .*size mismatch") as refused:
         load(tmp_path, modules={"mine": Tied(4)})
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["../../out", "a/b", "/etc/x", "très long " * 30, "", ".."])
 def test_any_name_of_a_surrogate_stays_in_the_folder(vocabulary, tmp_path, name):
-    artefact = make(vocabulary)
-    artefact.surrogates = {name: artefact.surrogates["word"]}
-    save(artefact, tmp_path / "deep" / "er")
+    artifact = make(vocabulary)
+    artifact.surrogates = {name: artifact.surrogates["word"]}
+    save(artifact, tmp_path / "deep" / "er")
     assert len(listing(tmp_path)) == len(listing(tmp_path / "deep" / "er")) == 3
-    assert torch.equal(load(tmp_path / "deep" / "er").surrogates[name](TEXTS), artefact.surrogates[name](TEXTS))
+    assert torch.equal(load(tmp_path / "deep" / "er").surrogates[name](TEXTS), artifact.surrogates[name](TEXTS))
 
 
-def test_a_shipped_artefact_is_found_by_its_name(folder, monkeypatch, tmp_path):
-    monkeypatch.setattr(release, "MODELS", folder.parent)
+def test_a_shipped_artifact_is_found_by_its_name(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(artifacts, "MODELS", folder.parent)
     monkeypatch.chdir(tmp_path.parent)
     assert load("kept").name == "tiny"
-    with pytest.raises(ArtefactError, match="no artefact at missing"):
+    with pytest.raises(ArtifactError, match="no artifact at missing"):
         load("missing")
 
 
 # -- saving --------------------------------------------------------------------------------------------------------
-def test_saving_again_leaves_only_what_is_named(artefact, vocabulary, folder):
+def test_saving_again_leaves_only_what_is_named(artifact, vocabulary, folder):
     (folder / "mine.safetensors").write_bytes(b"not elekit's")
     (folder / "notes.txt").write_text("keep")
     save(make(vocabulary, seed=1), folder)
-    content = json.loads((folder / release.JSON_NAME).read_text())
+    content = json.loads((folder / artifacts.JSON_NAME).read_text())
     named = {entry["file"] for entry in content["files"].values()}
-    assert set(listing(folder)) == named | {release.JSON_NAME, "mine.safetensors", "notes.txt"} and len(named) == 3
+    assert set(listing(folder)) == named | {artifacts.JSON_NAME, "mine.safetensors", "notes.txt"} and len(named) == 3
     assert load(folder).about["seed"] == 1
     before = listing(folder)
     save(load(folder), folder)
@@ -216,83 +216,83 @@ def test_a_full_or_read_only_disk_loses_nothing(vocabulary, folder, monkeypatch,
     assert load(folder).about["seed"] == 0
 
 
-def test_a_folder_that_cannot_be_made_is_named(artefact, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_made_is_named(artifact, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match=f"cannot write {tmp_path}/file/psi-"):
-        save(artefact, tmp_path / "file")
+        save(artifact, tmp_path / "file")
 
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(elekit.files.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(elekit.datasets.files.tempfile, "mkstemp", refuse)
     with pytest.raises(OSError, match="cannot write .*Permission denied"):
-        save(artefact, tmp_path / "new")
+        save(artifact, tmp_path / "new")
     assert listing(tmp_path) == {"file": b"in the way"}
 
 
 def test_ctrl_c_while_saving_loses_nothing(vocabulary, folder, monkeypatch):
-    before, original = listing(folder), release.write_atomically
+    before, original = listing(folder), artifacts.write_atomically
 
     def interrupt(path, write):
-        if path.name == release.JSON_NAME:
+        if path.name == artifacts.JSON_NAME:
             raise KeyboardInterrupt
         original(path, write)
 
-    monkeypatch.setattr(release, "write_atomically", interrupt)
+    monkeypatch.setattr(artifacts, "write_atomically", interrupt)
     with pytest.raises(KeyboardInterrupt):
         save(make(vocabulary, seed=1), folder)
     assert listing(folder) == before
 
     def interrupt_late(path, write):
         original(path, write)
-        if path.name == release.JSON_NAME:
+        if path.name == artifacts.JSON_NAME:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(release, "write_atomically", interrupt_late)  # the new one is already in place
+    monkeypatch.setattr(artifacts, "write_atomically", interrupt_late)  # the new one is already in place
     with pytest.raises(KeyboardInterrupt):
         save(make(vocabulary, seed=1), folder)
     assert load(folder).about["seed"] == 1
 
 
-def test_about_holds_plain_values_only(artefact, folder):
+def test_about_holds_plain_values_only(artifact, folder):
     before = listing(folder)
-    artefact.about["weights"] = torch.zeros(2)
+    artifact.about["weights"] = torch.zeros(2)
     with pytest.raises(ValueError, match="about must hold plain values only.*Tensor"):
-        save(artefact, folder)
+        save(artifact, folder)
     assert listing(folder) == before
 
 
 # -- what is refused -----------------------------------------------------------------------------------------------
 def refused(folder, match):
     for read in (load, verify):
-        with pytest.raises(ArtefactError, match=match) as error:
+        with pytest.raises(ArtifactError, match=match) as error:
             read(folder)
         assert "\n" not in str(error.value)
 
 
-def test_a_missing_artefact_is_refused(tmp_path, folder):
-    refused(tmp_path / "nowhere", "no artefact at .*nowhere: there is no artefact.json")
-    refused(tmp_path, "no artefact at")
-    refused(folder / release.JSON_NAME, "no artefact at")
+def test_a_missing_artifact_is_refused(tmp_path, folder):
+    refused(tmp_path / "nowhere", "no artifact at .*nowhere: there is no artefact.json")
+    refused(tmp_path, "no artifact at")
+    refused(folder / artifacts.JSON_NAME, "no artifact at")
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b'"x"', b"{}", b"\xff\xfe\x00", b"PK\x03\x04", b"NaN"])
 def test_what_is_not_our_json_is_refused(folder, text):
-    (folder / release.JSON_NAME).write_bytes(text)
-    refused(folder, "truncated or no artefact of elekit")
+    (folder / artifacts.JSON_NAME).write_bytes(text)
+    refused(folder, "truncated or no artifact of elekit")
 
 
 def test_a_truncated_json_is_refused(folder):
-    whole = (folder / release.JSON_NAME).read_bytes()
+    whole = (folder / artifacts.JSON_NAME).read_bytes()
     for length in range(1, len(whole) - 1, len(whole) // 7):
-        (folder / release.JSON_NAME).write_bytes(whole[:length])
-        refused(folder, "truncated or no artefact")
+        (folder / artifacts.JSON_NAME).write_bytes(whole[:length])
+        refused(folder, "truncated or no artifact")
 
 
 def test_a_foreign_json_and_a_newer_version_are_refused(folder):
     rewrite(folder, lambda content: content.update(format="another tool's"))
-    refused(folder, 'no artefact of elekit .its format is "another tool\'s"')
-    rewrite(folder, lambda content: content.update(format=release.FORMAT, version=2))
+    refused(folder, 'no artifact of elekit .its format is "another tool\'s"')
+    rewrite(folder, lambda content: content.update(format=artifacts.FORMAT, version=2))
     refused(folder, "has version 2, this elekit reads 1; upgrade elekit")
     rewrite(folder, lambda content: content.pop("version"))
     refused(folder, "has version None")
@@ -321,7 +321,7 @@ def test_a_signed_json_that_describes_nothing_is_refused(folder, key, value):
         rewrite(folder, lambda content: content.pop(key))
     else:
         rewrite(folder, lambda content: content.update({key: value}))
-    with pytest.raises(ArtefactError) as error:
+    with pytest.raises(ArtifactError) as error:
         load(folder)
     assert str(folder) in str(error.value) and "\n" not in str(error.value)
 
@@ -344,7 +344,7 @@ def test_truncated_altered_and_missing_weights_are_refused(folder, kind):
 
 def test_weights_that_do_not_fit_their_description_are_refused(folder):
     rewrite(folder, lambda content: content["embedding"].update(hidden=32))
-    with pytest.raises(ArtefactError, match="do not fit a GraphEmbedding as described") as error:
+    with pytest.raises(ArtifactError, match="do not fit a GraphEmbedding as described") as error:
         load(folder)
     assert "\n" not in str(error.value)
 
@@ -361,9 +361,9 @@ def test_no_file_outside_the_folder_is_read(folder, tmp_path):
 def test_weights_that_are_no_safetensors_are_refused(folder):
     (file,) = folder.glob("psi-*")
     file.write_bytes(b"\x80\x04pickled")
-    sha256 = release.hashlib.sha256(file.read_bytes()).hexdigest()
+    sha256 = artifacts.hashlib.sha256(file.read_bytes()).hexdigest()
     rewrite(folder, lambda content: content["files"]["psi"].update(sha256=sha256, bytes=file.stat().st_size))
-    with pytest.raises(ArtefactError, match="is no safetensors file"):
+    with pytest.raises(ArtifactError, match="is no safetensors file"):
         load(folder)
 
 
@@ -385,7 +385,7 @@ def test_graphs_of_another_vocabulary_are_refused(folder):
 # -- repeats -------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def repeated(vocabulary, folder) -> Path:
-    """An artefact with two repeats, the later seed first in the alphabet."""
+    """An artifact with two repeats, the later seed first in the alphabet."""
     for name, seed in (("seed-9", 9), ("half-10", 10)):
         repeat = make(vocabulary, seed)
         repeat.surrogates.clear()
@@ -395,19 +395,19 @@ def repeated(vocabulary, folder) -> Path:
     return folder
 
 
-def test_repeats_lie_beside_the_artefact(artefact, repeated, vocabulary, vertices, tmp_path, monkeypatch):
+def test_repeats_lie_beside_the_artifact(artifact, repeated, vocabulary, vertices, tmp_path, monkeypatch):
     found = repeats(repeated)
     assert list(found) == ["seed-9", "half-10"]
     for seed, repeat in zip((9, 10), found.values()):
         assert torch.equal(repeat.psi(vertices), make(vocabulary, seed).psi(vertices))
-    save(load(repeated), repeated)  # saving the artefact leaves them alone
+    save(load(repeated), repeated)  # saving the artifact leaves them alone
     assert list(repeats(repeated)) == list(found)
-    monkeypatch.setattr(release, "MODELS", repeated.parent)
+    monkeypatch.setattr(artifacts, "MODELS", repeated.parent)
     monkeypatch.chdir(tmp_path.parent)
     assert list(repeats(repeated.name)) == list(found)
-    save(artefact, tmp_path / "alone")
+    save(artifact, tmp_path / "alone")
     assert repeats(tmp_path / "alone") == {}
-    with pytest.raises(ArtefactError, match="no artefact at"):
+    with pytest.raises(ArtifactError, match="no artifact at"):
         repeats(tmp_path / "nowhere")
 
 
@@ -423,11 +423,11 @@ def test_repeats_lie_beside_the_artefact(artefact, repeated, vocabulary, vertice
 )
 def test_repeats_of_another_training_are_refused(repeated, change, what):
     rewrite(repeated / "repeats" / "seed-9", change)
-    with pytest.raises(ArtefactError, match=f"seed-9 repeats another training than .*: {what} differ; delete it"):
+    with pytest.raises(ArtifactError, match=f"seed-9 repeats another training than .*: {what} differ; delete it"):
         repeats(repeated)
     (weights,) = (repeated / "repeats" / "half-10").glob("psi-*")
     weights.unlink()
-    with pytest.raises(ArtefactError, match="half-10/psi-.*is missing"):
+    with pytest.raises(ArtifactError, match="half-10/psi-.*is missing"):
         repeats(repeated)
 
 
@@ -442,24 +442,24 @@ def test_who_trained_when(tmp_path):
 
 
 # -- comparing -----------------------------------------------------------------------------------------------------
-def test_compare_names_what_differs(vocabulary, artefact):
-    assert compare(artefact, make(vocabulary)) == {}
+def test_compare_names_what_differs(vocabulary, artifact):
+    assert compare(artifact, make(vocabulary)) == {}
     changed = make(vocabulary)
     with torch.no_grad():
         changed.surrogates["word"].backbone.leave.bias[0] += 1e-6
     changed.about["data"]["rows"] = 21
-    found = compare(artefact, changed)
+    found = compare(artifact, changed)
     assert list(found) == ["about.data.rows", "weights.h-word"]
     assert found["about.data.rows"] == (20, 21)
     del changed.surrogates["vector"]
-    assert compare(artefact, changed)["weights.h-vector"][1] is None
+    assert compare(artifact, changed)["weights.h-vector"][1] is None
 
 
-def test_the_json_says_what_is_needed_to_trust_it(artefact, folder):
+def test_the_json_says_what_is_needed_to_trust_it(artifact, folder):
     content = verify(folder)
-    assert content["embedding"] == asdict(artefact.psi.config)
+    assert content["embedding"] == asdict(artifact.psi.config)
     assert set(content["versions"]) == {"elekit", "torch", "python"}
     assert content["vocabulary"]["node_labels"] == ["a", "b", "c"]
     for entry in content["files"].values():
         data = (folder / entry["file"]).read_bytes()
-        assert release.hashlib.sha256(data).hexdigest() == entry["sha256"] and len(data) == entry["bytes"]
+        assert artifacts.hashlib.sha256(data).hexdigest() == entry["sha256"] and len(data) == entry["bytes"]

@@ -14,12 +14,12 @@ from test_inspect import embedding, exact_shares
 import elekit as ele
 from elekit import draw
 from elekit.draw.base import BLUE, VERMILION
-from elekit.graph import Graph, GraphVocabulary, from_parts
-from elekit.inspect import contrast, faithfulness, shares
+from elekit.evaluation.intervals import mean_interval
+from elekit.graphs.graph import Graph, GraphVocabulary, from_parts
+from elekit.inspect import contrast, faithfulness, shapley_values
 from elekit.inspect.faithfulness import CURVES, METHODS, near_and_random, scores
-from elekit.inspect.intervals import mean_interval
-from elekit.inspect.shares import parts_of
-from elekit.loss import LearnedLoss, points_of
+from elekit.inspect.shapley import parts_of
+from elekit.model.loss import LearnedLoss, points_of
 
 NODES, EDGES = torch.tensor([0.6, -0.4, 0.25]), torch.tensor([0.3, -0.15])  # what each label is worth
 NORTH = torch.tensor([1.0, 0.0])
@@ -88,7 +88,7 @@ def test_a_contrast_with_itself_is_nothing_and_swapped_it_turns_round(psi, verti
 
 def test_a_contrast_of_single_graphs_is_the_difference_of_their_shares(psi, vertices, square):
     found = contrast(psi, square, vertices[1], vertices[2], seed=3)
-    one, other = (shares(psi, square, vertices[row], seed=3) for row in (1, 2))
+    one, other = (shapley_values(psi, square, vertices[row], seed=3) for row in (1, 2))
     assert torch.allclose(flat(found), flat(one) - flat(other), atol=1e-6)
     assert equal_numbers(found, contrast(psi, square, psi(vertices[1]), psi(vertices[2]), seed=3))
 
@@ -362,7 +362,7 @@ def test_wrong_tables_are_named(psi, vertices):
         draw.faithfulness(found.curves, found.summary()[:0])
 
 
-def test_a_contrast_has_its_sign_by_colour_dash_hatching_and_word(vocabulary, square):
+def test_a_contrast_has_its_sign_by_color_dash_hatching_and_word(vocabulary, square):
     foil = -NORTH[None]
     found = contrast(adding, square, NORTH[None], foil)
     table = found.table(square)

@@ -3,46 +3,51 @@
 import json
 
 import pytest
+import recipes
 
-from elekit import card, chem, correction, datasets, evaluation, inspect, recipes, release, repeats
+from elekit import card, correction, datasets, inspect
 from elekit.decoding import Candidates, DecodeConfig
+from elekit.evaluation import judging
+from elekit.graphs.smiles import is_molecular
+from elekit.model import artifact as artifacts
+from elekit.training import reruns
 
 NAMES = ("molecules7", "qm9")
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def artefact(request):
-    return release.load(request.param)
+def artifact(request):
+    return artifacts.load(request.param)
 
 
 def test_everything_trained_is_under_12_MB():
-    assert sum(f.stat().st_size for f in release.MODELS.rglob("*") if f.is_file()) < 12e6
+    assert sum(f.stat().st_size for f in artifacts.MODELS.rglob("*") if f.is_file()) < 12e6
 
 
-def test_an_artefact_says_where_it_comes_from(artefact):
-    about = artefact.about
-    assert about["data"]["name"] == artefact.name and about["command"].startswith("python -m elekit.recipes")
+def test_an_artifact_says_where_it_comes_from(artifact):
+    about = artifact.about
+    assert about["data"]["name"] == artifact.name and about["command"].startswith("python data/build/recipes.py")
     assert {"training", "history"} <= set(about["psi"]) and about["psi"]["history"][-1]["retrieval"] > 0.5
-    for name in artefact.surrogates:
+    for name in artifact.surrogates:
         assert about["surrogates"][name]["history"][-1]["retrieval"] > 0.95
         assert about["surrogates"][name]["trained"]["by"] == about["trained"]["by"]
-    assert chem.is_molecular(artefact.vocabulary) and artefact.psi.typical is not None
+    assert is_molecular(artifact.vocabulary) and artifact.psi.typical is not None
     assert about["trained"] == {"at": "2026-11-23", "by": "the elekit developers"}
 
 
 def test_molecules7_comes_with_repeats_of_its_training():
-    found, n = release.repeats("molecules7"), len(datasets.load("molecules7").train)
-    assert list(found) == list(repeats.plan(0)) == ["seed-1", "seed-2", "half-3", "half-4"]
+    found, n = artifacts.repeats("molecules7"), len(datasets.load("molecules7").train)
+    assert list(found) == list(reruns.plan(0)) == ["seed-1", "seed-2", "half-3", "half-4"]
     for (name, repeat), seed in zip(found.items(), range(1, 5)):
         about = repeat.about
         assert about["seed"] == seed and about["repeat"]["graphs"] == (n // 2 if name.startswith("half") else n)
         assert about["trained"]["by"] == "the elekit developers" and about["command"].endswith("recipes repeats")
         assert about["psi"]["history"][-1]["step"] == 1_200 and about["psi"]["history"][-1]["retrieval"] > 0.5
-    assert release.repeats("qm9") == {}
+    assert artifacts.repeats("qm9") == {}
 
 
 def test_a_corrected_loss_comes_with_its_rules_and_its_report():
-    before, after = release.load("molecules7"), release.load(recipes.CORRECTED)
+    before, after = artifacts.load("molecules7"), artifacts.load(recipes.CORRECTED)
     told = after.about["correction"]
     assert told["rules"] == json.loads(recipes.RULES.read_text()) and after.about["trained"]["by"]
     report = correction.Report.from_json(told["report"])
@@ -51,16 +56,16 @@ def test_a_corrected_loss_comes_with_its_rules_and_its_report():
     # the first rule, asked anew of molecules that took no part in training or report
     graphs, price = datasets.load("molecules7").test.sample(100).graphs, {}
     sample = inspect.sample_edits(graphs, kinds=("relabel",))
-    for name, artefact in (("before", before), ("after", after)):
-        price[name] = sample.price_list(artefact.psi).summary().set_index("kind")["median"]
+    for name, artifact in (("before", before), ("after", after)):
+        price[name] = sample.edit_costs(artifact.psi).summary().set_index("kind")["median"]
     assert price["after"]["relabel C to N"] < 0.5 * price["before"]["relabel C to N"]
 
 
 def test_the_card_that_comes_along_is_of_the_loss_that_comes_along():
     measured, said = card.read_card(card.SHIPPED)
-    written = json.loads((release.MODELS / "molecules7" / release.JSON_NAME).read_text())
+    written = json.loads((artifacts.MODELS / "molecules7" / artifacts.JSON_NAME).read_text())
     assert measured.facts["loss"]["digest"] == written["digest"]
-    assert measured.facts["loss"]["repeats"] == list(release.repeats("molecules7"))
+    assert measured.facts["loss"]["repeats"] == list(artifacts.repeats("molecules7"))
     assert [s.to_json() for s in card.statements(measured)] == [s.to_json() for s in said]
     assert card.SHIPPED.stat().st_size < 3e6
 
@@ -72,22 +77,22 @@ def usual(h, test) -> dict:
 
 @pytest.mark.parametrize("inputs, exact", [("description", 0.75), ("smiles", 0.99)])
 def test_molecules7_decodes_unseen_molecules(inputs, exact):
-    artefact, data = release.load("molecules7"), datasets.load("molecules7", inputs=inputs)
-    assert artefact.about["surrogates"][inputs]["digest"] == data.digest
+    artifact, data = artifacts.load("molecules7"), datasets.load("molecules7", inputs=inputs)
+    assert artifact.about["surrogates"][inputs]["digest"] == data.digest
     test = data.test.sample(100, seed=1)
-    _, h = artefact.surrogate(inputs)
-    candidates = Candidates.of(artefact.psi, data.train.graphs)
-    judged = evaluation.judge(artefact.psi, h.predict(test.inputs), test.graphs, candidates=candidates, **usual(h, test))
+    _, h = artifact.surrogate(inputs)
+    candidates = Candidates.of(artifact.psi, data.train.graphs)
+    judged = judging.judge(artifact.psi, h.predict(test.inputs), test.graphs, candidates=candidates, **usual(h, test))
     assert judged.summary["truths_among_candidates"] == 0
     assert judged.summary["exact"] >= exact and judged.summary["valid"] >= 0.99
 
 
 @pytest.mark.realdata
 def test_qm9_decodes_unseen_molecules(data_dir):
-    artefact, data = release.load("qm9"), datasets.load("qm9")
-    assert artefact.about["data"]["digest"] == data.digest
+    artifact, data = artifacts.load("qm9"), datasets.load("qm9")
+    assert artifact.about["data"]["digest"] == data.digest
     test = data.test.sample(64, seed=1)
-    _, h = artefact.surrogate("smiles")
+    _, h = artifact.surrogate("smiles")
     known = data.train.sample(20_000).graphs
-    judged = evaluation.judge(artefact.psi, h.predict(test.inputs), test.graphs, candidates=known, **usual(h, test))
+    judged = judging.judge(artifact.psi, h.predict(test.inputs), test.graphs, candidates=known, **usual(h, test))
     assert judged.summary["exact"] >= 0.98 and judged.summary["valid"] >= 0.99

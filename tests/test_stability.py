@@ -13,20 +13,21 @@ from conftest import random_vertices
 from test_draw import HOSTILE, rendered
 from torch.nn.functional import normalize
 
-from elekit import datasets, draw, release, repeats
-from elekit.edits import SINGLE
-from elekit.embedding import EmbeddingConfig
-from elekit.inspect import claims
-from elekit.inspect.findings import NOTE, Finding
-from elekit.inspect.prices import PriceList, price_list, sample_edits
-from elekit.inspect.stability import across_trainings, neighbours_kept, stability
-from elekit.loss import points_of
-from elekit.train import EmbeddingTraining, fit_embedding
-from elekit.training import LoopConfig
+from elekit import datasets, draw
+from elekit.audit import claims
+from elekit.audit.findings import NOTE, Finding
+from elekit.audit.stability import across_trainings, neighbors_kept, stability
+from elekit.graphs.edits import SINGLE
+from elekit.inspect.edit_costs import EditCosts, edit_costs, sample_edits
+from elekit.model import artifact as artifacts
+from elekit.model.embedding import EmbeddingConfig
+from elekit.model.loss import points_of
+from elekit.training import EmbeddingTraining, fit_embedding, reruns
+from elekit.training.loop import TrainerConfig
 
 
 def weighing(weights):
-    """A psi that sees what a graph weighs, each label so much: relabelling costs what the two weights differ."""
+    """A psi that sees what a graph weighs, each label so much: relabeling costs what the two weights differ."""
 
     def psi(graph):
         weight = (graph.nodes[..., 1:].sum(1) * torch.tensor(weights)).sum(1, keepdim=True)
@@ -57,7 +58,7 @@ def test_a_training_that_violates_a_claim_is_named(graphs):
 
     def measure(psi):
         asked.append(psi)
-        return price_list(psi, graphs, kinds=("relabel",), valid_only=False).summary()
+        return edit_costs(psi, graphs, kinds=("relabel",), valid_only=False).summary()
 
     made = claims.of_prices(measure(psis["own"]), most=2)
     asked.clear()
@@ -166,7 +167,7 @@ def test_claims_of_a_price_list():
     }  # fmt: skip
     assert "E is the cheapest" in claims.of_prices(own, most=1)
     assert not any("five" in name for name in claims.of_prices(own))  # of five kinds each is among them
-    assert claims.of_prices(PriceList(pd.DataFrame(columns=["kind", "price"])).summary()) == {}
+    assert claims.of_prices(EditCosts(pd.DataFrame(columns=["kind", "price"])).summary()) == {}
     with pytest.raises(ValueError, match="most must be at least 1, got 0"):
         claims.of_prices(own, most=0)
 
@@ -196,13 +197,13 @@ def test_numbers_across_trainings():
         across_trainings({"own": "own", "sd": "one"}, answers.get)
 
 
-def test_neighbours_kept_against_a_loop(graphs):
-    """Points without ties: sets of neighbours, one graph after another."""
+def test_neighbors_kept_against_a_loop(graphs):
+    """Points without ties: sets of neighbors, one graph after another."""
     noise = {name: torch.Generator().manual_seed(seed) for seed, name in enumerate(("own", "one", "two"))}
     base = torch.randn(60, 6, generator=torch.Generator().manual_seed(9))
     points = {name: normalize(base + 0.3 * torch.randn(60, 6, generator=g), dim=1) for name, g in noise.items()}
     psis = {name: fixed(graphs, table) for name, table in points.items()}
-    found = neighbours_kept(psis, graphs, k=5)
+    found = neighbors_kept(psis, graphs, k=5)
     assert list(zip(found["one"], found["other"])) == [("own", "one"), ("own", "two"), ("one", "two")]
     for row in found.itertuples():
         near = [
@@ -212,7 +213,7 @@ def test_neighbours_kept_against_a_loop(graphs):
         expected = np.mean([len(a & b) / 5 for a, b in zip(*near)])
         assert row.kept == pytest.approx(expected, abs=1e-6) and row.low <= row.kept <= row.high
         assert row.chance == 5 / 59 and row.low < row.high
-    again = neighbours_kept(psis, graphs, k=5)
+    again = neighbors_kept(psis, graphs, k=5)
     pd.testing.assert_frame_equal(found, again)
 
 
@@ -222,16 +223,16 @@ def fixed(graphs, table):
     return lambda some: table
 
 
-def test_a_collapsed_loss_keeps_neighbours_by_chance_alone(graphs):
+def test_a_collapsed_loss_keeps_neighbors_by_chance_alone(graphs):
     psis = {"own": weighing([1.0, 2.0, 3.0]), "flat": lambda graph: torch.eye(4)[torch.zeros(len(graph)).long()]}
     psis["flat again"] = psis["flat"]
-    found = neighbours_kept(psis, graphs, k=7)
+    found = neighbors_kept(psis, graphs, k=7)
     np.testing.assert_allclose(found["kept"], found["chance"], rtol=1e-5)
-    same = neighbours_kept({"own": psis["own"], "same": psis["own"]}, graphs[:2], k=1)
+    same = neighbors_kept({"own": psis["own"], "same": psis["own"]}, graphs[:2], k=1)
     assert same["kept"].item() == same["chance"].item() == 1.0
     for k in (0, 60):
         with pytest.raises(ValueError, match=f"k must be from 1 to 59, graphs without one, got {k}"):
-            neighbours_kept(psis, graphs, k=k)
+            neighbors_kept(psis, graphs, k=k)
 
 
 # -- pictures ------------------------------------------------------------------------------------------------------
@@ -283,7 +284,7 @@ def test_pictures_refuse_what_is_no_such_table():
     table = grid([("a", True, True)])
     without = table.drop(columns=["own", "one"])
     for wrong, lacks in ((table.drop(columns="of"), "'of'"), (table[:0], "rows"), (without, "trainings")):
-        with pytest.raises(ValueError, match=f"the table lacks .*{lacks}.*it comes from elekit.inspect.stability"):
+        with pytest.raises(ValueError, match=f"the table lacks .*{lacks}.*it comes from elekit.audit.stability"):
             draw.stability(wrong)
         with pytest.raises(ValueError, match="it comes from elekit.inspect.across_trainings"):
             draw.across_trainings(wrong)
@@ -292,7 +293,7 @@ def test_pictures_refuse_what_is_no_such_table():
 
 
 # -- repeats -------------------------------------------------------------------------------------------------------
-LOOP = LoopConfig(steps=4, learning_rate=1e-3, warmup=1, validate_every=2, checkpoint_every=2)
+LOOP = TrainerConfig(steps=4, learning_rate=1e-3, warmup=1, validate_every=2, checkpoint_every=2)
 CONFIG, TRAINING = EmbeddingConfig(hidden=8, rounds=1, dim=8), EmbeddingTraining(loop=LOOP, batch_size=8)
 
 
@@ -304,10 +305,10 @@ def data():
 
 @pytest.fixture
 def folder(data, tmp_path):
-    """An artefact of seed 5, as `elekit train embedding` leaves it."""
+    """An artifact of seed 5, as `elekit train embedding` leaves it."""
     psi = fit(data.train.graphs, data, 5)
     about = {"data": data.report(), "seed": 5, "psi": {"training": asdict(TRAINING), "history": psi.history}}
-    release.save(release.Artefact("mine", psi, about=about), tmp_path / "mine")
+    artifacts.save(artifacts.Artifact("mine", psi, about=about), tmp_path / "mine")
     return tmp_path / "mine"
 
 
@@ -318,7 +319,7 @@ def fit(graphs, data, seed):
 
 
 def test_repeats_are_trainings_with_other_seeds_and_on_halves(folder, data):
-    found = repeats.fit_repeats(folder, data, seeds=1, halves=1, by="me", command="this", progress=False)
+    found = reruns.fit_repeats(folder, data, seeds=1, halves=1, by="me", command="this", progress=False)
     assert list(found) == ["seed-6", "half-7"]
     n, graphs = len(data.train), data.train.graphs
     half = torch.randperm(n, generator=torch.Generator().manual_seed(7))[: n // 2].sort().values
@@ -332,69 +333,69 @@ def test_repeats_are_trainings_with_other_seeds_and_on_halves(folder, data):
 
 
 def test_repeats_that_are_done_are_not_done_again(folder, data, monkeypatch):
-    repeats.fit_repeats(folder, data, seeds=1, halves=0, progress=False)
-    original, seeds = repeats.fit_embedding, []
-    monkeypatch.setattr(repeats, "fit_embedding", lambda *a, **k: seeds.append(k["seed"]) or original(*a, **k))
-    assert list(repeats.fit_repeats(folder, data, seeds=1, halves=1, progress=False)) == ["seed-6", "half-7"]
+    reruns.fit_repeats(folder, data, seeds=1, halves=0, progress=False)
+    original, seeds = reruns.fit_embedding, []
+    monkeypatch.setattr(reruns, "fit_embedding", lambda *a, **k: seeds.append(k["seed"]) or original(*a, **k))
+    assert list(reruns.fit_repeats(folder, data, seeds=1, halves=1, progress=False)) == ["seed-6", "half-7"]
     (weights,) = (folder / "repeats" / "seed-6").glob("psi-*")
     weights.write_bytes(weights.read_bytes()[:-1])
-    repeats.fit_repeats(folder, data, seeds=1, halves=1, progress=False)
+    reruns.fit_repeats(folder, data, seeds=1, halves=1, progress=False)
     assert seeds == [7, 6]
-    artefact = release.load(folder)  # trained anew with other settings: its repeats are stale
-    artefact.about["psi"]["training"]["temperature"] = 0.1
-    release.save(artefact, folder)
-    with pytest.raises(release.ArtefactError, match="half-7 repeats another training than .*mine: training differ"):
-        release.repeats(folder)
-    repeats.fit_repeats(folder, data, seeds=1, halves=1, progress=False)
-    assert seeds == [7, 6, 6, 7] and len(release.repeats(folder)) == 2
+    artifact = artifacts.load(folder)  # trained anew with other settings: its repeats are stale
+    artifact.about["psi"]["training"]["temperature"] = 0.1
+    artifacts.save(artifact, folder)
+    with pytest.raises(artifacts.ArtifactError, match="half-7 repeats another training than .*mine: training differ"):
+        artifacts.repeats(folder)
+    reruns.fit_repeats(folder, data, seeds=1, halves=1, progress=False)
+    assert seeds == [7, 6, 6, 7] and len(artifacts.repeats(folder)) == 2
 
 
 @pytest.mark.parametrize("at", [1, 3, 5])
 def test_ctrl_c_keeps_what_is_done_and_the_same_call_goes_on(folder, data, tmp_path, ctrl_c_at, at):
     shutil.copytree(folder, tmp_path / "whole")
-    whole = repeats.fit_repeats(tmp_path / "whole", data, seeds=1, halves=1, progress=False)
+    whole = reruns.fit_repeats(tmp_path / "whole", data, seeds=1, halves=1, progress=False)
     ctrl_c_at(at)
     with pytest.raises(KeyboardInterrupt, match="the same command goes on from there"):
-        repeats.fit_repeats(folder, data, seeds=1, halves=1, work=tmp_path / "work", progress=False)
-    assert list(release.repeats(folder)) == ["seed-6"][: at // 4]
-    cut = repeats.fit_repeats(folder, data, seeds=1, halves=1, work=tmp_path / "work", progress=False)
+        reruns.fit_repeats(folder, data, seeds=1, halves=1, work=tmp_path / "work", progress=False)
+    assert list(artifacts.repeats(folder)) == ["seed-6"][: at // 4]
+    cut = reruns.fit_repeats(folder, data, seeds=1, halves=1, work=tmp_path / "work", progress=False)
     for name in whole:
-        different = release.compare(whole[name], cut[name])
+        different = artifacts.compare(whole[name], cut[name])
         assert [key for key in different if not key.endswith(("history", "trained.at"))] == []
 
 
 def test_what_cannot_be_repeated_is_refused(folder, data):
     def changed(change):
-        artefact = release.load(folder)
-        change(artefact.about)
-        release.save(artefact, folder)
+        artifact = artifacts.load(folder)
+        change(artifact.about)
+        artifacts.save(artifact, folder)
         return folder
 
     for counts in ({"seeds": 0, "halves": 0}, {"seeds": -1, "halves": 3}):
         with pytest.raises(ValueError, match="want at least one repeat"):
-            repeats.fit_repeats(folder, data, **counts)
+            reruns.fit_repeats(folder, data, **counts)
     other = replace(data, digest="other")
     with pytest.raises(ValueError, match="mine was trained on other data; give the table"):
-        repeats.fit_repeats(folder, other)
+        reruns.fit_repeats(folder, other)
     for change, match in (
         (lambda about: about.update(correction={}), "was corrected after its training"),
         (lambda about: about["psi"]["history"][-1].update(interrupted=True), "was interrupted; let it finish"),
         (lambda about: about["psi"].pop("training"), "does not say how it was trained"),
     ):
         with pytest.raises(ValueError, match=f"the loss in .*mine cannot be repeated: .*{match}"):
-            repeats.fit_repeats(changed(change), data)
+            reruns.fit_repeats(changed(change), data)
     assert not (folder / "repeats").exists()
 
 
 # -- what is shipped -----------------------------------------------------------------------------------------------
 def test_the_shipped_loss_agrees_with_its_repeats():
-    """On few molecules: trainings agree on what is dear and on most neighbours."""
-    psis = {"shipped": release.load("molecules7").psi, **{k: a.psi for k, a in release.repeats("molecules7").items()}}
+    """On few molecules: trainings agree on what is dear and on most neighbors."""
+    psis = {"shipped": artifacts.load("molecules7").psi, **{k: a.psi for k, a in artifacts.repeats("molecules7").items()}}
     some = datasets.load("molecules7").test.sample(100).graphs
     sample = sample_edits(some, kinds=SINGLE)
 
     def measure(psi):
-        return sample.price_list(psi).summary()
+        return sample.edit_costs(psi).summary()
 
     answers = {id(psi): measure(psi) for psi in psis.values()}
     made = claims.of_prices(answers[id(psis["shipped"])])
@@ -402,7 +403,7 @@ def test_the_shipped_loss_agrees_with_its_repeats():
     assert table["shipped"].all() and len(table) > 15
     dear = table["claim"].str.endswith("is among the five dearest")
     assert table["stable"][dear].sum() >= 3 and table["stable"].mean() > 0.5
-    kept = neighbours_kept(psis, some)
+    kept = neighbors_kept(psis, some)
     assert kept["kept"].min() > 0.6 and len(kept) == 10
     half = {name: points_of(psi, some) for name, psi in psis.items()}
     assert not torch.equal(half["seed-1"], half["seed-2"])

@@ -15,15 +15,15 @@ import traitlets
 from conftest import equal, random_relaxed
 
 from elekit import draw
-from elekit.conformal import Calibration, PredictionSet
 from elekit.decoding import DecodeConfig, Decoded, GradientConfig, Polish, Trace, decode
-from elekit.decoding.gradient import fold, standing
+from elekit.decoding.gradient import fold, single_step_traces
 from elekit.draw.frames import FAINTEST, MARKED, frames, laid_like, shares_of_axis
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, GraphVocabulary
-from elekit.inspect.wishes import wishes
-from elekit.loss import squared_distance
-from elekit.metrics import isomorphic
+from elekit.evaluation.conformal import Calibration, PredictionSet
+from elekit.graphs.edit_distance import isomorphic
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.inspect.descent_directions import descent_directions
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.loss import squared_distance
 from elekit.widgets.stepper import step_through
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
@@ -69,7 +69,7 @@ def with_node(graph: Graph, i: int, label: int, to: int | None = None) -> Graph:
 
 # -- what the loss wants ---------------------------------------------------------------------------------------
 def test_a_wish_is_the_frank_wolfe_gap_of_its_row(trace):
-    found = wishes(trace)
+    found = descent_directions(trace)
     N = trace.iterates.nodes.shape[1]
     rows = [(trace.iterates.nodes[:, i], trace.node_gradient[:, i]) for i in range(N)]
     rows += [(trace.iterates.edges[:, i, j], trace.edge_gradient[:, i, j]) for i in range(N) for j in range(i + 1, N)]
@@ -88,12 +88,12 @@ def test_a_wish_is_what_the_loss_falls_by_to_first_order(vocabulary, truth, gene
     """Moving a row a little towards its wish lowers loss + penalty by that little times the gain."""
     psi, graph = psi_of(vocabulary).double(), random_relaxed(vocabulary, 1, generator, torch.float64)
     target = psi(truth.to(torch.float64)).detach()
-    (here,) = standing(psi, target, Decoded(graph, torch.zeros(1), graph, torch.zeros(1, 1)), 0.3, "")
-    found = wishes(here)
+    (here,) = single_step_traces(psi, target, Decoded(graph, torch.zeros(1), graph, torch.zeros(1, 1)), 0.3, "")
+    found = descent_directions(here)
 
     def objective(nodes, edges):
         moved = Graph(nodes, edges, vocabulary)
-        return (squared_distance(psi(moved), target) + 0.3 * moved.excess()).item()
+        return (squared_distance(psi(moved), target) + 0.3 * moved.valence_violation()).item()
 
     before, little = objective(graph.nodes, graph.edges), 1e-6
     for i in range(5):
@@ -111,19 +111,19 @@ def test_nothing_is_wanted_at_the_best_vertex(trace):
     best = Graph.from_labels(
         trace.node_gradient.argmin(-1), trace.edge_gradient.argmin(-1), trace.iterates.vocabulary
     )
-    found = wishes(replace(trace, iterates=best))
+    found = descent_directions(replace(trace, iterates=best))
     assert not found.nodes.any() and not found.pairs.any()
     assert (found.node_channels == -1).all() and (found.pair_channels == -1).all()
     assert found.strongest(0, 5) == [] and frames(trace, found).marks[0] == ()
 
 
 def test_a_gradient_that_is_not_finite_wants_nothing(trace):
-    found = wishes(replace(trace, node_gradient=torch.full_like(trace.node_gradient, torch.nan)))
+    found = descent_directions(replace(trace, node_gradient=torch.full_like(trace.node_gradient, torch.nan)))
     assert not found.nodes.any() and (found.node_channels == -1).all() and found.pairs.any()
 
 
 def test_the_strongest_wishes_in_words(trace, vocabulary):
-    found = wishes(trace)
+    found = descent_directions(trace)
     gains = {(i,): found.nodes[3, i].item() for i in range(5)}
     gains |= {tuple(p): found.pairs[3, n].item() for n, p in enumerate(torch.triu_indices(5, 5, 1).T.tolist())}
     first = found.strongest(3, 4)
@@ -165,7 +165,7 @@ def test_frames_are_iterates_rounding_and_edits(trace):
 
 
 def test_a_frame_reads_as_one_sentence(trace):
-    found = wishes(trace)
+    found = descent_directions(trace)
     run, S = frames(trace, found), len(trace)
     most = found.strongest(2, 1)[0].words
     assert run.reading(2) == (
@@ -177,7 +177,7 @@ def test_a_frame_reads_as_one_sentence(trace):
 
 
 def test_marks_are_the_strongest_wishes(trace):
-    found = wishes(trace)
+    found = descent_directions(trace)
     for s, marks in enumerate(frames(trace, found).marks[: len(trace)]):
         wanted = found.strongest(s, 1000)
         wanted = [w for w in wanted if w.gain >= FAINTEST * wanted[0].gain][:MARKED]
@@ -196,7 +196,7 @@ def test_edits_stay_in_place_and_mark_what_they_change(trace, truth):
     marks = [{mark.part for mark in marks} for marks in run.marks[S + 1 :]]
     assert marks == [{(3,), (2, 3)}, {(4,), (3, 4)}, set()]
     assert {mark.kind for mark in run.marks[S + 1]} == {"changed"}
-    for frame, new, to in ((S + 1, 3, 2), (S + 2, 4, 3)):  # what was there stays, a new node lies by its neighbour
+    for frame, new, to in ((S + 1, 3, 2), (S + 2, 4, 3)):  # what was there stays, a new node lies by its neighbor
         before, after = run.positions[frame - 1], run.positions[frame]
         assert np.array_equal(np.delete(after, new, 0), np.delete(before, new, 0))
         assert not np.array_equal(after[new], before[new])
@@ -240,7 +240,7 @@ def _repeated(trace: Trace, times: int) -> dict:
 # -- the widget without a browser ------------------------------------------------------------------------------
 def test_the_browser_gets_every_frame(trace, truth):
     widget = step_through(trace, truth=truth, compare=trace, names=("one", "other"))
-    run = frames(trace, wishes(trace))
+    run = frames(trace, descent_directions(trace))
     nodes, pairs = fold(run.graphs)
     sent = np.frombuffer(widget.numbers, "<f4")
     assert np.array_equal(sent, np.tile(np.concatenate([nodes.flatten(), pairs.flatten()]), 2))
@@ -288,7 +288,7 @@ def test_steps_and_speed_that_are_not_possible_are_refused(trace):
 def test_the_picture_is_the_frame_shown(trace, truth):
     widget = step_through(trace, truth=truth, step=4)
     words = {text.get_text() for text in widget.picture().findobj(lambda a: hasattr(a, "get_text"))}
-    assert frames(trace, wishes(trace)).reading(4) in words
+    assert frames(trace, descent_directions(trace)).reading(4) in words
     widget.show = "none"
     words = {text.get_text() for text in widget.picture().findobj(lambda a: hasattr(a, "get_text"))}
     assert frames(trace).reading(4) in words
@@ -329,7 +329,7 @@ def test_what_cannot_be_stepped_through_is_refused(trace, truth, vocabulary):
     other = GraphVocabulary(("a", "b", "z"), ("thin", "thick"), 5)
     foreign = Graph(truth.nodes, truth.edges, other)
     elsewhere = replace(trace, target=-trace.target)
-    relabelled = replace(trace, iterates=replace(trace.iterates, vocabulary=other))
+    relabeled = replace(trace, iterates=replace(trace.iterates, vocabulary=other))
     decoded = Decoded(truth, torch.zeros(1), truth, torch.zeros(1, 1), (trace,))
     for call, what in (
         (lambda: step_through(()), "got none; decode with record=True"),
@@ -338,7 +338,7 @@ def test_what_cannot_be_stepped_through_is_refused(trace, truth, vocabulary):
         (lambda: step_through(truth), "must be one Trace, got Graph"),
         (lambda: step_through(trace, compare=truth), "compare must be one Trace, got Graph"),
         (lambda: step_through(trace, compare=elsewhere), "different targets"),
-        (lambda: step_through(trace, compare=relabelled), "compare has other labels"),
+        (lambda: step_through(trace, compare=relabeled), "compare has other labels"),
         (lambda: step_through(trace, truth=foreign), "truth has other labels"),
         (lambda: step_through(trace, truth=Graph.cat([truth, truth])), "batch of 2"),
         (lambda: step_through(trace, step=1000), "step must lie in 0"),
@@ -393,13 +393,13 @@ MOLECULE = """
 import gc, weakref
 import elekit as ele
 from elekit.draw.frames import frames
-from elekit.inspect.wishes import wishes
-data, artefact = ele.datasets.load("molecules7", inputs="description", seed=0), ele.load("molecules7")
-case, (_, h) = data.test.take([35]), artefact.surrogate("description")
+from elekit.inspect.descent_directions import wishes
+data, artifact = ele.datasets.load("molecules7", inputs="description", seed=0), ele.load("molecules7")
+case, (_, h) = data.test.take([35]), artifact.surrogate("description")
 config = ele.DecodeConfig("gradient+polish", gradient=ele.GradientConfig(iterations=20, starts=1))
-_, traces = ele.decode(artefact.psi, h.predict(case.inputs), config=config, record=True)
-held, some = ele.conformal.Calibration(0.9, 0.3, 99), data.train.graphs[:300]
-sets = ele.conformal.prediction_sets(artefact.psi, h.predict(case.inputs), held, candidates=some)
+_, traces = ele.decode(artifact.psi, h.predict(case.inputs), config=config, record=True)
+held, some = ele.evaluation.conformal.Calibration(0.9, 0.3, 99), data.train.graphs[:300]
+sets = ele.evaluation.conformal.prediction_sets(artifact.psi, h.predict(case.inputs), held, candidates=some)
 w = ele.widgets.step_through(traces, truth=case.graphs, sets=sets)
 display(w)  # as a last line it would stay in Out
 """
@@ -408,8 +408,8 @@ import torch
 import elekit as ele
 from dataclasses import replace
 from elekit.decoding import uniform
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import from_parts, GraphVocabulary
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.graphs.graph import from_parts, GraphVocabulary
 hostile = {HOSTILE!r}
 vocabulary = GraphVocabulary((hostile, "city", "person"), ("lives in", hostile), 5)
 truth = from_parts([(["person", "city", hostile], [(0, 1, "lives in"), (1, 2, hostile)])], vocabulary)
@@ -452,14 +452,14 @@ SLEEP = """() => {
 def hold_against(lab, step: int):
     """The drawn pies and edges are the probabilities of the trace."""
     drawn = lab.page.locator(GRAPH).first.evaluate(DRAWN)
-    nodes, edges, colours = lab.value(
-        f"[w.trace[{step}].nodes[0].tolist(), w.trace[{step}].edges[0].tolist(), w.palette['colours']]"
+    nodes, edges, colors = lab.value(
+        f"[w.trace[{step}].nodes[0].tolist(), w.trace[{step}].edges[0].tolist(), w.palette['colors']]"
     )
     for i, row in enumerate(nodes):
         pie = drawn["nodes"].get(str(i), {})
-        for k, colour in enumerate(colours):
+        for k, color in enumerate(colors):
             wanted = row[1 + k] if 1 - row[0] >= draw.SEEN or not pie else 0
-            assert pie.get(colour, 0) == pytest.approx(wanted, abs=0.01), (step, i, k)
+            assert pie.get(color, 0) == pytest.approx(wanted, abs=0.01), (step, i, k)
     N, seen = len(nodes), 0
     for i, j in itertools.combinations(range(N), 2):
         strength = (1 - edges[i][j][0]) * (1 - nodes[i][0]) * (1 - nodes[j][0])

@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from elekit.decoding.steps import RULES, AdamOnLogits, Euclidean, EuclideanAdam, Exponentiated
+from elekit.decoding.step_rules import RULES, AdamOnLogits, Euclidean, EuclideanAdam, Exponentiated
 
-EVERY = {**RULES, "long": Euclidean(10.0), "plain": Euclidean(0.7, normalised=False, momentum=0.0)}
+EVERY = {**RULES, "long": Euclidean(10.0), "plain": Euclidean(0.7, normalized=False, momentum=0.0)}
 # settings that suit a quadratic whose rows have gradients of about 1
 CALM = {
-    "euclidean": Euclidean(0.3, normalised=False, momentum=0.0),
-    "heavy ball": Euclidean(0.1, normalised=False, momentum=0.5),
-    "normalised": Euclidean(0.02, normalised=True, momentum=0.0),
+    "euclidean": Euclidean(0.3, normalized=False, momentum=0.0),
+    "heavy ball": Euclidean(0.1, normalized=False, momentum=0.5),
+    "normalized": Euclidean(0.02, normalized=True, momentum=0.0),
     "euclidean-adam": EuclideanAdam(0.01),
-    "exponentiated": Exponentiated(1.0, normalised=False, momentum=0.0),
-    "exponentiated, heavy ball": Exponentiated(0.5, normalised=False, momentum=0.5),
+    "exponentiated": Exponentiated(1.0, normalized=False, momentum=0.0),
+    "exponentiated, heavy ball": Exponentiated(0.5, normalized=False, momentum=0.5),
     "adam": AdamOnLogits(0.1),
 }
 
@@ -45,11 +45,11 @@ def test_rows_stay_on_the_simplex(name, shape, generator):
         assert (unprojected is None) == isinstance(EVERY[name], (Exponentiated, AdamOnLogits))
 
 
-@pytest.mark.parametrize("normalised", [True, False])
-def test_euclidean_is_the_projection_of_the_step(normalised, generator):
+@pytest.mark.parametrize("normalized", [True, False])
+def test_euclidean_is_the_projection_of_the_step(normalized, generator):
     rows, gradient = rows_of(generator, 3, 4, 5).double(), torch.randn(3, 4, 5, generator=generator).double()
-    rule = Euclidean(0.4, normalised=normalised, momentum=0.0)
-    scale = torch.stack([g.abs().max() for g in gradient]).reshape(3, 1, 1) if normalised else 1
+    rule = Euclidean(0.4, normalized=normalized, momentum=0.0)
+    scale = torch.stack([g.abs().max() for g in gradient]).reshape(3, 1, 1) if normalized else 1
     moved = rows - 0.4 * gradient / scale
     new, unprojected = rule.step(rows, gradient, {}, 0)
     torch.testing.assert_close(unprojected, moved)
@@ -60,17 +60,17 @@ def test_euclidean_is_the_projection_of_the_step(normalised, generator):
 def test_momentum_sums_past_gradients(rule, generator):
     first, second, third = torch.randn(3, 2, 1, 4, generator=generator)
     rows = rows_of(generator, 2, 1, 4)
-    heavy, memory = rule(0.1, normalised=False, momentum=0.5), {}
+    heavy, memory = rule(0.1, normalized=False, momentum=0.5), {}
     for t, gradient in enumerate((first, second)):
         heavy.step(rows, gradient, memory, t)
-    plain = rule(0.1, normalised=False, momentum=0.0)
+    plain = rule(0.1, normalized=False, momentum=0.0)
     wanted, _ = plain.step(rows, third + 0.5 * second + 0.25 * first, {}, 0)
     torch.testing.assert_close(heavy.step(rows, third, memory, 2)[0], wanted)
 
 
 def test_exponentiated_is_multiplicative(generator):
     rows, gradient = rows_of(generator, 3, 4, 5), torch.randn(3, 4, 5, generator=generator)
-    new, _ = Exponentiated(0.7, normalised=False, momentum=0.0).step(rows, gradient, {}, 0)
+    new, _ = Exponentiated(0.7, normalized=False, momentum=0.0).step(rows, gradient, {}, 0)
     wanted = rows * (-0.7 * gradient).exp()
     torch.testing.assert_close(new, wanted / wanted.sum(-1, keepdim=True))
 

@@ -8,32 +8,43 @@ import pytest
 import torch
 from torch import nn
 
-from elekit import chem, datasets, train
+from elekit import datasets
 from elekit.datasets import Split
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.surrogate import (
+from elekit.graphs.smiles import read_smiles
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.surrogate import (
     PAD,
     UNKNOWN,
     BackboneConfig,
     SurrogateRegressor,
     TextBackbone,
-    Tokeniser,
+    Tokenizer,
     VectorBackbone,
     make_backbone,
 )
-from elekit.train import SurrogateTraining, fit_surrogate, kind_of
-from elekit.training import LoopConfig
+from elekit.training import (
+    FEW,
+    SurrogateTraining,
+    bucketed_rows,
+    drawn_inputs,
+    fit_surrogate,
+    kind_of,
+    settings,
+    surrogate,
+    training_for,
+)
+from elekit.training.loop import TrainerConfig
 
 DIM = 12
 SMALL = BackboneConfig("smiles", width=24, layers=1, embedding=12)
-LOOP = LoopConfig(steps=12, learning_rate=1e-2, warmup=3, validate_every=4, checkpoint_every=5)
+LOOP = TrainerConfig(steps=12, learning_rate=1e-2, warmup=3, validate_every=4, checkpoint_every=5)
 FAST = SurrogateTraining(loop=LOOP, batch_size=16)
 TEXTS = ["CCO", "C[N+](=O)C", "c1ccccc1Cl", "", "BrC%12CC%12", "C"]
 
 
 def text_backbone(kind="smiles", texts=TEXTS, layers=2):
     torch.manual_seed(0)
-    return TextBackbone(Tokeniser.of(kind, texts), BackboneConfig(kind, width=8, layers=layers, embedding=6), DIM)
+    return TextBackbone(Tokenizer.of(kind, texts), BackboneConfig(kind, width=8, layers=layers, embedding=6), DIM)
 
 
 def vector_backbone(features=3):
@@ -54,13 +65,13 @@ def vector_backbone(features=3):
     ],
 )
 def test_a_text_is_split_at_each_level(level, text, tokens):
-    assert Tokeniser(level, ()).split(text) == tokens
+    assert Tokenizer(level, ()).split(text) == tokens
 
 
 def test_tokens_are_numbered_by_how_often_they_occur():
-    tokeniser = Tokeniser.of("smiles", ["CCO", "CN", "NC"])
+    tokeniser = Tokenizer.of("smiles", ["CCO", "CN", "NC"])
     assert tokeniser.tokens == ("C", "N", "O")
-    assert Tokeniser.of("smiles", ["CCO", "CN", "NC"], at_least=2).tokens == ("C", "N")
+    assert Tokenizer.of("smiles", ["CCO", "CN", "NC"], at_least=2).tokens == ("C", "N")
     encoded, lengths = tokeniser.encode(["CO", "F", "", "NCC"])
     assert encoded.tolist() == [[2, 4, PAD], [UNKNOWN, PAD, PAD], [UNKNOWN, PAD, PAD], [3, 2, 2]]
     assert lengths.tolist() == [2, 1, 1, 3]
@@ -76,14 +87,14 @@ def test_tokens_are_numbered_by_how_often_they_occur():
     ],
 )
 def test_what_is_no_list_of_texts_is_refused(texts, error):
-    for read in (Tokeniser("smiles", ("C",)).encode, lambda t: Tokeniser.of("smiles", t), text_backbone()):
+    for read in (Tokenizer("smiles", ("C",)).encode, lambda t: Tokenizer.of("smiles", t), text_backbone()):
         with pytest.raises(ValueError, match=error):
             read(texts)
 
 
 def test_unknown_level_and_kind_are_refused():
     with pytest.raises(ValueError, match="level must be one of .*got 'letter'"):
-        Tokeniser("letter", ())
+        Tokenizer("letter", ())
     with pytest.raises(ValueError, match="no backbone 'sound'"):
         make_backbone(BackboneConfig("sound"), ["C"], DIM)
 
@@ -125,7 +136,7 @@ def test_each_direction_is_what_a_bidirectional_recurrence_computes():
         torch.testing.assert_close(backbone([texts[b]])[0], backbone.leave(pooled), rtol=1e-5, atol=1e-6)
 
 
-def test_vectors_are_standardised_by_the_training_inputs():
+def test_vectors_are_standardized_by_the_training_inputs():
     x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 50.0, 1e-3]) + 7
     x = torch.cat([x, torch.full((200, 1), 0.1)], 1)  # and a feature that never varies
     backbone = make_backbone(BackboneConfig("vector", width=8), x, DIM)
@@ -328,15 +339,15 @@ def test_ctrl_c_among_beginnings_loses_nothing_and_leaves_no_files(
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("more", [{"backbone": SMALL}, {"backbone": GRAPH, "pairs": train.FEW + 1}])
+@pytest.mark.parametrize("more", [{"backbone": SMALL}, {"backbone": GRAPH, "pairs": FEW + 1}])
 def test_many_pairs_and_what_ends_in_a_point_begin_once(psi, molecules, more, monkeypatch):
     split = molecules.take(torch.arange(more.pop("pairs", len(molecules))) % len(molecules))
-    steps, original = [], train.drawn_inputs
-    monkeypatch.setattr(train.surrogate, "drawn_inputs", lambda *given: steps.append(1) or original(*given))
+    steps, original = [], drawn_inputs
+    monkeypatch.setattr(surrogate, "drawn_inputs", lambda *given: steps.append(1) or original(*given))
     training = replace(FAST, loop=replace(LOOP, steps=6))
     h = fit(psi, split, training=training, **more)
     assert len(steps) == 6
-    assert "starts" not in train.told(training, through_graph=h.through_graph, pairs=len(split))
+    assert "starts" not in settings(training, through_graph=h.through_graph, pairs=len(split))
 
 
 @pytest.mark.parametrize("through", ["point", "graph"])
@@ -347,11 +358,11 @@ def test_smiles_through_a_graph_are_written_anew_if_nothing_else_is_said(psi, mo
     def drawn(inputs, rows, rewritten, generator):
         raise Enough(rewritten)
 
-    monkeypatch.setattr(train.surrogate, "drawn_inputs", drawn)
+    monkeypatch.setattr(surrogate, "drawn_inputs", drawn)
     with pytest.raises(Enough) as found:
         fit(psi, molecules, backbone=replace(SMALL, through=through), training=None)
     assert found.value.args == ({"point": 0.0, "graph": 0.5}[through],)
-    assert train.training_for(GRAPH) != train.training_for(replace(GRAPH, kind="word")) == SurrogateTraining()
+    assert training_for(GRAPH) != training_for(replace(GRAPH, kind="word")) == SurrogateTraining()
 
 
 def test_a_checkpoint_of_other_inputs_is_refused(psi, molecules, tmp_path):
@@ -440,12 +451,12 @@ def test_validation_is_measured_on_the_split_given(psi, molecules):
 def test_a_share_of_the_smiles_is_written_anew(molecules):
     inputs, rows = molecules.inputs, torch.arange(60)
     generator = torch.Generator().manual_seed(0)
-    assert train.drawn_inputs(inputs, rows, 0.0, generator) == inputs
-    drawn = train.drawn_inputs(inputs, rows, 1.0, generator)
+    assert drawn_inputs(inputs, rows, 0.0, generator) == inputs
+    drawn = drawn_inputs(inputs, rows, 1.0, generator)
     changed = sum(one != other for one, other in zip(drawn, inputs))
     assert changed > 20
-    assert [chem.read_smiles(s).canonical for s in drawn] == [chem.read_smiles(s).canonical for s in inputs]
-    half = sum(one != other for one, other in zip(train.drawn_inputs(inputs, rows, 0.3, generator), inputs))
+    assert [read_smiles(s).canonical for s in drawn] == [read_smiles(s).canonical for s in inputs]
+    half = sum(one != other for one, other in zip(drawn_inputs(inputs, rows, 0.3, generator), inputs))
     assert 0 < half < changed
     assert inputs == molecules.inputs
 
@@ -454,13 +465,13 @@ def test_only_smiles_are_written_anew():
     texts = ["CCO is an alcohol", "the molecule", "zz", "C is methane"] * 5
     vectors = torch.randn(20, 2)
     generator = torch.Generator().manual_seed(0)
-    assert train.drawn_inputs(texts, torch.arange(20), 1.0, generator) == texts
-    assert torch.equal(train.drawn_inputs(vectors, torch.arange(20), 1.0, generator), vectors)
+    assert drawn_inputs(texts, torch.arange(20), 1.0, generator) == texts
+    assert torch.equal(drawn_inputs(vectors, torch.arange(20), 1.0, generator), vectors)
 
 
 def test_batches_put_texts_of_like_length_together():
     texts = ["C" * (1 + i % 40) for i in range(400)]
-    rows = [train.bucketed_rows(texts, 32, 4, 0, step) for step in range(8)]
+    rows = [bucketed_rows(texts, 32, 4, 0, step) for step in range(8)]
     lengths = [torch.tensor([len(texts[i]) for i in r.tolist()]) for r in rows]
     assert all(len(r) == 32 for r in rows)
     assert max((each.max() - each.min()).item() for each in lengths) < 25
@@ -468,4 +479,4 @@ def test_batches_put_texts_of_like_length_together():
         shortest_first = sorted(four, key=lambda each: each.float().mean().item())
         for shorter, longer in zip(shortest_first, shortest_first[1:]):
             assert shorter.max() <= longer.min()
-    assert train.bucketed_rows(texts, 1, 1, 0, 0).shape == (1,)
+    assert bucketed_rows(texts, 1, 1, 0, 0).shape == (1,)

@@ -8,20 +8,27 @@ import pytest
 import torch
 from conftest import equal
 
-from elekit import release
+from elekit.model import artifact as artifacts
 from benchmarks.methods.graph_kernels import sketched
 from elekit.datasets import Split
-from elekit.decoding import DecodeConfig, decode, put_right
-from elekit.decoding.teaching import MOST
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graph import Graph, GraphVocabulary, from_parts
-from elekit.loss import points_of, squared_distance
-from elekit.metrics import isomorphic
-from elekit.surrogate import BackboneConfig, GraphBackbone, SurrogateRegressor, describe, make_backbone, rebuild
-from elekit.surrogate.graph import SPARE, committed, compact
-from elekit.surrogate.offsets import REACH, across_an_image, along_a_text
-from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
-from elekit.training import LoopConfig
+from elekit.decoding import DecodeConfig, decode, refinement_loss
+from elekit.decoding.refinement_loss import MOST
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.graphs.graph import Graph, GraphVocabulary, from_parts
+from elekit.model.loss import points_of, squared_distance
+from elekit.graphs.edit_distance import isomorphic
+from elekit.model.surrogate import (
+    BackboneConfig,
+    GraphBackbone,
+    SurrogateRegressor,
+    to_config,
+    make_backbone,
+    from_config,
+)
+from elekit.model.surrogate.graph_head import SPARE, committed, compact
+from elekit.model.surrogate.relative_positions import REACH, across_an_image, along_a_text
+from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
+from elekit.training.loop import TrainerConfig
 
 LETTERS = GraphVocabulary(("A", "B", "C"), ("next", "ring"), 5)
 DIM = 24
@@ -103,7 +110,7 @@ def test_compact_keeps_the_likeliest_nodes_in_their_order(slots):
     generator = torch.Generator().manual_seed(slots)
     nodes = torch.rand(4, slots, LETTERS.K, generator=generator).softmax(-1)
     edges = torch.rand(4, slots, slots, LETTERS.R, generator=generator).softmax(-1)
-    graphs = Graph(nodes, edges, LETTERS).symmetrised()
+    graphs = Graph(nodes, edges, LETTERS).symmetrized()
     small = compact(graphs)
     small.check()
     assert small.nodes.shape[1] == LETTERS.max_nodes
@@ -124,7 +131,7 @@ def test_decided_graphs_are_rounded_now_and_then_and_keep_the_gradient_of_the_re
     edges = torch.randn(400, 5, 5, LETTERS.R, generator=generator).softmax(-1)
     shares, weights = {}, torch.rand(400, 5, LETTERS.K, generator=generator)
     for sharpness in (0.1, 20.0):
-        soft = Graph((sharpness * logits).softmax(-1), edges, LETTERS).symmetrised()
+        soft = Graph((sharpness * logits).softmax(-1), edges, LETTERS).symmetrized()
         torch.manual_seed(0)
         made = committed(soft)
         hard = (made.edges - soft.rounded().edges).abs().amax((1, 2, 3)) < 1e-6
@@ -142,7 +149,7 @@ def test_decided_graphs_are_rounded_now_and_then_and_keep_the_gradient_of_the_re
 # -- what is learned -----------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def psi() -> GraphEmbedding:
-    training = EmbeddingTraining(loop=LoopConfig(300, 5e-3, warmup=10), batch_size=64)
+    training = EmbeddingTraining(loop=TrainerConfig(300, 5e-3, warmup=10), batch_size=64)
     config = EmbeddingConfig(hidden=32, rounds=2, dim=DIM)
     return fit_embedding(words(300).graphs, config=config, training=training, progress=False, device="cpu")
 
@@ -153,7 +160,7 @@ def learned(psi) -> SurrogateRegressor:
 
 
 def fit(psi, through="graph", steps=300, **more) -> SurrogateRegressor:
-    training = SurrogateTraining(loop=LoopConfig(steps, 1e-2, warmup=20), batch_size=48)
+    training = SurrogateTraining(loop=TrainerConfig(steps, 1e-2, warmup=20), batch_size=48)
     shape = BackboneConfig("character", width=24, layers=1, embedding=12, through=through)
     options = {"backbone": shape, "training": training, "progress": False, "device": "cpu", **more}
     return fit_surrogate(psi, words(120), **options)
@@ -168,7 +175,7 @@ def mixed(graph: Graph, other: Graph, share: float) -> Graph:
     return Graph(torch.lerp(other.nodes, graph.nodes, share), torch.lerp(other.edges, graph.edges, share), LETTERS)
 
 
-def relabelled(graphs: Graph) -> Graph:
+def relabeled(graphs: Graph) -> Graph:
     """The same graphs with another label at the first node."""
     nodes, edges = graphs.labels()
     nodes[:, 0] = nodes[:, 0] % 3 + 1
@@ -178,28 +185,28 @@ def relabelled(graphs: Graph) -> Graph:
 def test_polish_teaches_the_label_that_is_right_in_the_slot_where_it_is_wrong(psi):
     """Oracle: of a graph that has one label wrong, and a fifth of the right one, the cross-entropy is -log 0.2."""
     truth = words(3).graphs
-    between = mixed(truth, relabelled(truth), 0.2)
+    between = mixed(truth, relabeled(truth), 0.2)
     nodes = between.nodes.clone().requires_grad_()
-    taught = put_right(psi, Graph(nodes, between.edges, LETTERS), psi(truth).detach())
+    taught = refinement_loss(psi, Graph(nodes, between.edges, LETTERS), psi(truth).detach())
     assert taught.item() == pytest.approx(-math.log(0.2), rel=1e-3)
     taught.backward()
-    right = truth.nodes.bool() & (truth.nodes != relabelled(truth).nodes)  # where the right label is
+    right = truth.nodes.bool() & (truth.nodes != relabeled(truth).nodes)  # where the right label is
     assert torch.equal(nodes.grad.argmin(-1)[:, 0], right[:, 0].long().argmax(-1))
 
 
 def test_polish_has_nothing_to_teach_where_rounding_is_right(psi):
     truth = words(3).graphs
-    between = mixed(truth, relabelled(truth), 0.8)
+    between = mixed(truth, relabeled(truth), 0.8)
     nodes = between.nodes.clone().requires_grad_()
-    taught = put_right(psi, Graph(nodes, between.edges, LETTERS), psi(truth).detach())
+    taught = refinement_loss(psi, Graph(nodes, between.edges, LETTERS), psi(truth).detach())
     taught.backward()
     assert taught.item() == 0 and nodes.grad.abs().max() == 0
 
 
 def test_polish_teaches_no_more_graphs_of_a_batch_than_told(psi):
     truth = words(MOST + 9).graphs
-    nodes = mixed(truth, relabelled(truth), 0.2).nodes.requires_grad_()
-    put_right(psi, Graph(nodes, truth.edges, LETTERS), psi(truth).detach()).backward()
+    nodes = mixed(truth, relabeled(truth), 0.2).nodes.requires_grad_()
+    refinement_loss(psi, Graph(nodes, truth.edges, LETTERS), psi(truth).detach()).backward()
     assert 0 < (nodes.grad.abs().flatten(1).amax(1) > 0).sum() <= MOST
 
 
@@ -210,7 +217,7 @@ def test_what_polish_teaches_begins_at_half_of_the_steps_and_matters(psi):
         weights = made[weight] = []
         fit_surrogate(
             psi, split, backbone=BackboneConfig("character", width=12, layers=1, embedding=8, through="graph"),
-            training=SurrogateTraining(LoopConfig(steps, 3e-3, warmup=1, validate_every=4), 16, polished=weight),
+            training=SurrogateTraining(TrainerConfig(steps, 3e-3, warmup=1, validate_every=4), 16, polished=weight),
             watch=lambda step, h, to=weights: to.append(copy.deepcopy(h.state_dict())), progress=False,
         )  # fmt: skip
     start, half, end = zip(*made.values())
@@ -255,9 +262,9 @@ def test_training_on_goes_on_from_the_weights_and_by_the_new_psi(learned):
     torch.testing.assert_close(h.predict(inputs), other(h.backbone.graphs(inputs)))
 
 
-def test_it_comes_back_from_an_artefact(learned, psi, tmp_path):
-    release.save(release.Artefact("letters", psi, {"text": learned}), tmp_path)
-    _, h = release.load(tmp_path).surrogate("text")
+def test_it_comes_back_from_an_artifact(learned, psi, tmp_path):
+    artifacts.save(artifacts.Artifact("letters", psi, {"text": learned}), tmp_path)
+    _, h = artifacts.load(tmp_path).surrogate("text")
     inputs = words(20, seed=3).inputs
     torch.testing.assert_close(h.predict(inputs), learned.predict(inputs))
     assert h.through_graph and equal(h.graphs(inputs).rounded(), learned.graphs(inputs).rounded())
@@ -265,7 +272,7 @@ def test_it_comes_back_from_an_artefact(learned, psi, tmp_path):
 
 def test_described_and_rebuilt():
     made = backbone()
-    again = rebuild(describe(made), DIM, vocabulary=LETTERS, psi=made.psi)
+    again = from_config(to_config(made), DIM, vocabulary=LETTERS, psi=made.psi)
     again.load_state_dict(made.state_dict())
     assert isinstance(again, GraphBackbone)
     torch.testing.assert_close(again.eval()(TEXTS), made(TEXTS))
@@ -273,7 +280,7 @@ def test_described_and_rebuilt():
 
 def test_a_run_cut_off_goes_on_to_the_same_weights(psi, tmp_path):
     whole = fit(psi, steps=8)
-    loop = LoopConfig(8, 1e-2, warmup=20, validate_every=6, checkpoint_every=3)
+    loop = TrainerConfig(8, 1e-2, warmup=20, validate_every=6, checkpoint_every=3)
     training = SurrogateTraining(loop=loop, batch_size=48)
 
     def cut(step, h):

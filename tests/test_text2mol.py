@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import nn
 
-from elekit import chem
+from elekit.graphs.smiles import Chem, from_readings, from_smiles, molecule_vocabulary, read_smiles, to_smiles
 from benchmarks.methods import METHODS
 from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
 from benchmarks.methods.part_weights import COUNTED, ELEText, WeightTraining, WithMessages, left_out
@@ -25,12 +25,12 @@ from benchmarks.tasks import TASKS, distracted
 from elekit.cli import main
 from elekit.datasets import Split, chebi20
 from elekit.datasets.molecules import Molecules
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.loss import points_of
-from elekit.refinement import node_colours
-from elekit.surrogate import BackboneConfig, describe, make_backbone, rebuild, tfidf
-from elekit.train import SurrogateTraining, fit_surrogate
-from elekit.training import LoopConfig
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.loss import points_of
+from elekit.graphs.weisfeiler_lehman import node_colors
+from elekit.model.surrogate import BackboneConfig, to_config, make_backbone, from_config, tfidf
+from elekit.training import SurrogateTraining, fit_surrogate
+from elekit.training.loop import TrainerConfig
 
 # chains of several elements: (SMILES, description)
 ENDS = {
@@ -65,9 +65,9 @@ def load(fold: int, tested=8, validated=6):
 
 @pytest.fixture(scope="module")
 def molecules():
-    readings = [chem.read_smiles(smiles) for smiles in ("C" * 30, "CCO", "c1ccccc1", "[Na+].[Cl-]", "C")]
-    vocabulary = chem.vocabulary({label for one in readings for label in one.nodes}, 30)
-    return Molecules.of(readings, vocabulary), chem.from_readings(readings, vocabulary)
+    readings = [read_smiles(smiles) for smiles in ("C" * 30, "CCO", "c1ccccc1", "[Na+].[Cl-]", "C")]
+    vocabulary = molecule_vocabulary({label for one in readings for label in one.nodes}, 30)
+    return Molecules.of(readings, vocabulary), from_readings(readings, vocabulary)
 
 
 # -- molecules of very different sizes -----------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def test_molecules_are_the_dense_batch(molecules):
         assert N == part.sizes.max()
         assert torch.equal(part.nodes, wanted.nodes[:, :N]) and torch.equal(part.edges, wanted.edges[:, :N, :N])
         assert (wanted.nodes[:, N:, 0] == 1).all()
-    assert chem.to_smiles(lazy) == chem.to_smiles(dense)
+    assert to_smiles(lazy) == to_smiles(dense)
     with pytest.raises(IndexError):
         lazy[5]
 
@@ -94,8 +94,8 @@ def test_blocks_hold_every_row_once_and_the_smallest_first(molecules):
             found = list(graphs.blocks(together))
             assert sorted(torch.cat([rows for rows, _ in found]).tolist()) == list(range(5))
             assert max(len(rows) for rows, _ in found) == min(together, 5)
-            assert [s for rows, b in found for s in chem.to_smiles(b)] == [
-                chem.to_smiles(dense)[i] for rows, _ in found for i in rows.tolist()
+            assert [s for rows, b in found for s in to_smiles(b)] == [
+                to_smiles(dense)[i] for rows, _ in found for i in rows.tolist()
             ]
     widths = [block.nodes.shape[1] for _, block in lazy.blocks(2)]
     assert widths == sorted(widths) and widths[0] == 2
@@ -106,11 +106,11 @@ def test_what_takes_many_graphs_takes_molecules(molecules):
     torch.manual_seed(0)
     psi = GraphEmbedding(dense.vocabulary, EmbeddingConfig(8, 2, 6)).eval()
     torch.testing.assert_close(points_of(psi, lazy), points_of(psi, dense), atol=1e-5, rtol=1e-5)
-    for ours, theirs in zip(node_colours(lazy, 2), node_colours(dense, 2), strict=True):
+    for ours, theirs in zip(node_colors(lazy, 2), node_colors(dense, 2), strict=True):
         assert torch.equal(ours, theirs)
-    split = Split(["a", "b", "c", "d", "e"], lazy, pd.DataFrame({"key": chem.to_smiles(lazy)}))
-    assert chem.to_smiles(split.take([3, 1]).graphs) == [split.frame["key"][i] for i in (3, 1)]
-    training = SurrogateTraining(LoopConfig(2, 1e-3, warmup=1), batch_size=4)
+    split = Split(["a", "b", "c", "d", "e"], lazy, pd.DataFrame({"key": to_smiles(lazy)}))
+    assert to_smiles(split.take([3, 1]).graphs) == [split.frame["key"][i] for i in (3, 1)]
+    training = SurrogateTraining(TrainerConfig(2, 1e-3, warmup=1), batch_size=4)
     h = fit_surrogate(psi, split, backbone=BackboneConfig("tfidf", width=8), training=training, progress=False)
     assert h.predict(["a b"]).shape == (1, 6)
 
@@ -120,8 +120,8 @@ def test_a_digest_tells_which_molecules_and_in_which_order(molecules):
     assert lazy.digest() == lazy[:].digest() == lazy[range(5)].digest()
     others = [lazy[rows].digest() for rows in ([1, 0, 2, 3, 4], [0, 1, 2, 3], [0, 1, 1, 3, 4])]
     assert len({lazy.digest(), *others}) == 4
-    readings = [chem.read_smiles(smiles) for smiles in ("CC", "C=C", "C#C")]
-    vocabulary = chem.vocabulary(["C"], 2)
+    readings = [read_smiles(smiles) for smiles in ("CC", "C=C", "C#C")]
+    vocabulary = molecule_vocabulary(["C"], 2)
     assert len({Molecules.of([one], vocabulary).digest() for one in readings}) == 3
 
 
@@ -130,7 +130,7 @@ def test_a_batch_that_is_too_large_says_what_to_do(molecules, monkeypatch):
     lazy, dense = molecules
     with pytest.raises(ValueError, match="5 molecules of up to 30 atoms .* take blocks"):
         lazy.labels()
-    assert chem.to_smiles(lazy) == chem.to_smiles(dense)
+    assert to_smiles(lazy) == to_smiles(dense)
 
 
 # -- the pairs -----------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_folds_are_disjoint_by_molecule(local):
         kept = len(data.train) + len(data.validation) + len(data.test)
         assert read["rows"] == 50 == kept + sum(read["skipped"].values())
         for split in (data.train, data.validation, data.test):
-            assert chem.to_smiles(split.graphs) == split.frame["key"].tolist()
+            assert to_smiles(split.graphs) == split.frame["key"].tolist()
             assert split.inputs == split.frame["description"].tolist()
     assert load(0).digest == folds[0].digest != folds[1].digest
 
@@ -167,13 +167,13 @@ def test_small_molecules_are_folds_of_dense_graphs(local):
     for data in folds:
         assert data.vocabulary.max_nodes == 6 and not isinstance(data.test.graphs, Molecules)
         keys = [key for split in (data.train, data.validation, data.test) for key in split.frame["key"]]
-        sizes = [chem.Chem.MolFromSmiles(key).GetNumHeavyAtoms() for key in keys]
+        sizes = [Chem.MolFromSmiles(key).GetNumHeavyAtoms() for key in keys]
         assert max(sizes) == 6 and len(data.test) == 4 and len(data.validation) == 3
-        assert len(set(keys)) == sum(chem.Chem.MolFromSmiles(smiles).GetNumHeavyAtoms() <= 6 for smiles, _ in PAIRS)
+        assert len(set(keys)) == sum(Chem.MolFromSmiles(smiles).GetNumHeavyAtoms() <= 6 for smiles, _ in PAIRS)
         skipped = data.report()["skipped"]
         assert skipped["more than 6 heavy atoms"] == 48 - len(set(keys)) and skipped["RDKit refuses the SMILES"] == 1
         assert "up to 6 heavy atoms" in data.name
-        assert chem.to_smiles(data.test.graphs) == data.test.frame["key"].tolist()
+        assert to_smiles(data.test.graphs) == data.test.frame["key"].tolist()
     assert len({key for data in folds for key in data.test.frame["key"]}) == 20
 
 
@@ -211,7 +211,7 @@ def test_truths_are_looked_for_among_others_that_differ(local):
     test = data.test.take(range(5))
     for count in (5, 7, 20, 1_000):
         gallery = distracted(test, data, count)
-        keys = chem.to_smiles(gallery)
+        keys = to_smiles(gallery)
         assert keys[:5] == test.frame["key"].tolist() and len(set(keys)) == len(keys) == min(count, 48)
         assert keys[5:8] == data.test.frame["key"].tolist()[5 : max(5, min(count, 8))]
     assert TASKS["text2mol-public"].among == 10_000 and TASKS["text2mol"].among is None
@@ -253,8 +253,8 @@ def test_a_tfidf_backbone_is_built_again_from_plain_values():
     import json
 
     backbone = tfidf_backbone().eval()
-    told = json.loads(json.dumps(describe(backbone)))
-    again = rebuild(told, 5).eval()
+    told = json.loads(json.dumps(to_config(backbone)))
+    again = from_config(told, 5).eval()
     again.load_state_dict(backbone.state_dict())
     assert torch.equal(again(TEXTS), backbone(TEXTS))
 
@@ -319,7 +319,7 @@ def test_an_encoder_by_name(transformers):
     texts = ["ab", "abcdef", "b"]
     mean = torch.stack([backbone.encoder.states(torch.tensor([ord(c) for c in text])).mean(0) for text in texts])
     torch.testing.assert_close(backbone(texts), backbone.leave(mean))
-    again = rebuild(describe(backbone), 5)
+    again = from_config(to_config(backbone), 5)
     again.load_state_dict(backbone.state_dict())
     assert torch.equal(again.eval()(texts), backbone(texts))
     with pytest.raises(ValueError, match="'hf:other' cannot be loaded: other is not a local folder"):
@@ -339,31 +339,31 @@ def test_without_transformers_it_is_said_what_to_install(monkeypatch):
 
 def test_the_command_line_knows_them(capsys):
     with pytest.raises(SystemExit):
-        main(["train", "surrogate", "--artefact", "a", "--data", "b", "--backbone", "hf:"])
+        main(["train", "surrogate", "--artifact", "a", "--data", "b", "--backbone", "hf:"])
     told = capsys.readouterr().err
     assert "no backbone 'hf:'; there are character, word, smiles, tfidf, vector and hf:NAME" in told
 
 
 # -- counted parts -------------------------------------------------------------------------------------------------
 def test_parts_of_a_molecule_by_hand():
-    glycine = chem.Chem.MolFromSmiles("[NH3+]CC(=O)[O-]")
+    glycine = Chem.MolFromSmiles("[NH3+]CC(=O)[O-]")
     found = KINDS["groups"](glycine)
     wanted = {"C": 2, "N": 1, "O": 2, "H": 5, "N of charge +1": 1, "O of charge -1": 1}
     wanted |= {"SINGLE bond": 3, "DOUBLE bond": 1}
     assert {part: found[part] for part in wanted} == wanted
     assert found["parts"] == 1 and "net_charge" not in found
-    assert KINDS["groups"](chem.Chem.MolFromSmiles("c1ccncc1"))["aromatic ring of CCCCCN"] == 1
+    assert KINDS["groups"](Chem.MolFromSmiles("c1ccncc1"))["aromatic ring of CCCCCN"] == 1
     assert KINDS["exact"](glycine)["O = 2"] == 1
-    branched = chem.Chem.MolFromSmiles("CC(C)CC=CC(=O)Oc1ccccc1C")  # 4-methylpentenoate and a methyl group
+    branched = Chem.MolFromSmiles("CC(C)CC=CC(=O)Oc1ccccc1C")  # 4-methylpentenoate and a methyl group
     assert KINDS["chains"](branched) == {
         "chain of 6": 1, "chain of 6, double bonds 1": 1, "chain of 1": 1, "chain of 1, double bonds 0": 1
     }  # fmt: skip
-    ethanol = chem.Chem.MolFromSmiles("CCO")
+    ethanol = Chem.MolFromSmiles("CCO")
     assert sum(KINDS["neighbourhoods"](ethanol).values()) == 6  # 3 atoms, and what is new beside 3
 
 
 def test_rows_of_counts_are_logarithms_times_rarity():
-    graphs = chem.from_smiles(["CCO", "CCCO", "CCN", "CCCl"])
+    graphs = from_smiles(["CCO", "CCCO", "CCN", "CCCl"])
     counts = Counts(["groups"], graphs, at_least=1)
     rows, known = counts.rows(graphs).toarray(), counts.parts[0]
     assert rows.shape == (4, len(counts)) and np.allclose(np.linalg.norm(rows, axis=1), 1)
@@ -375,7 +375,7 @@ def test_rows_of_counts_are_logarithms_times_rarity():
 
 
 def test_psi_of_counts_weighs_parts():
-    graphs = chem.from_smiles(["CCO", "CCCO", "CCN", "CCCl"])
+    graphs = from_smiles(["CCO", "CCCO", "CCN", "CCCl"])
     psi = CountEmbedding(Counts(["neighbourhoods", "groups"], graphs, at_least=1))
     rows = torch.from_numpy(psi.counts.rows(graphs).toarray())
     torch.testing.assert_close(psi(graphs), rows / 2**0.5)  # two kinds of unit length each
@@ -412,7 +412,7 @@ def posed(local):
     return problem, Exam(data.test, kept, data.test.graphs, torch.arange(len(data.test)), decoded=False)
 
 
-QUICK = ELEText(training=WeightTraining(LoopConfig(6, 0.05, warmup=1), 16))
+QUICK = ELEText(training=WeightTraining(TrainerConfig(6, 0.05, warmup=1), 16))
 
 
 @pytest.mark.parametrize("method", [*RIDGES_ON_COUNTS, QUICK])
@@ -449,7 +449,7 @@ def test_a_neural_h_reads_long_texts_as_bags_of_ngrams(posed, tmp_path):
 
 def test_learned_weights_lower_the_contrast(posed, tmp_path):
     problem, _ = posed
-    training = WeightTraining(LoopConfig(40, 0.05, warmup=2, validate_every=10), 64)
+    training = WeightTraining(TrainerConfig(40, 0.05, warmup=2, validate_every=10), 64)
     fitted = ELEText(training=training).fit(problem, seed=0, work=tmp_path, progress=False)
     history = fitted.settings["history"]
     assert history[-1]["loss"] < history[0]["loss"] and [entry["step"] for entry in history] == [10, 20, 30, 40]
@@ -493,7 +493,7 @@ def test_small_molecules_are_decoded_by_edits(small, messages, monkeypatch, tmp_
     nearest, edited = (2 - 2 * (target * points_of(psi, found)).sum(1) for found in graphs)
     assert (edited <= nearest + 1e-5).all() and edited.sum() < nearest.sum() - 1e-3
     known = set(problem.train.frame["key"])
-    assert set(chem.to_smiles(candidates.predict(exam.test.inputs))) <= known
+    assert set(to_smiles(candidates.predict(exam.test.inputs))) <= known
     figures = judge(polished, exam)
     assert {"exact", "edit_distance", "hits@1", "mrr"} <= figures.keys() and figures["among"] == 4
     assert fitted.parameters > sum(p.numel() for p in messages.parameters())

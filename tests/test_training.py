@@ -10,20 +10,20 @@ import pytest
 import torch
 from conftest import random_vertices
 
-import elekit.files
-import elekit.training
-from elekit import augment, project
-from elekit.contrastive import info_nce
+import elekit.datasets.files
+import elekit.training.loop
 from elekit.datasets import Split
 from elekit.datasets.reading import isomorphism_keys
-from elekit.embedding import EmbeddingConfig
-from elekit.graph import to_networkx
-from elekit.surrogate import BackboneConfig
-from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
-from elekit.training import LoopConfig, choose_device, retrieval, step_generator
+from elekit.graphs import augment, projections
+from elekit.graphs.graph import to_networkx
+from elekit.model.contrastive import info_nce
+from elekit.model.embedding import EmbeddingConfig
+from elekit.model.surrogate import BackboneConfig
+from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
+from elekit.training.loop import TrainerConfig, choose_device, retrieval, step_generator
 
 TINY = EmbeddingConfig(hidden=16, rounds=2, dim=12, walks=4)
-LOOP = LoopConfig(steps=12, learning_rate=5e-3, warmup=3, validate_every=4, checkpoint_every=5)
+LOOP = TrainerConfig(steps=12, learning_rate=5e-3, warmup=3, validate_every=4, checkpoint_every=5)
 FAST = EmbeddingTraining(loop=LOOP, batch_size=16, temperature=0.1)
 
 
@@ -31,7 +31,7 @@ FAST = EmbeddingTraining(loop=LOOP, batch_size=16, temperature=0.1)
 def graphs(vocabulary):
     """60 graphs within their capacities, no two alike."""
     drawn = random_vertices(vocabulary, 400, torch.Generator().manual_seed(0), density=0.4)
-    drawn = drawn[(drawn.excess() == 0) & (drawn.presence().sum(1) > 2)]
+    drawn = drawn[(drawn.valence_violation() == 0) & (drawn.presence().sum(1) > 2)]
     first = {key: i for i, key in reversed(list(enumerate(isomorphism_keys(to_networkx(drawn)))))}
     assert len(first) >= 60
     return drawn[sorted(first.values())[:60]]
@@ -94,7 +94,7 @@ def test_embedding_tells_other_graphs_from_views_of_its_own(graphs):
 
 def test_targets_pull_the_embedding_towards_them(graphs):
     start = fit(graphs)
-    targets = project.sphere(torch.randn(len(graphs), 12, generator=torch.Generator().manual_seed(1)))
+    targets = projections.sphere(torch.randn(len(graphs), 12, generator=torch.Generator().manual_seed(1)))
     training = replace(FAST, loop=replace(LOOP, steps=120), target_weight=3.0)
     tuned = fit(graphs, start=start, targets=targets, training=training)
     before, after = ((psi.embed(graphs) * targets).sum(1).mean() for psi in (start, tuned))
@@ -401,7 +401,7 @@ def test_a_disk_that_cannot_be_written_leaves_the_old_checkpoint(
     interrupt_at(3)
     fit(graphs, checkpoint=path)
     before = path.read_bytes()
-    owner = {"mkstemp": elekit.files.tempfile, "fsync": elekit.files.os}.get(call, elekit.files.Path)
+    owner = {"mkstemp": elekit.datasets.files.tempfile, "fsync": elekit.datasets.files.os}.get(call, elekit.datasets.files.Path)
     with monkeypatch.context() as patch:
         patch.setattr(owner, call, full(code))
         with pytest.raises(OSError, match=f"cannot write {path}: {said}; what stood there before") as failed:

@@ -9,10 +9,10 @@ from conftest import random_vertices
 from matplotlib.figure import Figure
 from torch.nn.functional import normalize
 
-from elekit import chem
-from elekit.correction import Judgements, Triplets
-from elekit.graph import Graph, GraphVocabulary
-from elekit.loss import LearnedLoss
+from elekit.correction import Judgments, Triplets
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.smiles import from_smiles, molecule_vocabulary
+from elekit.model.loss import LearnedLoss
 from elekit.widgets import TripletJudge, judge
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
@@ -107,7 +107,7 @@ def test_questions_differ_and_are_the_same_for_the_same_seed(graphs):
     assert first(0) == first(0) != first(1)
     assert max(Counter(row for t in first(0, 20) for row in t.rows).values()) <= 4
     copies = Graph.cat([graphs, graphs.permuted(torch.tensor([4, 2, 3, 1, 0]))])
-    from elekit.inspect.blindspots import distinct
+    from elekit.audit.blind_spots import distinct
 
     allowed = set(distinct(copies).tolist())
     assert {row for rows in Triplets(psi_of(1), copies).triplets.tolist() for row in rows} <= allowed
@@ -137,24 +137,24 @@ def test_answers_are_kept_in_order_and_in_the_file(graphs, tmp_path):
         asked.append(widget.triplet)
         send(widget, "answer", choice=choice, number=number)
         send(widget, "answer", choice=choice, number=number)  # pressed twice
-    assert widget.answered == len(widget.judgements) == 3 and widget.problem == ""
+    assert widget.answered == len(widget.judgments) == 3 and widget.problem == ""
     for i, triplet in enumerate(asked):
         for side, row in zip(("anchors", "lefts", "rights"), triplet.rows):
-            assert torch.equal(getattr(widget.judgements, side)[i].nodes, graphs[row].nodes)
-    assert widget.judgements.random.tolist() == [t.random for t in asked]
-    kept = Judgements.read(path, graphs.vocabulary)
-    assert kept.answers == widget.judgements.answers == ("left", "right", "cannot say")
-    agrees = (widget.judgements.decided().margins(widget.psi) > 0).sum().item()
+            assert torch.equal(getattr(widget.judgments, side)[i].nodes, graphs[row].nodes)
+    assert widget.judgments.random.tolist() == [t.random for t in asked]
+    kept = Judgments.read(path, graphs.vocabulary)
+    assert kept.answers == widget.judgments.answers == ("left", "right", "cannot say")
+    agrees = (widget.judgments.decided().margins(widget.psi) > 0).sum().item()
     assert (
         widget.told[0] == "3 judged, 1 of them 'cannot say'."
         and f"The loss agrees with {agrees} of 2" in widget.told[1]
     )
 
     send(widget, "undo", number=3)
-    assert widget.triplet == asked[2] and len(widget.judgements) == 2
-    assert Judgements.read(path, graphs.vocabulary).answers == ("left", "right")
+    assert widget.triplet == asked[2] and len(widget.judgments) == 2
+    assert Judgments.read(path, graphs.vocabulary).answers == ("left", "right")
     again = judge(psi_of(1), graphs, file=path, seed=1)  # goes on where it was
-    assert again.triplet == asked[2] and again.answered == 2 and again.judgements.answers == ("left", "right")
+    assert again.triplet == asked[2] and again.answered == 2 and again.judgments.answers == ("left", "right")
     assert again.told == widget.told
     others = judge(psi_of(1), random_vertices(graphs.vocabulary, 30, torch.Generator().manual_seed(9)), file=path)
     assert others.answered == 2 and others.triplet is not None
@@ -166,10 +166,10 @@ def test_what_cannot_be_written_is_kept_and_written_later(graphs, tmp_path):
     (tmp_path / "folder").write_text("in the way")
     send(widget, "answer", choice="left", number=0)
     assert "cannot add to" in widget.problem and isinstance(widget.trouble, OSError)
-    assert len(widget.judgements) == 1 and widget.question["number"] == 1
+    assert len(widget.judgments) == 1 and widget.question["number"] == 1
     (tmp_path / "folder").unlink()
     send(widget, "answer", choice="right", number=1)
-    assert widget.problem == "" and Judgements.read(path, graphs.vocabulary).answers == ("left", "right")
+    assert widget.problem == "" and Judgments.read(path, graphs.vocabulary).answers == ("left", "right")
 
 
 def test_wrong_answers_are_told_and_what_is_not_asked_is_not_answered(graphs):
@@ -202,7 +202,7 @@ def test_the_last_question_and_its_picture(tmp_path):
 def test_contradictions_and_lines_that_cannot_be_read_are_told(graphs, tmp_path):
     path = tmp_path / "j.jsonl"
     rows = [torch.tensor([0, 0]), torch.tensor([1, 2]), torch.tensor([2, 1])]
-    Judgements(*(graphs[r] for r in rows), ("left", "left"), torch.tensor([True, False])).append(path)
+    Judgments(*(graphs[r] for r in rows), ("left", "left"), torch.tensor([True, False])).append(path)
     with open(path, "a") as file:
         file.write('{"anchor"')
     widget = judge(psi_of(1), graphs, file=path)
@@ -212,7 +212,7 @@ def test_contradictions_and_lines_that_cannot_be_read_are_told(graphs, tmp_path)
 
 
 def test_names_are_smiles_of_molecules():
-    molecules = chem.from_smiles(["CCO", "NCC", "CCC"], chem.vocabulary(["C", "N", "O"], 3))
+    molecules = from_smiles(["CCO", "NCC", "CCC"], molecule_vocabulary(["C", "N", "O"], 3))
     widget = judge(psi_of(1), molecules)
     assert {widget.question[side]["name"] for side in ("anchor", "left", "right")} == {"CCO", "CCN", "CCC"}
 
@@ -220,7 +220,7 @@ def test_names_are_smiles_of_molecules():
 # -- in a browser --------------------------------------------------------------------------------------------------
 MOLECULES = """
 import elekit as ele
-from elekit.correction import Judgements
+from elekit.correction import Judgments
 psi, data = ele.load("molecules7").psi, ele.datasets.load("molecules7")
 w = ele.widgets.judge(psi, data.test.graphs[:60], file="judged.jsonl", seed=4)
 w
@@ -263,7 +263,7 @@ def test_questions_are_answered_by_keys_alone(lab):
         keys.press(key)
         wanted.append(choice)
         asked(number + 1)
-    assert lab.value("w.judgements.answers") == wanted
+    assert lab.value("w.judgments.answers") == wanted
     keys.press("u")
     asked(5)
     keys.press("Backspace")
@@ -272,9 +272,9 @@ def test_questions_are_answered_by_keys_alone(lab):
     asked(5)
     wanted = [*wanted[:4], "left"]
     assert (
-        lab.value("Judgements.read('judged.jsonl', psi.vocabulary).answers")
+        lab.value("Judgments.read('judged.jsonl', psi.vocabulary).answers")
         == wanted
-        == lab.value("w.judgements.answers")
+        == lab.value("w.judgments.answers")
     )
     told = page.locator(".elekit-triplets-told").text_content()
     assert told == "".join(lab.value("w.told")) and told.startswith("5 judged, 1 of them 'cannot say'.")

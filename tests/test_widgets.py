@@ -10,7 +10,7 @@ import traitlets
 
 from elekit import draw
 from elekit.draw.scenes import palette, scene
-from elekit.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.widgets import base, bundle
 
 STATIC = sorted(bundle.STATIC.iterdir())
@@ -137,14 +137,14 @@ def test_a_scene_is_the_graph(graph):
 def test_a_palette_names_every_label():
     found = palette(VOCABULARY)
     assert found["nodes"] == [HOSTILE, "b"] and found["edges"] == ["&lt;thin", "$thick$"]
-    assert len(set(found["colours"])) == 2 and all(re.fullmatch("#[0-9a-f]{6}", c) for c in found["colours"])
+    assert len(set(found["colors"])) == 2 and all(re.fullmatch("#[0-9a-f]{6}", c) for c in found["colors"])
     assert found["strokes"] is None
 
 
 def test_bond_orders_are_strokes():
-    from elekit import chem
+    from elekit.graphs.smiles import molecule_vocabulary
 
-    assert palette(chem.vocabulary(["C", "N"], 4))["strokes"] == [1, 2, 3]
+    assert palette(molecule_vocabulary(["C", "N"], 4))["strokes"] == [1, 2, 3]
 
 
 PANEL = f"""
@@ -152,7 +152,7 @@ import os, tempfile
 from pathlib import Path
 import torch, traitlets
 from elekit.draw.scenes import palette, scene
-from elekit.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.widgets import base, bundle
 entry = Path(tempfile.mkdtemp()).resolve() / "entry.js"
 home = os.path.relpath(bundle.STATIC, entry.parent)

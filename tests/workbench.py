@@ -26,11 +26,11 @@ PAGE = {"width": 1400, "height": 1000}
 
 STEPPER = """
 import elekit as ele
-artefact, data = ele.load("molecules7"), ele.datasets.load("molecules7")
+artifact, data = ele.load("molecules7"), ele.datasets.load("molecules7")
 case = data.test.take([200])
 settings = ele.DecodeConfig(method="gradient+polish", gradient=ele.GradientConfig(iterations={iterations}))
-target = artefact.surrogate("description")[1].predict(case.inputs)
-traces = ele.decode(artefact.psi, target, config=settings, record=True).traces
+target = artifact.surrogate("description")[1].predict(case.inputs)
+traces = ele.decode(artifact.psi, target, config=settings, record=True).traces
 w = ele.widgets.step_through(traces, truth=case.graphs)
 w
 """
@@ -43,8 +43,8 @@ w
 """
 EXPLORER = """
 import elekit as ele, torch
-artefact, data = ele.load("molecules7"), ele.datasets.load("molecules7").test
-w = ele.widgets.explore(artefact.psi, data, color="rings")
+artifact, data = ele.load("molecules7"), ele.datasets.load("molecules7").test
+w = ele.widgets.explore(artifact.psi, data, color="rings")
 w
 """
 # Many different graphs: molecules7 over and over, each copy a random edit away.

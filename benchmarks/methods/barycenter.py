@@ -12,12 +12,12 @@ from benchmarks.methods.base import Fitted, Method, Predictor
 from benchmarks.methods.ile import rank_among
 from benchmarks.methods.input_features import READERS
 from benchmarks.methods.graph_kernels import fitting, sketched
-from benchmarks.methods.nearest_neighbor import LANDMARKS, Neighbours, best_reading
+from benchmarks.methods.nearest_neighbor import LANDMARKS, Neighbors, best_reading
 from benchmarks.methods.regression import KernelRidge, by_kernels
 from benchmarks.task_data import DECODED, Problem
-from elekit.distances import weisfeiler_lehman
-from elekit.graph import Graph
-from elekit.loss import points_of
+from elekit.graphs.distances import weisfeiler_lehman
+from elekit.graphs.graph import Graph
+from elekit.model.loss import points_of
 
 MOST = 5_000  # training pairs that are weighed
 TUNED = 50  # validation pairs on which the grid is tried
@@ -27,7 +27,7 @@ THRESHOLDS = (0.4, 0.5, 0.6)
 LONGEST = 50  # updates of a barycentre, most take 5
 
 
-def relaxed_barycentre(graphs: Graph, weights: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+def relaxed_barycenter(graphs: Graph, weights: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     """The graph with the least weighted sum of fused Gromov-Wasserstein costs to some graphs, as a relaxed one.
 
     Nodes (n, K) and edges (n, n, R), rows on the simplex, where n is the (low) median of their numbers of nodes.
@@ -76,7 +76,7 @@ def rounded(parts: list[tuple[np.ndarray, np.ndarray]], threshold: float, like: 
     return Graph.from_labels(nodes, edges, vocabulary)
 
 
-class Barycentre(Predictor):
+class Barycenter(Predictor):
     """graphs: of the training pairs. weigh: inputs and k to numbers of training pairs and their weights (B, k)."""
 
     def __init__(self, weigh, graphs: Graph, k: int, alpha: float, threshold: float):
@@ -85,7 +85,7 @@ class Barycentre(Predictor):
     def relaxed(self, inputs) -> list[tuple[np.ndarray, np.ndarray]]:
         weights, rows = self.weigh(inputs, self.k)
         return [
-            relaxed_barycentre(self.graphs[torch.from_numpy(own)], np.maximum(weight, 1e-6), self.alpha)
+            relaxed_barycenter(self.graphs[torch.from_numpy(own)], np.maximum(weight, 1e-6), self.alpha)
             for own, weight in zip(rows, weights)
         ]
 
@@ -94,7 +94,7 @@ class Barycentre(Predictor):
 
 
 @dataclass(frozen=True)
-class NeighbourBarycentre(Method):
+class NeighborBarycenter(Method):
     """NNBary-FGW: all neighbours weigh the same."""
 
     name: str = "nnbary-fgw"
@@ -105,10 +105,10 @@ class NeighbourBarycentre(Method):
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         psi = sketched(fitting(problem.outputs.vocabulary), problem.outputs, LANDMARKS, seed)
         chosen, compared = best_reading(problem, psi, seed)
-        neighbours = Neighbours(READERS[problem.kind][chosen](), problem.train.inputs)
+        neighbors = Neighbors(READERS[problem.kind][chosen](), problem.train.inputs)
 
         def weigh(inputs, k: int):
-            _, rows = neighbours.of(inputs, k)
+            _, rows = neighbors.of(inputs, k)
             return np.ones(rows.shape), rows
 
         predictor, tried = tuned(weigh, problem)
@@ -116,22 +116,22 @@ class NeighbourBarycentre(Method):
         return Fitted({"": predictor}, told)
 
 
-def tuned(weigh, problem: Problem) -> tuple[Barycentre, dict]:
+def tuned(weigh, problem: Problem) -> tuple[Barycenter, dict]:
     """k, alpha and threshold of the smallest mean Weisfeiler-Lehman loss on some validation pairs, and all losses."""
     some, found = problem.validation.take(range(min(TUNED, len(problem.validation)))), {}
     for k, alpha in itertools.product(COUNTS, ALPHAS):
-        parts = Barycentre(weigh, problem.train.graphs, k, alpha, 0).relaxed(some.inputs)
+        parts = Barycenter(weigh, problem.train.graphs, k, alpha, 0).relaxed(some.inputs)
         for threshold in THRESHOLDS:
             made = rounded(parts, threshold, some.graphs)
             found[k, alpha, threshold] = round(weisfeiler_lehman(made, some.graphs).mean().item(), 5)
     k, alpha, threshold = min(found, key=found.get)
     told = {"neighbours": k, "alpha": alpha, "threshold": threshold, "tuned on": len(some)}
     losses = {f"{k} neighbours, alpha {a:g}, threshold {t:g}": loss for (k, a, t), loss in found.items()}
-    return Barycentre(weigh, problem.train.graphs, k, alpha, threshold), told | {"loss by setting": losses}
+    return Barycenter(weigh, problem.train.graphs, k, alpha, threshold), told | {"loss by setting": losses}
 
 
 @dataclass(frozen=True)
-class KernelBarycentre(Method):
+class KernelBarycenter(Method):
     """ILE-FGW as a barycentre: the training graphs that kernel ridge regression weighs most, by their weights."""
 
     name: str = "ilebary-fgw"
@@ -157,4 +157,4 @@ class KernelBarycentre(Method):
         return Fitted({"": predictor}, {**told, "pairs": len(points), **tried}, h.weights.size)
 
 
-BARYCENTRES = (NeighbourBarycentre(), KernelBarycentre())
+BARYCENTERS = (NeighborBarycenter(), KernelBarycenter())

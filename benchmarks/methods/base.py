@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.task_data import Exam, Problem
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 
 
 class Predictor(ABC):
@@ -26,7 +26,7 @@ class Predictor(ABC):
         return None
 
     def sets(self, exam: Exam) -> dict | None:
-        """Coverage and size of prediction sets, as `elekit.conformal.measured` tells; None of one that makes none."""
+        """Coverage and size of prediction sets, as `elekit.evaluation.conformal.measured` tells; None of one that makes none."""
         return None
 
 

@@ -9,16 +9,17 @@ import torch
 from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor
 
-from elekit import metrics, project
+from elekit.evaluation.ranking import mean_reciprocal_rank, ranks
+from elekit.graphs import projections
 from benchmarks.methods.base import Fitted, Method
 from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
 from benchmarks.methods.input_features import cosines, ngrams
 from benchmarks.methods.embedding_predictor import Regressed
 from benchmarks.task_data import SEARCHED, Exam, Problem
-from elekit.conformal.calibration import LEVEL, calibrated
+from elekit.evaluation.conformal.calibration import LEVEL, calibrated
 from elekit.decoding import Candidates, DecodeConfig
-from elekit.inspect.intervals import wilson
-from elekit.loss import points_of
+from elekit.evaluation.intervals import wilson
+from elekit.model.loss import points_of
 
 RIDGES = (0.01, 0.03, 0.1, 0.3)
 
@@ -56,7 +57,7 @@ class Ridge:
 
     def predict(self, inputs: Sequence[str]) -> Tensor:
         """(B, D) unit vectors."""
-        return project.sphere(torch.from_numpy(self.kernel(inputs).astype(np.float32) @ self.weights))
+        return projections.sphere(torch.from_numpy(self.kernel(inputs).astype(np.float32) @ self.weights))
 
 
 def tuned(kernel: TextKernel, points: Tensor, problem: Problem, truth: Tensor) -> tuple[float, dict[str, float]]:
@@ -71,7 +72,7 @@ def tuned(kernel: TextKernel, points: Tensor, problem: Problem, truth: Tensor) -
         mixed = cho_solve(cho_factor(kernel.ridged(ridge)), near.T).T  # (V, n)
         length = np.linalg.norm(mixed @ among, axis=1, keepdims=True)
         scores = torch.from_numpy(mixed @ known / np.maximum(length, 1e-12))
-        found[ridge] = metrics.mean_reciprocal_rank(metrics.ranks(-scores, torch.arange(len(scores))))
+        found[ridge] = mean_reciprocal_rank(ranks(-scores, torch.arange(len(scores))))
     return max(found, key=found.get), {f"{ridge:g}": round(value, 5) for ridge, value in found.items()}
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from elekit import project, release
+from elekit.graphs import projections
+from elekit.model import artifact as artifacts
 from benchmarks.methods.base import Fitted, Method, Predictor
 from benchmarks.methods.encoders import reading
 from benchmarks.methods.part_weights import ELEText
@@ -16,19 +17,19 @@ from benchmarks.methods.regression import both, neural
 from benchmarks.task_data import SEARCHED, Problem
 from elekit.datasets import Split
 from elekit.datasets.molecules import Molecules
-from elekit.decoding import Candidates, DecodeConfig, PolishConfig
-from elekit.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.evaluation import evaluate
-from elekit.loss import points_of
-from elekit.train import EmbeddingTraining, fit_embedding
-from elekit.training import LoopConfig, stop_if_interrupted
+from elekit.decoding import Candidates, DecodeConfig, LocalSearchConfig
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.evaluation.judging import evaluate
+from elekit.model.loss import points_of
+from elekit.training import EmbeddingTraining, fit_embedding
+from elekit.training.loop import TrainerConfig, stop_if_interrupted
 
 DECODERS = {
     "rounded": DecodeConfig("rounded"),
     "rounded + polish": DecodeConfig("rounded+polish"),
     "candidates": DecodeConfig("candidates"),
     "candidates + quick polish": DecodeConfig(
-        "candidates+polish", kept=1, polish=PolishConfig(beam=1, screen=12, patience=1, doubt=4.0)
+        "candidates+polish", kept=1, polish=LocalSearchConfig(beam=1, screen=12, patience=1, doubt=4.0)
     ),
     "candidates + polish": DecodeConfig("candidates+polish"),
     "gradient": DecodeConfig("gradient"),
@@ -53,7 +54,7 @@ class ELE(Method):
     name: str = "ele"
     title: str = "ELE"
     about: str = "a loss learned from the outputs; h regresses on it, of SMILES through a graph, and is decoded"
-    training: EmbeddingTraining = EmbeddingTraining(loop=LoopConfig(PSI_STEPS, 2e-3, matmul_precision="medium"))
+    training: EmbeddingTraining = EmbeddingTraining(loop=TrainerConfig(PSI_STEPS, 2e-3, matmul_precision="medium"))
     shape: EmbeddingConfig = EmbeddingConfig()
     shipped: bool = True  # take the psi that comes along, where it was learned from these outputs
     tasks: tuple[str, ...] | None = None
@@ -65,14 +66,14 @@ class ELE(Method):
             self.psi(problem, work, progress)
 
     def takes_shipped(self, problem: Problem) -> bool:
-        return self.shipped and problem.artefact is not None
+        return self.shipped and problem.artifact is not None
 
     def psi(self, problem: Problem, work: Path, progress: bool) -> GraphEmbedding:
         """The learned loss of the outputs: shipped, or learned here once and kept beside the runs that use it."""
         if self.takes_shipped(problem):
-            artefact = release.load(problem.artefact)
-            artefact.psi.history = artefact.about["psi"]["history"]
-            return artefact.psi
+            artifact = artifacts.load(problem.artifact)
+            artifact.psi.history = artifact.about["psi"]["history"]
+            return artifact.psi
         checkpoint = work.parent / f"psi-{self.name}-{problem.outputs.digest()[:12]}.pt"
         psi = fit_embedding(
             problem.outputs,
@@ -94,7 +95,7 @@ class ELE(Method):
         known = Candidates.of(psi, problem.outputs)
         h, trained, told = self.regress(psi, problem, seed=seed, work=work, progress=progress)
         told |= {
-            "psi": problem.artefact if self.takes_shipped(problem) else asdict(self.training),
+            "psi": problem.artifact if self.takes_shipped(problem) else asdict(self.training),
             "shape": asdict(psi.config),
             "psi_seconds": psi.history[-1]["seconds"],
         }
@@ -105,7 +106,7 @@ class ELE(Method):
 
         def measured(metric: Tensor, ways: Iterable[str]) -> dict[str, Predictor]:
             told_psi, told_h = MeasuredPsi(psi, metric), MeasuredH(h, metric)
-            candidates = Candidates(known.graphs, project.sphere(known.points @ metric))
+            candidates = Candidates(known.graphs, projections.sphere(known.points @ metric))
             return {
                 way: Regressed(told_psi, told_h, candidates, replace(configs[way], seed=seed), way == with_sets)
                 for way in ways
@@ -154,6 +155,6 @@ ABLATIONS = (
     _without("warm", "temperature 0.2", "a softer contrast than 0.05", temperature=0.2),
     replace(
         _without("untrained", "untrained psi", "random weights: what the architecture knows by itself"),
-        training=replace(ELE.training, loop=LoopConfig(1, 1e-12)),
+        training=replace(ELE.training, loop=TrainerConfig(1, 1e-12)),
     ),
 )

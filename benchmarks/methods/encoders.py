@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from benchmarks.task_data import Problem
-from elekit.surrogate import BackboneConfig
-from elekit.train import training_for
+from elekit.model.surrogate import BackboneConfig
+from elekit.training import training_for
 
 
 @dataclass(frozen=True)
@@ -47,5 +47,5 @@ def reading(problem: Problem) -> Reading:
 
 
 def encoder(problem: Problem) -> BackboneConfig:
-    """The backbone of a problem, to be made for its training inputs by `elekit.surrogate.make_backbone`."""
+    """The backbone of a problem, to be made for its training inputs by `elekit.model.surrogate.make_backbone`."""
     return reading(problem).backbone

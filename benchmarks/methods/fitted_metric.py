@@ -11,11 +11,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from elekit import augment, project
+from elekit.graphs import augment, projections
 from benchmarks.task_data import Problem
 from elekit.datasets import Split
-from elekit.graph import Graph
-from elekit.loss import Psi, points_of
+from elekit.graphs.graph import Graph
+from elekit.model.loss import Psi, points_of
 
 UNCHANGED = 1.0
 SHRUNK = (UNCHANGED, 0.6, 0.3, 0.1)
@@ -31,7 +31,7 @@ class MeasuredPsi:
         self.vocabulary, self.typical = getattr(psi, "vocabulary", None), getattr(psi, "typical", None)
 
     def __call__(self, graphs: Graph) -> Tensor:
-        return project.sphere(self.psi(graphs) @ self.metric)
+        return projections.sphere(self.psi(graphs) @ self.metric)
 
 
 class MeasuredH:
@@ -41,7 +41,7 @@ class MeasuredH:
         self.h, self.metric = h, metric
 
     def predict(self, inputs) -> Tensor:
-        return project.sphere(self.h.predict(inputs) @ self.metric)
+        return projections.sphere(self.h.predict(inputs) @ self.metric)
 
     def graphs(self, inputs) -> Graph:
         return self.h.graphs(inputs)
@@ -78,9 +78,9 @@ def fitted_metric(
             if not here.any() or not there.any():
                 continue
             M = metric_of(errors[there], shrunk)
-            near = project.sphere(predicted[here] @ M)
-            own = (near * project.sphere(truth[here] @ M)).sum(1)
-            others = (near[:, None] * project.sphere(edited[here] @ M)).sum(2).amax(1)
+            near = projections.sphere(predicted[here] @ M)
+            own = (near * projections.sphere(truth[here] @ M)).sum(1)
+            others = (near[:, None] * projections.sphere(edited[here] @ M)).sum(2).amax(1)
             told += int((own >= others - 1e-6).sum())  # an edit may lead to the same graph
         tried[shrunk] = round(told / n, 5)
     shrunk = max(tried, key=tried.get)

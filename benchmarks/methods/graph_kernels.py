@@ -12,11 +12,11 @@ from rdkit import Chem
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from torch import Tensor
 
-from elekit import chem
-from elekit.distances import ALPHA, BITS, HOPS, LONGEST, RADIUS
-from elekit.graph import Graph, GraphVocabulary
-from elekit.loss import TOGETHER, points_of
-from elekit.refinement import canonical_colours, node_colours
+from elekit.graphs.distances import ALPHA, BITS, HOPS, LONGEST, RADIUS
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.smiles import is_molecular, to_smiles
+from elekit.graphs.weisfeiler_lehman import canonical_colors, node_colors
+from elekit.model.loss import TOGETHER, points_of
 
 SMALLEST = 1e-6  # of the eigenvalues of the landmarks' matrix, beside the largest
 
@@ -45,7 +45,7 @@ def fingerprints(graphs: Graph, size: int) -> Tensor:
 
     ValueError for graphs with other labels than molecules have.
     """
-    if not chem.is_molecular(graphs.vocabulary):
+    if not is_molecular(graphs.vocabulary):
         raise ValueError(
             f"fingerprints are those of molecules, these graphs have nodes {list(graphs.vocabulary.node_labels)}; "
             "take the kernel 'wl'"
@@ -53,7 +53,7 @@ def fingerprints(graphs: Graph, size: int) -> Tensor:
     generator = GetMorganGenerator(radius=RADIUS, fpSize=size)
     counts = np.zeros((len(graphs), size + 1), dtype=np.float32)
     for rows, part in graphs.blocks(TOGETHER):
-        for row, text in zip(rows.tolist(), chem.to_smiles(part)):
+        for row, text in zip(rows.tolist(), to_smiles(part)):
             molecule = Chem.MolFromSmiles(text) if text else None
             if molecule is None:
                 counts[row, size] = 1
@@ -65,25 +65,25 @@ def fingerprints(graphs: Graph, size: int) -> Tensor:
 class WeisfeilerLehman:
     """Cosine of the counts of node colours after 0, 1, 2 and 3 rounds of refinement, in [0, 1].
 
-    As `elekit.distances.weisfeiler_lehman`, which is `2 - 2 k`. Graphs without nodes are 0 to all landmarks.
+    As `elekit.graphs.distances.weisfeiler_lehman`, which is `2 - 2 k`. Graphs without nodes are 0 to all landmarks.
     Source: Shervashidze et al., JMLR 12 (2011).
     """
 
     def __init__(self, landmarks: Graph):
         self.rounds = []  # of each: the colours known (V,), sorted, and how often each landmark has each (V, L)
-        for owner, colour in occurrences(landmarks):
-            known, place = colour.unique(return_inverse=True)
+        for owner, color in occurrences(landmarks):
+            known, place = color.unique(return_inverse=True)
             count = torch.zeros(len(known), len(landmarks))
             self.rounds.append((known, count.index_put_((place, owner), torch.ones(len(owner)), accumulate=True)))
         self.norms = sum(count.square().sum(0) for _, count in self.rounds).sqrt()
 
     def __call__(self, graphs: Graph) -> Tensor:
         found, square = torch.zeros(len(graphs), len(self.norms)), torch.zeros(len(graphs))
-        for (known, count), (owner, colour) in zip(self.rounds, occurrences(graphs)):
-            pairs, times = torch.stack([owner, colour]).unique(dim=1, return_counts=True)
+        for (known, count), (owner, color) in zip(self.rounds, occurrences(graphs)):
+            pairs, times = torch.stack([owner, color]).unique(dim=1, return_counts=True)
             square.index_add_(0, pairs[0], times.float().square())
-            seen = torch.isin(colour, known)
-            found.index_add_(0, owner[seen], count[torch.searchsorted(known, colour[seen])])
+            seen = torch.isin(color, known)
+            found.index_add_(0, owner[seen], count[torch.searchsorted(known, color[seen])])
         return found / (square.sqrt()[:, None] * self.norms).clamp_min(1e-12)
 
 
@@ -91,9 +91,9 @@ def occurrences(graphs: Graph) -> list[tuple[Tensor, Tensor]]:
     """After 0, 1, 2 and 3 rounds, all nodes of all graphs: the number of the graph and the colour, int64."""
     found: list[list[Tensor]] = [[] for _ in range(HOPS + 1)]
     for rows, part in graphs.blocks(TOGETHER):
-        for own, colours in zip(found, node_colours(part, HOPS)):
-            b, n = (colours != 0).nonzero(as_tuple=True)
-            own.append(torch.stack([rows[b], colours[b, n]]))
+        for own, colors in zip(found, node_colors(part, HOPS)):
+            b, n = (colors != 0).nonzero(as_tuple=True)
+            own.append(torch.stack([rows[b], colors[b, n]]))
     return [tuple(torch.cat(own, 1)) for own in found]
 
 
@@ -102,7 +102,7 @@ class FusedGromovWasserstein:
 
     One descent of POT, from the plan that lays nodes of like colour on each other: an upper bound, 1 of isomorphic
     graphs; the kernel is only nearly positive and symmetric. Labels of edges do not count. About 0.8 ms a pair of 7
-    nodes, a fifth of `elekit.distances.fused_gromov_wasserstein`. A graph without nodes is 0 to all landmarks.
+    nodes, a fifth of `elekit.graphs.distances.fused_gromov_wasserstein`. A graph without nodes is 0 to all landmarks.
     Source: Vayer et al., ICML 2019.
     """
 
@@ -121,11 +121,11 @@ class FusedGromovWasserstein:
         from ot.gromov import fused_gromov_wasserstein2
 
         found = torch.full((len(graphs), len(self.landmarks)), torch.inf, dtype=torch.float64)
-        for b, (labels, linked, colours) in enumerate(transported(graphs)):
-            for c, (their_labels, their_linked, their_colours) in enumerate(self.landmarks):
+        for b, (labels, linked, colors) in enumerate(transported(graphs)):
+            for c, (their_labels, their_linked, their_colors) in enumerate(self.landmarks):
                 if len(labels) and len(their_labels):
                     differ = (labels[:, None] != their_labels).astype(float)
-                    unlike = (colours[:, None] != their_colours).sum(-1).astype(float)
+                    unlike = (colors[:, None] != their_colors).sum(-1).astype(float)
                     plan = emd(unif(len(labels)), unif(len(their_labels)), unlike)
                     found[b, c] = fused_gromov_wasserstein2(
                         differ, linked, their_linked, alpha=ALPHA, symmetric=True, max_iter=LONGEST, G0=plan
@@ -135,8 +135,8 @@ class FusedGromovWasserstein:
 
 def transported(graphs: Graph) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Of each graph the labels (n,) of its nodes, the adjacency (n, n) of 0 and 1, and colours (n, HOPS + 2)."""
-    colours = torch.stack([*node_colours(graphs, HOPS), canonical_colours(graphs)], 2).numpy()
-    for nodes, edges, own in zip(*(labels.cpu().numpy() for labels in graphs.labels()), colours):
+    colors = torch.stack([*node_colors(graphs, HOPS), canonical_colors(graphs)], 2).numpy()
+    for nodes, edges, own in zip(*(labels.cpu().numpy() for labels in graphs.labels()), colors):
         there = np.flatnonzero(nodes)
         yield nodes[there], (edges[np.ix_(there, there)] > 0).astype(float), own[there]
 
@@ -150,7 +150,7 @@ KERNELS: dict[str, Callable[[Graph], Callable[[Graph], Tensor]]] = {
 
 def fitting(vocabulary: GraphVocabulary) -> str:
     """The kernel that people would take for such graphs."""
-    return "tanimoto" if chem.is_molecular(vocabulary) else "wl"
+    return "tanimoto" if is_molecular(vocabulary) else "wl"
 
 
 class Sketched:

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import torch
 
-from elekit import metrics
+from elekit.evaluation.ranking import mean_reciprocal_rank, ranks
 from benchmarks.methods.base import Fitted, Method
 from benchmarks.methods.graph_kernels import Sketched, sketched
 from benchmarks.methods.embedding_predictor import Regressed
 from benchmarks.methods.regression import both, by_kernels
 from benchmarks.task_data import MOLECULES, Problem
 from elekit.decoding import Candidates, DecodeConfig
-from elekit.loss import points_of
+from elekit.model.loss import points_of
 
 SKETCH = 1_000  # landmarks among outputs
 
 
 def rank_among(points: torch.Tensor, truth: torch.Tensor) -> float:
     """Mean reciprocal rank of each true graph among all of validation."""
-    return round(metrics.mean_reciprocal_rank(metrics.ranks(-points @ truth.T, torch.arange(len(truth)))), 5)
+    return round(mean_reciprocal_rank(ranks(-points @ truth.T, torch.arange(len(truth)))), 5)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from sklearn.preprocessing import FunctionTransformer, Normalizer
 ROWS = 512  # compared at a time with all others
 
 
-def ngrams(analyser: str, shortest: int, longest: int) -> TfidfVectorizer:
+def ngrams(analyzer: str, shortest: int, longest: int) -> TfidfVectorizer:
     """Rows of unit length: logarithms of counts of n-grams, weighted by how rare each is in training."""
-    words = {"token_pattern": r"\w+"} if analyser == "word" else {"lowercase": False}
+    words = {"token_pattern": r"\w+"} if analyzer == "word" else {"lowercase": False}
     lengths = {"ngram_range": (shortest, longest)}
-    return TfidfVectorizer(analyzer=analyser, sublinear_tf=True, dtype=np.float32, **lengths, **words)
+    return TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, dtype=np.float32, **lengths, **words)
 
 
 def counts(shortest: int, longest: int):

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from benchmarks.methods.encoders import encoder
 from benchmarks.methods.regression import training_of
 from benchmarks.task_data import Problem
-from elekit.surrogate import describe, make_backbone
-from elekit.train import bucketed_rows, drawn_inputs, inputs_digest, told
-from elekit.training import run_loop, seeded, step_generator, stop_if_interrupted
+from elekit.model.surrogate import to_config, make_backbone
+from elekit.training import bucketed_rows, drawn_inputs, inputs_digest, settings
+from elekit.training.loop import run_loop, seeded, step_generator, stop_if_interrupted
 
 
 class Reader(nn.Module):
@@ -54,7 +54,7 @@ def learn(
     """
     training, inputs = training_of(problem, **(differs or {})), problem.train.inputs
     n = len(problem.train)
-    size, settings = min(training.batch_size, n), told(training, through_graph=False, pairs=n)
+    size, settings = min(training.batch_size, n), settings(training, through_graph=False, pairs=n)
 
     def loss_at(step: int) -> Tensor:
         rows = bucketed_rows(inputs, size, training.bucket, seed, step)
@@ -69,7 +69,7 @@ def learn(
         validate,
         identity={
             **identity,
-            "backbone": describe(model.reader.backbone),
+            "backbone": to_config(model.reader.backbone),
             "training": settings,
             "seed": seed,
             "graphs": problem.train.graphs.digest(),

@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from elekit import metrics
+from elekit.graphs.edit_distance import isomorphic
 from benchmarks.methods.base import Fitted, Method, Predictor
 from benchmarks.methods.neural import Reader, count, learn
 from benchmarks.methods.sequence_codec import in_order
 from benchmarks.task_data import DECODED, Problem
-from elekit.graph import Graph, GraphVocabulary
-from elekit.training import seeded
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.training.loop import seeded
 
 TOGETHER = 256  # inputs read at a time
 
@@ -53,7 +53,7 @@ class GraphDecoder(nn.Module):
     def graph(self, vector: Tensor) -> Graph:
         """The probabilities, a point of the polytope."""
         nodes, edges = self(vector)
-        return Graph(nodes.softmax(-1), edges.softmax(-1), self.vocabulary).symmetrised()
+        return Graph(nodes.softmax(-1), edges.softmax(-1), self.vocabulary).symmetrized()
 
     def loss(self, vector: Tensor, truth: Graph) -> Tensor:
         """Mean cross entropy of a node or pair, slot by slot; truth has its nodes in canonical order."""
@@ -124,4 +124,4 @@ class OneShot(Method):
 
 def _exact(predictor: Predictor, problem: Problem) -> dict[str, float]:
     found = predictor.predict(problem.validation.inputs)
-    return {"exact": metrics.isomorphic(found, problem.validation.graphs).float().mean().item()}
+    return {"exact": isomorphic(found, problem.validation.graphs).float().mean().item()}

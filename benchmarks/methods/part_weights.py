@@ -12,19 +12,19 @@ from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
 from benchmarks.methods.embedding_predictor import Regressed
 from benchmarks.methods.count_ridge import Ranked, Ridge, TextKernel, tuned
 from benchmarks.task_data import SEARCHED, Problem
-from elekit.contrastive import info_nce
-from elekit.decoding import Candidates, DecodeConfig, PolishConfig
-from elekit.embedding import GraphEmbedding
-from elekit.graph import Graph
-from elekit.loss import points_of
-from elekit.training import LoopConfig, retrieval, run_loop, step_generator, stop_if_interrupted, tensor_digest
+from elekit.model.contrastive import info_nce
+from elekit.decoding import Candidates, DecodeConfig, LocalSearchConfig
+from elekit.model.embedding import GraphEmbedding
+from elekit.graphs.graph import Graph
+from elekit.model.loss import points_of
+from elekit.training.loop import TrainerConfig, retrieval, run_loop, step_generator, stop_if_interrupted, tensor_digest
 
 # Share of counted parts in psi where graphs are decoded, too: Hits@1 on validation 83 %; 0.5 has 77, 0.65 and 0.9 have 81.
 COUNTED = 0.8
 WAYS = {
     "candidates": DecodeConfig("candidates"),
     # texts seldom tell all of a molecule: hardly a loss is so low that `doubt` would not ask for a second search
-    "candidates + polish": DecodeConfig("candidates+polish", polish=PolishConfig(doubt=4.0)),
+    "candidates + polish": DecodeConfig("candidates+polish", polish=LocalSearchConfig(doubt=4.0)),
 }
 
 
@@ -32,7 +32,7 @@ WAYS = {
 class WeightTraining:
     """How the weights of psi are learned."""
 
-    loop: LoopConfig = LoopConfig(60, 0.08, warmup=10, validate_every=20, checkpoint_every=20)
+    loop: TrainerConfig = TrainerConfig(60, 0.08, warmup=10, validate_every=20, checkpoint_every=20)
     batch_size: int = 512
     temperature: float = 0.027
 

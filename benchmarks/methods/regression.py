@@ -12,14 +12,14 @@ import torch
 from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor
 
-from elekit import project
+from elekit.graphs import projections
 from benchmarks.methods.encoders import encoder
 from benchmarks.methods.input_features import READERS, cosines
 from benchmarks.task_data import Problem
-from elekit.loss import Psi, points_of
-from elekit.surrogate import SurrogateRegressor
-from elekit.train import SurrogateTraining, fit_surrogate, told
-from elekit.training import LoopConfig, stop_if_interrupted
+from elekit.model.loss import Psi, points_of
+from elekit.model.surrogate import SurrogateRegressor
+from elekit.training import SurrogateTraining, fit_surrogate, settings
+from elekit.training.loop import TrainerConfig, stop_if_interrupted
 
 ANCHORS = 2_000  # landmarks among training inputs
 MOST_ANCHORS = 5_000  # so many training inputs, and no more, are all anchors in the end
@@ -36,7 +36,7 @@ def training_of(problem: Problem, *, learning_rate: float = 2e-3, **differs) -> 
     learning_rate, and what else of `SurrogateTraining` differs: of one method, tuned on validation.
     """
     budget = problem.budget
-    loop = LoopConfig(budget.steps, learning_rate, validate_every=500, checkpoint_every=500)
+    loop = TrainerConfig(budget.steps, learning_rate, validate_every=500, checkpoint_every=500)
     return SurrogateTraining(loop=loop, batch_size=budget.batch_size, **differs)
 
 
@@ -59,7 +59,7 @@ def neural(
         progress=progress,
     )
     stop_if_interrupted(h)
-    return h, told(training, through_graph=h.through_graph, pairs=len(problem.train))
+    return h, settings(training, through_graph=h.through_graph, pairs=len(problem.train))
 
 
 class KernelRidge:
@@ -100,7 +100,7 @@ class KernelRidge:
         """(B, D) unit vectors."""
         rows = self.reader.transform(inputs)
         parts = [self.kernel(rows[s : s + BLOCK]) @ self.weights for s in range(0, rows.shape[0], BLOCK)]
-        return project.sphere(torch.from_numpy(np.concatenate(parts)).float())
+        return projections.sphere(torch.from_numpy(np.concatenate(parts)).float())
 
 
 def by_kernels(
@@ -141,7 +141,7 @@ class Mean:
 
     def predict(self, inputs) -> Tensor:
         """(B, D) unit vectors."""
-        return project.sphere(sum(h.predict(inputs) for h in self.parts))
+        return projections.sphere(sum(h.predict(inputs) for h in self.parts))
 
 
 def closeness(points: Tensor, truth: Tensor) -> float:
@@ -157,5 +157,5 @@ def both(psi: Psi, points: Tensor, problem: Problem, *, seed: int, work: Path, p
     found = {"mean": Mean(trained, solved), "neural": trained, "kernels": solved}
     tried = {name: closeness(h.predict(problem.validation.inputs), truth) for name, h in found.items()}
     best = max(tried, key=tried.get)
-    told = {"neural": settings, "kernels": tuned, "tried": tried, "best": best}
-    return {"": found[best], "neural": trained, "kernels": solved}, told
+    settings = {"neural": settings, "kernels": tuned, "tried": tried, "best": best}
+    return {"": found[best], "neural": trained, "kernels": solved}, settings

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from elekit import chem
+from elekit.graphs.smiles import is_molecular
 from benchmarks.methods.base import Fitted, Method, Predictor
 from benchmarks.methods.neural import Reader, count, learn
 from benchmarks.methods.sequence_codec import Links, Parts, Smiles, Writing
 from benchmarks.task_data import DECODED, Problem
-from elekit.graph import Graph, from_parts
-from elekit.training import seeded
+from elekit.graphs.graph import Graph, from_parts
+from elekit.training.loop import seeded
 
 END = 0  # the token that begins, ends and pads
 BEAMS = 5
@@ -124,7 +124,7 @@ class Written(Predictor):
     def _first(self, beams: list[list[int]], finished: list[bool]) -> Parts:
         for beam, ends in zip(beams, finished):
             told = self.writing.read([self.tokens[t - 1] for t in beam if t != END]) if ends else None
-            if told is not None and from_parts([told], self.writing.vocabulary).excess() == 0:
+            if told is not None and from_parts([told], self.writing.vocabulary).valence_violation() == 0:
                 return told
         return [], []
 
@@ -142,7 +142,7 @@ class SequenceDecoder(Method):
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         vocabulary = problem.outputs.vocabulary
-        smiles = self.smiles and chem.is_molecular(vocabulary)
+        smiles = self.smiles and is_molecular(vocabulary)
         writing = Smiles(vocabulary) if smiles else Links(vocabulary)
         texts = writing.write(problem.train.graphs)
         kept = [row for row, text in enumerate(texts) if text is not None]  # noise makes graphs that are no molecules

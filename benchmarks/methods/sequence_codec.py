@@ -5,10 +5,10 @@ from collections.abc import Hashable, Sequence
 
 import torch
 
-from elekit import chem
-from elekit.graph import Graph, GraphVocabulary
-from elekit.refinement import canonical_colours
-from elekit.surrogate import Tokeniser
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.smiles import canonicalized, is_molecular, read_smiles, to_smiles
+from elekit.graphs.weisfeiler_lehman import canonical_colors
+from elekit.model.surrogate import Tokenizer
 
 Parts = tuple[list[str], list[tuple[int, int, str]]]
 """Node labels and (i, j, edge label) of one graph, as `graph.from_parts` takes them."""
@@ -35,11 +35,11 @@ class Smiles(Writing):
     """Canonical SMILES of molecules; a graph that RDKit does not sanitise cannot be written."""
 
     def write(self, graphs: Graph) -> list[list[str] | None]:
-        split = Tokeniser("smiles", ()).split
-        return [None if text is None else split(text) for text in chem.to_smiles(graphs)]
+        split = Tokenizer("smiles", ()).split
+        return [None if text is None else split(text) for text in to_smiles(graphs)]
 
     def read(self, tokens: Sequence[str]) -> Parts | None:
-        reading = chem.read_smiles("".join(tokens))
+        reading = read_smiles("".join(tokens))
         strange = not set(self.vocabulary.node_labels).issuperset(reading.nodes)
         if reading.refused or strange or len(reading.nodes) > self.vocabulary.max_nodes:
             return None
@@ -86,14 +86,14 @@ def in_order(graphs: Graph) -> Graph:
     orders = []
     for start in range(0, len(graphs), TOGETHER):
         some = graphs[start : start + TOGETHER]
-        for (nodes, edges), colours in zip(_lists(some), canonical_colours(some).tolist()):
-            orders.append(_breadth_first(nodes, edges, colours))
+        for (nodes, edges), colors in zip(_lists(some), canonical_colors(some).tolist()):
+            orders.append(_breadth_first(nodes, edges, colors))
     ordered = graphs.permuted(torch.tensor(orders))
-    return chem.canonicalised(ordered) if chem.is_molecular(graphs.vocabulary) else ordered
+    return canonicalized(ordered) if is_molecular(graphs.vocabulary) else ordered
 
 
-def _breadth_first(nodes: list[int], edges: list[list[int]], colours: list[int]) -> list[int]:
-    rank = [(label, -sum(r > 0 for r in row), colour) for label, row, colour in zip(nodes, edges, colours)]
+def _breadth_first(nodes: list[int], edges: list[list[int]], colors: list[int]) -> list[int]:
+    rank = [(label, -sum(r > 0 for r in row), color) for label, row, color in zip(nodes, edges, colors)]
     waiting = sorted((i for i, label in enumerate(nodes) if label), key=rank.__getitem__)
     order: list[int] = []
     while waiting:

@@ -16,8 +16,9 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from scipy import sparse
 from torch import Tensor, nn
 
-from elekit import chem, project
-from elekit.graph import Graph
+from elekit.graphs import projections
+from elekit.graphs.graph import Graph
+from elekit.graphs.smiles import to_smiles
 
 RADIUS = 3
 SEEN = 3  # a part counts that stands in so many of the outputs
@@ -29,7 +30,7 @@ def _morgan():
     return GetMorganGenerator(radius=RADIUS)
 
 
-def neighbourhoods(molecule: Chem.Mol) -> dict[str, int]:
+def neighborhoods(molecule: Chem.Mol) -> dict[str, int]:
     """What stands within 0, 1, 2 and 3 bonds of each atom."""
     found = _morgan().GetSparseCountFingerprint(molecule).GetNonzeroElements()
     return {str(part): count for part, count in found.items()}
@@ -81,7 +82,7 @@ def chains(molecule: Chem.Mol) -> dict[str, int]:
     return dict(found)
 
 
-KINDS = {"neighbourhoods": neighbourhoods, "groups": groups, "exact": exact, "chains": chains}
+KINDS = {"neighbourhoods": neighborhoods, "groups": groups, "exact": exact, "chains": chains}
 
 
 @functools.lru_cache(REMEMBERED)
@@ -101,7 +102,7 @@ class Counts:
 
     def __init__(self, kinds: Sequence[str], graphs: Graph, at_least: int = SEEN):
         self.kinds, self.parts, self.rarity = tuple(kinds), [], []
-        smiles = chem.to_smiles(graphs)
+        smiles = to_smiles(graphs)
         for kind in self.kinds:
             held = Counter(part for one in smiles if one for part in parts_of(kind, one)[0])
             kept = sorted(part for part, count in held.items() if count >= at_least)
@@ -119,7 +120,7 @@ class Counts:
 
     def rows(self, graphs: Graph) -> sparse.csr_matrix:
         """(B, F) float32."""
-        smiles, blocks = chem.to_smiles(graphs), []
+        smiles, blocks = to_smiles(graphs), []
         for kind, known, rarity in zip(self.kinds, self.parts, self.rarity):
             row, column, value = [], [], []
             for number, one in enumerate(smiles):
@@ -154,4 +155,4 @@ class CountEmbedding(nn.Module):
 
     def weighted(self, rows: Tensor) -> Tensor:
         """(B, D = F) points of rows of counts, or of what is predicted of them."""
-        return project.sphere(rows * (self.log_weight + self.log_scale[self.kind]).exp())
+        return projections.sphere(rows * (self.log_weight + self.log_scale[self.kind]).exp())

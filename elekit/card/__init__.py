@@ -18,7 +18,7 @@ from elekit.card.statements import Statement, statements
 
 if TYPE_CHECKING:
     from elekit.datasets import Dataset
-    from elekit.release import Artefact
+    from elekit.model.artifact import Artifact
 
 __all__ = [
     "SHIPPED", "Card", "Changes", "Measured", "Statement", "changes", "make", "read_card", "show", "statements",
@@ -36,39 +36,39 @@ class Card:
 
     def save(self, path: str | Path) -> Path:
         """Write the page, whole or not at all. Raises OSError, naming the file, where it cannot be written."""
-        from elekit.files import write_atomically
+        from elekit.datasets.files import write_atomically
 
         write_atomically(path, lambda partial: partial.write_text(self.html, encoding="utf-8"))
         return Path(path)
 
 
 def make(
-    artefact: "Artefact | str | Path",
+    artifact: "Artifact | str | Path",
     data: "Dataset | str | None" = None,
     *,
-    repeats: "Mapping[str, Artefact] | str | Path | None" = None,
+    repeats: "Mapping[str, Artifact] | str | Path | None" = None,
     surrogate: str | None = None,
-    compare: "Artefact | str | Path | None" = None,
+    compare: "Artifact | str | Path | None" = None,
     seed: int = 0,
     command: str = "",
     progress: bool = False,
 ) -> Card:
     """Measure a learned loss and write down what may be said of it.
 
-    artefact: a loss, its folder, or the name of a shipped one. data: what it is asked about, and whose test split is
-    predicted; a data set's name reads it with the artefact's own split; None = that which a shipped artefact is called
+    artifact: a loss, its folder, or the name of a shipped one. data: what it is asked about, and whose test split is
+    predicted; a data set's name reads it with the artifact's own split; None = that which a shipped artifact is called
     after, otherwise none, and the card says what could not be measured. repeats: the same training done again
-    (artefacts by name, or a folder of them), for the marks of what holds in all of them; None = those that lie beside
-    the artefact. surrogate: the predictor to judge, None = the first. compare: an older card's HTML file, or an older
-    artefact, which is then measured as well. command: what made the card, told in its last line.
-    About 2 minutes on two cores for molecules7. Raises ValueError for what does not fit, and an ArtefactError or an
+    (artifacts by name, or a folder of them), for the marks of what holds in all of them; None = those that lie beside
+    the artifact. surrogate: the predictor to judge, None = the first. compare: an older card's HTML file, or an older
+    artifact, which is then measured as well. command: what made the card, told in its last line.
+    About 2 minutes on two cores for molecules7. Raises ValueError for what does not fit, and an ArtifactError or an
     OSError for what cannot be read.
     """
     from elekit.card.measure import measure
     from elekit.card.page import page
     from elekit.card.subject import subject
 
-    asked = subject(artefact, data, repeats=repeats, surrogate=surrogate, seed=seed)
+    asked = subject(artifact, data, repeats=repeats, surrogate=surrogate, seed=seed)
     old = None
     if isinstance(compare, (str, Path)) and Path(compare).is_file():
         old = read_card(compare)

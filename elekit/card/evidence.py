@@ -8,7 +8,7 @@ from elekit.card.wording import phrases_of
 
 DIGITS = 3
 TABLES = {  # of each: what it shows, and what gives it again
-    "prices": ("what each kind of change costs", "inspect.price_list(psi, graphs, samples=24, seed={seed}).summary(seed={seed})"),
+    "prices": ("what each kind of change costs", "inspect.edit_costs(psi, graphs, samples=24, seed={seed}).summary(seed={seed})"),
     "findings": ("what was found wrong", "inspect.findings.findings(psi, train, held_out=test, seed={seed})"),
     "blind_spots": ("pairs that are hardly told apart", "inspect.blind_spots(psi, train, seed={seed})"),
     "equals": ("equal graphs told apart", "inspect.separated_equals(psi, train, samples=400, seed={seed})"),
@@ -16,12 +16,12 @@ TABLES = {  # of each: what it shows, and what gives it again
     "disagreements": ("the strongest disagreements", "inspect.agreement(psi, graphs, pairs=120, seed={seed}).disagreements(distance, most=2)"),
     "concepts": ("what can be read off its points", "inspect.concepts(psi, graphs, seed={seed}).table"),
     "faithfulness": ("shares against other orders", "inspect.faithfulness(psi, graphs, anchors, seed={seed}).summary(seed={seed})"),
-    "rules": ("rules before and after", "artefact.about['correction']['report']['rules']"),
-    "corrected": ("what the rules cost elsewhere", "artefact.about['correction']['report']['costs']"),
+    "rules": ("rules before and after", "artifact.about['correction']['report']['rules']"),
+    "corrected": ("what the rules cost elsewhere", "artifact.about['correction']['report']['costs']"),
     "quality": ("predictions judged", "evaluation.judge(psi, h.predict(test.inputs), test.graphs, candidates=train)"),
-    "slices": ("the same by slice", "elekit evaluate --artefact {name} --data {data} --table predictions.csv"),
-    "coverage": ("how often sets of answers hold the truth", "elekit evaluate --artefact {name} --data {data} --sets 0.9"),
-    "costs": ("time against quality", "elekit evaluate --artefact {name} --data {data} --limit 60 --method … --starts …"),
+    "slices": ("the same by slice", "elekit evaluate --artifact {name} --data {data} --table predictions.csv"),
+    "coverage": ("how often sets of answers hold the truth", "elekit evaluate --artifact {name} --data {data} --sets 0.9"),
+    "costs": ("time against quality", "elekit evaluate --artifact {name} --data {data} --limit 60 --method … --starts …"),
     "cases": ("the cases that are shown", "decode(psi, h.predict(inputs), record=True)"),
     "stability": ("which statements hold in which training", "inspect.stability(psis, measure, claims)"),
 }  # fmt: skip

@@ -11,22 +11,22 @@ import torch
 from tqdm.auto import tqdm
 
 import elekit
-from elekit import release
+from elekit.audit.blind_spots import separated_equals
+from elekit.audit.findings import findings
 from elekit.card.measured import Measured, plain_values
 from elekit.card.offline import cases
 from elekit.card.predictions import costs, coverage, quality
 from elekit.card.relations import agreement, concepts, faithfulness, in_other_trainings
 from elekit.card.subject import Subject, drawn
 from elekit.card.wording import ends_of
+from elekit.draw.edit_scan import beside
 from elekit.draw.layouts import layout
-from elekit.draw.prices import beside
 from elekit.draw.scenes import palette
-from elekit.graph import Graph
-from elekit.inspect.blindspots import separated_equals
-from elekit.inspect.findings import findings
-from elekit.inspect.intervals import central
-from elekit.inspect.prices import EditSample
-from elekit.loss import points_of
+from elekit.evaluation.intervals import central
+from elekit.graphs.graph import Graph
+from elekit.inspect.edit_costs import EditSample
+from elekit.model import artifact as artifacts
+from elekit.model.loss import points_of
 
 SHOWN = 5  # examples of blind spots
 TYPICAL = 6  # edits nearest to the median, of which the one that is drawn best is shown
@@ -59,7 +59,7 @@ def measure(subject: Subject, *, progress: bool = False) -> Measured:
     if correction := found.facts["trained"]["correction"]:
         found.tables["rules"] = pd.DataFrame(correction["report"]["rules"])
         found.tables["corrected"] = pd.DataFrame(correction["report"]["costs"])
-    found.pictures["palette"] = palette(subject.artefact.vocabulary)
+    found.pictures["palette"] = palette(subject.artifact.vocabulary)
     seconds = {}
     with tqdm(STEPS.items(), disable=not progress, bar_format="{desc:<34}{bar}| {n}/{total} [{elapsed}]") as bar:
         for name, (words, ask) in bar:
@@ -89,23 +89,23 @@ def measure(subject: Subject, *, progress: bool = False) -> Measured:
 
 def identity(subject: Subject) -> dict:
     """What the loss is: labels, shape and digests."""
-    psi, vocabulary = subject.artefact.psi, subject.artefact.vocabulary
-    content = release.verify(subject.folder) if subject.folder is not None else {}
+    psi, vocabulary = subject.artifact.psi, subject.artifact.vocabulary
+    content = artifacts.verify(subject.folder) if subject.folder is not None else {}
     return plain_values(
         {
-            "name": subject.artefact.name,
+            "name": subject.artifact.name,
             "molecular": subject.molecular,
             "node_labels": list(vocabulary.node_labels),
             "edge_labels": list(vocabulary.edge_labels),
             "max_nodes": vocabulary.max_nodes,
             "dimensions": psi.config.dim,
             "parameters": sum(weights.numel() for weights in psi.parameters()),
-            "surrogates": list(subject.artefact.surrogates),
+            "surrogates": list(subject.artifact.surrogates),
             "surrogate": subject.surrogate,
             "repeats": list(subject.repeats),
             "digest": None
             if subject.folder is None
-            else json.loads((subject.folder / release.JSON_NAME).read_text())["digest"],
+            else json.loads((subject.folder / artifacts.JSON_NAME).read_text())["digest"],
             "files": {name: entry["sha256"] for name, entry in content.get("files", {}).items()},
             "versions": content.get("versions", {}),
         }
@@ -113,8 +113,8 @@ def identity(subject: Subject) -> dict:
 
 
 def trained(subject: Subject) -> dict:
-    """What the artefact says of its trainings."""
-    about = subject.artefact.about
+    """What the artifact says of its trainings."""
+    about = subject.artifact.about
     kept = {"seed": about.get("seed"), "command": about.get("command"), "by": about.get("trained") or {}}
     stages = {"psi": about.get("psi", {}), **about.get("surrogates", {})}
     for name, stage in stages.items():
@@ -127,7 +127,7 @@ def data_facts(subject: Subject) -> dict:
     """What the loss was learned from, by its own account, and what it is held against here."""
     given = subject.data
     now = {} if given is None else {**given.report(), "same": subject.known_data()}
-    return plain_values({"trained_on": subject.artefact.about.get("data", {}), "now": now})
+    return plain_values({"trained_on": subject.artifact.about.get("data", {}), "now": now})
 
 
 @step("prices", "prices of edits")
@@ -136,7 +136,7 @@ def prices(subject: Subject, found: Measured) -> None:
     graphs = subject.asked
     sample = subject.sample
     own = points_of(subject.psi, sample.graphs)
-    priced = sample.price_list(subject.psi, own)
+    priced = sample.edit_costs(subject.psi, own)
     edits, table = priced.edits, priced.summary(seed=subject.seed)
     if not len(table):
         raise ValueError("none of the graphs has an edit that leaves a valid graph, so there is nothing to price")

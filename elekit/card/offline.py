@@ -5,21 +5,21 @@ import base64
 import numpy as np
 import torch
 
-from elekit import conformal, evaluation
 from elekit.card.measured import Measured, plain_values
 from elekit.card.predictions import known_to
 from elekit.card.subject import Subject, drawn
 from elekit.decoding import DecodeConfig, GradientConfig, decode
 from elekit.draw.frames import laid_like
 from elekit.draw.layouts import layout
-from elekit.graph import Graph
-from elekit.loss import points_of
+from elekit.evaluation import conformal, judging
+from elekit.graphs.graph import Graph
+from elekit.model.loss import points_of
 
 LOOKED_AT = 32  # predictions, of which the cases are chosen
 ITERATIONS = 60
 APPLIED = 3  # edits at each end of the price list that can be applied in the page
 KNOWN = 400  # graphs on the inspector's map
-KEPT = ("scene", "table", "heat", "loss", "neighbours", "apart", "shares")  # traits that differ between steps
+KEPT = ("scene", "table", "heat", "loss", "neighbors", "apart", "shares")  # traits that differ between steps
 STILL = (  # those that stay
     "palette", "anchor_scene", "anchor_name", "context", "map_note", "view", "valid_only", "picked", "molecular",
 )  # fmt: skip
@@ -31,12 +31,12 @@ def cases(subject: Subject, found: Measured) -> None:
 
     split = subject.data.test if len(subject.data.test) else subject.data.train
     test = split.sample(LOOKED_AT, subject.seed)
-    h = None if subject.surrogate is None or test.inputs is None else subject.artefact.surrogate(subject.surrogate)[1]
+    h = None if subject.surrogate is None or test.inputs is None else subject.artifact.surrogate(subject.surrogate)[1]
     target = points_of(subject.psi, test.graphs) if h is None else h.predict(test.inputs)
     gradient = GradientConfig(iterations=ITERATIONS, starts=2)
     config = DecodeConfig("gradient+polish", gradient=gradient, seed=subject.seed)
     decoded = decode(subject.psi, target, config=config, record=True)
-    judged = evaluation.evaluate(decoded.graphs, test.graphs, timeout=2.0)
+    judged = judging.evaluate(decoded.graphs, test.graphs, timeout=2.0)
     held = found.facts.get("sets")  # measured before, where there is an h
     search = {} if held is None else {"candidates": known_to(subject)}
     rows = []
@@ -111,7 +111,7 @@ def _inspector(subject: Subject, graph: Graph, anchor: Graph, known: Graph, name
 
     rows = torch.randperm(len(known), generator=torch.Generator().manual_seed(subject.seed))[:KNOWN]
     among = known[rows]
-    same = bool(evaluation.evaluate(graph, anchor, edit_distance=False)["exact"][0])
+    same = bool(judging.evaluate(graph, anchor, edit_distance=False)["exact"][0])
     given = {} if same else {"anchor": anchor}
     widget = inspect_loss(subject.psi, graph, among=among, names=subject.names(among), **given)
     still = {trait: getattr(widget, trait) for trait in STILL}

@@ -95,7 +95,7 @@ def _minute(measured: Measured, statements: list[Statement], changes: Changes | 
 
 def _digest(loss: dict) -> str:
     """What tells this release of the loss from others of its name."""
-    return f"; artefact {loss['digest'][:16]}" if loss.get("digest") else ""
+    return f"; artifact {loss['digest'][:16]}" if loss.get("digest") else ""
 
 
 def _short_mark(statement: Statement) -> Html | None:
@@ -197,7 +197,7 @@ def _made(measured: Measured) -> str:
     return (
         f"Made by {made.get('command', 'elekit.card.make')} in {seconds:.0f} s on {made['cores']} {made['machine']} cores "
         f"({made['threads']} used by torch), Python {made['python']}, torch {made['torch']}. Times depend on the machine; all other "
-        "figures come out the same again from the same artefact, data and seed."
+        "figures come out the same again from the same artifact, data and seed."
     )
 
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from elekit import conformal, evaluation
 from elekit.card.measured import Measured, plain_values
 from elekit.card.subject import Subject
-from elekit.decoding import Candidates, DecodeConfig, GradientConfig, PolishConfig
-from elekit.graph import Graph
-from elekit.inspect.intervals import mean_interval, wilson
-from elekit.inspect.slices import FEWEST
-from elekit.inspect.slices import slices as sliced
-from elekit.loss import points_of
+from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig
+from elekit.evaluation import conformal, judging
+from elekit.evaluation.intervals import mean_interval, wilson
+from elekit.evaluation.slices import FEWEST
+from elekit.evaluation.slices import slices as sliced
+from elekit.graphs.graph import Graph
+from elekit.model.loss import points_of
 
 JUDGED = 1_000  # predictions
 LEVEL = 0.9  # of prediction sets
@@ -33,7 +33,7 @@ def quality(subject: Subject, found: Measured) -> None:
     known = known_to(subject)
     judged, rows = {}, []
     for name, target in _targets(subject, test, found).items():
-        judged[name] = evaluation.judge(subject.psi, target, test.graphs, candidates=known, timeout=TIMEOUT)
+        judged[name] = judging.judge(subject.psi, target, test.graphs, candidates=known, timeout=TIMEOUT)
         rows.append({"from": name, **_judged(judged[name].table, subject.seed), **_spent(judged[name])})
     found.tables["quality"] = pd.DataFrame(rows)
     name, best = next(iter(judged.items()))
@@ -48,7 +48,7 @@ def coverage(subject: Subject, found: Measured) -> None:
         raise ValueError("prediction sets need inputs and a predictor h that reads them")
     if not len(validation) or not len(test):
         raise ValueError("prediction sets need a validation split to be calibrated on and a test split to be judged on")
-    _, h = subject.artefact.surrogate(subject.surrogate)
+    _, h = subject.artifact.surrogate(subject.surrogate)
     search = {"candidates": known_to(subject)}
     held = conformal.calibrate(subject.psi, h.predict(validation.inputs), validation.graphs, level=LEVEL, **search)
     found.tables["coverage"] = conformal.coverage(subject.psi, h.predict(test.inputs), test.graphs, held, **search)
@@ -66,12 +66,12 @@ def _targets(subject: Subject, test, found: Measured) -> dict[str, torch.Tensor]
     targets = {}
     if subject.surrogate is None:
         found.missing["inputs"] = (
-            "the artefact holds no predictor h, so graphs are decoded from their true points only"
+            "the artifact holds no predictor h, so graphs are decoded from their true points only"
         )
     elif test.inputs is None:
         found.missing["inputs"] = "the data hold no inputs, so graphs are decoded from their true points only"
     else:
-        _, h = subject.artefact.surrogate(subject.surrogate)
+        _, h = subject.artifact.surrogate(subject.surrogate)
         targets[f"the input “{subject.surrogate}”"] = h.predict(test.inputs)
     return {**targets, "the true point": points_of(subject.psi, test.graphs)}
 
@@ -97,7 +97,7 @@ def _judged(table, seed: int) -> dict:
     return found
 
 
-def _spent(judged: evaluation.Judgement) -> dict:
+def _spent(judged: judging.Judgment) -> dict:
     return {
         "milliseconds": 1_000 / judged.summary["graphs_per_second"],
         "fits_better": judged.summary["fits_better_than_truth"],
@@ -124,7 +124,7 @@ def ways(known: bool) -> dict[str, DecodeConfig]:
         found["nearest known graph"] = DecodeConfig("candidates")
         for beam in (1, 2, 4):
             found[f"nearest known graphs, edited (beam {beam})"] = DecodeConfig(
-                "candidates+polish", kept=min(beam, 3), polish=PolishConfig(beam=beam)
+                "candidates+polish", kept=min(beam, 3), polish=LocalSearchConfig(beam=beam)
             )
     for starts, iterations in ((1, 25), (1, 100), (4, 100), (8, 100)):
         words = f"gradient descent, {starts} start{'s' * (starts > 1)}, {iterations} iterations"
@@ -148,9 +148,9 @@ def costs(subject: Subject, found: Measured) -> None:
     for words, config in ways(known is not None).items():
         config, given = replace(config, seed=subject.seed), known if config.method.startswith("candidates") else None
         started = time.perf_counter()
-        decoded = evaluation.decode_many(subject.psi, target, candidates=given, config=config)
+        decoded = judging.decode_many(subject.psi, target, candidates=given, config=config)
         seconds = time.perf_counter() - started
-        exact = evaluation.evaluate(decoded.graphs, test.graphs, edit_distance=False)["exact"]
+        exact = judging.evaluate(decoded.graphs, test.graphs, edit_distance=False)["exact"]
         low, high = wilson(int(exact.sum()), len(exact))
         descends = config.method.startswith("gradient")
         rows.append(

@@ -2,19 +2,18 @@
 
 import numpy as np
 
+from elekit.audit import claims
+from elekit.audit.agreement import rank_correlation
+from elekit.audit.blind_spots import BOUND, Pairs, blind_spots, separated_equals
+from elekit.audit.concepts import concepts as probe
+from elekit.audit.findings import findings, hold_out, make_basis
+from elekit.audit.stability import neighbors_kept, stability
 from elekit.card.measured import Measured, plain_values
 from elekit.card.subject import Subject, drawn
 from elekit.card.wording import ENDS, SMALL, how_far, phrases_of
-from elekit.inspect import claims
-from elekit.inspect.agreement import rank_correlation
-from elekit.inspect.blindspots import BOUND, Pairs, blind_spots, separated_equals
-from elekit.inspect.concepts import concepts as probe
 from elekit.inspect.faithfulness import faithfulness as follow
 from elekit.inspect.faithfulness import near_and_random
-from elekit.inspect.findings import findings, hold_out, make_basis
-from elekit.inspect.prices import apart
-from elekit.inspect.stability import neighbours_kept, stability
-from elekit.loss import Psi, points_of
+from elekit.model.loss import Psi, paired_distance, points_of
 
 MOST = 2  # disagreements each way shown for the edit distance, and half as many for others
 PROBED = 600  # graphs
@@ -70,16 +69,16 @@ def in_other_trainings(subject: Subject, found: Measured) -> None:
     """Which statements hold in the repeats of the training too: the same questions put to all."""
     if not subject.repeats:
         raise ValueError("there are no repeats of the training; make them with elekit train repeats")
-    psis = {OWN: subject.psi, **{name: artefact.psi for name, artefact in subject.repeats.items()}}
+    psis = {OWN: subject.psi, **{name: artifact.psi for name, artifact in subject.repeats.items()}}
     said = _claims(subject, found)
     if said:
         table = stability(psis, _questions(subject, found), said)
         found.tables["stability"] = table.astype({name: object for name in psis})
     graphs = subject.asked
     if len(graphs) > 10:
-        kept = neighbours_kept(psis, graphs, seed=subject.seed)
+        kept = neighbors_kept(psis, graphs, seed=subject.seed)
         own = kept[kept["one"] == OWN]
-        found.facts["neighbours"] = plain_values(
+        found.facts["neighbors"] = plain_values(
             {"k": 10, "kept": own["kept"].mean(), "low": own["low"].min(), "high": own["high"].max(),
              "chance": own["chance"].iloc[0], "trainings": len(own)}
         )  # fmt: skip
@@ -94,7 +93,7 @@ def _questions(subject: Subject, found: Measured):
     held_out = hold_out(test, seed=seed) if told and len(subject.data.train) and len(test) else None
 
     def ask(psi: Psi) -> dict:
-        prices = subject.sample.price_list(psi).summary(seed=seed)
+        prices = subject.sample.edit_costs(psi).summary(seed=seed)
         equal = separated_equals(psi, train, seed=seed).table.groupby("why")["loss"].max()
         return {
             "prices": prices,
@@ -174,7 +173,7 @@ def _tells_apart(row: dict, typical: float):
 
 def _apart(psi: Psi, pairs: Pairs) -> list[float]:
     """Loss of each pair."""
-    return apart(points_of(psi, pairs.graphs), points_of(psi, pairs.others)).tolist() if len(pairs.table) else []
+    return paired_distance(points_of(psi, pairs.graphs), points_of(psi, pairs.others)).tolist() if len(pairs.table) else []
 
 
 def _blind_to(row: int):
@@ -184,7 +183,7 @@ def _blind_to(row: int):
 def _orders(psi: Psi, subject: Subject) -> dict[tuple[str, str], float]:
     """Rank correlation with each distance on each kind of the same pairs."""
     asked, found = subject.known_distances, {}
-    loss = apart(points_of(psi, asked.graphs), points_of(psi, asked.others)).numpy()
+    loss = paired_distance(points_of(psi, asked.graphs), points_of(psi, asked.others)).numpy()
     for distance in asked.distances:
         for kind, some in asked.table.groupby("kind"):
             some = some[some[distance].notna()]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from elekit.audit.concepts import CLOSE
 from elekit.card.measured import Measured
 from elekit.card.statement import Statement, mark, speaker
 from elekit.card.wording import (
@@ -19,7 +20,6 @@ from elekit.card.wording import (
     property_in_words,
     things,
 )
-from elekit.inspect.concepts import CLOSE
 
 
 @speaker
@@ -191,7 +191,7 @@ def same(measured: Measured) -> Iterator[Statement]:
 
 KINDS_OF_PAIRS = {
     "random pairs": "random pairs of {graph}s",
-    "nearest neighbours": "pairs of nearest neighbours",
+    "nearest neighbors": "pairs of nearest neighbors",
     "walks of edits": "pairs a few changes apart",
 }
 

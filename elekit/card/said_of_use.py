@@ -139,11 +139,11 @@ def origin(measured: Measured) -> Iterator[Statement]:
         )
         yield Statement("data", "origin", says, on["train"], unit=f"{word}s", evidence="data")
     else:
-        says = "The artefact does not say which data the loss was learned from."
+        says = "The artifact does not say which data the loss was learned from."
         yield Statement("data", "origin", says, evidence="data")
     if data["now"]:
         same = {True: "are the data it was learned from (equal digests)", False: "are other data than it was learned from",
-                None: "may or may not be the data it was learned from: the artefact names no digest"}[data["now"]["same"]]  # fmt: skip
+                None: "may or may not be the data it was learned from: the artifact names no digest"}[data["now"]["same"]]  # fmt: skip
         yield Statement(
             "same data", "origin", f"The data asked about here, “{data['now']['name']}”, {same}.", evidence="data"
         )
@@ -152,7 +152,7 @@ def origin(measured: Measured) -> Iterator[Statement]:
     when = f" on {by['at']}" if by.get("at") else ""
     with_seed = f"with seed {trained['seed']}" if trained["seed"] is not None else "with a seed that it does not name"
     unknown = joined([words for words, known in (("by whom", who), ("when", when)) if not known])
-    unknown = f"; the artefact does not say {unknown}" if unknown else ""
+    unknown = f"; the artifact does not say {unknown}" if unknown else ""
     yield Statement("trained", "origin", f"It was trained{who}{when} {with_seed}{unknown}.", evidence="training")
 
 
@@ -169,7 +169,7 @@ def rules(measured: Measured) -> Iterator[Statement]:
         return
     report, many = correction["report"], correction["judgements"]["count"]
     given = joined([words for words in (counted(len(correction["rules"]), "rule") if correction["rules"] else "",
-                                        counted(many, "judgement") if many else "") if words])  # fmt: skip
+                                        counted(many, "judgment") if many else "") if words])  # fmt: skip
     held = sum(row["after_says"] == "holds" for row in report["rules"])
     kept = f" Of the rules {held} of {len(report['rules'])} hold on held-out graphs." if report["rules"] else ""
     yield Statement(
@@ -180,7 +180,7 @@ def rules(measured: Measured) -> Iterator[Statement]:
         yield Statement(f"rule: {row['rule']}", "rules", lines.pop(0), _number(row["after"]), _number(row["after_low"]),
                         _number(row["after_high"]), "figure of the rule", evidence=f"rules-{number}")  # fmt: skip
     for row in judged:
-        yield Statement(f"judgements {row['which']}", "rules", lines.pop(0), _number(row["after"]), _number(row["low"]),
+        yield Statement(f"judgments {row['which']}", "rules", lines.pop(0), _number(row["after"]), _number(row["low"]),
                         _number(row["high"]), "share", evidence="rules")  # fmt: skip
     for number, row in enumerate(report["costs"]):
         yield Statement(f"cost of the rules: {row['measure']}", "rules", lines.pop(0), _number(row["after"]), unit=row["unit"],
@@ -200,13 +200,13 @@ def stable(measured: Measured) -> Iterator[Statement]:
         of, holds = max(row["of"] for row in rows), sum(bool(row["stable"]) for row in rows)
         says = f"{holds} of {counted(len(rows), 'statement')} that were checked hold in all of {of} trainings."
         yield Statement("stable", "stability", says, holds, unit="statements", evidence="stability")
-    if near := measured.facts.get("neighbours"):
+    if near := measured.facts.get("neighbors"):
         says = (
             f"Of the {near['k']} {word}s nearest to one, {percent(near['kept'])} are the same in another training (by chance: "
             f"{percent(near['chance'])}); on average over {counted(near['trainings'], 'repeat')}{between(near['low'], near['high'], percent)}."
         )
         yield Statement(
-            "neighbours kept",
+            "neighbors kept",
             "stability",
             says,
             near["kept"],

@@ -146,10 +146,10 @@ def _cost(measured: Measured) -> list[Html]:
     if not rows:
         return []
     series = []
-    for name, colour, descends in (("from known graphs", BLUE, False), ("gradient descent", VERMILION, True)):
+    for name, color, descends in (("from known graphs", BLUE, False), ("gradient descent", VERMILION, True)):
         some = sorted((r for r in rows if r["gradient"] is descends), key=lambda r: r["milliseconds"])
         if some:
-            series.append((name, colour, [r["milliseconds"] for r in some], [100 * r["exact"] for r in some]))
+            series.append((name, color, [r["milliseconds"] for r in some], [100 * r["exact"] for r in some]))
     words = "; ".join(f"{r['way']}: {r['milliseconds']:.1f} ms, {percent(r['exact'])} exact" for r in rows)
     drawn = chart_svg(
         series, f"share of exact predictions over time: {words}", across="ms for one prediction (logarithmic)",
@@ -167,9 +167,9 @@ def _curves(measured: Measured) -> list[Html]:
     for of in dict.fromkeys(row["of"] for row in rows):
         some = [row for row in rows if row["of"] == of and row["curve"] == "deletion"]
         series = []
-        for method, colour in looks.items():
+        for method, color in looks.items():
             line = [row for row in some if row["method"] == method]
-            series.append((method, colour, [100 * row["parts"] for row in line], [row["value"] for row in line]))
+            series.append((method, color, [100 * row["parts"] for row in line], [row["value"] for row in line]))
         words = f"2 minus the loss while parts are taken away, {of} pairs: the faster it falls, the better the order"
         drawn = chart_svg(series, words, across="% of the parts taken away", up="2 - loss")
         parts.append(
@@ -250,7 +250,7 @@ def _origin(measured: Measured) -> list[Html]:
         ("dimensions of its sphere", loss["dimensions"]),
     ]
     kept += [
-        ("artefact digest", loss["digest"] or "never saved"),
+        ("artifact digest", loss["digest"] or "never saved"),
         *((f"sha256 of {n}", d) for n, d in loss["files"].items()),
     ]
     return [

@@ -4,10 +4,10 @@ import html
 from dataclasses import dataclass
 from pathlib import Path
 
-from elekit.datasets.named import SHIPPED as DATA
+from elekit.datasets.files import SHIPPED as DATA
 
 SHIPPED = DATA / "cards" / "molecules7.html"
-"""The card of the shipped loss, as `python -m elekit.recipes card` makes it."""
+"""The card of the shipped loss, as `python data/build/recipes.py card` makes it."""
 
 
 @dataclass(frozen=True, repr=False)

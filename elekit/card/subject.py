@@ -1,4 +1,4 @@
-"""What a card is about: an artefact, the data it is held against, and the graphs that are asked about."""
+"""What a card is about: an artifact, the data it is held against, and the graphs that are asked about."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,19 +7,19 @@ from pathlib import Path
 
 import torch
 
-from elekit import release
+from elekit.audit.agreement import Agreement, agreement
+from elekit.audit.blind_spots import Pairs, blind_spots
 from elekit.datasets import Dataset
 from elekit.datasets.splits import SPLITS, Split, digest
 from elekit.draw.layouts import layout
 from elekit.draw.scenes import scene
-from elekit.edits import SINGLE
-from elekit.graph import Graph
-from elekit.inspect.agreement import Agreement, agreement
-from elekit.inspect.asking import called
-from elekit.inspect.blindspots import Pairs, blind_spots
-from elekit.inspect.prices import EditSample, sample_edits
-from elekit.loss import Psi
-from elekit.release import Artefact
+from elekit.graphs.edits import SINGLE
+from elekit.graphs.graph import Graph
+from elekit.inspect._validation import called
+from elekit.inspect.edit_costs import EditSample, sample_edits
+from elekit.model import artifact as artifacts
+from elekit.model.artifact import Artifact
+from elekit.model.loss import Psi
 
 ENOUGH = 100  # graphs of the test split; with fewer, all graphs are asked about
 ASKED = 1_000  # graphs at most
@@ -31,27 +31,27 @@ PAIRS = 120  # of each kind, that known distances are asked about
 class Subject:
     """A loss, and what it is asked about.
 
-    artefact, folder: the loss, and where it lies (None for one that was never saved). data: None where none is at
+    artifact, folder: the loss, and where it lies (None for one that was never saved). data: None where none is at
     hand. surrogate: name of the h that predictions are made with, None for none. repeats: the same training done
     again, by name.
     """
 
-    artefact: Artefact
+    artifact: Artifact
     folder: Path | None
     data: Dataset | None
     surrogate: str | None
-    repeats: Mapping[str, Artefact] = field(default_factory=dict)
+    repeats: Mapping[str, Artifact] = field(default_factory=dict)
     seed: int = 0
 
     @property
     def psi(self) -> Psi:
-        return self.artefact.psi
+        return self.artifact.psi
 
     @property
     def molecular(self) -> bool:
-        from elekit import chem
+        from elekit.graphs.smiles import is_molecular
 
-        return chem.is_molecular(self.artefact.vocabulary)
+        return is_molecular(self.artifact.vocabulary)
 
     @property
     def train(self) -> Graph:
@@ -86,7 +86,7 @@ class Subject:
 
     def known_data(self) -> bool | None:
         """Whether these are the data that the loss was trained on, by their digest; None where it names none."""
-        about = self.artefact.about
+        about = self.artifact.about
         held = {entry.get("digest") for entry in about.get("surrogates", {}).values()}
         held = {*held, about.get("data", {}).get("digest")} - {None}
         if not held or self.data is None:
@@ -98,50 +98,50 @@ class Subject:
 
 
 def subject(
-    artefact: Artefact | str | Path,
+    artifact: Artifact | str | Path,
     data: Dataset | str | None = None,
     *,
-    repeats: Mapping[str, Artefact] | str | Path | None = None,
+    repeats: Mapping[str, Artifact] | str | Path | None = None,
     surrogate: str | None = None,
     seed: int = 0,
 ) -> Subject:
-    """Read what is given by name. data: None takes the data set that a shipped artefact is called after.
+    """Read what is given by name. data: None takes the data set that a shipped artifact is called after.
 
-    repeats: a folder of artefacts, or artefacts by name; None = those beside the artefact.
+    repeats: a folder of artifacts, or artifacts by name; None = those beside the artifact.
     Raises ValueError for data of other labels and for a surrogate that there is not.
     """
     from elekit import datasets
 
-    folder = None if isinstance(artefact, Artefact) else release.locate(artefact)
-    artefact = release.load(folder) if folder is not None else artefact
-    if artefact.surrogates or surrogate is not None:
-        surrogate, _ = artefact.surrogate(surrogate)
-    if data is None and artefact.name in datasets.NAMES and datasets.at_hand(artefact.name):
-        data = artefact.name
+    folder = None if isinstance(artifact, Artifact) else artifacts.locate(artifact)
+    artifact = artifacts.load(folder) if folder is not None else artifact
+    if artifact.surrogates or surrogate is not None:
+        surrogate, _ = artifact.surrogate(surrogate)
+    if data is None and artifact.name in datasets.NAMES and datasets.at_hand(artifact.name):
+        data = artifact.name
     if isinstance(data, str):
-        trained_on = artefact.about.get("surrogates", {}).get(surrogate, {}).get("input") or [surrogate]
-        vocabulary, split = artefact.vocabulary, artefact.about.get("seed", 0)
+        trained_on = artifact.about.get("surrogates", {}).get(surrogate, {}).get("input") or [surrogate]
+        vocabulary, split = artifact.vocabulary, artifact.about.get("seed", 0)
         kind = trained_on[0] if len(trained_on) == 1 else None
         data = datasets.load(data, inputs=kind, vocabulary=vocabulary, seed=split)
-    if data is not None and data.vocabulary != artefact.vocabulary:
+    if data is not None and data.vocabulary != artifact.vocabulary:
         raise ValueError(
-            f"data {data.name!r} have another vocabulary than the artefact {artefact.name!r}; read them with "
-            "vocabulary=artefact.vocabulary"
+            f"data {data.name!r} have another vocabulary than the artifact {artifact.name!r}; read them with "
+            "vocabulary=artifact.vocabulary"
         )
     if data is not None and not any(len(getattr(data, part)) for part in SPLITS):
-        raise ValueError(f"data {data.name!r} hold no graphs that fit the artefact {artefact.name!r}")
-    return Subject(artefact, folder, data, surrogate, _repeats(folder, repeats), seed)
+        raise ValueError(f"data {data.name!r} hold no graphs that fit the artifact {artifact.name!r}")
+    return Subject(artifact, folder, data, surrogate, _repeats(folder, repeats), seed)
 
 
-def _repeats(folder: Path | None, given) -> Mapping[str, Artefact]:
+def _repeats(folder: Path | None, given) -> Mapping[str, Artifact]:
     if isinstance(given, Mapping):
         return given
     if given is None:
-        return release.repeats(folder) if folder is not None else {}
-    paths = sorted(path.parent for path in Path(given).glob(f"*/{release.JSON_NAME}"))
+        return artifacts.repeats(folder) if folder is not None else {}
+    paths = sorted(path.parent for path in Path(given).glob(f"*/{artifacts.JSON_NAME}"))
     if not paths:
-        raise ValueError(f"{given} holds no artefacts in its folders; make them with elekit train repeats")
-    return {path.name: release.load(path) for path in paths}
+        raise ValueError(f"{given} holds no artifacts in its folders; make them with elekit train repeats")
+    return {path.name: artifacts.load(path) for path in paths}
 
 
 def drawn(graphs: list[Graph], words: list[str], row: int, *, positions=None, changed=((), ())) -> dict:

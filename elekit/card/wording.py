@@ -2,11 +2,11 @@
 
 import math
 
-from elekit.graph import GraphVocabulary
-from elekit.inspect.words import counted, figure, joined, percent, things  # noqa: F401 - words, all from here
+from elekit.evaluation.formatting import counted, figure, joined, percent, things  # noqa: F401 - words, all from here
+from elekit.graphs.graph import GraphVocabulary
 
 ENDS = 5  # kinds of edits at each end of the price list
-CHECKS = (  # what `elekit.inspect.findings` asks, for readers
+CHECKS = (  # what `elekit.audit.findings` asks, for readers
     "the same graph, written differently or asked again, gets another price",
     "unrelated graphs lie at one place, or in a few heaps",
     "the points fill only a few directions of the sphere",
@@ -22,7 +22,7 @@ SMALL = 0.02  # of a typical edit: what lies nearer counts as one place; roundin
 
 
 def phrases(vocabulary: GraphVocabulary, molecular: bool) -> dict[str, str]:
-    """For each kind of edit, as of `elekit.inspect.traits.kinds_in_detail`, what is done, as "replacing C by N"."""
+    """For each kind of edit, as of `elekit.graphs.features.kinds_in_detail`, what is done, as "replacing C by N"."""
     word = things(molecular)
     node, edge, whole = word["node"], word["edge"], word["graph"]
     labels, links = vocabulary.node_labels, vocabulary.edge_labels
@@ -76,7 +76,7 @@ def how_far(correlation: float) -> str:
 
 
 def property_in_words(name: str, word: dict[str, str]) -> str:
-    """What a property of `elekit.inspect.columns` is called; a column of the user's keeps its name."""
+    """What a property of `elekit.audit.properties` is called; a column of the user's keeps its name."""
     plain = {
         "nodes": f"number of {word['node']}s",
         "edges": f"number of {word['edge']}s",

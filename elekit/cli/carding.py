@@ -2,31 +2,32 @@
 
 import shlex
 
-from elekit.cli import judging, sources
+from elekit.cli import evaluating, sources
 
 
 def card(chosen):
     """Measure a loss and write its card."""
-    from elekit import datasets, release
+    from elekit import datasets
     from elekit.card import make
+    from elekit.model import artifact as artifacts
 
-    artefact = release.load(chosen.artefact)
+    artifact = artifacts.load(chosen.artifact)
     name = chosen.surrogate
     data = None
-    if chosen.data is None and artefact.name in datasets.NAMES and datasets.at_hand(artefact.name):
-        chosen.data = artefact.name
+    if chosen.data is None and artifact.name in datasets.NAMES and datasets.at_hand(artifact.name):
+        chosen.data = artifact.name
     if chosen.data is not None:
-        if artefact.surrogates:
-            name, h = artefact.surrogate(chosen.surrogate or judging.surrogate_for(chosen, artefact))
-            chosen.input = judging.input_of(chosen, artefact, name, h)
-        split = artefact.about.get("seed", 0)
+        if artifact.surrogates:
+            name, h = artifact.surrogate(chosen.surrogate or evaluating.surrogate_for(chosen, artifact))
+            chosen.input = evaluating.input_of(chosen, artifact, name, h)
+        split = artifact.about.get("seed", 0)
         data = sources.load(
-            chosen, vocabulary=artefact.vocabulary, inputs=bool(artefact.surrogates), seed=split, whole=chosen.whole
+            chosen, vocabulary=artifact.vocabulary, inputs=bool(artifact.surrogates), seed=split, whole=chosen.whole
         )
     elif chosen.surrogate:
-        artefact.surrogate(chosen.surrogate)
+        artifact.surrogate(chosen.surrogate)
     made = make(
-        chosen.artefact,
+        chosen.artifact,
         data,
         repeats=chosen.repeats,
         surrogate=name,
@@ -54,7 +55,7 @@ def _typed(chosen) -> str:
     """The command that makes this card again."""
     given = {
         name: getattr(chosen, name)
-        for name in ("artefact", "data", "smiles", "graph", "surrogate", "repeats", "compare")
+        for name in ("artifact", "data", "smiles", "graph", "surrogate", "repeats", "compare")
     }
     words = [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
     words += [part for column in chosen.input or () for part in ("--input", column)]

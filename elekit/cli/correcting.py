@@ -1,44 +1,45 @@
-"""`elekit correct`: a learned loss trained to keep rules and judgements."""
+"""`elekit correct`: a learned loss trained to keep rules and judgments."""
 
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from elekit.cli import fitting, judging, sources
+from elekit.cli import evaluating, sources, training
 
 CHECKPOINT = "correct.checkpoint"
 
 
 def correct(chosen):
-    """Correct the loss of an artefact and save it as a new one, with the report."""
-    from elekit import correction, release
+    """Correct the loss of an artifact and save it as a new one, with the report."""
+    from elekit import correction
+    from elekit.model import artifact as artifacts
 
     sources.at_least_one(chosen, "steps", "batch_size")
-    device = fitting.device_of(chosen.device)
-    fitting.keep_what_is_there(chosen.out)
+    device = training.device_of(chosen.device)
+    training.keep_what_is_there(chosen.out)
     rules = _rules(chosen.rules)
-    artefact = release.load(chosen.artefact)
-    if chosen.out.resolve() == release.locate(chosen.artefact).resolve():
+    artifact = artifacts.load(chosen.artifact)
+    if chosen.out.resolve() == artifacts.locate(chosen.artifact).resolve():
         raise ValueError(f"{chosen.out} holds the loss that is to be corrected; name another folder")
-    judgements = _judgements(chosen.judgements, artefact.vocabulary)
-    data = sources.load(chosen, vocabulary=artefact.vocabulary, seed=artefact.about.get("seed", 0))  # the same split
-    if data.vocabulary != artefact.vocabulary:
-        raise ValueError(f"{chosen.data} has another vocabulary than the artefact {chosen.artefact}")
-    name = None if data.validation.inputs is None else judging.surrogate_for(chosen, artefact)
+    judgments = _judgments(chosen.judgments, artifact.vocabulary)
+    data = sources.load(chosen, vocabulary=artifact.vocabulary, seed=artifact.about.get("seed", 0))  # the same split
+    if data.vocabulary != artifact.vocabulary:
+        raise ValueError(f"{chosen.data} has another vocabulary than the artifact {chosen.artifact}")
+    name = None if data.validation.inputs is None else evaluating.surrogate_for(chosen, artifact)
     if chosen.refit and name is None:
         raise ValueError(
-            "--refit fits an h anew, but no h of the artefact reads these data; name what it reads with --input"
+            "--refit fits an h anew, but no h of the artifact reads these data; name what it reads with --input"
         )
     config = correction.CorrectionTraining()
-    config = replace(config, training=fitting.as_chosen(chosen, config.training), weight=chosen.weight)
+    config = replace(config, training=training.as_chosen(chosen, config.training), weight=chosen.weight)
     corrected = correction.correct(
-        artefact.psi,
+        artifact.psi,
         data.train.graphs,
         rules,
-        judgements,
+        judgments,
         validation=data.validation.graphs,
         config=config,
-        surrogate=None if name is None else (artefact.surrogates[name], data.validation),
+        surrogate=None if name is None else (artifact.surrogates[name], data.validation),
         refit=data.train if chosen.refit else None,
         decoded=chosen.decoded,
         seed=chosen.seed,
@@ -47,10 +48,10 @@ def correct(chosen):
         progress=not chosen.json,
     )
     about = {
-        **artefact.about,
+        **artifact.about,
         "surrogates": {},
-        "correction": {"of": artefact.name, **corrected.about},
-        "trained": release.trained(chosen.out / CHECKPOINT, chosen.by),
+        "correction": {"of": artifact.name, **corrected.about},
+        "trained": artifacts.trained(chosen.out / CHECKPOINT, chosen.by),
     }
     surrogates = {}
     if corrected.h is not None:
@@ -61,13 +62,13 @@ def correct(chosen):
             "history": corrected.h.history,
             "digest": data.digest,
         }
-    release.save(release.Artefact(artefact.name, corrected.psi, surrogates, about), chosen.out)
+    artifacts.save(artifacts.Artifact(artifact.name, corrected.psi, surrogates, about), chosen.out)
     cut = any(model.history[-1].get("interrupted") for model in (corrected.psi, *surrogates.values()))
     report = corrected.report
     left_out = (
-        "" if surrogates or not artefact.surrogates else ", without the surrogates, which regress on the old loss"
+        "" if surrogates or not artifact.surrogates else ", without the surrogates, which regress on the old loss"
     )
-    document = {"artefact": str(chosen.out), "interrupted": cut, **report.to_json()}
+    document = {"artifact": str(chosen.out), "interrupted": cut, **report.to_json()}
     sources.say(chosen, document, [*report.says(), f"saved in {chosen.out}{left_out}"])
     if cut:
         raise KeyboardInterrupt("what was reached is saved, and the same command goes on from there")
@@ -85,13 +86,13 @@ def _rules(path: Path | None):
         raise ValueError(f"{path}: {what}{refused}") from None
 
 
-def _judgements(path: Path | None, vocabulary):
+def _judgments(path: Path | None, vocabulary):
     from elekit import correction
 
     if path is None:
         return None
     _read(path)
-    return correction.Judgements.read(path, vocabulary)
+    return correction.Judgments.read(path, vocabulary)
 
 
 def _read(path: Path) -> str:

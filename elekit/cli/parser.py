@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from elekit.cli import carding, correcting, fitting, judging, sources
+from elekit.cli import carding, correcting, training, evaluating, sources
 
 OVERVIEW = """\
 Learned losses for structured prediction: learn a loss psi on graphs, regress h on it, decode graphs.
 
-An artefact is a folder that holds a learned loss psi and the surrogates h that were trained on it. molecules7 and
+An artifact is a folder that holds a learned loss psi and the surrogates h that were trained on it. molecules7 and
 qm9 are shipped ready-made: give their name in place of a folder.
 """
 
@@ -20,15 +20,15 @@ examples:
   elekit data my.csv --smiles structure        the same for a table of yours
   elekit data my.csv --export splits           write splits/train.csv, validation.csv, test.csv, skipped.csv
   elekit train embedding --data splits/train.csv --out runs/mine
-  elekit train surrogate --artefact runs/mine --data splits/train.csv --input text
-  elekit train repeats --artefact runs/mine --data splits/train.csv
-  elekit evaluate --artefact runs/mine --data splits/test.csv --candidates splits/train.csv
-  elekit correct --artefact molecules7 --rules rules.json --data molecules7 --out runs/corrected
-  elekit card --artefact molecules7            a page for those who must sign the loss off
-  elekit decode --artefact molecules7 "The molecule is an ether ..."
-  elekit decode --artefact molecules7 --sets 0.9 "..."   not one answer, but all that it may be, at 90 %
-  elekit evaluate --artefact qm9 --data my.csv
-  elekit evaluate --artefact qm9 --data my.csv --oracle --method gradient --starts 16
+  elekit train surrogate --artifact runs/mine --data splits/train.csv --input text
+  elekit train repeats --artifact runs/mine --data splits/train.csv
+  elekit evaluate --artifact runs/mine --data splits/test.csv --candidates splits/train.csv
+  elekit correct --artifact molecules7 --rules rules.json --data molecules7 --out runs/corrected
+  elekit card --artifact molecules7            a page for those who must sign the loss off
+  elekit decode --artifact molecules7 "The molecule is an ether ..."
+  elekit decode --artifact molecules7 --sets 0.9 "..."   not one answer, but all that it may be, at 90 %
+  elekit evaluate --artifact qm9 --data my.csv
+  elekit evaluate --artifact qm9 --data my.csv --oracle --method gradient --starts 16
 
 exit status: 0 done, 1 refused (one sentence says why), 2 wrong usage, 130 interrupted (what was reached is kept)
 """
@@ -68,8 +68,8 @@ def parser() -> argparse.ArgumentParser:
         help="what h reads: texts, SMILES, or vectors as numbers with commas; none: one a line from standard input",
     )
     decode.add_argument("--seed", type=int, default=0, help="of random starts (default: %(default)s)")
-    _artefact_options(decode)
-    _finish(decode, judging.decode)
+    _artifact_options(decode)
+    _finish(decode, evaluating.decode)
 
     about = "decode a test set, and judge what came out"
     evaluate = commands.add_parser("evaluate", help=about, description=_sentence(about))
@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
         help="molecules7 or qm9 (their test split), or a csv, tsv or parquet file (all of its rows)",
     )
     _data_options(evaluate, "the graphs that are drawn and of random starts; the split is that of the training")
-    _artefact_options(evaluate)
+    _artifact_options(evaluate)
     evaluate.add_argument(
         "--oracle", action="store_true", help="decode from psi(y), the true embedding: how decodable is the loss?"
     )
@@ -89,13 +89,13 @@ def parser() -> argparse.ArgumentParser:
         help="at most so many graphs, drawn with --seed (default: 1000 of a named set, all of a file)",
     )
     evaluate.add_argument(
-        "--randomise", action="store_true", help="write SMILES inputs anew, along random paths, before h reads them"
+        "--randomize", action="store_true", help="write SMILES inputs anew, along random paths, before h reads them"
     )
     evaluate.add_argument(
         "--timeout", type=float, default=10.0, help="seconds a pair for an edit distance (default: %(default)s)"
     )
     evaluate.add_argument("--table", type=Path, metavar="CSV", help="write one row a prediction to this file")
-    _finish(evaluate, judging.evaluate)
+    _finish(evaluate, evaluating.evaluate)
 
     _card(commands)
     return whole
@@ -105,7 +105,7 @@ def _card(commands):
     about = "write a loss card: one HTML file that says what a loss rewards, how sure that is, and how it was found"
     card = commands.add_parser("card", help=about, description=_sentence(about))
     card.add_argument(
-        "--artefact", type=Path, required=True, metavar="FOLDER", help="a learned loss: a folder, molecules7 or qm9"
+        "--artifact", type=Path, required=True, metavar="FOLDER", help="a learned loss: a folder, molecules7 or qm9"
     )
     card.add_argument(
         "--data", help=f"what it was trained on: {SOURCE} (default: the data set that a shipped loss is called after)"
@@ -114,11 +114,11 @@ def _card(commands):
     card.add_argument(
         "--whole", action="store_true", help="--data is a file of test cases alone: all of its rows are judged"
     )
-    card.add_argument("--surrogate", metavar="NAME", help="which h of the artefact predicts (default: the one that fits)")
+    card.add_argument("--surrogate", metavar="NAME", help="which h of the artifact predicts (default: the one that fits)")
     card.add_argument(
-        "--repeats", type=Path, metavar="FOLDER", help="other trainings (default: those that lie in the artefact)"
+        "--repeats", type=Path, metavar="FOLDER", help="other trainings (default: those that lie in the artifact)"
     )
-    card.add_argument("--compare", type=Path, metavar="OLD", help="an older card, or an older artefact: what changed?")
+    card.add_argument("--compare", type=Path, metavar="OLD", help="an older card, or an older artifact: what changed?")
     card.add_argument(
         "--out", type=Path, default=Path("card.html"), metavar="HTML", help="where the card goes (default: %(default)s)"
     )
@@ -128,12 +128,12 @@ def _card(commands):
 def _embedding(stages):
     about = "learn psi, the loss, from graphs alone"
     embedding = stages.add_parser("embedding", help=about, description=_sentence(about))
-    embedding.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the artefact goes")
+    embedding.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the artifact goes")
     embedding.add_argument(
         "--dim", type=int, default=256, help="dimensions of the space psi maps into (default: %(default)s)"
     )
     embedding.add_argument("--hidden", type=int, default=96, help="width of psi's node states (default: %(default)s)")
-    _fit_options(embedding, fitting.embedding)
+    _fit_options(embedding, training.embedding)
 
 
 def _backbone(text: str) -> str:
@@ -147,9 +147,9 @@ def _surrogate(stages):
     about = "learn h, from inputs to points of psi's sphere"
     surrogate = stages.add_parser("surrogate", help=about, description=_sentence(about))
     surrogate.add_argument(
-        "--artefact", type=Path, required=True, metavar="FOLDER", help="the loss to regress on; h is added to it"
+        "--artifact", type=Path, required=True, metavar="FOLDER", help="the loss to regress on; h is added to it"
     )
-    surrogate.add_argument("--name", help="name of this h in the artefact (default: that of its input)")
+    surrogate.add_argument("--name", help="name of this h in the artifact (default: that of its input)")
     surrogate.add_argument(
         "--backbone",
         type=_backbone,
@@ -166,14 +166,14 @@ def _surrogate(stages):
         "places of the input become nodes, as in SMILES; few pairs (up to 1,000) make four beginnings there, and what "
         "goes on is the best on validation (default: %(default)s)",
     )
-    _fit_options(surrogate, fitting.surrogate)
+    _fit_options(surrogate, training.surrogate)
 
 
 def _repeats(stages):
     about = "learn psi again with the same settings, to see which statements about the loss hold each time"
     repeats = stages.add_parser("repeats", help=about, description=_sentence(about))
     repeats.add_argument(
-        "--artefact", type=Path, required=True, metavar="FOLDER", help="the loss to repeat; repeats are added to it"
+        "--artifact", type=Path, required=True, metavar="FOLDER", help="the loss to repeat; repeats are added to it"
     )
     repeats.add_argument("--data", required=True, help=f"what it was trained on: {SOURCE}")
     _columns(repeats)
@@ -181,20 +181,20 @@ def _repeats(stages):
     repeats.add_argument(
         "--halves", type=int, default=2, help="repeats on a random half of the graphs (default: %(default)s)"
     )
-    _training_options(repeats, fitting.repeats)
+    _training_options(repeats, training.repeats)
 
 
 def _correct(commands):
-    about = "train a learned loss to keep rules and judgements, and tell what that cost elsewhere"
+    about = "train a learned loss to keep rules and judgments, and tell what that cost elsewhere"
     correct = commands.add_parser("correct", help=about, description=_sentence(about))
     correct.add_argument(
-        "--artefact",
+        "--artifact",
         type=Path,
         required=True,
         metavar="FOLDER",
         help="the loss to correct: a folder, molecules7 or qm9",
     )
-    correct.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the new artefact goes")
+    correct.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the new artifact goes")
     correct.add_argument(
         "--rules",
         type=Path,
@@ -203,10 +203,10 @@ def _correct(commands):
         '{"rule": "at least", "kinds": ["close a ring *"], "times": 2} or {"rule": "grows"}',
     )
     correct.add_argument(
-        "--judgements", type=Path, metavar="JSONL", help="judgements, as the widget elekit.widgets.judge writes them"
+        "--judgments", type=Path, metavar="JSONL", help="judgments, as the widget elekit.widgets.judge writes them"
     )
     correct.add_argument(
-        "--weight", type=float, default=1.0, help="of the rules and judgements (default: %(default)s)"
+        "--weight", type=float, default=1.0, help="of the rules and judgments (default: %(default)s)"
     )
     correct.add_argument(
         "--decoded",
@@ -234,7 +234,7 @@ def _fit_options(stage, run):
 
 def _training_options(stage, run):
     stage.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
-    stage.add_argument("--by", metavar="NAME", help="who trains, to be recorded in the artefact (default: nobody is)")
+    stage.add_argument("--by", metavar="NAME", help="who trains, to be recorded in the artifact (default: nobody is)")
     stage.epilog = "Ctrl-C keeps what was reached; the same command goes on from there."
     _finish(stage, run)
 
@@ -259,11 +259,11 @@ def _columns(command):
     )
 
 
-def _artefact_options(command):
+def _artifact_options(command):
     command.add_argument(
-        "--artefact", type=Path, required=True, metavar="FOLDER", help="a learned loss: a folder, molecules7 or qm9"
+        "--artifact", type=Path, required=True, metavar="FOLDER", help="a learned loss: a folder, molecules7 or qm9"
     )
-    command.add_argument("--surrogate", metavar="NAME", help="which h of the artefact (default: the one that fits)")
+    command.add_argument("--surrogate", metavar="NAME", help="which h of the artifact (default: the one that fits)")
     command.add_argument(
         "--method",
         help="candidates, candidates+polish, gradient, gradient+polish, rounded or rounded+polish (default: "

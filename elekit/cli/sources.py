@@ -49,50 +49,52 @@ def hold_against_what_exists(source: str):
         raise FileNotFoundError(f"no data set and no file {source!r}; the data sets are {names}, all else is a file")
 
 
-def candidates(chosen, artefact):
+def candidates(chosen, artifact):
     """(graphs, where from) to start from, or (None, why not)."""
-    from elekit import chem, datasets
+    from elekit import datasets
+    from elekit.graphs.smiles import is_molecular
 
     if chosen.candidates == "none" or (chosen.method or "").startswith("gradient"):
         return None, "none"
-    name = chosen.candidates or artefact.name
+    name = chosen.candidates or artifact.name
     if name in datasets.NAMES:
         if not chosen.candidates and not datasets.at_hand(name):
             return None, f"none ({name} is not on this machine; set ELEKIT_DATA_DIR or give --candidates)"
-        seed = artefact.about.get("seed", 0)
+        seed = artifact.about.get("seed", 0)
         progress = shows_bars(chosen)
-        loaded = datasets.load(name, vocabulary=artefact.vocabulary, seed=seed, progress=progress).train.graphs
+        loaded = datasets.load(name, vocabulary=artifact.vocabulary, seed=seed, progress=progress).train.graphs
     elif chosen.candidates:
         hold_against_what_exists(name)
-        kind = "smiles" if chem.is_molecular(artefact.vocabulary) else "graph"
+        kind = "smiles" if is_molecular(artifact.vocabulary) else "graph"
         column = {kind: chosen.candidates_column or kind}
-        loaded = datasets.from_frame(name, **column, vocabulary=artefact.vocabulary, fractions=(1, 0, 0)).train.graphs
+        loaded = datasets.from_frame(name, **column, vocabulary=artifact.vocabulary, fractions=(1, 0, 0)).train.graphs
     else:
         return None, "none (give --candidates)"
-    if loaded.vocabulary != artefact.vocabulary:
-        raise ValueError(f"candidates {name!r} have another vocabulary than the artefact {artefact.name!r}")
+    if loaded.vocabulary != artifact.vocabulary:
+        raise ValueError(f"candidates {name!r} have another vocabulary than the artifact {artifact.name!r}")
     return loaded, f"{len(loaded):,} of {name}"
 
 
-def calibration_pairs(chosen, artefact, name: str):
+def calibration_pairs(chosen, artifact, name: str):
     """Pairs that neither psi nor h learned from: those of --calibrate, or the validation split of a named data set.
 
     name: of the h that reads the inputs. Raises ValueError where there are none.
     """
-    from elekit import chem, datasets
+    from elekit import datasets
+    from elekit.graphs.smiles import is_molecular
 
-    trained_on = artefact.about.get("surrogates", {}).get(name, {}).get("input") or [name]
-    seed, progress = artefact.about.get("seed", 0), shows_bars(chosen)
+    trained_on = artifact.about.get("surrogates", {}).get(name, {}).get("input") or [name]
+    seed, progress = artifact.about.get("seed", 0), shows_bars(chosen)
     if chosen.calibrate:
         hold_against_what_exists(chosen.calibrate)
-        kind = "smiles" if chem.is_molecular(artefact.vocabulary) else "graph"
+        kind = "smiles" if is_molecular(artifact.vocabulary) else "graph"
         columns = trained_on[0] if len(trained_on) == 1 else trained_on
-        options = {"vocabulary": artefact.vocabulary, "fractions": (1, 0, 0), "progress": progress}
+        options = {"vocabulary": artifact.vocabulary, "fractions": (1, 0, 0), "progress": progress}
         return datasets.from_frame(chosen.calibrate, **{kind: kind}, input=columns, **options).train
-    if artefact.name not in datasets.NAMES or not datasets.at_hand(artefact.name):
+    if artifact.name not in datasets.NAMES or not datasets.at_hand(artifact.name):
         raise ValueError("--sets needs pairs that nothing was learned from; name a table of them with --calibrate")
     data = datasets.load(
-        artefact.name, inputs=trained_on[0], vocabulary=artefact.vocabulary, seed=seed, progress=progress
+        artifact.name, inputs=trained_on[0], vocabulary=artifact.vocabulary, seed=seed, progress=progress
     )
     return data.validation
 
@@ -116,7 +118,7 @@ def say(chosen, document: dict, lines: list[str]):
 
 
 def write_csv(path: Path, frame):
-    from elekit.files import write_atomically
+    from elekit.datasets.files import write_atomically
 
     write_atomically(path, lambda partial: frame.to_csv(partial, index=False))
 

@@ -4,13 +4,13 @@
     corrected = correct(psi, data.train.graphs, rules, validation=data.validation.graphs)
     print(corrected.report)
 
-`NearlyFree`, `AtLeast` and `Grows` are rules, `rules_from_json` and `rules_to_json` keep them in files. `Judgements`
+`NearlyFree`, `AtLeast` and `Grows` are rules, `rules_from_json` and `rules_to_json` keep them in files. `Judgments`
 are answers to "is this graph closer to that one or to the other?", collected by `elekit.widgets.judge`. `penalty`
 makes a term of `fit_embedding` of both, for a loss that is learned under them from the start.
 """
 
 from elekit.correction.correcting import Corrected, CorrectionTraining, correct
-from elekit.correction.judgements import Judgements
+from elekit.correction.judgments import Judgments
 from elekit.correction.penalties import Penalty, penalty
 from elekit.correction.report import Report
 from elekit.correction.rules import AtLeast, Grows, NearlyFree, Rule, known_kinds
@@ -19,6 +19,6 @@ from elekit.correction.rules import to_json as rules_to_json
 from elekit.correction.triplets import Triplet, Triplets
 
 __all__ = [
-    "AtLeast", "Corrected", "CorrectionTraining", "Grows", "Judgements", "NearlyFree", "Penalty", "Report", "Rule",
+    "AtLeast", "Corrected", "CorrectionTraining", "Grows", "Judgments", "NearlyFree", "Penalty", "Report", "Rule",
     "Triplet", "Triplets", "correct", "known_kinds", "penalty", "rules_from_json", "rules_to_json",
 ]  # fmt: skip

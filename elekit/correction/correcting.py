@@ -1,4 +1,4 @@
-"""`correct`: a learned loss is trained to keep rules and judgements, and held against itself before and after."""
+"""`correct`: a learned loss is trained to keep rules and judgments, and held against itself before and after."""
 
 import copy
 import json
@@ -8,18 +8,18 @@ from pathlib import Path
 
 import torch
 
-from elekit.correction.exam import Exam
-from elekit.correction.judgements import Judgements
+from elekit.correction.before_after import Exam
+from elekit.correction.judgments import Judgments
 from elekit.correction.penalties import penalty
-from elekit.correction.questions import questions
+from elekit.correction.probe_edits import questions
 from elekit.correction.report import Report, contradictions, report
 from elekit.correction.rules import Rule, to_json
 from elekit.datasets import Split
-from elekit.embedding import GraphEmbedding
-from elekit.graph import Graph
-from elekit.surrogate import SurrogateRegressor
-from elekit.train import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
-from elekit.training import LoopConfig, step_generator
+from elekit.graphs.graph import Graph
+from elekit.model.embedding import GraphEmbedding
+from elekit.model.surrogate import SurrogateRegressor
+from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
+from elekit.training.loop import TrainerConfig, step_generator
 
 HELD_OUT = 0.2  # share of the graphs, where none are given to hold out
 EXAMINED = 1_000  # held-out graphs
@@ -37,21 +37,21 @@ class CorrectionTraining:
     """
 
     training: EmbeddingTraining = EmbeddingTraining(
-        loop=LoopConfig(steps=400, learning_rate=1e-3, warmup=20, validate_every=100, checkpoint_every=100),
+        loop=TrainerConfig(steps=400, learning_rate=1e-3, warmup=20, validate_every=100, checkpoint_every=100),
         batch_size=192,
     )
     weight: float = 1.0
     margin: float = 0.2
     edits: int = 64
     among: int = 1_000
-    refitting: SurrogateTraining = SurrogateTraining(LoopConfig(steps=400, learning_rate=1e-3, warmup=20))
+    refitting: SurrogateTraining = SurrogateTraining(TrainerConfig(steps=400, learning_rate=1e-3, warmup=20))
 
 
 @dataclass(frozen=True, eq=False)
 class Corrected:
     """A corrected loss. psi: in evaluation mode, `psi.history` as of `fit_embedding`. report: before and after.
 
-    about: plain values, as an artefact keeps them under "correction": rules, digest and number of the judgements, how
+    about: plain values, as an artifact keeps them under "correction": rules, digest and number of the judgments, how
     it was trained, the report. h: refitted to it, None unless asked for.
     """
 
@@ -65,7 +65,7 @@ def correct(
     psi: GraphEmbedding,
     graphs: Graph,
     rules: Sequence[Rule] = (),
-    judgements: Judgements | None = None,
+    judgments: Judgments | None = None,
     *,
     validation: Graph | None = None,
     config: CorrectionTraining = CorrectionTraining(),
@@ -77,13 +77,13 @@ def correct(
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> Corrected:
-    """Train a copy of a learned loss until it keeps rules and judgements, and tell what that cost elsewhere.
+    """Train a copy of a learned loss until it keeps rules and judgments, and tell what that cost elsewhere.
 
-    It minimises InfoNCE, as `fit_embedding` does, plus the penalties of `elekit.correction.penalty`; psi is
+    It minimizes InfoNCE, as `fit_embedding` does, plus the penalties of `elekit.correction.penalty`; psi is
     untouched.
 
     graphs: what to train on. validation: graphs that nothing is learned from, on which everything is measured; None
-    holds out a fifth of the graphs. judgements: those asked at random are held out, else a quarter of them.
+    holds out a fifth of the graphs. judgments: those asked at random are held out, else a quarter of them.
     surrogate: an h of the uncorrected loss, and a held-out split with its inputs: what exact match becomes with the h
     as it is, which still regresses on the old loss. refit: a training split, on which that h is trained on until it
     fits the corrected loss.
@@ -92,8 +92,8 @@ def correct(
     Raises ValueError for nothing to correct, rules at odds or of unknown kinds, and graphs of other labels than
     psi's.
     """
-    if not len(rules) and not (judgements is not None and len(judgements.decided())):
-        raise ValueError("nothing to correct: give rules, or judgements other than 'cannot say'")
+    if not len(rules) and not (judgments is not None and len(judgments.decided())):
+        raise ValueError("nothing to correct: give rules, or judgments other than 'cannot say'")
     if decoded < 0:
         raise ValueError(f"decoded is a number of graphs, 0 or more, got {decoded}")
     if refit is not None and surrogate is None:
@@ -104,8 +104,8 @@ def correct(
         held = max(1, round(HELD_OUT * len(graphs)))
         graphs, validation = graphs[order[held:]], graphs[order[:held]]
     validation = validation.detach().rounded()[:EXAMINED]
-    judgements = Judgements.none(graphs.vocabulary) if judgements is None else judgements
-    learned, judged = judgements.decided().held_out(seed=seed)
+    judgments = Judgments.none(graphs.vocabulary) if judgments is None else judgments
+    learned, judged = judgments.decided().held_out(seed=seed)
     term = penalty(
         graphs,
         rules,
@@ -141,10 +141,10 @@ def correct(
         checkpoint=checkpoint,
         progress=progress,
     )
-    notes = [contradictions(judgements)]
-    if judgements.problems:
-        many = f"{len(judgements.problems)} lines" if len(judgements.problems) > 1 else "1 line"
-        notes.append(f"{many} of the judgements could not be read ({judgements.problems[0]}).")
+    notes = [contradictions(judgments)]
+    if judgments.problems:
+        many = f"{len(judgments.problems)} lines" if len(judgments.problems) > 1 else "1 line"
+        notes.append(f"{many} of the judgments could not be read ({judgments.problems[0]}).")
     cut, h = bool(better.history[-1].get("interrupted")), None
     if cut:
         reached = better.history[-1]["step"]
@@ -156,7 +156,7 @@ def correct(
     found = report(exam, before, exam.sit(better, h), tuple(filter(None, notes)))
     about = {
         "rules": to_json(rules),
-        "judgements": {"count": len(judgements), "digest": judgements.digest() if len(judgements) else None},
+        "judgements": {"count": len(judgments), "digest": judgments.digest() if len(judgments) else None},
         "config": asdict(config),
         "seed": seed,
         "history": better.history,

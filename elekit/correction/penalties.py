@@ -1,4 +1,4 @@
-"""What breaking a rule or a judgement costs in training: hinges on learned losses, differentiable in psi."""
+"""What breaking a rule or a judgment costs in training: hinges on learned losses, differentiable in psi."""
 
 import math
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.correction.judgements import Judgements
-from elekit.correction.questions import Questions, questions
+from elekit.correction.judgments import Judgments
+from elekit.correction.probe_edits import Questions, questions
 from elekit.correction.rules import Grows, NearlyFree, Rule, check_rules, to_json
-from elekit.graph import Graph
-from elekit.loss import Psi, squared_distance
-from elekit.training import step_generator
+from elekit.graphs.graph import Graph
+from elekit.model.loss import Psi, squared_distance
+from elekit.training.loop import step_generator
 
 LEAST = 1e-4  # of the yardstick: a price below counts as this, since logarithms of nothing are infinite
 
@@ -41,7 +41,7 @@ def hinge(rule: Rule, prices: Tensor, others: Tensor, margin: float = 0.0) -> Te
 
 
 def triplet_hinge(near: Tensor, far: Tensor, margin: float = 0.0) -> Tensor:
-    """`mean relu((near - far) / scale + margin)`, scale = mean of all; 0 where every judgement is kept, with margin.
+    """`mean relu((near - far) / scale + margin)`, scale = mean of all; 0 where every judgment is kept, with margin.
 
     near, far: (n,) learned losses from the anchor to the graph judged nearer and to the other.
     """
@@ -51,14 +51,14 @@ def triplet_hinge(near: Tensor, far: Tensor, margin: float = 0.0) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Penalty:
-    """Called with psi and a step, what a batch of that step breaks rules and judgements by; see `penalty`.
+    """Called with psi and a step, what a batch of that step breaks rules and judgments by; see `penalty`.
 
     Give it to `fit_embedding` for a loss that is learned under rules from the start. `identity` tells one from
     another.
     """
 
     asked: Questions
-    judgements: Judgements
+    judgments: Judgments
     weight: float
     margin: float
     edits: int
@@ -86,8 +86,8 @@ class Penalty:
                 put(*asked.draw(kinds, self.edits, generator))
                 if others:
                     put(*asked.draw(others, self.edits, generator))
-        if len(self.judgements):
-            some = self.judgements.take(generator.integers(len(self.judgements), size=self.edits))
+        if len(self.judgments):
+            some = self.judgments.take(generator.integers(len(self.judgments), size=self.edits))
             put(some.anchors, *some.sides())
         if not graphs:
             return torch.zeros(())
@@ -106,7 +106,7 @@ class Penalty:
             else:
                 prices = priced()
                 terms.append(hinge(rule, prices, priced() if others else typical, self.margin))
-        if len(self.judgements):
+        if len(self.judgments):
             anchor, near, far = parts
             terms.append(triplet_hinge(*(squared_distance(anchor, p) for p in (near, far)), self.margin))
         return self.weight * torch.stack(terms).sum()
@@ -115,7 +115,7 @@ class Penalty:
 def penalty(
     graphs: Graph,
     rules: Sequence[Rule] = (),
-    judgements: Judgements | None = None,
+    judgments: Judgments | None = None,
     *,
     weight: float = 1.0,
     margin: float = 0.2,
@@ -124,10 +124,10 @@ def penalty(
     seed: int = 0,
     progress: bool = False,
 ) -> Penalty:
-    """Rules and judgements as a term of the training of psi: `weight` times the sum of their hinges, see `hinge`.
+    """Rules and judgments as a term of the training of psi: `weight` times the sum of their hinges, see `hinge`.
 
     graphs: what is trained on; edits and walks of up to `among` of them are drawn beforehand. edits: of a rule, and
-    judgements, in each step. margin: beyond what a rule asks, in logarithms of prices, so that it holds of graphs not
+    judgments, in each step. margin: beyond what a rule asks, in logarithms of prices, so that it holds of graphs not
     trained on.
     Raises ValueError for rules that name unknown kinds, contradict each other, or find no edits among the graphs.
     """
@@ -139,7 +139,7 @@ def penalty(
     ):
         if not fine or not math.isfinite(value):
             raise ValueError(f"{name} of a penalty must be above 0 (a margin may be 0), got {value}")
-    judgements = Judgements.none(graphs.vocabulary) if judgements is None else judgements.decided()
+    judgments = Judgments.none(graphs.vocabulary) if judgments is None else judgments.decided()
     chosen = graphs[torch.randperm(len(graphs), generator=step_generator(seed, -2))[:among]]
     asked = questions(chosen, rules, seed=seed, progress=progress)
     for number, (rule, kinds, others) in enumerate(asked.rules, 1):
@@ -149,14 +149,14 @@ def penalty(
             raise ValueError(f"rule {number} ({rule}): none of {len(chosen)} graphs has a walk of {rule.steps} edits")
     identity = {
         "rules": to_json(rules),
-        "judgements": judgements.digest() if len(judgements) else None,
+        "judgements": judgments.digest() if len(judgments) else None,
         "graphs": chosen.digest(),
         "weight": weight,
         "margin": margin,
         "edits": edits,
         "seed": seed,
     }
-    return Penalty(asked, judgements, weight, margin, edits, seed, identity)
+    return Penalty(asked, judgments, weight, margin, edits, seed, identity)
 
 
 def _device_of(psi) -> torch.device | str:

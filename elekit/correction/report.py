@@ -1,17 +1,17 @@
-"""What a correction brought and what it cost, on graphs and judgements that it was not trained on."""
+"""What a correction brought and what it cost, on graphs and judgments that it was not trained on."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elekit.correction.exam import FROM_INPUTS, REFITTED, Exam, Sitting
-from elekit.correction.judgements import CANNOT_SAY, Judgements
-from elekit.correction.questions import FAILS, HOLDS
+from elekit.correction.before_after import FROM_INPUTS, REFITTED, Exam, Sitting
+from elekit.correction.judgments import CANNOT_SAY, Judgments
+from elekit.correction.probe_edits import FAILS, HOLDS
 from elekit.correction.rules import known_kinds
-from elekit.inspect.intervals import DRAWS, FEWEST, central, mean_interval, wilson
-from elekit.inspect.prices import interval
-from elekit.inspect.words import figure, joined, percent
+from elekit.evaluation.formatting import figure, joined, percent
+from elekit.evaluation.intervals import DRAWS, FEWEST, central, mean_interval, wilson
+from elekit.inspect.edit_costs import interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ class Report:
 
     rules: one row a rule: rule, sense, goal, and before and after, each with figure, low, high, share, says (see
     `questions.answers`), as `before`, `before_low`, ...; kind (that decides afterwards), cases, unseen.
-    judgements: one row for those learned from and one for those held out: which, judgements, before and after (share
+    judgments: one row for those learned from and one for those held out: which, judgments, before and after (share
     that the loss agrees with), low and high (95 % interval of the share afterwards).
     costs: one row a measure: measure, unit ("share" in [0, 1], "correlation" in [-1, 1] or "loss" in [0, 4]), before,
     after, change, low and high (95 % interval of the change, bootstrap over graphs, paired), cases.
@@ -43,13 +43,13 @@ class Report:
     """
 
     rules: "pd.DataFrame"
-    judgements: "pd.DataFrame"
+    judgments: "pd.DataFrame"
     costs: "pd.DataFrame"
     kinds: "pd.DataFrame"
     notes: tuple[str, ...] = ()
 
     def says(self) -> list[str]:
-        """The report in sentences: one a rule, one a kind of judgements that there are, one a cost, then the rest."""
+        """The report in sentences: one a rule, one a kind of judgments that there are, one a cost, then the rest."""
         said = []
         for row in self.rules.itertuples():
             unseen = f" Of {joined(list(row.unseen))} nothing is known: too few cases." if row.unseen else ""
@@ -59,10 +59,10 @@ class Report:
                 f"Rule {row.Index + 1} ({row.rule}) {_verb(row.after_says)}: {_number(row.before)} before, "
                 f"{_number(row.after)} now{sure}{kept}.{unseen}"
             )
-        for row in self.judgements.itertuples():
-            if row.judgements:
+        for row in self.judgments.itertuples():
+            if row.judgments:
                 said.append(
-                    f"The loss agrees with {percent(row.after)} of {row.judgements} judgements {row.which} "
+                    f"The loss agrees with {percent(row.after)} of {row.judgments} judgments {row.which} "
                     f"({percent(row.low)} to {percent(row.high)}); before it was {percent(row.before)}."
                 )
         for row in self.costs.itertuples():
@@ -92,7 +92,7 @@ class Report:
 
     @classmethod
     def from_json(cls, fields: dict) -> "Report":
-        """Back from `to_json`, as `about["correction"]["report"]` of an artefact holds it; KeyError for other fields."""
+        """Back from `to_json`, as `about["correction"]["report"]` of an artifact holds it; KeyError for other fields."""
         import pandas as pd
 
         tables = [pd.DataFrame(fields[name]) for name in TABLES]
@@ -104,7 +104,7 @@ def report(exam: Exam, before: Sitting, after: Sitting, notes: tuple[str, ...] =
     """Two sittings of one exam held against each other."""
     return Report(
         _rules(before.rules, after.rules),
-        _judgements(exam, before, after),
+        _judgments(exam, before, after),
         _costs(exam, before, after),
         _kinds(exam, before, after),
         (*_told_of(exam.learned, exam.judged), *notes),
@@ -120,7 +120,7 @@ def _rules(before: "pd.DataFrame", after: "pd.DataFrame") -> "pd.DataFrame":
     return table
 
 
-def _judgements(exam: Exam, before: Sitting, after: Sitting) -> "pd.DataFrame":
+def _judgments(exam: Exam, before: Sitting, after: Sitting) -> "pd.DataFrame":
     import pandas as pd
 
     rows = []
@@ -191,22 +191,22 @@ def _typical(exam: Exam, prices: np.ndarray) -> float:
     return float(np.median([np.median(prices[exam.asked.of_kind[kind]]) for kind in exam.asked.reference]))
 
 
-def _told_of(learned: Judgements, judged: Judgements) -> list[str]:
-    """What to know of the judgements."""
+def _told_of(learned: Judgments, judged: Judgments) -> list[str]:
+    """What to know of the judgments."""
     notes = []
     if len(judged) and not bool(judged.random.all()):
         notes.append(
-            "The judgements held out were asked because they were informative, so they are harder than others: the "
-            "share says nothing of judgements at large."
+            "The judgments held out were asked because they were informative, so they are harder than others: the "
+            "share says nothing of judgments at large."
         )
     return notes
 
 
-def contradictions(judgements: Judgements) -> str:
-    """How many judgements cannot all be true, in a sentence; "" where none."""
-    odd, unsure = int(judgements.contradictory().sum()), sum(a == CANNOT_SAY for a in judgements.answers)
+def contradictions(judgments: Judgments) -> str:
+    """How many judgments cannot all be true, in a sentence; "" where none."""
+    odd, unsure = int(judgments.contradictory().sum()), sum(a == CANNOT_SAY for a in judgments.answers)
     told = (
-        f"{odd} of {len(judgements) - unsure} judgements contradict each other: no symmetric loss can keep them all."
+        f"{odd} of {len(judgments) - unsure} judgments contradict each other: no symmetric loss can keep them all."
     )
     return told if odd else ""
 

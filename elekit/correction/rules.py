@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from elekit.graph import GraphVocabulary
-from elekit.inspect.prices import FREE
-from elekit.inspect.words import figure, joined, percent
+from elekit.evaluation.formatting import figure, joined, percent
+from elekit.graphs.graph import GraphVocabulary
+from elekit.inspect.edit_costs import FREE
 
 TYPICAL = "a typical edit"  # median over kinds of their median prices, of single edits that no rule names
 EITHER_WAY = " either way"  # after a kind: this one and what undoes it
@@ -20,7 +20,7 @@ SLACK = 1e-9  # of a bound, so that rounding makes no contradiction
 class NearlyFree:
     """Each of these kinds of edits costs at most `at_most` times a typical edit (its median price does).
 
-    kinds: as in `elekit.inspect.price_list`, such as "relabel C to N"; "*" stands for anything ("relabel *"), and
+    kinds: as in `elekit.inspect.edit_costs`, such as "relabel C to N"; "*" stands for anything ("relabel *"), and
     "either way" after a kind names what undoes it, too ("relabel C to N either way").
     """
 
@@ -117,7 +117,7 @@ def from_json(fields: Sequence[dict]) -> tuple[Rule, ...]:
 
 
 def known_kinds(vocabulary: GraphVocabulary) -> dict[str, str]:
-    """Every kind of edit that graphs of a vocabulary can have, as `elekit.inspect.traits.kinds_in_detail` names them.
+    """Every kind of edit that graphs of a vocabulary can have, as `elekit.graphs.features.kinds_in_detail` names them.
 
     Each with the kind that undoes it; with itself, where no single kind does.
     """

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from elekit.graph import Graph
-from elekit.inspect.blindspots import distinct
-from elekit.loss import Psi, points_of
+from elekit.graphs.graph import Graph
+from elekit.inspect.neighbors import distinct
+from elekit.model.loss import Psi, points_of
 
 POOL = 3_000  # triplets that questions are chosen from
 NEAREST = 12  # graphs around an anchor that it is compared with

@@ -15,10 +15,10 @@ import pandas as pd
 import pooch
 from tqdm.auto import tqdm
 
-from elekit import chem
+from elekit.datasets.files import cache_folder
 from elekit.datasets.molecules import Molecules
 from elekit.datasets.splits import SPLITS, Dataset, Split, digest
-from elekit.files import cache_folder
+from elekit.graphs.smiles import GraphVocabulary, Reading, from_readings, molecule_vocabulary, read_smiles
 
 # No digest of these files was at hand: the address names a commit, and what comes must have that many rows.
 URL = "https://raw.githubusercontent.com/blender-nlp/MolT5/7de07af8a2fb033bfd4935ebdd166e6ae6507df9/ChEBI-20_data/{}"
@@ -96,18 +96,18 @@ def public_at_hand() -> bool:
 
 def read(
     table: pd.DataFrame, progress: bool = False, largest: int | None = None
-) -> tuple[Split, pd.DataFrame, chem.GraphVocabulary]:
+) -> tuple[Split, pd.DataFrame, GraphVocabulary]:
     """Descriptions and molecules of a table (cid, smiles, description), what was skipped, and the vocabulary.
 
     largest: heavy atoms, at most; the graphs are dense then, and larger molecules are skipped. None: all molecules.
     """
     table = table.reset_index(drop=True)
     readings = [
-        chem.read_smiles(text)
+        read_smiles(text)
         for text in tqdm(table["smiles"], desc="reading SMILES", disable=not progress, mininterval=0.5)
     ]
     if largest is not None:
-        too_large = chem.Reading(refused=f"more than {largest} heavy atoms")
+        too_large = Reading(refused=f"more than {largest} heavy atoms")
         readings = [too_large if len(reading.nodes) > largest else reading for reading in readings]
     refused = [row for row, reading in enumerate(readings) if reading.refused]
     skipped = pd.DataFrame(
@@ -118,11 +118,11 @@ def read(
     if not read_:
         raise ValueError(f"none of {len(table)} SMILES can be read")
     labels = {label for one in read_ for label in one.nodes}
-    vocabulary = chem.vocabulary(labels, max(len(one.nodes) for one in read_))
+    vocabulary = molecule_vocabulary(labels, max(len(one.nodes) for one in read_))
     frame = table.iloc[kept].reset_index(drop=True)
     frame.insert(0, "row", kept)
     frame.insert(1, "key", [one.canonical for one in read_])
-    graphs = Molecules.of(read_, vocabulary) if largest is None else chem.from_readings(read_, vocabulary)
+    graphs = Molecules.of(read_, vocabulary) if largest is None else from_readings(read_, vocabulary)
     split = Split(frame["description"].astype(str).tolist(), graphs, frame)
     return split, skipped, vocabulary
 

@@ -11,7 +11,7 @@ import torch
 
 from elekit.datasets import reading
 from elekit.datasets.splits import SPLITS, Dataset, Split, assign, digest
-from elekit.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary
 
 FRACTIONS = (0.8, 0.1, 0.1)
 
@@ -102,7 +102,7 @@ def from_frame(
 
 
 def from_networkx_graphs(graphs: Sequence[nx.Graph], inputs: Sequence | None = None, **options) -> Dataset:
-    """Splits of a list of labelled networkx graphs, with inputs beside them (strings or vectors) or without.
+    """Splits of a list of labeled networkx graphs, with inputs beside them (strings or vectors) or without.
 
     Node and edge labels are read from the attribute `label`. options as in `from_frame`.
     """

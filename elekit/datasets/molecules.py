@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.chem import Reading
-from elekit.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.smiles import Reading
 
 MOST = 2**31  # bytes of the edges of one dense batch
 TOGETHER = 2**25  # bytes of them that work goes by

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pooch
 
+from elekit.datasets.files import SHIPPED, cache_folder
 from elekit.datasets.frame import FRACTIONS, from_frame
 from elekit.datasets.splits import Dataset
-from elekit.files import cache_folder
-from elekit.graph import GraphVocabulary
-
-SHIPPED = Path(__file__).resolve().parents[2] / "data"
+from elekit.graphs.graph import GraphVocabulary
 
 # QM9: Ramakrishnan, Dral, Rupp, von Lilienfeld, Scientific Data 1, 140022 (2014); the csv of DeepChem / MoleculeNet.
 QM9_URL = "https://deepchemdata.s3-us-west-1.amazonaws.com/datasets/qm9.csv"
@@ -30,10 +28,10 @@ def load(
 ) -> Dataset:
     """A data set by name, in seeded splits.
 
-    molecules7: molecules of up to 7 heavy atoms, shipped. inputs: "description" (default) or "smiles" (randomised).
+    molecules7: molecules of up to 7 heavy atoms, shipped. inputs: "description" (default) or "smiles" (randomized).
     qm9: molecules of up to 9 heavy atoms. inputs: "smiles" as the source writes them. Read from
         `$ELEKIT_DATA_DIR/qm9/` where that is set, otherwise downloaded once (30 MB, checked against its sha256).
-    vocabulary: of an artefact, so that the graphs fit it; what does not is skipped. None: that of the data.
+    vocabulary: of an artifact, so that the graphs fit it; what does not is skipped. None: that of the data.
     Raises ValueError for an unknown name or kind of input.
     """
     kinds = {"molecules7": {"description": "description", "smiles": "random_smiles"}, "qm9": {"smiles": "smiles"}}

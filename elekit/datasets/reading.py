@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from elekit.files import cache_folder, keep_arrays
-from elekit.graph import GraphVocabulary, from_networkx, label_tensors
+from elekit.datasets.files import cache_folder, keep_arrays
+from elekit.graphs.graph import GraphVocabulary, from_networkx, label_tensors
 
 READER = 2  # raise it when reading SMILES changes, so that cached readings are made anew
 CACHED_FROM = 5_000  # rows; below that reading takes no longer than a few seconds
@@ -105,14 +105,14 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
 
 
 def _read_smiles(smiles: Sequence[str], progress: bool) -> Column:
-    from elekit import chem  # RDKit loads here, not with `import elekit`
+    from elekit.graphs.smiles import molecule_vocabulary, read_smiles  # RDKit loads here, not with `import elekit`
 
     readings = [
-        chem.read_smiles(s) for s in tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)
+        read_smiles(s) for s in tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)
     ]
     sizes = [len(r.nodes) for r in readings]
     labels = {label for r in readings for label in r.nodes}
-    vocabulary = chem.vocabulary(labels or {"C"}, max(1, *sizes) if len(sizes) > 1 else max(1, sizes[0]))
+    vocabulary = molecule_vocabulary(labels or {"C"}, max(1, *sizes) if len(sizes) > 1 else max(1, sizes[0]))
     nodes, edges = label_tensors([(r.nodes, r.edges) for r in readings], vocabulary)
     return Column(vocabulary, nodes, edges, [r.canonical for r in readings], [r.refused for r in readings])
 
@@ -122,7 +122,7 @@ def read_networkx_column(
 ) -> Column:
     """networkx graphs as channels; a string in place of a graph is the reason why it is none.
 
-    The key is the Weisfeiler-Lehman hash with a number for each isomorphism class under it, found by a labelled
+    The key is the Weisfeiler-Lehman hash with a number for each isomorphism class under it, found by a labeled
     isomorphism test: equal graphs have equal keys, whatever their node order.
     """
     reasons, parts, drawn = [], [], []
@@ -166,7 +166,7 @@ def _parts(one) -> tuple[list[str], list[tuple[int, int, str]]]:
 
 
 def isomorphism_keys(graphs: Sequence[nx.Graph]) -> list[str]:
-    """A string for each graph (attribute `label`), equal exactly for isomorphic labelled graphs of the list."""
+    """A string for each graph (attribute `label`), equal exactly for isomorphic labeled graphs of the list."""
 
     def same(a, b):
         return a.get("label") == b.get("label")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 
-from elekit.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary
 
 SPLITS = ("train", "validation", "test")
 

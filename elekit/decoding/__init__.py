@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from elekit.decoding.candidates import Candidates, check_target, decode_candidates, nearest
-from elekit.decoding.gradient import GradientConfig, decode_gradient, standing, uniform
-from elekit.decoding.polish import PolishConfig, polish
-from elekit.decoding.steps import RULES, AdamOnLogits, Euclidean, EuclideanAdam, Exponentiated, StepRule
-from elekit.decoding.teaching import put_right
+from elekit.decoding.gradient import GradientConfig, decode_gradient, single_step_traces, uniform
+from elekit.decoding.local_search import LocalSearchConfig, local_search
+from elekit.decoding.refinement_loss import refinement_loss
+from elekit.decoding.step_rules import RULES, AdamOnLogits, Euclidean, EuclideanAdam, Exponentiated, StepRule
 from elekit.decoding.trace import Decoded, Polish, Trace
-from elekit.graph import Graph
-from elekit.loss import Psi, points_of, squared_distance
+from elekit.graphs.graph import Graph
+from elekit.model.loss import Psi, points_of, squared_distance
 
 __all__ = [
     "METHODS", "RULES", "AdamOnLogits", "Candidates", "DecodeConfig", "Decoded", "Euclidean", "EuclideanAdam",
-    "Exponentiated", "GradientConfig", "Polish", "PolishConfig", "StepRule", "Trace", "check_target", "decode",
-    "decode_candidates", "decode_gradient", "nearest", "polish", "put_right", "uniform",
+    "Exponentiated", "GradientConfig", "Polish", "LocalSearchConfig", "StepRule", "Trace", "check_target", "decode",
+    "decode_candidates", "decode_gradient", "nearest", "polish", "refinement_loss", "uniform",
 ]  # fmt: skip
 
 METHODS = ("candidates", "candidates+polish", "gradient", "gradient+polish", "rounded", "rounded+polish")
@@ -39,7 +39,7 @@ class DecodeConfig:
     method: str | None = None
     kept: int = 3
     gradient: GradientConfig = GradientConfig()
-    polish: PolishConfig = PolishConfig()
+    polish: LocalSearchConfig = LocalSearchConfig()
     seed: int = 0
 
     def __post_init__(self):
@@ -82,7 +82,7 @@ def decode(
         rough = decode_candidates(psi, target, candidates, keep)
         if record:
             stopped = f"nearest of {len(candidates)} candidates"
-            rough = replace(rough, traces=standing(psi, target, rough, config.gradient.penalty, stopped))
+            rough = replace(rough, traces=single_step_traces(psi, target, rough, config.gradient.penalty, stopped))
     elif config.rounds:
         rough = _rounded(psi, target, method, around, config.gradient.penalty, record)
         if candidates is not None and keep > 1:
@@ -94,7 +94,7 @@ def decode(
         rough = decode_gradient(psi, target, around, config=config.gradient, k=keep, seed=config.seed, record=record)
     if "polish" not in method:
         return rough
-    done, paths = polish(psi, target, rough.alternatives, config=config.polish, record=record)
+    done, paths = local_search(psi, target, rough.alternatives, config=config.polish, record=record)
     return replace(done, traces=tuple(replace(trace, polish=path) for trace, path in zip(rough.traces, paths)))
 
 
@@ -111,7 +111,7 @@ def _rounded(psi: Psi, target: Tensor, method: str, around: Graph | None, penalt
     found = Decoded(graphs, losses, graphs, losses[:, None])
     if not record:
         return found
-    return replace(found, traces=standing(psi, target, found, penalty, "a given graph, rounded", around))
+    return replace(found, traces=single_step_traces(psi, target, found, penalty, "a given graph, rounded", around))
 
 
 def _middle(psi: Psi, candidates: Graph | Candidates | None) -> Graph:

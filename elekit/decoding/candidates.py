@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from elekit.decoding.trace import Decoded
-from elekit.graph import Graph
-from elekit.loss import Psi, points_of
+from elekit.graphs.graph import Graph
+from elekit.model.loss import Psi, points_of
 
 BLOCK = 4_096  # candidates compared at a time
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from elekit.decoding.candidates import check_target
-from elekit.decoding.steps import RULES, StepRule
+from elekit.decoding.step_rules import RULES, StepRule
 from elekit.decoding.trace import Decoded, Trace
-from elekit.graph import Graph, GraphVocabulary
-from elekit.loss import Psi, squared_distance
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.model.loss import Psi, squared_distance
 
 TOGETHER = 512  # descents that run side by side: what fits the processor's cache
 
@@ -20,7 +20,7 @@ class GradientConfig:
     """How to descend. rule: a name in `steps.RULES` or a step rule.
 
     starts: descents of each target from different random points, judged by the learned loss of their rounded graphs.
-    spread: standard deviation of the noise on the logits of a start. penalty: weight of `Graph.excess`, how far
+    spread: standard deviation of the noise on the logits of a start. penalty: weight of `Graph.valence_violation`, how far
     valences are exceeded (only where the vocabulary has capacities). check_every: iterations between roundings.
     tolerance: a rounded graph whose loss is at most that ends its target's search. budget_ms: for the whole call.
     """
@@ -47,7 +47,7 @@ class GradientConfig:
 def uniform(vocabulary: GraphVocabulary) -> Graph:
     """The middle of the polytope, a batch of one: where descents start when nothing better is known."""
     N, K, R = vocabulary.max_nodes, vocabulary.K, vocabulary.R
-    return Graph(torch.full((1, N, K), 1 / K), torch.full((1, N, N, R), 1 / R), vocabulary).symmetrised()
+    return Graph(torch.full((1, N, K), 1 / K), torch.full((1, N, N, R), 1 / R), vocabulary).symmetrized()
 
 
 def decode_gradient(
@@ -170,7 +170,7 @@ def _descend(psi, target, around, config, k, generator, clock, record) -> Decode
         with torch.no_grad():
             loss = squared_distance(psi(rounded), target[owner[alive]])
         if due:
-            score = loss + config.penalty * rounded.excess()
+            score = loss + config.penalty * rounded.valence_violation()
             better = (score < best["score"][alive]) & searching[owner[alive]]
             for name, value in zip(best, (score[better], loss[better], *rounded[better].labels(), step)):
                 best[name][alive[better]] = value
@@ -236,13 +236,13 @@ def measure(psi, target: Tensor, nodes: Tensor, pairs: Tensor, vocabulary: Graph
         relaxed = unfold(nodes, pairs, vocabulary)
         loss = squared_distance(psi(relaxed), target)
         # each descent is independent, so one backward pass of the sum gives every gradient
-        objective = (loss + penalty * relaxed.excess()).sum()
+        objective = (loss + penalty * relaxed.valence_violation()).sum()
         by_nodes, by_pairs = torch.autograd.grad(objective, (nodes, pairs), materialize_grads=True)
     nodes, pairs, loss = nodes.detach(), pairs.detach(), loss.detach()
     return {"nodes": nodes, "pairs": pairs, "loss": loss, "by_nodes": by_nodes, "by_pairs": by_pairs}
 
 
-def standing(
+def single_step_traces(
     psi: Psi, target: Tensor, chosen: Decoded, penalty: float, stopped: str, relaxed: Graph | None = None
 ) -> tuple[Trace, ...]:
     """Traces of answers that no descent led to, such as candidates: one iterate each, and where it wants to go.

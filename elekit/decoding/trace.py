@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ as they are: `$` starts no formula, and what cannot be printed becomes a blank.
 
 from elekit.draw.agreements import agreement, disagreements
 from elekit.draw.base import OKABE_ITO, RADIUS, SEEN, Picture
-from elekit.draw.blindspots import blind_spots
+from elekit.draw.blind_spots import blind_spots
 from elekit.draw.concepts import concepts
 from elekit.draw.corrections import corrections
 from elekit.draw.counterfactuals import analogies, counterfactuals
@@ -18,8 +18,8 @@ from elekit.draw.histograms import histograms
 from elekit.draw.images import images
 from elekit.draw.layouts import layout
 from elekit.draw.maps import embedding_map
-from elekit.draw.price_lists import price_list
-from elekit.draw.prices import contrasted, priced_edits, shared
+from elekit.draw.edit_costs import edit_costs
+from elekit.draw.edit_scan import contrasted, priced_edits, shared
 from elekit.draw.sets import coverage, prediction_set
 from elekit.draw.spheres import spheres
 from elekit.draw.stability import across_trainings, stability
@@ -30,6 +30,6 @@ __all__ = [
     "OKABE_ITO", "Picture", "RADIUS", "SEEN", "across_trainings", "agreement", "analogies", "blind_spots", "concepts",
     "contrasted", "corrections", "counterfactuals", "coverage", "disagreements", "embedding_map",
     "faithfulness", "findings", "graph", "graphs", "histograms", "history", "images", "iterate",
-    "layout", "loss_curve", "prediction_set", "price_list", "priced_edits", "ranking", "shared",
+    "layout", "loss_curve", "prediction_set", "edit_costs", "priced_edits", "ranking", "shared",
     "spheres", "stability", "tensors", "trace",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from elekit.draw.base import BLUE, VERMILION, Picture, axes, fitted, plain
 from elekit.draw.structures import graph as draw_graph
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,8 +99,8 @@ def disagreements(table: "pd.DataFrame", graphs: Graph, others: Graph, *, column
     for place, (says, opinion) in enumerate(zip(table["says"], table["loss_says"])):
         row, column = divmod(place, columns)
         left, top = 2 * WIDE * column / width, 1 - row * (HIGH + WORDS) / height
-        colour, sign = SIGNS[opinion]
-        figure.text(left + 0.15 / width, top - 0.1 / height, f"{place + 1}. {sign}", color=colour, fontsize=15,
+        color, sign = SIGNS[opinion]
+        figure.text(left + 0.15 / width, top - 0.1 / height, f"{place + 1}. {sign}", color=color, fontsize=15,
                     fontweight="bold", va="top")  # fmt: skip
         words = "\n".join(textwrap.wrap(plain(says), LINE)[:3])
         figure.text(left + 0.15 / width, top - 0.4 / height, words, fontsize=13, va="top", parse_math=False)

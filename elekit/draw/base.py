@@ -1,4 +1,4 @@
-"""What all pictures share: the figure, colours, sizes, and how text is fitted."""
+"""What all pictures share: the figure, colors, sizes, and how text is fitted."""
 
 import io
 
@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from elekit.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary
 
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = OKABE_ITO
-GREY, FAINT = "#999999", "#BBBBBB"
-ELEMENTS = {"C": GREY, "N": BLUE, "O": VERMILION, "F": GREEN, "S": YELLOW, "Cl": SKY, "P": ORANGE, "Br": PURPLE}
+GRAY, FAINT = "#999999", "#BBBBBB"
+ELEMENTS = {"C": GRAY, "N": BLUE, "O": VERMILION, "F": GREEN, "S": YELLOW, "Cl": SKY, "P": ORANGE, "Br": PURPLE}
 
 RADIUS = 0.3  # of a node, where an edge is about 1 long
 SEEN = 0.05  # probabilities below are not drawn
@@ -55,15 +55,15 @@ def has_bond_orders(vocabulary: GraphVocabulary) -> bool:
     return vocabulary.order is not None and set(vocabulary.order) <= {1.0, 2.0, 3.0}
 
 
-def label_colours(vocabulary: GraphVocabulary) -> list[tuple[float, ...]]:
+def label_colors(vocabulary: GraphVocabulary) -> list[tuple[float, ...]]:
     """One for each node label; an element keeps its hue, lighter with a positive charge, darker with a negative."""
     known = ELEMENTS if has_bond_orders(vocabulary) else {}
-    colours = []
+    colors = []
     for k, label in enumerate(vocabulary.node_labels):
-        colour = np.array(to_rgb(known.get(label.rstrip("+-"), OKABE_ITO[k % len(OKABE_ITO)])))
+        color = np.array(to_rgb(known.get(label.rstrip("+-"), OKABE_ITO[k % len(OKABE_ITO)])))
         charged = known and label[-1:]
-        colours.append(tuple(0.55 * colour + 0.45 if charged == "+" else 0.65 * colour if charged == "-" else colour))
-    return colours
+        colors.append(tuple(0.55 * color + 0.45 if charged == "+" else 0.65 * color if charged == "-" else color))
+    return colors
 
 
 def array(values) -> np.ndarray:

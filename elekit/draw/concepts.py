@@ -23,9 +23,9 @@ SIGNS = {"encoded": "●", "encoded, but only as far as size and counts tell": "
 def concepts(table: "pd.DataFrame") -> Figure:
     """A row a property: what a probe of psi tells, what is told without psi, and of nonsense; and the mark.
 
-    Wide bar with its 95 % interval: psi. Hatched and narrower: size and label counts without psi. Grey, narrowest:
+    Wide bar with its 95 % interval: psi. Hatched and narrower: size and label counts without psi. Gray, narrowest:
     psi, of values that mean nothing. From 0 (guessing) to 1 (always right); scores below 0 are drawn as 0.
-    table: columns property, score, low, high, control, size, counts and mark, as of `elekit.inspect.concepts`, in its
+    table: columns property, score, low, high, control, size, counts and mark, as of `elekit.audit.concepts`, in its
     order. Where counts are nan the size is drawn. Rows without a score are named below.
     Raises ValueError for a table without these columns or without any score.
     """

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from elekit.draw.base import BLUE, GREY, SKY, VERMILION, Picture, axes, fitted, plain
+from elekit.draw.base import BLUE, GRAY, SKY, VERMILION, Picture, axes, fitted, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,27 +17,27 @@ LETTERS = 44  # of a line of words beside a row
 NARROWEST = 1.6  # times the goal, each way, that the axis of the rules shows at least
 
 
-def corrections(rules: "pd.DataFrame", judgements: "pd.DataFrame", costs: "pd.DataFrame") -> Figure:
-    """A loss before (open circles) and after (dots) it was corrected: rules above, judgements and costs below.
+def corrections(rules: "pd.DataFrame", judgments: "pd.DataFrame", costs: "pd.DataFrame") -> Figure:
+    """A loss before (open circles) and after (dots) it was corrected: rules above, judgments and costs below.
 
     rules: one row a rule: rule, sense ("at most" or "at least"), goal, before, after, after_low, after_high,
-    after_says; drawn as multiples of the goal, the side that keeps the rule shaded. judgements: which, judgements,
+    after_says; drawn as multiples of the goal, the side that keeps the rule shaded. judgments: which, judgments,
     before, after, low, high. costs: measure, unit, before, after, low, high (of the change); those in "loss" are left
     out. As in `elekit.correction.Report`. Raises ValueError for tables without these columns, and where there is
     nothing to draw.
     """
     for name, table, wanted in (
         ("rules", rules, ("rule", "sense", "goal", "before", "after", "after_low", "after_high", "after_says")),
-        ("judgements", judgements, ("which", "judgements", "before", "after", "low", "high")),
+        ("judgements", judgments, ("which", "judgements", "before", "after", "low", "high")),
         ("costs", costs, ("measure", "unit", "before", "after", "low", "high")),
     ):
         missing = set(wanted) - set(table.columns)
         if missing:
             raise ValueError(f"the table of {name} lacks columns {sorted(missing)}")
     shares = [
-        (f"agrees with {row.judgements} judgements {row.which}", row.before, row.after, row.low, row.high)
-        for row in judgements.itertuples()
-        if row.judgements
+        (f"agrees with {row.judgments} judgments {row.which}", row.before, row.after, row.low, row.high)
+        for row in judgments.itertuples()
+        if row.judgments
     ]
     shares += [
         (row.measure, row.before, row.after, row.before + row.low, row.before + row.high)
@@ -46,7 +46,7 @@ def corrections(rules: "pd.DataFrame", judgements: "pd.DataFrame", costs: "pd.Da
     ]
     counts = [count for count in (len(rules), len(shares)) if count]
     if not counts:
-        raise ValueError("nothing to draw: no rules, no judgements and no costs")
+        raise ValueError("nothing to draw: no rules, no judgments and no costs")
     figure = Picture(figsize=(12, 1.9 + sum(0.62 * count + 0.9 for count in counts)), layout="constrained")
     panels = np.atleast_1d(figure.subplots(len(counts), 1, height_ratios=[count + 1.2 for count in counts])).tolist()
     if len(rules):
@@ -96,7 +96,7 @@ def _draw_shares(ax: Axes, shares: list[tuple]) -> None:
         _pair(ax, y, before, after, low, min(high, 1.0))
     said = [f"{_short(before)} to {_short(after)}" for _, before, after, *_ in shares]
     _rows(ax, [_wrapped(words) for words, *_ in shares], said)
-    ax.set_title("judgements, and what it cost elsewhere (1 is best)", fontsize=14, loc="left")
+    ax.set_title("judgments, and what it cost elsewhere (1 is best)", fontsize=14, loc="left")
 
 
 def _pair(ax: Axes, y: int, before: float, after: float, low: float, high: float) -> None:
@@ -105,7 +105,7 @@ def _pair(ax: Axes, y: int, before: float, after: float, low: float, high: float
             "",
             (after, y),
             (before, y),
-            arrowprops={"arrowstyle": "->", "color": GREY, "lw": 1.5, "shrinkA": 7, "shrinkB": 7},
+            arrowprops={"arrowstyle": "->", "color": GRAY, "lw": 1.5, "shrinkA": 7, "shrinkB": 7},
         )
     ax.plot([low, high], [y, y], color=BLUE, lw=2.5, solid_capstyle="butt", gid="interval")
     ax.plot([before], [y], "o", ms=11, mfc="white", mec="black", mew=1.8, gid="before")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from elekit.draw.pairs import sheet
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
     import pandas as pd

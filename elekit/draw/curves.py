@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from elekit.draw.base import (
     BLUE,
     FAINT,
+    GRAY,
     GREEN,
-    GREY,
     ORANGE,
     SKY,
     VERMILION,
@@ -36,14 +36,14 @@ def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None 
     steps = np.arange(len(relaxed))
     ax.fill_between(steps, relaxed, rounded, color=FAINT, alpha=0.45, linewidth=0)
     mark = "o" if len(steps) < 30 else None
-    for values, colour in ((rounded, VERMILION), (relaxed, BLUE)):
-        ax.plot(steps, values, color=colour, linewidth=2.5, marker=mark, markersize=4)
+    for values, color in ((rounded, VERMILION), (relaxed, BLUE)):
+        ax.plot(steps, values, color=color, linewidth=2.5, marker=mark, markersize=4)
     ax.set_xlim(-0.02 * len(steps), max(len(steps) - 1, 1) * 1.02)
     ax.set_ylim(*spread(np.concatenate([relaxed, rounded])))
     bottom, top = ax.get_ylim()
     ends = sorted([(rounded[-1], "rounded", VERMILION), (relaxed[-1], "relaxed", BLUE)], key=lambda end: end[0])
     nudge = max(0, 0.08 * (top - bottom) - (ends[1][0] - ends[0][0])) / 2
-    for (value, name, colour), shift in zip(ends, (-nudge, nudge)):
+    for (value, name, color), shift in zip(ends, (-nudge, nudge)):
         ax.annotate(
             name,
             (1, value + shift),
@@ -51,7 +51,7 @@ def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None 
             xytext=(6, 0),
             va="center",
             textcoords="offset points",
-            color=colour,
+            color=color,
             fontsize=13,
             fontweight="bold",
         )
@@ -68,7 +68,7 @@ def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None 
             fontsize=13,
             ha="center",
             va="bottom",
-            arrowprops={"arrowstyle": "-", "color": GREY, "lw": 1.2},
+            arrowprops={"arrowstyle": "-", "color": GRAY, "lw": 1.2},
         )
         ax.set_ylim(bottom, max(top, y + 0.1 * (top - bottom)))
     ax.set_xlabel("iteration" + (f"\nstopped: {plain(stopped)}" if stopped else ""), fontsize=13, parse_math=False)
@@ -129,18 +129,18 @@ def history(records: Sequence[dict]) -> Figure:
         raise ValueError(f"nothing to draw: none of the {len(records)} records has a loss or a retrieval")
     figure = Picture(figsize=(7, 5), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
-    for ax, (name, colour, words) in zip(panels, (("loss", BLUE, "loss"), ("retrieval", GREEN, "retrieval@1"))):
+    for ax, (name, color, words) in zip(panels, (("loss", BLUE, "loss"), ("retrieval", GREEN, "retrieval@1"))):
         axes(ax, None)
         if curves[name]:
             steps, values = zip(*curves[name])
-            ax.plot(steps, values, color=colour, linewidth=2.5, marker="o", markersize=4)
+            ax.plot(steps, values, color=color, linewidth=2.5, marker="o", markersize=4)
             ax.annotate(
                 f"{values[-1]:.3g}",
                 (steps[-1], values[-1]),
                 xytext=(8, 0),
                 textcoords="offset points",
                 va="center",
-                color=colour,
+                color=color,
                 fontsize=13,
                 fontweight="bold",
                 annotation_clip=False,

@@ -11,7 +11,7 @@ from elekit.decoding import Trace
 from elekit.draw.base import (
     BLUE,
     FAINT,
-    GREY,
+    GRAY,
     RADIUS,
     SEEN,
     VERMILION,
@@ -27,7 +27,7 @@ from elekit.draw.frames import LOOKS, NUMBERS, Frames, frames, laid_like, shares
 from elekit.draw.layouts import layout
 from elekit.draw.sets import HIGH, prediction_set
 from elekit.draw.structures import _extent, _points, graph
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 
 
 def trace(trace: Trace, *, truth: Graph | None = None, frames: int = 4) -> Figure:
@@ -66,11 +66,11 @@ def iterate(
     """One step of a decoding run: its graph, what the loss wants to change in it, the truth, the loss of all steps.
 
     step: an iterate 0..S, then the best one rounded (S + 1), then each step of the polish; `draw.frames.frames` says
-    what they are. wishes: of the trace, as of `elekit.inspect.wishes`; None draws none. Sky blue and solid: the loss
+    what they are. wishes: of the trace, as of `elekit.inspect.descent_directions`; None draws none. Sky blue and solid: the loss
     wants that part to be there or to be another; purple and dashed: to go; the wider the more, relative to the
     strongest of the step. Orange: what an edit changed. truth: batch of one. compare, compare_wishes: another run of the same
     target at the same step; a run that is over stays on its last. names: of the two runs.
-    found: the prediction set of the target, as of `elekit.conformal.prediction_sets`; it is drawn below.
+    found: the prediction set of the target, as of `elekit.evaluation.conformal.prediction_sets`; it is drawn below.
     Raises ValueError for a step that there is not.
     """
     runs = [frames(trace, wishes)]
@@ -111,7 +111,7 @@ def marked(run: Frames, at: int, ax: Axes) -> None:
     graph(one, ax, positions=positions)
     points = _points(ax)
     for i in np.flatnonzero(array(one.presence()[0]) < SEEN):
-        ax.add_patch(Circle(positions[i], RADIUS, fill=False, ec=GREY, ls="--", zorder=0.8, gid=f"ghost-{i}"))
+        ax.add_patch(Circle(positions[i], RADIUS, fill=False, ec=GRAY, ls="--", zorder=0.8, gid=f"ghost-{i}"))
     for i, (x, y) in enumerate(positions + 0.9 * RADIUS):
         white = [withStroke(linewidth=3, foreground="white")]
         ax.text(x, y, str(i), fontsize=10, color="#444444", zorder=7, path_effects=white, gid=f"number-{i}")
@@ -155,15 +155,15 @@ def _curves(runs: list[Frames], names, step: int, ax: Axes) -> None:
         ax.plot(x[:S], run.rounded[:S], color=VERMILION, lw=2.5, ls=dash)
         ax.plot(x[S:], run.rounded[S:], color=VERMILION, lw=1.5, ls=dash, marker="o", ms=6)
         ax.plot(x[:S], run.relaxed[:S], color=BLUE, lw=2.5, ls=dash)
-        ax.axvline((x[S - 1] + x[S]) / 2, color=GREY, lw=1, ls=":")
-        for values, what, colour in ((run.rounded, "rounded", VERMILION), (run.relaxed[:S], "relaxed", BLUE)):
-            ends.append([float(values[-1]), " ".join(filter(None, (fitted(name, 100, 12)[0], what))), colour])
+        ax.axvline((x[S - 1] + x[S]) / 2, color=GRAY, lw=1, ls=":")
+        for values, what, color in ((run.rounded, "rounded", VERMILION), (run.relaxed[:S], "relaxed", BLUE)):
+            ends.append([float(values[-1]), " ".join(filter(None, (fitted(name, 100, 12)[0], what))), color])
             ax.plot(
                 x[run.at(step)],
                 values[run.at(step)] if run.at(step) < len(values) else np.nan,
                 "o",
                 ms=9,
-                color=colour,
+                color=color,
             )
     ax.axvline(across[step], color="black", lw=1.5, gid="cursor")
     ax.set(
@@ -172,12 +172,12 @@ def _curves(runs: list[Frames], names, step: int, ax: Axes) -> None:
     )
     room = 15 / 72 / _extent(ax)[1] * np.ptp(ax.get_ylim())  # of a line of words
     ends.sort()
-    for n, (value, words, colour) in enumerate(ends):
+    for n, (value, words, color) in enumerate(ends):
         value = max(value, ends[n - 1][0] + room) if n else value
         ends[n][0] = value
         ax.annotate(
             words, (1, value), xycoords=("axes fraction", "data"), xytext=(8, 0), textcoords="offset points",
-            va="center", color=colour, fontsize=12, fontweight="bold", parse_math=False,
+            va="center", color=color, fontsize=12, fontweight="bold", parse_math=False,
         )  # fmt: skip
     S = max(run.iterates for run in runs) - 1
     every = max(1, round(S / 8 / 5) * 5) if S > 12 else 1

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import blended_transform_factory
 
-from elekit.draw.base import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, Picture, axes, fitted
+from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, Picture, axes, fitted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ STYLES = (
     (BLUE, "-"), (VERMILION, (0, (5, 1.5))), (ORANGE, (0, (5, 1.5, 1, 1.5))), (GREEN, (0, (2, 1))),
     (PURPLE, (0, (8, 2))), (SKY, (0, (8, 2, 2, 2))),
 )  # fmt: skip
-AT_RANDOM = (GREY, (0, (1, 1)))  # what has a curve and no area
+AT_RANDOM = (GRAY, (0, (1, 1)))  # what has a curve and no area
 WHITE = [withStroke(linewidth=3, foreground="white")]
 MARKS = {"deletion": "v", "insertion": "^"}
 SAID = {
@@ -47,10 +47,10 @@ def faithfulness(curves: "pd.DataFrame", summary: "pd.DataFrame") -> Figure:
     for ax, (curve, (title, below)) in zip(places, SAID.items()):
         axes(ax, None)
         for method, line in curves[curves["curve"] == curve].groupby("method", sort=False):
-            colour, style = looks.get(method, AT_RANDOM)
+            color, style = looks.get(method, AT_RANDOM)
             parts = line["parts"].to_numpy()
-            ax.fill_between(parts, line["low"], line["high"], color=colour, alpha=0.12, lw=0, gid=f"band-{method}")
-            ax.plot(parts, line["value"], color=colour, ls=style, lw=2.6, gid=f"curve-{method}")
+            ax.fill_between(parts, line["low"], line["high"], color=color, alpha=0.12, lw=0, gid=f"band-{method}")
+            ax.plot(parts, line["value"], color=color, ls=style, lw=2.6, gid=f"curve-{method}")
         ax.set_title(title, fontsize=14)
         ax.set_xlabel(below, fontsize=13)
         ax.set(xlim=(0, 1))
@@ -66,12 +66,12 @@ def _areas(ax: Axes, summary: "pd.DataFrame", named: list, looks: dict) -> None:
     ax.axvline(0, color=AT_RANDOM[0], ls=AT_RANDOM[1], lw=2.6)
     beside = blended_transform_factory(ax.transAxes, ax.transData)
     for y, method in enumerate(named):
-        colour, style = looks.get(method, AT_RANDOM)
-        ax.add_line(Line2D((-0.68, -0.55), (y, y), transform=beside, color=colour, ls=style, lw=2.6, clip_on=False))
+        color, style = looks.get(method, AT_RANDOM)
+        ax.add_line(Line2D((-0.68, -0.55), (y, y), transform=beside, color=color, ls=style, lw=2.6, clip_on=False))
         for curve, shift in zip(SAID, (-0.15, 0.15)):
             for row in summary[(summary["curve"] == curve) & (summary["method"] == method)].itertuples():
-                ax.plot((row.low, row.high), (y + shift,) * 2, color=colour, lw=2.6, solid_capstyle="butt")
-                ax.plot(row.area, y + shift, MARKS[curve], color=colour, ms=10, mec="white", gid=f"area-{method}")
+                ax.plot((row.low, row.high), (y + shift,) * 2, color=color, lw=2.6, solid_capstyle="butt")
+                ax.plot(row.area, y + shift, MARKS[curve], color=color, ms=10, mec="white", gid=f"area-{method}")
                 end = np.nanmax([row.area, row.high])
                 ax.annotate(f"{row.area:+.2f}", (end, y + shift), xytext=(6, 0), textcoords="offset points",
                             va="center", fontsize=11, path_effects=WHITE)  # fmt: skip

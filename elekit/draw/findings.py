@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from elekit.draw.base import BLUE, VERMILION, Picture, plain
 from elekit.draw.layouts import layout
 from elekit.draw.pairs import MARKS, marks_of, panel, places_of, size_of
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ SEVERITIES = {"defect": ("✗ defect", VERMILION), "note": ("• note", BLUE)}
 
 
 class Finding(Protocol):
-    """As of `elekit.inspect.findings`."""
+    """As of `elekit.audit.findings`."""
 
     what: str
     says: str
@@ -34,7 +34,7 @@ class Finding(Protocol):
 def findings(found: Sequence[Finding], *, most: int = 4) -> list[Figure]:
     """One figure a finding, in their order: what it is called, its sentence, and up to `most` pairs of graphs beneath.
 
-    found: as of `elekit.inspect.findings.findings`. Pairs stand side by side, the second turned so that what both have
+    found: as of `elekit.audit.findings.findings`. Pairs stand side by side, the second turned so that what both have
     lies alike; where they differ in few places, these are marked: dashed what goes, solid what changes, dotted what is
     new. Graphs that are no pairs stand alone; evidence that is a table is left to `inspect.findings.table`.
     Raises ValueError for `most` below 1.
@@ -67,8 +67,8 @@ def _sheet(finding: Finding, shown: list[tuple[Graph, ...]]) -> Figure:
         style = {"va": "top", "gid": "said", "parse_math": False, **style}
         figure.text(x / whole[0], 1 - y / whole[1], words, fontsize=size, **style)
 
-    word, colour = SEVERITIES.get(finding.severity, (finding.severity, BLUE))
-    say(GAP, 0.4 * TEXT, plain(word), 15, color=colour, fontweight="bold")
+    word, color = SEVERITIES.get(finding.severity, (finding.severity, BLUE))
+    say(GAP, 0.4 * TEXT, plain(word), 15, color=color, fontweight="bold")
     title = textwrap.shorten(plain(finding.what), int(72 * (block - 1.4) / 9), placeholder=" …")
     say(GAP + 1.4, 0.4 * TEXT, title, 15, fontweight="bold")
     say(GAP, 1.7 * TEXT, "\n".join(sentence), 13, linespacing=1.35)
@@ -84,14 +84,14 @@ def _sheet(finding: Finding, shown: list[tuple[Graph, ...]]) -> Figure:
         scale = min(LARGEST, *((np.array([WIDTH, HEIGHT]) / size).min() for size in sizes))
         for side, (one, positions, size) in enumerate(zip(graphs, places, sizes)):
             size = size * scale
-            centre = np.array([left + WIDTH / 2 + side * (WIDTH + GAP), whole[1] - middle])
-            axes = figure.add_axes((*(centre - size / 2) / whole, *size / whole))
+            center = np.array([left + WIDTH / 2 + side * (WIDTH + GAP), whole[1] - middle])
+            axes = figure.add_axes((*(center - size / 2) / whole, *size / whole))
             panel(one, axes, positions, [m for m in marks if m[1] != ("new", "gone")[side]])
         if pair:
             say(left + WIDTH + GAP / 2, middle, "→" if marks else "|", 22, ha="center", va="center")
     looks = [look for kind, look in MARKS.items() if kind in seen]
     if looks:
-        lines = [Line2D([], [], color=colour, ls=dash, lw=5) for colour, dash, _ in looks]
+        lines = [Line2D([], [], color=color, ls=dash, lw=5) for color, dash, _ in looks]
         names = [words for *_, words in looks]
         figure.legend(lines, names, loc="lower center", ncols=3, frameon=False, fontsize=12, handlelength=3)
     return figure

@@ -8,9 +8,9 @@ from networkx.algorithms.isomorphism import GraphMatcher, categorical_edge_match
 
 from elekit.decoding import Polish, Trace
 from elekit.draw.base import ORANGE, PURPLE, SKY, array
+from elekit.draw.edit_scan import beside
 from elekit.draw.layouts import layout
-from elekit.draw.prices import beside
-from elekit.graph import Graph, to_networkx
+from elekit.graphs.graph import Graph, to_networkx
 
 NUMBERS = {  # what is told of each frame, and what it means
     "relaxed loss": "learned loss of the relaxed graph to the target, in [0, 4]",
@@ -21,7 +21,7 @@ NUMBERS = {  # what is told of each frame, and what it means
     "projection": "how far the projection onto the polytope had moved the iterate",
 }
 MARKED, FAINTEST = 12, 0.1  # wishes marked in a frame at most, and the least share of the strongest
-# kinds of marks: colour, whether dashed, what they say; none of the colours is one of the elements C, N, O and F
+# kinds of marks: color, whether dashed, what they say; none of the colors is one of the elements C, N, O and F
 LOOKS = {
     "more": (SKY, False, "wanted there, or other"),
     "less": (PURPLE, True, "wanted gone"),
@@ -79,7 +79,7 @@ class Frames:
 def frames(trace: Trace, wishes=None, *, like: Frames | None = None) -> Frames:
     """The frames of a decoding run.
 
-    wishes: as of `elekit.inspect.wishes`, None for no marks on iterates. like: a run whose result gives the places
+    wishes: as of `elekit.inspect.descent_directions`, None for no marks on iterates. like: a run whose result gives the places
     of the nodes, where both results are one graph.
     """
     S, answer = len(trace) - 1, trace.iterates[trace.best].rounded()
@@ -180,15 +180,15 @@ def _changed(before: Graph, after: Graph) -> list[tuple[int, ...]]:
 
 
 def _polished_places(before: Graph, where: np.ndarray, polish: tuple[Polish, ...]):
-    """Positions of each step of the polish: as before, a new node next to its neighbour; another start lies anew."""
+    """Positions of each step of the polish: as before, a new node next to its neighbor; another start lies anew."""
     for done in polish:
         if done.edit.startswith("start "):
             where = layout(done.graph)
         else:
             new = ((before.labels()[0] == 0) & (done.graph.labels()[0] > 0))[0].nonzero()[:, 0].tolist()
             for i in new:
-                neighbours = done.graph.labels()[1][0, i].nonzero()[:, 0].tolist()
-                free = [place for place in beside(before, where)[neighbours] if np.isfinite(place).all()]
+                neighbors = done.graph.labels()[1][0, i].nonzero()[:, 0].tolist()
+                free = [place for place in beside(before, where)[neighbors] if np.isfinite(place).all()]
                 if free:
                     where = where.copy()
                     where[i] = free[0]

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from elekit.draw.base import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, Picture, array, axes, fitted, plain
 
-COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
+COLORS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
 
 
 def histograms(values: Mapping[str, object], xlabel: str = "learned loss", *, bins: int = 50) -> Figure:
@@ -19,19 +19,19 @@ def histograms(values: Mapping[str, object], xlabel: str = "learned loss", *, bi
     kinds = {name: array(given).ravel() for name, given in values.items()}
     kinds = {name: held[np.isfinite(held)] for name, held in kinds.items()}
     empty = [name for name, held in kinds.items() if not len(held)]
-    if not 1 <= len(kinds) <= len(COLOURS) or empty:
+    if not 1 <= len(kinds) <= len(COLORS) or empty:
         raise ValueError(
-            f"want 1 to {len(COLOURS)} kinds of values, each with some, got {len(kinds)}"
+            f"want 1 to {len(COLORS)} kinds of values, each with some, got {len(kinds)}"
             + f", empty: {empty}" * bool(empty)
         )
     together = np.concatenate(list(kinds.values()))
     edges = np.histogram_bin_edges(together, bins)
     figure = Picture(figsize=(8, 0.75 + 1.15 * len(kinds)), layout="constrained")
     panels = np.atleast_1d(figure.subplots(len(kinds), 1, sharex=True))
-    for ax, (name, held), colour in zip(panels, kinds.items(), COLOURS):
+    for ax, (name, held), color in zip(panels, kinds.items(), COLORS):
         axes(ax, None)
         counts, _ = np.histogram(held, edges)
-        ax.stairs(counts / len(held), edges, fill=True, color=colour, alpha=0.8, gid="shares")
+        ax.stairs(counts / len(held), edges, fill=True, color=color, alpha=0.8, gid="shares")
         middle = float(np.median(held))
         ax.axvline(middle, color="black", lw=1.5, ls="--")
         ax.annotate(f"median {middle:.2f}", (middle, 1), xycoords=("data", "axes fraction"), xytext=(5, -2),

@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.optimize import linear_sum_assignment
 
-from elekit import metrics
 from elekit.draw.base import Picture
 from elekit.draw.layouts import layout
 from elekit.draw.pairs import MARKS, marks_of, panel, places_of
-from elekit.graph import Graph
-from elekit.refinement import ROUNDS, node_colours
+from elekit.graphs.edit_distance import isomorphic
+from elekit.graphs.graph import Graph
+from elekit.graphs.weisfeiler_lehman import ROUNDS, node_colors
 
 WIDTH, HEIGHT, LINE = 3.4, 3.2, 0.42  # inches: of a panel, and of a line of text
 FEW = 8  # differences that are marked; of more none is
@@ -56,7 +56,7 @@ def images(images: torch.Tensor, truth: Graph, predicted: Graph | None = None) -
             panel(truth[row], axes(row, 1), layout(truth[row]), [])
             continue
         ours = alike_ordered(predicted[row], truth[row])
-        right = metrics.isomorphic(ours, truth[row]).item()
+        right = isomorphic(ours, truth[row]).item()
         marks = [] if right else marks_of(truth[row], ours, FEW)
         seen |= {kind for _, kind in marks}
         say(row, 2, "predicted: right" if right else "predicted: wrong")
@@ -65,7 +65,7 @@ def images(images: torch.Tensor, truth: Graph, predicted: Graph | None = None) -
             panel(one, axes(row, column), positions, [mark for mark in marks if mark[1] != elsewhere])
     if seen:
         shown = {kind: look for kind, look in MARKS.items() if kind in seen}
-        keys = [Line2D([], [], color=colour, ls=dash, lw=6) for colour, dash, _ in shown.values()]
+        keys = [Line2D([], [], color=color, ls=dash, lw=6) for color, dash, _ in shown.values()]
         words = [WORDS[kind] for kind in shown]
         figure.legend(keys, words, loc="lower center", ncols=3, frameon=False, fontsize=13, handlelength=3)
     return figure
@@ -74,7 +74,7 @@ def images(images: torch.Tensor, truth: Graph, predicted: Graph | None = None) -
 def alike_ordered(graph: Graph, other: Graph) -> Graph:
     """A graph (batch of one) in an order of nodes in which it is much like another of as many slots.
 
-    Nodes that agree through the most rounds of colour refinement are matched, then pairs of them exchanged as long as
+    Nodes that agree through the most rounds of color refinement are matched, then pairs of them exchanged as long as
     fewer nodes and links differ; after few rounds and after many, of which the better is taken.
     """
     nodes, edges = (labels[0] for labels in graph.labels())
@@ -85,7 +85,7 @@ def alike_ordered(graph: Graph, other: Graph) -> Graph:
 
     found = []
     for rounds in (0, 1, ROUNDS):
-        ours, theirs = (torch.stack(node_colours(one, rounds), -1)[0] for one in (graph, other))
+        ours, theirs = (torch.stack(node_colors(one, rounds), -1)[0] for one in (graph, other))
         alike = (theirs[:, None] == ours[None]).sum(-1)
         order, better = torch.from_numpy(linear_sum_assignment(-alike.numpy())[1]), True
         while better:

@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 
 from elekit.draw.base import RADIUS, has_bond_orders, hold_one
-from elekit.graph import Graph, GraphVocabulary, to_networkx
+from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
 
 
 def layout(graph: Graph) -> np.ndarray:
@@ -41,9 +41,9 @@ def _placed(drawn: nx.Graph, vocabulary: GraphVocabulary) -> np.ndarray:
 
 def _layouts(drawn: nx.Graph, vocabulary: GraphVocabulary):
     if has_bond_orders(vocabulary):
-        from elekit import chem
+        from elekit.graphs.smiles import is_molecular
 
-        if chem.is_molecular(vocabulary):
+        if is_molecular(vocabulary):
             yield _molecular_layout(drawn)
     # parts that hang together by nothing are put as if two edges apart
     distances = {i: dict.fromkeys(drawn, 2.0) | dict(nx.shortest_path_length(drawn, i)) for i in drawn}
@@ -57,15 +57,15 @@ def _molecular_layout(drawn: nx.Graph) -> np.ndarray:
     from rdkit import Chem, rdBase
     from rdkit.Chem import rdDepictor
 
-    from elekit import chem
+    from elekit.graphs.smiles import BOND_TYPES, element_and_charge
 
     mol, row = Chem.RWMol(), {}
     for i in sorted(drawn):
-        symbol, charge = chem.element_and_charge(drawn.nodes[i]["label"])
+        symbol, charge = element_and_charge(drawn.nodes[i]["label"])
         row[i] = mol.AddAtom(Chem.Atom(symbol))
         mol.GetAtomWithIdx(row[i]).SetFormalCharge(charge)
     for i, j, label in drawn.edges(data="label"):
-        mol.AddBond(row[i], row[j], chem.BOND_TYPES[label])
+        mol.AddBond(row[i], row[j], BOND_TYPES[label])
     with rdBase.BlockLogs():  # a molecule that breaks a valence is drawn all the same
         Chem.SanitizeMol(mol, catchErrors=True)
         mol.UpdatePropertyCache(strict=False)
@@ -88,7 +88,7 @@ def _clearance(positions: np.ndarray, drawn: nx.Graph) -> float:
 
 
 def _unit(positions: np.ndarray, drawn: nx.Graph) -> np.ndarray:
-    """Centred; an edge is one unit long in the median, up to 2.2 where nodes would be closer than that."""
+    """Centerd; an edge is one unit long in the median, up to 2.2 where nodes would be closer than that."""
     positions = positions - (positions.max(0) + positions.min(0)) / 2
     if len(positions) < 2:
         return positions

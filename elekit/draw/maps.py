@@ -11,9 +11,9 @@ from matplotlib.colors import ListedColormap, Normalize, to_hex, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, YELLOW, Picture, fitted, plain
+from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, Picture, fitted, plain
 from elekit.draw.structures import graph
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 
 CLASSES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)  # most frequent first
 OTHER, UNKNOWN, CONTEXT = "#555555", "#DDDDDD", "#D0D0D0"
@@ -27,22 +27,22 @@ BEYOND = 0.01  # share of values at each end that may lie beyond a scale
 class Paint:
     """How the values of a column are painted.
 
-    codes: (n,) each point's colour. colours: "#rrggbb" by code. classes: (colour, words, count) of each, empty for a
+    codes: (n,) each point's color. colors: "#rrggbb" by code. classes: (color, words, count) of each, empty for a
     scale. scale: (low, high), None for classes; clipped: (below, above), whether values lie beyond it.
     unknown: how many values are missing.
     """
 
     codes: np.ndarray
-    colours: list[str]
+    colors: list[str]
     classes: list[tuple[str, str, int]]
     scale: tuple[float, float] | None = None
     clipped: tuple[bool, bool] = (False, False)
     unknown: int = 0
 
     def legend(self) -> dict:
-        """As plain JSON: classes, ramp (colours from low to high), numbers (words at its low end, middle and high end)."""
+        """As plain JSON: classes, ramp (colors from low to high), numbers (words at its low end, middle and high end)."""
         found = {
-            "classes": [{"colour": c, "words": w, "count": n} for c, w, n in self.classes],
+            "classes": [{"color": c, "words": w, "count": n} for c, w, n in self.classes],
             "ramp": [],
             "numbers": [],
         }
@@ -51,16 +51,16 @@ class Paint:
             words = [f"{low:.3g}", f"{(low + high) / 2:.3g}", f"{high:.3g}"]
             words[0] += " or less" * self.clipped[0]
             words[2] += " or more" * self.clipped[1]
-            found |= {"ramp": self.colours[:STEPS:7], "numbers": words}
+            found |= {"ramp": self.colors[:STEPS:7], "numbers": words}
         return found
 
 
 def paint(values) -> Paint:
-    """Colours for a column: viridis for numbers, Okabe and Ito's for at most 7 classes and "other".
+    """Colors for a column: viridis for numbers, Okabe and Ito's for at most 7 classes and "other".
 
     values: n numbers, truth values or anything else, such as a column of a DataFrame. Numbers of which at most 8 differ
     are classes too, in their order and on viridis; a scale reaches from the 1st to the 99th of 100 values where those
-    beyond would squeeze it. What is missing is light grey.
+    beyond would squeeze it. What is missing is light gray.
     """
     import pandas as pd
 
@@ -72,15 +72,15 @@ def paint(values) -> Paint:
     words = values.map({True: "yes", False: "no"}) if truth else values.map(lambda value: plain(str(value)))
     counts = words[~missing].value_counts()
     kept = list(counts.index[: len(CLASSES)])
-    colours = [{"yes": VERMILION, "no": SKY}[word] for word in kept] if truth else list(CLASSES[: len(kept)])
+    colors = [{"yes": VERMILION, "no": SKY}[word] for word in kept] if truth else list(CLASSES[: len(kept)])
     place = {word: code for code, word in enumerate(kept)}
     codes = words.map(place).fillna(len(kept)).to_numpy(dtype=np.int64)
-    classes = [(colour, word, int(counts[word])) for colour, word in zip(colours, kept)]
+    classes = [(color, word, int(counts[word])) for color, word in zip(colors, kept)]
     others = counts.iloc[len(CLASSES) :]
     if len(others):
-        colours.append(OTHER)
+        colors.append(OTHER)
         classes.append((OTHER, f"other ({len(others):,})", int(others.sum())))
-    return _with_unknown(codes, colours, classes, missing)
+    return _with_unknown(codes, colors, classes, missing)
 
 
 def _numbers(values: np.ndarray) -> Paint:
@@ -89,27 +89,27 @@ def _numbers(values: np.ndarray) -> Paint:
     different, counts = np.unique(known, return_counts=True)
     ramp = matplotlib.colormaps["viridis"]
     if len(different) <= FEW:
-        colours = [to_hex(ramp(RAMP * k / max(len(different) - 1, 1))) for k in range(len(different))]
-        classes = [(c, f"{value:.6g}", int(n)) for c, value, n in zip(colours, different, counts)]
-        return _with_unknown(np.searchsorted(different, values), colours, classes, missing)
+        colors = [to_hex(ramp(RAMP * k / max(len(different) - 1, 1))) for k in range(len(different))]
+        classes = [(c, f"{value:.6g}", int(n)) for c, value, n in zip(colors, different, counts)]
+        return _with_unknown(np.searchsorted(different, values), colors, classes, missing)
     low, high = different[0], different[-1]
     inner = np.quantile(known, [BEYOND, 1 - BEYOND])
     if np.ptp(inner) > 0 and high - low > 1.5 * np.ptp(inner):
         low, high = inner
     share = (np.where(missing, low, values) - low) / (high - low)
     codes = (share * STEPS).astype(np.int64).clip(0, STEPS - 1)
-    colours = [to_hex(ramp(RAMP * k / (STEPS - 1))) for k in range(STEPS)]
-    found = _with_unknown(codes, colours, [], missing)
+    colors = [to_hex(ramp(RAMP * k / (STEPS - 1))) for k in range(STEPS)]
+    found = _with_unknown(codes, colors, [], missing)
     clipped = (bool(different[0] < low), bool(different[-1] > high))
-    return Paint(found.codes, found.colours, found.classes, (float(low), float(high)), clipped, found.unknown)
+    return Paint(found.codes, found.colors, found.classes, (float(low), float(high)), clipped, found.unknown)
 
 
-def _with_unknown(codes, colours, classes, missing) -> Paint:
+def _with_unknown(codes, colors, classes, missing) -> Paint:
     unknown = int(missing.sum())
     if unknown:
-        codes = np.where(missing, len(colours), codes)
-        colours, classes = [*colours, UNKNOWN], [*classes, (UNKNOWN, "not known", unknown)]
-    return Paint(codes.astype(np.int64), colours or [UNKNOWN], classes, unknown=unknown)
+        codes = np.where(missing, len(colors), codes)
+        colors, classes = [*colors, UNKNOWN], [*classes, (UNKNOWN, "not known", unknown)]
+    return Paint(codes.astype(np.int64), colors or [UNKNOWN], classes, unknown=unknown)
 
 
 def framed(positions: np.ndarray) -> tuple[np.ndarray, float]:
@@ -123,7 +123,7 @@ def framed(positions: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def trust_words(kept: np.ndarray, method: str) -> str:
-    """How far a map may be trusted, in a sentence; kept: (n,) share of neighbours kept, nan where not judged."""
+    """How far a map may be trusted, in a sentence; kept: (n,) share of neighbors kept, nan where not judged."""
     judged = kept[np.isfinite(kept)]
     if not len(judged):
         return f"{method.upper()} map; how far it can be trusted was not measured."
@@ -133,10 +133,10 @@ def trust_words(kept: np.ndarray, method: str) -> str:
         if share >= 0.6
         else "near on the map often, but not always, means near by the loss"
         if share >= 0.25
-        else "near on the map says little about the loss: go by the list of neighbours"
+        else "near on the map says little about the loss: go by the list of neighbors"
     )
     sample = "" if len(judged) == len(kept) else f" (judged on {len(judged):,} of them)"
-    return f"This {method.upper()} map keeps {100 * share:.0f} % of each graph's 15 nearest neighbours{sample}: {meaning}."
+    return f"This {method.upper()} map keeps {100 * share:.0f} % of each graph's 15 nearest neighbors{sample}: {meaning}."
 
 
 def embedding_map(
@@ -146,7 +146,7 @@ def embedding_map(
     column: str = "",
     selected: Sequence[int] | None = None,
     pinned: int | None = None,
-    neighbours: Sequence[int] = (),
+    neighbors: Sequence[int] = (),
     graphs: Graph | None = None,
     titles: Sequence[str] = (),
     predictions: Sequence[tuple[int, np.ndarray]] = (),
@@ -154,11 +154,11 @@ def embedding_map(
     trust: str = "",
     figure: Figure | None = None,
 ) -> Figure:
-    """A map of graphs: points painted by a column, a pinned graph and its neighbours numbered and drawn beside it.
+    """A map of graphs: points painted by a column, a pinned graph and its neighbors numbered and drawn beside it.
 
     positions: (n, 2). values, column: n values as of `paint`, and what they are called. selected: rows; all others
-    become grey context. pinned, neighbours: rows, neighbours in the order of their numbers. graphs, titles: pinned and
-    neighbours, in this order, to be drawn. predictions: (row, (2,) where its prediction lies) pairs, drawn as dashed
+    become gray context. pinned, neighbors: rows, neighbors in the order of their numbers. graphs, titles: pinned and
+    neighbors, in this order, to be drawn. predictions: (row, (2,) where its prediction lies) pairs, drawn as dashed
     lines to diamonds. paths: (m, 2) each, such as a decoding run, from a ring to a square. trust: a sentence for below.
     figure: to draw into, a new one otherwise. Returns it. Raises ValueError for shapes that do not fit.
     """
@@ -174,7 +174,7 @@ def embedding_map(
     ax = figure.add_axes((0.01, 0.17, width - 0.02, 0.81))
     ax.set(xticks=[], yticks=[])
     ax.set_aspect("equal", adjustable="datalim")
-    ax.spines[:].set_color(GREY)
+    ax.spines[:].set_color(GRAY)
     _dots(ax, positions, values, column, selected)
     for row, there in predictions:
         ax.plot(*np.stack([positions[row], there]).T, color="black", lw=1, ls="--", zorder=4, gid=f"prediction-{row}")
@@ -183,7 +183,7 @@ def embedding_map(
         ax.plot(*np.asarray(path).T, color="black", lw=1.6, zorder=4, gid="path-line")
         ax.plot(*path[0], color="black", marker="o", ms=9, mfc="white", zorder=5)
         ax.plot(*path[-1], color="black", marker="s", ms=8, zorder=5)
-    for n, row in enumerate(neighbours, 1):
+    for n, row in enumerate(neighbors, 1):
         _number(ax, positions[row], n)
     if pinned is not None:
         ax.plot(
@@ -203,20 +203,20 @@ def embedding_map(
 
 
 def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequence[int] | None):
-    """The points, grey where they are not selected, and what their colours mean."""
+    """The points, gray where they are not selected, and what their colors mean."""
     found = paint(np.zeros(len(positions)) if values is None else values)
-    colours = to_rgba_array(found.colours)[found.codes]
+    colors = to_rgba_array(found.colors)[found.codes]
     front = np.arange(len(positions)) if selected is None else np.asarray(selected, dtype=np.int64)
     behind = np.setdiff1d(np.arange(len(positions)), front)
     size = float(np.clip(40_000 / max(len(positions), 1), 2, 30))
-    for rows, look, z in ((behind, [CONTEXT], 1), (front, colours[front], 2)):
+    for rows, look, z in ((behind, [CONTEXT], 1), (front, colors[front], 2)):
         if len(rows):
             ax.scatter(*positions[rows].T, c=look, s=size, lw=0, zorder=z, rasterized=True)
     if values is None:
         return
     box = ax.get_position()
     if found.scale is not None:
-        ramp = ListedColormap(found.colours[:STEPS])
+        ramp = ListedColormap(found.colors[:STEPS])
         below = ax.figure.add_axes((box.x0 + 0.02, 0.105, box.width - 0.1, 0.022))
         bar = ax.figure.colorbar(ScalarMappable(Normalize(*found.scale), ramp), cax=below, orientation="horizontal")
         ends = ("min" if found.clipped[0] else "") + ("max" if found.clipped[1] else "")
@@ -226,7 +226,7 @@ def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequen
         )  # fmt: skip
         bar.ax.tick_params(labelsize=11)
         return
-    dots = [Line2D([], [], ls="", marker="o", ms=8, color=colour) for colour, *_ in found.classes]
+    dots = [Line2D([], [], ls="", marker="o", ms=8, color=color) for color, *_ in found.classes]
     names = [f"{fitted(words, 110, 11)[0]} ({count:,})" for _, words, count in found.classes]
     key = ax.legend(
         dots, names, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.01), frameon=False, fontsize=11,
@@ -239,7 +239,7 @@ def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequen
 def _number(ax: Axes, position: np.ndarray, n: int):
     """A ring, and its number to one side of it, each number to another."""
     angle = 2 * np.pi * n / 8
-    ax.plot(*position, marker="o", ms=6, mfc="none", mec="black", mew=1.4, zorder=5, gid=f"neighbour-{n}")
+    ax.plot(*position, marker="o", ms=6, mfc="none", mec="black", mew=1.4, zorder=5, gid=f"neighbor-{n}")
     ax.annotate(
         str(n),
         position,

@@ -10,13 +10,13 @@ from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
 from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, Picture, hold_one, plain
+from elekit.draw.edit_scan import words_beside
 from elekit.draw.layouts import layout
-from elekit.draw.prices import words_beside
 from elekit.draw.structures import _points
 from elekit.draw.structures import graph as draw_graph
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 
-MARKS = {  # what an edit does to a part: colour, dashes, words; none of the colours is one of C, N, O and F
+MARKS = {  # what an edit does to a part: color, dashes, words; none of the colors is one of C, N, O and F
     "gone": (PURPLE, (0, (1.5, 1)), "is gone afterwards"),
     "changed": (ORANGE, "-", "gets another label"),
     "new": (SKY, (0, (0.5, 0.5)), "is new"),
@@ -51,15 +51,15 @@ def sheet(pairs, heads, feet, *, columns: int, width: float, few: int | None = N
         sizes = [size_of(one, positions) for one, positions in zip(pair, places)]
         scale = min(LARGEST, *((np.array([width, height]) / size).min() for size in sizes))  # one for both
         for side, (one, positions, size) in enumerate(zip(pair, places, sizes)):
-            centre = left + width / 2 + side * (width + GAP)
+            center = left + width / 2 + side * (width + GAP)
             size = size * scale
-            box = (*((centre, middle) - size / 2) / whole, *size / whole)
+            box = (*((center, middle) - size / 2) / whole, *size / whole)
             panel(one, figure.add_axes(box), positions, [m for m in marks if m[1] != ("new", "gone")[side]])
             words = _cut(foot[side], 72 * (width + GAP) / 7.2)
-            say(centre, middle - height / 2 - 0.1 * TEXT, words, 12, ha="center", va="top")
+            say(center, middle - height / 2 - 0.1 * TEXT, words, 12, ha="center", va="top")
         say(left + width + GAP / 2, middle, sign, 26, ha="center", va="center")
     shown = [look for kind, look in MARKS.items() if kind in seen]
-    keys = [Line2D([], [], color=colour, ls=dash, lw=6) for colour, dash, _ in shown]
+    keys = [Line2D([], [], color=color, ls=dash, lw=6) for color, dash, _ in shown]
     words = [words for *_, words in shown]
     figure.legend(keys, words, loc="lower center", ncols=3, frameon=False, fontsize=13, handlelength=3)
     return figure
@@ -117,11 +117,11 @@ def panel(graph: Graph, ax: Axes, positions: np.ndarray, marks) -> None:
     way = words_beside(graph, positions)[0] - positions
     way *= (RADIUS + WIDTH + 0.12) / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
     for i in np.flatnonzero(_there(graph)):
-        place, centred = positions[i] + way[i], {"ha": "center", "va": "center", "zorder": 7}
-        ax.text(*place, str(i), fontsize=11, color="#444444", path_effects=white, gid=f"number-{i}", **centred)
+        place, centerd = positions[i] + way[i], {"ha": "center", "va": "center", "zorder": 7}
+        ax.text(*place, str(i), fontsize=11, color="#444444", path_effects=white, gid=f"number-{i}", **centerd)
     for part, kind in marks:
-        colour, dash, _ = MARKS[kind]
-        line = {"color": colour, "ls": dash, "gid": f"{kind}-{'-'.join(map(str, part))}"}
+        color, dash, _ = MARKS[kind]
+        line = {"color": color, "ls": dash, "gid": f"{kind}-{'-'.join(map(str, part))}"}
         if len(part) == 1:
             rim = Circle(positions[part[0]], RADIUS + WIDTH / 2, fill=False, zorder=0.6, lw=WIDTH * points, **line)
             ax.add_patch(rim)

@@ -3,21 +3,21 @@
 import numpy as np
 from matplotlib.colors import to_hex
 
-from elekit.draw.base import has_bond_orders, hold_one, label_colours
+from elekit.draw.base import has_bond_orders, hold_one, label_colors
 from elekit.draw.layouts import layout
-from elekit.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary
 
 
 def palette(vocabulary: GraphVocabulary) -> dict:
     """Names and looks of the labels, "absent" and "no edge" left out.
 
-    nodes, edges: names. colours: one "#rrggbb" for each node label. strokes: how many lines an edge of each label
+    nodes, edges: names. colors: one "#rrggbb" for each node label. strokes: how many lines an edge of each label
     is, where labels are bond orders; None where edge labels are to be written.
     """
     strokes = [int(order) for order in vocabulary.order] if has_bond_orders(vocabulary) else None
     return {
         "nodes": list(vocabulary.node_labels),
-        "colours": [to_hex(colour) for colour in label_colours(vocabulary)],
+        "colors": [to_hex(color) for color in label_colors(vocabulary)],
         "edges": list(vocabulary.edge_labels),
         "strokes": strokes,
     }

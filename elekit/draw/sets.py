@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, FAINT, GREY, VERMILION, Picture, axes, fitted
+from elekit.draw.base import BLUE, FAINT, GRAY, VERMILION, Picture, axes, fitted
 from elekit.draw.frames import digits
 from elekit.draw.structures import graph
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ def prediction_set(
 ) -> Figure:  # fmt: skip
     """What a set says, its graphs, best first, and where they and the radius lie on the learned loss.
 
-    found: as of `elekit.conformal.prediction_sets`. An empty set shows the decoded graph, which lies outside. truth,
+    found: as of `elekit.evaluation.conformal.prediction_sets`. An empty set shows the decoded graph, which lies outside. truth,
     decoded: batches of one, named where they are shown; None: no truth, and the set's own decoded graph. shown:
     graphs at most (>= 1); the words say of how many. figure: to draw into. Raises ValueError for shown < 1.
     """
@@ -61,7 +61,7 @@ def prediction_set(
 def coverage(table: "pd.DataFrame", level: float) -> Figure:
     """How often sets hold the truth: a row a slice with its 95 % interval, a line at the level, the mean size beside.
 
-    table: as of `elekit.conformal.coverage`. Slices with too few pairs are only named. Raises ValueError for a table
+    table: as of `elekit.evaluation.conformal.coverage`. Slices with too few pairs are only named. Raises ValueError for a table
     without its columns or rows.
     """
     missing = [name for name in NEEDED if name not in table]
@@ -75,7 +75,7 @@ def coverage(table: "pd.DataFrame", level: float) -> Figure:
     ax.axvline(level, color="black", lw=1.5, ls="--", gid="level")
     middle = shown["coverage"].to_numpy(dtype=float)
     reach = [np.abs(shown[name].to_numpy(dtype=float) - middle) for name in ("low", "high")]
-    ax.errorbar(middle, y, xerr=reach, fmt="none", ecolor=GREY, elinewidth=2, capsize=4)
+    ax.errorbar(middle, y, xerr=reach, fmt="none", ecolor=GRAY, elinewidth=2, capsize=4)
     ax.plot(middle, y, "o", ms=8, color=BLUE, gid="coverage")
     for at, (share, size, pairs) in enumerate(shown[["coverage", "mean_size", "pairs"]].itertuples(index=False)):
         said = f"{100 * share:.1f} %   {size:.1f} graphs   (of {pairs:,})"
@@ -91,7 +91,7 @@ def coverage(table: "pd.DataFrame", level: float) -> Figure:
                     fontsize=size, parse_math=False, gid="few")  # fmt: skip
     handles = [
         Line2D([], [], color=BLUE, marker="o", ls="", markersize=8),
-        Line2D([], [], color=GREY, lw=2, marker="|", markersize=9),
+        Line2D([], [], color=GRAY, lw=2, marker="|", markersize=9),
         Line2D([], [], color="black", lw=1.5, ls="--"),
     ]
     words = ["measured", "its 95 % interval", f"promised: {100 * level:g} %"]

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, FAINT, GREY, VERMILION, Picture, axes, fitted, plain
-from elekit.draw.histograms import COLOURS
+from elekit.draw.base import BLUE, FAINT, GRAY, VERMILION, Picture, axes, fitted, plain
+from elekit.draw.histograms import COLORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ KNOWN = {"marker": "s", "markersize": 15, "markeredgewidth": 1.8, "ls": ""}
 MARKS = {  # a shape for each answer, told apart in black and white too
     "holds": {**KNOWN, "markerfacecolor": BLUE, "markeredgecolor": BLUE},
     "fails": {**KNOWN, "markerfacecolor": "white", "markeredgecolor": VERMILION},
-    "cannot be checked": {"marker": "$?$", "markersize": 11, "color": GREY, "ls": ""},
+    "cannot be checked": {"marker": "$?$", "markersize": 11, "color": GRAY, "ls": ""},
 }
 INSIDE = {"holds": {"marker": "+", "color": "white"}, "fails": {"marker": "x", "color": VERMILION}}
 
@@ -26,7 +26,7 @@ INSIDE = {"holds": {"marker": "+", "color": "white"}, "fails": {"marker": "x", "
 def stability(table: "pd.DataFrame", *, most: int = 30) -> Figure:
     """Claims against trainings: a filled mark where one holds, an empty one where it fails, ? where nobody knows.
 
-    table: as of `elekit.inspect.stability`: claim, a column a training, holds, of, stable. Stable claims stand above
+    table: as of `elekit.audit.stability`: claim, a column a training, holds, of, stable. Stable claims stand above
     a line, those that hold most often first. most: claims drawn (>= 1); how many are left out is said.
     Raises ValueError for a table without these columns, without trainings or claims, and for most < 1.
     """
@@ -86,7 +86,7 @@ def across_trainings(table: "pd.DataFrame", xlabel: str = "median price", *, top
     ax.hlines(y, shown["lowest"], shown["highest"], color=FAINT, lw=5, zorder=1)
     for number, name in enumerate(trainings):
         values = shown[name].to_numpy(dtype=float)
-        look = {"color": COLOURS[number % len(COLOURS)], "marker": SHAPES[number % len(SHAPES)]}
+        look = {"color": COLORS[number % len(COLORS)], "marker": SHAPES[number % len(SHAPES)]}
         ax.plot(values, y, ls="", markersize=9, markeredgecolor="white", gid=f"training-{number}", **look)
     ax.set_yticks(y, [fitted(name, 260, 12)[0] for name in shown["name"]], fontsize=12, parse_math=False)
     ax.set_ylim(max(len(y) + parted, 1) - 0.4, -0.6)
@@ -96,7 +96,7 @@ def across_trainings(table: "pd.DataFrame", xlabel: str = "median price", *, top
     ends = f"the {top} largest and the {top} smallest of {len(table)}, " if parted else ""
     ax.set_title(f"{ends}in each of {len(trainings)} trainings", fontsize=13, loc="left")
     handles = [
-        Line2D([], [], ls="", markersize=9, color=COLOURS[n % len(COLOURS)], marker=SHAPES[n % len(SHAPES)])
+        Line2D([], [], ls="", markersize=9, color=COLORS[n % len(COLORS)], marker=SHAPES[n % len(SHAPES)])
         for n in range(len(trainings))
     ]
     key = figure.legend(handles, [fitted(name, 90, 12)[0] for name in trainings], loc="outside lower center",

@@ -11,7 +11,7 @@ from matplotlib.patches import Circle, Wedge
 from matplotlib.patheffects import withStroke
 
 from elekit.draw.base import (
-    GREY,
+    GRAY,
     RADIUS,
     SEEN,
     Picture,
@@ -19,10 +19,10 @@ from elekit.draw.base import (
     fitted,
     has_bond_orders,
     hold_one,
-    label_colours,
+    label_colors,
 )
 from elekit.draw.layouts import layout
-from elekit.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary
 
 
 def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | None = None) -> Figure:
@@ -31,7 +31,7 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
     graph: a batch of one. A node's most probable label is written on it; the share that is absent stays open, and
     a node that is rather absent has a dashed rim and no text. An edge is as wide and opaque as it and both its
     ends are probable; bond orders are one to three strokes, other edge labels are written where they survive
-    rounding. A key says what the colours mean where nodes are mixtures. Nodes that are not there are left out.
+    rounding. A key says what the colors mean where nodes are mixtures. Nodes that are not there are left out.
     positions: (N, 2), as of `layout`; give those of one graph to compare several. Raises ValueError for other shapes
     and for a batch that is not of one graph.
     """
@@ -49,11 +49,11 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
     for n, i in enumerate(seen):
         for j in seen[n + 1 :]:
             _edge(ax, (i, j), edges[i, j], positions, nodes[[i, j], 0], graph.vocabulary, points, written)
-    colours = label_colours(graph.vocabulary)
+    colors = label_colors(graph.vocabulary)
     for i in seen:
-        _node(ax, i, nodes[i], positions[i], graph.vocabulary, colours, points)
+        _node(ax, i, nodes[i], positions[i], graph.vocabulary, colors, points)
     if relaxed:
-        dots = [Line2D([], [], ls="", marker="o", ms=9, color=colours[k]) for k in mixed]
+        dots = [Line2D([], [], ls="", marker="o", ms=9, color=colors[k]) for k in mixed]
         names = [fitted(graph.vocabulary.node_labels[k], 90, 11)[0] for k in mixed]
         key = ax.legend(
             dots,
@@ -94,9 +94,9 @@ def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None,
 def _canvas(ax: Axes | None, positions: np.ndarray, key: float, title: str | None, inches: float) -> Axes:
     """Axes without frame that hold the positions, with room for a key below."""
     low, high = (positions.min(0), positions.max(0)) if len(positions) else (np.zeros(2), np.zeros(2))
-    centre = (low + high) / 2
+    center = (low + high) / 2
     half = np.maximum((high - low) / 2 + 0.55, [1.7 if key else 1.2, 0.8])
-    low, high = centre - half - [0, key], centre + half
+    low, high = center - half - [0, key], center + half
     if ax is None:
         size = inches * (high - low)
         size *= min(1, 12 / size.max())
@@ -123,27 +123,27 @@ def _points(ax: Axes) -> float:
     return 72 * float((_extent(ax) / [np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())]).min())
 
 
-def _node(ax, i, shares, position, vocabulary, colours, points):
+def _node(ax, i, shares, position, vocabulary, colors, points):
     """A pie that is open where the node is absent, its rim, and its label if it survives rounding."""
     start = 90.0
     ax.add_patch(Circle(position, RADIUS, facecolor="white", edgecolor="none", zorder=2))
     for k in np.flatnonzero(shares[1:] > 0.005):
         end, start = start, start - 360 * shares[1 + k]
-        ax.add_patch(Wedge(position, RADIUS, start, end, facecolor=colours[k], lw=0, zorder=3, gid=f"share-{i}"))
+        ax.add_patch(Wedge(position, RADIUS, start, end, facecolor=colors[k], lw=0, zorder=3, gid=f"share-{i}"))
     kept = shares.argmax() > 0
-    rim = {"edgecolor": "black", "lw": 1.2} if kept else {"edgecolor": GREY, "lw": 1.0, "ls": "--"}
+    rim = {"edgecolor": "black", "lw": 1.2} if kept else {"edgecolor": GRAY, "lw": 1.0, "ls": "--"}
     ax.add_patch(Circle(position, RADIUS, facecolor="none", zorder=4, gid=f"node-{i}", **rim))
     if kept:
         k = int(shares[1:].argmax())
         text, size = fitted(vocabulary.node_labels[k], 1.8 * RADIUS * points, 1.1 * RADIUS * points)
         plain = shares[1 + k] > 0.95
         halo = None if plain else [withStroke(linewidth=size / 6, foreground="white")]
-        colour = "white" if plain and np.dot(to_rgb(colours[k]), (0.3, 0.59, 0.11)) < 0.5 else "black"
+        color = "white" if plain and np.dot(to_rgb(colors[k]), (0.3, 0.59, 0.11)) < 0.5 else "black"
         ax.text(
             *position,
             text,
             fontsize=size,
-            color=colour,
+            color=color,
             path_effects=halo,
             ha="center",
             va="center_baseline",
@@ -174,9 +174,9 @@ def _edge(ax, ends, shares, positions, absent, vocabulary, points, written):
     room = max(0.3, length - 2 * RADIUS) * points
     text, size = fitted(vocabulary.edge_labels[label], room, min(13, 0.26 * points))
     half = np.array([0.3 * len(text) + 0.2, 0.7]) * size / points
-    centres = [start + t * (end - start) for t in (0.5, 0.42, 0.58, 0.35, 0.65)]
-    free = [c for c in centres if not any(_overlap((*c - half, *c + half), box) for box in written)]
-    at = (free or centres)[0]
+    centers = [start + t * (end - start) for t in (0.5, 0.42, 0.58, 0.35, 0.65)]
+    free = [c for c in centers if not any(_overlap((*c - half, *c + half), box) for box in written)]
+    at = (free or centers)[0]
     written.append((*at - half, *at + half))
     ax.text(
         *at,

@@ -53,10 +53,10 @@ def _frame(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (low + high) / 2 - half, 2 * half
 
 
-def _line(start, end, colour: str, width: float, more: str = "") -> str:
+def _line(start, end, color: str, width: float, more: str = "") -> str:
     (x1, y1), (x2, y2) = UNIT * np.asarray(start), UNIT * np.asarray(end)
     ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {ends} stroke="{colour}" stroke-width="{UNIT * width:.1f}" {more}stroke-linecap="round"/>'
+    return f'<line {ends} stroke="{color}" stroke-width="{UNIT * width:.1f}" {more}stroke-linecap="round"/>'
 
 
 def _circle(at, radius: float, fill: str, more: str = "") -> str:
@@ -84,11 +84,11 @@ def _edge(start: np.ndarray, end: np.ndarray, channel: int, palette: dict) -> li
 
 
 def _node(at: np.ndarray, label: int, palette: dict) -> list[str]:
-    colour, name = palette["colours"][label], shortened(palette["nodes"][label], LETTERS)
-    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    color, name = palette["colors"][label], shortened(palette["nodes"][label], LETTERS)
+    red, green, blue = (int(color[k : k + 2], 16) for k in (1, 3, 5))
     ink = "#ffffff" if 0.3 * red + 0.59 * green + 0.11 * blue < 128 else "#000000"
     size = min(max(42 / max(len(name), 2), 8), 16)
-    return [_circle(at, RADIUS, colour, ' stroke="#000000" stroke-width="1.2"'), _text(at, name, size, ink)]
+    return [_circle(at, RADIUS, color, ' stroke="#000000" stroke-width="1.2"'), _text(at, name, size, ink)]
 
 
 def shortened(text: str, letters: int) -> str:
@@ -117,9 +117,9 @@ def chart_svg(
     logarithmic: bool = False,
     limits: tuple[float, float] | None = None,
 ) -> str:
-    """Lines with dots over two labelled axes.
+    """Lines with dots over two labeled axes.
 
-    series: (name, colour, x values, y values) each, not empty; a name also stands beside its line's end. words: what
+    series: (name, color, x values, y values) each, not empty; a name also stands beside its line's end. words: what
     a reader who cannot see it is told. across, up: what the axes are. logarithmic: the axis across, of values above 0.
     limits: of the axis upwards; None = of the values, with 0.
     """
@@ -143,20 +143,20 @@ def chart_svg(
     parts += [_label(place(x, low)[0], bottom + 15, f"{x:g}", "middle") for x in marks]
     parts.append(_label(right, HIGH - 8, across, "end"))
     parts.append(_label(4, 12, up, "start"))
-    for number, (name, colour, x, y) in enumerate(series):
+    for number, (name, color, x, y) in enumerate(series):
         points = [place(*at) for at in zip(x, y)]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
         dash = DASHES[number % len(DASHES)]
         parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dash}"/>'
+            f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2.5" stroke-dasharray="{dash}"/>'
         )
         parts += [
-            f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{colour}" stroke="#000000"/>' for px, py in points
+            f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{color}" stroke="#000000"/>' for px, py in points
         ]
     key = "".join(
         f'<span class="key"><svg aria-hidden="true" width="34" height="10"><line x1="1" x2="33" y1="5" y2="5" '
-        f'stroke="{colour}" stroke-width="3" stroke-dasharray="{DASHES[n % len(DASHES)]}"/></svg>{escape(plain(name))}</span>'
-        for n, (name, colour, *_) in enumerate(series)
+        f'stroke="{color}" stroke-width="3" stroke-dasharray="{DASHES[n % len(DASHES)]}"/></svg>{escape(plain(name))}</span>'
+        for n, (name, color, *_) in enumerate(series)
     )
     drawn = f'<svg class="chart" role="img" aria-label="{escape(plain(words))}" viewBox="0 0 {WIDE} {HIGH}">'
     return f'{drawn}{"".join(parts)}</svg><p class="keys">{key}</p>'

@@ -6,10 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from elekit.draw.base import RADIUS, Picture, array, fitted, hold_one
+from elekit.draw.edit_scan import words_beside
 from elekit.draw.layouts import layout
-from elekit.draw.prices import words_beside
 from elekit.draw.structures import graph as draw_graph
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 
 MAP = colormaps["cividis"]
 CELL, WIDEST = 0.42, 4.2  # inches: one number, a panel
@@ -91,6 +91,6 @@ def _heat(ax: Axes, values: np.ndarray, title: str) -> None:
     for (i, j), value in np.ndenumerate(values):
         whole = abs(value - round(value)) < 5e-3
         text = f"{value:.0f}" if whole else f"{value:.2f}".lstrip("0")
-        colour = "black" if value > 0.55 else "white"
+        color = "black" if value > 0.55 else "white"
         faint = 0.45 if whole and value < 0.5 else 1  # zeros stand back
-        ax.text(j, i, text, ha="center", va="center", fontsize=size, color=colour, alpha=faint, gid="number")
+        ax.text(j, i, text, ha="center", va="center", fontsize=size, color=color, alpha=faint, gid="number")

@@ -8,19 +8,18 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from elekit.edits import SINGLE, all_edits
-from elekit.graph import Graph
-from elekit.inspect.asking import one
-from elekit.inspect.blindspots import difference
-from elekit.inspect.differences import Difference, edited
-from elekit.inspect.intervals import DRAWS, FEWEST, central
-from elekit.inspect.prices import interval, sample_edits
-from elekit.inspect.scan import connected, valid
-from elekit.inspect.traits import cycle_rank, kinds_in_detail
-from elekit.inspect.words import figure
-from elekit.loss import Psi, points_of
-from elekit.metrics import edit_distance, edit_path, isomorphic
-from elekit.refinement import ROUNDS, refined
+from elekit.evaluation.formatting import figure
+from elekit.evaluation.intervals import DRAWS, FEWEST, central
+from elekit.graphs.edit_distance import edit_distance, edit_path, isomorphic
+from elekit.graphs.edits import SINGLE, all_edits
+from elekit.graphs.features import connected, cycle_rank, kinds_in_detail
+from elekit.graphs.graph import Graph
+from elekit.graphs.weisfeiler_lehman import ROUNDS, refined
+from elekit.inspect._validation import one
+from elekit.inspect.differences import Difference, difference, edited
+from elekit.inspect.edit_costs import interval, sample_edits
+from elekit.inspect.edit_scan import valid
+from elekit.model.loss import Psi, points_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +137,7 @@ def analogies(
     fewer edits separate are left out.
 
     graph, other: batches of one, not isomorphic. among: any batch of the same labels; the graph itself in it is left
-    out. valid_only: only pairs whose second graph is valid (see `elekit.inspect.scan`). timeout: seconds in which a
+    out. valid_only: only pairs whose second graph is valid (see `elekit.inspect.edit_scan`). timeout: seconds in which a
     shortest list of edits is looked for. The second graphs are in one piece where `graph` and `other` are.
     On the sphere displacements are never quite parallel, even those of one kind; `summary` holds them against other
     edits of the same graphs. About 4 s for 400 pairs of molecules.

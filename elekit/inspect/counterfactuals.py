@@ -1,4 +1,4 @@
-"""The smallest edit after which a loss prefers another answer, or finds a graph in another neighbourhood."""
+"""The smallest edit after which a loss prefers another answer, or finds a graph in another neighborhood."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,16 +9,15 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from elekit.edits import SINGLE, Edits, all_edits, check_kinds
-from elekit.graph import Graph
-from elekit.inspect.asking import finite, one, point_of, points_given
-from elekit.inspect.prices import apart
-from elekit.inspect.scan import connected, valid
-from elekit.inspect.traits import kinds_in_detail
-from elekit.inspect.words import figure, joined
-from elekit.loss import Psi, points_of
-from elekit.metrics import isomorphic
-from elekit.refinement import ROUNDS, mixed, refined
+from elekit.evaluation.formatting import figure, joined
+from elekit.graphs.edit_distance import isomorphic
+from elekit.graphs.edits import SINGLE, Edits, all_edits, check_kinds
+from elekit.graphs.features import connected, kinds_in_detail
+from elekit.graphs.graph import Graph
+from elekit.graphs.weisfeiler_lehman import ROUNDS, mixed, refined
+from elekit.inspect._validation import finite, one, point_of, points_given
+from elekit.inspect.edit_scan import valid
+from elekit.model.loss import Psi, paired_distance, points_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,17 +99,17 @@ def counterfactuals(
 ) -> Counterfactuals:
     """The fewest edits of a graph after which `argmin_p Delta(y, p)` over some places p is another one.
 
-    places: at least two, by name: answers (batches of one), or neighbourhoods (known graphs, or their points (n, D)).
+    places: at least two, by name: answers (batches of one), or neighborhoods (known graphs, or their points (n, D)).
     The loss to a place is that to its nearest member, or the mean over them (`by` "nearest" or "mean"). A
-    neighbourhood of several does not hold the graph itself: from that every edit would first have to get away.
+    neighborhood of several does not hold the graph itself: from that every edit would first have to get away.
     to: the place that is to be preferred to all others; None = any is to be preferred to the present one.
     target: None = the graph is what answers are compared with, such as the true graph. Otherwise the graph is itself
     an answer to this target, a batch of one or a unit vector (D,) such as h(x); the places, at least one, are the
     other answers, and the graph is called "the edited answer".
 
     graph: batch of one; it is rounded. most: edited graphs returned, no two of them isomorphic; they are valid
-    (see `elekit.inspect.scan`) and, where connected_only, in one piece; None = where the graph is. On the way there
-    graphs may be neither. An edit is one of `kinds`, see `elekit.edits`: a node goes or comes with its edges.
+    (see `elekit.inspect.edit_scan`) and, where connected_only, in one piece; None = where the graph is. On the way there
+    graphs may be neither. An edit is one of `kinds`, see `elekit.graphs.edits`: a node goes or comes with its edges.
     All sets of 1, 2, ... up to `depth` edits are tried while they are not too many (1 always; of molecules of up to
     9 atoms mostly 2), beyond that a beam of the `width` graphs with the best margin goes on. Where none is found, the
     table is empty and `says` tells what that proves. Of molecules of 7 to 9 atoms about 1 to 5 s.
@@ -184,7 +183,7 @@ class _Places:
         """(n, P) of points (n, D)."""
         if self.target is None:
             return torch.stack([self._to(points.double(), place) for place in self.members], 1)
-        return torch.cat([self.fixed.expand(len(points), -1), apart(points, self.target)[:, None]], 1)
+        return torch.cat([self.fixed.expand(len(points), -1), paired_distance(points, self.target)[:, None]], 1)
 
     def _to(self, points: Tensor, place: Tensor) -> Tensor:
         squares = points.square().sum(1, keepdim=True) + place.square().sum(1)  # lengths are 1 but for rounding
@@ -278,7 +277,7 @@ class _Search:
             fresh = np.sort(fresh[~np.isin(keys[fresh], self.seen)])
             self.seen = np.concatenate([self.seen, keys[fresh]])
             made = made[torch.from_numpy(fresh)]
-            fine = made.edits.excess(some.nodes, some.edges, self.vocabulary) == 0
+            fine = made.edits.valence_violation(some.nodes, some.edges, self.vocabulary) == 0
             if self.connected_only:
                 fine[fine.clone()] = connected(self.graphs(made[fine]))
             made.edits.row.add_(start)  # of a tensor that was made here

@@ -1,18 +1,21 @@
 """What differs between two graphs, as something that can be made to differ elsewhere."""
 
+import re
+
+import networkx as nx
 import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.graph import Graph
-from elekit.inspect.traits import cycle_rank
+from elekit.graphs.features import cycle_rank
+from elekit.graphs.graph import Graph, to_networkx
 
 TRIES = 8  # places that are looked for in a graph
 STEPS = 2_000  # of the search for a place
 
 
 def edited(graph: Graph, path: list[str]) -> Graph:
-    """What a path of `elekit.metrics.edit_path` makes of a graph, in its slots."""
+    """What a path of `elekit.graphs.edit_distance.edit_path` makes of a graph, in its slots."""
     nodes, edges = (labels.clone() for labels in graph.labels())
     names = ("nothing", *graph.vocabulary.node_labels), ("no edge", *graph.vocabulary.edge_labels)
     for part in path:
@@ -32,7 +35,7 @@ class Difference:
 
     Elsewhere it can be made where each part that changes is before what it is here, and a node that goes has no more
     edges than here. What does not change, such as the label of a node whose edge changes, may be anything.
-    graph, other: batches of one in the same slots. path: of `elekit.metrics.edit_path`, from one to the other.
+    graph, other: batches of one in the same slots. path: of `elekit.graphs.edit_distance.edit_path`, from one to the other.
     rings: how many `other` has more.
     """
 
@@ -111,3 +114,30 @@ class Difference:
             kind, slots = where.split()
             said.append(f"{kind} {'-'.join(map(str, sorted(of[int(i)] for i in slots.split('-'))))}: {words}")
         return "; ".join(said)
+
+
+def difference(path: list[str], graph: Graph, other: Graph) -> str:
+    """What differs between two graphs without saying where: "C to N", "ring closed, single to double"; sorted.
+
+    path: of `elekit.graphs.edit_distance.edit_path`. Names stand in alphabetical order, so either direction gives the same words.
+    """
+    lost = gained = 0
+    said = set()
+    for part in path:
+        old, new = re.fullmatch(r"(?:node|edge) [\d-]+: (.*) to (.*?)", part, re.DOTALL).groups()
+        if part.startswith("node"):
+            end = {old, new} - {"nothing"}
+            said.add(f"a {end.pop()} more" if len(end) == 1 else "{} to {}".format(*sorted(end)))
+        elif "no edge" in (old, new):
+            lost, gained = lost + (new == "no edge"), gained + (old == "no edge")
+        else:
+            said.add("{} to {}".format(*sorted((old, new))))
+    if lost or gained:
+        rings = [
+            len(g.edges) - len(g) + nx.number_connected_components(g) for g in to_networkx(Graph.cat([graph, other]))
+        ]
+        if rings[0] != rings[1]:
+            said.add("ring closed")
+        elif not any(words.endswith(" more") for words in said):
+            said.add("edges moved")
+    return ", ".join(sorted(said))

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from elekit.graph import Graph
-from elekit.inspect.asking import points_given
-from elekit.inspect.blindspots import nearest
-from elekit.inspect.intervals import mean_interval
-from elekit.inspect.shares import built, gains, parts_of, values
-from elekit.loss import Psi, squared_distance
+from elekit.evaluation.intervals import mean_interval
+from elekit.graphs.graph import Graph
+from elekit.inspect._validation import points_given
+from elekit.inspect.neighbors import nearest_other
+from elekit.inspect.shapley import built, gains, parts_of, values
+from elekit.model.loss import Psi, squared_distance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,7 +168,7 @@ def near_and_random(points: Tensor, count: int, *, seed: int = 0) -> dict[str, t
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(points), generator=generator)[:count]
     further = torch.randint(1, len(points), (len(rows),), generator=generator)
-    return {"near": (rows, nearest(points)[rows]), "random": (rows, (rows + further) % len(points))}
+    return {"near": (rows, nearest_other(points)[rows]), "random": (rows, (rows + further) % len(points))}
 
 
 def _followed(psi, graph, point, players, ends, orders: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,19 +14,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
+from elekit.datasets.files import cache_folder, write_atomically
 from elekit.decoding import nearest
-from elekit.files import cache_folder, write_atomically
-from elekit.graph import Graph
-from elekit.inspect.asking import finite
-from elekit.loss import Psi, points_of
+from elekit.graphs.graph import Graph
+from elekit.inspect._validation import finite
+from elekit.model.loss import Psi, points_of
 
 METHODS = ("umap", "pca")
-NEIGHBOURS = 15
+NEIGHBORS = 15
 LENDING = 5  # points that a new one gets its place from
 SAME = 1e-12  # losses below are rounding errors
 FEWEST = 5  # points that UMAP can do something with
 ALL_JUDGED, JUDGED = 20_000, 2_000  # up to so many points all are judged, beyond that a sample
-BLOCK = 1_024  # points whose neighbours are looked for at a time
+BLOCK = 1_024  # points whose neighbors are looked for at a time
 FORMAT = "elekit map 1"
 
 
@@ -45,7 +45,7 @@ class EmbeddingMap:
 
     @property
     def trust(self) -> float:
-        """Mean share of neighbours kept, in [0, 1]."""
+        """Mean share of neighbors kept, in [0, 1]."""
         return float(np.nanmean(self.kept))
 
     def place(self, points: Tensor) -> np.ndarray:
@@ -53,7 +53,7 @@ class EmbeddingMap:
 
         The mean of the places of the 5 nearest points, each weighed by `loss^-4` (Shepard 1968). UMAP's own transform
         starts from such a mean. On the map of molecules7 a molecule placed by the others lands a median 0.06 from
-        where UMAP has it (the map is 14 wide) and keeps 29 % of its neighbours there, of UMAP's 33 %.
+        where UMAP has it (the map is 14 wide) and keeps 29 % of its neighbors there, of UMAP's 33 %.
         """
         placed = [np.empty((0, 2), np.float32)]
         for some in points.detach().split(BLOCK):
@@ -88,11 +88,11 @@ def fit_map(
 ) -> EmbeddingMap:
     """A map of points of the sphere; the same arguments give the same map.
 
-    points: (n, D), n >= 1. method: "umap" keeps neighbours together and takes seconds (1,000 points) to a minute
+    points: (n, D), n >= 1. method: "umap" keeps neighbors together and takes seconds (1,000 points) to a minute
     (10,000); "pca", the two directions of largest variance, is instant and the fallback below 5 points.
     start: (n, 2) positions that UMAP starts from, such as those of an earlier map. progress: UMAP tells how far it
     is.
-    UMAP (McInnes, Healy, Melville 2018) with 15 neighbours, min_dist 0.1 and the cosine metric: half the learned
+    UMAP (McInnes, Healy, Melville 2018) with 15 neighbors, min_dist 0.1 and the cosine metric: half the learned
     loss.
     Raises ValueError for an unknown method, and points or a start of another shape or not finite.
     """
@@ -104,15 +104,15 @@ def fit_map(
     if len(points) < FEWEST:
         method = "pca"
     positions = principal(points) if method == "pca" else _umap(points, seed, start, progress)
-    return EmbeddingMap(positions, points, neighbours_kept(points, positions, seed), method)
+    return EmbeddingMap(positions, points, neighbors_kept(points, positions, seed), method)
 
 
 def principal(points: Tensor) -> np.ndarray:
     """(n, 2) coordinates along the two directions of largest variance; the largest entry of each is above zero."""
-    centred = (points - points.mean(0)).double()
-    directions = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -2:].flip(1)
+    centerd = (points - points.mean(0)).double()
+    directions = torch.linalg.eigh(centerd.T @ centerd).eigenvectors[:, -2:].flip(1)
     largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
-    found = centred @ (directions * largest.sign())
+    found = centerd @ (directions * largest.sign())
     return nn.functional.pad(found, (0, 2 - found.shape[1])).float().numpy()
 
 
@@ -125,7 +125,7 @@ def _umap(points: Tensor, seed: int, start: np.ndarray | None, progress: bool) -
         if start is not None and not (np.ptp(init, 0) > 0).all():
             init = "random"  # UMAP divides by the width and the height of its start
         fit = UMAP(
-            n_neighbors=min(NEIGHBOURS, len(points) - 1),
+            n_neighbors=min(NEIGHBORS, len(points) - 1),
             min_dist=0.1,
             metric="cosine",
             init=init,
@@ -136,7 +136,7 @@ def _umap(points: Tensor, seed: int, start: np.ndarray | None, progress: bool) -
         return np.ascontiguousarray(fit.fit_transform(points.numpy()), dtype=np.float32)
 
 
-def neighbours_kept(points: Tensor, positions: np.ndarray, seed: int = 0) -> np.ndarray:
+def neighbors_kept(points: Tensor, positions: np.ndarray, seed: int = 0) -> np.ndarray:
     """(n,) share of each point's 15 nearest on the sphere that are among its 15 nearest on the map, float32.
 
     Of more than 20,000 points 2,000, drawn by the seed, are judged (against all) and the others are nan.
@@ -144,7 +144,7 @@ def neighbours_kept(points: Tensor, positions: np.ndarray, seed: int = 0) -> np.
     from scipy.spatial import cKDTree
 
     n = len(points)
-    k = min(NEIGHBOURS, n - 1)
+    k = min(NEIGHBORS, n - 1)
     if k == 0:
         return np.ones(n, np.float32)
     judged = torch.arange(n)
@@ -159,7 +159,7 @@ def neighbours_kept(points: Tensor, positions: np.ndarray, seed: int = 0) -> np.
 
 
 def _others(index: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Neighbours (m, k) out of (m, k + 1) that may hold the point itself; where they do not, the last is left out."""
+    """Neighbors (m, k) out of (m, k + 1) that may hold the point itself; where they do not, the last is left out."""
     itself = index == own[:, None]
     itself[~itself.any(1), -1] = True
     return index[~itself].reshape(len(index), -1)

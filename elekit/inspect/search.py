@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,9 +92,9 @@ class Search:
 
     @cached_property
     def molecular(self) -> bool:
-        from elekit import chem
+        from elekit.graphs.smiles import is_molecular
 
-        return chem.is_molecular(self.graphs.vocabulary)
+        return is_molecular(self.graphs.vocabulary)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -108,9 +108,9 @@ class Search:
             return [None] * len(self.graphs)
         written = next((self.frame[name] for name in ("key", "smiles") if name in self.frame), None)
         if written is None:
-            from elekit import chem
+            from elekit.graphs.smiles import to_smiles
 
-            return chem.to_smiles(self.graphs)
+            return to_smiles(self.graphs)
         return [text if isinstance(text, str) else None for text in written]
 
     @cached_property
@@ -156,10 +156,10 @@ class Search:
         return found
 
     def _by_smiles(self, text: str) -> np.ndarray:
-        from elekit import chem
+        from elekit.graphs.smiles import read_smiles
 
         self._refuse_others("a SMILES")
-        canonical = chem.read_smiles(text).canonical
+        canonical = read_smiles(text).canonical
         found = np.array([one == canonical and bool(one) for one in self.smiles], dtype=bool)
         return (
             found if found.any() else np.array([one is not None and text in one for one in self.smiles], dtype=bool)

@@ -84,10 +84,10 @@ class Canvas:
         if (NOBODY if self.widget.hovering is None else self.widget.hovering) != row:
             self._tell(hovering=row)
 
-    def marks(self, *, pinned: int | None, neighbours=(), predicted=(), path: np.ndarray | None = None) -> dict:
+    def marks(self, *, pinned: int | None, neighbors=(), predicted=(), path: np.ndarray | None = None) -> dict:
         """What is drawn over the points, in places on the canvas: dots {kind, at, number} and lines {kind, points}.
 
-        pinned, neighbours: rows. predicted: (row, (2,) position of its prediction) pairs. path: (m, 2) positions.
+        pinned, neighbors: rows. predicted: (row, (2,) position of its prediction) pairs. path: (m, 2) positions.
         """
         dots, lines = [], []
         if path is not None:
@@ -98,7 +98,7 @@ class Canvas:
             there = self.on_canvas(position)[0]
             lines.append(("prediction", np.stack([self.places[row], there])))
             dots.append(("prediction", there, int(row != pinned)))
-        dots += [("neighbour", self.places[row], number) for number, row in enumerate(neighbours, 1)]
+        dots += [("neighbor", self.places[row], number) for number, row in enumerate(neighbors, 1)]
         if pinned is not None:
             dots.append(("pinned", self.places[pinned], 0))
         return {
@@ -113,19 +113,19 @@ class Canvas:
         self.send_points()
 
     def paint(self, paint: Paint, context: bool):
-        """Colour the points; with `context` those that are not selected are grey."""
-        colours = [to_rgba(colour) for colour in paint.colours]
-        colours += [colours[-1]] * (2 - len(colours))  # a single colour would be no list to jupyter-scatter
-        own = [list(colour) for colour in colours]
-        grey = [list(to_rgba(CONTEXT))] * len(own)
+        """Color the points; with `context` those that are not selected are gray."""
+        colors = [to_rgba(color) for color in paint.colors]
+        colors += [colors[-1]] * (2 - len(colors))  # a single color would be no list to jupyter-scatter
+        own = [list(color) for color in colors]
+        gray = [list(to_rgba(CONTEXT))] * len(own)
         black = [[0.0, 0.0, 0.0, 1.0]] * len(own)
         if not np.array_equal(self.codes, paint.codes):
             self.codes = paint.codes
             self.send_points()
-        self._tell(color=grey if context else own, color_selected=own, color_hover=black)
+        self._tell(color=gray if context else own, color_selected=own, color_hover=black)
 
     def send_points(self):
-        """Places and colours of the points, now or as soon as the browser can take them."""
+        """Places and colors of the points, now or as soon as the browser can take them."""
         self.waiting = self.resting is not None
         if self.waiting:
             return

@@ -14,18 +14,18 @@ from elekit.decoding import Trace
 from elekit.draw.base import Picture
 from elekit.draw.maps import embedding_map, trust_words
 from elekit.draw.scenes import scene
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 from elekit.inspect import EmbeddingMap
 from elekit.inspect.search import Search, overview
-from elekit.loss import LearnedLoss, Psi, points_of, squared_distance
+from elekit.model.loss import LearnedLoss, Psi, points_of, squared_distance
 from elekit.widgets.space import Space
 
-NEIGHBOURS = 8
+NEIGHBORS = 8
 REMEMBERED = 512  # scenes
-DIFFERENT = 60  # words in a column that is offered for colours
+DIFFERENT = 60  # words in a column that is offered for colors
 AT_ONCE = 20_000  # molecules whose functional groups are found without being asked for
 GROUP, TO_PINNED, KEPT, ERROR, FOUND = (
-    "functional group", "loss to pinned", "neighbours kept", "prediction error", "found by search",
+    "functional group", "loss to pinned", "neighbors kept", "prediction error", "found by search",
 )  # fmt: skip
 TOLD = ("nodes", "edges", "rings", "split", "id", TO_PINNED, FOUND, ERROR)  # on every card
 SIDES = ("first map", "second map")
@@ -75,7 +75,7 @@ class Explored:
     # -- columns -----------------------------------------------------------------------------------------------
     @cached_property
     def columns(self) -> list[str]:
-        """Columns worth a colour: numbers, truth values, and texts of few different words."""
+        """Columns worth a color: numbers, truth values, and texts of few different words."""
         found = [GROUP] if self.search.molecular else []
         for name in self.table:
             column = self.table[name]
@@ -85,7 +85,7 @@ class Explored:
         return found
 
     def first_column(self) -> str:
-        """What the map is coloured by at first: something that takes no time."""
+        """What the map is colored by at first: something that takes no time."""
         return GROUP if self.search.molecular and len(self) <= AT_ONCE else "nodes"
 
     def has(self, name: str) -> bool:
@@ -158,17 +158,17 @@ class Explored:
 
     # -- a pinned graph ----------------------------------------------------------------------------------------
     def pin(self, row: int | None) -> list[pd.DataFrame]:
-        """Neighbours (row, loss) by each learned loss; the table learns the first loss to the pinned graph."""
+        """Neighbors (row, loss) by each learned loss; the table learns the first loss to the pinned graph."""
         if row is None:
             self.table[TO_PINNED] = np.nan
             return []
         first = self.spaces[0]
         loss = LearnedLoss(first.psi).matrix(first.points, first.points[[row]])[:, 0]
         self.table[TO_PINNED] = loss.clamp_min(0).double().numpy()
-        return [inspect.neighbours(s.points[row], s.points, NEIGHBOURS, exclude=row) for s in self.spaces]
+        return [inspect.neighbors(s.points[row], s.points, NEIGHBORS, exclude=row) for s in self.spaces]
 
-    def neighbour_lists(self, near: list[pd.DataFrame]) -> dict:
-        """Lists (heading, cards) of neighbours, and words on what two losses agree on."""
+    def neighbor_lists(self, near: list[pd.DataFrame]) -> dict:
+        """Lists (heading, cards) of neighbors, and words on what two losses agree on."""
         sets = [set(frame["row"]) for frame in near]
         both = set.intersection(*sets) if len(sets) > 1 else set()
         lists = []
@@ -179,7 +179,7 @@ class Explored:
             ]
             heading = "Nearest by the learned loss" + (f" of the {side}" if len(near) > 1 else "")
             lists.append({"heading": heading, "cards": cards})
-        words = f"The two losses agree on {len(both)} of {len(sets[0])} neighbours." if len(sets) > 1 else ""
+        words = f"The two losses agree on {len(both)} of {len(sets[0])} neighbors." if len(sets) > 1 else ""
         return {"words": words, "lists": lists}
 
     def predicted(self, rows, most: int) -> list[tuple[int, np.ndarray]]:
@@ -193,7 +193,7 @@ class Explored:
         return [(row, self.foretold[row]) for row in known]
 
     def picture(self, column: str, selected: np.ndarray, pinned: int | None, near: list, predicted: list) -> Figure:
-        """All maps with what is selected, pinned (near: its neighbours, as of `pin`) and predicted, one below the other."""
+        """All maps with what is selected, pinned (near: its neighbors, as of `pin`) and predicted, one below the other."""
         count = len(self.spaces)
         figure = Picture(figsize=(7.6 if pinned is None else 13, 6.6 * count))
         for k, place in enumerate(figure.subfigures(count, 1, squeeze=False)[:, 0]):
@@ -211,7 +211,7 @@ class Explored:
                 column=column,
                 selected=selected if len(selected) else None,
                 pinned=pinned,
-                neighbours=rows[1:],
+                neighbors=rows[1:],
                 graphs=self.graphs[rows] if rows else None,
                 titles=titles,
                 predictions=predicted if k == 0 else (),
@@ -223,7 +223,7 @@ class Explored:
 
     # -- words -------------------------------------------------------------------------------------------------
     def selected_words(self, rows: np.ndarray) -> str:
-        """How many are selected, and what the map keeps of their neighbourhoods."""
+        """How many are selected, and what the map keeps of their neighborhoods."""
         if not len(rows):
             return f"{len(self):,} graphs, none selected: draw a lasso around some."
         kept = self.table[KEPT].to_numpy()[rows]
@@ -235,7 +235,7 @@ class Explored:
         return f"{len(rows):,} of {len(self):,} selected{known}."
 
     def pinned_words(self, row: int) -> str:
-        """What the map keeps of the neighbourhood of one graph."""
+        """What the map keeps of the neighborhood of one graph."""
         kept = self.table[KEPT].iloc[row]
         return f"The map keeps {15 * kept:.0f} of its 15 nearest." if np.isfinite(kept) else ""
 
@@ -253,7 +253,7 @@ class Explored:
 
     def alternative(self, column: str, selected: int, pinned: int | None, near: list[pd.DataFrame]) -> str:
         """The maps in words, for those who do not see them."""
-        words = f"Map of {len(self):,} graphs coloured by {column}, {selected:,} selected."
+        words = f"Map of {len(self):,} graphs colored by {column}, {selected:,} selected."
         if pinned is not None:
             names = ", ".join(self.name(row) for row in near[0]["row"])
             words += f" Pinned: {self.name(pinned)}. Nearest by the learned loss: {names}."

@@ -1,4 +1,4 @@
-"""The embedding space as a map: point, pin, search, select, colour, compare."""
+"""The embedding space as a map: point, pin, search, select, color, compare."""
 
 from collections.abc import Callable
 
@@ -14,8 +14,8 @@ from elekit.datasets import Dataset, Split
 from elekit.decoding import Trace
 from elekit.draw.maps import paint
 from elekit.draw.scenes import palette
-from elekit.graph import Graph
-from elekit.loss import Psi
+from elekit.graphs.graph import Graph
+from elekit.model.loss import Psi
 from elekit.widgets.background import later
 from elekit.widgets.base import tell, told, with_picture
 from elekit.widgets.canvas import Canvas
@@ -64,7 +64,7 @@ class Explorer(ipywidgets.Box):
     query: (kind, text) of the last search, kind "id", "smiles", "substructure" or "label".
     problem: what went wrong last, in one sentence; trouble: that exception.
 
-    `selection` is the selected part of `frame` and can be set; `found` and `neighbours` are frames, too.
+    `selection` is the selected part of `frame` and can be set; `found` and `neighbors` are frames, too.
     """
 
     selection_rows = Rows()
@@ -97,7 +97,7 @@ class Explorer(ipywidgets.Box):
     # -- for Python --------------------------------------------------------------------------------------------
     @property
     def frame(self) -> pd.DataFrame:
-        """A row for each graph: the data's columns, those of `elekit.inspect.search.overview`, and neighbours kept (share
+        """A row for each graph: the data's columns, those of `elekit.inspect.search.overview`, and neighbors kept (share
         of its 15 nearest that the map keeps), loss to pinned, found by search, prediction error; a copy."""
         return self.explored.table.copy()
 
@@ -121,7 +121,7 @@ class Explorer(ipywidgets.Box):
         return self.explored.table.iloc[self._found].copy()
 
     @property
-    def neighbours(self) -> pd.DataFrame:
+    def neighbors(self) -> pd.DataFrame:
         """Of the pinned graph: row, loss, by (0 or 1, which learned loss), separates (in words, "" until it is known)."""
         near = [frame.assign(by=k) for k, frame in enumerate(self._near)]
         table = pd.concat(near, ignore_index=True) if near else pd.DataFrame(columns=["row", "loss", "by"])
@@ -155,7 +155,7 @@ class Explorer(ipywidgets.Box):
             raise
 
     def picture(self) -> Figure:
-        """The static twin: maps, colours, selection, the pinned graph and its neighbours as a figure."""
+        """The static twin: maps, colors, selection, the pinned graph and its neighbors as a figure."""
         return self.explored.picture(self.color_by, self.selection_rows, self.pinned, self._near, self._predicted)
 
     def close(self):
@@ -235,7 +235,7 @@ class Explorer(ipywidgets.Box):
         self._below.any_selected = bool(len(rows))
 
     @traitlets.observe("color_by")
-    def _colour(self, change=None):
+    def _color(self, change=None):
         if self.color_by == GROUP:
             self._read_molecules()
         column = self.explored.column(self.color_by)
@@ -268,11 +268,11 @@ class Explorer(ipywidgets.Box):
             beside.pinned = {}
         else:
             beside.pinned = {**known.card(row, column=self.color_by, pinned=row), "trust": known.pinned_words(row)}
-        beside.neighbours = known.neighbour_lists(self._near)
+        beside.neighbors = known.neighbor_lists(self._near)
         if beside.hovered:  # its loss to the pinned graph is another one
             beside.hovered = known.card(beside.hovered["row"], column=self.color_by, pinned=row)
         if self.color_by == TO_PINNED:
-            self._colour()
+            self._color()
         self._mark()
         self._separate(row, list(dict.fromkeys(int(r) for near in self._near for r in near["row"])))
 
@@ -303,7 +303,7 @@ class Explorer(ipywidgets.Box):
         asked = self._beside.asks()
         self._beside.found = {"kind": kind, "text": text, "words": words, "shown": shown, "asked": asked}
         if self.color_by == FOUND:
-            self._colour()
+            self._color()
 
     @told
     def _move(self, made: dict[int, inspect.EmbeddingMap] | None, error: Exception | None):
@@ -318,7 +318,7 @@ class Explorer(ipywidgets.Box):
             canvas.move(space.map.positions)
         self._below.trust, self._below.offer = known.trust(), known.offer()
         if self.color_by == KEPT:
-            self._colour()
+            self._color()
         self._select()
 
     def _mark(self):
@@ -329,7 +329,7 @@ class Explorer(ipywidgets.Box):
         self._below.marks = [
             canvas.marks(
                 pinned=self.pinned,
-                neighbours=self._near[k]["row"] if self._near else (),
+                neighbors=self._near[k]["row"] if self._near else (),
                 predicted=self._predicted if k == 0 else (),
                 path=known.placed[k] if known.placed else None,
             )

@@ -13,11 +13,11 @@ from torch import Tensor
 from elekit import draw, inspect
 from elekit.datasets import Dataset, Split
 from elekit.draw.maps import trust_words
-from elekit.draw.prices import beside
+from elekit.draw.edit_scan import beside
 from elekit.draw.scenes import palette, scene
-from elekit.graph import Graph
+from elekit.graphs.graph import Graph
 from elekit.inspect import EditScan, EmbeddingMap
-from elekit.loss import Psi, points_of
+from elekit.model.loss import Psi, points_of
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspector_io import (
@@ -49,7 +49,7 @@ def inspect_loss(
     """A widget that prices every edit of a graph by the learned loss, applies them, and shows where they lead.
 
     graph: batch of one, or a SMILES where psi knows molecules. anchor: what losses are measured to; None = the graph
-    as given. among: known graphs for neighbours and the map, embedded once. names: one for each of them; None =
+    as given. among: known graphs for neighbors and the map, embedded once. names: one for each of them; None =
     their SMILES, or numbers. map: of `among`, in its order; None = one made before, or the two directions of largest
     variance (PCA), those of the graph's single edits where there is no `among`.
     Raises ValueError for what is not one graph of psi's labels, and for names or a map that do not fit `among`.
@@ -69,11 +69,11 @@ class LossInspector(Panel):
         anchor_name: "original" or what was given. molecular: whether SMILES are understood.
         table: columns of all edits, row i as in `scan.table`: edit, kind, price, change, valid, connected, and what is
         edited: node (-1 = none) to channel label, pair (None) to channel edge; step: of the history it belongs to.
-        heat: cheapest valid price of nodes and of pairs [i, j, price]; the ramp's ends low and high, and its colours.
+        heat: cheapest valid price of nodes and of pairs [i, j, price]; the ramp's ends low and high, and its colors.
         loss: to the anchor, in [0, 4].
         steps: in words, what was done; undo and redo go along it. path: places on the map of all steps and the anchor.
         context: what the map shows behind, x and y in turn; map_note: what it is.
-        neighbours: nearest known graphs: row, name, loss, place, scene; apart: for each, what separates it, "" until
+        neighbors: nearest known graphs: row, name, loss, place, scene; apart: for each, what separates it, "" until
         asked.
         shares: of the graph's and the anchor's parts in `2 - loss`; {} until asked.
     """
@@ -97,7 +97,7 @@ class LossInspector(Panel):
     path = traitlets.Dict().tag(sync=True)
     context = traitlets.List().tag(sync=True)
     map_note = traitlets.Unicode("").tag(sync=True)
-    neighbours = traitlets.List().tag(sync=True)
+    neighbors = traitlets.List().tag(sync=True)
     apart = traitlets.List(traitlets.Unicode()).tag(sync=True)
     shares = traitlets.Dict().tag(sync=True)
 
@@ -240,10 +240,10 @@ class LossInspector(Panel):
 
     @alone
     def ask_separates(self, place: int | None = None) -> None:
-        """Put into words what separates a neighbour (its place in the list), or every one, from the graph shown."""
+        """Put into words what separates a neighbor (its place in the list), or every one, from the graph shown."""
         for n in range(len(self.apart)) if place is None else (place,):
             if 0 <= n < len(self.apart) and not self.apart[n]:
-                words = inspect.separates(self.graph, self._known[self.neighbours[n]["row"]])[0]
+                words = inspect.separates(self.graph, self._known[self.neighbors[n]["row"]])[0]
                 self.apart = [*self.apart[:n], words, *self.apart[n + 1 :]]
 
     @alone
@@ -287,7 +287,7 @@ class LossInspector(Panel):
         """Show a map."""
         rows = np.linspace(0, len(map.positions) - 1, min(len(map.positions), BACKGROUND)).astype(int)
         self._map, self.context = map, map.positions[rows].astype(float).round(4).ravel().tolist()
-        self.map_note = f"In grey: {of}. {trust_words(map.kept, map.method)}"
+        self.map_note = f"In gray: {of}. {trust_words(map.kept, map.method)}"
 
     def _visit(self, graph: Graph, point: Tensor, positions: np.ndarray, words: str) -> Visit:
         return Visit(graph, point, positions, self._map.place(point[None])[0], words)
@@ -316,7 +316,7 @@ class LossInspector(Panel):
 
     @alone
     def _arrive(self, change=None) -> None:
-        """Show a step: first its prices, then its neighbours."""
+        """Show a step: first its prices, then its neighbors."""
         visit = self._visits[self.at]
         with self.hold_sync():
             self.scene, self.steps = roomy_scene(visit.graph, visit.positions), [v.words for v in self._visits]
@@ -324,10 +324,10 @@ class LossInspector(Panel):
                 self.picked = {}
             self._price()
         if self._known is not None:
-            found = inspect.neighbours(visit.point, self._map.points, NEAREST)
+            found = inspect.neighbors(visit.point, self._map.points, NEAREST)
             with self.hold_sync():
-                self.neighbours = [self._neighbour(int(row), loss) for row, loss in zip(found["row"], found["loss"])]
-                self.apart = [""] * len(self.neighbours)
+                self.neighbors = [self._neighbor(int(row), loss) for row, loss in zip(found["row"], found["loss"])]
+                self.apart = [""] * len(self.neighbors)
         self._turn()
 
     def _price(self) -> None:
@@ -342,6 +342,6 @@ class LossInspector(Panel):
         if self.view == "shares":
             self._obey("ask_shares", {})
 
-    def _neighbour(self, row: int, loss: float) -> dict:
+    def _neighbor(self, row: int, loss: float) -> dict:
         found = {"row": row, "name": self._names[row], "loss": round(loss, DIGITS)}
         return {**found, "place": self._map.positions[row].tolist(), "scene": scene(self._known[row])}

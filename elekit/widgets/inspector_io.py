@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from elekit.draw.prices import RAMP, beside, span, words_beside
+from elekit.draw.edit_scan import RAMP, beside, span, words_beside
 from elekit.draw.scenes import scene
-from elekit.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.inspect import EditScan, Shares
 
 DIGITS = 6  # of numbers that go to the browser
@@ -42,9 +42,9 @@ def one_graph(given: Graph | str, vocabulary: GraphVocabulary) -> Graph:
     if isinstance(given, str):
         if not is_molecular(vocabulary):
             raise ValueError(f"{given!r} is not understood: the labels of this loss are no atoms; give a Graph")
-        from elekit import chem
+        from elekit.graphs.smiles import from_smiles
 
-        return chem.from_smiles(given, vocabulary)
+        return from_smiles(given, vocabulary)
     if not isinstance(given, Graph) or len(given) != 1:
         what = f"a batch of {len(given)}" if isinstance(given, Graph) else type(given).__name__
         raise ValueError(f"want one graph (a batch of one) or a SMILES, got {what}; use graphs[0]")
@@ -59,13 +59,13 @@ def one_graph(given: Graph | str, vocabulary: GraphVocabulary) -> Graph:
 
 def is_molecular(vocabulary: GraphVocabulary) -> bool:
     """Whether graphs of these labels are molecules, so that SMILES are understood."""
-    from elekit import chem
+    from elekit.graphs.smiles import is_molecular
 
-    return chem.is_molecular(vocabulary)
+    return is_molecular(vocabulary)
 
 
 def roomy_scene(graph: Graph, positions: np.ndarray) -> dict:
-    """A scene with places for words at nodes and edges, and where a neighbour of each node would go; None if absent."""
+    """A scene with places for words at nodes and edges, and where a neighbor of each node would go; None if absent."""
     of_nodes, of_edges = words_beside(graph, positions)
     return {
         **scene(graph, positions),
@@ -93,7 +93,7 @@ def columns(scan: EditScan) -> dict:
 
 
 def heat(scan: EditScan) -> dict:
-    """Cheapest valid price of nodes and of pairs [i, j, price], the ends of the ramp (over what is there), its colours."""
+    """Cheapest valid price of nodes and of pairs [i, j, price], the ends of the ramp (over what is there), its colors."""
     (nodes, pairs), linked = scan.heat(), scan.graph.labels()[1][0] > 0
     low, high = span(nodes, pairs[linked])
     return {"nodes": listed(nodes), "pairs": listed_pairs(pairs), "low": low, "high": high, "ramp": RAMP}

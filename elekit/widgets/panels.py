@@ -51,9 +51,9 @@ class ExplorerPanel(Panel):
 
 
 class MapPanel(ExplorerPanel):
-    """Below the map: colours and their legend, the selection, walking by keys, trust; and marks on the map.
+    """Below the map: colors and their legend, the selection, walking by keys, trust; and marks on the map.
 
-    columns: that the map can be coloured by. color_by: the one it is. legend: as of `draw.maps.Paint.legend`.
+    columns: that the map can be colored by. color_by: the one it is. legend: as of `draw.maps.Paint.legend`.
     selected: in words; any_selected: whether there are. trust: how far the map may be trusted, in words. offer: what
     the button says that makes a better map, "" = none. busy: what is being done, "" = nothing. alternative: what a
     screen reader says of the map. marks: for each map dots {kind, at, number} and lines {kind, points}, on its canvas.
@@ -61,7 +61,7 @@ class MapPanel(ExplorerPanel):
     """
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_map.js")).tag(sync=True)
-    COMMANDS = ("colour", "select", "walk", "toggle", "make_umap", "repaint")
+    COMMANDS = ("color", "select", "walk", "toggle", "make_umap", "repaint")
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     color_by = traitlets.Unicode().tag(sync=True)
@@ -75,7 +75,7 @@ class MapPanel(ExplorerPanel):
     marks = traitlets.List(traitlets.Dict()).tag(sync=True)
     painted = traitlets.List(traitlets.Int()).tag(sync=True)
 
-    def colour(self, column: str):
+    def color(self, column: str):
         self.owner.color_by = column
 
     def walk(self, direction: str):
@@ -99,10 +99,10 @@ class MapPanel(ExplorerPanel):
 
 
 class GraphPanel(ExplorerPanel):
-    """Beside the map: search, the graph under the pointer, the pinned one and its neighbours.
+    """Beside the map: search, the graph under the pointer, the pinned one and its neighbors.
 
     kinds: that can be searched by. found: what was asked (kind, text), how many were found (words) and the first of them
-    (shown: row, name, id). hovered, pinned: row, name, id, facts, text and scene of a graph, {} = none. neighbours: lists, one for
+    (shown: row, name, id). hovered, pinned: row, name, id, facts, text and scene of a graph, {} = none. neighbors: lists, one for
     each learned loss, of a heading and cards (as hovered, with loss and shared instead of facts), and words on how they differ.
     edits: by row, what separates it from the pinned graph; it comes in later.
     """
@@ -114,7 +114,7 @@ class GraphPanel(ExplorerPanel):
     found = traitlets.Dict(NOTHING_FOUND).tag(sync=True)
     hovered = traitlets.Dict().tag(sync=True)
     pinned = traitlets.Dict().tag(sync=True)
-    neighbours = traitlets.Dict({"words": "", "lists": []}).tag(sync=True)
+    neighbors = traitlets.Dict({"words": "", "lists": []}).tag(sync=True)
     edits = traitlets.Dict().tag(sync=True)
 
     def pin(self, row: int | None = None):

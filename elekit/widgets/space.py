@@ -11,8 +11,8 @@ from tqdm.auto import tqdm
 from elekit import inspect
 from elekit.datasets import Dataset, Split
 from elekit.datasets.splits import SPLITS
-from elekit.graph import Graph
-from elekit.loss import Psi, points_of
+from elekit.graphs.graph import Graph
+from elekit.model.loss import Psi, points_of
 
 TOGETHER = 4_096  # graphs that are embedded between two steps of the progress bar
 LOOKED_AT = 8  # graphs whose points are held against those of a map

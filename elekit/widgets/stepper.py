@@ -6,15 +6,15 @@ import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 
-from elekit.conformal import PredictionSet
+from elekit.evaluation.conformal import PredictionSet
 from elekit.decoding import Decoded, Trace
 from elekit.draw import decodings
 from elekit.draw.frames import LOOKS, NUMBERS, Frames, digits, frames, laid_like, shares_of_axis
 from elekit.draw.scenes import palette, scene
 from elekit.draw.sets import SHOWN
-from elekit.graph import Graph, GraphVocabulary
-from elekit.inspect.asking import called
-from elekit.inspect.wishes import wishes
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.inspect._validation import called
+from elekit.inspect.descent_directions import descent_directions
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
 
@@ -60,9 +60,9 @@ class Stepper(Panel):
         sets: PredictionSet | None = None,
     ):
         self.trace, self.compare, self.truth, self.names, self.sets = trace, compare, truth, names, sets
-        runs = [frames(trace, wishes(trace))]
+        runs = [frames(trace, descent_directions(trace))]
         if compare is not None:
-            runs.append(frames(compare, wishes(compare), like=runs[0]))
+            runs.append(frames(compare, descent_directions(compare), like=runs[0]))
         laid = None if truth is None else laid_like(truth, runs[0].graphs[-1], runs[0].positions[-1])
         shown = palette(trace.iterates.vocabulary)
         spaced = SPACED if shown["strokes"] is None and len(shown["edges"]) > 1 else 1.0
@@ -92,7 +92,7 @@ class Stepper(Panel):
     def picture(self) -> Figure:
         """The frame shown now, as a figure."""
         shown = [t for t in (self.trace, self.compare) if t is not None]
-        wanted = [wishes(t) if self.show == "gradient" else None for t in shown] + [None]
+        wanted = [descent_directions(t) if self.show == "gradient" else None for t in shown] + [None]
         return decodings.iterate(
             self.trace,
             self.step,
@@ -118,7 +118,7 @@ def step_through(
 
     trace: what `decode(..., record=True)` gives; a tuple of one is taken as that one. truth: the true graph, a batch of
     one. compare: another run of the same target, shown in lockstep. names: of the two runs. step: the frame to begin
-    with, see `Stepper`. sets: what the target may stand for, one of `elekit.conformal.prediction_sets` (a list of one
+    with, see `Stepper`. sets: what the target may stand for, one of `elekit.evaluation.conformal.prediction_sets` (a list of one
     is taken as that one); its graphs are drawn small, with what the set says.
     Raises ValueError for anything else in place of a trace or a set, for runs of other targets or vocabularies, for a
     truth or a set of another vocabulary, a truth that is not one graph, and for a step that there is not.

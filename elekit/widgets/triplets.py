@@ -9,12 +9,12 @@ import traitlets
 from matplotlib.figure import Figure
 
 from elekit import draw
-from elekit.correction import Judgements, Triplet, Triplets
-from elekit.correction.judgements import CANNOT_SAY, TAKEN_BACK, write_lines
+from elekit.correction import Judgments, Triplet, Triplets
+from elekit.correction.judgments import CANNOT_SAY, TAKEN_BACK, write_lines
 from elekit.draw.scenes import palette, scene
-from elekit.graph import Graph
-from elekit.loss import Psi
-from elekit.refinement import ROUNDS, refined
+from elekit.graphs.graph import Graph
+from elekit.model.loss import Psi
+from elekit.graphs.weisfeiler_lehman import ROUNDS, refined
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspector_io import alone, is_molecular
@@ -32,7 +32,7 @@ def judge(
     """A widget that asks which of two graphs is closer to a third, the most informative questions first.
 
     psi: the loss to correct, or several trainings of it, which are asked about where they disagree; the first is the
-    one that answers are held against. graphs: what questions are about. file: where judgements are added, one a line
+    one that answers are held against. graphs: what questions are about. file: where judgments are added, one a line
     as they are made; one that is there goes on. names: of the graphs; None = their SMILES, where they are molecules.
     random: share of the questions that are drawn at random, to hold out, see `elekit.correction.Triplets`.
     Raises ValueError for fewer than 3 different graphs and for another number of names.
@@ -43,7 +43,7 @@ def judge(
 class TripletJudge(Panel):
     """Questions, answered by buttons or keys, and what was answered; made by `judge`.
 
-    judgements: all that was answered, as `elekit.correction.correct` takes it. triplet: the question now, None when
+    judgments: all that was answered, as `elekit.correction.correct` takes it. triplet: the question now, None when
     there is none left. question: what the browser shows of it: number, and scene and name of each graph; {} when
     there is none.
     told: how far it is, in sentences; whether the loss agrees is told of all together, so as to sway nobody.
@@ -62,13 +62,13 @@ class TripletJudge(Panel):
         self.graphs, self.file = graphs.detach().rounded(), None if file is None else Path(file)
         self._triplets, self._lock = Triplets(psi, self.graphs, random=random, seed=seed), threading.RLock()
         self._names = _names(self.graphs, names)
-        self._asked: list[Triplet | None] = []  # of each judgement; None where its graphs are others
+        self._asked: list[Triplet | None] = []  # of each judgment; None where its graphs are others
         self._unwritten: list[dict] = []
-        self.judgements = Judgements.none(graphs.vocabulary)
+        self.judgments = Judgments.none(graphs.vocabulary)
         if self.file is not None and self.file.exists():
-            self.judgements = Judgements.read(self.file, graphs.vocabulary)
-            self._asked = _found_again(self.judgements, self.graphs)
-        self._margins = self.judgements.margins(self.psi).tolist()
+            self.judgments = Judgments.read(self.file, graphs.vocabulary)
+            self._asked = _found_again(self.judgments, self.graphs)
+        self._margins = self.judgments.margins(self.psi).tolist()
         super().__init__(palette=palette(graphs.vocabulary))
         self._ask()
 
@@ -81,8 +81,8 @@ class TripletJudge(Panel):
         if self.triplet is None or number not in (None, len(self._asked)):
             return
         rows = [torch.tensor([row]) for row in self.triplet.rows]
-        made = Judgements(*(self.graphs[row] for row in rows), (choice,), torch.tensor([self.triplet.random]))
-        self.judgements = Judgements.cat([self.judgements, made])
+        made = Judgments(*(self.graphs[row] for row in rows), (choice,), torch.tensor([self.triplet.random]))
+        self.judgments = Judgments.cat([self.judgments, made])
         self._margins += made.margins(self.psi).tolist()
         self._asked.append(self.triplet)
         self._unwritten.append(made.line(0))
@@ -96,7 +96,7 @@ class TripletJudge(Panel):
             return
         self._asked.pop()
         self._margins.pop()
-        self.judgements = self.judgements.take(range(len(self._asked)))
+        self.judgments = self.judgments.take(range(len(self._asked)))
         self._unwritten.append({"answer": TAKEN_BACK})
         self._ask()
         self._write()
@@ -126,7 +126,7 @@ class TripletJudge(Panel):
 
     def _progress(self) -> list[str]:
         """How many were judged, and how many the loss agrees with."""
-        held = self.judgements
+        held = self.judgments
         agrees = [margin > 0 for margin, answer in zip(self._margins, held.answers) if answer != CANNOT_SAY]
         told = [f"{len(held)} judged, {len(held) - len(agrees)} of them 'cannot say'."]
         if agrees:
@@ -155,18 +155,18 @@ def _names(graphs: Graph, names: Sequence[str] | None) -> list[str]:
             raise ValueError(f"want a name for each of {len(graphs)} graphs, got {len(names)}")
         return [str(name) for name in names]
     if is_molecular(graphs.vocabulary):
-        from elekit import chem
+        from elekit.graphs.smiles import to_smiles
 
-        return [smiles or "" for smiles in chem.to_smiles(graphs)]
+        return [smiles or "" for smiles in to_smiles(graphs)]
     return [""] * len(graphs)
 
 
-def _found_again(judgements: Judgements, graphs: Graph) -> list[Triplet | None]:
-    """The questions that judgements answered, by the rows of their graphs; None where a graph is not among these."""
+def _found_again(judgments: Judgments, graphs: Graph) -> list[Triplet | None]:
+    """The questions that judgments answered, by the rows of their graphs; None where a graph is not among these."""
     known = {tuple(code): row for row, code in reversed(list(enumerate(refined(graphs, ROUNDS).tolist())))}
-    sides = [refined(side, ROUNDS).tolist() for side in (judgements.anchors, judgements.lefts, judgements.rights)]
+    sides = [refined(side, ROUNDS).tolist() for side in (judgments.anchors, judgments.lefts, judgments.rights)]
     rows = [[known.get(tuple(code)) for code in codes] for codes in zip(*sides)]
     return [
         None if None in found else Triplet(*found, random=by_lot)
-        for found, by_lot in zip(rows, judgements.random.tolist())
+        for found, by_lot in zip(rows, judgments.random.tolist())
     ]

@@ -32,8 +32,8 @@ function stepperModel(state) {
 function inspectorModel({ still, states, anchor }) {
   let path = [0], at = 0;
   const traits = () => {
-    const { scene, table, heat, loss, neighbours, apart, shares } = states[path[at]];
-    return { scene, table: { ...table, step: at }, heat, loss, neighbours, apart, shares, at, problem: "", picked: {},
+    const { scene, table, heat, loss, neighbors, apart, shares } = states[path[at]];
+    return { scene, table: { ...table, step: at }, heat, loss, neighbors, apart, shares, at, problem: "", picked: {},
       steps: path.map((n) => states[n].words), path: { places: path.map((n) => states[n].place), anchor } };
   };
   const known = () => Object.keys(states[path[at]].next).map((row) => states[path[at]].table.edit[row]);

@@ -1,4 +1,4 @@
-// Beside the map: search, the graph under the pointer, the pinned graph and its neighbours by the learned loss.
+// Beside the map: search, the graph under the pointer, the pinned graph and its neighbors by the learned loss.
 
 import { ask, button, clamp, control, follow, frame, html, say, shortened, svg } from "./dom.js";
 import { GraphView, RADIUS } from "./graph.js";
@@ -126,16 +126,16 @@ function cards(model, undo) {
   return html("div", { class: "elekit-cards" }, hovered, pinned);
 }
 
-// Neighbours of the pinned graph by each learned loss; what separates them comes in later, by row.
-function neighbourhood(model, undo) {
+// Neighbors of the pinned graph by each learned loss; what separates them comes in later, by row.
+function neighborhood(model, undo) {
   const lists = html("div", { class: "elekit-column" });
   let waiting = [];
   const tell = () => {
     const edits = model.get("edits");
     waiting.forEach(([row, place]) => edits[row] === undefined || say(place, edits[row]));
   };
-  follow(model, undo, "neighbours", () => {
-    const { words, lists: found } = model.get("neighbours");
+  follow(model, undo, "neighbors", () => {
+    const { words, lists: found } = model.get("neighbors");
     waiting = [];
     lists.replaceChildren(
       ...(words ? [html("p", { "aria-live": "polite" }, words)] : []),
@@ -154,7 +154,7 @@ function neighbourhood(model, undo) {
             "button",
             {
               type: "button",
-              class: "elekit-button elekit-neighbour",
+              class: "elekit-button elekit-neighbor",
               "data-row": card.row,
               onclick: () => ask(model, "pin", { row: card.row }),
             },
@@ -166,7 +166,7 @@ function neighbourhood(model, undo) {
           "div",
           { class: "elekit-column" },
           title(heading),
-          byArrows(html("div", { class: "elekit-neighbours", role: "group", "aria-label": heading }, ...made)),
+          byArrows(html("div", { class: "elekit-neighbors", role: "group", "aria-label": heading }, ...made)),
         );
       }),
     );
@@ -179,7 +179,7 @@ function neighbourhood(model, undo) {
 function render({ model, el }) {
   const undo = [],
     root = frame(model, el, undo, "Graphs of the map");
-  root.append(searching(model, undo), cards(model, undo), neighbourhood(model, undo));
+  root.append(searching(model, undo), cards(model, undo), neighborhood(model, undo));
   return () => undo.forEach((stop) => stop());
 }
 

@@ -1,26 +1,26 @@
-// Below the map: what its colours mean, what is selected, walking by keys, how far it can be trusted.
-// On the map: marks for the pinned graph, its neighbours, predictions and decoding runs, over jupyter-scatter's canvas.
+// Below the map: what its colors mean, what is selected, walking by keys, how far it can be trusted.
+// On the map: marks for the pinned graph, its neighbors, predictions and decoding runs, over jupyter-scatter's canvas.
 
 import { ask, button, control, follow, frame, html, put, say, shortened, svg } from "./dom.js";
 
-const chip = (colour) => html("span", { class: "elekit-chip", style: `background:${colour}`, "aria-hidden": "true" });
+const chip = (color) => html("span", { class: "elekit-chip", style: `background:${color}`, "aria-hidden": "true" });
 
 function legendOf({ classes, ramp, numbers }) {
-  const parts = classes.map(({ colour, words, count }) =>
+  const parts = classes.map(({ color, words, count }) =>
     html(
       "li",
       {},
-      chip(colour),
+      chip(color),
       `${shortened(words, 26)} `,
       html("span", { class: "elekit-small" }, count.toLocaleString("en")),
     ),
   );
   if (ramp.length) {
     const half = Math.ceil(ramp.length / 2),
-      bar = (colours) =>
+      bar = (colors) =>
         html("span", {
           class: "elekit-ramp",
-          style: `background:linear-gradient(to right,${colours.join(",")})`,
+          style: `background:linear-gradient(to right,${colors.join(",")})`,
           "aria-hidden": "true",
         });
     parts.unshift(
@@ -35,7 +35,7 @@ function legendOf({ classes, ramp, numbers }) {
       ),
     );
   }
-  return html("ul", { class: "elekit-legend", "aria-label": "what the colours mean" }, ...parts);
+  return html("ul", { class: "elekit-legend", "aria-label": "what the colors mean" }, ...parts);
 }
 
 // A key that tells what the marks mean, as far as there are any.
@@ -43,7 +43,7 @@ function keyOf(marks) {
   const kinds = new Set(marks.flatMap((map) => [...map.dots, ...map.lines].map((mark) => mark.kind)));
   const words = {
     pinned: "◎ pinned",
-    neighbour: "① … its neighbours by the loss",
+    neighbor: "① … its neighbors by the loss",
     prediction: "◇ prediction h(x)",
     path: "○─■ decoding run",
   };
@@ -103,7 +103,7 @@ class Marks {
       ...dots.map(({ kind, at: where, number }) => {
         const group = svg(
           "g",
-          { class: `elekit-mark-${kind}`, "data-mark": number && kind === "neighbour" ? `${kind}-${number}` : kind },
+          { class: `elekit-mark-${kind}`, "data-mark": number && kind === "neighbor" ? `${kind}-${number}` : kind },
           ...shapeOf(kind, number),
         );
         this.placed.push((at) => group.setAttribute("transform", `translate(${at(where).join(",")})`));
@@ -145,7 +145,7 @@ class Marks {
 
 function shapeOf(kind, number) {
   if (kind === "pinned") return [svg("circle", { r: 10, class: "elekit-halo" }), svg("circle", { r: 10 })];
-  if (kind === "neighbour") {
+  if (kind === "neighbor") {
     const angle = (2 * Math.PI * number) / 8,
       [x, y] = [24 * Math.cos(angle), -24 * Math.sin(angle)];
     return [
@@ -241,8 +241,8 @@ function render({ model, el }) {
   const undo = [],
     root = frame(model, el, undo, "About the map");
   const columns = control("select", {
-    "aria-label": "Colour by",
-    onchange: () => ask(model, "colour", { column: columns.value }),
+    "aria-label": "Color by",
+    onchange: () => ask(model, "color", { column: columns.value }),
   });
   const legend = html("div", { class: "elekit-grow" }),
     key = html("span", { class: "elekit-small" });
@@ -255,7 +255,7 @@ function render({ model, el }) {
     html(
       "div",
       { class: "elekit-row elekit-top" },
-      html("label", { class: "elekit-row" }, "Colour by ", columns),
+      html("label", { class: "elekit-row" }, "Color by ", columns),
       legend,
     ),
     html("div", { class: "elekit-row" }, selected, clear, walker(model), key),

@@ -7,11 +7,11 @@ const RADIUS = 30; // of a node, as in elekit.draw
 const SEEN = 0.05; // probabilities below are not drawn
 const BLUE = "#0072B2",
   VERMILION = "#D55E00",
-  GREY = "#999999";
+  GRAY = "#999999";
 
 const pairNumber = (i, j, N) => i * N - (i * (i + 1)) / 2 + (j - i - 1); // of i < j, row by row, as torch.triu_indices
 
-// A colour between others, such as of a ramp of "#rrggbb"; share in [0, 1].
+// A color between others, such as of a ramp of "#rrggbb"; share in [0, 1].
 function between(ramp, share) {
   const at = clamp(share, 0, 1) * (ramp.length - 1),
     low = Math.min(Math.floor(at), ramp.length - 2);
@@ -20,9 +20,9 @@ function between(ramp, share) {
   return `rgb(${mix.join(",")})`;
 }
 
-// White or black, whichever reads better on a colour "#rrggbb".
-function inkOn(colour) {
-  const [r, g, b] = [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
+// White or black, whichever reads better on a color "#rrggbb".
+function inkOn(color) {
+  const [r, g, b] = [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
   return 0.3 * r + 0.59 * g + 0.11 * b < 128 ? "#ffffff" : "#000000";
 }
 
@@ -42,7 +42,7 @@ function wedge(x, y, radius, from, to) {
 //   view.place(positions);             // [[x, y], ...] of all N slots, in units of an edge
 //   view.draw(nodes, edges);           // (N * K) and (pairs * R) probabilities, flat; pairs by pairNumber
 //   view.show({nodes, edges, positions});   // a scene of elekit.draw.scenes: channels, [i, j, channel]
-//   view.mark({nodes: Map(i -> {colour, width, dashed, title}), pairs: Map(pairNumber -> ...)});   // halos under the graph
+//   view.mark({nodes: Map(i -> {color, width, dashed, title}), pairs: Map(pairNumber -> ...)});   // halos under the graph
 //
 // With onpick, nodes and edges can be focused and picked by pointer or by Enter: {node: i} or {pair: [i, j]}.
 class GraphView {
@@ -178,7 +178,7 @@ class GraphView {
       let path = part.wedges[k];
       if (shares[k] > 0.005) {
         if (!path) {
-          path = part.wedges[k] = svg("path", { fill: palette.colours[k - 1] });
+          path = part.wedges[k] = svg("path", { fill: palette.colors[k - 1] });
           part.group.insertBefore(path, part.rim);
         }
         put(path, { d: wedge(x, y, RADIUS, start, start + shares[k]), visibility: "inherit" });
@@ -189,13 +189,13 @@ class GraphView {
       part.rim,
       best
         ? { stroke: "#000000", "stroke-width": 2, "stroke-dasharray": "none" }
-        : { stroke: GREY, "stroke-width": 1.6, "stroke-dasharray": "6 5" },
+        : { stroke: GRAY, "stroke-width": 1.6, "stroke-dasharray": "6 5" },
     );
     const name = best ? palette.nodes[best - 1] : "",
       sure = best && shares[best] > 0.95;
     say(part.text, shortened(name, 6));
     put(part.text, {
-      fill: sure ? inkOn(palette.colours[best - 1]) : "#000000",
+      fill: sure ? inkOn(palette.colors[best - 1]) : "#000000",
       class: sure ? "elekit-label" : "elekit-label elekit-unsure",
       "font-size": clamp(92 / Math.max(name.length, 2), 13, 33).toFixed(0),
     });
@@ -297,7 +297,7 @@ class GraphView {
         width = look.width ?? 10;
       put(halo, {
         visibility: "visible",
-        stroke: look.colour,
+        stroke: look.color,
         "stroke-width": width.toFixed(1),
         "stroke-dasharray": look.dashed ? "9 7" : "none",
         "stroke-opacity": look.opacity ?? 0.9,
@@ -309,4 +309,4 @@ class GraphView {
   }
 }
 
-export { BLUE, between, GREY, GraphView, pairNumber, RADIUS, UNIT, VERMILION };
+export { BLUE, between, GRAY, GraphView, pairNumber, RADIUS, UNIT, VERMILION };

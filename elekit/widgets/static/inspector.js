@@ -284,7 +284,7 @@ function sharesPanel(w) {
 }
 
 // -- known graphs nearby --------------------------------------------------------------------------------------
-function neighbourList(w) {
+function neighborList(w) {
   const { model, ending } = w,
     cards = [],
     list = html("div", { class: "elekit-cards" }),
@@ -297,7 +297,7 @@ function neighbourList(w) {
       name = html("strong"),
       words = html("div", { class: "elekit-small elekit-words" });
     const loss = html("span", { class: "elekit-number" }),
-      hold = button("as anchor", () => ask(model, "anchor_on", { what: model.get("neighbours")[n].row }));
+      hold = button("as anchor", () => ask(model, "anchor_on", { what: model.get("neighbors")[n].row }));
     const element = html(
       "figure",
       { class: "elekit-card" },
@@ -309,7 +309,7 @@ function neighbourList(w) {
   }
 
   function draw() {
-    const found = model.get("neighbours"),
+    const found = model.get("neighbors"),
       apart = model.get("apart");
     none.hidden = found.length > 0;
     found.forEach((one, n) => {
@@ -335,7 +335,7 @@ function neighbourList(w) {
       none,
       list,
     ),
-    traits: ["neighbours", "apart"],
+    traits: ["neighbors", "apart"],
     draw,
   };
 }
@@ -457,7 +457,7 @@ function render({ model, el }) {
     key = legend(model),
     edits = editTable(w),
     shares = sharesPanel(w),
-    rest = [controls(w), steps(w), mapPanel(w), neighbourList(w)];
+    rest = [controls(w), steps(w), mapPanel(w), neighborList(w)];
 
   const halos = () =>
     model.get("view") === "shares" && model.get("shares").graph

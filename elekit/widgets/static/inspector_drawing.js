@@ -1,10 +1,10 @@
 // The loss inspector. What it shows lives in the model's traits; order, filter and preview are only looked at, here.
 
 import { button, clamp, follow, html, say, shortened, svg } from "./dom.js";
-import { BLUE, between, GREY, GraphView, pairNumber, RADIUS, UNIT, VERMILION } from "./graph.js";
+import { BLUE, between, GRAY, GraphView, pairNumber, RADIUS, UNIT, VERMILION } from "./graph.js";
 
 const ROWS = 300; // of edits that are put into the document at a time
-const PAUSE = 250; // ms after which the kernel is asked what separates the neighbours: prices come first
+const PAUSE = 250; // ms after which the kernel is asked what separates the neighbors: prices come first
 const THIN = 5,
   WIDE = 17,
   PREVIEW = "#E69F00",
@@ -243,9 +243,9 @@ function priceHalos(model) {
     N = scene.nodes.length;
   const look = (price) =>
     price === null
-      ? { colour: GREY, width: THIN, dashed: true, words: "none", title: "no valid edit" }
+      ? { color: GRAY, width: THIN, dashed: true, words: "none", title: "no valid edit" }
       : {
-          colour: between(heat.ramp, share(heat, price)),
+          color: between(heat.ramp, share(heat, price)),
           width: THIN + (WIDE - THIN) * share(heat, price),
           words: price.toFixed(2),
           title: `cheapest valid edit ${price.toFixed(3)}`,
@@ -270,7 +270,7 @@ function priceHalos(model) {
 function shareHalos({ nodes, pairs }, largest) {
   const N = nodes.length;
   const look = (value) => ({
-    colour: value < 0 ? VERMILION : BLUE,
+    color: value < 0 ? VERMILION : BLUE,
     dashed: value < 0,
     width: Math.max(2, (WIDE * Math.abs(value)) / largest),
     words: signed(value, 2),
@@ -362,7 +362,7 @@ function mapPanel(w) {
   function limits() {
     const context = model.get("context"),
       { places, anchor } = model.get("path");
-    const marked = [...places, anchor, ...model.get("neighbours").map(({ place }) => place)],
+    const marked = [...places, anchor, ...model.get("neighbors").map(({ place }) => place)],
       every = [...marked];
     for (let n = 0; n < context.length; n += 2) every.push([context[n], context[n + 1]]);
     const all = bounds(
@@ -405,7 +405,7 @@ function mapPanel(w) {
     zoom.setAttribute("aria-pressed", whole);
     say(note, model.get("map_note"));
     const around = model
-      .get("neighbours")
+      .get("neighbors")
       .map(({ name }, n) => `${"abcd"[n]} ${short(name)}`)
       .join(", ");
     over.setAttribute(
@@ -415,7 +415,7 @@ function mapPanel(w) {
     );
   }
 
-  // The path, the neighbours and the anchor: a point each, and beside it a letter or number where most is free.
+  // The path, the neighbors and the anchor: a point each, and beside it a letter or number where most is free.
   function marks(at) {
     const { places, anchor } = model.get("path"),
       now = model.get("at"),
@@ -436,7 +436,7 @@ function mapPanel(w) {
     line(spots.slice(now), "4 6");
     line(spots.slice(0, now + 1), "none");
     const points = model
-      .get("neighbours")
+      .get("neighbors")
       .map(({ place }, n) => ({ at: at(place), text: "abcd"[n], fill: GREEN, square: true }));
     if (!["original", "current"].includes(model.get("anchor_name")))
       points.push({ at: at(anchor), text: "anchor", fill: VERMILION, square: true });
@@ -493,7 +493,7 @@ function mapPanel(w) {
     html("div", { class: "elekit-sheet" }, canvas, over),
     note,
   );
-  return { element: root, traits: ["path", "context", "neighbours", "at", "map_note", "anchor_name"], draw };
+  return { element: root, traits: ["path", "context", "neighbors", "at", "map_note", "anchor_name"], draw };
 }
 
 export {

@@ -1,7 +1,7 @@
 // Stepping through decoding runs. All frames are here from the start: nothing waits for the kernel.
 
 import { button, clamp, control, fill, follow, frame, html, put, say, shortened, svg } from "./dom.js";
-import { BLUE, GREY, GraphView, pairNumber, RADIUS, VERMILION } from "./graph.js";
+import { BLUE, GRAY, GraphView, pairNumber, RADIUS, VERMILION } from "./graph.js";
 
 const SAVED_AFTER = 120; // ms: the kernel hears of steps at most that often
 const SPEEDS = [1, 2, 4, 8, 16, 30];
@@ -60,12 +60,12 @@ class Run {
     this.view.draw(this.nodes[frame], this.edges[frame]);
     const halos = { nodes: new Map(), pairs: new Map() };
     for (const [part, kind, size, words] of marks) {
-      const [colour, dashed] = looks[kind],
+      const [color, dashed] = looks[kind],
         share = size / marks[0][2],
         title = `${words}: ${size}`;
       if (part.length === 1)
-        halos.nodes.set(part[0], { colour, dashed, title, width: kind === "changed" ? 11 : 4 + 12 * share });
-      else halos.pairs.set(pairNumber(...part, this.slots), { colour, dashed, title, width: 9 + 16 * share });
+        halos.nodes.set(part[0], { color, dashed, title, width: kind === "changed" ? 11 : 4 + 12 * share });
+      else halos.pairs.set(pairNumber(...part, this.slots), { color, dashed, title, width: 9 + 16 * share });
     }
     this.view.mark(halos);
     say(this.title, this.names[frame]);
@@ -141,10 +141,10 @@ class Chart {
       [
         [run.rounded, "rounded", VERMILION],
         [run.relaxed, "relaxed", BLUE],
-      ].map(([curve, what, colour]) => ({
+      ].map(([curve, what, color]) => ({
         value: shown(curve).at(-1),
         text: shortened(`${run.name} ${what}`.trim(), 22),
-        colour,
+        color,
       })),
     );
     this.left = 50;
@@ -222,7 +222,7 @@ class Chart {
         fill: "#bbbbbb",
         "fill-opacity": 0.45 / this.runs.length,
       }),
-      svg("line", { x1: border, x2: border, y1: 6, y2: this.bottom, stroke: GREY, "stroke-dasharray": "2 4" }),
+      svg("line", { x1: border, x2: border, y1: 6, y2: this.bottom, stroke: GRAY, "stroke-dasharray": "2 4" }),
       this.text(border + 8, 20, named, { "text-anchor": "start" }),
       path(run.rounded, 0, S, VERMILION, 3),
       path(run.rounded, S, run.last + 1, VERMILION, 2),
@@ -240,9 +240,9 @@ class Chart {
     ends
       .sort((a, b) => a.value - b.value)
       .forEach((end) => (end.y = above = Math.min(this.y(end.value), above - 19, this.bottom)));
-    return ends.map(({ text, colour, y }) =>
+    return ends.map(({ text, color, y }) =>
       this.text(this.width - this.right + 10, y + 5, text, {
-        fill: colour,
+        fill: color,
         "text-anchor": "start",
         "font-weight": 700,
       }),
@@ -303,7 +303,7 @@ class Figures {
   }
 }
 
-// What the colours mean: of labels and of halos.
+// What the colors mean: of labels and of halos.
 function legend(palette) {
   const dots = palette.nodes
     .slice(0, 12)
@@ -314,12 +314,12 @@ function legend(palette) {
         svg(
           "svg",
           { width: 16, height: 16, "aria-hidden": "true" },
-          svg("circle", { cx: 8, cy: 8, r: 7, fill: palette.colours[k] }),
+          svg("circle", { cx: 8, cy: 8, r: 7, fill: palette.colors[k] }),
         ),
         shortened(name, 20),
       ),
     );
-  const halos = Object.values(palette.looks).map(([colour, dashed, words]) =>
+  const halos = Object.values(palette.looks).map(([color, dashed, words]) =>
     html(
       "span",
       { class: "elekit-stepper-key" },
@@ -331,7 +331,7 @@ function legend(palette) {
           x2: 35,
           y1: 8,
           y2: 8,
-          stroke: colour,
+          stroke: color,
           "stroke-width": 8,
           "stroke-dasharray": dashed ? "9 7" : "none",
         }),

@@ -1,0 +1,317 @@
+"""How the shipped artifacts were made; `python data/build/recipes.py NAME` makes one again (floor 4).
+
+molecules7: psi and two h (description, smiles), about 6 minutes on two cores.
+qm9: psi and h (smiles) on real QM9, about an hour and a half; cut off, it goes on where it was.
+    Of both, `--surrogate NAME` trains one h again, on the psi that is there.
+repeats: four more psi of molecules7, two with other seeds and two on halves of its graphs, about 8 minutes on one
+    core; cut off, it goes on where it was.
+corrected: the molecules7 loss after it was given the rules of data/examples/rules.json, and its h for descriptions;
+    about 4 minutes on two cores; cut off, it goes on where it was.
+card: the loss card of molecules7 that comes with the project, about 2 minutes.
+maps: the UMAP maps of molecules7 under its psi, about a minute; to be made again after the models.
+pictures: the README's picture, drawn from the molecules7 artifact.
+figures: what the README says the qm9 loss does badly, measured.
+faithfulness: whether the shares of both losses find the parts that count, measured; about a minute.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from elekit import datasets
+from elekit.model import artifact as artifacts
+from elekit.model.embedding import EmbeddingConfig
+from elekit.model.surrogate import BackboneConfig
+from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate, settings
+from elekit.training.loop import TrainerConfig, stop_if_interrupted
+from elekit.training.reruns import fit_repeats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PICTURES = Path(__file__).resolve().parents[2] / "notebooks" / "pictures"
+CORRECTED = "molecules7-corrected"
+RULES = datasets.named.SHIPPED / "examples" / "rules.json"
+PICTURED = 200  # row of the test split
+POOL = 4_000  # test graphs of which pairs are made
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One data set, one psi, and an h for each kind of input: (backbone, training)."""
+
+    name: str
+    training: EmbeddingTraining
+    surrogates: dict[str, tuple[BackboneConfig, SurrogateTraining]]
+    config: EmbeddingConfig = EmbeddingConfig()
+    seed: int = 0
+    half: bool = True
+
+
+def _loop(steps: int, every: int, learning_rate: float = 2e-3, matmul_precision: str = "medium") -> TrainerConfig:
+    return TrainerConfig(
+        steps=steps,
+        learning_rate=learning_rate,
+        validate_every=every,
+        checkpoint_every=every,
+        matmul_precision=matmul_precision,
+    )
+
+
+RECIPES = {
+    "molecules7": Recipe(
+        "molecules7",
+        EmbeddingTraining(loop=_loop(1_200, 300)),
+        {
+            "description": (
+                BackboneConfig("word", width=128),
+                SurrogateTraining(loop=_loop(1_400, 350), batch_size=128),
+            ),
+            "smiles": (
+                BackboneConfig("smiles", width=128, through="graph"),
+                SurrogateTraining(loop=_loop(1_400, 350, 4e-3, "highest"), batch_size=128, rewritten=0.8),
+            ),
+        },
+    ),
+    "qm9": Recipe(
+        "qm9",
+        EmbeddingTraining(loop=_loop(24_000, 500)),
+        {
+            "smiles": (
+                BackboneConfig("smiles", width=128, dropout=0.2, through="graph"),
+                SurrogateTraining(loop=_loop(2_000, 500, 4e-3, "highest"), batch_size=256, rewritten=0.5),
+            )
+        },
+    ),
+}
+
+
+def cook(
+    recipe: Recipe, folder: Path, work: Path, *, by: str | None = None, progress: bool = True
+) -> artifacts.Artifact:
+    """Train what the recipe names and save the artifact in `folder`; checkpoints lie in `work` and are resumed.
+
+    by: who does so, as the artifact is to say.
+    """
+    artifact = _cook_psi(recipe, work, by, progress)
+    for name in recipe.surrogates:
+        _cook_surrogate(recipe, artifact, name, work, by, progress)
+    artifacts.save(artifact, folder, half=recipe.half)
+    return artifact
+
+
+def cook_surrogate(recipe: Recipe, name: str, folder: Path, work: Path, *, by: str | None = None) -> artifacts.Artifact:
+    """Train one h anew, on the psi of the artifact that lies in `folder`, and put it there; see `cook`."""
+    artifact = artifacts.load(folder)
+    _cook_surrogate(recipe, artifact, name, work, by, progress=True)
+    artifacts.save(artifact, folder, half=recipe.half)
+    return artifact
+
+
+def _cook_psi(recipe: Recipe, work: Path, by: str | None, progress: bool) -> artifacts.Artifact:
+    """psi and where it comes from, as yet without any h."""
+    first = datasets.load(recipe.name, seed=recipe.seed, progress=progress)
+    psi = fit_embedding(
+        first.train.graphs,
+        validation=first.validation.graphs,
+        config=recipe.config,
+        training=recipe.training,
+        seed=recipe.seed,
+        checkpoint=work / "psi.pt",
+        progress=progress,
+    )
+    stop_if_interrupted(psi)
+    about = {
+        "data": first.report(),
+        "seed": recipe.seed,
+        "psi": {"training": asdict(recipe.training), "history": psi.history},
+        "surrogates": {},
+        "command": f"python data/build/recipes.py {recipe.name}",
+        "trained": artifacts.trained(work / "psi.pt", by),
+    }
+    return artifacts.Artifact(recipe.name, psi, about=about)
+
+
+def _cook_surrogate(
+    recipe: Recipe, artifact: artifacts.Artifact, name: str, work: Path, by: str | None, progress: bool
+) -> None:
+    """One h, put into the artifact with where it comes from."""
+    backbone, training = recipe.surrogates[name]
+    data = datasets.load(recipe.name, inputs=name, seed=recipe.seed)
+    h = fit_surrogate(
+        artifact.psi,
+        data.train,
+        validation=data.validation,
+        backbone=backbone,
+        training=training,
+        seed=recipe.seed,
+        checkpoint=work / f"h-{name}.pt",
+        progress=progress,
+    )
+    stop_if_interrupted(h)
+    artifact.surrogates[name] = h
+    artifact.about["surrogates"][name] = {
+        "training": settings(training, through_graph=h.through_graph, pairs=len(data.train)),
+        "history": h.history,
+        "digest": data.digest,
+        "trained": artifacts.trained(work / f"h-{name}.pt", by),
+    }
+
+
+def cook_corrected(folder: Path, work: Path, by: str | None = None) -> int:
+    """What `elekit correct` makes of the molecules7 loss, in half precision; that command's status."""
+    from elekit import cli
+
+    command = ["correct", "--artifact", "molecules7", "--rules", str(RULES), "--data", "molecules7", "--refit"]
+    command += ["--input", "description", "--out", str(work), *(["--by", by] if by else [])]
+    if status := cli.main(command):
+        return status
+    artifact = artifacts.load(work)
+    artifact.about["command"] = "python data/build/recipes.py corrected"
+    artifacts.save(artifact, folder, half=True, half_psi=True)
+    return 0
+
+
+def make_card(path: Path) -> None:
+    """The card of the molecules7 loss."""
+    from elekit import card
+
+    made = card.make("molecules7", command="elekit card --artifact molecules7 --out card.html", progress=True)
+    made.save(path)
+
+
+def fit_maps(folder: Path) -> None:
+    """The maps that the explorer finds: of the test split, and of all molecules of molecules7."""
+    from elekit import inspect
+    from elekit.graphs.graph import Graph
+    from elekit.model.loss import points_of
+
+    data, psi = datasets.load("molecules7"), artifacts.load("molecules7").psi
+    test = data.test.graphs
+    for graphs in (test, Graph.cat([data.train.graphs, data.validation.graphs, test])):
+        inspect.keep_map(inspect.fit_map(points_of(psi, graphs)), inspect.map_key(psi, graphs), folder)
+
+
+def draw_pictures(folder: Path) -> None:
+    """The picture of the README: a test description decoded, from a blur to a molecule."""
+    from elekit import decoding, draw
+    from elekit.datasets.files import write_atomically
+
+    artifact = artifacts.load("molecules7")
+    _, h = artifact.surrogate("description")
+    case = datasets.load("molecules7", inputs="description").test.take([PICTURED])
+    config = decoding.DecodeConfig(method="gradient", gradient=decoding.GradientConfig(iterations=40))
+    _, (trace,) = decoding.decode(artifact.psi, h.predict(case.inputs), config=config, record=True)
+    figure = draw.trace(trace, truth=case.graphs)
+    write_atomically(folder / "decoding.png", lambda partial: figure.savefig(partial, format="png", dpi=110))
+    sys.stderr.write(f"{case.inputs[0]}\n")
+
+
+def measure_blemishes(pairs: int = 400) -> dict:
+    """Loss between two drawings of one molecule, and rank correlation with edit distance, of the shipped qm9 loss."""
+    from scipy.stats import spearmanr
+
+    from elekit.graphs import augment
+    from elekit.graphs.edit_distance import edit_distance
+    from elekit.graphs.smiles import kekule_forms
+    from elekit.model.loss import LearnedLoss
+
+    artifact = artifacts.load("qm9")
+    loss = LearnedLoss(artifact.psi)
+    figures = {}
+    for name in ("Cc1ccccc1C", "Cc1ccccn1"):
+        forms = kekule_forms(name, artifact.vocabulary)
+        figures[f"loss between the Kekule forms of {name}"] = loss.matrix(forms, forms).max().item()
+    graphs = datasets.load("qm9").test.sample(2 * pairs).graphs
+    generator = torch.Generator().manual_seed(0)
+    steps = torch.randint(1, 7, (pairs,), generator=generator)
+    others = {
+        "random pairs": graphs[pairs:],
+        "walks of edits": augment.random_edits(graphs[:pairs], steps, generator),
+    }
+    for name, other in others.items():
+        distance = edit_distance(graphs[:pairs], other).distance
+        figures[f"rank correlation with edit distance, {name}"] = spearmanr(loss(graphs[:pairs], other), distance)[0]
+    return {name: round(float(value), 3) for name, value in figures.items()}
+
+
+def measure_faithfulness(name: str, pairs: int = 60, seed: int = 0) -> "pd.DataFrame":
+    """Summary of `elekit.inspect.faithfulness` of a shipped loss, on near and on random pairs of test graphs."""
+    import pandas as pd
+
+    from elekit import inspect
+    from elekit.inspect.faithfulness import near_and_random
+    from elekit.model.loss import points_of
+
+    psi, graphs, tables = artifacts.load(name).psi, datasets.load(name).test.sample(POOL).graphs, []
+    points = points_of(psi, graphs)
+    for kind, (rows, anchors) in near_and_random(points, pairs, seed=seed).items():
+        summary = inspect.faithfulness(psi, graphs[rows], points[anchors], seed=seed).summary()
+        summary.insert(0, "of", kind)
+        tables.append(summary)
+    table = pd.concat(tables, ignore_index=True)
+    table.insert(0, "loss", name)
+    return table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python data/build/recipes.py", description=__doc__)
+    others = ["repeats", "corrected", "card", "maps", "pictures", "figures", "faithfulness"]
+    parser.add_argument("name", choices=[*RECIPES, *others], help="what to make again")
+    parser.add_argument("--out", type=Path, help="folder of the artifact (default: data/models/NAME)")
+    parser.add_argument("--work", type=Path, help="folder of the checkpoints (default: runs/NAME)")
+    parser.add_argument("--surrogate", help="train only this h again, on the psi of the artifact that is there")
+    parser.add_argument("--by", help="who trains, to be recorded in the artifact (default: nobody is)")
+    parser.add_argument("--threads", type=int, help="processor threads (default: torch's choice)")
+    chosen = parser.parse_args(arguments)
+    known = RECIPES[chosen.name].surrogates if chosen.name in RECIPES else ()
+    if chosen.surrogate and chosen.surrogate not in known:
+        parser.error(f"{chosen.name} has no surrogate {chosen.surrogate!r}; it has {', '.join(known) or 'none'}")
+    if chosen.threads:
+        torch.set_num_threads(chosen.threads)
+    if chosen.name == "maps":
+        fit_maps(chosen.out or datasets.named.SHIPPED / "maps")
+        return 0
+    if chosen.name == "pictures":
+        draw_pictures(chosen.out or PICTURES)
+        return 0
+    if chosen.name == "figures":
+        sys.stdout.write(json.dumps(measure_blemishes(), indent=1) + "\n")
+        return 0
+    if chosen.name == "faithfulness":
+        for name in RECIPES:
+            table = measure_faithfulness(name).drop(columns=["ahead", "ahead_low", "ahead_high"])
+            sys.stdout.write(table.round(3).to_string(index=False) + "\n")
+        return 0
+    if chosen.name == "card":
+        from elekit import card
+
+        make_card(chosen.out or card.SHIPPED)
+        return 0
+    name = {"repeats": "molecules7", "corrected": CORRECTED}.get(chosen.name, chosen.name)
+    out, work = chosen.out or artifacts.MODELS / name, chosen.work or Path("runs") / name
+    try:
+        if chosen.name == "repeats":
+            command = "python data/build/recipes.py repeats"
+            fit_repeats(out, datasets.load(name), work=work, by=chosen.by, command=command)
+        elif chosen.name == "corrected":
+            if status := cook_corrected(out, work, by=chosen.by):
+                return status
+        elif chosen.surrogate:
+            cook_surrogate(RECIPES[name], chosen.surrogate, out, work, by=chosen.by)
+        else:
+            cook(RECIPES[name], out, work, by=chosen.by)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command goes on from there\n")
+        return 130
+    sys.stderr.write(f"saved in {out}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

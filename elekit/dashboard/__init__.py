@@ -1,1 +1,0 @@
-"""A notebook as a dashboard, see `elekit.dashboard.__main__` (floor 4)."""

@@ -1,0 +1,288 @@
+"""What a learned loss makes of a graph: every edit and its price, and what two graphs share."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
+from matplotlib.patheffects import withStroke
+
+from elekit.draw.base import BLUE, GRAY, RADIUS, VERMILION, Picture, array, axes, fitted, hold_one
+from elekit.draw.layouts import layout
+from elekit.draw.structures import _points
+from elekit.draw.structures import graph as draw_graph
+from elekit.graphs.graph import Graph
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RAMP = [to_hex(colormaps["cividis"](share)) for share in np.linspace(0, 0.94, 9)]  # its light end is faint on white
+HALOS = LinearSegmentedColormap.from_list("halos", RAMP)
+NARROW, WIDE = 0.05, 0.17  # of a halo, where an edge is about 1 long
+DIRECTIONS = np.stack([np.cos(a := np.arange(36) * np.pi / 18), np.sin(a)], 1)
+
+
+def priced_edits(
+    graph: Graph, heat_nodes, heat_pairs, table: "pd.DataFrame", *, top: int = 8, positions=None
+) -> Figure:
+    """One graph with the cheapest price of each node and edge as a halo; its cheapest and dearest valid edits as bars.
+
+    graph: batch of one. heat_nodes: (N,), heat_pairs: (N, N) prices, nan where there is none; pairs without an edge
+    are left out. table: one row an edit with columns edit (words), price and valid. top: bars at each end (>= 1).
+    positions: (N, 2), as of `layout`. Low prices are thin and dark: the loss hardly minds. Raises ValueError for other
+    shapes, a table without these columns and a top below 1.
+    """
+    nodes, pairs = _fitting(graph, heat_nodes, heat_pairs)
+    missing = {"edit", "price", "valid"} - set(table.columns)
+    if missing or top < 1:
+        raise ValueError(f"the table lacks columns {sorted(missing)}" if missing else f"top must be >= 1, got {top}")
+    low, high = span(nodes, pairs[graph.labels()[1][0].cpu().numpy() > 0])
+    scale = Normalize(low, high)
+
+    def look(price):
+        if np.isnan(price):
+            return {"color": GRAY, "width": NARROW, "dashed": True, "words": "none"}
+        share = float(scale(price).clip(0, 1))
+        return {"color": to_hex(HALOS(share)), "width": NARROW + (WIDE - NARROW) * share, "words": f"{price:.2f}"}
+
+    figure = Picture(figsize=(12.5, 6))
+    place = figure.add_axes((0.03, 0.17, 0.42, 0.75))
+    _with_halos(graph, place, nodes, pairs, look, positions)
+    place.set_title("cheapest valid edit of each node and edge", fontsize=13)
+    key = figure.colorbar(
+        ScalarMappable(scale, HALOS),
+        cax=figure.add_axes((0.08, 0.1, 0.32, 0.03)),
+        orientation="horizontal",
+    )
+    key.ax.tick_params(labelsize=11)
+    key.set_label("price: the loss hardly minds (thin) to minds most (wide)", fontsize=11)
+    bars = figure.add_axes((0.72, 0.11, 0.26, 0.81))
+    _price_bars(bars, table[table["valid"].astype(bool)], top, lambda price: HALOS(scale(price)))
+    return figure
+
+
+def shared(graph: Graph, anchor: Graph, shares_of_graph, shares_of_anchor, *, positions=(None, None)) -> Figure:
+    """Two graphs side by side: halos say what each part gives to `2 - loss` between them.
+
+    Blue and solid: brings the two together. Vermilion and dashed: keeps them apart. The wider, the more.
+    graph, anchor: batches of one. shares_of_graph, shares_of_anchor: each a pair of arrays (N,) and (N, N), nan where
+    nothing is there. positions: (N, 2) of each, as of `layout`. Raises ValueError for other shapes.
+    """
+    both = [_fitting(graph, *shares_of_graph), _fitting(anchor, *shares_of_anchor)]
+    look = _signs(*both[0], *both[1])
+    figure = Picture(figsize=(12, 5.8))
+    for column, (one, shares, where, name) in enumerate(zip((graph, anchor), both, positions, ("graph", "anchor"))):
+        place = figure.add_axes((0.03 + 0.5 * column, 0.16, 0.44, 0.74))
+        _with_halos(one, place, *shares, look, where)
+        place.set_title(f"{name}: shares sum to 2 - loss = {_sum(*shares):.3f}", fontsize=14)
+    _key_of_signs(figure, "brings the two together", "keeps them apart")
+    return figure
+
+
+def contrasted(
+    graph: Graph, nodes, pairs, table: "pd.DataFrame", *, names=("corpus", "foil"), top: int = 8, positions=None
+) -> Figure:
+    """One graph with halos that say to which of two groups each part draws it, and the strongest parts as bars.
+
+    Blue and solid: to the first. Vermilion and dashed, hatched as a bar: to the second. The wider, the more. Whiskers
+    are two standard errors to each side; where they cross 0 a part is not told apart from none.
+    graph: batch of one. nodes: (N,), pairs: (N, N) shares, nan where nothing is there. table: one row a part with
+    columns part (words), share and error. names: of the groups. top: bars (>= 1), largest sizes first. positions:
+    (N, 2), as of `layout`. Raises ValueError for other shapes, a table without these columns and a top below 1.
+    """
+    nodes, pairs = _fitting(graph, nodes, pairs)
+    missing = {"part", "share", "error"} - set(table.columns)
+    if missing or top < 1:
+        raise ValueError(f"the table lacks columns {sorted(missing)}" if missing else f"top must be >= 1, got {top}")
+    first, second = (fitted(name, 150, 12)[0] for name in names)
+    figure = Picture(figsize=(12.5, 6))
+    place = figure.add_axes((0.03, 0.16, 0.44, 0.75))
+    _with_halos(graph, place, nodes, pairs, _signs(nodes, pairs), positions)
+    words, size = fitted(f"loss to {second} - loss to {first} = {_sum(nodes, pairs):+.3f}", 520, 14)
+    place.set_title(words, fontsize=size, parse_math=False)
+    bars = axes(figure.add_axes((0.68, 0.16, 0.29, 0.75)), None)
+    shown = table.iloc[table["share"].abs().argsort(kind="stable")[::-1][:top]]
+    for y, row in enumerate(shown.itertuples()):
+        look = {"color": BLUE} if row.share >= 0 else {"color": VERMILION, "hatch": "//", "ec": "white"}
+        bars.barh(y, row.share, height=0.7, gid=f"bar-{y}", **look)
+        bars.plot((row.share - 2 * row.error, row.share + 2 * row.error), (y, y), color="black", lw=1.8)
+    bars.axvline(0, color="black", lw=1)
+    labels = [fitted(part, 190, 12)[0] for part in shown["part"]]
+    bars.set_yticks(range(len(shown)), labels, fontsize=12, parse_math=False)
+    bars.set_ylim(max(len(shown), 1) - 0.4, -0.6)
+    bars.set_title(f"strongest {len(shown)} of {len(table)} parts", fontsize=14)
+    bars.set_xlabel("share, with two standard errors", fontsize=13)
+    _key_of_signs(figure, f"draws it to {first}", f"draws it to {second}")
+    return figure
+
+
+def _signs(*shares: np.ndarray):
+    """How a share looks among all of these: width by its size, color, dash and word by its sign."""
+    largest = max(np.nanmax(np.abs(np.concatenate([part.ravel() for part in shares] + [[0.0]]))), 1e-9)
+
+    def look(share):
+        width = max(0.02, WIDE * abs(share) / largest)
+        color = BLUE if share >= 0 else VERMILION
+        return {"color": color, "width": width, "dashed": share < 0, "words": signed(share)}
+
+    return look
+
+
+def _key_of_signs(figure: Figure, plus: str, minus: str) -> None:
+    signs = [Line2D([], [], color=BLUE, lw=6), Line2D([], [], color=VERMILION, lw=6, ls=(0, (1.5, 1)))]
+    key = figure.legend(signs, [f"+ {plus}", f"- {minus}"], loc="lower center", ncols=2, frameon=False, fontsize=13,
+                        handlelength=3)  # fmt: skip
+    for text in key.get_texts():
+        text.set_parse_math(False)
+
+
+def _sum(nodes: np.ndarray, pairs: np.ndarray) -> float:
+    return float(np.nansum(nodes) + np.nansum(np.triu(pairs, 1)))
+
+
+def span(*values) -> tuple[float, float]:
+    """Smallest and largest of all finite values, a little apart; 0 and 1 of none."""
+    finite = np.concatenate([array(v).ravel() for v in values])
+    finite = finite[np.isfinite(finite)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    return low, max(high, low + 1e-6)
+
+
+def signed(share: float) -> str:
+    """A share with its sign and two digits; what rounds to zero has none."""
+    words = f"{share:+.2f}"
+    return words if words.strip("+-0.") else "0.00"
+
+
+def beside(graph: Graph, positions) -> np.ndarray:
+    """(N, 2) where a new neighbor of each node goes: an edge away, or further, where most is free; nan if absent.
+
+    graph: batch of one. positions: (N, 2) of its nodes.
+    """
+    hold_one(graph)
+    positions, found = array(positions), np.full(np.shape(positions), np.nan)
+    there, segments = _drawn(graph, positions)
+    for i in there:
+        near = np.delete(there, np.searchsorted(there, i))
+        for reach in (1.0, 1.4, 1.9, 2.5):
+            tried = positions[i] + reach * DIRECTIONS
+            free = np.minimum(_distance(tried, positions[near], positions[near]), _distance(tried, *segments))
+            found[i] = tried[free.round(3).argmax()]
+            if free.max() > 2.2 * RADIUS:
+                break
+    return found
+
+
+def words_beside(graph: Graph, positions) -> tuple[np.ndarray, dict[tuple[int, int], np.ndarray]]:
+    """Places for a word at each node (N, 2), nan if absent, and at each edge {(i, j): (2,)}, i < j, where most is free.
+
+    graph: batch of one. positions: (N, 2) of its nodes.
+    """
+    positions = array(positions)
+    there, _ = _drawn(graph, positions)
+    out = beside(graph, positions) - positions
+    out = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
+    to_others = positions[there] - positions[:, None]  # (N, nodes, 2)
+    ahead = np.maximum((to_others * out[:, None]).sum(-1), 1e-9)
+    halfway = (np.square(to_others).sum(-1) / (2 * ahead) + (to_others == 0).all(-1) * 9).min(1, initial=9.0)
+    reach = np.minimum(0.6 + 0.2 * np.abs(out[:, 0]), 0.98 * halfway)  # words are wider than high
+    of_nodes = positions + reach[:, None] * out
+    of_edges, taken = {}, of_nodes[there]
+    for i, j in graph.labels()[1][0].cpu().triu(1).nonzero().tolist():
+        middle, along = (positions[i] + positions[j]) / 2, positions[j] - positions[i]
+        across = np.array([-along[1], along[0]]) / max(np.linalg.norm(along), 1e-9)
+        tried = middle + 0.27 * np.stack([across, -across])
+        others = positions[[n for n in there if n not in (i, j)]]
+        to_words = (tried[:, None] - taken) * [0.5, 1.2]  # words are wider than high
+        free = [np.linalg.norm(gaps, axis=-1).min(1, initial=9.0) for gaps in (to_words, tried[:, None] - others)]
+        free = np.minimum(*free)
+        of_edges[i, j] = tried[free.round(3).argmax()]
+        taken = np.concatenate([taken, of_edges[i, j][None]])
+    return of_nodes, of_edges
+
+
+def _drawn(graph: Graph, positions: np.ndarray):
+    """Nodes that are there, and where their edges begin and end."""
+    nodes, edges = (labels[0].cpu() for labels in graph.labels())
+    i, j = edges.triu(1).nonzero().numpy().T
+    return nodes.nonzero()[:, 0].numpy(), (positions[i], positions[j])
+
+
+def _distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(M,) from each point to the nearest of some segments; infinite if there are none."""
+    along, off = end - start, points[:, None] - start
+    share = ((off * along).sum(-1) / np.maximum((along * along).sum(-1), 1e-9)).clip(0, 1)
+    return np.linalg.norm(off - share[..., None] * along, axis=-1).min(1, initial=np.inf)
+
+
+def _fitting(graph: Graph, nodes, pairs) -> tuple[np.ndarray, np.ndarray]:
+    hold_one(graph)
+    nodes, pairs, N = array(nodes), array(pairs), graph.nodes.shape[1]
+    if nodes.shape != (N,) or pairs.shape != (N, N):
+        raise ValueError(f"want values of nodes ({N},) and pairs ({N}, {N}), got {nodes.shape} and {pairs.shape}")
+    return nodes, pairs
+
+
+def _with_halos(graph: Graph, ax: Axes, nodes, pairs, look, positions) -> None:
+    """The graph with a halo and a word at each node and edge; `look` of its value says which."""
+    positions = layout(graph) if positions is None else array(positions)
+    there, _ = _drawn(graph, positions)
+    of_nodes, of_edges = words_beside(graph, positions)
+    draw_graph(graph, ax, positions=positions)
+    left, right = ax.get_xlim()
+    ax.set_xlim(min([left, *of_nodes[there, 0] - 0.4]), max([right, *of_nodes[there, 0] + 0.4]))  # words, too
+    points = _points(ax)
+    for i in there:
+        style = look(nodes[i])
+        line = {"lw": style["width"] * points, "ls": (0, (1.5, 1)) if style.get("dashed") else "-"}
+        rim = Circle(
+            positions[i],
+            RADIUS + style["width"] / 2,
+            fill=False,
+            ec=style["color"],
+            zorder=0.6,
+            gid=f"halo-{i}",
+            **line,
+        )
+        ax.add_patch(rim)
+        _word(ax, of_nodes[i], f"{i}: {style['words']}", points, f"value-{i}")
+    for (i, j), place in of_edges.items():
+        style = look(pairs[i, j])
+        line = {"lw": (0.14 + 1.5 * style["width"]) * points, "ls": (0, (1.5, 1)) if style.get("dashed") else "-"}
+        ends = positions[[i, j]].T
+        bar = Line2D(*ends, color=style["color"], zorder=0.5, solid_capstyle="butt", gid=f"halo-{i}-{j}", **line)
+        ax.add_line(bar)
+        _word(ax, place, style["words"], points, f"value-{i}-{j}")
+
+
+def _word(ax: Axes, place, words: str, points: float, gid: str) -> None:
+    size = float(np.clip(0.17 * points, 7, 11))
+    white = [withStroke(linewidth=3, foreground="white")]
+    ax.text(*place, words, fontsize=size, ha="center", va="center", zorder=7, path_effects=white, gid=gid)
+
+
+def _price_bars(ax: Axes, valid: "pd.DataFrame", top: int, color) -> None:
+    """Bars of the cheapest edits, and below a gap of the dearest; all, where there are no more."""
+    axes(ax, None)
+    ordered = valid.sort_values("price", kind="stable")
+    parted = len(ordered) > 2 * top
+    shown = ordered.iloc[[*range(top), *range(len(ordered) - top, len(ordered))]] if parted else ordered
+    y = np.arange(len(shown)) + (np.arange(len(shown)) >= top) * parted
+    prices = shown["price"].to_numpy(dtype=float)
+    ax.barh(y, prices, color=[color(price) for price in prices], height=0.75)
+    reach = max(float(prices.max(initial=0)), 1e-9)
+    for at, price in zip(y, prices):
+        ax.text(price + 0.02 * reach, at, f"{price:.2f}", va="center", fontsize=11)
+    labels = [fitted(words, 225, 11)[0] for words in shown["edit"]]
+    ax.set_yticks(y, labels, fontsize=10 if len(y) > 18 else 11, parse_math=False)
+    ax.set(ylim=(max(len(y) + parted, 1) - 0.4, -0.6), xlim=(0, 1.2 * reach))
+    ax.set_title(
+        f"cheapest and dearest of {len(valid)} valid edits" if parted else f"all {len(valid)} valid edits",
+        fontsize=13,
+    )
+    ax.set_xlabel("price: learned loss to the edited graph", fontsize=12)

@@ -1,0 +1,36 @@
+"""Graphs and operations on them. Nothing here is learned.
+
+`graph` holds the two shared values, `GraphVocabulary` and the batched relaxed `Graph`. The other modules each
+hold one kind of operation: projections, edits, random views (`augment`), Weisfeiler-Lehman colors, features,
+SMILES, exact edit distance, and known distances.
+"""
+
+from elekit.graphs import (
+    augment,
+    distances,
+    edit_distance,
+    edits,
+    features,
+    projections,
+    smiles,
+    weisfeiler_lehman,
+)
+from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, to_networkx
+from elekit.graphs.smiles import from_smiles, to_smiles
+
+__all__ = [
+    "Graph",
+    "GraphVocabulary",
+    "augment",
+    "distances",
+    "edit_distance",
+    "edits",
+    "features",
+    "from_networkx",
+    "from_smiles",
+    "projections",
+    "smiles",
+    "to_networkx",
+    "to_smiles",
+    "weisfeiler_lehman",
+]

@@ -1,0 +1,25 @@
+"""The learned parts: the graph embedding psi, the loss it defines, the surrogate h, and the artifact that keeps them."""
+
+from elekit.model import artifact, contrastive, embedding, loss, surrogate
+from elekit.model.artifact import Artifact, ArtifactError, load, save
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.loss import LearnedLoss, Psi
+from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
+
+__all__ = [
+    "Artifact",
+    "ArtifactError",
+    "BackboneConfig",
+    "EmbeddingConfig",
+    "GraphEmbedding",
+    "LearnedLoss",
+    "Psi",
+    "SurrogateRegressor",
+    "artifact",
+    "contrastive",
+    "embedding",
+    "load",
+    "loss",
+    "save",
+    "surrogate",
+]

@@ -1,0 +1,61 @@
+"""Texts to token numbers."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TOKEN_PATTERNS = {
+    "character": re.compile(r".", re.DOTALL),
+    "word": re.compile(r"\w+|[^\w\s]"),
+    "smiles": re.compile(r"\[[^\]]*\]|Br|Cl|%\d\d|."),  # a bracket atom is one token
+}
+PAD, UNKNOWN = 0, 1
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Texts to token numbers; 0 pads, 1 stands for a token that was not seen when the vocabulary was made."""
+
+    level: str
+    tokens: tuple[str, ...]
+
+    def __post_init__(self):
+        if self.level not in TOKEN_PATTERNS:
+            raise ValueError(f"level must be one of {tuple(TOKEN_PATTERNS)}, got {self.level!r}")
+        object.__setattr__(self, "tokens", tuple(self.tokens))
+        object.__setattr__(self, "_number", {token: i + 2 for i, token in enumerate(self.tokens)})
+
+    @classmethod
+    def of(cls, level: str, texts: Sequence[str], at_least: int = 1) -> "Tokenizer":
+        """The tokens that occur at least so often in the texts, most frequent first."""
+        check_texts(texts)
+        counts = Counter(token for text in texts for token in cls(level, ()).split(text))
+        kept = sorted((t for t, c in counts.items() if c >= at_least), key=lambda t: (-counts[t], t))
+        return cls(level, tuple(kept))
+
+    def split(self, text: str) -> list[str]:
+        text = text.lower() if self.level == "word" else text
+        return TOKEN_PATTERNS[self.level].findall(text)
+
+    def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Token numbers (B, T), padded, and lengths (B,), at least 1; ValueError for what is not text."""
+        check_texts(texts)
+        rows = [[self._number.get(token, UNKNOWN) for token in self.split(text)] or [UNKNOWN] for text in texts]
+        lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
+        encoded = torch.zeros(len(rows), int(lengths.max()) if rows else 1, dtype=torch.long)
+        for b, row in enumerate(rows):
+            encoded[b, : len(row)] = torch.tensor(row)
+        return encoded, lengths
+
+
+def check_texts(texts: Sequence[str]):
+    """ValueError for what is no list of texts: a single one, vectors, a missing value among them."""
+    if isinstance(texts, str):
+        raise ValueError(f"inputs are a list of texts, got one text {texts!r}; give [{texts!r}]")
+    for b, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(f"input {b} is not text but {type(text).__name__}: {text!r}")
