@@ -93,7 +93,8 @@ def brief(run: dict) -> str:
     """What came of it, in a line."""
     shown = ("exact", "edit_distance", "hits@1", "mrr")
     said = (
-        f"{decoder or run['method']}: " + ", ".join(f"{name} {figures[name]:.3f}" for name in shown if name in figures)
+        f"{decoder or run['method']}: "
+        + ", ".join(f"{name} {figures[name]:.3f}" for name in shown if name in figures)
         for decoder, figures in run["results"].items()
     )
     return "; ".join(said)

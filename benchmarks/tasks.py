@@ -92,7 +92,12 @@ class Task:
         unspoilt = known is data.train.graphs
         artifact = self.artifact if unspoilt and _learned_from(self.artifact, data) else None
         problem = Problem(self.name, self.kind, train, validation, known, self.budget(len(train)), artifact)
-        about = {**data.report(), "train_pairs": len(train), "validation_pairs": len(validation), "examined": len(test)}
+        about = {
+            **data.report(),
+            "train_pairs": len(train),
+            "validation_pairs": len(validation),
+            "examined": len(test),
+        }
         if self.kind == "smiles":  # where they are the canonical SMILES, what writes SMILES has but to copy
             about["inputs_canonical"] = sum(map(str.__eq__, test.inputs, test.frame["key"])) / len(test)
         gallery = None
@@ -122,7 +127,10 @@ def distracted(test: Split, data: Dataset, count: int) -> Graph:
 
 def _learned_from(artifact: str | None, data: Dataset) -> bool:
     """Whether the psi of a shipped artefact was learned from the training graphs of these data."""
-    return artifact is not None and artifacts.verify(artifacts.locate(artifact))["about"]["data"]["digest"] == data.digest
+    return (
+        artifact is not None
+        and artifacts.verify(artifacts.locate(artifact))["about"]["data"]["digest"] == data.digest
+    )
 
 
 def _chebi20(fold: int, progress: bool) -> Dataset:

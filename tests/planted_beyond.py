@@ -302,8 +302,7 @@ BEYOND = [
     held_out(
         "three of N, O and F count as none",
         lambda g: normalize(
-            torch.cat([0.7 * seen_as(relabeled(skeleton))(g), circle(2.094 * g.nodes[..., 2:].sum((1, 2)))], 1),
-            dim=1,
+            torch.cat([0.7 * seen_as(relabeled(skeleton))(g), circle(2.094 * g.nodes[..., 2:].sum((1, 2)))], 1), dim=1
         ),
         "blind to labels N and O",
         also="blind to labels|outweighs",

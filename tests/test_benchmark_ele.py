@@ -133,7 +133,9 @@ def test_smiles_are_regressed_on_through_a_graph_and_by_a_point_for_comparison()
 
 
 def test_ele_through_a_graph_decodes_in_more_ways(small, tmp_path):
-    graphs = replace(SMALL, through="graph", ways=("rounded", "rounded + polish", "candidates", "candidates + polish"))
+    graphs = replace(
+        SMALL, through="graph", ways=("rounded", "rounded + polish", "candidates", "candidates + polish")
+    )
     fitted = graphs.fit(small, seed=0, work=tmp_path / "run", progress=False)
     texts, h = small.validation.inputs[:5], fitted.predictors["rounded"].h
     assert (*fitted.predictors,) == graphs.ways

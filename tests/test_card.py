@@ -152,9 +152,7 @@ def test_stability_is_marked_where_it_was_asked(made, hostile):
     marks = {s.key: s.stable for s in made.statements}
     assert re.fullmatch(r"holds in [12] of 2 trainings.*", marks["blind spots"])
     dear = [s for s in made.statements if s.section == "dear" and math.isfinite(s.low)]
-    assert dear and all(
-        re.match(r"holds in [12] of 2 trainings: is among the five dearest", s.stable) for s in dear
-    )
+    assert dear and all(re.match(r"holds in [12] of 2 trainings: is among the five dearest", s.stable) for s in dear)
     table = made.measured.tables["stability"]
     assert table["this loss"].all()  # the loss bears out its own statements
     assert {s.stable for s in hostile.statements if s.section == "dear"} == {NOT_CHECKED}
@@ -307,12 +305,19 @@ def test_a_promise_about_sets_is_held_against_what_was_measured():
         measured = fabricated(coverage=rows)
         measured.facts["sets"] = facts
         says = said(measured, "sets hold the truth").says
-        assert f"{100 * coverage:.1f} % lay in their set of answers (95 % interval" in says and "90 % of all cases" in says
+        assert (
+            f"{100 * coverage:.1f} % lay in their set of answers (95 % interval" in says
+            and "90 % of all cases" in says
+        )
         assert place in says
         worst = said(measured, "sets hold the truth least")
-        assert worst.evidence == "coverage-2" and "with b" in worst.says and worst.value == 0.6  # of 3 nodes nothing is said
+        assert (
+            worst.evidence == "coverage-2" and "with b" in worst.says and worst.value == 0.6
+        )  # of 3 nodes nothing is said
         size = said(measured, "size of sets").says
-        assert "2.50 graphs on average" in size and "25 % more than 20" in size and "5.0 % of all cases nothing" in size
+        assert (
+            "2.50 graphs on average" in size and "25 % more than 20" in size and "5.0 % of all cases nothing" in size
+        )
         assert 'id="coverage-2"' in page(measured, statements(measured))
     assert not [s for s in statements(fabricated()) if "sets" in s.key]
 

@@ -111,8 +111,14 @@ def test_help_from_a_shell():
         (["data"], ["--smiles", "--graph", "--input", "--export", "csv, tsv or parquet", "left out and why"]),
         (["train"], ["embedding", "surrogate", "repeats", "learn psi", "learn h"]),
         (["train", "embedding"], ["--out", "--steps", "--seed", "graphs alone", "Ctrl-C keeps what was reached"]),
-        (["train", "surrogate"], ["--artifact", "--input", "--backbone", "{character,word,smiles,tfidf,vector,hf:NAME}"]),
-        (["train", "repeats"], ["--seeds", "--halves", "--by", "same settings", "hold each time", "goes on from there"]),
+        (
+            ["train", "surrogate"],
+            ["--artifact", "--input", "--backbone", "{character,word,smiles,tfidf,vector,hf:NAME}"],
+        ),
+        (
+            ["train", "repeats"],
+            ["--seeds", "--halves", "--by", "same settings", "hold each time", "goes on from there"],
+        ),
         (["decode"], ["--candidates", "--method", "--budget-ms", "standard input", "euclidean (the paper's)"]),
         (["evaluate"], ["--oracle", "psi(y)", "--limit", "--table", "--randomize", "all of its rows", "--json"]),
     ],
@@ -305,7 +311,9 @@ def test_surrogates_of_several_kinds(table, artifact, document):
 
 
 def test_an_h_through_a_graph_is_trained_and_its_graphs_are_rounded(table, artifact, document, monkeypatch):
-    monkeypatch.setattr("elekit.evaluation.conformal.candidate_sets.STARTS", 60)  # this h points anywhere: all candidates are kept
+    monkeypatch.setattr(
+        "elekit.evaluation.conformal.candidate_sets.STARTS", 60
+    )  # this h points anywhere: all candidates are kept
     monkeypatch.setattr("elekit.evaluation.conformal.candidate_sets.KEPT", 1_000)
     common = ["--data", table, "--steps", 3, "--artifact", artifact, "--width", 8, "--device", "cpu"]
     document("train", "surrogate", "--through", "graph", *common)
@@ -348,7 +356,9 @@ def test_decode_without_candidates(trained, document, run):
 
 
 def test_sets_of_answers_at_a_level(table, trained, document, run, refused, monkeypatch):
-    monkeypatch.setattr("elekit.evaluation.conformal.candidate_sets.STARTS", 60)  # this h points anywhere: all candidates are kept
+    monkeypatch.setattr(
+        "elekit.evaluation.conformal.candidate_sets.STARTS", 60
+    )  # this h points anywhere: all candidates are kept
     monkeypatch.setattr("elekit.evaluation.conformal.candidate_sets.KEPT", 1_000)
     texts = pd.read_csv(table)["description"].tolist()[:3]
     common = ["--artifact", trained, "--candidates", table]
@@ -362,8 +372,12 @@ def test_sets_of_answers_at_a_level(table, trained, document, run, refused, monk
         says = answer["set"]["says"]
         assert says.startswith("unsure") or says in ("this one, at 50 %", f"one of these {len(members)}, at 50 %")
     status, out, _ = run(*asked)
-    assert status == 0 and [line for line in out.splitlines() if line.startswith("  ") and "%" in line or "unsure" in line]
-    judged = document("evaluate", *common, "--data", table, "--limit", 20, "--timeout", 0, "--sets", 0.5, "--calibrate", table)
+    assert status == 0 and [
+        line for line in out.splitlines() if line.startswith("  ") and "%" in line or "unsure" in line
+    ]
+    judged = document(
+        "evaluate", *common, "--data", table, "--limit", 20, "--timeout", 0, "--sets", 0.5, "--calibrate", table
+    )
     assert 0 <= judged["sets"]["low"] <= judged["sets"]["coverage"] <= judged["sets"]["high"] <= 1
     assert "name a table of them with --calibrate" in refused("decode", *common, "x", "--sets", 0.5)
     assert "level must lie above 0 and below 1" in refused("decode", *common, "x", "--sets", 90, "--calibrate", table)

@@ -213,7 +213,9 @@ def test_the_eight_views_are_the_symmetries_of_a_square():
     assert torch.equal(views[0], square) and len({tuple(view.flatten().tolist()) for view in views}) == 8
     again = {tuple(second(view).flatten().tolist()) for view in views for second in VIEWS}
     assert len(again) == 8  # no further ones come out of them
-    assert all(view[0, 0, 1, 1] == 4 and set(view[0, 0, ::2, ::2].flatten().tolist()) == {0, 2, 6, 8} for view in views)
+    assert all(
+        view[0, 0, 1, 1] == 4 and set(view[0, 0, ::2, ::2].flatten().tolist()) == {0, 2, 6, 8} for view in views
+    )
 
 
 def test_h_of_a_symmetric_image_is_the_mean_over_its_views_and_the_same_for_each_of_them():

@@ -79,9 +79,7 @@ def test_the_one_property_that_is_planted_is_named_and_no_other(graphs):
     assert set(found.index[found["mark"] == ENCODED]) == {"secret", "above half"}
     secret = found.loc["secret"]
     assert secret["score"] > 0.99 and secret["beyond"] > 0.95 and 0.98 < secret["low"] <= secret["high"] <= 1
-    assert abs(secret["counts"]) < 0.1 and secret["selectivity"] == pytest.approx(
-        secret["score"] - secret["control"]
-    )
+    assert abs(secret["counts"]) < 0.1 and secret["selectivity"] == pytest.approx(secret["score"] - secret["control"])
     assert found.loc["above half", "score"] > 0.9 and found.loc["above half", "kind"] == "yes or no"
     rest = found.drop(index=["secret", "above half"])
     assert (rest["mark"] == NOT).all() and (rest["score"] < 0.25).all() and len(rest) >= 12

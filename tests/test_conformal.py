@@ -330,7 +330,10 @@ def test_what_cannot_be_is_refused(pairs):
     for method in ("candidates", "gradient"):
         with pytest.raises(ValueError, match=f"use candidates.polish, not '{method}'"):
             prediction_sets(psi, target, WIDE, candidates=pairs.known, config=DecodeConfig(method))
-    for hasty in (DecodeConfig(polish=LocalSearchConfig(budget_ms=5)), DecodeConfig(gradient=GradientConfig(budget_ms=5))):
+    for hasty in (
+        DecodeConfig(polish=LocalSearchConfig(budget_ms=5)),
+        DecodeConfig(gradient=GradientConfig(budget_ms=5)),
+    ):
         with pytest.raises(ValueError, match="leave budget_ms out"):
             prediction_sets(psi, target, WIDE, candidates=pairs.known, config=hasty)
     with pytest.raises(ValueError, match="NaN"):

@@ -15,16 +15,7 @@ from torch.nn.functional import normalize
 import elekit as ele
 from elekit import correction
 from elekit.cli import main
-from elekit.correction import (
-    AtLeast,
-    CorrectionTraining,
-    Grows,
-    Judgments,
-    NearlyFree,
-    penalties,
-    probe_edits,
-    rules,
-)
+from elekit.correction import AtLeast, CorrectionTraining, Grows, Judgments, NearlyFree, penalties, probe_edits, rules
 from elekit.correction.correcting import correct
 from elekit.correction.judgments import ANSWERS, write_lines
 from elekit.correction.probe_edits import FAILS, HOLDS, OPEN, answers

@@ -156,7 +156,11 @@ def test_no_graph_needs_fewer_edits_or_has_a_larger_margin(seed, to):
             margin = loss[:, own] - np.delete(loss, own, 1).min(1)
         else:
             margin = np.delete(loss, 1, 1).min(1) - loss[:, 1]
-        answers = (margin > 1e-6) & (graphs.valence_violation() == 0).numpy() & ele.inspect.edit_scan.connected(graphs).numpy()
+        answers = (
+            (margin > 1e-6)
+            & (graphs.valence_violation() == 0).numpy()
+            & ele.inspect.edit_scan.connected(graphs).numpy()
+        )
         edits = np.array(list(fewest.values()))
         found = counterfactuals(psi, start, places, to, by=by, depth=12, most=2)
         assert found.own == ("first", "second", "third")[own]

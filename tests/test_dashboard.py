@@ -53,7 +53,9 @@ def viewers(lab, address):
     """Two pages of the dashboard, drawn; `lab` sees to it that nothing leaves the machine."""
     pages = [lab.page.context.new_page() for _ in range(2)]
     for page in pages:  # each kernel starts while the other does
-        policy = page.goto(address, wait_until="commit").headers["content-security-policy"]  # nothing can be asked of other machines
+        policy = page.goto(address, wait_until="commit").headers[
+            "content-security-policy"
+        ]  # nothing can be asked of other machines
         assert policy.startswith("default-src 'self'") and "http" not in policy and "*" not in policy
     for page in pages:
         page.wait_for_selector(".elekit svg:visible", timeout=60_000)
@@ -91,9 +93,7 @@ def test_viewers_look_and_change_nothing(viewers, address, tmp_path):
 
 
 def test_a_missing_notebook_is_one_sentence():
-    run = subprocess.run(
-        [sys.executable, DASHBOARD, "no/such.ipynb"], capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([sys.executable, DASHBOARD, "no/such.ipynb"], capture_output=True, text=True, check=False)
     assert run.returncode == 1 and run.stderr.strip() == "no notebook at no/such.ipynb"
 
 

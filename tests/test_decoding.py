@@ -372,7 +372,9 @@ def test_alternatives_are_distinct_and_ascending(k, generator):
     assert same.alternative_losses[:, 0].isfinite().all() and same.alternative_losses[:, 1:].isinf().all()
     valent = embedding(VALENT)
     both = decode_gradient(valent, psi(graphs), uniform(VALENT), config=replace(config, penalty=1.0), k=6)
-    price = (both.alternative_losses.flatten() + both.alternatives.valence_violation()).reshape(5, 6)  # loss + penalty
+    price = (both.alternative_losses.flatten() + both.alternatives.valence_violation()).reshape(
+        5, 6
+    )  # loss + penalty
     assert (price[:, 1:].isinf() | (price[:, 1:] >= price[:, :-1])).all()
 
 
@@ -573,7 +575,10 @@ def test_polish_is_never_worse_than_the_best_start(vocabulary, beam, generator):
 def test_keeping_more_graphs_changes_no_search(generator):
     """The best graphs met are told, the best of them edited further: the answer is that of a narrow beam."""
     psi = embedding(VALENT)
-    target, starts = normalize(torch.randn(10, 32, generator=generator), dim=1), random_vertices(VALENT, 40, generator)
+    target, starts = (
+        normalize(torch.randn(10, 32, generator=generator), dim=1),
+        random_vertices(VALENT, 40, generator),
+    )
     config = LocalSearchConfig(beam=2, doubt=9.0)
     few, few_paths = local_search(psi, target, starts, config=config, record=True)
     many, paths = local_search(psi, target, starts, config=replace(config, kept=12), record=True)
@@ -679,7 +684,8 @@ def test_the_screen_puts_the_best_edit_first_where_a_linear_model_is_right(vocab
     target = 0.3 * torch.randn(40, gated(starts).shape[1], generator=generator)
     config = LocalSearchConfig(beam=1, rounds=1, tolerance=-99)
     one, every = (
-        local_search(gated, target, starts, config=replace(config, screen=screen), record=True) for screen in (1, 10_000)
+        local_search(gated, target, starts, config=replace(config, screen=screen), record=True)
+        for screen in (1, 10_000)
     )
     assert equal(one[0].graphs, every[0].graphs)
     said = " ".join(path[0].edit for path in every[1] if path)
@@ -690,7 +696,9 @@ def test_screening_by_gradient_costs_little(generator):
     psi, starts = embedding(SMALL), random_vertices(SMALL, 40, generator)
     target = psi(random_vertices(SMALL, 40, generator))
     found = [
-        float((local_search(psi, target, starts, config=LocalSearchConfig(screen=screen))[0].loss < 1e-5).float().mean())
+        float(
+            (local_search(psi, target, starts, config=LocalSearchConfig(screen=screen))[0].loss < 1e-5).float().mean()
+        )
         for screen in (24, 10_000)
     ]
     assert found[0] >= 0.65 and found[0] >= found[1] - 0.15  # measured over six seeds: 0.72 to 0.9, at most 0.1 less
@@ -786,7 +794,9 @@ def test_descents_start_where_psi_was_trained(generator):
 
 def test_decoding_loads_neither_embedding_nor_surrogate():
     assert decoding.__name__ in sys.modules
-    code = "import sys, elekit.decoding; print({'elekit.model.embedding', 'elekit.model.surrogate'} & set(sys.modules))"
+    code = (
+        "import sys, elekit.decoding; print({'elekit.model.embedding', 'elekit.model.surrogate'} & set(sys.modules))"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
 

@@ -74,9 +74,7 @@ def test_decoding_finds_the_same_with_psi_there(shipped, data):
 
 @gpu
 def test_psi_is_learned_there_and_given_back_on_the_cpu(data):
-    psi = fit_embedding(
-        data.train.graphs, training=EmbeddingTraining(loop=FEW_STEPS), device="cuda", progress=False
-    )
+    psi = fit_embedding(data.train.graphs, training=EmbeddingTraining(loop=FEW_STEPS), device="cuda", progress=False)
     assert not next(psi.parameters()).is_cuda
     assert torch.isfinite(psi(data.test.graphs[:9])).all()
 
@@ -89,9 +87,7 @@ def test_h_is_learned_there_with_all_that_teaches_it(shipped, data, through, har
     training = replace(SurrogateTraining(), loop=FEW_STEPS, hard_negatives=hard_negatives, batch_size=32)
     backbone = BackboneConfig("character", width=16, layers=1, embedding=12, dropout=0.1, through=through)
     before = torch.cuda.get_rng_state()
-    h = fit_surrogate(
-        shipped.psi, data.train, backbone=backbone, training=training, device="cuda", progress=False
-    )
+    h = fit_surrogate(shipped.psi, data.train, backbone=backbone, training=training, device="cuda", progress=False)
     assert torch.equal(torch.cuda.get_rng_state(), before)
     assert not any(weight.is_cuda for weight in (*h.parameters(), *shipped.psi.parameters()))
     assert torch.isfinite(h.predict(data.test.inputs[:9])).all()

@@ -102,9 +102,7 @@ def subtrees(graph: nx.Graph) -> Counter:
     color, found = {i: graph.nodes[i]["label"] for i in graph}, Counter()
     for t in range(4):
         found.update((t, own) for own in color.values())
-        color = {
-            i: repr((color[i], sorted((graph.edges[i, j]["label"], color[j]) for j in graph[i]))) for i in graph
-        }
+        color = {i: repr((color[i], sorted((graph.edges[i, j]["label"], color[j]) for j in graph[i]))) for i in graph}
     return found
 
 

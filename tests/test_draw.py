@@ -414,7 +414,9 @@ def test_hostile_names_of_a_run_are_drawn_as_plain_text(relaxed_trace, label):
     names = GraphVocabulary((label, "N", "O"), (label, "double", "triple"), 4)
     hostile = replace(trace, iterates=replace(trace.iterates, vocabulary=names), stopped=label)
     named = replace(truth, vocabulary=names)
-    figure = iterate(hostile, 2, truth=named, wishes=descent_directions(hostile), compare=hostile, names=(label, label))
+    figure = iterate(
+        hostile, 2, truth=named, wishes=descent_directions(hostile), compare=hostile, names=(label, label)
+    )
     start = "".join(c if c.isprintable() else " " for c in label)[:4]
     drawn = [t for t in figure.findobj(lambda a: hasattr(a, "get_parse_math")) if start in t.get_text()]
     assert len(drawn) > 6 and not any(t.get_parse_math() for t in drawn)

@@ -253,7 +253,9 @@ def said(figure):
 def test_pairs_that_a_loss_hardly_separates_stand_side_by_side(vocabulary, generator):
     graphs = random_vertices(vocabulary, 3, generator)
     others = graphs.permuted(torch.arange(graphs.nodes.shape[1]).flip(0))
-    told = pd.DataFrame({"differs": [HOSTILE, "a to b", "c to b"], "path": "node 0: a to b", "edits": 1, "loss": [0.0, 0.01, 0.02]})
+    told = pd.DataFrame(
+        {"differs": [HOSTILE, "a to b", "c to b"], "path": "node 0: a to b", "edits": 1, "loss": [0.0, 0.01, 0.02]}
+    )
     figure = draw.blind_spots(told, graphs, others, most=2)
     rendered(figure)
     words = said(figure)

@@ -281,7 +281,9 @@ def excess_by_loop(graph):
 def test_excess_equals_a_loop(vocabulary, vertices, generator):
     crowded = random_vertices(vocabulary, 20, generator, density=0.9)
     for graph in (vertices, crowded, random_relaxed(replace(vocabulary, capacity=(0.5, 1, 0)), 5, generator)):
-        torch.testing.assert_close(graph.valence_violation(), torch.tensor(excess_by_loop(graph)), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            graph.valence_violation(), torch.tensor(excess_by_loop(graph)), atol=1e-4, rtol=1e-4
+        )
         assert graph.valence_violation().max() > 0
 
 

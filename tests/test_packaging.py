@@ -101,7 +101,9 @@ def test_every_dependency_is_pinned():
 def test_every_transitive_dependency_is_pinned():
     requirements = pytest.importorskip("packaging.requirements")
     extras = project()["optional-dependencies"]
-    todo = [(name, "") for name in declared() - {norm(NAME.match(one)[0]) for extra in LARGE for one in extras[extra]}]
+    todo = [
+        (name, "") for name in declared() - {norm(NAME.match(one)[0]) for extra in LARGE for one in extras[extra]}
+    ]
     seen = set()
     while todo:
         name, extra = todo.pop()
@@ -219,11 +221,21 @@ def wheel(tmp_path_factory):
 @pytest.mark.wheel
 def test_the_wheel_holds_the_package_and_the_shipped_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "elekit", "data"], cwd=ROOT, capture_output=True, text=True, check=True)
+    tracked = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "elekit", "data"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     files = {name for name in tracked.stdout.splitlines() if (ROOT / name).exists()}
-    shipped = {name for name in files if name.startswith("data/") and not name.startswith(("data/build/", "data/results/"))}
+    shipped = {
+        name for name in files if name.startswith("data/") and not name.startswith(("data/build/", "data/results/"))
+    }
     assert len(shipped) > 20
-    expected = (files - {name for name in files if name.startswith("data/")}) | {f"elekit/_{name}" for name in shipped}
+    expected = (files - {name for name in files if name.startswith("data/")}) | {
+        f"elekit/_{name}" for name in shipped
+    }
     assert {name for name in names if ".dist-info/" not in name} == expected
     assert "elekit/py.typed" in names
 

@@ -80,7 +80,9 @@ def test_smallest_rings_are_those_of_networkx():
 
 def test_colors_agree_for_one_graph_and_tell_what_networkx_tells(vertices, generator):
     """Against the Weisfeiler-Lehman hash of networkx: the same pairs agree after the same number of rounds."""
-    assert torch.equal(weisfeiler_lehman.refined(vertices, 5), weisfeiler_lehman.refined(augment.shuffled(vertices, generator), 5))
+    assert torch.equal(
+        weisfeiler_lehman.refined(vertices, 5), weisfeiler_lehman.refined(augment.shuffled(vertices, generator), 5)
+    )
     found = weisfeiler_lehman.refined(vertices, 3)
     for rounds in range(1, 4):
         hashes = [
@@ -337,9 +339,7 @@ def test_blind_spots_are_found_verified_and_named(shipped, molecules):
     table, loss = found.table, LearnedLoss(psi)
     assert set(table["differs"]) == {"N to O"} and set(table["found"]) == {"data", "search"}
     assert table["edits"].max() >= 2 and table["proven"].all()
-    assert torch.equal(
-        edit_distance(found.graphs, found.others).distance, torch.tensor(table["edits"]).float()
-    )
+    assert torch.equal(edit_distance(found.graphs, found.others).distance, torch.tensor(table["edits"]).float())
     assert not same_graphs(found.graphs, found.others).any() and is_valid(found.others).all()
     assert float(loss(found.graphs, found.others).max()) < 0.01
     groups = found.groups()

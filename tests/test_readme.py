@@ -60,5 +60,13 @@ def test_files_and_pictures_exist():
 def test_names_in_code_font_exist():
     table = re.search(r"\| symbol \| name in code.*?\n\n", TEXT, re.DOTALL).group()
     for name in re.findall(r"`([A-Za-z_]+)`(?=[,;| ])", table.replace("| `", "|`")):
-        homes = [elekit, elekit.model.embedding, elekit.model.surrogate, elekit.decoding, elekit.training, elekit.model.loss, elekit.graphs.graph]
+        homes = [
+            elekit,
+            elekit.model.embedding,
+            elekit.model.surrogate,
+            elekit.decoding,
+            elekit.training,
+            elekit.model.loss,
+            elekit.graphs.graph,
+        ]
         assert any(hasattr(home, name) for home in homes), name

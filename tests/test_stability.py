@@ -93,7 +93,9 @@ def test_an_error_names_the_claim_and_the_training():
         stability(psis, lambda psi: psi, {"K is dear": lambda answer: 1 / answer > 0})
     with pytest.raises(ValueError, match="training 'other' could not be asked: ZeroDivisionError: division by zero"):
         stability(psis, lambda psi: 1 / psi, {})
-    with pytest.raises(ValueError, match="claim 'K' answers 'yes' on training 'own'; it must be True, False, or None"):
+    with pytest.raises(
+        ValueError, match="claim 'K' answers 'yes' on training 'own'; it must be True, False, or None"
+    ):
         stability(psis, lambda psi: psi, {"K": lambda answer: "yes"})
 
     def interrupt(psi):
@@ -390,7 +392,10 @@ def test_what_cannot_be_repeated_is_refused(folder, data):
 # -- what is shipped -----------------------------------------------------------------------------------------------
 def test_the_shipped_loss_agrees_with_its_repeats():
     """On few molecules: trainings agree on what is dear and on most neighbors."""
-    psis = {"shipped": artifacts.load("molecules7").psi, **{k: a.psi for k, a in artifacts.repeats("molecules7").items()}}
+    psis = {
+        "shipped": artifacts.load("molecules7").psi,
+        **{k: a.psi for k, a in artifacts.repeats("molecules7").items()},
+    }
     some = datasets.load("molecules7").test.sample(100).graphs
     sample = sample_edits(some, kinds=SINGLE)
 

@@ -296,7 +296,9 @@ def test_the_picture_is_the_frame_shown(trace, truth):
     assert data["image/png"].startswith("iVBORw0KGgo")
 
 
-def set_of(graphs: Graph, losses: list[float], decoded: Graph | None = None, size: int | None = None) -> PredictionSet:
+def set_of(
+    graphs: Graph, losses: list[float], decoded: Graph | None = None, size: int | None = None
+) -> PredictionSet:
     answer, size = graphs[0] if decoded is None else decoded, len(graphs) if size is None else size
     return PredictionSet(graphs, torch.tensor(losses), size, answer, 0.04, Calibration(0.9, 0.25, 99), most=7)
 

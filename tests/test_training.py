@@ -401,7 +401,9 @@ def test_a_disk_that_cannot_be_written_leaves_the_old_checkpoint(
     interrupt_at(3)
     fit(graphs, checkpoint=path)
     before = path.read_bytes()
-    owner = {"mkstemp": elekit.datasets.files.tempfile, "fsync": elekit.datasets.files.os}.get(call, elekit.datasets.files.Path)
+    owner = {"mkstemp": elekit.datasets.files.tempfile, "fsync": elekit.datasets.files.os}.get(
+        call, elekit.datasets.files.Path
+    )
     with monkeypatch.context() as patch:
         patch.setattr(owner, call, full(code))
         with pytest.raises(OSError, match=f"cannot write {path}: {said}; what stood there before") as failed:

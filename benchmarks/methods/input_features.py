@@ -49,10 +49,7 @@ READERS: dict[str, dict[str, Callable]] = {
         "characters 1-5": lambda: ngrams("char", 1, 5),
         "characters 1-6, counted": lambda: counts(1, 6),
     },
-    "text": {
-        "characters 3-5": lambda: ngrams("char", 3, 5),
-        "words 1-2": lambda: ngrams("word", 1, 2),
-    },
+    "text": {"characters 3-5": lambda: ngrams("char", 3, 5), "words 1-2": lambda: ngrams("word", 1, 2)},
     "image": {"pixels": lambda: Pixels(1), "pixels, 4 x 4": lambda: Pixels(4)},
 }
 """By kind of input, what may be tried: `fit_transform` of the training inputs, then `transform` of others."""

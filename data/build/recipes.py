@@ -105,7 +105,9 @@ def cook(
     return artifact
 
 
-def cook_surrogate(recipe: Recipe, name: str, folder: Path, work: Path, *, by: str | None = None) -> artifacts.Artifact:
+def cook_surrogate(
+    recipe: Recipe, name: str, folder: Path, work: Path, *, by: str | None = None
+) -> artifacts.Artifact:
     """Train one h anew, on the psi of the artifact that lies in `folder`, and put it there; see `cook`."""
     artifact = artifacts.load(folder)
     _cook_surrogate(recipe, artifact, name, work, by, progress=True)

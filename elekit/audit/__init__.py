@@ -1,13 +1,13 @@
 """Statements about a learned loss, each with its evidence.
 
-    blind_spots        which different graphs does the loss hardly separate?
-    separated_equals   which equal graphs does it separate?
-    stability          which statements hold in all of several trainings? (`inspect.claims` makes such statements)
-    across_trainings   how far do figures move from one training to the next?
-    neighbors_kept    do two trainings agree on which graphs are near?
-    agreement          does the loss order pairs as known distances do, and where do they disagree most?
-    concepts           which properties of a graph does psi encode, and is that more than size and counts tell?
-    findings.findings  what is wrong with this loss, in plain words with figures?
+blind_spots        which different graphs does the loss hardly separate?
+separated_equals   which equal graphs does it separate?
+stability          which statements hold in all of several trainings? (`inspect.claims` makes such statements)
+across_trainings   how far do figures move from one training to the next?
+neighbors_kept    do two trainings agree on which graphs are near?
+agreement          does the loss order pairs as known distances do, and where do they disagree most?
+concepts           which properties of a graph does psi encode, and is that more than size and counts tell?
+findings.findings  what is wrong with this loss, in plain words with figures?
 """
 
 from elekit.audit import claims, findings

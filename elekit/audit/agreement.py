@@ -168,7 +168,9 @@ def agreement(
     if len(rows) < 2:
         raise ValueError(f"pairs are made of at least 2 different graphs, got {len(rows)} (of {len(graphs)})")
     sample, n = graphs[rows], len(rows)
-    near = torch.stack([torch.arange(n), nearest_other(finite(points_of(psi, sample)))], 1).sort(1).values.unique(dim=0)
+    near = (
+        torch.stack([torch.arange(n), nearest_other(finite(points_of(psi, sample)))], 1).sort(1).values.unique(dim=0)
+    )
     near = near[torch.randperm(len(near), generator=generator)[:pairs]]
     left, right = torch.cat([_random_pairs(n, pairs, generator), near]).T
     start, ends, steps = _walks(sample, pairs, generator)
@@ -290,7 +292,10 @@ def _sentence(distance: str, kind: str, near: bool, loss: float, value: float, c
     number = f"{value:.0f}" if value == round(value) else figure(value)
     says = [("The loss", figure(loss), f" of the {kind}"), (distance, number, "")]
     opinions = ("near", "nearer", closer), ("far", "farther", farther)
-    return ", ".join(
-        f"{who} says {opinion} ({amount}, {more} than {percent(share)}{of})"
-        for (who, amount, of), (opinion, more, share) in zip(says, opinions if near else opinions[::-1])
-    ) + "."
+    return (
+        ", ".join(
+            f"{who} says {opinion} ({amount}, {more} than {percent(share)}{of})"
+            for (who, amount, of), (opinion, more, share) in zip(says, opinions if near else opinions[::-1])
+        )
+        + "."
+    )

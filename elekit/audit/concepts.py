@@ -135,6 +135,7 @@ def _beside(graphs: Graph, properties) -> "pd.DataFrame":
     table = table.set_axis([str(name) for name in table.columns], axis=1)
     return table.loc[:, ~table.columns.duplicated()]
 
+
 def _against(name: str, own: list[str]) -> str:
     """What is taken for known of a graph before psi is asked: "counts" (of node labels, so the size, too), "size"
     where the property is one of these, "" where it is the size."""

@@ -76,6 +76,7 @@ def _shape(graphs: Graph) -> torch.Tensor:
     diameter = steps.masked_fill(steps == edges.shape[1], 0).amax((1, 2))  # within connected parts
     return torch.stack([diameter, degree.amax(1), (degree == 1).sum(1), on_rings(graphs).any(2).sum(1)], 1)
 
+
 def different(graphs: Graph, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rows that are asked, and for each which of the different graphs it is: 0, 1, ... in an order that hangs on the
     graphs alone, so that nothing hangs on the order of the rows."""

@@ -46,7 +46,9 @@ def cases(subject: Subject, found: Measured) -> None:
         names = subject.names(Graph.cat([truth, answer]))
         some = None
         if held is not None:
-            (some,) = conformal.prediction_sets(subject.psi, target[[row]], conformal.Calibration.from_json(held), **search)
+            (some,) = conformal.prediction_sets(
+                subject.psi, target[[row]], conformal.Calibration.from_json(held), **search
+            )
         rows.append(
             {
                 "case": kind,
@@ -94,7 +96,19 @@ def _stepper(trace, truth: Graph, sets=None) -> dict:
     from elekit.widgets.stepper import step_through
 
     widget = step_through(trace, truth=truth, sets=sets)
-    names = ("step", "playing", "speed", "show", "last", "across", "runs", "truth_scene", "found", "palette", "problem")
+    names = (
+        "step",
+        "playing",
+        "speed",
+        "show",
+        "last",
+        "across",
+        "runs",
+        "truth_scene",
+        "found",
+        "palette",
+        "problem",
+    )
     state = {name: getattr(widget, name) for name in names}
     numbers = base64.b64encode(widget.numbers).decode()
     widget.close()

@@ -47,7 +47,9 @@ def coverage(subject: Subject, found: Measured) -> None:
     if subject.surrogate is None or test.inputs is None:
         raise ValueError("prediction sets need inputs and a predictor h that reads them")
     if not len(validation) or not len(test):
-        raise ValueError("prediction sets need a validation split to be calibrated on and a test split to be judged on")
+        raise ValueError(
+            "prediction sets need a validation split to be calibrated on and a test split to be judged on"
+        )
     _, h = subject.artifact.surrogate(subject.surrogate)
     search = {"candidates": known_to(subject)}
     held = conformal.calibrate(subject.psi, h.predict(validation.inputs), validation.graphs, level=LEVEL, **search)

@@ -173,7 +173,11 @@ def _tells_apart(row: dict, typical: float):
 
 def _apart(psi: Psi, pairs: Pairs) -> list[float]:
     """Loss of each pair."""
-    return paired_distance(points_of(psi, pairs.graphs), points_of(psi, pairs.others)).tolist() if len(pairs.table) else []
+    return (
+        paired_distance(points_of(psi, pairs.graphs), points_of(psi, pairs.others)).tolist()
+        if len(pairs.table)
+        else []
+    )
 
 
 def _blind_to(row: int):

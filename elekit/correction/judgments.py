@@ -92,7 +92,11 @@ class Judgments:
     def margins(self, psi: Psi) -> Tensor:
         """(n,) learned loss to the farther graph minus that to the nearer, in [-4, 4]: above 0, psi agrees."""
         anchors, nearer, farther = (points_of(psi, graphs) for graphs in (self.anchors, *self.sides()))
-        return paired_distance(anchors, farther) - paired_distance(anchors, nearer) if len(self) else torch.zeros(0, dtype=torch.float64)
+        return (
+            paired_distance(anchors, farther) - paired_distance(anchors, nearer)
+            if len(self)
+            else torch.zeros(0, dtype=torch.float64)
+        )
 
     @cached_property
     def pairs(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -197,9 +201,7 @@ def _made(rows: Sequence[tuple], vocabulary: GraphVocabulary) -> Judgments:
         torch.zeros(0, vocabulary.max_nodes), torch.zeros(0, *[vocabulary.max_nodes] * 2), vocabulary
     )
     graphs = [Graph.cat([empty, *(row[side] for row in rows)]) for side in range(3)]
-    return Judgments(
-        *graphs, tuple(row[3] for row in rows), torch.tensor([row[4] for row in rows], dtype=torch.bool)
-    )
+    return Judgments(*graphs, tuple(row[3] for row in rows), torch.tensor([row[4] for row in rows], dtype=torch.bool))
 
 
 def _graph(written: str | dict, vocabulary: GraphVocabulary) -> Graph:

@@ -168,16 +168,7 @@ def _kinds(exam: Exam, before: Sitting, after: Sitting) -> "pd.DataFrame":
         low, high = interval(shift, graph[at], generator)
         middle = [float(np.median(prices)) for prices in (old, new)]
         rows.append(
-            (
-                kind,
-                kind in named,
-                kind in undoing - named,
-                *middle,
-                float(np.median(shift)),
-                low,
-                high,
-                len(at),
-            )
+            (kind, kind in named, kind in undoing - named, *middle, float(np.median(shift)), low, high, len(at))
         )
     table = pd.DataFrame(rows, columns=["kind", "named", "undoes", *SIDES, "shift", "low", "high", "cases"])
     most = table["shift"].clip(lower=1e-12).map(np.log).abs()
@@ -205,9 +196,7 @@ def _told_of(learned: Judgments, judged: Judgments) -> list[str]:
 def contradictions(judgments: Judgments) -> str:
     """How many judgments cannot all be true, in a sentence; "" where none."""
     odd, unsure = int(judgments.contradictory().sum()), sum(a == CANNOT_SAY for a in judgments.answers)
-    told = (
-        f"{odd} of {len(judgments) - unsure} judgments contradict each other: no symmetric loss can keep them all."
-    )
+    told = f"{odd} of {len(judgments) - unsure} judgments contradict each other: no symmetric loss can keep them all."
     return told if odd else ""
 
 

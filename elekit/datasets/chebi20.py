@@ -32,12 +32,7 @@ LARGEST, FEW_TESTED, FEW_VALIDATED = 16, 250, 200  # of `load_small`
 
 
 def load_folds(
-    fold: int,
-    *,
-    tested: int = TESTED,
-    validated: int = VALIDATED,
-    largest: int | None = None,
-    progress: bool = False,
+    fold: int, *, tested: int = TESTED, validated: int = VALIDATED, largest: int | None = None, progress: bool = False
 ) -> Dataset:
     """One fold of the pairs of validation and test together: `tested` molecules to test on, the others to learn from.
 

@@ -107,9 +107,7 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
 def _read_smiles(smiles: Sequence[str], progress: bool) -> Column:
     from elekit.graphs.smiles import molecule_vocabulary, read_smiles  # RDKit loads here, not with `import elekit`
 
-    readings = [
-        read_smiles(s) for s in tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)
-    ]
+    readings = [read_smiles(s) for s in tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)]
     sizes = [len(r.nodes) for r in readings]
     labels = {label for r in readings for label in r.nodes}
     vocabulary = molecule_vocabulary(labels or {"C"}, max(1, *sizes) if len(sizes) > 1 else max(1, sizes[0]))

@@ -67,7 +67,9 @@ def label_colors(vocabulary: GraphVocabulary) -> list[tuple[float, ...]]:
 
 
 def array(values) -> np.ndarray:
-    values = values.to_numpy() if hasattr(values, "to_numpy") else values  # torch looks for the row called 0 in a Series
+    values = (
+        values.to_numpy() if hasattr(values, "to_numpy") else values
+    )  # torch looks for the row called 0 in a Series
     return torch.as_tensor(values).detach().double().cpu().numpy()
 
 

@@ -8,20 +8,7 @@ from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
 from elekit.decoding import Trace
-from elekit.draw.base import (
-    BLUE,
-    FAINT,
-    GRAY,
-    RADIUS,
-    SEEN,
-    VERMILION,
-    Picture,
-    array,
-    axes,
-    fitted,
-    plain,
-    spread,
-)
+from elekit.draw.base import BLUE, FAINT, GRAY, RADIUS, SEEN, VERMILION, Picture, array, axes, fitted, plain, spread
 from elekit.draw.curves import loss_curve
 from elekit.draw.frames import LOOKS, NUMBERS, Frames, frames, laid_like, shares_of_axis
 from elekit.draw.layouts import layout

@@ -22,7 +22,9 @@ def edit_costs(summary: "pd.DataFrame", *, top: int = 10) -> Figure:
     """
     missing = [name for name in NEEDED if name not in summary.columns]
     if missing or not len(summary):
-        raise ValueError(f"the table lacks {f'columns {missing}' if missing else 'rows'}; see inspect.EditCosts.summary")
+        raise ValueError(
+            f"the table lacks {f'columns {missing}' if missing else 'rows'}; see inspect.EditCosts.summary"
+        )
     if top < 1:
         raise ValueError(f"top must be at least 1, got {top}")
     parted = len(summary) > 2 * top

@@ -55,9 +55,7 @@ def priced_edits(
     _with_halos(graph, place, nodes, pairs, look, positions)
     place.set_title("cheapest valid edit of each node and edge", fontsize=13)
     key = figure.colorbar(
-        ScalarMappable(scale, HALOS),
-        cax=figure.add_axes((0.08, 0.1, 0.32, 0.03)),
-        orientation="horizontal",
+        ScalarMappable(scale, HALOS), cax=figure.add_axes((0.08, 0.1, 0.32, 0.03)), orientation="horizontal"
     )
     key.ax.tick_params(labelsize=11)
     key.set_label("price: the loss hardly minds (thin) to minds most (wide)", fontsize=11)

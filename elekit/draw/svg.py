@@ -150,9 +150,7 @@ def chart_svg(
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2.5" stroke-dasharray="{dash}"/>'
         )
-        parts += [
-            f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{color}" stroke="#000000"/>' for px, py in points
-        ]
+        parts += [f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{color}" stroke="#000000"/>' for px, py in points]
     key = "".join(
         f'<span class="key"><svg aria-hidden="true" width="34" height="10"><line x1="1" x2="33" y1="5" y2="5" '
         f'stroke="{color}" stroke-width="3" stroke-dasharray="{DASHES[n % len(DASHES)]}"/></svg>{escape(plain(name))}</span>'

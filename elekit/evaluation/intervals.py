@@ -33,4 +33,6 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
         return 0.0, 1.0
     z, share = 1.959964, hits / count
     middle, width = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    return max(0.0, float((middle - width) / (1 + z * z / count))), min(1.0, float((middle + width) / (1 + z * z / count)))
+    return max(0.0, float((middle - width) / (1 + z * z / count))), min(
+        1.0, float((middle + width) / (1 + z * z / count))
+    )

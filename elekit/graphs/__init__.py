@@ -5,16 +5,7 @@ hold one kind of operation: projections, edits, random views (`augment`), Weisfe
 SMILES, exact edit distance, and known distances.
 """
 
-from elekit.graphs import (
-    augment,
-    distances,
-    edit_distance,
-    edits,
-    features,
-    projections,
-    smiles,
-    weisfeiler_lehman,
-)
+from elekit.graphs import augment, distances, edit_distance, edits, features, projections, smiles, weisfeiler_lehman
 from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, to_networkx
 from elekit.graphs.smiles import from_smiles, to_smiles
 

@@ -16,7 +16,9 @@ TOGETHER = 256  # graphs embedded at a time: bounded memory, and what fits a pro
 def points_of(psi: Psi, graphs: Graph) -> Tensor:
     """psi of any number of graphs, TOGETHER at a time and without gradients: (B, D); (0, 0) of none."""
     with torch.no_grad():
-        rows, parts = zip(*((rows, psi(block)) for rows, block in graphs.blocks(TOGETHER))) if len(graphs) else ((), ())
+        rows, parts = (
+            zip(*((rows, psi(block)) for rows, block in graphs.blocks(TOGETHER))) if len(graphs) else ((), ())
+        )
     return torch.cat(parts)[torch.cat(rows).argsort()] if parts else torch.empty(0, 0)
 
 

@@ -117,4 +117,7 @@ def _is_done(folder: Path, own: dict, seed: int, graphs: int) -> bool:
     except artifacts.ArtifactError:
         return False
     about = content["about"]
-    return not artifacts.unlike(own, content) and (about.get("seed"), about.get("repeat")) == (seed, {"graphs": graphs})
+    return not artifacts.unlike(own, content) and (about.get("seed"), about.get("repeat")) == (
+        seed,
+        {"graphs": graphs},
+    )

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from elekit import draw, inspect
 from elekit.datasets import Dataset, Split
-from elekit.draw.maps import trust_words
 from elekit.draw.edit_scan import beside
+from elekit.draw.maps import trust_words
 from elekit.draw.scenes import palette, scene
 from elekit.graphs.graph import Graph
 from elekit.inspect import EditScan, EmbeddingMap

@@ -6,12 +6,12 @@ import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 
-from elekit.evaluation.conformal import PredictionSet
 from elekit.decoding import Decoded, Trace
 from elekit.draw import decodings
 from elekit.draw.frames import LOOKS, NUMBERS, Frames, digits, frames, laid_like, shares_of_axis
 from elekit.draw.scenes import palette, scene
 from elekit.draw.sets import SHOWN
+from elekit.evaluation.conformal import PredictionSet
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.inspect._validation import called
 from elekit.inspect.descent_directions import descent_directions

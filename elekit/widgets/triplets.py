@@ -13,8 +13,8 @@ from elekit.correction import Judgments, Triplet, Triplets
 from elekit.correction.judgments import CANNOT_SAY, TAKEN_BACK, write_lines
 from elekit.draw.scenes import palette, scene
 from elekit.graphs.graph import Graph
-from elekit.model.loss import Psi
 from elekit.graphs.weisfeiler_lehman import ROUNDS, refined
+from elekit.model.loss import Psi
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspector_io import alone, is_molecular

@@ -83,7 +83,9 @@ def check_caveat(answer, table: "pd.DataFrame") -> Verdict:
         row = whole(answer)
         rows = [row] if row is not None and 0 <= row < len(claims) else []
     if not rows:
-        return Verdict(False, f"{quoted(answer)} is no claim of the table: give its words, or its row, 0 to {len(claims) - 1}.")
+        return Verdict(
+            False, f"{quoted(answer)} is no claim of the table: give its words, or its row, 0 to {len(claims) - 1}."
+        )
     row = table.iloc[rows[0]]
     told = f'"{row["claim"]}" holds in {row["holds"]} of {row["of"]} trainings'
     if row["stable"]:

@@ -36,7 +36,9 @@ def command(notebook: Path, more: list[str]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python notebooks/dashboard", description=__doc__, epilog="further options are Voilà's: --port, --no-browser"
+        prog="python notebooks/dashboard",
+        description=__doc__,
+        epilog="further options are Voilà's: --port, --no-browser",
     )
     parser.add_argument("notebook", type=Path, nargs="?", default=NOTEBOOK, help="default: %(default)s")
     chosen, more = parser.parse_known_args(arguments)
@@ -45,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     paths = [str(HERE / "jupyter"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
     os.environ["JUPYTER_PATH"] = os.pathsep.join(paths)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # viewers share the cores, and threads that wait for one another are slow
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", "1"
+    )  # viewers share the cores, and threads that wait for one another are slow
     run = command(chosen.notebook, more)
     os.execv(run[0], run)  # so that Ctrl-C and signals reach Voilà itself
 

@@ -46,7 +46,9 @@ def pulled(answers: Answers) -> tuple[list[Finding], np.ndarray]:
     while len(found) < MOST:
         holds = torch.stack([trait.holds for trait in traits]) & left
         within = contraction(points[some], origin, holds[:, some]).clip(0) / answers.far
-        with np.errstate(divide="ignore", invalid="ignore"):  # a trait of graphs that the reference does not tell apart
+        with np.errstate(
+            divide="ignore", invalid="ignore"
+        ):  # a trait of graphs that the reference does not tell apart
             ratio = within * mean_apart(basis.reference[:n]) / contraction(known, origin, holds[:, some])
         fine = (within < WITHIN * bound) & (ratio < OF_USUAL * bound)
         if not fine.any():

@@ -27,16 +27,7 @@ SAME, COMPARED = 0.02, 5_000  # of a typical edit: at one place; graphs among wh
 NEVER = 1e-5  # of a typical edit: rearrangements that cannot be seen; of 20,000 under ten clean losses 11 cost less
 ANYWHERE = 0.05  # share of single edits that are dead without a rule
 
-LEVEL_NAMES = (
-    "size only",
-    "counts only",
-    "counts only",
-    "one hop",
-    "one hop",
-    "one hop",
-    "two hops",
-    "three hops",
-)
+LEVEL_NAMES = ("size only", "counts only", "counts only", "one hop", "one hop", "one hop", "two hops", "three hops")
 LEVEL_WORDS = (
     "The loss sees the size of a graph and nothing else",
     "The loss counts node labels and sees nothing else of a graph (a bag of labels): not how nodes are linked",
@@ -297,7 +288,9 @@ def coinciding(answers: Answers, named: list[Finding]) -> list[Finding]:
         near = points[start : start + 1024] @ points.T
         near[counts[start : start + 1024, None] == counts] = -2.0  # weak losses hardly see more than counts
         best = near.argmax(1)
-        fine = (paired_distance(points[start : start + 1024], points[best]) < SAME * answers.scale) & (near.amax(1) > -2)
+        fine = (paired_distance(points[start : start + 1024], points[best]) < SAME * answers.scale) & (
+            near.amax(1) > -2
+        )
         pairs |= {tuple(sorted((start + i, int(best[i])))) for i in fine.nonzero()[:, 0].tolist()}
     if len(pairs) < PAIRS or len(pairs) < 0.002 * len(rows):
         return []
