@@ -30,7 +30,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "task", metavar="TASK", help=f"{', '.join(TASKS)}; or 'report' to write the page and the figures of all results"
+        "task",
+        metavar="TASK",
+        help=f"{', '.join(TASKS)}; or 'report' to write the page and the figures of all results",
     )
     parser.add_argument("--method", action="append", metavar="NAME", help="run only this method; repeatable")
     parser.add_argument(
@@ -45,7 +47,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--results", type=Path, default=Path("data/results"), metavar="FOLDER", help="results (default: %(default)s)"
     )
     parser.add_argument(
-        "--work", type=Path, default=Path("runs/benchmark"), metavar="FOLDER", help="checkpoints (default: %(default)s)"
+        "--work",
+        type=Path,
+        default=Path("runs/benchmark"),
+        metavar="FOLDER",
+        help="checkpoints (default: %(default)s)",
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -66,9 +72,7 @@ def run(args: argparse.Namespace) -> None:
     if args.task == "report":
         write_report(args)
         return
-    plan = benchmarks.planned(
-        args.task, methods=args.method, labels=args.labels, seeds=args.seeds, noise=args.noise
-    )
+    plan = benchmarks.planned(args.task, methods=args.method, labels=args.labels, seeds=args.seeds, noise=args.noise)
     path = results.path_of(args.task, args.results)
     if args.list:
         done = results.read(path)
@@ -76,9 +80,7 @@ def run(args: argparse.Namespace) -> None:
         show(args, {"runs": plan}, lines)
         return
     progress = not args.json and sys.stderr.isatty()
-    done_now = benchmarks.run_all(
-        plan, folder=args.results, work=args.work, threads=args.threads, progress=progress
-    )
+    done_now = benchmarks.run_all(plan, folder=args.results, work=args.work, threads=args.threads, progress=progress)
     document = {"task": args.task, "runs": len(plan), "done now": done_now, "results": str(path)}
     show(args, document, [f"{name:>10}  {value}" for name, value in document.items()])
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.aggregate import FIGURES, Figure, best_ways, means, way_of
+from benchmarks.markdown import escaped, markdown, name_of, size_of
 from benchmarks.methods import ABLATION, METHODS
 from benchmarks.tasks import TASKS
-from benchmarks.markdown import escaped, markdown, name_of, size_of
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,6 @@ import pandas as pd
 from benchmarks import results
 from benchmarks.aggregate import best_ways, means, way_of
 from benchmarks.goals import goals
-from benchmarks.methods import ABLATION, METHODS
-from benchmarks.report_figures import LABELS, Picture, of_task, one_way, write_png
-from benchmarks.runner import planned
-from benchmarks.tasks import TASKS, Task
 from benchmarks.markdown import (
     blamed,
     capital,
@@ -30,6 +26,10 @@ from benchmarks.markdown import (
     sure,
     told,
 )
+from benchmarks.methods import ABLATION, METHODS
+from benchmarks.report_figures import LABELS, Picture, of_task, one_way, write_png
+from benchmarks.runner import planned
+from benchmarks.tasks import TASKS, Task
 from elekit.datasets.files import SHIPPED, write_atomically
 from elekit.training import FEW, START_BATCH, START_STEPS, SurrogateTraining
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure as Drawing
 
 from benchmarks import figures as draw
 from benchmarks.aggregate import Figure, best_ways, means
-from benchmarks.methods import ABLATION
 from benchmarks.markdown import capital, escaped, main_figures, size_of
+from benchmarks.methods import ABLATION
 
 DOTS = 80  # an inch
 COLORS = 256  # of a file

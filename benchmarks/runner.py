@@ -16,14 +16,13 @@ from pathlib import Path
 import torch
 
 import elekit
-from elekit.evaluation import judging
-from elekit.evaluation.ranking import hits_at, mean_reciprocal_rank, ranks
 from benchmarks import results
 from benchmarks.methods import ABLATION, METHODS, Predictor
 from benchmarks.noise import spoils_exam
 from benchmarks.task_data import Exam
 from benchmarks.tasks import TASKS
 from elekit.datasets.files import write_atomically
+from elekit.evaluation import judging, ranking
 
 TIMEOUT = 2.0  # seconds for an edit distance
 
@@ -154,9 +153,9 @@ def judge(predictor: Predictor, exam: Exam) -> dict:
     if exam.gallery is not None:
         scores = predictor.scores(exam.test.inputs, exam.gallery)
         if scores is not None:
-            ranks = ranks(-scores, exam.where)
-            figures |= {f"hits@{k}": hits_at(ranks, k) for k in (1, 10)}
-            figures |= {"mrr": mean_reciprocal_rank(ranks), "among": len(exam.gallery)}
+            ranks = ranking.ranks(-scores, exam.where)
+            figures |= {f"hits@{k}": ranking.hits_at(ranks, k) for k in (1, 10)}
+            figures |= {"mrr": ranking.mean_reciprocal_rank(ranks), "among": len(exam.gallery)}
     sets = predictor.sets(exam)
     return rounded(figures) | ({} if sets is None else {"sets": rounded(sets)})
 

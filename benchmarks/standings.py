@@ -9,8 +9,8 @@ from matplotlib.figure import Figure as Drawing
 
 from benchmarks import figures as draw
 from benchmarks.aggregate import FIGURES, GROUP, SPREAD, differences, means, stored, way_of
-from benchmarks.tasks import TASKS
 from benchmarks.markdown import VERDICTS, signed
+from benchmarks.tasks import TASKS
 
 DOTS = 90  # an inch
 STYLE = "padding:2px 12px 2px 0;text-align:{}"

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from elekit import datasets
-from elekit.model import artifact as artifacts
 from benchmarks import noise
+from benchmarks.coloring import coloring
 from benchmarks.methods import ABLATION
 from benchmarks.task_data import Budget, Exam, Problem
+from elekit import datasets
 from elekit.datasets import Dataset, Split
 from elekit.graphs.graph import Graph
-from benchmarks.coloring import coloring
+from elekit.model import artifact as artifacts
 
 VALIDATION = 500  # labelled pairs to tune on, at most, and never more than there are to train
 EXAMINED = 1_000  # pairs of the test split

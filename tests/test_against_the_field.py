@@ -9,12 +9,11 @@ import torch
 from test_benchmark_results import grid, run
 from test_lessons import GARBAGE
 
-import elekit as ele
-from elekit.graphs.smiles import from_smiles, molecule_vocabulary
 import checks
 from benchmarks import markdown, results
-from elekit.evaluation.conformal import Universe
 from benchmarks.standings import standings
+from elekit.evaluation.conformal import Universe
+from elekit.graphs.smiles import from_smiles, molecule_vocabulary
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

@@ -7,17 +7,17 @@ import pytest
 import torch
 from conftest import random_vertices
 
-from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary, read_smiles
-from elekit import datasets
-from elekit.graphs import distances
-from elekit.graphs.edit_distance import isomorphic
 from benchmarks.methods import METHODS, barycenter, graph_kernels, input_features, regression
 from benchmarks.methods.ile import ILE
 from benchmarks.methods.nearest_neighbor import NearestNeighbor
 from benchmarks.task_data import Budget, Problem
+from elekit import datasets
 from elekit.datasets import Split
 from elekit.datasets.molecules import Molecules
+from elekit.graphs import distances
+from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
+from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary, read_smiles
 from elekit.model.loss import points_of
 
 CLASSICAL = ("neighbour", "ile-tanimoto", "ile-wl", "ile-fgw", "nnbary-fgw", "ilebary-fgw")
@@ -106,7 +106,9 @@ def test_molecules_of_very_different_sizes_have_the_same_points(problem):
 @pytest.mark.parametrize("width", [None, 0.5])
 def test_with_all_anchors_the_regression_is_kernel_ridge_regression(problem, width, generator):
     points = torch.randn(24, 5, generator=generator)
-    h = regression.KernelRidge(input_features.ngrams("char", 3, 5), problem.train.inputs, 24, 0).prepare(points, width)
+    h = regression.KernelRidge(input_features.ngrams("char", 3, 5), problem.train.inputs, 24, 0).prepare(
+        points, width
+    )
     rows = input_features.ngrams("char", 3, 5).fit_transform(problem.train.inputs).toarray().astype(float)
     reader = input_features.ngrams("char", 3, 5).fit(problem.train.inputs)
     asked = reader.transform(problem.validation.inputs).toarray().astype(float)
@@ -133,7 +135,7 @@ def test_a_training_input_finds_its_own_graph_and_scores_it_best(problem, tmp_pa
 
 def test_the_most_alike_are_those_of_a_full_table(problem, generator):
     images = torch.rand(40, 3, 8, 8, generator=generator)
-    for reader, given in ((inputs.Pixels(2), images), (input_features.counts(1, 3), problem.train.inputs)):
+    for reader, given in ((input_features.Pixels(2), images), (input_features.counts(1, 3), problem.train.inputs)):
         rows = reader.fit_transform(given)
         table = input_features.cosines(rows, rows)
         assert np.allclose(np.diag(table), 1, atol=1e-5)

@@ -6,19 +6,19 @@ import pytest
 import torch
 from conftest import equal
 
-from elekit.graphs.smiles import read_smiles, to_smiles
-from elekit.graphs import projections
-from elekit.model import artifact as artifacts
 from benchmarks.methods import METHODS
 from benchmarks.methods.ele import ABLATIONS, ELE
+from benchmarks.methods.embedding_predictor import Regressed
 from benchmarks.methods.encoders import READINGS
 from benchmarks.methods.fitted_metric import MeasuredH, MeasuredPsi, fitted_metric, metric_of
-from benchmarks.methods.embedding_predictor import Regressed
 from benchmarks.methods.regression import Mean, closeness
-from benchmarks.task_data import Budget, Exam
 from benchmarks.runner import judge
+from benchmarks.task_data import Budget, Exam
 from benchmarks.tasks import TASKS, VALIDATION
 from elekit.decoding import Candidates, DecodeConfig
+from elekit.graphs import projections
+from elekit.graphs.smiles import read_smiles, to_smiles
+from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig
 from elekit.model.loss import points_of
 from elekit.training import EmbeddingTraining

@@ -8,8 +8,8 @@ from matplotlib.text import Text
 from test_draw import HOSTILE, rendered
 
 from benchmarks import figures as draw
-from elekit.draw.base import FAINT
 from benchmarks.figures import LINE, MOST, STYLES, _apart
+from elekit.draw.base import FAINT
 
 
 def runs(names=("ELE", "other"), sizes=(100, 1_000, 100_000), seeds=3, ways=("",)) -> pd.DataFrame:

@@ -8,9 +8,6 @@ import pytest
 import torch
 from conftest import equal, random_vertices
 
-from elekit.graphs import augment
-from elekit.graphs.smiles import canonicalized, from_smiles
-from elekit.graphs.edit_distance import isomorphic
 from benchmarks.methods import encoders, neural
 from benchmarks.methods.neural import Reader
 from benchmarks.methods.one_shot import GraphDecoder, OneShot, OneShotConfig
@@ -18,7 +15,10 @@ from benchmarks.methods.sequence import END, DecoderConfig, SequenceDecoder, Seq
 from benchmarks.methods.sequence_codec import Links, Smiles, in_order
 from benchmarks.task_data import Budget, Problem
 from elekit.datasets import Split
+from elekit.graphs import augment
+from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, from_parts
+from elekit.graphs.smiles import canonicalized, from_smiles
 from elekit.model.surrogate import BackboneConfig
 from elekit.training import SurrogateTraining
 from elekit.training.loop import TrainerConfig

@@ -237,7 +237,9 @@ def test_sentences_tell_what_is_better_and_by_how_much(three):
     assert line == "- worse in every seed: other has 40.0 %, 10.0 points less (one seed)."
     assert markdown.told(results.table(runs[:1]), FIGURES["exact"]) == []
     for nothing, figure in ((runs[1:], "exact"), (runs, "mrr")):
-        assert markdown.told(results.table(nothing), FIGURES[figure])[0].startswith("*missing*: no run of `ele` tells")
+        assert markdown.told(results.table(nothing), FIGURES[figure])[0].startswith(
+            "*missing*: no run of `ele` tells"
+        )
 
 
 def test_titles_are_shown_as_they_are(tmp_path):
@@ -400,12 +402,16 @@ def test_pictures_are_drawn_of_what_there_is(tmp_path):
 
 def test_a_method_of_one_size_is_no_line_of_label_efficiency(monkeypatch):
     drawn = []
-    monkeypatch.setattr("benchmarks.figures.label_efficiency", lambda table, *_, **__: drawn.append(set(table["method"])))
+    monkeypatch.setattr(
+        "benchmarks.figures.label_efficiency", lambda table, *_, **__: drawn.append(set(table["method"]))
+    )
     runs = [run("ele", labels=None), run("ele", labels=100), run("sequence", seed=0, labels=100)]
     runs += [run("sequence", seed=1, labels=100)]
     report_figures.of_task("smi2mol", results.table(runs))[0].draw()
     assert drawn == [{"ele"}]
-    assert "smi2mol-labels.png" not in [one.file for one in report_figures.of_task("smi2mol", results.table(runs[1:]))]
+    assert "smi2mol-labels.png" not in [
+        one.file for one in report_figures.of_task("smi2mol", results.table(runs[1:]))
+    ]
 
 
 def test_folds_are_one_size(tmp_path):

@@ -9,23 +9,23 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from elekit.graphs import augment, projections
-from elekit import draw
-from elekit.model import artifact as artifacts
 from benchmarks import coloring as made
 from benchmarks.coloring import COLORS, SHORTEST, SMALLEST, coloring
+from elekit import draw
 from elekit.draw import OKABE_ITO
 from elekit.draw.images import alike_ordered
 from elekit.draw.pairs import MARKS
-from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.graphs import augment, projections
 from elekit.graphs.graph import Graph, to_networkx
+from elekit.model import artifact as artifacts
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.surrogate import (
     BackboneConfig,
     ImageBackbone,
     SurrogateRegressor,
-    to_config,
-    make_backbone,
     from_config,
+    make_backbone,
+    to_config,
 )
 from elekit.model.surrogate.image import VIEWS, turned_at_random
 from elekit.training import SurrogateTraining, fit_surrogate, kind_of

@@ -8,22 +8,22 @@ import pytest
 import torch
 from conftest import equal
 
-from elekit.model import artifact as artifacts
 from benchmarks.methods.graph_kernels import sketched
 from elekit.datasets import Split
 from elekit.decoding import DecodeConfig, decode, refinement_loss
 from elekit.decoding.refinement_loss import MOST
-from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graphs.graph import Graph, GraphVocabulary, from_parts
-from elekit.model.loss import points_of, squared_distance
 from elekit.graphs.edit_distance import isomorphic
+from elekit.graphs.graph import Graph, GraphVocabulary, from_parts
+from elekit.model import artifact as artifacts
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.loss import points_of, squared_distance
 from elekit.model.surrogate import (
     BackboneConfig,
     GraphBackbone,
     SurrogateRegressor,
-    to_config,
-    make_backbone,
     from_config,
+    make_backbone,
+    to_config,
 )
 from elekit.model.surrogate.graph_head import SPARE, committed, compact
 from elekit.model.surrogate.relative_positions import REACH, across_an_image, along_a_text

@@ -13,22 +13,22 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import nn
 
-from elekit.graphs.smiles import Chem, from_readings, from_smiles, molecule_vocabulary, read_smiles, to_smiles
 from benchmarks.methods import METHODS
-from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
-from benchmarks.methods.part_weights import COUNTED, ELEText, WeightTraining, WithMessages, left_out
-from benchmarks.methods.encoders import encoder
 from benchmarks.methods.count_ridge import RIDGES_ON_COUNTS, Ridge, TextKernel
-from benchmarks.task_data import Budget, Exam, Problem
+from benchmarks.methods.encoders import encoder
+from benchmarks.methods.part_weights import COUNTED, ELEText, WeightTraining, WithMessages, left_out
+from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
 from benchmarks.runner import judge
+from benchmarks.task_data import Budget, Exam, Problem
 from benchmarks.tasks import TASKS, distracted
 from elekit.cli import main
 from elekit.datasets import Split, chebi20
 from elekit.datasets.molecules import Molecules
+from elekit.graphs.smiles import Chem, from_readings, from_smiles, molecule_vocabulary, read_smiles, to_smiles
+from elekit.graphs.weisfeiler_lehman import node_colors
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of
-from elekit.graphs.weisfeiler_lehman import node_colors
-from elekit.model.surrogate import BackboneConfig, to_config, make_backbone, from_config, tfidf
+from elekit.model.surrogate import BackboneConfig, from_config, make_backbone, tfidf, to_config
 from elekit.training import SurrogateTraining, fit_surrogate
 from elekit.training.loop import TrainerConfig
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from benchmarks.methods.base import Fitted, Method, Predictor
+from benchmarks.methods.graph_kernels import fitting, sketched
 from benchmarks.methods.ile import rank_among
 from benchmarks.methods.input_features import READERS
-from benchmarks.methods.graph_kernels import fitting, sketched
 from benchmarks.methods.nearest_neighbor import LANDMARKS, Neighbors, best_reading
 from benchmarks.methods.regression import KernelRidge, by_kernels
 from benchmarks.task_data import DECODED, Problem

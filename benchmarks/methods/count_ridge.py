@@ -9,16 +9,16 @@ import torch
 from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor
 
+from benchmarks.methods.base import Fitted, Method
+from benchmarks.methods.embedding_predictor import Regressed
+from benchmarks.methods.input_features import cosines, ngrams
+from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
+from benchmarks.task_data import SEARCHED, Exam, Problem
+from elekit.decoding import Candidates, DecodeConfig
+from elekit.evaluation.conformal.calibration import LEVEL, calibrated
+from elekit.evaluation.intervals import wilson
 from elekit.evaluation.ranking import mean_reciprocal_rank, ranks
 from elekit.graphs import projections
-from benchmarks.methods.base import Fitted, Method
-from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
-from benchmarks.methods.input_features import cosines, ngrams
-from benchmarks.methods.embedding_predictor import Regressed
-from benchmarks.task_data import SEARCHED, Exam, Problem
-from elekit.evaluation.conformal.calibration import LEVEL, calibrated
-from elekit.decoding import Candidates, DecodeConfig
-from elekit.evaluation.intervals import wilson
 from elekit.model.loss import points_of
 
 RIDGES = (0.01, 0.03, 0.1, 0.3)

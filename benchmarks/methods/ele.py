@@ -6,20 +6,20 @@ from pathlib import Path
 
 from torch import Tensor
 
-from elekit.graphs import projections
-from elekit.model import artifact as artifacts
 from benchmarks.methods.base import Fitted, Method, Predictor
-from benchmarks.methods.encoders import reading
-from benchmarks.methods.part_weights import ELEText
-from benchmarks.methods.fitted_metric import UNCHANGED, MeasuredH, MeasuredPsi, fitted_metric
 from benchmarks.methods.embedding_predictor import Regressed
+from benchmarks.methods.encoders import reading
+from benchmarks.methods.fitted_metric import UNCHANGED, MeasuredH, MeasuredPsi, fitted_metric
+from benchmarks.methods.part_weights import ELEText
 from benchmarks.methods.regression import both, neural
 from benchmarks.task_data import SEARCHED, Problem
 from elekit.datasets import Split
 from elekit.datasets.molecules import Molecules
 from elekit.decoding import Candidates, DecodeConfig, LocalSearchConfig
-from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.evaluation.judging import evaluate
+from elekit.graphs import projections
+from elekit.model import artifact as artifacts
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of
 from elekit.training import EmbeddingTraining, fit_embedding
 from elekit.training.loop import TrainerConfig, stop_if_interrupted

@@ -2,10 +2,10 @@
 
 import torch
 
-from elekit.evaluation import conformal
 from benchmarks.methods.base import Predictor
 from benchmarks.task_data import Exam
 from elekit.decoding import Candidates, DecodeConfig
+from elekit.evaluation import conformal
 from elekit.evaluation.judging import decode_many
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from elekit.graphs import augment, projections
 from benchmarks.task_data import Problem
 from elekit.datasets import Split
+from elekit.graphs import augment, projections
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of
 

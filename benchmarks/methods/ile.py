@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from elekit.evaluation.ranking import mean_reciprocal_rank, ranks
 from benchmarks.methods.base import Fitted, Method
-from benchmarks.methods.graph_kernels import Sketched, sketched
 from benchmarks.methods.embedding_predictor import Regressed
+from benchmarks.methods.graph_kernels import Sketched, sketched
 from benchmarks.methods.regression import both, by_kernels
 from benchmarks.task_data import MOLECULES, Problem
 from elekit.decoding import Candidates, DecodeConfig
+from elekit.evaluation.ranking import mean_reciprocal_rank, ranks
 from elekit.model.loss import points_of
 
 SKETCH = 1_000  # landmarks among outputs

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.methods.base import Fitted, Method, Predictor
+from benchmarks.methods.graph_kernels import Sketched, fitting, sketched
+from benchmarks.methods.input_features import READERS, most_alike
+from benchmarks.task_data import Problem
 from elekit.evaluation.ranking import mean_reciprocal_rank, ranks
 from elekit.graphs import projections
-from benchmarks.methods.base import Fitted, Method, Predictor
-from benchmarks.methods.input_features import READERS, most_alike
-from benchmarks.methods.graph_kernels import Sketched, fitting, sketched
-from benchmarks.task_data import Problem
 from elekit.graphs.graph import Graph
 from elekit.model.loss import points_of, squared_distance
 

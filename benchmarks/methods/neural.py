@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from benchmarks.methods.encoders import encoder
 from benchmarks.methods.regression import training_of
 from benchmarks.task_data import Problem
-from elekit.model.surrogate import to_config, make_backbone
+from elekit.model.surrogate import make_backbone, to_config
 from elekit.training import bucketed_rows, drawn_inputs, inputs_digest, settings
 from elekit.training.loop import run_loop, seeded, step_generator, stop_if_interrupted
 
@@ -54,7 +54,7 @@ def learn(
     """
     training, inputs = training_of(problem, **(differs or {})), problem.train.inputs
     n = len(problem.train)
-    size, settings = min(training.batch_size, n), settings(training, through_graph=False, pairs=n)
+    size, as_trained = min(training.batch_size, n), settings(training, through_graph=False, pairs=n)
 
     def loss_at(step: int) -> Tensor:
         rows = bucketed_rows(inputs, size, training.bucket, seed, step)
@@ -70,7 +70,7 @@ def learn(
         identity={
             **identity,
             "backbone": to_config(model.reader.backbone),
-            "training": settings,
+            "training": as_trained,
             "seed": seed,
             "graphs": problem.train.graphs.digest(),
             "inputs": inputs_digest(inputs),
@@ -80,7 +80,7 @@ def learn(
         title=identity["fit"],
     )
     stop_if_interrupted(model)
-    return settings
+    return as_trained
 
 
 def count(*modules: nn.Module) -> int:

@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from elekit.graphs.edit_distance import isomorphic
 from benchmarks.methods.base import Fitted, Method, Predictor
 from benchmarks.methods.neural import Reader, count, learn
 from benchmarks.methods.sequence_codec import in_order
 from benchmarks.task_data import DECODED, Problem
+from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.training.loop import seeded
 

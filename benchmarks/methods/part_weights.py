@@ -8,16 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.methods.base import Fitted, Method
-from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
-from benchmarks.methods.embedding_predictor import Regressed
 from benchmarks.methods.count_ridge import Ranked, Ridge, TextKernel, tuned
+from benchmarks.methods.embedding_predictor import Regressed
+from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
 from benchmarks.task_data import SEARCHED, Problem
-from elekit.model.contrastive import info_nce
 from elekit.decoding import Candidates, DecodeConfig, LocalSearchConfig
-from elekit.model.embedding import GraphEmbedding
 from elekit.graphs.graph import Graph
+from elekit.model.contrastive import info_nce
+from elekit.model.embedding import GraphEmbedding
 from elekit.model.loss import points_of
-from elekit.training.loop import TrainerConfig, retrieval, run_loop, step_generator, stop_if_interrupted, tensor_digest
+from elekit.training.loop import (
+    TrainerConfig,
+    retrieval,
+    run_loop,
+    step_generator,
+    stop_if_interrupted,
+    tensor_digest,
+)
 
 # Share of counted parts in psi where graphs are decoded, too: Hits@1 on validation 83 %; 0.5 has 77, 0.65 and 0.9 have 81.
 COUNTED = 0.8

@@ -12,10 +12,10 @@ import torch
 from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor
 
-from elekit.graphs import projections
 from benchmarks.methods.encoders import encoder
 from benchmarks.methods.input_features import READERS, cosines
 from benchmarks.task_data import Problem
+from elekit.graphs import projections
 from elekit.model.loss import Psi, points_of
 from elekit.model.surrogate import SurrogateRegressor
 from elekit.training import SurrogateTraining, fit_surrogate, settings

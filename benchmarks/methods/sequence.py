@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from elekit.graphs.smiles import is_molecular
 from benchmarks.methods.base import Fitted, Method, Predictor
 from benchmarks.methods.neural import Reader, count, learn
 from benchmarks.methods.sequence_codec import Links, Parts, Smiles, Writing
 from benchmarks.task_data import DECODED, Problem
 from elekit.graphs.graph import Graph, from_parts
+from elekit.graphs.smiles import is_molecular
 from elekit.training.loop import seeded
 
 END = 0  # the token that begins, ends and pads

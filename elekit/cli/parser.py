@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from elekit.cli import carding, correcting, training, evaluating, sources
+from elekit.cli import carding, correcting, evaluating, sources, training
 
 OVERVIEW = """\
 Learned losses for structured prediction: learn a loss psi on graphs, regress h on it, decode graphs.
@@ -114,13 +114,21 @@ def _card(commands):
     card.add_argument(
         "--whole", action="store_true", help="--data is a file of test cases alone: all of its rows are judged"
     )
-    card.add_argument("--surrogate", metavar="NAME", help="which h of the artifact predicts (default: the one that fits)")
+    card.add_argument(
+        "--surrogate", metavar="NAME", help="which h of the artifact predicts (default: the one that fits)"
+    )
     card.add_argument(
         "--repeats", type=Path, metavar="FOLDER", help="other trainings (default: those that lie in the artifact)"
     )
-    card.add_argument("--compare", type=Path, metavar="OLD", help="an older card, or an older artifact: what changed?")
     card.add_argument(
-        "--out", type=Path, default=Path("card.html"), metavar="HTML", help="where the card goes (default: %(default)s)"
+        "--compare", type=Path, metavar="OLD", help="an older card, or an older artifact: what changed?"
+    )
+    card.add_argument(
+        "--out",
+        type=Path,
+        default=Path("card.html"),
+        metavar="HTML",
+        help="where the card goes (default: %(default)s)",
     )
     _finish(card, carding.card)
 

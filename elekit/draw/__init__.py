@@ -12,14 +12,14 @@ from elekit.draw.corrections import corrections
 from elekit.draw.counterfactuals import analogies, counterfactuals
 from elekit.draw.curves import history, loss_curve, ranking
 from elekit.draw.decodings import iterate, trace
+from elekit.draw.edit_costs import edit_costs
+from elekit.draw.edit_scan import contrasted, priced_edits, shared
 from elekit.draw.faithfulness import faithfulness
 from elekit.draw.findings import findings
 from elekit.draw.histograms import histograms
 from elekit.draw.images import images
 from elekit.draw.layouts import layout
 from elekit.draw.maps import embedding_map
-from elekit.draw.edit_costs import edit_costs
-from elekit.draw.edit_scan import contrasted, priced_edits, shared
 from elekit.draw.sets import coverage, prediction_set
 from elekit.draw.spheres import spheres
 from elekit.draw.stability import across_trainings, stability
