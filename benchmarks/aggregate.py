@@ -122,7 +122,7 @@ def differences(table: pd.DataFrame, figure: Figure, method: str = "ele", way: s
                 "paired": paired, "verdict": _verdict(np.sign(apart.to_numpy()) * figure.better),
             }
         )  # fmt: skip
-    columns = "method decoder title value reference difference low high paired verdict".split()
+    columns = ["method", "decoder", "title", "value", "reference", "difference", "low", "high", "paired", "verdict"]
     return pd.DataFrame(found, columns=columns)
 
 

@@ -23,8 +23,28 @@ from elekit.model.surrogate import BackboneConfig
 from elekit.training import SurrogateTraining
 from elekit.training.loop import TrainerConfig
 
-SMILES = """CCO CC=O C1CC1C#N c1ccccc1 CC(C)(C)N OCCN CCC CCN C1CCC1 CC#N c1ccoc1 c1cc[nH]c1 CC(=O)O CNC C1COC1 FCF
-CC(C)O NC=O OC1CC1 C=CC=C""".split()
+SMILES = [
+    "CCO",
+    "CC=O",
+    "C1CC1C#N",
+    "c1ccccc1",
+    "CC(C)(C)N",
+    "OCCN",
+    "CCC",
+    "CCN",
+    "C1CCC1",
+    "CC#N",
+    "c1ccoc1",
+    "c1cc[nH]c1",
+    "CC(=O)O",
+    "CNC",
+    "C1COC1",
+    "FCF",
+    "CC(C)O",
+    "NC=O",
+    "OC1CC1",
+    "C=CC=C",
+]
 
 
 @pytest.fixture(scope="module")

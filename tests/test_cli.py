@@ -373,7 +373,7 @@ def test_sets_of_answers_at_a_level(table, trained, document, run, refused, monk
         assert says.startswith("unsure") or says in ("this one, at 50 %", f"one of these {len(members)}, at 50 %")
     status, out, _ = run(*asked)
     assert status == 0 and [
-        line for line in out.splitlines() if line.startswith("  ") and "%" in line or "unsure" in line
+        line for line in out.splitlines() if (line.startswith("  ") and "%" in line) or "unsure" in line
     ]
     judged = document(
         "evaluate", *common, "--data", table, "--limit", 20, "--timeout", 0, "--sets", 0.5, "--calibrate", table

@@ -111,7 +111,7 @@ def test_images_lie_between_0_and_1_and_noise_is_what_was_asked_for(folder):
     clean, noisy = coloring(COUNT, noise=0), coloring(COUNT)
     clean, noisy = (torch.cat([s.inputs for s in (d.train, d.validation, d.test)]) for d in (clean, noisy))
     assert clean.shape == (COUNT, 3, 32, 32) and clean.dtype == torch.float32
-    assert 0 <= noisy.min() and noisy.max() <= 1
+    assert noisy.min() >= 0 and noisy.max() <= 1
     colors = clean.permute(0, 2, 3, 1).reshape(-1, 3).unique(dim=0)
     assert torch.allclose(colors, torch.tensor(sorted(COLORS.values())) / 255)
     inside = (clean > 0.2) & (clean < 0.8)  # where no noise is cut off

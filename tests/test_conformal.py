@@ -151,7 +151,7 @@ def test_where_measured_coverages_are_expected(generator):
 
 # -- truths that no search finds ---------------------------------------------------------------------------------
 def test_unreachable_truths_make_the_radius_infinite_at_the_right_share():
-    for lost in range(0, 21):
+    for lost in range(21):
         scores = torch.arange(99.0)
         scores[torch.arange(lost)] = math.inf
         assert math.isinf(radius_of(scores, 0.9)) == (lost > 9)  # 90 of 99 must be finite
@@ -222,7 +222,7 @@ def test_a_truth_scores_as_its_graph_in_the_universe(pairs):
     there = torch.isfinite(scores)
     real = squared_distance(pairs.psi(pairs.truth), pairs.target)
     torch.testing.assert_close(scores[there], real[there], atol=1e-5, rtol=0)
-    assert 0.5 < there.float().mean()
+    assert there.float().mean() > 0.5
 
 
 def test_equal_graphs_count_once(pairs, generator):

@@ -207,7 +207,7 @@ def test_rules_are_at_odds_exactly_where_no_prices_keep_them(vocabulary):
 # -- penalties -----------------------------------------------------------------------------------------------------
 def test_a_hinge_is_zero_exactly_where_every_case_keeps_the_rule(generator):
     free, least, among, grows = NearlyFree("k", 0.4), AtLeast("k", 2), AtLeast("k", 2, "l"), Grows(3, 1.0)
-    broken = {rule: 0 for rule in (free, least, among, grows)}
+    broken = dict.fromkeys((free, least, among, grows), 0)
     for _ in range(300):
         prices, others = (
             torch.rand(2, generator=generator) ** 2 + 0.01,

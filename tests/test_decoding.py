@@ -463,7 +463,7 @@ def test_a_trace_is_what_psi_says_of_its_iterates(recorded):
         assert trace.best in checked and score[trace.best] <= score[checked].min() + 1e-6
         assert trace.starts.shape == (3,) and bool((trace.starts == loss).any())
         if loss <= config.tolerance:
-            assert trace.stopped.startswith("found") and S == trace.best
+            assert trace.stopped.startswith("found") and trace.best == S
         else:
             assert trace.stopped == "all 23 iterations done" and S == 23
     assert len({trace.stopped for trace in decoded.traces}) == 2

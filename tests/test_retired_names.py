@@ -29,12 +29,36 @@ SPELLING = re.compile(
 )
 # Identifiers, whole ones.
 NAMES = set(
-    """
-    LoopConfig PolishConfig PriceList PartShares Exam Telling
-    told telling asking asks wishes wish put_right sameness standing said_of_loss said_of_use excess
-    described rebuilt price_list neighbours_kept exam sit
-    at_hand apart hers theirs
-    """.split()
+    [
+        "LoopConfig",
+        "PolishConfig",
+        "PriceList",
+        "PartShares",
+        "Exam",
+        "Telling",
+        "told",
+        "telling",
+        "asking",
+        "asks",
+        "wishes",
+        "wish",
+        "put_right",
+        "sameness",
+        "standing",
+        "said_of_loss",
+        "said_of_use",
+        "excess",
+        "described",
+        "rebuilt",
+        "price_list",
+        "neighbours_kept",
+        "exam",
+        "sit",
+        "at_hand",
+        "apart",
+        "hers",
+        "theirs",
+    ]
 )
 NAME_PARTS = re.compile(r"(?:^|_)(?:told|said|asked|wants|wanted|wishes|stood|stands|artefacts?)(?:_|$)")
 # Words of prose, in docstrings, comments, messages, notebooks and pages.
@@ -45,7 +69,19 @@ WORDS = re.compile(
 )
 # Files: the modules that were renamed, by folder.
 STEMS = {
-    "": {"chem", "project", "refinement", "metrics", "release", "repeats", "train", "recipes", "lessons", "dashboard", "benchmark"},
+    "": {
+        "chem",
+        "project",
+        "refinement",
+        "metrics",
+        "release",
+        "repeats",
+        "train",
+        "recipes",
+        "lessons",
+        "dashboard",
+        "benchmark",
+    },
     "model": {"making", "offsets", "release"},
     "decoding": {"polish", "steps", "teaching"},
     "training": {"repeats"},
@@ -149,5 +185,9 @@ def test_dotted_names_of_the_package_exist():
 if __name__ == "__main__":
     under = sys.argv[1].rstrip("/") if sys.argv[1:] else ""
     left = [*offenders(under), *(f"{path}: file name" for path in retired_files() if path.startswith(under))]
-    left += [f"{path}: {name} does not exist" for path, name in dotted_names() if path.startswith(under) and not resolves(name)]
+    left += [
+        f"{path}: {name} does not exist"
+        for path, name in dotted_names()
+        if path.startswith(under) and not resolves(name)
+    ]
     print(*left, f"{len(left)} left", sep="\n")

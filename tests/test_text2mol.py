@@ -79,7 +79,7 @@ def test_molecules_are_the_dense_batch(molecules):
         part, wanted = lazy[index], dense[index]
         assert isinstance(part, Molecules)
         N = part.nodes.shape[1]
-        assert N == part.sizes.max()
+        assert part.sizes.max() == N
         assert torch.equal(part.nodes, wanted.nodes[:, :N]) and torch.equal(part.edges, wanted.edges[:, :N, :N])
         assert (wanted.nodes[:, N:, 0] == 1).all()
     assert to_smiles(lazy) == to_smiles(dense)

@@ -151,7 +151,7 @@ class _Structure:
     def terminal_group(self, atom):
         """Whether a carbon is named as part of a group (cyano, carboxy, carbamoyl), not of a chain."""
         kinds = [(self.symbol[j], k) for j, k in self.bonds[atom].items()]
-        return ("N", 3) in kinds or ("O", 2) in kinds and any(k in kinds for k in (("O", 1), ("N", 1)))
+        return ("N", 3) in kinds or (("O", 2) in kinds and any(k in kinds for k in (("O", 1), ("N", 1))))
 
     def chains(self, start=None, source=None):
         """Longest carbon chains as tuples of atoms: those that begin at `start`, away from `source`."""

@@ -73,7 +73,7 @@ def in_other_trainings(subject: Subject, found: Measured) -> None:
     said = _claims(subject, found)
     if said:
         table = stability(psis, _questions(subject, found), said)
-        found.tables["stability"] = table.astype({name: object for name in psis})
+        found.tables["stability"] = table.astype(dict.fromkeys(psis, object))
     graphs = subject.asked
     if len(graphs) > 10:
         kept = neighbors_kept(psis, graphs, seed=subject.seed)

@@ -18,9 +18,28 @@ from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
 __all__ = [
-    "METHODS", "RULES", "AdamOnLogits", "Candidates", "DecodeConfig", "Decoded", "Euclidean", "EuclideanAdam",
-    "Exponentiated", "GradientConfig", "Polish", "LocalSearchConfig", "StepRule", "Trace", "check_target", "decode",
-    "decode_candidates", "decode_gradient", "nearest", "polish", "refinement_loss", "uniform",
+    "METHODS",
+    "RULES",
+    "AdamOnLogits",
+    "Candidates",
+    "DecodeConfig",
+    "Decoded",
+    "Euclidean",
+    "EuclideanAdam",
+    "Exponentiated",
+    "GradientConfig",
+    "LocalSearchConfig",
+    "Polish",
+    "StepRule",
+    "Trace",
+    "check_target",
+    "decode",
+    "decode_candidates",
+    "decode_gradient",
+    "nearest",
+    "polish",
+    "refinement_loss",
+    "uniform",
 ]  # fmt: skip
 
 METHODS = ("candidates", "candidates+polish", "gradient", "gradient+polish", "rounded", "rounded+polish")

@@ -13,7 +13,7 @@ def ranks(scores: Tensor, truth: Tensor) -> Tensor:
     B, C = scores.shape
     if scores.isnan().any():
         raise ValueError(f"scores of row {int(scores.isnan().any(1).nonzero()[0])} hold NaN; they cannot be ranked")
-    if B and not (0 <= truth.min() and truth.max() < C):
+    if B and not (truth.min() >= 0 and truth.max() < C):
         raise ValueError(f"truth must be columns 0..{C - 1}, got {int(truth.min())}..{int(truth.max())}")
     return (scores <= scores.gather(1, truth.long()[:, None])).sum(1)
 

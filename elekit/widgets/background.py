@@ -20,7 +20,7 @@ def later(work: Callable[[], object], then: Callable[[object, Exception | None],
         result = error = None
         try:
             result = work()
-        except Exception as wrong:  # noqa: BLE001 - it is handed over
+        except Exception as wrong:
             error = wrong
         loop.call_soon_threadsafe(then, result, error)
 

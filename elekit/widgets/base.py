@@ -16,7 +16,7 @@ def told(method: Callable) -> Callable:
     def guarded(self, *given, **named):
         try:
             result = method(self, *given, **named)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the reader is to see it
+        except Exception as error:
             tell(self, error)
             return None
         self.problem, self.trouble = "", None

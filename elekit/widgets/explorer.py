@@ -189,7 +189,7 @@ class Explorer(ipywidgets.Box):
     def _pointed(self, row: int | None):
         try:
             self.hovered = row
-        except Exception as wrong:  # noqa: BLE001 - not `told`: pointing elsewhere clears no error
+        except Exception as wrong:
             tell(self, wrong)
 
     def repaint(self, map: int):

@@ -69,7 +69,7 @@ def read(data: Dataset | Split | Graph) -> tuple[Graph, pd.DataFrame | None, lis
         inputs = [text for part in parts for text in part.inputs] if written else None
     else:
         kind = type(data).__name__
-        raise ValueError(f"want a Dataset, a Split or a Graph, got {kind}; use datasets.from_frame")  # noqa: TRY004
+        raise ValueError(f"want a Dataset, a Split or a Graph, got {kind}; use datasets.from_frame")
     if not len(graphs):
         raise ValueError("no graphs given: there is nothing to explore")
     texts = isinstance(inputs, (list, tuple)) and all(isinstance(text, str) for text in inputs)
