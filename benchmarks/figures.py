@@ -1,5 +1,6 @@
 """Methods against each other: how many labels they need, what a prediction costs, how noise hurts."""
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -253,7 +254,7 @@ def _along(ax: Axes) -> list[tuple[float, float]]:
         if line.get_linestyle() == "None":
             continue
         ends = ax.transData.transform(line.get_xydata())
-        for one, other in zip(ends, ends[1:]):
+        for one, other in itertools.pairwise(ends):
             count = 2 + int(np.hypot(*(other - one)) / 4)
             found += np.linspace(one, other, count).tolist()
     return found

@@ -59,7 +59,7 @@ class Standings(VBox):
 
     def _groups(self) -> None:
         """Another task: other groups."""
-        found = self._table[self._table["task"] == self.task.value][GROUP + ["pairs"]].drop_duplicates(GROUP)
+        found = self._table[self._table["task"] == self.task.value][[*GROUP, "pairs"]].drop_duplicates(GROUP)
         found = found.sort_values(["noise", "rate", "pairs"], key=lambda c: c if c.name != "noise" else c != "none")
         self._kept = {_said(row): tuple(row[name] for name in GROUP) for _, row in found.iterrows()}
         self._fill(self.group, [(words, words) for words in self._kept])

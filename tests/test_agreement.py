@@ -362,8 +362,8 @@ def test_a_sheet_of_nothing_says_so_and_other_tables_are_refused():
     assert text.get_text().startswith("No pair")
     with pytest.raises(ValueError, match="lacks columns"):
         draw.disagreements(none.table.drop(columns="says"), none.graphs, none.others)
+    full = made(np.arange(3.0), np.arange(3.0))
     with pytest.raises(ValueError, match="a pair of graphs for each of the 0 rows, got 3"):
-        full = made(np.arange(3.0), np.arange(3.0))
         draw.disagreements(none.table, full.graphs, full.others)
     with pytest.raises(ValueError, match=r"lacks columns \['high', 'low'\]"):
         draw.agreement(full.table, full.summary().drop(columns=["low", "high"]))

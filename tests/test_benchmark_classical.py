@@ -162,7 +162,7 @@ def test_a_barycenter_lies_in_the_polytope_and_knows_sizes(vertices):
 
 
 def test_a_graph_that_weighs_all_decides_and_graphs_without_nodes_do_not_count(problem, broken):
-    one, other = problem.outputs[:2]
+    one, _ = problem.outputs[:2]
     size = int((one.labels()[0] > 0).sum())
     same = [g for g in problem.outputs if int((g.labels()[0] > 0).sum()) == size][:3]
     both = Graph.cat([same[1], same[2], broken[2:]])

@@ -1,5 +1,7 @@
 """Methods against each other, drawn: every dot is where its mean is, every line has its name, nothing overlaps."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,7 +63,7 @@ def test_lines_are_told_apart_by_color_marker_and_name():
     first = named(ax)["method 3"]
     assert first.get_fontweight() == "bold" and to_rgb(first.get_color()) == to_rgb(STYLES[0][0])
     boxes = sorted((Text.get_window_extent(text) for text in ax.texts), key=lambda box: box.y0)  # without their lines
-    assert all(low.y1 <= high.y0 + 1 for low, high in zip(boxes, boxes[1:]))
+    assert all(low.y1 <= high.y0 + 1 for low, high in itertools.pairwise(boxes))
     assert all(box.x0 > ax.get_window_extent().x1 - 1 and box.x1 <= ax.figure.bbox.x1 + 1 for box in boxes)
 
 

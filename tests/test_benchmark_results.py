@@ -619,7 +619,7 @@ def test_a_run_that_is_ended_by_kill_keeps_what_it_has_spent(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     try:
         runner.end_as_by_ctrl_c()
-        with pytest.raises(KeyboardInterrupt), runner.spent(tmp_path / "spent.json"):
+        with pytest.raises(KeyboardInterrupt), runner.spent(tmp_path / "spent.json"):  # noqa: PT012
             sum(range(200_000))
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)

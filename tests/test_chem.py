@@ -169,11 +169,13 @@ def test_from_smiles_names_the_first_one_refused():
         from_smiles(["CN"], molecule_vocabulary("C", 3))
 
 
-@pytest.mark.parametrize(
-    "label, wanted",
-    [("C", 4), ("N", 3), ("O", 2), ("F", 1), ("S", 6), ("P", 5), ("N+", 4), ("O-", 1), ("O+", 3), ("C-", 3)]
-    + [("B-", 4), ("Na+", 0), ("Cl-", 0), ("H", 1), ("H+", 0), ("He", 0), ("Hg", 12)],
-)
+VALENCES = [
+    ("C", 4), ("N", 3), ("O", 2), ("F", 1), ("S", 6), ("P", 5), ("N+", 4), ("O-", 1), ("O+", 3), ("C-", 3),
+    ("B-", 4), ("Na+", 0), ("Cl-", 0), ("H", 1), ("H+", 0), ("He", 0), ("Hg", 12),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("label, wanted", VALENCES)
 def test_valence(label, wanted):
     assert valence(label) == wanted
 

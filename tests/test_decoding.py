@@ -44,7 +44,7 @@ def flat(graph):
     All vertices are equally long before they are normalized, so psi(y) is nearest to y alone, on or off the vertices,
     and a vertex is the nearer the more (and the heavier) of its rows are right.
     """
-    B, N, _ = graph.nodes.shape
+    _, N, _ = graph.nodes.shape
     i, j = torch.triu_indices(N, N, 1)
     pairs = graph.edges[:, i, j]
     parts = [
@@ -114,7 +114,7 @@ def test_candidates_are_decoded_by_brute_force(generator):
     target = normalize(torch.randn(7, 32, generator=generator), dim=1)
     decoded = decode_candidates(psi, target, graphs, k=3)
     every = torch.stack([squared_distance(psi(graphs), t) for t in target])
-    wanted, order = every.sort(1)
+    wanted, _ = every.sort(1)
     torch.testing.assert_close(decoded.loss, wanted[:, 0])
     torch.testing.assert_close(decoded.alternative_losses, wanted[:, :3])
     torch.testing.assert_close(squared_distance(psi(decoded.graphs), target), decoded.loss)

@@ -1,5 +1,6 @@
 """Figures hold what they should: counted, read and measured; nothing is shown, nothing is left behind."""
 
+import itertools
 import subprocess
 import sys
 from dataclasses import replace
@@ -202,7 +203,7 @@ def test_several_graphs_are_drawn_side_by_side(molecules, named):
     assert len(marked(figure, "node")) == 9 + 9 + 2 + 1 + 5
     assert len(draw.graphs(molecules).axes) == 4
     boxes = [ax.get_window_extent() for ax in figure.axes]
-    assert all(a.x1 <= b.x0 + 1e-6 for a, b in zip(boxes[:3], boxes[1:4])) and boxes[4].y1 <= boxes[0].y0
+    assert all(a.x1 <= b.x0 + 1e-6 for a, b in itertools.pairwise(boxes[:4])) and boxes[4].y1 <= boxes[0].y0
 
 
 def test_the_key_lies_below_the_nodes(molecules, named):

@@ -51,14 +51,14 @@ def kind_of(pairs, one, other):
         kinds.add("relabel")
     if len(at) == 1 and new_nodes[at[0]] == 0 and any(new_nodes) and all(at[0] in pairs[n] for n in moved):
         kinds.add("remove node")
-    if 0 in nodes and at == [nodes.index(0)]:
-        if len(moved) == (1 if any(nodes) else 0) and all(at[0] in pairs[n] for n in moved):
-            kinds.add("add node")
+    first_empty = 0 in nodes and at == [nodes.index(0)]
+    if first_empty and len(moved) == (1 if any(nodes) else 0) and all(at[0] in pairs[n] for n in moved):
+        kinds.add("add node")
     if not at and len(moved) == 1:
         kinds.add("change edge")
-    if len(at) == 2 and not moved and all(nodes[i] for i in at):
-        if [nodes[i] for i in at] == [new_nodes[i] for i in reversed(at)]:
-            kinds.add("swap labels")
+    swapped = [nodes[i] for i in at] == [new_nodes[i] for i in reversed(at)]
+    if len(at) == 2 and not moved and all(nodes[i] for i in at) and swapped:
+        kinds.add("swap labels")
     if not at and len(moved) == 2 and set(pairs[moved[0]]) & set(pairs[moved[1]]):
         before, after = [edges[n] for n in moved], [new_edges[n] for n in moved]
         if sorted(before) == sorted(after) and 0 in before:
@@ -173,7 +173,7 @@ def test_first_order_is_exact_for_a_linear_loss(vertices, generator, dtype):
 
 def test_first_order_counts_the_edges_of_a_removed_node_once(vertices, generator):
     """Where edges weigh what both their ends are there, as in psi, the gradient by "absent" holds their worth."""
-    B, N, K = vertices.nodes.shape
+    _, N, K = vertices.nodes.shape
     weight = torch.randn(N, N, vertices.vocabulary.R, generator=generator)
     weight = (weight + weight.transpose(0, 1)) * torch.tensor([0.0, 1, 1])
     of_label = torch.randn(N, K, generator=generator)

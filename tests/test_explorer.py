@@ -948,7 +948,7 @@ def test_exploring_by_hand(lab):
     tool(lab, 1)
     where = places(lab, 960)  # the page may have scrolled
     middle = np.median(where, 0)
-    box = (middle - [120, 100], middle + [60, 110])
+    box = (middle - [120, 100], middle + np.array([60, 110]))
     (left, top), (right, bottom) = box
     lasso(lab, [(middle[0], top), (right, top), (right, bottom), (left, bottom), (left, top), (middle[0] - 40, top)])
     page.get_by_role("button", name="Clear selection").and_(page.locator(":enabled")).wait_for()
@@ -1030,7 +1030,7 @@ def test_exploring_by_keyboard(lab):
         for words, n in lab.value("{str(k): int(v) for k, v in explorer.frame.rings.value_counts().items()}").items()
     }
     shown = [one.split() for one in page.locator(".elekit-legend li").all_text_contents()]
-    assert {words: count for words, count in shown} == legend
+    assert dict(shown) == legend
     page.wait_for_function(f"([k, n]) => {HOME}.api.get('pointColor').length === n", arg=[0, len(legend)])
     reached = page.evaluate(
         "[...document.querySelectorAll('.elekit button, .elekit select, .elekit input')].filter((n) => n.tabIndex < 0 || !n.dataset.lmSuppressShortcuts).length"

@@ -46,7 +46,7 @@ def test_public_functions_are_documented():
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'elekit' has no attribute 'fit_loss'"):
-        elekit.fit_loss
+        elekit.fit_loss  # noqa: B018
     assert not hasattr(elekit, "fit_loss")
     with pytest.raises(ImportError, match="fit_loss"):
         exec("from elekit import fit_loss")

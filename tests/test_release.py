@@ -354,7 +354,7 @@ def test_no_file_outside_the_folder_is_read(folder, tmp_path):
     shutil.copy(file, tmp_path / file.name)
     file.unlink()
     for path in (f"../{file.name}", str(tmp_path / file.name), "..", "."):
-        rewrite(folder, lambda content: content["files"]["psi"].update(file=path))
+        rewrite(folder, lambda content, path=path: content["files"]["psi"].update(file=path))
         refused(folder, "is missing")
 
 

@@ -1,6 +1,7 @@
 """h_W: tokens, backbones, and the fit that regresses on psi."""
 
 import copy
+import itertools
 import json
 from dataclasses import replace
 
@@ -103,7 +104,7 @@ def test_unknown_level_and_kind_are_refused():
 @pytest.mark.parametrize("kind", ["character", "word", "smiles"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_padding_changes_nothing(kind, layers):
-    texts = TEXTS + ["a longer text, with blanks", "a"]
+    texts = [*TEXTS, "a longer text, with blanks", "a"]
     backbone = text_backbone(kind, texts, layers).eval()
     together = backbone(texts)
     alone = torch.cat([backbone([text]) for text in texts])
@@ -123,7 +124,7 @@ def test_each_direction_is_what_a_bidirectional_recurrence_computes():
     backbone = text_backbone(layers=1).eval()
     width, texts = backbone.config.width, [text for text in TEXTS if text]
     oracle = nn.GRU(6, width, batch_first=True, bidirectional=True)
-    weights = {k: v for k, v in backbone.forwards[0].state_dict().items()}
+    weights = dict(backbone.forwards[0].state_dict().items())
     weights |= {f"{k}_reverse": v for k, v in backbone.backwards[0].state_dict().items()}
     oracle.load_state_dict(weights)
     tokens, lengths = backbone.tokeniser.encode(texts)
@@ -381,7 +382,7 @@ def test_any_module_is_a_backbone(psi, molecules):
     class Counting(nn.Module):
         """Letters counted, and a linear map; its `config` is no dataclass, as in other libraries."""
 
-        config = {"letters": "CNOF"}
+        config = {"letters": "CNOF"}  # noqa: RUF012
 
         def __init__(self):
             super().__init__()
@@ -477,6 +478,6 @@ def test_batches_put_texts_of_like_length_together():
     assert max((each.max() - each.min()).item() for each in lengths) < 25
     for four in (lengths[:4], lengths[4:]):  # one draw, sorted and cut into four, each with its turn
         shortest_first = sorted(four, key=lambda each: each.float().mean().item())
-        for shorter, longer in zip(shortest_first, shortest_first[1:]):
+        for shorter, longer in itertools.pairwise(shortest_first):
             assert shorter.max() <= longer.min()
     assert bucketed_rows(texts, 1, 1, 0, 0).shape == (1,)

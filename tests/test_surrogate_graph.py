@@ -220,7 +220,7 @@ def test_what_polish_teaches_begins_at_half_of_the_steps_and_matters(psi):
             training=SurrogateTraining(TrainerConfig(steps, 3e-3, warmup=1, validate_every=4), 16, polished=weight),
             watch=lambda step, h, to=weights: to.append(copy.deepcopy(h.state_dict())), progress=False,
         )  # fmt: skip
-    start, half, end = zip(*made.values())
+    _, half, end = zip(*made.values())
     assert all(torch.equal(half[0][name], half[1][name]) for name in half[0])
     assert any(not torch.equal(end[0][name], end[1][name]) for name in end[0])
 

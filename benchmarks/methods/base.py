@@ -54,7 +54,7 @@ class Method(ABC):
     about: str
     tasks: tuple[str, ...] | None = None
 
-    def prepare(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> None:
+    def prepare(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> None:  # noqa: B027
         """What is done once for many runs and is told apart in the costs, such as learning psi; kept in `work`."""
 
     @abstractmethod

@@ -1,5 +1,6 @@
 """All labels of a graph at once, as GraphVAE does (Simonovsky, Komodakis 2018), in canonical order of the nodes."""
 
+import itertools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class GraphDecoder(nn.Module):
         self.vocabulary = vocabulary
         N, K, R = vocabulary.max_nodes, vocabulary.K, vocabulary.R
         layers, sizes = [], (config.dim, config.width, config.width)
-        for size, width in zip(sizes, sizes[1:]):
+        for size, width in itertools.pairwise(sizes):
             layers += [nn.Linear(size, width), nn.SiLU(), nn.Dropout(config.dropout)]
         self.hidden = nn.Sequential(*layers)
         self.nodes = nn.Linear(config.width, N * K)

@@ -6,7 +6,7 @@ positions, and a second sentence lists the classes the molecule belongs to. Posi
 lowest-locant rules, so that the first sentence is meant to determine the molecule.
 """
 
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import ring_names
 from rdkit import Chem
@@ -161,7 +161,7 @@ class _Structure:
         paths, longest = [(i,) for i in starts], []
         while paths:
             longest = paths
-            paths = [p + (j,) for p in paths for j in self.bonds[p[-1]] if j in inner - {source, *p}]
+            paths = [(*p, j) for p in paths for j in self.bonds[p[-1]] if j in inner - {source, *p}]
         return longest
 
     def multiple_bonds(self, order):
@@ -290,7 +290,7 @@ def _carbonyl(g, atom, source):
     if g.symbol[rest[0][2]] == "N":
         bare = _bare(name)
         return bare[:-5] + "carbamoyl" if bare.endswith("amino") else name + "carbonyl"
-    acyl = {s + "yl": s2 + "anoyl" for s, s2 in zip(STEMS[1:6], STEMS[2:])} | {"methyl": "acetyl"}
+    acyl = {s + "yl": s2 + "anoyl" for s, s2 in pairwise(STEMS[1:7])} | {"methyl": "acetyl"}
     if g.symbol[rest[0][2]] != "C" or g.system_of(rest[0][2]) is not None:
         return name + "carbonyl"
     return acyl.get(name)

@@ -5,6 +5,7 @@ A claim is a function of an answer: True where it holds, False where it does not
 `of_findings` make all that a reader of such an answer is told, named in the words that she meets.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ def same_order(names: Sequence[Hashable]) -> Claim:
 
     def holds(numbers: Mapping[Hashable, float]) -> bool | None:
         told = [numbers[name] for name in names if name in numbers and not math.isnan(numbers[name])]
-        if any(one <= other for one, other in zip(told, told[1:])):
+        if any(one <= other for one, other in itertools.pairwise(told)):
             return False
         return True if len(told) == len(names) else None
 

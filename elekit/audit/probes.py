@@ -163,7 +163,7 @@ def goes_with(points: np.ndarray, columns: np.ndarray) -> float:
 
     The mean of `||u - v||^2` over pairs is twice the variance of the points: shares of one are shares of the other.
     """
-    m, t = columns.shape
+    m, _ = columns.shape
     points, columns = points - points.mean(0), columns - columns.mean(0)
     total, spare = np.square(points).sum(), m - 1 - np.linalg.matrix_rank(columns)
     if total < 1e-12 or spare < 1:

@@ -161,7 +161,7 @@ def _surrogate(stages):
     surrogate.add_argument(
         "--backbone",
         type=_backbone,
-        metavar="{%s,hf:NAME}" % ",".join(BACKBONES),
+        metavar=f"{{{','.join(BACKBONES)},hf:NAME}}",
         help="how h reads its inputs (default: what suits them); hf:NAME is an encoder of Hugging Face, which wants a "
         "small --learning-rate such as 3e-5",
     )

@@ -94,7 +94,7 @@ def from_json(fields: Sequence[dict]) -> tuple[Rule, ...]:
 
     Raises ValueError that names the rule, by its number from 1, for anything else.
     """
-    if isinstance(fields, dict) or isinstance(fields, str) or not isinstance(fields, Sequence):
+    if isinstance(fields, (dict, str)) or not isinstance(fields, Sequence):
         raise ValueError(f"rules must be a list of objects, got {type(fields).__name__}; put one rule into [ ]")
     found = []
     for number, given in enumerate(fields, 1):

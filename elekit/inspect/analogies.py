@@ -196,7 +196,7 @@ def _pairs(graph, other, path, among: Graph, samples: int, valid_only, whole: bo
     known, itself = {}, int(refined(graph, ROUNDS)[0, -1])
     for row, name in enumerate(names):
         known.setdefault(name, []).append(row)
-    order = [row for row in generator.permutation(len(among)).tolist()]
+    order = generator.permutation(len(among)).tolist()
     order = [row for row in order if names[row] != itself or not isomorphic(among[row], graph)]
     found = []
     for start in range(0, len(order), TOGETHER):

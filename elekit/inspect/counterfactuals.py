@@ -239,7 +239,7 @@ class _Search:
         """Go deeper until something is found, nothing new is reached, or `depth` is."""
         (N,), whole = self.levels[0].nodes.shape[1:], True
         each = len(all_edits(self.graphs(self.levels[0]), self.kinds))
-        for step in range(1, depth + 1):
+        for _ in range(depth):
             level, fits = self.expanded(self.levels[-1])
             self.exhausted += whole
             if not len(level):

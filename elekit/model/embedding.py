@@ -92,7 +92,7 @@ class _Round(nn.Module):
         self.norm = nn.LayerNorm(H)
 
     def forward(self, state: Tensor, links: Tensor, present: Tensor) -> Tensor:
-        B, N, H = state.shape
+        B, _, H = state.shape
         messages = links @ self.along(state).reshape(B, -1, H)  # (B, N, N*(R-1)) @ (B, N*(R-1), H)
         whole = self.whole((present * state).sum(1, keepdim=True))  # (B, 1, H)
         return state + nn.functional.silu(self.norm(self.own(state) + messages + whole))
