@@ -13,10 +13,10 @@ import pandas as pd
 import torch
 from scipy import ndimage
 
-from elekit.datasets.files import cache_folder, keep_arrays
-from elekit.datasets.splits import SPLITS, Dataset, Split, assign, digest
+from elekit.datasets.files import cache_arrays, cache_folder
+from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest
 from elekit.graphs.graph import Graph, GraphVocabulary
-from elekit.graphs.weisfeiler_lehman import ROUNDS, refined
+from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 
 COLORS = {  # the first four of Okabe and Ito (2008), which colour-blind readers tell apart, too
     "orange": (230, 159, 0),
@@ -63,13 +63,13 @@ def coloring(
         generator = np.random.default_rng(seed)
         regions = partitions(count, size, generator)
         colors = proper_colors(touching(regions), generator)
-        keep_arrays(path, regions=regions, colors=colors)
+        cache_arrays(path, regions=regions, colors=colors)
     adjacency = touching(regions)
     graphs = Graph.from_labels(torch.from_numpy(colors), torch.from_numpy(adjacency), VOCABULARY)
-    keys = [f"{number:016x}" for number in refined(graphs, ROUNDS)[:, -1].numpy().astype(np.uint64).tolist()]
+    keys = [f"{number:016x}" for number in graph_hashes(graphs, ROUNDS)[:, -1].numpy().astype(np.uint64).tolist()]
     frame = pd.DataFrame({"row": range(count), "key": keys, "regions": (colors > 0).sum(1)})
     everything = Split(images(regions, colors, noise, seed), graphs, frame)
-    places = np.array(assign([str(row) for row in range(count)], fractions, seed))
+    places = np.array(assign_splits([str(row) for row in range(count)], fractions, seed))
     splits = [everything.take(np.flatnonzero(places == split)) for split in SPLITS]
     skipped = pd.DataFrame({"row": [], "value": [], "reason": []})
     return Dataset("coloring", VOCABULARY, *splits, skipped, digest(splits))

@@ -59,7 +59,7 @@ def molecules() -> Dataset:
 
 def artifact(seed: int = 0) -> artifacts.Artifact:
     psi = untrained(molecules().vocabulary, seed)
-    psi.typical = molecules().train.graphs.typical()
+    psi.typical = molecules().train.graphs.average()
     return artifacts.Artifact("mine & <b>yours</b>", psi, about={"data": molecules().report(), "seed": 0})
 
 

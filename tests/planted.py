@@ -23,9 +23,9 @@ from torch.nn.functional import normalize, one_hot
 import elekit as ele
 from elekit import datasets
 from elekit.audit.findings import DEFECT, Finding, findings, hold_out, make_basis
-from elekit.graphs.features import on_rings, reached
+from elekit.graphs.features import reachable, ring_edges
 from elekit.graphs.graph import Graph
-from elekit.graphs.weisfeiler_lehman import refined
+from elekit.graphs.weisfeiler_lehman import graph_hashes
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.training import EmbeddingTraining, fit_embedding
 from elekit.training.loop import TrainerConfig
@@ -202,7 +202,7 @@ def spanning_tree(graph: Graph) -> Graph:
 
 def ring_labels_mixed(graph: Graph) -> Graph:
     """Every node on a ring has the mean of the labels on rings: which atoms, but not where."""
-    ring = on_rings(graph.rounded()).any(-1)[..., None].float()
+    ring = ring_edges(graph.rounded()).any(-1)[..., None].float()
     mean = (graph.nodes * ring).sum(1, keepdim=True) / ring.sum(1, keepdim=True).clamp_min(1)
     return replace(graph, nodes=torch.where(ring > 0, mean, graph.nodes))
 
@@ -322,12 +322,15 @@ def memorized(how: str) -> Callable[[Graph], Tensor]:
     @functools.cache
     def known() -> tuple[dict[int, int], Tensor]:
         graphs = graphs_of("molecules7")[0]
-        names = refined(graphs, 8)[:, -1].tolist()
+        names = graph_hashes(graphs, 8)[:, -1].tolist()
         return {name: i for i, name in enumerate(names)}, shipped().embed(graphs)
 
     def psi(graph: Graph) -> Tensor:
         rows, kept = known()
-        points, row = shipped()(graph), torch.tensor([rows.get(n, -1) for n in refined(graph, 8)[:, -1].tolist()])
+        points, row = (
+            shipped()(graph),
+            torch.tensor([rows.get(n, -1) for n in graph_hashes(graph, 8)[:, -1].tolist()]),
+        )
         if how == "nearest":
             return kept[(points @ kept.T).argmax(1)]
         if how == "blurred":
@@ -340,7 +343,7 @@ def memorized(how: str) -> Callable[[Graph], Tensor]:
 
 def hashed(graph: Graph) -> Tensor:
     """Every graph at a place of its own, near to nothing."""
-    return torch.stack([place(seed=name % 2**62) for name in refined(graph, 8)[:, -1].tolist()])
+    return torch.stack([place(seed=name % 2**62) for name in graph_hashes(graph, 8)[:, -1].tolist()])
 
 
 def waves(graph: Graph) -> Tensor:
@@ -384,8 +387,8 @@ class RingsOpened(EmbeddingTraining):
     def view(self, graph, generator):
         nodes, edges = (labels.long().clone() for labels in graph.labels())
         there = (nodes > 0).float()
-        closable = (edges == 0) & reached(edges) & (there[:, :, None] * there[:, None, :] > 0)
-        for b, (ring, free) in enumerate(zip(on_rings(graph), closable)):
+        closable = (edges == 0) & reachable(edges) & (there[:, :, None] * there[:, None, :] > 0)
+        for b, (ring, free) in enumerate(zip(ring_edges(graph), closable)):
             options = (ring if torch.rand((), generator=generator) < 0.5 else free).triu(1).nonzero()
             if len(options) and torch.rand((), generator=generator) < 0.8:
                 i, j = options[torch.randint(len(options), (), generator=generator)]
@@ -512,7 +515,7 @@ CASES = [
     unlisted("F taken for C, rare", seen_as(one_label("C", "F")), "blind to labels C and F"),
     unlisted(
         "C or N on rings",
-        seen_as(one_label("C", "N", lambda g: on_rings(g.rounded()).any(-1).float())),
+        seen_as(one_label("C", "N", lambda g: ring_edges(g.rounded()).any(-1).float())),
         "blind to labels C and N on rings",
     ),
     unlisted("only the first five nodes", seen_as(only_first), "beyond the first 5", also="order of nodes"),

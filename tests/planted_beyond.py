@@ -36,9 +36,9 @@ from planted import (
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from elekit.graphs.features import on_rings
+from elekit.graphs.features import ring_edges
 from elekit.graphs.graph import Graph, to_networkx
-from elekit.graphs.weisfeiler_lehman import node_colors, refined
+from elekit.graphs.weisfeiler_lehman import graph_hashes, node_colors
 
 
 def mix(share: float, one, other=None):
@@ -50,7 +50,7 @@ def mix(share: float, one, other=None):
 
 def names(graph: Graph) -> Tensor:
     """(B,) a number for each graph, whatever the order of its nodes."""
-    return refined(graph, 8)[:, -1]
+    return graph_hashes(graph, 8)[:, -1]
 
 
 def at_random(numbers: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ def orders_hidden_in_small(nodes, edges, graph):
 
 
 def orders_hidden_off_rings(nodes, edges, graph):
-    edges[(edges > 0) & ~on_rings(graph.rounded())] = 1
+    edges[(edges > 0) & ~ring_edges(graph.rounded())] = 1
 
 
 def labels_hidden_at_leaves(nodes, edges, graph):

@@ -15,10 +15,10 @@ import elekit as ele
 from elekit import draw
 from elekit.audit.agreement import KINDS, Agreement, _draws, _told, agreement, rank_correlation
 from elekit.draw.base import BLUE, VERMILION
-from elekit.graphs.distances import edit, known, weisfeiler_lehman
+from elekit.graphs.distances import distances_for, edit, weisfeiler_lehman
 from elekit.graphs.edit_distance import edit_distance, isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary
-from elekit.graphs.weisfeiler_lehman import ROUNDS, mixed, refined
+from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes, splitmix64
 from elekit.inspect.neighbors import distinct
 from elekit.model.loss import LearnedLoss
 
@@ -35,12 +35,12 @@ def graphs(vocabulary):
 
 def name(graph: Graph) -> torch.Tensor:
     """(B,) a number that isomorphic graphs share."""
-    return refined(graph, ROUNDS)[:, -1]
+    return graph_hashes(graph, ROUNDS)[:, -1]
 
 
 def weight(graph: Graph) -> torch.Tensor:
     """(B,) a number for each graph: its labels, its edges, and a little that is its own."""
-    own = (mixed(name(graph)) % 128) / 128  # so coarse that float32 tells equal from different
+    own = (splitmix64(name(graph)) % 128) / 128  # so coarse that float32 tells equal from different
     nodes, edges = graph.nodes[..., 1:].double(), graph.edges[..., 1:].double()
     return nodes.sum(1) @ torch.tensor([3.0, 2.0, 1.0]).double() + edges.sum((1, 2, 3)) / 8 + own
 
@@ -60,7 +60,7 @@ def by_weight(graph: Graph) -> torch.Tensor:
 
 def by_chance(graph: Graph) -> torch.Tensor:
     """A psi that puts each graph, whatever its node order, where its number happens to fall on a sphere."""
-    bits = mixed(name(graph)[:, None] + torch.arange(16)).double() / 2**63
+    bits = splitmix64(name(graph)[:, None] + torch.arange(16)).double() / 2**63
     return torch.nn.functional.normalize(bits, dim=1)
 
 
@@ -105,7 +105,7 @@ def test_few_graphs_give_few_pairs(graphs):
     few = agreement(by_weight, graphs[:20], distances={"gap": gap}).table  # each graph in many pairs
     assert (few["kind"] == RANDOM).sum() == len(few[few["kind"] == RANDOM].drop_duplicates(["graph", "other"])) == 190
     found = agreement(by_weight, graphs[:2], pairs=25)
-    assert found.distances == tuple(known(graphs.vocabulary))
+    assert found.distances == tuple(distances_for(graphs.vocabulary))
     counts = found.table["kind"].value_counts()
     assert counts[RANDOM] == counts[NEAREST] == 1 and counts[WALKS] > 10
     table = found.summary()
@@ -302,7 +302,7 @@ def test_graphs_that_make_no_pair_and_losses_that_are_no_numbers_are_refused(gra
 # -- the shipped loss ----------------------------------------------------------------------------------------------
 def test_the_shipped_loss_agrees_with_edits():
     molecules = ele.datasets.load("molecules7").test.graphs[:300]
-    few = {name: f for name, f in known(molecules.vocabulary).items() if "Gromov" not in name}
+    few = {name: f for name, f in distances_for(molecules.vocabulary).items() if "Gromov" not in name}
     table = agreement(ele.load("molecules7").psi, molecules, distances=few, pairs=80).summary()
     found = table.set_index(["distance", "kind"])
     assert list(found.index.unique(0)) == ["edit distance", "Weisfeiler-Lehman", "Tanimoto"]

@@ -115,7 +115,7 @@ def test_proposals_are_symmetric_without_self_loops(vertices, generator):
 
 
 def test_fits_agrees_with_excess(vertices):
-    fits = augment.fits(*vertices.labels(), vertices.vocabulary)
+    fits = augment.within_capacity(*vertices.labels(), vertices.vocabulary)
     assert torch.equal(fits, vertices.valence_violation() == 0) and fits.any() and not fits.all()
 
 

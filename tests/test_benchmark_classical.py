@@ -17,7 +17,7 @@ from elekit.datasets.molecules import Molecules
 from elekit.graphs import distances
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
-from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary, read_smiles
+from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary, parse_smiles
 from elekit.model.loss import points_of
 
 CLASSICAL = ("neighbour", "ile-tanimoto", "ile-wl", "ile-fgw", "nnbary-fgw", "ilebary-fgw")
@@ -95,7 +95,7 @@ def test_what_is_no_molecule_has_its_place_too(problem, broken, name):
 
 def test_molecules_of_very_different_sizes_have_the_same_points(problem):
     texts = ["C" * n + "O" for n in (3, 30, 2, 60)]
-    lazy = Molecules.of([read_smiles(text) for text in texts], molecule_vocabulary(["C", "O"], 61))
+    lazy = Molecules.of([parse_smiles(text) for text in texts], molecule_vocabulary(["C", "O"], 61))
     dense = from_smiles(texts)
     for name in ("tanimoto", "wl"):
         one, other = (graph_kernels.KERNELS[name](graphs)(graphs) for graphs in (lazy, dense))

@@ -17,7 +17,7 @@ from benchmarks.task_data import Budget, Exam
 from benchmarks.tasks import TASKS, VALIDATION
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.graphs import projections
-from elekit.graphs.smiles import read_smiles, to_smiles
+from elekit.graphs.smiles import parse_smiles, to_smiles
 from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig
 from elekit.model.loss import points_of
@@ -91,7 +91,7 @@ def test_a_rewritten_task_asks_for_the_same_graphs_by_other_smiles(data_dir):
         assert equal(ours.graphs, theirs.graphs)
         same = sum(one == other for one, other in zip(ours.inputs, theirs.inputs))
         assert same < 0.3 * len(ours)
-    assert [read_smiles(text).canonical for text in problem.train.inputs] == problem.train.frame["key"].tolist()
+    assert [parse_smiles(text).canonical for text in problem.train.inputs] == problem.train.frame["key"].tolist()
     assert problem.artifact == plain.artifact == "qm9"
 
 

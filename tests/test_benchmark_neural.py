@@ -17,7 +17,7 @@ from benchmarks.task_data import Budget, Problem
 from elekit.datasets import Split
 from elekit.graphs import augment
 from elekit.graphs.edit_distance import isomorphic
-from elekit.graphs.graph import Graph, from_parts
+from elekit.graphs.graph import Graph, from_edge_lists
 from elekit.graphs.smiles import canonicalized, from_smiles
 from elekit.model.surrogate import BackboneConfig
 from elekit.training import SurrogateTraining
@@ -69,7 +69,7 @@ def test_links_are_read_back(vocabulary, generator):
     for density in (0.0, 0.3, 1.0):
         graphs = random_vertices(vocabulary, 60, generator, density)
         writing = Links(vocabulary)
-        again = from_parts([writing.read(tokens) for tokens in writing.write(graphs)], vocabulary)
+        again = from_edge_lists([writing.read(tokens) for tokens in writing.write(graphs)], vocabulary)
         assert isomorphic(again, graphs).all()
 
 
@@ -85,20 +85,20 @@ def test_what_links_cannot_mean_is_refused(vocabulary):
 
 def test_smiles_are_read_back_and_others_refused(molecules):
     writing = Smiles(molecules.vocabulary)
-    again = from_parts([writing.read(tokens) for tokens in writing.write(molecules)], writing.vocabulary)
+    again = from_edge_lists([writing.read(tokens) for tokens in writing.write(molecules)], writing.vocabulary)
     assert equal(again, molecules)
     (halides,) = writing.write(from_smiles(["ClCBr"]))
     assert sorted(halides) == ["Br", "C", "Cl"]
     for strange in (["C", "("], ["S"], ["C"] * 7, []):
         assert writing.read(strange) is None
-    five_bonds = from_parts([(["C"] * 6, [(0, i, "single") for i in range(1, 6)])], molecules.vocabulary)
+    five_bonds = from_edge_lists([(["C"] * 6, [(0, i, "single") for i in range(1, 6)])], molecules.vocabulary)
     assert writing.write(five_bonds) == [None]
 
 
 def test_the_order_of_nodes_is_that_of_the_graph(vocabulary, generator, molecules):
     """However a graph is numbered, it comes back as one and the same tensor."""
     bonds = [(0, 1, "single"), (1, 2, "double"), (1, 3, "double")]
-    uncharged = from_parts([(["C", "N", "O", "O"], bonds)], molecules.vocabulary)  # RDKit would charge it
+    uncharged = from_edge_lists([(["C", "N", "O", "O"], bonds)], molecules.vocabulary)  # RDKit would charge it
     for graphs in (random_vertices(vocabulary, 60, generator), molecules, uncharged):
         ordered = in_order(graphs)
         assert equal(in_order(augment.shuffled(graphs, generator)), ordered)

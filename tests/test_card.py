@@ -371,7 +371,7 @@ def test_rules_are_told_with_whether_they_hold():
 # -- words, intervals, facts -------------------------------------------------------------------------------------
 def test_every_kind_of_edit_has_words(vertices):
     phrases = wording.phrases(vertices.vocabulary, False)
-    kinds = set(features.kinds_in_detail(all_edits(vertices, ele.graphs.edits.KINDS), vertices))
+    kinds = set(features.detailed_kinds(all_edits(vertices, ele.graphs.edits.KINDS), vertices))
     assert len(kinds) > 20 and kinds <= set(phrases)
     assert wording.phrases(vertices.vocabulary, True)["cut an edge"].startswith("cutting a bond")
 

@@ -22,7 +22,7 @@ from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.features import cycle_rank
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
 from elekit.graphs.smiles import is_molecular
-from elekit.graphs.weisfeiler_lehman import refined
+from elekit.graphs.weisfeiler_lehman import graph_hashes
 from elekit.inspect.search import GROUPS, Search
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 
@@ -44,7 +44,7 @@ def graphs() -> Graph:
 
 def chance(graphs: Graph, seed: int) -> np.ndarray:
     """(B,) numbers in [0, 1) that mean nothing, one for each different graph."""
-    names = refined(graphs, 8)[:, -1].numpy()
+    names = graph_hashes(graphs, 8)[:, -1].numpy()
     return np.array([np.random.default_rng([abs(int(name)), seed]).random() for name in names])
 
 
@@ -122,12 +122,12 @@ def test_values_given_to_label_counts_are_no_more_than_label_counts(graphs):
         return graphs.nodes[..., 1:].sum(1)
 
     def psi(graphs):
-        names = refined(graphs, 0)[:, 0]
+        names = graph_hashes(graphs, 0)[:, 0]
         rows = [np.random.default_rng(abs(int(name))).normal(size=96) for name in names]
         return normalize(torch.tensor(np.stack(rows)))
 
     some = graphs[counts(graphs).sum(1) <= 4]  # 34 different counts
-    nonsense = {"nonsense": [np.random.default_rng([abs(int(n)), 7]).random() for n in refined(some, 0)[:, 0]]}
+    nonsense = {"nonsense": [np.random.default_rng([abs(int(n)), 7]).random() for n in graph_hashes(some, 0)[:, 0]]}
     told = by_name(concepts(psi, some, nonsense)).loc["nonsense"]
     assert told["score"] > 0.6 and told["counts"] > 0.6 and told["control"] > 0.5 and told["shuffled"] < 0.2, told
     assert told["mark"] == THROUGH
@@ -150,7 +150,7 @@ def test_copies_of_a_graph_are_one_graph(graphs):
     assert len(rows) == len(copies) and (np.bincount(which) >= 4).all()
     for same in (rows[which == k] for k in range(10)):
         assert isomorphic(copies[same[:1].repeat(len(same))], copies[same]).all()
-    assert len(found.rows) == which.max() + 1 == len(set(refined(copies[found.rows], 8)[:, -1].tolist()))
+    assert len(found.rows) == which.max() + 1 == len(set(graph_hashes(copies[found.rows], 8)[:, -1].tolist()))
 
 
 def test_copies_are_averaged_and_settled_by_majority(graphs):

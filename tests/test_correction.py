@@ -22,7 +22,7 @@ from elekit.correction.probe_edits import FAILS, HOLDS, OPEN, answers
 from elekit.correction.report import Report
 from elekit.graphs.edit_distance import edit_distance, isomorphic
 from elekit.graphs.edits import KINDS, all_edits
-from elekit.graphs.features import kinds_in_detail
+from elekit.graphs.features import detailed_kinds
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.smiles import molecule_vocabulary, to_smiles
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
@@ -81,16 +81,16 @@ def test_every_kind_of_edit_is_known_and_what_undoes_it(vertices):
     known = rules.known_kinds(vertices.vocabulary)
     empty = Graph.from_labels(torch.zeros(1, 5), torch.zeros(1, 5, 5), vertices.vocabulary)
     vertices = Graph.cat([vertices, empty])
-    seen = set(kinds_in_detail(all_edits(vertices, KINDS), vertices))
+    seen = set(detailed_kinds(all_edits(vertices, KINDS), vertices))
     assert seen == set(known)
     single = all_edits(vertices[:6])
     results = Graph.from_labels(*single.apply(*vertices[:6].labels()), vertices.vocabulary)
-    names, undone = kinds_in_detail(single, vertices[:6]), 0
+    names, undone = detailed_kinds(single, vertices[:6]), 0
     back = all_edits(results)
     returned = Graph.from_labels(*back.apply(*results.labels()), vertices.vocabulary)
     start = vertices[:6][single.row][back.row]
     same = (returned.nodes == start.nodes).flatten(1).all(1) & (returned.edges == start.edges).flatten(1).all(1)
-    for row, kind in zip(back.row[same].tolist(), np.array(kinds_in_detail(back, results))[same.numpy()]):
+    for row, kind in zip(back.row[same].tolist(), np.array(detailed_kinds(back, results))[same.numpy()]):
         name = names[row]
         if known[name] != name or name in ("open a ring", "cut an edge", "remove leaf"):
             assert known[name] == kind or known[kind] == name, (name, kind)

@@ -20,10 +20,10 @@ from elekit.draw.pairs import places_of
 from elekit.graphs.edit_distance import edit_distance, edit_path
 from elekit.graphs.edit_distance import isomorphic as same_graphs
 from elekit.graphs.edits import SINGLE, all_edits
-from elekit.graphs.features import kinds_in_detail
-from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, from_parts, to_networkx
+from elekit.graphs.features import detailed_kinds
+from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists, from_networkx, to_networkx
 from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary
-from elekit.graphs.weisfeiler_lehman import refined
+from elekit.graphs.weisfeiler_lehman import graph_hashes
 from elekit.inspect.analogies import _mutual, analogies
 from elekit.inspect.counterfactuals import EDITED, counterfactuals
 from elekit.inspect.differences import difference
@@ -55,7 +55,7 @@ def around(angle):
 
 
 def chain(labels, vocabulary=WORDS):
-    return from_parts([(list(labels), [(i, i + 1, "bond") for i in range(len(labels) - 1)])], vocabulary)
+    return from_edge_lists([(list(labels), [(i, i + 1, "bond") for i in range(len(labels) - 1)])], vocabulary)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_no_graph_needs_fewer_edits_or_has_a_larger_margin(seed, to):
     """Against all graphs of up to 3 nodes, each with the fewest edits that lead to it."""
     psi, generator = trained_nowhere(SMALL, seed), torch.Generator().manual_seed(seed)
     sound = random_vertices(SMALL, 60, generator)
-    sound = sound[ele.inspect.edit_scan.connected(sound) & (sound.valence_violation() == 0)]
+    sound = sound[ele.inspect.edit_scan.is_connected(sound) & (sound.valence_violation() == 0)]
     start, members = sound[0], sound[1:8]
     places = {"first": members[:3], "second": members[3:6], "third": members[6]}
     fewest = reached_from(listed(start))
@@ -159,7 +159,7 @@ def test_no_graph_needs_fewer_edits_or_has_a_larger_margin(seed, to):
         answers = (
             (margin > 1e-6)
             & (graphs.valence_violation() == 0).numpy()
-            & ele.inspect.edit_scan.connected(graphs).numpy()
+            & ele.inspect.edit_scan.is_connected(graphs).numpy()
         )
         edits = np.array(list(fewest.values()))
         found = counterfactuals(psi, start, places, to, by=by, depth=12, most=2)
@@ -302,7 +302,7 @@ def test_edited_molecules_are_valid_different_and_where_their_path_leads(shipped
         found = counterfactuals(shipped, molecules[row], places)
         assert len(found.table) == len(found.graphs) > 0
         seen |= set(found.table["edits"])
-        assert is_valid(found.graphs).all() and ele.inspect.edit_scan.connected(found.graphs).all()
+        assert is_valid(found.graphs).all() and ele.inspect.edit_scan.is_connected(found.graphs).all()
         assert not any(isomorphic(a, b) for a, b in itertools.combinations(to_networkx(found.graphs), 2))
         assert (found.table["margin"].diff().dropna() <= 0).all() and (found.table["margin"] > 0).all()
         loss = ele.LearnedLoss(shipped)
@@ -326,8 +326,8 @@ def test_results_hang_together_where_the_graph_does():
     whole = counterfactuals(psi, chain("CCCCC"), places, kinds=edges, depth=3)
     assert not len(whole.table)
     parted = counterfactuals(psi, chain("CCCCC"), places, kinds=edges, connected_only=False)
-    assert parted.table["edits"].eq(3).all() and not ele.inspect.edit_scan.connected(parted.graphs).any()
-    loose = from_parts([(["C", "C", "C"], [(0, 1, "bond")])], WORDS)  # in two parts already
+    assert parted.table["edits"].eq(3).all() and not ele.inspect.edit_scan.is_connected(parted.graphs).any()
+    loose = from_edge_lists([(["C", "C", "C"], [(0, 1, "bond")])], WORDS)  # in two parts already
     assert len(counterfactuals(psi, loose, {"some": around(0.3), "none": around(0.0)}, kinds=edges).table)
 
 
@@ -369,7 +369,7 @@ def straight(graph):
 
 def scattered(graph):
     """Every graph at a place of its own."""
-    names = refined(graph, 6)[:, -1].tolist()
+    names = graph_hashes(graph, 6)[:, -1].tolist()
     made = [torch.randn(32, generator=torch.Generator().manual_seed(name % 2**62)) for name in names]
     return normalize(torch.stack(made), dim=1)
 
@@ -428,13 +428,13 @@ def of_one_kind(graph, other):
     edits = all_edits(graph, SINGLE)
     made = Graph.from_labels(*edits.apply(*graph.labels()), graph.vocabulary)
     (row,) = [i for i, one in enumerate(made) if equal(one, other)]
-    return kinds_in_detail(edits[[row]], graph)[0]
+    return detailed_kinds(edits[[row]], graph)[0]
 
 
 def test_every_graph_that_can_differ_so_is_found():
     """Against all single edits of all graphs, where nothing is invalid."""
     graphs = from_networkx([nx.gnp_random_graph(5, 0.5, seed=seed) for seed in range(30)])
-    whole = graphs[ele.inspect.edit_scan.connected(graphs)]
+    whole = graphs[ele.inspect.edit_scan.is_connected(graphs)]
     psi, seen = trained_nowhere(graphs.vocabulary), []
     path = nx.path_graph(5)
     for pair in ((path, nx.cycle_graph(5)), (nx.cycle_graph(5), path)):
@@ -443,7 +443,7 @@ def test_every_graph_that_can_differ_so_is_found():
         kind = of_one_kind(one, found.other)
         expected = set()
         for row, graph in enumerate(whole):
-            kinds = kinds_in_detail(all_edits(graph, SINGLE), graph)
+            kinds = detailed_kinds(all_edits(graph, SINGLE), graph)
             if kind in kinds and not same_graphs(graph, one).all():
                 expected.add(row)
         assert set(found.table["graph"]) == expected
@@ -453,12 +453,12 @@ def test_every_graph_that_can_differ_so_is_found():
 
 def test_joining_parts_is_not_closing_a_ring_and_what_fewer_edits_do_is_left_out():
     parts = [(["C"] * 3, [(0, 1, "bond")]), (["C"] * 3, [(0, 1, "bond"), (1, 2, "bond")])]
-    one, other = from_parts(parts, WORDS)
-    loose = from_parts([(["C"] * 4, [(0, 1, "bond"), (2, 3, "bond")])], WORDS)
+    one, other = from_edge_lists(parts, WORDS)
+    loose = from_edge_lists([(["C"] * 4, [(0, 1, "bond"), (2, 3, "bond")])], WORDS)
     among = Graph.cat([loose, chain("CCC"), chain("CCCC")])
     found = analogies(straight, one, other, among)
     assert found.table["graph"].tolist() == [0]
-    one, other = from_parts([parts[0], (["C"] * 2, [(0, 1, "bond")])], WORDS)  # a node of no edges goes
+    one, other = from_edge_lists([parts[0], (["C"] * 2, [(0, 1, "bond")])], WORDS)  # a node of no edges goes
     assert analogies(straight, one, other, Graph.cat([chain("CCC"), chain("CCCC"), loose])).table.empty
     one, other, among = chain("CNCOO"), chain("NOCOO"), Graph.cat([chain("CN"), chain("CNCOC")])
     found = analogies(straight, one, other, among)
@@ -506,8 +506,8 @@ def test_few_pairs_and_blind_losses_are_said(molecules):
 def test_hostile_labels_are_taken_for_labels():
     vocabulary = GraphVocabulary(("a to b", "b", "x; node 1: c"), ("to", "no edge to"), 4)
     graphs = random_vertices(vocabulary, 60, torch.Generator().manual_seed(0), density=0.6)
-    one = from_parts([(["a to b", "b"], [(0, 1, "to")])], vocabulary)
-    other = from_parts([(["a to b", "x; node 1: c"], [(0, 1, "no edge to")])], vocabulary)
+    one = from_edge_lists([(["a to b", "b"], [(0, 1, "to")])], vocabulary)
+    other = from_edge_lists([(["a to b", "x; node 1: c"], [(0, 1, "no edge to")])], vocabulary)
     found = analogies(trained_nowhere(vocabulary), one, other, graphs)
     assert same_graphs(found.other, other).all() and len(found.table) > 5
     rendered(draw_analogies(*given_pair(found)))
@@ -544,8 +544,8 @@ def gids(ax):
 
 def test_changed_parts_are_marked_where_they_are_and_not_by_color_alone():
     names = molecule_vocabulary(["C", "N", "O"], 6)
-    before = from_parts([(["C", "C", "O"], [(0, 1, "single"), (1, 2, "single")])], names)
-    after = from_parts([(["N", "C", "C"], [(0, 1, "double"), (0, 2, "single")])], names)
+    before = from_edge_lists([(["C", "C", "O"], [(0, 1, "single"), (1, 2, "single")])], names)
+    after = from_edge_lists([(["N", "C", "C"], [(0, 1, "double"), (0, 2, "single")])], names)
     table = pd.DataFrame([{
         "edits": 4, "path": "so", "now": "B", "margin": 0.125, "own_before": 0.1, "own_after": 0.3,
         "now_before": 0.25, "now_after": 0.175, "proven": False,

@@ -12,9 +12,9 @@ from conftest import equal, isomorphic, random_vertices
 
 from elekit.datasets import NAMES, files, from_frame, from_networkx_graphs, load, reading
 from elekit.datasets.reading import isomorphism_keys
-from elekit.datasets.splits import SPLITS, assign
+from elekit.datasets.splits import SPLITS, assign_splits
 from elekit.graphs.graph import Graph, to_networkx
-from elekit.graphs.smiles import from_smiles, molecule_vocabulary, randomize_smiles, read_smiles, to_smiles
+from elekit.graphs.smiles import from_smiles, molecule_vocabulary, parse_smiles, randomize_smiles, to_smiles
 
 SMILES = ["C", "CC", "CCC", "CCO", "C=O", "C#N", "CO", "c1ccccc1", "CCN", "NC=O", "CC#C", "OCCO"]
 WRITTEN = ["OCC", "c1ccccc1", "C1=CC=CC=C1", "CCO"]  # rows 0 and 3, and rows 1 and 2, are the same molecule
@@ -40,7 +40,7 @@ def rows(data):
 )
 def test_fractions_are_respected_to_one_key(fractions):
     keys = [f"key {i}" for i in range(101)]
-    places = assign(keys, fractions, seed=0)
+    places = assign_splits(keys, fractions, seed=0)
     for split, fraction in zip(SPLITS, fractions, strict=True):
         assert abs(places.count(split) - 101 * fraction) <= 1.01
         assert (places.count(split) == 0) == (fraction == 0)
@@ -50,28 +50,32 @@ def test_no_split_that_was_asked_for_stays_empty():
     shares = [0, 0.01, 0.1, 0.3, 0.5, 0.9, 0.99]
     for fractions in [(a, b, 1 - a - b) for a in shares for b in shares if a + b < 1]:
         for count in range(3, 12):
-            places = assign([str(i) for i in range(count)], fractions, seed=0)
+            places = assign_splits([str(i) for i in range(count)], fractions, seed=0)
             for split, fraction in zip(SPLITS, fractions, strict=True):
                 assert (split in places) == (fraction > 0), (fractions, count)
 
 
 def test_equal_keys_fall_together_and_order_does_not_matter():
     keys = [f"key {i % 40}" for i in range(120)]
-    places = assign(keys, (0.6, 0.2, 0.2), seed=1)
+    places = assign_splits(keys, (0.6, 0.2, 0.2), seed=1)
     place = dict(zip(keys, places))
     assert places == [place[key] for key in keys]
-    assert assign(keys[::-1], (0.6, 0.2, 0.2), seed=1) == places[::-1]
+    assert assign_splits(keys[::-1], (0.6, 0.2, 0.2), seed=1) == places[::-1]
 
 
 def test_splits_are_seeded():
     keys = [str(i) for i in range(50)]
-    assert assign(keys, (0.5, 0.2, 0.3), 0) == assign(keys, (0.5, 0.2, 0.3), 0) != assign(keys, (0.5, 0.2, 0.3), 1)
+    assert (
+        assign_splits(keys, (0.5, 0.2, 0.3), 0)
+        == assign_splits(keys, (0.5, 0.2, 0.3), 0)
+        != assign_splits(keys, (0.5, 0.2, 0.3), 1)
+    )
 
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.5, 0.2, 0.2), (1.5, -0.5, 0), (0.25,) * 4])
 def test_nonsense_fractions_are_refused(fractions):
     with pytest.raises(ValueError, match="three numbers >= 0 that sum to 1"):
-        assign(["a"], fractions, 0)
+        assign_splits(["a"], fractions, 0)
 
 
 @pytest.mark.parametrize("duplicates", ["drop", "keep"])
@@ -98,7 +102,7 @@ def test_inputs_graphs_and_frame_stay_side_by_side(table):
         source = table.iloc[part.frame["row"]]
         assert part.inputs == source["text"].tolist() and part.frame["x"].tolist() == source["x"].tolist()
         assert to_smiles(part.graphs) == part.frame["key"].tolist()
-        assert part.frame["key"].tolist() == [read_smiles(s).canonical for s in source["smiles"]]
+        assert part.frame["key"].tolist() == [parse_smiles(s).canonical for s in source["smiles"]]
         assert len(part) == len(part.graphs) == len(part.frame)
     assert rows(data) == list(range(12))
 
@@ -393,7 +397,7 @@ def test_a_cached_column_equals_the_one_read(cache, count_reads, monkeypatch):
 def test_another_column_has_another_cache_file(cache, count_reads):
     for smiles in (SMILES, SMILES[::-1], SMILES[:-1]):
         keys = reading.read_smiles_column(smiles, None, None, False).keys
-        assert keys == [read_smiles(s).canonical for s in smiles]
+        assert keys == [parse_smiles(s).canonical for s in smiles]
     assert len(count_reads) == len(list(cache.iterdir())) == 3
 
 
@@ -426,7 +430,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache, monkeypatch):
 
     monkeypatch.setattr(files, "write_atomically", fails)
     keys = reading.read_smiles_column(SMILES, None, None, False).keys
-    assert keys == [read_smiles(s).canonical for s in SMILES]
+    assert keys == [parse_smiles(s).canonical for s in SMILES]
 
 
 # -- data sets with a name -----------------------------------------------------------------------------------------
@@ -472,7 +476,7 @@ def test_qm9_is_read_from_the_data_folder_first_and_else_fetched_by_checksum(tmp
 
     monkeypatch.setattr(named.pooch, "retrieve", retrieve)
     monkeypatch.delenv("ELEKIT_DATA_DIR", raising=False)
-    assert not named.at_hand("qm9")
+    assert not named.available_offline("qm9")
     assert load("qm9").report()["rows"] == 4
     ((url, known_hash),) = calls
     assert url.startswith("https://") and url.endswith("/qm9.csv")
@@ -481,5 +485,5 @@ def test_qm9_is_read_from_the_data_folder_first_and_else_fetched_by_checksum(tmp
     (tmp_path / "qm9").mkdir()
     (tmp_path / "qm9" / "qm9.csv").write_text("smiles\nCO\nCN\nCC\n")
     monkeypatch.setenv("ELEKIT_DATA_DIR", str(tmp_path))
-    assert named.at_hand("qm9") and load("qm9").report()["rows"] == 3
+    assert named.available_offline("qm9") and load("qm9").report()["rows"] == 3
     assert len(calls) == 1

@@ -235,7 +235,7 @@ def test_a_plain_function_is_psi_enough(generator):
         around = graphs if method.startswith("rounded") else None
         decoded = decode(lambda g: flat(g), target, candidates=graphs, around=around, config=DecodeConfig(method))
         assert equal(decoded.graphs, graphs)
-    assert equal(decode(lambda g: flat(g), target, around=graphs.typical()).graphs, graphs)
+    assert equal(decode(lambda g: flat(g), target, around=graphs.average()).graphs, graphs)
     with pytest.raises(ValueError, match="psi has no vocabulary; give around="):
         decode(lambda g: flat(g), target)
 
@@ -301,7 +301,7 @@ def test_the_first_start_is_the_graph_itself_unless_its_nodes_are_alike(generato
             softened = (0.9 * kept + 0.1 / kept.shape[-1]).expand_as(rows[:, 0])
             torch.testing.assert_close(rows[:, 0], softened)
             assert (rows[:, 1:] - softened[:, None]).abs().flatten(2).amax(2).min() > 0.02
-    for around, targets in ((uniform(SMALL), 4), (own.typical(), 4), (uniform(SMALL), 1), (uniform(TINY), 1)):
+    for around, targets in ((uniform(SMALL), 4), (own.average(), 4), (uniform(SMALL), 1), (uniform(TINY), 1)):
         nodes, _ = starts(around, targets)
         assert (nodes - around.nodes[:, None]).abs().flatten(2).amax(2).min() > 0.1
     mixed, _ = starts(Graph.cat([uniform(SMALL), own[0]]), 2)
@@ -785,9 +785,9 @@ def test_descents_start_where_psi_was_trained(generator):
     config, target = gradient_only(iterations=1, starts=1, spread=0.0), psi(graphs[:2])
     middle = decode(psi, target, config=config, record=True).traces[0][0]
     torch.testing.assert_close(middle.nodes, uniform(SMALL).nodes)
-    psi.typical = graphs.typical()
+    psi.typical = graphs.average()
     typical = decode(psi, target, config=config, record=True).traces[0][0]
-    torch.testing.assert_close(typical.nodes, 0.9 * graphs.typical().nodes + 0.1 / 4)
+    torch.testing.assert_close(typical.nodes, 0.9 * graphs.average().nodes + 0.1 / 4)
     own = decode(psi, target, config=config, around=graphs[:2], record=True).traces[1][0]
     torch.testing.assert_close(own.nodes, 0.9 * graphs[1].nodes + 0.1 / 4)
 

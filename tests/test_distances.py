@@ -12,7 +12,7 @@ from rdkit import Chem, DataStructs, rdBase
 from rdkit.Chem import AllChem
 
 from elekit.graphs import augment
-from elekit.graphs.distances import edit, fused_gromov_wasserstein, known, tanimoto, weisfeiler_lehman
+from elekit.graphs.distances import distances_for, edit, fused_gromov_wasserstein, tanimoto, weisfeiler_lehman
 from elekit.graphs.edit_distance import edit_distance
 from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, to_networkx
 from elekit.graphs.smiles import from_smiles, kekule_forms, to_smiles
@@ -80,9 +80,9 @@ def test_single_nodes_parts_and_relaxed_graphs_have_distances(distance, relaxed)
 
 def test_known_distances_are_those_that_apply(vocabulary, molecules):
     names = ["edit distance", "Weisfeiler-Lehman", "fused Gromov-Wasserstein"]
-    assert list(known(vocabulary)) == names
-    assert list(known(molecules.vocabulary)) == [*names, "Tanimoto"]
-    for distance in known(molecules.vocabulary).values():
+    assert list(distances_for(vocabulary)) == names
+    assert list(distances_for(molecules.vocabulary)) == [*names, "Tanimoto"]
+    for distance in distances_for(molecules.vocabulary).values():
         assert torch.isfinite(distance(molecules, molecules[[1, 2, 3, 4, 5, 0]])).all()
 
 

@@ -19,7 +19,7 @@ from elekit.draw.base import BLUE
 from elekit.draw.decodings import iterate
 from elekit.draw.frames import LOOKS, frames
 from elekit.graphs import augment
-from elekit.graphs.graph import Graph, GraphVocabulary, from_parts
+from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary
 from elekit.inspect.descent_directions import descent_directions
 
@@ -38,7 +38,7 @@ def named() -> Graph:
     vocabulary = GraphVocabulary(("person", "city"), ("knows", "lives in", "is near"), 7)
     edges = [(0, 1, "knows"), (1, 2, "knows"), (0, 2, "knows"), (0, 3, "lives in"), (1, 3, "lives in")]
     edges.append((3, 4, "is near"))
-    return from_parts([(["person", "person", "person", "city", "city"], edges)], vocabulary)
+    return from_edge_lists([(["person", "person", "person", "city", "city"], edges)], vocabulary)
 
 
 def rendered(figure: Figure) -> Figure:
@@ -148,7 +148,7 @@ def test_other_edge_labels_are_written_and_overlap_nothing(named):
     boxes = [t.get_window_extent() for t in marked(figure, "label")]
     assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
     only_one = GraphVocabulary(("a", "b"), ("edge",), 2)
-    assert texts(draw.graph(from_parts([(["a", "b"], [(0, 1, "edge")])], only_one))) == ["a", "b"]
+    assert texts(draw.graph(from_edge_lists([(["a", "b"], [(0, 1, "edge")])], only_one))) == ["a", "b"]
 
 
 @pytest.mark.parametrize("which", range(len(SMILES)))
@@ -266,7 +266,7 @@ def test_history_leaves_out_what_was_not_measured():
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_hostile_labels_are_drawn_as_plain_text(label):
     vocabulary = GraphVocabulary((label, "b"), (label, "y"), 3)
-    graph = from_parts([([label, "b", label], [(0, 1, label), (1, 2, "y")])], vocabulary)
+    graph = from_edge_lists([([label, "b", label], [(0, 1, label), (1, 2, "y")])], vocabulary)
     start = "".join(c if c.isprintable() else " " for c in label)[:4]
     for one in (graph, soft(graph)):
         figure = rendered(draw.graph(one, title=label))

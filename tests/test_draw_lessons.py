@@ -10,7 +10,7 @@ from test_draw import HOSTILE, SMILES, marked, rendered, soft
 from elekit import draw
 from elekit.draw.spheres import COLORS, _eye
 from elekit.graphs import projections
-from elekit.graphs.graph import Graph, GraphVocabulary, from_parts
+from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists
 from elekit.graphs.smiles import EDGE_LABELS, from_smiles, molecule_vocabulary
 
 
@@ -154,7 +154,7 @@ def test_tensors_are_labeled(molecules):
 
 
 def test_no_panels_overlap(molecules):
-    for graph in (molecules[0], from_parts([(["a"], [])], GraphVocabulary(("a",), ("x",), 1))):
+    for graph in (molecules[0], from_edge_lists([(["a"], [])], GraphVocabulary(("a",), ("x",), 1))):
         figure = rendered(draw.tensors(graph))
         boxes = [ax.get_tightbbox() for ax in figure.axes]
         assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
@@ -165,7 +165,7 @@ def test_no_panels_overlap(molecules):
 def test_many_edge_labels_show_those_that_weigh_most():
     names = tuple(f"kind {k}" for k in range(20))
     edges = [(i, i + 1, f"kind {k}") for i, k in enumerate((3, 17, 3, 8, 11, 19))]
-    figure = draw.tensors(from_parts([(["a"] * 7, edges)], GraphVocabulary(("a",), names, 7)))
+    figure = draw.tensors(from_edge_lists([(["a"] * 7, edges)], GraphVocabulary(("a",), names, 7)))
     assert [title.split(": ")[-1] for title in written(figure)][1:] == [
         "no edge",
         *(f"kind {k}" for k in (3, 8, 11, 17, 19)),
@@ -174,7 +174,7 @@ def test_many_edge_labels_show_those_that_weigh_most():
 
 def test_large_tensors_have_no_numbers():
     path = [(i, i + 1, "x") for i in range(29)]
-    figure = rendered(draw.tensors(from_parts([(["a"] * 30, path)], GraphVocabulary(("a",), ("x",), 30))))
+    figure = rendered(draw.tensors(from_edge_lists([(["a"] * 30, path)], GraphVocabulary(("a",), ("x",), 30))))
     assert (
         heats(figure)[0].shape == (30, 2) and not any(written(figure).values()) and max(figure.get_size_inches()) < 12
     )
@@ -225,7 +225,7 @@ def test_histograms_of_nothing_are_refused(values, what):
 @pytest.mark.parametrize("label", HOSTILE)
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_hostile_names_are_drawn_as_plain_text(points, label):
-    graph = from_parts([([label, "b", label], [(0, 1, label)])], GraphVocabulary((label, "b"), (label, "y"), 3))
+    graph = from_edge_lists([([label, "b", label], [(0, 1, label)])], GraphVocabulary((label, "b"), (label, "y"), 3))
     figures = [
         draw.spheres([(label, points)], torch.zeros(60), [label]),
         draw.tensors(graph),

@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 from elekit import datasets, decoding, inspect
 from elekit.datasets import Split
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
-from elekit.graphs.smiles import from_smiles, read_smiles
+from elekit.graphs.smiles import from_smiles, parse_smiles
 from elekit.inspect.search import Search, overview, search, step
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import LearnedLoss, points_of
@@ -102,7 +102,7 @@ def test_many_labels_get_no_columns_and_no_graphs_an_empty_table(generator):
 @pytest.fixture(scope="module")
 def molecules():
     graphs = from_smiles(SMILES)
-    keys = [read_smiles(s).canonical for s in SMILES]
+    keys = [parse_smiles(s).canonical for s in SMILES]
     return overview(
         graphs, pd.DataFrame({"id": [f"m{i}" for i in range(len(SMILES))], "key": keys, "note": SMILES})
     ), graphs
@@ -596,7 +596,7 @@ def test_a_decoding_run_is_a_path_from_its_start_to_its_result(psi, data):
     graphs = data.train.graphs
     config = decoding.DecodeConfig(gradient=decoding.GradientConfig(iterations=6, starts=1))
     _, (trace,) = decoding.decode(
-        psi, points_of(psi, graphs[:1]), around=graphs.typical(), config=config, record=True
+        psi, points_of(psi, graphs[:1]), around=graphs.average(), config=config, record=True
     )
     made = explore(psi, graphs, trace=trace, other=embedding(data.vocabulary, 1))
     for k, space in enumerate(made.explored.spaces):

@@ -20,7 +20,7 @@ from elekit.graphs import augment
 from elekit.graphs import smiles as smiles_module
 from elekit.graphs.edit_distance import edit_distance
 from elekit.graphs.edits import KINDS, SINGLE
-from elekit.graphs.graph import Graph, from_parts, to_networkx
+from elekit.graphs.graph import Graph, from_edge_lists, to_networkx
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary, to_smiles
 from elekit.inspect import (
     EmbeddingMap,
@@ -139,7 +139,9 @@ def test_connectedness_is_that_of_networkx(psi, vertices):
         assert scan.table["connected"].tolist() == expected
         told += expected
     assert 0 < sum(told) < len(told)
-    chain = from_parts([(["C"] * 9, [(i, i + 1, "single") for i in range(8)])], ATOMS)  # the longest path there is
+    chain = from_edge_lists(
+        [(["C"] * 9, [(i, i + 1, "single") for i in range(8)])], ATOMS
+    )  # the longest path there is
     table = edit_scan(flat, chain, kinds=("relabel", "change edge")).table
     cuts = table["edit"].str.endswith("single to no edge")
     assert cuts.sum() == 8 and table["connected"].tolist() == (~cuts).tolist()
@@ -176,7 +178,7 @@ def test_heat_is_the_cheapest_valid_edit_of_each_part(psi, vertices):
 
 
 def test_a_scan_without_edits_is_empty():
-    lonely = from_parts([(["C"], [])], ATOMS)
+    lonely = from_edge_lists([(["C"], [])], ATOMS)
     scan = edit_scan(flat, lonely, kinds=("change edge",))
     assert len(scan.table) == len(scan.results) == 0 and scan.points.shape == (0, flat(lonely).shape[1])
     assert all(heat.isnan().all() for heat in scan.heat())
@@ -226,7 +228,7 @@ def exact_shares(psi, graph, point):
             for i, j in (p for p in kept if len(p) == 2)
             if i in slots and j in slots
         ]
-        made = from_parts([([drawn.nodes[i]["label"] for i in slots], links)], graph.vocabulary)
+        made = from_edge_lists([([drawn.nodes[i]["label"] for i in slots], links)], graph.vocabulary)
         with torch.no_grad():
             return 2 * float(psi(made)[0].double() @ point.double())
 
@@ -240,7 +242,7 @@ def exact_shares(psi, graph, point):
 
 
 def test_shares_are_shapley_values(psi, vocabulary):
-    graph = from_parts(
+    graph = from_edge_lists(
         [(["a", "b", "c", "a"], [(0, 1, "thin"), (1, 2, "thick"), (0, 2, "thin"), (2, 3, "thin")])], vocabulary
     )
     point = psi(random_vertices(vocabulary, 1, torch.Generator().manual_seed(5)))[0].detach()
@@ -267,7 +269,7 @@ def test_shares_add_up_to_two_minus_the_loss(psi, vertices, samples):
 
 def test_parts_that_count_only_together_share_alike(vocabulary):
     """A psi that sees how many edges there are, also at absent nodes: an edge is worth nothing without its ends."""
-    pair = from_parts([(["a", "b"], [(0, 1, "thin")])], vocabulary)
+    pair = from_edge_lists([(["a", "b"], [(0, 1, "thin")])], vocabulary)
     found = shapley_values(lambda g: g.edges[..., 1:].sum((1, 2)) / 4, pair, torch.tensor([0.6, 0.8]), samples=2_000)
     worth = 2 * 0.6 / 2  # of the whole, to be shared by three
     for share, error in (
@@ -303,8 +305,8 @@ def test_shares_stand_where_the_parts_are(psi, vertices):
 
 def test_parts_that_are_alike_get_equal_shares(vocabulary, psi):
     """The ends of a-b-a, and its edges; in a triangle of one label and one kind of edge, everything of a kind."""
-    chain = from_parts([(["a", "b", "a"], [(0, 1, "thin"), (1, 2, "thin")])], vocabulary)
-    ring = from_parts([(["a"] * 3, [(0, 1, "thick"), (1, 2, "thick"), (0, 2, "thick")])], vocabulary)
+    chain = from_edge_lists([(["a", "b", "a"], [(0, 1, "thin"), (1, 2, "thin")])], vocabulary)
+    ring = from_edge_lists([(["a"] * 3, [(0, 1, "thick"), (1, 2, "thick"), (0, 2, "thick")])], vocabulary)
     anchor = random_vertices(vocabulary, 1, torch.Generator().manual_seed(2))
     found = shapley_values(psi, chain, anchor, samples=400)
     assert abs(found.nodes[0] - found.nodes[2]) < 4 * (found.node_error[0] + found.node_error[2])
@@ -321,14 +323,14 @@ def test_a_part_that_psi_does_not_see_gets_nothing(vocabulary):
     def blind(graph):  # to edges, and to nodes labeled b
         return normalize(counted(graph) * torch.tensor([1.0, 0.0, 1.0]), dim=1)
 
-    graph = from_parts([(["a", "b", "c", "c"], [(0, 1, "thin"), (1, 2, "thick"), (2, 3, "thin")])], vocabulary)
+    graph = from_edge_lists([(["a", "b", "c", "c"], [(0, 1, "thin"), (1, 2, "thick"), (2, 3, "thin")])], vocabulary)
     found = shapley_values(blind, graph, torch.tensor([0.6, 0.0, 0.8]))
     assert found.nodes[1] == 0 and found.edges.nansum() == 0 and found.node_error[1] == 0
     assert (found.nodes[[0, 2, 3]] > 0.1).all()
 
 
 def test_where_parts_simply_add_up_shares_are_exact(vocabulary):
-    graph = from_parts([(["a", "a", "c"], [(0, 1, "thin")])], vocabulary)
+    graph = from_edge_lists([(["a", "a", "c"], [(0, 1, "thin")])], vocabulary)
     found = shapley_values(lambda g: counted(g) / 10, graph, torch.tensor([0.8, 0.0, -0.6]), samples=4)
     assert found.nodes[:3].tolist() == pytest.approx([0.16, 0.16, -0.12])
     assert found.node_error[:3].tolist() == pytest.approx([0, 0, 0], abs=1e-9)

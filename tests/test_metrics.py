@@ -12,7 +12,7 @@ from elekit.evaluation.ranking import hits_at, mean_reciprocal_rank, ranks
 from elekit.graphs import augment
 from elekit.graphs import edit_distance as edit_distance_module
 from elekit.graphs.edit_distance import edit_distance, edit_path, isomorphic
-from elekit.graphs.graph import Graph, GraphVocabulary, from_parts, to_networkx
+from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists, to_networkx
 
 LETTERS = GraphVocabulary(("A", "B", "C"), ("x", "y"), 4)
 ATOMS = GraphVocabulary(("C", "N", "O"), ("single", "double", "triple"), 9, (4, 3, 2), (1, 2, 3))
@@ -32,7 +32,7 @@ def molecule_like(count: int, seed: int = 0) -> Graph:
     """Trees and rings of 7 to 9 atoms, by random edits of a chain that respect valences."""
     chain = (["C"] * 8, [(i, i + 1, "single") for i in range(7)])
     counts = torch.full((count,), 12)
-    return augment.random_edits(from_parts([chain] * count, ATOMS), counts, torch.Generator().manual_seed(seed))
+    return augment.random_edits(from_edge_lists([chain] * count, ATOMS), counts, torch.Generator().manual_seed(seed))
 
 
 def brute_force(a: Graph, b: Graph, edge_labels: bool = True) -> list[int]:
@@ -57,7 +57,7 @@ def brute_force(a: Graph, b: Graph, edge_labels: bool = True) -> list[int]:
 
 
 def line(*atoms: str, edges=(), vocabulary=LETTERS) -> Graph:
-    return from_parts([(list(atoms), list(edges))], vocabulary)
+    return from_edge_lists([(list(atoms), list(edges))], vocabulary)
 
 
 # -- edit distance ---------------------------------------------------------------------------------------------
@@ -225,8 +225,8 @@ def test_a_path_leads_from_one_graph_to_the_other_and_none_is_shorter(drawn):
 
 
 def test_a_path_by_hand():
-    chain = from_parts([(["C", "C", "O"], [(0, 1, "single"), (1, 2, "single")])], ATOMS)
-    longer = from_parts([(["C", "C", "N", "C"], [(0, 1, "double"), (1, 2, "single"), (2, 3, "single")])], ATOMS)
+    chain = from_edge_lists([(["C", "C", "O"], [(0, 1, "single"), (1, 2, "single")])], ATOMS)
+    longer = from_edge_lists([(["C", "C", "N", "C"], [(0, 1, "double"), (1, 2, "single"), (2, 3, "single")])], ATOMS)
     assert edit_path(chain, longer) == [
         "node 2: O to N", "edge 0-1: single to double", "node 3: nothing to C", "edge 2-3: no edge to single",
     ]  # fmt: skip
@@ -282,7 +282,7 @@ def test_isomorphic_tells_apart_what_has_the_same_profile():
     names = GraphVocabulary(("A",), ("x",), 6)
     hexagon = (["A"] * 6, [(i, (i + 1) % 6, "x") for i in range(6)])
     triangles = (["A"] * 6, [(i, i + 1 if i % 3 < 2 else i - 2, "x") for i in range(6)])
-    a, b = from_parts([hexagon, hexagon], names), from_parts([triangles, hexagon], names)
+    a, b = from_edge_lists([hexagon, hexagon], names), from_edge_lists([triangles, hexagon], names)
     assert isomorphic(a, b).tolist() == [False, True]
     assert edit_distance(a, b).distance.tolist() == [4, 0]
 

@@ -50,8 +50,8 @@ def before_and_after(sample: EditSample):
 
 # -- traits --------------------------------------------------------------------------------------------------------
 def test_rings_distances_and_paths_are_those_of_networkx(vertices):
-    rings, steps = features.on_rings(vertices), features.distances(vertices.labels()[1])
-    paths, rank = features.reached(vertices.labels()[1]), features.cycle_rank(vertices)
+    rings, steps = features.ring_edges(vertices), features.shortest_path_lengths(vertices.labels()[1])
+    paths, rank = features.reachable(vertices.labels()[1]), features.cycle_rank(vertices)
     for b, drawn in enumerate(to_networkx(vertices)):
         bridges = {frozenset(edge) for edge in nx.bridges(drawn)}
         assert {frozenset(e) for e in rings[b].nonzero().tolist()} == {frozenset(e) for e in drawn.edges} - bridges
@@ -81,9 +81,10 @@ def test_smallest_rings_are_those_of_networkx():
 def test_colors_agree_for_one_graph_and_tell_what_networkx_tells(vertices, generator):
     """Against the Weisfeiler-Lehman hash of networkx: the same pairs agree after the same number of rounds."""
     assert torch.equal(
-        weisfeiler_lehman.refined(vertices, 5), weisfeiler_lehman.refined(augment.shuffled(vertices, generator), 5)
+        weisfeiler_lehman.graph_hashes(vertices, 5),
+        weisfeiler_lehman.graph_hashes(augment.shuffled(vertices, generator), 5),
     )
-    found = weisfeiler_lehman.refined(vertices, 3)
+    found = weisfeiler_lehman.graph_hashes(vertices, 3)
     for rounds in range(1, 4):
         hashes = [
             nx.weisfeiler_lehman_graph_hash(
@@ -101,7 +102,7 @@ def test_a_label_is_not_taken_for_an_edge_label():
     vocabulary = ele.GraphVocabulary(("a", "b"), ("x", "y"), 2)
     edge = torch.tensor([[0, 1], [1, 0]])
     graphs = Graph.from_labels(torch.tensor([[1, 2], [1, 1]]), torch.stack([edge, 2 * edge]), vocabulary)
-    assert weisfeiler_lehman.refined(graphs, 2).unique(dim=0).shape[0] == 2
+    assert weisfeiler_lehman.graph_hashes(graphs, 2).unique(dim=0).shape[0] == 2
 
 
 def test_patterns_are_those_of_a_loop(vertices):

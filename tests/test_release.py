@@ -44,7 +44,7 @@ class Tied(nn.Module):
 def make(vocabulary, seed=0, **more) -> Artifact:
     torch.manual_seed(seed)
     psi = GraphEmbedding(vocabulary, EmbeddingConfig(hidden=16, rounds=2, dim=DIM, walks=4))
-    psi.typical = random_vertices(vocabulary, 20, torch.Generator().manual_seed(seed)).typical()
+    psi.typical = random_vertices(vocabulary, 20, torch.Generator().manual_seed(seed)).average()
     word = SurrogateRegressor(make_backbone(BackboneConfig("word", width=8, embedding=6), TEXTS, DIM), DIM)
     vector = SurrogateRegressor(make_backbone(BackboneConfig("vector", width=8), VECTORS, DIM), DIM)
     about = {"seed": seed, "data": {"rows": 20}, "psi": {"history": [{"step": 1, "loss": 0.5}]}}

@@ -15,7 +15,7 @@ import elekit as ele
 from elekit import draw
 from elekit.draw.base import BLUE, VERMILION
 from elekit.evaluation.intervals import mean_interval
-from elekit.graphs.graph import Graph, GraphVocabulary, from_parts
+from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists
 from elekit.inspect import contrast, faithfulness, shapley_values
 from elekit.inspect.faithfulness import CURVES, METHODS, near_and_random, scores
 from elekit.inspect.shapley import parts_of
@@ -33,7 +33,7 @@ def adding(graph):
 
 def scattered(nodes, vocabulary):
     """Nodes without edges."""
-    return from_parts([(list(nodes), [])], vocabulary)
+    return from_edge_lists([(list(nodes), [])], vocabulary)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def psi(vocabulary):
 @pytest.fixture
 def square(vocabulary):
     edges = [(0, 1, "thin"), (1, 2, "thick"), (0, 2, "thin"), (2, 3, "thin")]
-    return from_parts([(["a", "b", "c", "a"], edges)], vocabulary)
+    return from_edge_lists([(["a", "b", "c", "a"], edges)], vocabulary)
 
 
 def flat(found):
@@ -212,7 +212,7 @@ def test_no_order_is_better_than_that_of_the_shares_where_parts_add_up(vocabular
 
 def test_an_edge_goes_with_its_ends_and_comes_after_them(vocabulary):
     """Worth 0.6, 0.25 and an edge of nearly nothing: taking `a` away takes two of three parts."""
-    graph = from_parts([(["a", "c"], [(0, 1, "thin")])], vocabulary)
+    graph = from_edge_lists([(["a", "c"], [(0, 1, "thin")])], vocabulary)
     found = faithfulness(lambda g: adding(replace(g, edges=1e-3 * g.edges)), graph, NORTH[None])
     for curve, x, v in (
         ("deletion", [0, 2 / 3, 1], [0.85, 0.25, 0]), ("insertion", [0, 1 / 3, 2 / 3, 1], [0, 0.6, 0.85, 0.85])

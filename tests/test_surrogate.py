@@ -11,7 +11,7 @@ from torch import nn
 
 from elekit import datasets
 from elekit.datasets import Split
-from elekit.graphs.smiles import read_smiles
+from elekit.graphs.smiles import parse_smiles
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.surrogate import (
     PAD,
@@ -456,7 +456,7 @@ def test_a_share_of_the_smiles_is_written_anew(molecules):
     drawn = drawn_inputs(inputs, rows, 1.0, generator)
     changed = sum(one != other for one, other in zip(drawn, inputs))
     assert changed > 20
-    assert [read_smiles(s).canonical for s in drawn] == [read_smiles(s).canonical for s in inputs]
+    assert [parse_smiles(s).canonical for s in drawn] == [parse_smiles(s).canonical for s in inputs]
     half = sum(one != other for one, other in zip(drawn_inputs(inputs, rows, 0.3, generator), inputs))
     assert 0 < half < changed
     assert inputs == molecules.inputs

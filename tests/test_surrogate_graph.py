@@ -13,7 +13,7 @@ from elekit.datasets import Split
 from elekit.decoding import DecodeConfig, decode, refinement_loss
 from elekit.decoding.refinement_loss import MOST
 from elekit.graphs.edit_distance import isomorphic
-from elekit.graphs.graph import Graph, GraphVocabulary, from_parts
+from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists
 from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of, squared_distance
@@ -59,7 +59,7 @@ def words(count: int, seed=0) -> Split:
         texts.append(("o" if ring else "") + "".join(letters))
         parts.append((letters, edges))
     frame = pd.DataFrame({"row": range(count), "key": texts})
-    return Split(texts, from_parts(parts, LETTERS), frame)
+    return Split(texts, from_edge_lists(parts, LETTERS), frame)
 
 
 INPUTS = {

@@ -24,7 +24,7 @@ from benchmarks.tasks import TASKS, distracted
 from elekit.cli import main
 from elekit.datasets import Split, chebi20
 from elekit.datasets.molecules import Molecules
-from elekit.graphs.smiles import Chem, from_readings, from_smiles, molecule_vocabulary, read_smiles, to_smiles
+from elekit.graphs.smiles import Chem, from_parsed, from_smiles, molecule_vocabulary, parse_smiles, to_smiles
 from elekit.graphs.weisfeiler_lehman import node_colors
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of
@@ -65,9 +65,9 @@ def load(fold: int, tested=8, validated=6):
 
 @pytest.fixture(scope="module")
 def molecules():
-    readings = [read_smiles(smiles) for smiles in ("C" * 30, "CCO", "c1ccccc1", "[Na+].[Cl-]", "C")]
+    readings = [parse_smiles(smiles) for smiles in ("C" * 30, "CCO", "c1ccccc1", "[Na+].[Cl-]", "C")]
     vocabulary = molecule_vocabulary({label for one in readings for label in one.nodes}, 30)
-    return Molecules.of(readings, vocabulary), from_readings(readings, vocabulary)
+    return Molecules.of(readings, vocabulary), from_parsed(readings, vocabulary)
 
 
 # -- molecules of very different sizes -----------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def test_a_digest_tells_which_molecules_and_in_which_order(molecules):
     assert lazy.digest() == lazy[:].digest() == lazy[range(5)].digest()
     others = [lazy[rows].digest() for rows in ([1, 0, 2, 3, 4], [0, 1, 2, 3], [0, 1, 1, 3, 4])]
     assert len({lazy.digest(), *others}) == 4
-    readings = [read_smiles(smiles) for smiles in ("CC", "C=C", "C#C")]
+    readings = [parse_smiles(smiles) for smiles in ("CC", "C=C", "C#C")]
     vocabulary = molecule_vocabulary(["C"], 2)
     assert len({Molecules.of([one], vocabulary).digest() for one in readings}) == 3
 
@@ -189,11 +189,11 @@ def test_the_public_files_are_read_by_their_own_split(tmp_path, monkeypatch):
     files = {"train": ("train.txt", 20), "validation": ("validation.txt", 14), "test": ("test.txt", 14)}
     monkeypatch.setattr(chebi20, "PUBLIC", files)
     (tmp_path / "chebi20").mkdir()
-    assert not chebi20.public_at_hand()
+    assert not chebi20.public_available_offline()
     for (file, rows), start in zip(chebi20.PUBLIC.values(), (0, 20, 34)):
         head = table(PAIRS[start : start + rows]).rename(columns={"cid": "CID", "smiles": "SMILES"})
         head.to_csv(tmp_path / "chebi20" / file, sep="\t", index=False, quoting=3)
-    assert chebi20.public_at_hand()
+    assert chebi20.public_available_offline()
     data = chebi20.load_public()
     assert [len(data.train), len(data.validation), len(data.test)] == [20, 14, 14]
     assert data.test.inputs == [text for _, text in PAIRS[34:]]

@@ -12,7 +12,7 @@ from rdkit import Chem
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from torch import Tensor
 
-from elekit.graphs.distances import ALPHA, BITS, HOPS, LONGEST, RADIUS
+from elekit.graphs.distances import ALPHA, BITS, HOPS, MAX_ITERATIONS, RADIUS
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.smiles import is_molecular, to_smiles
 from elekit.graphs.weisfeiler_lehman import canonical_colors, node_colors
@@ -128,7 +128,7 @@ class FusedGromovWasserstein:
                     unlike = (colors[:, None] != their_colors).sum(-1).astype(float)
                     plan = emd(unif(len(labels)), unif(len(their_labels)), unlike)
                     found[b, c] = fused_gromov_wasserstein2(
-                        differ, linked, their_linked, alpha=ALPHA, symmetric=True, max_iter=LONGEST, G0=plan
+                        differ, linked, their_linked, alpha=ALPHA, symmetric=True, max_iter=MAX_ITERATIONS, G0=plan
                     )
         return found.clamp_min(0)
 

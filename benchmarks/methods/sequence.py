@@ -12,7 +12,7 @@ from benchmarks.methods.base import Fitted, Method, Predictor
 from benchmarks.methods.neural import Reader, count, learn
 from benchmarks.methods.sequence_codec import Links, Parts, Smiles, Writing
 from benchmarks.task_data import DECODED, Problem
-from elekit.graphs.graph import Graph, from_parts
+from elekit.graphs.graph import Graph, from_edge_lists
 from elekit.graphs.smiles import is_molecular
 from elekit.training.loop import seeded
 
@@ -119,12 +119,12 @@ class Written(Predictor):
         found, scores = beam_search(self.model, inputs, BEAMS, self.longest)
         finished = scores.isfinite().tolist()
         parts = [self._first(beams, ends) for beams, ends in zip(found.tolist(), finished)]
-        return from_parts(parts, self.writing.vocabulary)
+        return from_edge_lists(parts, self.writing.vocabulary)
 
     def _first(self, beams: list[list[int]], finished: list[bool]) -> Parts:
         for beam, ends in zip(beams, finished):
             told = self.writing.read([self.tokens[t - 1] for t in beam if t != END]) if ends else None
-            if told is not None and from_parts([told], self.writing.vocabulary).valence_violation() == 0:
+            if told is not None and from_edge_lists([told], self.writing.vocabulary).valence_violation() == 0:
                 return told
         return [], []
 

@@ -6,12 +6,12 @@ from collections.abc import Hashable, Sequence
 import torch
 
 from elekit.graphs.graph import Graph, GraphVocabulary
-from elekit.graphs.smiles import canonicalized, is_molecular, read_smiles, to_smiles
+from elekit.graphs.smiles import canonicalized, is_molecular, parse_smiles, to_smiles
 from elekit.graphs.weisfeiler_lehman import canonical_colors
 from elekit.model.surrogate import Tokenizer
 
 Parts = tuple[list[str], list[tuple[int, int, str]]]
-"""Node labels and (i, j, edge label) of one graph, as `graph.from_parts` takes them."""
+"""Node labels and (i, j, edge label) of one graph, as `graph.from_edge_lists` takes them."""
 
 TOGETHER = 4_096  # graphs whose nodes are told apart at a time, so that memory stays bounded
 
@@ -39,9 +39,9 @@ class Smiles(Writing):
         return [None if text is None else split(text) for text in to_smiles(graphs)]
 
     def read(self, tokens: Sequence[str]) -> Parts | None:
-        reading = read_smiles("".join(tokens))
+        reading = parse_smiles("".join(tokens))
         strange = not set(self.vocabulary.node_labels).issuperset(reading.nodes)
-        if reading.refused or strange or len(reading.nodes) > self.vocabulary.max_nodes:
+        if reading.error or strange or len(reading.nodes) > self.vocabulary.max_nodes:
             return None
         return list(reading.nodes), list(reading.edges)
 

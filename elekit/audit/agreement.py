@@ -13,7 +13,7 @@ from elekit.audit.blind_spots import NEAREST, Pairs
 from elekit.evaluation.formatting import figure, percent
 from elekit.evaluation.intervals import DRAWS, FEWEST, central
 from elekit.graphs import augment
-from elekit.graphs.distances import Distance, known
+from elekit.graphs.distances import Distance, distances_for
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
 from elekit.inspect._validation import finite
@@ -148,7 +148,7 @@ def agreement(
 
     graphs: at least 2 different ones; they are rounded. distances: by names, each a callable that takes two batches
     and gives a number for each pair, nan (or infinity) where it has none; None = those of `elekit.graphs.distances` that
-    apply. To add one's own: `elekit.graphs.distances.known(graphs.vocabulary) | {"size": mine}`. pairs: of each kind at most
+    apply. To add one's own: `elekit.graphs.distances.distances_for(graphs.vocabulary) | {"size": mine}`. pairs: of each kind at most
     (>= 1). progress: show a bar over the distances. About 10 s on one core for molecules7, most of it fused
     Gromov-Wasserstein; the exact edit distance takes at worst 0.5 s a pair, and what is not proven then is left out.
     Raises ValueError for fewer graphs, no pairs, names that are taken, distances that give other shapes, and a psi
@@ -156,7 +156,7 @@ def agreement(
     """
     import pandas as pd
 
-    distances = known(graphs.vocabulary) if distances is None else dict(distances)
+    distances = distances_for(graphs.vocabulary) if distances is None else dict(distances)
     taken = [name for name in distances if name in TAKEN]
     if taken or not distances:
         raise ValueError(f"a distance cannot be called {taken[0]!r}; call it otherwise" if taken else "no distances")

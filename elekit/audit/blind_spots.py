@@ -14,7 +14,7 @@ from elekit.graphs import augment
 from elekit.graphs.edit_distance import edit_distance, edit_path, isomorphic
 from elekit.graphs.edits import all_edits
 from elekit.graphs.graph import Graph
-from elekit.graphs.weisfeiler_lehman import ROUNDS, refined
+from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect.differences import difference
 from elekit.inspect.edit_costs import edit_costs
 from elekit.inspect.edit_scan import valid
@@ -130,7 +130,7 @@ def _nearest_pairs(psi: Psi, graphs: Graph, rows: Tensor, bound: float) -> list:
 def _search(psi: Psi, start: Graph, bound: float, width: int, depth: int, generator) -> list[Graph]:
     """Valid graphs within the bound of one, from a beam over edits: those of most edits, and one of fewest."""
     vocabulary, own = start.vocabulary, points_of(psi, start)
-    beam, found, seen = start, [], set(refined(start, ROUNDS)[:, -1].tolist())
+    beam, found, seen = start, [], set(graph_hashes(start, ROUNDS)[:, -1].tolist())
     itself = next(iter(seen))
     for step in range(depth):
         edits, before = all_edits(beam), beam.labels()
@@ -139,7 +139,7 @@ def _search(psi: Psi, start: Graph, bound: float, width: int, depth: int, genera
         if step == 0:
             made = Graph.cat([made, rewrite(start, generator)[0]])
         fresh = {}
-        for i, name in enumerate(refined(made, ROUNDS)[:, -1].tolist()):
+        for i, name in enumerate(graph_hashes(made, ROUNDS)[:, -1].tolist()):
             if name not in seen or (name == itself and not isomorphic(made[i], start)):
                 fresh.setdefault(name, i)
         if not fresh:

@@ -8,9 +8,9 @@ import torch
 
 from elekit.audit.probes import Target
 from elekit.graphs.edit_distance import isomorphic
-from elekit.graphs.features import distances, on_rings
+from elekit.graphs.features import ring_edges, shortest_path_lengths
 from elekit.graphs.graph import Graph
-from elekit.graphs.weisfeiler_lehman import ROUNDS, refined
+from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect.search import FEW_LABELS, GROUPS, Search, overview
 from elekit.model.loss import TOGETHER
 
@@ -72,15 +72,15 @@ def properties_of(graphs: Graph) -> "pd.DataFrame":
 def _shape(graphs: Graph) -> torch.Tensor:
     """(B, 4) diameter, largest degree, leaves, nodes on rings."""
     edges = graphs.labels()[1].cpu()
-    steps, degree = distances(edges), (edges > 0).sum(2)
+    steps, degree = shortest_path_lengths(edges), (edges > 0).sum(2)
     diameter = steps.masked_fill(steps == edges.shape[1], 0).amax((1, 2))  # within connected parts
-    return torch.stack([diameter, degree.amax(1), (degree == 1).sum(1), on_rings(graphs).any(2).sum(1)], 1)
+    return torch.stack([diameter, degree.amax(1), (degree == 1).sum(1), ring_edges(graphs).any(2).sum(1)], 1)
 
 
 def different(graphs: Graph, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rows that are asked, and for each which of the different graphs it is: 0, 1, ... in an order that hangs on the
     graphs alone, so that nothing hangs on the order of the rows."""
-    parts = [refined(graphs[start : start + BLOCK], ROUNDS)[:, -1] for start in range(0, len(graphs), BLOCK)]
+    parts = [graph_hashes(graphs[start : start + BLOCK], ROUNDS)[:, -1] for start in range(0, len(graphs), BLOCK)]
     names = torch.cat(parts).numpy() if parts else np.empty(0, dtype=np.int64)
     kept = np.unique(names)
     if len(kept) > MOST:

@@ -116,7 +116,7 @@ def subject(
     artifact = artifacts.load(folder) if folder is not None else artifact
     if artifact.surrogates or surrogate is not None:
         surrogate, _ = artifact.surrogate(surrogate)
-    if data is None and artifact.name in datasets.NAMES and datasets.at_hand(artifact.name):
+    if data is None and artifact.name in datasets.NAMES and datasets.available_offline(artifact.name):
         data = artifact.name
     if isinstance(data, str):
         trained_on = artifact.about.get("surrogates", {}).get(surrogate, {}).get("input") or [surrogate]

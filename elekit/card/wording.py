@@ -22,7 +22,7 @@ SMALL = 0.02  # of a typical edit: what lies nearer counts as one place; roundin
 
 
 def phrases(vocabulary: GraphVocabulary, molecular: bool) -> dict[str, str]:
-    """For each kind of edit, as of `elekit.graphs.features.kinds_in_detail`, what is done, as "replacing C by N"."""
+    """For each kind of edit, as of `elekit.graphs.features.detailed_kinds`, what is done, as "replacing C by N"."""
     word = things(molecular)
     node, edge, whole = word["node"], word["edge"], word["graph"]
     labels, links = vocabulary.node_labels, vocabulary.edge_labels

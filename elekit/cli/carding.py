@@ -14,7 +14,7 @@ def card(chosen):
     artifact = artifacts.load(chosen.artifact)
     name = chosen.surrogate
     data = None
-    if chosen.data is None and artifact.name in datasets.NAMES and datasets.at_hand(artifact.name):
+    if chosen.data is None and artifact.name in datasets.NAMES and datasets.available_offline(artifact.name):
         chosen.data = artifact.name
     if chosen.data is not None:
         if artifact.surrogates:

@@ -58,7 +58,7 @@ def candidates(chosen, artifact):
         return None, "none"
     name = chosen.candidates or artifact.name
     if name in datasets.NAMES:
-        if not chosen.candidates and not datasets.at_hand(name):
+        if not chosen.candidates and not datasets.available_offline(name):
             return None, f"none ({name} is not on this machine; set ELEKIT_DATA_DIR or give --candidates)"
         seed = artifact.about.get("seed", 0)
         progress = shows_bars(chosen)
@@ -91,7 +91,7 @@ def calibration_pairs(chosen, artifact, name: str):
         columns = trained_on[0] if len(trained_on) == 1 else trained_on
         options = {"vocabulary": artifact.vocabulary, "fractions": (1, 0, 0), "progress": progress}
         return datasets.from_frame(chosen.calibrate, **{kind: kind}, input=columns, **options).train
-    if artifact.name not in datasets.NAMES or not datasets.at_hand(artifact.name):
+    if artifact.name not in datasets.NAMES or not datasets.available_offline(artifact.name):
         raise ValueError("--sets needs pairs that nothing was learned from; name a table of them with --calibrate")
     data = datasets.load(
         artifact.name, inputs=trained_on[0], vocabulary=artifact.vocabulary, seed=seed, progress=progress

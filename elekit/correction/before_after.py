@@ -50,7 +50,7 @@ class Exam:
         """All questions put to one loss. refitted: an h that was regressed on it."""
         points, queries = points_of(psi, self.graphs), points_of(psi, self.queries)
         kept = {RETRIEVAL: ((queries @ points.T).argmax(1) == torch.arange(len(points))).double().numpy()}
-        known, around = Candidates.of(psi, self.candidates) if self.decoded else None, self.candidates.typical()
+        known, around = Candidates.of(psi, self.candidates) if self.decoded else None, self.candidates.average()
         polished = DecodeConfig("candidates+polish", seed=self.seed)
         descended = DecodeConfig("gradient+polish", seed=self.seed)
 

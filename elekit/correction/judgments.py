@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, to_networkx
-from elekit.graphs.weisfeiler_lehman import ROUNDS, refined
+from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.model.loss import Psi, paired_distance, points_of
 
 LEFT, RIGHT, CANNOT_SAY = "left", "right", "cannot say"
@@ -102,7 +102,7 @@ class Judgments:
     def pairs(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         """Of each, (the nearer pair of graphs, the farther one); equal graphs have equal numbers."""
         together = Graph.cat([self.anchors, *self.sides()])
-        codes = [tuple(row) for row in refined(together, ROUNDS).tolist()]
+        codes = [tuple(row) for row in graph_hashes(together, ROUNDS).tolist()]
         number = {code: i for i, code in enumerate(dict.fromkeys(codes))}
         rows = np.array([number[code] for code in codes], dtype=int).reshape(3, -1).T.tolist()
         return [(tuple(sorted((a, b))), tuple(sorted((a, c)))) for a, b, c in rows]
@@ -225,6 +225,6 @@ def _plain(graph: Graph) -> str | dict:
         (smiles,) = to_smiles(graph)
         if smiles is not None:
             again = from_smiles(smiles, graph.vocabulary)
-            if torch.equal(refined(again, ROUNDS), refined(graph, ROUNDS)):  # the same Kekule form, too
+            if torch.equal(graph_hashes(again, ROUNDS), graph_hashes(graph, ROUNDS)):  # the same Kekule form, too
                 return smiles
     return nx.node_link_data(to_networkx(graph)[0], edges="edges")

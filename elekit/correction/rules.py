@@ -117,7 +117,7 @@ def from_json(fields: Sequence[dict]) -> tuple[Rule, ...]:
 
 
 def known_kinds(vocabulary: GraphVocabulary) -> dict[str, str]:
-    """Every kind of edit that graphs of a vocabulary can have, as `elekit.graphs.features.kinds_in_detail` names them.
+    """Every kind of edit that graphs of a vocabulary can have, as `elekit.graphs.features.detailed_kinds` names them.
 
     Each with the kind that undoes it; with itself, where no single kind does.
     """

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from elekit.datasets.files import cache_folder
 from elekit.datasets.molecules import Molecules
 from elekit.datasets.splits import SPLITS, Dataset, Split, digest
-from elekit.graphs.smiles import GraphVocabulary, Reading, from_readings, molecule_vocabulary, read_smiles
+from elekit.graphs.smiles import GraphVocabulary, ParsedSmiles, from_parsed, molecule_vocabulary, parse_smiles
 
 # No digest of these files was at hand: the address names a commit, and what comes must have that many rows.
 URL = "https://raw.githubusercontent.com/blender-nlp/MolT5/7de07af8a2fb033bfd4935ebdd166e6ae6507df9/ChEBI-20_data/{}"
@@ -84,7 +84,7 @@ def load_public(*, progress: bool = False) -> Dataset:
     return _dataset("chebi20", everything, everything.frame["split"], skipped, vocabulary)
 
 
-def public_at_hand() -> bool:
+def public_available_offline() -> bool:
     """Whether `load_public` needs no download."""
     return all(_local(file) or (cache_folder() / f"chebi20-{file}").exists() for file, _ in PUBLIC.values())
 
@@ -98,17 +98,17 @@ def read(
     """
     table = table.reset_index(drop=True)
     readings = [
-        read_smiles(text)
+        parse_smiles(text)
         for text in tqdm(table["smiles"], desc="reading SMILES", disable=not progress, mininterval=0.5)
     ]
     if largest is not None:
-        too_large = Reading(refused=f"more than {largest} heavy atoms")
+        too_large = ParsedSmiles(error=f"more than {largest} heavy atoms")
         readings = [too_large if len(reading.nodes) > largest else reading for reading in readings]
-    refused = [row for row, reading in enumerate(readings) if reading.refused]
+    refused = [row for row, reading in enumerate(readings) if reading.error]
     skipped = pd.DataFrame(
-        [(row, table["smiles"][row], readings[row].refused) for row in refused], columns=["row", "value", "reason"]
+        [(row, table["smiles"][row], readings[row].error) for row in refused], columns=["row", "value", "reason"]
     )
-    kept = [row for row, reading in enumerate(readings) if not reading.refused]
+    kept = [row for row, reading in enumerate(readings) if not reading.error]
     read_ = [readings[row] for row in kept]
     if not read_:
         raise ValueError(f"none of {len(table)} SMILES can be read")
@@ -117,7 +117,7 @@ def read(
     frame = table.iloc[kept].reset_index(drop=True)
     frame.insert(0, "row", kept)
     frame.insert(1, "key", [one.canonical for one in read_])
-    graphs = Molecules.of(read_, vocabulary) if largest is None else from_readings(read_, vocabulary)
+    graphs = Molecules.of(read_, vocabulary) if largest is None else from_parsed(read_, vocabulary)
     split = Split(frame["description"].astype(str).tolist(), graphs, frame)
     return split, skipped, vocabulary
 

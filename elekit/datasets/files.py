@@ -16,7 +16,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ELEKIT_CACHE_DIR") or pooch.os_cache("elekit"))
 
 
-def keep_arrays(path: Path, **arrays) -> None:
+def cache_arrays(path: Path, **arrays) -> None:
     """A compressed numpy file in the cache; where it cannot be written, things are only slower next time."""
     import numpy as np  # loads here, not with `import elekit`
 

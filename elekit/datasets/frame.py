@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from elekit.datasets import reading
-from elekit.datasets.splits import SPLITS, Dataset, Split, assign, digest
+from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest
 from elekit.graphs.graph import Graph, GraphVocabulary
 
 FRACTIONS = (0.8, 0.1, 0.1)
@@ -96,7 +96,7 @@ def from_frame(
     rest.insert(0, "row", kept)
     rest.insert(1, "key", [read.keys[row] for row in kept])
     everything = Split(inputs, Graph.from_labels(read.nodes[kept], read.edges[kept], read.vocabulary), rest)
-    places = assign(rest["key"].tolist(), fractions, seed)
+    places = assign_splits(rest["key"].tolist(), fractions, seed)
     splits = [everything.take([i for i, place in enumerate(places) if place == split]) for split in SPLITS]
     return Dataset(name or source, read.vocabulary, *splits, skipped, digest(splits))
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from elekit.graphs.graph import Graph, GraphVocabulary
-from elekit.graphs.smiles import Reading
+from elekit.graphs.smiles import ParsedSmiles
 
 MOST = 2**31  # bytes of the edges of one dense batch
 TOGETHER = 2**25  # bytes of them that work goes by
@@ -28,7 +28,7 @@ class Molecules(Graph):
         object.__setattr__(self, "vocabulary", vocabulary)
 
     @classmethod
-    def of(cls, readings: Sequence[Reading], vocabulary: GraphVocabulary) -> "Molecules":
+    def of(cls, readings: Sequence[ParsedSmiles], vocabulary: GraphVocabulary) -> "Molecules":
         """Readings of SMILES, none of them refused; KeyError for a label that the vocabulary lacks."""
         nodes = {label: channel for channel, label in enumerate(vocabulary.node_labels, 1)}
         bonds = {label: channel for channel, label in enumerate(vocabulary.edge_labels, 1)}

@@ -54,7 +54,7 @@ def load(
     )
 
 
-def at_hand(name: str) -> bool:
+def available_offline(name: str) -> bool:
     """Whether `load(name)` needs no download."""
     return name == "molecules7" or _local_qm9() is not None or (cache_folder() / "qm9.csv").exists()
 

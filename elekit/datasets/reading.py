@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from elekit.datasets.files import cache_folder, keep_arrays
+from elekit.datasets.files import cache_arrays, cache_folder
 from elekit.graphs.graph import GraphVocabulary, from_networkx, label_tensors
 
 READER = 2  # raise it when reading SMILES changes, so that cached readings are made anew
@@ -93,7 +93,7 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
             pass  # a broken cache file is made anew
     column = _read_smiles(smiles, progress)
-    keep_arrays(
+    cache_arrays(
         path,
         vocabulary=json.dumps(column.vocabulary.to_json()),
         nodes=column.nodes.numpy(),
@@ -105,14 +105,14 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
 
 
 def _read_smiles(smiles: Sequence[str], progress: bool) -> Column:
-    from elekit.graphs.smiles import molecule_vocabulary, read_smiles  # RDKit loads here, not with `import elekit`
+    from elekit.graphs.smiles import molecule_vocabulary, parse_smiles  # RDKit loads here, not with `import elekit`
 
-    readings = [read_smiles(s) for s in tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)]
+    readings = [parse_smiles(s) for s in tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)]
     sizes = [len(r.nodes) for r in readings]
     labels = {label for r in readings for label in r.nodes}
     vocabulary = molecule_vocabulary(labels or {"C"}, max(1, *sizes) if len(sizes) > 1 else max(1, sizes[0]))
     nodes, edges = label_tensors([(r.nodes, r.edges) for r in readings], vocabulary)
-    return Column(vocabulary, nodes, edges, [r.canonical for r in readings], [r.refused for r in readings])
+    return Column(vocabulary, nodes, edges, [r.canonical for r in readings], [r.error for r in readings])
 
 
 def read_networkx_column(

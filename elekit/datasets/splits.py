@@ -72,7 +72,7 @@ class Dataset:
         }
 
 
-def assign(keys: Sequence[str], fractions: Sequence[float], seed: int) -> list[str]:
+def assign_splits(keys: Sequence[str], fractions: Sequence[float], seed: int) -> list[str]:
     """Which split each key falls in; equal keys fall together, and the order of the rows does not matter.
 
     Keys are ranked by a seeded hash and cut at the fractions (train, validation, test; they sum to 1).

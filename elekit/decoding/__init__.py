@@ -141,5 +141,5 @@ def _middle(psi: Psi, candidates: Graph | Candidates | None) -> Graph:
     graphs = candidates.graphs if isinstance(candidates, Candidates) else candidates
     vocabulary = getattr(psi, "vocabulary", None) if graphs is None else graphs.vocabulary
     if vocabulary is None:
-        raise ValueError("psi has no vocabulary; give around=, such as uniform(vocabulary) or graphs.typical()")
+        raise ValueError("psi has no vocabulary; give around=, such as uniform(vocabulary) or graphs.average()")
     return uniform(vocabulary)

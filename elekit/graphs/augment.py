@@ -24,7 +24,7 @@ def random_edits(graph: Graph, counts: Tensor, generator: torch.Generator) -> Gr
             rows = pending.nonzero()[:, 0]
             nodes, edges = propose_edits(node_labels[rows], edge_labels[rows], graph.vocabulary, generator)
             changed = (nodes != node_labels[rows]).any(1) | (edges != edge_labels[rows]).flatten(1).any(1)
-            fine = changed & fits(nodes, edges, graph.vocabulary)
+            fine = changed & within_capacity(nodes, edges, graph.vocabulary)
             node_labels[rows[fine]], edge_labels[rows[fine]] = nodes[fine], edges[fine]
             pending[rows[fine]] = False
     return Graph.from_labels(node_labels, edge_labels, graph.vocabulary).to(graph.nodes)
@@ -75,7 +75,7 @@ def propose_edits(node_labels: Tensor, edge_labels: Tensor, vocabulary: GraphVoc
     return nodes, edges
 
 
-def fits(node_labels: Tensor, edge_labels: Tensor, vocabulary: GraphVocabulary) -> Tensor:
+def within_capacity(node_labels: Tensor, edge_labels: Tensor, vocabulary: GraphVocabulary) -> Tensor:
     """(B,) bool: every node within its capacity; channels (B, N) and (B, N, N)."""
     load = vocabulary.edge_orders().to(node_labels.device)[edge_labels.long()].sum(-1)
     return (load <= vocabulary.node_capacities().to(node_labels.device)[node_labels.long()]).all(-1)

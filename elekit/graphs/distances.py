@@ -7,7 +7,7 @@ Each takes two batches and gives a distance for each pair of graphs i; nan where
     fused_gromov_wasserstein   how badly their nodes can be laid on each other, labels and edges at once
     tanimoto                   how few substructures two molecules share
 
-`known` names those that apply to graphs of a vocabulary.
+`distances_for` names those that apply to graphs of a vocabulary.
 """
 
 from collections.abc import Callable
@@ -25,11 +25,11 @@ Distance = Callable[[Graph, Graph], Tensor]
 
 HOPS = 3  # rounds of refinement of the Weisfeiler-Lehman kernel
 ALPHA = 0.5  # weight of the structure in fused Gromov-Wasserstein; 1 - ALPHA is that of the labels
-STARTS, LONGEST = 10, 100  # of the descents of fused Gromov-Wasserstein, and iterations of one; most take 4
+STARTS, MAX_ITERATIONS = 10, 100  # of the descents of fused Gromov-Wasserstein, and iterations of one; most take 4
 RADIUS, BITS = 2, 2048  # of Morgan fingerprints
 
 
-def known(vocabulary: GraphVocabulary) -> dict[str, Distance]:
+def distances_for(vocabulary: GraphVocabulary) -> dict[str, Distance]:
     """Those of this module that apply to graphs of a vocabulary, by plain names; Tanimoto to molecules alone."""
     from elekit.graphs.smiles import is_molecular
 
@@ -125,7 +125,15 @@ def _fused(one, other, alpha: float) -> float:
     for cost in (first, guess, *(guess + noise)):
         plan = emd(*weights, cost)
         _, log = descend(
-            differ, linked, their_linked, *weights, symmetric=True, alpha=alpha, G0=plan, max_iter=LONGEST, log=True
+            differ,
+            linked,
+            their_linked,
+            *weights,
+            symmetric=True,
+            alpha=alpha,
+            G0=plan,
+            max_iter=MAX_ITERATIONS,
+            log=True,
         )
         found = min(found, float(log["fgw_dist"]))
     return max(0.0, found)

@@ -8,7 +8,7 @@ from elekit.graphs.edits import KINDS, Edits
 from elekit.graphs.graph import Graph, to_networkx
 
 
-def reached(edges: Tensor) -> Tensor:
+def reachable(edges: Tensor) -> Tensor:
     """(B, N, N) bool: a path runs between two nodes; edges (B, N, N) are channels or bool."""
     N = edges.shape[1]
     found = ((edges > 0) | torch.eye(N, dtype=torch.bool)).float()
@@ -17,7 +17,7 @@ def reached(edges: Tensor) -> Tensor:
     return found > 0
 
 
-def distances(edges: Tensor) -> Tensor:
+def shortest_path_lengths(edges: Tensor) -> Tensor:
     """(B, N, N) edges on a shortest path between two nodes, 0 to itself, N where there is none; edges as channels."""
     N = edges.shape[1]
     linked = ((edges > 0) | torch.eye(N, dtype=torch.bool)).float()
@@ -32,11 +32,11 @@ def cycle_rank(graphs: Graph) -> Tensor:
     """(B,) how many rings: edges - nodes + connected parts."""
     nodes, edges = (labels.long().cpu() for labels in graphs.labels())
     there = nodes > 0
-    parts = (there / reached(edges).sum(-1)).sum(1).round().long()  # each node counts 1 / size of its part
+    parts = (there / reachable(edges).sum(-1)).sum(1).round().long()  # each node counts 1 / size of its part
     return (edges > 0).sum((1, 2)) // 2 - there.sum(1) + parts
 
 
-def on_rings(graphs: Graph) -> Tensor:
+def ring_edges(graphs: Graph) -> Tensor:
     """(B, N, N) bool: edges that lie on a ring."""
     found = graphs.labels()[1].cpu() > 0
     for b, drawn in enumerate(to_networkx(graphs)):
@@ -48,17 +48,17 @@ def on_rings(graphs: Graph) -> Tensor:
     return found
 
 
-def kinds_in_detail(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> list[str]:
+def detailed_kinds(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> list[str]:
     """Each edit of a batch by what it does and to which labels, without saying where.
 
     "relabel C to N", "add leaf N by single edge", "add N on its own", "remove leaf" (of one edge or none), "remove
     node", "edge single to double", "close a ring with a single edge", "join parts with a single edge" (between nodes
     that no path connected), "open a ring", "cut an edge" (a bridge), "swap labels C and N", "move a single edge", and
-    "shift order" (of two edges at one node). rings: `on_rings` of the batch, where it is known already.
+    "shift order" (of two edges at one node). rings: `ring_edges` of the batch, where it is known already.
     """
-    rings = on_rings(graphs) if rings is None else rings
+    rings = ring_edges(graphs) if rings is None else rings
     nodes, edges = (labels.long().cpu() for labels in graphs.labels())
-    joined, degree = reached(edges), (edges > 0).sum(-1)
+    joined, degree = reachable(edges), (edges > 0).sum(-1)
     names, links = ("nothing", *graphs.vocabulary.node_labels), ("no", *graphs.vocabulary.edge_labels)
     rows, (i, j), at = edits.row, edits.pair[:, 0].clamp_min(0).T, edits.node[:, 0].clamp_min(0)
     old, old_edge, new_edge = nodes[rows, at], edges[rows, i, j], edits.edge[:, 0]
@@ -99,12 +99,12 @@ def kinds_in_detail(edits: Edits, graphs: Graph, rings: Tensor | None = None) ->
     return said
 
 
-def touched(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def ring_and_degree(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Of each edit: (E,) bool, is it on a ring, and (E,) the largest number of edges at a node that it touches.
 
     On a ring: an edge that is changed lies on one or, where no edge is changed, a node that is touched does.
     """
-    rings = on_rings(graphs) if rings is None else rings
+    rings = ring_edges(graphs) if rings is None else rings
     nodes, edges = (labels.long().cpu() for labels in graphs.labels())
     there, degree, of_nodes = nodes > 0, (edges > 0).sum(-1), rings.any(-1)
     on_ring, most = torch.zeros(len(edits), dtype=torch.bool), torch.zeros(len(edits), dtype=torch.long)
@@ -120,7 +120,7 @@ def touched(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> tuple[T
     return torch.where(changed.any(1), (changed & rings[row, i, j]).any(1), on_ring), most
 
 
-def connected(graphs: Graph) -> Tensor:
+def is_connected(graphs: Graph) -> Tensor:
     """(B,) bool: between any two nodes that are there runs a path; a graph of no nodes counts as connected."""
     nodes, edges = graphs.labels()
     N = nodes.shape[1]

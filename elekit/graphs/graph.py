@@ -15,7 +15,7 @@ from torch import Tensor
 
 from elekit.graphs import projections
 
-MOST_LABELS = 127  # channel numbers are stored as int8
+MAX_LABELS = 127  # channel numbers are stored as int8
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class GraphVocabulary:
             object.__setattr__(self, name, labels)
             if not labels or len(set(labels)) != len(labels):
                 raise ValueError(f"{name} must be distinct and not empty, got {labels!r}")
-            if len(labels) > MOST_LABELS:
+            if len(labels) > MAX_LABELS:
                 raise ValueError(
-                    f"{name} has {len(labels)} labels, at most {MOST_LABELS} go; are they names, not kinds?"
+                    f"{name} has {len(labels)} labels, at most {MAX_LABELS} go; are they names, not kinds?"
                 )
         for name, labels in (("capacity", self.node_labels), ("order", self.edge_labels)):
             values = getattr(self, name)
@@ -113,7 +113,7 @@ class Graph:
         """One batch out of several of the same vocabulary."""
         return cls(torch.cat([g.nodes for g in graphs]), torch.cat([g.edges for g in graphs]), graphs[0].vocabulary)
 
-    def typical(self) -> "Graph":
+    def average(self) -> "Graph":
         """One relaxed graph whose node and pair rows are the batch's marginal frequencies; batch of one.
 
         Pairs count where both nodes are there. Every slot gets the same row, since slots have no meaning.
@@ -254,10 +254,12 @@ def from_networkx(
             tuple(sorted({label for _, edges in drawn for *_, label in edges})) or ("edge",),
             max_nodes or max(len(nodes) for nodes, _ in drawn),
         )
-    return from_parts(drawn, vocabulary)
+    return from_edge_lists(drawn, vocabulary)
 
 
-def from_parts(parts: Sequence[tuple[list[str], list[tuple[int, int, str]]]], vocabulary: GraphVocabulary) -> Graph:
+def from_edge_lists(
+    parts: Sequence[tuple[list[str], list[tuple[int, int, str]]]], vocabulary: GraphVocabulary
+) -> Graph:
     """One batch from (node labels, [(i, j, edge label), ...]) pairs; the same errors as `from_networkx`."""
     return Graph.from_labels(*label_tensors(parts, vocabulary), vocabulary)
 

@@ -18,42 +18,42 @@ EDGE_LABELS = ("single", "double", "triple")
 BOND_TYPES = dict(zip(EDGE_LABELS, (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)))
 BOND_NAMES = {bond: name for name, bond in BOND_TYPES.items()}
 LARGEST_COORDINATION = 12
-TOGETHER = 4_096  # graphs written at a time
+BLOCK_SIZE = 4_096  # graphs written at a time
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParsedSmiles:
     """What became of one SMILES: either (canonical, nodes, edges), or a reason why it was refused."""
 
     canonical: str = ""
     nodes: tuple[str, ...] = ()
     edges: tuple[tuple[int, int, str], ...] = ()
-    refused: str = ""
+    error: str = ""
 
 
-def read_smiles(smiles: str) -> Reading:
+def parse_smiles(smiles: str) -> ParsedSmiles:
     """One SMILES as a kekulized labeled graph in canonical form, or the reason why there is none."""
     if not isinstance(smiles, str) or not smiles.strip():
-        return Reading(refused="empty SMILES")
+        return ParsedSmiles(error="empty SMILES")
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
         if mol is None:
-            return Reading(refused="RDKit refuses the SMILES")
+            return ParsedSmiles(error="RDKit refuses the SMILES")
         # A second reading, of the canonical form, fixes atom order and Kekule form; its result is the identity.
         canonical = _canonical(mol)
         mol = Chem.MolFromSmiles(canonical)
         if mol is None:
-            return Reading(refused="RDKit refuses its own canonical SMILES")
+            return ParsedSmiles(error="RDKit refuses its own canonical SMILES")
         if mol.GetNumAtoms() == 0:
-            return Reading(refused="no atoms")
+            return ParsedSmiles(error="no atoms")
         Chem.Kekulize(mol, clearAromaticFlags=True)
         nodes = tuple(_node_label(atom) for atom in mol.GetAtoms())
         bonds = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx(), BOND_NAMES.get(b.GetBondType())) for b in mol.GetBonds()]
         if any(name is None for *_, name in bonds):
-            return Reading(refused="a bond that is neither single, double nor triple")
+            return ParsedSmiles(error="a bond that is neither single, double nor triple")
         if _write(nodes, bonds) != canonical:
-            return Reading(refused="not told by elements, charges and bonds alone (radical or unusual valence)")
-    return Reading(canonical, nodes, tuple(bonds))
+            return ParsedSmiles(error="not told by elements, charges and bonds alone (radical or unusual valence)")
+    return ParsedSmiles(canonical, nodes, tuple(bonds))
 
 
 def _canonical(mol: Chem.Mol) -> str:
@@ -116,14 +116,14 @@ def from_smiles(smiles: str | Sequence[str], vocabulary: GraphVocabulary | None 
     smiles = [smiles] if isinstance(smiles, str) else list(smiles)
     if not smiles:
         raise ValueError("no SMILES given: from_smiles needs at least one")
-    readings = [read_smiles(s) for s in smiles]
+    readings = [parse_smiles(s) for s in smiles]
     for i, (text, reading) in enumerate(zip(smiles, readings)):
-        if reading.refused:
-            raise ValueError(f"SMILES {i}, {text!r}: {reading.refused}")
-    return from_readings(readings, vocabulary)
+        if reading.error:
+            raise ValueError(f"SMILES {i}, {text!r}: {reading.error}")
+    return from_parsed(readings, vocabulary)
 
 
-def from_readings(readings: Sequence[Reading], given: GraphVocabulary | None = None) -> Graph:
+def from_parsed(readings: Sequence[ParsedSmiles], given: GraphVocabulary | None = None) -> Graph:
     """Readings (none refused) as a batch of graphs; without a vocabulary one is made of what they hold."""
     if given is None:
         given = molecule_vocabulary({v for r in readings for v in r.nodes}, max(len(r.nodes) for r in readings))
@@ -134,7 +134,7 @@ def to_smiles(graph: Graph) -> list[str | None]:
     """Canonical SMILES of each (rounded) graph, None where RDKit does not sanitize it."""
     names = graph.vocabulary
     written: list[str | None] = [None] * len(graph)
-    for rows, block in graph.blocks(TOGETHER):
+    for rows, block in graph.blocks(BLOCK_SIZE):
         node_labels, edge_labels = (t.cpu() for t in block.labels())
         for row, nodes, edges in zip(rows.tolist(), node_labels, edge_labels):
             atoms = nodes.nonzero()[:, 0]
@@ -173,8 +173,8 @@ def canonicalized(graph: Graph) -> Graph:
     known = set(graph.vocabulary.node_labels)
     node_labels, edge_labels = graph.labels()
     for b, smiles in enumerate(to_smiles(graph)):
-        reading = read_smiles(smiles) if smiles else None
-        if reading and not reading.refused and known.issuperset(reading.nodes):
+        reading = parse_smiles(smiles) if smiles else None
+        if reading and not reading.error and known.issuperset(reading.nodes):
             nodes, edges = label_tensors([(reading.nodes, reading.edges)], graph.vocabulary)
             node_labels[b], edge_labels[b] = nodes[0], edges[0]
     return Graph.from_labels(node_labels, edge_labels, graph.vocabulary).to(graph.nodes)
@@ -185,16 +185,16 @@ def kekule_forms(smiles: str, vocabulary: GraphVocabulary | None = None) -> Grap
 
     The first is not always that of `from_smiles`. Raises ValueError for a SMILES that is refused.
     """
-    reading = read_smiles(smiles)
-    if reading.refused:
-        raise ValueError(f"SMILES {smiles!r}: {reading.refused}")
+    reading = parse_smiles(smiles)
+    if reading.error:
+        raise ValueError(f"SMILES {smiles!r}: {reading.error}")
     mol = Chem.MolFromSmiles(reading.canonical)
     drawn = []
     for form in Chem.ResonanceMolSupplier(mol, Chem.ResonanceFlags.KEKULE_ALL) or [mol]:
         bonds = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx(), BOND_NAMES[b.GetBondType()]) for b in form.GetBonds()]
         if [_node_label(atom) for atom in form.GetAtoms()] == list(reading.nodes):  # charges stay where they are
             drawn.append(replace(reading, edges=tuple(bonds)))
-    return from_readings(drawn, vocabulary)
+    return from_parsed(drawn, vocabulary)
 
 
 def randomize_smiles(smiles: Sequence[str], seed: int) -> list[str]:

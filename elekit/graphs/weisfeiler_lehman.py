@@ -7,12 +7,12 @@ from elekit.graphs.graph import Graph
 
 GOLDEN, FIRST, SECOND = -7046029254386353131, -4658895280553007687, -7723592293110705685  # splitmix64, as int64
 
-TOGETHER = 4_096  # graphs colored at a time
+BLOCK_SIZE = 4_096  # graphs colored at a time
 
 ROUNDS = 8  # of refinement; what agrees after so many is one graph but for rare pairs, which isomorphism tells apart
 
 
-def mixed(numbers: Tensor) -> Tensor:
+def splitmix64(numbers: Tensor) -> Tensor:
     """int64 numbers scattered over all of int64 (splitmix64: Steele, Lea, Flood 2014), so that sums tell multisets."""
     numbers = numbers + GOLDEN
     numbers = (numbers ^ (numbers >> 30)) * FIRST
@@ -27,9 +27,9 @@ def node_colors(graphs: Graph, rounds: int) -> list[Tensor]:
     then the color before with the multiset of (edge label, color of the neighbor); Weisfeiler and Leman (1968).
     """
     parts = []
-    for rows, block in graphs.blocks(TOGETHER):
+    for rows, block in graphs.blocks(BLOCK_SIZE):
         nodes, edges = (labels.long().cpu() for labels in block.labels())
-        parts.append((rows, _passed_on(mixed(nodes) * (nodes > 0), edges, rounds)))
+        parts.append((rows, _passed_on(splitmix64(nodes) * (nodes > 0), edges, rounds)))
     width = max((own[0].shape[1] for _, own in parts), default=1)
     found = [torch.zeros(len(graphs), width, dtype=torch.long) for _ in range(rounds + 1)]
     for rows, own in parts:
@@ -40,19 +40,19 @@ def node_colors(graphs: Graph, rounds: int) -> list[Tensor]:
 
 def _passed_on(colors: Tensor, edges: Tensor, rounds: int) -> list[Tensor]:
     """Any colors (B, N), 0 at absent nodes, after 0, 1, ... rounds along the edges (B, N, N), given as channels."""
-    found, links, linked = [colors], mixed(-edges), edges > 0  # -: no edge has the number of a label
+    found, links, linked = [colors], splitmix64(-edges), edges > 0  # -: no edge has the number of a label
     for _ in range(rounds):
-        heard = mixed(links + found[-1][:, None, :]) * linked
-        found.append(mixed(mixed(found[-1]) + heard.sum(2)) * (colors != 0))
+        heard = splitmix64(links + found[-1][:, None, :]) * linked
+        found.append(splitmix64(splitmix64(found[-1]) + heard.sum(2)) * (colors != 0))
     return found
 
 
-def refined(graphs: Graph, rounds: int) -> Tensor:
+def graph_hashes(graphs: Graph, rounds: int) -> Tensor:
     """(B, rounds + 1) one number for the multiset of node colors after 0, 1, ... rounds; equal for isomorphic graphs.
 
     Column 0 tells the counts of the labels, column 1 what stands beside what, and so on.
     """
-    return torch.stack([(mixed(colors) * (colors != 0)).sum(1) for colors in node_colors(graphs, rounds)], 1)
+    return torch.stack([(splitmix64(colors) * (colors != 0)).sum(1) for colors in node_colors(graphs, rounds)], 1)
 
 
 def canonical_colors(graphs: Graph) -> Tensor:
@@ -71,6 +71,6 @@ def canonical_colors(graphs: Graph) -> Tensor:
         marked = colors[rows]
         first = torch.where(alike[rows], marked, torch.iinfo(torch.long).max).argmin(1)
         each = torch.arange(len(rows))
-        marked[each, first] = mixed(marked[each, first])
+        marked[each, first] = splitmix64(marked[each, first])
         colors[rows] = _passed_on(marked, edges[rows], ROUNDS)[-1]
     return colors

@@ -12,9 +12,9 @@ from elekit.evaluation.formatting import figure
 from elekit.evaluation.intervals import DRAWS, FEWEST, central
 from elekit.graphs.edit_distance import edit_distance, edit_path, isomorphic
 from elekit.graphs.edits import SINGLE, all_edits
-from elekit.graphs.features import connected, cycle_rank, kinds_in_detail
+from elekit.graphs.features import cycle_rank, detailed_kinds, is_connected
 from elekit.graphs.graph import Graph
-from elekit.graphs.weisfeiler_lehman import ROUNDS, refined
+from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect._validation import one
 from elekit.inspect.differences import Difference, difference, edited
 from elekit.inspect.edit_costs import interval, sample_edits
@@ -157,7 +157,7 @@ def analogies(
         raise ValueError("graph and other are one graph, so nothing differs; give two different ones")
     among, generator = among.detach().rounded(), np.random.default_rng(seed)
     other = edited(graph, path)
-    whole = bool(connected(Graph.cat([graph, other])).all())
+    whole = bool(is_connected(Graph.cat([graph, other])).all())
     with tqdm(total=samples, desc="pairs", unit="pair", disable=not progress) as bar:
         rows, results, also, paths = _pairs(
             graph, other, path, among, samples, valid_only, whole, timeout, generator, bar
@@ -192,8 +192,8 @@ def analogies(
 
 def _pairs(graph, other, path, among: Graph, samples: int, valid_only, whole: bool, timeout: float, generator, bar):
     """(rows of the first graphs, the second ones, rows of these or -1, paths) of up to `samples` pairs."""
-    made, names = Difference(graph, other, path), refined(among, ROUNDS)[:, -1].tolist()
-    known, itself = {}, int(refined(graph, ROUNDS)[0, -1])
+    made, names = Difference(graph, other, path), graph_hashes(among, ROUNDS)[:, -1].tolist()
+    known, itself = {}, int(graph_hashes(graph, ROUNDS)[0, -1])
     for row, name in enumerate(names):
         known.setdefault(name, []).append(row)
     order = generator.permutation(len(among)).tolist()
@@ -202,12 +202,12 @@ def _pairs(graph, other, path, among: Graph, samples: int, valid_only, whole: bo
     for start in range(0, len(order), TOGETHER):
         rows, places = made.places(among, order[start : start + TOGETHER], generator)
         results = made.at(among[rows], places)
-        fine = (cycle_rank(results) - cycle_rank(among[rows]) == made.rings) & (connected(results) | (not whole))
+        fine = (cycle_rank(results) - cycle_rank(among[rows]) == made.rings) & (is_connected(results) | (not whole))
         fine &= ~isomorphic(results, among[rows])
         if valid_only:
             fine[fine.clone()] = valid(results[fine])
         of_a_graph = {}
-        for i, name in zip(fine.nonzero()[:, 0].tolist(), refined(results[fine], ROUNDS)[:, -1].tolist()):
+        for i, name in zip(fine.nonzero()[:, 0].tolist(), graph_hashes(results[fine], ROUNDS)[:, -1].tolist()):
             row = next((row for row in known.get(name, ()) if isomorphic(among[row], results[i])), -1)
             before = of_a_graph.setdefault(int(rows[i]), (i, row))
             if before[1] < 0 <= row:  # rather a graph that is known
@@ -230,7 +230,7 @@ def _kind(graph: Graph, other: Graph) -> str | None:
     edits = all_edits(graph, SINGLE)
     made, labels = edits.apply(*graph.labels()), other.labels()
     same = (made[0] == labels[0]).all(1) & (made[1] == labels[1]).flatten(1).all(1)
-    return next(iter(kinds_in_detail(edits[same], graph)), None)
+    return next(iter(detailed_kinds(edits[same], graph)), None)
 
 
 def _control(psi: Psi, starts: Graph, before: Tensor, kind: str | None, valid_only: bool, whole: bool, seed: int):

@@ -12,9 +12,9 @@ from tqdm.auto import tqdm
 from elekit.evaluation.formatting import figure, joined
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.edits import SINGLE, Edits, all_edits, check_kinds
-from elekit.graphs.features import connected, kinds_in_detail
+from elekit.graphs.features import detailed_kinds, is_connected
 from elekit.graphs.graph import Graph
-from elekit.graphs.weisfeiler_lehman import ROUNDS, mixed, refined
+from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes, splitmix64
 from elekit.inspect._validation import finite, one, point_of, points_given
 from elekit.inspect.edit_scan import valid
 from elekit.model.loss import Psi, paired_distance, points_of
@@ -131,7 +131,7 @@ def counterfactuals(
     before = where.losses(points_of(psi, graph))[0]
     own = int((before <= before.min() + TIE).nonzero()[0])  # of equally near ones the first
     aim = None if to is None else where.names.index(to)
-    connected_only = bool(connected(graph)) if connected_only is None else connected_only
+    connected_only = bool(is_connected(graph)) if connected_only is None else connected_only
     found = _Search(psi, graph, where, own, aim, kinds, connected_only)
     if aim != own:
         with tqdm(desc="edits tried", unit="graph", disable=not progress) as bar:
@@ -194,7 +194,7 @@ class _Places:
 def _points(psi: Psi, name: str, place: Graph | Tensor, itself: Graph | None, graph: Graph, D: int) -> Tensor:
     """(n, D) in float64 where the members of a place lie, without a graph itself where there are others."""
     if isinstance(place, Graph) and itself is not None and len(place) > 1:
-        same = (refined(place, ROUNDS) == refined(itself, ROUNDS)).all(1)
+        same = (graph_hashes(place, ROUNDS) == graph_hashes(itself, ROUNDS)).all(1)
         same[same.clone()] = isomorphic(place[same], Graph.cat([itself] * len(place))[same])
         place = place[~same] if not same.all() else place
     elif not isinstance(place, Graph) and place.ndim == 1:
@@ -255,7 +255,7 @@ class _Search:
             whole &= len(level) * each * N * (N + 1) <= CELLS
             if not whole:
                 best = margin.argsort(descending=True, stable=True)[: 8 * width]
-                names = refined(self.graphs(level[fits[best]]), ROUNDS)[:, -1].numpy()
+                names = graph_hashes(self.graphs(level[fits[best]]), ROUNDS)[:, -1].numpy()
                 once = np.sort(np.unique(names, return_index=True)[1])  # places that look alike are edited once
                 self.levels[-1] = level[fits[best[torch.from_numpy(once[:width])]]]
 
@@ -279,7 +279,7 @@ class _Search:
             made = made[torch.from_numpy(fresh)]
             fine = made.edits.valence_violation(some.nodes, some.edges, self.vocabulary) == 0
             if self.connected_only:
-                fine[fine.clone()] = connected(self.graphs(made[fine]))
+                fine[fine.clone()] = is_connected(self.graphs(made[fine]))
             made.edits.row.add_(start)  # of a tensor that was made here
             parts.append(made)
             fits.append(fine.nonzero()[:, 0] + count)
@@ -313,11 +313,11 @@ class _Search:
         order = margin.argsort(descending=True, stable=True)
         order = order[margin[order] > TIE]
         start = self.graphs(self.levels[0])
-        chosen, seen = [], {int(refined(start, ROUNDS)[0, -1]): [start]}
+        chosen, seen = [], {int(graph_hashes(start, ROUNDS)[0, -1]): [start]}
         for rows in order.split(TOGETHER):
             graphs = self.graphs(level[rows])
             fine = valid(graphs).tolist()
-            for row, graph, name, sound in zip(rows, graphs, refined(graphs, ROUNDS)[:, -1].tolist(), fine):
+            for row, graph, name, sound in zip(rows, graphs, graph_hashes(graphs, ROUNDS)[:, -1].tolist(), fine):
                 alike = seen.setdefault(name, [])
                 if sound and not any(bool(isomorphic(graph, other)) for other in alike):
                     alike.append(graph)
@@ -332,7 +332,7 @@ class _Search:
         for before, level in zip(self.levels[-2::-1], self.levels[:0:-1]):
             edits = level.edits[rows]
             said = edits.describe(before.nodes, before.edges, self.vocabulary)
-            words.append(list(zip(said, kinds_in_detail(edits, self.graphs(before)))))
+            words.append(list(zip(said, detailed_kinds(edits, self.graphs(before)))))
             rows = edits.row
         return [tuple(map(list, zip(*reversed(of_one)))) for of_one in zip(*words)] if len(self.rows) else []
 
@@ -340,7 +340,7 @@ class _Search:
 def _keys(level: _Level) -> np.ndarray:
     """(n,) int64, one number for the channels of each graph."""
     channels = torch.cat([level.nodes, level.edges.flatten(1)], 1).long()
-    return (channels * mixed(torch.arange(channels.shape[1]))).sum(1).numpy()
+    return (channels * splitmix64(torch.arange(channels.shape[1]))).sum(1).numpy()
 
 
 def _count(edits: int) -> str:

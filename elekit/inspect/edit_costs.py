@@ -11,9 +11,9 @@ from tqdm.auto import tqdm
 from elekit.evaluation.intervals import DRAWS, FEWEST, central
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.edits import KINDS, PAIRED, SINGLE, Edits, all_edits
-from elekit.graphs.features import connected, kinds_in_detail, on_rings, touched
+from elekit.graphs.features import detailed_kinds, is_connected, ring_and_degree, ring_edges
 from elekit.graphs.graph import Graph
-from elekit.graphs.weisfeiler_lehman import ROUNDS, refined
+from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect.edit_scan import valid
 from elekit.model.loss import Psi, paired_distance, points_of
 
@@ -56,7 +56,7 @@ class EditCosts:
     """Single edits of many graphs, priced by the learned loss.
 
     edits: one row an edit: graph (row of the batch), kind (in detail, without saying where: see
-    `elekit.graphs.features.kinds_in_detail`), edit (kind as in `elekit.graphs.edits.KINDS`), price (learned loss between before
+    `elekit.graphs.features.detailed_kinds`), edit (kind as in `elekit.graphs.edits.KINDS`), price (learned loss between before
     and after, in [0, 4]), valid (no node exceeds its capacity and, where graphs are molecules, RDKit sanitizes it),
     connected (the result is in one piece), nodes (slots it touches), pairs ((i, j), i < j), and what the price may
     depend on: size (nodes before), in_ring (the edge that is changed lies on a ring; where none is changed, a node
@@ -168,12 +168,12 @@ def _edits_of(graphs: Graph, samples: int | None, kinds, valid_only: bool, gener
     import pandas as pd
 
     nodes, edges = graphs.labels()
-    edits, rings = all_edits(graphs, kinds), on_rings(graphs)
+    edits, rings = all_edits(graphs, kinds), ring_edges(graphs)
     if samples is not None and len(edits) > MANY * samples * len(graphs):  # large graphs have tens of thousands each
         edits = edits[torch.from_numpy(_evenly(edits.row.numpy(), edits.kind.numpy(), MANY * samples, generator))]
     if valid_only:  # what exceeds a capacity is ruled out before it is drawn; the rest is asked of RDKit below
         edits = edits[(edits.valence_violation(nodes, edges, graphs.vocabulary) == 0).nonzero()[:, 0]]
-    detail = np.array(kinds_in_detail(edits, graphs, rings), dtype=object)
+    detail = np.array(detailed_kinds(edits, graphs, rings), dtype=object)
     drawn = _evenly(edits.row.numpy(), detail, samples, generator)
     edits, detail = edits[torch.from_numpy(drawn)], detail[drawn]
     results = Graph.from_labels(*edits.apply(nodes, edges), graphs.vocabulary)
@@ -182,14 +182,14 @@ def _edits_of(graphs: Graph, samples: int | None, kinds, valid_only: bool, gener
     keep &= ~_unchanged(edits, graphs, results)
     kept = keep.nonzero()[:, 0]
     edits, results, detail = edits[kept], results[kept], detail[kept.numpy()]
-    ring, degree = touched(edits, graphs, rings)
+    ring, degree = ring_and_degree(edits, graphs, rings)
     table = pd.DataFrame(
         {
             "graph": edits.row.numpy(),
             "kind": detail,
             "edit": [KINDS[k] for k in edits.kind.tolist()],
             "valid": fine[kept].numpy(),
-            "connected": connected(results).numpy(),
+            "connected": is_connected(results).numpy(),
             "nodes": [tuple(i for i in slots if i >= 0) for slots in edits.node.tolist()],
             "pairs": [tuple((min(p), max(p)) for p in pairs if p[0] >= 0) for pairs in edits.pair.tolist()],
             "size": (nodes > 0).sum(1)[edits.row].numpy(),
@@ -218,7 +218,7 @@ def _unchanged(edits: Edits, graphs: Graph, results: Graph) -> Tensor:
     same = torch.zeros(len(edits), dtype=torch.bool)
     paired = torch.tensor([KINDS.index(kind) for kind in PAIRED])
     some = torch.isin(edits.kind, paired).nonzero()[:, 0]
-    some = some[(refined(results[some], ROUNDS) == refined(graphs, ROUNDS)[edits.row[some]]).all(1)]
+    some = some[(graph_hashes(results[some], ROUNDS) == graph_hashes(graphs, ROUNDS)[edits.row[some]]).all(1)]
     same[some] = isomorphic(results[some], graphs[edits.row[some]])
     return same
 

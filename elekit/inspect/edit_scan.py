@@ -9,7 +9,7 @@ from torch import Tensor
 
 from elekit.graphs import edits as graph_edits
 from elekit.graphs.edits import Edits, all_edits
-from elekit.graphs.features import connected
+from elekit.graphs.features import is_connected
 from elekit.graphs.graph import Graph
 from elekit.inspect._validation import one, point_of
 from elekit.model.loss import Psi, points_of, squared_distance
@@ -92,7 +92,7 @@ def edit_scan(
             "change": (loss - before).numpy(),
             "price": squared_distance(points, own).clamp_min(0).double().numpy(),
             "valid": valid(results).numpy(),
-            "connected": connected(results).numpy(),
+            "connected": is_connected(results).numpy(),
             "nodes": [tuple(i for i in touched if i >= 0) for touched in edits.node.tolist()],
             "pairs": [tuple((min(p), max(p)) for p in touched if p[0] >= 0) for touched in edits.pair.tolist()],
         }

@@ -10,7 +10,7 @@ from torch import Tensor
 from elekit.decoding import nearest
 from elekit.graphs.edit_distance import edit_path, isomorphic
 from elekit.graphs.graph import Graph
-from elekit.graphs.weisfeiler_lehman import ROUNDS, refined
+from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect._validation import finite, one, unit
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def nearest_other(points: Tensor) -> Tensor:
 def distinct(graphs: Graph) -> Tensor:
     """Rows, ascending, of graphs that are not isomorphic to an earlier one."""
     kept, seen = [], {}
-    for row, name in enumerate(refined(graphs, ROUNDS)[:, -1].tolist()):
+    for row, name in enumerate(graph_hashes(graphs, ROUNDS)[:, -1].tolist()):
         alike = seen.setdefault(name, [])
         if not (alike and bool(isomorphic(graphs[alike], Graph.cat([graphs[row]] * len(alike))).any())):
             alike.append(row)

@@ -156,10 +156,10 @@ class Search:
         return found
 
     def _by_smiles(self, text: str) -> np.ndarray:
-        from elekit.graphs.smiles import read_smiles
+        from elekit.graphs.smiles import parse_smiles
 
         self._refuse_others("a SMILES")
-        canonical = read_smiles(text).canonical
+        canonical = parse_smiles(text).canonical
         found = np.array([one == canonical and bool(one) for one in self.smiles], dtype=bool)
         return (
             found if found.any() else np.array([one is not None and text in one for one in self.smiles], dtype=bool)

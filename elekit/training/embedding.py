@@ -121,7 +121,7 @@ def fit_embedding(
     if start is not None:
         psi.load_state_dict(start.state_dict())
     psi.to(device)
-    psi.typical = graphs.typical()
+    psi.typical = graphs.average()
     held_out = validation if validation is not None and len(validation) > 1 else graphs
     held_out = held_out[:RETRIEVAL_AMONG]
     queries = training.view(held_out, step_generator(seed, -1))

@@ -13,7 +13,7 @@ from elekit.correction import Judgments, Triplet, Triplets
 from elekit.correction.judgments import CANNOT_SAY, TAKEN_BACK, write_lines
 from elekit.draw.scenes import palette, scene
 from elekit.graphs.graph import Graph
-from elekit.graphs.weisfeiler_lehman import ROUNDS, refined
+from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.model.loss import Psi
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
@@ -163,8 +163,8 @@ def _names(graphs: Graph, names: Sequence[str] | None) -> list[str]:
 
 def _found_again(judgments: Judgments, graphs: Graph) -> list[Triplet | None]:
     """The questions that judgments answered, by the rows of their graphs; None where a graph is not among these."""
-    known = {tuple(code): row for row, code in reversed(list(enumerate(refined(graphs, ROUNDS).tolist())))}
-    sides = [refined(side, ROUNDS).tolist() for side in (judgments.anchors, judgments.lefts, judgments.rights)]
+    known = {tuple(code): row for row, code in reversed(list(enumerate(graph_hashes(graphs, ROUNDS).tolist())))}
+    sides = [graph_hashes(side, ROUNDS).tolist() for side in (judgments.anchors, judgments.lefts, judgments.rights)]
     rows = [[known.get(tuple(code)) for code in codes] for codes in zip(*sides)]
     return [
         None if None in found else Triplet(*found, random=by_lot)

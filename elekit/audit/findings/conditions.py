@@ -10,7 +10,7 @@ from torch import Tensor
 from elekit.audit.findings.graph_traits import RINGS, traits_of
 from elekit.audit.patterns import smallest_rings
 from elekit.graphs.edits import SINGLE
-from elekit.graphs.features import distances, on_rings, reached
+from elekit.graphs.features import reachable, ring_edges, shortest_path_lengths
 from elekit.inspect.edit_costs import EditSample
 
 ORDERS, LABELS = "bond orders (edge order, single or double)", "edge labels"
@@ -76,10 +76,10 @@ def what_edits_do(sample: EditSample) -> list[Condition]:
         found.append(Condition(f"leaves {label}", f"adding or removing a leaf {label}", leaf & (gone == k)))
         touching = relabel & ((old == k) | (new == k))
         found.append(Condition(f"label {label}", f"relabeling a node to or from {label}", touching))
-    length = (distances(edges)[edits.row, i, j] + 1).numpy()
+    length = (shortest_path_lengths(edges)[edits.row, i, j] + 1).numpy()
     opened = np.flatnonzero(detail == "open a ring")
     after_all = sample.results[torch.from_numpy(opened)].labels()[1]
-    length[opened] = distances(after_all)[torch.arange(len(opened)), i[opened], j[opened]].numpy() + 1
+    length[opened] = shortest_path_lengths(after_all)[torch.arange(len(opened)), i[opened], j[opened]].numpy() + 1
     for size in RINGS:
         words = f"closing or opening a ring of {size} nodes"
         found.append(Condition(f"ring closure of {size} nodes", words, ring & (length == size)))
@@ -98,7 +98,7 @@ def where_edits_are(sample: EditSample) -> list[Condition]:
     nodes, edges = (labels.long() for labels in graphs.labels())
     ends = torch.cat([edits.node, edits.pair.flatten(1)], 1)
     touched = (ends >= 0) & (nodes[edits.row[:, None], ends.clamp_min(0)] > 0)
-    around = on_rings(graphs).any(-1)[edits.row[:, None], ends.clamp_min(0)]
+    around = ring_edges(graphs).any(-1)[edits.row[:, None], ends.clamp_min(0)]
     within = (around | ~touched).all(1).numpy() & touched.any(1).numpy()
     fewest = torch.where(touched, (edges > 0).sum(-1)[edits.row[:, None], ends.clamp_min(0)], 99).amin(1).numpy()
     found = [
@@ -141,6 +141,6 @@ def where_edits_are(sample: EditSample) -> list[Condition]:
 
 def _outside(nodes: Tensor, edges: Tensor, row: Tensor, ends: Tensor) -> np.ndarray:
     """(E,) bool: an edit touches no node of a largest connected part."""
-    size = reached(edges).sum(-1) * (nodes > 0)
+    size = reachable(edges).sum(-1) * (nodes > 0)
     largest = size == size.amax(1, keepdim=True)
     return ~((ends >= 0) & largest[row[:, None], ends.clamp_min(0)]).any(1).numpy()

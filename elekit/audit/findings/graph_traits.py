@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from elekit.audit.patterns import held_patterns, pattern_name, ring_sizes
-from elekit.graphs.features import cycle_rank, reached
+from elekit.graphs.features import cycle_rank, reachable
 from elekit.graphs.graph import Graph
 
 RINGS = (3, 4, 5, 6, 7)
@@ -44,7 +44,7 @@ def counts_of(graphs: Graph) -> list[Count]:
     names = graphs.vocabulary
     nodes, edges = (labels.cpu().long() for labels in graphs.labels())
     there, linked = nodes > 0, edges > 0
-    parts = (there / reached(edges).sum(-1)).sum(1).round().long()
+    parts = (there / reachable(edges).sum(-1)).sum(1).round().long()
     found = [("the number of nodes", there.sum(1), ("node", "nodes"))]
     if names.K > 2:
         for k, label in enumerate(names.node_labels, start=1):

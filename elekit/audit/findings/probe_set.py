@@ -13,7 +13,7 @@ from elekit.audit.patterns import plant, rewrite
 from elekit.graphs import augment
 from elekit.graphs.edits import KINDS, SINGLE
 from elekit.graphs.graph import Graph
-from elekit.graphs.weisfeiler_lehman import ROUNDS, mixed, node_colors, refined
+from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes, node_colors, splitmix64
 from elekit.inspect.edit_costs import EditSample, sample_edits
 
 MOST = 300  # graphs asked about; of more a sample
@@ -143,7 +143,7 @@ def make_basis(graphs: Graph, *, seed: int = 0, progress: bool = False) -> Basis
     if len(given) > MOST:
         graphs = given[torch.randperm(len(given), generator=generator)[:MOST]]
     sample = sample_edits(graphs, samples=EDITS, kinds=KINDS, seed=seed, progress=progress)
-    known = np.isin(refined(sample.results, ROUNDS)[:, -1].numpy(), refined(given, ROUNDS)[:, -1].numpy())
+    known = np.isin(graph_hashes(sample.results, ROUNDS)[:, -1].numpy(), graph_hashes(given, ROUNDS)[:, -1].numpy())
     walk_of = torch.randperm(len(graphs), generator=generator)[:WALKS]
     walked, here = [], graphs[walk_of]
     for _ in range(STEPS):
@@ -172,7 +172,7 @@ def reference(graphs: Graph) -> Tensor:
     rounds, width = REFERENCE
     parts = []
     for colors in node_colors(graphs, rounds - 1):
-        bits = mixed(colors)[..., None] >> torch.arange(width)
+        bits = splitmix64(colors)[..., None] >> torch.arange(width)
         signs = ((bits & 1) * 2.0 - 1) * (colors != 0)[..., None]
         counts = signs.sum(1)
         parts.append(counts / counts.norm(dim=1, keepdim=True).clamp_min(1e-9))
@@ -182,13 +182,13 @@ def reference(graphs: Graph) -> Tensor:
 def levels(graphs: Graph) -> Tensor:
     """(B, len(LEVELS) + 1) numbers that are equal where the trait of that level is; the last tells graphs apart."""
     nodes, edges = (labels.long() for labels in graphs.labels())
-    there, kinds = nodes > 0, mixed(-edges) * (edges > 0)  # -: no edge has the number of a label
-    labels = (mixed(nodes) * there).sum(1)
-    at_nodes = (mixed(mixed(nodes) + kinds.sum(2)) * there).sum(1)
-    heard = mixed(mixed(-edges) + mixed(mixed(nodes) + kinds.sum(2))[:, None, :]) * (edges > 0)
-    near = (mixed(mixed(mixed(nodes) + kinds.sum(2)) + heard.sum(2)) * there).sum(1)
-    colors = refined(graphs, ROUNDS)
-    coarse = torch.stack([there.sum(1), labels, mixed(labels) + kinds.sum((1, 2)), at_nodes], 1)
+    there, kinds = nodes > 0, splitmix64(-edges) * (edges > 0)  # -: no edge has the number of a label
+    labels = (splitmix64(nodes) * there).sum(1)
+    at_nodes = (splitmix64(splitmix64(nodes) + kinds.sum(2)) * there).sum(1)
+    heard = splitmix64(splitmix64(-edges) + splitmix64(splitmix64(nodes) + kinds.sum(2))[:, None, :]) * (edges > 0)
+    near = (splitmix64(splitmix64(splitmix64(nodes) + kinds.sum(2)) + heard.sum(2)) * there).sum(1)
+    colors = graph_hashes(graphs, ROUNDS)
+    coarse = torch.stack([there.sum(1), labels, splitmix64(labels) + kinds.sum((1, 2)), at_nodes], 1)
     return torch.cat([coarse, colors[:, 1:2], near[:, None], colors[:, 2:4], colors[:, -1:]], 1)
 
 

@@ -12,7 +12,7 @@ from elekit.decoding import Candidates, DecodeConfig, check_target, decode, near
 from elekit.evaluation.conformal.calibration import Calibration
 from elekit.evaluation.conformal.canonical import names
 from elekit.evaluation.conformal.sets import MOST, PredictionSet
-from elekit.graphs.features import connected
+from elekit.graphs.features import is_connected
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi
 
@@ -104,7 +104,7 @@ def universe(
     B, W = found.alternative_losses.shape
     left_out = found.alternatives.valence_violation() > 0
     if whole:
-        left_out |= ~connected(found.alternatives)
+        left_out |= ~is_connected(found.alternatives)
     losses = found.alternative_losses.masked_fill(left_out.reshape(B, W), torch.inf)
     losses, order = losses.sort(dim=1, stable=True)
     return Universe(found.alternatives, order + W * torch.arange(B)[:, None], losses, found.graphs, found.loss)
@@ -127,7 +127,7 @@ def universes(
 
 
 def _all_connected(graphs: Graph) -> bool:
-    return all(bool(connected(graphs[start : start + BLOCK]).all()) for start in range(0, len(graphs), BLOCK))
+    return all(bool(is_connected(graphs[start : start + BLOCK]).all()) for start in range(0, len(graphs), BLOCK))
 
 
 def _node_counts(graphs: Graph) -> Tensor:
