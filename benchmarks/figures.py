@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from elekit.draw.base import BLUE, FAINT, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, Picture, axes, fitted, plain
+from elekit.draw.base import BLUE, FAINT, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, fitted, plain
+from elekit.draw.figure import Picture, axes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -394,7 +394,7 @@ def test_edits_are_steps_too(relaxed_trace):
     nodes, edges = (labels.clone() for labels in truth.labels())
     nodes[0, 0] = 1 + nodes[0, 0] % 3
     after = Graph.from_labels(nodes, edges, truth.vocabulary)
-    polished = (Polish("start 2", 0.5, truth), Polish("node 0: in words", 0.25, after))
+    polished = (Polish("start 2", 0.5, truth, restart=True), Polish("node 0: in words", 0.25, after))
     figure = rendered(iterate(replace(trace, polish=polished), len(trace) + 2))
     assert figure.axes[0].get_title() == "edit 1 of 1"
     assert [halo.get_gid() for halo in marked(figure, "halo")] == ["halo-0"]

@@ -10,8 +10,9 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from elekit import draw
-from elekit.draw.maps import CLASSES, CONTEXT, OTHER, STEPS, UNKNOWN, framed, paint, trust_words
+from elekit.draw.maps import CLASSES, CONTEXT, OTHER, STEPS, UNKNOWN, framed, paint
 from elekit.graphs.smiles import from_smiles
+from elekit.inspect.maps import trust_words
 
 HOSTILE = ["<img src=x onerror=alert(1)>", "$\\frac", "a\nb\x00", "_{"]
 

@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 from test_draw import HOSTILE, marked, rendered
 
 from elekit import draw
-from elekit.draw import edit_scan
+from elekit.draw import placement
 from elekit.draw.base import BLUE, GRAY, RADIUS, VERMILION
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary, to_smiles
@@ -61,7 +61,7 @@ def test_dearer_is_wider_and_lighter(molecule, heat):
     widths = [found[str(i)].get_linewidth() for i in range(5)]
     lights = [np.mean(found[str(i)].get_edgecolor()[:3]) for i in range(5)]
     assert widths == sorted(set(widths)) and lights == sorted(set(lights))
-    assert color(found["0"]) == edit_scan.RAMP[0] and color(found["4"]) == edit_scan.RAMP[-1]
+    assert color(found["0"]) == placement.RAMP[0] and color(found["4"]) == placement.RAMP[-1]
 
 
 def test_what_has_no_valid_edit_is_gray_and_dashed(molecule, heat):
@@ -158,7 +158,7 @@ def molecules():
 @pytest.mark.parametrize("graph", molecules(), ids=lambda graph: to_smiles(graph)[0])
 def test_an_added_node_lies_near_its_neighbor_and_clear_of_all_others(graph):
     positions = draw.layout(graph)
-    spots = edit_scan.beside(graph, positions)
+    spots = placement.beside(graph, positions)
     there = graph.labels()[0][0].nonzero()[:, 0].tolist()
     edges = graph.labels()[1][0].triu(1).nonzero().tolist()
     assert np.isfinite(spots).all(1).nonzero()[0].tolist() == there
@@ -173,7 +173,7 @@ def test_an_added_node_lies_near_its_neighbor_and_clear_of_all_others(graph):
 @pytest.mark.parametrize("graph", molecules(), ids=lambda graph: to_smiles(graph)[0])
 def test_words_lie_at_their_own_node_or_edge(graph):
     positions = draw.layout(graph)
-    of_nodes, of_edges = edit_scan.words_beside(graph, positions)
+    of_nodes, of_edges = placement.words_beside(graph, positions)
     there = graph.labels()[0][0].nonzero()[:, 0].numpy()
     for i in there:
         distance = np.linalg.norm(positions[there] - of_nodes[i], axis=1)
@@ -187,22 +187,22 @@ def test_room_of_any_graph_is_finite_and_repeatable(vocabulary, generator):
     for graph in random_vertices(vocabulary, 12, generator):
         positions = draw.layout(graph)
         before = positions.copy()
-        spots, (of_nodes, of_edges) = edit_scan.beside(graph, positions), edit_scan.words_beside(graph, positions)
+        spots, (of_nodes, of_edges) = placement.beside(graph, positions), placement.words_beside(graph, positions)
         there = (graph.labels()[0][0] > 0).numpy()
         assert np.array_equal(np.isfinite(spots).all(1), there) and np.array_equal(
             np.isfinite(of_nodes).all(1), there
         )
         assert all(np.isfinite(place).all() for place in of_edges.values())
         assert np.array_equal(positions, before) and np.array_equal(
-            edit_scan.beside(graph, positions), spots, equal_nan=True
+            placement.beside(graph, positions), spots, equal_nan=True
         )
 
 
 def test_the_span_of_nothing_is_a_span():
-    assert edit_scan.span(torch.tensor([torch.nan])) == (0.0, 1.0)
-    low, high = edit_scan.span(torch.tensor([0.5, torch.nan]), np.array([0.5]))
+    assert placement.span(torch.tensor([torch.nan])) == (0.0, 1.0)
+    low, high = placement.span(torch.tensor([0.5, torch.nan]), np.array([0.5]))
     assert low == 0.5 < high
-    assert edit_scan.span(torch.tensor([0.5, 2.0]), np.array([[0.25]])) == (0.25, 2.0)
+    assert placement.span(torch.tensor([0.5, 2.0]), np.array([[0.25]])) == (0.25, 2.0)
 
 
 def test_marks_of_the_graph_itself_are_still_there(molecule, heat):

@@ -55,8 +55,9 @@ def trace(vocabulary, truth) -> Trace:
 
 
 def edited(trace: Trace, *steps: tuple[str, Graph]) -> Trace:
-    """The same run with a polish of these (words, graph)."""
-    return replace(trace, polish=tuple(Polish(words, 0.5 / (n + 1), graph) for n, (words, graph) in enumerate(steps)))
+    """The same run with these steps of local search, (description, graph); "start 2" and the like are restarts."""
+    made = [Polish(words, 0.5 / (n + 1), graph, words.startswith("start")) for n, (words, graph) in enumerate(steps)]
+    return replace(trace, polish=tuple(made))
 
 
 def with_node(graph: Graph, i: int, label: int, to: int | None = None) -> Graph:

@@ -19,8 +19,8 @@ from elekit.card.predictions import costs, coverage, quality
 from elekit.card.relations import agreement, concepts, faithfulness, in_other_trainings
 from elekit.card.subject import Subject, drawn
 from elekit.card.wording import ends_of
-from elekit.draw.edit_scan import beside
 from elekit.draw.layouts import layout
+from elekit.draw.placement import beside
 from elekit.draw.scenes import palette
 from elekit.evaluation.intervals import central
 from elekit.graphs.graph import Graph

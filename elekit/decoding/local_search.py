@@ -4,7 +4,7 @@ Edits are screened by a linear model of the loss (one backward pass), and only t
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -62,8 +62,8 @@ def local_search(
 
     target: (B, D). starts: B * s discrete graphs, those of one target next to each other.
     Returns the result, with up to `beam` (or `kept`) alternatives, and for each target the edits that led from a
-    start to it (empty tuples unless record); where that was not its first start, the path opens with a `Polish` named
-    "start 2" or so. Never worse than the best start, by loss + penalty.
+    start to it (empty tuples unless record); where that was not its first start, the path opens with a `Polish`
+    whose `restart` is True. Never worse than the best start, by loss + penalty.
     """
     check_target(target)
     target = target.detach()
@@ -99,10 +99,10 @@ class _Search:
         for name, value in EMPTY.items():
             setattr(self, name, torch.full((B, W, *shapes.get(name, ())), value))
         # `history` is the number of the step in `steps` that made a graph, -1 for a first start
-        self.steps: list[tuple[int, str, float, Graph]] = []  # (number of the step before, edit, loss, graph)
+        self.steps: list[tuple[int, Polish]] = []  # (number of the step before, step)
         self.waiting = torch.zeros(B, dtype=torch.long)  # rounds since the best last got better
         owner, origin = torch.arange(B).repeat_interleave(each), torch.full((B * each,), -1)
-        self._merge(owner, nodes, edges, origin, lambda new: [f"start {n % each + 1}" for n in new.tolist()])
+        self._merge(owner, nodes, edges, origin, lambda new: [n % each for n in new.tolist()])
         self.active = self.loss[:, 0] > config.tolerance
 
     def run(self, deadline: float) -> "_Search":
@@ -170,7 +170,8 @@ class _Search:
     def _merge(self, owner: Tensor, nodes: Tensor, edges: Tensor, came_from: Tensor, describe: Callable):
         """Judge new graphs and keep the best `beam` different ones of old and new in each row.
 
-        describe: numbers of new graphs to words, asked only where the search is recorded.
+        describe: from numbers of new graphs to descriptions of their edits, or to numbers of starts; called only if
+            the search is recorded.
         """
         B, W = self.score.shape
         made = Graph.from_labels(nodes, edges, self.vocabulary)
@@ -210,13 +211,16 @@ class _Search:
         better = self.score[:, 0] < before - EQUAL
         self.waiting = torch.where(better, 0, self.waiting + 1)
 
-    def _note(self, owner: Tensor, rank: Tensor, words: list[str]):
-        """Write down what made the graphs that entered a beam."""
-        for b, w, said in zip(owner.tolist(), rank.tolist(), words):
-            if said == "start 1":
-                continue  # where every path begins unless it says otherwise
+    def _note(self, owner: Tensor, rank: Tensor, origins: Sequence[str | int]):
+        """Record how the graphs that entered a beam were made: by an edit (its description) or as a start (its number)."""
+        for b, w, origin in zip(owner.tolist(), rank.tolist(), origins):
+            if origin == 0:
+                continue  # the path of every target begins at its first start unless it has a restart
             graph = Graph.from_labels(self.nodes[b, w][None], self.edges[b, w][None], self.vocabulary)
-            self.steps.append((int(self.history[b, w]), said, float(self.loss[b, w]), graph))
+            loss = float(self.loss[b, w])
+            restart = isinstance(origin, int)
+            step = Polish(f"start {origin + 1}" if restart else origin, loss, graph, restart)
+            self.steps.append((int(self.history[b, w]), step))
             self.history[b, w] = len(self.steps) - 1
 
     def result(self) -> Decoded:
@@ -230,8 +234,8 @@ class _Search:
         for number in self.history[:, 0].tolist():
             path = []
             while number >= 0:
-                number, said, loss, graph = self.steps[number]
-                path.append(Polish(said, loss, graph))
+                number, step = self.steps[number]
+                path.append(step)
             found.append(tuple(reversed(path)))
         return found
 

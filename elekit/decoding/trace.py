@@ -11,11 +11,19 @@ from elekit.graphs.graph import Graph
 
 @dataclass(frozen=True)
 class Polish:
-    """One accepted step of the discrete polish of one graph; "start 2" where it went on from another start."""
+    """One accepted step of the local search on one graph.
 
-    edit: str  # in words
-    loss: float  # learned loss after it
-    graph: Graph  # batch of one, after it
+    Args:
+        edit: Description of the edit, or "start 2" for a restart.
+        loss: Learned loss after the step, in [0, 4].
+        graph: The graph after the step, a batch of one.
+        restart: True if the search continued from another of its starts instead of making an edit.
+    """
+
+    edit: str
+    loss: float
+    graph: Graph
+    restart: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +66,8 @@ class Trace:
 
     @property
     def edits(self) -> tuple[str, ...]:
-        """The accepted edits in words, without the change to another start that may come before them."""
-        return tuple(done.edit for done in self.polish if not done.edit.startswith("start "))
+        """Descriptions of the accepted edits, without restarts."""
+        return tuple(step.edit for step in self.polish if not step.restart)
 
     @property
     def result(self) -> Graph:

@@ -1,64 +1,62 @@
-"""Graphs and curves in, matplotlib figures out (floor 3). Pure: no pyplot, nothing shown, nothing global touched.
+"""Graphs and results in, matplotlib figures out. Nothing is shown, and no global state of matplotlib is touched.
 
 Functions that take an `ax` draw into it and return its whole figure. Labels come from the user's data and are drawn
-as they are: `$` starts no formula, and what cannot be printed becomes a blank.
+as they are: `$` starts no formula, and characters that cannot be printed become blanks.
+
+Names load when they are first used: layouts, scenes and SVG drawings need no matplotlib.
 """
 
-from elekit.draw.agreements import agreement, disagreements
-from elekit.draw.base import OKABE_ITO, RADIUS, SEEN, Picture
-from elekit.draw.blind_spots import blind_spots
-from elekit.draw.concepts import concepts
-from elekit.draw.corrections import corrections
-from elekit.draw.counterfactuals import analogies, counterfactuals
-from elekit.draw.curves import history, loss_curve, ranking
-from elekit.draw.decodings import iterate, trace
-from elekit.draw.edit_costs import edit_costs
-from elekit.draw.edit_scan import contrasted, priced_edits, shared
-from elekit.draw.faithfulness import faithfulness
-from elekit.draw.findings import findings
-from elekit.draw.histograms import histograms
-from elekit.draw.images import images
-from elekit.draw.layouts import layout
-from elekit.draw.maps import embedding_map
-from elekit.draw.sets import coverage, prediction_set
-from elekit.draw.spheres import spheres
-from elekit.draw.stability import across_trainings, stability
-from elekit.draw.structures import graph, graphs
-from elekit.draw.tensors import tensors
+import importlib
+import sys
+import types
 
-__all__ = [
-    "OKABE_ITO",
-    "RADIUS",
-    "SEEN",
-    "Picture",
-    "across_trainings",
-    "agreement",
-    "analogies",
-    "blind_spots",
-    "concepts",
-    "contrasted",
-    "corrections",
-    "counterfactuals",
-    "coverage",
-    "disagreements",
-    "edit_costs",
-    "embedding_map",
-    "faithfulness",
-    "findings",
-    "graph",
-    "graphs",
-    "histograms",
-    "history",
-    "images",
-    "iterate",
-    "layout",
-    "loss_curve",
-    "prediction_set",
-    "priced_edits",
-    "ranking",
-    "shared",
-    "spheres",
-    "stability",
-    "tensors",
-    "trace",
-]  # fmt: skip
+_HOME = {
+    "agreements": ("agreement", "disagreements"),
+    "base": ("OKABE_ITO", "RADIUS", "SEEN"),
+    "blind_spots": ("blind_spots",),
+    "concepts": ("concepts",),
+    "corrections": ("corrections",),
+    "counterfactuals": ("analogies", "counterfactuals"),
+    "curves": ("history", "loss_curve", "ranking"),
+    "decodings": ("iterate", "trace"),
+    "edit_costs": ("edit_costs",),
+    "edit_scan": ("contrasted", "priced_edits", "shared"),
+    "faithfulness": ("faithfulness",),
+    "figure": ("Picture",),
+    "findings": ("findings",),
+    "histograms": ("histograms",),
+    "images": ("images",),
+    "layouts": ("layout",),
+    "maps": ("embedding_map",),
+    "sets": ("coverage", "prediction_set"),
+    "spheres": ("spheres",),
+    "stability": ("across_trainings", "stability"),
+    "structures": ("graph", "graphs"),
+    "tensors": ("tensors",),
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = sorted(_WHERE)
+
+
+class _Package(types.ModuleType):
+    """Keeps a function such as `draw.concepts` from being hidden by the submodule of the same name."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _WHERE or not isinstance(value, types.ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str):
+    if name not in _WHERE:
+        raise AttributeError(f"module 'elekit.draw' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"elekit.draw.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elekit.draw.base import BLUE, VERMILION, Picture, axes, fitted, plain
+from elekit.draw.base import BLUE, VERMILION, fitted, plain
+from elekit.draw.figure import Picture, axes
 from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph
 

@@ -1,12 +1,7 @@
-"""What all pictures share: the figure, colors, sizes, and how text is fitted."""
-
-import io
+"""Colors, sizes and text fitting that all drawings share; without matplotlib."""
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 
 from elekit.graphs.graph import Graph, GraphVocabulary
 
@@ -18,23 +13,6 @@ ELEMENTS = {"C": GRAY, "N": BLUE, "O": VERMILION, "F": GREEN, "S": YELLOW, "Cl":
 RADIUS = 0.3  # of a node, where an edge is about 1 long
 SEEN = 0.05  # probabilities below are not drawn
 SMALLEST = 7  # points, of any text
-
-
-class Picture(Figure):
-    """A matplotlib figure that a notebook shows without a `%matplotlib` line."""
-
-    def _repr_png_(self) -> bytes:
-        written = io.BytesIO()
-        self.savefig(written, format="png")
-        return written.getvalue()
-
-
-def axes(ax: Axes | None, size: tuple[float, float] | None) -> Axes:
-    """The axes given, or those of a new figure, without the box around."""
-    ax = Picture(figsize=size, layout="constrained").add_subplot() if ax is None else ax
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=11)
-    return ax
 
 
 def spread(values: np.ndarray) -> tuple[float, float]:
@@ -55,12 +33,18 @@ def has_bond_orders(vocabulary: GraphVocabulary) -> bool:
     return vocabulary.order is not None and set(vocabulary.order) <= {1.0, 2.0, 3.0}
 
 
+def rgb(color: str) -> tuple[float, float, float]:
+    """ "#rrggbb" as three numbers in [0, 1]."""
+    red, green, blue = (int(color[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    return red, green, blue
+
+
 def label_colors(vocabulary: GraphVocabulary) -> list[tuple[float, ...]]:
     """One for each node label; an element keeps its hue, lighter with a positive charge, darker with a negative."""
     known = ELEMENTS if has_bond_orders(vocabulary) else {}
     colors = []
     for k, label in enumerate(vocabulary.node_labels):
-        color = np.array(to_rgb(known.get(label.rstrip("+-"), OKABE_ITO[k % len(OKABE_ITO)])))
+        color = np.array(rgb(known.get(label.rstrip("+-"), OKABE_ITO[k % len(OKABE_ITO)])))
         charged = known and label[-1:]
         colors.append(tuple(0.55 * color + 0.45 if charged == "+" else 0.65 * color if charged == "-" else color))
     return colors

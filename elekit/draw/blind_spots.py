@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from elekit.draw.base import Picture
+from elekit.draw.figure import Picture
 from elekit.draw.pairs import sheet
 from elekit.graphs.graph import Graph
 

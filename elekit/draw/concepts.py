@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from elekit.draw.base import BLUE, FAINT, ORANGE, Picture, axes, fitted, plain
+from elekit.draw.base import BLUE, FAINT, ORANGE, fitted, plain
+from elekit.draw.figure import Picture, axes
 
 if TYPE_CHECKING:
     import pandas as pd

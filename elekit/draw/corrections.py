@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from elekit.draw.base import BLUE, GRAY, SKY, VERMILION, Picture, axes, fitted, plain
+from elekit.draw.base import BLUE, GRAY, SKY, VERMILION, fitted, plain
+from elekit.draw.figure import Picture, axes
 
 if TYPE_CHECKING:
     import pandas as pd

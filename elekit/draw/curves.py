@@ -6,21 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elekit.draw.base import (
-    BLUE,
-    FAINT,
-    GRAY,
-    GREEN,
-    ORANGE,
-    SKY,
-    VERMILION,
-    Picture,
-    array,
-    axes,
-    fitted,
-    plain,
-    spread,
-)
+from elekit.draw.base import BLUE, FAINT, GRAY, GREEN, ORANGE, SKY, VERMILION, array, fitted, plain, spread
+from elekit.draw.figure import Picture, axes
 
 
 def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None = None) -> Figure:

@@ -8,8 +8,9 @@ from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
 from elekit.decoding import Trace
-from elekit.draw.base import BLUE, FAINT, GRAY, RADIUS, SEEN, VERMILION, Picture, array, axes, fitted, plain, spread
+from elekit.draw.base import BLUE, FAINT, GRAY, RADIUS, SEEN, VERMILION, array, fitted, plain, spread
 from elekit.draw.curves import loss_curve
+from elekit.draw.figure import Picture, axes
 from elekit.draw.frames import LOOKS, NUMBERS, Frames, frames, laid_like, shares_of_axis
 from elekit.draw.layouts import layout
 from elekit.draw.sets import HIGH, prediction_set

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, FAINT, Picture, axes, fitted
+from elekit.draw.base import BLUE, FAINT, fitted
+from elekit.draw.figure import Picture, axes
 
 if TYPE_CHECKING:
     import pandas as pd

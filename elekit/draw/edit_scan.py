@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_hex
@@ -12,8 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from elekit.draw.base import BLUE, GRAY, RADIUS, VERMILION, Picture, array, axes, fitted, hold_one
+from elekit.draw.base import BLUE, GRAY, RADIUS, VERMILION, array, fitted, hold_one
+from elekit.draw.figure import Picture, axes
 from elekit.draw.layouts import layout
+from elekit.draw.placement import RAMP, drawn_parts, signed, span, words_beside
 from elekit.draw.structures import _points
 from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph
@@ -21,10 +22,8 @@ from elekit.graphs.graph import Graph
 if TYPE_CHECKING:
     import pandas as pd
 
-RAMP = [to_hex(colormaps["cividis"](share)) for share in np.linspace(0, 0.94, 9)]  # its light end is faint on white
 HALOS = LinearSegmentedColormap.from_list("halos", RAMP)
 NARROW, WIDE = 0.05, 0.17  # of a halo, where an edge is about 1 long
-DIRECTIONS = np.stack([np.cos(a := np.arange(36) * np.pi / 18), np.sin(a)], 1)
 
 
 def priced_edits(
@@ -143,81 +142,6 @@ def _sum(nodes: np.ndarray, pairs: np.ndarray) -> float:
     return float(np.nansum(nodes) + np.nansum(np.triu(pairs, 1)))
 
 
-def span(*values) -> tuple[float, float]:
-    """Smallest and largest of all finite values, a little apart; 0 and 1 of none."""
-    finite = np.concatenate([array(v).ravel() for v in values])
-    finite = finite[np.isfinite(finite)]
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    return low, max(high, low + 1e-6)
-
-
-def signed(share: float) -> str:
-    """A share with its sign and two digits; what rounds to zero has none."""
-    words = f"{share:+.2f}"
-    return words if words.strip("+-0.") else "0.00"
-
-
-def beside(graph: Graph, positions) -> np.ndarray:
-    """(N, 2) where a new neighbor of each node goes: an edge away, or further, where most is free; nan if absent.
-
-    graph: batch of one. positions: (N, 2) of its nodes.
-    """
-    hold_one(graph)
-    positions, found = array(positions), np.full(np.shape(positions), np.nan)
-    there, segments = _drawn(graph, positions)
-    for i in there:
-        near = np.delete(there, np.searchsorted(there, i))
-        for reach in (1.0, 1.4, 1.9, 2.5):
-            tried = positions[i] + reach * DIRECTIONS
-            free = np.minimum(_distance(tried, positions[near], positions[near]), _distance(tried, *segments))
-            found[i] = tried[free.round(3).argmax()]
-            if free.max() > 2.2 * RADIUS:
-                break
-    return found
-
-
-def words_beside(graph: Graph, positions) -> tuple[np.ndarray, dict[tuple[int, int], np.ndarray]]:
-    """Places for a word at each node (N, 2), nan if absent, and at each edge {(i, j): (2,)}, i < j, where most is free.
-
-    graph: batch of one. positions: (N, 2) of its nodes.
-    """
-    positions = array(positions)
-    there, _ = _drawn(graph, positions)
-    out = beside(graph, positions) - positions
-    out = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
-    to_others = positions[there] - positions[:, None]  # (N, nodes, 2)
-    ahead = np.maximum((to_others * out[:, None]).sum(-1), 1e-9)
-    halfway = (np.square(to_others).sum(-1) / (2 * ahead) + (to_others == 0).all(-1) * 9).min(1, initial=9.0)
-    reach = np.minimum(0.6 + 0.2 * np.abs(out[:, 0]), 0.98 * halfway)  # words are wider than high
-    of_nodes = positions + reach[:, None] * out
-    of_edges, taken = {}, of_nodes[there]
-    for i, j in graph.labels()[1][0].cpu().triu(1).nonzero().tolist():
-        middle, along = (positions[i] + positions[j]) / 2, positions[j] - positions[i]
-        across = np.array([-along[1], along[0]]) / max(np.linalg.norm(along), 1e-9)
-        tried = middle + 0.27 * np.stack([across, -across])
-        others = positions[[n for n in there if n not in (i, j)]]
-        to_words = (tried[:, None] - taken) * [0.5, 1.2]  # words are wider than high
-        free = [np.linalg.norm(gaps, axis=-1).min(1, initial=9.0) for gaps in (to_words, tried[:, None] - others)]
-        free = np.minimum(*free)
-        of_edges[i, j] = tried[free.round(3).argmax()]
-        taken = np.concatenate([taken, of_edges[i, j][None]])
-    return of_nodes, of_edges
-
-
-def _drawn(graph: Graph, positions: np.ndarray):
-    """Nodes that are there, and where their edges begin and end."""
-    nodes, edges = (labels[0].cpu() for labels in graph.labels())
-    i, j = edges.triu(1).nonzero().numpy().T
-    return nodes.nonzero()[:, 0].numpy(), (positions[i], positions[j])
-
-
-def _distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(M,) from each point to the nearest of some segments; infinite if there are none."""
-    along, off = end - start, points[:, None] - start
-    share = ((off * along).sum(-1) / np.maximum((along * along).sum(-1), 1e-9)).clip(0, 1)
-    return np.linalg.norm(off - share[..., None] * along, axis=-1).min(1, initial=np.inf)
-
-
 def _fitting(graph: Graph, nodes, pairs) -> tuple[np.ndarray, np.ndarray]:
     hold_one(graph)
     nodes, pairs, N = array(nodes), array(pairs), graph.nodes.shape[1]
@@ -229,7 +153,7 @@ def _fitting(graph: Graph, nodes, pairs) -> tuple[np.ndarray, np.ndarray]:
 def _with_halos(graph: Graph, ax: Axes, nodes, pairs, look, positions) -> None:
     """The graph with a halo and a word at each node and edge; `look` of its value says which."""
     positions = layout(graph) if positions is None else array(positions)
-    there, _ = _drawn(graph, positions)
+    there, _ = drawn_parts(graph, positions)
     of_nodes, of_edges = words_beside(graph, positions)
     draw_graph(graph, ax, positions=positions)
     left, right = ax.get_xlim()

@@ -9,7 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import blended_transform_factory
 
-from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, Picture, axes, fitted
+from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, fitted
+from elekit.draw.figure import Picture, axes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, VERMILION, Picture, plain
+from elekit.draw.base import BLUE, VERMILION, plain
+from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
 from elekit.draw.pairs import MARKS, marks_of, panel, places_of, size_of
 from elekit.graphs.graph import Graph

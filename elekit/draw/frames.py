@@ -8,8 +8,8 @@ from networkx.algorithms.isomorphism import GraphMatcher, categorical_edge_match
 
 from elekit.decoding import Polish, Trace
 from elekit.draw.base import ORANGE, PURPLE, SKY, array
-from elekit.draw.edit_scan import beside
 from elekit.draw.layouts import layout
+from elekit.draw.placement import beside
 from elekit.graphs.graph import Graph, to_networkx
 
 NUMBERS = {  # what is told of each frame, and what it means
@@ -20,6 +20,7 @@ NUMBERS = {  # what is told of each frame, and what it means
     "step length": "distance from the iterate before",
     "projection": "how far the projection onto the polytope had moved the iterate",
 }
+SHOWN = 6  # graphs of a prediction set
 MARKED, FAINTEST = 12, 0.1  # wishes marked in a frame at most, and the least share of the strongest
 # kinds of marks: color, whether dashed, what they say; none of the colors is one of the elements C, N, O and F
 LOOKS = {
@@ -161,9 +162,9 @@ def _wanted(wishes, s: int) -> tuple[Mark, ...]:
 
 def _edits(before: Graph, polish: tuple[Polish, ...], losses: list[float]):
     """Name, sentence and marks of each step of the polish."""
-    total, number = sum(not done.edit.startswith("start ") for done in polish), 0
+    total, number = sum(not done.restart for done in polish), 0
     for done, came_from in zip(polish, losses):
-        if done.edit.startswith("start "):
+        if done.restart:
             yield done.edit, f"The polish goes on from {done.edit}, whose rounding costs {digits(done.loss)}", ()
         else:
             number += 1
@@ -182,7 +183,7 @@ def _changed(before: Graph, after: Graph) -> list[tuple[int, ...]]:
 def _polished_places(before: Graph, where: np.ndarray, polish: tuple[Polish, ...]):
     """Positions of each step of the polish: as before, a new node next to its neighbor; another start lies anew."""
     for done in polish:
-        if done.edit.startswith("start "):
+        if done.restart:
             where = layout(done.graph)
         else:
             new = ((before.labels()[0] == 0) & (done.graph.labels()[0] > 0))[0].nonzero()[:, 0].tolist()

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from elekit.draw.base import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, Picture, array, axes, fitted, plain
+from elekit.draw.base import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, array, fitted, plain
+from elekit.draw.figure import Picture, axes
 
 COLORS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.optimize import linear_sum_assignment
 
-from elekit.draw.base import Picture
+from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
 from elekit.draw.pairs import MARKS, marks_of, panel, places_of
 from elekit.graphs.edit_distance import isomorphic

@@ -11,7 +11,8 @@ from matplotlib.colors import ListedColormap, Normalize, to_hex, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, Picture, fitted, plain
+from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, fitted, plain
+from elekit.draw.figure import Picture
 from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
 
@@ -120,23 +121,6 @@ def framed(positions: np.ndarray) -> tuple[np.ndarray, float]:
         return np.zeros(2), 1.0
     low, high = positions.min(0), positions.max(0)
     return (low + high) / 2, 1.06 * float((high - low).max()) / 2 or 1.0
-
-
-def trust_words(kept: np.ndarray, method: str) -> str:
-    """How far a map may be trusted, in a sentence; kept: (n,) share of neighbors kept, nan where not judged."""
-    judged = kept[np.isfinite(kept)]
-    if not len(judged):
-        return f"{method.upper()} map; how far it can be trusted was not measured."
-    share = float(judged.mean())
-    meaning = (
-        "near on the map mostly means near by the loss"
-        if share >= 0.6
-        else "near on the map often, but not always, means near by the loss"
-        if share >= 0.25
-        else "near on the map says little about the loss: go by the list of neighbors"
-    )
-    sample = "" if len(judged) == len(kept) else f" (judged on {len(judged):,} of them)"
-    return f"This {method.upper()} map keeps {100 * share:.0f} % of each graph's 15 nearest neighbors{sample}: {meaning}."
 
 
 def embedding_map(

@@ -9,9 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, Picture, hold_one, plain
-from elekit.draw.edit_scan import words_beside
+from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, hold_one, plain
+from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
+from elekit.draw.placement import words_beside
 from elekit.draw.structures import _points
 from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph

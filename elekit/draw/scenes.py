@@ -1,7 +1,6 @@
 """Graphs as plain JSON, for those who draw them elsewhere: the widgets' browser side."""
 
 import numpy as np
-from matplotlib.colors import to_hex
 
 from elekit.draw.base import has_bond_orders, hold_one, label_colors
 from elekit.draw.layouts import layout
@@ -17,7 +16,7 @@ def palette(vocabulary: GraphVocabulary) -> dict:
     strokes = [int(order) for order in vocabulary.order] if has_bond_orders(vocabulary) else None
     return {
         "nodes": list(vocabulary.node_labels),
-        "colors": [to_hex(color) for color in label_colors(vocabulary)],
+        "colors": ["#" + "".join(f"{round(255 * part):02x}" for part in color) for color in label_colors(vocabulary)],
         "edges": list(vocabulary.edge_labels),
         "strokes": strokes,
     }

@@ -6,15 +6,15 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, FAINT, GRAY, VERMILION, Picture, axes, fitted
-from elekit.draw.frames import digits
+from elekit.draw.base import BLUE, FAINT, GRAY, VERMILION, fitted
+from elekit.draw.figure import Picture, axes
+from elekit.draw.frames import SHOWN, digits
 from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN = 6  # graphs of a set
 WIDE, HIGH = 2.3, 3.9  # inches of a graph, and of the whole
 NEEDED = ("slice", "by", "pairs", "coverage", "low", "high", "mean_size", "few")
 

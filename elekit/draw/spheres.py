@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
-from elekit.draw.base import GRAY, OKABE_ITO, Picture, array, fitted
+from elekit.draw.base import GRAY, OKABE_ITO, array, fitted
+from elekit.draw.figure import Picture
 
 ORDER = (4, 5, 2, 0, 1, 6, 3)  # of Okabe and Ito's colors, those that differ most first
 COLORS = tuple(OKABE_ITO[k] for k in ORDER)

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, FAINT, GRAY, VERMILION, Picture, axes, fitted, plain
+from elekit.draw.base import BLUE, FAINT, GRAY, VERMILION, fitted, plain
+from elekit.draw.figure import Picture, axes
 from elekit.draw.histograms import COLORS
 
 if TYPE_CHECKING:

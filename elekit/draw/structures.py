@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Wedge
 from matplotlib.patheffects import withStroke
 
-from elekit.draw.base import GRAY, RADIUS, SEEN, Picture, array, fitted, has_bond_orders, hold_one, label_colors
+from elekit.draw.base import GRAY, RADIUS, SEEN, array, fitted, has_bond_orders, hold_one, label_colors
+from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
 from elekit.graphs.graph import Graph, GraphVocabulary
 

@@ -5,9 +5,10 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elekit.draw.base import RADIUS, Picture, array, fitted, hold_one
-from elekit.draw.edit_scan import words_beside
+from elekit.draw.base import RADIUS, array, fitted, hold_one
+from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
+from elekit.draw.placement import words_beside
 from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph
 

@@ -223,3 +223,20 @@ def _read(path: Path, points: Tensor) -> EmbeddingMap:
     if positions.dtype != np.float32 or not np.isfinite(positions).all():
         raise ValueError("its positions are not finite float32")
     return EmbeddingMap(positions, points.detach().cpu(), kept, about["method"])
+
+
+def trust_words(kept: np.ndarray, method: str) -> str:
+    """How far a map may be trusted, in a sentence; kept: (n,) share of neighbors kept, nan where not judged."""
+    judged = kept[np.isfinite(kept)]
+    if not len(judged):
+        return f"{method.upper()} map; how far it can be trusted was not measured."
+    share = float(judged.mean())
+    meaning = (
+        "near on the map mostly means near by the loss"
+        if share >= 0.6
+        else "near on the map often, but not always, means near by the loss"
+        if share >= 0.25
+        else "near on the map says little about the loss: go by the list of neighbors"
+    )
+    sample = "" if len(judged) == len(kept) else f" (judged on {len(judged):,} of them)"
+    return f"This {method.upper()} map keeps {100 * share:.0f} % of each graph's 15 nearest neighbors{sample}: {meaning}."

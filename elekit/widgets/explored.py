@@ -11,11 +11,12 @@ from torch import Tensor
 
 from elekit import inspect
 from elekit.decoding import Trace
-from elekit.draw.base import Picture
-from elekit.draw.maps import embedding_map, trust_words
+from elekit.draw.figure import Picture
+from elekit.draw.maps import embedding_map
 from elekit.draw.scenes import scene
 from elekit.graphs.graph import Graph
 from elekit.inspect import EmbeddingMap
+from elekit.inspect.maps import trust_words
 from elekit.inspect.search import Search, overview
 from elekit.model.loss import LearnedLoss, Psi, points_of, squared_distance
 from elekit.widgets.space import Space

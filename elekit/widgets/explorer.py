@@ -292,7 +292,7 @@ class Explorer(ipywidgets.Box):
             self._beside.edits = {str(row): said for row, said in self._edits.items()}
             self._separate(pinned, rows[1:])
 
-        later(lambda: inspect.separates(graphs[pinned], graphs[rows[0]]), arrived)
+        later(lambda: inspect.separating_edits(graphs[pinned], graphs[rows[0]]), arrived)
 
     @traitlets.observe("query")
     def _answer(self, change=None):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from elekit.draw.edit_scan import RAMP, beside, span, words_beside
+from elekit.draw.placement import RAMP, beside, span, words_beside
 from elekit.draw.scenes import scene
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.inspect import EditScan, Shares

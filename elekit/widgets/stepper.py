@@ -2,24 +2,19 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 
 from elekit.decoding import Decoded, Trace
 from elekit.draw import decodings
-from elekit.draw.frames import LOOKS, NUMBERS, Frames, digits, frames, laid_like, shares_of_axis
-from elekit.draw.scenes import palette, scene
-from elekit.draw.sets import SHOWN
 from elekit.evaluation.conformal import PredictionSet
 from elekit.graphs.graph import Graph, GraphVocabulary
-from elekit.inspect._validation import called
 from elekit.inspect.descent_directions import descent_directions
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
+from elekit.widgets.stepper_state import stepper_state
 
 FASTEST = 60  # frames a second
-SPACED = 1.7  # edges that have words on them are drawn that much longer
 
 
 class Stepper(Panel):
@@ -60,21 +55,7 @@ class Stepper(Panel):
         sets: PredictionSet | None = None,
     ):
         self.trace, self.compare, self.truth, self.names, self.sets = trace, compare, truth, names, sets
-        runs = [frames(trace, descent_directions(trace))]
-        if compare is not None:
-            runs.append(frames(compare, descent_directions(compare), like=runs[0]))
-        laid = None if truth is None else laid_like(truth, runs[0].graphs[-1], runs[0].positions[-1])
-        shown = palette(trace.iterates.vocabulary)
-        spaced = SPACED if shown["strokes"] is None and len(shown["edges"]) > 1 else 1.0
-        super().__init__(
-            last=max(map(len, runs)) - 1,
-            across=shares_of_axis(runs).round(5).tolist(),
-            runs=[_described(run, name, spaced) for run, name in zip(runs, names)],
-            numbers=b"".join(_packed(run) for run in runs),
-            truth_scene={} if truth is None else scene(truth, spaced * laid),
-            found={} if sets is None else _found(sets, truth, trace.result, runs[0], spaced),
-            palette={**shown, "looks": LOOKS, "numbers": list(NUMBERS.items())},
-        )
+        super().__init__(**stepper_state(trace, truth, compare, names, sets))
         self.step = step
 
     @traitlets.validate("step")
@@ -170,58 +151,9 @@ def _one_set(given) -> PredictionSet:
     return given
 
 
-def _found(found: PredictionSet, truth: Graph | None, answer: Graph, run: Frames, spaced: float) -> dict:
-    """What a set says, and of each graph that is drawn its scene, its figures and what it is called."""
-    graphs, losses = (some[:SHOWN] for some in found.shown)
-    more = f" (the nearest {len(graphs)} are shown)" if found.size > len(graphs) else ""
-    members = [
-        {
-            "scene": scene(one, spaced * laid_like(one, run.graphs[-1], run.positions[-1])),
-            "words": ", ".join([f"loss {digits(loss)}", *marks]),
-            "name": name,
-        }
-        for one, loss, marks, name in zip(graphs, losses, found.marks(truth, answer), called(graphs))
-    ]
-    return {"says": found.says() + more, "graphs": members}
-
-
 def _same_vocabulary(given: GraphVocabulary, wanted: GraphVocabulary, what: str) -> None:
     if (given.node_labels, given.edge_labels) != (wanted.node_labels, wanted.edge_labels):
         raise ValueError(
             f"{what} has other labels (nodes {list(given.node_labels)}, edges {list(given.edge_labels)}) than the trace "
             f"(nodes {list(wanted.node_labels)}, edges {list(wanted.edge_labels)})"
         )
-
-
-def _described(run: Frames, name: str, spaced: float) -> dict:
-    """Everything of a run but its probabilities, as JSON; positions once for all frames that share them."""
-    layouts, laid = [], []
-    for frame, positions in enumerate(run.positions):
-        if not frame or positions is not run.positions[frame - 1]:
-            layouts.append((spaced * positions).round(3).tolist())
-        laid.append(len(layouts) - 1)
-    return {
-        "name": name,
-        "slots": run.graphs.nodes.shape[1],
-        "iterates": run.iterates,
-        "stopped": run.stopped,
-        "names": run.names,
-        "told": run.told,
-        "numbers": run.numbers,
-        "relaxed": _finite(run.relaxed),
-        "rounded": _finite(run.rounded),
-        "layouts": layouts,
-        "laid": laid,
-        "marks": [[[list(m.part), m.kind, round(m.size, 4), m.words] for m in marks] for marks in run.marks],
-    }
-
-
-def _finite(values: np.ndarray) -> list[float | None]:
-    """Plain JSON has no nan."""
-    return [round(float(value), 5) if np.isfinite(value) else None for value in values]
-
-
-def _packed(run: Frames) -> bytes:
-    i, j = np.triu_indices(run.graphs.nodes.shape[1], 1)
-    parts = (run.graphs.nodes, run.graphs.edges[:, i, j])
-    return b"".join(part.detach().cpu().numpy().astype("<f4").tobytes() for part in parts)

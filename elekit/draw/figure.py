@@ -1,0 +1,23 @@
+"""The matplotlib figure and axes that all plots share."""
+
+import io
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+
+class Picture(Figure):
+    """A matplotlib figure that a notebook shows without a `%matplotlib` line."""
+
+    def _repr_png_(self) -> bytes:
+        written = io.BytesIO()
+        self.savefig(written, format="png")
+        return written.getvalue()
+
+
+def axes(ax: Axes | None, size: tuple[float, float] | None) -> Axes:
+    """The axes given, or those of a new figure, without the box around."""
+    ax = Picture(figsize=size, layout="constrained").add_subplot() if ax is None else ax
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=11)
+    return ax

@@ -1,0 +1,100 @@
+"""What the decode stepper shows, as plain values: for the widget and for pages without a kernel."""
+
+import numpy as np
+
+from elekit.decoding import Trace
+from elekit.draw.frames import LOOKS, NUMBERS, SHOWN, Frames, digits, frames, laid_like, shares_of_axis
+from elekit.draw.scenes import palette, scene
+from elekit.evaluation.conformal import PredictionSet
+from elekit.graphs.graph import Graph
+from elekit.inspect._validation import called
+from elekit.inspect.descent_directions import descent_directions
+
+SPACED = 1.7  # factor on edge lengths if edges have words on them
+
+
+def stepper_state(
+    trace: Trace,
+    truth: Graph | None = None,
+    compare: Trace | None = None,
+    names: tuple[str, str] = ("", ""),
+    sets: PredictionSet | None = None,
+) -> dict:
+    """The state of a decode stepper that does not change while it is used.
+
+    Args:
+        trace: The decoding run.
+        truth: The true graph, a batch of one.
+        compare: A second run of the same target, shown in lockstep.
+        names: Names of the two runs.
+        sets: The prediction set of the target.
+
+    Returns:
+        `last`, `across`, `runs`, `numbers`, `truth_scene`, `found` and `palette`, see `elekit.widgets.Stepper`. JSON
+        values, except `numbers`: of each run the probabilities of nodes (F, N, K), then of pairs (F, P, R), as
+        little-endian float32 bytes.
+    """
+    runs = [frames(trace, descent_directions(trace))]
+    if compare is not None:
+        runs.append(frames(compare, descent_directions(compare), like=runs[0]))
+    laid = None if truth is None else laid_like(truth, runs[0].graphs[-1], runs[0].positions[-1])
+    shown = palette(trace.iterates.vocabulary)
+    spaced = SPACED if shown["strokes"] is None and len(shown["edges"]) > 1 else 1.0
+    return {
+        "last": max(map(len, runs)) - 1,
+        "across": shares_of_axis(runs).round(5).tolist(),
+        "runs": [_described(run, name, spaced) for run, name in zip(runs, names)],
+        "numbers": b"".join(_packed(run) for run in runs),
+        "truth_scene": {} if truth is None else scene(truth, spaced * laid),
+        "found": {} if sets is None else _found(sets, truth, trace.result, runs[0], spaced),
+        "palette": {**shown, "looks": LOOKS, "numbers": list(NUMBERS.items())},
+    }
+
+
+def _found(found: PredictionSet, truth: Graph | None, answer: Graph, run: Frames, spaced: float) -> dict:
+    """What a set says, and of each graph that is drawn its scene, its figures and what it is called."""
+    graphs, losses = (some[:SHOWN] for some in found.shown)
+    more = f" (the nearest {len(graphs)} are shown)" if found.size > len(graphs) else ""
+    members = [
+        {
+            "scene": scene(one, spaced * laid_like(one, run.graphs[-1], run.positions[-1])),
+            "words": ", ".join([f"loss {digits(loss)}", *marks]),
+            "name": name,
+        }
+        for one, loss, marks, name in zip(graphs, losses, found.marks(truth, answer), called(graphs))
+    ]
+    return {"says": found.says() + more, "graphs": members}
+
+
+def _described(run: Frames, name: str, spaced: float) -> dict:
+    """Everything of a run but its probabilities, as JSON; positions once for all frames that share them."""
+    layouts, laid = [], []
+    for frame, positions in enumerate(run.positions):
+        if not frame or positions is not run.positions[frame - 1]:
+            layouts.append((spaced * positions).round(3).tolist())
+        laid.append(len(layouts) - 1)
+    return {
+        "name": name,
+        "slots": run.graphs.nodes.shape[1],
+        "iterates": run.iterates,
+        "stopped": run.stopped,
+        "names": run.names,
+        "told": run.told,
+        "numbers": run.numbers,
+        "relaxed": _finite(run.relaxed),
+        "rounded": _finite(run.rounded),
+        "layouts": layouts,
+        "laid": laid,
+        "marks": [[[list(m.part), m.kind, round(m.size, 4), m.words] for m in marks] for marks in run.marks],
+    }
+
+
+def _finite(values: np.ndarray) -> list[float | None]:
+    """Plain JSON has no nan."""
+    return [round(float(value), 5) if np.isfinite(value) else None for value in values]
+
+
+def _packed(run: Frames) -> bytes:
+    i, j = np.triu_indices(run.graphs.nodes.shape[1], 1)
+    parts = (run.graphs.nodes, run.graphs.edges[:, i, j])
+    return b"".join(part.detach().cpu().numpy().astype("<f4").tobytes() for part in parts)
