@@ -17,10 +17,10 @@ import elekit as ele
 from elekit.draw.counterfactuals import analogies as draw_analogies
 from elekit.draw.counterfactuals import counterfactuals as draw_counterfactuals
 from elekit.draw.pairs import places_of
-from elekit.graphs.edit_distance import edit_distance, edit_path
+from elekit.graphs.edit_distance import EditStep, edit_distance, edit_path
 from elekit.graphs.edit_distance import isomorphic as same_graphs
 from elekit.graphs.edits import SINGLE, all_edits
-from elekit.graphs.features import detailed_kinds
+from elekit.graphs.features import detailed_kinds, is_connected
 from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists, from_networkx, to_networkx
 from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary
 from elekit.graphs.weisfeiler_lehman import graph_hashes
@@ -140,7 +140,7 @@ def test_no_graph_needs_fewer_edits_or_has_a_larger_margin(seed, to):
     """Against all graphs of up to 3 nodes, each with the fewest edits that lead to it."""
     psi, generator = trained_nowhere(SMALL, seed), torch.Generator().manual_seed(seed)
     sound = random_vertices(SMALL, 60, generator)
-    sound = sound[ele.inspect.edit_scan.is_connected(sound) & (sound.valence_violation() == 0)]
+    sound = sound[is_connected(sound) & (sound.valence_violation() == 0)]
     start, members = sound[0], sound[1:8]
     places = {"first": members[:3], "second": members[3:6], "third": members[6]}
     fewest = reached_from(listed(start))
@@ -156,11 +156,7 @@ def test_no_graph_needs_fewer_edits_or_has_a_larger_margin(seed, to):
             margin = loss[:, own] - np.delete(loss, own, 1).min(1)
         else:
             margin = np.delete(loss, 1, 1).min(1) - loss[:, 1]
-        answers = (
-            (margin > 1e-6)
-            & (graphs.valence_violation() == 0).numpy()
-            & ele.inspect.edit_scan.is_connected(graphs).numpy()
-        )
+        answers = (margin > 1e-6) & (graphs.valence_violation() == 0).numpy() & is_connected(graphs).numpy()
         edits = np.array(list(fewest.values()))
         found = counterfactuals(psi, start, places, to, by=by, depth=12, most=2)
         assert found.own == ("first", "second", "third")[own]
@@ -302,7 +298,7 @@ def test_edited_molecules_are_valid_different_and_where_their_path_leads(shipped
         found = counterfactuals(shipped, molecules[row], places)
         assert len(found.table) == len(found.graphs) > 0
         seen |= set(found.table["edits"])
-        assert is_valid(found.graphs).all() and ele.inspect.edit_scan.is_connected(found.graphs).all()
+        assert is_valid(found.graphs).all() and is_connected(found.graphs).all()
         assert not any(isomorphic(a, b) for a, b in itertools.combinations(to_networkx(found.graphs), 2))
         assert (found.table["margin"].diff().dropna() <= 0).all() and (found.table["margin"] > 0).all()
         loss = ele.LearnedLoss(shipped)
@@ -326,7 +322,7 @@ def test_results_hang_together_where_the_graph_does():
     whole = counterfactuals(psi, chain("CCCCC"), places, kinds=edges, depth=3)
     assert not len(whole.table)
     parted = counterfactuals(psi, chain("CCCCC"), places, kinds=edges, connected_only=False)
-    assert parted.table["edits"].eq(3).all() and not ele.inspect.edit_scan.is_connected(parted.graphs).any()
+    assert parted.table["edits"].eq(3).all() and not is_connected(parted.graphs).any()
     loose = from_edge_lists([(["C", "C", "C"], [(0, 1, "bond")])], WORDS)  # in two parts already
     assert len(counterfactuals(psi, loose, {"some": around(0.3), "none": around(0.0)}, kinds=edges).table)
 
@@ -400,6 +396,16 @@ PAIRS = [
 ]  # fmt: skip
 
 
+def steps_of(path, vocabulary):
+    """The edits that a path in words describes."""
+    steps = []
+    for part in path.split("; "):
+        kind, where, old, new = re.fullmatch(r"(node|edge) ([\d-]+): (.*) to (.*)", part).groups()
+        names = ("nothing", *vocabulary.node_labels) if kind == "node" else ("no edge", *vocabulary.edge_labels)
+        steps.append(EditStep(kind, tuple(map(int, where.split("-"))), names.index(old), names.index(new)))
+    return steps
+
+
 @pytest.mark.parametrize("before, after", PAIRS)
 def test_pairs_differ_in_the_same_and_in_nothing_else(shipped, molecules, before, after):
     one, other = from_smiles([before, after], molecules.vocabulary)
@@ -413,7 +419,7 @@ def test_pairs_differ_in_the_same_and_in_nothing_else(shipped, molecules, before
         assert equal(left, molecules[line.graph]) and equal(replayed(left, line.path), right)
         assert line.other < 0 or same_graphs(right, molecules[line.other]).all()
         assert not same_graphs(left, one).all()
-        assert difference(line.path.split("; "), left, right) == found.differs
+        assert difference(steps_of(line.path, one.vocabulary), left, right) == found.differs
     points = [shipped.embed(graphs).double() for graphs in (one, found.other, found.graphs, found.others)]
     given, moved = points[1] - points[0], points[3] - points[2]
     cosine = torch.nn.functional.cosine_similarity(moved, given)
@@ -434,7 +440,7 @@ def of_one_kind(graph, other):
 def test_every_graph_that_can_differ_so_is_found():
     """Against all single edits of all graphs, where nothing is invalid."""
     graphs = from_networkx([nx.gnp_random_graph(5, 0.5, seed=seed) for seed in range(30)])
-    whole = graphs[ele.inspect.edit_scan.is_connected(graphs)]
+    whole = graphs[is_connected(graphs)]
     psi, seen = trained_nowhere(graphs.vocabulary), []
     path = nx.path_graph(5)
     for pair in ((path, nx.cycle_graph(5)), (nx.cycle_graph(5), path)):

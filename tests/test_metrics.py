@@ -11,7 +11,7 @@ import torch
 from elekit.evaluation.ranking import hits_at, mean_reciprocal_rank, ranks
 from elekit.graphs import augment
 from elekit.graphs import edit_distance as edit_distance_module
-from elekit.graphs.edit_distance import edit_distance, edit_path, isomorphic
+from elekit.graphs.edit_distance import EditStep, edit_distance, edit_path, edit_steps, isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists, to_networkx
 
 LETTERS = GraphVocabulary(("A", "B", "C"), ("x", "y"), 4)
@@ -233,7 +233,10 @@ def test_a_path_by_hand():
     assert edit_path(longer, chain) == [
         "edge 2-3: single to no edge", "node 3: C to nothing", "node 2: N to O", "edge 0-1: double to single",
     ]  # fmt: skip
-    assert edit_path(chain, chain) == []
+    assert edit_path(chain, chain) == edit_steps(chain, chain) == []
+    assert edit_steps(chain, longer) == [
+        EditStep("node", (2,), 3, 2), EditStep("edge", (0, 1), 1, 2), EditStep("node", (3,), 0, 1), EditStep("edge", (2, 3), 0, 1),
+    ]  # fmt: skip
 
 
 def test_added_nodes_take_the_free_slots_then_numbers_beyond():

@@ -14,7 +14,7 @@ import elekit as ele
 from elekit.audit import patterns
 from elekit.audit.blind_spots import blind_spots, separated_equals
 from elekit.graphs import augment, features, weisfeiler_lehman
-from elekit.graphs.edit_distance import edit_distance, edit_path
+from elekit.graphs.edit_distance import edit_distance, edit_steps
 from elekit.graphs.edit_distance import isomorphic as same_graphs
 from elekit.graphs.edits import KINDS, PAIRED, SINGLE, all_edits
 from elekit.graphs.graph import Graph, from_networkx, to_networkx
@@ -377,7 +377,7 @@ def test_what_messages_cannot_tell_is_found():
 )
 def test_differences_are_told_without_places(one, other, words):
     graphs = from_smiles([one, other], molecule_vocabulary("CNOF", 6))
-    path = edit_path(graphs[0], graphs[1])
+    path = edit_steps(graphs[0], graphs[1])
     said = difference(path, graphs[0], graphs[1])
     assert said == words or (other == "OC=C" and "N" in said)
 

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from elekit.audit.patterns import rewrite
 from elekit.graphs import augment
-from elekit.graphs.edit_distance import edit_distance, edit_path, isomorphic
+from elekit.graphs.edit_distance import edit_distance, edit_steps, isomorphic
 from elekit.graphs.edits import all_edits
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
@@ -97,13 +97,13 @@ def blind_spots(
         return Pairs(pd.DataFrame(columns=columns), graphs[:0], graphs[:0])
     left, right = (Graph.cat([pair[side] for pair in found]) for side in (2, 3))
     distance = edit_distance(left, right, timeout=timeout)
-    paths = [edit_path(a, b, timeout=timeout) for a, b in zip(left, right)]
+    paths = [edit_steps(a, b, timeout=timeout) for a, b in zip(left, right)]
     table = pd.DataFrame(
         {
             "differs": [difference(path, a, b) for path, a, b in zip(paths, left, right)],
             "edits": distance.distance.long().numpy(),
             "proven": distance.proven.numpy(),
-            "path": ["; ".join(path) for path in paths],
+            "path": ["; ".join(step.describe(graphs.vocabulary) for step in path) for path in paths],
             "loss": paired_distance(points_of(psi, left), points_of(psi, right)).numpy(),
             "found": ["data" if other >= 0 else "search" for _, other, *_ in found],
             "graph": [row for row, *_ in found],

@@ -4,6 +4,7 @@ import itertools
 import math
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import networkx as nx
 import numpy as np
@@ -25,6 +26,36 @@ class EditDistances:
 
     distance: Tensor
     proven: Tensor
+
+
+@dataclass(frozen=True)
+class EditStep:
+    """One edit of an edit path, as data.
+
+    Attributes:
+        kind: "node" or "edge", the part that gets another label.
+        where: Slots of the part: (i,) of a node, (i, j) with i < j of an edge.
+        before: Channel before the edit; 0 means absent.
+        after: Channel after the edit; 0 means absent.
+    """
+
+    kind: Literal["node", "edge"]
+    where: tuple[int, ...]
+    before: int
+    after: int
+
+    def describe(self, vocabulary: GraphVocabulary) -> str:
+        """Describe the edit as `Edits.describe` does, for example "node 3: C to N".
+
+        Args:
+            vocabulary: Vocabulary of the edited graph.
+
+        Returns:
+            A description with slots and labels.
+        """
+        node = self.kind == "node"
+        names = ("nothing", *vocabulary.node_labels) if node else ("no edge", *vocabulary.edge_labels)
+        return f"{self.kind} {'-'.join(map(str, self.where))}: {names[self.before]} to {names[self.after]}"
 
 
 def isomorphic(a: Graph, b: Graph) -> Tensor:
@@ -76,15 +107,38 @@ def edit_distance(
 
 
 def edit_path(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[str]:
-    """A shortest list of single edits, in words, that turns one graph into another up to the order of nodes.
+    """Describe a shortest list of single edits that turns one graph into another, up to the order of nodes.
 
-    The words are those of `Edits.describe` ("node 3: C to N", "edge 1-2: single to no edge"), about the slots of `a`;
-    nodes that are added take its first free slots, then numbers from N on. Done in the order given, each edit is made
-    at a graph: edges go before their nodes, nodes come before their edges.
+    Args:
+        a: Batch of one; rounded.
+        b: Batch of one; rounded. Its number of slots may differ.
+        timeout: Seconds, at least 0.
 
-    a, b: batches of one, rounded; the number of slots may differ. timeout: seconds (>= 0).
-    Returns as many edits as `edit_distance` counts; where it is not proven in time, the fewest that were found.
-    Raises ValueError for other batches, different labels and a negative timeout.
+    Returns:
+        The edits of `edit_steps` in words: "node 3: C to N", "edge 1-2: single to no edge".
+
+    Raises:
+        ValueError: If a batch does not hold one graph, labels differ, or `timeout` is negative.
+    """
+    return [step.describe(a.vocabulary) for step in edit_steps(a, b, timeout=timeout)]
+
+
+def edit_steps(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[EditStep]:
+    """Find a shortest list of single edits that turns one graph into another, up to the order of nodes.
+
+    Slots are those of `a`; added nodes take its first free slots, then numbers from N on. In the order given, edges
+    are removed before their nodes, and nodes are added before their edges.
+
+    Args:
+        a: Batch of one; rounded.
+        b: Batch of one; rounded. Its number of slots may differ.
+        timeout: Seconds, at least 0.
+
+    Returns:
+        As many edits as `edit_distance` counts; if time runs out, the shortest list found so far.
+
+    Raises:
+        ValueError: If a batch does not hold one graph, labels differ, or `timeout` is negative.
     """
     if len(a) != 1 or len(b) != 1:
         raise ValueError(f"a path leads from one graph to one graph, got batches of {len(a)} and {len(b)}; use a[0]")
@@ -100,7 +154,7 @@ def edit_path(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[str]:
     there = a.labels()[0][0] > 0
     slots = [*there.nonzero()[:, 0].tolist(), *(~there).nonzero()[:, 0].tolist()]  # in the order of `before`
     slots += range(len(slots), len(image))
-    return _words(before, (after[0][image], after[1][np.ix_(image, image)]), slots, a.vocabulary)
+    return _steps(before, (after[0][image], after[1][np.ix_(image, image)]), slots)
 
 
 def check_comparable(a: Graph, b: Graph) -> None:
@@ -129,19 +183,16 @@ def _drawn(graph: Graph, edge_labels: bool = True):
         yield nodes[there], edges[np.ix_(there, there)]
 
 
-def _words(before, after, slots: list[int], vocabulary: GraphVocabulary) -> list[str]:
-    """What differs between two graphs of one node order, each nodes (n,) and edges (n, n), as edits in words."""
-    node_names, edge_names = ("nothing", *vocabulary.node_labels), ("no edge", *vocabulary.edge_labels)
+def _steps(before, after, slots: list[int]) -> list[EditStep]:
+    """Differences between two graphs of one node order, each nodes (n,) and edges (n, n)."""
     found = []
     for i, j in itertools.combinations_with_replacement(range(len(before[0])), 2):
-        linked, where = i != j, sorted({slots[i], slots[j]})
-        names = edge_names if linked else node_names
-        old, new = (edges[i, j] if linked else nodes[i] for nodes, edges in (before, after))
+        linked, where = i != j, tuple(sorted({slots[i], slots[j]}))
+        old, new = (int(edges[i, j] if linked else nodes[i]) for nodes, edges in (before, after))
         if old != new:
             stage = 1 - linked if not new else 4 + linked if not old else 2 + linked
-            part = f"edge {where[0]}-{where[1]}" if linked else f"node {where[0]}"
-            found.append((stage, where, f"{part}: {names[old]} to {names[new]}"))
-    return [words for *_, words in sorted(found)]
+            found.append((stage, where, EditStep("edge" if linked else "node", where, old, new)))
+    return [step for *_, step in sorted(found, key=lambda entry: entry[:2])]
 
 
 def _profile(nodes: np.ndarray, edges: np.ndarray) -> list:

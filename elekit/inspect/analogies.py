@@ -10,13 +10,13 @@ from tqdm.auto import tqdm
 
 from elekit.evaluation.formatting import figure
 from elekit.evaluation.intervals import DRAWS, FEWEST, central
-from elekit.graphs.edit_distance import edit_distance, edit_path, isomorphic
+from elekit.graphs.edit_distance import edit_distance, edit_steps, isomorphic
 from elekit.graphs.edits import SINGLE, all_edits
 from elekit.graphs.features import cycle_rank, detailed_kinds, is_connected
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect._validation import one
-from elekit.inspect.differences import Difference, difference, edited
+from elekit.inspect.differences import Difference, apply_steps, difference
 from elekit.inspect.edit_costs import interval, sample_edits
 from elekit.inspect.edit_scan import valid
 from elekit.model.loss import Psi, points_of
@@ -152,15 +152,15 @@ def analogies(
             raise ValueError(f"{what} has other labels or slots than the graph; read both with one vocabulary")
     if samples < 1 or not len(among):
         raise ValueError(f"want at least one graph to look among and one sample, got {len(among)} and {samples}")
-    path = edit_path(graph, other, timeout=timeout)
-    if not path:
+    steps = edit_steps(graph, other, timeout=timeout)
+    if not steps:
         raise ValueError("graph and other are one graph, so nothing differs; give two different ones")
     among, generator = among.detach().rounded(), np.random.default_rng(seed)
-    other = edited(graph, path)
+    other = apply_steps(graph, steps)
     whole = bool(is_connected(Graph.cat([graph, other])).all())
     with tqdm(total=samples, desc="pairs", unit="pair", disable=not progress) as bar:
         rows, results, also, paths = _pairs(
-            graph, other, path, among, samples, valid_only, whole, timeout, generator, bar
+            graph, other, steps, among, samples, valid_only, whole, timeout, generator, bar
         )
     starts, own = among[rows], points_of(psi, graph)
     given = points_of(psi, other) - own
@@ -185,14 +185,14 @@ def analogies(
     table = table.sort_values(["analogous", "cosine"], ascending=False, kind="stable")
     best = torch.tensor(table.index.to_numpy())
     return Analogies(
-        graph, other, difference(path, graph, other), "; ".join(path), reference, table.reset_index(drop=True),
+        graph, other, difference(steps, graph, other), "; ".join(step.describe(graph.vocabulary) for step in steps), reference, table.reset_index(drop=True),
         starts[best], results[best], _directions(moved)[best], control, _directions(control_moved),
     )  # fmt: skip
 
 
-def _pairs(graph, other, path, among: Graph, samples: int, valid_only, whole: bool, timeout: float, generator, bar):
+def _pairs(graph, other, steps, among: Graph, samples: int, valid_only, whole: bool, timeout: float, generator, bar):
     """(rows of the first graphs, the second ones, rows of these or -1, paths) of up to `samples` pairs."""
-    made, names = Difference(graph, other, path), graph_hashes(among, ROUNDS)[:, -1].tolist()
+    made, names = Difference(graph, other, steps), graph_hashes(among, ROUNDS)[:, -1].tolist()
     known, itself = {}, int(graph_hashes(graph, ROUNDS)[0, -1])
     for row, name in enumerate(names):
         known.setdefault(name, []).append(row)
@@ -213,9 +213,9 @@ def _pairs(graph, other, path, among: Graph, samples: int, valid_only, whole: bo
             if before[1] < 0 <= row:  # rather a graph that is known
                 of_a_graph[int(rows[i])] = (i, row)
         for row, (i, also) in of_a_graph.items():
-            fewest = edit_distance(among[row], results[i], timeout=timeout) if len(path) > 1 else None
-            if fewest is None or int(fewest.distance) == len(path):
-                found.append((row, results[i], also, made.words(places[i])))
+            fewest = edit_distance(among[row], results[i], timeout=timeout) if len(steps) > 1 else None
+            if fewest is None or int(fewest.distance) == len(steps):
+                found.append((row, results[i], also, made.describe(places[i])))
                 bar.update()
             if len(found) == samples:
                 break

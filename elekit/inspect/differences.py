@@ -1,32 +1,29 @@
 """What differs between two graphs, as something that can be made to differ elsewhere."""
 
-import re
+from collections.abc import Sequence
+from dataclasses import replace
 
-import networkx as nx
 import numpy as np
 import torch
 from torch import Tensor
 
+from elekit.graphs.edit_distance import EditStep
 from elekit.graphs.features import cycle_rank
-from elekit.graphs.graph import Graph, to_networkx
+from elekit.graphs.graph import Graph
 
 TRIES = 8  # places that are looked for in a graph
 STEPS = 2_000  # of the search for a place
 
 
-def edited(graph: Graph, path: list[str]) -> Graph:
-    """What a path of `elekit.graphs.edit_distance.edit_path` makes of a graph, in its slots."""
+def apply_steps(graph: Graph, steps: Sequence[EditStep]) -> Graph:
+    """The graph after the edits of `elekit.graphs.edit_distance.edit_steps`, in its own slots."""
     nodes, edges = (labels.clone() for labels in graph.labels())
-    names = ("nothing", *graph.vocabulary.node_labels), ("no edge", *graph.vocabulary.edge_labels)
-    for part in path:
-        where, said = part.split(": ", 1)
-        i, *j = map(int, where.split()[1].split("-"))
-        old = int(edges[0, i, j[0]] if j else nodes[0, i])
-        new = names[bool(j)].index(said.removeprefix(f"{names[bool(j)][old]} to "))  # labels may hold any words
-        if j:
-            edges[0, i, j[0]] = edges[0, j[0], i] = new
+    for step in steps:
+        if step.kind == "node":
+            nodes[0, step.where[0]] = step.after
         else:
-            nodes[0, i] = new
+            i, j = step.where
+            edges[0, i, j] = edges[0, j, i] = step.after
     return Graph.from_labels(nodes, edges, graph.vocabulary)
 
 
@@ -35,18 +32,17 @@ class Difference:
 
     Elsewhere it can be made where each part that changes is before what it is here, and a node that goes has no more
     edges than here. What does not change, such as the label of a node whose edge changes, may be anything.
-    graph, other: batches of one in the same slots. path: of `elekit.graphs.edit_distance.edit_path`, from one to the other.
-    rings: how many `other` has more.
+    graph, other: batches of one in the same slots. steps: of `edit_steps`, from one to the other. rings: how many `other` has more.
     """
 
-    def __init__(self, graph: Graph, other: Graph, path: list[str]):
+    def __init__(self, graph: Graph, other: Graph, steps: Sequence[EditStep]):
         (was, were), (now, are) = ([labels[0].numpy() for labels in y.labels()] for y in (graph, other))
         left = {*np.flatnonzero(was != now).tolist(), *np.argwhere(were != are).ravel().tolist()}
         slots = []
         while left:  # what is there before what is new, and next to what has its place already
             slots.append(max(sorted(left), key=lambda i: (was[i] > 0, (were[i, slots] > 0).sum())))
             left.remove(slots[-1])
-        self.slots, self.path = slots, path
+        self.slots, self.steps, self.vocabulary = slots, steps, graph.vocabulary
         self.was, self.now = was[slots], now[slots]
         self.were, self.are = were[np.ix_(slots, slots)], are[np.ix_(slots, slots)]
         self.rings = int(cycle_rank(other) - cycle_rank(graph))
@@ -105,39 +101,33 @@ class Difference:
             edges[n, places[:, k], places[:, m]] = int(self.are[k, m])
         return Graph.from_labels(nodes, edges, graphs.vocabulary)
 
-    def words(self, place: Tensor) -> str:
-        """The path, at another place."""
+    def describe(self, place: Tensor) -> str:
+        """The edits, at slots (k,) of another graph."""
         of = dict(zip(self.slots, place.tolist()))
-        said = []
-        for part in self.path:
-            where, words = part.split(": ", 1)
-            kind, slots = where.split()
-            said.append(f"{kind} {'-'.join(map(str, sorted(of[int(i)] for i in slots.split('-'))))}: {words}")
-        return "; ".join(said)
+        moved = (replace(step, where=tuple(sorted(of[i] for i in step.where))) for step in self.steps)
+        return "; ".join(step.describe(self.vocabulary) for step in moved)
 
 
-def difference(path: list[str], graph: Graph, other: Graph) -> str:
-    """What differs between two graphs without saying where: "C to N", "ring closed, single to double"; sorted.
+def difference(steps: Sequence[EditStep], graph: Graph, other: Graph) -> str:
+    """Describe the difference of two graphs without positions: "C to N", "ring closed, single to double".
 
-    path: of `elekit.graphs.edit_distance.edit_path`. Names stand in alphabetical order, so either direction gives the same words.
+    Names are in alphabetical order, so both directions give the same text. steps: of `edit_steps` from graph to other.
     """
-    lost = gained = 0
-    said = set()
-    for part in path:
-        old, new = re.fullmatch(r"(?:node|edge) [\d-]+: (.*) to (.*?)", part, re.DOTALL).groups()
-        if part.startswith("node"):
-            end = {old, new} - {"nothing"}
-            said.add(f"a {end.pop()} more" if len(end) == 1 else "{} to {}".format(*sorted(end)))
-        elif "no edge" in (old, new):
-            lost, gained = lost + (new == "no edge"), gained + (old == "no edge")
+    names, links = graph.vocabulary.node_labels, graph.vocabulary.edge_labels
+    removed = added = extra_node = False
+    parts = set()
+    for step in steps:
+        if step.kind == "edge" and not (step.before and step.after):
+            removed, added = removed or not step.after, added or not step.before
+        elif step.before and step.after:
+            labels = links if step.kind == "edge" else names
+            parts.add("{} to {}".format(*sorted((labels[step.before - 1], labels[step.after - 1]))))
         else:
-            said.add("{} to {}".format(*sorted((old, new))))
-    if lost or gained:
-        rings = [
-            len(g.edges) - len(g) + nx.number_connected_components(g) for g in to_networkx(Graph.cat([graph, other]))
-        ]
-        if rings[0] != rings[1]:
-            said.add("ring closed")
-        elif not any(words.endswith(" more") for words in said):
-            said.add("edges moved")
-    return ", ".join(sorted(said))
+            extra_node = True
+            parts.add(f"a {names[max(step.before, step.after) - 1]} more")
+    if removed or added:
+        if cycle_rank(graph) != cycle_rank(other):
+            parts.add("ring closed")
+        elif not extra_node:
+            parts.add("edges moved")
+    return ", ".join(sorted(parts))

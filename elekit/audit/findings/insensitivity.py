@@ -10,7 +10,7 @@ from elekit.audit.findings.responses import Answers
 from elekit.audit.findings.subgroups import Slice, slices_of
 from elekit.audit.patterns import pattern_name
 from elekit.evaluation.formatting import figure, joined, percent
-from elekit.graphs.edit_distance import edit_path, isomorphic
+from elekit.graphs.edit_distance import edit_steps, isomorphic
 from elekit.inspect.differences import difference
 from elekit.model.loss import paired_distance
 
@@ -298,7 +298,7 @@ def coinciding(answers: Answers, named: list[Finding]) -> list[Finding]:
     chosen = torch.randperm(len(i), generator=torch.Generator().manual_seed(0))[:40]
     left, right = basis.pool[i[chosen]], basis.pool[j[chosen]]
     differ = ~isomorphic(left, right)
-    words = [difference(edit_path(a, b, timeout=0.2), a, b) for a, b, d in zip(left, right, differ) if d]
+    words = [difference(edit_steps(a, b, timeout=0.2), a, b) for a, b, d in zip(left, right, differ) if d]
     if len(words) < PAIRS:
         return []
     groups = pd.Series(words).value_counts()
