@@ -474,7 +474,7 @@ def test_qm9_is_read_from_the_data_folder_first_and_else_fetched_by_checksum(tmp
         fetched.write_text("mol_id,smiles\n1,CCO\n2,CCN\n3,CCC\n4,CCF\n")
         return str(fetched)
 
-    monkeypatch.setattr(named.pooch, "retrieve", retrieve)
+    monkeypatch.setattr("pooch.retrieve", retrieve)
     monkeypatch.delenv("ELEKIT_DATA_DIR", raising=False)
     assert not named.available_offline("qm9")
     assert load("qm9").report()["rows"] == 4

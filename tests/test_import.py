@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,6 +24,66 @@ def test_importing_loads_nothing_that_is_not_needed_yet():
     assert ran.stdout.strip() == "[]", ran.stdout
 
 
+CORE_ALONE = """
+from importlib.machinery import PathFinder
+
+EXTRAS, found = {extras}, PathFinder.find_spec
+PathFinder.find_spec = lambda name, *where: None if name.partition(".")[0] in EXTRAS else found(name, *where)
+
+import networkx as nx
+import elekit as ele
+from elekit import audit, cli, correction, datasets, decoding, evaluation, graphs, inspect, model, training
+
+rings = [nx.cycle_graph(n) for n in (3, 4, 5, 6)] + [nx.path_graph(n) for n in (2, 3, 4, 5, 6)]
+for ring in rings:
+    nx.set_node_attributes(ring, "a", "label")
+    nx.set_edge_attributes(ring, "e", "label")
+data = datasets.from_networkx_graphs(rings, fractions=(1, 0, 0))
+loop = ele.TrainerConfig(steps=2, learning_rate=1e-3, validate_every=2)
+config = ele.EmbeddingConfig(hidden=8, rounds=2, dim=8)
+psi = ele.fit_embedding(
+    data.train.graphs, config=config, training=ele.EmbeddingTraining(loop=loop, batch_size=4), progress=False
+)
+decoded = ele.decode(psi, psi(data.train.graphs).detach(), config=ele.DecodeConfig("gradient+polish"))
+assert len(decoded.graphs) == len(rings)
+for need in (
+    lambda: ele.from_smiles("CO"),
+    lambda: graphs.edit_distance.edit_distance(data.train.graphs[0], data.train.graphs[1]),
+    lambda: ele.draw.graph,
+    lambda: ele.widgets.explore,
+    lambda: datasets.load("qm9"),
+):
+    try:
+        need()
+    except ModuleNotFoundError as error:
+        print(str(error).partition("elekit[")[2].strip("]'"))
+"""
+
+
+def test_the_core_needs_no_extra_and_a_missing_package_names_its_extra(tmp_path):
+    """Graphs that are no molecules are learned and decoded with nothing but the dependencies of the core."""
+    extras = {
+        "rdkit",
+        "scipy",
+        "sklearn",
+        "ot",
+        "pooch",
+        "pyarrow",
+        "jinja2",
+        "matplotlib",
+        "ipywidgets",
+        "anywidget",
+    }
+    extras |= {"jscatter", "umap", "IPython", "traitlets", "transformers", "PIL"}
+    root = Path(elekit.__file__).resolve().parents[1]
+    env = {k: v for k, v in os.environ.items() if k != "ELEKIT_DATA_DIR"} | {"ELEKIT_CACHE_DIR": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", CORE_ALONE.format(extras=extras)], cwd=root, capture_output=True, text=True, env=env
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == ["chem", "chem", "draw", "lab", "data"]
+
+
 def test_every_name_is_there():
     assert len(set(elekit.__all__)) == len(elekit.__all__) > 40
     for name in elekit.__all__:
@@ -31,16 +92,14 @@ def test_every_name_is_there():
 
 
 def test_names_are_those_of_their_modules():
-    for name, home in elekit._WHERE.items():
+    for name, home in elekit._HOME.items():
         assert getattr(elekit, name) is getattr(importlib.import_module(f"elekit.{home}"), name), name
-    for name in elekit._MODULES:
+    for name in elekit._PACKAGES:
         assert getattr(elekit, name) is importlib.import_module(f"elekit.{name}")
 
 
 def test_public_functions_are_documented():
-    for name in elekit._WHERE:
-        assert (getattr(elekit, name).__doc__ or "").strip(), name
-    for name in elekit._MODULES:
+    for name in (*elekit._HOME, *elekit._PACKAGES):
         assert (getattr(elekit, name).__doc__ or "").strip(), name
 
 

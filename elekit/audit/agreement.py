@@ -13,6 +13,7 @@ from elekit.audit.blind_spots import NEAREST, Pairs
 from elekit.evaluation.formatting import figure, percent
 from elekit.evaluation.intervals import DRAWS, FEWEST, central
 from elekit.graphs import augment
+from elekit.graphs._optional import extra
 from elekit.graphs.distances import Distance, distances_for
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
@@ -63,7 +64,9 @@ class Agreement:
         narrow). nan from fewer than 5 groups or graphs.
         """
         import pandas as pd
-        from scipy.stats import kendalltau
+
+        with extra("card"):
+            from scipy.stats import kendalltau
 
         rows, generator = [], np.random.default_rng(seed)
         for name in self.distances:
@@ -268,8 +271,9 @@ def _draws(graph: np.ndarray, other: np.ndarray, generator) -> np.ndarray:
 
     graph, other: (P,) numbers of the graphs of each pair, other -1 where there is one alone. See `Agreement.summary`.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    with extra("card"):
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
 
     both = np.stack([graph, np.where(other < 0, graph, other)])
     names, ends = np.unique(both, return_inverse=True)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from elekit.graphs._optional import extra
+
 FOLDS = 5
 ALPHAS = np.logspace(-4, 3, 8)  # of the ridge, for features whose mean squared length is 1
 LANDMARKS = 100
@@ -36,7 +38,8 @@ def held_out(features: np.ndarray, targets: list[Target], folds: np.ndarray) -> 
     is fitted to: alpha of the ridge, and C = 4 / alpha of the logistic regression, since its loss is that of a ridge to
     second order. No number is told beyond those of the other folds, so that one graph far off spoils no score.
     """
-    from sklearn.linear_model import LogisticRegression
+    with extra("card"):
+        from sklearn.linear_model import LogisticRegression
 
     columns, of = _side_by_side(targets)
     found = [np.zeros(len(folds), dtype=t.values.dtype if t.classes else float) for t in targets]
@@ -96,7 +99,8 @@ def _side_by_side(targets: list[Target]) -> tuple[np.ndarray, list[np.ndarray]]:
 
 def _ridge(known: np.ndarray, columns: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Columns of new graphs, within what the columns of known ones are, and the alpha (T,) of each."""
-    from sklearn.linear_model import RidgeCV
+    with extra("card"):
+        from sklearn.linear_model import RidgeCV
 
     ridge = RidgeCV(ALPHAS, alpha_per_target=True).fit(known, columns)
     told = ridge.predict(new).reshape(len(new), -1)  # of one column it makes none

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pooch
 from tqdm.auto import tqdm
 
-from elekit.datasets.files import cache_folder
+from elekit.datasets.files import cache_folder, download
 from elekit.datasets.molecules import Molecules
 from elekit.datasets.splits import SPLITS, Dataset, Split, digest
 from elekit.graphs.smiles import GraphVocabulary, ParsedSmiles, from_parsed, molecule_vocabulary, parse_smiles
@@ -144,9 +143,7 @@ def _table(path: Path) -> pd.DataFrame:
 
 def _public(name: str) -> pd.DataFrame:
     file, rows = PUBLIC[name]
-    path = _local(file) or Path(
-        pooch.retrieve(URL.format(file), known_hash=None, fname=f"chebi20-{file}", path=cache_folder())
-    )
+    path = _local(file) or download(URL.format(file), f"chebi20-{file}")
     table = _table(path)
     if len(table) != rows:
         raise ValueError(f"{path} holds {len(table)} pairs, the public split {name} has {rows}; load it anew")

@@ -6,14 +6,41 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-SHIPPED = Path(__file__).resolve().parents[2] / "data"  # data and models that come with the package
+from elekit.graphs._optional import extra
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+# Shipped data and models, read-only: of the checkout, or of the wheel where there is none.
+SHIPPED = _PACKAGE / "_data" if (_PACKAGE / "_data").is_dir() else _PACKAGE.parent / "data"
 
 
 def cache_folder() -> Path:
-    """Folder of what is downloaded or made once: `$ELEKIT_CACHE_DIR`, otherwise the user's cache."""
-    import pooch  # loads here, not with `import elekit`
+    """Folder of downloads and of results that take long to compute.
 
-    return Path(os.environ.get("ELEKIT_CACHE_DIR") or pooch.os_cache("elekit"))
+    Returns:
+        `$ELEKIT_CACHE_DIR`, otherwise `elekit` in `$XDG_CACHE_HOME` or `~/.cache`. It need not exist.
+    """
+    own, shared = os.environ.get("ELEKIT_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
+    return Path(own) if own else Path(shared or Path.home() / ".cache") / "elekit"
+
+
+def download(url: str, name: str, sha256: str | None = None) -> Path:
+    """Download a file into the cache, unless it is there.
+
+    Args:
+        url: Address of the file.
+        name: File name in `cache_folder()`.
+        sha256: Hash of the file in hexadecimal; None skips the check.
+
+    Returns:
+        Path of the file in the cache.
+
+    Raises:
+        ValueError: If the file has another hash.
+    """
+    with extra("data"):
+        import pooch
+    known = None if sha256 is None else f"sha256:{sha256}"
+    return Path(pooch.retrieve(url, known_hash=known, fname=name, path=cache_folder()))
 
 
 def cache_arrays(path: Path, **arrays) -> None:

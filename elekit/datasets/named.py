@@ -3,9 +3,7 @@
 import os
 from pathlib import Path
 
-import pooch
-
-from elekit.datasets.files import SHIPPED, cache_folder
+from elekit.datasets.files import SHIPPED, cache_folder, download
 from elekit.datasets.frame import FRACTIONS, from_frame
 from elekit.datasets.splits import Dataset
 from elekit.graphs.graph import GraphVocabulary
@@ -66,6 +64,4 @@ def _local_qm9() -> Path | None:
 
 
 def _qm9_path() -> Path:
-    return _local_qm9() or Path(
-        pooch.retrieve(QM9_URL, known_hash=f"sha256:{QM9_SHA256}", fname="qm9.csv", path=cache_folder())
-    )
+    return _local_qm9() or download(QM9_URL, "qm9.csv", QM9_SHA256)

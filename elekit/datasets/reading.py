@@ -14,6 +14,7 @@ import torch
 from tqdm.auto import tqdm
 
 from elekit.datasets.files import cache_arrays, cache_folder
+from elekit.graphs._optional import extra
 from elekit.graphs.graph import GraphVocabulary, from_networkx, label_tensors
 
 READER = 2  # raise it when reading SMILES changes, so that cached readings are made anew
@@ -76,7 +77,8 @@ def _channel(label: str, labels: Sequence[str]) -> int:
 def _cached(smiles: Sequence[str], progress: bool) -> Column:
     if len(smiles) < CACHED_FROM:
         return _read_smiles(smiles, progress)
-    import rdkit
+    with extra("chem"):
+        import rdkit
 
     name = hashlib.sha256("\n".join([f"{READER} {rdkit.__version__}", *map(str, smiles)]).encode()).hexdigest()[:24]
     path = cache_folder() / f"smiles-{name}.npz"

@@ -10,6 +10,8 @@ import importlib
 import sys
 import types
 
+from elekit.graphs._optional import extra
+
 _HOME = {
     "agreements": ("agreement", "disagreements"),
     "base": ("OKABE_ITO", "RADIUS", "SEEN"),
@@ -53,7 +55,8 @@ sys.modules[__name__].__class__ = _Package
 def __getattr__(name: str):
     if name not in _WHERE:
         raise AttributeError(f"module 'elekit.draw' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"elekit.draw.{_WHERE[name]}"), name)
+    with extra("draw"):
+        value = getattr(importlib.import_module(f"elekit.draw.{_WHERE[name]}"), name)
     globals()[name] = value
     return value
 

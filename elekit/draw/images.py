@@ -5,12 +5,11 @@ from itertools import combinations
 import torch
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy.optimize import linear_sum_assignment
 
 from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
 from elekit.draw.pairs import MARKS, marks_of, panel, places_of
-from elekit.graphs.edit_distance import isomorphic
+from elekit.graphs.edit_distance import isomorphic, optimize
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, node_colors
 
@@ -87,7 +86,7 @@ def alike_ordered(graph: Graph, other: Graph) -> Graph:
     for rounds in (0, 1, ROUNDS):
         ours, theirs = (torch.stack(node_colors(one, rounds), -1)[0] for one in (graph, other))
         alike = (theirs[:, None] == ours[None]).sum(-1)
-        order, better = torch.from_numpy(linear_sum_assignment(-alike.numpy())[1]), True
+        order, better = torch.from_numpy(optimize.linear_sum_assignment(-alike.numpy())[1]), True
         while better:
             exchanged = [order.clone() for _ in combinations(order, 2)]
             for one, pair in zip(exchanged, combinations(range(len(order)), 2)):

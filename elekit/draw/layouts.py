@@ -4,7 +4,9 @@ import networkx as nx
 import numpy as np
 
 from elekit.draw.base import RADIUS, has_bond_orders, hold_one
+from elekit.graphs._optional import extra
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
+from elekit.graphs.smiles import bond_type, element_and_charge, is_molecular
 
 
 def layout(graph: Graph) -> np.ndarray:
@@ -40,11 +42,8 @@ def _placed(drawn: nx.Graph, vocabulary: GraphVocabulary) -> np.ndarray:
 
 
 def _layouts(drawn: nx.Graph, vocabulary: GraphVocabulary):
-    if has_bond_orders(vocabulary):
-        from elekit.graphs.smiles import is_molecular
-
-        if is_molecular(vocabulary):
-            yield _molecular_layout(drawn)
+    if has_bond_orders(vocabulary) and is_molecular(vocabulary):
+        yield _molecular_layout(drawn)
     # parts that hang together by nothing are put as if two edges apart
     distances = {i: dict.fromkeys(drawn, 2.0) | dict(nx.shortest_path_length(drawn, i)) for i in drawn}
     for seed in range(8):
@@ -54,10 +53,9 @@ def _layouts(drawn: nx.Graph, vocabulary: GraphVocabulary):
 
 
 def _molecular_layout(drawn: nx.Graph) -> np.ndarray:
-    from rdkit import Chem, rdBase
-    from rdkit.Chem import rdDepictor
-
-    from elekit.graphs.smiles import BOND_TYPES, element_and_charge
+    with extra("chem"):
+        from rdkit import Chem, rdBase
+        from rdkit.Chem import rdDepictor
 
     mol, row = Chem.RWMol(), {}
     for i in sorted(drawn):
@@ -65,7 +63,7 @@ def _molecular_layout(drawn: nx.Graph) -> np.ndarray:
         row[i] = mol.AddAtom(Chem.Atom(symbol))
         mol.GetAtomWithIdx(row[i]).SetFormalCharge(charge)
     for i, j, label in drawn.edges(data="label"):
-        mol.AddBond(row[i], row[j], BOND_TYPES[label])
+        mol.AddBond(row[i], row[j], bond_type(label))
     with rdBase.BlockLogs():  # a molecule that breaks a valence is drawn all the same
         Chem.SanitizeMol(mol, catchErrors=True)
         mol.UpdatePropertyCache(strict=False)

@@ -16,8 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elekit.graphs._optional import extra
 from elekit.graphs.edit_distance import check_comparable, edit_distance
 from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.smiles import is_molecular, to_smiles
 from elekit.graphs.weisfeiler_lehman import canonical_colors, node_colors
 
 Distance = Callable[[Graph, Graph], Tensor]
@@ -31,8 +33,6 @@ RADIUS, BITS = 2, 2048  # of Morgan fingerprints
 
 def distances_for(vocabulary: GraphVocabulary) -> dict[str, Distance]:
     """Those of this module that apply to graphs of a vocabulary, by plain names; Tanimoto to molecules alone."""
-    from elekit.graphs.smiles import is_molecular
-
     found = {
         "edit distance": edit,
         "Weisfeiler-Lehman": weisfeiler_lehman,
@@ -109,8 +109,9 @@ def _rank(graph) -> tuple:
 
 
 def _fused(one, other, alpha: float) -> float:
-    from ot import emd
-    from ot.gromov import fused_gromov_wasserstein as descend
+    with extra("card"):
+        from ot import emd
+        from ot.gromov import fused_gromov_wasserstein as descend
 
     (colors, labels, linked), (their_colors, their_labels, their_linked) = one, other
     if not len(labels):  # the smaller comes first
@@ -145,10 +146,9 @@ def tanimoto(a: Graph, b: Graph) -> Tensor:
     Molecules only; nan where RDKit does not sanitize one of the two. Source: Rogers and Hahn (2010).
     Raises ValueError for different batch sizes or labels and for graphs that are no molecules.
     """
-    from rdkit import Chem, DataStructs
-    from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
-
-    from elekit.graphs.smiles import is_molecular, to_smiles
+    with extra("chem"):
+        from rdkit import Chem, DataStructs
+        from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
     check_comparable(a, b)
     if not is_molecular(a.vocabulary):

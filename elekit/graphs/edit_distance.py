@@ -4,16 +4,21 @@ import itertools
 import math
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import networkx as nx
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from elekit.graphs._optional import LazyModule
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
+
+if TYPE_CHECKING:
+    from scipy import optimize
+else:
+    optimize = LazyModule("scipy.optimize", "chem")
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +242,7 @@ class _Search:
         loose_b = self.kinds_b[np.ix_(rest_b, rest_b)].sum(1)
         shared = np.minimum(loose_a[:, None], loose_b).sum(-1)
         cost = fixed + (np.maximum(loose_a.sum(-1)[:, None], loose_b.sum(-1)) - shared) / 2
-        rows, columns = linear_sum_assignment(cost)
+        rows, columns = optimize.linear_sum_assignment(cost)
         if math.ceil(so_far + cost[rows, columns].sum() - 1e-6) >= self.best:
             return True
         self.place[rest_a] = rest_b[columns]

@@ -5,18 +5,24 @@ holds the one that RDKit derives from the canonical SMILES, so that equal molecu
 Stereochemistry is left out. The node label is the element with its formal charge ("N+", "O-").
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
-from rdkit import Chem, rdBase
 
+from elekit.graphs._optional import LazyModule
 from elekit.graphs.graph import Graph, GraphVocabulary, label_tensors
 
+if TYPE_CHECKING:
+    from rdkit import Chem, rdBase
+else:
+    Chem, rdBase = LazyModule("rdkit.Chem", "chem"), LazyModule("rdkit.rdBase", "chem")
+
 EDGE_LABELS = ("single", "double", "triple")
-BOND_TYPES = dict(zip(EDGE_LABELS, (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)))
-BOND_NAMES = {bond: name for name, bond in BOND_TYPES.items()}
 LARGEST_COORDINATION = 12
 BLOCK_SIZE = 4_096  # graphs written at a time
 
@@ -48,8 +54,8 @@ def parse_smiles(smiles: str) -> ParsedSmiles:
             return ParsedSmiles(error="no atoms")
         Chem.Kekulize(mol, clearAromaticFlags=True)
         nodes = tuple(_node_label(atom) for atom in mol.GetAtoms())
-        bonds = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx(), BOND_NAMES.get(b.GetBondType())) for b in mol.GetBonds()]
-        if any(name is None for *_, name in bonds):
+        bonds = _bonds(mol)
+        if any(name not in EDGE_LABELS for *_, name in bonds):
             return ParsedSmiles(error="a bond that is neither single, double nor triple")
         if _write(nodes, bonds) != canonical:
             return ParsedSmiles(error="not told by elements, charges and bonds alone (radical or unusual valence)")
@@ -64,6 +70,19 @@ def _canonical(mol: Chem.Mol) -> str:
         atom.SetIsotope(0)
         atom.SetAtomMapNum(0)
     return Chem.MolToSmiles(Chem.RemoveHs(mol))
+
+
+def _bonds(mol: Chem.Mol) -> list[tuple[int, int, str]]:
+    """(begin, end, bond type in lower case) of each bond."""
+    return [(b.GetBeginAtomIdx(), b.GetEndAtomIdx(), b.GetBondType().name.lower()) for b in mol.GetBonds()]
+
+
+@functools.cache
+def bond_type(label: str) -> Chem.BondType:
+    """RDKit's bond type of one of EDGE_LABELS."""
+    if label not in EDGE_LABELS:
+        raise KeyError(label)
+    return Chem.BondType.names[label.upper()]
 
 
 def _node_label(atom: Chem.Atom) -> str:
@@ -152,7 +171,7 @@ def _write(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> str |
         atom.SetFormalCharge(charge)
         mol.AddAtom(atom)
     for i, j, name in bonds:
-        mol.AddBond(i, j, BOND_TYPES[name])
+        mol.AddBond(i, j, bond_type(name))
     with rdBase.BlockLogs():
         if not nodes or Chem.SanitizeMol(mol, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
             return None
@@ -191,9 +210,8 @@ def kekule_forms(smiles: str, vocabulary: GraphVocabulary | None = None) -> Grap
     mol = Chem.MolFromSmiles(reading.canonical)
     drawn = []
     for form in Chem.ResonanceMolSupplier(mol, Chem.ResonanceFlags.KEKULE_ALL) or [mol]:
-        bonds = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx(), BOND_NAMES[b.GetBondType()]) for b in form.GetBonds()]
         if [_node_label(atom) for atom in form.GetAtoms()] == list(reading.nodes):  # charges stay where they are
-            drawn.append(replace(reading, edges=tuple(bonds)))
+            drawn.append(replace(reading, edges=tuple(_bonds(form))))
     return from_parsed(drawn, vocabulary)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from elekit.datasets.files import cache_folder, write_atomically
 from elekit.decoding import nearest
+from elekit.graphs._optional import extra
 from elekit.graphs.graph import Graph
 from elekit.inspect._validation import finite
 from elekit.model.loss import Psi, points_of
@@ -119,7 +120,8 @@ def principal(points: Tensor) -> np.ndarray:
 def _umap(points: Tensor, seed: int, start: np.ndarray | None, progress: bool) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about its own threads, and about graphs in several pieces
-        from umap import UMAP
+        with extra("lab"):
+            from umap import UMAP
 
         init = "spectral" if start is None else np.asarray(start, dtype=np.float32)
         if start is not None and not (np.ptp(init, 0) > 0).all():
@@ -141,7 +143,8 @@ def neighbors_kept(points: Tensor, positions: np.ndarray, seed: int = 0) -> np.n
 
     Of more than 20,000 points 2,000, drawn by the seed, are judged (against all) and the others are nan.
     """
-    from scipy.spatial import cKDTree
+    with extra("card"):
+        from scipy.spatial import cKDTree
 
     n = len(points)
     k = min(NEIGHBORS, n - 1)

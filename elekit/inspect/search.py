@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from elekit.graphs._optional import extra
 from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
@@ -116,14 +117,16 @@ class Search:
     @cached_property
     def molecules(self) -> list:
         """RDKit molecules, None where there is none."""
-        from rdkit import Chem, rdBase
+        with extra("chem"):
+            from rdkit import Chem, rdBase
 
         with rdBase.BlockLogs():
             return [Chem.MolFromSmiles(text) if text else None for text in self.smiles]
 
     def having(self, smarts: str) -> np.ndarray:
         """(n,) bool: molecules that hold a substructure; ValueError for SMARTS that cannot be read."""
-        from rdkit import Chem, rdBase
+        with extra("chem"):
+            from rdkit import Chem, rdBase
 
         self._refuse_others("a substructure")
         with rdBase.BlockLogs():

@@ -7,6 +7,8 @@ in itself what went wrong, has a static twin (`.picture()`), and needs no networ
 
 import importlib
 
+from elekit.graphs._optional import extra
+
 _HOME = {"explore": "explorer", "Explorer": "explorer", "step_through": "stepper", "Stepper": "stepper",
          "inspect_loss": "inspector", "LossInspector": "inspector", "judge": "triplets",
          "TripletJudge": "triplets"}  # fmt: skip
@@ -17,7 +19,8 @@ __all__ = list(_HOME)
 def __getattr__(name: str):
     if name not in _HOME:
         raise AttributeError(f"module 'elekit.widgets' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"elekit.widgets.{_HOME[name]}"), name)
+    with extra("lab"):
+        return getattr(importlib.import_module(f"elekit.widgets.{_HOME[name]}"), name)
 
 
 def __dir__():

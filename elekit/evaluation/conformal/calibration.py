@@ -8,6 +8,7 @@ from torch import Tensor
 
 from elekit.evaluation.formatting import counted
 from elekit.evaluation.intervals import SURE
+from elekit.graphs._optional import extra
 
 LEVEL = 0.9
 
@@ -33,7 +34,8 @@ class Calibration:
 
         What a radius covers of all pairs is itself a draw: Beta(k, n + 1 - k), k = ceil((n + 1) * level); Vovk 2012.
         """
-        from scipy.stats import betabinom
+        with extra("card"):
+            from scipy.stats import betabinom
 
         k = place_of(self.pairs, self.level)
         low, high = betabinom(tests, k, self.pairs + 1 - k).ppf([(1 - SURE) / 2, (1 + SURE) / 2])

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from elekit.graphs._optional import extra
 from elekit.model.surrogate.config import BackboneConfig
 from elekit.model.surrogate.tokens import check_texts
 
@@ -53,7 +54,8 @@ class TfidfBackbone(nn.Module):
 
     def rows(self, texts: Sequence[str]) -> "sparse.csr_matrix":
         """(B, F) float32, the readings side by side. ValueError for what is no list of texts."""
-        from scipy import sparse  # loads here, not with `import elekit`
+        with extra("card"):
+            from scipy import sparse
 
         check_texts(texts)
         return sparse.hstack([one.transform(texts) for one in self.vectorisers], format="csr", dtype=np.float32)
@@ -89,14 +91,16 @@ class _Nothing:
     """A reading that knows no n-gram."""
 
     def transform(self, texts: Sequence[str]) -> "sparse.csr_matrix":
-        from scipy import sparse
+        with extra("card"):
+            from scipy import sparse
 
         return sparse.csr_matrix((len(texts), 0), dtype=np.float32)
 
 
 def _vectoriser(how: dict, terms: Sequence[str] | None = None, idf: Sequence[float] = ()):
     """To be fitted, or as it was when it had these n-grams."""
-    from sklearn.feature_extraction.text import TfidfVectorizer  # loads here, not with `import elekit`
+    with extra("card"):
+        from sklearn.feature_extraction.text import TfidfVectorizer
 
     if terms is None:
         return TfidfVectorizer(**how, sublinear_tf=True, max_features=FEATURES)
