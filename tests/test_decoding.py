@@ -746,7 +746,7 @@ def test_polish_leaves_its_inputs_alone(generator):
         ({"rounds": 0}, "rounds must be at least 1"),
         ({"patience": 0}, "patience must be at least 1"),
         ({"budget_ms": 0}, "budget_ms must be above 0"),
-        ({"kinds": ("relable",)}, "no kinds of edits"),
+        ({"kinds": ("relable",)}, "unknown kinds of edits"),
         ({"beam": 3, "kept": 2}, "kept must be at least as many as the beam, 3, got 2"),
     ],
 )

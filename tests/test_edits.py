@@ -222,7 +222,7 @@ def test_describe_names_the_change():
 
 @pytest.mark.parametrize("kinds", [(), ("relable",), ("relabel", "add nodes")])
 def test_unknown_kinds_are_refused(vertices, kinds):
-    with pytest.raises(ValueError, match="no kinds of edits .*there are relabel, remove node"):
+    with pytest.raises(ValueError, match="unknown kinds of edits .*relabel, remove node"):
         all_edits(vertices, kinds)
 
 

@@ -54,7 +54,7 @@ BAD = {
     "multigraph": (nx.MultiGraph([(0, 1)]), r"graph 1 is a multigraph; convert it with networkx.Graph"),
     "directed multigraph": (nx.MultiDiGraph([(0, 1)]), r"graph 1 is a multigraph; convert"),
     "self-loop": (looped(), r"graph 1 has a self-loop at node 1; remove it"),
-    "no nodes": (nx.Graph(), r"graph 1 has no nodes; leave it out"),
+    "no nodes": (nx.Graph(), r"graph 1 has no nodes; remove"),
     "no graph": ("CCO", r"graph 1 is no networkx graph but a str; give a list"),
 }
 
@@ -100,7 +100,7 @@ def test_vocabulary_survives_json(vocabulary, bare):
     [
         ({"node_labels": ()}, "node_labels must be distinct and not empty"),
         ({"edge_labels": ("x", "x")}, "edge_labels must be distinct"),
-        ({"node_labels": tuple(map(str, range(200)))}, "at most 127 go"),
+        ({"node_labels": tuple(map(str, range(200)))}, "at most 127"),
         ({"max_nodes": 0}, "max_nodes must be at least 1"),
         ({"capacity": (1, 2)}, "capacity has 2 values for 1 labels"),
         ({"order": ()}, "order has 0 values for 1 labels"),
@@ -227,13 +227,13 @@ def test_check_passes_the_polytope(vertices, relaxed):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("tensor", ["nodes", "edges"])
 def test_check_finds_what_is_not_finite(relaxed, tensor, value):
-    with pytest.raises(ValueError, match=rf"{tensor} hold NaN or infinity in graph 7 \(1 of 12\); use finite"):
+    with pytest.raises(ValueError, match=rf"{tensor} contain NaN or infinity in graph 7 \(1 of 12\); use finite"):
         broken(relaxed, (7, 1), value, tensor).check()
 
 
 @pytest.mark.parametrize("tensor", ["nodes", "edges"])
 def test_check_finds_rows_off_the_simplex(relaxed, tensor):
-    message = rf"{tensor} rows are not on the simplex in graph 4 \(1 of 12\); use project.polytope"
+    message = rf"{tensor} rows are not on the simplex in graph 4 \(1 of 12\); use projections.polytope"
     for entries in ([0.5, 0.6], [1.5, -0.5]):  # a wrong sum, a negative entry
         row = torch.zeros(getattr(relaxed, tensor).shape[-1])
         row[:2] = torch.tensor(entries)
@@ -247,7 +247,7 @@ def test_check_finds_asymmetry_and_says_how_large(vertices):
     flat = broken(flat, (slice(None), 1, 0), empty, "edges")
     bad = broken(flat, (3, 0, 1), torch.tensor([0.88, 0.12, 0]), "edges")
     bad = broken(bad, (5, 0, 1), torch.tensor([0.5, 0.5, 0]), "edges")
-    message = r"edges not symmetric, largest gap 0.12 in graph 3 \(2 of 40\); use Graph.symmetrized\(\)"
+    message = r"edges are not symmetric, largest gap 0.12 in graph 3 \(2 of 40\); use Graph.symmetrized\(\)"
     with pytest.raises(ValueError, match=message):
         bad.check()
     assert bad.symmetrized().check()
@@ -261,7 +261,7 @@ def test_check_finds_self_loops(relaxed):
 
 
 # -- capacities ----------------------------------------------------------------------------------------------------
-def excess_by_loop(graph):
+def violation_by_loop(graph):
     vocabulary, total = graph.vocabulary, []
     for b in range(len(graph)):
         over = 0.0
@@ -282,7 +282,7 @@ def test_excess_equals_a_loop(vocabulary, vertices, generator):
     crowded = random_vertices(vocabulary, 20, generator, density=0.9)
     for graph in (vertices, crowded, random_relaxed(replace(vocabulary, capacity=(0.5, 1, 0)), 5, generator)):
         torch.testing.assert_close(
-            graph.valence_violation(), torch.tensor(excess_by_loop(graph)), atol=1e-4, rtol=1e-4
+            graph.valence_violation(), torch.tensor(violation_by_loop(graph)), atol=1e-4, rtol=1e-4
         )
         assert graph.valence_violation().max() > 0
 

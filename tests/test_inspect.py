@@ -198,7 +198,7 @@ def test_what_is_no_graph_and_no_point_is_refused(question, psi, vertices):
 
 
 def test_kinds_that_there_are_not_are_refused(psi, vertices):
-    with pytest.raises(ValueError, match="no kinds of edits .'rename'.; there are relabel"):
+    with pytest.raises(ValueError, match="unknown kinds of edits .'rename'."):
         edit_scan(psi, vertices[0], kinds=("rename",))
 
 

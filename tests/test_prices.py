@@ -316,7 +316,7 @@ def test_foolish_questions_are_refused(psi, vertices):
         edit_costs(psi, vertices[:0])
     with pytest.raises(ValueError, match="samples must be at least 1"):
         edit_costs(psi, vertices, samples=0)
-    with pytest.raises(ValueError, match="no kinds of edits"):
+    with pytest.raises(ValueError, match="unknown kinds of edits"):
         edit_costs(psi, vertices, kinds=("paint",))
 
 

@@ -1,4 +1,4 @@
-"""Views of graphs for contrastive learning: random edits that respect capacities, and softening (floor 1)."""
+"""Random views of graphs for contrastive learning: edits within capacities, softening, node orders."""
 
 import torch
 from torch import Tensor
@@ -10,10 +10,18 @@ EDIT_KINDS = ("relabel", "change edge", "change any pair", "add node", "remove n
 
 
 def random_edits(graph: Graph, counts: Tensor, generator: torch.Generator) -> Graph:
-    """Each discrete graph after counts[b] random single edits; what would exceed a capacity is drawn again.
+    """Apply random single edits; edits that exceed a capacity are drawn again.
 
-    An edit relabels a node, changes, adds or removes an edge, hangs a new node on an old one, or removes a node
-    with at most one edge. counts: (B,) integers >= 0. An edit that found no place in 8 draws is left out.
+    An edit relabels a node, changes, adds or removes an edge, attaches a new node, or removes a node with at most one
+    edge.
+
+    Args:
+        graph: B graphs, rounded.
+        counts: (B,) number of edits of each graph, integers >= 0.
+        generator: Source of randomness.
+
+    Returns:
+        B discrete graphs. An edit that fails 8 draws is skipped, so some graphs have fewer edits.
     """
     node_labels, edge_labels = graph.labels()
     for done in range(int(counts.max()) if len(counts) else 0):
@@ -24,46 +32,60 @@ def random_edits(graph: Graph, counts: Tensor, generator: torch.Generator) -> Gr
             rows = pending.nonzero()[:, 0]
             nodes, edges = propose_edits(node_labels[rows], edge_labels[rows], graph.vocabulary, generator)
             changed = (nodes != node_labels[rows]).any(1) | (edges != edge_labels[rows]).flatten(1).any(1)
-            fine = changed & within_capacity(nodes, edges, graph.vocabulary)
-            node_labels[rows[fine]], edge_labels[rows[fine]] = nodes[fine], edges[fine]
-            pending[rows[fine]] = False
+            accepted = changed & within_capacity(nodes, edges, graph.vocabulary)
+            node_labels[rows[accepted]], edge_labels[rows[accepted]] = nodes[accepted], edges[accepted]
+            pending[rows[accepted]] = False
     return Graph.from_labels(node_labels, edge_labels, graph.vocabulary).to(graph.nodes)
 
 
-def propose_edits(node_labels: Tensor, edge_labels: Tensor, vocabulary: GraphVocabulary, generator: torch.Generator):
-    """One random edit of each graph, of a kind drawn uniformly, capacities ignored; (B, N) and (B, N, N) channels."""
+def propose_edits(
+    node_labels: Tensor, edge_labels: Tensor, vocabulary: GraphVocabulary, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Apply one random edit to each graph, of a uniformly drawn kind, ignoring capacities.
+
+    Args:
+        node_labels: (B, N) channels.
+        edge_labels: (B, N, N) channels.
+        vocabulary: Labels of the channels.
+        generator: Source of randomness.
+
+    Returns:
+        New channels (B, N) and (B, N, N), unchanged where the kind does not apply.
+    """
     B, N = node_labels.shape
     rows = torch.arange(B)
     nodes, edges = node_labels.clone(), edge_labels.clone()
 
     def one_of(allowed: Tensor) -> Tensor:
-        """A random true column of each row; any column where none is true."""
+        """A random true column of each row; any column if none is true."""
         return (torch.rand(allowed.shape, generator=generator) + allowed.float()).argmax(-1)
 
     def other(current: Tensor, size: int) -> Tensor:
-        """A channel of 0..size-1 other than the current one, uniformly."""
+        """A uniformly drawn channel of 0..size-1 that differs from the current one."""
         step = torch.randint(1, max(size, 2), current.shape, generator=generator)
         return (current + step) % size
 
     kind = torch.randint(len(EDIT_KINDS), (B,), generator=generator)
-    there = node_labels > 0
-    first = one_of(there)
+    present = node_labels > 0
+    first = one_of(present)
     relabeled = 1 + other(node_labels[rows, first] - 1, vocabulary.K - 1)
 
     linked = (edge_labels > 0).flatten(1)
-    pairs = (there[:, :, None] & there[:, None, :] & ~torch.eye(N, dtype=torch.bool)).flatten(1)
+    pairs = (present[:, :, None] & present[:, None, :] & ~torch.eye(N, dtype=torch.bool)).flatten(1)
     pair = one_of(torch.where((kind == 1)[:, None] & linked.any(1, keepdim=True), linked, pairs))
     i, j = pair // N, pair % N
     redrawn = other(edge_labels[rows, i, j], vocabulary.R)
 
-    slot = one_of(~there)
+    slot = one_of(~present)
     label = torch.randint(1, vocabulary.K, (B,), generator=generator)
     bond = torch.randint(1, vocabulary.R, (B,), generator=generator)
-    leaf = one_of(there & ((edge_labels > 0).sum(-1) <= 1))
+    leaf = one_of(present & ((edge_labels > 0).sum(-1) <= 1))
 
-    is_relabel, is_edge = (kind == 0) & there.any(1), ((kind == 1) | (kind == 2)) & pairs.any(1)
-    is_add = (kind == 3) & ~there.all(1) & there.any(1)
-    is_remove = (kind == 4) & (there.sum(1) > 1) & ((edge_labels[rows, leaf] > 0).sum(-1) <= 1) & there[rows, leaf]
+    is_relabel, is_edge = (kind == 0) & present.any(1), ((kind == 1) | (kind == 2)) & pairs.any(1)
+    is_add = (kind == 3) & ~present.all(1) & present.any(1)
+    is_remove = (
+        (kind == 4) & (present.sum(1) > 1) & ((edge_labels[rows, leaf] > 0).sum(-1) <= 1) & present[rows, leaf]
+    )
     nodes[rows[is_relabel], first[is_relabel]] = relabeled[is_relabel]
     for a, b, value, where in ((i, j, redrawn, is_edge), (slot, first, bond, is_add)):
         edges[rows[where], a[where], b[where]] = value[where]
@@ -76,16 +98,32 @@ def propose_edits(node_labels: Tensor, edge_labels: Tensor, vocabulary: GraphVoc
 
 
 def within_capacity(node_labels: Tensor, edge_labels: Tensor, vocabulary: GraphVocabulary) -> Tensor:
-    """(B,) bool: every node within its capacity; channels (B, N) and (B, N, N)."""
+    """Check that no node exceeds its capacity.
+
+    Args:
+        node_labels: (B, N) channels.
+        edge_labels: (B, N, N) channels.
+        vocabulary: Labels, orders and capacities.
+
+    Returns:
+        (B,) bool.
+    """
     load = vocabulary.edge_orders().to(node_labels.device)[edge_labels.long()].sum(-1)
     return (load <= vocabulary.node_capacities().to(node_labels.device)[node_labels.long()]).all(-1)
 
 
 def softened(graph: Graph, amounts: Tensor, generator: torch.Generator) -> Graph:
-    """Each row mixed with a random point of its simplex: `(1 - a) y + a u`, u uniform on the simplex.
+    """Mix each row with a uniform random point u of its simplex: `(1 - a) y + a u`.
 
-    amounts: (B,) in [0, 1]. Without softened views a loss is meaningless off the vertices, where gradient
-    decoding walks.
+    Gradient decoding moves through the interior of the polytope, where only softened views train the loss.
+
+    Args:
+        graph: B graphs.
+        amounts: (B,) weights a in [0, 1].
+        generator: Source of randomness.
+
+    Returns:
+        B relaxed graphs.
     """
     B, N, K = graph.nodes.shape
     R = graph.vocabulary.R
@@ -105,6 +143,14 @@ def _uniform_simplex(shape: tuple[int, ...], generator: torch.Generator) -> Tens
 
 
 def shuffled(graph: Graph, generator: torch.Generator) -> Graph:
-    """Nodes of each graph in a random order."""
+    """Permute the nodes of each graph at random.
+
+    Args:
+        graph: B graphs.
+        generator: Source of randomness.
+
+    Returns:
+        B graphs, isomorphic to the given ones.
+    """
     B, N = graph.nodes.shape[:2]
     return graph.permuted(torch.rand(B, N, generator=generator).argsort(-1).to(graph.nodes.device))

@@ -1,10 +1,12 @@
-"""Every single edit of a discrete graph, as data: listed, applied, described (floor 1).
+"""Single edits of discrete graphs as data: list all of them, apply them, estimate and describe them.
 
-An edit changes at most two node labels and two pairs, so a batch of edits is four small integer tensors; the same
-list serves the decoder's polish and whoever asks what an edit costs.
+An edit changes at most two node labels and two pairs, so a batch of edits is a few small integer tensors. Local search
+and edit costs share this list.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,10 +20,15 @@ KINDS = SINGLE + PAIRED
 
 @dataclass(frozen=True, eq=False)
 class Edits:
-    """E edits of the graphs of a batch; -1 stands for "nothing here".
+    """E edits of the graphs of a batch; unused entries are -1.
 
-    row: (E,) which graph. kind: (E,) index into KINDS.
-    node, label: (E, 2) which nodes get which channel. pair: (E, 2, 2) which pairs (i, j) get which `edge` (E, 2).
+    Args:
+        row: (E,) graph number in the batch.
+        kind: (E,) index into `KINDS`.
+        node: (E, 2) nodes that change.
+        label: (E, 2) new channels of these nodes.
+        pair: (E, 2, 2) pairs (i, j) that change.
+        edge: (E, 2) new channels of these pairs.
     """
 
     row: Tensor
@@ -34,15 +41,31 @@ class Edits:
     def __len__(self) -> int:
         return len(self.row)
 
-    def __getitem__(self, index) -> "Edits":
+    def __getitem__(self, index: Any) -> "Edits":
         return Edits(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
     @classmethod
-    def cat(cls, several: list["Edits"]) -> "Edits":
-        return cls(*(torch.cat([getattr(e, name) for e in several]) for name in cls.__dataclass_fields__))
+    def cat(cls, parts: Sequence["Edits"]) -> "Edits":
+        """Concatenate edits of one batch.
+
+        Args:
+            parts: At least one.
+
+        Returns:
+            All edits.
+        """
+        return cls(*(torch.cat([getattr(e, name) for e in parts]) for name in cls.__dataclass_fields__))
 
     def apply(self, nodes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
-        """Channels (E, N) and (E, N, N) after each edit, of the batch's channels (B, N) and (B, N, N)."""
+        """Apply each edit to its graph.
+
+        Args:
+            nodes: (B, N) node channels of the batch.
+            edges: (B, N, N) edge channels of the batch.
+
+        Returns:
+            Channels (E, N) and (E, N, N) after the edits.
+        """
         nodes, edges = nodes[self.row].clone(), edges[self.row].clone()
         for slot in range(2):
             at = (self.node[:, slot] >= 0).nonzero()[:, 0]
@@ -50,16 +73,24 @@ class Edits:
             at = (self.edge[:, slot] >= 0).nonzero()[:, 0]
             i, j = self.pair[at, slot].unbind(-1)
             edges[at, i, j] = edges[at, j, i] = self.edge[at, slot].to(edges.dtype)
-        there = nodes > 0
-        return nodes, edges * (there[:, :, None] & there[:, None, :])
+        present = nodes > 0
+        return nodes, edges * (present[:, :, None] & present[:, None, :])
 
     def first_order(self, nodes: Tensor, edges: Tensor, node_gradient: Tensor, pair_gradient: Tensor) -> Tensor:
-        """(E,) what a linear model says each edit changes: gradient at the new channels minus at the old ones.
+        """First-order estimate of the change of a loss: its gradient at the new channels minus that at the old ones.
 
-        node_gradient (B, N, K), pair_gradient (B, N, N, R): of the loss, at the graphs, by unordered pairs. Where an
-        edge weighs nothing at an absent node, as in psi, the gradient at a node's "absent" channel holds what its
-        edges are worth, so removing it counts them once; and the gradient at an edge to a free slot is zero, so an
-        added node is judged by its label alone (unless the slot is faded in, as the polish does).
+        If edges at absent nodes have no weight, as in psi, the gradient at "absent" includes the edges of the node,
+        so removal counts them once; the gradient at edges to a free slot is zero, so only the label of an added node
+        counts (unless the slot is partly present, as in local search).
+
+        Args:
+            nodes: (B, N) node channels of the batch.
+            edges: (B, N, N) edge channels of the batch.
+            node_gradient: (B, N, K) gradient of the loss at the graphs.
+            pair_gradient: (B, N, N, R) gradient by unordered pairs.
+
+        Returns:
+            (E,) estimated changes.
         """
         change = node_gradient.new_zeros(len(self))
         for slot in range(2):
@@ -74,7 +105,16 @@ class Edits:
         return change
 
     def valence_violation(self, nodes: Tensor, edges: Tensor, vocabulary: GraphVocabulary) -> Tensor:
-        """(E,) `Graph.valence_violation` after each edit, without making the graphs."""
+        """`Graph.valence_violation` after each edit, without building the graphs.
+
+        Args:
+            nodes: (B, N) node channels of the batch.
+            edges: (B, N, N) edge channels of the batch.
+            vocabulary: Orders and capacities.
+
+        Returns:
+            (E,) >= 0.
+        """
         if vocabulary.capacity is None:
             return torch.zeros(len(self))
         order, capacity = vocabulary.edge_orders(), vocabulary.node_capacities()
@@ -88,16 +128,25 @@ class Edits:
             more = order[self.edge[at, slot]] - weight[self.row[at], i, j]
             load[at, i] += more
             load[at, j] += more
-        removed = (self.kind == KINDS.index("remove node")).nonzero()[:, 0]
-        gone = self.node[removed, 0]
-        load[removed] -= weight[self.row[removed], gone]
-        load[removed, gone] = 0
+        at = (self.kind == KINDS.index("remove node")).nonzero()[:, 0]
+        removed = self.node[at, 0]
+        load[at] -= weight[self.row[at], removed]
+        load[at, removed] = 0
         return (load - limit).clamp_min(0).sum(-1)
 
     def describe(self, nodes: Tensor, edges: Tensor, vocabulary: GraphVocabulary) -> list[str]:
-        """Each edit in words, such as "node 3: C to N" or "edge 1-2: single to double"."""
+        """Describe each edit, such as "node 3: C to N" or "edge 1-2: single to double".
+
+        Args:
+            nodes: (B, N) node channels of the batch.
+            edges: (B, N, N) edge channels of the batch.
+            vocabulary: Names of the channels.
+
+        Returns:
+            E strings.
+        """
         node_names, edge_names = ("nothing", *vocabulary.node_labels), ("no edge", *vocabulary.edge_labels)
-        said = []
+        descriptions = []
         for e in range(len(self)):
             row, parts = self.row[e], []
             for i, k in zip(self.node[e].tolist(), self.label[e].tolist()):
@@ -106,8 +155,8 @@ class Edits:
             for (i, j), r in zip(self.pair[e].tolist(), self.edge[e].tolist()):
                 if r >= 0:
                     parts.append(f"edge {i}-{j}: {edge_names[edges[row, i, j]]} to {edge_names[r]}")
-            said.append("; ".join(parts))
-        return said
+            descriptions.append("; ".join(parts))
+        return descriptions
 
 
 def _difference(gradient: Tensor, new: Tensor, old: Tensor) -> Tensor:
@@ -115,46 +164,61 @@ def _difference(gradient: Tensor, new: Tensor, old: Tensor) -> Tensor:
 
 
 def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
-    """Every edit of these kinds of each (rounded) graph of the batch, capacities ignored.
+    """List every edit of each graph, ignoring capacities.
 
-    relabel: a node gets another label. remove node: with its edges; the last node stays. add node: in the first
-    free slot, on one edge to an old node (alone where there is none). change edge: a pair of nodes gets another
-    edge label, or none. swap labels: two nodes exchange theirs. move edge: one end of an edge goes to another node
-    that had none with the end that stays. shift order: of two edges at one node, one goes up one label and the other
-    down one.
-    Raises ValueError for kinds that are not in KINDS, and for none.
+    Args:
+        graph: B graphs, rounded.
+        kinds: Names from `KINDS`:
+            "relabel": a node gets another label.
+            "remove node": with its edges; the last node of a graph is never removed.
+            "add node": in the first free slot, with one edge to a present node (none if the graph is empty).
+            "change edge": a pair of nodes gets another edge label, or loses its edge.
+            "swap labels": two nodes exchange their labels.
+            "move edge": one end of an edge moves to a node that is not a neighbor of the other end.
+            "shift order": of two edges at one node, one goes up one label and the other down one.
+
+    Returns:
+        All edits, one kind after another.
+
+    Raises:
+        ValueError: If `kinds` is empty or has a name that is not in `KINDS`.
     """
     check_kinds(kinds)
     nodes, edges = (t.long() for t in graph.labels())
     K, R = graph.vocabulary.K, graph.vocabulary.R
     B, N = nodes.shape
-    there, upper = nodes > 0, torch.ones(N, N, dtype=torch.bool).triu(1)
-    both = there[:, :, None] & there[:, None, :]
+    present, upper = nodes > 0, torch.ones(N, N, dtype=torch.bool).triu(1)
+    both = present[:, :, None] & present[:, None, :]
     linked = edges > 0
     other = ~torch.eye(N, dtype=torch.bool)
     found = []
 
-    def add(kind: str, row: Tensor, changes_of_nodes=(), changes_of_pairs=()):
-        made = [torch.full((len(row), *shape), -1) for shape in ((2,), (2,), (2, 2), (2,))]
-        for slot, (i, k) in enumerate(changes_of_nodes):
-            made[0][:, slot], made[1][:, slot] = i, k
-        for slot, (i, j, r) in enumerate(changes_of_pairs):
-            made[2][:, slot, 0], made[2][:, slot, 1], made[3][:, slot] = i, j, r
-        found.append(Edits(row, torch.full_like(row, KINDS.index(kind)), *made))
+    def add(
+        kind: str,
+        row: Tensor,
+        node_changes: Sequence[tuple[Tensor, Tensor | int]] = (),
+        pair_changes: Sequence[tuple[Tensor, Tensor, Tensor]] = (),
+    ) -> None:
+        node, label, pair, edge = (torch.full((len(row), *shape), -1) for shape in ((2,), (2,), (2, 2), (2,)))
+        for slot, (i, k) in enumerate(node_changes):
+            node[:, slot], label[:, slot] = i, k
+        for slot, (i, j, r) in enumerate(pair_changes):
+            pair[:, slot, 0], pair[:, slot, 1], edge[:, slot] = i, j, r
+        found.append(Edits(row, torch.full_like(row, KINDS.index(kind)), node, label, pair, edge))
 
     if "relabel" in kinds:
         label = torch.arange(K)
-        b, i, k = (there[..., None] & (label > 0) & (label != nodes[..., None])).nonzero().T
+        b, i, k = (present[..., None] & (label > 0) & (label != nodes[..., None])).nonzero().T
         add("relabel", b, [(i, k)])
     if "remove node" in kinds:
-        b, i = (there & (there.sum(1, keepdim=True) > 1)).nonzero().T
+        b, i = (present & (present.sum(1, keepdim=True) > 1)).nonzero().T
         add("remove node", b, [(i, 0)])
     if "add node" in kinds:
-        free = (~there).float().argmax(1)
-        usable = there & (~there).any(1, keepdim=True)
+        free = (~present).float().argmax(1)
+        usable = present & (~present).any(1, keepdim=True)
         b, j, k, r = (usable[:, :, None, None].expand(B, N, K - 1, R - 1)).nonzero().T
         add("add node", b, [(free[b], k + 1)], [(free[b], j, r + 1)])
-        b, k = (~there).all(1, keepdim=True).expand(B, K - 1).nonzero().T
+        b, k = (~present).all(1, keepdim=True).expand(B, K - 1).nonzero().T
         add("add node", b, [(free[b], k + 1)])
     if "change edge" in kinds:
         label = torch.arange(R)
@@ -164,7 +228,7 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
         b, i, j = (both & upper & (nodes[:, :, None] != nodes[:, None, :])).nonzero().T
         add("swap labels", b, [(i, nodes[b, j]), (j, nodes[b, i])])
     if "move edge" in kinds:
-        # i keeps its end, j loses it, k gets it
+        # node i keeps its end, the other end moves from j to k
         movable = linked[:, :, :, None] & (both & ~linked & other)[:, :, None, :]
         b, i, j, k = movable.nonzero().T
         add("move edge", b, (), [(i, j, torch.zeros_like(i)), (i, k, edges[b, i, j])])
@@ -179,7 +243,7 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
 
 
 def check_kinds(kinds: tuple[str, ...]) -> None:
-    """ValueError for kinds of edits that there are not, and for none at all."""
+    """Raise a ValueError for unknown kinds of edits, and for none."""
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds:
-        raise ValueError(f"no kinds of edits {unknown or list(kinds)}; there are {', '.join(KINDS)}")
+        raise ValueError(f"unknown kinds of edits {unknown or list(kinds)}; the kinds are {', '.join(KINDS)}")

@@ -1,4 +1,6 @@
-"""What can be told of graphs and of edits without any loss: rings, distances, kinds of edits in detail."""
+"""Structural features of discrete graphs and of edits: reachability, path lengths, rings, detailed kinds of edits."""
+
+from typing import Any
 
 import networkx as nx
 import torch
@@ -9,123 +11,186 @@ from elekit.graphs.graph import Graph, to_networkx
 
 
 def reachable(edges: Tensor) -> Tensor:
-    """(B, N, N) bool: a path runs between two nodes; edges (B, N, N) are channels or bool."""
+    """Transitive closure of adjacency matrices.
+
+    Args:
+        edges: (B, N, N) edge channels or bool.
+
+    Returns:
+        (B, N, N) bool, True if a path connects two nodes; the diagonal is True.
+    """
     N = edges.shape[1]
-    found = ((edges > 0) | torch.eye(N, dtype=torch.bool)).float()
-    for _ in range(max(N - 1, 1).bit_length()):  # paths of 2, 4, 8, ... steps
-        found = (found @ found).clamp_max(1)
-    return found > 0
+    paths = ((edges > 0) | torch.eye(N, dtype=torch.bool, device=edges.device)).float()
+    for _ in range(max(N - 1, 1).bit_length()):  # paths of up to 2, 4, 8, ... edges
+        paths = (paths @ paths).clamp_max(1)
+    return paths > 0
+
+
+def count_components(nodes: Tensor, edges: Tensor) -> Tensor:
+    """Number of connected components.
+
+    Args:
+        nodes: (B, N) node channels, 0 = absent.
+        edges: (B, N, N) edge channels or bool.
+
+    Returns:
+        (B,) int64.
+    """
+    return (
+        ((nodes > 0) / reachable(edges).sum(-1)).sum(1).round().long()
+    )  # each node counts 1 / size of its component
+
+
+def is_connected(graphs: Graph) -> Tensor:
+    """Test whether each graph is connected.
+
+    Args:
+        graphs: B graphs, rounded.
+
+    Returns:
+        (B,) bool; True for a graph without nodes.
+    """
+    nodes, edges = graphs.labels()
+    present = nodes > 0
+    return (reachable(edges) | ~(present[:, :, None] & present[:, None, :])).flatten(1).all(1)
 
 
 def shortest_path_lengths(edges: Tensor) -> Tensor:
-    """(B, N, N) edges on a shortest path between two nodes, 0 to itself, N where there is none; edges as channels."""
+    """Lengths of shortest paths between all pairs of nodes.
+
+    Args:
+        edges: (B, N, N) edge channels or bool.
+
+    Returns:
+        (B, N, N) int64 number of edges, 0 on the diagonal, N where no path exists.
+    """
     N = edges.shape[1]
     linked = ((edges > 0) | torch.eye(N, dtype=torch.bool)).float()
-    within, found = torch.eye(N).expand(len(edges), N, N), torch.full(edges.shape, N)
+    within, lengths = torch.eye(N).expand(len(edges), N, N), torch.full(edges.shape, N)
     for steps in range(N):
-        found = torch.where((within > 0) & (found == N), steps, found)
+        lengths = torch.where((within > 0) & (lengths == N), steps, lengths)
         within = (within @ linked).clamp_max(1)
-    return found
+    return lengths
 
 
 def cycle_rank(graphs: Graph) -> Tensor:
-    """(B,) how many rings: edges - nodes + connected parts."""
+    """Number of independent rings: edges - nodes + connected components.
+
+    Args:
+        graphs: B graphs, rounded.
+
+    Returns:
+        (B,) int64.
+    """
     nodes, edges = (labels.long().cpu() for labels in graphs.labels())
-    there = nodes > 0
-    parts = (there / reachable(edges).sum(-1)).sum(1).round().long()  # each node counts 1 / size of its part
-    return (edges > 0).sum((1, 2)) // 2 - there.sum(1) + parts
+    return (edges > 0).sum((1, 2)) // 2 - (nodes > 0).sum(1) + count_components(nodes, edges)
 
 
 def ring_edges(graphs: Graph) -> Tensor:
-    """(B, N, N) bool: edges that lie on a ring."""
+    """Edges that lie on a ring, that is, all edges but bridges.
+
+    Args:
+        graphs: B graphs, rounded.
+
+    Returns:
+        (B, N, N) bool.
+    """
     found = graphs.labels()[1].cpu() > 0
-    for b, drawn in enumerate(to_networkx(graphs)):
-        if drawn.number_of_edges() < drawn.number_of_nodes() and nx.is_connected(drawn):
+    for b, one in enumerate(to_networkx(graphs)):
+        if one.number_of_edges() < one.number_of_nodes() and nx.is_connected(one):
             found[b] = False  # a tree
             continue
-        for i, j in nx.bridges(drawn):
+        for i, j in nx.bridges(one):
             found[b, i, j] = found[b, j, i] = False
     return found
 
 
 def detailed_kinds(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> list[str]:
-    """Each edit of a batch by what it does and to which labels, without saying where.
+    """Kind of each edit with the labels involved, without its position.
 
-    "relabel C to N", "add leaf N by single edge", "add N on its own", "remove leaf" (of one edge or none), "remove
-    node", "edge single to double", "close a ring with a single edge", "join parts with a single edge" (between nodes
-    that no path connected), "open a ring", "cut an edge" (a bridge), "swap labels C and N", "move a single edge", and
-    "shift order" (of two edges at one node). rings: `ring_edges` of the batch, where it is known already.
+    The kinds are "relabel C to N", "add leaf N by single edge", "add N on its own", "remove leaf" (at most one edge),
+    "remove node", "edge single to double", "close a ring with a single edge", "join parts with a single edge" (no path
+    connected the nodes), "open a ring", "cut an edge" (a bridge), "swap labels C and N", "move a single edge" and
+    "shift order" (of two edges at one node).
+
+    Args:
+        edits: E edits of the graphs.
+        graphs: B graphs, rounded.
+        rings: `ring_edges(graphs)`, if known.
+
+    Returns:
+        E strings.
     """
     rings = ring_edges(graphs) if rings is None else rings
     nodes, edges = (labels.long().cpu() for labels in graphs.labels())
     joined, degree = reachable(edges), (edges > 0).sum(-1)
     names, links = ("nothing", *graphs.vocabulary.node_labels), ("no", *graphs.vocabulary.edge_labels)
-    rows, (i, j), at = edits.row, edits.pair[:, 0].clamp_min(0).T, edits.node[:, 0].clamp_min(0)
-    old, old_edge, new_edge = nodes[rows, at], edges[rows, i, j], edits.edge[:, 0]
-    facts = (
-        edits.kind,
-        old,
-        edits.label,
-        old_edge,
-        new_edge,
-        joined[rows, i, j],
-        rings[rows, i, j],
-        degree[rows, at],
+    rows, at = edits.row, edits.node[:, 0].clamp_min(0)
+    i, j = edits.pair[:, 0].clamp_min(0).unbind(-1)
+    columns = (
+        *(edits.kind, nodes[rows, at], edits.label, edges[rows, i, j], edits.edge[:, 0]),
+        *(joined[rows, i, j], rings[rows, i, j], degree[rows, at]),
     )
-    said = []
-    for kind, old, label, before, after, path, ring, neighbors in zip(*(fact.tolist() for fact in facts)):
-        match KINDS[kind]:
-            case "relabel":
-                words = f"relabel {names[old]} to {names[label[0]]}"
-            case "add node" if after < 0:
-                words = f"add {names[label[0]]} on its own"
-            case "add node":
-                words = f"add leaf {names[label[0]]} by {links[after]} edge"
-            case "remove node":
-                words = "remove leaf" if neighbors <= 1 else "remove node"
-            case "change edge" if before and after:
-                words = f"edge {links[before]} to {links[after]}"
-            case "change edge" if after:
-                words = f"{'close a ring' if path else 'join parts'} with a {links[after]} edge"
-            case "change edge":
-                words = "open a ring" if ring else "cut an edge"
-            case "swap labels":
-                words = "swap labels {} and {}".format(*sorted(names[k] for k in label))
-            case "move edge":
-                words = f"move a {links[before]} edge"
-            case other:
-                words = other
-        said.append(words)
-    return said
+    return [_detailed_kind(names, links, *values) for values in zip(*(column.tolist() for column in columns))]
+
+
+def _detailed_kind(
+    names: tuple[str, ...],
+    links: tuple[str, ...],
+    kind: int,
+    old: int,
+    label: Any,
+    before: int,
+    after: int,
+    *facts: int,
+) -> str:
+    path, ring, neighbors = facts
+    match KINDS[kind]:
+        case "relabel":
+            return f"relabel {names[old]} to {names[label[0]]}"
+        case "add node" if after < 0:
+            return f"add {names[label[0]]} on its own"
+        case "add node":
+            return f"add leaf {names[label[0]]} by {links[after]} edge"
+        case "remove node":
+            return "remove leaf" if neighbors <= 1 else "remove node"
+        case "change edge" if before and after:
+            return f"edge {links[before]} to {links[after]}"
+        case "change edge" if after:
+            return f"{'close a ring' if path else 'join parts'} with a {links[after]} edge"
+        case "change edge":
+            return "open a ring" if ring else "cut an edge"
+        case "swap labels":
+            return "swap labels {} and {}".format(*sorted(names[k] for k in label))
+        case "move edge":
+            return f"move a {links[before]} edge"
+    return KINDS[kind]
 
 
 def ring_and_degree(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Of each edit: (E,) bool, is it on a ring, and (E,) the largest number of edges at a node that it touches.
+    """Surroundings of each edit: whether it is on a ring, and how crowded its nodes are.
 
-    On a ring: an edge that is changed lies on one or, where no edge is changed, a node that is touched does.
+    An edit is on a ring if an edge that it changes lies on one or, for edits without such edges, if one of its nodes
+    does.
+
+    Args:
+        edits: E edits of the graphs.
+        graphs: B graphs, rounded.
+        rings: `ring_edges(graphs)`, if known.
+
+    Returns:
+        (E,) bool, on a ring, and (E,) int64, the largest number of edges at a node of the edit.
     """
     rings = ring_edges(graphs) if rings is None else rings
     nodes, edges = (labels.long().cpu() for labels in graphs.labels())
-    there, degree, of_nodes = nodes > 0, (edges > 0).sum(-1), rings.any(-1)
-    on_ring, most = torch.zeros(len(edits), dtype=torch.bool), torch.zeros(len(edits), dtype=torch.long)
-    ends = torch.cat([edits.node, edits.pair.flatten(1)], 1)
-    for i in ends.T:
-        at = ((i >= 0) & there[edits.row, i.clamp_min(0)]).nonzero()[:, 0]
+    present, degree, of_nodes = nodes > 0, (edges > 0).sum(-1), rings.any(-1)
+    on_ring, largest = torch.zeros(len(edits), dtype=torch.bool), torch.zeros(len(edits), dtype=torch.long)
+    for i in torch.cat([edits.node, edits.pair.flatten(1)], 1).T:
+        at = ((i >= 0) & present[edits.row, i.clamp_min(0)]).nonzero()[:, 0]
         row, i = edits.row[at], i[at]
-        most[at] = torch.maximum(most[at], degree[row, i])
+        largest[at] = torch.maximum(largest[at], degree[row, i])
         on_ring[at] |= of_nodes[row, i]
     i, j = edits.pair.clamp_min(0).unbind(-1)  # (E, 2)
     row = edits.row[:, None]
     changed = (edits.edge >= 0) & (edges[row, i, j] > 0)
-    return torch.where(changed.any(1), (changed & rings[row, i, j]).any(1), on_ring), most
-
-
-def is_connected(graphs: Graph) -> Tensor:
-    """(B,) bool: between any two nodes that are there runs a path; a graph of no nodes counts as connected."""
-    nodes, edges = graphs.labels()
-    N = nodes.shape[1]
-    reached = ((edges > 0) | torch.eye(N, dtype=torch.bool)).float()
-    for _ in range(max(N - 2, 0).bit_length()):  # paths of up to 2, 4, 8, ... steps; the longest has N - 1
-        reached = (reached @ reached).clamp_max(1)
-    there = nodes > 0
-    return (reached.bool() | ~(there[:, :, None] & there[:, None, :])).flatten(1).all(1)
+    return torch.where(changed.any(1), (changed & rings[row, i, j]).any(1), on_ring), largest

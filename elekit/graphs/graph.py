@@ -1,13 +1,15 @@
-"""The two values that everything shares: `GraphVocabulary` and the batched relaxed `Graph` (floor 0).
+"""`GraphVocabulary` and `Graph`, a batch of relaxed graphs as dense tensors.
 
-A graph is a point of a polytope: each node a mixture over labels (channel 0 = "absent"), each unordered
-pair of nodes a mixture over edge labels (channel 0 = "no edge"). A discrete graph is a vertex of it.
+A relaxed graph is a point of a polytope: each node is a distribution over node labels (channel 0 = "absent"), each
+unordered pair of nodes a distribution over edge labels (channel 0 = "no edge"). Its vertices are the discrete graphs.
 """
 
 import hashlib
 import numbers
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 import networkx as nx
 import torch
@@ -17,15 +19,23 @@ from elekit.graphs import projections
 
 MAX_LABELS = 127  # channel numbers are stored as int8
 
+EdgeList = tuple[Sequence[str], Sequence[tuple[int, int, str]]]
+"""One graph as node labels and edges (i, j, edge label), with i and j positions in the node labels."""
+
 
 @dataclass(frozen=True)
 class GraphVocabulary:
-    """What graphs are made of; a checkpoint is held against it.
+    """Labels and size limit that a batch of graphs shares; artifacts store it.
 
-    node_labels, edge_labels: names, without the "absent" and "no edge" channels that come before them.
-    max_nodes: slots N of the dense tensors.
-    capacity: for each node label, how much edge order a node may carry (a valence); None = no limit.
-    order: for each edge label, what it takes of that capacity; None = 1 each.
+    Args:
+        node_labels: Distinct names of the node labels, without "absent", at most 127.
+        edge_labels: Distinct names of the edge labels, without "no edge", at most 127.
+        max_nodes: Number of node slots N of the dense tensors, >= 1.
+        capacity: For each node label, the largest sum of edge orders at a node (a valence); None = no limit.
+        order: For each edge label, how much of the capacity an edge uses; None = 1 each.
+
+    Raises:
+        ValueError: If labels are missing or repeated, or a length does not match.
     """
 
     node_labels: tuple[str, ...]
@@ -34,7 +44,7 @@ class GraphVocabulary:
     capacity: tuple[float, ...] | None = None
     order: tuple[float, ...] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("node_labels", "edge_labels"):
             labels = tuple(getattr(self, name))
             object.__setattr__(self, name, labels)
@@ -42,7 +52,8 @@ class GraphVocabulary:
                 raise ValueError(f"{name} must be distinct and not empty, got {labels!r}")
             if len(labels) > MAX_LABELS:
                 raise ValueError(
-                    f"{name} has {len(labels)} labels, at most {MAX_LABELS} go; are they names, not kinds?"
+                    f"{name} has {len(labels)} labels, at most {MAX_LABELS} are supported; "
+                    "are they names of nodes instead of kinds?"
                 )
         for name, labels in (("capacity", self.node_labels), ("order", self.edge_labels)):
             values = getattr(self, name)
@@ -55,68 +66,155 @@ class GraphVocabulary:
 
     @property
     def K(self) -> int:
-        """Node channels, "absent" included."""
+        """Number of node channels, "absent" included."""
         return len(self.node_labels) + 1
 
     @property
     def R(self) -> int:
-        """Edge channels, "no edge" included."""
+        """Number of edge channels, "no edge" included."""
         return len(self.edge_labels) + 1
 
     def edge_orders(self) -> Tensor:
-        """(R,) what each edge channel takes of a node's capacity; "no edge" takes 0."""
+        """Order of each edge channel.
+
+        Returns:
+            (R,) capacity that each edge channel uses; 0 for "no edge".
+        """
         return torch.tensor([0.0, *(self.order or [1.0] * len(self.edge_labels))])
 
     def node_capacities(self) -> Tensor:
-        """(K,) capacity of each node channel, infinite where there is no limit; "absent" carries nothing."""
+        """Capacity of each node channel.
+
+        Returns:
+            (K,) capacities, infinite without limit; 0 for "absent".
+        """
         return torch.tensor([0.0, *(self.capacity or [float("inf")] * len(self.node_labels))])
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
+        """Convert to a JSON-serializable dictionary.
+
+        Returns:
+            The fields by name.
+        """
         return asdict(self)
 
     @classmethod
-    def from_json(cls, fields: dict) -> "GraphVocabulary":
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Inverse of `to_json`.
+
+        Args:
+            fields: The fields by name, with lists in place of tuples.
+
+        Returns:
+            The vocabulary.
+        """
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        return cls(**values)
+
+
+class GraphBatch(ABC):
+    """Interface of a batch of B graphs: dense tensors (`Graph`) or lists (`elekit.datasets.molecules.Molecules`)."""
+
+    vocabulary: GraphVocabulary
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, index: Any) -> Self: ...
+
+    def __iter__(self) -> Iterator[Self]:
+        return (self[b] for b in range(len(self)))
+
+    @abstractmethod
+    def labels(self) -> tuple[Tensor, Tensor]:
+        """Most probable labels.
+
+        Returns:
+            Node channels (B, N) and edge channels (B, N, N), integers; edges at absent nodes are "no edge".
+        """
+
+    @abstractmethod
+    def blocks(self, size: int) -> Iterator[tuple[Tensor, "Graph"]]:
+        """Iterate over all graphs in dense blocks; the order of the rows is up to the batch.
+
+        Args:
+            size: Largest number of graphs in a block.
+
+        Yields:
+            Row numbers (b,) and the graphs of these rows.
+        """
+
+    @abstractmethod
+    def digest(self) -> str:
+        """Hash of the vocabulary and the discrete graphs, which identifies training data.
+
+        Returns:
+            A sha256 in hexadecimal.
+        """
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
-    """A batch of B relaxed graphs of up to N nodes. Always probabilities, never logits.
+class Graph(GraphBatch):
+    """A batch of B relaxed graphs of up to N nodes, as probabilities.
 
-    nodes: (B, N, K), rows on the simplex, channel 0 = absent.
-    edges: (B, N, N, R), symmetric, rows on the simplex, channel 0 = no edge, diagonal all "no edge".
+    Args:
+        nodes: (B, N, K), rows on the simplex, channel 0 = absent.
+        edges: (B, N, N, R), symmetric, rows on the simplex, channel 0 = no edge, diagonal all "no edge".
+        vocabulary: Labels of the K and R channels.
+
+    Raises:
+        ValueError: If the shapes do not fit the vocabulary.
     """
 
     nodes: Tensor
     edges: Tensor
     vocabulary: GraphVocabulary
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         B, N = self.nodes.shape[:2]
         K, R = self.vocabulary.K, self.vocabulary.R
         if self.nodes.shape != (B, N, K) or self.edges.shape != (B, N, N, R):
             raise ValueError(
                 f"nodes {tuple(self.nodes.shape)} and edges {tuple(self.edges.shape)} do not fit the vocabulary: "
-                f"want (B, N, {K}) and (B, N, N, {R})"
+                f"expected (B, N, {K}) and (B, N, N, {R})"
             )
 
-    # -- making ------------------------------------------------------------------------------------------------
     @classmethod
     def from_labels(cls, node_labels: Tensor, edge_labels: Tensor, vocabulary: GraphVocabulary) -> "Graph":
-        """Vertices of the polytope from channel numbers: node_labels (B, N), edge_labels (B, N, N), integers."""
+        """Discrete graphs from channel numbers.
+
+        Args:
+            node_labels: (B, N) node channels, integers.
+            edge_labels: (B, N, N) edge channels, integers.
+            vocabulary: Labels of the channels.
+
+        Returns:
+            A batch of B one-hot graphs.
+        """
         nodes = torch.nn.functional.one_hot(node_labels.long(), vocabulary.K).float()
         edges = torch.nn.functional.one_hot(edge_labels.long(), vocabulary.R).float()
         return cls(nodes, edges, vocabulary)
 
     @classmethod
     def cat(cls, graphs: Sequence["Graph"]) -> "Graph":
-        """One batch out of several of the same vocabulary."""
+        """Concatenate batches.
+
+        Args:
+            graphs: At least one batch; all have the same N and vocabulary.
+
+        Returns:
+            One batch.
+        """
         return cls(torch.cat([g.nodes for g in graphs]), torch.cat([g.edges for g in graphs]), graphs[0].vocabulary)
 
     def average(self) -> "Graph":
-        """One relaxed graph whose node and pair rows are the batch's marginal frequencies; batch of one.
+        """Relaxed graph whose rows are the marginal frequencies of the batch, a start for decoding.
 
-        Pairs count where both nodes are there. Every slot gets the same row, since slots have no meaning.
+        Edges are averaged over pairs of present nodes. All slots get the same row, since slots have no meaning.
+
+        Returns:
+            A batch of one.
         """
         N = self.nodes.shape[1]
         both = self.presence()[:, :, None] * self.presence()[:, None, :]
@@ -126,11 +224,10 @@ class Graph:
         nodes = self.nodes.mean((0, 1)).expand(1, N, -1)
         return replace(self, nodes=nodes, edges=pair.expand(1, N, N, -1)).symmetrized()
 
-    # -- asking ------------------------------------------------------------------------------------------------
     def __len__(self) -> int:
         return self.nodes.shape[0]
 
-    def __getitem__(self, index) -> "Graph":
+    def __getitem__(self, index: Any) -> "Graph":
         """A smaller batch; an integer gives a batch of one."""
         if isinstance(index, numbers.Integral) or (torch.is_tensor(index) and index.ndim == 0):
             index = int(index)
@@ -139,33 +236,34 @@ class Graph:
             index = slice(index, index + 1 or None)
         return replace(self, nodes=self.nodes[index], edges=self.edges[index])
 
-    def __iter__(self):
-        return (self[b] for b in range(len(self)))
-
     def __repr__(self) -> str:
         return f"Graph(B={len(self)}, N={self.nodes.shape[1]}, K={self.vocabulary.K}, R={self.vocabulary.R})"
 
-    def blocks(self, together: int) -> Iterator[tuple[Tensor, "Graph"]]:
-        """All graphs, at most so many at a time, with the numbers of their rows; another kind may change the order."""
-        for start in range(0, len(self), together):
-            part = self[start : start + together]
+    def blocks(self, size: int) -> Iterator[tuple[Tensor, "Graph"]]:
+        for start in range(0, len(self), size):
+            part = self[start : start + size]
             yield torch.arange(start, start + len(part)), part
 
     def presence(self) -> Tensor:
-        """(B, N) how much of each node is there, in [0, 1]."""
+        """Probability that each node is present.
+
+        Returns:
+            (B, N) in [0, 1].
+        """
         return 1 - self.nodes[..., 0]
 
     def labels(self) -> tuple[Tensor, Tensor]:
-        """Most probable channel of each node (B, N) and, between nodes that are there, of each edge (B, N, N)."""
         node_labels = self.nodes.argmax(-1)
-        there = node_labels > 0
-        edge_labels = self.edges.argmax(-1) * (there[:, :, None] & there[:, None, :])
-        return node_labels, edge_labels
+        present = node_labels > 0
+        return node_labels, self.edges.argmax(-1) * (present[:, :, None] & present[:, None, :])
 
     def valence_violation(self) -> Tensor:
-        """(B,) how far nodes exceed their capacity, summed over nodes; 0 = every valence respected. Differentiable.
+        """Sum over nodes of how far the edge orders exceed the capacity; differentiable.
 
         `sum_i p_i relu(sum_jr order_r e_ijr p_j - sum_k capacity_k n_ik / p_i)`, p = presence.
+
+        Returns:
+            (B,) >= 0; 0 if no node exceeds its capacity or the vocabulary has none.
         """
         if self.vocabulary.capacity is None:
             return self.nodes.new_zeros(len(self))
@@ -177,49 +275,82 @@ class Graph:
         return (present * load - self.nodes @ capacity).clamp_min(0).sum(-1)
 
     def digest(self) -> str:
-        """sha256 of the rounded batch and its labels; tells which data a model was trained on."""
         running = hashlib.sha256(repr(self.vocabulary).encode())
         for labels in self.labels():
             running.update(labels.to(torch.int8).cpu().contiguous().numpy().tobytes())
         return running.hexdigest()
 
     def check(self, tolerance: float = 1e-3) -> "Graph":
-        """The graph itself if it lies in the polytope; otherwise a ValueError that names the graph and the mend."""
+        """Verify that the graphs lie in the polytope.
+
+        Args:
+            tolerance: Largest violation that is accepted, >= 0.
+
+        Returns:
+            The batch itself.
+
+        Raises:
+            ValueError: If values are not finite, rows are not on the simplex, or edges are asymmetric or loops; the
+                message names the first such graph and the fix.
+        """
         for name, tensor in (("nodes", self.nodes), ("edges", self.edges)):
             flat = tensor.flatten(1)
-            self._refuse(~torch.isfinite(flat).all(-1), f"{name} hold NaN or infinity", "use finite probabilities")
+            _raise_if(~torch.isfinite(flat).all(-1), f"{name} contain NaN or infinity", "use finite probabilities")
             sums = (tensor.sum(-1) - 1).abs().flatten(1).amax(-1)
             off = (flat.amin(-1) < -tolerance) | (sums > tolerance)
-            self._refuse(off, f"{name} rows are not on the simplex", "use project.polytope")
+            _raise_if(off, f"{name} rows are not on the simplex", "use projections.polytope")
         gap = (self.edges - self.edges.transpose(1, 2)).abs().flatten(1).amax(-1)
         largest = "".join(f"{g:.2g}" for g in gap[gap > tolerance][:1].tolist())  # of the graph that is named
-        self._refuse(gap > tolerance, f"edges not symmetric, largest gap {largest}", "use Graph.symmetrized()")
+        _raise_if(gap > tolerance, f"edges are not symmetric, largest gap {largest}", "use Graph.symmetrized()")
         loops = 1 - self.edges.diagonal(dim1=1, dim2=2)[:, 0].amin(-1)
-        self._refuse(loops > tolerance, "a node has an edge to itself", "use Graph.symmetrized()")
+        _raise_if(loops > tolerance, "a node has an edge to itself", "use Graph.symmetrized()")
         return self
 
-    @staticmethod
-    def _refuse(bad: Tensor, what: str, mend: str):
-        if bad.any():
-            raise ValueError(f"{what} in graph {int(bad.nonzero()[0])} ({int(bad.sum())} of {len(bad)}); {mend}")
+    def to(self, *args: Any, **kwargs: Any) -> "Graph":
+        """Move to another device or dtype.
 
-    # -- changing (a new graph each time) ----------------------------------------------------------------------
-    def to(self, *args, **kwargs) -> "Graph":
-        """On another device or dtype, as torch's own `to`."""
+        Args:
+            *args: As `torch.Tensor.to`.
+            **kwargs: As `torch.Tensor.to`.
+
+        Returns:
+            A new batch.
+        """
         return replace(self, nodes=self.nodes.to(*args, **kwargs), edges=self.edges.to(*args, **kwargs))
 
     def detach(self) -> "Graph":
+        """Detach from the autograd graph.
+
+        Returns:
+            A new batch.
+        """
         return replace(self, nodes=self.nodes.detach(), edges=self.edges.detach())
 
     def symmetrized(self) -> "Graph":
+        """Project the edges with `projections.symmetric`.
+
+        Returns:
+            A new batch.
+        """
         return replace(self, edges=projections.symmetric(self.edges))
 
     def rounded(self) -> "Graph":
-        """Nearest vertex: the most probable labels, no edges at absent nodes."""
+        """Nearest discrete graphs.
+
+        Returns:
+            A new batch with the most probable labels and no edges at absent nodes.
+        """
         return Graph.from_labels(*self.labels(), self.vocabulary).to(self.nodes.dtype)
 
     def permuted(self, order: Tensor) -> "Graph":
-        """Nodes in another order; order: (N,) for all, or (B, N) one for each graph."""
+        """Reorder the nodes.
+
+        Args:
+            order: (N,) for all graphs or (B, N); slot i of the result is slot `order[i]` of this batch.
+
+        Returns:
+            A new batch.
+        """
         order = order.expand(len(self), -1)
         rows = torch.arange(len(self), device=order.device)[:, None]
         return replace(
@@ -229,58 +360,69 @@ class Graph:
         )
 
 
+def _raise_if(bad: Tensor, problem: str, fix: str) -> None:
+    if bad.any():
+        raise ValueError(f"{problem} in graph {int(bad.nonzero()[0])} ({int(bad.sum())} of {len(bad)}); {fix}")
+
+
 def from_networkx(
-    graphs: Iterable[nx.Graph],
+    graphs: Iterable["nx.Graph[Any]"],
     vocabulary: GraphVocabulary | None = None,
     *,
     node_attribute: str = "label",
     edge_attribute: str = "label",
     max_nodes: int | None = None,
 ) -> Graph:
-    """Labeled undirected networkx graphs as one batch of vertices.
+    """Convert undirected networkx graphs; nodes keep their order.
 
-    Without a vocabulary one is made of the labels found (sorted). Nodes or edges without the attribute get the
-    label "node" or "edge". Node order is that of the networkx graph.
-    Raises ValueError, naming the graph, for an empty list, directed graphs, multigraphs, self-loops, graphs
-    without nodes or with more than max_nodes, and labels that the vocabulary lacks.
+    Args:
+        graphs: Simple undirected graphs without self-loops, each with at least one node.
+        vocabulary: Labels of the channels; None uses the sorted labels of the graphs.
+        node_attribute: Attribute with the node label; nodes without it get the label "node".
+        edge_attribute: Attribute with the edge label; edges without it get the label "edge".
+        max_nodes: Number of node slots of a new vocabulary; None = size of the largest graph.
+
+    Returns:
+        A batch of discrete graphs.
+
+    Raises:
+        ValueError: If there are no graphs, a graph is of another kind or too large, or the vocabulary lacks a label.
     """
     graphs = list(graphs)
     if not graphs:
         raise ValueError("no graphs given: from_networkx needs at least one")
-    drawn = [_read_networkx(i, g, node_attribute, edge_attribute) for i, g in enumerate(graphs)]
-    if vocabulary is None:
-        vocabulary = GraphVocabulary(
-            tuple(sorted({label for nodes, _ in drawn for label in nodes})),
-            tuple(sorted({label for _, edges in drawn for *_, label in edges})) or ("edge",),
-            max_nodes or max(len(nodes) for nodes, _ in drawn),
-        )
-    return from_edge_lists(drawn, vocabulary)
+    lists = [_edge_list(i, g, node_attribute, edge_attribute) for i, g in enumerate(graphs)]
+    return from_edge_lists(lists, vocabulary or vocabulary_of(lists, max_nodes))
 
 
-def from_edge_lists(
-    parts: Sequence[tuple[list[str], list[tuple[int, int, str]]]], vocabulary: GraphVocabulary
-) -> Graph:
-    """One batch from (node labels, [(i, j, edge label), ...]) pairs; the same errors as `from_networkx`."""
-    return Graph.from_labels(*label_tensors(parts, vocabulary), vocabulary)
+def vocabulary_of(graphs: Sequence[EdgeList], max_nodes: int | None = None) -> GraphVocabulary:
+    """The vocabulary of all labels that occur, sorted."""
+    return GraphVocabulary(
+        tuple(sorted({label for nodes, _ in graphs for label in nodes})) or ("node",),
+        tuple(sorted({label for _, edges in graphs for *_, label in edges})) or ("edge",),
+        max_nodes or max((len(nodes) for nodes, _ in graphs), default=1),
+    )
 
 
-def label_tensors(parts, vocabulary: GraphVocabulary) -> tuple[Tensor, Tensor]:
-    """Channel numbers (B, N) and (B, N, N), int8, of (node labels, edge triples) pairs."""
+def from_edge_lists(graphs: Sequence[EdgeList], vocabulary: GraphVocabulary) -> Graph:
+    """Convert (node labels, [(i, j, edge label), ...]) pairs to a batch; same errors as `from_networkx`."""
+    return Graph.from_labels(*label_tensors(graphs, vocabulary), vocabulary)
+
+
+def label_tensors(graphs: Sequence[EdgeList], vocabulary: GraphVocabulary) -> tuple[Tensor, Tensor]:
+    """Channel numbers (B, N) and (B, N, N), int8, of edge lists."""
     N = vocabulary.max_nodes
-    node_channel = {label: k + 1 for k, label in enumerate(vocabulary.node_labels)}
-    edge_channel = {label: r + 1 for r, label in enumerate(vocabulary.edge_labels)}
-    node_labels = torch.zeros(len(parts), N, dtype=torch.int8)
-    edge_labels = torch.zeros(len(parts), N, N, dtype=torch.int8)
-    for b, (nodes, edges) in enumerate(parts):
+    node_channel = {label: k for k, label in enumerate(vocabulary.node_labels, 1)}
+    edge_channel = {label: r for r, label in enumerate(vocabulary.edge_labels, 1)}
+    node_labels = torch.zeros(len(graphs), N, dtype=torch.int8)
+    edge_labels = torch.zeros(len(graphs), N, N, dtype=torch.int8)
+    for b, (nodes, edges) in enumerate(graphs):
         if len(nodes) > N:
-            raise ValueError(
-                f"graph {b} has {len(nodes)} nodes, the vocabulary allows {N}; raise max_nodes or leave it out"
-            )
+            raise ValueError(f"graph {b} has {len(nodes)} nodes, the vocabulary allows {N}; raise max_nodes")
         try:
             if nodes:
-                node_labels[b, : len(nodes)] = torch.tensor(
-                    [node_channel[label] for label in nodes], dtype=torch.int8
-                )
+                channels = [node_channel[label] for label in nodes]
+                node_labels[b, : len(nodes)] = torch.tensor(channels, dtype=torch.int8)
             for i, j, label in edges:
                 edge_labels[b, i, j] = edge_labels[b, j, i] = edge_channel[label]
         except KeyError as unknown:
@@ -291,7 +433,7 @@ def label_tensors(parts, vocabulary: GraphVocabulary) -> tuple[Tensor, Tensor]:
     return node_labels, edge_labels
 
 
-def _read_networkx(index: int, graph: nx.Graph, node_attribute: str, edge_attribute: str):
+def _edge_list(index: int, graph: "nx.Graph[Any]", node_attribute: str, edge_attribute: str) -> EdgeList:
     if not isinstance(graph, nx.Graph):
         kind = type(graph).__name__
         raise ValueError(f"graph {index} is no networkx graph but a {kind}; give a list of networkx graphs")
@@ -299,7 +441,7 @@ def _read_networkx(index: int, graph: nx.Graph, node_attribute: str, edge_attrib
         kind = "a multigraph" if graph.is_multigraph() else "directed"
         raise ValueError(f"graph {index} is {kind}; convert it with networkx.Graph(graph) first")
     if graph.number_of_nodes() == 0:
-        raise ValueError(f"graph {index} has no nodes; leave it out")
+        raise ValueError(f"graph {index} has no nodes; remove it from the list")
     loop = next(iter(nx.selfloop_edges(graph)), None)
     if loop is not None:
         raise ValueError(f"graph {index} has a self-loop at node {loop[0]!r}; remove it with graph.remove_edges_from")
@@ -309,16 +451,35 @@ def _read_networkx(index: int, graph: nx.Graph, node_attribute: str, edge_attrib
     return nodes, edges
 
 
-def to_networkx(graph: Graph) -> list[nx.Graph]:
-    """The batch, rounded, as networkx graphs with a `label` on each node and edge."""
-    node_labels, edge_labels = (t.cpu() for t in graph.labels())
-    drawn = []
-    for nodes, edges in zip(node_labels, edge_labels):
-        made = nx.Graph()
-        made.add_nodes_from(
+def to_edge_lists(graphs: GraphBatch) -> list[EdgeList]:
+    """Inverse of `from_edge_lists`, of the rounded graphs; absent nodes are left out and nodes renumbered."""
+    names = graphs.vocabulary
+    lists: list[EdgeList] = [((), ())] * len(graphs)
+    for rows, block in graphs.blocks(4_096):
+        for row, nodes, edges in zip(rows.tolist(), *(channels.cpu() for channels in block.labels())):
+            present = nodes.nonzero()[:, 0]
+            edges = edges[present][:, present]
+            links = [(i, j, names.edge_labels[edges[i, j] - 1]) for i, j in edges.triu(1).nonzero().tolist()]
+            lists[row] = [names.node_labels[k - 1] for k in nodes[present].tolist()], links
+    return lists
+
+
+def to_networkx(graph: Graph) -> list["nx.Graph[int]"]:
+    """Convert the rounded graphs to networkx.
+
+    Args:
+        graph: A batch of B graphs.
+
+    Returns:
+        B graphs with the attribute `label` on nodes and edges; nodes are the numbers of their slots.
+    """
+    converted = []
+    for nodes, edges in zip(*(channels.cpu() for channels in graph.labels())):
+        one: nx.Graph[int] = nx.Graph()
+        one.add_nodes_from(
             (i, {"label": graph.vocabulary.node_labels[nodes[i] - 1]}) for i in nodes.nonzero()[:, 0].tolist()
         )
         for i, j in edges.triu(1).nonzero().tolist():
-            made.add_edge(i, j, label=graph.vocabulary.edge_labels[edges[i, j] - 1])
-        drawn.append(made)
-    return drawn
+            one.add_edge(i, j, label=graph.vocabulary.edge_labels[edges[i, j] - 1])
+        converted.append(one)
+    return converted

@@ -1,4 +1,4 @@
-"""Euclidean projections onto the sets that graphs and embeddings live in (floor 0: tensors only)."""
+"""Euclidean projections onto the sets that relaxed graphs and embeddings live in. Tensors in, tensors out."""
 
 import torch
 from torch import Tensor
@@ -6,10 +6,15 @@ from torch.nn.functional import normalize
 
 
 def simplex(x: Tensor) -> Tensor:
-    """Nearest point of the probability simplex to each row, `argmin_p ||p - x||, p >= 0, sum p = 1`.
+    """Project rows onto the probability simplex, `argmin_p ||p - x||, p >= 0, sum p = 1`.
 
-    x: (..., K), any real numbers. Returns (..., K). Idempotent. Sorting algorithm of Held, Wolfe and
-    Crowder (1974), O(K log K) a row.
+    Sorting algorithm of Held, Wolfe and Crowder (1974), O(K log K) per row.
+
+    Args:
+        x: (..., K), any real numbers.
+
+    Returns:
+        (..., K), rows on the simplex.
     """
     K = x.shape[-1]
     descending = x.sort(dim=-1, descending=True).values
@@ -21,24 +26,45 @@ def simplex(x: Tensor) -> Tensor:
 
 
 def symmetric(edges: Tensor) -> Tensor:
-    """Nearest symmetric edge tensor with an empty diagonal; edges (..., N, N, R), channel 0 = "no edge"."""
+    """Project onto symmetric edge tensors without self-loops.
+
+    Args:
+        edges: (..., N, N, R), channel 0 = "no edge".
+
+    Returns:
+        (..., N, N, R), (i, j) averaged with (j, i) and the diagonal all "no edge".
+    """
     averaged = (edges + edges.transpose(-2, -3)) / 2
     N, R = edges.shape[-2:]
-    empty = torch.zeros(R, dtype=edges.dtype, device=edges.device)
-    empty[0] = 1
+    no_edge = torch.zeros(R, dtype=edges.dtype, device=edges.device)
+    no_edge[0] = 1
     diagonal = torch.eye(N, dtype=torch.bool, device=edges.device)[..., None]
-    return torch.where(diagonal, empty, averaged)
+    return torch.where(diagonal, no_edge, averaged)
 
 
 def polytope(nodes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
-    """Nearest relaxed graph: node rows and (symmetric) edge rows on the simplex, diagonal "no edge".
+    """Project onto the relaxed graphs.
 
-    nodes (..., N, K), edges (..., N, N, R). Exact: averaging (i, j) with (j, i) and then projecting each
-    row is the projection onto the intersection, because both entries share one target.
+    Exact: (i, j) and (j, i) share one target, so averaging them and then projecting each row is the projection onto
+    the intersection.
+
+    Args:
+        nodes: (..., N, K), any real numbers.
+        edges: (..., N, N, R), any real numbers.
+
+    Returns:
+        Node rows and symmetric edge rows on the simplex, of the same shapes.
     """
     return simplex(nodes), simplex(symmetric(edges))
 
 
 def sphere(x: Tensor) -> Tensor:
-    """Nearest point of the unit sphere to each row; x (..., D). A zero row stays zero."""
+    """Project rows onto the unit sphere.
+
+    Args:
+        x: (..., D).
+
+    Returns:
+        (..., D), unit vectors; a zero row stays zero.
+    """
     return normalize(x, dim=-1)

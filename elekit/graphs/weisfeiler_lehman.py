@@ -1,35 +1,45 @@
-"""Color refinement of Weisfeiler and Leman: what rounds of messages between neighbors can tell apart (floor 1)."""
+"""Weisfeiler-Lehman color refinement of labeled graphs, batched. Colors are int64 hashes; 0 marks absent nodes."""
 
 import torch
 from torch import Tensor
 
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 
-GOLDEN, FIRST, SECOND = -7046029254386353131, -4658895280553007687, -7723592293110705685  # splitmix64, as int64
-
+ROUNDS = 8  # graphs with equal hashes after 8 rounds are isomorphic but for rare pairs, which `isomorphic` decides
 BLOCK_SIZE = 4_096  # graphs colored at a time
-
-ROUNDS = 8  # of refinement; what agrees after so many is one graph but for rare pairs, which isomorphism tells apart
 
 
 def splitmix64(numbers: Tensor) -> Tensor:
-    """int64 numbers scattered over all of int64 (splitmix64: Steele, Lea, Flood 2014), so that sums tell multisets."""
-    numbers = numbers + GOLDEN
-    numbers = (numbers ^ (numbers >> 30)) * FIRST
-    numbers = (numbers ^ (numbers >> 27)) * SECOND
+    """Hash integers so well that sums of hashes identify multisets (Steele, Lea and Flood, 2014).
+
+    Args:
+        numbers: int64, any shape.
+
+    Returns:
+        int64 hashes of the same shape.
+    """
+    numbers = numbers - 7046029254386353131
+    numbers = (numbers ^ (numbers >> 30)) * -4658895280553007687
+    numbers = (numbers ^ (numbers >> 27)) * -7723592293110705685
     return numbers ^ (numbers >> 31)
 
 
-def node_colors(graphs: Graph, rounds: int) -> list[Tensor]:
-    """Colors (B, N) of the nodes after 0, 1, ..., `rounds` rounds of refinement; 0 at absent nodes.
+def node_colors(graphs: GraphBatch, rounds: int) -> list[Tensor]:
+    """Node colors after each round of refinement (Weisfeiler and Leman, 1968).
 
-    Two nodes have one color after t rounds when t rounds of messages cannot tell them apart: the label at first,
-    then the color before with the multiset of (edge label, color of the neighbor); Weisfeiler and Leman (1968).
+    The first color is the label; each round hashes it with the multiset of (edge label, color of the neighbor).
+
+    Args:
+        graphs: B graphs, rounded.
+        rounds: Number of rounds T, >= 0.
+
+    Returns:
+        T + 1 tensors (B, N), int64: the colors after 0, 1, ..., T rounds.
     """
     parts = []
     for rows, block in graphs.blocks(BLOCK_SIZE):
         nodes, edges = (labels.long().cpu() for labels in block.labels())
-        parts.append((rows, _passed_on(splitmix64(nodes) * (nodes > 0), edges, rounds)))
+        parts.append((rows, _refine(splitmix64(nodes) * (nodes > 0), edges, rounds)))
     width = max((own[0].shape[1] for _, own in parts), default=1)
     found = [torch.zeros(len(graphs), width, dtype=torch.long) for _ in range(rounds + 1)]
     for rows, own in parts:
@@ -38,39 +48,69 @@ def node_colors(graphs: Graph, rounds: int) -> list[Tensor]:
     return found
 
 
-def _passed_on(colors: Tensor, edges: Tensor, rounds: int) -> list[Tensor]:
-    """Any colors (B, N), 0 at absent nodes, after 0, 1, ... rounds along the edges (B, N, N), given as channels."""
-    found, links, linked = [colors], splitmix64(-edges), edges > 0  # -: no edge has the number of a label
+def _refine(colors: Tensor, edges: Tensor, rounds: int) -> list[Tensor]:
+    """Colors (B, N) after 0, 1, ... rounds along the edge channels (B, N, N)."""
+    found, links, linked = [colors], splitmix64(-edges), edges > 0  # negative: distinct from hashes of node labels
     for _ in range(rounds):
-        heard = splitmix64(links + found[-1][:, None, :]) * linked
-        found.append(splitmix64(splitmix64(found[-1]) + heard.sum(2)) * (colors != 0))
+        messages = splitmix64(links + found[-1][:, None, :]) * linked
+        found.append(splitmix64(splitmix64(found[-1]) + messages.sum(2)) * (colors != 0))
     return found
 
 
-def graph_hashes(graphs: Graph, rounds: int) -> Tensor:
-    """(B, rounds + 1) one number for the multiset of node colors after 0, 1, ... rounds; equal for isomorphic graphs.
+def graph_hashes(graphs: GraphBatch, rounds: int) -> Tensor:
+    """Hash of the multiset of node colors after each round; equal for isomorphic graphs.
 
-    Column 0 tells the counts of the labels, column 1 what stands beside what, and so on.
+    Args:
+        graphs: B graphs, rounded.
+        rounds: Number of rounds T, >= 0.
+
+    Returns:
+        (B, T + 1) int64; column 0 hashes the node labels, column 1 their neighborhoods, and so on.
     """
     return torch.stack([(splitmix64(colors) * (colors != 0)).sum(1) for colors in node_colors(graphs, rounds)], 1)
 
 
-def canonical_colors(graphs: Graph) -> Tensor:
-    """(B, N) a color for each node that no other node of its graph has; 0 at absent nodes.
+def color_occurrences(graphs: GraphBatch, rounds: int) -> list[tuple[Tensor, Tensor]]:
+    """All present nodes with their colors: the features of the Weisfeiler-Lehman subtree kernel, sparse.
 
-    Where refinement leaves nodes alike, one of them is marked and the colors are passed on, again and again (McKay
-    1981 without the search). Isomorphic graphs get the same colors where nodes that stay alike are symmetric; those
-    that are not, as in some regular graphs, may get others in another order of the nodes.
+    Source: Shervashidze et al., JMLR 12 (2011).
+
+    Args:
+        graphs: B graphs, rounded.
+        rounds: Number of rounds T, >= 0.
+
+    Returns:
+        For each of 0, 1, ..., T rounds, the graph numbers (M,) and the colors (M,) of all M nodes, int64.
+    """
+    found = []
+    for colors in node_colors(graphs, rounds):
+        row, node = (colors != 0).nonzero(as_tuple=True)
+        found.append((row, colors[row, node]))
+    return found
+
+
+def canonical_colors(graphs: GraphBatch) -> Tensor:
+    """Colors that are unique within each graph, for a canonical node order.
+
+    Where refinement leaves several nodes with one color, one of them is individualized and the colors are refined
+    again (McKay 1981, without the search). Isomorphic graphs get the same colors if nodes of equal color are
+    symmetric; in some regular graphs they are not, and the colors depend on the node order.
+
+    Args:
+        graphs: B graphs, rounded.
+
+    Returns:
+        (B, N) int64, 0 at absent nodes.
     """
     edges, colors = graphs.labels()[1].long().cpu(), node_colors(graphs, ROUNDS)[-1]
     for _ in range(colors.shape[1]):
-        alike = ((colors[:, :, None] == colors[:, None, :]).sum(2) > 1) & (colors != 0)
-        rows = alike.any(1).nonzero()[:, 0]
+        shared = ((colors[:, :, None] == colors[:, None, :]).sum(2) > 1) & (colors != 0)
+        rows = shared.any(1).nonzero()[:, 0]
         if not len(rows):
             break
-        marked = colors[rows]
-        first = torch.where(alike[rows], marked, torch.iinfo(torch.long).max).argmin(1)
+        individualized = colors[rows]
+        first = torch.where(shared[rows], individualized, torch.iinfo(torch.long).max).argmin(1)
         each = torch.arange(len(rows))
-        marked[each, first] = splitmix64(marked[each, first])
-        colors[rows] = _passed_on(marked, edges[rows], ROUNDS)[-1]
+        individualized[each, first] = splitmix64(individualized[each, first])
+        colors[rows] = _refine(individualized, edges[rows], ROUNDS)[-1]
     return colors

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from elekit.graphs._optional import extra
+from elekit.graphs.features import count_components
 from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
@@ -69,14 +70,8 @@ def _counted(graphs: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     found = []
     for start in range(0, len(graphs), BLOCK):
         node_labels, edge_labels = (t.cpu() for t in graphs[start : start + BLOCK].labels())
-        N = node_labels.shape[1]
         of_label = torch.nn.functional.one_hot(node_labels, graphs.vocabulary.K)[..., 1:].sum(1)
-        linked = edge_labels > 0
-        reached = (linked | torch.eye(N, dtype=torch.bool)).float()
-        for _ in range(max(N - 1, 1).bit_length()):  # paths of 2, 4, 8, ... steps
-            reached = (reached @ reached).clamp_max(1)
-        parts = ((node_labels > 0) / reached.sum(-1)).sum(1).round().long()  # each node counts 1 / size of its part
-        found.append((of_label, linked.sum((1, 2)) // 2, parts))
+        found.append((of_label, (edge_labels > 0).sum((1, 2)) // 2, count_components(node_labels, edge_labels)))
     empty = (torch.zeros(0, graphs.vocabulary.K - 1, dtype=torch.long), *2 * (torch.zeros(0, dtype=torch.long),))
     return tuple(torch.cat(parts).numpy() for parts in zip(empty, *found))
 

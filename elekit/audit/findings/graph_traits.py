@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from elekit.audit.patterns import held_patterns, pattern_name, ring_sizes
-from elekit.graphs.features import cycle_rank, reachable
+from elekit.graphs.features import count_components, cycle_rank
 from elekit.graphs.graph import Graph
 
 RINGS = (3, 4, 5, 6, 7)
@@ -44,7 +44,6 @@ def counts_of(graphs: Graph) -> list[Count]:
     names = graphs.vocabulary
     nodes, edges = (labels.cpu().long() for labels in graphs.labels())
     there, linked = nodes > 0, edges > 0
-    parts = (there / reachable(edges).sum(-1)).sum(1).round().long()
     found = [("the number of nodes", there.sum(1), ("node", "nodes"))]
     if names.K > 2:
         for k, label in enumerate(names.node_labels, start=1):
@@ -55,7 +54,9 @@ def counts_of(graphs: Graph) -> list[Count]:
             noun = (f"edge {label}", f"edges {label}")
             found.append((f"the number of edges {label}", (edges == r).sum((1, 2)) // 2, noun, label))
     found.append(("the number of rings", cycle_rank(graphs), ("ring", "rings")))
-    found.append(("the number of separate parts", parts, ("separate part", "separate parts")))
+    found.append(
+        ("the number of separate parts", count_components(nodes, edges), ("separate part", "separate parts"))
+    )
     degree = linked.sum(-1)
     found.append(("the number of leaves", (degree == 1).sum(1), ("leaf", "leaves")))
     found.append(("the number of branchings", (degree >= 3).sum(1), ("branching", "branchings")))
