@@ -79,13 +79,12 @@ def propose_edits(
     slot = one_of(~present)
     label = torch.randint(1, vocabulary.K, (B,), generator=generator)
     bond = torch.randint(1, vocabulary.R, (B,), generator=generator)
-    leaf = one_of(present & ((edge_labels > 0).sum(-1) <= 1))
+    few = (edge_labels > 0).sum(-1) <= 1
+    leaf = one_of(present & few)
 
     is_relabel, is_edge = (kind == 0) & present.any(1), ((kind == 1) | (kind == 2)) & pairs.any(1)
     is_add = (kind == 3) & ~present.all(1) & present.any(1)
-    is_remove = (
-        (kind == 4) & (present.sum(1) > 1) & ((edge_labels[rows, leaf] > 0).sum(-1) <= 1) & present[rows, leaf]
-    )
+    is_remove = (kind == 4) & (present.sum(1) > 1) & few[rows, leaf] & present[rows, leaf]
     nodes[rows[is_relabel], first[is_relabel]] = relabeled[is_relabel]
     for a, b, value, where in ((i, j, redrawn, is_edge), (slot, first, bond, is_add)):
         edges[rows[where], a[where], b[where]] = value[where]

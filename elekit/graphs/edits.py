@@ -1,7 +1,6 @@
 """Single edits of discrete graphs as data: list all of them, apply them, estimate and describe them.
 
-An edit changes at most two node labels and two pairs, so a batch of edits is a few small integer tensors. Local search
-and edit costs share this list.
+An edit changes at most two node labels and two pairs, so a batch of edits is a few small integer tensors.
 """
 
 from collections.abc import Sequence

@@ -109,8 +109,8 @@ def detailed_kinds(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> 
     """Kind of each edit with the labels involved, without its position.
 
     The kinds are "relabel C to N", "add leaf N by single edge", "add N on its own", "remove leaf" (at most one edge),
-    "remove node", "edge single to double", "close a ring with a single edge", "join parts with a single edge" (no path
-    connected the nodes), "open a ring", "cut an edge" (a bridge), "swap labels C and N", "move a single edge" and
+    "remove node", "edge single to double", "close a ring with a single edge", "join parts with a single edge" (if no
+    path connects the nodes), "open a ring", "cut an edge" (a bridge), "swap labels C and N", "move a single edge" and
     "shift order" (of two edges at one node).
 
     Args:
