@@ -31,7 +31,7 @@ from benchmarks.report_figures import LABELS, Picture, of_task, one_way, write_p
 from benchmarks.runner import planned
 from benchmarks.tasks import TASKS, Task
 from elekit.datasets.files import SHIPPED, write_atomically
-from elekit.training import FEW, START_BATCH, START_STEPS, SurrogateTraining
+from elekit.training import RESTART_BATCH, RESTART_PAIRS, RESTART_STEPS, SurrogateTraining
 
 COMMAND = "elekit benchmark report"
 PAGE = "README.md"  # in the folder of the results
@@ -60,8 +60,8 @@ answer fits better*: of all cases, those where it does, since the loss of the tr
 Every method that learns to read its inputs does so with the same encoder and as many steps. What was tuned was tuned
 on validation pairs: so ELE reads every other SMILES written anew and takes larger steps, as the sequence decoder does
 where SMILES are written at random (where they are canonical it would copy them less well), and is taught what polish
-puts right in its graphs; where there are {FEW:,} pairs or fewer it makes {SurrogateTraining.starts} beginnings
-before that, each of {START_STEPS:.0%} of the steps with {START_BATCH} pairs a step, and goes on from the best on
+puts right in its graphs; where there are {RESTART_PAIRS:,} pairs or fewer it makes {SurrogateTraining.starts} beginnings
+before that, each of {RESTART_STEPS:.0%} of the steps with {RESTART_BATCH} pairs a step, and goes on from the best on
 validation; on Coloring it is also set apart from single edits of the truth, and its answer for an image is the mean
 over the eight ways to turn and mirror it.
 *missing*: a run that is planned and not done.

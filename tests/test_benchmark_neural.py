@@ -230,7 +230,7 @@ def test_the_loss_at_once_is_the_likelihood_of_slots_and_pairs(vocabulary, verti
 def test_a_run_that_was_cut_off_goes_on(method, molecules, narrow, tmp_path, monkeypatch):
     """Ctrl-C in the fourth step of six; what is learned in the end is the same, bit for bit."""
     problem = posed(SMILES, molecules, steps=6)
-    original, calls = neural.drawn_inputs, iter(range(99))
+    original, calls = neural.draw_inputs, iter(range(99))
 
     def interrupted(*given):
         if next(calls) == 3:
@@ -241,10 +241,10 @@ def test_a_run_that_was_cut_off_goes_on(method, molecules, narrow, tmp_path, mon
         return method.fit(problem, seed=0, work=tmp_path / folder, progress=False).predictors[""].predict(SMILES)
 
     expected = learned("whole")
-    monkeypatch.setattr(neural, "drawn_inputs", interrupted)
+    monkeypatch.setattr(neural, "draw_inputs", interrupted)
     with pytest.raises(KeyboardInterrupt):
         learned("cut")
-    monkeypatch.setattr(neural, "drawn_inputs", original)
+    monkeypatch.setattr(neural, "draw_inputs", original)
     assert equal(learned("cut"), expected)
     whole, cut = (torch.load(next((tmp_path / folder).iterdir()), weights_only=True) for folder in ("whole", "cut"))
     assert [entry["step"] for entry in json.loads(cut["history"])] == [6]

@@ -278,7 +278,7 @@ def test_a_training_is_repeated_with_its_own_settings(table, artifact, run, docu
     again = ["train", "repeats", "--artifact", artifact, "--data", table, "--device", "cpu", "--by", "me"]
     done = document(*again, "--halves", 1)
     assert list(done["repeats"]) == ["seed-1", "seed-2", "half-3"] and done["artifact"] == str(artifact)
-    own, found = artifacts.load(artifact), artifacts.repeats(artifact)
+    own, found = artifacts.load(artifact), artifacts.load_repeats(artifact)
     for name, repeat in found.items():
         assert repeat.about["psi"]["training"] == own.about["psi"]["training"]
         assert repeat.about["psi"]["history"] and repeat.about["psi"]["history"][-1] == done["repeats"][name]
@@ -318,7 +318,7 @@ def test_an_h_through_a_graph_is_trained_and_its_graphs_are_rounded(table, artif
     common = ["--data", table, "--steps", 3, "--artifact", artifact, "--width", 8, "--device", "cpu"]
     document("train", "surrogate", "--through", "graph", *common)
     h = artifacts.load(artifact).surrogates["smiles"]
-    assert h.through_graph
+    assert h.has_graph_head
     texts = ["CCO", "C1CC1"]
     asked = ["decode", "--artifact", artifact, "--surrogate", "smiles", *texts]
     plain = document(*asked, "--method", "rounded")["decoded"]

@@ -27,8 +27,8 @@ from elekit.model.surrogate import (
     make_backbone,
     to_config,
 )
-from elekit.model.surrogate.image import VIEWS, turned_at_random
-from elekit.training import SurrogateTraining, fit_surrogate, kind_of
+from elekit.model.surrogate.image import VIEWS, random_symmetries
+from elekit.training import SurrogateTraining, fit_surrogate, infer_kind
 from elekit.training.loop import TrainerConfig
 
 COUNT = 30
@@ -193,7 +193,9 @@ def drawn(*shape: int) -> torch.Tensor:
 def test_any_square_image_becomes_a_point_and_a_batch_is_its_images(size):
     images = drawn(3, 2, size, size)
     backbone = make_backbone(SHAPE, images, 7).eval()
-    assert isinstance(backbone, ImageBackbone) and kind_of(images) == "image" and kind_of(images[0, 0]) == "vector"
+    assert (
+        isinstance(backbone, ImageBackbone) and infer_kind(images) == "image" and infer_kind(images[0, 0]) == "vector"
+    )
     together = backbone(images)
     assert together.shape == (3, 7)
     assert torch.allclose(together, torch.cat([backbone(image[None]) for image in images]), atol=1e-6)
@@ -235,9 +237,9 @@ def test_while_h_learns_each_symmetric_image_is_seen_in_views_drawn_at_random():
     seen = (backbone.train()(images)[:, None] - each).abs().amax(-1)
     assert seen.amin(1).max() < 1e-4 and set(seen.argmin(1).tolist()) == set(range(8))
     torch.manual_seed(3)
-    before = turned_at_random(images)
+    before = random_symmetries(images)
     torch.manual_seed(3)
-    assert torch.equal(before, turned_at_random(images))
+    assert torch.equal(before, random_symmetries(images))
 
 
 def test_only_images_can_be_symmetric():

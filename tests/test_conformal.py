@@ -38,7 +38,7 @@ from elekit.model.loss import squared_distance
 
 TINY = GraphVocabulary(("a", "b"), ("edge",), 3)
 VALENT = GraphVocabulary(("a", "b", "c"), ("thin", "thick"), 4, capacity=(3, 2, 4), order=(1, 2))
-THOROUGH = DecodeConfig(polish=LocalSearchConfig(beam=32, screen=10_000, patience=12, tolerance=-1.0))
+THOROUGH = DecodeConfig(local_search=LocalSearchConfig(beam=32, screen=10_000, patience=12, tolerance=-1.0))
 WIDE = Calibration(0.9, 4.0, 99)
 
 
@@ -169,7 +169,7 @@ def test_truths_far_from_where_h_points_are_not_found(pairs):
     """Of every fifth pair h points at another graph, so that no search around it meets the truth."""
     target = pairs.target.clone()
     target[::5] = pairs.target[::5].roll(1, 0)
-    narrow = DecodeConfig("candidates+polish", polish=LocalSearchConfig(screen=1, rounds=1))
+    narrow = DecodeConfig("candidates+polish", local_search=LocalSearchConfig(screen=1, rounds=1))
     scores = conformal.asking.scores_of(pairs.psi, target, pairs.truth, candidates=pairs.known, config=narrow)
     reached = torch.isfinite(scores)
     assert reached[1::5].float().mean() > reached[::5].float().mean() + 0.3
@@ -331,7 +331,7 @@ def test_what_cannot_be_is_refused(pairs):
         with pytest.raises(ValueError, match=f"use candidates.polish, not '{method}'"):
             prediction_sets(psi, target, WIDE, candidates=pairs.known, config=DecodeConfig(method))
     for hasty in (
-        DecodeConfig(polish=LocalSearchConfig(budget_ms=5)),
+        DecodeConfig(local_search=LocalSearchConfig(budget_ms=5)),
         DecodeConfig(gradient=GradientConfig(budget_ms=5)),
     ):
         with pytest.raises(ValueError, match="leave budget_ms out"):

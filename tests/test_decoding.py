@@ -1,9 +1,9 @@
 """Decoding against enumeration of every tiny graph, psi with a known optimum, and its own record."""
 
 import itertools
-import subprocess
-import sys
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,11 +23,11 @@ from elekit.decoding import (
     decode_candidates,
     decode_gradient,
     local_search,
-    nearest,
     uniform,
 )
 from elekit.decoding import candidates as candidates_module
 from elekit.decoding import gradient as gradient_module
+from elekit.decoding.candidates import nearest
 from elekit.graphs.edits import SINGLE, all_edits
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
@@ -89,7 +89,7 @@ def gradient_only(**settings):
 @pytest.mark.parametrize("block", [1, 3, 7, 1000])
 @pytest.mark.parametrize("k", [1, 4, 20, 99])
 def test_nearest_is_a_sort_whatever_the_block(k, block, generator, monkeypatch):
-    monkeypatch.setattr(candidates_module, "BLOCK", block)
+    monkeypatch.setattr(candidates_module, "BATCH_SIZE", block)
     target, points = (normalize(torch.randn(n, 6, generator=generator), dim=1) for n in (5, 20))
     every = torch.tensor([[(t - p).square().sum() for p in points] for t in target])
     wanted, order = every.sort(1)
@@ -101,7 +101,7 @@ def test_nearest_is_a_sort_whatever_the_block(k, block, generator, monkeypatch):
 
 @pytest.mark.parametrize("block", [2, 1000])
 def test_ties_are_all_found(block, generator, monkeypatch):
-    monkeypatch.setattr(candidates_module, "BLOCK", block)
+    monkeypatch.setattr(candidates_module, "BATCH_SIZE", block)
     near, far = normalize(torch.randn(2, 1, 6, generator=generator), dim=-1)
     points = torch.cat([far, near, far, near, near, far])
     loss, index = nearest(near, points, 4)
@@ -176,7 +176,7 @@ def test_the_relaxed_iterates_go_to_the_optimum_too(generator):
     """No vertex, but a point inside the polytope whose rounding says nothing: the descent itself is judged."""
     point = random_relaxed(SMALL, 4, generator)
     config = GradientConfig(
-        rule=Euclidean(1.0, normalized=False, momentum=0.0), starts=1, iterations=300, spread=0.5, tolerance=-1
+        rule=Euclidean(1.0, normalized=False, momentum=0.0), starts=1, iterations=300, noise=0.5, tolerance=-1
     )
     traces = decode_gradient(flat, flat(point), uniform(SMALL), config=config, record=True).traces
     end = Graph.cat([trace[-1:] for trace in traces])
@@ -232,11 +232,11 @@ def test_a_plain_function_is_psi_enough(generator):
     graphs = random_vertices(SMALL, 3, generator)
     target = flat(graphs)
     for method in METHODS:
-        around = graphs if method.startswith("rounded") else None
-        decoded = decode(lambda g: flat(g), target, candidates=graphs, around=around, config=DecodeConfig(method))
+        start = graphs if method.startswith("rounded") else None
+        decoded = decode(lambda g: flat(g), target, candidates=graphs, start=start, config=DecodeConfig(method))
         assert equal(decoded.graphs, graphs)
-    assert equal(decode(lambda g: flat(g), target, around=graphs.average()).graphs, graphs)
-    with pytest.raises(ValueError, match="psi has no vocabulary; give around="):
+    assert equal(decode(lambda g: flat(g), target, start=graphs.average()).graphs, graphs)
+    with pytest.raises(ValueError, match="psi has no vocabulary; give start="):
         decode(lambda g: flat(g), target)
 
 
@@ -245,7 +245,7 @@ def test_a_psi_may_look_at_nodes_alone(generator):
         return normalize(graph.nodes.flatten(1), dim=1)
 
     graphs = random_vertices(SMALL, 3, generator)
-    blind = decode(psi, psi(graphs), around=uniform(SMALL))
+    blind = decode(psi, psi(graphs), start=uniform(SMALL))
     assert torch.equal(blind.graphs.nodes, graphs.nodes)
 
 
@@ -255,7 +255,7 @@ def test_under_no_grad_and_from_targets_with_a_graph(generator):
     target = psi(graphs)
     assert target.requires_grad
     for method in METHODS:
-        given = {"around": graphs if method.startswith("rounded") else None, "config": DecodeConfig(method)}
+        given = {"start": graphs if method.startswith("rounded") else None, "config": DecodeConfig(method)}
         free = decode(psi, target, candidates=graphs, **given, record=True)
         with torch.no_grad():
             bound = decode(psi, target, candidates=graphs, **given, record=True)
@@ -276,34 +276,34 @@ def tensors_of(value):
 def test_batches_are_decoded_as_their_targets_are(generator, monkeypatch):
     """From the same starts, that is: of each target's own graph, without noise."""
     psi, graphs = embedding(SMALL), random_vertices(SMALL, 7, generator)
-    around, target = random_vertices(SMALL, 7, generator), psi(graphs)
-    config = GradientConfig(rule="euclidean-plain", starts=1, spread=0.0, iterations=20)
-    together = decode_gradient(psi, target, around, config=config)
-    alone = [decode_gradient(psi, target[b : b + 1], around[b], config=config) for b in range(7)]
+    start, target = random_vertices(SMALL, 7, generator), psi(graphs)
+    config = GradientConfig(rule="euclidean-plain", starts=1, noise=0.0, iterations=20)
+    together = decode_gradient(psi, target, start, config=config)
+    alone = [decode_gradient(psi, target[b : b + 1], start[b], config=config) for b in range(7)]
     torch.testing.assert_close(together.loss, torch.cat([d.loss for d in alone]), atol=1e-5, rtol=0)
     assert equal(together.graphs, Graph.cat([d.graphs for d in alone]))
-    monkeypatch.setattr(gradient_module, "TOGETHER", 2)
-    assert equal(decode_gradient(psi, target, around, config=config).graphs, together.graphs)
-    one = decode_gradient(psi, target, around[0], config=config)
-    again = decode_gradient(psi, target, Graph.cat([around[0]] * 7), config=config)
+    monkeypatch.setattr(gradient_module, "BATCH_SIZE", 2)
+    assert equal(decode_gradient(psi, target, start, config=config).graphs, together.graphs)
+    one = decode_gradient(psi, target, start[0], config=config)
+    again = decode_gradient(psi, target, Graph.cat([start[0]] * 7), config=config)
     assert equal(one.graphs, again.graphs)
 
 
 def test_the_first_start_is_the_graph_itself_unless_its_nodes_are_alike(generator):
-    def starts(around, targets):
+    def starts(start, targets):
         noise = torch.Generator().manual_seed(1)
-        nodes, pairs = gradient_module.scatter(around, targets, 3, 1.0, noise)
+        nodes, pairs = gradient_module.random_starts(start, targets, 3, 1.0, noise)
         return nodes.reshape(targets, 3, *nodes.shape[1:]), pairs.reshape(targets, 3, *pairs.shape[1:])
 
     own = random_vertices(SMALL, 4, generator)
-    for around, targets in ((own, 4), (own[0], 4), (own[0], 1)):
-        for rows, kept in zip(starts(around, targets), gradient_module.fold(around)):
+    for start, targets in ((own, 4), (own[0], 4), (own[0], 1)):
+        for rows, kept in zip(starts(start, targets), gradient_module.fold(start)):
             softened = (0.9 * kept + 0.1 / kept.shape[-1]).expand_as(rows[:, 0])
             torch.testing.assert_close(rows[:, 0], softened)
             assert (rows[:, 1:] - softened[:, None]).abs().flatten(2).amax(2).min() > 0.02
-    for around, targets in ((uniform(SMALL), 4), (own.average(), 4), (uniform(SMALL), 1), (uniform(TINY), 1)):
-        nodes, _ = starts(around, targets)
-        assert (nodes - around.nodes[:, None]).abs().flatten(2).amax(2).min() > 0.1
+    for start, targets in ((uniform(SMALL), 4), (own.average(), 4), (uniform(SMALL), 1), (uniform(TINY), 1)):
+        nodes, _ = starts(start, targets)
+        assert (nodes - start.nodes[:, None]).abs().flatten(2).amax(2).min() > 0.1
     mixed, _ = starts(Graph.cat([uniform(SMALL), own[0]]), 2)
     assert not torch.equal(mixed[0, 0, 0], mixed[0, 0, 1])
     torch.testing.assert_close(mixed[1, 0], 0.9 * own.nodes[0] + 0.1 / 4)
@@ -345,14 +345,14 @@ def test_recording_changes_no_answer(vocabulary, tolerance, generator):
 def test_the_loss_is_that_of_the_graphs(vocabulary, method, generator):
     psi, graphs = embedding(vocabulary), random_vertices(vocabulary, 9, generator)
     target = normalize(torch.randn(9, 32, generator=generator), dim=1)
-    config = DecodeConfig(method, gradient=GradientConfig(starts=5, iterations=20), kept=4)
-    around = random_relaxed(vocabulary, 9, generator) if method.startswith("rounded") else None
-    decoded = decode(psi, target, candidates=graphs[:6], around=around, config=config)
+    config = DecodeConfig(method, gradient=GradientConfig(starts=5, iterations=20), search_starts=4)
+    start = random_relaxed(vocabulary, 9, generator) if method.startswith("rounded") else None
+    decoded = decode(psi, target, candidates=graphs[:6], start=start, config=config)
     assert len(decoded.graphs.check()) == 9
     assert equal(decoded.graphs, decoded.graphs.rounded())
     torch.testing.assert_close(squared_distance(psi(decoded.graphs), target), decoded.loss)
     k = decoded.alternative_losses.shape[1]
-    assert k == (config.polish.beam if "polish" in method else 1) and len(decoded.alternatives) == 9 * k
+    assert k == (config.local_search.beam if "polish" in method else 1) and len(decoded.alternatives) == 9 * k
     again = squared_distance(psi(decoded.alternatives), target.repeat_interleave(k, 0)).reshape(9, k)
     there = decoded.alternative_losses.isfinite()
     torch.testing.assert_close(again[there], decoded.alternative_losses[there])
@@ -368,7 +368,7 @@ def test_alternatives_are_distinct_and_ascending(k, generator):
     assert losses.shape == (5, min(k, 6)) and len(decoded.alternatives) == losses.numel()
     assert (losses[:, 1:].isinf() | (losses[:, 1:] > losses[:, :-1])).all()
     torch.testing.assert_close(losses[:, 0], decoded.loss)
-    same = decode_gradient(psi, psi(graphs), graphs, config=replace(config, spread=0.0), k=3)
+    same = decode_gradient(psi, psi(graphs), graphs, config=replace(config, noise=0.0), k=3)
     assert same.alternative_losses[:, 0].isfinite().all() and same.alternative_losses[:, 1:].isinf().all()
     valent = embedding(VALENT)
     both = decode_gradient(valent, psi(graphs), uniform(VALENT), config=replace(config, penalty=1.0), k=6)
@@ -410,7 +410,7 @@ def test_bad_starts_are_refused(generator):
     spoilt.nodes[1, 0, 0] = float("nan")
     for call in (
         lambda: decode_gradient(psi, psi(graphs), spoilt),
-        lambda: decode(psi, psi(graphs), around=spoilt),
+        lambda: decode(psi, psi(graphs), start=spoilt),
         lambda: local_search(psi, psi(graphs), spoilt),
     ):
         with pytest.raises(ValueError, match="nodes hold NaN or infinity in graph 1"):
@@ -425,7 +425,7 @@ def test_bad_starts_are_refused(generator):
 
 @pytest.mark.parametrize("record", [False, True])
 def test_a_tiny_budget_gives_the_best_so_far(record, generator, monkeypatch):
-    monkeypatch.setattr(gradient_module, "TOGETHER", 8)
+    monkeypatch.setattr(gradient_module, "BATCH_SIZE", 8)
     psi, graphs = embedding(SMALL), random_vertices(SMALL, 5, generator)
     config = GradientConfig(iterations=100_000, budget_ms=1e-3, tolerance=-1)
     decoded = decode_gradient(psi, psi(graphs), uniform(SMALL), config=config, record=record)
@@ -456,7 +456,7 @@ def test_a_trace_is_what_psi_says_of_its_iterates(recorded):
         rounded = iterates.rounded()
         torch.testing.assert_close(trace.rounded, squared_distance(psi(rounded), trace.target), atol=1e-5, rtol=0)
         assert torch.equal(trace.gap, trace.rounded - trace.relaxed)
-        assert equal(trace.result, graph) and trace.polish == () and equal(trace[trace.best].rounded(), graph)
+        assert equal(trace.result, graph) and trace.search_steps == () and equal(trace[trace.best].rounded(), graph)
         torch.testing.assert_close(trace.rounded[trace.best], loss)
         score = trace.rounded + config.penalty * rounded.valence_violation()
         checked = [s for s in range(S + 1) if s % config.check_every == 0 or s == S]
@@ -516,15 +516,15 @@ def test_decode_unpacks_and_its_traces_end_with_its_graphs(generator):
         for trace, graph, loss in zip(traces, graphs, decoded.loss):
             assert equal(trace.result, graph)
             standing = trace[trace.best].rounded()
-            for done in trace.polish:
+            for done in trace.search_steps:
                 seen.add(done.edit.split()[0])
                 again = squared_distance(psi(done.graph), trace.target)[0]
                 torch.testing.assert_close(torch.tensor(done.loss), again)
                 assert done.edit.startswith("start") or led(standing, done)
                 standing = done.graph
-            assert not trace.polish or trace.polish[-1].loss == loss
-            assert [done.edit for done in trace.polish if " to " in done.edit] == list(trace.edits)
-            assert not any(done.edit.startswith("start") for done in trace.polish[1:])
+            assert not trace.search_steps or trace.search_steps[-1].loss == loss
+            assert [done.edit for done in trace.search_steps if " to " in done.edit] == list(trace.edits)
+            assert not any(done.restart for done in trace.search_steps[1:])
         plain = decode(psi, target, config=config, candidates=candidates)
         assert equal(plain.graphs, graphs) and plain.traces == ()
     assert seen == {"start", "node", "edge"}
@@ -579,9 +579,9 @@ def test_keeping_more_graphs_changes_no_search(generator):
         normalize(torch.randn(10, 32, generator=generator), dim=1),
         random_vertices(VALENT, 40, generator),
     )
-    config = LocalSearchConfig(beam=2, doubt=9.0)
+    config = LocalSearchConfig(beam=2, retry_above=9.0)
     few, few_paths = local_search(psi, target, starts, config=config, record=True)
-    many, paths = local_search(psi, target, starts, config=replace(config, kept=12), record=True)
+    many, paths = local_search(psi, target, starts, config=replace(config, alternatives=12), record=True)
     assert equal(many.graphs, few.graphs) and [len(p) for p in paths] == [len(p) for p in few_paths]
     torch.testing.assert_close(many.alternative_losses[:, 0], few.loss)
     score = many.alternative_losses + config.penalty * many.alternatives.valence_violation().reshape(10, 12)
@@ -665,7 +665,7 @@ def test_a_narrow_screen_evaluates_fewer_graphs(generator):
         return flat(graph)
 
     starts, target = random_vertices(SMALL, 5, generator), flat(random_relaxed(SMALL, 5, generator))
-    local_search(counted, target, starts, config=LocalSearchConfig(beam=1, screen=7, rounds=1, doubt=4.0))
+    local_search(counted, target, starts, config=LocalSearchConfig(beam=1, screen=7, rounds=1, retry_above=4.0))
     assert seen == [5, 5, 5 * 7]  # the starts, their gradients, the edits
 
 
@@ -734,7 +734,7 @@ def test_polish_leaves_its_inputs_alone(generator):
     nodes, edges, target = starts.nodes.clone(), starts.edges.clone(), psi(random_vertices(SMALL, 6, generator))
     kept = target.clone()
     decode(psi, target, candidates=starts)
-    decode(psi, target, around=starts)
+    decode(psi, target, start=starts)
     assert torch.equal(starts.nodes, nodes) and torch.equal(starts.edges, edges) and torch.equal(target, kept)
 
 
@@ -747,7 +747,7 @@ def test_polish_leaves_its_inputs_alone(generator):
         ({"patience": 0}, "patience must be at least 1"),
         ({"budget_ms": 0}, "budget_ms must be above 0"),
         ({"kinds": ("relable",)}, "unknown kinds of edits"),
-        ({"beam": 3, "kept": 2}, "kept must be at least as many as the beam, 3, got 2"),
+        ({"beam": 3, "alternatives": 2}, "alternatives must be at least the beam, 3, got 2"),
     ],
 )
 def test_impossible_searches_are_refused(settings, message):
@@ -776,41 +776,38 @@ def test_methods_are_chosen_by_what_is_given(generator):
             decode(psi, target, config=DecodeConfig(method))
     with pytest.raises(ValueError, match="no decoding method 'gradients'; there are candidates, "):
         DecodeConfig("gradients")
-    with pytest.raises(ValueError, match="kept must be at least 1, got 0"):
-        DecodeConfig(kept=0)
+    with pytest.raises(ValueError, match="search_starts must be at least 1, got 0"):
+        DecodeConfig(search_starts=0)
 
 
 def test_descents_start_where_psi_was_trained(generator):
     psi, graphs = embedding(SMALL), random_vertices(SMALL, 30, generator)
-    config, target = gradient_only(iterations=1, starts=1, spread=0.0), psi(graphs[:2])
+    config, target = gradient_only(iterations=1, starts=1, noise=0.0), psi(graphs[:2])
     middle = decode(psi, target, config=config, record=True).traces[0][0]
     torch.testing.assert_close(middle.nodes, uniform(SMALL).nodes)
     psi.typical = graphs.average()
     typical = decode(psi, target, config=config, record=True).traces[0][0]
     torch.testing.assert_close(typical.nodes, 0.9 * graphs.average().nodes + 0.1 / 4)
-    own = decode(psi, target, config=config, around=graphs[:2], record=True).traces[1][0]
+    own = decode(psi, target, config=config, start=graphs[:2], record=True).traces[1][0]
     torch.testing.assert_close(own.nodes, 0.9 * graphs[1].nodes + 0.1 / 4)
 
 
-def test_decoding_loads_neither_embedding_nor_surrogate():
-    assert decoding.__name__ in sys.modules
-    code = (
-        "import sys, elekit.decoding; print({'elekit.model.embedding', 'elekit.model.surrogate'} & set(sys.modules))"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "set()"
+def test_decoding_imports_neither_embedding_nor_surrogate():
+    files = list(Path(decoding.__file__).parent.glob("*.py"))
+    imported = {name for file in files for name in re.findall(r"from (elekit\.model[\w.]*) import", file.read_text())}
+    assert imported == {"elekit.model.loss"}
 
 
 def test_what_is_in_doubt_is_searched_wider(generator):
     psi, starts = embedding(SMALL), random_vertices(SMALL, 40, generator)
     target = psi(random_vertices(SMALL, 40, generator))
-    narrow = LocalSearchConfig(beam=1, screen=2, patience=1, doubt=float("inf"))
+    narrow = LocalSearchConfig(beam=1, screen=2, patience=1, retry_above=float("inf"))
     first, _ = local_search(psi, target, starts, config=narrow)
     wide, _ = local_search(psi, target, starts, config=replace(narrow, beam=2, screen=4))
-    doubted, paths = local_search(psi, target, starts, config=replace(narrow, doubt=0.0), record=True)
+    doubted, paths = local_search(psi, target, starts, config=replace(narrow, retry_above=0.0), record=True)
     assert (doubted.loss <= torch.minimum(first.loss, wide.loss) + 1e-5).all()
     assert (doubted.loss < first.loss - 1e-4).any(), "the case must leave something to find"
     for loss, path in zip(doubted.loss.tolist(), paths):
         assert not path or path[-1].loss == pytest.approx(loss, abs=1e-5)
-    calm, _ = local_search(psi, target, starts, config=replace(narrow, doubt=4.0))
+    calm, _ = local_search(psi, target, starts, config=replace(narrow, retry_above=4.0))
     assert torch.equal(calm.loss, first.loss)

@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from elekit import draw
-from elekit.decoding import Polish
+from elekit.decoding import SearchStep
 from elekit.draw.base import BLUE
 from elekit.draw.decodings import iterate
 from elekit.draw.frames import LOOKS, frames
@@ -394,8 +394,8 @@ def test_edits_are_steps_too(relaxed_trace):
     nodes, edges = (labels.clone() for labels in truth.labels())
     nodes[0, 0] = 1 + nodes[0, 0] % 3
     after = Graph.from_labels(nodes, edges, truth.vocabulary)
-    polished = (Polish("start 2", 0.5, truth, restart=True), Polish("node 0: in words", 0.25, after))
-    figure = rendered(iterate(replace(trace, polish=polished), len(trace) + 2))
+    polished = (SearchStep("start 2", 0.5, truth, restart=True), SearchStep("node 0: in words", 0.25, after))
+    figure = rendered(iterate(replace(trace, search_steps=polished), len(trace) + 2))
     assert figure.axes[0].get_title() == "edit 1 of 1"
     assert [halo.get_gid() for halo in marked(figure, "halo")] == ["halo-0"]
     assert [ghost.get_gid() for ghost in marked(figure, "ghost")] == ["ghost-3"]

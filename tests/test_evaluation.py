@@ -210,13 +210,15 @@ def test_equal_truths_rank_as_one(psi, held_out):
 @pytest.mark.parametrize("method", ["candidates+polish", "gradient+polish"])
 def test_many_targets_are_decoded_in_pieces(psi, held_out, monkeypatch, method):
     target = psi.embed(held_out[:7])
-    config = DecodeConfig(method, gradient=GradientConfig(iterations=4, starts=1), polish=LocalSearchConfig(rounds=1))
+    config = DecodeConfig(
+        method, gradient=GradientConfig(iterations=4, starts=1), local_search=LocalSearchConfig(rounds=1)
+    )
     candidates = Candidates.of(psi, held_out) if method.startswith("candidates") else None
-    around = held_out[list(range(6, -1, -1))]  # one for each target: the pieces must take their own
+    start = held_out[list(range(6, -1, -1))]  # one for each target: the pieces must take their own
     monkeypatch.setattr(judging, "GRAPHS_A_BATCH", 3)
-    pieces = decode_many(psi, target, candidates=candidates, around=around, config=config)
+    pieces = decode_many(psi, target, candidates=candidates, start=start, config=config)
     monkeypatch.setattr(judging, "GRAPHS_A_BATCH", 1)
-    single = decode_many(psi, target, candidates=candidates, around=around, config=config)
+    single = decode_many(psi, target, candidates=candidates, start=start, config=config)
     assert len(pieces.graphs) == len(single.graphs) == 7
     assert equal(pieces.graphs, single.graphs)
     torch.testing.assert_close(pieces.loss, single.loss, atol=1e-5, rtol=0)

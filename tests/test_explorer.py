@@ -595,9 +595,7 @@ def test_a_prediction_that_is_the_truth_lies_on_its_own_point(psi, data):
 def test_a_decoding_run_is_a_path_from_its_start_to_its_result(psi, data):
     graphs = data.train.graphs
     config = decoding.DecodeConfig(gradient=decoding.GradientConfig(iterations=6, starts=1))
-    _, (trace,) = decoding.decode(
-        psi, points_of(psi, graphs[:1]), around=graphs.average(), config=config, record=True
-    )
+    _, (trace,) = decoding.decode(psi, points_of(psi, graphs[:1]), start=graphs.average(), config=config, record=True)
     made = explore(psi, graphs, trace=trace, other=embedding(data.vocabulary, 1))
     for k, space in enumerate(made.explored.spaces):
         (line,), dots = made._below.marks[k]["lines"], made._below.marks[k]["dots"]

@@ -328,4 +328,4 @@ def test_garbage_gets_a_hint(trace, psi, hard, scan, plans, answer):
 
 def test_settings_that_no_descent_can_take_get_a_hint(psi, hard):
     told(settled(GradientConfig(rule=HOSTILE.__class__, starts=1), psi, hard), "no descent")
-    told(settled(GradientConfig(spread=float("nan"), starts=1), psi, hard))
+    told(settled(GradientConfig(noise=float("nan"), starts=1), psi, hard))

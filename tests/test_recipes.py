@@ -56,7 +56,7 @@ def test_one_h_is_made_again_on_the_psi_that_is_there(command, tmp_path, monkeyp
     (tmp_path / "work" / "h-smiles.pt").unlink()
     assert command("molecules7", "--surrogate", "smiles") == 0
     after = artifacts.load(tmp_path / "out")
-    assert after.surrogates["smiles"].through_graph and list(after.surrogates) == ["description", "smiles"]
+    assert after.surrogates["smiles"].has_graph_head and list(after.surrogates) == ["description", "smiles"]
     changed = set(artifacts.compare(before, after))
     assert "weights.h-smiles" in changed and not changed & {"weights.psi", "weights.h-description"}
     with pytest.raises(SystemExit):
@@ -89,9 +89,9 @@ def test_the_repeats_of_a_recipe_go_on_after_ctrl_c(command, tmp_path, ctrl_c_at
     ctrl_c_at(4)
     assert command("repeats") == 130
     assert "interrupted; the same command goes on from there" in capsys.readouterr().err
-    assert list(artifacts.repeats(tmp_path / "out")) == ["seed-1"]
+    assert list(artifacts.load_repeats(tmp_path / "out")) == ["seed-1"]
     assert command("repeats") == 0
-    found, n = artifacts.repeats(tmp_path / "out"), artifacts.load(tmp_path / "out").about["data"]["train"]
+    found, n = artifacts.load_repeats(tmp_path / "out"), artifacts.load(tmp_path / "out").about["data"]["train"]
     assert [repeat.about["repeat"]["graphs"] for repeat in found.values()] == [n, n, n // 2, n // 2]
     for repeat in found.values():
         assert repeat.about["command"] == "python data/build/recipes.py repeats"

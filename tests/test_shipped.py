@@ -36,14 +36,14 @@ def test_an_artifact_says_where_it_comes_from(artifact):
 
 
 def test_molecules7_comes_with_repeats_of_its_training():
-    found, n = artifacts.repeats("molecules7"), len(datasets.load("molecules7").train)
+    found, n = artifacts.load_repeats("molecules7"), len(datasets.load("molecules7").train)
     assert list(found) == list(reruns.plan(0)) == ["seed-1", "seed-2", "half-3", "half-4"]
     for (name, repeat), seed in zip(found.items(), range(1, 5)):
         about = repeat.about
         assert about["seed"] == seed and about["repeat"]["graphs"] == (n // 2 if name.startswith("half") else n)
         assert about["trained"]["by"] == "the elekit developers" and about["command"].endswith("recipes repeats")
         assert about["psi"]["history"][-1]["step"] == 1_200 and about["psi"]["history"][-1]["retrieval"] > 0.5
-    assert artifacts.repeats("qm9") == {}
+    assert artifacts.load_repeats("qm9") == {}
 
 
 def test_a_corrected_loss_comes_with_its_rules_and_its_report():
@@ -65,14 +65,14 @@ def test_the_card_that_comes_along_is_of_the_loss_that_comes_along():
     measured, said = card.read_card(card.SHIPPED)
     written = json.loads((artifacts.MODELS / "molecules7" / artifacts.JSON_NAME).read_text())
     assert measured.facts["loss"]["digest"] == written["digest"]
-    assert measured.facts["loss"]["repeats"] == list(artifacts.repeats("molecules7"))
+    assert measured.facts["loss"]["repeats"] == list(artifacts.load_repeats("molecules7"))
     assert [s.to_json() for s in card.statements(measured)] == [s.to_json() for s in said]
     assert card.SHIPPED.stat().st_size < 3e6
 
 
 def usual(h, test) -> dict:
     """How `elekit evaluate` decodes what this h predicts."""
-    return {"around": h.graphs(test.inputs), "config": DecodeConfig("rounded+polish")} if h.through_graph else {}
+    return {"start": h.graphs(test.inputs), "config": DecodeConfig("rounded+polish")} if h.has_graph_head else {}
 
 
 @pytest.mark.parametrize("inputs, exact", [("description", 0.75), ("smiles", 0.99)])

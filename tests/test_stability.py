@@ -347,9 +347,9 @@ def test_repeats_that_are_done_are_not_done_again(folder, data, monkeypatch):
     artifact.about["psi"]["training"]["temperature"] = 0.1
     artifacts.save(artifact, folder)
     with pytest.raises(artifacts.ArtifactError, match="half-7 repeats another training than .*mine: training differ"):
-        artifacts.repeats(folder)
+        artifacts.load_repeats(folder)
     reruns.fit_repeats(folder, data, seeds=1, halves=1, progress=False)
-    assert seeds == [7, 6, 6, 7] and len(artifacts.repeats(folder)) == 2
+    assert seeds == [7, 6, 6, 7] and len(artifacts.load_repeats(folder)) == 2
 
 
 @pytest.mark.parametrize("at", [1, 3, 5])
@@ -359,7 +359,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_call_goes_on(folder, data, tmp_p
     ctrl_c_at(at)
     with pytest.raises(KeyboardInterrupt, match="the same command goes on from there"):
         reruns.fit_repeats(folder, data, seeds=1, halves=1, work=tmp_path / "work", progress=False)
-    assert list(artifacts.repeats(folder)) == ["seed-6"][: at // 4]
+    assert list(artifacts.load_repeats(folder)) == ["seed-6"][: at // 4]
     cut = reruns.fit_repeats(folder, data, seeds=1, halves=1, work=tmp_path / "work", progress=False)
     for name in whole:
         different = artifacts.compare(whole[name], cut[name])
@@ -394,7 +394,7 @@ def test_the_shipped_loss_agrees_with_its_repeats():
     """On few molecules: trainings agree on what is dear and on most neighbors."""
     psis = {
         "shipped": artifacts.load("molecules7").psi,
-        **{k: a.psi for k, a in artifacts.repeats("molecules7").items()},
+        **{k: a.psi for k, a in artifacts.load_repeats("molecules7").items()},
     }
     some = datasets.load("molecules7").test.sample(100).graphs
     sample = sample_edits(some, kinds=SINGLE)

@@ -15,7 +15,7 @@ import traitlets
 from conftest import equal, random_relaxed
 
 from elekit import draw
-from elekit.decoding import DecodeConfig, Decoded, GradientConfig, Polish, Trace, decode
+from elekit.decoding import DecodeConfig, Decoded, GradientConfig, SearchStep, Trace, decode
 from elekit.decoding.gradient import fold, single_step_traces
 from elekit.draw.frames import FAINTEST, MARKED, frames, laid_like, shares_of_axis
 from elekit.evaluation.conformal import Calibration, PredictionSet
@@ -56,8 +56,8 @@ def trace(vocabulary, truth) -> Trace:
 
 def edited(trace: Trace, *steps: tuple[str, Graph]) -> Trace:
     """The same run with these steps of local search, (description, graph); "start 2" and the like are restarts."""
-    made = [Polish(words, 0.5 / (n + 1), graph, words.startswith("start")) for n, (words, graph) in enumerate(steps)]
-    return replace(trace, polish=tuple(made))
+    made = [SearchStep(w, 0.5 / (n + 1), graph, w.startswith("start")) for n, (w, graph) in enumerate(steps)]
+    return replace(trace, search_steps=tuple(made))
 
 
 def with_node(graph: Graph, i: int, label: int, to: int | None = None) -> Graph:
@@ -364,7 +364,7 @@ def test_the_inputs_are_left_alone(trace, truth):
 def test_a_candidate_and_a_single_node_are_runs_too(truth, vocabulary):
     nearest = decode(psi_of(vocabulary), psi_of(vocabulary)(truth).detach(), candidates=truth, record=True).traces[0]
     widget = step_through(nearest, truth=truth)
-    assert widget.last == 1 + len(nearest.polish) and widget.runs[0]["names"][0] == "iteration 0 of 0"
+    assert widget.last == 1 + len(nearest.search_steps) and widget.runs[0]["names"][0] == "iteration 0 of 0"
     widget.picture()
     lonely = GraphVocabulary(("a", "b"), ("thin",), 1)
     one = Graph.from_labels(torch.tensor([[1]]), torch.zeros(1, 1, 1), lonely)
@@ -421,7 +421,7 @@ psi = GraphEmbedding(vocabulary, EmbeddingConfig(hidden=8, rounds=2, dim=16))
 def run(rule, iterations):
     config = ele.DecodeConfig("gradient+polish", gradient=ele.GradientConfig(rule=rule, iterations=iterations, starts=1))
     return ele.decode(psi, psi(truth).detach(), config=config, record=True).traces[0]
-one, other = replace(run("euclidean", 6), polish=()), run("exponentiated", 25)
+one, other = replace(run("euclidean", 6), search_steps=()), run("exponentiated", 25)
 one = replace(one, stopped=hostile)
 w = ele.widgets.step_through(one, truth=truth, compare=other, names=(hostile, "exponentiated"))
 w
@@ -509,7 +509,7 @@ def test_a_molecule_is_stepped_through(lab):
     assert slider.get_attribute("aria-valuetext") == "iteration 3 of 20"
     keys.press("End")
     lab.eventually("w.step", last)
-    assert lab.value("w.trace.polish[-1].edit") in page.locator(".elekit-stepper-reading").text_content()
+    assert lab.value("w.trace.search_steps[-1].edit") in page.locator(".elekit-stepper-reading").text_content()
     halos = page.locator(f"{GRAPH} .elekit-halos > :not([visibility=hidden])").first
     assert halos.count() == 1 and halos.get_attribute("stroke") == lab.value("w.palette['looks']['changed'][0]")
     keys.press("Home")

@@ -24,15 +24,15 @@ from elekit.model.surrogate import (
     make_backbone,
 )
 from elekit.training import (
-    FEW,
+    RESTART_PAIRS,
     SurrogateTraining,
     bucketed_rows,
-    drawn_inputs,
+    default_training,
+    draw_inputs,
     fit_surrogate,
-    kind_of,
+    infer_kind,
     settings,
     surrogate,
-    training_for,
 )
 from elekit.training.loop import TrainerConfig
 
@@ -45,7 +45,9 @@ TEXTS = ["CCO", "C[N+](=O)C", "c1ccccc1Cl", "", "BrC%12CC%12", "C"]
 
 def text_backbone(kind="smiles", texts=TEXTS, layers=2):
     torch.manual_seed(0)
-    return TextBackbone(Tokenizer.of(kind, texts), BackboneConfig(kind, width=8, layers=layers, embedding=6), DIM)
+    return TextBackbone(
+        Tokenizer.from_texts(kind, texts), BackboneConfig(kind, width=8, layers=layers, embedding=6), DIM
+    )
 
 
 def vector_backbone(features=3):
@@ -70,10 +72,10 @@ def test_a_text_is_split_at_each_level(level, text, tokens):
 
 
 def test_tokens_are_numbered_by_how_often_they_occur():
-    tokeniser = Tokenizer.of("smiles", ["CCO", "CN", "NC"])
-    assert tokeniser.tokens == ("C", "N", "O")
-    assert Tokenizer.of("smiles", ["CCO", "CN", "NC"], at_least=2).tokens == ("C", "N")
-    encoded, lengths = tokeniser.encode(["CO", "F", "", "NCC"])
+    tokenizer = Tokenizer.from_texts("smiles", ["CCO", "CN", "NC"])
+    assert tokenizer.tokens == ("C", "N", "O")
+    assert Tokenizer.from_texts("smiles", ["CCO", "CN", "NC"], at_least=2).tokens == ("C", "N")
+    encoded, lengths = tokenizer.encode(["CO", "F", "", "NCC"])
     assert encoded.tolist() == [[2, 4, PAD], [UNKNOWN, PAD, PAD], [UNKNOWN, PAD, PAD], [3, 2, 2]]
     assert lengths.tolist() == [2, 1, 1, 3]
 
@@ -88,7 +90,7 @@ def test_tokens_are_numbered_by_how_often_they_occur():
     ],
 )
 def test_what_is_no_list_of_texts_is_refused(texts, error):
-    for read in (Tokenizer("smiles", ("C",)).encode, lambda t: Tokenizer.of("smiles", t), text_backbone()):
+    for read in (Tokenizer("smiles", ("C",)).encode, lambda t: Tokenizer.from_texts("smiles", t), text_backbone()):
         with pytest.raises(ValueError, match=error):
             read(texts)
 
@@ -127,7 +129,7 @@ def test_each_direction_is_what_a_bidirectional_recurrence_computes():
     weights = dict(backbone.forwards[0].state_dict().items())
     weights |= {f"{k}_reverse": v for k, v in backbone.backwards[0].state_dict().items()}
     oracle.load_state_dict(weights)
-    tokens, lengths = backbone.tokeniser.encode(texts)
+    tokens, lengths = backbone.tokenizer.encode(texts)
     packed = nn.utils.rnn.pack_padded_sequence(backbone.enter(tokens), lengths, True, enforce_sorted=False)
     states, last = oracle(packed)
     states, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True)
@@ -173,11 +175,11 @@ def test_make_backbone_holds_kind_against_inputs():
         make_backbone(BackboneConfig("vector"), ["CC", "C"], DIM)
     with pytest.raises(ValueError, match=r"'vector' reads inputs \(n, features\), got \(4,\)"):
         make_backbone(BackboneConfig("vector"), torch.zeros(4), DIM)
-    assert kind_of(torch.zeros(1, 1)) == "vector"
-    assert kind_of(["CCO", " C "]) == "smiles"
-    assert kind_of(["CCO", "an ether"]) == "word"
+    assert infer_kind(torch.zeros(1, 1)) == "vector"
+    assert infer_kind(["CCO", " C "]) == "smiles"
+    assert infer_kind(["CCO", "an ether"]) == "word"
     with pytest.raises(ValueError, match=r"no backbone suits inputs such as \[1, 2\]"):
-        kind_of([[1, 2]])
+        infer_kind([[1, 2]])
 
 
 # -- h -------------------------------------------------------------------------------------------------------------
@@ -340,15 +342,15 @@ def test_ctrl_c_among_beginnings_loses_nothing_and_leaves_no_files(
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("more", [{"backbone": SMALL}, {"backbone": GRAPH, "pairs": FEW + 1}])
+@pytest.mark.parametrize("more", [{"backbone": SMALL}, {"backbone": GRAPH, "pairs": RESTART_PAIRS + 1}])
 def test_many_pairs_and_what_ends_in_a_point_begin_once(psi, molecules, more, monkeypatch):
     split = molecules.take(torch.arange(more.pop("pairs", len(molecules))) % len(molecules))
-    steps, original = [], drawn_inputs
-    monkeypatch.setattr(surrogate, "drawn_inputs", lambda *given: steps.append(1) or original(*given))
+    steps, original = [], draw_inputs
+    monkeypatch.setattr(surrogate, "draw_inputs", lambda *given: steps.append(1) or original(*given))
     training = replace(FAST, loop=replace(LOOP, steps=6))
     h = fit(psi, split, training=training, **more)
     assert len(steps) == 6
-    assert "starts" not in settings(training, through_graph=h.through_graph, pairs=len(split))
+    assert "starts" not in settings(training, has_graph_head=h.has_graph_head, pairs=len(split))
 
 
 @pytest.mark.parametrize("through", ["point", "graph"])
@@ -359,11 +361,11 @@ def test_smiles_through_a_graph_are_written_anew_if_nothing_else_is_said(psi, mo
     def drawn(inputs, rows, rewritten, generator):
         raise Enough(rewritten)
 
-    monkeypatch.setattr(surrogate, "drawn_inputs", drawn)
+    monkeypatch.setattr(surrogate, "draw_inputs", drawn)
     with pytest.raises(Enough) as found:
         fit(psi, molecules, backbone=replace(SMALL, through=through), training=None)
     assert found.value.args == ({"point": 0.0, "graph": 0.5}[through],)
-    assert training_for(GRAPH) != training_for(replace(GRAPH, kind="word")) == SurrogateTraining()
+    assert default_training(GRAPH) != default_training(replace(GRAPH, kind="word")) == SurrogateTraining()
 
 
 def test_a_checkpoint_of_other_inputs_is_refused(psi, molecules, tmp_path):
@@ -452,12 +454,12 @@ def test_validation_is_measured_on_the_split_given(psi, molecules):
 def test_a_share_of_the_smiles_is_written_anew(molecules):
     inputs, rows = molecules.inputs, torch.arange(60)
     generator = torch.Generator().manual_seed(0)
-    assert drawn_inputs(inputs, rows, 0.0, generator) == inputs
-    drawn = drawn_inputs(inputs, rows, 1.0, generator)
+    assert draw_inputs(inputs, rows, 0.0, generator) == inputs
+    drawn = draw_inputs(inputs, rows, 1.0, generator)
     changed = sum(one != other for one, other in zip(drawn, inputs))
     assert changed > 20
     assert [parse_smiles(s).canonical for s in drawn] == [parse_smiles(s).canonical for s in inputs]
-    half = sum(one != other for one, other in zip(drawn_inputs(inputs, rows, 0.3, generator), inputs))
+    half = sum(one != other for one, other in zip(draw_inputs(inputs, rows, 0.3, generator), inputs))
     assert 0 < half < changed
     assert inputs == molecules.inputs
 
@@ -466,8 +468,8 @@ def test_only_smiles_are_written_anew():
     texts = ["CCO is an alcohol", "the molecule", "zz", "C is methane"] * 5
     vectors = torch.randn(20, 2)
     generator = torch.Generator().manual_seed(0)
-    assert drawn_inputs(texts, torch.arange(20), 1.0, generator) == texts
-    assert torch.equal(drawn_inputs(vectors, torch.arange(20), 1.0, generator), vectors)
+    assert draw_inputs(texts, torch.arange(20), 1.0, generator) == texts
+    assert torch.equal(draw_inputs(vectors, torch.arange(20), 1.0, generator), vectors)
 
 
 def test_batches_put_texts_of_like_length_together():

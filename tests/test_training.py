@@ -141,7 +141,7 @@ def test_the_global_generator_and_the_matmul_precision_are_left_untouched(graphs
 @pytest.mark.parametrize("before", [False, True])
 def test_denormal_numbers_are_zero_in_training_and_afterwards_what_they_were(graphs, monkeypatch, before):
     tiny, seen = torch.tensor([1e-39]), []
-    monkeypatch.setattr("elekit.training._schedule", lambda *_: seen.append((tiny * 1.0).item()) or 1.0)
+    monkeypatch.setattr("elekit.training.loop._schedule", lambda *_: seen.append((tiny * 1.0).item()) or 1.0)
     if not torch.set_flush_denormal(before):
         pytest.skip("this processor does not flush denormal numbers")
     try:
@@ -243,20 +243,20 @@ def surrogate_of(psi, graphs, **options):
 def filming(film):
     """A watcher that notes what it is given, and draws from the global generator."""
 
-    def watch(step, model):
+    def callback(step, model):
         torch.rand(3)
         film.append((step, model, model.training, torch.is_grad_enabled(), weights(model)))
 
-    return watch
+    return callback
 
 
 @pytest.mark.parametrize("which", ["embedding", "surrogate"])
 def test_watching_changes_nothing_of_what_is_learned(graphs, which):
     film = []
     if which == "embedding":
-        plain, watched = fit(graphs), fit(graphs, watch=filming(film))
+        plain, watched = fit(graphs), fit(graphs, callback=filming(film))
     else:
-        plain, watched = (surrogate_of(fit(graphs), graphs, **w) for w in ({}, {"watch": filming(film)}))
+        plain, watched = (surrogate_of(fit(graphs), graphs, **w) for w in ({}, {"callback": filming(film)}))
     assert same(plain, watched)
     assert [step for step, *_ in film] == [0, 4, 8, 12]
     assert all(model is watched and not training and not gradients for _, model, training, gradients, _ in film)
@@ -266,31 +266,31 @@ def test_watching_changes_nothing_of_what_is_learned(graphs, which):
 def test_the_first_look_is_before_the_first_step(graphs):
     film = []
     start = fit(graphs)
-    fit(graphs, start=start, watch=filming(film))
+    fit(graphs, start=start, callback=filming(film))
     assert film[0][0] == 0 and torch.equal(film[0][-1], weights(start))
 
 
 def test_a_resumed_run_is_watched_from_where_it_goes_on(graphs, tmp_path, interrupt_at):
     whole, film = fit(graphs), []
     interrupt_at(6)
-    fit(graphs, checkpoint=tmp_path / "run.pt", watch=filming(film))
+    fit(graphs, checkpoint=tmp_path / "run.pt", callback=filming(film))
     assert [step for step, *_ in film] == [0, 4, 6]
     film.clear()
-    again = fit(graphs, checkpoint=tmp_path / "run.pt", watch=filming(film))
+    again = fit(graphs, checkpoint=tmp_path / "run.pt", callback=filming(film))
     assert [step for step, *_ in film] == [6, 8, 12] and same(again, whole)
     film.clear()
-    fit(graphs, checkpoint=tmp_path / "run.pt", watch=filming(film))
+    fit(graphs, checkpoint=tmp_path / "run.pt", callback=filming(film))
     assert [step for step, *_ in film] == [12] and torch.equal(film[0][-1], weights(whole))
 
 
 def test_ctrl_c_while_watching_keeps_what_was_reached(graphs):
     calls = iter(range(10))
 
-    def watch(step, model):
+    def callback(step, model):
         if next(calls) == 1:
             raise KeyboardInterrupt
 
-    cut = fit(graphs, watch=watch)
+    cut = fit(graphs, callback=callback)
     assert [(entry["step"], entry.get("interrupted")) for entry in cut.history] == [(4, True)]
 
 

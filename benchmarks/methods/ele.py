@@ -22,14 +22,16 @@ from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of
 from elekit.training import EmbeddingTraining, fit_embedding
-from elekit.training.loop import TrainerConfig, stop_if_interrupted
+from elekit.training.loop import TrainerConfig, raise_if_interrupted
 
 DECODERS = {
     "rounded": DecodeConfig("rounded"),
     "rounded + polish": DecodeConfig("rounded+polish"),
     "candidates": DecodeConfig("candidates"),
     "candidates + quick polish": DecodeConfig(
-        "candidates+polish", kept=1, polish=LocalSearchConfig(beam=1, screen=12, patience=1, doubt=4.0)
+        "candidates+polish",
+        search_starts=1,
+        local_search=LocalSearchConfig(beam=1, screen=12, patience=1, retry_above=4.0),
     ),
     "candidates + polish": DecodeConfig("candidates+polish"),
     "gradient": DecodeConfig("gradient"),
@@ -83,7 +85,7 @@ class ELE(Method):
             checkpoint=checkpoint,
             progress=progress,
         )
-        stop_if_interrupted(psi)
+        raise_if_interrupted(psi)
         return psi
 
     def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:

@@ -23,10 +23,10 @@ class Regressed(Predictor):
     def predict(self, inputs) -> Graph:
         if self.config.method == "rounded":  # psi need not be asked
             return self.h.graphs(inputs).rounded()
-        around = self.h.graphs(inputs) if self.config.rounds else None
+        start = self.h.graphs(inputs) if self.config.needs_start else None
         known = self.candidates if self.config.method.startswith("candidates") else None
         target = self.h.predict(inputs)
-        return decode_many(self.psi, target, candidates=known, around=around, config=self.config).graphs
+        return decode_many(self.psi, target, candidates=known, start=start, config=self.config).graphs
 
     def scores(self, inputs, gallery: Graph) -> torch.Tensor:
         return self.h.predict(inputs) @ points_of(self.psi, gallery).T

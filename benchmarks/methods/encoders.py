@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.task_data import Problem
 from elekit.model.surrogate import BackboneConfig
-from elekit.training import training_for
+from elekit.training import default_training
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Reading:
     differs: dict = field(default_factory=dict)
 
 
-_usual = training_for(BackboneConfig("smiles", through="graph"))
+_usual = default_training(BackboneConfig("smiles", through="graph"))
 READINGS = {
     "smiles": Reading(
         BackboneConfig("smiles", width=128, dropout=0.2),

@@ -16,7 +16,7 @@ from elekit.graphs.distances import ALPHA, BITS, HOPS, MAX_ITERATIONS, RADIUS
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.smiles import is_molecular, to_smiles
 from elekit.graphs.weisfeiler_lehman import canonical_colors, node_colors
-from elekit.model.loss import TOGETHER, points_of
+from elekit.model.loss import BATCH_SIZE, points_of
 
 SMALLEST = 1e-6  # of the eigenvalues of the landmarks' matrix, beside the largest
 
@@ -52,7 +52,7 @@ def fingerprints(graphs: Graph, size: int) -> Tensor:
         )
     generator = GetMorganGenerator(radius=RADIUS, fpSize=size)
     counts = np.zeros((len(graphs), size + 1), dtype=np.float32)
-    for rows, part in graphs.blocks(TOGETHER):
+    for rows, part in graphs.blocks(BATCH_SIZE):
         for row, text in zip(rows.tolist(), to_smiles(part)):
             molecule = Chem.MolFromSmiles(text) if text else None
             if molecule is None:
@@ -90,7 +90,7 @@ class WeisfeilerLehman:
 def occurrences(graphs: Graph) -> list[tuple[Tensor, Tensor]]:
     """After 0, 1, 2 and 3 rounds, all nodes of all graphs: the number of the graph and the colour, int64."""
     found: list[list[Tensor]] = [[] for _ in range(HOPS + 1)]
-    for rows, part in graphs.blocks(TOGETHER):
+    for rows, part in graphs.blocks(BATCH_SIZE):
         for own, colors in zip(found, node_colors(part, HOPS)):
             b, n = (colors != 0).nonzero(as_tuple=True)
             own.append(torch.stack([rows[b], colors[b, n]]))

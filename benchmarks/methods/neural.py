@@ -10,8 +10,8 @@ from benchmarks.methods.encoders import encoder
 from benchmarks.methods.regression import training_of
 from benchmarks.task_data import Problem
 from elekit.model.surrogate import make_backbone, to_config
-from elekit.training import bucketed_rows, drawn_inputs, inputs_digest, settings
-from elekit.training.loop import run_loop, seeded, step_generator, stop_if_interrupted
+from elekit.training import bucketed_rows, draw_inputs, inputs_digest, settings
+from elekit.training.loop import raise_if_interrupted, run_loop, seeded, step_generator
 
 
 class Reader(nn.Module):
@@ -54,11 +54,11 @@ def learn(
     """
     training, inputs = training_of(problem, **(differs or {})), problem.train.inputs
     n = len(problem.train)
-    size, as_trained = min(training.batch_size, n), settings(training, through_graph=False, pairs=n)
+    size, as_trained = min(training.batch_size, n), settings(training, has_graph_head=False, pairs=n)
 
     def loss_at(step: int) -> Tensor:
         rows = bucketed_rows(inputs, size, training.bucket, seed, step)
-        drawn = drawn_inputs(inputs, rows, training.rewritten, step_generator(seed, step))
+        drawn = draw_inputs(inputs, rows, training.rewritten, step_generator(seed, step))
         with seeded(step):  # dropout
             return loss_of(drawn, rows)
 
@@ -79,7 +79,7 @@ def learn(
         progress=progress,
         title=identity["fit"],
     )
-    stop_if_interrupted(model)
+    raise_if_interrupted(model)
     return as_trained
 
 

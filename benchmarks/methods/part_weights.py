@@ -19,10 +19,10 @@ from elekit.model.embedding import GraphEmbedding
 from elekit.model.loss import points_of
 from elekit.training.loop import (
     TrainerConfig,
+    raise_if_interrupted,
     retrieval,
     run_loop,
     step_generator,
-    stop_if_interrupted,
     tensor_digest,
 )
 
@@ -30,8 +30,8 @@ from elekit.training.loop import (
 COUNTED = 0.8
 WAYS = {
     "candidates": DecodeConfig("candidates"),
-    # texts seldom tell all of a molecule: hardly a loss is so low that `doubt` would not ask for a second search
-    "candidates + polish": DecodeConfig("candidates+polish", polish=LocalSearchConfig(doubt=4.0)),
+    # texts seldom tell all of a molecule: hardly a loss is so low that `retry_above` would not ask for a second search
+    "candidates + polish": DecodeConfig("candidates+polish", local_search=LocalSearchConfig(retry_above=4.0)),
 }
 
 
@@ -97,7 +97,7 @@ def learn_weights(
         progress=progress,
         title="learn_weights",
     )
-    stop_if_interrupted(psi)
+    raise_if_interrupted(psi)
     return psi.eval().requires_grad_(False)
 
 

@@ -19,7 +19,7 @@ from elekit.graphs import projections
 from elekit.model.loss import Psi, points_of
 from elekit.model.surrogate import SurrogateRegressor
 from elekit.training import SurrogateTraining, fit_surrogate, settings
-from elekit.training.loop import TrainerConfig, stop_if_interrupted
+from elekit.training.loop import TrainerConfig, raise_if_interrupted
 
 ANCHORS = 2_000  # landmarks among training inputs
 MOST_ANCHORS = 5_000  # so many training inputs, and no more, are all anchors in the end
@@ -58,8 +58,8 @@ def neural(
         checkpoint=work / "h.pt",
         progress=progress,
     )
-    stop_if_interrupted(h)
-    return h, settings(training, through_graph=h.through_graph, pairs=len(problem.train))
+    raise_if_interrupted(h)
+    return h, settings(training, has_graph_head=h.has_graph_head, pairs=len(problem.train))
 
 
 class KernelRidge:

@@ -28,7 +28,7 @@ from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig
 from elekit.model.surrogate import BackboneConfig
 from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate, settings
-from elekit.training.loop import TrainerConfig, stop_if_interrupted
+from elekit.training.loop import TrainerConfig, raise_if_interrupted
 from elekit.training.reruns import fit_repeats
 
 if TYPE_CHECKING:
@@ -127,14 +127,14 @@ def _cook_psi(recipe: Recipe, work: Path, by: str | None, progress: bool) -> art
         checkpoint=work / "psi.pt",
         progress=progress,
     )
-    stop_if_interrupted(psi)
+    raise_if_interrupted(psi)
     about = {
         "data": first.report(),
         "seed": recipe.seed,
         "psi": {"training": asdict(recipe.training), "history": psi.history},
         "surrogates": {},
         "command": f"python data/build/recipes.py {recipe.name}",
-        "trained": artifacts.trained(work / "psi.pt", by),
+        "trained": artifacts.training_record(work / "psi.pt", by),
     }
     return artifacts.Artifact(recipe.name, psi, about=about)
 
@@ -155,13 +155,13 @@ def _cook_surrogate(
         checkpoint=work / f"h-{name}.pt",
         progress=progress,
     )
-    stop_if_interrupted(h)
+    raise_if_interrupted(h)
     artifact.surrogates[name] = h
     artifact.about["surrogates"][name] = {
-        "training": settings(training, through_graph=h.through_graph, pairs=len(data.train)),
+        "training": settings(training, has_graph_head=h.has_graph_head, pairs=len(data.train)),
         "history": h.history,
         "digest": data.digest,
-        "trained": artifacts.trained(work / f"h-{name}.pt", by),
+        "trained": artifacts.training_record(work / f"h-{name}.pt", by),
     }
 
 

@@ -12,7 +12,7 @@ from elekit.graphs.features import ring_edges, shortest_path_lengths
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect.search import FEW_LABELS, GROUPS, Search, overview
-from elekit.model.loss import TOGETHER
+from elekit.model.loss import BATCH_SIZE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ def properties_of(graphs: Graph) -> "pd.DataFrame":
     if len(names.node_labels) == 1:
         table = table.drop(columns=f"nodes: {names.node_labels[0]}")
     table.insert(3, "parts", table["rings"] - table["edges"] + table["nodes"])
-    shapes = [_shape(graphs[start : start + TOGETHER]) for start in range(0, len(graphs), TOGETHER)]
+    shapes = [_shape(graphs[start : start + BATCH_SIZE]) for start in range(0, len(graphs), BATCH_SIZE)]
     shapes = torch.cat(shapes) if shapes else torch.zeros(0, 4, dtype=torch.long)
     for at, (name, values) in enumerate(zip(("diameter", "largest degree", "leaves", "nodes on rings"), shapes.T)):
         table.insert(4 + at, name, values.numpy())

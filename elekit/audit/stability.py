@@ -32,7 +32,7 @@ def stability(
 ) -> "pd.DataFrame":
     """Which statements about a loss hold in each of several trainings? Only those may be said without a caveat.
 
-    psis: at least two by name, such as the loss that is explained and its repeats (`elekit.model.artifact.repeats`: other
+    psis: at least two by name, such as the loss that is explained and its repeats (`elekit.model.artifact.load_repeats`: other
         seeds, and halves of the graphs).
     measure: asked once of each psi, for instance `lambda psi: edit_costs(psi, graphs).summary()`; it should ask each
         the same questions (one sample of edits, one seed), so that nothing but the training differs.

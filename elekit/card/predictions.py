@@ -126,7 +126,7 @@ def ways(known: bool) -> dict[str, DecodeConfig]:
         found["nearest known graph"] = DecodeConfig("candidates")
         for beam in (1, 2, 4):
             found[f"nearest known graphs, edited (beam {beam})"] = DecodeConfig(
-                "candidates+polish", kept=min(beam, 3), polish=LocalSearchConfig(beam=beam)
+                "candidates+polish", search_starts=min(beam, 3), local_search=LocalSearchConfig(beam=beam)
             )
     for starts, iterations in ((1, 25), (1, 100), (4, 100), (8, 100)):
         words = f"gradient descent, {starts} start{'s' * (starts > 1)}, {iterations} iterations"

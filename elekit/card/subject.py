@@ -137,7 +137,7 @@ def _repeats(folder: Path | None, given) -> Mapping[str, Artifact]:
     if isinstance(given, Mapping):
         return given
     if given is None:
-        return artifacts.repeats(folder) if folder is not None else {}
+        return artifacts.load_repeats(folder) if folder is not None else {}
     paths = sorted(path.parent for path in Path(given).glob(f"*/{artifacts.JSON_NAME}"))
     if not paths:
         raise ValueError(f"{given} holds no artifacts in its folders; make them with elekit train repeats")

@@ -51,7 +51,7 @@ def correct(chosen):
         **artifact.about,
         "surrogates": {},
         "correction": {"of": artifact.name, **corrected.about},
-        "trained": artifacts.trained(chosen.out / CHECKPOINT, chosen.by),
+        "trained": artifacts.training_record(chosen.out / CHECKPOINT, chosen.by),
     }
     surrogates = {}
     if corrected.h is not None:

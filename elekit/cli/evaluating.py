@@ -23,8 +23,8 @@ def decode(chosen):
     inputs = chosen.inputs or [line.rstrip("\n") for line in sys.stdin if line.strip()]
     graphs, _, config = _start(chosen, artifact, h)
     read = _vectors(inputs) if _kind(h) == "vector" else inputs
-    target, around = h.predict(read), _around(config, h, read)
-    decoded = judging.decode_many(artifact.psi, target, candidates=graphs, around=around, config=config)
+    target, start = h.predict(read), _start_graphs(config, h, read)
+    decoded = judging.decode_many(artifact.psi, target, candidates=graphs, start=start, config=config)
     molecular = is_molecular(artifact.vocabulary)
 
     def told(some, losses) -> list[dict]:
@@ -42,7 +42,7 @@ def decode(chosen):
     if chosen.sets is not None:
         known = {"candidates": graphs, "config": config, "progress": sources.shows_bars(chosen)}
         held = _calibrated(chosen, artifact, name, h, known)
-        sets = conformal.prediction_sets(artifact.psi, target, held, around=around, **known)
+        sets = conformal.prediction_sets(artifact.psi, target, held, start=start, **known)
         for answer, said, one in zip(answers, lines, sets):
             members = told(one.graphs, one.losses.tolist())
             answer["set"] = {"says": one.says(), "size": one.size, "graphs": members}
@@ -80,7 +80,7 @@ def evaluate(chosen):
     limit = chosen.limit or (LIMIT if chosen.data in datasets.NAMES else len(data.test))
     test = data.test.sample(limit, chosen.seed)
     if chosen.oracle:
-        target, around = artifact.psi.embed(test.graphs), None
+        target, start = artifact.psi.embed(test.graphs), None
     else:
         inputs = test.inputs
         if inputs is None:
@@ -89,7 +89,7 @@ def evaluate(chosen):
             if torch.is_tensor(inputs):
                 raise ValueError("--randomize writes SMILES anew, but these inputs are vectors")
             inputs = randomize_smiles(inputs, chosen.seed)
-        target, around = h.predict(inputs), _around(config, h, inputs)
+        target, start = h.predict(inputs), _start_graphs(config, h, inputs)
     number, _ = pd.factorize(test.frame["key"])  # equal graphs rank as one
     distinct = test.frame["key"].drop_duplicates().index.tolist()
     judged = judging.judge(
@@ -97,7 +97,7 @@ def evaluate(chosen):
         target,
         test.graphs,
         candidates=graphs,
-        around=around,
+        start=start,
         config=config,
         timeout=chosen.timeout,
         rank_among=test.graphs[distinct],
@@ -121,7 +121,7 @@ def evaluate(chosen):
     if chosen.sets is not None:
         known = {"candidates": graphs, "config": config, "progress": sources.shows_bars(chosen)}
         held = _calibrated(chosen, artifact, name, h, known)
-        table = conformal.coverage(artifact.psi, target, test.graphs, held, around=around, **known)
+        table = conformal.coverage(artifact.psi, target, test.graphs, held, start=start, **known)
         whole = table.iloc[0].to_dict()
         document["sets"] = {**held.to_json(), **{name: whole[name] for name in SET_FIGURES}}
     flat = {k: v for k, v in document.items() if k != "sets"}
@@ -137,30 +137,30 @@ def _calibrated(chosen, artifact, name: str, h, known: dict):
     pairs = sources.calibration_pairs(chosen, artifact, name).sample(CALIBRATED, chosen.seed)
     if pairs.inputs is None:
         raise ValueError(f"{chosen.calibrate} has no inputs that h could read")
-    known = {**known, "around": _around(known["config"], h, pairs.inputs)}
+    known = {**known, "start": _start_graphs(known["config"], h, pairs.inputs)}
     return conformal.calibrate(artifact.psi, h.predict(pairs.inputs), pairs.graphs, level=chosen.sets, **known)
 
 
 def _start(chosen, artifact, h):
     """(candidates or None, where from, config with its method); h: None where psi of the truth is decoded."""
     graphs, where = sources.candidates(chosen, artifact)
-    method, through_graph = chosen.method, h is not None and h.through_graph
-    if method is None and through_graph:
+    method, has_graph_head = chosen.method, h is not None and h.has_graph_head
+    if method is None and has_graph_head:
         method = "rounded+polish"
     elif method is None:
         method = "candidates+polish" if graphs is not None else "gradient+polish"
     if graphs is None and method.startswith("candidates"):
         raise ValueError(f"--method {method} needs candidates, there are {where}; or use gradient+polish")
-    if method.startswith("rounded") and not through_graph:
+    if method.startswith("rounded") and not has_graph_head:
         mend = "elekit train surrogate --through graph"
         raise ValueError(f"--method {method} needs an h that goes through a graph ({mend})")
     polished_only = method in ("candidates+polish", "rounded+polish")
     return graphs, where, replace(_config(chosen, polished_only=polished_only), method=method)
 
 
-def _around(config, h, inputs):
+def _start_graphs(config, h, inputs):
     """What is rounded, where something is."""
-    return h.graphs(inputs) if config.rounds else None
+    return h.graphs(inputs) if config.needs_start else None
 
 
 def _config(chosen, *, polished_only: bool):
@@ -176,7 +176,7 @@ def _config(chosen, *, polished_only: bool):
     return replace(
         config,
         gradient=replace(config.gradient, **{k: v for k, v in descent.items() if v is not None}),
-        polish=replace(config.polish, **{k: v for k, v in search.items() if v is not None}),
+        local_search=replace(config.local_search, **{k: v for k, v in search.items() if v is not None}),
     )
 
 

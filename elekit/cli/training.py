@@ -35,7 +35,7 @@ def embedding(chosen):
         "seed": chosen.seed,
         "psi": {"training": asdict(as_chosen(chosen, training)), "history": psi.history},
         "surrogates": {},
-        "trained": artifacts.trained(chosen.out / CHECKPOINT, chosen.by),
+        "trained": artifacts.training_record(chosen.out / CHECKPOINT, chosen.by),
     }
     name = chosen.data if chosen.data in datasets.NAMES else Path(chosen.data).name
     artifacts.save(artifacts.Artifact(name, psi, about=about), chosen.out)
@@ -47,7 +47,7 @@ def surrogate(chosen):
     from elekit import datasets
     from elekit.model import artifact as artifacts
     from elekit.model.surrogate import BackboneConfig
-    from elekit.training import fit_surrogate, kind_of, settings, training_for
+    from elekit.training import default_training, fit_surrogate, infer_kind, settings
 
     sources.at_least_one(chosen, "steps", "batch_size", "width")
     device = device_of(chosen.device)
@@ -61,10 +61,10 @@ def surrogate(chosen):
         raise ValueError(f"{chosen.data} has another vocabulary than the artifact {folder}; train an embedding on it")
     if data.train.inputs is None:
         raise ValueError(f"nothing to regress from; name the column of {chosen.data} that h reads with --input")
-    kind = chosen.backbone or kind_of(data.train.inputs)
+    kind = chosen.backbone or infer_kind(data.train.inputs)
     name = chosen.name or (chosen.input[0] if chosen.input else kind)
     shape = BackboneConfig(kind, width=chosen.width, through=chosen.through)
-    training = as_chosen(chosen, training_for(shape))
+    training = as_chosen(chosen, default_training(shape))
     checkpoint = folder / f"h-{artifacts.file_stem(name)}.checkpoint"
     h = fit_surrogate(
         artifact.psi,
@@ -80,10 +80,10 @@ def surrogate(chosen):
     artifact.surrogates[name] = h
     artifact.about.setdefault("surrogates", {})[name] = {
         "input": chosen.input,
-        "training": settings(training, through_graph=h.through_graph, pairs=len(data.train)),
+        "training": settings(training, has_graph_head=h.has_graph_head, pairs=len(data.train)),
         "history": h.history,
         "digest": data.digest,
-        "trained": artifacts.trained(checkpoint, chosen.by),
+        "trained": artifacts.training_record(checkpoint, chosen.by),
     }
     artifacts.save(artifact, folder)
     _report(chosen, folder, h.history)

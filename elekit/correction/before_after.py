@@ -50,13 +50,13 @@ class Exam:
         """All questions put to one loss. refitted: an h that was regressed on it."""
         points, queries = points_of(psi, self.graphs), points_of(psi, self.queries)
         kept = {RETRIEVAL: ((queries @ points.T).argmax(1) == torch.arange(len(points))).double().numpy()}
-        known, around = Candidates.of(psi, self.candidates) if self.decoded else None, self.candidates.average()
+        known, start = Candidates.of(psi, self.candidates) if self.decoded else None, self.candidates.average()
         polished = DecodeConfig("candidates+polish", seed=self.seed)
         descended = DecodeConfig("gradient+polish", seed=self.seed)
 
         def exact(target: Tensor, truth: Graph, config: DecodeConfig = polished) -> np.ndarray:
             candidates = known if config is polished else None
-            decoded = decode_many(psi, target, candidates=candidates, around=around, config=config).graphs
+            decoded = decode_many(psi, target, candidates=candidates, start=start, config=config).graphs
             return evaluate(decoded, truth, edit_distance=False)["exact"].to_numpy(dtype=float)
 
         if self.decoded:

@@ -1,19 +1,19 @@
-"""From a point of the sphere back to a graph: `y_hat = argmin_y 2 - 2 <target, psi(y)>` (floor 2).
+"""From a point of the sphere to a graph: `y_hat = argmin_y 2 - 2 <target, psi(y)>`, for any differentiable psi.
 
-`candidates` ranks a given set, `gradient` descends over relaxed graphs, `polish` searches single edits, and `decode`
-puts them together. All take any differentiable psi.
+`decode_candidates` ranks a candidate set, `decode_gradient` descends over relaxed graphs, `local_search` improves
+graphs by single edits, and `decode` combines them.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from elekit.decoding.candidates import Candidates, check_target, decode_candidates, nearest
+from elekit.decoding.candidates import Candidates, check_target, decode_candidates
 from elekit.decoding.gradient import GradientConfig, decode_gradient, single_step_traces, uniform
 from elekit.decoding.local_search import LocalSearchConfig, local_search
 from elekit.decoding.refinement_loss import refinement_loss
 from elekit.decoding.step_rules import RULES, AdamOnLogits, Euclidean, EuclideanAdam, Exponentiated, StepRule
-from elekit.decoding.trace import Decoded, Polish, Trace
+from elekit.decoding.trace import Decoded, SearchStep, Trace
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
@@ -29,47 +29,50 @@ __all__ = [
     "Exponentiated",
     "GradientConfig",
     "LocalSearchConfig",
-    "Polish",
+    "SearchStep",
     "StepRule",
     "Trace",
-    "check_target",
     "decode",
     "decode_candidates",
     "decode_gradient",
-    "nearest",
-    "polish",
+    "local_search",
     "refinement_loss",
     "uniform",
-]  # fmt: skip
+]
 
 METHODS = ("candidates", "candidates+polish", "gradient", "gradient+polish", "rounded", "rounded+polish")
 
 
 @dataclass(frozen=True)
 class DecodeConfig:
-    """How to decode.
+    """Settings of `decode`.
 
-    method: one of METHODS; None takes candidates+polish where there are candidates, else gradient+polish. "rounded"
-        takes relaxed graphs that are there already, such as those that h goes through; "rounded+polish" begins from
-        them and, where there are candidates, from the nearest of these as well.
-    kept: how many candidates, or results of different starts, the polish begins from.
+    Args:
+        method: One of `METHODS`; "+polish" adds local search. "candidates" ranks a candidate set, "gradient" runs
+            gradient descent, "rounded" rounds given relaxed graphs, such as those of a graph head. None means
+            "candidates+polish" if there are candidates, otherwise "gradient+polish".
+        search_starts: Number of candidates, or of results of gradient descent, that local search starts from. With
+            "rounded+polish" and candidates: the rounded graph and the nearest `search_starts - 1` candidates.
+        gradient: Settings of gradient descent.
+        local_search: Settings of local search.
+        seed: Seed of the random starts of gradient descent.
     """
 
     method: str | None = None
-    kept: int = 3
-    gradient: GradientConfig = GradientConfig()
-    polish: LocalSearchConfig = LocalSearchConfig()
+    search_starts: int = 3
+    gradient: GradientConfig = field(default_factory=GradientConfig)
+    local_search: LocalSearchConfig = field(default_factory=LocalSearchConfig)
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.method is not None and self.method not in METHODS:
             raise ValueError(f"no decoding method {self.method!r}; there are {', '.join(METHODS)}")
-        if self.kept < 1:
-            raise ValueError(f"kept must be at least 1, got {self.kept}")
+        if self.search_starts < 1:
+            raise ValueError(f"search_starts must be at least 1, got {self.search_starts}")
 
     @property
-    def rounds(self) -> bool:
-        """Whether graphs that are there are rounded, so that `around` is wanted, one for each target."""
+    def needs_start(self) -> bool:
+        """True if the method rounds given relaxed graphs; `start` is then required, one graph per target."""
         return self.method is not None and self.method.startswith("rounded")
 
 
@@ -78,68 +81,78 @@ def decode(
     target: Tensor,
     *,
     candidates: Graph | Candidates | None = None,
-    around: Graph | None = None,
+    start: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
     record: bool = False,
 ) -> Decoded:
-    """Decode a batch of targets; unpacks as `graphs, traces`.
+    """Decode a batch of targets: `argmin_y 2 - 2 <target, psi(y)>`.
 
-    target: (B, D) unit vectors, such as h(x) or psi(y). candidates: a set to choose from or to start from.
-    around: relaxed graphs where gradient descents start, one or one for each target; None takes what psi saw in
-    training (`psi.typical`), or the middle of the polytope. Of the methods "rounded" what is rounded, one for each
-    target, such as `h.graphs(x)`. record: make a `Trace` of each target.
-    Raises ValueError for a method that needs candidates, or graphs to round, without any, for NaN in targets, and
-    where nothing says what graphs a psi without a `vocabulary` embeds.
+    Args:
+        psi: Differentiable embedding of relaxed graphs.
+        target: (B, D) unit vectors, such as h(x) or psi(y).
+        candidates: Graphs to choose from, or to start local search from.
+        start: Relaxed graphs, one or one per target, that gradient descent starts from; None means `psi.typical`
+            (the training marginals) or the center of the polytope. With the "rounded" methods: the graphs to round,
+            one per target, such as `h.graphs(x)`.
+        config: Method and settings.
+        record: Record a `Trace` of each target.
+
+    Returns:
+        The decoded graphs; unpacks as `graphs, traces`.
+
+    Raises:
+        ValueError: If the method needs candidates or graphs to round and has none, if a target is not finite, or if
+            nothing gives the vocabulary of psi.
     """
     check_target(target)
     method = config.method or ("gradient+polish" if candidates is None else "candidates+polish")
-    keep = config.kept if "polish" in method else 1
+    with_search = method.endswith("+polish")
+    k, penalty = config.search_starts if with_search else 1, config.gradient.penalty
     if method.startswith("candidates"):
         if candidates is None:
             raise ValueError(f"method {method!r} needs candidates; give candidates= or use 'gradient+polish'")
         candidates = Candidates.of(psi, candidates)
-        rough = decode_candidates(psi, target, candidates, keep)
+        found = decode_candidates(psi, target, candidates, k)
         if record:
             stopped = f"nearest of {len(candidates)} candidates"
-            rough = replace(rough, traces=single_step_traces(psi, target, rough, config.gradient.penalty, stopped))
-    elif config.rounds:
-        rough = _rounded(psi, target, method, around, config.gradient.penalty, record)
-        if candidates is not None and keep > 1:
-            near = decode_candidates(psi, target, candidates, keep - 1)
-            rough = rough.beside(near)
+            found = replace(found, traces=single_step_traces(psi, target, found, penalty, stopped))
+    elif config.needs_start:
+        found = _rounded(psi, target, method, start, penalty, record)
+        if candidates is not None and k > 1:
+            found = found.add_alternatives(decode_candidates(psi, target, candidates, k - 1))
     else:
-        if around is None:
-            around = _middle(psi, candidates)
-        rough = decode_gradient(psi, target, around, config=config.gradient, k=keep, seed=config.seed, record=record)
-    if "polish" not in method:
-        return rough
-    done, paths = local_search(psi, target, rough.alternatives, config=config.polish, record=record)
-    return replace(done, traces=tuple(replace(trace, polish=path) for trace, path in zip(rough.traces, paths)))
+        start = _default_start(psi, candidates) if start is None else start
+        found = decode_gradient(psi, target, start, config=config.gradient, k=k, seed=config.seed, record=record)
+    if not with_search:
+        return found
+    improved, paths = local_search(psi, target, found.alternatives, config=config.local_search, record=record)
+    traces = tuple(replace(trace, search_steps=path) for trace, path in zip(found.traces, paths))
+    return replace(improved, traces=traces)
 
 
-def _rounded(psi: Psi, target: Tensor, method: str, around: Graph | None, penalty: float, record: bool) -> Decoded:
-    """Graphs that are there, one for each target, rounded."""
-    if around is None or len(around) != len(target):
-        given = "none" if around is None else f"{len(around)}"
+def _rounded(psi: Psi, target: Tensor, method: str, start: Graph | None, penalty: float, record: bool) -> Decoded:
+    """Given relaxed graphs, one per target, rounded."""
+    if start is None or len(start) != len(target):
+        given = "none" if start is None else f"{len(start)}"
         raise ValueError(
-            f"method {method!r} rounds a graph of each of {len(target)} targets, given in around=; got {given}"
+            f"method {method!r} rounds one graph for each of {len(target)} targets, given as start=; got {given}"
         )
-    around = around.detach()
-    graphs = around.rounded()
+    start = start.detach()
+    graphs = start.rounded()
     losses = squared_distance(points_of(psi, graphs), target.detach())
     found = Decoded(graphs, losses, graphs, losses[:, None])
     if not record:
         return found
-    return replace(found, traces=single_step_traces(psi, target, found, penalty, "a given graph, rounded", around))
+    return replace(found, traces=single_step_traces(psi, target, found, penalty, "a given graph, rounded", start))
 
 
-def _middle(psi: Psi, candidates: Graph | Candidates | None) -> Graph:
-    """Where descents start when nobody says: what psi saw in training, or the middle of the polytope."""
-    typical = getattr(psi, "typical", None)
+def _default_start(psi: Psi, candidates: Graph | Candidates | None) -> Graph:
+    """The training marginals of psi, or the center of the polytope."""
+    typical: Graph | None = getattr(psi, "typical", None)
     if typical is not None:
         return typical
     graphs = candidates.graphs if isinstance(candidates, Candidates) else candidates
     vocabulary = getattr(psi, "vocabulary", None) if graphs is None else graphs.vocabulary
     if vocabulary is None:
-        raise ValueError("psi has no vocabulary; give around=, such as uniform(vocabulary) or graphs.average()")
+        raise ValueError("psi has no vocabulary; give start=, such as uniform(vocabulary) or graphs.average()")
     return uniform(vocabulary)

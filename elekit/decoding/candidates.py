@@ -9,17 +9,25 @@ from elekit.decoding.trace import Decoded
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of
 
-BLOCK = 4_096  # candidates compared at a time
+BATCH_SIZE = 4_096  # candidates compared at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Graphs to choose from and where psi puts them; points (C, D). ValueError for none, and for NaN in points."""
+    """A candidate set with its embedding.
+
+    Args:
+        graphs: C graphs to choose from, C >= 1.
+        points: (C, D) psi of the graphs.
+
+    Raises:
+        ValueError: If there are no graphs, if the lengths differ, or if a point is NaN or infinite.
+    """
 
     graphs: Graph
     points: Tensor
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(self.graphs) == 0:
             raise ValueError("no candidates given; decode without candidates by decode_gradient")
         if len(self.graphs) != len(self.points):
@@ -31,37 +39,53 @@ class Candidates:
 
     @classmethod
     def of(cls, psi: Psi, graphs: "Graph | Candidates") -> "Candidates":
-        """psi of every candidate; candidates that have their points come back as they are."""
-        if isinstance(graphs, Candidates):
-            return graphs
-        return cls(graphs, points_of(psi, graphs))
+        """Embed a candidate set.
+
+        Args:
+            psi: Embedding of graphs.
+            graphs: C graphs; `Candidates` are returned unchanged.
+
+        Returns:
+            The graphs with their points.
+        """
+        return graphs if isinstance(graphs, Candidates) else cls(graphs, points_of(psi, graphs))
 
     def __len__(self) -> int:
         return len(self.graphs)
 
 
 def nearest(target: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Learned loss and number of the k nearest of C points: (B, k) and (B, k), best first; k is cut to C.
+    """The k nearest of C points: learned losses (B, k) and indices (B, k), best first; k is cut to C.
 
-    Exact, in O(B * (BLOCK + k)) memory whatever C is. Which of equally near points come first is not promised.
+    Exact, in O(B * (BATCH_SIZE + k)) memory for any C. The order of equally near points is not defined.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
     k = min(k, len(points))
     best, index = target.new_empty(len(target), 0), torch.empty(len(target), 0, dtype=torch.long)
-    for start in range(0, len(points), BLOCK):
-        score = target @ points[start : start + BLOCK].T
+    for start in range(0, len(points), BATCH_SIZE):
+        score = target @ points[start : start + BATCH_SIZE].T
         score, place = score.topk(min(k, score.shape[1]), dim=1)
-        score, number = torch.cat([best, score], 1), torch.cat([index, place + start], 1)  # a few of each block
+        score, number = torch.cat([best, score], 1), torch.cat([index, place + start], 1)
         best, place = score.topk(min(k, score.shape[1]), dim=1)
         index = number.gather(1, place)
     return 2 - 2 * best, index
 
 
 def decode_candidates(psi: Psi, target: Tensor, candidates: Graph | Candidates, k: int = 1) -> Decoded:
-    """`argmin_y 2 - 2 <target, psi(y)>` over a candidate set; target (B, D) unit vectors.
+    """Decode over a candidate set: `argmin_y 2 - 2 <target, psi(y)>`, exactly.
 
-    The k best of each target are in `alternatives`. Raises ValueError where there are no candidates.
+    Args:
+        psi: Embedding of graphs.
+        target: (B, D) unit vectors.
+        candidates: Graphs to choose from.
+        k: Number of alternatives per target; at most the number of candidates.
+
+    Returns:
+        The best candidate of each target, and the k best as alternatives.
+
+    Raises:
+        ValueError: If there are no candidates, or if a target is not finite.
     """
     candidates = Candidates.of(psi, candidates)
     check_target(target)
@@ -70,7 +94,7 @@ def decode_candidates(psi: Psi, target: Tensor, candidates: Graph | Candidates, 
 
 
 def check_target(target: Tensor) -> None:
-    """ValueError for targets that are not a batch of finite vectors, at least one."""
+    """Raise ValueError if `target` is not a non-empty batch (B, D) of finite vectors."""
     if target.dim() != 2 or len(target) == 0:
         raise ValueError(f"targets must be a batch of unit vectors (B, D), B > 0, got shape {tuple(target.shape)}")
     bad = ~torch.isfinite(target).all(1)

@@ -7,34 +7,41 @@ import torch
 from torch import Tensor
 
 from elekit.decoding.candidates import check_target
-from elekit.decoding.step_rules import RULES, StepRule
+from elekit.decoding.step_rules import RULES, Memory, StepRule
 from elekit.decoding.trace import Decoded, Trace
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.model.loss import Psi, squared_distance
 
-TOGETHER = 512  # descents that run side by side: what fits the processor's cache
+BATCH_SIZE = 512  # descents run together: what fits the processor's cache
+SAME_SCORE = 1e-6  # scores of one target closer than this belong to one graph in another node order
+Frame = dict[str, Tensor]  # what is recorded of one step, one row per descent
 
 
 @dataclass(frozen=True)
 class GradientConfig:
-    """How to descend. rule: a name in `steps.RULES` or a step rule.
+    """Settings of gradient descent.
 
-    starts: descents of each target from different random points, judged by the learned loss of their rounded graphs.
-    spread: standard deviation of the noise on the logits of a start. penalty: weight of `Graph.valence_violation`, how far
-    valences are exceeded (only where the vocabulary has capacities). check_every: iterations between roundings.
-    tolerance: a rounded graph whose loss is at most that ends its target's search. budget_ms: for the whole call.
+    Args:
+        rule: Step rule, or its name in `RULES`.
+        iterations: Steps of each descent, at least 1.
+        starts: Descents per target from different random starts; the lowest learned loss after rounding wins.
+        noise: Standard deviation of the noise on the logits of a start.
+        penalty: Weight of `Graph.valence_violation`; without effect if the vocabulary has no capacities.
+        check_every: Iterations between roundings.
+        tolerance: A rounded graph with at most this learned loss ends the search of its target.
+        budget_ms: Time limit of a whole call in milliseconds; None for no limit.
     """
 
     rule: str | StepRule = "euclidean"
     iterations: int = 100
     starts: int = 4
-    spread: float = 1.0
+    noise: float = 1.0
     penalty: float = 0.1
     check_every: int = 10
     tolerance: float = 1e-4
     budget_ms: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.rule, str) and self.rule not in RULES:
             raise ValueError(f"no step rule {self.rule!r}; there are {', '.join(RULES)}")
         for name in ("iterations", "starts", "check_every"):
@@ -45,7 +52,14 @@ class GradientConfig:
 
 
 def uniform(vocabulary: GraphVocabulary) -> Graph:
-    """The middle of the polytope, a batch of one: where descents start when nothing better is known."""
+    """The center of the polytope of relaxed graphs.
+
+    Args:
+        vocabulary: Labels and size of the graph.
+
+    Returns:
+        A batch of one graph whose node rows and edge rows are uniform.
+    """
     N, K, R = vocabulary.max_nodes, vocabulary.K, vocabulary.R
     return Graph(torch.full((1, N, K), 1 / K), torch.full((1, N, N, R), 1 / R), vocabulary).symmetrized()
 
@@ -53,54 +67,67 @@ def uniform(vocabulary: GraphVocabulary) -> Graph:
 def decode_gradient(
     psi: Psi,
     target: Tensor,
-    around: Graph,
+    start: Graph,
     *,
     config: GradientConfig = GradientConfig(),
     k: int = 1,
     seed: int = 0,
     record: bool = False,
 ) -> Decoded:
-    """`y <- P(y - eta grad_y [2 - 2 <target, psi(y)> + penalty excess(y)])` from random starts, then rounding.
+    """Decode by projected gradient descent: `y <- P(y - eta grad_y [2 - 2 <target, psi(y)> + penalty violation(y)])`.
 
-    target: (B, D) unit vectors. around: the relaxed graph that starts scatter around, a batch of one (such as
-    `Graph.typical` of the training graphs, or `uniform`) or of B (such as each target's nearest candidate). The first
-    start of each target is that graph itself, softened but without noise, unless its nodes are all alike, as those of
-    `typical` and `uniform` are: noise alone can tell them apart.
-    k: how many alternatives to keep of each target, at most one a start. record: make a full `Trace` of the start
-    that won; the answers are the same. seed: of the noise, which is drawn anew for every TOGETHER descents.
-    Raises ValueError for NaN in targets or `around`, or in all that psi makes of a target's iterates.
+    The first start of each target is `start` itself, softened but without noise, unless all of its nodes are alike
+    (as in `Graph.average` and `uniform`): only noise can separate those.
+
+    Args:
+        psi: Differentiable embedding of relaxed graphs.
+        target: (B, D) unit vectors.
+        start: Relaxed graph that random starts scatter around: a batch of one, or one per target.
+        config: Settings of the descent.
+        k: Number of alternatives per target; at most one per start.
+        seed: Seed of the noise, drawn separately for each batch of `BATCH_SIZE` descents.
+        record: Record a `Trace` of the best descent of each target; the decoded graphs do not depend on it.
+
+    Returns:
+        The best rounded graph of each target, with up to k alternatives.
+
+    Raises:
+        ValueError: If `target` or `start` is not finite, if the number of starts does not fit, or if psi returns no
+            finite loss for a target.
     """
     check_target(target)
-    around.check()
-    target, B, starts = target.detach(), len(target), config.starts
+    start.check()
+    target, B = target.detach(), len(target)
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    if len(around) not in (1, B):
-        raise ValueError(f"`around` must be one graph or one for each of {B} targets, got {len(around)}")
-    parallel = max(1, TOGETHER // starts)
+    if len(start) not in (1, B):
+        raise ValueError(f"start must be one graph or one for each of {B} targets, got {len(start)}")
+    batch_size = max(1, BATCH_SIZE // config.starts)
     clock = _Clock(config.budget_ms)
     pieces = []
-    for first in range(0, B, parallel):
-        piece = slice(first, first + parallel)
-        clock.share((B - first + parallel - 1) // parallel)
-        mine = around if len(around) == 1 else around[piece]
+    for first in range(0, B, batch_size):
+        rows = slice(first, first + batch_size)
+        clock.share((B - first + batch_size - 1) // batch_size)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + first)
-        pieces.append(_descend(psi, target[piece], mine, config, k, generator, clock, record))
+        own_start = start if len(start) == 1 else start[rows]
+        pieces.append(_descend(psi, target[rows], own_start, config, k, generator, clock, record))
     loss = torch.cat([p.loss for p in pieces])
-    lost = (~torch.isfinite(loss)).nonzero()
-    if len(lost):
-        raise ValueError(f"psi gave no finite loss for target {int(lost[0])} ({len(lost)} of {B}); check its weights")
+    failed = (~torch.isfinite(loss)).nonzero()
+    if len(failed):
+        raise ValueError(
+            f"psi gave no finite loss for target {int(failed[0])} ({len(failed)} of {B}); check its weights"
+        )
     return Decoded.cat(pieces)
 
 
 class _Clock:
-    """The time budget: each piece of work may take its share of what is left."""
+    """The time budget: each batch may take its share of the remaining time."""
 
     def __init__(self, budget_ms: float | None):
         self.end = None if budget_ms is None else time.perf_counter() + budget_ms / 1000
         self.stop = self.end
 
-    def share(self, pieces: int):
+    def share(self, pieces: int) -> None:
         if self.end is not None:
             now = time.perf_counter()
             self.stop = now + max(0.0, self.end - now) / pieces
@@ -109,34 +136,34 @@ class _Clock:
         return self.stop is not None and time.perf_counter() >= self.stop
 
 
-def scatter(
-    around: Graph, targets: int, starts: int, spread: float, generator: torch.Generator
+def random_starts(
+    start: Graph, targets: int, starts: int, noise: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Node rows (B * starts, N, K) and pair rows (B * starts, P, R) of random starts: softmax(log p + spread noise).
+    """Node rows (B * starts, N, K) and pair rows (B * starts, P, R) of random starts: softmax(log p + noise).
 
-    The first start carries no noise where the nodes of `around` can be told apart without it.
+    The first start has no noise if the nodes of `start` differ.
     """
-    parts = fold(around)
+    parts = fold(start)
     alike = torch.stack([(rows == rows[:, :1]).flatten(1).all(1) for rows in parts]).all(0)
     made = []
     for rows in parts:
-        noise = torch.randn((targets, starts, *rows.shape[1:]), generator=generator).to(rows)
-        noise[~alike.expand(targets), 0] = 0
-        # vertices are pulled inwards, so that every label can still be reached
+        draw = torch.randn((targets, starts, *rows.shape[1:]), generator=generator).to(rows)
+        draw[~alike.expand(targets), 0] = 0
+        # vertices move inwards, so that every label can still be reached
         inside = 0.9 * rows + 0.1 / rows.shape[-1]
-        made.append((inside.log()[:, None] + spread * noise).softmax(-1).flatten(0, 1))
+        made.append((inside.log()[:, None] + noise * draw).softmax(-1).flatten(0, 1))
     return made[0], made[1]
 
 
 def fold(graph: Graph) -> tuple[Tensor, Tensor]:
-    """Node rows (M, N, K) and rows of unordered pairs (M, P, R) of graphs; `unfold` puts them together again."""
+    """Node rows (M, N, K) and rows of unordered pairs (M, P, R) of graphs; the inverse of `unfold`."""
     N = graph.nodes.shape[1]
     i, j = torch.triu_indices(N, N, 1)
     return graph.nodes, graph.edges[:, i, j]
 
 
 def unfold(nodes: Tensor, pairs: Tensor, vocabulary: GraphVocabulary) -> Graph:
-    """Graph of node rows (M, N, K) and rows of unordered pairs (M, P, R), P = N (N - 1) / 2."""
+    """Graphs of node rows (M, N, K) and rows of unordered pairs (M, P, R), P = N (N - 1) / 2."""
     M, N, _ = nodes.shape
     i, j = torch.triu_indices(N, N, 1)
     place = torch.full((N, N), len(i))
@@ -146,15 +173,25 @@ def unfold(nodes: Tensor, pairs: Tensor, vocabulary: GraphVocabulary) -> Graph:
     return Graph(nodes, torch.cat([pairs, empty], 1)[:, place], vocabulary)
 
 
-def _descend(psi, target, around, config, k, generator, clock, record) -> Decoded:
-    vocabulary, starts, B = around.vocabulary, config.starts, len(target)
+def _descend(
+    psi: Psi,
+    target: Tensor,
+    start: Graph,
+    config: GradientConfig,
+    k: int,
+    generator: torch.Generator,
+    clock: _Clock,
+    record: bool,
+) -> Decoded:
+    """Decode one batch of targets; all of their descents run together."""
+    vocabulary, starts, B = start.vocabulary, config.starts, len(target)
     rule = RULES[config.rule] if isinstance(config.rule, str) else config.rule
-    nodes, pairs = scatter(around, B, starts, config.spread, generator)
-    owner = torch.arange(B).repeat_interleave(starts)
+    nodes, pairs = random_starts(start, B, starts, config.noise, generator)
+    owner = torch.arange(B).repeat_interleave(starts)  # target of each descent
     M, N = nodes.shape[:2]
-    alive = torch.arange(M)  # descents that go on
-    searching = torch.ones(B, dtype=torch.bool)  # targets not found yet
-    ended = torch.zeros(B, dtype=torch.long)  # last step of each
+    alive = torch.arange(M)  # descents that continue
+    searching = torch.ones(B, dtype=torch.bool)  # targets without a graph within the tolerance
+    ended = torch.zeros(B, dtype=torch.long)  # last step of each target
     best = {
         "score": torch.full((M,), float("inf")),
         "loss": torch.full((M,), float("inf")),
@@ -162,17 +199,20 @@ def _descend(psi, target, around, config, k, generator, clock, record) -> Decode
         "edges": torch.zeros(M, N, N, dtype=torch.long),
         "step": torch.zeros(M, dtype=torch.long),
     }
-    memories, frames = ({}, {}), []
+    memories: tuple[Memory, Memory] = ({}, {})
+    frames: list[Frame] = []
 
     def judge(step: int, due: bool) -> Tensor:
-        """Learned loss of the rounded iterates; where due, the best of each descent is kept."""
+        """Learned loss of the rounded iterates; if `due`, update the best graph of each descent."""
         rounded = unfold(nodes, pairs, vocabulary).rounded()
         with torch.no_grad():
             loss = squared_distance(psi(rounded), target[owner[alive]])
         if due:
             score = loss + config.penalty * rounded.valence_violation()
             better = (score < best["score"][alive]) & searching[owner[alive]]
-            for name, value in zip(best, (score[better], loss[better], *rounded[better].labels(), step)):
+            for name, value in zip(
+                best, (score[better], loss[better], *rounded[better].labels(), torch.tensor(step))
+            ):
                 best[name][alive[better]] = value
         return loss
 
@@ -193,15 +233,16 @@ def _descend(psi, target, around, config, k, generator, clock, record) -> Decode
         going = searching[owner[alive]]
         if not record and not going.all():  # a record is rectangular: it follows every descent to the end
             alive, nodes, pairs, by_nodes, by_pairs = (x[going] for x in (alive, nodes, pairs, by_nodes, by_pairs))
-            memories = tuple({name: value[going] for name, value in memory.items()} for memory in memories)
-        nodes, nodes_before_projection = rule.step(nodes, by_nodes, memories[0], step)
-        pairs, pairs_before_projection = rule.step(pairs, by_pairs, memories[1], step)
+            for memory in memories:
+                memory.update({name: value[going] for name, value in memory.items()})
+        nodes, moved_nodes = rule.step(nodes, by_nodes, memories[0], step)
+        pairs, moved_pairs = rule.step(pairs, by_pairs, memories[1], step)
         if record:
             frame["moved"] = _length(nodes - frame["nodes"], pairs - frame["pairs"])
             frame["projected"] = (
                 torch.zeros(M)
-                if nodes_before_projection is None
-                else _length(nodes - nodes_before_projection, pairs - pairs_before_projection)
+                if moved_nodes is None or moved_pairs is None
+                else _length(nodes - moved_nodes, pairs - moved_pairs)
             )
 
     order = best["score"].reshape(B, starts).argsort(1)
@@ -212,30 +253,32 @@ def _descend(psi, target, around, config, k, generator, clock, record) -> Decode
     losses = best["loss"][chosen].reshape(B, -1).masked_fill(kept < 0, float("inf"))
     alternatives = Graph.from_labels(best["nodes"][chosen], best["edges"][chosen], vocabulary)
     graphs = Graph.from_labels(best["nodes"][winners], best["edges"][winners], vocabulary)
-    traces = ()
+    traces: tuple[Trace, ...] = ()
     if record:
-        unfound = f"all {config.iterations} iterations done"
+        not_found = f"all {config.iterations} iterations done"
         if step < config.iterations:
-            unfound = f"the time budget of {config.budget_ms or 0:g} ms was used up"
+            not_found = f"the time budget of {config.budget_ms or 0:g} ms was used up"
         found = f"found (loss at most {config.tolerance:g})"
         of_starts = best["loss"].reshape(B, starts)
         traces = tuple(
-            make_trace(
-                target[b], row, frames[: ended[b] + 1], vocabulary, best=int(best["step"][row]),
-                stopped=unfound if searching[b] else found, starts=of_starts[b],
+            _trace(
+                target[b], row, frames[: int(ended[b]) + 1], vocabulary, best=int(best["step"][row]),
+                stopped=not_found if searching[b] else found, starts=of_starts[b],
             )
             for b, row in enumerate(winners.tolist())
         )  # fmt: skip
     return Decoded(graphs, best["loss"][winners], alternatives, losses, traces)
 
 
-def measure(psi, target: Tensor, nodes: Tensor, pairs: Tensor, vocabulary: GraphVocabulary, penalty: float) -> dict:
+def measure(
+    psi: Psi, target: Tensor, nodes: Tensor, pairs: Tensor, vocabulary: GraphVocabulary, penalty: float
+) -> Frame:
     """Learned loss of relaxed graphs, and the gradient of loss + penalty by rows of nodes and of unordered pairs."""
     with torch.enable_grad():
         nodes, pairs = nodes.detach().requires_grad_(), pairs.detach().requires_grad_()
         relaxed = unfold(nodes, pairs, vocabulary)
         loss = squared_distance(psi(relaxed), target)
-        # each descent is independent, so one backward pass of the sum gives every gradient
+        # descents are independent, so one backward pass of the sum gives every gradient
         objective = (loss + penalty * relaxed.valence_violation()).sum()
         by_nodes, by_pairs = torch.autograd.grad(objective, (nodes, pairs), materialize_grads=True)
     nodes, pairs, loss = nodes.detach(), pairs.detach(), loss.detach()
@@ -245,63 +288,66 @@ def measure(psi, target: Tensor, nodes: Tensor, pairs: Tensor, vocabulary: Graph
 def single_step_traces(
     psi: Psi, target: Tensor, chosen: Decoded, penalty: float, stopped: str, relaxed: Graph | None = None
 ) -> tuple[Trace, ...]:
-    """Traces of answers that no descent led to, such as candidates: one iterate each, and where it wants to go.
+    """Traces of results that no descent led to, such as candidates: one iterate each, with its gradient.
 
-    relaxed: what was rounded to the answers, which then are the iterates.
+    relaxed: the graphs that were rounded to the results, which then are the iterates.
     """
     vocabulary = chosen.graphs.vocabulary
     frame = measure(psi, target.detach(), *fold(chosen.graphs if relaxed is None else relaxed), vocabulary, penalty)
     frame["rounded"] = frame["loss"] if relaxed is None else chosen.loss
+    losses = chosen.alternative_losses
     return tuple(
-        make_trace(
-            target[b].detach(), b, [frame], vocabulary, best=0, stopped=stopped, starts=chosen.alternative_losses[b]
-        )
+        _trace(target[b].detach(), b, [frame], vocabulary, best=0, stopped=stopped, starts=losses[b])
         for b in range(len(target))
     )
 
 
 def _distinct(scores: Tensor, k: int) -> Tensor:
-    """(B, k) places of the first k different scores of each ascending row, -1 where there are fewer.
-
-    Equal to six digits means the same graph in another node order: psi cannot tell those apart.
-    """
+    """(B, k) positions of the first k different scores of each ascending row, -1 where there are fewer."""
     new = torch.ones_like(scores, dtype=torch.bool)
-    new[:, 1:] = (scores[:, 1:] - scores[:, :-1]) > 1e-6
+    new[:, 1:] = (scores[:, 1:] - scores[:, :-1]) > SAME_SCORE
     rank = torch.where(new, new.cumsum(1) - 1, scores.shape[1])
-    kept = torch.full((len(scores), scores.shape[1] + 1), -1)  # the last place takes the rest
+    kept = torch.full((len(scores), scores.shape[1] + 1), -1)  # the last column takes the rest
     kept.scatter_(1, rank, torch.arange(scores.shape[1]).expand_as(scores))
     return kept[:, :k]
 
 
 def _length(nodes: Tensor, pairs: Tensor) -> Tensor:
-    """(M,) Euclidean length over node rows and (each unordered pair once) pair rows."""
+    """(M,) Euclidean length over node rows and rows of unordered pairs."""
     return (nodes.square().flatten(1).sum(1) + pairs.square().flatten(1).sum(1)).sqrt()
 
 
-def make_trace(
-    target: Tensor, row: int, frames: list, vocabulary: GraphVocabulary, *, best: int, stopped: str, starts: Tensor
+def _trace(
+    target: Tensor,
+    row: int,
+    frames: list[Frame],
+    vocabulary: GraphVocabulary,
+    *,
+    best: int,
+    stopped: str,
+    starts: Tensor,
 ) -> Trace:
-    """The `Trace` of one row of the frames that a descent left."""
+    """The trace of one row of the frames of a descent."""
 
-    def series(name):
+    def series(name: str) -> Tensor:
         return torch.stack([frame[name][row] for frame in frames])
 
-    def before(name):
-        """What led to each iterate: nothing to the first."""
+    def previous(name: str) -> Tensor:
+        """Values of the step that led to each iterate, 0 for the first."""
         return torch.stack([torch.zeros(()), *(frame[name][row] for frame in frames[:-1])])
 
     by_nodes, by_pairs = series("by_nodes"), series("by_pairs")
-    apart = 1 - torch.eye(by_nodes.shape[1])[..., None]
+    off_diagonal = 1 - torch.eye(by_nodes.shape[1])[..., None]
     return Trace(
         target=target,
         iterates=unfold(series("nodes"), series("pairs"), vocabulary),
         relaxed=series("loss"),
         rounded=series("rounded"),
         gradient_norm=_length(by_nodes, by_pairs),
-        step_size=before("moved"),
-        projection=before("projected"),
+        step_size=previous("moved"),
+        projection=previous("projected"),
         node_gradient=by_nodes,
-        edge_gradient=unfold(by_nodes, by_pairs, vocabulary).edges * apart,
+        edge_gradient=unfold(by_nodes, by_pairs, vocabulary).edges * off_diagonal,
         best=best,
         stopped=stopped,
         starts=starts,

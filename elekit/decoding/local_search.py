@@ -1,6 +1,6 @@
-"""Discrete polish: a beam search over single edits (and pairs of edits) under the learned loss.
+"""Local search: beam search over single edits (and pairs of edits) under the learned loss.
 
-Edits are screened by a linear model of the loss (one backward pass), and only the most promising are evaluated.
+A linear model of the loss (one backward pass) ranks all edits of a graph; only the most promising are evaluated.
 """
 
 import time
@@ -11,26 +11,34 @@ import torch
 from torch import Tensor
 
 from elekit.decoding.candidates import check_target
-from elekit.decoding.trace import Decoded, Polish
+from elekit.decoding.trace import Decoded, SearchStep
 from elekit.graphs.edits import KINDS, Edits, all_edits, check_kinds
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
-GHOST = 0.1  # how far a free slot is faded in, so that a linear model sees what hangs on it
-EQUAL = 1e-6  # graphs of one target whose scores differ by less count as one: psi cannot tell node orders apart
+FADE_IN = 0.1  # presence that a free slot gets for the linear model, which otherwise ignores edges to it
+SAME_SCORE = 1e-6  # scores of one target closer than this belong to one graph in another node order
+
 # a free place in a beam
 EMPTY = {"nodes": 0, "edges": 0, "score": float("inf"), "loss": float("inf"), "expanded": True, "history": -1}
 
 
 @dataclass(frozen=True)
 class LocalSearchConfig:
-    """How to search. beam: graphs of each target that are edited further. screen: edits evaluated of each graph.
+    """Settings of local search.
 
-    rounds: at most. kept: how many of the best graphs met are told as alternatives; None: as many as `beam`.
-    patience: rounds without a better graph before giving up. penalty: weight of `Graph.valence_violation`; invalid starts are
-    accepted and mended. tolerance: a graph whose loss is below it ends the search of its target. doubt: a target
-    whose best graph has a loss above it is searched once more, with twice the beam and twice the screen. budget_ms:
-    for the whole call. kinds: of edits, see `elekit.graphs.edits`.
+    Args:
+        beam: Graphs per target that are edited in each round.
+        screen: Edits per graph that are evaluated.
+        rounds: Maximal number of rounds.
+        patience: Rounds without improvement before the search of a target ends.
+        penalty: Weight of `Graph.valence_violation`. Invalid starts are allowed.
+        tolerance: A graph with at most this learned loss ends the search of its target.
+        retry_above: Targets whose best graph has a higher learned loss are searched again with twice the beam and
+            twice the screen.
+        budget_ms: Time limit of a whole call in milliseconds; None for no limit.
+        kinds: Kinds of edits, see `elekit.graphs.edits`.
+        alternatives: Number of alternatives per target, at least `beam`; None means `beam`.
     """
 
     beam: int = 2
@@ -39,31 +47,41 @@ class LocalSearchConfig:
     patience: int = 2
     penalty: float = 1.0
     tolerance: float = 1e-4
-    doubt: float = 0.15
+    retry_above: float = 0.15
     budget_ms: float | None = None
     kinds: tuple[str, ...] = KINDS
-    kept: int | None = None
+    alternatives: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_kinds(self.kinds)
         for name in ("beam", "screen", "rounds", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.kept is not None and self.kept < self.beam:
-            raise ValueError(f"kept must be at least as many as the beam, {self.beam}, got {self.kept}")
+        if self.alternatives is not None and self.alternatives < self.beam:
+            raise ValueError(f"alternatives must be at least the beam, {self.beam}, got {self.alternatives}")
         if self.budget_ms is not None and self.budget_ms <= 0:
             raise ValueError(f"budget_ms must be above 0, got {self.budget_ms}")
 
 
 def local_search(
     psi: Psi, target: Tensor, starts: Graph, *, config: LocalSearchConfig = LocalSearchConfig(), record: bool = False
-) -> tuple[Decoded, list[tuple[Polish, ...]]]:
-    """The best graph that edits reach from the starts of each target, under `2 - 2 <target, psi(y)>`.
+) -> tuple[Decoded, list[tuple[SearchStep, ...]]]:
+    """Improve graphs by edits, under `2 - 2 <target, psi(y)>` plus the valence penalty.
 
-    target: (B, D). starts: B * s discrete graphs, those of one target next to each other.
-    Returns the result, with up to `beam` (or `kept`) alternatives, and for each target the edits that led from a
-    start to it (empty tuples unless record); where that was not its first start, the path opens with a `Polish`
-    whose `restart` is True. Never worse than the best start, by loss + penalty.
+    Args:
+        psi: Differentiable embedding of relaxed graphs.
+        target: (B, D) unit vectors.
+        starts: B * s discrete graphs, those of one target next to each other.
+        config: Settings of the search.
+        record: Record the accepted steps.
+
+    Returns:
+        The best graph of each target with alternatives, never worse than its best start (by loss + penalty), and for
+        each target the steps that led to it: empty if not recorded. If the path does not begin at the first start of
+        the target, it opens with a step whose `restart` is True.
+
+    Raises:
+        ValueError: If a target or start is not finite, or if `len(starts)` is not a positive multiple of B.
     """
     check_target(target)
     target = target.detach()
@@ -74,39 +92,41 @@ def local_search(
     deadline = float("inf") if config.budget_ms is None else time.perf_counter() + config.budget_ms / 1000
     search = _Search(psi, target, starts, config, record).run(deadline)
     paths = search.paths()
-    doubtful = (search.loss[:, 0] > config.doubt).nonzero()[:, 0]
-    if len(doubtful) and time.perf_counter() < deadline:
-        each = len(starts) // B
-        theirs = (doubtful[:, None] * each + torch.arange(each)).flatten()
-        kept = None if config.kept is None else max(config.kept, 2 * config.beam)
-        wide = replace(config, beam=2 * config.beam, screen=2 * config.screen, kept=kept)
-        again = _Search(psi, target[doubtful], starts[theirs], wide, record).run(deadline)
-        for row, better, path in zip(doubtful.tolist(), search.take_better(doubtful, again).tolist(), again.paths()):
+    retried = (search.loss[:, 0] > config.retry_above).nonzero()[:, 0]
+    if len(retried) and time.perf_counter() < deadline:
+        per_target = len(starts) // B
+        rows = (retried[:, None] * per_target + torch.arange(per_target)).flatten()
+        alternatives = None if config.alternatives is None else max(config.alternatives, 2 * config.beam)
+        wide = replace(config, beam=2 * config.beam, screen=2 * config.screen, alternatives=alternatives)
+        again = _Search(psi, target[retried], starts[rows], wide, record).run(deadline)
+        for row, better, path in zip(retried.tolist(), search.take_better(retried, again).tolist(), again.paths()):
             paths[row] = path if better else paths[row]
     return search.result(), paths
 
 
 class _Search:
-    """Beams of all targets: channels nodes (B, W, N), edges (B, W, N, N), score and loss (B, W), best first."""
+    """Beams of all targets: W places each, best first."""
 
     def __init__(self, psi: Psi, target: Tensor, starts: Graph, config: LocalSearchConfig, record: bool):
         self.psi, self.target, self.config, self.record = psi, target, config, record
         self.vocabulary = starts.vocabulary
-        B, W = len(target), config.kept or config.beam
+        B, W = len(target), config.alternatives or config.beam
         nodes, edges = starts.labels()
-        N, each = nodes.shape[1], len(starts) // B
-        shapes = {"nodes": (N,), "edges": (N, N)}
-        for name, value in EMPTY.items():
-            setattr(self, name, torch.full((B, W, *shapes.get(name, ())), value))
-        # `history` is the number of the step in `steps` that made a graph, -1 for a first start
-        self.steps: list[tuple[int, Polish]] = []  # (number of the step before, step)
-        self.waiting = torch.zeros(B, dtype=torch.long)  # rounds since the best last got better
-        owner, origin = torch.arange(B).repeat_interleave(each), torch.full((B * each,), -1)
-        self._merge(owner, nodes, edges, origin, lambda new: [n % each for n in new.tolist()])
+        N, per_target = nodes.shape[1], len(starts) // B
+        self.nodes = torch.full((B, W, N), EMPTY["nodes"])
+        self.edges = torch.full((B, W, N, N), EMPTY["edges"])
+        self.score = torch.full((B, W), EMPTY["score"])
+        self.loss = torch.full((B, W), EMPTY["loss"])
+        self.expanded = torch.full((B, W), EMPTY["expanded"])
+        self.history = torch.full((B, W), EMPTY["history"])  # index in `steps` of the step that made a graph
+        self.steps: list[tuple[int, SearchStep]] = []  # (index of the step before, step)
+        self.waiting = torch.zeros(B, dtype=torch.long)  # rounds since the last improvement
+        owner, origin = torch.arange(B).repeat_interleave(per_target), torch.full((B * per_target,), -1)
+        self._merge(owner, nodes, edges, origin, lambda new: [n % per_target for n in new.tolist()])
         self.active = self.loss[:, 0] > config.tolerance
 
     def run(self, deadline: float) -> "_Search":
-        """Rounds until nothing is left to do, or time is up."""
+        """Search until every target is done or the deadline has passed."""
         for _ in range(self.config.rounds):
             if not self.active.any() or time.perf_counter() >= deadline:
                 break
@@ -114,31 +134,31 @@ class _Search:
         return self
 
     def take_better(self, rows: Tensor, other: "_Search") -> Tensor:
-        """Take over what another search of these targets found, where its best graph is better; which those are."""
+        """Take the beams of another search of these rows where its best graph is better; returns where."""
         W = self.score.shape[1]
-        better = other.score[:, 0] < self.score[rows, 0] - EQUAL
+        better: Tensor = other.score[:, 0] < self.score[rows, 0] - SAME_SCORE
         for name in ("nodes", "edges", "score", "loss"):
             getattr(self, name)[rows[better]] = getattr(other, name)[better, :W]
         return better
 
-    def advance(self):
-        """One round: expand every graph of the beams that was not expanded yet."""
+    def advance(self) -> None:
+        """One round: expand all graphs of the beams that are not yet expanded."""
         open_ = ~self.expanded & self.active[:, None]
         open_[:, self.config.beam :] = False
         owner, slot = open_.nonzero().T
         self.expanded |= open_
         nodes, edges = self.nodes[owner, slot], self.edges[owner, slot]
         edits = self._screened(nodes, edges, self.target[owner])
-        came_from = self.history[owner, slot][edits.row]
+        origin = self.history[owner, slot][edits.row]
         self._merge(
-            owner[edits.row], *edits.apply(nodes, edges), came_from,
+            owner[edits.row], *edits.apply(nodes, edges), origin,
             lambda new: edits[new].describe(nodes, edges, self.vocabulary),
         )  # fmt: skip
         self.active &= (self.loss[:, 0] > self.config.tolerance) & (self.waiting < self.config.patience)
         self.active &= (~self.expanded[:, : self.config.beam]).any(1)
 
     def _screened(self, nodes: Tensor, edges: Tensor, target: Tensor) -> Edits:
-        """Of all edits of each graph the `screen` that a linear model of loss + penalty likes best."""
+        """The `screen` edits of each graph with the lowest linear estimate of loss + penalty."""
         graph = Graph.from_labels(nodes, edges, self.vocabulary)
         by_node, by_pair = self._gradients(graph, target)
         edits = all_edits(graph, self.config.kinds)
@@ -149,28 +169,36 @@ class _Search:
     def _gradients(self, graph: Graph, target: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient of the loss by node channels (F, N, K) and by unordered pairs (F, N, N, R), at the graphs.
 
-        The first free slot is faded in a little: an edge to an absent node weighs nothing, so without this a linear
-        model could not say where to hang a new node.
+        The first free slot is faded in: psi ignores edges to absent nodes, so without this the linear model could
+        not rank the places of a new node.
         """
         F, N, K = graph.nodes.shape
         absent = graph.nodes[..., 0] > 0.5
-        ghost = torch.zeros(F, N).masked_fill_(absent, 1.0)
-        ghost = (ghost.cumsum(1) == 1) & absent  # (F, N) the first free slot, if any
-        nodes = torch.where(ghost[..., None], torch.lerp(graph.nodes, torch.full((K,), 1 / K), GHOST), graph.nodes)
+        free = torch.zeros(F, N).masked_fill_(absent, 1.0)
+        free = (free.cumsum(1) == 1) & absent  # (F, N) the first free slot
+        nodes = torch.where(free[..., None], torch.lerp(graph.nodes, torch.full((K,), 1 / K), FADE_IN), graph.nodes)
         nodes = nodes.detach().requires_grad_()
         edges = graph.edges.detach().requires_grad_()
         with torch.enable_grad():
             loss = squared_distance(self.psi(Graph(nodes, edges, self.vocabulary)), target)
             by_node, by_edge = torch.autograd.grad(loss.sum(), (nodes, edges), materialize_grads=True)
         by_pair = by_edge + by_edge.transpose(1, 2)
-        faded = GHOST * (K - 1) / K
-        scale = torch.where(ghost, 1 / faded, 1.0)
+        faded = FADE_IN * (K - 1) / K
+        scale = torch.where(free, 1 / faded, 1.0)
         return by_node, by_pair * scale[:, :, None, None] * scale[:, None, :, None]
 
-    def _merge(self, owner: Tensor, nodes: Tensor, edges: Tensor, came_from: Tensor, describe: Callable):
-        """Judge new graphs and keep the best `beam` different ones of old and new in each row.
+    def _merge(
+        self,
+        owner: Tensor,
+        nodes: Tensor,
+        edges: Tensor,
+        origin: Tensor,
+        describe: Callable[[Tensor], Sequence[str | int]],
+    ) -> None:
+        """Evaluate new graphs and keep the best W different graphs, old and new, of each target.
 
-        describe: from numbers of new graphs to descriptions of their edits, or to numbers of starts; called only if
+        owner: target of each new graph. origin: `history` of the graph that each was made from.
+        describe: from indices of new graphs to descriptions of their edits, or to numbers of starts; called only if
             the search is recorded.
         """
         B, W = self.score.shape
@@ -182,45 +210,39 @@ class _Search:
 
         all_owner = torch.cat([torch.arange(B).repeat_interleave(W), owner])
         all_score = torch.cat([self.score.flatten(), score])
-        # old graphs come first among equals, so that a graph already expanded is not expanded again
-        order = torch.argsort(torch.cat([self.score.flatten() - EQUAL, score]), stable=True)
+        # old graphs come first among equals, so that an expanded graph is not expanded again
+        order = torch.argsort(torch.cat([self.score.flatten() - SAME_SCORE, score]), stable=True)
         order = order[torch.argsort(all_owner[order], stable=True)]
-        ranked, mine = all_score[order], all_owner[order]
-        same = (mine[1:] == mine[:-1]) & ((ranked[1:] - ranked[:-1]).abs() <= EQUAL)
+        ranked, of = all_score[order], all_owner[order]
+        same = (of[1:] == of[:-1]) & ((ranked[1:] - ranked[:-1]).abs() <= SAME_SCORE)
         order = order[torch.cat([torch.ones(1, dtype=torch.bool), ~same])]
-        mine = all_owner[order]
-        first = torch.searchsorted(mine, torch.arange(B))
-        rank = torch.arange(len(mine)) - first[mine]
+        of = all_owner[order]
+        rank = torch.arange(len(of)) - torch.searchsorted(of, torch.arange(B))[of]
         order, rank = order[rank < W], rank[rank < W]
-        mine = all_owner[order]
+        of = all_owner[order]
 
-        fields = {
-            "nodes": nodes, "edges": edges, "score": score, "loss": loss,
-            "expanded": torch.zeros(len(owner), dtype=torch.bool), "history": came_from,
-        }  # fmt: skip
-        for name, new in fields.items():
+        expanded = torch.zeros(len(owner), dtype=torch.bool)
+        for name, new in zip(EMPTY, (nodes, edges, score, loss, expanded, origin)):
             old = getattr(self, name)
-            pool = torch.cat([old.flatten(0, 1), new.to(old.dtype)])
             fresh = torch.full_like(old, EMPTY[name])
-            fresh[mine, rank] = pool[order]
+            fresh[of, rank] = torch.cat([old.flatten(0, 1), new.to(old.dtype)])[order]
             setattr(self, name, fresh)
         self.expanded |= torch.isinf(self.score)
         if self.record:
             new = order >= B * W
-            self._note(mine[new], rank[new], describe(order[new] - B * W))
-        better = self.score[:, 0] < before - EQUAL
+            self._note(of[new], rank[new], describe(order[new] - B * W))
+        better = self.score[:, 0] < before - SAME_SCORE
         self.waiting = torch.where(better, 0, self.waiting + 1)
 
-    def _note(self, owner: Tensor, rank: Tensor, origins: Sequence[str | int]):
-        """Record how the graphs that entered a beam were made: by an edit (its description) or as a start (its number)."""
+    def _note(self, owner: Tensor, rank: Tensor, origins: Sequence[str | int]) -> None:
+        """Record how new graphs of the beams were made: by an edit (its description) or as a start (its number)."""
         for b, w, origin in zip(owner.tolist(), rank.tolist(), origins):
             if origin == 0:
                 continue  # the path of every target begins at its first start unless it has a restart
             graph = Graph.from_labels(self.nodes[b, w][None], self.edges[b, w][None], self.vocabulary)
-            loss = float(self.loss[b, w])
             restart = isinstance(origin, int)
-            step = Polish(f"start {origin + 1}" if restart else origin, loss, graph, restart)
-            self.steps.append((int(self.history[b, w]), step))
+            edit = f"start {origin + 1}" if isinstance(origin, int) else origin
+            self.steps.append((int(self.history[b, w]), SearchStep(edit, float(self.loss[b, w]), graph, restart)))
             self.history[b, w] = len(self.steps) - 1
 
     def result(self) -> Decoded:
@@ -228,20 +250,20 @@ class _Search:
         alternatives = Graph.from_labels(self.nodes.flatten(0, 1), self.edges.flatten(0, 1), self.vocabulary)
         return Decoded(graphs, self.loss[:, 0], alternatives, self.loss)
 
-    def paths(self) -> list[tuple[Polish, ...]]:
-        """For each target the accepted edits, first to last."""
+    def paths(self) -> list[tuple[SearchStep, ...]]:
+        """The steps that led to the best graph of each target, in order."""
         found = []
-        for number in self.history[:, 0].tolist():
+        for index in self.history[:, 0].tolist():
             path = []
-            while number >= 0:
-                number, step = self.steps[number]
+            while index >= 0:
+                index, step = self.steps[index]
                 path.append(step)
             found.append(tuple(reversed(path)))
         return found
 
 
 def lowest(value: Tensor, group: Tensor, k: int) -> Tensor:
-    """Numbers of the k lowest values (E,) of each group (E,), groups ascending."""
+    """Indices of the k lowest values (E,) of each group (E,), groups ascending."""
     order = torch.argsort(value)
     order = order[torch.argsort(group[order], stable=True)]
     ranked = group[order]

@@ -1,4 +1,4 @@
-"""What decoding would put right, as a loss of what makes graphs: polish is its teacher (floor 2)."""
+"""A loss for graph heads: cross-entropy to the graphs that local search finds from their output."""
 
 import torch
 from torch import Tensor
@@ -7,33 +7,42 @@ from elekit.decoding.local_search import LocalSearchConfig, local_search
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
-SEARCH = LocalSearchConfig(beam=1, rounds=3, patience=1, doubt=4.0, penalty=0.0)  # short: it is asked at every step
-MOST = 16  # graphs of a batch that are polished
-RIGHT = 1e-4  # learned loss below which a graph counts as the target's
-LEAST = 1e-12  # probability, so that its logarithm is finite
+SEARCH = LocalSearchConfig(beam=1, rounds=3, patience=1, retry_above=4.0, penalty=0.0)  # short: runs at every step
+MAX_SEARCHED = 16  # graphs of a batch that are searched from
+TOLERANCE = 1e-4  # learned loss below which a graph counts as the target's
+MIN_PROBABILITY = 1e-12  # keeps logarithms finite
 
 
 def refinement_loss(psi: Psi, graphs: Graph, target: Tensor) -> Tensor:
-    """Cross-entropy of relaxed graphs with what polish makes of them rounded: summed over nodes and edges, a mean of B.
+    """Cross-entropy of relaxed graphs to their local search results.
 
-    target: (B, D) where psi should take the graphs. Only graphs count that round to another point, at most MOST of
-    them, drawn by torch's own generator, and only where polish finds a better graph. That graph has the same slots,
-    so that no nodes are matched. It teaches what the gradient of the loss cannot: the way from one label to another
-    leads through mixtures which psi takes for a third, as half C- and half C+ is much like C.
+    Single edits of a rounded graph find improvements that the gradient of the learned loss misses: on the way from
+    one label to another lie mixtures that psi maps near a third label. Only graphs whose rounding misses its target
+    count, at most `MAX_SEARCHED` of them (drawn from torch's global generator), and only those that the search
+    improves. The improved graph has the same slots, so nodes need no matching.
+
+    Args:
+        psi: Embedding to search under.
+        graphs: B relaxed graphs, with gradient.
+        target: (B, D) unit vectors that psi should map the graphs to.
+
+    Returns:
+        Scalar: the cross-entropy, summed over nodes and edges, divided by B.
     """
     with torch.no_grad():
         rounded = graphs.detach().rounded()
         loss = squared_distance(points_of(psi, rounded), target)
-        wrong = (loss > RIGHT).nonzero()[:, 0]
-        wrong = wrong[torch.randperm(len(wrong))[:MOST]]
+        wrong = (loss > TOLERANCE).nonzero()[:, 0]
+        wrong = wrong[torch.randperm(len(wrong))[:MAX_SEARCHED]]
     if not len(wrong):
         return graphs.nodes.sum() * 0
     found, _ = local_search(psi, target[wrong], rounded[wrong], config=SEARCH)
-    better = found.loss < loss[wrong] - RIGHT / 10
+    better = found.loss < loss[wrong] - TOLERANCE / 10
     nodes, edges = found.graphs[better].labels()
     rows = wrong[better]
-    there = nodes > 0
-    pairs = (there[:, :, None] & there[:, None, :]).triu(1)
+    present = nodes > 0
+    pairs = (present[:, :, None] & present[:, None, :]).triu(1)
     of_nodes = graphs.nodes[rows].gather(2, nodes[..., None])[..., 0]
     of_edges = graphs.edges[rows].gather(3, edges[..., None])[..., 0][pairs]
-    return -(of_nodes.clamp_min(LEAST).log().sum() + of_edges.clamp_min(LEAST).log().sum()) / len(graphs)
+    log_likelihood = of_nodes.clamp_min(MIN_PROBABILITY).log().sum() + of_edges.clamp_min(MIN_PROBABILITY).log().sum()
+    return -log_likelihood / len(graphs)

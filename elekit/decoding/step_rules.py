@@ -1,8 +1,4 @@
-"""Step rules: how an iterate follows the gradient and stays in the polytope.
-
-A rule sees rows on the simplex (..., C) and the gradient of the loss by them, and returns new rows on the simplex.
-Node rows and edge rows are stepped by the same rule, each with a memory of its own.
-"""
+"""Step rules of projected gradient descent: how an iterate follows the gradient and stays in the polytope."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,70 +7,104 @@ from torch import Tensor
 
 from elekit.graphs import projections
 
-FLOOR = 1e-8  # probability below which logits are cut
+FLOOR = 1e-8  # smallest probability whose logarithm is taken
+Memory = dict[str, Tensor]
 
 
 class StepRule(Protocol):
-    """`unprojected` is where a rule stood before its projection, None for rules that never leave the simplex."""
+    """A step on rows of the simplex. Node rows and pair rows take the same rule, each with its own memory."""
 
-    def step(self, rows: Tensor, gradient: Tensor, memory: dict, t: int) -> tuple[Tensor, Tensor | None]: ...
+    def step(self, rows: Tensor, gradient: Tensor, memory: Memory, t: int) -> tuple[Tensor, Tensor | None]:
+        """Take one step.
+
+        Args:
+            rows: (M, ..., C) rows on the simplex, of M independent descents.
+            gradient: (M, ..., C) gradient of the loss by the rows.
+            memory: State of the rule (momentum and the like), updated in place; empty at t = 0.
+            t: Number of the step, from 0.
+
+        Returns:
+            The new rows on the simplex, and the rows before their projection (None if the rule has no projection).
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class Euclidean:
-    """The paper's step: `y <- P_simplex(y - eta g)`, Euclidean projection.
+    """Projected gradient descent, the step of the paper: `y <- P_simplex(y - eta g)`.
 
-    normalized: g is divided by its largest entry in each graph (nodes and pairs apart), so eta is a length.
-    momentum: heavy ball, m <- momentum m + g.
+    Args:
+        step_size: eta.
+        normalized: Divide g by its largest entry in each graph (nodes and pairs separately), so that eta is a length.
+        momentum: Heavy-ball coefficient, in [0, 1): m <- momentum m + g (Polyak 1964).
     """
 
     step_size: float = 0.2
     normalized: bool = True
     momentum: float = 0.9
 
-    def step(self, rows, gradient, memory, t):
+    def step(self, rows: Tensor, gradient: Tensor, memory: Memory, t: int) -> tuple[Tensor, Tensor | None]:
+        """See `StepRule.step`."""
         moved = rows - self.step_size * _heavy_ball(gradient, self.normalized, self.momentum, memory, t)
         return projections.simplex(moved), moved
 
 
 @dataclass(frozen=True)
 class EuclideanAdam:
-    """Euclidean projection of a step that Adam has scaled coordinate by coordinate: `P(y - eta m / sqrt v)`."""
+    """Euclidean projection of an Adam step: `y <- P_simplex(y - eta m / sqrt(v))`.
+
+    Args:
+        step_size: eta.
+        beta1: Decay of the mean of gradients, in [0, 1).
+        beta2: Decay of the mean of squared gradients, in [0, 1).
+    """
 
     step_size: float = 0.3
     beta1: float = 0.9
     beta2: float = 0.99
 
-    def step(self, rows, gradient, memory, t):
+    def step(self, rows: Tensor, gradient: Tensor, memory: Memory, t: int) -> tuple[Tensor, Tensor | None]:
+        """See `StepRule.step`."""
         moved = rows - self.step_size * _adam(gradient, memory, t, self.beta1, self.beta2)
         return projections.simplex(moved), moved
 
 
 @dataclass(frozen=True)
 class Exponentiated:
-    """Mirror descent with the entropy: `y <- y exp(-eta g) / sum`; multiplicative, never leaves the simplex."""
+    """Mirror descent with the entropy: `y <- y exp(-eta g) / sum`, which never leaves the simplex.
+
+    Args:
+        step_size: eta.
+        normalized: As in `Euclidean`.
+        momentum: As in `Euclidean`.
+    """
 
     step_size: float = 1.0
     normalized: bool = True
     momentum: float = 0.9
 
-    def step(self, rows, gradient, memory, t):
+    def step(self, rows: Tensor, gradient: Tensor, memory: Memory, t: int) -> tuple[Tensor, Tensor | None]:
+        """See `StepRule.step`."""
         direction = _heavy_ball(gradient, self.normalized, self.momentum, memory, t)
         return (rows.clamp_min(FLOOR).log() - self.step_size * direction).softmax(-1), None
 
 
 @dataclass(frozen=True)
 class AdamOnLogits:
-    """Adam on z with y = softmax(z): follows the simplex's own geometry and scales each coordinate.
+    """Adam on logits z with y = softmax(z); the gradient by z is `y * (g - <y, g>)` in each row.
 
-    The gradient by z is `y * (g - <y, g>)`, row by row.
+    Args:
+        step_size: Step size of Adam.
+        beta1: Decay of the mean of gradients, in [0, 1).
+        beta2: Decay of the mean of squared gradients, in [0, 1).
     """
 
     step_size: float = 0.2
     beta1: float = 0.9
     beta2: float = 0.999
 
-    def step(self, rows, gradient, memory, t):
+    def step(self, rows: Tensor, gradient: Tensor, memory: Memory, t: int) -> tuple[Tensor, Tensor | None]:
+        """See `StepRule.step`."""
         if not t:
             memory["z"] = rows.clamp_min(FLOOR).log()
         by_logit = rows * (gradient - (rows * gradient).sum(-1, keepdim=True))
@@ -82,7 +112,7 @@ class AdamOnLogits:
         return memory["z"].softmax(-1), None
 
 
-RULES = {
+RULES: dict[str, StepRule] = {
     "euclidean": Euclidean(),
     "euclidean-plain": Euclidean(0.3, momentum=0.0),
     "adam": AdamOnLogits(),
@@ -91,25 +121,18 @@ RULES = {
 }
 
 
-def _adam(gradient: Tensor, memory: dict, t: int, beta1: float, beta2: float) -> Tensor:
-    """Adam's direction (Kingma and Ba 2015), bias-corrected; t counts from 0."""
+def _adam(gradient: Tensor, memory: Memory, t: int, beta1: float, beta2: float) -> Tensor:
+    """Bias-corrected direction of Adam (Kingma and Ba 2015)."""
     m = beta1 * memory["m"] + (1 - beta1) * gradient if t else (1 - beta1) * gradient
     v = beta2 * memory["v"] + (1 - beta2) * gradient.square() if t else (1 - beta2) * gradient.square()
     memory["m"], memory["v"] = m, v
     return (m / (1 - beta1 ** (t + 1))) / ((v / (1 - beta2 ** (t + 1))).sqrt() + 1e-10)
 
 
-def _heavy_ball(gradient: Tensor, normalized: bool, momentum: float, memory: dict, t: int) -> Tensor:
-    """The direction of the plain rules: scaled where asked for, with momentum (Polyak 1964)."""
-    if normalized:
-        gradient = _scaled(gradient)
+def _heavy_ball(gradient: Tensor, normalized: bool, momentum: float, memory: Memory, t: int) -> Tensor:
+    """The gradient, normalized if requested, with momentum."""
+    if normalized and gradient.numel():  # a single node has no pairs
+        gradient = gradient / gradient.abs().amax(tuple(range(1, gradient.dim())), keepdim=True).clamp_min(1e-12)
     if momentum:
         memory["m"] = gradient = momentum * memory["m"] + gradient if t else gradient
     return gradient
-
-
-def _scaled(gradient: Tensor) -> Tensor:
-    """Divided by the largest entry of each graph's gradient, where there are any: a single node has no pairs."""
-    if not gradient.numel():
-        return gradient
-    return gradient / gradient.abs().amax(tuple(range(1, gradient.dim())), keepdim=True).clamp_min(1e-12)

@@ -1,7 +1,8 @@
-"""What a decoding run did, step by step: everything that a picture of decoding shows comes out of a `Trace`."""
+"""Records of decoding runs; drawings of decoding take all their data from a `Trace`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from elekit.graphs.graph import Graph
 
 
 @dataclass(frozen=True)
-class Polish:
+class SearchStep:
     """One accepted step of the local search on one graph.
 
     Args:
@@ -28,15 +29,22 @@ class Polish:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Decoding of one target, detached, on the CPU. Iterates s = 0 (the start) to S; `trace[s]` is a `Graph`.
+    """Record of decoding one target: iterates s = 0 (the start) to S, detached, on the CPU; `trace[s]` is a `Graph`.
 
-    iterates: batch of S + 1 relaxed graphs (of the start that won; a candidate is its own only iterate).
-    relaxed, rounded: (S + 1,) learned loss of the iterate and of its rounding; their difference is the rounding gap.
-    gradient_norm, step_size, projection: (S + 1,) norm of the gradient at the iterate, its distance from the one
-    before (0 at the start), and how far the projection had moved it (0 for rules that never leave the polytope).
-    node_gradient (S + 1, N, K), edge_gradient (S + 1, N, N, R): of loss + penalty, by node rows and unordered pairs.
-    polish: the accepted edits. starts: (M,) learned loss of the rounded result of each start. best: the iterate, of
-    those that were checked, whose rounding is the answer before polish. stopped: why it ended.
+    Args:
+        target: (D,) unit vector.
+        iterates: Batch of S + 1 relaxed graphs of the best descent. A candidate is its own only iterate.
+        relaxed: (S + 1,) learned loss of each iterate.
+        rounded: (S + 1,) learned loss of each rounded iterate.
+        gradient_norm: (S + 1,) norm of the gradient at each iterate.
+        step_size: (S + 1,) distance of each iterate from the previous one, 0 at the start.
+        projection: (S + 1,) how far the projection moved each iterate, 0 for rules that never leave the polytope.
+        node_gradient: (S + 1, N, K) gradient of loss + penalty by node rows.
+        edge_gradient: (S + 1, N, N, R) gradient of loss + penalty by unordered pairs.
+        best: Index of the checked iterate with the best rounding.
+        stopped: Why the run ended, one sentence.
+        starts: (M,) learned loss of the rounded result of each start.
+        search_steps: Steps of the local search.
     """
 
     target: Tensor
@@ -51,7 +59,7 @@ class Trace:
     best: int
     stopped: str
     starts: Tensor = field(default_factory=lambda: torch.empty(0))
-    polish: tuple[Polish, ...] = ()
+    search_steps: tuple[SearchStep, ...] = ()
 
     def __len__(self) -> int:
         return len(self.iterates)
@@ -61,27 +69,31 @@ class Trace:
 
     @property
     def gap(self) -> Tensor:
-        """(S + 1,) rounding gap: what rounding each iterate costs."""
+        """(S + 1,) rounding gap: loss of the rounded iterate minus loss of the iterate."""
         return self.rounded - self.relaxed
 
     @property
     def edits(self) -> tuple[str, ...]:
         """Descriptions of the accepted edits, without restarts."""
-        return tuple(step.edit for step in self.polish if not step.restart)
+        return tuple(step.edit for step in self.search_steps if not step.restart)
 
     @property
     def result(self) -> Graph:
-        """The graph that decoding ended with, after polish where there was one."""
-        return self.polish[-1].graph if self.polish else self.iterates[self.best].rounded()
+        """The decoded graph, a batch of one, after local search if there was one."""
+        return self.search_steps[-1].graph if self.search_steps else self.iterates[self.best].rounded()
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """A batch of decoded graphs, vertices, and the learned loss of each.
+    """A batch of decoded graphs; unpacks as `graphs, traces`.
 
-    graphs: (B,). loss: (B,). alternatives, alternative_losses: the k best distinct graphs of each target, best first
-    (where capacities count, by loss + penalty), (B * k) row by row and (B, k); inf where there were fewer.
-    traces: one for each target where recorded.
+    Args:
+        graphs: B discrete graphs.
+        loss: (B,) their learned losses.
+        alternatives: B * k graphs, row by row: the k best distinct graphs of each target, best first (by loss +
+            penalty if the vocabulary has capacities).
+        alternative_losses: (B, k) their learned losses, inf where a target has fewer than k.
+        traces: One trace per target, or none if not recorded.
     """
 
     graphs: Graph
@@ -92,7 +104,14 @@ class Decoded:
 
     @classmethod
     def cat(cls, pieces: Sequence["Decoded"]) -> "Decoded":
-        """One result out of those of several batches, of as many alternatives each."""
+        """Concatenate results of several batches.
+
+        Args:
+            pieces: Results with the same number of alternatives per target.
+
+        Returns:
+            One result for all targets, in order.
+        """
         return cls(
             Graph.cat([p.graphs for p in pieces]),
             torch.cat([p.loss for p in pieces]),
@@ -101,8 +120,15 @@ class Decoded:
             tuple(trace for p in pieces for trace in p.traces),
         )
 
-    def beside(self, other: "Decoded") -> "Decoded":
-        """The same answers, with those of another result as further alternatives, behind its own."""
+    def add_alternatives(self, other: "Decoded") -> "Decoded":
+        """Append the alternatives of another result for the same targets.
+
+        Args:
+            other: Result for the same B targets.
+
+        Returns:
+            The same graphs, losses and traces, with the alternatives of `other` after its own.
+        """
         B = len(self.graphs)
         mine, theirs = (torch.arange(len(found.alternatives)).reshape(B, -1) for found in (self, other))
         order = torch.cat([mine, theirs + len(self.alternatives)], 1).flatten()
@@ -110,6 +136,5 @@ class Decoded:
         losses = torch.cat([self.alternative_losses, other.alternative_losses], 1)
         return Decoded(self.graphs, self.loss, alternatives, losses, self.traces)
 
-    def __iter__(self):
-        """Unpacks as `graphs, traces`."""
+    def __iter__(self) -> Iterator[Any]:
         return iter((self.graphs, self.traces))

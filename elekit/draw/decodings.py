@@ -31,8 +31,8 @@ def trace(trace: Trace, *, truth: Graph | None = None, frames: int = 4) -> Figur
     rounded = trace.iterates[trace.best].rounded()
     panels = [(trace[s], layout(rounded), f"iteration {s}") for s in shown]
     panels.append((rounded, layout(rounded), f"rounded\nloss {float(trace.rounded[trace.best]):.3f}"))
-    if trace.polish:
-        done = trace.polish[-1]
+    if trace.search_steps:
+        done = trace.search_steps[-1]
         edits = f"{len(trace.edits)} edit" + "s" * (len(trace.edits) != 1)
         panels.append((done.graph, layout(done.graph), f"after {edits}\nloss {done.loss:.3f}"))
     if truth is not None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from networkx.algorithms.isomorphism import GraphMatcher, categorical_edge_match, categorical_node_match
 
-from elekit.decoding import Polish, Trace
+from elekit.decoding import SearchStep, Trace
 from elekit.draw.base import ORANGE, PURPLE, SKY, array
 from elekit.draw.layouts import layout
 from elekit.draw.placement import beside
@@ -88,8 +88,8 @@ def frames(trace: Trace, wishes=None, *, like: Frames | None = None) -> Frames:
     if like is not None:
         where = laid_like(answer, like.graphs[like.iterates], like.positions[0])
     relaxed, rounded = (array(values) for values in (trace.relaxed, trace.rounded))
-    after = [float(rounded[trace.best]), *(done.loss for done in trace.polish)]
-    placed = _polished_places(answer, where, trace.polish)
+    after = [float(rounded[trace.best]), *(done.loss for done in trace.search_steps)]
+    placed = _polished_places(answer, where, trace.search_steps)
     columns = [
         relaxed,
         rounded,
@@ -98,9 +98,9 @@ def frames(trace: Trace, wishes=None, *, like: Frames | None = None) -> Frames:
     ]
     numbers = [tuple(map(digits, row)) for row in zip(*columns)]
     numbers += [("", digits(loss), *[""] * (len(NUMBERS) - 2)) for loss in after]
-    edits = list(_edits(answer, trace.polish, after))
+    edits = list(_edits(answer, trace.search_steps, after))
     return Frames(
-        graphs=Graph.cat([trace.iterates, answer, *(done.graph for done in trace.polish)]),
+        graphs=Graph.cat([trace.iterates, answer, *(done.graph for done in trace.search_steps)]),
         positions=(*[where] * (S + 2), *placed),
         relaxed=np.concatenate([relaxed, np.full(len(after), np.nan)]),
         rounded=np.concatenate([rounded, after]),
@@ -160,7 +160,7 @@ def _wanted(wishes, s: int) -> tuple[Mark, ...]:
     return tuple(Mark(wish.part, "more" if wish.channel else "less", wish.gain, wish.words) for wish in found)
 
 
-def _edits(before: Graph, polish: tuple[Polish, ...], losses: list[float]):
+def _edits(before: Graph, polish: tuple[SearchStep, ...], losses: list[float]):
     """Name, sentence and marks of each step of the polish."""
     total, number = sum(not done.restart for done in polish), 0
     for done, came_from in zip(polish, losses):
@@ -180,7 +180,7 @@ def _changed(before: Graph, after: Graph) -> list[tuple[int, ...]]:
     return [*map(tuple, (was != now)[0].nonzero().tolist()), *map(tuple, (were != are)[0].triu(1).nonzero().tolist())]
 
 
-def _polished_places(before: Graph, where: np.ndarray, polish: tuple[Polish, ...]):
+def _polished_places(before: Graph, where: np.ndarray, polish: tuple[SearchStep, ...]):
     """Positions of each step of the polish: as before, a new node next to its neighbor; another start lies anew."""
     for done in polish:
         if done.restart:

@@ -8,7 +8,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from elekit.decoding import Candidates, DecodeConfig, Decoded, decode, nearest
+from elekit.decoding import Candidates, DecodeConfig, Decoded, decode
+from elekit.decoding.candidates import nearest
 from elekit.evaluation import ranking
 from elekit.graphs.edit_distance import edit_distance as exact_edit_distance
 from elekit.graphs.edit_distance import isomorphic
@@ -110,17 +111,17 @@ def decode_many(
     target: Tensor,
     *,
     candidates: Graph | Candidates | None = None,
-    around: Graph | None = None,
+    start: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
 ) -> Decoded:
     """`decode` of any number of targets, 256 at a time, so that memory stays bounded; without traces."""
     if candidates is not None:
         candidates = Candidates.of(psi, candidates)
     pieces = []
-    for start in range(0, len(target), GRAPHS_A_BATCH):
-        rows = slice(start, start + GRAPHS_A_BATCH)
-        mine = around if around is None or len(around) == 1 else around[rows]
-        pieces.append(decode(psi, target[rows], candidates=candidates, around=mine, config=config))
+    for first in range(0, len(target), GRAPHS_A_BATCH):
+        rows = slice(first, first + GRAPHS_A_BATCH)
+        mine = start if start is None or len(start) == 1 else start[rows]
+        pieces.append(decode(psi, target[rows], candidates=candidates, start=mine, config=config))
     return Decoded.cat(pieces)
 
 
@@ -131,7 +132,7 @@ def judge(
     *,
     candidates: Graph | Candidates | None = None,
     config: DecodeConfig = DecodeConfig(),
-    around: Graph | None = None,
+    start: Graph | None = None,
     timeout: float = 10.0,
     rank_among: Graph | Candidates | None = None,
     truth_among: Tensor | None = None,
@@ -150,7 +151,7 @@ def judge(
     if candidates is not None:
         candidates = Candidates.of(psi, candidates)
     started = time.perf_counter()
-    decoded = decode_many(psi, target, candidates=candidates, around=around, config=config)
+    decoded = decode_many(psi, target, candidates=candidates, start=start, config=config)
     seconds = time.perf_counter() - started
     ranks = None
     if rank_among is not None:

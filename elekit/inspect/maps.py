@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from elekit.datasets.files import cache_folder, write_atomically
-from elekit.decoding import nearest
+from elekit.decoding.candidates import nearest
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import Graph
 from elekit.inspect._validation import finite

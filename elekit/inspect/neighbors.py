@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from elekit.decoding import nearest
+from elekit.decoding.candidates import nearest
 from elekit.graphs.edit_distance import edit_path, isomorphic
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes

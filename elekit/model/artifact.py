@@ -197,7 +197,7 @@ def verify(folder: str | Path) -> dict:
     return content
 
 
-def repeats(folder: str | Path) -> dict[str, Artifact]:
+def load_repeats(folder: str | Path) -> dict[str, Artifact]:
     """Repeats of an artifact's training by name, lowest seed first: other seeds, or half of the graphs.
 
     folder: of the artifact, or the name of one that is shipped. They lie in it as `repeats/<name>`, each an artifact
@@ -207,7 +207,7 @@ def repeats(folder: str | Path) -> dict[str, Artifact]:
     folder = locate(folder)
     own, found = verify(folder), {}
     for path in sorted((folder / REPEATS).glob(f"*/{JSON_NAME}")):
-        different = unlike(own, verify(path.parent))
+        different = differing_settings(own, verify(path.parent))
         if different:
             raise ArtifactError(
                 f"{path.parent} repeats another training than that of {folder}: {', '.join(different)} differ; "
@@ -217,7 +217,7 @@ def repeats(folder: str | Path) -> dict[str, Artifact]:
     return dict(sorted(found.items(), key=lambda named: (named[1].about.get("seed", 0), named[0])))
 
 
-def unlike(one: dict, other: dict) -> list[str]:
+def differing_settings(one: dict, other: dict) -> list[str]:
     """In what two trainings differ, seeds apart, by the JSON of their artifacts; [] where one repeats the other."""
 
     def settings(content: dict) -> dict:
@@ -234,7 +234,7 @@ def unlike(one: dict, other: dict) -> list[str]:
     return [name for name in first if first[name] != second[name]]
 
 
-def trained(checkpoint: Path, by: str | None = None) -> dict:
+def training_record(checkpoint: Path, by: str | None = None) -> dict:
     """When a training ended, a day in UTC as its checkpoint tells, and who ran it (None: not recorded)."""
     ended = checkpoint.stat().st_mtime if checkpoint.exists() else time.time()
     return {"at": datetime.fromtimestamp(ended, UTC).date().isoformat(), "by": by or None}

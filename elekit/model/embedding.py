@@ -44,7 +44,7 @@ class GraphEmbedding(nn.Module):
 
     def forward(self, graph: Graph) -> Tensor:
         if graph.vocabulary is not self.vocabulary:
-            self._hold_against(graph.vocabulary)
+            self._check_vocabulary(graph.vocabulary)
         asked_from, graph = graph.nodes.device, graph.to(self.enter.weight.device)
         present = graph.presence()[..., None]  # (B, N, 1)
         links = graph.edges[..., 1:] * present[:, :, None] * present[:, None]  # (B, N, N, R-1); gated by both ends
@@ -65,7 +65,7 @@ class GraphEmbedding(nn.Module):
             torch.stack(counts, -1).clamp_min(0).log1p() if counts else adjacency.new_zeros(*adjacency.shape[:2], 0)
         )
 
-    def _hold_against(self, other: GraphVocabulary):
+    def _check_vocabulary(self, other: GraphVocabulary):
         mine = self.vocabulary
         if (mine.node_labels, mine.edge_labels) != (other.node_labels, other.edge_labels):
             raise ValueError(

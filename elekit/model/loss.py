@@ -10,14 +10,14 @@ from elekit.graphs.graph import Graph
 Psi = Callable[[Graph], Tensor]
 """Any differentiable map from a batch of relaxed graphs to unit vectors (B, D)."""
 
-TOGETHER = 256  # graphs embedded at a time: bounded memory, and what fits a processor's cache
+BATCH_SIZE = 256  # graphs embedded at a time: bounded memory, and what fits a processor's cache
 
 
 def points_of(psi: Psi, graphs: Graph) -> Tensor:
-    """psi of any number of graphs, TOGETHER at a time and without gradients: (B, D); (0, 0) of none."""
+    """psi of any number of graphs, BATCH_SIZE at a time and without gradients: (B, D); (0, 0) of none."""
     with torch.no_grad():
         rows, parts = (
-            zip(*((rows, psi(block)) for rows, block in graphs.blocks(TOGETHER))) if len(graphs) else ((), ())
+            zip(*((rows, psi(block)) for rows, block in graphs.blocks(BATCH_SIZE))) if len(graphs) else ((), ())
         )
     return torch.cat(parts)[torch.cat(rows).argsort()] if parts else torch.empty(0, 0)
 

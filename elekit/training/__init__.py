@@ -4,20 +4,20 @@ from elekit.training import loop, reruns
 from elekit.training.embedding import EmbeddingTraining, fit_embedding
 from elekit.training.loop import TrainerConfig
 from elekit.training.surrogate import (
-    FEW,
-    START_BATCH,
-    START_STEPS,
+    RESTART_BATCH,
+    RESTART_PAIRS,
+    RESTART_STEPS,
     SurrogateTraining,
     bucketed_rows,
-    drawn_inputs,
+    default_training,
+    draw_inputs,
     fit_surrogate,
+    infer_kind,
     inputs_digest,
-    kind_of,
     settings,
-    training_for,
 )
 
 __all__ = [
-    "FEW", "START_BATCH", "START_STEPS", "EmbeddingTraining", "SurrogateTraining", "TrainerConfig", "bucketed_rows", "drawn_inputs",
-    "fit_embedding", "fit_surrogate", "inputs_digest", "kind_of", "loop", "reruns", "settings", "training_for",
+    "RESTART_PAIRS", "RESTART_BATCH", "RESTART_STEPS", "EmbeddingTraining", "SurrogateTraining", "TrainerConfig", "bucketed_rows", "draw_inputs",
+    "fit_embedding", "fit_surrogate", "inputs_digest", "infer_kind", "loop", "reruns", "settings", "default_training",
 ]  # fmt: skip

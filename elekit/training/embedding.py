@@ -13,7 +13,7 @@ from elekit.graphs.graph import Graph
 from elekit.model.contrastive import info_nce
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.training.loop import (
-    RETRIEVAL_AMONG,
+    RETRIEVAL_SIZE,
     TrainerConfig,
     choose_device,
     retrieval,
@@ -86,7 +86,7 @@ def fit_embedding(
     device: str = "auto",
     checkpoint: str | Path | None = None,
     progress: bool = True,
-    watch: Callable[[int, nn.Module], None] | None = None,
+    callback: Callable[[int, nn.Module], None] | None = None,
 ) -> GraphEmbedding:
     """Learn psi_theta by contrastive learning on outputs alone (InfoNCE over two views of each graph).
 
@@ -98,7 +98,7 @@ def fit_embedding(
         resumed, and plain values in its `identity`, if it has one, tell it from others (`elekit.correction.penalty`).
     device: "auto", which is CUDA where there is some, or torch's name. checkpoint: a file to write at intervals and
         to resume from if it is there.
-    watch: called with (step, psi), in evaluation mode and without gradients, before the first step that this run takes
+    callback: called with (step, psi), in evaluation mode and without gradients, before the first step that this run takes
         and at every validation, to film what is learned; it changes nothing of it.
     Returns psi in evaluation mode on the CPU, with `psi.history`, a list of dicts (step, seconds, loss, retrieval).
     Ctrl-C keeps what was reached. Raises ValueError for fewer than two graphs or targets of another shape.
@@ -112,7 +112,7 @@ def fit_embedding(
             f"targets must be ({n}, {config.dim}), one unit vector for each graph, got {tuple(targets.shape)}"
         )
     if start is not None:
-        start._hold_against(graphs.vocabulary)
+        start._check_vocabulary(graphs.vocabulary)
         if start.config != config:
             raise ValueError(f"start was built with {start.config}; give config=start.config")
     device = choose_device(device)
@@ -123,7 +123,7 @@ def fit_embedding(
     psi.to(device)
     psi.typical = graphs.average()
     held_out = validation if validation is not None and len(validation) > 1 else graphs
-    held_out = held_out[:RETRIEVAL_AMONG]
+    held_out = held_out[:RETRIEVAL_SIZE]
     queries = training.view(held_out, step_generator(seed, -1))
 
     def loss_at(step: int) -> Tensor:
@@ -162,7 +162,7 @@ def fit_embedding(
         checkpoint=checkpoint,
         progress=progress,
         title="fit_embedding",
-        watch=watch,
+        callback=callback,
     )
     return psi.to("cpu").eval()
 

@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from elekit.datasets.files import write_atomically
 
-RETRIEVAL_AMONG = 1_000  # held-out graphs at most, when what is learned is judged
+RETRIEVAL_SIZE = 1_000  # held-out graphs at most, when what is learned is judged
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def matmul_precision(name: str):
 
 
 @contextlib.contextmanager
-def denormals_flushed():
+def flush_denormals():
     """Numbers nearer to 0 than 1e-38 are 0 meanwhile in this thread, where the processor can do that.
 
     Further threads of torch do so only if they are started meanwhile.
@@ -115,13 +115,13 @@ def run_loop(
     checkpoint: str | Path | None,
     progress: bool,
     title: str,
-    watch: Callable[[int, nn.Module], None] | None = None,
+    callback: Callable[[int, nn.Module], None] | None = None,
     given: str | Path | None = None,
 ) -> list[dict]:
     """Minimize `loss_at(step)` over the model's parameters; returns the history.
 
     history: one dict for each validation: step, seconds, loss (running mean), and what `validate` says.
-    watch: called with the step and the model, in evaluation mode and without gradients, before the first step that
+    callback: called with the step and the model, in evaluation mode and without gradients, before the first step that
     this run takes (0, or where it goes on) and at every validation; what is learned is the same with it and without.
     given: the checkpoint that the caller was given, where this is another one, of a part of the work.
     identity: what must be equal for a checkpoint to be resumed (configs, seed, data digest).
@@ -151,10 +151,10 @@ def run_loop(
             write_atomically(checkpoint, lambda path: path.write_bytes(buffer.getbuffer()))
 
     def show():
-        if watch is not None:
+        if callback is not None:
             model.eval()
             with torch.no_grad():
-                watch(done, model)
+                callback(done, model)
             model.train()
 
     def note(**more):
@@ -170,7 +170,7 @@ def run_loop(
     bar = tqdm(total=config.steps, initial=done, desc=title, unit="step", disable=not progress, mininterval=0.5)
     saved = done
     try:
-        with bar, matmul_precision(config.matmul_precision), denormals_flushed():
+        with bar, matmul_precision(config.matmul_precision), flush_denormals():
             show()
             while done < config.steps:
                 for group in optimizer.param_groups:
@@ -203,7 +203,7 @@ def run_loop(
     return history
 
 
-def stop_if_interrupted(fitted: nn.Module) -> None:
+def raise_if_interrupted(fitted: nn.Module) -> None:
     """KeyboardInterrupt where Ctrl-C ended a fit early: nothing is to be made of half a fit that can go on later."""
     if fitted.history and fitted.history[-1].get("interrupted"):
         raise KeyboardInterrupt

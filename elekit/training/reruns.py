@@ -1,6 +1,6 @@
 """A training repeated, with other seeds and on halves of its graphs, to see which statements stay true (floor 3).
 
-The repeats lie beside the loss, in `repeats/<name>` of its folder, where `elekit.model.artifact.repeats` finds them.
+The repeats lie beside the loss, in `repeats/<name>` of its folder, where `elekit.model.artifact.load_repeats` finds them.
 """
 
 from dataclasses import asdict
@@ -89,13 +89,13 @@ def fit_repeats(
                 "seed": seed,
                 "psi": {"training": asdict(training), "history": psi.history},
                 "repeat": {"graphs": len(rows)},
-                "trained": artifacts.trained(checkpoint, by),
+                "trained": artifacts.training_record(checkpoint, by),
             }
             if command:
                 about["command"] = command
             artifacts.save(artifacts.Artifact(name, psi, about=about), there / name, half_psi=True)
             checkpoint.unlink(missing_ok=True)
-    return artifacts.repeats(folder)
+    return artifacts.load_repeats(folder)
 
 
 def _training_of(folder: Path, artifact: artifacts.Artifact) -> EmbeddingTraining:
@@ -117,7 +117,7 @@ def _is_done(folder: Path, own: dict, seed: int, graphs: int) -> bool:
     except artifacts.ArtifactError:
         return False
     about = content["about"]
-    return not artifacts.unlike(own, content) and (about.get("seed"), about.get("repeat")) == (
+    return not artifacts.differing_settings(own, content) and (about.get("seed"), about.get("repeat")) == (
         seed,
         {"graphs": graphs},
     )

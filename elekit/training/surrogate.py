@@ -16,7 +16,7 @@ from elekit.model.loss import points_of, squared_distance
 from elekit.model.surrogate import BackboneConfig, GraphBackbone, SurrogateRegressor, make_backbone, to_config
 from elekit.model.surrogate.graph_head import compact
 from elekit.training.loop import (
-    RETRIEVAL_AMONG,
+    RETRIEVAL_SIZE,
     TrainerConfig,
     choose_device,
     retrieval,
@@ -26,10 +26,10 @@ from elekit.training.loop import (
     tensor_digest,
 )
 
-POLISHED_FROM = 0.5  # of the steps: when most graphs are nearly right, and polish is quick and finds the rest
-FEW = 1_000  # pairs; up to so many, an h through a graph begins several times
-START_STEPS, START_BATCH = 1 / 3, 32  # what a beginning has of the steps, and its batch, at most
-START_APART = 1_000  # between the seeds of beginnings
+REFINE_FROM = 0.5  # of the steps: when most graphs are nearly right, and polish is quick and finds the rest
+RESTART_PAIRS = 1_000  # pairs; up to so many, an h through a graph begins several times
+RESTART_STEPS, RESTART_BATCH = 1 / 3, 32  # what a beginning has of the steps, and its batch, at most
+RESTART_SEED_STRIDE = 1_000  # between the seeds of beginnings
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SurrogateTraining:
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
 
 
-def training_for(shape: BackboneConfig) -> SurrogateTraining:
+def default_training(shape: BackboneConfig) -> SurrogateTraining:
     """How an h of such a shape is best trained: what was best on validation pairs of QM9 by way of a graph."""
     if shape.kind == "smiles" and shape.through == "graph":
         return SurrogateTraining(TrainerConfig(steps=1_500, learning_rate=4e-3), rewritten=0.5)
@@ -84,15 +84,15 @@ def fit_surrogate(
     device: str = "auto",
     checkpoint: str | Path | None = None,
     progress: bool = True,
-    watch: Callable[[int, nn.Module], None] | None = None,
+    callback: Callable[[int, nn.Module], None] | None = None,
 ) -> SurrogateRegressor:
     """Regress on the learned loss: minimize `2 - 2 <h_W(x), psi(y)>` over pairs, psi frozen.
 
     split: inputs and graphs side by side. validation: where retrieval@1 among 1,000 is measured (h(x) must find psi
     of its own graph) and <h, psi>, by which beginnings are judged; None takes pairs of the training split.
-    backbone: its shape; None picks one for the inputs (`kind_of`); or any module, inputs to (B, D).
-    training: None takes what suits the shape (`training_for`).
-    device, checkpoint, watch, Ctrl-C: as in `fit_embedding`.
+    backbone: its shape; None picks one for the inputs (`infer_kind`); or any module, inputs to (B, D).
+    training: None takes what suits the shape (`default_training`).
+    device, checkpoint, callback, Ctrl-C: as in `fit_embedding`.
     Returns h in evaluation mode on the CPU, with `h.history` (step, seconds, loss, retrieval, cosine).
     Raises ValueError for a split without inputs, without pairs, or with NaN in vector inputs.
     """
@@ -105,17 +105,17 @@ def fit_surrogate(
     if isinstance(backbone, nn.Module):
         training = replace(training or SurrogateTraining(), starts=1)  # it goes on from the weights that it has
     else:
-        backbone = backbone or BackboneConfig(kind=kind_of(split.inputs))
-        training = training or training_for(backbone)
+        backbone = backbone or BackboneConfig(kind=infer_kind(split.inputs))
+        training = training or default_training(backbone)
     device = choose_device(device)
     targets = points_of(psi, split.graphs).cpu()
-    held_out = held_out.take(range(min(RETRIEVAL_AMONG, len(held_out))))
+    held_out = held_out.take(range(min(RETRIEVAL_SIZE, len(held_out))))
     held_out_targets = points_of(psi, held_out.graphs).cpu()
 
     def made(seed: int) -> SurrogateRegressor:
         module, D = backbone, targets.shape[1]
         if isinstance(module, GraphBackbone):
-            module.regress_on(psi)
+            module.set_psi(psi)
         elif not isinstance(module, nn.Module):
             with seeded(seed):
                 module = make_backbone(module, split.inputs, D, vocabulary=split.graphs.vocabulary, psi=psi)
@@ -135,7 +135,7 @@ def fit_surrogate(
             identity={
                 "fit": "surrogate",
                 "backbone": to_config(h.backbone),
-                "training": settings(training, through_graph=h.through_graph, pairs=n),
+                "training": settings(training, has_graph_head=h.has_graph_head, pairs=n),
                 "seed": seed,
                 "graphs": split.graphs.digest(),
                 "targets": tensor_digest(targets),
@@ -146,9 +146,9 @@ def fit_surrogate(
         )
 
     h, starts, begun = made(seed), [], []
-    if _starts(training, through_graph=h.through_graph, pairs=n) > 1:
+    if _starts(training, has_graph_head=h.has_graph_head, pairs=n) > 1:
         places = [None if checkpoint is None else Path(f"{checkpoint}.start-{i}") for i in range(training.starts)]
-        starts = [(seed + i * START_APART, place) for i, place in enumerate(places)]
+        starts = [(seed + i * RESTART_SEED_STRIDE, place) for i, place in enumerate(places)]
     for number, place in starts if checkpoint is None or not Path(checkpoint).exists() else ():
         h = made(number)
         title = f"start {len(begun) + 1} of {len(starts)}"
@@ -157,23 +157,23 @@ def fit_surrogate(
             return h.to("cpu").eval()
         begun.append(h)
     h = max(begun, key=lambda one: one.history[-1]["cosine"], default=h)
-    learn(h, training, seed, checkpoint=checkpoint, title="fit_surrogate", watch=watch)
+    learn(h, training, seed, checkpoint=checkpoint, title="fit_surrogate", callback=callback)
     if checkpoint is not None and Path(checkpoint).exists():  # the beginnings are not needed any more
         for _, place in starts:
             place.unlink(missing_ok=True)
     return h.to("cpu").eval()
 
 
-def _starts(training: SurrogateTraining, *, through_graph: bool, pairs: int) -> int:
+def _starts(training: SurrogateTraining, *, has_graph_head: bool, pairs: int) -> int:
     """How often h begins."""
-    return training.starts if through_graph and pairs <= FEW else 1
+    return training.starts if has_graph_head and pairs <= RESTART_PAIRS else 1
 
 
 def _beginning(training: SurrogateTraining) -> SurrogateTraining:
     """A short training, by what h is to be judged whether it is to go on."""
-    steps = max(1, round(training.loop.steps * START_STEPS))
+    steps = max(1, round(training.loop.steps * RESTART_STEPS))
     loop = replace(training.loop, steps=steps, validate_every=steps, checkpoint_every=steps)
-    return replace(training, loop=loop, batch_size=min(START_BATCH, training.batch_size), polished=0.0, starts=1)
+    return replace(training, loop=loop, batch_size=min(RESTART_BATCH, training.batch_size), polished=0.0, starts=1)
 
 
 def _regression(
@@ -190,12 +190,12 @@ def _regression(
     rows = bucketed_rows(split.inputs, min(training.batch_size, len(split)), training.bucket, seed, step)
     generator = step_generator(seed, step)
     wanted = targets[rows].to(device)
-    drawn = drawn_inputs(split.inputs, rows, training.rewritten, generator)
+    drawn = draw_inputs(split.inputs, rows, training.rewritten, generator)
     mended = 0.0
     with seeded(step):  # dropout
-        if h.through_graph and training.polished and step >= training.loop.steps * POLISHED_FROM:
+        if h.has_graph_head and training.polished and step >= training.loop.steps * REFINE_FROM:
             relaxed = h.backbone.graphs(drawn)
-            points = projections.sphere(h.backbone.embedded(relaxed))
+            points = projections.sphere(h.backbone.embed(relaxed))
             mended = training.polished * refinement_loss(psi, compact(relaxed.to("cpu")), wanted.cpu()).to(device)
         else:
             points = h(drawn)  # of an h through a graph, some are rounded
@@ -208,19 +208,19 @@ def _regression(
     return regression + training.contrast * info_nce(points, wanted, training.temperature, hard)
 
 
-def settings(training: SurrogateTraining, *, through_graph: bool, pairs: int) -> dict:
+def settings(training: SurrogateTraining, *, has_graph_head: bool, pairs: int) -> dict:
     """What an h was trained by, as plain values; without what did not matter."""
     settings = asdict(training)
     if not training.hard_negatives:
         del settings["hard_negatives"]
-    if not (through_graph and training.polished):
+    if not (has_graph_head and training.polished):
         del settings["polished"]
-    if _starts(training, through_graph=through_graph, pairs=pairs) == 1:
+    if _starts(training, has_graph_head=has_graph_head, pairs=pairs) == 1:
         del settings["starts"]
     return settings
 
 
-def kind_of(inputs) -> str:
+def infer_kind(inputs) -> str:
     """The backbone that suits such inputs: images (n, C, S, S), vectors, texts with blanks (words), others (SMILES)."""
     if torch.is_tensor(inputs):
         return "image" if inputs.dim() == 4 else "vector"
@@ -257,7 +257,7 @@ def bucketed_rows(inputs, batch_size: int, bucket: int, seed: int, step: int) ->
     return rows[order[which * batch_size : (which + 1) * batch_size]]
 
 
-def drawn_inputs(inputs, rows: Tensor, rewritten: float, generator: torch.Generator):
+def draw_inputs(inputs, rows: Tensor, rewritten: float, generator: torch.Generator):
     """The inputs of these rows, a share of the SMILES among them written anew; a text with blanks is no SMILES."""
     if torch.is_tensor(inputs):
         return inputs[rows]

@@ -122,7 +122,7 @@ def step_through(
     if sets is not None:
         sets = _one_set(sets)
         _same_vocabulary(sets.decoded.vocabulary, vocabulary, "the prediction set")
-    last = max(len(t) + len(t.polish) for t in (trace, compare) if t is not None)
+    last = max(len(t) + len(t.search_steps) for t in (trace, compare) if t is not None)
     if not 0 <= step <= last:
         raise ValueError(f"step must lie in 0..{last}, got {step}")
     return Stepper(trace, truth, compare, names, step, sets)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from elekit.decoding import Candidates, DecodeConfig, check_target, decode, nearest
+from elekit.decoding import Candidates, DecodeConfig, decode
+from elekit.decoding.candidates import check_target, nearest
 from elekit.evaluation.conformal.calibration import Calibration
 from elekit.evaluation.conformal.canonical import names
 from elekit.evaluation.conformal.sets import MOST, PredictionSet
@@ -71,20 +72,13 @@ class Universe:
 
 
 def universe(
-    psi: Psi,
-    target: Tensor,
-    *,
-    candidates=None,
-    gallery=None,
-    around=None,
-    config=DecodeConfig(),
-    whole: bool = False,
+    psi: Psi, target: Tensor, *, candidates=None, gallery=None, start=None, config=DecodeConfig(), whole: bool = False
 ) -> Universe:
     """What the sets of targets (B, D) are drawn from: all of a gallery, or what a search finds.
 
     The search is `decode` with its polish: the 16 nearest candidates (or results of descents), and the best 32 of all
     graphs that edits of the best ones reach, without those that exceed a capacity. whole: also without those that are
-    in several parts. around: relaxed graphs, one for each target, where the method rounds them.
+    in several parts. start: relaxed graphs, one for each target, where the method rounds them.
     Raises ValueError for a way to decode without polish, and for one whose time is limited: what it finds is no
     function of the input.
     """
@@ -96,11 +90,13 @@ def universe(
         return Universe(known.graphs, rows, losses, known.graphs[rows[:, 0]], losses[:, 0])
     if config.method is not None and "polish" not in config.method:
         raise ValueError(f"sets are drawn from what the polish finds; use candidates+polish, not {config.method!r}")
-    if config.polish.budget_ms is not None or config.gradient.budget_ms is not None:
+    if config.local_search.budget_ms is not None or config.gradient.budget_ms is not None:
         raise ValueError("a search whose time is limited finds other graphs each time; leave budget_ms out")
-    wide = replace(config.polish, kept=max(KEPT, config.polish.kept or 0, config.polish.beam))
-    config = replace(config, kept=max(STARTS, config.kept), polish=wide)
-    found = decode(psi, target, candidates=candidates, around=around, config=config)
+    wide = replace(
+        config.local_search, alternatives=max(KEPT, config.local_search.alternatives or 0, config.local_search.beam)
+    )
+    config = replace(config, search_starts=max(STARTS, config.search_starts), local_search=wide)
+    found = decode(psi, target, candidates=candidates, start=start, config=config)
     B, W = found.alternative_losses.shape
     left_out = found.alternatives.valence_violation() > 0
     if whole:
@@ -111,7 +107,7 @@ def universe(
 
 
 def universes(
-    psi: Psi, target: Tensor, *, candidates=None, gallery=None, around=None, config=DecodeConfig(), progress=False
+    psi: Psi, target: Tensor, *, candidates=None, gallery=None, start=None, config=DecodeConfig(), progress=False
 ) -> Iterator[tuple[slice, Universe]]:
     """The same for any number of targets, 256 at a time, so that memory stays bounded.
 
@@ -120,9 +116,9 @@ def universes(
     check_target(target)
     candidates, gallery = (None if known is None else Candidates.of(psi, known) for known in (candidates, gallery))
     whole = candidates is not None and gallery is None and _all_connected(candidates.graphs)
-    for start in tqdm(range(0, len(target), TOGETHER), desc="prediction sets", disable=not progress):
-        rows = slice(start, start + TOGETHER)
-        search = {"around": None if around is None else around[rows], "config": config, "whole": whole}
+    for first in tqdm(range(0, len(target), TOGETHER), desc="prediction sets", disable=not progress):
+        rows = slice(first, first + TOGETHER)
+        search = {"start": None if start is None else start[rows], "config": config, "whole": whole}
         yield rows, universe(psi, target[rows], candidates=candidates, gallery=gallery, **search)
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from elekit.datasets import Split
-from elekit.decoding import Candidates, DecodeConfig, check_target
+from elekit.decoding import Candidates, DecodeConfig
+from elekit.decoding.candidates import check_target
 from elekit.evaluation.conformal.calibration import LEVEL, Calibration, calibrated, check_level, highest, radius_of
 from elekit.evaluation.conformal.candidate_sets import universes
 from elekit.evaluation.conformal.sets import MOST, PredictionSet
@@ -29,19 +30,19 @@ def calibrate(
     level: float = LEVEL,
     candidates: Graph | Candidates | None = None,
     in_gallery: bool = False,
-    around: Graph | None = None,
+    start: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
     progress: bool = False,
 ) -> Calibration:
     """Find the radius from pairs that neither psi nor h learned from.
 
     target: h(x), (n, D). truth: the graphs of the same inputs. in_gallery: sets will be drawn from galleries that
-    hold the truth, so that none is unreachable. around: `h.graphs(x)`, where the method rounds them.
+    hold the truth, so that none is unreachable. start: `h.graphs(x)`, where the method rounds them.
     Raises ValueError where the level cannot be promised (too few pairs, or too many truths that no search finds),
     with the highest that can; for another number of targets than of truths; and as `universe` does.
     """
     check_level(level)
-    search = {"candidates": candidates, "around": around, "config": config, "progress": progress}
+    search = {"candidates": candidates, "start": start, "config": config, "progress": progress}
     return calibrated(scores_of(psi, target, truth, in_gallery=in_gallery, **search), level)
 
 
@@ -62,7 +63,7 @@ def prediction_sets(
     *,
     candidates: Graph | Candidates | None = None,
     gallery: Graph | Candidates | None = None,
-    around: Graph | None = None,
+    start: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
     most: int = MOST,
     progress: bool = False,
@@ -74,7 +75,7 @@ def prediction_sets(
     """
     if most < 1:
         raise ValueError(f"most must be at least 1, got {most}")
-    search = {"candidates": candidates, "gallery": gallery, "around": around, "config": config, "progress": progress}
+    search = {"candidates": candidates, "gallery": gallery, "start": start, "config": config, "progress": progress}
     return [one for _, found in universes(psi, target, **search) for one in found.sets(calibration, most)]
 
 
@@ -86,7 +87,7 @@ def coverage(
     *,
     candidates: Graph | Candidates | None = None,
     gallery: Graph | Candidates | None = None,
-    around: Graph | None = None,
+    start: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
     most: int = MOST,
     progress: bool = False,
@@ -106,7 +107,7 @@ def coverage(
 
     if len(target) != len(truth) or not len(truth):
         raise ValueError(f"want one target for each true graph, at least one; got {len(target)} and {len(truth)}")
-    search = {"candidates": candidates, "gallery": gallery, "around": around, "config": config, "progress": progress}
+    search = {"candidates": candidates, "gallery": gallery, "start": start, "config": config, "progress": progress}
     scores, sizes = [], []
     for rows, found in universes(psi, target, **search):
         if gallery is None:
@@ -163,8 +164,8 @@ def measured(
     search = {"candidates": candidates, "config": config, "progress": progress}
 
     def asked(split: Split) -> tuple[Tensor, dict]:
-        around = h.graphs(split.inputs) if config.rounds else None
-        return h.predict(split.inputs), {**search, "around": around}
+        start = h.graphs(split.inputs) if config.needs_start else None
+        return h.predict(split.inputs), {**search, "start": start}
 
     target, known = asked(calibration)
     scores = scores_of(psi, target, calibration.graphs, in_gallery=gallery is not None, **known)

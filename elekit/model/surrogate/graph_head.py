@@ -23,7 +23,7 @@ DECIDED = 12  # power of the mean largest share of a node: how much of it a grap
 class GraphBackbone(nn.Module):
     """u_W(x) = psi(y_W(x)): a reader (any backbone), a head that makes a graph of it, and psi, frozen.
 
-    psi is no part of the weights: it is the loss that is regressed on, and can be another one later (`regress_on`).
+    psi is no part of the weights: it is the loss that is regressed on, and can be another one later (`set_psi`).
     Raises ValueError for a psi that no gradient comes through, such as a predefined one.
     """
 
@@ -31,9 +31,9 @@ class GraphBackbone(nn.Module):
         super().__init__()
         self.reader, self.config = reader, reader.config
         self.head = GraphHead(reader, dim, vocabulary)
-        self.regress_on(psi)
+        self.set_psi(psi)
 
-    def regress_on(self, psi: Psi) -> "GraphBackbone":
+    def set_psi(self, psi: Psi) -> "GraphBackbone":
         """The same graphs, embedded by another psi."""
         if isinstance(psi, nn.Module):
             psi = copy.deepcopy(psi).eval().requires_grad_(False)
@@ -42,9 +42,9 @@ class GraphBackbone(nn.Module):
 
     def forward(self, inputs) -> Tensor:
         relaxed = self.graphs(inputs)
-        return self.embedded(committed(relaxed) if self.training else relaxed)
+        return self.embed(round_at_random(relaxed) if self.training else relaxed)
 
-    def embedded(self, relaxed: Graph) -> Tensor:
+    def embed(self, relaxed: Graph) -> Tensor:
         """u_W where the graphs, as `graphs` makes them, are there already."""
         points = self.psi(relaxed)
         if relaxed.nodes.requires_grad and not points.requires_grad:
@@ -57,8 +57,8 @@ class GraphBackbone(nn.Module):
             return self.head(*self.reader.read(inputs))
         return self.head(None, None, self.reader(inputs))
 
-    def described(self) -> dict:
-        return self.reader.described()
+    def to_config(self) -> dict:
+        return self.reader.to_config()
 
     def _apply(self, fn, recurse=True):  # psi goes to the device, too
         if isinstance(self.psi, nn.Module):
@@ -82,7 +82,9 @@ class GraphHead(nn.Module):
         if self.offsets is None:
             self.places = nn.Sequential(nn.SiLU(), nn.Linear(dim, vocabulary.max_nodes * dim))
         else:
-            self.apart = nn.Embedding(reader.offset_count, R)  # what an edge is told of how far its places are apart
+            self.apart = nn.Embedding(
+                reader.num_relative_positions, R
+            )  # what an edge is told of how far its places are apart
         self.nodes = nn.Sequential(nn.Linear(W, W // 2), nn.SiLU(), nn.Linear(W // 2, K))
         self.one, self.other = nn.Linear(W, R * CHANNELS), nn.Linear(W, R * CHANNELS)
         self.bias = nn.Parameter(APART * torch.eye(R)[0])
@@ -108,7 +110,7 @@ class GraphHead(nn.Module):
         return Graph(logits.softmax(-1), edges.softmax(-1), self.vocabulary).symmetrized()
 
 
-def committed(graphs: Graph) -> Graph:
+def round_at_random(graphs: Graph) -> Graph:
     """Some of the graphs rounded, at random, with the gradient of the relaxed ones (straight-through).
 
     psi takes some mixtures for graphs that they do not round to, such as a node of two labels without an edge for one

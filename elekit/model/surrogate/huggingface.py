@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from elekit.model.surrogate.config import BackboneConfig
-from elekit.model.surrogate.relative_positions import REACH, along_a_text
+from elekit.model.surrogate.relative_positions import REACH, text_relative_positions
 from elekit.model.surrogate.tokens import check_texts
 
 EXAMPLE = "hf:allenai/scibert_scivocab_uncased"
@@ -22,7 +22,7 @@ class HuggingFaceBackbone(nn.Module):
     """
 
     KINDS = ("hf",)
-    offsets, offset_count = staticmethod(along_a_text), 2 * REACH + 1
+    offsets, num_relative_positions = staticmethod(text_relative_positions), 2 * REACH + 1
 
     def __init__(self, config: BackboneConfig, dim: int):
         super().__init__()
@@ -35,10 +35,10 @@ class HuggingFaceBackbone(nn.Module):
             mend = "install it by: pip install 'elekit[hf]'"
             raise ValueError(f"backbone {config.kind!r} needs transformers; {mend}") from None
         try:
-            self.tokeniser, self.encoder = AutoTokenizer.from_pretrained(name), AutoModel.from_pretrained(name)
+            self.tokenizer, self.encoder = AutoTokenizer.from_pretrained(name), AutoModel.from_pretrained(name)
         except (OSError, ValueError) as unknown:
             raise ValueError(f"backbone {config.kind!r} cannot be loaded: {unknown}") from unknown
-        self.longest = min(LONGEST, self.tokeniser.model_max_length)
+        self.longest = min(LONGEST, self.tokenizer.model_max_length)
         self.dropout = nn.Dropout(config.dropout)
         self.leave = nn.Linear(self.encoder.config.hidden_size, dim)
 
@@ -52,7 +52,7 @@ class HuggingFaceBackbone(nn.Module):
     def read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         """Its state at each token (B, T, state_width), which of these are there (B, T), and u_W (B, dim)."""
         check_texts(texts)
-        tokens = self.tokeniser(
+        tokens = self.tokenizer(
             list(texts), padding=True, truncation=True, max_length=self.longest, return_tensors="pt"
         )
         tokens = {name: tensor.to(self.leave.weight.device) for name, tensor in tokens.items()}
@@ -62,15 +62,15 @@ class HuggingFaceBackbone(nn.Module):
         return states, inside, self.leave(mean)
 
     @classmethod
-    def of(cls, inputs: Sequence[str], config: BackboneConfig, dim: int) -> "HuggingFaceBackbone":
+    def from_inputs(cls, inputs: Sequence[str], config: BackboneConfig, dim: int) -> "HuggingFaceBackbone":
         if torch.is_tensor(inputs):
             shape = tuple(inputs.shape)
             raise ValueError(f"backbone {config.kind!r} reads texts, the inputs are vectors {shape}; use 'vector'")
         return cls(config, dim)
 
-    def described(self) -> dict:
+    def to_config(self) -> dict:
         return {}
 
     @classmethod
-    def rebuilt(cls, config: BackboneConfig, dim: int) -> "HuggingFaceBackbone":
+    def from_config(cls, config: BackboneConfig, dim: int) -> "HuggingFaceBackbone":
         return cls(config, dim)

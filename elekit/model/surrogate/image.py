@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from elekit.model.surrogate.config import BackboneConfig
-from elekit.model.surrogate.relative_positions import across_an_image
+from elekit.model.surrogate.relative_positions import image_relative_positions
 
 FINEST, COARSEST = 16, 8  # locations across, where the net begins and where most of its layers work
 
@@ -52,7 +52,7 @@ class ImageBackbone(nn.Module):
         self.norm = nn.LayerNorm(W)
         self.gate, self.value = nn.Linear(W, dim), nn.Linear(W, dim)
         self.apart = nn.Linear(W, config.embedding)
-        self.state_width, self.offset_count = W, (2 * S - 1) ** 2
+        self.state_width, self.num_relative_positions = W, (2 * S - 1) ** 2
         self.leave = nn.Sequential(nn.Linear(config.embedding * S * S, 4 * W), nn.SiLU(), nn.Linear(4 * W, dim))
         self.to(memory_format=torch.channels_last)
 
@@ -64,7 +64,7 @@ class ImageBackbone(nn.Module):
         return [view(_images(images)) for view in VIEWS] if self.config.symmetric else [images]
 
     def offsets(self, locations: int) -> Tensor:
-        return across_an_image(math.isqrt(locations))
+        return image_relative_positions(math.isqrt(locations))
 
     def read(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Its state at each location (B, T, state_width = W), that all are there (B, T), and u_W (B, dim)."""
@@ -72,7 +72,7 @@ class ImageBackbone(nn.Module):
         if images.shape[1:] != self.shape:
             raise ValueError(f"images must be (B, {', '.join(map(str, self.shape))}), got {tuple(images.shape)}")
         if self.training and self.config.symmetric:
-            images = turned_at_random(images)
+            images = random_symmetries(images)
         x = ((images - self.mean) / self.scale).contiguous(memory_format=torch.channels_last)
         state = self.norm(self.layers(x).permute(0, 2, 3, 1).flatten(1, 2))  # (B, locations, W)
         counted = (torch.sigmoid(self.gate(state)) * self.value(state)).sum(1)
@@ -80,7 +80,7 @@ class ImageBackbone(nn.Module):
         return state, inside, counted + self.leave(silu(self.apart(state)).flatten(1))
 
     @classmethod
-    def of(cls, inputs, config: BackboneConfig, dim: int) -> "ImageBackbone":
+    def from_inputs(cls, inputs, config: BackboneConfig, dim: int) -> "ImageBackbone":
         """Its shape is that of the images; its scaling, too, channel by channel."""
         images = _images(inputs)
         backbone = cls(images.shape[1:], config, dim)
@@ -89,11 +89,11 @@ class ImageBackbone(nn.Module):
         backbone.scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
         return backbone
 
-    def described(self) -> dict:
+    def to_config(self) -> dict:
         return {"shape": list(self.shape)}
 
     @classmethod
-    def rebuilt(cls, config: BackboneConfig, dim: int, shape: list[int]) -> "ImageBackbone":
+    def from_config(cls, config: BackboneConfig, dim: int, shape: list[int]) -> "ImageBackbone":
         return cls(tuple(shape), config, dim)
 
 
@@ -118,7 +118,7 @@ class _Residual(nn.Module):
         return x + self.gain * self.dropout(silu(inner))
 
 
-def turned_at_random(images: Tensor) -> Tensor:
+def random_symmetries(images: Tensor) -> Tensor:
     """Each image (B, C, S, S) in one of its eight views, drawn from torch's own generator."""
     chosen, turned = torch.randint(len(VIEWS), (len(images),)), images.clone()
     for number, view in enumerate(VIEWS):

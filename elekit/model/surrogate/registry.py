@@ -32,13 +32,13 @@ def make_backbone(
     vocabulary, psi: of the graphs and their loss, where it goes through a graph.
     Raises ValueError for an unknown kind.
     """
-    return _through(_class_of(config.kind).of(inputs, config, dim), dim, vocabulary, psi)
+    return _through(_class_of(config.kind).from_inputs(inputs, config, dim), dim, vocabulary, psi)
 
 
 def to_config(backbone: nn.Module) -> dict:
     """A backbone without its weights, as plain values; of a module of the user's only what class it is."""
     if isinstance(backbone, (*BACKBONES.values(), GraphBackbone)):
-        return {"backbone": asdict(backbone.config), **backbone.described()}
+        return {"backbone": asdict(backbone.config), **backbone.to_config()}
     return {"backbone": {"kind": "module"}, "class": type(backbone).__name__}
 
 
@@ -48,7 +48,7 @@ def from_config(
     """The backbone that `describe` told of, with weights still to be filled in; vocabulary, psi: see `make_backbone`."""
     more = {name: value for name, value in described.items() if name not in ("backbone", "dim")}
     config = BackboneConfig(**described["backbone"])
-    return _through(_class_of(config.kind).rebuilt(config, dim, **more), dim, vocabulary, psi)
+    return _through(_class_of(config.kind).from_config(config, dim, **more), dim, vocabulary, psi)
 
 
 def _through(reader: nn.Module, dim: int, vocabulary: GraphVocabulary | None, psi: Psi | None) -> nn.Module:

@@ -39,7 +39,7 @@ class SurrogateRegressor(nn.Module):
         return projections.sphere(out)
 
     @property
-    def through_graph(self) -> bool:
+    def has_graph_head(self) -> bool:
         return isinstance(self.backbone, GraphBackbone)
 
     @torch.no_grad()
@@ -48,7 +48,7 @@ class SurrogateRegressor(nn.Module):
 
         Raises ValueError where h goes through a point, and where there are no inputs.
         """
-        if not self.through_graph:
+        if not self.has_graph_head:
             raise ValueError("this h goes through a point, not through a graph; train it with through='graph'")
         if len(inputs) == 0:
             raise ValueError("no inputs given")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from elekit.model.surrogate.config import BackboneConfig
-from elekit.model.surrogate.relative_positions import REACH, along_a_text
+from elekit.model.surrogate.relative_positions import REACH, text_relative_positions
 from elekit.model.surrogate.tokens import PAD, TOKEN_PATTERNS, Tokenizer
 
 
@@ -14,12 +14,12 @@ class TextBackbone(nn.Module):
     """u_W for texts: tokens, bidirectional recurrent layers, and what they saw pooled. Padding changes nothing."""
 
     KINDS = tuple(TOKEN_PATTERNS)
-    offsets, offset_count = staticmethod(along_a_text), 2 * REACH + 1
+    offsets, num_relative_positions = staticmethod(text_relative_positions), 2 * REACH + 1
 
-    def __init__(self, tokeniser: Tokenizer, config: BackboneConfig, dim: int):
+    def __init__(self, tokenizer: Tokenizer, config: BackboneConfig, dim: int):
         super().__init__()
-        self.tokeniser, self.config = tokeniser, config
-        self.enter = nn.Embedding(len(tokeniser.tokens) + 2, config.embedding, padding_idx=PAD)
+        self.tokenizer, self.config = tokenizer, config
+        self.enter = nn.Embedding(len(tokenizer.tokens) + 2, config.embedding, padding_idx=PAD)
         sizes = [config.embedding, *[2 * config.width] * (config.layers - 1)]
         self.forwards = nn.ModuleList(nn.GRU(size, config.width, batch_first=True) for size in sizes)
         self.backwards = nn.ModuleList(nn.GRU(size, config.width, batch_first=True) for size in sizes)
@@ -32,7 +32,7 @@ class TextBackbone(nn.Module):
 
     def read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         """Its state at each token (B, T, state_width = 2 W), which of these are there (B, T), and u_W (B, dim)."""
-        tokens, lengths = (t.to(self.enter.weight.device) for t in self.tokeniser.encode(texts))
+        tokens, lengths = (t.to(self.enter.weight.device) for t in self.tokenizer.encode(texts))
         B, T = tokens.shape
         position = torch.arange(T, device=tokens.device).expand(B, T)
         inside = position < lengths[:, None]  # (B, T)
@@ -50,16 +50,16 @@ class TextBackbone(nn.Module):
         return state, inside, self.leave(torch.cat([ends, mean, most], -1))
 
     @classmethod
-    def of(cls, inputs: Sequence[str], config: BackboneConfig, dim: int) -> "TextBackbone":
+    def from_inputs(cls, inputs: Sequence[str], config: BackboneConfig, dim: int) -> "TextBackbone":
         """Its tokens are those of the inputs."""
         if torch.is_tensor(inputs):
             shape = tuple(inputs.shape)
             raise ValueError(f"backbone {config.kind!r} reads texts, the inputs are vectors {shape}; use 'vector'")
-        return cls(Tokenizer.of(config.kind, inputs), config, dim)
+        return cls(Tokenizer.from_texts(config.kind, inputs), config, dim)
 
-    def described(self) -> dict:
-        return {"tokens": list(self.tokeniser.tokens)}
+    def to_config(self) -> dict:
+        return {"tokens": list(self.tokenizer.tokens)}
 
     @classmethod
-    def rebuilt(cls, config: BackboneConfig, dim: int, tokens: Sequence[str]) -> "TextBackbone":
+    def from_config(cls, config: BackboneConfig, dim: int, tokens: Sequence[str]) -> "TextBackbone":
         return cls(Tokenizer(config.kind, tuple(tokens)), config, dim)

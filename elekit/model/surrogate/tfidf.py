@@ -61,7 +61,7 @@ class TfidfBackbone(nn.Module):
         return sparse.hstack([one.transform(texts) for one in self.vectorisers], format="csr", dtype=np.float32)
 
     @classmethod
-    def of(cls, inputs: Sequence[str], config: BackboneConfig, dim: int) -> "TfidfBackbone":
+    def from_inputs(cls, inputs: Sequence[str], config: BackboneConfig, dim: int) -> "TfidfBackbone":
         """Its n-grams and their frequencies are those of the inputs."""
         if torch.is_tensor(inputs):
             shape = tuple(inputs.shape)
@@ -79,11 +79,11 @@ class TfidfBackbone(nn.Module):
             raise ValueError("backbone 'tfidf' found no n-gram in the inputs; use 'character' for very short texts")
         return cls(readings, config, dim)
 
-    def described(self) -> dict:
+    def to_config(self) -> dict:
         return {"readings": [{"terms": terms, "idf": idf} for terms, idf in self.readings]}
 
     @classmethod
-    def rebuilt(cls, config: BackboneConfig, dim: int, readings: Sequence[dict]) -> "TfidfBackbone":
+    def from_config(cls, config: BackboneConfig, dim: int, readings: Sequence[dict]) -> "TfidfBackbone":
         return cls([(known["terms"], known["idf"]) for known in readings], config, dim)
 
 

@@ -30,7 +30,7 @@ class Tokenizer:
         object.__setattr__(self, "_number", {token: i + 2 for i, token in enumerate(self.tokens)})
 
     @classmethod
-    def of(cls, level: str, texts: Sequence[str], at_least: int = 1) -> "Tokenizer":
+    def from_texts(cls, level: str, texts: Sequence[str], at_least: int = 1) -> "Tokenizer":
         """The tokens that occur at least so often in the texts, most frequent first."""
         check_texts(texts)
         counts = Counter(token for text in texts for token in cls(level, ()).split(text))

@@ -39,7 +39,7 @@ class VectorBackbone(nn.Module):
         return self.leave(state)
 
     @classmethod
-    def of(cls, inputs, config: BackboneConfig, dim: int) -> "VectorBackbone":
+    def from_inputs(cls, inputs, config: BackboneConfig, dim: int) -> "VectorBackbone":
         """Its scaling is that of the inputs."""
         vectors = _vectors(inputs)
         if vectors.dim() != 2 or 0 in vectors.shape:
@@ -51,11 +51,11 @@ class VectorBackbone(nn.Module):
         backbone.scale.copy_(torch.where(scale > 1e-6 * mean.abs(), scale, torch.ones_like(scale)))
         return backbone
 
-    def described(self) -> dict:
+    def to_config(self) -> dict:
         return {"features": len(self.mean)}
 
     @classmethod
-    def rebuilt(cls, config: BackboneConfig, dim: int, features: int) -> "VectorBackbone":
+    def from_config(cls, config: BackboneConfig, dim: int, features: int) -> "VectorBackbone":
         return cls(features, config, dim)
 
 

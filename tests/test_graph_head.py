@@ -11,7 +11,7 @@ from conftest import equal
 from benchmarks.methods.graph_kernels import sketched
 from elekit.datasets import Split
 from elekit.decoding import DecodeConfig, decode, refinement_loss
-from elekit.decoding.refinement_loss import MOST
+from elekit.decoding.refinement_loss import MAX_SEARCHED
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists
 from elekit.model import artifact as artifacts
@@ -25,8 +25,8 @@ from elekit.model.surrogate import (
     make_backbone,
     to_config,
 )
-from elekit.model.surrogate.graph_head import SPARE, committed, compact
-from elekit.model.surrogate.relative_positions import REACH, across_an_image, along_a_text
+from elekit.model.surrogate.graph_head import SPARE, compact, round_at_random
+from elekit.model.surrogate.relative_positions import REACH, image_relative_positions, text_relative_positions
 from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
 from elekit.training.loop import TrainerConfig
 
@@ -96,11 +96,11 @@ def test_a_text_has_no_more_nodes_than_tokens():
 
 
 def test_places_know_how_far_they_are_apart():
-    offsets = along_a_text(2 * REACH + 5)
+    offsets = text_relative_positions(2 * REACH + 5)
     assert offsets.diagonal().unique().tolist() == [REACH]
     assert offsets[3, 1] == REACH + 2 and offsets[1, 3] == REACH - 2
     assert (offsets.min(), offsets.max()) == (0, 2 * REACH)
-    grid = across_an_image(3)
+    grid = image_relative_positions(3)
     assert grid.shape == (9, 9) and len(grid.unique()) == 25
     assert grid[4, 0] == grid[8, 4] == grid[5, 1] and grid[4, 0] != grid[0, 4]  # one down, one to the right
 
@@ -133,7 +133,7 @@ def test_decided_graphs_are_rounded_now_and_then_and_keep_the_gradient_of_the_re
     for sharpness in (0.1, 20.0):
         soft = Graph((sharpness * logits).softmax(-1), edges, LETTERS).symmetrized()
         torch.manual_seed(0)
-        made = committed(soft)
+        made = round_at_random(soft)
         hard = (made.edges - soft.rounded().edges).abs().amax((1, 2, 3)) < 1e-6
         shares[sharpness] = hard.float().mean().item()
         torch.testing.assert_close(made.nodes[hard], soft.rounded().nodes[hard])
@@ -204,10 +204,10 @@ def test_polish_has_nothing_to_teach_where_rounding_is_right(psi):
 
 
 def test_polish_teaches_no_more_graphs_of_a_batch_than_told(psi):
-    truth = words(MOST + 9).graphs
+    truth = words(MAX_SEARCHED + 9).graphs
     nodes = mixed(truth, relabeled(truth), 0.2).nodes.requires_grad_()
     refinement_loss(psi, Graph(nodes, truth.edges, LETTERS), psi(truth).detach()).backward()
-    assert 0 < (nodes.grad.abs().flatten(1).amax(1) > 0).sum() <= MOST
+    assert 0 < (nodes.grad.abs().flatten(1).amax(1) > 0).sum() <= MAX_SEARCHED
 
 
 def test_what_polish_teaches_begins_at_half_of_the_steps_and_matters(psi):
@@ -218,7 +218,7 @@ def test_what_polish_teaches_begins_at_half_of_the_steps_and_matters(psi):
         fit_surrogate(
             psi, split, backbone=BackboneConfig("character", width=12, layers=1, embedding=8, through="graph"),
             training=SurrogateTraining(TrainerConfig(steps, 3e-3, warmup=1, validate_every=4), 16, polished=weight),
-            watch=lambda step, h, to=weights: to.append(copy.deepcopy(h.state_dict())), progress=False,
+            callback=lambda step, h, to=weights: to.append(copy.deepcopy(h.state_dict())), progress=False,
         )  # fmt: skip
     _, half, end = zip(*made.values())
     assert all(torch.equal(half[0][name], half[1][name]) for name in half[0])
@@ -249,7 +249,7 @@ def test_psi_is_neither_trained_nor_touched_nor_saved():
 def test_the_same_graphs_serve_another_psi(learned):
     other, inputs = untrained(7), words(9).inputs
     moved = copy.deepcopy(learned)
-    moved.backbone.regress_on(other)
+    moved.backbone.set_psi(other)
     assert equal(moved.graphs(inputs), learned.graphs(inputs))
     torch.testing.assert_close(moved.predict(inputs), other(moved.backbone.graphs(inputs)))
     assert (moved.predict(inputs) - learned.predict(inputs)).abs().max() > 1e-2
@@ -267,7 +267,7 @@ def test_it_comes_back_from_an_artifact(learned, psi, tmp_path):
     _, h = artifacts.load(tmp_path).surrogate("text")
     inputs = words(20, seed=3).inputs
     torch.testing.assert_close(h.predict(inputs), learned.predict(inputs))
-    assert h.through_graph and equal(h.graphs(inputs).rounded(), learned.graphs(inputs).rounded())
+    assert h.has_graph_head and equal(h.graphs(inputs).rounded(), learned.graphs(inputs).rounded())
 
 
 def test_described_and_rebuilt():
@@ -289,7 +289,7 @@ def test_a_run_cut_off_goes_on_to_the_same_weights(psi, tmp_path):
 
     options = {"training": training, "checkpoint": tmp_path / "h.pt"}
     with pytest.raises(RuntimeError, match="the power went"):
-        fit(psi, watch=cut, **options)
+        fit(psi, callback=cut, **options)
     again = fit(psi, **options)
     for a, b in zip(whole.state_dict().values(), again.state_dict().values()):
         torch.testing.assert_close(a, b)
@@ -304,7 +304,7 @@ def test_a_psi_without_gradients_is_refused():
 
 def test_an_h_by_a_point_has_no_graphs(psi):
     h = fit(psi, "point", steps=1)
-    assert not h.through_graph
+    assert not h.has_graph_head
     with pytest.raises(ValueError, match="goes through a point.*through='graph'"):
         h.graphs(["AB"])
     with pytest.raises(ValueError, match="through must be one of"):
@@ -319,30 +319,30 @@ def test_no_inputs_are_refused(learned):
 # -- decoding ------------------------------------------------------------------------------------------------------
 def test_rounding_answers_the_graph_of_h_and_polish_never_makes_it_worse(learned, psi):
     new = words(40, seed=8)
-    target, around = learned.predict(new.inputs), learned.graphs(new.inputs)
-    plain = decode(psi, target, around=around, config=DecodeConfig("rounded"))
-    assert equal(plain.graphs, around.rounded())
+    target, start = learned.predict(new.inputs), learned.graphs(new.inputs)
+    plain = decode(psi, target, start=start, config=DecodeConfig("rounded"))
+    assert equal(plain.graphs, start.rounded())
     torch.testing.assert_close(plain.loss, squared_distance(psi(plain.graphs), target))
-    polished = decode(psi, target, around=around, config=DecodeConfig("rounded+polish"), record=True)
+    polished = decode(psi, target, start=start, config=DecodeConfig("rounded+polish"), record=True)
     assert (polished.loss <= plain.loss + 1e-6).all() and (polished.loss < plain.loss - 1e-3).any()
     for b, trace in enumerate(polished.traces):
         assert trace.stopped == "a given graph, rounded" and len(trace) == 1
-        assert equal(trace[0], around[b : b + 1])
-        relaxed = squared_distance(psi(around[b : b + 1]), target[b])
+        assert equal(trace[0], start[b : b + 1])
+        relaxed = squared_distance(psi(start[b : b + 1]), target[b])
         assert trace.gap[0] == pytest.approx((plain.loss[b] - relaxed).item(), abs=1e-5)
 
 
 def test_polish_of_rounded_graphs_begins_from_candidates_as_well(psi):
     truth = words(12, seed=8).graphs
     target, far = points_of(psi, truth), words(12, seed=9).graphs
-    search = DecodeConfig("rounded+polish", polish=replace(DecodeConfig().polish, rounds=1, screen=1))
-    found = decode(psi, target, around=far, candidates=truth, config=search)
+    search = DecodeConfig("rounded+polish", local_search=replace(DecodeConfig().local_search, rounds=1, screen=1))
+    found = decode(psi, target, start=far, candidates=truth, config=search)
     assert exact(found.graphs, Split(None, truth, None)) == 1.0
-    assert exact(decode(psi, target, around=far, config=search).graphs, Split(None, truth, None)) < 0.5
+    assert exact(decode(psi, target, start=far, config=search).graphs, Split(None, truth, None)) < 0.5
 
 
-def test_each_target_wants_its_graph(psi):
+def test_each_target_needs_its_graph(psi):
     truth = words(3).graphs
-    for around, said in ((None, "none"), (truth[:2], "2")):
-        with pytest.raises(ValueError, match=f"'rounded' rounds a graph of each of 3 targets.*got {said}"):
-            decode(psi, points_of(psi, truth), around=around, config=DecodeConfig("rounded"))
+    for start, said in ((None, "none"), (truth[:2], "2")):
+        with pytest.raises(ValueError, match=f"'rounded' rounds one graph for each of 3 targets.*got {said}"):
+            decode(psi, points_of(psi, truth), start=start, config=DecodeConfig("rounded"))

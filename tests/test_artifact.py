@@ -17,7 +17,7 @@ from torch import nn
 import elekit.datasets.files
 from elekit.graphs.graph import from_networkx
 from elekit.model import artifact as artifacts
-from elekit.model.artifact import Artifact, ArtifactError, compare, load, repeats, save, trained, verify
+from elekit.model.artifact import Artifact, ArtifactError, compare, load, load_repeats, save, training_record, verify
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.surrogate import BackboneConfig, SurrogateRegressor, make_backbone
 
@@ -396,19 +396,19 @@ def repeated(vocabulary, folder) -> Path:
 
 
 def test_repeats_lie_beside_the_artifact(artifact, repeated, vocabulary, vertices, tmp_path, monkeypatch):
-    found = repeats(repeated)
+    found = load_repeats(repeated)
     assert list(found) == ["seed-9", "half-10"]
     for seed, repeat in zip((9, 10), found.values()):
         assert torch.equal(repeat.psi(vertices), make(vocabulary, seed).psi(vertices))
     save(load(repeated), repeated)  # saving the artifact leaves them alone
-    assert list(repeats(repeated)) == list(found)
+    assert list(load_repeats(repeated)) == list(found)
     monkeypatch.setattr(artifacts, "MODELS", repeated.parent)
     monkeypatch.chdir(tmp_path.parent)
-    assert list(repeats(repeated.name)) == list(found)
+    assert list(load_repeats(repeated.name)) == list(found)
     save(artifact, tmp_path / "alone")
-    assert repeats(tmp_path / "alone") == {}
+    assert load_repeats(tmp_path / "alone") == {}
     with pytest.raises(ArtifactError, match="no artifact at"):
-        repeats(tmp_path / "nowhere")
+        load_repeats(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -424,21 +424,21 @@ def test_repeats_lie_beside_the_artifact(artifact, repeated, vocabulary, vertice
 def test_repeats_of_another_training_are_refused(repeated, change, what):
     rewrite(repeated / "repeats" / "seed-9", change)
     with pytest.raises(ArtifactError, match=f"seed-9 repeats another training than .*: {what} differ; delete it"):
-        repeats(repeated)
+        load_repeats(repeated)
     (weights,) = (repeated / "repeats" / "half-10").glob("psi-*")
     weights.unlink()
     with pytest.raises(ArtifactError, match="half-10/psi-.*is missing"):
-        repeats(repeated)
+        load_repeats(repeated)
 
 
 def test_who_trained_when(tmp_path):
     checkpoint = tmp_path / "psi.checkpoint"
     checkpoint.write_text("")
     os.utime(checkpoint, (0, 86_400 + 60))  # a minute past midnight in UTC, whatever the clock here says
-    assert trained(checkpoint, "A. Nalyst") == {"at": "1970-01-02", "by": "A. Nalyst"}
-    assert trained(checkpoint, "")["by"] is None
+    assert training_record(checkpoint, "A. Nalyst") == {"at": "1970-01-02", "by": "A. Nalyst"}
+    assert training_record(checkpoint, "")["by"] is None
     days = {datetime.now(UTC).date().isoformat() for _ in range(2)}
-    assert trained(tmp_path / "none")["at"] in days | {datetime.now(UTC).date().isoformat()}
+    assert training_record(tmp_path / "none")["at"] in days | {datetime.now(UTC).date().isoformat()}
 
 
 # -- comparing -----------------------------------------------------------------------------------------------------
