@@ -10,10 +10,12 @@ Each takes two batches and gives a distance for each pair of graphs i; nan where
 `distances_for` names those that apply to graphs of a vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from elekit.graphs._optional import extra
@@ -33,7 +35,7 @@ RADIUS, BITS = 2, 2048  # of Morgan fingerprints
 
 def distances_for(vocabulary: GraphVocabulary) -> dict[str, Distance]:
     """Those of this module that apply to graphs of a vocabulary, by plain names; Tanimoto to molecules alone."""
-    found = {
+    found: dict[str, Distance] = {
         "edit distance": edit,
         "Weisfeiler-Lehman": weisfeiler_lehman,
         "fused Gromov-Wasserstein": fused_gromov_wasserstein,
@@ -66,7 +68,7 @@ def weisfeiler_lehman(a: Graph, b: Graph) -> Tensor:
 
     def kernel(one: list[Tensor], other: list[Tensor]) -> Tensor:
         same = [(c[:, :, None] == d[:, None, :]) & (c != 0)[:, :, None] for c, d in zip(one, other)]
-        return sum(pairs.sum((1, 2)) for pairs in same).double()
+        return torch.stack([pairs.sum((1, 2)) for pairs in same]).sum(0).double()
 
     between, of_a, of_b = kernel(*colors), kernel(colors[0], colors[0]), kernel(colors[1], colors[1])
     cosine = between / (of_a * of_b).sqrt().clamp_min(1)
@@ -91,10 +93,17 @@ def fused_gromov_wasserstein(a: Graph, b: Graph, *, alpha: float = ALPHA) -> Ten
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 (labels alone) and 1 (edges alone), got {alpha}")
     pairs = zip(_laid_out(a), _laid_out(b))
-    return torch.tensor([_fused(*sorted(pair, key=_rank), alpha) for pair in pairs], dtype=torch.float64)
+    found = []
+    for pair in pairs:
+        one, other = sorted(pair, key=_rank)
+        found.append(_fused(one, other, alpha))
+    return torch.tensor(found, dtype=torch.float64)
 
 
-def _laid_out(graphs: Graph):
+_Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+
+
+def _laid_out(graphs: Graph) -> Iterator[_Arrays]:
     """Of each graph: colors (n, HOPS + 2), labels (n,) and adjacency (n, n), nodes in canonical order."""
     nodes, edges = (labels.cpu().numpy() for labels in graphs.labels())
     colors = torch.stack([*node_colors(graphs, HOPS), canonical_colors(graphs)], 2).numpy()
@@ -104,11 +113,11 @@ def _laid_out(graphs: Graph):
         yield own[order], labels[order], linked[np.ix_(order, order)].astype(float)
 
 
-def _rank(graph) -> tuple:
+def _rank(graph: _Arrays) -> tuple[tuple[int, ...], list[int]]:
     return graph[0].shape, graph[0][:, -1].tolist()
 
 
-def _fused(one, other, alpha: float) -> float:
+def _fused(one: _Arrays, other: _Arrays, alpha: float) -> float:
     with extra("card"):
         from ot import emd
         from ot.gromov import fused_gromov_wasserstein as descend

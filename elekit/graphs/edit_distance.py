@@ -3,12 +3,14 @@
 import itertools
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import networkx as nx
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from scipy import optimize
 else:
     optimize = LazyModule("scipy.optimize", "chem")
+
+_Integers = NDArray[Any]
+_Drawn = tuple[_Integers, _Integers]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,12 +180,12 @@ def check_comparable(a: Graph, b: Graph) -> None:
             raise ValueError(f"vocabularies differ in {name}: {list(ours)} and {list(theirs)}; read both with one")
 
 
-def _check_timeout(timeout: float):
+def _check_timeout(timeout: float) -> None:
     if not timeout >= 0:
         raise ValueError(f"timeout must be seconds >= 0, got {timeout}")
 
 
-def _drawn(graph: Graph, edge_labels: bool = True):
+def _drawn(graph: Graph, edge_labels: bool = True) -> Iterator[_Drawn]:
     """Channels (n,) and (n, n) of the nodes that are there, of each graph; edges as 0 and 1 without edge_labels."""
     all_nodes, all_edges = (t.cpu().numpy() for t in graph.labels())
     for nodes, edges in zip(all_nodes, all_edges if edge_labels else (all_edges > 0).astype(int)):
@@ -188,7 +193,7 @@ def _drawn(graph: Graph, edge_labels: bool = True):
         yield nodes[there], edges[np.ix_(there, there)]
 
 
-def _steps(before, after, slots: list[int]) -> list[EditStep]:
+def _steps(before: _Drawn, after: _Drawn, slots: list[int]) -> list[EditStep]:
     """Differences between two graphs of one node order, each nodes (n,) and edges (n, n)."""
     found = []
     for i, j in itertools.combinations_with_replacement(range(len(before[0])), 2):
@@ -200,7 +205,7 @@ def _steps(before, after, slots: list[int]) -> list[EditStep]:
     return [step for *_, step in sorted(found, key=lambda entry: entry[:2])]
 
 
-def _profile(nodes: np.ndarray, edges: np.ndarray) -> list:
+def _profile(nodes: _Integers, edges: _Integers) -> list[tuple[int, ...]]:
     """Equal for isomorphic graphs: each node's label with the sorted labels of its edges, sorted."""
     return sorted((label, *row) for label, row in zip(nodes.tolist(), np.sort(edges, axis=1).tolist()))
 
@@ -208,7 +213,7 @@ def _profile(nodes: np.ndarray, edges: np.ndarray) -> list:
 class _Search:
     """Branch and bound for one pair; nodes (n,), (m,) and edges (n, n), (m, m) with 1 <= n <= m or n = 0."""
 
-    def __init__(self, nodes_a, edges_a, nodes_b, edges_b):
+    def __init__(self, nodes_a: _Integers, edges_a: _Integers, nodes_b: _Integers, edges_b: _Integers) -> None:
         missing = len(nodes_b) - len(nodes_a)
         self.nodes_a, self.edges_a = np.pad(nodes_a, (0, missing)), np.pad(edges_a, (0, missing))
         self.nodes_b, self.edges_b = nodes_b, edges_b
@@ -231,7 +236,7 @@ class _Search:
         moved = self.edges_b[np.ix_(self.place, self.place)]
         return int((self.nodes_a != self.nodes_b[self.place]).sum() + (self.edges_a != moved).sum() // 2)
 
-    def _descend(self, rest_a, rest_b, fixed, so_far) -> bool:
+    def _descend(self, rest_a: _Integers, rest_b: _Integers, fixed: NDArray[np.float64], so_far: float) -> bool:
         """Best completion of the placement so far; whether all of them were looked at or ruled out.
 
         rest_a, rest_b: nodes not yet placed. fixed: (len(rest_a), len(rest_b)) label and edges to placed nodes.
