@@ -10,6 +10,7 @@ Names load on first use, so `import elekit` is fast and needs none of the option
 """
 
 import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -35,7 +36,7 @@ _HOME = {name: package for package, names in _EXPORTS.items() for name in names}
 __all__ = ["__version__", *_HOME, *_PACKAGES]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"elekit.{_HOME[name]}"), name)
     if name in _PACKAGES:
@@ -43,5 +44,5 @@ def __getattr__(name: str):
     raise AttributeError(f"module 'elekit' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

@@ -17,7 +17,8 @@ from tqdm.auto import tqdm
 from elekit.datasets.files import cache_folder, download
 from elekit.datasets.molecules import Molecules
 from elekit.datasets.splits import SPLITS, Dataset, Split, digest
-from elekit.graphs.smiles import GraphVocabulary, ParsedSmiles, from_parsed, molecule_vocabulary, parse_smiles
+from elekit.graphs.graph import GraphVocabulary
+from elekit.graphs.smiles import ParsedSmiles, from_parsed, molecule_vocabulary, parse_smiles
 
 # No digest of these files was at hand: the address names a commit, and what comes must have that many rows.
 URL = "https://raw.githubusercontent.com/blender-nlp/MolT5/7de07af8a2fb033bfd4935ebdd166e6ae6507df9/ChEBI-20_data/{}"
@@ -128,8 +129,10 @@ def _dataset(name: str, everything: Split, places: pd.Series, skipped: pd.DataFr
     skipped = pd.concat(
         [skipped, pd.DataFrame({"row": more["row"], "value": more["smiles"], "reason": "graph of an earlier row"})]
     ).reset_index(drop=True)
-    splits = [everything.take(np.flatnonzero((places == place) & ~left_out)) for place in SPLITS]
-    return Dataset(name, vocabulary, *splits, skipped, digest(splits))
+    train, validation, test = splits = [
+        everything.take(np.flatnonzero((places == place) & ~left_out)) for place in SPLITS
+    ]
+    return Dataset(name, vocabulary, train, validation, test, skipped, digest(splits))
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -66,11 +66,11 @@ def from_frame(
     reasons = list(read.reasons)
     if inputs_in:
         lacking = table[inputs_in].isna().any(axis=1)
-        infinite = ~torch.isfinite(_numbers(table[inputs_in])).all(1) if vector else None
+        infinite = ~torch.isfinite(_numbers(table[inputs_in])).all(1) if vector else torch.zeros(len(table)).bool()
         for row in range(len(table)):
             if not reasons[row] and lacking[row]:
                 reasons[row] = "input missing or NaN"
-            elif not reasons[row] and vector and infinite[row]:  # NaN was told above
+            elif not reasons[row] and infinite[row]:  # NaN was told above
                 reasons[row] = "input not finite"
     if duplicates == "drop":
         seen = set()
@@ -97,8 +97,10 @@ def from_frame(
     rest.insert(1, "key", [read.keys[row] for row in kept])
     everything = Split(inputs, Graph.from_labels(read.nodes[kept], read.edges[kept], read.vocabulary), rest)
     places = assign_splits(rest["key"].tolist(), fractions, seed)
-    splits = [everything.take([i for i, place in enumerate(places) if place == split]) for split in SPLITS]
-    return Dataset(name or source, read.vocabulary, *splits, skipped, digest(splits))
+    train, validation, test = splits = [
+        everything.take([i for i, place in enumerate(places) if place == split]) for split in SPLITS
+    ]
+    return Dataset(name or source, read.vocabulary, train, validation, test, skipped, digest(splits))
 
 
 def from_networkx_graphs(graphs: Sequence[nx.Graph], inputs: Sequence | None = None, **options) -> Dataset:
@@ -107,7 +109,7 @@ def from_networkx_graphs(graphs: Sequence[nx.Graph], inputs: Sequence | None = N
     Node and edge labels are read from the attribute `label`. options as in `from_frame`.
     """
     table = pd.DataFrame({"graph": pd.Series(list(graphs), dtype=object)})
-    columns = None
+    columns: str | list[str] | None = None
     if inputs is not None:
         if len(inputs) != len(table):
             raise ValueError(f"{len(inputs)} inputs for {len(table)} graphs; they stand side by side")

@@ -59,8 +59,8 @@ def available_offline(name: str) -> bool:
 
 def _local_qm9() -> Path | None:
     folder = os.environ.get("ELEKIT_DATA_DIR")
-    places = ("qm9/qm9.csv.gz", "qm9/qm9.csv", "qm9.csv.gz", "qm9.csv") if folder else ()
-    return next((Path(folder) / place for place in places if (Path(folder) / place).exists()), None)
+    names = ("qm9/qm9.csv.gz", "qm9/qm9.csv", "qm9.csv.gz", "qm9.csv")
+    return next((path for name in names if folder and (path := Path(folder) / name).exists()), None)
 
 
 def _qm9_path() -> Path:

@@ -15,9 +15,11 @@ from tqdm.auto import tqdm
 
 from elekit.datasets.files import cache_arrays, cache_folder
 from elekit.graphs._optional import extra
-from elekit.graphs.graph import GraphVocabulary, from_networkx, label_tensors
+from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, label_tensors
 
 READER = 2  # raise it when reading SMILES changes, so that cached readings are made anew
+Labels = tuple[list[str], list[tuple[int, int, str]]]  # of nodes, and of edges with their ends
+NO_LABELS: Labels = ([], [])
 CACHED_FROM = 5_000  # rows; below that reading takes no longer than a few seconds
 
 
@@ -127,8 +129,10 @@ def read_networkx_column(
     """
     reasons, parts, drawn = [], [], []
     for graph in graphs:
-        reason, labels = graph if isinstance(graph, str) else "", ([], [])
-        if not reason:
+        reason, labels = "", NO_LABELS
+        if isinstance(graph, str):
+            reason = graph
+        else:
             try:
                 if max_nodes and graph.number_of_nodes() > max_nodes:
                     raise ValueError(f"more than {max_nodes} nodes")
@@ -155,7 +159,7 @@ def read_networkx_column(
     return Column(vocabulary, nodes, edges, isomorphism_keys(drawn), reasons)
 
 
-def _parts(one) -> tuple[list[str], list[tuple[int, int, str]]]:
+def _parts(one: Graph) -> Labels:
     """(node labels, edge triples) of a batch of one."""
     names = one.vocabulary
     nodes, edges = (t[0] for t in one.labels())
@@ -171,7 +175,8 @@ def isomorphism_keys(graphs: Sequence[nx.Graph]) -> list[str]:
     def same(a, b):
         return a.get("label") == b.get("label")
 
-    classes, keys = defaultdict(list), []
+    classes: dict[str, list[nx.Graph]] = defaultdict(list)
+    keys = []
     for graph in graphs:
         code = nx.weisfeiler_lehman_graph_hash(graph, node_attr="label", edge_attr="label") if len(graph) else "empty"
         known = classes[code]

@@ -18,6 +18,20 @@ from elekit.training.surrogate import (
 )
 
 __all__ = [
-    "RESTART_PAIRS", "RESTART_BATCH", "RESTART_STEPS", "EmbeddingTraining", "SurrogateTraining", "TrainerConfig", "bucketed_rows", "draw_inputs",
-    "fit_embedding", "fit_surrogate", "inputs_digest", "infer_kind", "loop", "reruns", "settings", "default_training",
+    "RESTART_BATCH",
+    "RESTART_PAIRS",
+    "RESTART_STEPS",
+    "EmbeddingTraining",
+    "SurrogateTraining",
+    "TrainerConfig",
+    "bucketed_rows",
+    "default_training",
+    "draw_inputs",
+    "fit_embedding",
+    "fit_surrogate",
+    "infer_kind",
+    "inputs_digest",
+    "loop",
+    "reruns",
+    "settings",
 ]  # fmt: skip
