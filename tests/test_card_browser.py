@@ -79,7 +79,7 @@ def test_the_stepper_steps_by_keys(opening):
     page.keyboard.press("ArrowRight")
     assert slider.input_value() == "1" and place.locator(".elekit-stepper-reading").inner_text() != said
     page.keyboard.press("g")
-    assert place.get_by_role("button", name="What the loss wants").get_attribute("aria-pressed") == "false"
+    assert place.get_by_role("button", name="Descent directions").get_attribute("aria-pressed") == "false"
 
 
 def test_the_inspector_applies_what_was_prepared_and_refuses_the_rest(opening):

@@ -554,9 +554,12 @@ def test_a_molecule_is_stepped_through(lab):
     assert dashed == lab.value("sum(m[1] == 'less' for m in w.runs[0]['marks'][2])")
     keys.press("g")
     lab.eventually("w.show", "none")
-    assert wished.count() == 0 and "wants" not in page.locator(".elekit-stepper-reading").text_content()
+    assert wished.count() == 0
+    assert page.locator(".elekit-stepper-reading p").text_content() == lab.value("w.runs[0]['told'][2] + '.'")
+    assert page.locator(".elekit-stepper-directions").text_content() == ""
     lab.python("w.show = 'gradient'")
-    page.wait_for_function("document.querySelector('.elekit-stepper-reading').textContent.includes('wants')")
+    page.wait_for_function("document.querySelector('.elekit-stepper-directions').textContent !== ''")
+    assert page.locator(".elekit-stepper-reading p").text_content() == lab.value("w.runs[0]['readings'][2]")
 
     # play runs to the end and stops; while it runs it is not read out
     lab.python("w.speed = 30")
@@ -587,7 +590,7 @@ def test_a_molecule_is_stepped_through(lab):
 
     # the prediction set: in words, and each graph drawn, with a name for who cannot see it
     found = lab.value("w.found")
-    assert page.locator(".elekit-stepper-says").text_content() == found["says"]
+    assert page.locator(".elekit-stepper-summary").text_content() == found["says"]
     members = page.locator(".elekit-stepper-set li")
     assert members.count() == len(found["graphs"]) > 0
     for number, (member, told) in enumerate(zip(members.all(), found["graphs"]), 1):

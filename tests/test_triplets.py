@@ -276,7 +276,7 @@ def test_questions_are_answered_by_keys_alone(lab):
         == wanted
         == lab.value("w.judgments.answers")
     )
-    told = page.locator(".elekit-triplets-told").text_content()
+    told = page.locator(".elekit-triplets-progress").text_content()
     assert told == "".join(lab.value("w.told")) and told.startswith("5 judged, 1 of them 'cannot say'.")
     keys.press("Control+1")  # the lab's own
     page.wait_for_timeout(100)

@@ -75,7 +75,7 @@ def test_a_module_that_breaks_a_rule_is_not_bundled(tmp_path, entry, named):
         modules(tmp_path, base="const x = 1;\n\nexport { x };\n", entry=entry)
 
 
-@pytest.mark.parametrize("name", ["explorer", "explorer_map", "inspector", "stepper", "triplets"])
+@pytest.mark.parametrize("name", ["explorer_map", "explorer_panel", "inspector", "stepper", "triplets"])
 def test_every_widget_is_one_module(name):
     made = bundle.script(bundle.STATIC / f"{name}.js")
     assert made.count("export ") == 1 and "return { render };" in made
@@ -157,14 +157,14 @@ from elekit.widgets import base, bundle
 entry = Path(tempfile.mkdtemp()).resolve() / "entry.js"
 home = os.path.relpath(bundle.STATIC, entry.parent)
 entry.write_text('''
-import {{ ask, button, follow, frame }} from "HOME/dom.js";
+import {{ button, cleaning, follow, frame, save, send }} from "HOME/dom.js";
 import {{ GraphView }} from "HOME/graph.js";
 function render({{ model, el }}) {{
-  const undo = [], root = frame(model, el, undo, "a test");
-  const view = new GraphView(model.get("palette"), {{ onpick: (part) => {{ model.set("picked", part); model.save_changes(); }} }});
-  root.append(view.element, button("go wrong", () => ask(model, "go_wrong")));
-  follow(model, undo, "scene", () => view.show(model.get("scene")));
-  return () => undo.forEach((stop) => stop());
+  const cleanups = [], root = frame(model, el, cleanups, "a test");
+  const view = new GraphView(model.get("palette"), {{ onpick: (part) => save(model, "picked", part) }});
+  root.append(view.element, button("go wrong", () => send(model, "go_wrong")));
+  follow(model, cleanups, "scene", () => view.show(model.get("scene")));
+  return cleaning(cleanups);
 }}
 export {{ render }};
 '''.replace("HOME", home))

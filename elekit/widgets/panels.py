@@ -107,7 +107,7 @@ class GraphPanel(ExplorerPanel):
     edits: by row, what separates it from the pinned graph; it comes in later.
     """
 
-    _esm = traitlets.Unicode(script(STATIC / "explorer.js")).tag(sync=True)
+    _esm = traitlets.Unicode(script(STATIC / "explorer_panel.js")).tag(sync=True)
     COMMANDS = ("pin", "find", "select")
 
     kinds = traitlets.List(traitlets.Unicode()).tag(sync=True)

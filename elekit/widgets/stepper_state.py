@@ -80,6 +80,7 @@ def _described(run: Frames, name: str, spaced: float) -> dict:
         "stopped": run.stopped,
         "names": run.names,
         "told": run.told,
+        "readings": [run.reading(at) for at in range(len(run))],
         "numbers": run.numbers,
         "relaxed": _finite(run.relaxed),
         "rounded": _finite(run.rounded),

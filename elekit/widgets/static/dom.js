@@ -1,80 +1,202 @@
-// What the widgets share: making elements, and the frame around a widget.
-// Text of the data only ever becomes text nodes and attributes: nothing here parses markup.
+// Elements, and the link between a view and its model.
+// Text from the data only becomes text nodes and attributes; nothing here parses markup.
+
+/** @import { Model, Problem } from "./types.d.ts" */
+/** @typedef {string | number | boolean | null | undefined | ((event: any) => void)} Attribute */
+/** @typedef {Record<string, Attribute>} Attributes */
+/** @typedef {Node | string | null | undefined} Child */
+/** @typedef {(() => void)[]} Cleanups What to undo when a view is removed. */
 
 const SVG = "http://www.w3.org/2000/svg";
+const KEEP_KEYS = { "data-lm-suppress-shortcuts": "true" }; // JupyterLab then leaves the element's keys alone
 
-function fill(node, attributes, children) {
+/**
+ * Set attributes and append children. A function becomes a listener ("onclick"); null, undefined and false set nothing.
+ * @template {Element} E
+ * @param {E} element
+ * @param {Attributes} attributes
+ * @param {...Child} children
+ * @returns {E}
+ */
+function fill(element, attributes, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? "" : value);
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : String(value));
   }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
 }
 
-// An HTML or an SVG element; children are nodes or texts; "onclick" and its like take functions.
-const html = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
-const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Attributes} [attributes]
+ * @param {...Child} children
+ */
+const html = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, ...children);
 
-// Set only what changed: writing to the document is what a redraw costs.
-function put(node, attributes) {
-  const known = (node.elekit ??= {});
+/**
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Attributes} [attributes]
+ * @param {...Child} children
+ */
+const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, ...children);
+
+/**
+ * An HTML element that takes the focus.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Attributes} [attributes]
+ * @param {...Child} children
+ */
+const control = (tag, attributes = {}, ...children) => html(tag, { ...KEEP_KEYS, ...attributes }, ...children);
+
+/**
+ * @param {string} text
+ * @param {(event: MouseEvent) => void} onclick
+ * @param {Attributes} [attributes]
+ */
+const button = (text, onclick, attributes = {}) =>
+  control("button", { type: "button", class: "elekit-button", onclick, ...attributes }, text);
+
+/** @type {WeakMap<Element, Record<string, string | number | boolean>>} */
+const written = new WeakMap();
+
+/**
+ * Set the attributes that changed since the last update; writing to the document is the cost of a redraw.
+ * @param {Element} element
+ * @param {Record<string, string | number | boolean>} attributes
+ */
+function update(element, attributes) {
+  const known = written.get(element) ?? {};
+  written.set(element, known);
   for (const [name, value] of Object.entries(attributes)) {
     if (known[name] === value) continue;
     known[name] = value;
-    node.setAttribute(name, value);
+    element.setAttribute(name, String(value));
   }
 }
 
-function say(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+/**
+ * @param {Node} node
+ * @param {string | number} text
+ */
+function setText(node, text) {
+  const value = String(text);
+  if (node.textContent !== value) node.textContent = value;
 }
 
-// Call `then` now and whenever one of the traits changes, until the view is gone; collects what to undo.
-function follow(model, undo, traits, then) {
+/**
+ * Call `callback` now and on every change of the traits, until the view is removed.
+ * @template State
+ * @param {Model<State>} model
+ * @param {Cleanups} cleanups
+ * @param {(keyof State & string) | (keyof State & string)[]} traits
+ * @param {() => void} callback
+ */
+function follow(model, cleanups, traits, callback) {
   for (const trait of [traits].flat()) {
-    model.on(`change:${trait}`, then);
-    undo.push(() => model.off(`change:${trait}`, then));
+    model.on(`change:${trait}`, callback);
+    cleanups.push(() => model.off(`change:${trait}`, callback));
   }
-  then();
+  callback();
 }
 
-// The frame of a widget: a labelled group whose keys the lab leaves alone, with a line for what went wrong.
-function frame(model, el, undo, name) {
+/**
+ * Add the root of a view to `el`: a labeled group with a line for the last error.
+ * @template {Problem} State
+ * @param {Model<State>} model
+ * @param {HTMLElement} el
+ * @param {Cleanups} cleanups
+ * @param {string} label
+ */
+function frame(model, el, cleanups, label) {
   const problem = html("div", { class: "elekit-problem", role: "alert" });
-  const root = html("section", {
-    class: "elekit",
-    role: "group",
-    "aria-label": name,
-    "data-lm-suppress-shortcuts": "true",
-  });
+  const root = control("section", { class: "elekit", role: "group", "aria-label": label }, problem);
   el.append(root);
-  root.append(problem);
-  follow(model, undo, "problem", () => {
-    say(problem, model.get("problem") || "");
+  follow(model, cleanups, "problem", () => {
+    setText(problem, model.get("problem") || "");
     problem.hidden = !model.get("problem");
   });
   return root;
 }
 
-// A control that can be focused: the lab must not take its keys. Attributes as of `html`.
-const control = (tag, attributes, ...children) =>
-  html(tag, { "data-lm-suppress-shortcuts": "true", ...attributes }, ...children);
-
-const button = (text, onclick, attributes = {}) =>
-  control("button", { type: "button", class: "elekit-button", onclick, ...attributes }, text);
-
-// Ask the kernel to do something: calls the method of that name of the widget's Python side.
-function ask(model, what, values = {}) {
-  model.send({ do: what, with: values });
+/**
+ * Call a command of the widget's Python class.
+ * @template State
+ * @param {Model<State>} model
+ * @param {string} command
+ * @param {object} [values]
+ */
+function send(model, command, values = {}) {
+  model.send({ do: command, with: values });
 }
 
+/**
+ * Set a trait and save it.
+ * @template State
+ * @template {keyof State} Key
+ * @param {Model<State>} model
+ * @param {Key} trait
+ * @param {State[Key]} value
+ */
+function save(model, trait, value) {
+  model.set(trait, value);
+  model.save_changes();
+}
+
+/** @param {Cleanups} cleanups */
+const cleaning = (cleanups) => () => {
+  for (const cleanup of cleanups) cleanup();
+};
+
+/**
+ * True for keys that belong to the browser or the lab.
+ * @param {KeyboardEvent} event
+ */
+const hasModifier = (event) => event.ctrlKey || event.altKey || event.metaKey;
+
+/** @param {Event} event */
+function consume(event) {
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+/**
+ * @param {number} value
+ * @param {number} low
+ * @param {number} high
+ */
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-function shortened(text, letters) {
+/**
+ * At most `length` characters, without control characters.
+ * @param {unknown} text
+ * @param {number} length
+ */
+function shortened(text, length) {
   const plain = [...String(text)].map((c) => (/\p{C}/u.test(c) ? " " : c));
-  return plain.length <= letters ? plain.join("") : plain.slice(0, letters - 1).join("") + "…";
+  return plain.length <= length ? plain.join("") : `${plain.slice(0, length - 1).join("")}…`;
 }
 
-export { ask, button, clamp, control, fill, follow, frame, html, put, say, shortened, svg };
+export {
+  button,
+  clamp,
+  cleaning,
+  consume,
+  control,
+  fill,
+  follow,
+  frame,
+  hasModifier,
+  html,
+  KEEP_KEYS,
+  save,
+  send,
+  setText,
+  shortened,
+  svg,
+  update,
+};

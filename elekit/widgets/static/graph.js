@@ -1,312 +1,510 @@
-// A graph, relaxed or not, drawn as SVG.
+// The one module that draws a graph, relaxed or not, as SVG. All widgets use it.
 
-import { clamp, fill, put, say, shortened, svg } from "./dom.js";
+import { clamp, fill, KEEP_KEYS, setText, shortened, svg, update } from "./dom.js";
 
-const UNIT = 100; // of the drawing: an edge is about one unit long
+/** @import { Halo, Halos, Palette, Part, Point, Scene } from "./types.d.ts" */
+/** @typedef {(part: Part, event: MouseEvent | KeyboardEvent) => void} OnPick */
+/** @typedef {{ part: Part, group: SVGGElement, title: SVGTitleElement, words: string }} Drawing */
+/** @typedef {Drawing & { rim: SVGCircleElement, text: SVGTextElement, number: SVGTextElement | null, wedges: SVGPathElement[] }} NodeDrawing */
+/** @typedef {Drawing & { lines: SVGLineElement[], text: SVGTextElement | null }} PairDrawing */
+
+const UNIT = 100; // size of one unit of a layout, about the length of an edge
 const RADIUS = 30; // of a node, as in elekit.draw
-const SEEN = 0.05; // probabilities below are not drawn
-const BLUE = "#0072B2",
-  VERMILION = "#D55E00",
-  GRAY = "#999999";
+const GAP = 17; // between the lines of a double bond
+const MARGIN = 48; // around the graph
+const LEAST = 0.05; // probabilities below are not drawn, as in elekit.draw
+const BLUE = "#0072B2"; // colors of Okabe and Ito
+const VERMILION = "#D55E00";
+const ORANGE = "#E69F00";
+const GREEN = "#009E73";
+const GRAY = "#999999";
+const CENTERED = { "text-anchor": "middle", "dominant-baseline": "central" };
 
-const pairNumber = (i, j, N) => i * N - (i * (i + 1)) / 2 + (j - i - 1); // of i < j, row by row, as torch.triu_indices
+/**
+ * Index of the pair i < j among N nodes, row by row, as `torch.triu_indices`.
+ * @param {number} i
+ * @param {number} j
+ * @param {number} N
+ */
+const pairNumber = (i, j, N) => i * N - (i * (i + 1)) / 2 + (j - i - 1);
 
-// A color between others, such as of a ramp of "#rrggbb"; share in [0, 1].
-function between(ramp, share) {
-  const at = clamp(share, 0, 1) * (ramp.length - 1),
-    low = Math.min(Math.floor(at), ramp.length - 2);
-  const part = (c, k) => parseInt(ramp[c].slice(1 + 2 * k, 3 + 2 * k), 16);
-  const mix = [0, 1, 2].map((k) => Math.round(part(low, k) + (at - low) * (part(low + 1, k) - part(low, k))));
-  return `rgb(${mix.join(",")})`;
+/**
+ * @param {string} color "#rrggbb"
+ * @returns {number[]}
+ */
+const channels = (color) => [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
+
+/**
+ * The color at a share in [0, 1] of a ramp of "#rrggbb".
+ * @param {string[]} ramp
+ * @param {number} share
+ */
+function rampColor(ramp, share) {
+  const at = clamp(share, 0, 1) * (ramp.length - 1);
+  const low = Math.min(Math.floor(at), ramp.length - 2);
+  const [from, to] = [channels(ramp[low]), channels(ramp[low + 1])];
+  return `rgb(${from.map((value, k) => Math.round(value + (at - low) * (to[k] - value))).join(",")})`;
 }
 
-// White or black, whichever reads better on a color "#rrggbb".
+/**
+ * White or black, whichever reads better on a color.
+ * @param {string} color "#rrggbb"
+ */
 function inkOn(color) {
-  const [r, g, b] = [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
+  const [r, g, b] = channels(color);
   return 0.3 * r + 0.59 * g + 0.11 * b < 128 ? "#ffffff" : "#000000";
 }
 
-function wedge(x, y, radius, from, to) {
-  if (to - from > 0.9999)
-    return `M${x - radius},${y}a${radius},${radius} 0 1 1 ${2 * radius},0a${radius},${radius} 0 1 1 ${-2 * radius},0z`;
-  const at = (share) => [x + radius * Math.sin(2 * Math.PI * share), y - radius * Math.cos(2 * Math.PI * share)];
-  const [a, b] = at(from),
-    [c, d] = at(to);
-  return `M${x},${y}L${a.toFixed(2)},${b.toFixed(2)}A${radius},${radius} 0 ${to - from > 0.5 ? 1 : 0} 1 ${c.toFixed(2)},${d.toFixed(2)}z`;
+/**
+ * Path of a pie slice between two shares of a turn.
+ * @param {Point} center
+ * @param {number} from
+ * @param {number} to
+ */
+function slice([x, y], from, to) {
+  const R = RADIUS;
+  if (to - from > 0.9999) return `M${x - R},${y}a${R},${R} 0 1 1 ${2 * R},0a${R},${R} 0 1 1 ${-2 * R},0z`;
+  /** @param {number} share */
+  const at = (share) =>
+    `${(x + R * Math.sin(2 * Math.PI * share)).toFixed(2)},${(y - R * Math.cos(2 * Math.PI * share)).toFixed(2)}`;
+  return `M${x},${y}L${at(from)}A${R},${R} 0 ${to - from > 0.5 ? 1 : 0} 1 ${at(to)}z`;
 }
 
-// A graph, relaxed or not, as one SVG: nodes as pies of their labels, edges as strong as they are probable, what
-// is absent as a ghost. It is built once and changed in place, so that a redraw takes a few milliseconds.
-//
-//   const view = new GraphView(palette, { label: "the graph", onpick: (part) => ... , ghosts: true});
-//   view.place(positions);             // [[x, y], ...] of all N slots, in units of an edge
-//   view.draw(nodes, edges);           // (N * K) and (pairs * R) probabilities, flat; pairs by pairNumber
-//   view.show({nodes, edges, positions});   // a scene of elekit.draw.scenes: channels, [i, j, channel]
-//   view.mark({nodes: Map(i -> {color, width, dashed, title}), pairs: Map(pairNumber -> ...)});   // halos under the graph
-//
-// With onpick, nodes and edges can be focused and picked by pointer or by Enter: {node: i} or {pair: [i, j]}.
+/**
+ * Ends of `count` parallel lines between two points.
+ * @param {Point} a
+ * @param {Point} b
+ * @param {number} count
+ */
+function parallels(a, b, count) {
+  const length = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1;
+  const [u, v] = [(a[1] - b[1]) / length, (b[0] - a[0]) / length];
+  return Array.from({ length: count }, (_, n) => GAP * (n - (count - 1) / 2)).map((off) => ({
+    x1: a[0] + off * u,
+    y1: a[1] + off * v,
+    x2: b[0] + off * u,
+    y2: b[1] + off * v,
+  }));
+}
+
+/** @param {string} name */
+const labelSize = (name) => clamp(92 / Math.max(name.length, 2), 13, 33).toFixed(0);
+
+/**
+ * Index of the largest value, the first of equals.
+ * @param {ArrayLike<number>} values
+ */
+function argmax(values) {
+  let best = 0;
+  for (let k = 1; k < values.length; k++) if (values[k] > values[best]) best = k;
+  return best;
+}
+
+/**
+ * A distribution in words, most probable first: "C 80%, N 20%".
+ * @param {Float32Array} shares
+ * @param {string[]} names of channels 1 and up
+ * @param {string} none name of channel 0
+ */
+function mixture(shares, names, none) {
+  return [...shares]
+    .map((share, k) => ({ share, name: k ? names[k - 1] : none }))
+    .filter(({ share }) => share >= 0.01)
+    .sort((a, b) => b.share - a.share)
+    .map(({ share, name }) => (share > 0.995 ? name : `${name} ${Math.round(100 * share)}%`))
+    .join(", ");
+}
+
+/**
+ * One graph as SVG: nodes as pies of their labels, edges as strong as they are probable, absent nodes as ghosts. The
+ * elements are made once and changed in place, so that a redraw takes a few milliseconds.
+ *
+ * With `onpick`, nodes and edges take the focus and are picked by pointer, Enter or Space.
+ */
 class GraphView {
-  constructor(palette, { label = "graph", onpick = null, ghosts = false } = {}) {
-    Object.assign(this, { palette, onpick, ghosts });
+  /**
+   * @param {Palette} palette
+   * @param {{ label?: string, onpick?: OnPick | null, ghosts?: boolean, numbers?: boolean }} [options]
+   *   ghosts: also draw absent nodes. numbers: write the index of each drawn node beside it.
+   */
+  constructor(palette, { label = "graph", onpick = null, ghosts = false, numbers = false } = {}) {
+    this.palette = palette;
+    this.onpick = onpick;
+    this.ghosts = ghosts;
+    this.numbers = numbers;
     this.K = palette.nodes.length + 1;
     this.R = palette.edges.length + 1;
-    this.layers = ["halos", "lines", "dots", "marks"].map((name) => svg("g", { class: `elekit-${name}` }));
-    this.element = svg(
-      "svg",
-      { class: "elekit-graph", role: onpick ? "group" : "img", "aria-label": label },
-      ...this.layers,
-    );
-    this.parts = new Map(); // of nodes "n3" and pairs "p17": their elements
+    this.layers = {
+      halos: svg("g", { class: "elekit-halos" }),
+      lines: svg("g", { class: "elekit-lines" }),
+      dots: svg("g", { class: "elekit-dots" }),
+      notes: svg("g", { class: "elekit-notes" }),
+    };
+    const role = onpick ? "group" : "img";
+    this.element = svg("svg", { class: "elekit-graph", role, "aria-label": label }, ...Object.values(this.layers));
+    /** @type {Point[]} */
+    this.positions = [];
+    /** @type {Map<number, NodeDrawing>} */
+    this.nodes = new Map();
+    /** @type {Map<number, PairDrawing>} */
+    this.pairs = new Map();
+    /** @type {Map<string, SVGElement>} */
     this.halos = new Map();
+    /** @type {{ nodes: Float32Array, edges: Float32Array } | null} */
+    this.last = null;
+    this.size = { width: 0, height: 0 };
   }
 
+  get N() {
+    return this.positions.length;
+  }
+
+  /**
+   * Position in the drawing of a point of a layout.
+   * @param {Point} point
+   * @returns {Point}
+   */
+  static at([x, y]) {
+    return [x * UNIT, -y * UNIT];
+  }
+
+  /**
+   * Set the positions of all N node slots; the drawing starts anew.
+   * @param {Point[]} positions in units of an edge
+   */
   place(positions) {
-    this.positions = positions.map(([x, y]) => [x * UNIT, -y * UNIT]);
-    this.N = positions.length;
+    this.positions = positions.map(GraphView.at);
     this.last = null;
-    this.parts.forEach((part) => part.group.remove());
-    this.parts.clear();
-    this.halos.forEach((halo) => halo.remove());
+    for (const layer of Object.values(this.layers)) layer.replaceChildren();
+    this.nodes.clear();
+    this.pairs.clear();
     this.halos.clear();
   }
 
-  show(scene, { around = null } = {}) {
+  /**
+   * Draw a rounded graph.
+   * @param {Scene} scene
+   * @param {Point[]} [around] points of the layout that the drawing shows; default: all drawn nodes
+   */
+  show(scene, around) {
     this.place(scene.positions);
-    const nodes = new Float32Array(this.N * this.K),
-      pairs = (this.N * (this.N - 1)) / 2;
-    const edges = new Float32Array(pairs * this.R);
-    scene.nodes.forEach((k, i) => (nodes[i * this.K + k] = 1));
-    for (let p = 0; p < pairs; p++) edges[p * this.R] = 1;
+    const { N, K, R } = this;
+    const pairs = (N * (N - 1)) / 2;
+    const nodes = new Float32Array(N * K);
+    const edges = new Float32Array(pairs * R);
+    for (const [i, k] of scene.nodes.entries()) nodes[i * K + k] = 1;
+    for (let p = 0; p < pairs; p++) edges[p * R] = 1;
     for (const [i, j, r] of scene.edges) {
-      const p = pairNumber(i, j, this.N);
-      edges[p * this.R] = 0;
-      edges[p * this.R + r] = 1;
+      const p = pairNumber(i, j, N);
+      edges[p * R] = 0;
+      edges[p * R + r] = 1;
     }
-    const there = scene.positions.filter((_, i) => scene.nodes[i] > 0);
-    this.look(around ?? (this.ghosts || !there.length ? scene.positions : there));
+    const drawn = scene.positions.filter((_, i) => scene.nodes[i] > 0);
+    this.look(around ?? (this.ghosts || !drawn.length ? scene.positions : drawn));
     this.draw(nodes, edges);
   }
 
-  // Let the drawing show these positions, in units of an edge.
-  look(positions) {
-    const xs = positions.map((p) => p[0] * UNIT),
-      ys = positions.map((p) => -p[1] * UNIT),
-      room = 48;
-    const [left, top] = [Math.min(...xs) - room, Math.min(...ys) - room];
-    const [width, height] = [Math.max(...xs) + room - left, Math.max(...ys) + room - top];
+  /**
+   * Show the region around these points of the layout.
+   * @param {Point[]} points
+   */
+  look(points) {
+    const [xs, ys] = [0, 1].map((c) => points.map((point) => GraphView.at(point)[c]));
+    const [left, top] = [Math.min(...xs) - MARGIN, Math.min(...ys) - MARGIN];
+    const [width, height] = [Math.max(...xs) + MARGIN - left, Math.max(...ys) + MARGIN - top];
     const [w, h] = [Math.max(width, 220), Math.max(height, 150)];
-    put(this.element, {
-      viewBox: [left - (w - width) / 2, top - (h - height) / 2, w, h].map((v) => v.toFixed(1)).join(" "),
-    });
+    const box = [left - (w - width) / 2, top - (h - height) / 2, w, h];
+    this.size = { width: w, height: h };
+    update(this.element, { viewBox: box.map((v) => v.toFixed(1)).join(" ") });
   }
 
+  /**
+   * Draw a relaxed graph; only what differs from the last call is touched.
+   * @param {Float32Array} nodes (N * K) probabilities
+   * @param {Float32Array} edges (pairs * R) probabilities, by `pairNumber`
+   */
   draw(nodes, edges) {
-    const { N, K, R } = this,
-      last = this.last;
-    const changed = (now, before, at, size) => {
+    const { N, K, R, last } = this;
+    /**
+     * @param {Float32Array} now
+     * @param {Float32Array | undefined} before
+     * @param {number} start
+     * @param {number} size
+     */
+    const changed = (now, before, start, size) => {
       if (!before) return true;
-      for (let c = at; c < at + size; c++) if (now[c] !== before[c]) return true;
+      for (let c = start; c < start + size; c++) if (now[c] !== before[c]) return true;
       return false;
     };
-    const moved = Array.from({ length: N }, (_, i) => changed(nodes, last?.nodes, i * K, K));
-    for (let i = 0; i < N; i++) if (moved[i]) this.drawNode(i, nodes.subarray(i * K, (i + 1) * K));
+    const stale = Array.from({ length: N }, (_, i) => changed(nodes, last?.nodes, i * K, K));
+    for (let i = 0; i < N; i++) if (stale[i]) this.drawNode(i, nodes.subarray(i * K, (i + 1) * K));
     for (let i = 0, p = 0; i < N; i++)
       for (let j = i + 1; j < N; j++, p++)
-        if (moved[i] || moved[j] || changed(edges, last?.edges, p * R, R)) {
-          const both = (1 - nodes[i * K]) * (1 - nodes[j * K]);
-          this.drawPair(i, j, p, edges.subarray(p * R, (p + 1) * R), both);
+        if (stale[i] || stale[j] || changed(edges, last?.edges, p * R, R)) {
+          const present = (1 - nodes[i * K]) * (1 - nodes[j * K]);
+          this.drawPair(i, j, p, edges.subarray(p * R, (p + 1) * R), present);
         }
     this.last = { nodes: nodes.slice(), edges: edges.slice() };
   }
 
-  // The elements of a node or a pair, made when first needed.
-  part(key, layer, picked) {
-    let part = this.parts.get(key);
-    if (!part) {
-      const group = svg("g", { "data-part": key });
-      if (this.onpick) {
-        fill(
-          group,
-          {
-            tabindex: "0",
-            role: "button",
-            class: "elekit-pickable",
-            "data-lm-suppress-shortcuts": "true",
-            onclick: (event) => {
-              event.stopPropagation();
-              this.onpick(picked, event);
-            },
-            onkeydown: (event) => {
-              if (event.key !== "Enter" && event.key !== " ") return;
-              event.preventDefault();
-              this.onpick(picked, event);
-            },
-          },
-          [],
-        );
-      }
-      this.layers[layer].append(group);
-      part = { group, wedges: [], lines: [] };
-      this.parts.set(key, part);
-    }
-    return part;
-  }
-
-  drawNode(i, shares) {
-    const part = this.part(`n${i}`, 2, { node: i }),
-      [x, y] = this.positions[i],
-      { palette } = this;
-    if (!part.rim) {
-      part.disc = svg("circle", { cx: x, cy: y, r: RADIUS, fill: "#ffffff" });
-      part.rim = svg("circle", { cx: x, cy: y, r: RADIUS, fill: "none", "data-node": i });
-      part.text = svg("text", {
-        x,
-        y,
-        class: "elekit-label",
-        "text-anchor": "middle",
-        "dominant-baseline": "central",
+  /**
+   * @param {"dots" | "lines"} layer
+   * @param {string} key
+   * @param {Part} part
+   * @returns {Drawing}
+   */
+  makeGroup(layer, key, part) {
+    const title = svg("title");
+    const group = svg("g", { "data-part": key }, title);
+    const { onpick } = this;
+    if (onpick)
+      fill(group, {
+        ...KEEP_KEYS,
+        tabindex: "0",
+        role: "button",
+        class: "elekit-pickable",
+        onclick: (/** @type {MouseEvent} */ event) => {
+          event.stopPropagation();
+          onpick(part, event);
+        },
+        onkeydown: (/** @type {KeyboardEvent} */ event) => {
+          if (event.key !== "Enter" && event.key !== " ") return;
+          event.preventDefault();
+          onpick(part, event);
+        },
       });
-      part.title = svg("title");
-      part.group.append(part.title, part.disc, part.rim, part.text);
-    }
-    const there = 1 - shares[0];
-    put(part.group, { visibility: there >= SEEN || this.ghosts ? "visible" : "hidden" });
-    let best = 0,
-      start = 0;
-    for (let k = 1; k < this.K; k++) {
-      if (shares[k] > shares[best]) best = k;
-      let path = part.wedges[k];
-      if (shares[k] > 0.005) {
-        if (!path) {
-          path = part.wedges[k] = svg("path", { fill: palette.colors[k - 1] });
-          part.group.insertBefore(path, part.rim);
-        }
-        put(path, { d: wedge(x, y, RADIUS, start, start + shares[k]), visibility: "inherit" });
-      } else if (path) put(path, { visibility: "hidden" });
-      start += shares[k];
-    }
-    put(
-      part.rim,
-      best
-        ? { stroke: "#000000", "stroke-width": 2, "stroke-dasharray": "none" }
-        : { stroke: GRAY, "stroke-width": 1.6, "stroke-dasharray": "6 5" },
-    );
-    const name = best ? palette.nodes[best - 1] : "",
-      sure = best && shares[best] > 0.95;
-    say(part.text, shortened(name, 6));
-    put(part.text, {
-      fill: sure ? inkOn(palette.colors[best - 1]) : "#000000",
-      class: sure ? "elekit-label" : "elekit-label elekit-unsure",
-      "font-size": clamp(92 / Math.max(name.length, 2), 13, 33).toFixed(0),
-    });
-    const mixture = [...shares].map((s, k) => [s, k ? palette.nodes[k - 1] : "absent"]).filter(([s]) => s >= 0.01);
-    const words =
-      `node ${i}: ` +
-      mixture
-        .sort((a, b) => b[0] - a[0])
-        .map(([s, n]) => (s > 0.995 ? n : `${n} ${Math.round(100 * s)} %`))
-        .join(", ");
-    say(part.title, words);
-    if (this.onpick) put(part.group, { "aria-label": words });
+    this.layers[layer].append(group);
+    return { part, group, title, words: "" };
   }
 
-  drawPair(i, j, p, shares, both) {
-    const strength = (1 - shares[0]) * both,
-      key = `p${p}`;
-    if (strength < SEEN && !this.parts.has(key)) return;
-    const part = this.part(key, 1, { pair: [i, j] }),
-      { palette } = this;
-    put(part.group, { visibility: strength >= SEEN ? "visible" : "hidden" });
-    if (strength < SEEN) return;
-    let best = 0;
-    for (let r = 1; r < this.R; r++) if (shares[r] > shares[best]) best = r;
-    const [a, b] = [this.positions[i], this.positions[j]],
-      length = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1;
-    const across = [(a[1] - b[1]) / length, (b[0] - a[0]) / length],
-      strokes = palette.strokes && best ? palette.strokes[best - 1] : 1;
-    for (let n = 0; n < Math.max(strokes, part.lines.length); n++) {
-      let line = part.lines[n];
-      if (!line) {
-        line = part.lines[n] = svg("line", {
-          stroke: "#333333",
-          "stroke-linecap": "round",
-          "data-edge": `${i}-${j}`,
+  /**
+   * @param {Drawing} drawing
+   * @param {string} words
+   */
+  describe(drawing, words) {
+    drawing.words = words;
+    setText(drawing.title, words);
+    if (this.onpick) update(drawing.group, { "aria-label": words });
+  }
+
+  /**
+   * @param {number} i
+   * @returns {NodeDrawing}
+   */
+  makeNode(i) {
+    const [x, y] = this.positions[i];
+    const drawing = {
+      ...this.makeGroup("dots", `n${i}`, { node: i }),
+      rim: svg("circle", { cx: x, cy: y, r: RADIUS, fill: "none", "data-node": i }),
+      text: svg("text", { x, y, class: "elekit-label", ...CENTERED }),
+      number: this.numbers ? svg("text", { class: "elekit-node-number" }, String(i)) : null,
+      wedges: [],
+    };
+    drawing.group.append(svg("circle", { cx: x, cy: y, r: RADIUS, fill: "#ffffff" }), drawing.rim, drawing.text);
+    if (drawing.number) {
+      fill(drawing.number, { x: x + 0.86 * RADIUS, y: y - 0.86 * RADIUS });
+      this.layers.notes.append(drawing.number);
+    }
+    this.nodes.set(i, drawing);
+    return drawing;
+  }
+
+  /**
+   * @param {number} i
+   * @param {Float32Array} shares
+   */
+  drawNode(i, shares) {
+    const { palette } = this;
+    const drawing = this.nodes.get(i) ?? this.makeNode(i);
+    const { group, rim, text, number, wedges } = drawing;
+    const visibility = 1 - shares[0] >= LEAST || this.ghosts ? "visible" : "hidden";
+    update(group, { visibility });
+    if (number) update(number, { visibility });
+    for (let k = 1, start = 0; k < this.K; start += shares[k++]) {
+      if (shares[k] > 0.005) {
+        if (!wedges[k]) {
+          wedges[k] = svg("path", { fill: palette.colors[k - 1] });
+          group.insertBefore(wedges[k], rim);
+        }
+        update(wedges[k], { d: slice(this.positions[i], start, start + shares[k]), visibility: "inherit" });
+      } else if (wedges[k]) update(wedges[k], { visibility: "hidden" });
+    }
+    const best = argmax(shares);
+    update(rim, {
+      stroke: best ? "#000000" : GRAY,
+      "stroke-width": best ? 2 : 1.6,
+      "stroke-dasharray": best ? "none" : "6 5",
+    });
+    const name = best ? palette.nodes[best - 1] : "";
+    const certain = best > 0 && shares[best] > 0.95;
+    setText(text, shortened(name, 6));
+    update(text, {
+      fill: certain ? inkOn(palette.colors[best - 1]) : "#000000",
+      class: certain ? "elekit-label" : "elekit-label elekit-uncertain",
+      "font-size": labelSize(name),
+    });
+    this.describe(drawing, `node ${i}: ${mixture(shares, palette.nodes, "absent")}`);
+  }
+
+  /**
+   * @param {number} i
+   * @param {number} j
+   * @param {number} p
+   * @returns {PairDrawing}
+   */
+  makePair(i, j, p) {
+    const drawing = { ...this.makeGroup("lines", `p${p}`, { pair: [i, j] }), lines: [], text: null };
+    this.pairs.set(p, drawing);
+    return drawing;
+  }
+
+  /**
+   * @param {number} i
+   * @param {number} j
+   * @param {number} p
+   * @param {Float32Array} shares
+   * @param {number} present probability that both nodes are present
+   */
+  drawPair(i, j, p, shares, present) {
+    const { palette } = this;
+    const strength = (1 - shares[0]) * present;
+    if (strength < LEAST && !this.pairs.has(p)) return;
+    const drawing = this.pairs.get(p) ?? this.makePair(i, j, p);
+    const { group, lines } = drawing;
+    update(group, { visibility: strength >= LEAST ? "visible" : "hidden" });
+    if (strength < LEAST) return;
+    const best = argmax(shares);
+    const [a, b] = [this.positions[i], this.positions[j]];
+    const ends = parallels(a, b, palette.strokes && best ? palette.strokes[best - 1] : 1);
+    while (lines.length < ends.length) {
+      lines.push(svg("line", { stroke: "#333333", "stroke-linecap": "round", "data-edge": `${i}-${j}` }));
+      group.append(lines[lines.length - 1]);
+    }
+    for (const [n, line] of lines.entries()) {
+      if (n >= ends.length) update(line, { visibility: "hidden" });
+      else
+        update(line, {
+          visibility: "inherit",
+          ...ends[n],
+          "stroke-width": (7 * strength).toFixed(2),
+          "stroke-opacity": strength.toFixed(3),
         });
-        part.group.append(line);
-      }
-      const off = 17 * (n - (strokes - 1) / 2);
-      put(
-        line,
-        n >= strokes
-          ? { visibility: "hidden" }
-          : {
-              visibility: "inherit",
-              x1: a[0] + off * across[0],
-              y1: a[1] + off * across[1],
-              x2: b[0] + off * across[0],
-              y2: b[1] + off * across[1],
-              "stroke-width": (7 * strength).toFixed(2),
-              "stroke-opacity": strength.toFixed(3),
-            },
-      );
     }
     if (!palette.strokes && palette.edges.length > 1) {
-      if (!part.text) {
-        part.text = svg("text", {
-          class: "elekit-label elekit-edge-label",
-          "text-anchor": "middle",
-          "dominant-baseline": "central",
-          x: (a[0] + b[0]) / 2,
-          y: (a[1] + b[1]) / 2,
-        });
-        part.group.append(part.text);
+      if (!drawing.text) {
+        const [x, y] = [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+        drawing.text = svg("text", { class: "elekit-label elekit-edge-label", ...CENTERED, x, y });
+        group.append(drawing.text);
       }
-      say(part.text, best ? shortened(palette.edges[best - 1], 12) : "");
-      put(part.text, { opacity: clamp(1.5 * strength, 0.2, 1).toFixed(2) }); // a faint edge has a faint word
+      setText(drawing.text, best ? shortened(palette.edges[best - 1], 12) : "");
+      update(drawing.text, { opacity: clamp(1.5 * strength, 0.2, 1).toFixed(2) });
     }
-    if (!part.title) {
-      part.title = svg("title");
-      part.group.prepend(part.title);
-    }
-    const kinds = [...shares].map((s, r) => [s, r ? palette.edges[r - 1] : "no edge"]).filter(([s]) => s >= 0.01);
-    const words =
-      `edge ${i}-${j}: ` +
-      kinds
-        .sort((x, y) => y[0] - x[0])
-        .map(([s, n]) => (s > 0.995 ? n : `${n} ${Math.round(100 * s)} %`))
-        .join(", ");
-    say(part.title, words);
-    if (this.onpick) put(part.group, { "aria-label": words });
+    this.describe(drawing, `edge ${i}-${j}: ${mixture(shares, palette.edges, "no edge")}`);
   }
 
-  mark({ nodes = new Map(), pairs = new Map() } = {}) {
-    const wanted = new Map();
-    nodes.forEach((look, i) => wanted.set(`n${i}`, { look, i }));
+  /**
+   * Draw halos under nodes and pairs, and remove those of the last call.
+   * @param {Halos} halos
+   */
+  mark({ nodes, pairs }) {
+    for (const halo of this.halos.values()) update(halo, { visibility: "hidden" });
+    for (const [i, look] of nodes) {
+      const [cx, cy] = this.positions[i];
+      const halo = this.halo(`n${i}`, () => svg("circle", { fill: "none" }), look);
+      update(halo, { cx, cy, r: (RADIUS + (look.width ?? 10) / 2).toFixed(1) });
+    }
     for (let i = 0, p = 0; i < this.N; i++)
-      for (let j = i + 1; j < this.N; j++, p++) if (pairs.has(p)) wanted.set(`p${p}`, { look: pairs.get(p), i, j });
-    this.halos.forEach((halo, key) => wanted.has(key) || put(halo, { visibility: "hidden" }));
-    wanted.forEach(({ look, i, j }, key) => {
-      let halo = this.halos.get(key);
-      if (!halo) {
-        halo = j === undefined ? svg("circle", { fill: "none" }) : svg("line", { "stroke-linecap": "butt" });
-        halo.append(svg("title"));
-        this.halos.set(key, halo);
-        this.layers[0].append(halo);
+      for (let j = i + 1; j < this.N; j++, p++) {
+        const look = pairs.get(p);
+        if (!look) continue;
+        const [[x1, y1], [x2, y2]] = [this.positions[i], this.positions[j]];
+        update(
+          this.halo(`p${p}`, () => svg("line", { "stroke-linecap": "butt" }), look),
+          { x1, y1, x2, y2 },
+        );
       }
-      const [x, y] = this.positions[i],
-        width = look.width ?? 10;
-      put(halo, {
-        visibility: "visible",
-        stroke: look.color,
-        "stroke-width": width.toFixed(1),
-        "stroke-dasharray": look.dashed ? "9 7" : "none",
-        "stroke-opacity": look.opacity ?? 0.9,
-      });
-      if (j === undefined) put(halo, { cx: x, cy: y, r: (RADIUS + width / 2).toFixed(1) });
-      else put(halo, { x1: x, y1: y, x2: this.positions[j][0], y2: this.positions[j][1] });
-      say(halo.firstChild, look.title ?? "");
+  }
+
+  /**
+   * @param {string} key
+   * @param {() => SVGElement} make
+   * @param {Halo} look
+   */
+  halo(key, make, { color, width = 10, dashed = false, title = "" }) {
+    let halo = this.halos.get(key);
+    if (!halo) {
+      halo = fill(make(), { "stroke-opacity": 0.9 }, svg("title"));
+      this.halos.set(key, halo);
+      this.layers.halos.append(halo);
+    }
+    if (halo.firstChild) setText(halo.firstChild, title);
+    update(halo, {
+      visibility: "visible",
+      stroke: color,
+      "stroke-width": width.toFixed(1),
+      "stroke-dasharray": dashed ? "9 7" : "none",
     });
+    return halo;
+  }
+
+  /**
+   * Rings around nodes, and a dotted line between them for a pair.
+   * @param {Part} part
+   * @param {string} color
+   * @param {number} room between a node and its ring
+   * @param {string} [dashes]
+   * @returns {SVGElement[]}
+   */
+  outline({ node, pair }, color, room, dashes = "none") {
+    const nodes = pair ?? (node === undefined ? [] : [node]);
+    const look = { fill: "none", stroke: color, "stroke-width": 5 };
+    const ends = nodes.map((i) => this.positions[i]);
+    const rings = ends.map(([cx, cy]) =>
+      svg("circle", { cx, cy, r: RADIUS + room, ...look, "stroke-dasharray": dashes }),
+    );
+    if (!pair) return rings;
+    return [svg("line", { ...parallels(ends[0], ends[1], 1)[0], ...look, "stroke-dasharray": "4 9" }), ...rings];
+  }
+
+  /**
+   * A node that is not part of the graph, as a dashed disk, with its edge.
+   * @param {Point} position in units of an edge
+   * @param {number | null} neighbor the node that its edge comes from
+   * @param {number} label channel of the node
+   * @param {number} edge channel of the edge
+   * @param {string} color
+   * @returns {SVGElement[]}
+   */
+  newNode(position, neighbor, label, edge, color) {
+    const { nodes, strokes } = this.palette;
+    const [cx, cy] = GraphView.at(position);
+    const name = shortened(nodes[label - 1], 6);
+    const count = neighbor !== null && strokes ? strokes[edge - 1] : 1;
+    const lines = parallels(neighbor === null ? [cx, cy] : this.positions[neighbor], [cx, cy], count).map((ends) =>
+      svg("line", { ...ends, stroke: color, "stroke-width": 7 }),
+    );
+    const disk = { fill: "#ffffff", stroke: color, "stroke-width": 6, "stroke-dasharray": "10 6" };
+    return [
+      ...lines,
+      svg("circle", { cx, cy, r: RADIUS, ...disk }),
+      svg("text", { x: cx, y: cy, class: "elekit-label", ...CENTERED, "font-size": labelSize(name) }, name),
+    ];
+  }
+
+  /** All nodes and edges that have been drawn. */
+  get drawings() {
+    return [...this.nodes.values(), ...this.pairs.values()];
+  }
+
+  /**
+   * The picked part that has the focus.
+   * @returns {string | null} its data-part
+   */
+  get focused() {
+    const root = this.element.getRootNode();
+    const active = root instanceof Document || root instanceof ShadowRoot ? root.activeElement : null;
+    return active && this.element.contains(active) ? active.getAttribute("data-part") : null;
   }
 }
 
-export { BLUE, between, GRAY, GraphView, pairNumber, RADIUS, UNIT, VERMILION };
+export { BLUE, CENTERED, GRAY, GREEN, GraphView, ORANGE, pairNumber, RADIUS, rampColor, VERMILION };

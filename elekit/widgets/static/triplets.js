@@ -1,8 +1,25 @@
-// Three graphs, one question: buttons and keys answer it, the kernel asks the next.
+// Three graphs and one question: buttons and keys answer it, the kernel asks the next.
 
-import { ask, button, fill, follow, frame, html, put, say, shortened } from "./dom.js";
+import {
+  button,
+  cleaning,
+  consume,
+  fill,
+  follow,
+  frame,
+  hasModifier,
+  html,
+  send,
+  setText,
+  shortened,
+  update,
+} from "./dom.js";
 import { GraphView } from "./graph.js";
 
+/** @import { TripletsState, View } from "./types.d.ts" */
+/** @typedef {import("./dom.js").Cleanups} Cleanups */
+
+/** @type {Record<string, string>} */
 const CHOICES = {
   1: "left",
   ArrowLeft: "left",
@@ -11,85 +28,98 @@ const CHOICES = {
   0: "cannot say",
   ArrowDown: "cannot say",
 };
+const KEYS = "Keys: 1 or ← left, 2 or → right, 0 or ↓ cannot say, u or Backspace undo.";
 
+/** @param {View<TripletsState>} view */
 function render({ model, el }) {
-  const undo = [],
-    palette = model.get("palette"),
-    root = frame(model, el, undo, "which graph is closer?");
+  /** @type {Cleanups} */
+  const cleanups = [];
+  const palette = model.get("palette");
+  const root = frame(model, el, cleanups, "which graph is closer?");
+  /** @type {number | null} */
+  let sent = null; // the question already answered: a second press must not answer the next one
+
+  /**
+   * @param {"anchor" | "left" | "right"} side
+   * @param {string} heading
+   */
   const figure = (side, heading) => {
-    const view = new GraphView(palette, { label: heading }),
-      name = html("span", { class: "elekit-small" });
+    const view = new GraphView(palette, { label: heading });
+    const name = html("span", { class: "elekit-small" });
     const caption = html("figcaption", { class: "elekit-title" }, heading);
-    return { view, name, element: html("figure", { class: `elekit-triplets-${side}` }, caption, view.element, name) };
+    return {
+      side,
+      view,
+      name,
+      element: html("figure", { class: `elekit-triplets-${side}` }, caption, view.element, name),
+    };
   };
-  const sides = {
-    anchor: figure("anchor", "Is this graph closer to"),
-    left: figure("left", "the left one, or"),
-    right: figure("right", "the right one?"),
-  };
+  const anchor = figure("anchor", "Is this graph closer to");
+  const left = figure("left", "the left one, or");
+  const right = figure("right", "the right one?");
+
+  /** @param {string} choice */
   const answer = (choice) => {
-    const { number, anchor } = model.get("question");
-    if (!anchor || number === sent) return;
-    sent = number; // a second press is no answer to the next question
-    ask(model, "answer", { choice, number });
+    const question = model.get("question");
+    if (!question.anchor || question.number === sent) return;
+    sent = question.number;
+    send(model, "answer", { choice, number: sent });
   };
-  const back = () => {
+  const undo = () => {
     const { number } = model.get("question");
     if (!number || number === sent) return;
     sent = number;
-    ask(model, "undo", { number });
+    send(model, "undo", { number });
   };
-  let sent = null;
-  const buttons = [
+  const answers = [
     button("1  left is closer", () => answer("left")),
     button("0  cannot say", () => answer("cannot say")),
     button("2  right is closer", () => answer("right")),
   ];
-  const undone = button("u  undo", back);
-  const told = html("div", { class: "elekit-triplets-told", "aria-live": "polite" });
-  const keys = "Keys: 1 or ← left, 2 or → right, 0 or ↓ cannot say, u or Backspace undo.";
-  root.append(
-    sides.anchor.element,
-    html("div", { class: "elekit-triplets-pair" }, sides.left.element, sides.right.element),
-    html("div", { class: "elekit-row elekit-triplets-row" }, ...buttons, undone),
-    told,
-    html("p", { class: "elekit-small" }, keys),
+  const back = button("u  undo", undo);
+  const progress = html("div", { class: "elekit-triplets-progress", "aria-live": "polite" });
+  fill(
+    root,
+    { tabindex: "0" },
+    anchor.element,
+    html("div", { class: "elekit-triplets-pair" }, left.element, right.element),
+    html("div", { class: "elekit-row elekit-triplets-row" }, ...answers, back),
+    progress,
+    html("p", { class: "elekit-small" }, KEYS),
   );
-  fill(root, { tabindex: "0", class: "elekit elekit-triplets" }, []);
+  root.classList.add("elekit-triplets");
 
   root.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
-    if (CHOICES[event.key]) event.repeat || answer(CHOICES[event.key]);
-    else if (event.key === "u" || event.key === "Backspace") event.repeat || back();
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
+    if (hasModifier(event)) return;
+    const choice = CHOICES[event.key];
+    if (!choice && event.key !== "u" && event.key !== "Backspace") return;
+    consume(event);
+    if (event.repeat) return;
+    if (choice) answer(choice);
+    else undo();
   });
 
-  follow(model, undo, "question", () => {
-    const question = model.get("question"),
-      there = Boolean(question.anchor);
+  follow(model, cleanups, "question", () => {
+    const question = model.get("question");
     sent = null;
-    for (const [side, { view, name, element }] of Object.entries(sides)) {
-      element.hidden = !there;
-      if (!there) continue;
-      view.show(question[side].scene);
-      say(name, shortened(question[side].name, 60));
-      put(view.element, { "aria-label": `${side}: ${question[side].name || "a graph"}` });
+    for (const { side, view, name, element } of [anchor, left, right]) {
+      const graph = question[side];
+      element.hidden = !graph;
+      if (!graph) continue;
+      view.show(graph.scene);
+      setText(name, shortened(graph.name, 60));
+      update(view.element, { "aria-label": `${side}: ${graph.name || "a graph"}` });
     }
-    buttons.forEach((each) => (each.disabled = !there));
-    undone.disabled = !question.number;
-    put(root, {
-      "aria-label": there ? `question ${question.number + 1}: which graph is closer?` : "no question is left",
-    });
+    for (const each of answers) each.disabled = !question.anchor;
+    back.disabled = !question.number;
+    const label = question.anchor ? `question ${question.number + 1}: which graph is closer?` : "no question is left";
+    update(root, { "aria-label": label });
   });
-  follow(model, undo, ["told", "question"], () => {
-    const said = model.get("question").anchor
-      ? model.get("told")
-      : ["No question is left: every triplet was asked.", ...model.get("told")];
-    told.replaceChildren(...said.map((sentence) => html("p", {}, sentence)));
+  follow(model, cleanups, ["told", "question"], () => {
+    const done = model.get("question").anchor ? [] : ["All triplets have been asked."];
+    progress.replaceChildren(...[...done, ...model.get("told")].map((sentence) => html("p", {}, sentence)));
   });
-  return () => undo.forEach((stop) => stop());
+  return cleaning(cleanups);
 }
 
 export { render };

@@ -1,0 +1,219 @@
+// Beside the map: search, the graph under the pointer, the pinned graph and its neighbors by the learned loss.
+
+import { button, clamp, cleaning, consume, control, follow, frame, html, send, setText, shortened } from "./dom.js";
+import { GraphView } from "./graph.js";
+
+/** @import { GraphCard, GraphPanelState, Model, NeighborCard, View } from "./types.d.ts" */
+/** @typedef {import("./dom.js").Cleanups} Cleanups */
+/** @typedef {Model<GraphPanelState>} PanelModel */
+
+/** @type {Record<string, string>} */
+const EXAMPLES = {
+  id: "number or id",
+  smiles: "such as CCO",
+  substructure: "SMARTS, such as C=O",
+  label: "such as N>=2",
+};
+/** @type {Record<string, number>} */
+const STEPS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
+
+/**
+ * Let arrow keys move between the buttons of a list, as Tab does.
+ * @template {HTMLElement} E
+ * @param {E} list
+ * @returns {E}
+ */
+function withArrows(list) {
+  list.addEventListener("keydown", (event) => {
+    const buttons = [...list.querySelectorAll("button")];
+    const active = document.activeElement;
+    const at = active instanceof HTMLButtonElement ? buttons.indexOf(active) : -1;
+    if (!STEPS[event.key] || at < 0) return;
+    consume(event);
+    buttons[clamp(at + STEPS[event.key], 0, buttons.length - 1)].focus();
+  });
+  return list;
+}
+
+/**
+ * @param {PanelModel} model
+ * @param {Pick<GraphCard, "name" | "scene">} card
+ * @param {boolean} [numbers] whether to write node indices, by which edits refer to nodes
+ */
+function drawing(model, { name, scene }, numbers = false) {
+  const view = new GraphView(model.get("palette"), { label: `drawing of ${name}`, numbers });
+  view.show(scene);
+  return view.element;
+}
+
+/** @param {string} text */
+const title = (text) => html("h3", { class: "elekit-title" }, text);
+
+/**
+ * @param {PanelModel} model
+ * @param {Cleanups} cleanups
+ */
+function search(model, cleanups) {
+  const kind = control("select", { "aria-label": "Search by" });
+  const text = control("input", {
+    type: "search",
+    "aria-label": "Search for",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
+  const count = html("span", { "aria-live": "polite" });
+  const all = button("Select all found", () => send(model, "select", { what: "found" }));
+  const list = withArrows(html("div", { class: "elekit-found", role: "group", "aria-label": "Graphs found" }));
+  const showExample = () => {
+    text.placeholder = EXAMPLES[kind.value] ?? "";
+  };
+  const find = () => {
+    setText(count, "searching …");
+    send(model, "find", { kind: kind.value, text: text.value });
+  };
+  text.addEventListener("keydown", (event) => event.key === "Enter" && find()); // the lab keeps forms from submitting
+  kind.addEventListener("change", showExample);
+  follow(model, cleanups, "kinds", () => {
+    const options = model.get("kinds").map((name) => {
+      return html("option", { value: name }, name === "smiles" ? "SMILES" : name);
+    });
+    kind.replaceChildren(...options);
+    showExample();
+  });
+  follow(model, cleanups, ["found", "problem"], () => {
+    const found = model.get("found");
+    const asked = Boolean(found.text);
+    if (asked && document.activeElement !== text) {
+      kind.value = found.kind;
+      text.value = found.text;
+    }
+    setText(count, asked && !model.get("problem") ? found.words : "");
+    all.hidden = list.hidden = !found.shown.length;
+    list.replaceChildren(
+      ...found.shown.map(({ row, name, id }) =>
+        button(shortened(name, 40), () => send(model, "pin", { row }), {
+          title: `${name}, ${id}`,
+          "aria-label": `Pin ${name}, ${id}`,
+        }),
+      ),
+    );
+  });
+  return html(
+    "div",
+    { class: "elekit-column" },
+    html("div", { class: "elekit-row", role: "search" }, kind, text, button("Find", find)),
+    html("div", { class: "elekit-row" }, count, all),
+    list,
+  );
+}
+
+/**
+ * The two cards: the graph under the pointer, and the pinned one.
+ * @param {PanelModel} model
+ * @param {Cleanups} cleanups
+ */
+function cards(model, cleanups) {
+  /**
+   * @param {GraphCard} card
+   * @param {boolean} numbers
+   */
+  const details = (card, numbers) => {
+    const facts = card.trust ? [...card.facts, card.trust] : card.facts;
+    return [
+      drawing(model, card, numbers),
+      html("div", { class: "elekit-name" }, shortened(card.name, 60)),
+      html(
+        "div",
+        { class: "elekit-facts" },
+        ...facts.map((fact) => html("div", {}, shortened(fact, 150))),
+        html("div", { class: "elekit-input", title: card.text }, shortened(card.text, 400)),
+      ),
+    ];
+  };
+  /** @param {Partial<GraphCard>} card */
+  const given = (card) => (card.scene ? /** @type {GraphCard} */ (card) : null);
+  const hovered = html("div", { class: "elekit-card", "data-card": "hovered" });
+  const pinned = html("div", { class: "elekit-card", "data-card": "pinned", "aria-live": "polite" });
+  const unpin = button("Unpin", () => send(model, "pin"));
+  follow(model, cleanups, "hovered", () => {
+    const card = given(model.get("hovered"));
+    const content = card ? details(card, false) : [html("p", {}, "Point at a dot of the map to see its graph.")];
+    hovered.replaceChildren(title("Under the pointer"), ...content);
+  });
+  follow(model, cleanups, "pinned", () => {
+    const card = given(model.get("pinned"));
+    const hint = "Click a dot, or find a graph, to pin it here.";
+    pinned.replaceChildren(title("Pinned"), ...(card ? [...details(card, true), unpin] : [html("p", {}, hint)]));
+  });
+  return html("div", { class: "elekit-cards" }, hovered, pinned);
+}
+
+/**
+ * Neighbors of the pinned graph by each learned loss. The edits that separate them arrive later, by row.
+ * @param {PanelModel} model
+ * @param {Cleanups} cleanups
+ */
+function neighborLists(model, cleanups) {
+  const lists = html("div", { class: "elekit-column" });
+  /** @type {[row: number, place: HTMLElement][]} */
+  let places = [];
+  const showEdits = () => {
+    const edits = model.get("edits");
+    for (const [row, place] of places) if (edits[row] !== undefined) setText(place, edits[row]);
+  };
+  /**
+   * @param {NeighborCard} card
+   * @param {number} n
+   */
+  const neighbor = (card, n) => {
+    const edits = html("span", { class: "elekit-small", "data-apart": card.row }, "…");
+    places.push([card.row, edits]);
+    return control(
+      "button",
+      {
+        type: "button",
+        class: "elekit-button elekit-neighbor",
+        "data-row": card.row,
+        onclick: () => send(model, "pin", { row: card.row }),
+      },
+      drawing(model, card),
+      html(
+        "span",
+        { class: "elekit-column" },
+        html("span", { class: "elekit-name" }, `${n + 1}  ${shortened(card.name, 30)}`),
+        html("span", { class: "elekit-number" }, `loss ${card.loss}${card.shared ? " · in both" : ""}`),
+        edits,
+      ),
+    );
+  };
+  follow(model, cleanups, "neighbors", () => {
+    const found = model.get("neighbors");
+    places = [];
+    lists.replaceChildren(
+      ...(found.words ? [html("p", { "aria-live": "polite" }, found.words)] : []),
+      ...found.lists.map(({ heading, cards: near }) => {
+        const group = { class: "elekit-neighbors", role: "group", "aria-label": heading };
+        return html(
+          "div",
+          { class: "elekit-column" },
+          title(heading),
+          withArrows(html("div", group, ...near.map(neighbor))),
+        );
+      }),
+    );
+    showEdits();
+  });
+  follow(model, cleanups, "edits", showEdits);
+  return lists;
+}
+
+/** @param {View<GraphPanelState>} view */
+function render({ model, el }) {
+  /** @type {Cleanups} */
+  const cleanups = [];
+  const root = frame(model, el, cleanups, "Graphs of the map");
+  root.append(search(model, cleanups), cards(model, cleanups), neighborLists(model, cleanups));
+  return cleaning(cleanups);
+}
+
+export { render };
