@@ -372,7 +372,7 @@ def test_neighbors_are_those_of_the_learned_loss(explorer, psi):
         assert len(near) == NEIGHBORS and near["loss"].is_monotonic_increasing
         assert np.allclose(near["loss"], loss.sort().values[:NEIGHBORS], atol=1e-5)
         assert np.allclose(near["loss"], loss[near["row"].tolist()], atol=1e-5)
-        told = inspect.separates(graphs[row], graphs[near["row"].tolist()])
+        told = inspect.separating_edits(graphs[row], graphs[near["row"].tolist()])
         assert near["separates"].tolist() == told
         cards = explorer._beside.neighbors["lists"][0]["cards"]
         assert [card["row"] for card in cards] == near["row"].tolist()
@@ -749,7 +749,7 @@ def test_only_the_graph_that_is_pinned_last_gets_its_edits(psi, data):
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.1)
         graphs, near = made.explored.graphs, made.neighbors
-        assert near["separates"].tolist() == inspect.separates(graphs[7], graphs[near["row"].tolist()])
+        assert near["separates"].tolist() == inspect.separating_edits(graphs[7], graphs[near["row"].tolist()])
         assert set(made._beside.edits) == {str(row) for row in near["row"]}
         made.close()
 
