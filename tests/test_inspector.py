@@ -457,11 +457,11 @@ MOLECULES = """
 import gc, json, weakref
 import torch; torch.set_num_threads(1)
 import elekit as ele
-from elekit import chem
+from elekit.graphs.smiles import from_smiles
 from IPython.display import display
 psi = ele.load("molecules7").psi
 names = ["CCO", "CCN", "CC(C)O", "CC=O", "C1CC1", "CC#N", "OCCO", "FCCO"]
-known = chem.from_smiles(names, psi.vocabulary)
+known = from_smiles(names, psi.vocabulary)
 w = ele.widgets.inspect_loss(psi, "CC(C)O", among=known, names=names)
 display(w)
 def listed(only=True, key="price", down=False, part=None, kind=None):
@@ -702,12 +702,13 @@ def test_updates_leave_nothing_behind_and_closing_frees(lab):
 
 STRANGE = f"""
 import torch
-from elekit import project, widgets
+from elekit import widgets
+from elekit.graphs import projections
 from elekit.graphs.graph import Graph, GraphVocabulary
 vocabulary = GraphVocabulary(({HOSTILE!r}, "$b$ to nothing"), ("&lt;thin; edge", {HOSTILE!r} * 3), 5)
 def psi(graph):
     nodes, edges = graph.nodes[..., 1:].sum(1), graph.edges[..., 1:].sum((1, 2)) / 2
-    return project.sphere(torch.cat([nodes, edges, torch.ones(len(nodes), 1)], 1))
+    return projections.sphere(torch.cat([nodes, edges, torch.ones(len(nodes), 1)], 1))
 edges = torch.zeros(1, 5, 5); edges[0, 0, 1] = edges[0, 1, 0] = 1; edges[0, 1, 2] = edges[0, 2, 1] = 2
 graph = Graph.from_labels(torch.tensor([[1, 2, 1, 0, 0]]), edges, vocabulary)
 others = Graph.cat([graph] * 3)

@@ -396,7 +396,7 @@ MOLECULE = """
 import gc, weakref
 import elekit as ele
 from elekit.draw.frames import frames
-from elekit.inspect.descent_directions import wishes
+from elekit.inspect.descent_directions import descent_directions
 data, artifact = ele.datasets.load("molecules7", inputs="description", seed=0), ele.load("molecules7")
 case, (_, h) = data.test.take([35]), artifact.surrogate("description")
 config = ele.DecodeConfig("gradient+polish", gradient=ele.GradientConfig(iterations=20, starts=1))
@@ -412,10 +412,10 @@ import elekit as ele
 from dataclasses import replace
 from elekit.decoding import uniform
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.graphs.graph import from_parts, GraphVocabulary
+from elekit.graphs.graph import from_edge_lists, GraphVocabulary
 hostile = {HOSTILE!r}
 vocabulary = GraphVocabulary((hostile, "city", "person"), ("lives in", hostile), 5)
-truth = from_parts([(["person", "city", hostile], [(0, 1, "lives in"), (1, 2, hostile)])], vocabulary)
+truth = from_edge_lists([(["person", "city", hostile], [(0, 1, "lives in"), (1, 2, hostile)])], vocabulary)
 torch.manual_seed(0)
 psi = GraphEmbedding(vocabulary, EmbeddingConfig(hidden=8, rounds=2, dim=16))
 def run(rule, iterations):
@@ -502,7 +502,7 @@ def test_a_molecule_is_stepped_through(lab):
     lab.eventually("w.step", 3)
     hold_against(lab, 3)
     assert page.locator(".elekit-stepper-reading p").text_content() == lab.value(
-        "frames(w.trace, wishes(w.trace)).reading(3)"
+        "frames(w.trace, descent_directions(w.trace)).reading(3)"
     )
     relaxed = lab.value("f'{w.trace.relaxed[3]:.3f}'")
     assert page.locator(".elekit-stepper-figures td").first.text_content() == relaxed
