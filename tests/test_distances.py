@@ -210,5 +210,5 @@ def test_two_drawings_of_one_molecule_lie_at_zero_and_what_is_no_molecule_nowher
     edges[edges == 1] = 3  # triple bonds all along
     broken = Graph.from_labels(nodes, edges, molecules.vocabulary)
     assert tanimoto(broken, molecules[:1]).isnan() and tanimoto(molecules[:1], broken).isnan()
-    with pytest.raises(ValueError, match=r"one of molecules, these graphs have nodes \['a', 'b'\]"):
+    with pytest.raises(ValueError, match=r"needs molecules, these graphs have nodes \['a', 'b'\]"):
         tanimoto(drawn("a"), drawn("b"))

@@ -258,7 +258,7 @@ def test_a_path_found_out_of_time_still_leads_there():
 def test_a_path_between_batches_and_foreign_graphs_is_refused():
     a = random_graphs(2)
     for left, right in ((a, a[0]), (a[0], a), (a[:0], a[0])):
-        with pytest.raises(ValueError, match="from one graph to one graph, got batches of"):
+        with pytest.raises(ValueError, match="two single graphs, got batches of"):
             edit_path(left, right)
     with pytest.raises(ValueError, match="node_labels"):
         edit_path(a[0], random_graphs(1, GraphVocabulary(("A", "B", "D"), ("x", "y"), 4)))

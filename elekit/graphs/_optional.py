@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Imports in the block belong to an extra of elekit; a missing package raises an error with the install command."""
+    """Imports in the block belong to an extra of elekit; a missing package raises an error that names the extra."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -99,8 +99,8 @@ def ring_edges(graphs: Graph) -> Tensor:
     for b, one in enumerate(to_networkx(graphs)):
         if one.number_of_edges() < one.number_of_nodes() and nx.is_connected(one):
             found[b] = False  # a tree
-            continue
-        for i, j in nx.bridges(one):
+        else:
+            i, j = torch.tensor(list(nx.bridges(one)), dtype=torch.long).reshape(-1, 2).T
             found[b, i, j] = found[b, j, i] = False
     return found
 

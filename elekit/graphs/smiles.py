@@ -1,8 +1,8 @@
-"""Molecules as labeled graphs: SMILES in and out, validity, randomized SMILES (floor 1; RDKit lives here).
+"""Molecules as labeled graphs: SMILES in and out, validity, Kekule forms, randomized SMILES. Needs RDKit.
 
-Kekulized: an aromatic ring has alternating single and double bonds. Of the two ways to draw one, the graph
-holds the one that RDKit derives from the canonical SMILES, so that equal molecules give equal graphs.
-Stereochemistry is left out. The node label is the element with its formal charge ("N+", "O-").
+Graphs are kekulized: an aromatic ring has alternating single and double bonds, in the form that RDKit derives from
+the canonical SMILES, so that equal molecules give equal graphs. Stereochemistry and isotopes are dropped. The node
+label is the element with its formal charge ("N+", "O-").
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from elekit.graphs._optional import LazyModule
-from elekit.graphs.graph import Graph, GraphVocabulary, label_tensors
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary, from_edge_lists, label_tensors, to_edge_lists
 
 if TYPE_CHECKING:
     from rdkit import Chem, rdBase
@@ -24,12 +24,18 @@ else:
 
 EDGE_LABELS = ("single", "double", "triple")
 LARGEST_COORDINATION = 12
-BLOCK_SIZE = 4_096  # graphs written at a time
 
 
 @dataclass(frozen=True)
 class ParsedSmiles:
-    """What became of one SMILES: either (canonical, nodes, edges), or a reason why it was refused."""
+    """Result of `parse_smiles`: a molecule, or an error.
+
+    Args:
+        canonical: Canonical SMILES without stereochemistry; the identity of the molecule.
+        nodes: Node labels.
+        edges: Bonds (i, j, edge label).
+        error: Why the SMILES was rejected; empty if it was not.
+    """
 
     canonical: str = ""
     nodes: tuple[str, ...] = ()
@@ -38,14 +44,21 @@ class ParsedSmiles:
 
 
 def parse_smiles(smiles: str) -> ParsedSmiles:
-    """One SMILES as a kekulized labeled graph in canonical form, or the reason why there is none."""
+    """Parse one SMILES to a kekulized graph in canonical form.
+
+    Args:
+        smiles: A SMILES; other values are rejected.
+
+    Returns:
+        The molecule, or the error.
+    """
     if not isinstance(smiles, str) or not smiles.strip():
         return ParsedSmiles(error="empty SMILES")
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
         if mol is None:
             return ParsedSmiles(error="RDKit refuses the SMILES")
-        # A second reading, of the canonical form, fixes atom order and Kekule form; its result is the identity.
+        # Parsing the canonical form fixes atom order and Kekule form.
         canonical = _canonical(mol)
         mol = Chem.MolFromSmiles(canonical)
         if mol is None:
@@ -63,7 +76,7 @@ def parse_smiles(smiles: str) -> ParsedSmiles:
 
 
 def _canonical(mol: Chem.Mol) -> str:
-    """Canonical SMILES without stereo, isotopes, atom maps and explicit hydrogens: a molecule's identity."""
+    """Canonical SMILES without stereochemistry, isotopes, atom maps and explicit hydrogens."""
     mol = Chem.Mol(mol)
     Chem.RemoveStereochemistry(mol)
     for atom in mol.GetAtoms():
@@ -80,7 +93,10 @@ def _bonds(mol: Chem.Mol) -> list[tuple[int, int, str]]:
 @functools.cache
 def bond_type(label: str) -> Chem.BondType:
     """RDKit's bond type of one of EDGE_LABELS."""
-    return {"single": Chem.BondType.SINGLE, "double": Chem.BondType.DOUBLE, "triple": Chem.BondType.TRIPLE}[label]
+    if label not in EDGE_LABELS:
+        raise KeyError(label)
+    found: Chem.BondType = Chem.BondType.names[label.upper()]
+    return found
 
 
 def _node_label(atom: Chem.Atom) -> str:
@@ -90,7 +106,17 @@ def _node_label(atom: Chem.Atom) -> str:
 
 @functools.cache
 def element_and_charge(label: str) -> tuple[str, int]:
-    """("N", 1) of "N+"; ValueError for a label that is no element with an optional charge."""
+    """Split a node label.
+
+    Args:
+        label: Element with charge, such as "N+".
+
+    Returns:
+        Element and formal charge, such as ("N", 1).
+
+    Raises:
+        ValueError: If the label is no element with an optional charge.
+    """
     symbol = label.rstrip("+-")
     try:
         Chem.GetPeriodicTable().GetAtomicNumber(symbol)
@@ -101,9 +127,15 @@ def element_and_charge(label: str) -> tuple[str, int]:
 
 @functools.cache
 def valence(label: str) -> int:
-    """Largest sum of bond orders of an atom: that of the neutral element with as many electrons (N+ as C, O- as F).
+    """Largest sum of bond orders of an atom: that of the isoelectronic neutral element (N+ as C, O- as F).
 
-    RDKit sets no limit for most metals (its table says -1): they get the largest coordination number.
+    RDKit's table has no limit for most metals (-1); they get the largest coordination number, 12.
+
+    Args:
+        label: Element with charge, such as "N+".
+
+    Returns:
+        The valence, >= 0.
     """
     symbol, charge = element_and_charge(label)
     table = Chem.GetPeriodicTable()
@@ -115,13 +147,31 @@ def valence(label: str) -> int:
 
 
 def molecule_vocabulary(node_labels: Iterable[str], max_nodes: int) -> GraphVocabulary:
-    """Vocabulary of molecules with these atoms; capacities are valences, bond orders 1, 2, 3."""
+    """Vocabulary of molecules: capacities are valences, bond orders 1, 2, 3.
+
+    Args:
+        node_labels: Elements with charges; sorted, neutral ones first.
+        max_nodes: Largest number of heavy atoms.
+
+    Returns:
+        The vocabulary.
+
+    Raises:
+        ValueError: If a label is no element with an optional charge.
+    """
     labels = tuple(sorted(set(node_labels), key=lambda label: (element_and_charge(label)[1] != 0, label)))
     return GraphVocabulary(labels, EDGE_LABELS, max_nodes, tuple(valence(label) for label in labels), (1, 2, 3))
 
 
 def is_molecular(vocabulary: GraphVocabulary) -> bool:
-    """Whether graphs of this vocabulary can be read as molecules."""
+    """Test whether graphs of a vocabulary are molecules.
+
+    Args:
+        vocabulary: Any vocabulary.
+
+    Returns:
+        True if node labels are elements with charges and edge labels are `EDGE_LABELS`.
+    """
     try:
         return vocabulary.edge_labels == EDGE_LABELS and all(element_and_charge(v) for v in vocabulary.node_labels)
     except ValueError:
@@ -129,36 +179,46 @@ def is_molecular(vocabulary: GraphVocabulary) -> bool:
 
 
 def from_smiles(smiles: str | Sequence[str], vocabulary: GraphVocabulary | None = None) -> Graph:
-    """Molecules as a batch of graphs; ValueError names the first SMILES that is refused and why."""
+    """Convert SMILES to graphs.
+
+    Args:
+        smiles: One or more SMILES.
+        vocabulary: Labels of the channels; None uses the atoms that occur.
+
+    Returns:
+        A batch of discrete graphs.
+
+    Raises:
+        ValueError: If there is no SMILES, one is rejected, or a molecule does not fit the vocabulary.
+    """
     smiles = [smiles] if isinstance(smiles, str) else list(smiles)
     if not smiles:
         raise ValueError("no SMILES given: from_smiles needs at least one")
-    readings = [parse_smiles(s) for s in smiles]
-    for i, (text, reading) in enumerate(zip(smiles, readings)):
-        if reading.error:
-            raise ValueError(f"SMILES {i}, {text!r}: {reading.error}")
-    return from_parsed(readings, vocabulary)
+    molecules = [parse_smiles(s) for s in smiles]
+    for i, (text, molecule) in enumerate(zip(smiles, molecules)):
+        if molecule.error:
+            raise ValueError(f"SMILES {i}, {text!r}: {molecule.error}")
+    return from_parsed(molecules, vocabulary)
 
 
-def from_parsed(readings: Sequence[ParsedSmiles], given: GraphVocabulary | None = None) -> Graph:
-    """Readings (none refused) as a batch of graphs; without a vocabulary one is made of what they hold."""
-    if given is None:
-        given = molecule_vocabulary({v for r in readings for v in r.nodes}, max(len(r.nodes) for r in readings))
-    return Graph.from_labels(*label_tensors([(r.nodes, r.edges) for r in readings], given), given)
+def from_parsed(molecules: Sequence[ParsedSmiles], vocabulary: GraphVocabulary | None = None) -> Graph:
+    """Convert parsed SMILES without errors to a batch; without a vocabulary, of the atoms that occur."""
+    if vocabulary is None:
+        labels = {label for one in molecules for label in one.nodes}
+        vocabulary = molecule_vocabulary(labels, max(len(one.nodes) for one in molecules))
+    return from_edge_lists([(one.nodes, one.edges) for one in molecules], vocabulary)
 
 
-def to_smiles(graph: Graph) -> list[str | None]:
-    """Canonical SMILES of each (rounded) graph, None where RDKit does not sanitize it."""
-    names = graph.vocabulary
-    written: list[str | None] = [None] * len(graph)
-    for rows, block in graph.blocks(BLOCK_SIZE):
-        node_labels, edge_labels = (t.cpu() for t in block.labels())
-        for row, nodes, edges in zip(rows.tolist(), node_labels, edge_labels):
-            atoms = nodes.nonzero()[:, 0]
-            kept = edges[atoms][:, atoms]
-            bonds = [(i, j, names.edge_labels[kept[i, j] - 1]) for i, j in kept.triu(1).nonzero().tolist()]
-            written[row] = _write([names.node_labels[k - 1] for k in nodes[atoms].tolist()], bonds)
-    return written
+def to_smiles(graph: GraphBatch) -> list[str | None]:
+    """Convert graphs to canonical SMILES.
+
+    Args:
+        graph: B molecules, rounded.
+
+    Returns:
+        B SMILES; None for graphs that RDKit does not sanitize.
+    """
+    return [_write(nodes, bonds) for nodes, bonds in to_edge_lists(graph)]
 
 
 def _write(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> str | None:
@@ -176,56 +236,78 @@ def _write(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> str |
         return Chem.MolToSmiles(mol)
 
 
-def is_valid(graph: Graph) -> torch.Tensor:
-    """(B,) bool: RDKit sanitizes the molecule."""
+def is_valid(graph: GraphBatch) -> torch.Tensor:
+    """Test whether RDKit sanitizes each molecule.
+
+    Args:
+        graph: B molecules, rounded.
+
+    Returns:
+        (B,) bool.
+    """
     return torch.tensor([s is not None for s in to_smiles(graph)])
 
 
 def canonicalized(graph: Graph) -> Graph:
-    """The same molecules in the Kekule form and atom order of `from_smiles`; what is no molecule stays as it is.
+    """Convert molecules to the Kekule form and atom order of `from_smiles`.
 
-    A decoder may draw an aromatic ring the other way round: the same molecule, another labeled graph. A molecule
-    that RDKit charges otherwise (N(=O)=O) stays as it is where the vocabulary lacks the charged atoms.
+    Decoders may place the double bonds of an aromatic ring the other way: the same molecule, but another graph.
+
+    Args:
+        graph: B molecules, rounded.
+
+    Returns:
+        B discrete graphs. Invalid molecules are unchanged, as are molecules that RDKit rewrites with charges that the
+        vocabulary lacks, such as N(=O)=O.
     """
     known = set(graph.vocabulary.node_labels)
     node_labels, edge_labels = graph.labels()
     for b, smiles in enumerate(to_smiles(graph)):
-        reading = parse_smiles(smiles) if smiles else None
-        if reading and not reading.error and known.issuperset(reading.nodes):
-            nodes, edges = label_tensors([(reading.nodes, reading.edges)], graph.vocabulary)
+        molecule = parse_smiles(smiles) if smiles else None
+        if molecule and not molecule.error and known.issuperset(molecule.nodes):
+            nodes, edges = label_tensors([(molecule.nodes, molecule.edges)], graph.vocabulary)
             node_labels[b], edge_labels[b] = nodes[0], edges[0]
     return Graph.from_labels(node_labels, edge_labels, graph.vocabulary).to(graph.nodes)
 
 
 def kekule_forms(smiles: str, vocabulary: GraphVocabulary | None = None) -> Graph:
-    """Every way to draw the double bonds of one molecule's aromatic rings, as a batch of graphs of one node order.
+    """List every way to place the double bonds of the aromatic rings of a molecule.
 
-    The first is not always that of `from_smiles`. Raises ValueError for a SMILES that is refused.
+    Args:
+        smiles: One SMILES.
+        vocabulary: Labels of the channels; None uses the atoms that occur.
+
+    Returns:
+        A batch of graphs of one node order; the first may differ from that of `from_smiles`.
+
+    Raises:
+        ValueError: If the SMILES is rejected.
     """
-    reading = parse_smiles(smiles)
-    if reading.error:
-        raise ValueError(f"SMILES {smiles!r}: {reading.error}")
-    mol = Chem.MolFromSmiles(reading.canonical)
-    drawn = []
+    molecule = parse_smiles(smiles)
+    if molecule.error:
+        raise ValueError(f"SMILES {smiles!r}: {molecule.error}")
+    mol = Chem.MolFromSmiles(molecule.canonical)
+    forms = []
     for form in Chem.ResonanceMolSupplier(mol, Chem.ResonanceFlags.KEKULE_ALL) or [mol]:
-        if [_node_label(atom) for atom in form.GetAtoms()] == list(reading.nodes):  # charges stay where they are
-            drawn.append(replace(reading, edges=tuple(_bonds(form))))
-    return from_parsed(drawn, vocabulary)
+        if [_node_label(atom) for atom in form.GetAtoms()] == list(molecule.nodes):  # skip forms that move charges
+            forms.append(replace(molecule, edges=tuple(_bonds(form))))
+    return from_parsed(forms, vocabulary)
 
 
 def randomize_smiles(smiles: Sequence[str], seed: int) -> list[str]:
-    """Each molecule written from a random atom on, along a random path; the same seed writes the same.
+    """Rewrite each SMILES from a random atom along a random path; about 0.1 ms each.
 
-    SMILES that RDKit refuses come back as they are. About 0.1 ms each.
+    Args:
+        smiles: n SMILES.
+        seed: Equal seeds give equal results.
+
+    Returns:
+        n SMILES of the same molecules; SMILES that RDKit rejects are unchanged.
     """
-    written = []
+    randomized = []
     with rdBase.BlockLogs():
         for i, text in enumerate(smiles):
             mol = Chem.MolFromSmiles(text)
-            drawn = (
-                Chem.MolToRandomSmilesVect(mol, 1, randomSeed=1 + (seed * 1_000_003 + i) % (2**31 - 2))
-                if mol
-                else [text]
-            )
-            written.append(drawn[0])
-    return written
+            own_seed = 1 + (seed * 1_000_003 + i) % (2**31 - 2)
+            randomized.append(Chem.MolToRandomSmilesVect(mol, 1, randomSeed=own_seed)[0] if mol else text)
+    return randomized
