@@ -366,7 +366,7 @@ def _raise_if(bad: Tensor, problem: str, fix: str) -> None:
 
 
 def from_networkx(
-    graphs: Iterable["nx.Graph[Any]"],
+    graphs: Iterable[nx.Graph],
     vocabulary: GraphVocabulary | None = None,
     *,
     node_attribute: str = "label",
@@ -433,7 +433,7 @@ def label_tensors(graphs: Sequence[EdgeList], vocabulary: GraphVocabulary) -> tu
     return node_labels, edge_labels
 
 
-def _edge_list(index: int, graph: "nx.Graph[Any]", node_attribute: str, edge_attribute: str) -> EdgeList:
+def _edge_list(index: int, graph: nx.Graph, node_attribute: str, edge_attribute: str) -> EdgeList:
     if not isinstance(graph, nx.Graph):
         kind = type(graph).__name__
         raise ValueError(f"graph {index} is no networkx graph but a {kind}; give a list of networkx graphs")
@@ -464,7 +464,7 @@ def to_edge_lists(graphs: GraphBatch) -> list[EdgeList]:
     return lists
 
 
-def to_networkx(graph: Graph) -> list["nx.Graph[int]"]:
+def to_networkx(graph: Graph) -> list[nx.Graph]:
     """Convert the rounded graphs to networkx.
 
     Args:
@@ -475,7 +475,7 @@ def to_networkx(graph: Graph) -> list["nx.Graph[int]"]:
     """
     converted = []
     for nodes, edges in zip(*(channels.cpu() for channels in graph.labels())):
-        one: nx.Graph[int] = nx.Graph()
+        one: nx.Graph = nx.Graph()
         one.add_nodes_from(
             (i, {"label": graph.vocabulary.node_labels[nodes[i] - 1]}) for i in nodes.nonzero()[:, 0].tolist()
         )
