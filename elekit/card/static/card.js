@@ -1,103 +1,196 @@
-// The card's own script: what stands in for a kernel, and the folded parts that links and printing open.
+// The card's own script: models without a kernel, and the folded parts that links and printing open.
 
 import { render as renderInspector } from "../../widgets/static/inspector.js";
 import { render as renderStepper } from "../../widgets/static/stepper.js";
 
-const REFUSED = "This page holds no learned loss to ask, so it cannot answer that. ";
-const ELSEWHERE = " In JupyterLab ele.widgets.inspect_loss does all of it.";
+/** @import { InspectorState, Model, StepperState } from "../../widgets/static/types.d.ts" */
+/** @typedef {(values: any) => string | void} Command Returns why the card cannot do it, "" for no answer. */
+/** @typedef {Pick<InspectorState, "scene" | "table" | "heat" | "loss" | "neighbors" | "apart" | "shares">} StepState */
+/** @typedef {StepState & { place: [number, number], words: string, next: Record<string, number> }} Step */
+/** @typedef {{ still: Partial<InspectorState>, states: Step[], anchor: [number, number] }} Inspection */
+/** @typedef {Omit<StepperState, "numbers"> & { numbers: string }} StoredStepper */
 
-// Traits of a widget, with no kernel behind them; `answer` of a message that the widget sends to it.
-class Shim {
-  constructor(traits, answer = () => null) {
-    Object.assign(this, { traits, answer, listeners: new Map() });
+const REFUSED = "This page holds no learned loss, so it cannot do that. ";
+const ELSEWHERE = " In JupyterLab, ele.widgets.inspect_loss does all of it.";
+
+/**
+ * The traits of a widget, without a kernel.
+ * @template State
+ * @implements {Model<State>}
+ */
+class StaticModel {
+  /**
+   * @param {State} traits
+   * @param {(message: { do: string, with: object }) => void} [answer]
+   */
+  constructor(traits, answer = () => {}) {
+    this.traits = traits;
+    this.answer = answer;
+    /** @type {Map<string, Set<() => void>>} */
+    this.listeners = new Map();
   }
-  get(name) { return this.traits[name]; }
+
+  /**
+   * @template {keyof State} Key
+   * @param {Key} name
+   */
+  get(name) {
+    return this.traits[name];
+  }
+
+  /**
+   * @template {keyof State} Key
+   * @param {Key} name
+   * @param {State[Key]} value
+   */
   set(name, value) {
-    const all = typeof name === "string" ? { [name]: value } : name;
-    Object.assign(this.traits, all);
-    for (const key of Object.keys(all)) for (const hear of [...(this.listeners.get(`change:${key}`) ?? [])]) hear();
+    this.traits[name] = value;
+    this.changed(String(name));
   }
-  on(event, hear) { this.listeners.set(event, [...(this.listeners.get(event) ?? []), hear]); }
-  off(event, hear) { this.listeners.set(event, (this.listeners.get(event) ?? []).filter((one) => one !== hear)); }
+
+  /** @param {Partial<State>} values */
+  setAll(values) {
+    Object.assign(/** @type {object} */ (this.traits), values);
+    for (const name of Object.keys(values)) this.changed(name);
+  }
+
+  /** @param {string} name */
+  changed(name) {
+    for (const callback of [...(this.listeners.get(`change:${name}`) ?? [])]) callback();
+  }
+
+  /**
+   * @param {string} event
+   * @param {() => void} callback
+   */
+  on(event, callback) {
+    this.listeners.set(event, (this.listeners.get(event) ?? new Set()).add(callback));
+  }
+
+  /**
+   * @param {string} event
+   * @param {() => void} callback
+   */
+  off(event, callback) {
+    this.listeners.get(event)?.delete(callback);
+  }
+
   save_changes() {}
-  send(message) { this.answer(message); }
+
+  /** @param {{ do: string, with: object }} message */
+  send(message) {
+    this.answer(message);
+  }
 }
 
+/** @param {StoredStepper} state */
 function stepperModel(state) {
   const bytes = Uint8Array.from(atob(state.numbers), (letter) => letter.charCodeAt(0));
-  return new Shim({ ...state, numbers: new DataView(bytes.buffer) });
+  return new StaticModel({ ...state, numbers: new DataView(bytes.buffer) });
 }
 
-// The inspector goes along states that were computed beforehand, and says so where it has none.
+/**
+ * An inspector that moves among states computed beforehand, and refuses everything else.
+ * @param {Inspection} inspection
+ */
 function inspectorModel({ still, states, anchor }) {
-  let path = [0], at = 0;
+  let path = [0];
+  let at = 0;
   const traits = () => {
-    const { scene, table, heat, loss, neighbors, apart, shares } = states[path[at]];
-    return { scene, table: { ...table, step: at }, heat, loss, neighbors, apart, shares, at, problem: "", picked: {},
-      steps: path.map((n) => states[n].words), path: { places: path.map((n) => states[n].place), anchor } };
+    const { place, words, next, ...state } = states[path[at]];
+    return {
+      ...state,
+      table: { ...state.table, step: at },
+      at,
+      problem: "",
+      picked: {},
+      steps: path.map((n) => states[n].words),
+      path: { places: path.map((n) => states[n].place), anchor },
+    };
   };
-  const known = () => Object.keys(states[path[at]].next).map((row) => states[path[at]].table.edit[row]);
+  /** @type {Record<string, Command>} */
   const commands = {
-    apply({ row, at: asked }) {
-      if (asked !== undefined && asked !== at) return "";
-      const next = states[path[at]].next[row];
-      if (next === undefined) return known().length ? `Here these edits can be applied: ${known().join("; ")}.` : "Undo leads back to the graph whose edits can be applied.";
-      path = [...path.slice(0, at + 1), next];
+    apply({ row, at: step }) {
+      if (step !== undefined && step !== at) return "";
+      const { next, table } = states[path[at]];
+      const edits = Object.keys(next).map((known) => table.edit[Number(known)]);
+      if (next[row] === undefined)
+        return edits.length
+          ? `These edits can be applied here: ${edits.join("; ")}.`
+          : "Undo returns to the graph whose edits can be applied.";
+      path = [...path.slice(0, at + 1), next[row]];
       at += 1;
     },
-    undo: () => void (at = Math.max(0, at - 1)),
-    redo: () => void (at = Math.min(path.length - 1, at + 1)),
-    go: ({ step }) => void (at = step),
-    anchor_on: () => "The anchor stays as it is.",
-    tidy: () => "The drawing stays as it is.",
+    undo() {
+      at = Math.max(0, at - 1);
+    },
+    redo() {
+      at = Math.min(path.length - 1, at + 1);
+    },
+    go({ step }) {
+      at = step;
+    },
+    anchor_on: () => "The anchor is fixed.",
+    tidy: () => "The layout is fixed.",
     ask_separates: () => "",
     ask_shares: () => "",
   };
-  const model = new Shim({ ...still, ...traits() }, ({ do: what, with: values }) => {
-    const refused = commands[what]?.(values ?? {}) ?? null;
-    if (refused === null) model.set(traits());
-    else if (refused) model.set("problem", REFUSED + refused + ELSEWHERE);
+  const state = /** @type {InspectorState} */ ({ ...still, ...traits() });
+  const model = new StaticModel(state, ({ do: name, with: values }) => {
+    const refusal = commands[name]?.(values);
+    if (refusal === undefined) model.setAll(traits());
+    else if (refusal) model.set("problem", REFUSED + refusal + ELSEWHERE);
   });
   return model;
 }
 
-const read = (id) => JSON.parse(document.getElementById(id).textContent);
+/**
+ * @param {string} id
+ * @returns {any}
+ */
+const read = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
 
-// Widgets are drawn when they are first opened: a page of many parts opens at once.
+// Widgets are drawn when they are first opened, so that a page of many parts opens at once.
 for (const place of document.querySelectorAll("[data-widget]")) {
   const fold = place.closest("details");
+  if (!(place instanceof HTMLElement) || !fold) continue;
   const draw = () => {
-    if (!fold.open || place.childElementCount) return;
-    const state = read(place.dataset.state)[place.dataset.widget];
-    if (place.dataset.widget === "stepper") renderStepper({ model: stepperModel(state), el: place });
-    else renderInspector({ model: inspectorModel(state), el: place });
+    const { state, widget } = place.dataset;
+    if (!fold.open || place.childElementCount || !state || !widget) return;
+    const stored = read(state)[widget];
+    if (widget === "stepper") renderStepper({ model: stepperModel(stored), el: place });
+    else renderInspector({ model: inspectorModel(stored), el: place });
   };
   fold.addEventListener("toggle", draw);
   draw();
 }
 
-// A link to a figure opens the fold that it lies in.
+/** Open the fold that holds the target of the page's link, and move the focus there. */
 function unfold() {
-  const there = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  const fold = there?.closest("details");
-  if (!fold) return;
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const fold = target?.closest("details");
+  if (!target || !fold) return;
   fold.open = true;
-  there.scrollIntoView({ block: "center" });
-  const goal = there.matches("tr") ? there : fold.querySelector("summary");
-  goal.setAttribute("tabindex", "-1");
-  goal.focus({ preventScroll: true });
+  target.scrollIntoView({ block: "center" });
+  const goal = target.matches("tr") ? target : fold.querySelector("summary");
+  goal?.setAttribute("tabindex", "-1");
+  goal?.focus({ preventScroll: true });
 }
 addEventListener("hashchange", unfold);
 document.addEventListener("click", (event) => {
-  const link = event.target.closest?.('a[href^="#"]');
-  if (link && link.getAttribute("href") === location.hash) unfold();
+  const link = event.target instanceof Element ? event.target.closest('a[href^="#"]') : null;
+  if (link?.getAttribute("href") === location.hash) unfold();
 });
 unfold();
 
-// What is folded is printed too, except widgets, which are of no use on paper.
+// Folded parts are printed too, except widgets, which are of no use on paper.
+/** @type {HTMLDetailsElement[]} */
 let opened = [];
 addEventListener("beforeprint", () => {
-  opened = [...document.querySelectorAll("details:not(.look):not([open])")];
-  opened.forEach((fold) => (fold.open = true));
+  opened = [...document.querySelectorAll("details")].filter((fold) => !fold.open && !fold.matches(".look"));
+  for (const fold of opened) fold.open = true;
 });
-addEventListener("afterprint", () => opened.splice(0).forEach((fold) => (fold.open = false)));
+addEventListener("afterprint", () => {
+  for (const fold of opened) fold.open = false;
+  opened = [];
+});
