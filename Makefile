@@ -41,7 +41,7 @@ format: env ## apply the safe fixes and the format that `make lint` checks
 	$(PY) -m ruff format
 
 docs: env ## build the API reference in build/docs, offline
-	$(PY) -m pdoc --docformat google --output-directory build/docs elekit
+	$(PY) .ci/build_docs.py build/docs
 
 env: $(VENV)/.ready ## make the environment in .venv (the other targets do so themselves)
 

@@ -11,7 +11,9 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -144,6 +146,21 @@ def test_the_check_sees_what_is_missing():
 @pytest.mark.xfail(strict=True, reason="not every public name is documented yet")
 def test_public_names_have_docstrings_with_sections():
     assert offenders() == {}
+
+
+def test_the_api_reference_is_built_offline(tmp_path):
+    """Every package has a page; pages load nothing from other machines."""
+    root = Path(elekit.__file__).resolve().parents[1]
+    subprocess.run(
+        [sys.executable, root / ".ci" / "build_docs.py", tmp_path], cwd=root, check=True, capture_output=True
+    )
+    pages = {
+        path.relative_to(tmp_path).as_posix(): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")
+    }
+    assert {f"{package.replace('.', '/')}.html" for package in packages()} <= set(pages)
+    assert "fit_embedding" in pages["elekit/training.html"] and "Arguments:" in pages["elekit/graphs.html"]
+    loaded = re.compile(r"<(?:script|img|iframe)[^>]* src=(?!"data:)|<link[^>]* href=|url\(['\"]?http|@import")
+    assert [name for name, page in pages.items() if loaded.search(page)] == []
 
 
 if __name__ == "__main__":
