@@ -159,7 +159,7 @@ def test_the_api_reference_is_built_offline(tmp_path):
     }
     assert {f"{package.replace('.', '/')}.html" for package in packages()} <= set(pages)
     assert "fit_embedding" in pages["elekit/training.html"] and "Arguments:" in pages["elekit/graphs.html"]
-    loaded = re.compile(r"<(?:script|img|iframe)[^>]* src=(?!"data:)|<link[^>]* href=|url\(['\"]?http|@import")
+    loaded = re.compile(r"<(?:script|img|iframe)[^>]* src=(?!.data:)|<link[^>]* href=|url\(['\"]?http|@import")
     assert [name for name, page in pages.items() if loaded.search(page)] == []
 
 
