@@ -31,7 +31,7 @@ from benchmarks.report_figures import LABELS, Picture, of_task, one_way, write_p
 from benchmarks.runner import planned
 from benchmarks.tasks import TASKS, Task
 from elekit.datasets.files import SHIPPED, write_atomically
-from elekit.training import RESTART_BATCH, RESTART_PAIRS, RESTART_STEPS, SurrogateTraining
+from elekit.training.surrogate import RESTART_BATCH, RESTART_PAIRS, RESTART_STEPS, SurrogateTraining
 
 COMMAND = "elekit benchmark report"
 PAGE = "README.md"  # in the folder of the results

@@ -17,7 +17,8 @@ from elekit.datasets.splits import Dataset, Split
 from elekit.graphs.graph import GraphVocabulary
 from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.model.surrogate import BackboneConfig, SurrogateRegressor, VectorBackbone
+from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
+from elekit.model.surrogate.vector import VectorBackbone
 
 HOSTILE = "<script>alert(1)</script>"
 SMALL = {

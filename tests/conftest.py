@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import networkx as nx
@@ -12,6 +13,7 @@ from lab import Lab, browser_page, find_chromium, jupyter_lab
 
 from elekit.graphs import projections
 from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.model import artifact as artifacts
 from elekit.model.contrastive import info_nce
 from elekit.training import embedding, surrogate
 
@@ -160,3 +162,22 @@ def isomorphic(one: nx.Graph, other: nx.Graph) -> bool:
         return a["label"] == b["label"]
 
     return nx.is_isomorphic(one, other, same, same)
+
+
+def differences(one: artifacts.Artifact, other: artifacts.Artifact) -> dict[str, tuple]:
+    """Dotted name -> (value of one, value of the other) for all that differs between two artifacts."""
+
+    def flat(value, prefix=""):
+        if isinstance(value, dict):
+            return {k: v for key, inner in value.items() for k, v in flat(inner, f"{prefix}{key}.").items()}
+        return {prefix.rstrip("."): value}
+
+    def facts(artifact):
+        modules = {"psi": artifact.psi, **{f"h-{k}": h for k, h in artifact.surrogates.items()}}
+        weights = {name: artifacts._bytes(module.state_dict()) for name, module in modules.items()}
+        config = asdict(artifact.psi.config)
+        values = {"vocabulary": artifact.vocabulary.to_json(), "embedding": config, "about": artifact.about}
+        return flat({**values, "weights": weights})
+
+    first, second = facts(one), facts(other)
+    return {k: (first.get(k), second.get(k)) for k in sorted({*first, *second}) if first.get(k) != second.get(k)}

@@ -11,15 +11,16 @@ from pathlib import Path
 import networkx as nx
 import pytest
 import torch
-from conftest import random_vertices
+from conftest import differences, random_vertices
 from torch import nn
 
 import elekit.datasets.files
 from elekit.graphs.graph import from_networkx
 from elekit.model import artifact as artifacts
-from elekit.model.artifact import Artifact, ArtifactError, compare, load, load_repeats, save, training_record, verify
+from elekit.model.artifact import Artifact, ArtifactError, load, load_repeats, save, training_record, verify
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.model.surrogate import BackboneConfig, SurrogateRegressor, make_backbone
+from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
+from elekit.model.surrogate.registry import make_backbone
 
 DIM = 12
 TEXTS = ["a thin ring", "a thick path, of 3", ""]
@@ -93,7 +94,7 @@ def test_what_is_saved_comes_back_bit_for_bit(artifact, folder, vertices, relaxe
     assert torch.equal(back.psi.typical.nodes, artifact.psi.typical.nodes)
     assert torch.equal(back.psi.typical.edges, artifact.psi.typical.edges)
     assert list(back.surrogates) == ["word", "vector"]
-    assert compare(artifact, back) == {}
+    assert differences(artifact, back) == {}
     assert not back.psi.training and not any(p.requires_grad for p in back.surrogates["word"].parameters())
 
 
@@ -129,7 +130,7 @@ def test_psi_is_halved_where_that_is_asked_for(artifact, vertices, tmp_path):
     assert sizes[0] < 0.7 * sizes[1]
     save(back, tmp_path / "half", half_psi=True)  # and once more: the same bytes
     assert next(p for p in (tmp_path / "half").glob("psi-*")).stat().st_size == sizes[0]
-    assert compare(back, load(tmp_path / "half")) == {}
+    assert differences(back, load(tmp_path / "half")) == {}
 
 
 def test_an_artifact_may_hold_psi_alone(vocabulary, vertices, tmp_path):
@@ -279,19 +280,19 @@ def test_a_missing_artifact_is_refused(tmp_path, folder):
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b'"x"', b"{}", b"\xff\xfe\x00", b"PK\x03\x04", b"NaN"])
 def test_what_is_not_our_json_is_refused(folder, text):
     (folder / artifacts.JSON_NAME).write_bytes(text)
-    refused(folder, "truncated or no artifact of elekit")
+    refused(folder, "truncated or not an artifact of elekit")
 
 
 def test_a_truncated_json_is_refused(folder):
     whole = (folder / artifacts.JSON_NAME).read_bytes()
     for length in range(1, len(whole) - 1, len(whole) // 7):
         (folder / artifacts.JSON_NAME).write_bytes(whole[:length])
-        refused(folder, "truncated or no artifact")
+        refused(folder, "truncated or not an artifact")
 
 
 def test_a_foreign_json_and_a_newer_version_are_refused(folder):
     rewrite(folder, lambda content: content.update(format="another tool's"))
-    refused(folder, 'no artifact of elekit .its format is "another tool\'s"')
+    refused(folder, 'not an artifact of elekit .its format is "another tool\'s"')
     rewrite(folder, lambda content: content.update(format=artifacts.FORMAT, version=2))
     refused(folder, "has version 2, this elekit reads 1; upgrade elekit")
     rewrite(folder, lambda content: content.pop("version"))
@@ -344,7 +345,7 @@ def test_truncated_altered_and_missing_weights_are_refused(folder, kind):
 
 def test_weights_that_do_not_fit_their_description_are_refused(folder):
     rewrite(folder, lambda content: content["embedding"].update(hidden=32))
-    with pytest.raises(ArtifactError, match="do not fit a GraphEmbedding as described") as error:
+    with pytest.raises(ArtifactError, match="do not fit a GraphEmbedding") as error:
         load(folder)
     assert "\n" not in str(error.value)
 
@@ -363,7 +364,7 @@ def test_weights_that_are_no_safetensors_are_refused(folder):
     file.write_bytes(b"\x80\x04pickled")
     sha256 = artifacts.hashlib.sha256(file.read_bytes()).hexdigest()
     rewrite(folder, lambda content: content["files"]["psi"].update(sha256=sha256, bytes=file.stat().st_size))
-    with pytest.raises(ArtifactError, match="is no safetensors file"):
+    with pytest.raises(ArtifactError, match="is not a safetensors file"):
         load(folder)
 
 
@@ -378,7 +379,7 @@ def test_nothing_is_unpickled(folder, monkeypatch):
 
 def test_graphs_of_another_vocabulary_are_refused(folder):
     other = from_networkx([nx.path_graph(3)])
-    with pytest.raises(ValueError, match=r"another vocabulary: nodes \['node'\].* knows nodes \['a', 'b', 'c'\]"):
+    with pytest.raises(ValueError, match=r"another vocabulary: nodes \['node'\].* has nodes \['a', 'b', 'c'\]"):
         load(folder).psi(other)
 
 
@@ -442,17 +443,17 @@ def test_who_trained_when(tmp_path):
 
 
 # -- comparing -----------------------------------------------------------------------------------------------------
-def test_compare_names_what_differs(vocabulary, artifact):
-    assert compare(artifact, make(vocabulary)) == {}
+def test_differences_are_named(vocabulary, artifact):
+    assert differences(artifact, make(vocabulary)) == {}
     changed = make(vocabulary)
     with torch.no_grad():
         changed.surrogates["word"].backbone.leave.bias[0] += 1e-6
     changed.about["data"]["rows"] = 21
-    found = compare(artifact, changed)
+    found = differences(artifact, changed)
     assert list(found) == ["about.data.rows", "weights.h-word"]
     assert found["about.data.rows"] == (20, 21)
     del changed.surrogates["vector"]
-    assert compare(artifact, changed)["weights.h-vector"][1] is None
+    assert differences(artifact, changed)["weights.h-vector"][1] is None
 
 
 def test_the_json_says_what_is_needed_to_trust_it(artifact, folder):

@@ -12,6 +12,7 @@ from pathlib import Path
 import networkx as nx
 import pandas as pd
 import pytest
+from conftest import differences
 
 import elekit
 from elekit import datasets
@@ -255,7 +256,7 @@ def test_ctrl_c_keeps_what_was_reached_and_the_same_command_goes_on(
     assert list(cut.glob("*.checkpoint.start-1" if begins else "*.checkpoint"))
     assert main(command(cut)) == 0
     assert list(cut.glob("*.checkpoint")) and not list(cut.glob("*.start-*"))
-    different = artifacts.compare(artifacts.load(whole), artifacts.load(cut))
+    different = differences(artifacts.load(whole), artifacts.load(cut))
     assert [name for name in different if not name.endswith(("history", "trained.at"))] == []
 
 

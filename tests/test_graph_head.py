@@ -17,16 +17,10 @@ from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists
 from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of, squared_distance
-from elekit.model.surrogate import (
-    BackboneConfig,
-    GraphBackbone,
-    SurrogateRegressor,
-    from_config,
-    make_backbone,
-    to_config,
-)
-from elekit.model.surrogate.graph_head import SPARE, compact, round_at_random
-from elekit.model.surrogate.relative_positions import REACH, image_relative_positions, text_relative_positions
+from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
+from elekit.model.surrogate.graph_head import SPARE_SLOTS, GraphBackbone, compact, round_at_random
+from elekit.model.surrogate.registry import from_config, make_backbone, to_config
+from elekit.model.surrogate.relative_positions import MAX_DISTANCE, image_relative_positions, text_relative_positions
 from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
 from elekit.training.loop import TrainerConfig
 
@@ -77,7 +71,7 @@ def test_every_reader_makes_graphs_of_the_polytope_and_psi_embeds_them(kind):
     relaxed = made.graphs(inputs)
     relaxed.check()  # rows on the simplex, symmetric, nothing on the diagonal
     assert len(relaxed) == len(inputs)
-    assert relaxed.nodes.shape[1] <= LETTERS.max_nodes + SPARE
+    assert relaxed.nodes.shape[1] <= LETTERS.max_nodes + SPARE_SLOTS
     torch.testing.assert_close(made(inputs), psi(relaxed))
     torch.testing.assert_close(made(inputs).norm(dim=1), torch.ones(len(inputs)))
 
@@ -96,10 +90,10 @@ def test_a_text_has_no_more_nodes_than_tokens():
 
 
 def test_places_know_how_far_they_are_apart():
-    offsets = text_relative_positions(2 * REACH + 5)
-    assert offsets.diagonal().unique().tolist() == [REACH]
-    assert offsets[3, 1] == REACH + 2 and offsets[1, 3] == REACH - 2
-    assert (offsets.min(), offsets.max()) == (0, 2 * REACH)
+    offsets = text_relative_positions(2 * MAX_DISTANCE + 5)
+    assert offsets.diagonal().unique().tolist() == [MAX_DISTANCE]
+    assert offsets[3, 1] == MAX_DISTANCE + 2 and offsets[1, 3] == MAX_DISTANCE - 2
+    assert (offsets.min(), offsets.max()) == (0, 2 * MAX_DISTANCE)
     grid = image_relative_positions(3)
     assert grid.shape == (9, 9) and len(grid.unique()) == 25
     assert grid[4, 0] == grid[8, 4] == grid[5, 1] and grid[4, 0] != grid[0, 4]  # one down, one to the right
@@ -270,7 +264,7 @@ def test_it_comes_back_from_an_artifact(learned, psi, tmp_path):
     assert h.has_graph_head and equal(h.graphs(inputs).rounded(), learned.graphs(inputs).rounded())
 
 
-def test_described_and_rebuilt():
+def test_config_round_trip():
     made = backbone()
     again = from_config(to_config(made), DIM, vocabulary=LETTERS, psi=made.psi)
     again.load_state_dict(made.state_dict())
@@ -298,7 +292,7 @@ def test_a_run_cut_off_goes_on_to_the_same_weights(psi, tmp_path):
 # -- what is refused -----------------------------------------------------------------------------------------------
 def test_a_psi_without_gradients_is_refused():
     told = sketched("wl", words(30).graphs, 10, 0)
-    with pytest.raises(ValueError, match="no gradient comes through this psi.*through='point'"):
+    with pytest.raises(ValueError, match="has no gradient.*through='point'"):
         fit(told, steps=1)
 
 

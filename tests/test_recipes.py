@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import recipes
 import torch
+from conftest import differences
 
 from elekit import cli
 from elekit.cli.parser import parser
@@ -42,7 +43,7 @@ def test_a_recipe_makes_an_artifact_and_makes_it_again(command, tmp_path):
     assert artifact.about["surrogates"]["smiles"]["history"][-1]["step"] == 3
     assert artifact.about["trained"]["by"] == artifact.about["surrogates"]["smiles"]["trained"]["by"] == "the cook"
     assert command() == 0
-    assert artifacts.compare(artifact, artifacts.load(tmp_path / "out")) == {}
+    assert differences(artifact, artifacts.load(tmp_path / "out")) == {}
     assert torch.get_num_threads() == threads
 
 
@@ -57,7 +58,7 @@ def test_one_h_is_made_again_on_the_psi_that_is_there(command, tmp_path, monkeyp
     assert command("molecules7", "--surrogate", "smiles") == 0
     after = artifacts.load(tmp_path / "out")
     assert after.surrogates["smiles"].has_graph_head and list(after.surrogates) == ["description", "smiles"]
-    changed = set(artifacts.compare(before, after))
+    changed = set(differences(before, after))
     assert "weights.h-smiles" in changed and not changed & {"weights.psi", "weights.h-description"}
     with pytest.raises(SystemExit):
         command("molecules7", "--surrogate", "x")
@@ -88,7 +89,7 @@ def test_the_repeats_of_a_recipe_go_on_after_ctrl_c(command, tmp_path, ctrl_c_at
     assert command() == 0
     ctrl_c_at(4)
     assert command("repeats") == 130
-    assert "interrupted; the same command goes on from there" in capsys.readouterr().err
+    assert "interrupted; progress is saved" in capsys.readouterr().err
     assert list(artifacts.load_repeats(tmp_path / "out")) == ["seed-1"]
     assert command("repeats") == 0
     found, n = artifacts.load_repeats(tmp_path / "out"), artifacts.load(tmp_path / "out").about["data"]["train"]

@@ -41,7 +41,7 @@ def test_molecules7_comes_with_repeats_of_its_training():
     for (name, repeat), seed in zip(found.items(), range(1, 5)):
         about = repeat.about
         assert about["seed"] == seed and about["repeat"]["graphs"] == (n // 2 if name.startswith("half") else n)
-        assert about["trained"]["by"] == "the elekit developers" and about["command"].endswith("recipes repeats")
+        assert about["trained"]["by"] == "the elekit developers" and about["command"].endswith("recipes.py repeats")
         assert about["psi"]["history"][-1]["step"] == 1_200 and about["psi"]["history"][-1]["retrieval"] > 0.5
     assert artifacts.load_repeats("qm9") == {}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import random_vertices
+from conftest import differences, random_vertices
 from test_draw import HOSTILE, rendered
 from torch.nn.functional import normalize
 
@@ -357,12 +357,12 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_call_goes_on(folder, data, tmp_p
     shutil.copytree(folder, tmp_path / "whole")
     whole = reruns.fit_repeats(tmp_path / "whole", data, seeds=1, halves=1, progress=False)
     ctrl_c_at(at)
-    with pytest.raises(KeyboardInterrupt, match="the same command goes on from there"):
+    with pytest.raises(KeyboardInterrupt, match="run the same command to continue"):
         reruns.fit_repeats(folder, data, seeds=1, halves=1, work=tmp_path / "work", progress=False)
     assert list(artifacts.load_repeats(folder)) == ["seed-6"][: at // 4]
     cut = reruns.fit_repeats(folder, data, seeds=1, halves=1, work=tmp_path / "work", progress=False)
     for name in whole:
-        different = artifacts.compare(whole[name], cut[name])
+        different = differences(whole[name], cut[name])
         assert [key for key in different if not key.endswith(("history", "trained.at"))] == []
 
 
@@ -374,15 +374,15 @@ def test_what_cannot_be_repeated_is_refused(folder, data):
         return folder
 
     for counts in ({"seeds": 0, "halves": 0}, {"seeds": -1, "halves": 3}):
-        with pytest.raises(ValueError, match="want at least one repeat"):
+        with pytest.raises(ValueError, match="seeds and halves must be at least 0"):
             reruns.fit_repeats(folder, data, **counts)
     other = replace(data, digest="other")
     with pytest.raises(ValueError, match="mine was trained on other data; give the table"):
         reruns.fit_repeats(folder, other)
     for change, match in (
         (lambda about: about.update(correction={}), "was corrected after its training"),
-        (lambda about: about["psi"]["history"][-1].update(interrupted=True), "was interrupted; let it finish"),
-        (lambda about: about["psi"].pop("training"), "does not say how it was trained"),
+        (lambda about: about["psi"]["history"][-1].update(interrupted=True), "was interrupted; finish it"),
+        (lambda about: about["psi"].pop("training"), "does not record its settings"),
     ):
         with pytest.raises(ValueError, match=f"the loss in .*mine cannot be repeated: .*{match}"):
             reruns.fit_repeats(changed(change), data)

@@ -13,28 +13,14 @@ from elekit import datasets
 from elekit.datasets import Split
 from elekit.graphs.smiles import parse_smiles
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.model.surrogate import (
-    PAD,
-    UNKNOWN,
-    BackboneConfig,
-    SurrogateRegressor,
-    TextBackbone,
-    Tokenizer,
-    VectorBackbone,
-    make_backbone,
-)
-from elekit.training import (
-    RESTART_PAIRS,
-    SurrogateTraining,
-    bucketed_rows,
-    default_training,
-    draw_inputs,
-    fit_surrogate,
-    infer_kind,
-    settings,
-    surrogate,
-)
+from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
+from elekit.model.surrogate.registry import make_backbone
+from elekit.model.surrogate.text import TextBackbone
+from elekit.model.surrogate.tokens import PAD, UNKNOWN, Tokenizer
+from elekit.model.surrogate.vector import VectorBackbone
+from elekit.training import SurrogateTraining, fit_surrogate, infer_kind, surrogate
 from elekit.training.loop import TrainerConfig
+from elekit.training.surrogate import RESTART_PAIRS, bucketed_rows, default_training, draw_inputs, settings
 
 DIM = 12
 SMALL = BackboneConfig("smiles", width=24, layers=1, embedding=12)

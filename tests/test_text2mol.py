@@ -28,7 +28,8 @@ from elekit.graphs.smiles import Chem, from_parsed, from_smiles, molecule_vocabu
 from elekit.graphs.weisfeiler_lehman import node_colors
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of
-from elekit.model.surrogate import BackboneConfig, from_config, make_backbone, tfidf, to_config
+from elekit.model.surrogate import BackboneConfig, tfidf
+from elekit.model.surrogate.registry import from_config, make_backbone, to_config
 from elekit.training import SurrogateTraining, fit_surrogate
 from elekit.training.loop import TrainerConfig
 
@@ -239,7 +240,7 @@ def tfidf_backbone(dim=5):
 def test_tfidf_is_that_of_scikit_learn():
     backbone, new = tfidf_backbone(), ["a chain of 3 carbons", "An Acid", "", "zzz"]
     for texts in (TEXTS, new):
-        oracle = [TfidfVectorizer(**how, sublinear_tf=True).fit(TEXTS).transform(texts) for how in tfidf.READINGS]
+        oracle = [TfidfVectorizer(**how, sublinear_tf=True).fit(TEXTS).transform(texts) for how in tfidf.ANALYZERS]
         assert abs(backbone.rows(texts) - sparse.hstack(oracle)).max() < 1e-6
     first = nn.Linear(backbone.enter.num_embeddings, 8)
     first.weight.data, first.bias.data = backbone.enter.weight.data.T, backbone.bias.data
@@ -260,7 +261,7 @@ def test_a_tfidf_backbone_is_built_again_from_plain_values():
 
 
 def test_the_number_of_ngrams_is_bounded(monkeypatch):
-    monkeypatch.setattr(tfidf, "FEATURES", 7)
+    monkeypatch.setattr(tfidf, "MAX_FEATURES", 7)
     assert [len(terms) for terms, _ in tfidf_backbone().readings] == [7, 7]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.task_data import Problem
 from elekit.model.surrogate import BackboneConfig
-from elekit.training import default_training
+from elekit.training.surrogate import default_training
 
 
 @dataclass(frozen=True)
@@ -47,5 +47,5 @@ def reading(problem: Problem) -> Reading:
 
 
 def encoder(problem: Problem) -> BackboneConfig:
-    """The backbone of a problem, to be made for its training inputs by `elekit.model.surrogate.make_backbone`."""
+    """The backbone of a problem, to be made for its training inputs by `elekit.model.surrogate.registry.make_backbone`."""
     return reading(problem).backbone

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from benchmarks.methods.encoders import encoder
 from benchmarks.methods.regression import training_of
 from benchmarks.task_data import Problem
-from elekit.model.surrogate import make_backbone, to_config
-from elekit.training import bucketed_rows, draw_inputs, inputs_digest, settings
+from elekit.model.surrogate.registry import make_backbone, to_config
 from elekit.training.loop import raise_if_interrupted, run_loop, seeded, step_generator
+from elekit.training.surrogate import bucketed_rows, draw_inputs, inputs_digest, settings
 
 
 class Reader(nn.Module):

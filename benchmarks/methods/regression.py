@@ -18,8 +18,9 @@ from benchmarks.task_data import Problem
 from elekit.graphs import projections
 from elekit.model.loss import Psi, points_of
 from elekit.model.surrogate import SurrogateRegressor
-from elekit.training import SurrogateTraining, fit_surrogate, settings
+from elekit.training import SurrogateTraining, fit_surrogate
 from elekit.training.loop import TrainerConfig, raise_if_interrupted
+from elekit.training.surrogate import settings
 
 ANCHORS = 2_000  # landmarks among training inputs
 MOST_ANCHORS = 5_000  # so many training inputs, and no more, are all anchors in the end

@@ -8,7 +8,7 @@ import torch
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.smiles import canonicalized, is_molecular, parse_smiles, to_smiles
 from elekit.graphs.weisfeiler_lehman import canonical_colors
-from elekit.model.surrogate import Tokenizer
+from elekit.model.surrogate.tokens import Tokenizer
 
 Parts = tuple[list[str], list[tuple[int, int, str]]]
 """Node labels and (i, j, edge label) of one graph, as `graph.from_edge_lists` takes them."""

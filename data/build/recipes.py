@@ -1,17 +1,17 @@
-"""How the shipped artifacts were made; `python data/build/recipes.py NAME` makes one again (floor 4).
+"""How the shipped artifacts are made: `python data/build/recipes.py NAME`, from the repository root.
 
-molecules7: psi and two h (description, smiles), about 6 minutes on two cores.
-qm9: psi and h (smiles) on real QM9, about an hour and a half; cut off, it goes on where it was.
-    Of both, `--surrogate NAME` trains one h again, on the psi that is there.
-repeats: four more psi of molecules7, two with other seeds and two on halves of its graphs, about 8 minutes on one
-    core; cut off, it goes on where it was.
-corrected: the molecules7 loss after it was given the rules of data/examples/rules.json, and its h for descriptions;
-    about 4 minutes on two cores; cut off, it goes on where it was.
-card: the loss card of molecules7 that comes with the project, about 2 minutes.
-maps: the UMAP maps of molecules7 under its psi, about a minute; to be made again after the models.
-pictures: the README's picture, drawn from the molecules7 artifact.
-figures: what the README says the qm9 loss does badly, measured.
-faithfulness: whether the shares of both losses find the parts that count, measured; about a minute.
+An interrupted training continues when the same command runs again.
+
+molecules7: psi and two h (description, smiles); about 6 minutes on two cores.
+qm9: psi and h (smiles) on real QM9; about an hour and a half.
+    For both, `--surrogate NAME` trains one h again, on the stored psi.
+repeats: four more psi of molecules7, two with other seeds, two on halves of its graphs; about 8 minutes on one core.
+corrected: the molecules7 loss corrected by data/examples/rules.json, and its h for descriptions; about 4 minutes.
+card: the shipped loss card of molecules7; about 2 minutes.
+maps: the shipped UMAP maps of molecules7; about a minute. Make them again after the models.
+pictures: the picture of decoding in the README.
+figures: the weaknesses of the qm9 loss that the README reports, as JSON.
+faithfulness: whether Shapley values of both losses find the parts that matter; about a minute.
 """
 
 import argparse
@@ -27,9 +27,10 @@ from elekit import datasets
 from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig
 from elekit.model.surrogate import BackboneConfig
-from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate, settings
+from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
 from elekit.training.loop import TrainerConfig, raise_if_interrupted
 from elekit.training.reruns import fit_repeats
+from elekit.training.surrogate import settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ PICTURES = Path(__file__).resolve().parents[2] / "notebooks" / "pictures"
 CORRECTED = "molecules7-corrected"
 RULES = datasets.named.SHIPPED / "examples" / "rules.json"
 PICTURED = 200  # row of the test split
-POOL = 4_000  # test graphs of which pairs are made
+POOL = 4_000  # test graphs that pairs come from
 
 
 @dataclass(frozen=True)
@@ -91,32 +92,32 @@ RECIPES = {
 }
 
 
-def cook(
+def train(
     recipe: Recipe, folder: Path, work: Path, *, by: str | None = None, progress: bool = True
 ) -> artifacts.Artifact:
-    """Train what the recipe names and save the artifact in `folder`; checkpoints lie in `work` and are resumed.
+    """Train psi and all h of a recipe and save the artifact in `folder`.
 
-    by: who does so, as the artifact is to say.
+    work: folder of the checkpoints, which are resumed. by: who trains, to be recorded in the artifact.
     """
-    artifact = _cook_psi(recipe, work, by, progress)
+    artifact = _train_psi(recipe, work, by, progress)
     for name in recipe.surrogates:
-        _cook_surrogate(recipe, artifact, name, work, by, progress)
+        _train_surrogate(recipe, artifact, name, work, by, progress)
     artifacts.save(artifact, folder, half=recipe.half)
     return artifact
 
 
-def cook_surrogate(
+def train_surrogate(
     recipe: Recipe, name: str, folder: Path, work: Path, *, by: str | None = None
 ) -> artifacts.Artifact:
-    """Train one h anew, on the psi of the artifact that lies in `folder`, and put it there; see `cook`."""
+    """Train one h again, on the psi of the artifact in `folder`, and save it there; see `train`."""
     artifact = artifacts.load(folder)
-    _cook_surrogate(recipe, artifact, name, work, by, progress=True)
+    _train_surrogate(recipe, artifact, name, work, by, progress=True)
     artifacts.save(artifact, folder, half=recipe.half)
     return artifact
 
 
-def _cook_psi(recipe: Recipe, work: Path, by: str | None, progress: bool) -> artifacts.Artifact:
-    """psi and where it comes from, as yet without any h."""
+def _train_psi(recipe: Recipe, work: Path, by: str | None, progress: bool) -> artifacts.Artifact:
+    """psi and its provenance, without any h."""
     first = datasets.load(recipe.name, seed=recipe.seed, progress=progress)
     psi = fit_embedding(
         first.train.graphs,
@@ -139,10 +140,10 @@ def _cook_psi(recipe: Recipe, work: Path, by: str | None, progress: bool) -> art
     return artifacts.Artifact(recipe.name, psi, about=about)
 
 
-def _cook_surrogate(
+def _train_surrogate(
     recipe: Recipe, artifact: artifacts.Artifact, name: str, work: Path, by: str | None, progress: bool
 ) -> None:
-    """One h, put into the artifact with where it comes from."""
+    """Train one h and add it to the artifact with its provenance."""
     backbone, training = recipe.surrogates[name]
     data = datasets.load(recipe.name, inputs=name, seed=recipe.seed)
     h = fit_surrogate(
@@ -165,8 +166,8 @@ def _cook_surrogate(
     }
 
 
-def cook_corrected(folder: Path, work: Path, by: str | None = None) -> int:
-    """What `elekit correct` makes of the molecules7 loss, in half precision; that command's status."""
+def correct_loss(folder: Path, work: Path, by: str | None = None) -> int:
+    """Run `elekit correct` on the molecules7 loss and save it in half precision; returns the exit status."""
     from elekit import cli
 
     command = ["correct", "--artifact", "molecules7", "--rules", str(RULES), "--data", "molecules7", "--refit"]
@@ -180,7 +181,7 @@ def cook_corrected(folder: Path, work: Path, by: str | None = None) -> int:
 
 
 def make_card(path: Path) -> None:
-    """The card of the molecules7 loss."""
+    """Make the card of the molecules7 loss."""
     from elekit import card
 
     made = card.make("molecules7", command="elekit card --artifact molecules7 --out card.html", progress=True)
@@ -188,7 +189,7 @@ def make_card(path: Path) -> None:
 
 
 def fit_maps(folder: Path) -> None:
-    """The maps that the explorer finds: of the test split, and of all molecules of molecules7."""
+    """Fit the maps that the explorer uses: of the test split, and of all molecules of molecules7."""
     from elekit import inspect
     from elekit.graphs.graph import Graph
     from elekit.model.loss import points_of
@@ -200,7 +201,7 @@ def fit_maps(folder: Path) -> None:
 
 
 def draw_pictures(folder: Path) -> None:
-    """The picture of the README: a test description decoded, from a blur to a molecule."""
+    """Draw the picture of the README: decoding of a test description."""
     from elekit import decoding, draw
     from elekit.datasets.files import write_atomically
 
@@ -214,8 +215,8 @@ def draw_pictures(folder: Path) -> None:
     sys.stderr.write(f"{case.inputs[0]}\n")
 
 
-def measure_blemishes(pairs: int = 400) -> dict:
-    """Loss between two drawings of one molecule, and rank correlation with edit distance, of the shipped qm9 loss."""
+def measure_weaknesses(pairs: int = 400) -> dict:
+    """Loss between Kekule forms of one molecule, and rank correlation with edit distance, of the shipped qm9 loss."""
     from scipy.stats import spearmanr
 
     from elekit.graphs import augment
@@ -264,52 +265,52 @@ def measure_faithfulness(name: str, pairs: int = 60, seed: int = 0) -> "pd.DataF
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python data/build/recipes.py", description=__doc__)
     others = ["repeats", "corrected", "card", "maps", "pictures", "figures", "faithfulness"]
-    parser.add_argument("name", choices=[*RECIPES, *others], help="what to make again")
+    parser.add_argument("name", choices=[*RECIPES, *others], help="what to make")
     parser.add_argument("--out", type=Path, help="folder of the artifact (default: data/models/NAME)")
     parser.add_argument("--work", type=Path, help="folder of the checkpoints (default: runs/NAME)")
-    parser.add_argument("--surrogate", help="train only this h again, on the psi of the artifact that is there")
-    parser.add_argument("--by", help="who trains, to be recorded in the artifact (default: nobody is)")
+    parser.add_argument("--surrogate", help="train only this h again, on the psi of the stored artifact")
+    parser.add_argument("--by", help="who trains, to be recorded in the artifact")
     parser.add_argument("--threads", type=int, help="processor threads (default: torch's choice)")
-    chosen = parser.parse_args(arguments)
-    known = RECIPES[chosen.name].surrogates if chosen.name in RECIPES else ()
-    if chosen.surrogate and chosen.surrogate not in known:
-        parser.error(f"{chosen.name} has no surrogate {chosen.surrogate!r}; it has {', '.join(known) or 'none'}")
-    if chosen.threads:
-        torch.set_num_threads(chosen.threads)
-    if chosen.name == "maps":
-        fit_maps(chosen.out or datasets.named.SHIPPED / "maps")
+    args = parser.parse_args(arguments)
+    known = RECIPES[args.name].surrogates if args.name in RECIPES else ()
+    if args.surrogate and args.surrogate not in known:
+        parser.error(f"{args.name} has no surrogate {args.surrogate!r}; it has {', '.join(known) or 'none'}")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if args.name == "maps":
+        fit_maps(args.out or datasets.named.SHIPPED / "maps")
         return 0
-    if chosen.name == "pictures":
-        draw_pictures(chosen.out or PICTURES)
+    if args.name == "pictures":
+        draw_pictures(args.out or PICTURES)
         return 0
-    if chosen.name == "figures":
-        sys.stdout.write(json.dumps(measure_blemishes(), indent=1) + "\n")
+    if args.name == "figures":
+        sys.stdout.write(json.dumps(measure_weaknesses(), indent=1) + "\n")
         return 0
-    if chosen.name == "faithfulness":
+    if args.name == "faithfulness":
         for name in RECIPES:
             table = measure_faithfulness(name).drop(columns=["ahead", "ahead_low", "ahead_high"])
             sys.stdout.write(table.round(3).to_string(index=False) + "\n")
         return 0
-    if chosen.name == "card":
+    if args.name == "card":
         from elekit import card
 
-        make_card(chosen.out or card.SHIPPED)
+        make_card(args.out or card.SHIPPED)
         return 0
-    name = {"repeats": "molecules7", "corrected": CORRECTED}.get(chosen.name, chosen.name)
-    out, work = chosen.out or artifacts.MODELS / name, chosen.work or Path("runs") / name
+    name = {"repeats": "molecules7", "corrected": CORRECTED}.get(args.name, args.name)
+    out, work = args.out or artifacts.MODELS / name, args.work or Path("runs") / name
     try:
-        if chosen.name == "repeats":
+        if args.name == "repeats":
             command = "python data/build/recipes.py repeats"
-            fit_repeats(out, datasets.load(name), work=work, by=chosen.by, command=command)
-        elif chosen.name == "corrected":
-            if status := cook_corrected(out, work, by=chosen.by):
+            fit_repeats(out, datasets.load(name), work=work, by=args.by, command=command)
+        elif args.name == "corrected":
+            if status := correct_loss(out, work, by=args.by):
                 return status
-        elif chosen.surrogate:
-            cook_surrogate(RECIPES[name], chosen.surrogate, out, work, by=chosen.by)
+        elif args.surrogate:
+            train_surrogate(RECIPES[name], args.surrogate, out, work, by=args.by)
         else:
-            cook(RECIPES[name], out, work, by=chosen.by)
+            train(RECIPES[name], out, work, by=args.by)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on from there\n")
+        sys.stderr.write("interrupted; progress is saved, run the same command to continue\n")
         return 130
     sys.stderr.write(f"saved in {out}\n")
     return 0

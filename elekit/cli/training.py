@@ -47,7 +47,8 @@ def surrogate(chosen):
     from elekit import datasets
     from elekit.model import artifact as artifacts
     from elekit.model.surrogate import BackboneConfig
-    from elekit.training import default_training, fit_surrogate, infer_kind, settings
+    from elekit.training import fit_surrogate, infer_kind
+    from elekit.training.surrogate import default_training, settings
 
     sources.at_least_one(chosen, "steps", "batch_size", "width")
     device = device_of(chosen.device)

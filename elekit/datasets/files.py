@@ -55,7 +55,7 @@ def cache_arrays(path: Path, **arrays) -> None:
         write_atomically(path, write)
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Call `write` on a temporary file beside `path`, flush it to disk, then rename it into place.
 
     The old file stays whole until the new one is. Where that fails (disk full, read-only folder) the temporary file

@@ -6,6 +6,7 @@ graphs by single edits, and `decode` combines them.
 
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from elekit.decoding.candidates import Candidates, check_target, decode_candidates
@@ -18,27 +19,10 @@ from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
 __all__ = [
-    "METHODS",
-    "RULES",
-    "AdamOnLogits",
-    "Candidates",
-    "DecodeConfig",
-    "Decoded",
-    "Euclidean",
-    "EuclideanAdam",
-    "Exponentiated",
-    "GradientConfig",
-    "LocalSearchConfig",
-    "SearchStep",
-    "StepRule",
-    "Trace",
-    "decode",
-    "decode_candidates",
-    "decode_gradient",
-    "local_search",
-    "refinement_loss",
-    "uniform",
-]
+    "METHODS", "RULES", "AdamOnLogits", "Candidates", "DecodeConfig", "Decoded", "Euclidean", "EuclideanAdam",
+    "Exponentiated", "GradientConfig", "LocalSearchConfig", "SearchStep", "StepRule", "Trace", "decode",
+    "decode_candidates", "decode_gradient", "local_search", "refinement_loss", "uniform",
+]  # fmt: skip
 
 METHODS = ("candidates", "candidates+polish", "gradient", "gradient+polish", "rounded", "rounded+polish")
 
@@ -119,7 +103,7 @@ def decode(
     elif config.needs_start:
         found = _rounded(psi, target, method, start, penalty, record)
         if candidates is not None and k > 1:
-            found = found.add_alternatives(decode_candidates(psi, target, candidates, k - 1))
+            found = _add_alternatives(found, decode_candidates(psi, target, candidates, k - 1))
     else:
         start = _default_start(psi, candidates) if start is None else start
         found = decode_gradient(psi, target, start, config=config.gradient, k=k, seed=config.seed, record=record)
@@ -144,6 +128,16 @@ def _rounded(psi: Psi, target: Tensor, method: str, start: Graph | None, penalty
     if not record:
         return found
     return replace(found, traces=single_step_traces(psi, target, found, penalty, "a given graph, rounded", start))
+
+
+def _add_alternatives(found: Decoded, other: Decoded) -> Decoded:
+    """The first result, with the alternatives of another one after its own."""
+    B = len(found.graphs)
+    first, second = (torch.arange(len(one.alternatives)).reshape(B, -1) for one in (found, other))
+    order = torch.cat([first, second + len(found.alternatives)], 1).flatten()
+    alternatives = Graph.cat([found.alternatives, other.alternatives])[order]
+    losses = torch.cat([found.alternative_losses, other.alternative_losses], 1)
+    return replace(found, alternatives=alternatives, alternative_losses=losses)
 
 
 def _default_start(psi: Psi, candidates: Graph | Candidates | None) -> Graph:

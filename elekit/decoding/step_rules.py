@@ -1,7 +1,7 @@
 """Step rules of projected gradient descent: how an iterate follows the gradient and stays in the polytope."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 
@@ -11,9 +11,10 @@ FLOOR = 1e-8  # smallest probability whose logarithm is taken
 Memory = dict[str, Tensor]
 
 
-class StepRule(Protocol):
+class StepRule(ABC):
     """A step on rows of the simplex. Node rows and pair rows take the same rule, each with its own memory."""
 
+    @abstractmethod
     def step(self, rows: Tensor, gradient: Tensor, memory: Memory, t: int) -> tuple[Tensor, Tensor | None]:
         """Take one step.
 
@@ -26,11 +27,10 @@ class StepRule(Protocol):
         Returns:
             The new rows on the simplex, and the rows before their projection (None if the rule has no projection).
         """
-        ...
 
 
 @dataclass(frozen=True)
-class Euclidean:
+class Euclidean(StepRule):
     """Projected gradient descent, the step of the paper: `y <- P_simplex(y - eta g)`.
 
     Args:
@@ -44,13 +44,12 @@ class Euclidean:
     momentum: float = 0.9
 
     def step(self, rows: Tensor, gradient: Tensor, memory: Memory, t: int) -> tuple[Tensor, Tensor | None]:
-        """See `StepRule.step`."""
         moved = rows - self.step_size * _heavy_ball(gradient, self.normalized, self.momentum, memory, t)
         return projections.simplex(moved), moved
 
 
 @dataclass(frozen=True)
-class EuclideanAdam:
+class EuclideanAdam(StepRule):
     """Euclidean projection of an Adam step: `y <- P_simplex(y - eta m / sqrt(v))`.
 
     Args:
@@ -64,13 +63,12 @@ class EuclideanAdam:
     beta2: float = 0.99
 
     def step(self, rows: Tensor, gradient: Tensor, memory: Memory, t: int) -> tuple[Tensor, Tensor | None]:
-        """See `StepRule.step`."""
         moved = rows - self.step_size * _adam(gradient, memory, t, self.beta1, self.beta2)
         return projections.simplex(moved), moved
 
 
 @dataclass(frozen=True)
-class Exponentiated:
+class Exponentiated(StepRule):
     """Mirror descent with the entropy: `y <- y exp(-eta g) / sum`, which never leaves the simplex.
 
     Args:
@@ -84,13 +82,12 @@ class Exponentiated:
     momentum: float = 0.9
 
     def step(self, rows: Tensor, gradient: Tensor, memory: Memory, t: int) -> tuple[Tensor, Tensor | None]:
-        """See `StepRule.step`."""
         direction = _heavy_ball(gradient, self.normalized, self.momentum, memory, t)
         return (rows.clamp_min(FLOOR).log() - self.step_size * direction).softmax(-1), None
 
 
 @dataclass(frozen=True)
-class AdamOnLogits:
+class AdamOnLogits(StepRule):
     """Adam on logits z with y = softmax(z); the gradient by z is `y * (g - <y, g>)` in each row.
 
     Args:
@@ -104,7 +101,6 @@ class AdamOnLogits:
     beta2: float = 0.999
 
     def step(self, rows: Tensor, gradient: Tensor, memory: Memory, t: int) -> tuple[Tensor, Tensor | None]:
-        """See `StepRule.step`."""
         if not t:
             memory["z"] = rows.clamp_min(FLOOR).log()
         by_logit = rows * (gradient - (rows * gradient).sum(-1, keepdim=True))

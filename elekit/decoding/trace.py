@@ -120,21 +120,5 @@ class Decoded:
             tuple(trace for p in pieces for trace in p.traces),
         )
 
-    def add_alternatives(self, other: "Decoded") -> "Decoded":
-        """Append the alternatives of another result for the same targets.
-
-        Args:
-            other: Result for the same B targets.
-
-        Returns:
-            The same graphs, losses and traces, with the alternatives of `other` after its own.
-        """
-        B = len(self.graphs)
-        mine, theirs = (torch.arange(len(found.alternatives)).reshape(B, -1) for found in (self, other))
-        order = torch.cat([mine, theirs + len(self.alternatives)], 1).flatten()
-        alternatives = Graph.cat([self.alternatives, other.alternatives])[order]
-        losses = torch.cat([self.alternative_losses, other.alternative_losses], 1)
-        return Decoded(self.graphs, self.loss, alternatives, losses, self.traces)
-
     def __iter__(self) -> Iterator[Any]:
         return iter((self.graphs, self.traces))

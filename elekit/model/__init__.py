@@ -1,4 +1,4 @@
-"""The learned parts: the graph embedding psi, the loss it defines, the surrogate h, and the artifact that keeps them."""
+"""The learned parts: the embedding psi, the loss it defines, the surrogate h, and the artifact that stores them."""
 
 from elekit.model import artifact, contrastive, embedding, loss, surrogate
 from elekit.model.artifact import Artifact, ArtifactError, load, save
@@ -7,19 +7,6 @@ from elekit.model.loss import LearnedLoss, Psi
 from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
 
 __all__ = [
-    "Artifact",
-    "ArtifactError",
-    "BackboneConfig",
-    "EmbeddingConfig",
-    "GraphEmbedding",
-    "LearnedLoss",
-    "Psi",
-    "SurrogateRegressor",
-    "artifact",
-    "contrastive",
-    "embedding",
-    "load",
-    "loss",
-    "save",
-    "surrogate",
-]
+    "Artifact", "ArtifactError", "BackboneConfig", "EmbeddingConfig", "GraphEmbedding", "LearnedLoss", "Psi",
+    "SurrogateRegressor", "artifact", "contrastive", "embedding", "load", "loss", "save", "surrogate",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What psi is trained to do: pull views of one graph together, push graphs apart (floor 2)."""
+"""The contrastive objective of psi: views of one graph attract each other, views of different graphs repel."""
 
 import torch
 from torch import Tensor
@@ -6,11 +6,11 @@ from torch.nn.functional import cross_entropy
 
 
 def info_nce(anchors: Tensor, positives: Tensor, temperature: float, negatives: Tensor | None = None) -> Tensor:
-    """InfoNCE over a batch, both ways round (van den Oord et al. 2018; the paper's contrastive objective).
+    """Symmetric InfoNCE over a batch (van den Oord et al. 2018; the paper's contrastive objective), a scalar.
 
-    `mean_i -log( exp(<a_i, p_i>/t) / sum_j exp(<a_i, p_j>/t) )`, and the same with a and p exchanged.
-    anchors, positives: (B, D) unit rows, row i of both from the same graph. negatives: (B, M, D), further ones of
-    each anchor's own (hard negatives). Returns a scalar.
+    `mean_i -log( exp(<a_i, p_i>/t) / sum_j exp(<a_i, p_j>/t) )`, averaged with the same for a and p exchanged.
+    anchors, positives: (B, D) unit rows; row i of both comes from the same graph. negatives: (B, M, D) further
+    negatives of each anchor (hard negatives).
     """
     B = len(anchors)
     logits = anchors @ positives.T / temperature  # (B, B)

@@ -1,11 +1,7 @@
-"""psi_theta: relaxed graphs to points of the unit sphere (floor 2; paper section on the learned embedding).
-
-Relational message passing over dense tensors: permutation-invariant, differentiable in the graph, and blind to
-whatever stands at absent nodes. Message passing alone cannot tell some regular graphs apart, so nodes also
-carry closed-walk counts (diagonals of powers of the adjacency), which see rings.
-"""
+"""psi_theta: relaxed graphs to points of the unit sphere (paper section on the learned embedding)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,28 +9,44 @@ from torch import Tensor, nn
 from elekit.graphs import projections
 from elekit.graphs.graph import Graph, GraphVocabulary
 
+History = list[dict[str, Any]]  # one dict per validation of a training
+
 
 @dataclass(frozen=True)
 class EmbeddingConfig:
-    """Shape of psi. hidden: width of node states; rounds of message passing; dim D of the sphere's space."""
+    """Architecture of psi.
+
+    Args:
+        hidden: Width H of node states.
+        rounds: Rounds of message passing.
+        dim: Dimension D of the embedding space.
+        walks: Closed walks of length 3 to this are counted per node; message passing alone cannot separate some
+            regular graphs.
+    """
 
     hidden: int = 96
     rounds: int = 4
     dim: int = 256
-    walks: int = 7  # closed walks of 3 to this length
+    walks: int = 7
 
 
 class GraphEmbedding(nn.Module):
-    """psi_theta: Graph -> (B, D), unit norm.
+    """psi_theta: graphs to unit vectors (B, D), by relational message passing over dense tensors.
 
-    Graphs are moved to the device of the weights, and the points to that of the graphs: on an accelerator psi serves
-    all that keeps its graphs on the CPU.
+    Permutation-invariant, differentiable in the graph, and independent of the values at absent nodes. Graphs are
+    moved to the device of the weights, and points back to the device of the graphs. `typical` holds the marginal
+    frequencies of the training graphs, `history` the course of the training.
+
+    Args:
+        vocabulary: Labels of the graphs.
+        config: Architecture.
     """
 
     def __init__(self, vocabulary: GraphVocabulary, config: EmbeddingConfig = EmbeddingConfig()):
         super().__init__()
         self.vocabulary, self.config = vocabulary, config
-        self.typical: Graph | None = None  # marginal frequencies of what it was trained on: where descents start
+        self.typical: Graph | None = None
+        self.history: History = []
         H, relations = config.hidden, vocabulary.R - 1
         features = vocabulary.K + relations + max(0, config.walks - 2)
         self.enter = nn.Linear(features, H)
@@ -43,9 +55,20 @@ class GraphEmbedding(nn.Module):
         self.value = nn.Linear(H, config.dim)
 
     def forward(self, graph: Graph) -> Tensor:
+        """Embed a batch of graphs.
+
+        Args:
+            graph: B relaxed graphs with the labels of the vocabulary.
+
+        Returns:
+            (B, D) unit vectors, on the device of the graphs.
+
+        Raises:
+            ValueError: If the graphs have other labels.
+        """
         if graph.vocabulary is not self.vocabulary:
             self._check_vocabulary(graph.vocabulary)
-        asked_from, graph = graph.nodes.device, graph.to(self.enter.weight.device)
+        device, graph = graph.nodes.device, graph.to(self.enter.weight.device)
         present = graph.presence()[..., None]  # (B, N, 1)
         links = graph.edges[..., 1:] * present[:, :, None] * present[:, None]  # (B, N, N, R-1); gated by both ends
         state = self.enter(torch.cat([graph.nodes, links.sum(2), self._closed_walks(links.sum(-1))], -1))  # (B, N, H)
@@ -53,7 +76,7 @@ class GraphEmbedding(nn.Module):
         for message_round in self.rounds:
             state = message_round(state, flat, present)
         pooled = (present * torch.sigmoid(self.gate(state)) * self.value(state)).sum(1)  # (B, D)
-        return projections.sphere(pooled).to(asked_from)
+        return projections.sphere(pooled).to(device)
 
     def _closed_walks(self, adjacency: Tensor) -> Tensor:
         """(B, N, walks - 2): log(1 + number of closed walks of length 3, 4, ... from each node)."""
@@ -61,28 +84,35 @@ class GraphEmbedding(nn.Module):
         for _ in range(3, self.config.walks + 1):
             power = power @ adjacency
             counts.append(power.diagonal(dim1=1, dim2=2))
-        return (
-            torch.stack(counts, -1).clamp_min(0).log1p() if counts else adjacency.new_zeros(*adjacency.shape[:2], 0)
-        )
+        if not counts:
+            return adjacency.new_zeros(*adjacency.shape[:2], 0)
+        return torch.stack(counts, -1).clamp_min(0).log1p()
 
-    def _check_vocabulary(self, other: GraphVocabulary):
-        mine = self.vocabulary
-        if (mine.node_labels, mine.edge_labels) != (other.node_labels, other.edge_labels):
+    def _check_vocabulary(self, other: GraphVocabulary) -> None:
+        own = self.vocabulary
+        if (own.node_labels, own.edge_labels) != (other.node_labels, other.edge_labels):
             raise ValueError(
-                f"graphs of another vocabulary: nodes {list(other.node_labels)}, "
-                f"edges {list(other.edge_labels)}; this "
-                f"embedding knows nodes {list(mine.node_labels)}, edges {list(mine.edge_labels)}"
+                f"graphs of another vocabulary: nodes {list(other.node_labels)}, edges {list(other.edge_labels)}; "
+                f"this embedding has nodes {list(own.node_labels)}, edges {list(own.edge_labels)}"
             )
 
     @torch.no_grad()
     def embed(self, graph: Graph, batch_size: int = 256) -> Tensor:
-        """psi of many graphs, batch by batch in bounded memory, without gradients; (B, D) on the CPU."""
+        """Embed many graphs in bounded memory, without gradients.
+
+        Args:
+            graph: Any number B of graphs.
+            batch_size: Graphs embedded at a time.
+
+        Returns:
+            (B, D) unit vectors on the CPU.
+        """
         parts = [self(graph[start : start + batch_size]).cpu() for start in range(0, len(graph), batch_size)]
         return torch.cat(parts) if parts else torch.empty(0, self.config.dim)
 
 
 class _Round(nn.Module):
-    """state + SiLU(LayerNorm(own + messages along each edge label + what the whole graph says))."""
+    """state + SiLU(LayerNorm(own state + messages along each edge label + sum over the whole graph))."""
 
     def __init__(self, H: int, relations: int):
         super().__init__()
@@ -92,7 +122,7 @@ class _Round(nn.Module):
         self.norm = nn.LayerNorm(H)
 
     def forward(self, state: Tensor, links: Tensor, present: Tensor) -> Tensor:
-        B, _, H = state.shape
+        B, _N, H = state.shape
         messages = links @ self.along(state).reshape(B, -1, H)  # (B, N, N*(R-1)) @ (B, N*(R-1), H)
         whole = self.whole((present * state).sum(1, keepdim=True))  # (B, 1, H)
         return state + nn.functional.silu(self.norm(self.own(state) + messages + whole))

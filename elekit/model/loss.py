@@ -1,4 +1,4 @@
-"""The learned loss Delta_theta(y, y') = ||psi(y) - psi(y')||^2 = 2 - 2 <psi(y), psi(y')> (floor 2)."""
+"""The learned loss Delta_theta(y, y') = ||psi(y) - psi(y')||^2 = 2 - 2 <psi(y), psi(y')>."""
 
 from collections.abc import Callable
 
@@ -10,16 +10,16 @@ from elekit.graphs.graph import Graph
 Psi = Callable[[Graph], Tensor]
 """Any differentiable map from a batch of relaxed graphs to unit vectors (B, D)."""
 
-BATCH_SIZE = 256  # graphs embedded at a time: bounded memory, and what fits a processor's cache
+BATCH_SIZE = 256  # graphs embedded at a time: bounds memory and fits a processor's cache
 
 
 def points_of(psi: Psi, graphs: Graph) -> Tensor:
-    """psi of any number of graphs, BATCH_SIZE at a time and without gradients: (B, D); (0, 0) of none."""
+    """psi of any number of graphs, in batches and without gradients: (B, D), or (0, 0) for no graphs."""
+    if not len(graphs):
+        return torch.empty(0, 0)
     with torch.no_grad():
-        rows, parts = (
-            zip(*((rows, psi(block)) for rows, block in graphs.blocks(BATCH_SIZE))) if len(graphs) else ((), ())
-        )
-    return torch.cat(parts)[torch.cat(rows).argsort()] if parts else torch.empty(0, 0)
+        rows, parts = zip(*((rows, psi(block)) for rows, block in graphs.blocks(BATCH_SIZE)))
+    return torch.cat(parts)[torch.cat(rows).argsort()]
 
 
 def squared_distance(u: Tensor, v: Tensor) -> Tensor:
@@ -28,22 +28,42 @@ def squared_distance(u: Tensor, v: Tensor) -> Tensor:
 
 
 def paired_distance(u: Tensor, v: Tensor) -> Tensor:
-    """Learned loss `||u - v||^2` of paired unit vectors, in float64: of near points exacter than `2 - 2 <u, v>`."""
+    """Learned loss `||u - v||^2` of paired unit vectors, in float64: more exact than `squared_distance`."""
     return (u.double() - v.double()).square().sum(-1)
 
 
 class LearnedLoss:
-    """Delta_theta of any psi: graphs, or points of the sphere, in; (B,) out, in [0, 4]; symmetric, zero on self."""
+    """Delta_theta, the learned loss of an embedding: in [0, 4], symmetric, zero for equal graphs.
+
+    Args:
+        psi: Embedding of graphs.
+    """
 
     def __init__(self, psi: Psi):
         self.psi = psi
 
     def __call__(self, y: Graph | Tensor, other: Graph | Tensor) -> Tensor:
-        """Loss of pairs: row b of `y` against row b of `other`; a batch of one is compared with all."""
+        """Loss of pairs.
+
+        Args:
+            y: B graphs, or their points (B, D).
+            other: B graphs or points. A batch of one, here or in `y`, is compared with all rows of the other.
+
+        Returns:
+            (B,) losses.
+        """
         return squared_distance(self._point(y), self._point(other))
 
     def matrix(self, y: Graph | Tensor, other: Graph | Tensor) -> Tensor:
-        """Loss of every `y` against every `other`: (B, C)."""
+        """Loss of every `y` against every `other`.
+
+        Args:
+            y: B graphs, or their points (B, D).
+            other: C graphs, or their points (C, D).
+
+        Returns:
+            (B, C) losses.
+        """
         return 2 - 2 * self._point(y) @ self._point(other).T
 
     def _point(self, y: Graph | Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""`fit_embedding`: learn the loss from outputs alone (floor 3)."""
+"""`fit_embedding`: learn the loss from outputs alone."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from elekit.model.contrastive import info_nce
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.training.loop import (
     RETRIEVAL_SIZE,
+    Callback,
     TrainerConfig,
     choose_device,
     retrieval,
@@ -28,26 +29,36 @@ NEGATIVES = ("batch", "edits")
 
 @dataclass(frozen=True)
 class EmbeddingTraining:
-    """How psi is trained. Defaults: a usable loss on small molecules in about two minutes of two cores.
+    """Settings of the training of psi. The defaults take about two minutes on two cores for small molecules.
 
-    views: "edited" (0 to max_edits random edits) and "softened" (mixed with a random point of the simplex); with
-    both, gradient decoding works (softened) and single edits are told apart (edited).
-    negatives: "batch", or "edits" for single edits of each anchor as well (hard negatives).
+    Args:
+        loop: Settings of the training loop.
+        batch_size: Pairs of views per step.
+        temperature: Temperature of InfoNCE, above 0.
+        views: Kinds of views. "edited" views (random edits) make psi separate single edits, "softened" views (mixed
+            with a random point of the simplex) make gradient decoding work.
+        edited: Share of views that are edited, in [0, 1].
+        max_edits: Maximal number of edits of a view.
+        softened: Share of views that are softened, in [0, 1].
+        softening: Maximal weight of the random point, in [0, 1].
+        negatives: "batch", or "edits" for single edits of each anchor as well (hard negatives).
+        hard_negatives: Single edits per anchor if `negatives` is "edits".
+        target_weight: Weight of the fine-tuning term if targets are given.
     """
 
     loop: TrainerConfig = TrainerConfig(steps=2_000, learning_rate=2e-3)
-    batch_size: int = 256  # pairs of views
+    batch_size: int = 256
     temperature: float = 0.05
     views: tuple[str, ...] = VIEWS
-    edited: float = 0.6  # share of views that are edited
+    edited: float = 0.6
     max_edits: int = 2
-    softened: float = 0.6  # share of views that are softened
-    softening: float = 0.5  # by up to this much
+    softened: float = 0.6
+    softening: float = 0.5
     negatives: str = "batch"
-    hard_negatives: int = 4  # single edits of each anchor, where negatives = "edits"
-    target_weight: float = 1.0  # of the fine-tuning term, where targets are given
+    hard_negatives: int = 4
+    target_weight: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "views", tuple(self.views))
         if not self.views or set(self.views) - set(VIEWS):
             raise ValueError(f"views must be some of {VIEWS}, got {self.views}")
@@ -60,7 +71,15 @@ class EmbeddingTraining:
             raise ValueError(f"negatives must be one of {NEGATIVES}, got {self.negatives!r}")
 
     def view(self, graph: Graph, generator: torch.Generator) -> Graph:
-        """A random view of each graph."""
+        """Draw a random view of each graph.
+
+        Args:
+            graph: B discrete graphs.
+            generator: Source of randomness.
+
+        Returns:
+            B graphs, relaxed if softened.
+        """
         B = len(graph)
         if "edited" in self.views:
             counts = torch.randint(1, self.max_edits + 1, (B,), generator=generator)
@@ -86,41 +105,55 @@ def fit_embedding(
     device: str = "auto",
     checkpoint: str | Path | None = None,
     progress: bool = True,
-    callback: Callable[[int, nn.Module], None] | None = None,
+    callback: Callback | None = None,
 ) -> GraphEmbedding:
-    """Learn psi_theta by contrastive learning on outputs alone (InfoNCE over two views of each graph).
+    """Learn psi by contrastive learning on outputs alone: InfoNCE over two views of each graph.
 
-    graphs: vertices, at least two different ones. validation: where retrieval@1 among 1,000 is measured (a softened,
-    edited copy must find its own graph); None takes graphs of the training set.
-    start, targets: fine-tuning with labeled pairs: go on from `start` with a second term that pulls psi(y_i) to
-        targets[i], (n, D) unit vectors such as h(x_i), away from those of other graphs.
-    penalty: one more term: called with psi and the step, a scalar; random by the step alone, so that a run can be
-        resumed, and plain values in its `identity`, if it has one, tell it from others (`elekit.correction.penalty`).
-    device: "auto", which is CUDA where there is some, or torch's name. checkpoint: a file to write at intervals and
-        to resume from if it is there.
-    callback: called with (step, psi), in evaluation mode and without gradients, before the first step that this run takes
-        and at every validation, to film what is learned; it changes nothing of it.
-    Returns psi in evaluation mode on the CPU, with `psi.history`, a list of dicts (step, seconds, loss, retrieval).
-    Ctrl-C keeps what was reached. Raises ValueError for fewer than two graphs or targets of another shape.
+    Ctrl-C returns the weights reached so far.
+
+    Args:
+        graphs: n discrete training graphs, at least two.
+        validation: Graphs for retrieval@1 among up to 1,000 (the nearest graph to a random view must be its own);
+            None means training graphs.
+        config: Architecture of psi.
+        training: Settings of the training.
+        start: Embedding to continue from.
+        targets: (n, D) unit vectors such as h(x_i), for fine-tuning with labeled pairs: a second InfoNCE term pulls
+            psi(y_i) to targets[i] and away from other graphs.
+        penalty: A further term, called as `penalty(psi, step)`. It must be deterministic in the step. If it has an
+            attribute `identity`, these plain values distinguish runs (see `elekit.correction`).
+        seed: Seed of initial weights, batches and views.
+        device: torch device; "auto" means CUDA if available.
+        checkpoint: File that is written at intervals, and resumed from if it exists.
+        progress: Show a progress bar.
+        callback: Called as `callback(step, psi)`, in evaluation mode and without gradients, before the first step
+            and at every validation; it does not change the result.
+
+    Returns:
+        psi in evaluation mode on the CPU; `psi.history` has one dict (step, seconds, loss, retrieval) per validation.
+
+    Raises:
+        ValueError: If there are fewer than two graphs, if `targets` or `start` do not fit, or if the checkpoint
+            belongs to another run.
     """
     graphs.check()
     n = len(graphs)
     if n < 2:
-        raise ValueError(f"contrastive learning tells graphs apart: it needs at least 2, got {n}")
+        raise ValueError(f"contrastive learning needs graphs to compare: at least 2, got {n}")
     if targets is not None and targets.shape != (n, config.dim):
         raise ValueError(
-            f"targets must be ({n}, {config.dim}), one unit vector for each graph, got {tuple(targets.shape)}"
+            f"targets must be ({n}, {config.dim}), one unit vector per graph, got {tuple(targets.shape)}"
         )
     if start is not None:
         start._check_vocabulary(graphs.vocabulary)
         if start.config != config:
             raise ValueError(f"start was built with {start.config}; give config=start.config")
-    device = choose_device(device)
+    torch_device = choose_device(device)
     with seeded(seed):
         psi = GraphEmbedding(graphs.vocabulary, config)
     if start is not None:
         psi.load_state_dict(start.state_dict())
-    psi.to(device)
+    psi.to(torch_device)
     psi.typical = graphs.average()
     held_out = validation if validation is not None and len(validation) > 1 else graphs
     held_out = held_out[:RETRIEVAL_SIZE]
@@ -128,28 +161,25 @@ def fit_embedding(
 
     def loss_at(step: int) -> Tensor:
         generator = step_generator(seed, step)
-        rows = torch.randint(n, (min(training.batch_size, n),), generator=generator).unique()
+        rows = torch.unique(torch.randint(n, (min(training.batch_size, n),), generator=generator))
         B, batch = len(rows), graphs[rows]
         views = [training.view(batch, generator), training.view(batch, generator)]
         if training.negatives == "edits":
             again = batch[torch.arange(B).repeat_interleave(training.hard_negatives)]
             views.append(augment.random_edits(again, torch.ones(len(again), dtype=torch.long), generator))
-        points = psi(Graph.cat(views).to(device))
+        points = psi(Graph.cat(views).to(torch_device))
         hard = points[2 * B :].reshape(B, -1, config.dim) if training.negatives == "edits" else None
         loss = info_nce(points[:B], points[B : 2 * B], training.temperature, hard)
         if targets is not None:
-            wanted = targets[rows].to(device)
-            loss = loss + training.target_weight * info_nce(wanted, psi(batch.to(device)), training.temperature)
+            fixed = targets[rows].to(torch_device)
+            loss = loss + training.target_weight * info_nce(fixed, psi(batch.to(torch_device)), training.temperature)
         return loss if penalty is None else loss + penalty(psi, step)
-
-    def validate() -> dict[str, float]:
-        return {"retrieval": retrieval(psi.embed(queries), psi.embed(held_out))}
 
     psi.history = run_loop(
         psi,
         training.loop,
         loss_at,
-        validate,
+        lambda: {"retrieval": retrieval(psi.embed(queries), psi.embed(held_out))},
         identity={
             "fit": "embedding",
             "config": asdict(config),
@@ -168,7 +198,7 @@ def fit_embedding(
 
 
 def _fine_tuning(start: GraphEmbedding | None, targets: Tensor | None) -> bool | str:
-    """False, or a sha256 of the weights started from and the targets, for the identity of a run."""
+    """False, or a sha256 of initial weights and targets, for the identity of a run."""
     if start is None and targets is None:
         return False
     running = hashlib.sha256()

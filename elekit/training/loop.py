@@ -1,7 +1,7 @@
-"""The loop under both fits: steps, schedule, checkpoints, Ctrl-C, validation figures (floor 2).
+"""The training loop: steps, schedule, checkpoints, Ctrl-C, validation.
 
-Everything random in step s comes from a generator seeded by (seed, s), so a run that is cut off and resumed takes
-the very same steps: on the CPU the result is bit for bit that of a run without the cut.
+All randomness of step s comes from a generator seeded by (seed, s), so an interrupted and resumed run takes the same
+steps: on the CPU the result is bit for bit that of an uninterrupted run.
 """
 
 import contextlib
@@ -13,31 +13,51 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from elekit.datasets.files import write_atomically
+from elekit.model.embedding import History
 
-RETRIEVAL_SIZE = 1_000  # held-out graphs at most, when what is learned is judged
+RETRIEVAL_SIZE = 1_000  # held-out graphs that validation compares, at most
+Callback = Callable[[int, nn.Module], None]
 
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """How a fit walks. learning_rate: peak, after `warmup` steps, then a cosine down to zero at the last step."""
+    """Settings of the training loop (AdamW).
+
+    Args:
+        steps: Number of steps.
+        learning_rate: Peak learning rate, reached after the warm-up; then a cosine to zero at the last step.
+        warmup: Steps of linear warm-up.
+        weight_decay: Weight decay of AdamW.
+        clip: Maximal norm of the gradient.
+        validate_every: Steps between validations.
+        checkpoint_every: Steps between checkpoints.
+        matmul_precision: As in `torch.set_float32_matmul_precision`; "medium" is 2 x faster on CPUs with bfloat16.
+    """
 
     steps: int
     learning_rate: float
     warmup: int = 100
     weight_decay: float = 0.01
-    clip: float = 1.0  # gradient norm
-    validate_every: int = 500  # steps
-    checkpoint_every: int = 500  # steps
-    matmul_precision: str = "highest"  # "medium": bfloat16 inside matrix products, 2 x faster where the CPU has it
+    clip: float = 1.0
+    validate_every: int = 500
+    checkpoint_every: int = 500
+    matmul_precision: str = "highest"
+
+
+class Fitted(Protocol):
+    """A trained model."""
+
+    history: History
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -46,52 +66,38 @@ def step_generator(seed: int, step: int) -> torch.Generator:
 
 
 @contextlib.contextmanager
-def seeded(seed: int):
-    """torch's own generators, of the CPU and of CUDA, start from `seed` meanwhile and are then as they were before.
-
-    For what draws from no others: initial weights and dropout.
-    """
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global generators within the block, and restore them after it; for initial weights and dropout."""
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
 
 
 def choose_device(device: str) -> torch.device:
-    """`auto`: CUDA where there is some, else the CPU; anything else, of which none was tried, as torch names it."""
+    """The device of this name; "auto" means CUDA if available, otherwise the CPU."""
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
 
 
 @contextlib.contextmanager
-def matmul_precision(name: str):
-    """torch's float32 matmul precision, as it was afterwards."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(name)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+def _fast_arithmetic(matmul_precision: str) -> Iterator[None]:
+    """Set torch's float32 matmul precision and round denormal numbers (below 1e-38) to 0 within the block.
 
-
-@contextlib.contextmanager
-def flush_denormals():
-    """Numbers nearer to 0 than 1e-38 are 0 meanwhile in this thread, where the processor can do that.
-
-    Further threads of torch do so only if they are started meanwhile.
-
-    They come up late in training, from gates and attention that are all but closed, and take hundreds of cycles each:
-    a decoder of Coloring made its last steps 4.6 times as fast without them.
+    Nearly closed gates and attention produce denormals late in training, and each costs hundreds of cycles. They are
+    flushed in this thread, and in threads that torch starts within the block.
     """
-    before = (torch.tensor([1e-39]) * 1.0).item() == 0.0
+    before = torch.get_float32_matmul_precision(), (torch.tensor([1e-39]) * 1.0).item() == 0.0
+    torch.set_float32_matmul_precision(matmul_precision)
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        torch.set_flush_denormal(before)
+        torch.set_float32_matmul_precision(before[0])
+        torch.set_flush_denormal(before[1])
 
 
 @contextlib.contextmanager
-def uninterrupted():
-    """Ctrl-C waits for the end of the block, so that no step is ever half taken (in the main thread)."""
+def uninterrupted() -> Iterator[None]:
+    """Delay Ctrl-C to the end of the block, so that no step is half done (in the main thread)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -111,31 +117,33 @@ def run_loop(
     loss_at: Callable[[int], Tensor],
     validate: Callable[[], dict[str, float]],
     *,
-    identity: dict,
+    identity: dict[str, Any],
     checkpoint: str | Path | None,
     progress: bool,
     title: str,
-    callback: Callable[[int, nn.Module], None] | None = None,
-    given: str | Path | None = None,
-) -> list[dict]:
-    """Minimize `loss_at(step)` over the model's parameters; returns the history.
+    callback: Callback | None = None,
+    resume_from: str | Path | None = None,
+) -> History:
+    """Minimize `loss_at(step)` over the parameters of the model; returns the history.
 
-    history: one dict for each validation: step, seconds, loss (running mean), and what `validate` says.
-    callback: called with the step and the model, in evaluation mode and without gradients, before the first step that
-    this run takes (0, or where it goes on) and at every validation; what is learned is the same with it and without.
-    given: the checkpoint that the caller was given, where this is another one, of a part of the work.
-    identity: what must be equal for a checkpoint to be resumed (configs, seed, data digest).
-    Ctrl-C stops after the current step: the checkpoint is written, the model keeps what was reached, and the last
-    entry of the history has `interrupted: True`. A loss that is not finite raises FloatingPointError.
+    identity: plain values (settings, seed, data digest) that must be equal for a checkpoint to be resumed.
+    callback: called as `callback(step, model)`, in evaluation mode and without gradients, before the first step of
+    this run and at every validation; it does not change the result.
+    resume_from: the checkpoint to name in the message after Ctrl-C, if not `checkpoint`.
+
+    The history has one dict per validation: step, seconds, loss (running mean), and the values of `validate`.
+    Ctrl-C stops after the current step, writes the checkpoint and marks the last entry with `interrupted: True`.
+    Raises FloatingPointError if the loss is not finite.
     """
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     identity = json.loads(json.dumps(identity))
-    done, history, earlier, running = 0, [], 0.0, None
+    done, earlier, history = 0, 0.0, History()
+    running: float | None = None
     if checkpoint is not None and Path(checkpoint).exists():
         done, history, earlier, running = _resume(Path(checkpoint), model, optimizer, identity)
     started = time.perf_counter()
 
-    def save():
+    def save() -> None:
         if checkpoint is not None:
             state = {
                 "step": done,
@@ -146,23 +154,23 @@ def run_loop(
                 "model": model.state_dict(),
                 "optimizer": optimizer.state_dict(),
             }
-            buffer = io.BytesIO()  # torch.save to a path tells a full disk by a RuntimeError
+            buffer = io.BytesIO()  # torch.save to a path raises RuntimeError on a full disk
             torch.save(state, buffer)
             write_atomically(checkpoint, lambda path: path.write_bytes(buffer.getbuffer()))
 
-    def show():
+    def call_back() -> None:
         if callback is not None:
             model.eval()
             with torch.no_grad():
                 callback(done, model)
             model.train()
 
-    def note(**more):
+    def note(**more: Any) -> None:
         model.eval()
         with torch.no_grad():
             figures = validate()
         model.train()
-        show()
+        call_back()
         seconds = round(earlier + time.perf_counter() - started, 1)
         history.append({"step": done, "seconds": seconds, "loss": running, **figures, **more})
 
@@ -170,8 +178,8 @@ def run_loop(
     bar = tqdm(total=config.steps, initial=done, desc=title, unit="step", disable=not progress, mininterval=0.5)
     saved = done
     try:
-        with bar, matmul_precision(config.matmul_precision), flush_denormals():
-            show()
+        with bar, _fast_arithmetic(config.matmul_precision):
+            call_back()
             while done < config.steps:
                 for group in optimizer.param_groups:
                     group["lr"] = config.learning_rate * _schedule(done, config)
@@ -180,7 +188,7 @@ def run_loop(
                 if not math.isfinite(value):
                     raise FloatingPointError(f"{title}: the loss is {value} at step {done}; lower learning_rate")
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(model.parameters(), config.clip)
                 with uninterrupted():
                     optimizer.step()
@@ -197,24 +205,18 @@ def run_loop(
         if done > saved:
             save()
         note(interrupted=True)
-        said = f"{title}: interrupted after {done} of {config.steps} steps; {_how_to_go_on(given or checkpoint)}"
-        tqdm.write(said, file=sys.stderr)  # where the bar is: standard output may be a document
+        path = resume_from or checkpoint
+        hint = f"call again with checkpoint={str(path)!r} to continue" if path else "give checkpoint= to resume later"
+        # to stderr, like the bar: standard output may be a document
+        tqdm.write(f"{title}: interrupted after {done} of {config.steps} steps; {hint}", file=sys.stderr)
     model.eval()
     return history
 
 
-def raise_if_interrupted(fitted: nn.Module) -> None:
-    """KeyboardInterrupt where Ctrl-C ended a fit early: nothing is to be made of half a fit that can go on later."""
+def raise_if_interrupted(fitted: Fitted) -> None:
+    """Raise KeyboardInterrupt if Ctrl-C ended the training, so that nothing is made of half a model."""
     if fitted.history and fitted.history[-1].get("interrupted"):
         raise KeyboardInterrupt
-
-
-def _how_to_go_on(checkpoint) -> str:
-    return (
-        f"call again with checkpoint={str(checkpoint)!r} to go on"
-        if checkpoint
-        else "give checkpoint= to be able to go on"
-    )
 
 
 def _schedule(step: int, config: TrainerConfig) -> float:
@@ -222,17 +224,18 @@ def _schedule(step: int, config: TrainerConfig) -> float:
     return min(1.0, (step + 1) / max(1, config.warmup)) * (1 + math.cos(math.pi * step / config.steps)) / 2
 
 
-def _resume(path: Path, model: nn.Module, optimizer, identity: dict) -> tuple[int, list[dict], float, float | None]:
+def _resume(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, identity: dict[str, Any]
+) -> tuple[int, History, float, float | None]:
+    """Load a checkpoint: step, history, seconds, running loss."""
     try:
-        state = torch.load(
-            path, map_location="cpu", weights_only=True
-        )  # tensors and plain values only, no pickle code
-        theirs = json.loads(dict(state)["identity"])
-    except Exception as broken:  # torch.load raises a dozen kinds, depending on where a file is broken
+        state = torch.load(path, map_location="cpu", weights_only=True)  # no pickled code
+        stored = json.loads(dict(state)["identity"])
+    except Exception as error:  # torch.load raises a dozen kinds, depending on where a file is broken
         raise ValueError(
-            f"{path} is no checkpoint that can be resumed ({type(broken).__name__}); delete it"
-        ) from broken
-    different = sorted(k for k in identity.keys() | theirs.keys() if identity.get(k) != theirs.get(k))
+            f"{path} is not a checkpoint that can be resumed ({type(error).__name__}); delete it"
+        ) from error
+    different = sorted(k for k in identity.keys() | stored.keys() if identity.get(k) != stored.get(k))
     if different:
         raise ValueError(
             f"{path} belongs to another run: {', '.join(different)} differ; delete it or name another checkpoint"
@@ -243,10 +246,10 @@ def _resume(path: Path, model: nn.Module, optimizer, identity: dict) -> tuple[in
 
 
 def tensor_digest(tensor: Tensor) -> str:
-    """sha256 of a tensor's values, rounded to 4 digits, so that the last bits of another machine do not count."""
+    """sha256 of the values, rounded to 4 digits, so that it does not depend on the last bits of a machine."""
     return hashlib.sha256((tensor * 1e4).round().to(torch.int32).cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 def retrieval(queries: Tensor, gallery: Tensor) -> float:
-    """Retrieval@1: share of rows of `queries` (B, D) whose nearest row of `gallery` (B, D) is their own."""
+    """Retrieval@1, in [0, 1]: share of queries (B, D) whose nearest row of the gallery (B, D) has the same index."""
     return (queries @ gallery.T).argmax(1).eq(torch.arange(len(queries), device=queries.device)).float().mean().item()

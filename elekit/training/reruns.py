@@ -1,10 +1,11 @@
-"""A training repeated, with other seeds and on halves of its graphs, to see which statements stay true (floor 3).
+"""Repeats of a training, with other seeds and on halves of its graphs: which statements about a loss are stable?
 
-The repeats lie beside the loss, in `repeats/<name>` of its folder, where `elekit.model.artifact.load_repeats` finds them.
+They are stored beside the loss, in `repeats/<name>` of its folder; `elekit.model.artifact.load_repeats` reads them.
 """
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,18 +20,18 @@ SEEDS, HALVES = 2, 2
 
 
 def plan(seed: int, seeds: int = SEEDS, halves: int = HALVES) -> dict[str, int]:
-    """Names of the repeats and their seeds: of a training with seed 0 seed-1, seed-2, half-3, half-4.
+    """Names of the repeats and their seeds: for a training with seed 0 seed-1, seed-2, half-3, half-4.
 
-    seeds: repeats on the same graphs. halves: repeats on a random half of them. Raises ValueError for none.
+    seeds: number of repeats on the same graphs. halves: number of repeats on a random half of them.
     """
     if min(seeds, halves) < 0 or seeds + halves < 1:
-        raise ValueError(f"want at least one repeat, got {seeds} seeds and {halves} halves")
+        raise ValueError(f"seeds and halves must be at least 0, and one of them above 0, got {seeds} and {halves}")
     kinds = ["seed"] * seeds + ["half"] * halves
     return {f"{kind}-{number}": number for number, kind in enumerate(kinds, seed + 1)}
 
 
 def half_of(n: int, seed: int) -> Tensor:
-    """(n // 2,) rows of n graphs, drawn by the seed, in their order."""
+    """(n // 2,) random rows of n graphs, ascending."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed))[: n // 2].sort().values
 
 
@@ -46,30 +47,29 @@ def fit_repeats(
     command: str | None = None,
     progress: bool = True,
 ) -> dict[str, artifacts.Artifact]:
-    """Repeat the training of an artifact's psi with its own settings; returns all of its repeats by name.
+    """Repeat the training of an artifact's psi with its own settings; returns all repeats by name.
 
-    folder: of the artifact, where they go (`repeats/<name>`, weights as float16). data: what it was trained on, split
-    as it was then. seeds, halves: how many of each, see `plan`. work: folder of the checkpoints, until their training
-    is done (None: beside the repeats). by: who ran it, command: by which command, as the artifacts are to say.
-    What is done already, with the same settings, is not done again. Ctrl-C raises KeyboardInterrupt; the repeats that
-    are done stay, and the same call goes on from there.
-    Raises ValueError for other data, and for a psi that its settings alone do not tell: they are not recorded, or its
+    folder: of the artifact; repeats go to `repeats/<name>` in it, with float16 weights. data: the training data, with
+    the same split. seeds, halves: how many of each, see `plan`. work: folder of the checkpoints, None for that of the
+    repeats. by, command: who ran it, by which command, to be stored.
+    Finished repeats with the same settings are kept. Ctrl-C raises KeyboardInterrupt; the same call continues.
+    Raises ValueError for other data, and for a psi whose settings do not determine it: they are not recorded, its
     training was interrupted, or it was corrected afterwards.
     """
     folder = Path(folder)
-    there = folder / artifacts.REPEATS
-    work = there if work is None else Path(work)
+    repeats = folder / artifacts.REPEATS
+    work = repeats if work is None else Path(work)
     artifact = artifacts.load(folder)
     own, training = artifacts.verify(folder), _training_of(folder, artifact)
     if artifact.about.get("data", {}).get("digest") != data.digest or artifact.vocabulary != data.vocabulary:
         raise ValueError(f"{folder} was trained on other data; give the table and the columns of its training")
     graphs, n = data.train.graphs, len(data.train)
-    wanted = plan(artifact.about.get("seed", 0), seeds, halves)
-    with tqdm(wanted.items(), desc="repeats", unit="training", disable=not progress) as bar:
+    planned = plan(artifact.about.get("seed", 0), seeds, halves)
+    with tqdm(planned.items(), desc="repeats", unit="training", disable=not progress) as bar:
         for name, seed in bar:
             bar.set_postfix_str(name)
             rows = half_of(n, seed) if name.startswith("half") else torch.arange(n)
-            if _is_done(there / name, own, seed, len(rows)):
+            if _is_done(repeats / name, own, seed, len(rows)):
                 continue
             checkpoint = work / f"{name}.checkpoint"
             psi = fit_embedding(
@@ -83,7 +83,7 @@ def fit_repeats(
                 progress=progress,
             )
             if psi.history[-1].get("interrupted"):
-                raise KeyboardInterrupt("what was reached is saved, and the same command goes on from there")
+                raise KeyboardInterrupt("progress is saved; run the same command to continue")
             about = {
                 "data": data.report(),
                 "seed": seed,
@@ -93,31 +93,29 @@ def fit_repeats(
             }
             if command:
                 about["command"] = command
-            artifacts.save(artifacts.Artifact(name, psi, about=about), there / name, half_psi=True)
+            artifacts.save(artifacts.Artifact(name, psi, about=about), repeats / name, half_psi=True)
             checkpoint.unlink(missing_ok=True)
     return artifacts.load_repeats(folder)
 
 
 def _training_of(folder: Path, artifact: artifacts.Artifact) -> EmbeddingTraining:
-    told = artifact.about.get("psi", {})
-    cannot = f"the loss in {folder} cannot be repeated: "
-    if "training" not in told:
-        raise ValueError(f"{cannot}its artifact does not say how it was trained (about['psi']['training'])")
-    if told.get("history") and told["history"][-1].get("interrupted"):
-        raise ValueError(f"{cannot}its training was interrupted; let it finish first")
+    recorded = artifact.about.get("psi", {})
+    prefix = f"the loss in {folder} cannot be repeated: "
+    if "training" not in recorded:
+        raise ValueError(f"{prefix}its artifact does not record its settings (about['psi']['training'])")
+    if recorded.get("history") and recorded["history"][-1].get("interrupted"):
+        raise ValueError(f"{prefix}its training was interrupted; finish it first")
     if "correction" in artifact.about:
-        raise ValueError(f"{cannot}it was corrected after its training; repeat the loss from before the correction")
-    return EmbeddingTraining(**{**told["training"], "loop": TrainerConfig(**told["training"]["loop"])})
+        raise ValueError(f"{prefix}it was corrected after its training; repeat the loss from before the correction")
+    return EmbeddingTraining(**{**recorded["training"], "loop": TrainerConfig(**recorded["training"]["loop"])})
 
 
-def _is_done(folder: Path, own: dict, seed: int, graphs: int) -> bool:
-    """Whether this repeat is there, of the same settings and as many graphs."""
+def _is_done(folder: Path, own: dict[str, Any], seed: int, graphs: int) -> bool:
+    """True if this repeat exists, with the same settings and number of graphs."""
     try:
         content = artifacts.verify(folder)
     except artifacts.ArtifactError:
         return False
     about = content["about"]
-    return not artifacts.differing_settings(own, content) and (about.get("seed"), about.get("repeat")) == (
-        seed,
-        {"graphs": graphs},
-    )
+    same = (about.get("seed"), about.get("repeat")) == (seed, {"graphs": graphs})
+    return same and not artifacts.differing_settings(own, content)

@@ -1,9 +1,10 @@
-"""`fit_surrogate`: regress on the learned loss (floor 3)."""
+"""`fit_surrogate`: regress on the learned loss."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +13,13 @@ from elekit.datasets import Split
 from elekit.decoding import refinement_loss
 from elekit.graphs import augment, projections
 from elekit.model.contrastive import info_nce
-from elekit.model.loss import points_of, squared_distance
-from elekit.model.surrogate import BackboneConfig, GraphBackbone, SurrogateRegressor, make_backbone, to_config
-from elekit.model.surrogate.graph_head import compact
+from elekit.model.loss import Psi, points_of, squared_distance
+from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
+from elekit.model.surrogate.graph_head import GraphBackbone, compact
+from elekit.model.surrogate.registry import make_backbone, to_config
 from elekit.training.loop import (
     RETRIEVAL_SIZE,
+    Callback,
     TrainerConfig,
     choose_device,
     retrieval,
@@ -26,24 +29,28 @@ from elekit.training.loop import (
     tensor_digest,
 )
 
-REFINE_FROM = 0.5  # of the steps: when most graphs are nearly right, and polish is quick and finds the rest
-RESTART_PAIRS = 1_000  # pairs; up to so many, an h through a graph begins several times
-RESTART_STEPS, RESTART_BATCH = 1 / 3, 32  # what a beginning has of the steps, and its batch, at most
-RESTART_SEED_STRIDE = 1_000  # between the seeds of beginnings
+REFINE_FROM = 0.5  # share of the steps after which local search refines: most graphs are nearly right by then
+RESTART_PAIRS = 1_000  # pairs; with at most so many, a graph head has random restarts
+RESTART_STEPS, RESTART_BATCH = 1 / 3, 32  # of a restart: share of the steps, and maximal batch size
+RESTART_SEED_STRIDE = 1_000  # between the seeds of restarts
 
 
 @dataclass(frozen=True)
 class SurrogateTraining:
-    """How h is trained. Defaults: about four minutes of two cores on ten thousand descriptions.
+    """Settings of the training of h. The defaults take about four minutes on two cores for 10,000 descriptions.
 
-    contrast: weight of InfoNCE within the batch (temperature 0.05) beside the regression; it keeps near neighbors
-    apart. hard_negatives: so many single edits of each graph as further negatives there; psi must embed any graph.
-    rewritten: share of SMILES inputs that are written anew, along a random path, each time they are drawn.
-    bucket: so many batches are drawn at once and texts of like length put together, which saves padding.
-    polished: of an h through a graph, weight of what polish puts right in its graphs (`elekit.decoding.refinement_loss`),
-    in the second half of the steps; from then on they are no longer rounded at random.
-    starts: of an h through a graph, so many short beginnings where pairs are few (up to 1,000), from other weights
-    each; what is nearest to psi on validation goes on. Few pairs often teach graphs that are right for them alone.
+    Args:
+        loop: Settings of the training loop.
+        batch_size: Pairs per step.
+        contrast: Weight of InfoNCE within the batch, beside the regression; it separates near neighbors.
+        temperature: Temperature of InfoNCE, above 0.
+        rewritten: Share of SMILES inputs that are rewritten along a random path each time they are drawn, in [0, 1].
+        bucket: Batches drawn together and sorted by length of text, which saves padding.
+        hard_negatives: Single edits of each graph as further negatives; psi must embed any graph.
+        polished: Graph head only: weight of `elekit.decoding.refinement_loss` in the second half of the steps;
+            graphs are then no longer rounded at random.
+        starts: Number of random restarts for a graph head trained on at most 1,000 pairs. The restart with the
+            lowest validation loss continues.
     """
 
     loop: TrainerConfig = TrainerConfig(steps=1_500, learning_rate=2e-3)
@@ -56,25 +63,25 @@ class SurrogateTraining:
     polished: float = 0.3
     starts: int = 4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("batch_size", "bucket", "starts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.rewritten <= 1:
-            raise ValueError(f"rewritten is a share, from 0 to 1, got {self.rewritten}")
+            raise ValueError(f"rewritten must lie in [0, 1], got {self.rewritten}")
         if self.temperature <= 0:
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
 
 
-def default_training(shape: BackboneConfig) -> SurrogateTraining:
-    """How an h of such a shape is best trained: what was best on validation pairs of QM9 by way of a graph."""
-    if shape.kind == "smiles" and shape.through == "graph":
+def default_training(config: BackboneConfig) -> SurrogateTraining:
+    """The default settings for a backbone; those of a graph head on SMILES were chosen on validation pairs of QM9."""
+    if config.kind == "smiles" and config.through == "graph":
         return SurrogateTraining(TrainerConfig(steps=1_500, learning_rate=4e-3), rewritten=0.5)
     return SurrogateTraining()
 
 
 def fit_surrogate(
-    psi: nn.Module,
+    psi: Psi,
     split: Split,
     *,
     validation: Split | None = None,
@@ -84,44 +91,61 @@ def fit_surrogate(
     device: str = "auto",
     checkpoint: str | Path | None = None,
     progress: bool = True,
-    callback: Callable[[int, nn.Module], None] | None = None,
+    callback: Callback | None = None,
 ) -> SurrogateRegressor:
-    """Regress on the learned loss: minimize `2 - 2 <h_W(x), psi(y)>` over pairs, psi frozen.
+    """Regress on the learned loss: minimize `2 - 2 <h_W(x), psi(y)>` over pairs, with psi frozen.
 
-    split: inputs and graphs side by side. validation: where retrieval@1 among 1,000 is measured (h(x) must find psi
-    of its own graph) and <h, psi>, by which beginnings are judged; None takes pairs of the training split.
-    backbone: its shape; None picks one for the inputs (`infer_kind`); or any module, inputs to (B, D).
-    training: None takes what suits the shape (`default_training`).
-    device, checkpoint, callback, Ctrl-C: as in `fit_embedding`.
-    Returns h in evaluation mode on the CPU, with `h.history` (step, seconds, loss, retrieval, cosine).
-    Raises ValueError for a split without inputs, without pairs, or with NaN in vector inputs.
+    Ctrl-C returns the weights reached so far.
+
+    Args:
+        psi: Embedding of the graphs.
+        split: n pairs of inputs and graphs.
+        validation: Pairs for retrieval@1 among up to 1,000 (the nearest graph to h(x) must be its own) and for the
+            mean of <h, psi>, which ranks restarts; None means training pairs.
+        backbone: Architecture, or any module from inputs to (B, D); None means the default for the inputs.
+        training: Settings of the training; None means the default for the backbone.
+        seed: Seed of initial weights, batches and dropout.
+        device: torch device; "auto" means CUDA if available.
+        checkpoint: File that is written at intervals, and resumed from if it exists.
+        progress: Show a progress bar.
+        callback: As in `fit_embedding`, with h.
+
+    Returns:
+        h in evaluation mode on the CPU; `h.history` has one dict (step, seconds, loss, retrieval, cosine) per
+        validation.
+
+    Raises:
+        ValueError: If there are no pairs or inputs, if vector inputs are not finite, or if the checkpoint belongs to
+            another run.
     """
     n = len(split)
     if n == 0:
         raise ValueError("no pairs to regress on: the split is empty")
     held_out = validation if validation is not None and len(validation) else split
-    for name, given in (("this", split), ("the validation", held_out)):
-        _check_inputs(name, given.inputs)
+    inputs = _checked_inputs("this", split.inputs)
+    _checked_inputs("the validation", held_out.inputs)
     if isinstance(backbone, nn.Module):
-        training = replace(training or SurrogateTraining(), starts=1)  # it goes on from the weights that it has
+        training = replace(training or SurrogateTraining(), starts=1)  # continues from the weights of the module
     else:
-        backbone = backbone or BackboneConfig(kind=infer_kind(split.inputs))
+        backbone = backbone or BackboneConfig(kind=infer_kind(inputs))
         training = training or default_training(backbone)
-    device = choose_device(device)
+    torch_device = choose_device(device)
     targets = points_of(psi, split.graphs).cpu()
     held_out = held_out.take(range(min(RETRIEVAL_SIZE, len(held_out))))
     held_out_targets = points_of(psi, held_out.graphs).cpu()
 
-    def made(seed: int) -> SurrogateRegressor:
-        module, D = backbone, targets.shape[1]
-        if isinstance(module, GraphBackbone):
-            module.set_psi(psi)
-        elif not isinstance(module, nn.Module):
+    def new(seed: int) -> SurrogateRegressor:
+        D = targets.shape[1]
+        if isinstance(backbone, BackboneConfig):
             with seeded(seed):
-                module = make_backbone(module, split.inputs, D, vocabulary=split.graphs.vocabulary, psi=psi)
-        return SurrogateRegressor(module, D).to(device)
+                module: nn.Module = make_backbone(backbone, inputs, D, vocabulary=split.graphs.vocabulary, psi=psi)
+        else:
+            module = backbone
+            if isinstance(module, GraphBackbone):
+                module.set_psi(psi)
+        return SurrogateRegressor(module, D).to(torch_device)
 
-    def learn(h: SurrogateRegressor, training: SurrogateTraining, seed: int, **options) -> None:
+    def learn(h: SurrogateRegressor, training: SurrogateTraining, seed: int, **options: Any) -> None:
         def validate() -> dict[str, float]:
             points = h.predict(held_out.inputs)
             cosine = (points * held_out_targets).sum(1).mean().item()
@@ -130,7 +154,7 @@ def fit_surrogate(
         h.history = run_loop(
             h,
             training.loop,
-            lambda step: _regression(h, psi, split, targets, training, seed, step),
+            lambda step: _step_loss(h, psi, split, targets, training, seed, step),
             validate,
             identity={
                 "fit": "surrogate",
@@ -139,115 +163,121 @@ def fit_surrogate(
                 "seed": seed,
                 "graphs": split.graphs.digest(),
                 "targets": tensor_digest(targets),
-                "inputs": inputs_digest(split.inputs),
+                "inputs": inputs_digest(inputs),
             },
             progress=progress,
             **options,
         )
 
-    h, starts, begun = made(seed), [], []
-    if _starts(training, has_graph_head=h.has_graph_head, pairs=n) > 1:
-        places = [None if checkpoint is None else Path(f"{checkpoint}.start-{i}") for i in range(training.starts)]
-        starts = [(seed + i * RESTART_SEED_STRIDE, place) for i, place in enumerate(places)]
-    for number, place in starts if checkpoint is None or not Path(checkpoint).exists() else ():
-        h = made(number)
-        title = f"start {len(begun) + 1} of {len(starts)}"
-        learn(h, _beginning(training), number, checkpoint=place, given=checkpoint, title=title)
+    h = new(seed)
+    restarts = training.starts if _has_restarts(training, has_graph_head=h.has_graph_head, pairs=n) else 0
+    files = [None if checkpoint is None else Path(f"{checkpoint}.start-{i}") for i in range(restarts)]
+    found: list[SurrogateRegressor] = []
+    for i, file in enumerate(files if checkpoint is None or not Path(checkpoint).exists() else ()):
+        own_seed = seed + i * RESTART_SEED_STRIDE
+        h = new(own_seed)
+        title = f"start {i + 1} of {restarts}"
+        learn(h, _restart(training), own_seed, checkpoint=file, resume_from=checkpoint, title=title)
         if h.history[-1].get("interrupted"):
             return h.to("cpu").eval()
-        begun.append(h)
-    h = max(begun, key=lambda one: one.history[-1]["cosine"], default=h)
+        found.append(h)
+    h = max(found, key=lambda one: float(one.history[-1]["cosine"]), default=h)
     learn(h, training, seed, checkpoint=checkpoint, title="fit_surrogate", callback=callback)
-    if checkpoint is not None and Path(checkpoint).exists():  # the beginnings are not needed any more
-        for _, place in starts:
-            place.unlink(missing_ok=True)
+    if checkpoint is not None and Path(checkpoint).exists():  # the checkpoints of restarts have served
+        for file in files:
+            if file is not None:
+                file.unlink(missing_ok=True)
     return h.to("cpu").eval()
 
 
-def _starts(training: SurrogateTraining, *, has_graph_head: bool, pairs: int) -> int:
-    """How often h begins."""
-    return training.starts if has_graph_head and pairs <= RESTART_PAIRS else 1
+def _has_restarts(training: SurrogateTraining, *, has_graph_head: bool, pairs: int) -> bool:
+    return training.starts > 1 and has_graph_head and pairs <= RESTART_PAIRS
 
 
-def _beginning(training: SurrogateTraining) -> SurrogateTraining:
-    """A short training, by what h is to be judged whether it is to go on."""
+def _restart(training: SurrogateTraining) -> SurrogateTraining:
+    """The short training of one restart."""
     steps = max(1, round(training.loop.steps * RESTART_STEPS))
     loop = replace(training.loop, steps=steps, validate_every=steps, checkpoint_every=steps)
     return replace(training, loop=loop, batch_size=min(RESTART_BATCH, training.batch_size), polished=0.0, starts=1)
 
 
-def _regression(
-    h: SurrogateRegressor,
-    psi: nn.Module,
-    split: Split,
-    targets: Tensor,
-    training: SurrogateTraining,
-    seed: int,
-    step: int,
+def _step_loss(
+    h: SurrogateRegressor, psi: Psi, split: Split, targets: Tensor, training: SurrogateTraining, seed: int, step: int
 ) -> Tensor:
     """The loss of one step; targets: psi of all graphs of the split."""
     device = next(h.parameters()).device
     rows = bucketed_rows(split.inputs, min(training.batch_size, len(split)), training.bucket, seed, step)
     generator = step_generator(seed, step)
-    wanted = targets[rows].to(device)
+    target = targets[rows].to(device)
     drawn = draw_inputs(split.inputs, rows, training.rewritten, generator)
-    mended = 0.0
+    refinement: Tensor | float = 0.0
     with seeded(step):  # dropout
-        if h.has_graph_head and training.polished and step >= training.loop.steps * REFINE_FROM:
+        if isinstance(h.backbone, GraphBackbone) and training.polished and step >= training.loop.steps * REFINE_FROM:
             relaxed = h.backbone.graphs(drawn)
             points = projections.sphere(h.backbone.embed(relaxed))
-            mended = training.polished * refinement_loss(psi, compact(relaxed.to("cpu")), wanted.cpu()).to(device)
+            refinement = training.polished * refinement_loss(psi, compact(relaxed.to("cpu")), target.cpu()).to(device)
         else:
-            points = h(drawn)  # of an h through a graph, some are rounded
-    regression = squared_distance(points, wanted).mean() + mended
+            points = h(drawn)  # a graph head rounds some graphs
+    regression = squared_distance(points, target).mean() + refinement
     hard = None
     if training.hard_negatives:
         again = split.graphs[rows.repeat_interleave(training.hard_negatives)]
         edited = augment.random_edits(again, torch.ones(len(again), dtype=torch.long), generator)
         hard = points_of(psi, edited).to(device).reshape(len(rows), training.hard_negatives, -1)
-    return regression + training.contrast * info_nce(points, wanted, training.temperature, hard)
+    return regression + training.contrast * info_nce(points, target, training.temperature, hard)
 
 
-def settings(training: SurrogateTraining, *, has_graph_head: bool, pairs: int) -> dict:
-    """What an h was trained by, as plain values; without what did not matter."""
-    settings = asdict(training)
+def settings(training: SurrogateTraining, *, has_graph_head: bool, pairs: int) -> dict[str, Any]:
+    """The settings that have an effect on a training with so many pairs, as plain values."""
+    values = asdict(training)
     if not training.hard_negatives:
-        del settings["hard_negatives"]
+        del values["hard_negatives"]
     if not (has_graph_head and training.polished):
-        del settings["polished"]
-    if _starts(training, has_graph_head=has_graph_head, pairs=pairs) == 1:
-        del settings["starts"]
-    return settings
+        del values["polished"]
+    if not _has_restarts(training, has_graph_head=has_graph_head, pairs=pairs):
+        del values["starts"]
+    return values
 
 
-def infer_kind(inputs) -> str:
-    """The backbone that suits such inputs: images (n, C, S, S), vectors, texts with blanks (words), others (SMILES)."""
-    if torch.is_tensor(inputs):
+def infer_kind(inputs: Tensor | Sequence[Any]) -> str:
+    """The default kind of backbone for inputs.
+
+    Args:
+        inputs: Images (n, C, S, S), vectors (n, F), or texts.
+
+    Returns:
+        "image", "vector", "word" (texts with blanks) or "smiles" (other texts).
+
+    Raises:
+        ValueError: If the inputs are neither a tensor nor texts.
+    """
+    if isinstance(inputs, Tensor):
         return "image" if inputs.dim() == 4 else "vector"
     if not all(isinstance(text, str) for text in inputs[:100]):
         raise ValueError(f"no backbone suits inputs such as {inputs[0]!r}; give vectors as a tensor, or a module")
     return "word" if any(" " in text.strip() for text in inputs[:100]) else "smiles"
 
 
-def _check_inputs(name: str, inputs):
+def _checked_inputs(name: str, inputs: Any) -> Any:
     if inputs is None:
         raise ValueError(f"{name} split has no inputs to regress from; name the input column in from_frame")
     if torch.is_tensor(inputs) and not torch.isfinite(inputs).all():
         row = int((~torch.isfinite(inputs)).flatten(1).any(1).nonzero()[0])
         raise ValueError(f"inputs of {name} split hold NaN or infinity, first in row {row}; drop or fill such rows")
+    return inputs
 
 
-def inputs_digest(inputs) -> str:
-    """sha256 of what h reads, so that a run is not resumed on other inputs of the same graphs."""
+def inputs_digest(inputs: Any) -> str:
+    """sha256 of the inputs, so that a run is not resumed with other inputs for the same graphs."""
     if torch.is_tensor(inputs):
         return hashlib.sha256(inputs.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
     return hashlib.sha256("\0".join(map(str, inputs)).encode()).hexdigest()
 
 
-def bucketed_rows(inputs, batch_size: int, bucket: int, seed: int, step: int) -> Tensor:
-    """Rows of one batch: of `bucket` batches drawn at once and sorted by the length of their texts, one at random."""
-    together, turn = divmod(step, bucket)
-    generator = step_generator(seed + 1, together)
+def bucketed_rows(inputs: Any, batch_size: int, bucket: int, seed: int, step: int) -> Tensor:
+    """Rows of one batch: `bucket` batches are drawn together and sorted by length of text; one of them, at random."""
+    group, turn = divmod(step, bucket)
+    generator = step_generator(seed + 1, group)
     rows = torch.randint(len(inputs), (bucket * batch_size,), generator=generator)
     which = torch.randperm(bucket, generator=generator)[turn]
     if torch.is_tensor(inputs):
@@ -257,8 +287,8 @@ def bucketed_rows(inputs, batch_size: int, bucket: int, seed: int, step: int) ->
     return rows[order[which * batch_size : (which + 1) * batch_size]]
 
 
-def draw_inputs(inputs, rows: Tensor, rewritten: float, generator: torch.Generator):
-    """The inputs of these rows, a share of the SMILES among them written anew; a text with blanks is no SMILES."""
+def draw_inputs(inputs: Any, rows: Tensor, rewritten: float, generator: torch.Generator) -> Any:
+    """The inputs of these rows, with a share of the SMILES rewritten; texts with blanks are not SMILES."""
     if torch.is_tensor(inputs):
         return inputs[rows]
     texts = [inputs[i] for i in rows.tolist()]

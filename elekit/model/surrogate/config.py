@@ -1,21 +1,29 @@
-"""The shape of a backbone."""
+"""Backbones: their configuration and their interface."""
 
 from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from torch import Tensor, nn
 
 THROUGH = ("point", "graph")
 
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """kind: "character", "word", "smiles" (recurrent, over such tokens), "tfidf" (n-grams of texts, perceptron),
-    "hf:NAME" (an encoder of Hugging Face), "vector" (perceptron), "image" (convolutions), or "module".
+    """Architecture of a backbone.
 
-    width: of each direction of a recurrent layer, of a hidden layer, or channels of an image. embedding: width of a
-    token, or of what is kept apart by location in an image.
-    through: "point", u_W ends in a point, by a linear map; or "graph", u_W makes a relaxed graph and psi embeds it,
-    which takes far fewer pairs and far more exact answers, and a differentiable psi (see `elekit.model.surrogate.graph_head`).
-    symmetric: an image means the same turned and mirrored; h learns from any of the eight views of it, and by a point
-    its answer is the mean over all eight.
+    Args:
+        kind: "character", "word" or "smiles" (recurrent net over such tokens), "tfidf" (n-grams of texts and a
+            perceptron), "hf:NAME" (an encoder of Hugging Face), "vector" (perceptron), "image" (convolutional net),
+            or "module" (a module of the user).
+        width: Width of hidden layers, of each direction of a recurrent layer, or channels of an image net.
+        layers: Number of hidden layers.
+        embedding: Width of a token, or channels that keep their location in an image.
+        dropout: Dropout probability, in [0, 1).
+        through: "point" ends in a linear map to the sphere's space. "graph" adds the graph head: it needs a
+            differentiable psi, far fewer training pairs, and is more often exactly right.
+        symmetric: True if rotated and mirrored images have the same meaning. Training then draws from the eight
+            views of an image; without the graph head, h averages over all eight.
     """
 
     kind: str = "smiles"
@@ -26,8 +34,47 @@ class BackboneConfig:
     through: str = "point"
     symmetric: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.through not in THROUGH:
             raise ValueError(f"through must be one of {THROUGH}, got {self.through!r}")
         if self.symmetric and self.kind != "image":
-            raise ValueError(f"only images can be symmetric, turned and mirrored, not what {self.kind!r} reads")
+            raise ValueError(f"only images can be symmetric (rotated and mirrored), not what {self.kind!r} reads")
+
+
+class Backbone(nn.Module):
+    """u_W: inputs to (B, dim). A new kind is a subclass that `elekit.model.surrogate.registry` lists."""
+
+    KINDS: ClassVar[tuple[str, ...]] = ()
+    config: BackboneConfig
+
+    @classmethod
+    def from_inputs(cls, inputs: Any, config: BackboneConfig, dim: int) -> Self:
+        """An untrained backbone whose vocabulary or scaling comes from the training inputs."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config: BackboneConfig, dim: int, values: dict[str, Any]) -> Self:
+        """The backbone with the values that `to_config` returned, untrained."""
+        raise NotImplementedError
+
+    def to_config(self) -> dict[str, Any]:
+        """Plain values beside the configuration and the weights, such as the tokens."""
+        raise NotImplementedError
+
+
+class SequenceBackbone(Backbone):
+    """A backbone with a state at each of T places: tokens of a text, locations of an image."""
+
+    state_width: int
+    num_relative_positions: int
+
+    def relative_positions(self, T: int) -> Tensor:
+        """(T, T) long, below `num_relative_positions`: index of the relative position of two places."""
+        raise NotImplementedError
+
+    def read(self, inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """States (B, T, state_width), a mask of the places that are not padding (B, T), and u_W (B, dim)."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Any) -> Tensor:
+        return self.read(inputs)[-1]

@@ -1,124 +1,126 @@
-"""u_W by way of a graph: what is read becomes a relaxed graph y_W(x), and `h_W(x) = psi(y_W(x))` (floor 2).
+"""The graph head: a backbone whose output is a relaxed graph y_W(x), with `h_W(x) = psi(y_W(x))`.
 
-psi is differentiable and does not mind the order of nodes, so the learned loss itself trains y_W from end to end,
-without matching nodes. And h(x) is then where some graph lies, or nearly so: what is left of decoding is to round.
+psi is differentiable and permutation-invariant, so the learned loss trains y_W end to end without matching nodes.
+h(x) then lies at or near a graph, and decoding is little more than rounding. This head is not part of the paper.
 """
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.model.loss import Psi
+from elekit.model.surrogate.config import Backbone, SequenceBackbone
 
-SPARE = 3  # places beyond the most nodes there may be, which are still weighed
-CHANNELS = 48  # in which two places are compared, for each edge label
-APART = 2.0  # how much "no edge" is favored at first, as a logit
-NEVER = -1e4  # logit of a node where there is no place
-COMMITTED = 0.5  # share of decided graphs that are rounded while h learns
-DECIDED = 12  # power of the mean largest share of a node: how much of it a graph must have to count as decided
+SPARE_SLOTS = 3  # slots of a graph beyond `max_nodes`
+CHANNELS = 48  # of the bilinear form that scores each edge label
+NO_EDGE_BIAS = 2.0  # initial logit of "no edge"
+MASKED = -1e4  # logit of a node label at padding
+ROUNDED_SHARE = 0.5  # share of decided graphs that are rounded during training
+DECIDED_POWER = 12  # of the mean largest node probability, for the degree to which a graph is decided
 
 
-class GraphBackbone(nn.Module):
-    """u_W(x) = psi(y_W(x)): a reader (any backbone), a head that makes a graph of it, and psi, frozen.
+class GraphBackbone(Backbone):
+    """u_W(x) = psi(y_W(x)): any backbone as the reader, a head that makes a graph of what it read, and psi, frozen.
 
-    psi is no part of the weights: it is the loss that is regressed on, and can be another one later (`set_psi`).
-    Raises ValueError for a psi that no gradient comes through, such as a predefined one.
+    psi is not part of the weights; `set_psi` replaces it. Raises ValueError for a psi without gradient.
     """
 
-    def __init__(self, reader: nn.Module, dim: int, vocabulary: GraphVocabulary, psi: Psi):
+    psi: Psi
+
+    def __init__(self, reader: Backbone, dim: int, vocabulary: GraphVocabulary, psi: Psi):
         super().__init__()
         self.reader, self.config = reader, reader.config
         self.head = GraphHead(reader, dim, vocabulary)
         self.set_psi(psi)
 
-    def set_psi(self, psi: Psi) -> "GraphBackbone":
-        """The same graphs, embedded by another psi."""
+    def set_psi(self, psi: Psi) -> None:
+        """Embed the graphs by another psi (a module is copied)."""
         if isinstance(psi, nn.Module):
             psi = copy.deepcopy(psi).eval().requires_grad_(False)
-        object.__setattr__(self, "psi", psi)  # not one of the modules that are learned and saved
-        return self
+        object.__setattr__(self, "psi", psi)  # not a submodule: neither trained nor saved
 
-    def forward(self, inputs) -> Tensor:
+    def forward(self, inputs: Any) -> Tensor:
         relaxed = self.graphs(inputs)
         return self.embed(round_at_random(relaxed) if self.training else relaxed)
 
     def embed(self, relaxed: Graph) -> Tensor:
-        """u_W where the graphs, as `graphs` makes them, are there already."""
+        """u_W of graphs that `graphs` returned."""
         points = self.psi(relaxed)
         if relaxed.nodes.requires_grad and not points.requires_grad:
-            raise ValueError("no gradient comes through this psi, so it can teach no graphs; use through='point'")
+            raise ValueError("this psi has no gradient and cannot train a graph head; use through='point'")
         return points
 
-    def graphs(self, inputs) -> Graph:
-        """y_W(x), relaxed, one for each input; it may have more slots than the vocabulary has nodes at most."""
-        if self.head.offsets is not None:
-            return self.head(*self.reader.read(inputs))
-        return self.head(None, None, self.reader(inputs))
+    def graphs(self, inputs: Any) -> Graph:
+        """y_W(x): relaxed graphs, in up to `max_nodes + SPARE_SLOTS` slots."""
+        if isinstance(self.reader, SequenceBackbone):
+            graphs: Graph = self.head(*self.reader.read(inputs))
+        else:
+            graphs = self.head(None, None, self.reader(inputs))
+        return graphs
 
-    def to_config(self) -> dict:
+    def to_config(self) -> dict[str, Any]:
         return self.reader.to_config()
 
-    def _apply(self, fn, recurse=True):  # psi goes to the device, too
-        if isinstance(self.psi, nn.Module):
-            self.psi._apply(fn)
-        return super()._apply(fn, recurse)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "GraphBackbone":
+        if isinstance(self.psi, nn.Module):  # psi moves to the same device
+            self.psi._apply(fn)  # type: ignore[no-untyped-call]
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call, no-any-return]
 
 
 class GraphHead(nn.Module):
-    """States of what was read to a relaxed graph: every place becomes a node or is absent, every pair an edge or not.
+    """States of the reader to a relaxed graph: each place becomes a node or is absent, each pair an edge or none.
 
-    Places are those that the reader tells of by `read`: tokens of a text, locations of an image. Of a reader that
-    tells none, they are as many as a graph may have nodes, each made of the whole input. The places most likely to
-    be nodes are the slots of the graph, a few more than there may be nodes.
+    Places are those of a `SequenceBackbone`; for other readers, `max_nodes` places made from the whole vector. The
+    places most likely to be nodes become the slots of the graph.
     """
 
-    def __init__(self, reader: nn.Module, dim: int, vocabulary: GraphVocabulary):
+    def __init__(self, reader: Backbone, dim: int, vocabulary: GraphVocabulary):
         super().__init__()
         self.vocabulary, K, R = vocabulary, vocabulary.K, vocabulary.R
-        self.offsets = getattr(reader, "offsets", None)
-        W = dim if self.offsets is None else reader.state_width
-        if self.offsets is None:
-            self.places = nn.Sequential(nn.SiLU(), nn.Linear(dim, vocabulary.max_nodes * dim))
+        if isinstance(reader, SequenceBackbone):
+            W = reader.state_width
+            self.relative_positions: Callable[[int], Tensor] | None = reader.relative_positions
+            self.apart = nn.Embedding(reader.num_relative_positions, R)  # edge logits by relative position
         else:
-            self.apart = nn.Embedding(
-                reader.num_relative_positions, R
-            )  # what an edge is told of how far its places are apart
+            W, self.relative_positions = dim, None
+            self.places = nn.Sequential(nn.SiLU(), nn.Linear(dim, vocabulary.max_nodes * dim))
         self.nodes = nn.Sequential(nn.Linear(W, W // 2), nn.SiLU(), nn.Linear(W // 2, K))
         self.one, self.other = nn.Linear(W, R * CHANNELS), nn.Linear(W, R * CHANNELS)
-        self.bias = nn.Parameter(APART * torch.eye(R)[0])
+        self.bias = nn.Parameter(NO_EDGE_BIAS * torch.eye(R)[0])
 
     def forward(self, states: Tensor | None, inside: Tensor | None, vector: Tensor) -> Graph:
-        """states (B, T, W) and which are inside (B, T), or None where no places are told; vector (B, dim)."""
+        """states (B, T, W) and mask inside (B, T), or None for readers without places; vector (B, dim)."""
         B, K, R, N = len(vector), self.vocabulary.K, self.vocabulary.R, self.vocabulary.max_nodes
-        if self.offsets is None:
+        if states is None:
             states = self.places(vector).reshape(B, N, -1)
         logits = self.nodes(states)  # (B, T, K)
-        if self.offsets is not None:
+        if inside is not None:
             outside = ~inside[..., None] & (torch.arange(K, device=logits.device) > 0)
-            logits = logits.masked_fill(outside, NEVER)
+            logits = logits.masked_fill(outside, MASKED)
         T = states.shape[1]
-        k = min(T, N + SPARE)
+        k = min(T, N + SPARE_SLOTS)
         kept = logits.softmax(-1)[..., 0].topk(k, dim=1, largest=False).indices.sort(1).values  # (B, k)
         logits, states = (x.gather(1, kept[..., None].expand(-1, -1, x.shape[2])) for x in (logits, states))
         one, other = (f(states).reshape(B, k, R, CHANNELS).transpose(1, 2) for f in (self.one, self.other))
         edges = (one @ other.transpose(2, 3)).permute(0, 2, 3, 1) / CHANNELS**0.5 + self.bias  # (B, k, k, R)
-        if self.offsets is not None:
-            edges = edges + self.apart(self.offsets(T).to(kept)[kept[:, :, None], kept[:, None]])
+        if self.relative_positions is not None:
+            edges = edges + self.apart(self.relative_positions(T).to(kept)[kept[:, :, None], kept[:, None]])
         edges = (edges + edges.transpose(1, 2)) / 2
         return Graph(logits.softmax(-1), edges.softmax(-1), self.vocabulary).symmetrized()
 
 
 def round_at_random(graphs: Graph) -> Graph:
-    """Some of the graphs rounded, at random, with the gradient of the relaxed ones (straight-through).
+    """Some of the graphs rounded, with the gradient of the relaxed ones (straight-through, Bengio et al. 2013).
 
-    psi takes some mixtures for graphs that they do not round to, such as a node of two labels without an edge for one
-    that has edges; what is rounded now and then cannot be learned as such. From the start it would be too early: how
-    often a graph is rounded grows with how decided its nodes are. Source: Bengio et al. (2013).
+    psi maps some mixtures near graphs that they do not round to; rounding during training rules such mixtures out.
+    The probability of rounding grows with how decided the nodes are, so that rounding does not begin too early.
     """
-    decided = graphs.nodes.detach().amax(-1).mean(1) ** DECIDED  # (B,)
-    chosen = torch.rand(len(graphs)).to(decided) < COMMITTED * decided
+    decided = graphs.nodes.detach().amax(-1).mean(1) ** DECIDED_POWER  # (B,)
+    chosen = torch.rand(len(graphs)).to(decided) < ROUNDED_SHARE * decided
     hard = graphs.detach().rounded()
 
     def through(soft: Tensor, rounded: Tensor) -> Tensor:
@@ -128,10 +130,7 @@ def round_at_random(graphs: Graph) -> Graph:
 
 
 def compact(graphs: Graph) -> Graph:
-    """The same graphs in as many slots as their vocabulary has nodes at most: those that are most likely there.
-
-    Slots keep their order; empty ones are added where there are fewer.
-    """
+    """The same graphs in `max_nodes` slots: the slots most likely to be nodes, in order, padded with empty slots."""
     N, slots = graphs.vocabulary.max_nodes, graphs.nodes.shape[1]
     if slots < N:
         more = N - slots

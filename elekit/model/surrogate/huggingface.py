@@ -1,28 +1,28 @@
-"""u_W for texts by any encoder of Hugging Face, by its name; `transformers` is an extra."""
+"""u_W for texts: any encoder of Hugging Face, by its name; needs the extra `elekit[hf]`."""
 
 from collections.abc import Sequence
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from elekit.model.surrogate.config import BackboneConfig
-from elekit.model.surrogate.relative_positions import REACH, text_relative_positions
+from elekit.model.surrogate.config import BackboneConfig, SequenceBackbone
+from elekit.model.surrogate.relative_positions import MAX_DISTANCE, text_relative_positions
 from elekit.model.surrogate.tokens import check_texts
 
 EXAMPLE = "hf:allenai/scibert_scivocab_uncased"
-LONGEST = 512  # tokens; a longer text is cut
+MAX_LENGTH = 512  # tokens; longer texts are cut
 
 
-class HuggingFaceBackbone(nn.Module):
-    """u_W for texts: the mean of the encoder's last states over the tokens that are there, then a linear map.
+class HuggingFaceBackbone(SequenceBackbone):
+    """The mean of the encoder's last states over all tokens, then a linear map.
 
-    The kind is "hf:NAME", such as "hf:allenai/scibert_scivocab_uncased", or "hf:FOLDER" of a model on the disk. All
-    weights are trained: take a small learning rate, such as 3e-5. An artifact keeps the weights as trained, and asks
-    for the name again where it is loaded. Raises ValueError where `transformers` is missing, or knows no such model.
+    The kind is "hf:NAME", such as "hf:allenai/scibert_scivocab_uncased", or "hf:FOLDER" for a model on disk. All
+    weights are trained; use a small learning rate, such as 3e-5. An artifact stores the trained weights, but loading
+    it needs the encoder again. Raises ValueError if `transformers` is missing or cannot load the model.
     """
 
     KINDS = ("hf",)
-    offsets, num_relative_positions = staticmethod(text_relative_positions), 2 * REACH + 1
+    num_relative_positions = 2 * MAX_DISTANCE + 1
 
     def __init__(self, config: BackboneConfig, dim: int):
         super().__init__()
@@ -32,28 +32,25 @@ class HuggingFaceBackbone(nn.Module):
         try:
             from transformers import AutoModel, AutoTokenizer
         except ImportError:
-            mend = "install it by: pip install 'elekit[hf]'"
-            raise ValueError(f"backbone {config.kind!r} needs transformers; {mend}") from None
+            raise ValueError(
+                f"backbone {config.kind!r} needs transformers; install it by: pip install 'elekit[hf]'"
+            ) from None
         try:
             self.tokenizer, self.encoder = AutoTokenizer.from_pretrained(name), AutoModel.from_pretrained(name)
-        except (OSError, ValueError) as unknown:
-            raise ValueError(f"backbone {config.kind!r} cannot be loaded: {unknown}") from unknown
-        self.longest = min(LONGEST, self.tokenizer.model_max_length)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"backbone {config.kind!r} cannot be loaded: {error}") from error
+        self.max_length = min(MAX_LENGTH, self.tokenizer.model_max_length)
         self.dropout = nn.Dropout(config.dropout)
-        self.leave = nn.Linear(self.encoder.config.hidden_size, dim)
+        self.state_width: int = self.encoder.config.hidden_size
+        self.leave = nn.Linear(self.state_width, dim)
 
-    @property
-    def state_width(self) -> int:
-        return self.encoder.config.hidden_size
+    def relative_positions(self, T: int) -> Tensor:
+        return text_relative_positions(T)
 
-    def forward(self, texts: Sequence[str]) -> Tensor:
-        return self.read(texts)[-1]
-
-    def read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
-        """Its state at each token (B, T, state_width), which of these are there (B, T), and u_W (B, dim)."""
-        check_texts(texts)
+    def read(self, inputs: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+        check_texts(inputs)
         tokens = self.tokenizer(
-            list(texts), padding=True, truncation=True, max_length=self.longest, return_tensors="pt"
+            list(inputs), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
         tokens = {name: tensor.to(self.leave.weight.device) for name, tensor in tokens.items()}
         states = self.encoder(**tokens).last_hidden_state  # (B, T, H)
@@ -63,14 +60,12 @@ class HuggingFaceBackbone(nn.Module):
 
     @classmethod
     def from_inputs(cls, inputs: Sequence[str], config: BackboneConfig, dim: int) -> "HuggingFaceBackbone":
-        if torch.is_tensor(inputs):
-            shape = tuple(inputs.shape)
-            raise ValueError(f"backbone {config.kind!r} reads texts, the inputs are vectors {shape}; use 'vector'")
+        check_texts(inputs, config.kind)
         return cls(config, dim)
 
-    def to_config(self) -> dict:
+    def to_config(self) -> dict[str, Any]:
         return {}
 
     @classmethod
-    def from_config(cls, config: BackboneConfig, dim: int) -> "HuggingFaceBackbone":
+    def from_config(cls, config: BackboneConfig, dim: int, values: dict[str, Any]) -> "HuggingFaceBackbone":
         return cls(config, dim)

@@ -1,37 +1,42 @@
 """u_W for images: a residual convolutional net."""
 
 import math
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from elekit.model.surrogate.config import BackboneConfig
+from elekit.model.surrogate.config import BackboneConfig, SequenceBackbone
 from elekit.model.surrogate.relative_positions import image_relative_positions
 
-FINEST, COARSEST = 16, 8  # locations across, where the net begins and where most of its layers work
+FINE, COARSE = 16, 8  # locations across: where residual blocks begin, and where most layers work
 
-VIEWS = tuple(  # the eight symmetries of a square, first of all itself
-    lambda images, turns=turns, mirrored=mirrored: torch.rot90(images.flip(3) if mirrored else images, turns, (2, 3))
-    for mirrored in (False, True)
-    for turns in range(4)
+
+def _symmetry(images: Tensor, mirrored: bool, turns: int) -> Tensor:
+    return torch.rot90(images.flip(3) if mirrored else images, turns, (2, 3))
+
+
+SYMMETRIES = tuple(  # of a square, the identity first
+    partial(_symmetry, mirrored=mirrored, turns=turns) for mirrored in (False, True) for turns in range(4)
 )
 
 
-class ImageBackbone(nn.Module):
-    """u_W for images (B, C, S, S): convolutions that condense the image step by step, to 8 by 8 locations or fewer.
+class ImageBackbone(SequenceBackbone):
+    """Images (B, C, S, S): strided convolutions down to 8 by 8 locations or fewer, then residual blocks.
 
-    What the locations hold is pooled twice: summed through gates, as psi sums over nodes, which counts things
-    wherever they are; and kept apart by location, which tells where they are.
-    width: channels at the end, half as many before. layers: residual blocks at the end; one at each size before.
-    embedding: channels that are kept apart by location. symmetric: while it learns, each image is turned and mirrored
-    at random.
-    Raises ValueError for images of another shape than the first ones had.
+    Two poolings of the locations are added: a gated sum, as in psi, which counts objects wherever they are, and a
+    map that keeps locations apart. config.width: channels at the end, half as many before. config.layers: residual
+    blocks at the end; there is one at each size before. config.embedding: channels that keep their location.
+    config.symmetric: training rotates and mirrors images at random.
     """
 
     KINDS = ("image",)
+    mean: Tensor
+    scale: Tensor
 
-    def __init__(self, shape: tuple[int, int, int], config: BackboneConfig, dim: int):
+    def __init__(self, shape: tuple[int, ...], config: BackboneConfig, dim: int):
         super().__init__()
         self.shape, self.config = tuple(shape), config
         channels, S, _ = self.shape
@@ -39,13 +44,13 @@ class ImageBackbone(nn.Module):
         self.register_buffer("mean", torch.zeros(channels, 1, 1))
         self.register_buffer("scale", torch.ones(channels, 1, 1))
         layers: list[nn.Module] = []
-        while not layers or S > COARSEST:
-            stride = 2 if S > COARSEST else 1
+        while not layers or S > COARSE:
+            stride = 2 if S > COARSE else 1
             S = -(-S // stride)
-            after = half if S > COARSEST else W
+            after = half if S > COARSE else W
             layers += [nn.Conv2d(channels, after, 3, stride, padding=1), nn.SiLU()]
             channels = after
-            if COARSEST < S <= FINEST:
+            if COARSE < S <= FINE:
                 layers.append(_Residual(channels, config.dropout))
         layers += [_Residual(W, config.dropout) for _ in range(config.layers)]
         self.layers = nn.Sequential(*layers)
@@ -54,21 +59,17 @@ class ImageBackbone(nn.Module):
         self.apart = nn.Linear(W, config.embedding)
         self.state_width, self.num_relative_positions = W, (2 * S - 1) ** 2
         self.leave = nn.Sequential(nn.Linear(config.embedding * S * S, 4 * W), nn.SiLU(), nn.Linear(4 * W, dim))
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.read(images)[-1]
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def views(self, images: Tensor) -> list[Tensor]:
-        """What means the same as these images: they themselves, and all turned and mirrored where that is told."""
-        return [view(_images(images)) for view in VIEWS] if self.config.symmetric else [images]
+        """Batches with the same meaning as the images: their eight views if symmetric, else the images alone."""
+        return [view(_images(images)) for view in SYMMETRIES] if self.config.symmetric else [images]
 
-    def offsets(self, locations: int) -> Tensor:
-        return image_relative_positions(math.isqrt(locations))
+    def relative_positions(self, T: int) -> Tensor:
+        return image_relative_positions(math.isqrt(T))
 
-    def read(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Its state at each location (B, T, state_width = W), that all are there (B, T), and u_W (B, dim)."""
-        images = _images(images).to(self.mean.device)
+    def read(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        images = _images(inputs).to(self.mean.device)
         if images.shape[1:] != self.shape:
             raise ValueError(f"images must be (B, {', '.join(map(str, self.shape))}), got {tuple(images.shape)}")
         if self.training and self.config.symmetric:
@@ -80,8 +81,7 @@ class ImageBackbone(nn.Module):
         return state, inside, counted + self.leave(silu(self.apart(state)).flatten(1))
 
     @classmethod
-    def from_inputs(cls, inputs, config: BackboneConfig, dim: int) -> "ImageBackbone":
-        """Its shape is that of the images; its scaling, too, channel by channel."""
+    def from_inputs(cls, inputs: Any, config: BackboneConfig, dim: int) -> "ImageBackbone":
         images = _images(inputs)
         backbone = cls(images.shape[1:], config, dim)
         backbone.mean.copy_(images.mean((0, 2, 3))[:, None, None])
@@ -89,18 +89,18 @@ class ImageBackbone(nn.Module):
         backbone.scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
         return backbone
 
-    def to_config(self) -> dict:
+    def to_config(self) -> dict[str, Any]:
         return {"shape": list(self.shape)}
 
     @classmethod
-    def from_config(cls, config: BackboneConfig, dim: int, shape: list[int]) -> "ImageBackbone":
-        return cls(tuple(shape), config, dim)
+    def from_config(cls, config: BackboneConfig, dim: int, values: dict[str, Any]) -> "ImageBackbone":
+        return cls(tuple(values["shape"]), config, dim)
 
 
 class _Residual(nn.Module):
-    """state + gain (two convolutions of it, and what the whole image says).
+    """state + gain (two convolutions of it, and a map of its mean over the image).
 
-    The gain is 0 at first, so that deep nets learn without normalization (ReZero, Bachlechner et al. 2020), which
+    The gain is 0 at first, so that deep nets train without normalization (ReZero, Bachlechner et al. 2020), which
     would take a third of the time.
     """
 
@@ -115,20 +115,21 @@ class _Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         inner = silu(self.first(x))
         inner = self.second(inner) + self.whole(inner.mean((2, 3)))[:, :, None, None]
-        return x + self.gain * self.dropout(silu(inner))
+        change: Tensor = self.gain * self.dropout(silu(inner))
+        return x + change
 
 
 def random_symmetries(images: Tensor) -> Tensor:
-    """Each image (B, C, S, S) in one of its eight views, drawn from torch's own generator."""
-    chosen, turned = torch.randint(len(VIEWS), (len(images),)), images.clone()
-    for number, view in enumerate(VIEWS):
+    """Each image (B, C, S, S) in one of its eight views, drawn from torch's global generator."""
+    chosen, turned = torch.randint(len(SYMMETRIES), (len(images),)), images.clone()
+    for number, view in enumerate(SYMMETRIES):
         rows = (chosen == number).nonzero()[:, 0].to(images.device)
         turned[rows] = view(images[rows])
     return turned
 
 
-def _images(inputs) -> Tensor:
-    """Inputs as square images (n, C, S, S); ValueError for anything else, and for none."""
+def _images(inputs: Any) -> Tensor:
+    """Inputs as square images (n, C, S, S), n > 0; raises ValueError for anything else."""
     if not torch.is_tensor(inputs):
         first = inputs[0] if len(inputs) else inputs
         raise ValueError(f"backbone 'image' reads a tensor of images (n, C, S, S), input 0 is {first!r}")

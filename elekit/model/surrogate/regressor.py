@@ -1,63 +1,101 @@
-"""h_W: a backbone, on the sphere."""
+"""h_W: a backbone, normalized to the sphere."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from elekit.graphs import projections
 from elekit.graphs.graph import Graph
+from elekit.model.embedding import History
 from elekit.model.surrogate.graph_head import GraphBackbone, compact
 
 
 class SurrogateRegressor(nn.Module):
-    """h_W: inputs -> (B, D), unit norm. backbone: any module from inputs to (B, D).
+    """h_W: inputs to unit vectors (B, D). `history` holds the course of the training.
 
-    Where the backbone tells of `views`, inputs that mean the same, h in evaluation mode is the mean over them.
-    Tensors are moved to the device of the backbone's weights first. Raises ValueError, naming the shape that is
-    wanted, for a backbone that returns another one.
+    If the backbone has `views` (batches with the same meaning), h in evaluation mode is the mean over them. Tensors
+    are moved to the device of the weights first.
+
+    Args:
+        backbone: Any module from inputs to (B, D).
+        dim: D, the dimension of the embedding space of psi.
     """
 
     def __init__(self, backbone: nn.Module, dim: int):
         super().__init__()
         self.backbone, self.dim = backbone, dim
+        self.history: History = []
 
-    def forward(self, inputs) -> Tensor:
+    def forward(self, inputs: Any) -> Tensor:
+        """Map a batch of inputs to the sphere.
+
+        Args:
+            inputs: B texts, vectors or images, as the backbone reads them.
+
+        Returns:
+            (B, D) unit vectors.
+
+        Raises:
+            ValueError: If the backbone cannot read the inputs, or returns another shape than (B, D).
+        """
         weight = next(self.backbone.parameters(), None)
         if torch.is_tensor(inputs) and weight is not None:
             inputs = inputs.to(weight.device)
-        views = [inputs] if self.training or not hasattr(self.backbone, "views") else self.backbone.views(inputs)
-        points = [self._point(view) for view in views]
+        views = None if self.training else getattr(self.backbone, "views", None)
+        points = [self._point(view) for view in (views(inputs) if views else [inputs])]
         return points[0] if len(points) == 1 else projections.sphere(torch.stack(points).mean(0))
 
-    def _point(self, inputs) -> Tensor:
+    def _point(self, inputs: Any) -> Tensor:
         out = self.backbone(inputs)
-        wanted = (len(inputs), self.dim)
-        if not torch.is_tensor(out) or out.shape != wanted:
+        shape = (len(inputs), self.dim)
+        if not torch.is_tensor(out) or out.shape != shape:
             got = tuple(out.shape) if torch.is_tensor(out) else f"a {type(out).__name__}"
             raise ValueError(
-                f"the backbone must return {wanted} for {wanted[0]} inputs to regress on this psi, it returned {got}"
+                f"the backbone must return {shape} for {shape[0]} inputs to regress on this psi, it returned {got}"
             )
         return projections.sphere(out)
 
     @property
     def has_graph_head(self) -> bool:
+        """True if h goes through a relaxed graph: `h(x) = psi(y(x))`."""
         return isinstance(self.backbone, GraphBackbone)
 
     @torch.no_grad()
-    def graphs(self, inputs, batch_size: int = 256) -> Graph:
-        """y_W of many inputs: the relaxed graphs that h goes through, in `max_nodes` slots, on the CPU.
+    def graphs(self, inputs: Any, batch_size: int = 256) -> Graph:
+        """Relaxed graphs y_W(x) of many inputs; needs the graph head.
 
-        Raises ValueError where h goes through a point, and where there are no inputs.
+        Args:
+            inputs: B inputs, at least one.
+            batch_size: Inputs read at a time.
+
+        Returns:
+            B relaxed graphs in `max_nodes` slots, on the CPU.
+
+        Raises:
+            ValueError: If h has no graph head, or if there are no inputs.
         """
-        if not self.has_graph_head:
-            raise ValueError("this h goes through a point, not through a graph; train it with through='graph'")
+        if not isinstance(self.backbone, GraphBackbone):
+            raise ValueError("this h has no graph head (it goes through a point); train it with through='graph'")
         if len(inputs) == 0:
             raise ValueError("no inputs given")
         starts = range(0, len(inputs), batch_size)
         return Graph.cat([compact(self.backbone.graphs(inputs[s : s + batch_size]).to("cpu")) for s in starts])
 
     @torch.no_grad()
-    def predict(self, inputs, batch_size: int = 256) -> Tensor:
-        """h of many inputs, batch by batch, without gradients; (B, D) on the CPU. ValueError where there are none."""
+    def predict(self, inputs: Any, batch_size: int = 256) -> Tensor:
+        """h of many inputs in bounded memory, without gradients.
+
+        Args:
+            inputs: B inputs, at least one.
+            batch_size: Inputs read at a time.
+
+        Returns:
+            (B, D) unit vectors on the CPU.
+
+        Raises:
+            ValueError: If there are no inputs.
+        """
         if len(inputs) == 0:
             raise ValueError("no inputs given")
         return torch.cat([self(inputs[s : s + batch_size]).cpu() for s in range(0, len(inputs), batch_size)])

@@ -3,7 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,12 +19,13 @@ PAD, UNKNOWN = 0, 1
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Texts to token numbers; 0 pads, 1 stands for a token that was not seen when the vocabulary was made."""
+    """Texts to token numbers: 0 pads, 1 is unknown, 2 and up are `tokens`. level: a key of TOKEN_PATTERNS."""
 
     level: str
     tokens: tuple[str, ...]
+    _number: dict[str, int] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.level not in TOKEN_PATTERNS:
             raise ValueError(f"level must be one of {tuple(TOKEN_PATTERNS)}, got {self.level!r}")
         object.__setattr__(self, "tokens", tuple(self.tokens))
@@ -31,7 +33,7 @@ class Tokenizer:
 
     @classmethod
     def from_texts(cls, level: str, texts: Sequence[str], at_least: int = 1) -> "Tokenizer":
-        """The tokens that occur at least so often in the texts, most frequent first."""
+        """The tokens that occur at least `at_least` times in the texts, most frequent first."""
         check_texts(texts)
         counts = Counter(token for text in texts for token in cls(level, ()).split(text))
         kept = sorted((t for t, c in counts.items() if c >= at_least), key=lambda t: (-counts[t], t))
@@ -42,7 +44,7 @@ class Tokenizer:
         return TOKEN_PATTERNS[self.level].findall(text)
 
     def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Token numbers (B, T), padded, and lengths (B,), at least 1; ValueError for what is not text."""
+        """Token numbers (B, T), padded, and lengths (B,), at least 1."""
         check_texts(texts)
         rows = [[self._number.get(token, UNKNOWN) for token in self.split(text)] or [UNKNOWN] for text in texts]
         lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
@@ -52,10 +54,13 @@ class Tokenizer:
         return encoded, lengths
 
 
-def check_texts(texts: Sequence[str]):
-    """ValueError for what is no list of texts: a single one, vectors, a missing value among them."""
+def check_texts(texts: Any, kind: str | None = None) -> None:
+    """Raise ValueError if the inputs are not a list of texts; kind: of the backbone that reads them."""
+    if kind and torch.is_tensor(texts):
+        shape = tuple(texts.shape)
+        raise ValueError(f"backbone {kind!r} reads texts, the inputs are vectors {shape}; use 'vector'")
     if isinstance(texts, str):
-        raise ValueError(f"inputs are a list of texts, got one text {texts!r}; give [{texts!r}]")
+        raise ValueError(f"inputs must be a list of texts, got one text {texts!r}; give [{texts!r}]")
     for b, text in enumerate(texts):
         if not isinstance(text, str):
             raise ValueError(f"input {b} is not text but {type(text).__name__}: {text!r}")
