@@ -95,7 +95,7 @@ def test_what_is_no_molecule_has_its_place_too(problem, broken, name):
 
 def test_molecules_of_very_different_sizes_have_the_same_points(problem):
     texts = ["C" * n + "O" for n in (3, 30, 2, 60)]
-    lazy = Molecules.of([parse_smiles(text) for text in texts], molecule_vocabulary(["C", "O"], 61))
+    lazy = Molecules.from_parsed([parse_smiles(text) for text in texts], molecule_vocabulary(["C", "O"], 61))
     dense = from_smiles(texts)
     for name in ("tanimoto", "wl"):
         one, other = (graph_kernels.KERNELS[name](graphs)(graphs) for graphs in (lazy, dense))

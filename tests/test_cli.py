@@ -476,7 +476,7 @@ def test_data_that_is_not_there(refused, tmp_path, table):
     (tmp_path / "empty.csv").write_text("")
     assert "empty.csv is empty" in refused("data", tmp_path / "empty.csv")
     (tmp_path / "head.csv").write_text("smiles,text\n")
-    assert "holds no rows" in refused("data", tmp_path / "head.csv")
+    assert "has no rows" in refused("data", tmp_path / "head.csv")
     said = refused("data", table, "--smiles", "structure")
     assert "has no column 'structure'; it has ['smiles'," in said
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
@@ -491,7 +491,7 @@ def test_data_that_is_not_there(refused, tmp_path, table):
 def test_rows_of_which_nothing_can_be_used(refused, tmp_path, trained):
     pd.DataFrame({"smiles": ["CC", "CCO"], "x": [float("nan"), None]}).to_csv(tmp_path / "nan.csv", index=False)
     said = refused("data", tmp_path / "nan.csv", "--input", "x")
-    assert "none of 2 rows can be used" in said and "input missing or NaN" in said
+    assert "none of 2 rows is valid" in said and "input missing or NaN" in said
     pd.DataFrame({"smiles": ["[Na+].[Cl-]", "[K+].[Cl-]"]}).to_csv(tmp_path / "salt.csv", index=False)
     said = refused("evaluate", "--artifact", trained, "--data", tmp_path / "salt.csv", "--oracle")
     assert "label unknown to the vocabulary: Cl-, Na+" in said

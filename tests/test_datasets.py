@@ -173,7 +173,7 @@ def test_missing_and_empty_files(tmp_path):
     with pytest.raises(ValueError, match="empty.csv is empty"):
         from_frame(tmp_path / "empty.csv", smiles="smiles")
     (tmp_path / "header.csv").write_text("smiles,x\n")
-    with pytest.raises(ValueError, match="header.csv holds no rows"):
+    with pytest.raises(ValueError, match="header.csv has no rows"):
         from_frame(tmp_path / "header.csv", smiles="smiles")
 
 
@@ -187,8 +187,8 @@ def test_missing_and_empty_files(tmp_path):
         ({"smiles": "smiles", "graph": "text"}, "either smiles= or graph="),
         ({"smiles": "smiles", "duplicates": "merge"}, "duplicates must be 'drop' or 'keep', got 'merge'"),
         ({"smiles": "smiles", "input": ["x", "text"]}, r"\['x', 'text'\] are not all numbers"),
-        ({"smiles": "text"}, "none of 12 rows can be used; first: .*RDKit refuses"),
-        ({"graph": "text"}, "none of 12 rows can be used; first: .*neither a networkx graph nor node-link JSON"),
+        ({"smiles": "text"}, "none of 12 rows is valid; first: .*RDKit refuses"),
+        ({"graph": "text"}, "none of 12 rows is valid; first: .*neither a networkx graph nor node-link JSON"),
     ],
 )
 def test_a_table_that_cannot_be_used_says_why(table, options, message):
@@ -365,7 +365,7 @@ def test_texts_beside_networkx_graphs_and_a_wrong_number_of_them():
     assert data.train.inputs == [["one", "two", "three"][row] for row in data.train.frame["row"]]
     with pytest.raises(ValueError, match="2 inputs for 3 graphs"):
         from_networkx_graphs(graphs, ["one", "two"])
-    with pytest.raises(ValueError, match="holds no rows"):
+    with pytest.raises(ValueError, match="has no rows"):
         from_networkx_graphs([])
 
 
@@ -435,7 +435,9 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache, monkeypatch):
 
 # -- data sets with a name -----------------------------------------------------------------------------------------
 def test_unknown_names_and_inputs_say_what_there_is():
-    with pytest.raises(ValueError, match="no data set named 'zinc'; there are molecules7, qm9; for your own data"):
+    with pytest.raises(
+        ValueError, match="no data set named 'zinc'; the names are molecules7, qm9; for your own data"
+    ):
         load("zinc")
     for name in NAMES:
         with pytest.raises(ValueError, match=f"{name} has no inputs 'image'; it has "):

@@ -1,4 +1,4 @@
-"""One way in: inputs and graphs side by side, split without leaks, and a report of what was left out (floor 1)."""
+"""Data sets of inputs and graphs: loaders, splits without leaks, and reports of skipped rows."""
 
 from elekit.datasets.frame import FRACTIONS, from_frame, from_networkx_graphs
 from elekit.datasets.named import NAMES, available_offline, load

@@ -1,15 +1,16 @@
-"""Where files are kept, and writing them so that no reader ever meets half of one (floor 0)."""
+"""Folders of shipped and cached files, downloads, and atomic writes."""
 
 import contextlib
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from elekit.graphs._optional import extra
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# Shipped data and models, read-only: of the checkout, or of the wheel where there is none.
+# Shipped data and models, read-only: in the wheel, or else in the checkout.
 SHIPPED = _PACKAGE / "_data" if (_PACKAGE / "_data").is_dir() else _PACKAGE.parent / "data"
 
 
@@ -21,6 +22,12 @@ def cache_folder() -> Path:
     """
     own, shared = os.environ.get("ELEKIT_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
     return Path(own) if own else Path(shared or Path.home() / ".cache") / "elekit"
+
+
+def local_file(*names: str) -> Path | None:
+    """The first existing of these paths in `$ELEKIT_DATA_DIR`; None without one."""
+    folder = os.environ.get("ELEKIT_DATA_DIR")
+    return next((path for name in names if folder and (path := Path(folder) / name).exists()), None)
 
 
 def download(url: str, name: str, sha256: str | None = None) -> Path:
@@ -43,11 +50,11 @@ def download(url: str, name: str, sha256: str | None = None) -> Path:
     return Path(pooch.retrieve(url, known_hash=known, fname=name, path=cache_folder()))
 
 
-def cache_arrays(path: Path, **arrays) -> None:
-    """A compressed numpy file in the cache; where it cannot be written, things are only slower next time."""
-    import numpy as np  # loads here, not with `import elekit`
+def cache_arrays(path: Path, **arrays: Any) -> None:
+    """Write a compressed numpy file; a cache that cannot be written is ignored."""
+    import numpy as np  # keeps this module light
 
-    def write(partial: Path):
+    def write(partial: Path) -> None:
         with open(partial, "wb") as opened:
             np.savez_compressed(opened, **arrays)
 
@@ -56,10 +63,14 @@ def cache_arrays(path: Path, **arrays) -> None:
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Call `write` on a temporary file beside `path`, flush it to disk, then rename it into place.
+    """Call `write` on a temporary file beside `path`, flush it to disk, then rename it to `path`.
 
-    The old file stays whole until the new one is. Where that fails (disk full, read-only folder) the temporary file
-    is removed, the old one stays, and an OSError names the path.
+    Args:
+        path: File to write; its folder is created.
+        write: Function of the path of the temporary file.
+
+    Raises:
+        OSError: If that fails (disk full, read-only folder); an older file at `path` is unchanged.
     """
     path = Path(path)
     temporary = None
@@ -75,9 +86,8 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     except OSError as failed:
         reason = failed.strerror or str(failed)
-        raise OSError(
-            failed.errno or 0, f"cannot write {path}: {reason}; what stood there before is unchanged"
-        ) from failed
+        message = f"cannot write {path}: {reason}; an older file there is unchanged"
+        raise OSError(failed.errno or 0, message) from failed
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -1,9 +1,10 @@
-"""Anybody's data: a DataFrame, csv or parquet with SMILES or graphs in a column, or a list of networkx graphs."""
+"""Data sets from tables with a column of SMILES or graphs, and from lists of networkx graphs."""
 
 import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import pandas as pd
@@ -14,6 +15,18 @@ from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest
 from elekit.graphs.graph import Graph, GraphVocabulary
 
 FRACTIONS = (0.8, 0.1, 0.1)
+
+
+class MissingColumnError(ValueError):
+    """A table lacks a column that was named.
+
+    Attributes:
+        column: Name of the missing column.
+    """
+
+    def __init__(self, source: str, column: str, columns: Sequence[str]) -> None:
+        super().__init__(f"{source} has no column {column!r}; it has {list(columns)}")
+        self.column = column
 
 
 def from_frame(
@@ -30,31 +43,41 @@ def from_frame(
     name: str | None = None,
     progress: bool = False,
 ) -> Dataset:
-    """Splits of a table whose rows hold an input and a graph.
+    """Load a table with one input and one graph per row, and split it. Invalid rows go to `Dataset.skipped`.
 
-    frame: a DataFrame, or the path of a csv, tsv (also gzipped) or parquet file.
-    smiles or graph: the column with the output; graphs are networkx graphs or node-link JSON.
-    input: the column with the input (text, SMILES), or several numeric columns (a vector). None: with smiles= the
-        SMILES as written; with graph= no inputs.
-    fractions: train, validation, test. duplicates: "drop" keeps the first row of each graph; "keep" keeps all,
-        together in one split.
-    vocabulary: rows that do not fit it are skipped; None makes one of what is there. max_nodes: skip larger graphs.
+    Args:
+        frame: A DataFrame, or the path of a csv, tsv (also gzipped) or parquet file.
+        smiles: Column of the graphs as SMILES; give either this or `graph`.
+        graph: Column of the graphs as networkx graphs or node-link JSON.
+        input: Column of the inputs (text, SMILES), or several numeric columns (vectors). None uses the column
+            `smiles`, or no inputs with `graph`.
+        fractions: Fractions of train, validation and test, summing to 1.
+        duplicates: "drop" keeps the first row of each graph; "keep" keeps all rows, with equal graphs in one split.
+        vocabulary: Labels of the channels, rows that do not fit are skipped; None uses the labels that occur.
+        max_nodes: Rows with larger graphs are skipped.
+        seed: Seed of the splits.
+        name: Name of the data set; None uses the path.
+        progress: Show a progress bar.
 
-    Rows that cannot be read are skipped and listed in `Dataset.skipped`. Raises ValueError for a missing column, an
-    empty table, and a table of which nothing can be read.
+    Returns:
+        The data set.
+
+    Raises:
+        MissingColumnError: If the table lacks a column.
+        ValueError: If the table cannot be read, is empty, or has no valid row.
     """
     source = str(frame) if not isinstance(frame, pd.DataFrame) else "the frame"
     table = frame if isinstance(frame, pd.DataFrame) else read_table(frame)
     if (smiles is None) == (graph is None):
-        raise ValueError("name the column of the outputs: either smiles= or graph=")
+        raise ValueError("name the column of the graphs: either smiles= or graph=")
     inputs_in = [input] if isinstance(input, str) else list(input or ([smiles] if smiles else []))
     missing = [c for c in [smiles or graph, *inputs_in] if c not in table.columns]
     if missing:
-        raise ValueError(f"{source} has no column {missing[0]!r}; it has {list(table.columns)}")
+        raise MissingColumnError(source, missing[0], table.columns)
     if duplicates not in ("drop", "keep"):
         raise ValueError(f"duplicates must be 'drop' or 'keep', got {duplicates!r}")
     if len(table) == 0:
-        raise ValueError(f"{source} holds no rows")
+        raise ValueError(f"{source} has no rows")
 
     table = table.reset_index(drop=True)
     vector = len(inputs_in) > 1 or (inputs_in and pd.api.types.is_numeric_dtype(table[inputs_in[0]]))
@@ -65,12 +88,12 @@ def from_frame(
 
     reasons = list(read.reasons)
     if inputs_in:
-        lacking = table[inputs_in].isna().any(axis=1)
+        absent = table[inputs_in].isna().any(axis=1)
         infinite = ~torch.isfinite(_numbers(table[inputs_in])).all(1) if vector else torch.zeros(len(table)).bool()
         for row in range(len(table)):
-            if not reasons[row] and lacking[row]:
+            if not reasons[row] and absent[row]:
                 reasons[row] = "input missing or NaN"
-            elif not reasons[row] and infinite[row]:  # NaN was told above
+            elif not reasons[row] and infinite[row]:
                 reasons[row] = "input not finite"
     if duplicates == "drop":
         seen = set()
@@ -86,13 +109,13 @@ def from_frame(
         columns=["row", "value", "reason"],
     )
     if not kept:
-        raise ValueError(f"{source}: none of {len(table)} rows can be used; first: {skipped.iloc[0].to_dict()}")
+        raise ValueError(f"{source}: none of {len(table)} rows is valid; first: {skipped.iloc[0].to_dict()}")
 
     rest = table.iloc[kept].drop(columns=[graph] if graph else []).reset_index(drop=True)
     inputs = None
     if inputs_in:
         inputs = _numbers(rest[inputs_in]) if vector else rest[inputs_in[0]].astype(str).tolist()
-    rest = rest.rename(columns={"row": "source_row", "key": "source_key"})  # names taken below
+    rest = rest.rename(columns={"row": "source_row", "key": "source_key"})
     rest.insert(0, "row", kept)
     rest.insert(1, "key", [read.keys[row] for row in kept])
     everything = Split(inputs, Graph.from_labels(read.nodes[kept], read.edges[kept], read.vocabulary), rest)
@@ -103,16 +126,27 @@ def from_frame(
     return Dataset(name or source, read.vocabulary, train, validation, test, skipped, digest(splits))
 
 
-def from_networkx_graphs(graphs: Sequence[nx.Graph], inputs: Sequence | None = None, **options) -> Dataset:
-    """Splits of a list of labeled networkx graphs, with inputs beside them (strings or vectors) or without.
+def from_networkx_graphs(
+    graphs: Sequence[nx.Graph], inputs: Sequence[Any] | torch.Tensor | None = None, **options: Any
+) -> Dataset:
+    """Split a list of networkx graphs with labels in the attribute `label`.
 
-    Node and edge labels are read from the attribute `label`. options as in `from_frame`.
+    Args:
+        graphs: n graphs.
+        inputs: n strings or vectors; None if only outputs are known.
+        **options: Other arguments of `from_frame`.
+
+    Returns:
+        The data set.
+
+    Raises:
+        ValueError: If the numbers of inputs and graphs differ, or no graph is valid.
     """
     table = pd.DataFrame({"graph": pd.Series(list(graphs), dtype=object)})
     columns: str | list[str] | None = None
     if inputs is not None:
         if len(inputs) != len(table):
-            raise ValueError(f"{len(inputs)} inputs for {len(table)} graphs; they stand side by side")
+            raise ValueError(f"{len(inputs)} inputs for {len(table)} graphs; give one input per graph")
         if len(inputs) and not isinstance(inputs[0], str):
             vectors = pd.DataFrame(torch.as_tensor(inputs, dtype=torch.float32).reshape(len(table), -1).numpy())
             vectors.columns = columns = [f"x{i}" for i in vectors.columns]
@@ -124,7 +158,7 @@ def from_networkx_graphs(graphs: Sequence[nx.Graph], inputs: Sequence | None = N
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """A csv, tsv (also compressed) or parquet file as a DataFrame; one clear error where it cannot be read."""
+    """Read a csv, tsv (also compressed) or parquet file; raises a ValueError or FileNotFoundError with its path."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no file {path}")
@@ -139,8 +173,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{path} cannot be read as a table: {broken}") from None
 
 
-def _as_networkx(value) -> nx.Graph | str:
-    """A networkx graph as it is, node-link JSON read; anything else comes back as the reason why not."""
+def _as_networkx(value: Any) -> nx.Graph | str:
+    """A networkx graph or parsed node-link JSON; for other values the reason to skip them."""
     if isinstance(value, nx.Graph):
         return value
     try:

@@ -1,4 +1,4 @@
-"""Columns of SMILES or networkx graphs as channel tensors, with a reason for each row that is refused."""
+"""Columns of SMILES or networkx graphs as channel tensors, with a reason for each row that is skipped."""
 
 import hashlib
 import json
@@ -15,17 +15,16 @@ from tqdm.auto import tqdm
 
 from elekit.datasets.files import cache_arrays, cache_folder
 from elekit.graphs._optional import extra
-from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, label_tensors
+from elekit.graphs.graph import EdgeList, GraphVocabulary, from_networkx, label_tensors, to_edge_lists, vocabulary_of
+from elekit.graphs.smiles import molecule_vocabulary, parse_smiles
 
-READER = 2  # raise it when reading SMILES changes, so that cached readings are made anew
-Labels = tuple[list[str], list[tuple[int, int, str]]]  # of nodes, and of edges with their ends
-NO_LABELS: Labels = ([], [])
-CACHED_FROM = 5_000  # rows; below that reading takes no longer than a few seconds
+READER = 2  # raise it when the parsing of SMILES changes, which invalidates the cache
+CACHED_FROM = 5_000  # rows; shorter columns are parsed in seconds
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """Row by row: channels (n, N) and (n, N, N) int8, canonical key, reason why refused ("" = kept)."""
+    """n graphs: channels (n, N) and (n, N, N) int8, canonical keys, reasons to skip them ("" = valid)."""
 
     vocabulary: GraphVocabulary
     nodes: torch.Tensor
@@ -37,7 +36,7 @@ class Column:
 def read_smiles_column(
     smiles: Sequence[str], vocabulary: GraphVocabulary | None, max_nodes: int | None, progress: bool
 ) -> Column:
-    """SMILES as graphs; the key is the canonical SMILES. Long columns are cached, since QM9 takes half a minute."""
+    """Parse SMILES; the keys are canonical SMILES. Long columns are cached: QM9 takes half a minute."""
     column = _cached(smiles, progress)
     sizes = (column.nodes > 0).sum(1)
     reasons = list(column.reasons)
@@ -52,7 +51,7 @@ def read_smiles_column(
 
 
 def _translated(column: Column, vocabulary: GraphVocabulary, reasons: list[str]) -> Column:
-    """The same rows in another vocabulary's channels; rows with labels that it lacks are refused."""
+    """Convert to the channels of another vocabulary; rows with labels that it lacks are skipped."""
     N = vocabulary.max_nodes
     node_map = [0] + [_channel(v, vocabulary.node_labels) for v in column.vocabulary.node_labels]
     edge_map = [0] + [_channel(v, vocabulary.edge_labels) for v in column.vocabulary.edge_labels]
@@ -95,7 +94,7 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
                     stored["reasons"].tolist(),
                 )
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
-            pass  # a broken cache file is made anew
+            pass  # a corrupt cache file is replaced
     column = _read_smiles(smiles, progress)
     cache_arrays(
         path,
@@ -109,70 +108,49 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
 
 
 def _read_smiles(smiles: Sequence[str], progress: bool) -> Column:
-    from elekit.graphs.smiles import molecule_vocabulary, parse_smiles  # RDKit loads here, not with `import elekit`
-
-    readings = [parse_smiles(s) for s in tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)]
-    sizes = [len(r.nodes) for r in readings]
-    labels = {label for r in readings for label in r.nodes}
-    vocabulary = molecule_vocabulary(labels or {"C"}, max(1, *sizes) if len(sizes) > 1 else max(1, sizes[0]))
-    nodes, edges = label_tensors([(r.nodes, r.edges) for r in readings], vocabulary)
-    return Column(vocabulary, nodes, edges, [r.canonical for r in readings], [r.error for r in readings])
+    bar = tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)
+    molecules = [parse_smiles(text) for text in bar]
+    labels = {label for one in molecules for label in one.nodes}
+    vocabulary = molecule_vocabulary(labels or {"C"}, max(1, *(len(one.nodes) for one in molecules), 1))
+    nodes, edges = label_tensors([(one.nodes, one.edges) for one in molecules], vocabulary)
+    return Column(vocabulary, nodes, edges, [one.canonical for one in molecules], [one.error for one in molecules])
 
 
 def read_networkx_column(
     graphs: Sequence[nx.Graph | str], vocabulary: GraphVocabulary | None, max_nodes: int | None
 ) -> Column:
-    """networkx graphs as channels; a string in place of a graph is the reason why it is none.
-
-    The key is the Weisfeiler-Lehman hash with a number for each isomorphism class under it, found by a labeled
-    isomorphism test: equal graphs have equal keys, whatever their node order.
-    """
-    reasons, parts, drawn = [], [], []
+    """Convert networkx graphs; a string in place of a graph is the reason to skip it. The keys identify isomorphism."""
+    reasons: list[str] = []
+    lists: list[EdgeList] = []
     for graph in graphs:
-        reason, labels = "", NO_LABELS
-        if isinstance(graph, str):
-            reason = graph
-        else:
+        reason, edge_list = graph if isinstance(graph, str) else "", ((), ())
+        if not reason:
             try:
                 if max_nodes and graph.number_of_nodes() > max_nodes:
                     raise ValueError(f"more than {max_nodes} nodes")
-                one = from_networkx([graph], vocabulary)
-            except ValueError as refused:
-                reason = str(refused).replace("graph 0 ", "", 1)
-            else:
-                labels = _parts(one)
+                (edge_list,) = to_edge_lists(from_networkx([graph], vocabulary))
+            except ValueError as error:
+                reason = str(error).replace("graph 0 ", "", 1)
         reasons.append(reason)
-        parts.append(labels)
-    kept = [labels for labels, reason in zip(parts, reasons) if not reason]
+        lists.append(edge_list)
     if vocabulary is None:
-        vocabulary = GraphVocabulary(
-            tuple(sorted({v for nodes, _ in kept for v in nodes})) or ("node",),
-            tuple(sorted({e for _, edges in kept for *_, e in edges})) or ("edge",),
-            max((len(nodes) for nodes, _ in kept), default=1),
-        )
-    nodes, edges = label_tensors(parts, vocabulary)
-    for labels in parts:
+        vocabulary = vocabulary_of(lists)
+    plain = []
+    for labels, links in lists:
         graph = nx.Graph()
-        graph.add_nodes_from((i, {"label": v}) for i, v in enumerate(labels[0]))
-        graph.add_edges_from((i, j, {"label": e}) for i, j, e in labels[1])
-        drawn.append(graph)
-    return Column(vocabulary, nodes, edges, isomorphism_keys(drawn), reasons)
-
-
-def _parts(one: Graph) -> Labels:
-    """(node labels, edge triples) of a batch of one."""
-    names = one.vocabulary
-    nodes, edges = (t[0] for t in one.labels())
-    kept = edges.triu(1).nonzero().tolist()
-    return [names.node_labels[k - 1] for k in nodes.tolist() if k], [
-        (i, j, names.edge_labels[edges[i, j] - 1]) for i, j in kept
-    ]
+        graph.add_nodes_from((i, {"label": v}) for i, v in enumerate(labels))
+        graph.add_edges_from((i, j, {"label": e}) for i, j, e in links)
+        plain.append(graph)
+    return Column(vocabulary, *label_tensors(lists, vocabulary), isomorphism_keys(plain), reasons)
 
 
 def isomorphism_keys(graphs: Sequence[nx.Graph]) -> list[str]:
-    """A string for each graph (attribute `label`), equal exactly for isomorphic labeled graphs of the list."""
+    """A key for each graph, equal exactly for isomorphic labeled graphs (attribute `label`) of the list.
 
-    def same(a, b):
+    The key is the Weisfeiler-Lehman hash with the number of the isomorphism class under it.
+    """
+
+    def same(a: dict[str, str], b: dict[str, str]) -> bool:
         return a.get("label") == b.get("label")
 
     classes: dict[str, list[nx.Graph]] = defaultdict(list)

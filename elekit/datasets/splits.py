@@ -1,64 +1,101 @@
-"""`Dataset` and `Split`, and the split by canonical form: no graph stands in two of them."""
+"""`Dataset` and `Split`, and the assignment of graphs to splits: equal graphs share a split."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic
 
 import pandas as pd
 import torch
 
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Batch = TypeVar("Batch", bound=GraphBatch, default=Graph, covariant=True)
+else:
+    from typing import TypeVar
+
+    Batch = TypeVar("Batch", covariant=True)
 
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
-    """Inputs and graphs side by side.
+class Split(Generic[Batch]):
+    """n inputs with their graphs.
 
-    inputs: n of them, strings or a tensor (n, ...); None where only outputs are known.
-    graphs: batch of n vertices. frame: n rows, what else the data says; column `key` is the canonical form.
+    Args:
+        inputs: n strings or a tensor (n, ...); None if only outputs are known.
+        graphs: n discrete graphs.
+        frame: n rows with the other columns of the data; the column `key` holds the canonical form of the graph.
     """
 
     inputs: Sequence[str] | torch.Tensor | None
-    graphs: Graph
+    graphs: Batch
     frame: pd.DataFrame
 
     def __len__(self) -> int:
         return len(self.graphs)
 
-    def take(self, rows) -> "Split":
-        """The rows of these numbers (a list or tensor), in this order."""
+    def take(self, rows: Any) -> "Split[Batch]":
+        """Select rows.
+
+        Args:
+            rows: Row numbers, a list or tensor, in the order of the result.
+
+        Returns:
+            A split of these rows.
+        """
         rows = torch.as_tensor(rows, dtype=torch.long)
         inputs = self.inputs
         if inputs is not None:
             inputs = inputs[rows] if torch.is_tensor(inputs) else [inputs[i] for i in rows.tolist()]
         return Split(inputs, self.graphs[rows], self.frame.iloc[rows.tolist()].reset_index(drop=True))
 
-    def sample(self, count: int, seed: int = 0) -> "Split":
-        """`count` rows drawn without replacement (all, shuffled, if there are fewer)."""
+    def sample(self, count: int, seed: int = 0) -> "Split[Batch]":
+        """Draw rows without replacement.
+
+        Args:
+            count: Number of rows; larger than n gives all rows, shuffled.
+            seed: Equal seeds draw the same rows.
+
+        Returns:
+            A split of the drawn rows.
+        """
         generator = torch.Generator().manual_seed(seed)
         return self.take(torch.randperm(len(self), generator=generator)[:count])
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
-    """Three splits of one vocabulary, and what was left out.
+class Dataset(Generic[Batch]):
+    """Three splits of one vocabulary, and the rows that were skipped.
 
-    skipped: a frame with columns row (number in the source), value, reason. digest: sha256 over inputs and graphs
-    of the three splits; a checkpoint names it.
+    Args:
+        name: Name of the data set or its file.
+        vocabulary: Vocabulary of all graphs.
+        train: Training split.
+        validation: Validation split.
+        test: Test split.
+        skipped: Frame with the columns row (number in the source), value and reason.
+        digest: sha256 of inputs and graphs of the splits, which artifacts store.
     """
 
     name: str
     vocabulary: GraphVocabulary
-    train: Split
-    validation: Split
-    test: Split
+    train: Split[Batch]
+    validation: Split[Batch]
+    test: Split[Batch]
     skipped: pd.DataFrame
     digest: str
 
-    def report(self) -> dict:
-        """Counts: rows read, kept in each split, skipped by reason."""
+    def report(self) -> dict[str, Any]:
+        """Summarize the data set.
+
+        Returns:
+            Name, number of rows read, sizes of the splits, skipped rows by reason, labels, max_nodes and digest.
+        """
         sizes = {name: len(getattr(self, name)) for name in SPLITS}
         return {
             "name": self.name,
@@ -73,30 +110,37 @@ class Dataset:
 
 
 def assign_splits(keys: Sequence[str], fractions: Sequence[float], seed: int) -> list[str]:
-    """Which split each key falls in; equal keys fall together, and the order of the rows does not matter.
+    """Assign keys to splits by a seeded hash; the order of the keys does not matter.
 
-    Keys are ranked by a seeded hash and cut at the fractions (train, validation, test; they sum to 1).
-    With three distinct keys or more, no split whose fraction is above zero stays empty.
+    Args:
+        keys: n keys; equal keys get the same split.
+        fractions: Fractions of the distinct keys for train, validation and test, summing to 1.
+        seed: Seed of the hash.
+
+    Returns:
+        n names from `SPLITS`. With at least three distinct keys, no split of a positive fraction is empty.
+
+    Raises:
+        ValueError: If the fractions are not three numbers >= 0 that sum to 1.
     """
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(
             f"fractions must be three numbers >= 0 that sum to 1 (train, validation, test), got {fractions}"
         )
     ranked = sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())
-    wanted = [
-        max(1, round(f * len(ranked))) if f > 0 and len(ranked) >= 3 else round(f * len(ranked)) for f in fractions
-    ]
-    spare = len(ranked) - (fractions[0] > 0) if len(ranked) >= 3 else len(ranked)
-    while wanted[1] + wanted[2] > spare:  # rounding must not leave the first ones without any
-        wanted[1 if wanted[1] >= wanted[2] else 2] -= 1
-    first_test = len(ranked) - wanted[2]
-    first_validation = first_test - wanted[1] if fractions[0] > 0 else 0
+    total, least = len(ranked), int(len(ranked) >= 3)
+    counts = [max(least, round(f * total)) if f > 0 else round(f * total) for f in fractions]
+    spare = total - (least and fractions[0] > 0)
+    while counts[1] + counts[2] > spare:  # rounding must not empty the training split
+        counts[1 if counts[1] >= counts[2] else 2] -= 1
+    first_test = total - counts[2]
+    first_validation = first_test - counts[1] if fractions[0] > 0 else 0
     place = {key: SPLITS[(i >= first_validation) + (i >= first_test)] for i, key in enumerate(ranked)}
     return [place[key] for key in keys]
 
 
 def digest(splits: Sequence[Split]) -> str:
-    """sha256 of what a model could learn from: the splits' graphs and inputs, in order."""
+    """sha256 of the graphs and inputs of the splits, in order."""
     running = hashlib.sha256()
     for split in splits:
         running.update(split.graphs.digest().encode())

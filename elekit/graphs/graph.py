@@ -126,6 +126,18 @@ class GraphBatch(ABC):
     def __iter__(self) -> Iterator[Self]:
         return (self[b] for b in range(len(self)))
 
+    @classmethod
+    @abstractmethod
+    def cat(cls, graphs: Sequence[Self]) -> Self:
+        """Concatenate batches.
+
+        Args:
+            graphs: At least one batch; all have the same vocabulary and, if dense, the same N.
+
+        Returns:
+            One batch.
+        """
+
     @abstractmethod
     def labels(self) -> tuple[Tensor, Tensor]:
         """Most probable labels.
@@ -197,15 +209,7 @@ class Graph(GraphBatch):
         return cls(nodes, edges, vocabulary)
 
     @classmethod
-    def cat(cls, graphs: Sequence["Graph"]) -> "Graph":
-        """Concatenate batches.
-
-        Args:
-            graphs: At least one batch; all have the same N and vocabulary.
-
-        Returns:
-            One batch.
-        """
+    def cat(cls, graphs: Sequence[Self]) -> Self:
         return cls(torch.cat([g.nodes for g in graphs]), torch.cat([g.edges for g in graphs]), graphs[0].vocabulary)
 
     def average(self) -> "Graph":
@@ -400,7 +404,7 @@ def vocabulary_of(graphs: Sequence[EdgeList], max_nodes: int | None = None) -> G
     return GraphVocabulary(
         tuple(sorted({label for nodes, _ in graphs for label in nodes})) or ("node",),
         tuple(sorted({label for _, edges in graphs for *_, label in edges})) or ("edge",),
-        max_nodes or max((len(nodes) for nodes, _ in graphs), default=1),
+        max_nodes or max((len(nodes) for nodes, _ in graphs), default=0) or 1,
     )
 
 
