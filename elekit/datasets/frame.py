@@ -71,7 +71,7 @@ def from_frame(
     if (smiles is None) == (graph is None):
         raise ValueError("name the column of the graphs: either smiles= or graph=")
     inputs_in = [input] if isinstance(input, str) else list(input or ([smiles] if smiles else []))
-    missing = [c for c in [smiles or graph, *inputs_in] if c not in table.columns]
+    missing = [c for c in [smiles or graph or "", *inputs_in] if c not in table.columns]
     if missing:
         raise MissingColumnError(source, missing[0], table.columns)
     if duplicates not in ("drop", "keep"):

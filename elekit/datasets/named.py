@@ -46,10 +46,12 @@ def load(
     inputs = inputs or next(iter(kinds[name]))
     if inputs not in kinds[name]:
         raise ValueError(f"{name} has no inputs {inputs!r}; it has {', '.join(kinds[name])}")
+    if name == "qm9":
+        path = local_file(*QM9_FILES) or download(QM9_URL, "qm9.csv", QM9_SHA256)
+    else:
+        path = SHIPPED / "molecules7.csv"
     return from_frame(
-        SHIPPED / "molecules7.csv"
-        if name == "molecules7"
-        else local_file(*QM9_FILES) or download(QM9_URL, "qm9.csv", QM9_SHA256),
+        path,
         smiles="smiles",
         input=kinds[name][inputs],
         fractions=QM9_FRACTIONS if name == "qm9" else FRACTIONS,

@@ -119,12 +119,15 @@ def _read_smiles(smiles: Sequence[str], progress: bool) -> Column:
 def read_networkx_column(
     graphs: Sequence[nx.Graph | str], vocabulary: GraphVocabulary | None, max_nodes: int | None
 ) -> Column:
-    """Convert networkx graphs; a string in place of a graph is the reason to skip it. The keys identify isomorphism."""
+    """Convert networkx graphs, with `isomorphism_keys`; a string in place of a graph is the reason to skip it."""
     reasons: list[str] = []
     lists: list[EdgeList] = []
     for graph in graphs:
-        reason, edge_list = graph if isinstance(graph, str) else "", ((), ())
-        if not reason:
+        reason = ""
+        edge_list: EdgeList = ((), ())
+        if isinstance(graph, str):
+            reason = graph
+        else:
             try:
                 if max_nodes and graph.number_of_nodes() > max_nodes:
                     raise ValueError(f"more than {max_nodes} nodes")

@@ -139,7 +139,7 @@ def assign_splits(keys: Sequence[str], fractions: Sequence[float], seed: int) ->
     return [place[key] for key in keys]
 
 
-def digest(splits: Sequence[Split]) -> str:
+def digest(splits: Sequence[Split[GraphBatch]]) -> str:
     """sha256 of the graphs and inputs of the splits, in order."""
     running = hashlib.sha256()
     for split in splits:
