@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from elekit.draw.base import BLUE, FAINT, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, fitted, plain
+from elekit.draw.base import BLUE, GRAY, GREEN, LIGHT_GRAY, ORANGE, PURPLE, SKY, VERMILION, fit_text, printable
 from elekit.draw.figure import Picture, axes
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def standings(
         ax.text(
             mean + max(np.nan_to_num(spread), 0) + 0.015 * reach, y, said, va="center", fontsize=12, fontweight=weight
         )
-    names = [fitted(f"{name}, {way}" if way else name, 260, 12)[0] for name, way in found.index]
+    names = [fit_text(f"{name}, {way}" if way else name, 260, 12)[0] for name, way in found.index]
     ax.set_yticks(range(len(found)), names, fontsize=12, parse_math=False)
     ax.set(ylim=(len(found) - 0.4, -0.6), xlim=(0, 1.2 * reach))
     ax.set_xlabel(label + (" (less is better)" if low else ""), fontsize=14, parse_math=False)
@@ -126,7 +126,7 @@ def decoding_budget(
                 ax.errorbar(ways.loc[some, "ms"], height, bar, capsize=4, gid="method", **drawn, **style)
         for n, (way, one) in enumerate(ways.iterrows()):
             said = f"{name}: {way}" if way and not n else way or name
-            words.append((one["ms"], scale * one[figure], said, "black" if color == FAINT else color, thick))
+            words.append((one["ms"], scale * one[figure], said, "black" if color == LIGHT_GRAY else color, thick))
     ax.margins(y=0.1)
     ax.xaxis.set_major_formatter("{x:g}")
     _name_axes(ax, "processor time of a prediction, ms", label)
@@ -154,7 +154,7 @@ def noise_curves(table: "pd.DataFrame", figure: str, label: str, *, first: str |
     for ax, kind in zip(panels, kinds):
         axes(ax, None)
         some = table[table["noise"].isin(["none", kind])]
-        ax.set_title(plain(kind), fontsize=15, fontweight="bold", loc="left", parse_math=False)
+        ax.set_title(printable(kind), fontsize=15, fontweight="bold", loc="left", parse_math=False)
         ends.append(_lines(ax, some, "rate", figure, _scale(label), styles, first))
         rates = sorted(some["rate"].unique())
         ax.set_xticks(rates, ["0" if not rate else f"{rate:.0%}" for rate in rates], fontsize=12)
@@ -181,14 +181,14 @@ def _styles(table: "pd.DataFrame", first: str | None) -> dict[str, tuple[str, st
     """Colour and marker of each name, of the first one the first."""
     names = list(dict.fromkeys(table["name"]))
     names.sort(key=lambda name: name != first)
-    return {name: STYLES[n] if n < MOST else (FAINT, ".") for n, name in enumerate(names)}
+    return {name: STYLES[n] if n < MOST else (LIGHT_GRAY, ".") for n, name in enumerate(names)}
 
 
 def _name_axes(ax: Axes, x: str, y: str) -> None:
     ax.set_xlabel(x, fontsize=14)
     ax.set_ylabel(y, fontsize=14, parse_math=False)
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.grid(axis="y", color=FAINT, linewidth=0.6, alpha=0.6)
+    ax.grid(axis="y", color=LIGHT_GRAY, linewidth=0.6, alpha=0.6)
 
 
 def _lines(
@@ -205,12 +205,12 @@ def _lines(
         thick = name == first
         ax.errorbar(
             at, mean, spread, color=color, marker=marker, markersize=9 if thick else 7,
-            linewidth=3 if thick else 1 if color == FAINT else 1.8, capsize=4,
+            linewidth=3 if thick else 1 if color == LIGHT_GRAY else 1.8, capsize=4,
             zorder=3 if thick else 2, gid="method",
         )  # fmt: skip
         ends.append((mean[-1], at[-1], name, color, thick))
     ax.margins(x=0.06)
-    return sorted((end for end in ends if end[3] != FAINT), key=lambda end: end[0])
+    return sorted((end for end in ends if end[3] != LIGHT_GRAY), key=lambda end: end[0])
 
 
 def _name_ends(ax: Axes, ends: list[tuple]) -> None:
@@ -218,7 +218,7 @@ def _name_ends(ax: Axes, ends: list[tuple]) -> None:
     bottom, top = ax.get_ylim()
     heights = _apart(np.array([(end[0] - bottom) / (top - bottom) for end in ends]))
     for (value, at, name, color, thick), height in zip(ends, heights):
-        words, size = fitted(name, NAMED, 13)
+        words, size = fit_text(name, NAMED, 13)
         ax.annotate(
             words, (at, value), xycoords="data", xytext=(1.04, height), textcoords="axes fraction", va="center",
             color=color, fontsize=size, fontweight="bold" if thick else "normal", parse_math=False,
@@ -271,7 +271,7 @@ def _beside(ax: Axes, words: list[tuple]) -> None:
     height, points = 15 * figure.dpi / 72, figure.dpi / 72
     panel = ax.get_window_extent()
     for (px, py), (x, y, said, color, thick) in sorted(zip(dots.tolist(), words), key=lambda one: -one[0][1]):
-        said, size = fitted(said, 330, 12)
+        said, size = fit_text(said, 330, 12)
         look = {"fontsize": size, "fontweight": "bold" if thick else "normal", "parse_math": False}
         tried = ax.text(0, 0, said, **look)
         width = tried.get_window_extent().width

@@ -11,7 +11,7 @@ from test_draw import HOSTILE, rendered
 
 from benchmarks import figures as draw
 from benchmarks.figures import LINE, MOST, STYLES, _apart
-from elekit.draw.base import FAINT
+from elekit.draw.base import LIGHT_GRAY
 
 
 def runs(names=("ELE", "other"), sizes=(100, 1_000, 100_000), seeds=3, ways=("",)) -> pd.DataFrame:
@@ -58,7 +58,7 @@ def test_lines_are_told_apart_by_color_marker_and_name():
     table = runs(names)
     (ax,) = rendered(draw.label_efficiency(table, {"edit_distance": "edit distance"}, first="method 3")).axes
     styles = [(line.get_color(), line.get_marker()) for line, *_ in lines(ax)]
-    assert styles[:MOST] == list(STYLES) and {color for color, _ in styles[MOST:]} == {FAINT}
+    assert styles[:MOST] == list(STYLES) and {color for color, _ in styles[MOST:]} == {LIGHT_GRAY}
     assert set(named(ax)) == set(names[:MOST])  # what is faint has no name
     first = named(ax)["method 3"]
     assert first.get_fontweight() == "bold" and to_rgb(first.get_color()) == to_rgb(STYLES[0][0])

@@ -11,9 +11,9 @@ from matplotlib.colors import to_rgb
 
 from benchmarks import coloring as made
 from benchmarks.coloring import COLORS, SHORTEST, SMALLEST, coloring
+from benchmarks.images import alike_ordered, images
 from elekit import draw
 from elekit.draw import OKABE_ITO
-from elekit.draw.images import alike_ordered
 from elekit.draw.pairs import MARKS
 from elekit.graphs import augment, projections
 from elekit.graphs.graph import Graph, to_networkx
@@ -293,14 +293,14 @@ def test_a_picture_tells_right_from_wrong_in_any_order_of_nodes(data, generator)
     edges[1, i, j] = edges[1, j, i] = 0  # a link is missed
     nodes[2, 0] = nodes[2, 0] % 4 + 1  # a colour is wrong
     guessed = augment.shuffled(Graph.from_labels(nodes, edges, data.vocabulary), generator)
-    figure = draw.images(split.inputs, split.graphs, guessed)
+    figure = images(split.inputs, split.graphs, guessed)
     verdicts = [text for text in texts(figure) if "predicted" in text]
     assert verdicts == [f"predicted: {verdict}" for verdict in ("right", "wrong", "wrong")]
     kinds = [[gid.split("-")[0] for gid in gids(ax) if gid.startswith(tuple(MARKS))] for ax in figure.axes]
     assert [len(marks) for marks in kinds[:3]] == [0, 0, 0]  # a right one has no marks
     assert kinds[4] == ["gone"] and kinds[5] == [] and kinds[7] == kinds[8] == ["changed"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["missed", "another label"]
-    assert len(draw.images(split.inputs[:2, :1], split.graphs[:2]).axes) == 4
+    assert len(images(split.inputs[:2, :1], split.graphs[:2]).axes) == 4
 
 
 def test_nodes_are_ordered_as_those_of_a_like_graph(data, generator):
@@ -314,9 +314,9 @@ def test_nodes_are_ordered_as_those_of_a_like_graph(data, generator):
 def test_what_is_no_picture_is_refused(data):
     split = data.train.take([0, 1])
     with pytest.raises(ValueError, match=r"C = 1 or 3, got \(2, 2, 32, 32\)"):
-        draw.images(split.inputs[:, :2], split.graphs)
+        images(split.inputs[:, :2], split.graphs)
     with pytest.raises(ValueError, match="one graph for each of 2 images, got 1"):
-        draw.images(split.inputs, split.graphs, split.graphs[:1])
+        images(split.inputs, split.graphs, split.graphs[:1])
 
 
 # -- h, told apart from what is nearly right -----------------------------------------------------------------------

@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 import elekit as ele
 from elekit.draw.counterfactuals import analogies as draw_analogies
 from elekit.draw.counterfactuals import counterfactuals as draw_counterfactuals
-from elekit.draw.pairs import places_of
+from elekit.draw.pairs import aligned_layouts
 from elekit.graphs.edit_distance import EditStep, edit_distance, edit_path
 from elekit.graphs.edit_distance import isomorphic as same_graphs
 from elekit.graphs.edits import SINGLE, all_edits
@@ -572,7 +572,7 @@ def test_changed_parts_are_marked_where_they_are_and_not_by_color_alone():
 def test_both_graphs_lie_alike_and_have_one_scale(shipped, molecules):
     one, other = from_smiles(["CCCCCO", "CCCC(C)CO"], molecules.vocabulary)
     found = analogies(shipped, one, other, molecules[:1])
-    before, after = places_of(one, found.other)
+    before, after = aligned_layouts(one, found.other)
     assert np.linalg.norm(before[:6] - after[:6], axis=1).max() < 1.2  # the seventh is new
     figure = rendered(draw_analogies(*given_pair(found)))
     scales = [ax.get_window_extent().width / np.ptp(ax.get_xlim()) for ax in figure.axes[:2]]

@@ -7,8 +7,9 @@ import torch
 from matplotlib.colors import to_rgb
 from test_draw import HOSTILE, SMILES, marked, rendered, soft
 
+import checks
+from checks.spheres import COLORS, _eye
 from elekit import draw
-from elekit.draw.spheres import COLORS, _eye
 from elekit.graphs import projections
 from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists
 from elekit.graphs.smiles import EDGE_LABELS, from_smiles, molecule_vocabulary
@@ -32,7 +33,7 @@ def places(ax, kind: str) -> np.ndarray:
 
 # -- spheres -------------------------------------------------------------------------------------------------------
 def test_a_sphere_is_seen_from_the_side_that_is_asked_for(points):
-    (ax,) = rendered(draw.spheres([(0, points)], towards=(1, 0, 0))).axes
+    (ax,) = rendered(checks.spheres([(0, points)], towards=(1, 0, 0))).axes
     front, back = places(ax, "front"), places(ax, "back")
     seen = points[:, 0] >= 0
     for drawn, these in ((front, points[seen]), (back, points[~seen])):
@@ -42,9 +43,9 @@ def test_a_sphere_is_seen_from_the_side_that_is_asked_for(points):
 
 def test_a_sphere_faces_where_the_last_points_lie(points):
     spot = projections.sphere(torch.tensor([0.2, -0.9, 0.3]) + 0.05 * points)
-    first, last = rendered(draw.spheres([(0, points), (1, spot)])).axes
+    first, last = rendered(checks.spheres([(0, points), (1, spot)])).axes
     assert len(places(last, "front")) == 60 and np.abs(places(last, "front")).max() < 0.1
-    (alone,) = draw.spheres([(0, points)], towards=spot.mean(0)).axes
+    (alone,) = checks.spheres([(0, points)], towards=spot.mean(0)).axes
     assert np.allclose(places(alone, "front"), places(first, "front"))  # all pictures from one side
 
 
@@ -58,7 +59,7 @@ def test_the_eye_turns_the_sphere_and_does_not_mirror_it(towards):
 
 def test_each_category_has_its_color_and_its_name(points):
     categories = torch.arange(60) % 3
-    figure = rendered(draw.spheres([(0, points), ("the end", points)], categories, ["none", "$one$", "two"]))
+    figure = rendered(checks.spheres([(0, points), ("the end", points)], categories, ["none", "$one$", "two"]))
     for ax in figure.axes:
         drawn = {k: len(places(ax, f"front-{k}")) + len(places(ax, f"back-{k}")) for k in range(3)}
         assert drawn == {0: 20, 1: 20, 2: 20}
@@ -72,7 +73,7 @@ def test_each_category_has_its_color_and_its_name(points):
 
 
 def test_spheres_stand_in_rows_and_overlap_nothing(points):
-    figure = rendered(draw.spheres([(1000 * n, points) for n in range(5)], torch.zeros(60), ["all"], columns=3))
+    figure = rendered(checks.spheres([(1000 * n, points) for n in range(5)], torch.zeros(60), ["all"], columns=3))
     boxes = [ax.get_window_extent() for ax in figure.axes]
     assert [ax.get_title() for ax in figure.axes] == [
         "step 0",
@@ -90,23 +91,23 @@ def test_spheres_stand_in_rows_and_overlap_nothing(points):
 
 def test_a_film_is_left_as_it_is(points):
     before = points.clone()
-    draw.spheres([(0, points.requires_grad_())])
+    checks.spheres([(0, points.requires_grad_())])
     assert torch.equal(points.detach(), before)
 
 
 @pytest.mark.parametrize(
     "call, what",
     [
-        (lambda p: draw.spheres([]), "nothing to draw"),
-        (lambda p: draw.spheres([(7, p[:, :2])]), r"step 7 must be \(n, 3\).*\(60, 2\)"),
-        (lambda p: draw.spheres([(7, 2 * p)]), "length 1, one has 2"),
-        (lambda p: draw.spheres([(7, p * float("nan"))]), "length 1"),
-        (lambda p: draw.spheres([(0, p)], torch.zeros(3)), r"colors must be \(60,\)"),
-        (lambda p: draw.spheres([(0, p)], torch.arange(60)), r"0\.\.6"),
-        (lambda p: draw.spheres([(0, p)], torch.arange(60) % 3, ["a", "b"]), r"0\.\.1"),
-        (lambda p: draw.spheres([(0, p)], torch.full((60,), 0.5)), "categories"),
-        (lambda p: draw.spheres([(0, p), (1, p[:5])], torch.zeros(60)), r"colors must be \(5,\)"),
-        (lambda p: draw.spheres([(0, p)], torch.zeros(60), list("abcdefgh")), "1 to 7 categories, got 8"),
+        (lambda p: checks.spheres([]), "nothing to draw"),
+        (lambda p: checks.spheres([(7, p[:, :2])]), r"step 7 must be \(n, 3\).*\(60, 2\)"),
+        (lambda p: checks.spheres([(7, 2 * p)]), "length 1, one has 2"),
+        (lambda p: checks.spheres([(7, p * float("nan"))]), "length 1"),
+        (lambda p: checks.spheres([(0, p)], torch.zeros(3)), r"colors must be \(60,\)"),
+        (lambda p: checks.spheres([(0, p)], torch.arange(60)), r"0\.\.6"),
+        (lambda p: checks.spheres([(0, p)], torch.arange(60) % 3, ["a", "b"]), r"0\.\.1"),
+        (lambda p: checks.spheres([(0, p)], torch.full((60,), 0.5)), "categories"),
+        (lambda p: checks.spheres([(0, p), (1, p[:5])], torch.zeros(60)), r"colors must be \(5,\)"),
+        (lambda p: checks.spheres([(0, p)], torch.zeros(60), list("abcdefgh")), "1 to 7 categories, got 8"),
     ],
 )
 def test_what_lies_on_no_sphere_is_refused(points, call, what):
@@ -126,7 +127,7 @@ def written(figure) -> dict[str, list[str]]:
 
 def test_tensors_are_drawn_number_by_number(molecules):
     for graph in (molecules[0], soft(molecules[2:3])):
-        figure = rendered(draw.tensors(graph))
+        figure = rendered(checks.tensors(graph))
         nodes, *edges = heats(figure)
         assert np.allclose(nodes, graph.nodes[0])
         assert np.allclose(np.stack(edges, -1), graph.edges[0])
@@ -140,7 +141,7 @@ def edge_channel(title: str) -> int:
 
 
 def test_tensors_are_labeled(molecules):
-    figure = rendered(draw.tensors(molecules[2]))
+    figure = rendered(checks.tensors(molecules[2]))
     titles = [ax.get_title() for ax in figure.axes if ax.images]
     assert titles == ["nodes, 9 × 7", *(f"edges, 9 × 9: {name}" for name in ("no edge", *EDGE_LABELS))]
     nodes = figure.axes[0]
@@ -155,7 +156,7 @@ def test_tensors_are_labeled(molecules):
 
 def test_no_panels_overlap(molecules):
     for graph in (molecules[0], from_edge_lists([(["a"], [])], GraphVocabulary(("a",), ("x",), 1))):
-        figure = rendered(draw.tensors(graph))
+        figure = rendered(checks.tensors(graph))
         boxes = [ax.get_tightbbox() for ax in figure.axes]
         assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
         assert all(figure.bbox.x0 <= b.x0 and b.x1 <= figure.bbox.x1 for b in boxes)
@@ -165,7 +166,7 @@ def test_no_panels_overlap(molecules):
 def test_many_edge_labels_show_those_that_weigh_most():
     names = tuple(f"kind {k}" for k in range(20))
     edges = [(i, i + 1, f"kind {k}") for i, k in enumerate((3, 17, 3, 8, 11, 19))]
-    figure = draw.tensors(from_edge_lists([(["a"] * 7, edges)], GraphVocabulary(("a",), names, 7)))
+    figure = checks.tensors(from_edge_lists([(["a"] * 7, edges)], GraphVocabulary(("a",), names, 7)))
     assert [title.split(": ")[-1] for title in written(figure)][1:] == [
         "no edge",
         *(f"kind {k}" for k in (3, 8, 11, 17, 19)),
@@ -174,7 +175,7 @@ def test_many_edge_labels_show_those_that_weigh_most():
 
 def test_large_tensors_have_no_numbers():
     path = [(i, i + 1, "x") for i in range(29)]
-    figure = rendered(draw.tensors(from_edge_lists([(["a"] * 30, path)], GraphVocabulary(("a",), ("x",), 30))))
+    figure = rendered(checks.tensors(from_edge_lists([(["a"] * 30, path)], GraphVocabulary(("a",), ("x",), 30))))
     assert (
         heats(figure)[0].shape == (30, 2) and not any(written(figure).values()) and max(figure.get_size_inches()) < 12
     )
@@ -182,7 +183,7 @@ def test_large_tensors_have_no_numbers():
 
 def test_a_batch_has_no_one_tensor(molecules):
     with pytest.raises(ValueError, match="batch of 4"):
-        draw.tensors(molecules)
+        checks.tensors(molecules)
 
 
 # -- histograms ----------------------------------------------------------------------------------------------------
@@ -227,8 +228,8 @@ def test_histograms_of_nothing_are_refused(values, what):
 def test_hostile_names_are_drawn_as_plain_text(points, label):
     graph = from_edge_lists([([label, "b", label], [(0, 1, label)])], GraphVocabulary((label, "b"), (label, "y"), 3))
     figures = [
-        draw.spheres([(label, points)], torch.zeros(60), [label]),
-        draw.tensors(graph),
+        checks.spheres([(label, points)], torch.zeros(60), [label]),
+        checks.tensors(graph),
         draw.histograms({label: [1.0, 2.0]}, label),
     ]
     start = "".join(c if c.isprintable() else " " for c in label)[:4]

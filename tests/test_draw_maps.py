@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from elekit import draw
-from elekit.draw.maps import CLASSES, CONTEXT, OTHER, STEPS, UNKNOWN, framed, paint
+from elekit.draw.maps import CLASSES, CONTEXT, OTHER, STEPS, UNKNOWN, bounding_square, paint
 from elekit.graphs.smiles import from_smiles
 from elekit.inspect.maps import trust_words
 
@@ -124,13 +124,13 @@ def test_trust_is_told_as_it_is():
 @pytest.mark.parametrize("n", [1, 2, 50])
 def test_a_frame_holds_all_and_keeps_proportions(n):
     positions = np.random.default_rng(n).normal(size=(n, 2)) * [30, 2] + 100
-    middle, half = framed(positions)
+    middle, half = bounding_square(positions)
     inside = (positions - middle) / half
     assert np.abs(inside).max() <= 1 and half > 0
     if n > 1:
         assert np.abs(inside).max() > 0.9  # and wastes no room
         assert np.allclose(np.diff(inside, axis=0) * half, np.diff(positions, axis=0))
-    assert framed(np.zeros((0, 2)))[1] > 0
+    assert bounding_square(np.zeros((0, 2)))[1] > 0
 
 
 # -- the figure ------------------------------------------------------------------------------------------------

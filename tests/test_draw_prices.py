@@ -158,7 +158,7 @@ def molecules():
 @pytest.mark.parametrize("graph", molecules(), ids=lambda graph: to_smiles(graph)[0])
 def test_an_added_node_lies_near_its_neighbor_and_clear_of_all_others(graph):
     positions = draw.layout(graph)
-    spots = placement.beside(graph, positions)
+    spots = placement.neighbor_positions(graph, positions)
     there = graph.labels()[0][0].nonzero()[:, 0].tolist()
     edges = graph.labels()[1][0].triu(1).nonzero().tolist()
     assert np.isfinite(spots).all(1).nonzero()[0].tolist() == there
@@ -173,7 +173,7 @@ def test_an_added_node_lies_near_its_neighbor_and_clear_of_all_others(graph):
 @pytest.mark.parametrize("graph", molecules(), ids=lambda graph: to_smiles(graph)[0])
 def test_words_lie_at_their_own_node_or_edge(graph):
     positions = draw.layout(graph)
-    of_nodes, of_edges = placement.words_beside(graph, positions)
+    of_nodes, of_edges = placement.label_positions(graph, positions)
     there = graph.labels()[0][0].nonzero()[:, 0].numpy()
     for i in there:
         distance = np.linalg.norm(positions[there] - of_nodes[i], axis=1)
@@ -187,22 +187,25 @@ def test_room_of_any_graph_is_finite_and_repeatable(vocabulary, generator):
     for graph in random_vertices(vocabulary, 12, generator):
         positions = draw.layout(graph)
         before = positions.copy()
-        spots, (of_nodes, of_edges) = placement.beside(graph, positions), placement.words_beside(graph, positions)
+        spots, (of_nodes, of_edges) = (
+            placement.neighbor_positions(graph, positions),
+            placement.label_positions(graph, positions),
+        )
         there = (graph.labels()[0][0] > 0).numpy()
         assert np.array_equal(np.isfinite(spots).all(1), there) and np.array_equal(
             np.isfinite(of_nodes).all(1), there
         )
         assert all(np.isfinite(place).all() for place in of_edges.values())
         assert np.array_equal(positions, before) and np.array_equal(
-            placement.beside(graph, positions), spots, equal_nan=True
+            placement.neighbor_positions(graph, positions), spots, equal_nan=True
         )
 
 
 def test_the_span_of_nothing_is_a_span():
-    assert placement.span(torch.tensor([torch.nan])) == (0.0, 1.0)
-    low, high = placement.span(torch.tensor([0.5, torch.nan]), np.array([0.5]))
+    assert placement.finite_range(torch.tensor([torch.nan])) == (0.0, 1.0)
+    low, high = placement.finite_range(torch.tensor([0.5, torch.nan]), np.array([0.5]))
     assert low == 0.5 < high
-    assert placement.span(torch.tensor([0.5, 2.0]), np.array([[0.25]])) == (0.25, 2.0)
+    assert placement.finite_range(torch.tensor([0.5, 2.0]), np.array([[0.25]])) == (0.25, 2.0)
 
 
 def test_marks_of_the_graph_itself_are_still_there(molecule, heat):
@@ -277,8 +280,12 @@ def test_pairs_of_another_make_are_refused(vertices):
 
 
 def test_many_changes_are_not_marked(vertices):
-    from elekit.draw.pairs import marks_of
+    from elekit.draw.pairs import differences
 
     one, other = vertices[:1], vertices[1:2]
-    every = marks_of(one, other)
-    assert len(every) > 1 and marks_of(one, other, len(every)) == every and marks_of(one, other, len(every) - 1) == []
+    every = differences(one, other)
+    assert (
+        len(every) > 1
+        and differences(one, other, len(every)) == every
+        and differences(one, other, len(every) - 1) == []
+    )

@@ -20,7 +20,7 @@ from elekit.card.relations import agreement, concepts, faithfulness, in_other_tr
 from elekit.card.subject import Subject, drawn
 from elekit.card.wording import ends_of
 from elekit.draw.layouts import layout
-from elekit.draw.placement import beside
+from elekit.draw.placement import neighbor_positions
 from elekit.draw.scenes import palette
 from elekit.evaluation.intervals import central
 from elekit.graphs.graph import Graph
@@ -178,7 +178,7 @@ def _placed(sample: EditSample, edit: int) -> tuple[float, list]:
     new = ((before.labels()[0] == 0) & (after.labels()[0] > 0))[0].nonzero()[:, 0].tolist()
     for node in new:
         ends = after.labels()[1][0, node].nonzero()[:, 0].tolist()
-        moved[node] = beside(before, where)[ends[0]] if ends else moved[node]
+        moved[node] = neighbor_positions(before, where)[ends[0]] if ends else moved[node]
     i, j = after.labels()[1][0].triu(1).nonzero().T.numpy()
     longest = float(np.linalg.norm(moved[i] - moved[j], axis=1).max(initial=0))
     return round(longest, 2), [where, moved]

@@ -9,7 +9,7 @@ from elekit.card.measured import Measured, plain_values
 from elekit.card.predictions import known_to
 from elekit.card.subject import Subject, drawn
 from elekit.decoding import DecodeConfig, GradientConfig, decode
-from elekit.draw.frames import laid_like
+from elekit.draw.frames import matching_layout
 from elekit.draw.layouts import layout
 from elekit.evaluation import conformal, judging
 from elekit.graphs.graph import Graph
@@ -63,7 +63,7 @@ def cases(subject: Subject, found: Measured) -> None:
             }
         )
         where = layout(truth)
-        positions = [where, laid_like(answer, truth, where)]
+        positions = [where, matching_layout(answer, truth, where)]
         words = [f"truth: {names[0]}", f"predicted: {names[1]}"]
         picture = drawn([truth, answer], words, len(rows) - 1, positions=positions)
         found.pictures.setdefault("cases", []).append(picture)

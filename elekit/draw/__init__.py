@@ -1,9 +1,8 @@
-"""Graphs and results in, matplotlib figures out. Nothing is shown, and no global state of matplotlib is touched.
+"""Matplotlib figures of graphs and results. Nothing is shown, and no global matplotlib state changes.
 
-Functions that take an `ax` draw into it and return its whole figure. Labels come from the user's data and are drawn
-as they are: `$` starts no formula, and characters that cannot be printed become blanks.
-
-Names load when they are first used: layouts, scenes and SVG drawings need no matplotlib.
+Functions with an `ax` argument draw into it and return its whole figure. Labels come from user data and are drawn
+literally: `$` starts no formula, and unprintable characters become blanks. Names load on first use: layouts, scenes
+and SVG need no matplotlib.
 """
 
 import importlib
@@ -14,7 +13,7 @@ from elekit.graphs._optional import extra
 
 _HOME = {
     "agreements": ("agreement", "disagreements"),
-    "base": ("OKABE_ITO", "RADIUS", "SEEN"),
+    "base": ("OKABE_ITO", "RADIUS", "VISIBLE"),
     "blind_spots": ("blind_spots",),
     "concepts": ("concepts",),
     "corrections": ("corrections",),
@@ -27,14 +26,11 @@ _HOME = {
     "figure": ("Picture",),
     "findings": ("findings",),
     "histograms": ("histograms",),
-    "images": ("images",),
     "layouts": ("layout",),
     "maps": ("embedding_map",),
     "sets": ("coverage", "prediction_set"),
-    "spheres": ("spheres",),
     "stability": ("across_trainings", "stability"),
     "structures": ("graph", "graphs"),
-    "tensors": ("tensors",),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elekit.draw.base import BLUE, VERMILION, fitted, plain
+from elekit.draw.base import BLUE, VERMILION, fit_text, printable
 from elekit.draw.figure import Picture, axes
 from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph
@@ -48,11 +48,11 @@ def agreement(table: "pd.DataFrame", summary: "pd.DataFrame", *, distances: Sequ
             some = table[(table["kind"] == kind) & table[name].notna()]
             found = summary[(summary["distance"] == name) & (summary["kind"] == kind)].iloc[0]
             _panel(axes(ax, None), some[name].to_numpy(dtype=float), some["loss"].to_numpy(dtype=float))
-            head = f"{plain(kind)}\n" if row == 0 else ""
+            head = f"{printable(kind)}\n" if row == 0 else ""
             ax.set_title(head + told(found), fontsize=14, parse_math=False)
         line[0].set_ylabel("learned loss", fontsize=14)
         for ax in line:
-            words, size = fitted(name, 250, 14)
+            words, size = fit_text(name, 250, 14)
             ax.set_xlabel(words, fontsize=size, parse_math=False)
     return figure
 
@@ -103,7 +103,7 @@ def disagreements(table: "pd.DataFrame", graphs: Graph, others: Graph, *, column
         color, sign = SIGNS[opinion]
         figure.text(left + 0.15 / width, top - 0.1 / height, f"{place + 1}. {sign}", color=color, fontsize=15,
                     fontweight="bold", va="top")  # fmt: skip
-        words = "\n".join(textwrap.wrap(plain(says), LINE)[:3])
+        words = "\n".join(textwrap.wrap(printable(says), LINE)[:3])
         figure.text(left + 0.15 / width, top - 0.4 / height, words, fontsize=13, va="top", parse_math=False)
         for side, graph in enumerate((graphs[place], others[place])):
             bottom = top - (HIGH + WORDS) / height

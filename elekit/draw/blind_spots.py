@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from elekit.draw.figure import Picture
-from elekit.draw.pairs import sheet
+from elekit.draw.pairs import pair_grid
 from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
@@ -38,4 +38,4 @@ def blind_spots(table: "pd.DataFrame", graphs: Graph, others: Graph, *, most: in
     heads = [(row[title], row.get("path", "the same graph, written differently")) for row in rows]
     feet = [[f"loss {row['loss']:.3f}", f"edits {row['edits']}" if "edits" in row else ""] for row in rows]
     pairs = [(graphs[i], others[i]) for i in range(len(rows))]
-    return sheet(pairs, heads, feet, columns=min(columns, len(pairs)), width=3.1, few=FEW, sign="≈")
+    return pair_grid(pairs, heads, feet, columns=min(columns, len(pairs)), width=3.1, few=FEW, sign="≈")

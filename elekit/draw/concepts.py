@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from elekit.draw.base import BLUE, FAINT, ORANGE, fitted, plain
+from elekit.draw.base import BLUE, LIGHT_GRAY, ORANGE, fit_text, printable
 from elekit.draw.figure import Picture, axes
 
 if TYPE_CHECKING:
@@ -16,7 +16,12 @@ NEEDED = ("property", "score", "low", "high", "control", "size", "counts", "mark
 BARS = (  # name, where it is drawn below the middle of a row, height, look
     ("psi, with 95 % interval", -0.17, 0.42, {"color": BLUE}),
     ("size and label counts, without psi", 0.15, 0.2, {"facecolor": "white", "edgecolor": ORANGE, "hatch": "////"}),
-    ("psi, values that mean nothing (control)", 0.34, 0.16, {"facecolor": FAINT, "edgecolor": "black", "lw": 0.8}),
+    (
+        "psi, values that mean nothing (control)",
+        0.34,
+        0.16,
+        {"facecolor": LIGHT_GRAY, "edgecolor": "black", "lw": 0.8},
+    ),
 )
 SIGNS = {"encoded": "●", "encoded, but only as far as size and counts tell": "◐", "weakly encoded": "○"}
 
@@ -51,8 +56,8 @@ def concepts(table: "pd.DataFrame") -> Figure:
         said = f"{figure_of:.2f}  {SIGNS.get(mark, '×')} {words}"
         ax.text(1.03, at, said, va="center", fontsize=12, parse_math=False, gid=f"mark-{at}")
     for at in y[:-1]:
-        ax.axhline(at + 0.5, color=FAINT, lw=0.6)
-    names = [fitted(name, 260, 12)[0] for name in shown["property"]]
+        ax.axhline(at + 0.5, color=LIGHT_GRAY, lw=0.6)
+    names = [fit_text(name, 260, 12)[0] for name in shown["property"]]
     ax.set_yticks(y, names, fontsize=12, parse_math=False)
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
     ax.set(xlim=(0, 1.62), ylim=(len(shown) - 0.45, -0.55))
@@ -61,8 +66,8 @@ def concepts(table: "pd.DataFrame") -> Figure:
     handles = [Patch(label=name, **look) for name, *_, look in BARS]
     figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=12)
     if len(others):
-        named = ", ".join(plain(name) for name in others["property"])
-        words, size = fitted(f"not measured: {named}", 820, 11)
+        named = ", ".join(printable(name) for name in others["property"])
+        words, size = fit_text(f"not measured: {named}", 820, 11)
         ax.annotate(words, (0, 0), xycoords="axes fraction", xytext=(0, -58), textcoords="offset points", va="top",
                     fontsize=size, parse_math=False, gid="not measured")  # fmt: skip
     return figure

@@ -1,4 +1,4 @@
-"""What a correction of a loss brought and what it cost: before and after, side by side."""
+"""A loss before and after a correction, side by side."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from elekit.draw.base import BLUE, GRAY, SKY, VERMILION, fitted, plain
+from elekit.draw.base import BLUE, GRAY, SKY, VERMILION, fit_text, printable
 from elekit.draw.figure import Picture, axes
 
 if TYPE_CHECKING:
@@ -19,13 +19,20 @@ NARROWEST = 1.6  # times the goal, each way, that the axis of the rules shows at
 
 
 def corrections(rules: "pd.DataFrame", judgments: "pd.DataFrame", costs: "pd.DataFrame") -> Figure:
-    """A loss before (open circles) and after (dots) it was corrected: rules above, judgments and costs below.
+    """Draw a loss before (open circles) and after (dots) its correction: rules above, judgments and side effects
+    below.
 
-    rules: one row a rule: rule, sense ("at most" or "at least"), goal, before, after, after_low, after_high,
-    after_says; drawn as multiples of the goal, the side that keeps the rule shaded. judgments: which, judgments,
-    before, after, low, high. costs: measure, unit, before, after, low, high (of the change); those in "loss" are left
-    out. As in `elekit.correction.Report`. Raises ValueError for tables without these columns, and where there is
-    nothing to draw.
+    Args:
+        rules: Columns rule, sense ("at most" or "at least"), goal, before, after, after_low, after_high, after_says;
+            drawn as multiples of the goal, with the side that keeps the rule shaded.
+        judgments: Columns which, judgements, before, after, low, high.
+        costs: Columns measure, unit, before, after, low, high (of the change); rows with unit "loss" are not drawn.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If columns are missing, or if there is nothing to draw.
     """
     for name, table, wanted in (
         ("rules", rules, ("rule", "sense", "goal", "before", "after", "after_low", "after_high", "after_says")),
@@ -36,9 +43,9 @@ def corrections(rules: "pd.DataFrame", judgments: "pd.DataFrame", costs: "pd.Dat
         if missing:
             raise ValueError(f"the table of {name} lacks columns {sorted(missing)}")
     shares = [
-        (f"agrees with {row.judgments} judgments {row.which}", row.before, row.after, row.low, row.high)
+        (f"agrees with {row.judgements} judgments {row.which}", row.before, row.after, row.low, row.high)
         for row in judgments.itertuples()
-        if row.judgments
+        if row.judgements
     ]
     shares += [
         (row.measure, row.before, row.after, row.before + row.low, row.before + row.high)
@@ -67,7 +74,7 @@ def corrections(rules: "pd.DataFrame", judgments: "pd.DataFrame", costs: "pd.Dat
 
 
 def _draw_rules(ax: Axes, rules: "pd.DataFrame") -> None:
-    """Figures over their goals, on an axis of logarithms."""
+    """Values relative to their goals, on a log axis."""
     goal = rules["goal"].to_numpy(dtype=float)
     numbers = rules[["before", "after", "after_low", "after_high"]].to_numpy(dtype=float) / goal[:, None]
     numbers = np.where(numbers > 0, numbers, np.where(np.isnan(numbers), np.nan, 1e-3))
@@ -90,7 +97,7 @@ def _draw_rules(ax: Axes, rules: "pd.DataFrame") -> None:
 
 
 def _draw_shares(ax: Axes, shares: list[tuple]) -> None:
-    """Shares and rank correlations as they are."""
+    """Shares and rank correlations."""
     lowest = min([0.0, *(value for _, *values in shares for value in values if np.isfinite(value))])
     ax.set_xlim(lowest - 0.02, 1.02)
     for y, (_, before, after, low, high) in enumerate(shares):
@@ -134,13 +141,13 @@ def _rows(ax: Axes, names: list[str], said: list[str]) -> None:
 
 
 def _wrapped(words: str) -> str:
-    """Words on two lines where one is too short; what is more is cut."""
-    words = plain(words)
+    """Text on at most two lines."""
+    words = printable(words)
     if len(words) <= LETTERS:
         return words
     cut = words.rfind(" ", 0, LETTERS + 1)
     cut = cut if cut > 0 else LETTERS
-    return f"{words[:cut]}\n{fitted(words[cut:].strip(), 330, 12)[0]}"
+    return f"{words[:cut]}\n{fit_text(words[cut:].strip(), 330, 12)[0]}"
 
 
 def _short(value: float) -> str:

@@ -1,11 +1,11 @@
-"""Graphs before and after edits, side by side: counterfactuals, and pairs that differ in the same."""
+"""Graphs before and after edits, side by side: counterfactuals and analogies."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from elekit.draw.pairs import sheet
+from elekit.draw.pairs import pair_grid
 from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
@@ -13,13 +13,22 @@ if TYPE_CHECKING:
 
 
 def counterfactuals(graph: Graph, graphs: Graph, table: "pd.DataFrame", own: str, *, most: int = 3) -> Figure:
-    """One row an edited graph: before and after, what the edits change marked, the losses beneath, the edits above.
+    """Draw one row per edited graph: before and after, with the changes marked, the losses below and the edits above.
 
-    graph: batch of one. graphs: n edited ones in its slots. table: n rows with columns path, now, margin, own_before,
-    own_after, now_before, now_after and proven; own: the place that was preferred before. All as of
-    `elekit.inspect.counterfactuals`. most: rows drawn, from the first on. What goes is dashed, what changes is solid,
-    what is new is dotted; numbers are those of the words. Raises ValueError for no rows, others than graphs, and a
-    table without these columns.
+    Removed parts are dashed, changed ones solid, new ones dotted; numbers are those of the descriptions.
+
+    Args:
+        graph: Batch of one.
+        graphs: n edited graphs in its slots.
+        table: n rows from `elekit.inspect.counterfactuals`.
+        own: Name of the answer that was preferred before.
+        most: Maximum number of rows.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If there are no rows, if the numbers of rows and graphs differ, or if columns are missing.
     """
     losses = [f"{whose}_{when}" for whose in ("own", "now") for when in ("before", "after")]
     rows = _rows(table, ["edits", "path", "now", "margin", *losses, "proven"], graphs)[:most]
@@ -33,19 +42,31 @@ def counterfactuals(graph: Graph, graphs: Graph, table: "pd.DataFrame", own: str
             f"loss to {own} {row[f'own_{when}']:.2f}, to {row['now']} {row[f'now_{when}']:.2f}"
             for when in ("before", "after")
         ])  # fmt: skip
-    return sheet([(graph, graphs[i]) for i in range(len(rows))], heads, feet, columns=1, width=4.4)
+    return pair_grid([(graph, graphs[i]) for i in range(len(rows))], heads, feet, columns=1, width=4.4)
 
 
 def analogies(
     graph: Graph, other: Graph, path: str, loss: float, graphs: Graph, others: Graph, table: "pd.DataFrame",
     *, most: int = 7, columns: int = 2,
 ) -> Figure:  # fmt: skip
-    """A pair of graphs, then pairs that differ in the same: what differs is marked, loss and cosine stand beneath.
+    """Draw a pair of graphs, then other pairs with the same difference, with loss and cosine below.
 
-    graph, other: batches of one in the same slots; path: what differs, in words; loss: between them. graphs, others:
-    n pairs; table: n rows with columns path, loss, cosine and analogous. All as of `elekit.inspect.analogies`. most:
-    pairs drawn beside the given one, from the first on; columns: pairs side by side. Marks as in `counterfactuals`.
-    Raises ValueError for others than graphs and a table without these columns.
+    Args:
+        graph: Batch of one.
+        other: Batch of one in the same slots.
+        path: Description of the difference.
+        loss: Loss between the two.
+        graphs: First graphs of n pairs.
+        others: Second graphs of n pairs.
+        table: n rows from `elekit.inspect.analogies`.
+        most: Maximum number of pairs besides the first.
+        columns: Pairs per row.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If the numbers of rows and graphs differ, or if columns are missing.
     """
     rows = _rows(table, ("path", "loss", "cosine", "analogous"), graphs, fewest=0)[:most]
     heads, feet = [("the given pair", path)], [[f"loss {loss:.2f}", ""]]
@@ -54,7 +75,7 @@ def analogies(
         heads.append((alike, row["path"]))
         feet.append([f"loss {row['loss']:.2f}", f"cosine {row['cosine']:.2f}"])
     pairs = [(graph, other), *((graphs[i], others[i]) for i in range(len(rows)))]
-    return sheet(pairs, heads, feet, columns=min(columns, len(pairs)), width=3.1)
+    return pair_grid(pairs, heads, feet, columns=min(columns, len(pairs)), width=3.1)
 
 
 def _rows(table: "pd.DataFrame", needed: Sequence[str], graphs: Graph, fewest: int = 1) -> list[dict]:

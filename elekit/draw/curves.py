@@ -1,4 +1,4 @@
-"""Losses and histories as curves and bars."""
+"""Curves and bars of losses and training histories."""
 
 from collections.abc import Sequence
 
@@ -6,27 +6,49 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elekit.draw.base import BLUE, FAINT, GRAY, GREEN, ORANGE, SKY, VERMILION, array, fitted, plain, spread
+from elekit.draw.base import (
+    BLUE,
+    GRAY,
+    GREEN,
+    LIGHT_GRAY,
+    ORANGE,
+    SKY,
+    VERMILION,
+    fit_text,
+    padded_limits,
+    printable,
+    to_numpy,
+)
 from elekit.draw.figure import Picture, axes
 
 
 def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None = None) -> Figure:
-    """Learned loss of the relaxed and of the rounded iterate at each iteration; the rounding gap between is shaded.
+    """Draw the learned loss of the relaxed and of the rounded iterate over the iterations; the rounding gap is
+    shaded.
 
-    relaxed, rounded: (S,) arrays or tensors, S >= 1. stopped: why it ended, written below the curves.
-    Raises ValueError for other shapes.
+    Args:
+        relaxed: (S,) losses, S >= 1.
+        rounded: (S,) losses.
+        ax: Axes to draw into; None makes a new figure.
+        stopped: Reason why the run ended, written below the curves.
+
+    Returns:
+        The whole figure.
+
+    Raises:
+        ValueError: If the shapes differ or are not (S,).
     """
-    relaxed, rounded = array(relaxed), array(rounded)
+    relaxed, rounded = to_numpy(relaxed), to_numpy(rounded)
     if relaxed.ndim != 1 or not len(relaxed) or relaxed.shape != rounded.shape:
         raise ValueError(f"want two curves (S,) of one length S >= 1, got {relaxed.shape} and {rounded.shape}")
     ax = axes(ax, (7, 4.2))
     steps = np.arange(len(relaxed))
-    ax.fill_between(steps, relaxed, rounded, color=FAINT, alpha=0.45, linewidth=0)
+    ax.fill_between(steps, relaxed, rounded, color=LIGHT_GRAY, alpha=0.45, linewidth=0)
     mark = "o" if len(steps) < 30 else None
     for values, color in ((rounded, VERMILION), (relaxed, BLUE)):
         ax.plot(steps, values, color=color, linewidth=2.5, marker=mark, markersize=4)
     ax.set_xlim(-0.02 * len(steps), max(len(steps) - 1, 1) * 1.02)
-    ax.set_ylim(*spread(np.concatenate([relaxed, rounded])))
+    ax.set_ylim(*padded_limits(np.concatenate([relaxed, rounded])))
     bottom, top = ax.get_ylim()
     ends = sorted([(rounded[-1], "rounded", VERMILION), (relaxed[-1], "relaxed", BLUE)], key=lambda end: end[0])
     nudge = max(0, 0.08 * (top - bottom) - (ends[1][0] - ends[0][0])) / 2
@@ -58,7 +80,9 @@ def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None 
             arrowprops={"arrowstyle": "-", "color": GRAY, "lw": 1.2},
         )
         ax.set_ylim(bottom, max(top, y + 0.1 * (top - bottom)))
-    ax.set_xlabel("iteration" + (f"\nstopped: {plain(stopped)}" if stopped else ""), fontsize=13, parse_math=False)
+    ax.set_xlabel(
+        "iteration" + (f"\nstopped: {printable(stopped)}" if stopped else ""), fontsize=13, parse_math=False
+    )
     ax.set_ylabel("learned loss", fontsize=13)
     ax.xaxis.get_major_locator().set_params(integer=True)
     return ax.get_figure(root=True)
@@ -67,12 +91,23 @@ def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None 
 def ranking(
     losses, names: Sequence[str], truth: int | None = None, ax: Axes | None = None, *, show: int = 10
 ) -> Figure:
-    """Learned loss of the best candidates as bars, the best on top; the truth has a thick rim, hatching and a word.
+    """Draw the learned loss of the best candidates as bars, best first; the truth has a thick rim, hatching and a
+    label.
 
-    losses: (C,). names: C of them. truth: which candidate is true, None if that is not known; if it is not among
-    the `show` best, it comes last, under its rank. Raises ValueError for other shapes.
+    Args:
+        losses: (C,) losses.
+        names: C names.
+        truth: Index of the true candidate, if known; it comes last, with its rank, if it is not among the best.
+        ax: Axes to draw into; None makes a new figure.
+        show: Number of candidates.
+
+    Returns:
+        The whole figure.
+
+    Raises:
+        ValueError: If the shapes do not fit, or if `truth` is no candidate.
     """
-    losses = array(losses)
+    losses = to_numpy(losses)
     if losses.ndim != 1 or not len(losses) or len(names) != len(losses):
         raise ValueError(f"want losses (C,) and C names, C >= 1, got {losses.shape} and {len(names)} names")
     if truth is not None and not 0 <= truth < len(losses):
@@ -96,7 +131,7 @@ def ranking(
             fontsize=12,
             fontweight="bold" if candidate == truth else "normal",
         )
-    labels = [f"{fitted(names[c], 260, 12)[0]}   #{rank[c]}" for c in best]
+    labels = [f"{fit_text(names[c], 260, 12)[0]}   #{rank[c]}" for c in best]
     ax.set_yticks(range(len(best)), labels, fontsize=12, parse_math=False)
     ax.set(ylim=(len(best) - 0.4, -0.6), xlim=(min(0.0, float(np.nanmin(losses[best]))), 1.2 * reach))
     ax.set_xlabel("learned loss", fontsize=13)
@@ -104,10 +139,16 @@ def ranking(
 
 
 def history(records: Sequence[dict]) -> Figure:
-    """Loss and retrieval of a fit against its steps, one above the other.
+    """Draw loss and retrieval of a training over its steps.
 
-    records: dicts with `step` and any of `loss` and `retrieval`, as a fit's history; others are left out.
-    Raises ValueError where there is nothing to draw.
+    Args:
+        records: Dicts with `step` and any of `loss` and `retrieval`, such as the history of a fit.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If no record has a loss or a retrieval.
     """
     curves = {}
     for name in ("loss", "retrieval"):

@@ -1,4 +1,4 @@
-"""A decoding run in one picture, whole or at one step: the static twins of stepping through a trace."""
+"""A decoding run in one picture, whole or at one step: the static counterparts of the stepper."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,21 +8,42 @@ from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
 from elekit.decoding import Trace
-from elekit.draw.base import BLUE, FAINT, GRAY, RADIUS, SEEN, VERMILION, array, fitted, plain, spread
+from elekit.draw.base import (
+    BLUE,
+    GRAY,
+    LIGHT_GRAY,
+    RADIUS,
+    VERMILION,
+    VISIBLE,
+    fit_text,
+    padded_limits,
+    printable,
+    to_numpy,
+)
 from elekit.draw.curves import loss_curve
 from elekit.draw.figure import Picture, axes
-from elekit.draw.frames import LOOKS, NUMBERS, Frames, frames, laid_like, shares_of_axis
+from elekit.draw.frames import LOOKS, NUMBERS, Frames, frame_positions, frames, matching_layout
 from elekit.draw.layouts import layout
 from elekit.draw.sets import HIGH, prediction_set
-from elekit.draw.structures import _extent, _points, graph
+from elekit.draw.structures import graph, points_per_unit, size_in_inches
 from elekit.graphs.graph import Graph
 
 
 def trace(trace: Trace, *, truth: Graph | None = None, frames: int = 4) -> Figure:
-    """Iterates of a decoding run from left to right, its result, the truth if it is known; the loss below.
+    """Draw iterates of a decoding run from left to right, its result and the truth, over the curve of the loss.
 
-    All iterates lie where the result's nodes are drawn, so that one can watch them settle. truth: a batch of one.
-    frames: how many iterates, the first and the last among them. Raises ValueError for fewer than 2 frames.
+    All iterates use the layout of the result, so the nodes can be followed.
+
+    Args:
+        trace: A recorded run.
+        truth: Batch of one, if known.
+        frames: Number of iterates, including the first and the last; at least 2.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If `frames` is below 2.
     """
     if frames < 2:
         raise ValueError(f"frames must be at least 2, got {frames}")
@@ -36,33 +57,45 @@ def trace(trace: Trace, *, truth: Graph | None = None, frames: int = 4) -> Figur
         edits = f"{len(trace.edits)} edit" + "s" * (len(trace.edits) != 1)
         panels.append((done.graph, layout(done.graph), f"after {edits}\nloss {done.loss:.3f}"))
     if truth is not None:
-        panels.append((truth, laid_like(truth, *panels[-1][:2]), "truth"))
+        panels.append((truth, matching_layout(truth, *panels[-1][:2]), "truth"))
     figure = Picture(figsize=(2.6 * len(panels), 6.4))
     for column, (one, positions, title) in enumerate(panels):
         place = figure.add_axes((column / len(panels), 0.5, 0.96 / len(panels), 0.4))
         graph(one, place, positions=positions)
         place.set_title(title, fontsize=13)
     below = figure.add_axes((0.07, 0.11, 0.83, 0.34))
-    loss_curve(array(trace.relaxed), array(trace.rounded), below, stopped=trace.stopped)
+    loss_curve(to_numpy(trace.relaxed), to_numpy(trace.rounded), below, stopped=trace.stopped)
     return figure
 
 
 def iterate(
-    trace: Trace, step: int, *, truth: Graph | None = None, wishes=None, compare: Trace | None = None,
-    compare_wishes=None, names: tuple[str, str] = ("", ""), found=None,
+    trace: Trace, step: int, *, truth: Graph | None = None, directions=None, compare: Trace | None = None,
+    compare_directions=None, names: tuple[str, str] = ("", ""), found=None,
 ) -> Figure:  # fmt: skip
-    """One step of a decoding run: its graph, what the loss wants to change in it, the truth, the loss of all steps.
+    """Draw one step of a decoding run: its graph, the descent directions, the truth, and the loss of all steps.
 
-    step: an iterate 0..S, then the best one rounded (S + 1), then each step of the polish; `draw.frames.frames` says
-    what they are. wishes: of the trace, as of `elekit.inspect.descent_directions`; None draws none. Sky blue and solid: the loss
-    wants that part to be there or to be another; purple and dashed: to go; the wider the more, relative to the
-    strongest of the step. Orange: what an edit changed. truth: batch of one. compare, compare_wishes: another run of the same
-    target at the same step; a run that is over stays on its last. names: of the two runs.
-    found: the prediction set of the target, as of `elekit.evaluation.conformal.prediction_sets`; it is drawn below.
-    Raises ValueError for a step that there is not.
+    Sky blue and solid halos: the loss decreases if the part appears or changes; purple and dashed: if it disappears.
+    The width is relative to the strongest direction of the step. Orange: changed by an edit.
+
+    Args:
+        trace: A recorded run.
+        step: Iterate 0..S, then the best one rounded (S + 1), then each step of local search.
+        truth: Batch of one, if known.
+        directions: Of the trace, from `elekit.inspect.descent_directions`; None draws none.
+        compare: Another run of the same target at the same step; a run that has ended stays on its last frame.
+        compare_directions: Of the other run.
+        names: Names of the two runs.
+        found: The target's prediction set, drawn below.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If there is no such step.
     """
-    runs = [frames(trace, wishes)]
-    runs += [frames(compare, compare_wishes, like=runs[0])] if compare is not None else []
+
+    runs = [frames(trace, directions)]
+    runs += [frames(compare, compare_directions, like=runs[0])] if compare is not None else []
     last = max(map(len, runs)) - 1
     if not 0 <= step <= last:
         raise ValueError(f"step must lie in 0..{last}, got {step}")
@@ -75,18 +108,18 @@ def iterate(
         at = run.at(step)
         place = figure.add_axes((column / panels, 0.52, 0.97 / panels, 0.42))
         marked(run, at, place)
-        place.set_title(": ".join(filter(None, (plain(name), run.names[at]))), fontsize=14, parse_math=False)
+        place.set_title(": ".join(filter(None, (printable(name), run.names[at]))), fontsize=14, parse_math=False)
     if truth is not None:
         place = figure.add_axes(((panels - 1) / panels, 0.52, 0.97 / panels, 0.42))
-        graph(truth, place, positions=laid_like(truth, runs[0].graphs[-1], runs[0].positions[-1]))
+        graph(truth, place, positions=matching_layout(truth, runs[0].graphs[-1], runs[0].positions[-1]))
         place.set_title("truth", fontsize=14)
     kinds = dict.fromkeys(mark.kind for run in runs for mark in run.marks[run.at(step)])
     keys = [Line2D([], [], color=LOOKS[kind][0], ls=_dash(kind), lw=6) for kind in kinds]
     words = [LOOKS[kind][2] for kind in kinds]
     figure.legend(keys, words, loc="center", bbox_to_anchor=(0.5, 0.5), ncols=3, frameon=False, fontsize=12)
     for n, (run, name) in enumerate(zip(runs, names)):
-        for line, (said, size) in enumerate(_words(run, run.at(step), plain(name))):
-            said, size = fitted(said, 72 * 0.96 * whole.get_figwidth(), size)
+        for line, (said, size) in enumerate(_words(run, run.at(step), printable(name))):
+            said, size = fit_text(said, 72 * 0.96 * whole.get_figwidth(), size)
             height = 0.475 - 0.026 * (3 * n + line)
             figure.text(0.5, height, said, fontsize=size, ha="center", va="top", parse_math=False, gid="said")
     _curves(runs, names, step, figure.add_axes((0.08, 0.09, 0.76, 0.345 - lines)))
@@ -94,11 +127,11 @@ def iterate(
 
 
 def marked(run: Frames, at: int, ax: Axes) -> None:
-    """One frame of a run: the graph, ghosts of what is absent, halos where the loss wants something or an edit was."""
+    """One frame of a run: the graph, outlines of absent nodes, and halos at the frame's marks."""
     one, positions = run.graphs[at], run.positions[at]
     graph(one, ax, positions=positions)
-    points = _points(ax)
-    for i in np.flatnonzero(array(one.presence()[0]) < SEEN):
+    points = points_per_unit(ax)
+    for i in np.flatnonzero(to_numpy(one.presence()[0]) < VISIBLE):
         ax.add_patch(Circle(positions[i], RADIUS, fill=False, ec=GRAY, ls="--", zorder=0.8, gid=f"ghost-{i}"))
     for i, (x, y) in enumerate(positions + 0.9 * RADIUS):
         white = [withStroke(linewidth=3, foreground="white")]
@@ -122,11 +155,11 @@ def marked(run: Frames, at: int, ax: Axes) -> None:
 
 
 def _words(run: Frames, at: int, name: str) -> list[tuple[str, float]]:
-    """What is said below the graphs, line by line, with its size."""
+    """The lines of text below the graphs, with their font sizes."""
     known = [f"{what} {value}" for what, value in zip(NUMBERS, run.numbers[at]) if value]
-    wished = [f"{mark.words} ({mark.size:.2f})" for mark in run.wished(at)[:3]]
-    wants = [(f"the loss wants {', '.join(wished)}", 11.5)] if wished else []
-    return [(f"{name}: " * bool(name) + run.reading(at), 13), *wants, (",  ".join(known), 11.5)]
+    strongest = [f"{mark.words} ({mark.size:.2f})" for mark in run.directions(at)[:3]]
+    directions = [(f"descent directions: {', '.join(strongest)}", 11.5)] if wished else []
+    return [(f"{name}: " * bool(name) + run.reading(at), 13), *directions, (",  ".join(known), 11.5)]
 
 
 def _dash(kind: str):
@@ -134,18 +167,20 @@ def _dash(kind: str):
 
 
 def _curves(runs: list[Frames], names, step: int, ax: Axes) -> None:
-    """Learned loss of all frames of one run or two, the rounding gap shaded, a line at the step."""
+    """The learned loss of all frames of one or two runs, with the rounding gap shaded and a cursor at the step."""
     axes(ax, None)
-    across, ends = shares_of_axis(runs), []
+    across, ends = frame_positions(runs), []
     for run, name, dash in zip(runs, names, ("-", "--")):
         x, S = across[: len(run)], run.iterates
-        ax.fill_between(x[:S], run.relaxed[:S], run.rounded[:S], color=FAINT, alpha=0.45 / len(runs), linewidth=0)
+        ax.fill_between(
+            x[:S], run.relaxed[:S], run.rounded[:S], color=LIGHT_GRAY, alpha=0.45 / len(runs), linewidth=0
+        )
         ax.plot(x[:S], run.rounded[:S], color=VERMILION, lw=2.5, ls=dash)
         ax.plot(x[S:], run.rounded[S:], color=VERMILION, lw=1.5, ls=dash, marker="o", ms=6)
         ax.plot(x[:S], run.relaxed[:S], color=BLUE, lw=2.5, ls=dash)
         ax.axvline((x[S - 1] + x[S]) / 2, color=GRAY, lw=1, ls=":")
         for values, what, color in ((run.rounded, "rounded", VERMILION), (run.relaxed[:S], "relaxed", BLUE)):
-            ends.append([float(values[-1]), " ".join(filter(None, (fitted(name, 100, 12)[0], what))), color])
+            ends.append([float(values[-1]), " ".join(filter(None, (fit_text(name, 100, 12)[0], what))), color])
             ax.plot(
                 x[run.at(step)],
                 values[run.at(step)] if run.at(step) < len(values) else np.nan,
@@ -156,9 +191,9 @@ def _curves(runs: list[Frames], names, step: int, ax: Axes) -> None:
     ax.axvline(across[step], color="black", lw=1.5, gid="cursor")
     ax.set(
         xlim=(-0.01, 1.01),
-        ylim=spread(np.concatenate([[0.0], *(r.relaxed for r in runs), *(r.rounded for r in runs)])),
+        ylim=padded_limits(np.concatenate([[0.0], *(r.relaxed for r in runs), *(r.rounded for r in runs)])),
     )
-    room = 15 / 72 / _extent(ax)[1] * np.ptp(ax.get_ylim())  # of a line of words
+    room = 15 / 72 / size_in_inches(ax)[1] * np.ptp(ax.get_ylim())  # of a line of words
     ends.sort()
     for n, (value, words, color) in enumerate(ends):
         value = max(value, ends[n - 1][0] + room) if n else value
@@ -170,6 +205,6 @@ def _curves(runs: list[Frames], names, step: int, ax: Axes) -> None:
     S = max(run.iterates for run in runs) - 1
     every = max(1, round(S / 8 / 5) * 5) if S > 12 else 1
     ax.set_xticks(across[: S + 1 : every], [str(s) for s in range(0, S + 1, every)])
-    stopped = " / ".join(dict.fromkeys(plain(run.stopped) for run in runs))
+    stopped = " / ".join(dict.fromkeys(printable(run.stopped) for run in runs))
     ax.set_xlabel(f"iteration, then rounding and edits\nstopped: {stopped}", fontsize=13, parse_math=False)
     ax.set_ylabel("learned loss", fontsize=13)

@@ -1,4 +1,4 @@
-"""What each kind of edit costs, over many graphs."""
+"""The cost of each kind of edit, over many graphs."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, FAINT, fitted
+from elekit.draw.base import BLUE, LIGHT_GRAY, fit_text
 from elekit.draw.figure import Picture, axes
 
 if TYPE_CHECKING:
@@ -16,10 +16,18 @@ NEEDED = ("kind", "count", "median", "low", "high", "q05", "q95", "mark")
 
 
 def edit_costs(summary: "pd.DataFrame", *, top: int = 10) -> Figure:
-    """Kinds of edits by their price: the median with its 95 % interval, on a band from the 5 to the 95 % quantile.
+    """Draw the median price of each kind of edit with its 95 % interval, over a band from the 5 % to the 95 %
+    quantile.
 
-    summary: as of `elekit.inspect.EditCosts.summary`, dearest first. `top` dearest and cheapest are drawn (>= 1), all
-    where there are no more. Raises ValueError for a table without its columns or rows, and for top < 1.
+    Args:
+        summary: From `elekit.inspect.EditCosts.summary`, most expensive first.
+        top: Number of most expensive and of cheapest kinds, at least 1.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If columns or rows are missing, or if `top` is below 1.
     """
     missing = [name for name in NEEDED if name not in summary.columns]
     if missing or not len(summary):
@@ -33,7 +41,7 @@ def edit_costs(summary: "pd.DataFrame", *, top: int = 10) -> Figure:
     y = np.arange(len(shown)) + (np.arange(len(shown)) >= top) * parted
     figure = Picture(figsize=(10, 1.7 + 0.36 * len(y)), layout="constrained")
     ax = axes(figure.add_subplot(), None)
-    ax.hlines(y, shown["q05"], shown["q95"], color=FAINT, lw=6, gid="band")
+    ax.hlines(y, shown["q05"], shown["q95"], color=LIGHT_GRAY, lw=6, gid="band")
     median = shown["median"].to_numpy(dtype=float)
     reach = [np.nan_to_num(np.abs(shown[name].to_numpy(dtype=float) - median)) for name in ("low", "high")]
     ax.errorbar(median, y, xerr=reach, fmt="none", ecolor="black", elinewidth=1.8, capsize=4)
@@ -41,7 +49,7 @@ def edit_costs(summary: "pd.DataFrame", *, top: int = 10) -> Figure:
     for at, (price, high, count, mark) in zip(y, shown[["median", "q95", "count", "mark"]].itertuples(index=False)):
         said = f"{price:.2f}  (of {count:,})" + f"  {mark}" * bool(mark)
         ax.annotate(said, (high, at), xytext=(8, 0), textcoords="offset points", va="center", fontsize=11)
-    names = [fitted(name, 270, 12)[0] for name in shown["kind"]]
+    names = [fit_text(name, 270, 12)[0] for name in shown["kind"]]
     ax.set_yticks(y, names, fontsize=12, parse_math=False)
     ax.set(xlim=(0, 1.25 * float(shown["q95"].max()) or 1.0), ylim=(len(y) + parted - 0.4, -0.6))
     ax.set_xlabel("price: learned loss between before and after", fontsize=13)
@@ -50,7 +58,7 @@ def edit_costs(summary: "pd.DataFrame", *, top: int = 10) -> Figure:
     handles = [
         Line2D([], [], color=BLUE, marker="o", ls="", markersize=8),
         Line2D([], [], color="black", lw=1.8, marker="|", markersize=9),
-        Line2D([], [], color=FAINT, lw=6),
+        Line2D([], [], color=LIGHT_GRAY, lw=6),
     ]
     words = ["median", "its 95 % interval", "nine in ten"]
     figure.legend(handles, words, loc="outside lower center", ncols=3, frameon=False, fontsize=12)

@@ -1,4 +1,4 @@
-"""What a learned loss makes of a graph: every edit and its price, and what two graphs share."""
+"""One graph with values at its nodes and edges: edit prices and Shapley values."""
 
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from elekit.draw.base import BLUE, GRAY, RADIUS, VERMILION, array, fitted, hold_one
+from elekit.draw.base import BLUE, GRAY, RADIUS, VERMILION, fit_text, require_single, to_numpy
 from elekit.draw.figure import Picture, axes
 from elekit.draw.layouts import layout
-from elekit.draw.placement import RAMP, drawn_parts, signed, span, words_beside
-from elekit.draw.structures import _points
+from elekit.draw.placement import RAMP, finite_range, label_positions, present_parts, signed
 from elekit.draw.structures import graph as draw_graph
+from elekit.draw.structures import points_per_unit
 from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
@@ -29,18 +29,29 @@ NARROW, WIDE = 0.05, 0.17  # of a halo, where an edge is about 1 long
 def priced_edits(
     graph: Graph, heat_nodes, heat_pairs, table: "pd.DataFrame", *, top: int = 8, positions=None
 ) -> Figure:
-    """One graph with the cheapest price of each node and edge as a halo; its cheapest and dearest valid edits as bars.
+    """Draw the price of the cheapest edit at each node and edge as a halo, and the extreme edits as bars.
 
-    graph: batch of one. heat_nodes: (N,), heat_pairs: (N, N) prices, nan where there is none; pairs without an edge
-    are left out. table: one row an edit with columns edit (words), price and valid. top: bars at each end (>= 1).
-    positions: (N, 2), as of `layout`. Low prices are thin and dark: the loss hardly minds. Raises ValueError for other
-    shapes, a table without these columns and a top below 1.
+    Low prices are thin and dark: the loss hardly reacts.
+
+    Args:
+        graph: Batch of one.
+        heat_nodes: (N,) prices, nan where there is no valid edit.
+        heat_pairs: (N, N) prices; pairs without an edge are not drawn.
+        table: One row per edit with columns edit (description), price and valid.
+        top: Number of cheapest and of most expensive edits, at least 1.
+        positions: (N, 2), see `layout`.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If shapes do not fit, if a column is missing, or if `top` is below 1.
     """
     nodes, pairs = _fitting(graph, heat_nodes, heat_pairs)
     missing = {"edit", "price", "valid"} - set(table.columns)
     if missing or top < 1:
         raise ValueError(f"the table lacks columns {sorted(missing)}" if missing else f"top must be >= 1, got {top}")
-    low, high = span(nodes, pairs[graph.labels()[1][0].cpu().numpy() > 0])
+    low, high = finite_range(nodes, pairs[graph.labels()[1][0].cpu().numpy() > 0])
     scale = Normalize(low, high)
 
     def look(price):
@@ -64,11 +75,22 @@ def priced_edits(
 
 
 def shared(graph: Graph, anchor: Graph, shares_of_graph, shares_of_anchor, *, positions=(None, None)) -> Figure:
-    """Two graphs side by side: halos say what each part gives to `2 - loss` between them.
+    """Draw what each part of two graphs contributes to their similarity `2 - loss`.
 
-    Blue and solid: brings the two together. Vermilion and dashed: keeps them apart. The wider, the more.
-    graph, anchor: batches of one. shares_of_graph, shares_of_anchor: each a pair of arrays (N,) and (N, N), nan where
-    nothing is there. positions: (N, 2) of each, as of `layout`. Raises ValueError for other shapes.
+    Blue and solid halos bring the two together; vermilion and dashed ones keep them apart. The width is the size.
+
+    Args:
+        graph: Batch of one.
+        anchor: Batch of one.
+        shares_of_graph: Arrays (N,) and (N, N), nan where nothing is present.
+        shares_of_anchor: The same for the anchor.
+        positions: (N, 2) of each graph, see `layout`.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If shapes do not fit.
     """
     both = [_fitting(graph, *shares_of_graph), _fitting(anchor, *shares_of_anchor)]
     look = _signs(*both[0], *both[1])
@@ -96,11 +118,11 @@ def contrasted(
     missing = {"part", "share", "error"} - set(table.columns)
     if missing or top < 1:
         raise ValueError(f"the table lacks columns {sorted(missing)}" if missing else f"top must be >= 1, got {top}")
-    first, second = (fitted(name, 150, 12)[0] for name in names)
+    first, second = (fit_text(name, 150, 12)[0] for name in names)
     figure = Picture(figsize=(12.5, 6))
     place = figure.add_axes((0.03, 0.16, 0.44, 0.75))
     _with_halos(graph, place, nodes, pairs, _signs(nodes, pairs), positions)
-    words, size = fitted(f"loss to {second} - loss to {first} = {_sum(nodes, pairs):+.3f}", 520, 14)
+    words, size = fit_text(f"loss to {second} - loss to {first} = {_sum(nodes, pairs):+.3f}", 520, 14)
     place.set_title(words, fontsize=size, parse_math=False)
     bars = axes(figure.add_axes((0.68, 0.16, 0.29, 0.75)), None)
     shown = table.iloc[table["share"].abs().argsort(kind="stable")[::-1][:top]]
@@ -109,7 +131,7 @@ def contrasted(
         bars.barh(y, row.share, height=0.7, gid=f"bar-{y}", **look)
         bars.plot((row.share - 2 * row.error, row.share + 2 * row.error), (y, y), color="black", lw=1.8)
     bars.axvline(0, color="black", lw=1)
-    labels = [fitted(part, 190, 12)[0] for part in shown["part"]]
+    labels = [fit_text(part, 190, 12)[0] for part in shown["part"]]
     bars.set_yticks(range(len(shown)), labels, fontsize=12, parse_math=False)
     bars.set_ylim(max(len(shown), 1) - 0.4, -0.6)
     bars.set_title(f"strongest {len(shown)} of {len(table)} parts", fontsize=14)
@@ -119,7 +141,7 @@ def contrasted(
 
 
 def _signs(*shares: np.ndarray):
-    """How a share looks among all of these: width by its size, color, dash and word by its sign."""
+    """The style of a value relative to all given values: width by size; color, dash and text by sign."""
     largest = max(np.nanmax(np.abs(np.concatenate([part.ravel() for part in shares] + [[0.0]]))), 1e-9)
 
     def look(share):
@@ -143,22 +165,22 @@ def _sum(nodes: np.ndarray, pairs: np.ndarray) -> float:
 
 
 def _fitting(graph: Graph, nodes, pairs) -> tuple[np.ndarray, np.ndarray]:
-    hold_one(graph)
-    nodes, pairs, N = array(nodes), array(pairs), graph.nodes.shape[1]
+    require_single(graph)
+    nodes, pairs, N = to_numpy(nodes), to_numpy(pairs), graph.nodes.shape[1]
     if nodes.shape != (N,) or pairs.shape != (N, N):
         raise ValueError(f"want values of nodes ({N},) and pairs ({N}, {N}), got {nodes.shape} and {pairs.shape}")
     return nodes, pairs
 
 
 def _with_halos(graph: Graph, ax: Axes, nodes, pairs, look, positions) -> None:
-    """The graph with a halo and a word at each node and edge; `look` of its value says which."""
-    positions = layout(graph) if positions is None else array(positions)
-    there, _ = drawn_parts(graph, positions)
-    of_nodes, of_edges = words_beside(graph, positions)
+    """The graph with a halo and a text at each node and edge; `look(value)` gives their style."""
+    positions = layout(graph) if positions is None else to_numpy(positions)
+    there, _ = present_parts(graph, positions)
+    of_nodes, of_edges = label_positions(graph, positions)
     draw_graph(graph, ax, positions=positions)
     left, right = ax.get_xlim()
     ax.set_xlim(min([left, *of_nodes[there, 0] - 0.4]), max([right, *of_nodes[there, 0] + 0.4]))  # words, too
-    points = _points(ax)
+    points = points_per_unit(ax)
     for i in there:
         style = look(nodes[i])
         line = {"lw": style["width"] * points, "ls": (0, (1.5, 1)) if style.get("dashed") else "-"}
@@ -189,7 +211,7 @@ def _word(ax: Axes, place, words: str, points: float, gid: str) -> None:
 
 
 def _price_bars(ax: Axes, valid: "pd.DataFrame", top: int, color) -> None:
-    """Bars of the cheapest edits, and below a gap of the dearest; all, where there are no more."""
+    """Bars of the cheapest and, below a gap, of the most expensive edits; all edits if there are few."""
     axes(ax, None)
     ordered = valid.sort_values("price", kind="stable")
     parted = len(ordered) > 2 * top
@@ -200,7 +222,7 @@ def _price_bars(ax: Axes, valid: "pd.DataFrame", top: int, color) -> None:
     reach = max(float(prices.max(initial=0)), 1e-9)
     for at, price in zip(y, prices):
         ax.text(price + 0.02 * reach, at, f"{price:.2f}", va="center", fontsize=11)
-    labels = [fitted(words, 225, 11)[0] for words in shown["edit"]]
+    labels = [fit_text(words, 225, 11)[0] for words in shown["edit"]]
     ax.set_yticks(y, labels, fontsize=10 if len(y) > 18 else 11, parse_math=False)
     ax.set(ylim=(max(len(y) + parted, 1) - 0.4, -0.6), xlim=(0, 1.2 * reach))
     ax.set_title(

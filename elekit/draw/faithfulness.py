@@ -1,4 +1,4 @@
-"""How soon the parts that matter are found: deletion and insertion curves, and their areas from a random order."""
+"""Deletion and insertion curves, and their areas relative to a random order."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import blended_transform_factory
 
-from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, fitted
+from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, fit_text
 from elekit.draw.figure import Picture, axes
 
 if TYPE_CHECKING:
@@ -29,11 +29,18 @@ SAID = {
 
 
 def faithfulness(curves: "pd.DataFrame", summary: "pd.DataFrame") -> Figure:
-    """`2 - loss` as parts go or come, most supporting first, and how far each method is better than a random order.
+    """Draw `2 - loss` as parts are removed or added, and how much better each method is than a random order.
 
-    curves: columns curve ("deletion" or "insertion"), method, parts, value, low, high. summary: columns curve,
-    method, area, low, high; a method of the curves that it lacks is what the areas are measured from. low and high,
-    the ends of bands and whiskers, may be nan. Raises ValueError for missing columns, and for no or more than 6 methods.
+    Args:
+        curves: Columns curve ("deletion" or "insertion"), method, parts, value, low, high.
+        summary: Columns curve, method, area, low, high. A method of `curves` that is missing here is the baseline.
+            low and high, the ends of bands and whiskers, may be nan.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If columns are missing, or if there are no or more than 6 methods.
     """
     for table, columns in ((curves, ("parts", "value")), (summary, ("area",))):
         missing = {"curve", "method", *columns, "low", "high"} - set(table.columns)
@@ -62,7 +69,7 @@ def faithfulness(curves: "pd.DataFrame", summary: "pd.DataFrame") -> Figure:
 
 
 def _areas(ax: Axes, summary: "pd.DataFrame", named: list, looks: dict) -> None:
-    """A row a method: its line, its name, and its area in both curves with whiskers."""
+    """One row per method: its line, its name, and its area in both curves with whiskers."""
     axes(ax, None)
     ax.axvline(0, color=AT_RANDOM[0], ls=AT_RANDOM[1], lw=2.6)
     beside = blended_transform_factory(ax.transAxes, ax.transData)
@@ -76,7 +83,7 @@ def _areas(ax: Axes, summary: "pd.DataFrame", named: list, looks: dict) -> None:
                 end = np.nanmax([row.area, row.high])
                 ax.annotate(f"{row.area:+.2f}", (end, y + shift), xytext=(6, 0), textcoords="offset points",
                             va="center", fontsize=11, path_effects=WHITE)  # fmt: skip
-    ax.set_yticks(range(len(named)), [fitted(name, 130, 12)[0] for name in named], fontsize=12, parse_math=False)
+    ax.set_yticks(range(len(named)), [fit_text(name, 130, 12)[0] for name in named], fontsize=12, parse_math=False)
     ax.tick_params(axis="y", length=0)
     ax.set(ylim=(len(named) - 0.5, -0.5))
     ax.margins(x=0.3)

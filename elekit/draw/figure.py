@@ -16,7 +16,7 @@ class Picture(Figure):
 
 
 def axes(ax: Axes | None, size: tuple[float, float] | None) -> Axes:
-    """The axes given, or those of a new figure, without the box around."""
+    """The given axes, or those of a new figure, without top and right spines."""
     ax = Picture(figsize=size, layout="constrained").add_subplot() if ax is None else ax
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=11)

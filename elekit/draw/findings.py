@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, VERMILION, plain
+from elekit.draw.base import BLUE, VERMILION, printable
 from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
-from elekit.draw.pairs import MARKS, marks_of, panel, places_of, size_of
+from elekit.draw.pairs import MARKS, aligned_layouts, differences, draw_panel, drawn_size
 from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _sheet(finding: Finding, shown: list[tuple[Graph, ...]]) -> Figure:
     """The words above, then two pairs or four graphs a row."""
     block = 4 * WIDTH + 3 * GAP
     sentence = textwrap.wrap(
-        plain(finding.says).replace(" %", "\u00a0%"), int(72 * block / 7)
+        printable(finding.says).replace(" %", "\u00a0%"), int(72 * block / 7)
     )  # letters of 13 points
     across = 2 if shown and len(shown[0]) == 2 else 4
     rows, top = -(-len(shown) // across), (len(sentence) + 2.2) * TEXT
@@ -69,8 +69,8 @@ def _sheet(finding: Finding, shown: list[tuple[Graph, ...]]) -> Figure:
         figure.text(x / whole[0], 1 - y / whole[1], words, fontsize=size, **style)
 
     word, color = SEVERITIES.get(finding.severity, (finding.severity, BLUE))
-    say(GAP, 0.4 * TEXT, plain(word), 15, color=color, fontweight="bold")
-    title = textwrap.shorten(plain(finding.what), int(72 * (block - 1.4) / 9), placeholder=" …")
+    say(GAP, 0.4 * TEXT, printable(word), 15, color=color, fontweight="bold")
+    title = textwrap.shorten(printable(finding.what), int(72 * (block - 1.4) / 9), placeholder=" …")
     say(GAP + 1.4, 0.4 * TEXT, title, 15, fontweight="bold")
     say(GAP, 1.7 * TEXT, "\n".join(sentence), 13, linespacing=1.35)
     for n, graphs in enumerate(shown):
@@ -78,16 +78,16 @@ def _sheet(finding: Finding, shown: list[tuple[Graph, ...]]) -> Figure:
         left = GAP + column * (block + GAP) / across
         middle = top + row * (HEIGHT + TEXT) + HEIGHT / 2
         pair = len(graphs) == 2
-        places = places_of(*graphs) if pair else [layout(graphs[0])]
-        marks = marks_of(*graphs, FEW) if pair and graphs[0].nodes.shape == graphs[1].nodes.shape else []
+        places = aligned_layouts(*graphs) if pair else [layout(graphs[0])]
+        marks = differences(*graphs, FEW) if pair and graphs[0].nodes.shape == graphs[1].nodes.shape else []
         seen |= {kind for _, kind in marks}
-        sizes = [size_of(one, positions) for one, positions in zip(graphs, places)]
+        sizes = [drawn_size(one, positions) for one, positions in zip(graphs, places)]
         scale = min(LARGEST, *((np.array([WIDTH, HEIGHT]) / size).min() for size in sizes))
         for side, (one, positions, size) in enumerate(zip(graphs, places, sizes)):
             size = size * scale
             center = np.array([left + WIDTH / 2 + side * (WIDTH + GAP), whole[1] - middle])
             axes = figure.add_axes((*(center - size / 2) / whole, *size / whole))
-            panel(one, axes, positions, [m for m in marks if m[1] != ("new", "gone")[side]])
+            draw_panel(one, axes, positions, [m for m in marks if m[1] != ("new", "gone")[side]])
         if pair:
             say(left + WIDTH + GAP / 2, middle, "→" if marks else "|", 22, ha="center", va="center")
     looks = [look for kind, look in MARKS.items() if kind in seen]

@@ -1,4 +1,4 @@
-"""A decoding run as one frame after the other: what a picture of each shows, in numbers and in words."""
+"""A decoding run as a sequence of frames, in numbers and words; shared by the static picture and the stepper."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,22 +7,22 @@ import numpy as np
 from networkx.algorithms.isomorphism import GraphMatcher, categorical_edge_match, categorical_node_match
 
 from elekit.decoding import SearchStep, Trace
-from elekit.draw.base import ORANGE, PURPLE, SKY, array
+from elekit.draw.base import ORANGE, PURPLE, SKY, to_numpy
 from elekit.draw.layouts import layout
-from elekit.draw.placement import beside
+from elekit.draw.placement import neighbor_positions
 from elekit.graphs.graph import Graph, to_networkx
 
-NUMBERS = {  # what is told of each frame, and what it means
+NUMBERS = {  # values of each frame, and their meaning
     "relaxed loss": "learned loss of the relaxed graph to the target, in [0, 4]",
     "rounded loss": "learned loss of its rounding",
-    "rounding gap": "what rounding costs: rounded minus relaxed loss",
-    "gradient norm": "length of the gradient of loss and penalty",
-    "step length": "distance from the iterate before",
-    "projection": "how far the projection onto the polytope had moved the iterate",
+    "rounding gap": "rounded minus relaxed loss",
+    "gradient norm": "norm of the gradient of loss and penalty",
+    "step length": "distance from the previous iterate",
+    "projection": "distance that the projection onto the polytope moved the iterate",
 }
 SHOWN = 6  # graphs of a prediction set
-MARKED, FAINTEST = 12, 0.1  # wishes marked in a frame at most, and the least share of the strongest
-# kinds of marks: color, whether dashed, what they say; none of the colors is one of the elements C, N, O and F
+MARKED, FAINTEST = 12, 0.1  # maximum number of marked directions, and their minimum share of the strongest
+# kinds of marks: color, dashed or not, key; no color is that of C, N, O or F
 LOOKS = {
     "more": (SKY, False, "wanted there, or other"),
     "less": (PURPLE, True, "wanted gone"),
@@ -31,7 +31,7 @@ LOOKS = {
 
 
 class Mark(NamedTuple):
-    """What stands out: part (i,) or (i, j), i < j; kind of LOOKS; size: the gain of a wish, 1 of a change."""
+    """A highlighted part (i,) or (i, j), i < j; kind: a key of LOOKS; size: gain of a direction, 1 for an edit."""
 
     part: tuple[int, ...]
     kind: str
@@ -41,12 +41,13 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """F = S + 2 + P frames: iterates 0 to S, the best of them rounded, then each of P steps of the polish.
+    """F = S + 2 + P frames: iterates 0 to S, the best one rounded, then P steps of local search (polish).
 
-    graphs: batch of F. positions: F arrays (N, 2); they change where the polish goes on from another start.
-    relaxed, rounded: (F,) learned loss; relaxed is nan after the iterates. names, numbers: of each frame a title and
-    the values of NUMBERS as text. told: what `reading` says before the wishes. marks: of each frame what the loss
-    wants, or what an edit changed, strongest first. iterates: S + 1. stopped: why it ended.
+    graphs: batch of F. positions: F arrays (N, 2); they change if local search restarts from another graph.
+    relaxed, rounded: (F,) learned loss; relaxed is nan after the iterates. names, numbers: title and values of
+    NUMBERS of each frame, as text. descriptions: one sentence per frame, without the descent directions. marks: the
+    descent directions of each frame, or the parts that an edit changed, strongest first. iterates: S + 1. stopped:
+    the reason why the run ended.
     """
 
     graphs: Graph
@@ -54,7 +55,7 @@ class Frames:
     relaxed: np.ndarray
     rounded: np.ndarray
     names: tuple[str, ...]
-    told: tuple[str, ...]
+    descriptions: tuple[str, ...]
     numbers: tuple[tuple[str, ...], ...]
     marks: tuple[tuple[Mark, ...], ...]
     iterates: int
@@ -64,40 +65,40 @@ class Frames:
         return len(self.names)
 
     def at(self, step: int) -> int:
-        """The frame shown at a step: a run that is over stays on its last."""
+        """The frame at a step; a run that has ended stays on its last frame."""
         return min(step, len(self) - 1)
 
     def reading(self, at: int) -> str:
-        """One frame in one sentence."""
-        wish = self.wished(at)[:1]
-        return self.told[at] + (f"; the loss most wants {wish[0].words}." if wish else ".")
+        """One sentence about a frame."""
+        strongest = self.directions(at)[:1]
+        return self.descriptions[at] + (f"; strongest descent direction: {strongest[0].words}." if strongest else ".")
 
-    def wished(self, at: int) -> list[Mark]:
-        """What the loss wants in a frame, strongest first."""
+    def directions(self, at: int) -> list[Mark]:
+        """Descent directions of a frame, strongest first."""
         return [mark for mark in self.marks[at] if mark.kind != "changed"]
 
 
-def frames(trace: Trace, wishes=None, *, like: Frames | None = None) -> Frames:
+def frames(trace: Trace, directions=None, *, like: Frames | None = None) -> Frames:
     """The frames of a decoding run.
 
-    wishes: as of `elekit.inspect.descent_directions`, None for no marks on iterates. like: a run whose result gives the places
-    of the nodes, where both results are one graph.
+    directions: from `elekit.inspect.descent_directions`; None marks nothing on iterates. like: a run whose node
+    positions are used if both results are isomorphic.
     """
     S, answer = len(trace) - 1, trace.iterates[trace.best].rounded()
     where = layout(answer)
     if like is not None:
-        where = laid_like(answer, like.graphs[like.iterates], like.positions[0])
-    relaxed, rounded = (array(values) for values in (trace.relaxed, trace.rounded))
+        where = matching_layout(answer, like.graphs[like.iterates], like.positions[0])
+    relaxed, rounded = (to_numpy(values) for values in (trace.relaxed, trace.rounded))
     after = [float(rounded[trace.best]), *(done.loss for done in trace.search_steps)]
-    placed = _polished_places(answer, where, trace.search_steps)
+    placed = _search_positions(answer, where, trace.search_steps)
     columns = [
         relaxed,
         rounded,
-        array(trace.gap),
-        *map(array, (trace.gradient_norm, trace.step_size, trace.projection)),
+        to_numpy(trace.gap),
+        *map(to_numpy, (trace.gradient_norm, trace.step_size, trace.projection)),
     ]
-    numbers = [tuple(map(digits, row)) for row in zip(*columns)]
-    numbers += [("", digits(loss), *[""] * (len(NUMBERS) - 2)) for loss in after]
+    numbers = [tuple(map(format_loss, row)) for row in zip(*columns)]
+    numbers += [("", format_loss(loss), *[""] * (len(NUMBERS) - 2)) for loss in after]
     edits = list(_edits(answer, trace.search_steps, after))
     return Frames(
         graphs=Graph.cat([trace.iterates, answer, *(done.graph for done in trace.search_steps)]),
@@ -109,27 +110,27 @@ def frames(trace: Trace, wishes=None, *, like: Frames | None = None) -> Frames:
             f"iterate {trace.best} rounded",
             *(e[0] for e in edits),
         ),
-        told=(
-            *(_told(trace, s) for s in range(S + 1)),
-            f"The best rounded iterate, number {trace.best}, costs {digits(after[0])} (stopped: {trace.stopped})",
+        descriptions=(
+            *(_description(trace, s) for s in range(S + 1)),
+            f"Best rounded iterate ({trace.best}): loss {format_loss(after[0])} (stopped: {trace.stopped})",
             *(e[1] for e in edits),
         ),
         numbers=tuple(numbers),
-        marks=(*(_wanted(wishes, s) for s in range(S + 1)), (), *(e[2] for e in edits)),
+        marks=(*(_direction_marks(directions, s) for s in range(S + 1)), (), *(e[2] for e in edits)),
         iterates=S + 1,
         stopped=trace.stopped,
     )
 
 
-def digits(value: float) -> str:
-    """Three digits behind the point, five of what is below 0.01; nothing below zero by rounding alone."""
+def format_loss(value: float) -> str:
+    """Three decimals, five below 0.01; never a negative zero."""
     value = float(value)
     words = f"{value:.{5 if abs(value) < 0.01 and value else 3}f}"
     return words if words.strip("-0.") else "0.000"
 
 
-def shares_of_axis(runs: list[Frames]) -> np.ndarray:
-    """(F,) where each frame of the longest run lies on an axis from 0 to 1: edits lie further apart than iterates."""
+def frame_positions(runs: list[Frames]) -> np.ndarray:
+    """(F,) positions in [0, 1] of the frames of the longest run on a shared axis; edits are wider than iterates."""
     last = max(len(run) for run in runs) - 1
     wide = max(1.0, 0.04 * last)
     polished = [any(run.iterates <= f < len(run) for run in runs) for f in range(1, last + 1)]
@@ -138,8 +139,8 @@ def shares_of_axis(runs: list[Frames]) -> np.ndarray:
     )
 
 
-def laid_like(graph: Graph, other: Graph, positions: np.ndarray) -> np.ndarray:
-    """Positions of a graph: where those of another are if both are one graph, otherwise its own."""
+def matching_layout(graph: Graph, other: Graph, positions: np.ndarray) -> np.ndarray:
+    """Positions of a graph: those of `other` if the two are isomorphic, otherwise its own layout."""
     (ours,), (theirs,) = to_networkx(graph), to_networkx(other)
     matcher = GraphMatcher(ours, theirs, categorical_node_match("label", None), categorical_edge_match("label", None))
     if not matcher.is_isomorphic():
@@ -150,27 +151,28 @@ def laid_like(graph: Graph, other: Graph, positions: np.ndarray) -> np.ndarray:
     return placed
 
 
-def _told(trace: Trace, s: int) -> str:
+def _description(trace: Trace, s: int) -> str:
     last = f", the last (stopped: {trace.stopped})" if s == len(trace) - 1 else ""
-    return f"Iteration {s}{last}: the relaxed graph costs {digits(trace.relaxed[s])}, its rounding {digits(trace.rounded[s])}"
+    losses = f"relaxed loss {format_loss(trace.relaxed[s])}, rounded loss {format_loss(trace.rounded[s])}"
+    return f"Iteration {s}{last}: {losses}"
 
 
-def _wanted(wishes, s: int) -> tuple[Mark, ...]:
-    found = [] if wishes is None else wishes.strongest(s, MARKED, share=FAINTEST)
-    return tuple(Mark(wish.part, "more" if wish.channel else "less", wish.gain, wish.words) for wish in found)
+def _direction_marks(directions, s: int) -> tuple[Mark, ...]:
+    found = [] if directions is None else directions.strongest(s, MARKED, share=FAINTEST)
+    return tuple(Mark(one.part, "more" if one.channel else "less", one.gain, one.words) for one in found)
 
 
 def _edits(before: Graph, polish: tuple[SearchStep, ...], losses: list[float]):
-    """Name, sentence and marks of each step of the polish."""
+    """Name, description and marks of each step of local search."""
     total, number = sum(not done.restart for done in polish), 0
     for done, came_from in zip(polish, losses):
         if done.restart:
-            yield done.edit, f"The polish goes on from {done.edit}, whose rounding costs {digits(done.loss)}", ()
+            yield done.edit, f"Polish restarts from {done.edit}: loss {format_loss(done.loss)}", ()
         else:
             number += 1
-            said = f"Edit {number} of {total}, {done.edit}: the loss goes from {digits(came_from)} to {digits(done.loss)}"
+            losses = f"loss from {format_loss(came_from)} to {format_loss(done.loss)}"
             marks = tuple(Mark(part, "changed", 1.0, done.edit) for part in _changed(before, done.graph))
-            yield f"edit {number} of {total}", said, marks
+            yield f"edit {number} of {total}", f"Edit {number} of {total}, {done.edit}: {losses}", marks
         before = done.graph
 
 
@@ -180,8 +182,8 @@ def _changed(before: Graph, after: Graph) -> list[tuple[int, ...]]:
     return [*map(tuple, (was != now)[0].nonzero().tolist()), *map(tuple, (were != are)[0].triu(1).nonzero().tolist())]
 
 
-def _polished_places(before: Graph, where: np.ndarray, polish: tuple[SearchStep, ...]):
-    """Positions of each step of the polish: as before, a new node next to its neighbor; another start lies anew."""
+def _search_positions(before: Graph, where: np.ndarray, polish: tuple[SearchStep, ...]):
+    """Positions of each step: a new node is placed beside its neighbor, a restart gets a new layout."""
     for done in polish:
         if done.restart:
             where = layout(done.graph)
@@ -189,7 +191,7 @@ def _polished_places(before: Graph, where: np.ndarray, polish: tuple[SearchStep,
             new = ((before.labels()[0] == 0) & (done.graph.labels()[0] > 0))[0].nonzero()[:, 0].tolist()
             for i in new:
                 neighbors = done.graph.labels()[1][0, i].nonzero()[:, 0].tolist()
-                free = [place for place in beside(before, where)[neighbors] if np.isfinite(place).all()]
+                free = [place for place in neighbor_positions(before, where)[neighbors] if np.isfinite(place).all()]
                 if free:
                     where = where.copy()
                     where[i] = free[0]

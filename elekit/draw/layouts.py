@@ -1,23 +1,31 @@
-"""Where the nodes of a graph are drawn."""
+"""Node positions of a drawing."""
 
 import networkx as nx
 import numpy as np
 
-from elekit.draw.base import RADIUS, has_bond_orders, hold_one
+from elekit.draw.base import RADIUS, has_bond_orders, require_single
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
 from elekit.graphs.smiles import bond_type, element_and_charge, is_molecular
 
 
 def layout(graph: Graph) -> np.ndarray:
-    """(N, 2) positions of the slots of one graph (rounded), an edge about one unit long.
+    """Deterministic node positions of one graph, with edges about one unit long.
 
-    Molecules as RDKit draws them; other graphs, and cages that RDKit folds onto themselves, by the distances along
-    their edges (Kamada and Kawai 1989), so that few nodes touch each other or an edge that is not theirs. Absent
-    nodes lie on a ring around. The same graph, the same positions.
-    Raises ValueError for a batch that is not of one graph.
+    RDKit places molecules. Other graphs, and cages that RDKit folds onto themselves, are placed by their
+    shortest-path distances (Kamada and Kawai, 1989), with as few overlaps as possible. Absent nodes lie on a ring
+    around the graph.
+
+    Args:
+        graph: Batch of one; it is rounded.
+
+    Returns:
+        (N, 2) positions of all slots.
+
+    Raises:
+        ValueError: If the batch does not hold one graph.
     """
-    hold_one(graph)
+    require_single(graph)
     drawn = to_networkx(graph)[0]
     N = graph.nodes.shape[1]
     there = sorted(drawn)
@@ -32,7 +40,7 @@ def layout(graph: Graph) -> np.ndarray:
 
 
 def _placed(drawn: nx.Graph, vocabulary: GraphVocabulary) -> np.ndarray:
-    """Positions of the nodes that are there: the first that are clear, or the clearest of all tried."""
+    """Positions of the present nodes: the first layout without overlaps, or the one with the fewest."""
     tried = []
     for found in _layouts(drawn, vocabulary):
         tried.append(_unit(found, drawn))
@@ -73,7 +81,7 @@ def _molecular_layout(drawn: nx.Graph) -> np.ndarray:
 
 
 def _clearance(positions: np.ndarray, drawn: nx.Graph) -> float:
-    """Smallest distance of a node from another one or from an edge that is not its own."""
+    """Smallest distance of a node to another node or to an edge that does not end in it."""
     row = {i: n for n, i in enumerate(sorted(drawn))}
     segments = [(row[i], row[j]) for i, j in drawn.edges] + [(n, n) for n in row.values()]
     closest = np.inf
@@ -86,7 +94,7 @@ def _clearance(positions: np.ndarray, drawn: nx.Graph) -> float:
 
 
 def _unit(positions: np.ndarray, drawn: nx.Graph) -> np.ndarray:
-    """Centerd; an edge is one unit long in the median, up to 2.2 where nodes would be closer than that."""
+    """Centered positions with a median edge length of 1, or up to 2.2 to keep nodes apart."""
     positions = positions - (positions.max(0) + positions.min(0)) / 2
     if len(positions) < 2:
         return positions

@@ -1,4 +1,4 @@
-"""A map of many graphs: how its points are painted, what it can be trusted with, and the map as a figure."""
+"""Maps of many graphs: the colors of their points, and the map as a figure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap, Normalize, to_hex, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, fitted, plain
+from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, fit_text, printable
 from elekit.draw.figure import Picture
 from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
@@ -41,7 +41,7 @@ class Paint:
     unknown: int = 0
 
     def legend(self) -> dict:
-        """As plain JSON: classes, ramp (colors from low to high), numbers (words at its low end, middle and high end)."""
+        """As plain JSON: classes, ramp (colors from low to high), numbers (text at both ends and the middle)."""
         found = {
             "classes": [{"color": c, "words": w, "count": n} for c, w, n in self.classes],
             "ramp": [],
@@ -57,11 +57,10 @@ class Paint:
 
 
 def paint(values) -> Paint:
-    """Colors for a column: viridis for numbers, Okabe and Ito's for at most 7 classes and "other".
+    """Colors of a column: viridis for numbers, Okabe-Ito for at most 7 categories and "other".
 
-    values: n numbers, truth values or anything else, such as a column of a DataFrame. Numbers of which at most 8 differ
-    are classes too, in their order and on viridis; a scale reaches from the 1st to the 99th of 100 values where those
-    beyond would squeeze it. What is missing is light gray.
+    Numbers with at most 8 distinct values are categories too, in order and on viridis. A scale runs from the 1 % to
+    the 99 % quantile if the values beyond would squeeze it. Missing values are light gray.
     """
     import pandas as pd
 
@@ -70,7 +69,7 @@ def paint(values) -> Paint:
         return _numbers(values.to_numpy(dtype=np.float64, na_value=np.nan))
     missing = values.isna().to_numpy()
     truth = pd.api.types.is_bool_dtype(values.dtype)
-    words = values.map({True: "yes", False: "no"}) if truth else values.map(lambda value: plain(str(value)))
+    words = values.map({True: "yes", False: "no"}) if truth else values.map(lambda value: printable(str(value)))
     counts = words[~missing].value_counts()
     kept = list(counts.index[: len(CLASSES)])
     colors = [{"yes": VERMILION, "no": SKY}[word] for word in kept] if truth else list(CLASSES[: len(kept)])
@@ -113,9 +112,8 @@ def _with_unknown(codes, colors, classes, missing) -> Paint:
     return Paint(codes.astype(np.int64), colors or [UNKNOWN], classes, unknown=unknown)
 
 
-def framed(positions: np.ndarray) -> tuple[np.ndarray, float]:
-    """Middle (2,) and half the width of the square that holds all positions, with a margin: (p - middle) / half lies in
-    [-1, 1]."""
+def bounding_square(positions: np.ndarray) -> tuple[np.ndarray, float]:
+    """Center (2,) and half width of a square around all positions, with a margin."""
     positions = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
     if not len(positions):
         return np.zeros(2), 1.0
@@ -138,13 +136,28 @@ def embedding_map(
     trust: str = "",
     figure: Figure | None = None,
 ) -> Figure:
-    """A map of graphs: points painted by a column, a pinned graph and its neighbors numbered and drawn beside it.
+    """Draw a map of graphs: points colored by a column, a pinned graph and its numbered neighbors drawn beside the
+    map.
 
-    positions: (n, 2). values, column: n values as of `paint`, and what they are called. selected: rows; all others
-    become gray context. pinned, neighbors: rows, neighbors in the order of their numbers. graphs, titles: pinned and
-    neighbors, in this order, to be drawn. predictions: (row, (2,) where its prediction lies) pairs, drawn as dashed
-    lines to diamonds. paths: (m, 2) each, such as a decoding run, from a ring to a square. trust: a sentence for below.
-    figure: to draw into, a new one otherwise. Returns it. Raises ValueError for shapes that do not fit.
+    Args:
+        positions: (n, 2) map positions.
+        values: n values to color by, see `paint`.
+        column: Name of the values.
+        selected: Rows to highlight; all others become gray.
+        pinned: Row of the pinned graph.
+        neighbors: Rows of its neighbors, nearest first.
+        graphs: The pinned graph and its neighbors, to be drawn.
+        titles: One per drawn graph.
+        predictions: (row, (2,) position of its prediction) pairs, drawn as dashed lines to diamonds.
+        paths: (m, 2) each, such as a decoding run, from a ring to a square.
+        trust: A sentence below the map.
+        figure: Figure to draw into; None makes a new one.
+
+    Returns:
+        The whole figure.
+
+    Raises:
+        ValueError: If shapes do not fit.
     """
     positions = np.asarray(positions, dtype=np.float64)
     if positions.ndim != 2 or positions.shape[1] != 2 or (values is not None and len(values) != len(positions)):
@@ -179,15 +192,15 @@ def embedding_map(
         small = figure.add_axes(at)
         graph(one, small)
         if titles:
-            words, size = fitted(titles[k], 138, 12)
+            words, size = fit_text(titles[k], 138, 12)
             small.set_title(words, fontsize=size, fontweight="bold" if k == 0 else "normal", parse_math=False)
     if trust:
-        figure.text(0.01, 0.015, plain(trust), fontsize=11, parse_math=False)
+        figure.text(0.01, 0.015, printable(trust), fontsize=11, parse_math=False)
     return ax.get_figure(root=True)
 
 
 def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequence[int] | None):
-    """The points, gray where they are not selected, and what their colors mean."""
+    """The points, gray where they are not selected, and the key of their colors."""
     found = paint(np.zeros(len(positions)) if values is None else values)
     colors = to_rgba_array(found.colors)[found.codes]
     front = np.arange(len(positions)) if selected is None else np.asarray(selected, dtype=np.int64)
@@ -205,23 +218,23 @@ def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequen
         bar = ax.figure.colorbar(ScalarMappable(Normalize(*found.scale), ramp), cax=below, orientation="horizontal")
         ends = ("min" if found.clipped[0] else "") + ("max" if found.clipped[1] else "")
         bar.ax.set_title(
-            plain(column) + {"": "", "min": " (and below)", "max": " (and above)"}.get(ends, " (and beyond)"),
+            printable(column) + {"": "", "min": " (and below)", "max": " (and above)"}.get(ends, " (and beyond)"),
             fontsize=12, loc="left", pad=3, parse_math=False,
         )  # fmt: skip
         bar.ax.tick_params(labelsize=11)
         return
     dots = [Line2D([], [], ls="", marker="o", ms=8, color=color) for color, *_ in found.classes]
-    names = [f"{fitted(words, 110, 11)[0]} ({count:,})" for _, words, count in found.classes]
+    names = [f"{fit_text(words, 110, 11)[0]} ({count:,})" for _, words, count in found.classes]
     key = ax.legend(
         dots, names, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.01), frameon=False, fontsize=11,
-        title=plain(column), alignment="left", title_fontsize=12, handletextpad=0.1, columnspacing=1.0,
+        title=printable(column), alignment="left", title_fontsize=12, handletextpad=0.1, columnspacing=1.0,
     )  # fmt: skip
     for text in (*key.get_texts(), key.get_title()):
         text.set_parse_math(False)
 
 
 def _number(ax: Axes, position: np.ndarray, n: int):
-    """A ring, and its number to one side of it, each number to another."""
+    """A ring at a point and its number beside it, each number in another direction."""
     angle = 2 * np.pi * n / 8
     ax.plot(*position, marker="o", ms=6, mfc="none", mec="black", mew=1.4, zorder=5, gid=f"neighbor-{n}")
     ax.annotate(

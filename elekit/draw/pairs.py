@@ -1,4 +1,4 @@
-"""Two graphs side by side, alike turned, with what differs marked."""
+"""Two graphs side by side in one orientation, with their differences marked."""
 
 import textwrap
 
@@ -9,12 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, hold_one, plain
+from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, printable, require_single
 from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
-from elekit.draw.placement import words_beside
-from elekit.draw.structures import _points
+from elekit.draw.placement import label_positions
 from elekit.draw.structures import graph as draw_graph
+from elekit.draw.structures import points_per_unit
 from elekit.graphs.graph import Graph
 
 MARKS = {  # what an edit does to a part: color, dashes, words; none of the colors is one of C, N, O and F
@@ -26,7 +26,7 @@ WIDTH = 0.11  # of a halo, where an edge is about 1 long
 TEXT, GAP, LARGEST = 0.27, 0.45, 0.9  # inches: of a line, between two panels, and of an edge at most
 
 
-def sheet(pairs, heads, feet, *, columns: int, width: float, few: int | None = None, sign: str = "→") -> Figure:
+def pair_grid(pairs, heads, feet, *, columns: int, width: float, few: int | None = None, sign: str = "→") -> Figure:
     """Pairs in a grid: a title and up to two lines above each, a line below each of its panels, a key at the end.
 
     width: of a panel in inches. few: parts that may be marked; of more none is. sign: between the two of a pair.
@@ -44,18 +44,18 @@ def sheet(pairs, heads, feet, *, columns: int, width: float, few: int | None = N
         row, column = divmod(n, columns)
         left, top = GAP / 2 + column * (block + GAP), whole[1] - row * tall
         say(left, top - 1.15 * TEXT, _cut(title, 72 * block / 9.2), 14, va="bottom", fontweight="bold")
-        lines = textwrap.wrap(plain(path), int(72 * block / 7.2))  # letters of 12 points
+        lines = textwrap.wrap(printable(path), int(72 * block / 7.2))  # letters of 12 points
         lines = lines[:2] if len(lines) < 3 else [lines[0], f"{lines[1][:-2]} …"]
         say(left, top - 1.3 * TEXT, "\n".join(lines), 12, va="top")
-        middle, (marks, places) = top - 3 * TEXT - height / 2, (marks_of(*pair, few), places_of(*pair))
+        middle, (marks, places) = top - 3 * TEXT - height / 2, (differences(*pair, few), aligned_layouts(*pair))
         seen |= {kind for _, kind in marks}
-        sizes = [size_of(one, positions) for one, positions in zip(pair, places)]
+        sizes = [drawn_size(one, positions) for one, positions in zip(pair, places)]
         scale = min(LARGEST, *((np.array([width, height]) / size).min() for size in sizes))  # one for both
         for side, (one, positions, size) in enumerate(zip(pair, places, sizes)):
             center = left + width / 2 + side * (width + GAP)
             size = size * scale
             box = (*((center, middle) - size / 2) / whole, *size / whole)
-            panel(one, figure.add_axes(box), positions, [m for m in marks if m[1] != ("new", "gone")[side]])
+            draw_panel(one, figure.add_axes(box), positions, [m for m in marks if m[1] != ("new", "gone")[side]])
             words = _cut(foot[side], 72 * (width + GAP) / 7.2)
             say(center, middle - height / 2 - 0.1 * TEXT, words, 12, ha="center", va="top")
         say(left + width + GAP / 2, middle, sign, 26, ha="center", va="center")
@@ -67,12 +67,12 @@ def sheet(pairs, heads, feet, *, columns: int, width: float, few: int | None = N
 
 
 def _cut(text: str, letters: float) -> str:
-    text = plain(text)
+    text = printable(text)
     return text if len(text) <= letters else f"{text[: int(letters) - 1]}…"
 
 
-def size_of(graph: Graph, positions: np.ndarray) -> np.ndarray:
-    """Width and height of a graph where an edge is about 1 long, with its nodes and numbers."""
+def drawn_size(graph: Graph, positions: np.ndarray) -> np.ndarray:
+    """Width and height of a drawing with its node numbers, in edge lengths."""
     there = _there(graph)
     return np.maximum(np.ptp(positions[there], axis=0) + 1.1, [2.4, 1.6]) if there.any() else np.array([2.4, 1.6])
 
@@ -81,12 +81,12 @@ def _there(graph: Graph) -> np.ndarray:
     return (graph.labels()[0][0] > 0).cpu().numpy()
 
 
-def marks_of(before: Graph, after: Graph, few: int | None = None) -> list[tuple[tuple[int, ...], str]]:
+def differences(before: Graph, after: Graph, few: int | None = None) -> list[tuple[tuple[int, ...], str]]:
     """Nodes (i,) and pairs (i, j), i < j, that differ between two graphs of the same slots, and how.
 
     few: more than so many are told apart by looking, not by marks, and none is given.
     """
-    hold_one(before), hold_one(after)
+    require_single(before), require_single(after)
     if before.nodes.shape != after.nodes.shape:
         raise ValueError(
             f"the two graphs of a pair need the same slots, got {before.nodes.shape[1]} and {after.nodes.shape[1]}"
@@ -101,8 +101,8 @@ def marks_of(before: Graph, after: Graph, few: int | None = None) -> list[tuple[
     return found if few is None or len(found) <= few else []
 
 
-def places_of(before: Graph, after: Graph) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (N, 2) of both, each as it is drawn alone, the second turned so that common nodes lie alike."""
+def aligned_layouts(before: Graph, after: Graph) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (N, 2) of both graphs, the second rotated or mirrored so that common nodes match."""
     first, second = layout(before), layout(after)
     both = _there(before) & _there(after)
     if not both.any():
@@ -112,10 +112,10 @@ def places_of(before: Graph, after: Graph) -> tuple[np.ndarray, np.ndarray]:
     return first, (second - theirs) @ left @ right + ours
 
 
-def panel(graph: Graph, ax: Axes, positions: np.ndarray, marks) -> None:
+def draw_panel(graph: Graph, ax: Axes, positions: np.ndarray, marks) -> None:
     draw_graph(graph, ax, positions=positions)
-    points, white = _points(ax), [withStroke(linewidth=3, foreground="white")]
-    way = words_beside(graph, positions)[0] - positions
+    points, white = points_per_unit(ax), [withStroke(linewidth=3, foreground="white")]
+    way = label_positions(graph, positions)[0] - positions
     way *= (RADIUS + WIDTH + 0.12) / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
     for i in np.flatnonzero(_there(graph)):
         place, centerd = positions[i] + way[i], {"ha": "center", "va": "center", "zorder": 7}

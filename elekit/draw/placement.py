@@ -1,8 +1,10 @@
-"""Where words and new nodes go beside a drawn graph, and the color ramp of prices; without matplotlib."""
+"""Positions of labels and of new nodes beside a drawn graph, and the color ramp of edit prices; needs no
+matplotlib.
+"""
 
 import numpy as np
 
-from elekit.draw.base import RADIUS, array, hold_one
+from elekit.draw.base import RADIUS, require_single, to_numpy
 from elekit.graphs.graph import Graph
 
 RAMP = [
@@ -19,28 +21,29 @@ RAMP = [
 DIRECTIONS = np.stack([np.cos(a := np.arange(36) * np.pi / 18), np.sin(a)], 1)
 
 
-def span(*values) -> tuple[float, float]:
-    """Smallest and largest of all finite values, a little apart; 0 and 1 of none."""
-    finite = np.concatenate([array(v).ravel() for v in values])
+def finite_range(*values) -> tuple[float, float]:
+    """Minimum and maximum of all finite values, at least 1e-6 apart; (0, 1) if there are none."""
+    finite = np.concatenate([to_numpy(v).ravel() for v in values])
     finite = finite[np.isfinite(finite)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     return low, max(high, low + 1e-6)
 
 
 def signed(share: float) -> str:
-    """A share with its sign and two digits; what rounds to zero has none."""
+    """A value with sign and two digits; no sign if it rounds to zero."""
     words = f"{share:+.2f}"
     return words if words.strip("+-0.") else "0.00"
 
 
-def beside(graph: Graph, positions) -> np.ndarray:
-    """(N, 2) where a new neighbor of each node goes: an edge away, or further, where most is free; nan if absent.
+def neighbor_positions(graph: Graph, positions) -> np.ndarray:
+    """(N, 2) position for a new neighbor of each node, at least one edge length away where most space is free; nan
+    if absent.
 
-    graph: batch of one. positions: (N, 2) of its nodes.
+    graph: batch of one. positions: (N, 2).
     """
-    hold_one(graph)
-    positions, found = array(positions), np.full(np.shape(positions), np.nan)
-    there, segments = drawn_parts(graph, positions)
+    require_single(graph)
+    positions, found = to_numpy(positions), np.full(np.shape(positions), np.nan)
+    there, segments = present_parts(graph, positions)
     for i in there:
         near = np.delete(there, np.searchsorted(there, i))
         for reach in (1.0, 1.4, 1.9, 2.5):
@@ -52,14 +55,15 @@ def beside(graph: Graph, positions) -> np.ndarray:
     return found
 
 
-def words_beside(graph: Graph, positions) -> tuple[np.ndarray, dict[tuple[int, int], np.ndarray]]:
-    """Places for a word at each node (N, 2), nan if absent, and at each edge {(i, j): (2,)}, i < j, where most is free.
+def label_positions(graph: Graph, positions) -> tuple[np.ndarray, dict[tuple[int, int], np.ndarray]]:
+    """Positions with free space for a text at each node (N, 2), nan if absent, and at each edge {(i, j): (2,)}, i <
+    j.
 
-    graph: batch of one. positions: (N, 2) of its nodes.
+    graph: batch of one. positions: (N, 2).
     """
-    positions = array(positions)
-    there, _ = drawn_parts(graph, positions)
-    out = beside(graph, positions) - positions
+    positions = to_numpy(positions)
+    there, _ = present_parts(graph, positions)
+    out = neighbor_positions(graph, positions) - positions
     out = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
     to_others = positions[there] - positions[:, None]  # (N, nodes, 2)
     ahead = np.maximum((to_others * out[:, None]).sum(-1), 1e-9)
@@ -80,15 +84,15 @@ def words_beside(graph: Graph, positions) -> tuple[np.ndarray, dict[tuple[int, i
     return of_nodes, of_edges
 
 
-def drawn_parts(graph: Graph, positions: np.ndarray):
-    """Nodes that are there, and where their edges begin and end."""
+def present_parts(graph: Graph, positions: np.ndarray):
+    """Indices of the present nodes, and the start and end points of the edges."""
     nodes, edges = (labels[0].cpu() for labels in graph.labels())
     i, j = edges.triu(1).nonzero().numpy().T
     return nodes.nonzero()[:, 0].numpy(), (positions[i], positions[j])
 
 
 def _distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(M,) from each point to the nearest of some segments; infinite if there are none."""
+    """(M,) distance of each point to the nearest segment; infinite if there are none."""
     along, off = end - start, points[:, None] - start
     share = ((off * along).sum(-1) / np.maximum((along * along).sum(-1), 1e-9)).clip(0, 1)
     return np.linalg.norm(off - share[..., None] * along, axis=-1).min(1, initial=np.inf)

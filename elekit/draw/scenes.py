@@ -1,17 +1,17 @@
-"""Graphs as plain JSON, for those who draw them elsewhere: the widgets' browser side."""
+"""Graphs as plain JSON for drawing outside matplotlib: in the browser and as SVG."""
 
 import numpy as np
 
-from elekit.draw.base import has_bond_orders, hold_one, label_colors
+from elekit.draw.base import has_bond_orders, label_colors, require_single
 from elekit.draw.layouts import layout
 from elekit.graphs.graph import Graph, GraphVocabulary
 
 
 def palette(vocabulary: GraphVocabulary) -> dict:
-    """Names and looks of the labels, "absent" and "no edge" left out.
+    """Names and appearance of the labels, without "absent" and "no edge".
 
-    nodes, edges: names. colors: one "#rrggbb" for each node label. strokes: how many lines an edge of each label
-    is, where labels are bond orders; None where edge labels are to be written.
+    nodes, edges: label names. colors: "#rrggbb" per node label. strokes: number of lines per edge label if the
+    labels are bond orders; None if edge labels are written.
     """
     strokes = [int(order) for order in vocabulary.order] if has_bond_orders(vocabulary) else None
     return {
@@ -23,11 +23,11 @@ def palette(vocabulary: GraphVocabulary) -> dict:
 
 
 def scene(graph: Graph, positions=None) -> dict:
-    """One graph, rounded. nodes: N channels; edges: [i, j, channel] with i < j; positions: N pairs, as of `layout`.
+    """One rounded graph. nodes: N channels; edges: [i, j, channel] with i < j; positions: N pairs, see `layout`.
 
-    Raises ValueError for a batch that is not of one graph.
+    Raises ValueError if the batch does not hold one graph.
     """
-    hold_one(graph)
+    require_single(graph)
     (nodes,), (edges,) = (t.cpu() for t in graph.labels())
     found = edges.triu(1).nonzero().tolist()
     positions = layout(graph) if positions is None else np.asarray(positions)

@@ -1,4 +1,4 @@
-"""Prediction sets: the graphs of one beside the radius, and how often sets hold the truth, by slice."""
+"""Prediction sets and their coverage."""
 
 from typing import TYPE_CHECKING
 
@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, FAINT, GRAY, VERMILION, fitted
+from elekit.draw.base import BLUE, GRAY, LIGHT_GRAY, VERMILION, fit_text
 from elekit.draw.figure import Picture, axes
-from elekit.draw.frames import SHOWN, digits
+from elekit.draw.frames import SHOWN, format_loss
 from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
 
@@ -23,11 +23,22 @@ def prediction_set(
     found, *, truth: Graph | None = None, decoded: Graph | None = None, shown: int = SHOWN,
     figure: Figure | SubFigure | None = None,
 ) -> Figure:  # fmt: skip
-    """What a set says, its graphs, best first, and where they and the radius lie on the learned loss.
+    """Draw a prediction set: its graphs, best first, and their losses beside the radius.
 
-    found: as of `elekit.evaluation.conformal.prediction_sets`. An empty set shows the decoded graph, which lies outside. truth,
-    decoded: batches of one, named where they are shown; None: no truth, and the set's own decoded graph. shown:
-    graphs at most (>= 1); the words say of how many. figure: to draw into. Raises ValueError for shown < 1.
+    An empty set shows the decoded graph, which lies outside the radius.
+
+    Args:
+        found: A set from `elekit.evaluation.conformal.prediction_sets`.
+        truth: Batch of one, marked if it is shown.
+        decoded: Batch of one, marked if it is shown; None means the set's own decoded graph.
+        shown: Maximum number of graphs, at least 1.
+        figure: Figure to draw into; None makes a new one.
+
+    Returns:
+        The whole figure.
+
+    Raises:
+        ValueError: If `shown` is below 1.
     """
     if shown < 1:
         raise ValueError(f"shown must be at least 1, got {shown}")
@@ -36,17 +47,19 @@ def prediction_set(
     figure = Picture(figsize=(WIDE * columns, HIGH)) if figure is None else figure
     more = f" (the nearest {len(graphs)} are shown)" if found.size > len(graphs) else ""
     width = 72 * figure.get_figure(root=True).get_figwidth()
-    words, size = fitted(found.says() + more, 0.96 * width, 15)
+    words, size = fit_text(found.says() + more, 0.96 * width, 15)
     look = {"fontsize": size, "fontweight": "bold", "ha": "center", "va": "top"}
     figure.text(0.5, 0.97, words, parse_math=False, gid="says", **look)
-    titles = [f"loss {digits(loss)}\n{', '.join(marks)}" for loss, marks in zip(losses, found.marks(truth, decoded))]
+    titles = [
+        f"loss {format_loss(loss)}\n{', '.join(marks)}" for loss, marks in zip(losses, found.marks(truth, decoded))
+    ]
     for column, one in enumerate(graphs):
         left = 0.5 + (column - len(graphs) / 2) / columns
         place = figure.add_axes((left, 0.38, 0.98 / columns, 0.38))
         graph(one, place)
         place.set_title(titles[column], fontsize=11, parse_math=False)
     ax = axes(figure.add_axes((0.06, 0.2, 0.88, 0.12)), None)
-    ax.axvspan(0, radius, color=FAINT, alpha=0.45, lw=0, gid="within")
+    ax.axvspan(0, radius, color=LIGHT_GRAY, alpha=0.45, lw=0, gid="within")
     ax.axvline(radius, color="black", lw=1.5, ls="--", gid="radius")
     look = {"marker": "D", "color": VERMILION, "mfc": "white", "mew": 2} if empty else {"marker": "o", "color": BLUE}
     ax.plot(losses, np.zeros(len(losses)), ls="", ms=9, clip_on=False, gid="losses", **look)
@@ -59,10 +72,17 @@ def prediction_set(
 
 
 def coverage(table: "pd.DataFrame", level: float) -> Figure:
-    """How often sets hold the truth: a row a slice with its 95 % interval, a line at the level, the mean size beside.
+    """Draw the coverage of prediction sets by slice, with 95 % intervals, the target level and the mean set size.
 
-    table: as of `elekit.evaluation.conformal.coverage`. Slices with too few pairs are only named. Raises ValueError for a table
-    without its columns or rows.
+    Args:
+        table: From `elekit.evaluation.conformal.coverage`. Slices with too few pairs are only listed.
+        level: Target level in (0, 1).
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If columns or rows are missing.
     """
     missing = [name for name in NEEDED if name not in table]
     if missing or not len(table):
@@ -80,12 +100,12 @@ def coverage(table: "pd.DataFrame", level: float) -> Figure:
     for at, (share, size, pairs) in enumerate(shown[["coverage", "mean_size", "pairs"]].itertuples(index=False)):
         said = f"{100 * share:.1f} %   {size:.1f} graphs   (of {pairs:,})"
         ax.annotate(said, (1.02, at), xycoords=("axes fraction", "data"), va="center", fontsize=11)
-    ax.set_yticks(y, [fitted(name, 220, 12)[0] for name in shown["slice"]], fontsize=12, parse_math=False)
+    ax.set_yticks(y, [fit_text(name, 220, 12)[0] for name in shown["slice"]], fontsize=12, parse_math=False)
     ax.set(xlim=(max(0.0, min(shown["low"].min(), level) - 0.03), 1.005), ylim=(len(y) - 0.4, -0.6))
     ax.set_xlabel("share of truths that lie in their set", fontsize=13)
     if len(others):
         names = ", ".join(f"{name} ({pairs:,})" for name, pairs in others[["slice", "pairs"]].itertuples(index=False))
-        words, size = fitted(f"too few pairs to say: {names}", 900, 11)
+        words, size = fit_text(f"too few pairs to say: {names}", 900, 11)
         place = ("figure fraction", "axes fraction")
         ax.annotate(words, (0.01, 0), xycoords=place, xytext=(0, -52), textcoords="offset points", va="top",
                     fontsize=size, parse_math=False, gid="few")  # fmt: skip

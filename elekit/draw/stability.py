@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from elekit.draw.base import BLUE, FAINT, GRAY, VERMILION, fitted, plain
+from elekit.draw.base import BLUE, GRAY, LIGHT_GRAY, VERMILION, fit_text, printable
 from elekit.draw.figure import Picture, axes
 from elekit.draw.histograms import COLORS
 
@@ -37,7 +37,7 @@ def stability(table: "pd.DataFrame", *, most: int = 30) -> Figure:
     ordered = table.sort_values(["stable", "holds", "of"], ascending=False, kind="stable")
     shown, stable = ordered.head(most), int(table["stable"].sum())
     rows, columns = len(shown), len(trainings)
-    labels = [fitted(claim, WIDE, 12)[0] for claim in shown["claim"]]
+    labels = [fit_text(claim, WIDE, 12)[0] for claim in shown["claim"]]
     width = max(7.0, 1.6 + 0.1 * max(map(len, labels)) + 0.95 * columns)
     figure = Picture(figsize=(width, 1.7 + 0.36 * rows), layout="constrained")
     ax = figure.add_subplot()
@@ -54,7 +54,7 @@ def stability(table: "pd.DataFrame", *, most: int = 30) -> Figure:
         ax.text(columns - 0.35, y, said, va="center", fontsize=12, fontweight="bold" if whole else "normal")
     if 0 < stable < rows:
         ax.axhline(stable - 0.5, color="black", lw=1.2, gid="stable above")
-    ax.set_xticks(range(columns), [fitted(name, 68, 12)[0] for name in trainings], fontsize=12, parse_math=False)
+    ax.set_xticks(range(columns), [fit_text(name, 68, 12)[0] for name in trainings], fontsize=12, parse_math=False)
     ax.set_yticks(range(rows), labels, fontsize=12, parse_math=False)
     ax.set(xlim=(-0.6, columns - 0.4), ylim=(rows - 0.4, -0.6))
     ax.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
@@ -84,23 +84,23 @@ def across_trainings(table: "pd.DataFrame", xlabel: str = "median price", *, top
     y = np.arange(len(shown)) + (np.arange(len(shown)) >= top) * parted
     figure = Picture(figsize=(9.5, 1.9 + 0.36 * len(y)), layout="constrained")
     ax = axes(figure.add_subplot(), None)
-    ax.hlines(y, shown["lowest"], shown["highest"], color=FAINT, lw=5, zorder=1)
+    ax.hlines(y, shown["lowest"], shown["highest"], color=LIGHT_GRAY, lw=5, zorder=1)
     for number, name in enumerate(trainings):
         values = shown[name].to_numpy(dtype=float)
         look = {"color": COLORS[number % len(COLORS)], "marker": SHAPES[number % len(SHAPES)]}
         ax.plot(values, y, ls="", markersize=9, markeredgecolor="white", gid=f"training-{number}", **look)
-    ax.set_yticks(y, [fitted(name, 260, 12)[0] for name in shown["name"]], fontsize=12, parse_math=False)
+    ax.set_yticks(y, [fit_text(name, 260, 12)[0] for name in shown["name"]], fontsize=12, parse_math=False)
     ax.set_ylim(max(len(y) + parted, 1) - 0.4, -0.6)
     ax.grid(axis="y", color="#EEEEEE", zorder=0)
     ax.set_axisbelow(True)
-    ax.set_xlabel(plain(xlabel), fontsize=13, parse_math=False)
+    ax.set_xlabel(printable(xlabel), fontsize=13, parse_math=False)
     ends = f"the {top} largest and the {top} smallest of {len(table)}, " if parted else ""
     ax.set_title(f"{ends}in each of {len(trainings)} trainings", fontsize=13, loc="left")
     handles = [
         Line2D([], [], ls="", markersize=9, color=COLORS[n % len(COLORS)], marker=SHAPES[n % len(SHAPES)])
         for n in range(len(trainings))
     ]
-    key = figure.legend(handles, [fitted(name, 90, 12)[0] for name in trainings], loc="outside lower center",
+    key = figure.legend(handles, [fit_text(name, 90, 12)[0] for name in trainings], loc="outside lower center",
                         ncols=6, frameon=False, fontsize=12, columnspacing=1, handletextpad=0.2)  # fmt: skip
     for words in key.get_texts():
         words.set_parse_math(False)

@@ -1,4 +1,4 @@
-"""Graphs, relaxed or not: nodes as pies of their labels, edges as strong as they are probable."""
+"""Drawings of graphs, relaxed or discrete: nodes as pies of their labels, edges as strong as they are probable."""
 
 from collections.abc import Sequence
 
@@ -10,32 +10,42 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Wedge
 from matplotlib.patheffects import withStroke
 
-from elekit.draw.base import GRAY, RADIUS, SEEN, array, fitted, has_bond_orders, hold_one, label_colors
+from elekit.draw.base import GRAY, RADIUS, VISIBLE, fit_text, has_bond_orders, label_colors, require_single, to_numpy
 from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
 from elekit.graphs.graph import Graph, GraphVocabulary
 
 
 def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | None = None) -> Figure:
-    """One graph, relaxed or not: nodes as pies of their labels, edges as strong as they are probable.
+    """Draw one graph, relaxed or discrete.
 
-    graph: a batch of one. A node's most probable label is written on it; the share that is absent stays open, and
-    a node that is rather absent has a dashed rim and no text. An edge is as wide and opaque as it and both its
-    ends are probable; bond orders are one to three strokes, other edge labels are written where they survive
-    rounding. A key says what the colors mean where nodes are mixtures. Nodes that are not there are left out.
-    positions: (N, 2), as of `layout`; give those of one graph to compare several. Raises ValueError for other shapes
-    and for a batch that is not of one graph.
+    A node is a pie of its labels with the most probable one written on it; the absent share stays open, and a node
+    that is more likely absent has a dashed rim and no text. The width and opacity of an edge are the probability that
+    it and both ends exist. Bond orders are drawn as one to three strokes; other edge labels are written if they
+    survive rounding. A key explains the colors if nodes are mixtures.
+
+    Args:
+        graph: Batch of one.
+        ax: Axes to draw into; None makes a new figure.
+        positions: (N, 2) node positions, see `layout`; pass the same to compare several graphs.
+        title: Title of the axes.
+
+    Returns:
+        The whole figure.
+
+    Raises:
+        ValueError: If the batch does not hold one graph, or if positions have another shape.
     """
-    hold_one(graph)
+    require_single(graph)
     nodes, edges = (t[0].detach().double().cpu().numpy() for t in (graph.nodes, graph.edges))
-    positions = layout(graph) if positions is None else array(positions)
+    positions = layout(graph) if positions is None else to_numpy(positions)
     if positions.shape != (len(nodes), 2):
         raise ValueError(f"positions must be ({len(nodes)}, 2), one for each slot, got {positions.shape}")
-    seen = np.flatnonzero(1 - nodes[:, 0] >= SEEN)
-    mixed = [k for k in np.argsort(-nodes[:, 1:].sum(0)) if nodes[:, 1 + k].max() >= SEEN][:10]
+    seen = np.flatnonzero(1 - nodes[:, 0] >= VISIBLE)
+    mixed = [k for k in np.argsort(-nodes[:, 1:].sum(0)) if nodes[:, 1 + k].max() >= VISIBLE][:10]
     relaxed = bool((nodes.max(1) < 0.99).any())
     ax = _canvas(ax, positions[seen], 0.5 * -(-len(mixed) // 5) if relaxed else 0, title, _inches(graph.vocabulary))
-    points = _points(ax)
+    points = points_per_unit(ax)
     written = [(*positions[i] - RADIUS, *positions[i] + RADIUS) for i in seen]  # boxes to keep clear of text
     for n, i in enumerate(seen):
         for j in seen[n + 1 :]:
@@ -45,7 +55,7 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
         _node(ax, i, nodes[i], positions[i], graph.vocabulary, colors, points)
     if relaxed:
         dots = [Line2D([], [], ls="", marker="o", ms=9, color=colors[k]) for k in mixed]
-        names = [fitted(graph.vocabulary.node_labels[k], 90, 11)[0] for k in mixed]
+        names = [fit_text(graph.vocabulary.node_labels[k], 90, 11)[0] for k in mixed]
         key = ax.legend(
             dots,
             names,
@@ -63,9 +73,18 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
 
 
 def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None, *, columns: int = 4) -> Figure:
-    """Several graphs, one batch or several, in a grid; the same as `graph` for each, from left to right.
+    """Draw several graphs in a grid, each as in `graph`.
 
-    titles: one for each graph. Raises ValueError for no graphs or another number of titles.
+    Args:
+        graphs: One batch or several.
+        titles: One per graph.
+        columns: Graphs per row.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If there are no graphs, or another number of titles.
     """
     single = [one for batch in ([graphs] if isinstance(graphs, Graph) else graphs) for one in batch]
     titles = [None] * len(single) if titles is None else list(titles)
@@ -83,7 +102,7 @@ def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None,
 
 
 def _canvas(ax: Axes | None, positions: np.ndarray, key: float, title: str | None, inches: float) -> Axes:
-    """Axes without frame that hold the positions, with room for a key below."""
+    """Axes without frame that contain the positions, with room for a key below."""
     low, high = (positions.min(0), positions.max(0)) if len(positions) else (np.zeros(2), np.zeros(2))
     center = (low + high) / 2
     half = np.maximum((high - low) / 2 + 0.55, [1.7 if key else 1.2, 0.8])
@@ -93,25 +112,25 @@ def _canvas(ax: Axes | None, positions: np.ndarray, key: float, title: str | Non
         size *= min(1, 12 / size.max())
         room = 0.45 if title else 0
         ax = Picture(figsize=(size[0], size[1] + room)).add_axes((0, 0, 1, size[1] / (size[1] + room)))
-    extent = _extent(ax)
+    extent = size_in_inches(ax)
     spare = (extent / (extent / (high - low)).min() - (high - low)) / 2  # so that the axes fill their place
     low, high = low - spare, high + spare
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     ax.set_axis_off()
     if title:
-        words, size = fitted(title, 72 * extent[0], 15)
+        words, size = fit_text(title, 72 * extent[0], 15)
         ax.set_title(words, fontsize=size, parse_math=False)
     return ax
 
 
-def _extent(ax: Axes) -> np.ndarray:
+def size_in_inches(ax: Axes) -> np.ndarray:
     """Width and height of the axes in inches."""
     return np.array(ax.get_window_extent().size) / ax.get_figure(root=True).dpi
 
 
-def _points(ax: Axes) -> float:
-    """Points of one unit of data, where both directions have the same."""
-    return 72 * float((_extent(ax) / [np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())]).min())
+def points_per_unit(ax: Axes) -> float:
+    """Points per data unit of axes with equal aspect."""
+    return 72 * float((size_in_inches(ax) / [np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())]).min())
 
 
 def _node(ax, i, shares, position, vocabulary, colors, points):
@@ -126,7 +145,7 @@ def _node(ax, i, shares, position, vocabulary, colors, points):
     ax.add_patch(Circle(position, RADIUS, facecolor="none", zorder=4, gid=f"node-{i}", **rim))
     if kept:
         k = int(shares[1:].argmax())
-        text, size = fitted(vocabulary.node_labels[k], 1.8 * RADIUS * points, 1.1 * RADIUS * points)
+        text, size = fit_text(vocabulary.node_labels[k], 1.8 * RADIUS * points, 1.1 * RADIUS * points)
         plain = shares[1 + k] > 0.95
         halo = None if plain else [withStroke(linewidth=size / 6, foreground="white")]
         color = "white" if plain and np.dot(to_rgb(colors[k]), (0.3, 0.59, 0.11)) < 0.5 else "black"
@@ -146,10 +165,10 @@ def _node(ax, i, shares, position, vocabulary, colors, points):
 
 
 def _edge(ax, ends, shares, positions, absent, vocabulary, points, written):
-    """Strokes of one edge, and its label if that is to be read; `written` gains the box of the label."""
+    """The strokes of one edge, and its label if it is legible; appends the label's box to `written`."""
     i, j = ends
     strength = float((1 - shares[0]) * (1 - absent).prod())
-    if strength < SEEN:
+    if strength < VISIBLE:
         return
     start, end = positions[i], positions[j]
     length = max(np.linalg.norm(end - start), 1e-9)
@@ -163,7 +182,7 @@ def _edge(ax, ends, shares, positions, absent, vocabulary, points, written):
     if bonds or not kept or len(vocabulary.edge_labels) == 1:
         return
     room = max(0.3, length - 2 * RADIUS) * points
-    text, size = fitted(vocabulary.edge_labels[label], room, min(13, 0.26 * points))
+    text, size = fit_text(vocabulary.edge_labels[label], room, min(13, 0.26 * points))
     half = np.array([0.3 * len(text) + 0.2, 0.7]) * size / points
     centers = [start + t * (end - start) for t in (0.5, 0.42, 0.58, 0.35, 0.65)]
     free = [c for c in centers if not any(_overlap((*c - half, *c + half), box) for box in written)]
@@ -187,5 +206,5 @@ def _overlap(one, other) -> bool:
 
 
 def _inches(vocabulary: GraphVocabulary) -> float:
-    """Length of an edge in a figure of its own: words need more room than strokes and element symbols."""
+    """Length of an edge in a new figure: words need more room than strokes and element symbols."""
     return 0.95 if has_bond_orders(vocabulary) else 1.7

@@ -1,4 +1,4 @@
-"""Graphs and figures as SVG text for pages that must stay light: no fonts, no scripts, and all text escaped."""
+"""Graphs and charts as SVG text for light pages: no fonts, no scripts, all text escaped."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from elekit.draw.base import BLUE, ORANGE, RADIUS, plain
+from elekit.draw.base import BLUE, ORANGE, RADIUS, printable
 
 UNIT = 46  # pixels of an edge
 ROOM = 0.55  # around a drawing, in edges
@@ -26,9 +26,9 @@ def graph_svg(
 ) -> str:
     """One rounded graph as an SVG element.
 
-    scene, palette: as of `elekit.draw.scenes`. words: what a reader who cannot see it is told. changed: nodes and pairs
-    (i, j) that get a wide rim, since an edit touched them. around: positions (n, 2) that the drawing shall show, so
-    that two of them have one scale; None = its own.
+    scene, palette: from `elekit.draw.scenes`. words: text for screen readers. changed: nodes and pairs (i, j) with
+    a wide rim because an edit touched them. around: positions (n, 2) that must be visible, so that two drawings
+    share one scale; None means those of the graph.
     """
     positions = np.asarray(scene["positions"], dtype=float).reshape(-1, 2) * [1, -1]
     there = [i for i, channel in enumerate(scene["nodes"]) if channel]
@@ -42,12 +42,14 @@ def graph_svg(
     dots = [part for i in there for part in _node(positions[i], scene["nodes"][i] - 1, palette)]
     box = " ".join(f"{UNIT * v:.0f}" for v in (left, top, width, height))
     size = f'width="{UNIT * width:.0f}" height="{UNIT * height:.0f}"'
-    inside = "".join([f"<title>{escape(plain(words))}</title>", *lines, *rims, *edges, *dots])
-    return f'<svg class="graph" role="img" aria-label="{escape(plain(words))}" viewBox="{box}" {size}>{inside}</svg>'
+    inside = "".join([f"<title>{escape(printable(words))}</title>", *lines, *rims, *edges, *dots])
+    return (
+        f'<svg class="graph" role="img" aria-label="{escape(printable(words))}" viewBox="{box}" {size}>{inside}</svg>'
+    )
 
 
 def _frame(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(left, top) and (width, height) that hold the positions, in edges."""
+    """(left, top) and (width, height), in edge lengths, of a box around the positions."""
     low, high = (positions.min(0), positions.max(0)) if len(positions) else (np.zeros(2), np.zeros(2))
     half = np.maximum((high - low) / 2 + ROOM, np.array(LEAST) / 2)
     return (low + high) / 2 - half, 2 * half
@@ -71,7 +73,7 @@ def _text(at, words: str, size: float, fill: str, more: str = "") -> str:
 
 
 def _edge(start: np.ndarray, end: np.ndarray, channel: int, palette: dict) -> list[str]:
-    """Strokes of an edge, or one with its label on it."""
+    """Strokes of an edge, or one stroke with the label on it."""
     strokes = palette["strokes"][channel - 1] if palette["strokes"] else 1
     length = max(float(np.linalg.norm(end - start)), 1e-9)
     across = np.array([start[1] - end[1], end[0] - start[0]]) / length
@@ -92,14 +94,13 @@ def _node(at: np.ndarray, label: int, palette: dict) -> list[str]:
 
 
 def shortened(text: str, letters: int) -> str:
-    """One printable line of at most so many letters."""
-    text = plain(text)
+    """The text on one printable line, cut to `letters` characters."""
+    text = printable(text)
     return text if len(text) <= letters else text[: letters - 1] + "…"
 
 
 def bar_svg(value: float, low: float, high: float, top: float) -> str:
-    """One bar of 0 to `top` with its interval as a line; as wide as the place it is put in. It is hidden from readers
-    who hear the page, since its number stands beside it."""
+    """A bar from 0 to `top` with its interval; hidden from screen readers, since the number is beside it."""
     at = [100 * min(max(v / max(top, 1e-9), 0), 1) if math.isfinite(v) else None for v in (value, low, high)]
     bar = f'<rect x="0" y="3" width="{at[0] or 0:.2f}" height="10" fill="{BLUE}"/>'
     if at[1] is not None and at[2] is not None:
@@ -119,9 +120,10 @@ def chart_svg(
 ) -> str:
     """Lines with dots over two labeled axes.
 
-    series: (name, color, x values, y values) each, not empty; a name also stands beside its line's end. words: what
-    a reader who cannot see it is told. across, up: what the axes are. logarithmic: the axis across, of values above 0.
-    limits: of the axis upwards; None = of the values, with 0.
+    series: (name, color, x values, y values) each, not empty. words: text for screen readers. across, up: axis
+    labels.
+    logarithmic: log scale of the x axis, for values above 0. limits: of the y axis; None means those of the values
+    and 0.
     """
     scale = math.log10 if logarithmic else float
     xs = [scale(x) for _, _, values, _ in series for x in values]
@@ -134,7 +136,7 @@ def chart_svg(
         across_share = (scale(x) - first) / (last - first)
         return left + across_share * (right - left), bottom - (y - low) / (high - low) * (bottom - top)
 
-    parts = [f"<title>{escape(plain(words))}</title>"]
+    parts = [f"<title>{escape(printable(words))}</title>"]
     for y in _ticks(low, high):
         height = place(10**first if logarithmic else first, y)[1]
         parts.append(f'<line x1="{left}" x2="{right}" y1="{height:.1f}" y2="{height:.1f}" stroke="#dddddd"/>')
@@ -153,19 +155,21 @@ def chart_svg(
         parts += [f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{color}" stroke="#000000"/>' for px, py in points]
     key = "".join(
         f'<span class="key"><svg aria-hidden="true" width="34" height="10"><line x1="1" x2="33" y1="5" y2="5" '
-        f'stroke="{color}" stroke-width="3" stroke-dasharray="{DASHES[n % len(DASHES)]}"/></svg>{escape(plain(name))}</span>'
+        f'stroke="{color}" stroke-width="3" stroke-dasharray="{DASHES[n % len(DASHES)]}"/></svg>'
+        f"{escape(printable(name))}</span>"
         for n, (name, color, *_) in enumerate(series)
     )
-    drawn = f'<svg class="chart" role="img" aria-label="{escape(plain(words))}" viewBox="0 0 {WIDE} {HIGH}">'
+    drawn = f'<svg class="chart" role="img" aria-label="{escape(printable(words))}" viewBox="0 0 {WIDE} {HIGH}">'
     return f'{drawn}{"".join(parts)}</svg><p class="keys">{key}</p>'
 
 
 def _label(x: float, y: float, words: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" dominant-baseline="middle">{escape(plain(words))}</text>'
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" dominant-baseline="middle"'
+    return f"<text {place}>{escape(printable(words))}</text>"
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """About four round numbers from low to high."""
+    """About four round numbers between low and high."""
     rough = (high - low) / 4 or 1.0
     power = 10 ** math.floor(math.log10(rough))
     gap = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.999 * rough)

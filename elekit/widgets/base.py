@@ -30,7 +30,9 @@ def tell(widget, error: Exception) -> None:
     lines = str(error).strip().splitlines()
     kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
     widget.trouble = error
-    widget.problem = kind + (lines[0] if lines else "Unexpected error (no message). See the notebook log for the traceback.")
+    widget.problem = kind + (
+        lines[0] if lines else "Unexpected error (no message). See the notebook log for the traceback."
+    )
 
 
 class Panel(anywidget.AnyWidget):

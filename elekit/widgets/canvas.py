@@ -6,7 +6,7 @@ import jscatter
 import numpy as np
 from matplotlib.colors import to_rgba
 
-from elekit.draw.maps import CONTEXT, Paint, framed
+from elekit.draw.maps import CONTEXT, Paint, bounding_square
 
 NOBODY = -1  # jupyter-scatter takes None for the first point
 TOOLS = ["pan_zoom", "lasso", "lasso_type", "divider", "full_screen", "download", "reset"]
@@ -25,7 +25,7 @@ class Canvas:
 
     def __init__(self, positions: np.ndarray, height: int, *, reticle: bool, clicked, lassoed, pointed, sent):
         self.clicked, self.lassoed, self.pointed, self.sent, self.version = clicked, lassoed, pointed, sent, 0
-        self.frame = framed(positions)
+        self.frame = bounding_square(positions)
         self.places = self.on_canvas(positions)
         self.codes = np.zeros(len(positions), dtype=np.int64)
         scatter = jscatter.Scatter(
@@ -108,7 +108,7 @@ class Canvas:
 
     def move(self, positions: np.ndarray):
         """The points go elsewhere."""
-        self.frame = framed(positions)
+        self.frame = bounding_square(positions)
         self.places = self.on_canvas(positions)
         self.send_points()
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from elekit import inspect
 from elekit.datasets import Dataset, Split
 from elekit.draw.layouts import layout
-from elekit.draw.placement import beside
+from elekit.draw.placement import neighbor_positions
 from elekit.draw.scenes import palette, scene
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.inspect import EditScan, EmbeddingMap
@@ -133,7 +133,7 @@ class Inspection:
         positions = before.positions.copy()
         if table["kind"][row] == "add node" and table["pair"][row]:
             new, ends = table["node"][row], table["pair"][row]
-            positions[new] = beside(before.graph, positions)[sum(ends) - new]
+            positions[new] = neighbor_positions(before.graph, positions)[sum(ends) - new]
         visit = self._visit(self.scan.result(row), self.scan.points[row], positions, table["edit"][row])
         self._visits = [*self._visits[: self.at + 1], visit]
         self.at += 1

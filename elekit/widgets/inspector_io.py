@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from elekit.draw.placement import RAMP, beside, span, words_beside
+from elekit.draw.placement import RAMP, finite_range, label_positions, neighbor_positions
 from elekit.draw.scenes import scene
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.inspect import EditScan, Shares
@@ -66,12 +66,12 @@ def is_molecular(vocabulary: GraphVocabulary) -> bool:
 
 def roomy_scene(graph: Graph, positions: np.ndarray) -> dict:
     """A scene with places for words at nodes and edges, and where a neighbor of each node would go; None if absent."""
-    of_nodes, of_edges = words_beside(graph, positions)
+    of_nodes, of_edges = label_positions(graph, positions)
     return {
         **scene(graph, positions),
         "words": [listed(place) if np.isfinite(place).all() else None for place in of_nodes],
         "sides": [[i, j, *listed(place)] for (i, j), place in of_edges.items()],
-        "spots": [listed(spot) if np.isfinite(spot).all() else None for spot in beside(graph, positions)],
+        "spots": [listed(spot) if np.isfinite(spot).all() else None for spot in neighbor_positions(graph, positions)],
     }
 
 
@@ -95,7 +95,7 @@ def columns(scan: EditScan) -> dict:
 def heat(scan: EditScan) -> dict:
     """Cheapest valid price of nodes and of pairs [i, j, price], the ends of the ramp (over what is there), its colors."""
     (nodes, pairs), linked = scan.heat(), scan.graph.labels()[1][0] > 0
-    low, high = span(nodes, pairs[linked])
+    low, high = finite_range(nodes, pairs[linked])
     return {"nodes": listed(nodes), "pairs": listed_pairs(pairs), "low": low, "high": high, "ramp": RAMP}
 
 

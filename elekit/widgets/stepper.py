@@ -78,9 +78,9 @@ class Stepper(Panel):
             self.trace,
             self.step,
             truth=self.truth,
-            wishes=wanted[0],
+            directions=wanted[0],
             compare=self.compare,
-            compare_wishes=wanted[1],
+            compare_directions=wanted[1],
             names=self.names,
             found=self.sets,
         )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from elekit.decoding import Trace
-from elekit.draw.frames import LOOKS, NUMBERS, SHOWN, Frames, digits, frames, laid_like, shares_of_axis
+from elekit.draw.frames import LOOKS, NUMBERS, SHOWN, Frames, format_loss, frame_positions, frames, matching_layout
 from elekit.draw.scenes import palette, scene
 from elekit.evaluation.conformal import PredictionSet
 from elekit.graphs.graph import Graph
@@ -37,12 +37,12 @@ def stepper_state(
     runs = [frames(trace, descent_directions(trace))]
     if compare is not None:
         runs.append(frames(compare, descent_directions(compare), like=runs[0]))
-    laid = None if truth is None else laid_like(truth, runs[0].graphs[-1], runs[0].positions[-1])
+    laid = None if truth is None else matching_layout(truth, runs[0].graphs[-1], runs[0].positions[-1])
     shown = palette(trace.iterates.vocabulary)
     spaced = SPACED if shown["strokes"] is None and len(shown["edges"]) > 1 else 1.0
     return {
         "last": max(map(len, runs)) - 1,
-        "across": shares_of_axis(runs).round(5).tolist(),
+        "across": frame_positions(runs).round(5).tolist(),
         "runs": [_described(run, name, spaced) for run, name in zip(runs, names)],
         "numbers": b"".join(_packed(run) for run in runs),
         "truth_scene": {} if truth is None else scene(truth, spaced * laid),
@@ -57,8 +57,8 @@ def _found(found: PredictionSet, truth: Graph | None, answer: Graph, run: Frames
     more = f" (the nearest {len(graphs)} are shown)" if found.size > len(graphs) else ""
     members = [
         {
-            "scene": scene(one, spaced * laid_like(one, run.graphs[-1], run.positions[-1])),
-            "words": ", ".join([f"loss {digits(loss)}", *marks]),
+            "scene": scene(one, spaced * matching_layout(one, run.graphs[-1], run.positions[-1])),
+            "words": ", ".join([f"loss {format_loss(loss)}", *marks]),
             "name": name,
         }
         for one, loss, marks, name in zip(graphs, losses, found.marks(truth, answer), called(graphs))
@@ -79,7 +79,7 @@ def _described(run: Frames, name: str, spaced: float) -> dict:
         "iterates": run.iterates,
         "stopped": run.stopped,
         "names": run.names,
-        "told": run.told,
+        "told": run.descriptions,
         "readings": [run.reading(at) for at in range(len(run))],
         "numbers": run.numbers,
         "relaxed": _finite(run.relaxed),

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
-from elekit.draw.base import GRAY, OKABE_ITO, array, fitted
+from elekit.draw.base import GRAY, OKABE_ITO, fit_text, to_numpy
 from elekit.draw.figure import Picture
 
 ORDER = (4, 5, 2, 0, 1, 6, 3)  # of Okabe and Ito's colors, those that differ most first
@@ -54,13 +54,13 @@ def spheres(
     side, title, key = 2.9, 0.4, 0.45 if names else 0.0
     size = (side * columns, (side + title) * rows + key)
     figure = Picture(figsize=size)
-    eye = _eye(film[-1][1].mean(0) if towards is None else array(towards))
+    eye = _eye(film[-1][1].mean(0) if towards is None else to_numpy(towards))
     for n, (step, points) in enumerate(film):
         row, column = divmod(n, columns)
         bottom = size[1] - (row + 1) * (side + title)
         ax = figure.add_axes((column / columns, bottom / size[1], 1 / columns, side / size[1]))
         sphere(ax, points @ eye.T, _categories(colors, len(points), len(names or COLORS)))
-        words, size_of_words = fitted(f"step {step:,}" if isinstance(step, int) else step, 72 * side, 14)
+        words, size_of_words = fit_text(f"step {step:,}" if isinstance(step, int) else step, 72 * side, 14)
         ax.set_title(words, fontsize=size_of_words, parse_math=False, pad=2)
     if names:
         _key(figure, names, columns * side)
@@ -89,7 +89,7 @@ def sphere(ax: Axes, seen: np.ndarray, categories: np.ndarray) -> None:
 
 
 def _points(points, step) -> np.ndarray:
-    points = array(points)
+    points = to_numpy(points)
     if points.ndim != 2 or points.shape[1] != 3:
         raise ValueError(f"points of step {step} must be (n, 3) to be drawn on a sphere, got {points.shape}")
     length = np.linalg.norm(points, axis=1)
@@ -101,7 +101,7 @@ def _points(points, step) -> np.ndarray:
 
 
 def _categories(colors, n: int, most: int) -> np.ndarray:
-    found = np.zeros(n) if colors is None else array(colors)
+    found = np.zeros(n) if colors is None else to_numpy(colors)
     if found.shape != (n,) or not np.isin(found, range(most)).all():
         raise ValueError(f"colors must be ({n},) categories 0..{most - 1}, got shape {found.shape}: {found}")
     return found.astype(int)
@@ -109,7 +109,7 @@ def _categories(colors, n: int, most: int) -> np.ndarray:
 
 def _key(figure: Figure, names: Sequence[str], inches: float) -> None:
     dots = [Line2D([], [], ls="", marker="o", ms=9, color=COLORS[k]) for k in range(len(names))]
-    words = [fitted(name, 72 * inches / len(names) - 30, 14) for name in names]
+    words = [fit_text(name, 72 * inches / len(names) - 30, 14) for name in names]
     key = figure.legend(dots, [w for w, _ in words], ncols=len(names), loc="lower center", frameon=False, fontsize=14,
                         handletextpad=0.1, columnspacing=1.4, borderaxespad=0.2)  # fmt: skip
     for text, (_, size) in zip(key.get_texts(), words):

@@ -5,10 +5,10 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elekit.draw.base import RADIUS, array, fitted, hold_one
+from elekit.draw.base import RADIUS, fit_text, require_single, to_numpy
 from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
-from elekit.draw.placement import words_beside
+from elekit.draw.placement import label_positions
 from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph
 
@@ -26,8 +26,8 @@ def tensors(graph: Graph) -> Figure:
     more than 6 channels those that weigh most. Values run from 0 (dark) to 1 (bright); beyond 12 rows or columns no
     numbers are written. Raises ValueError for a batch that is not of one.
     """
-    hold_one(graph)
-    nodes, edges = array(graph.nodes[0]), array(graph.edges[0])
+    require_single(graph)
+    nodes, edges = to_numpy(graph.nodes[0]), to_numpy(graph.edges[0])
     (N, K), names = nodes.shape, ["no edge", *graph.vocabulary.edge_labels]
     heaviest = 1 + np.argsort(-edges[..., 1:].sum((0, 1)), kind="stable")
     shown = [0, *sorted(heaviest[: MOST_PANELS - 1].tolist())]
@@ -44,7 +44,7 @@ def tensors(graph: Graph) -> Figure:
 
     ax = panel(gap, 0, width)
     _heat(ax, nodes, f"nodes, {N} × {K}")
-    labels = [fitted(name, 60, 11)[0] for name in ["absent", *graph.vocabulary.node_labels]]
+    labels = [fit_text(name, 60, 11)[0] for name in ["absent", *graph.vocabulary.node_labels]]
     ax.set_xticks(
         range(K),
         labels if K <= WRITTEN else [""] * K,
@@ -68,7 +68,7 @@ def _numbered(graph: Graph, ax: Axes) -> None:
     draw_graph(graph, ax, positions=positions)
     if len(positions) > WRITTEN:
         return
-    way = words_beside(graph, positions)[0] - positions
+    way = label_positions(graph, positions)[0] - positions
     places = positions + (RADIUS + 0.18) * way / np.linalg.norm(way, axis=1, keepdims=True)
     for i in np.flatnonzero(np.isfinite(places[:, 0])):
         ax.text(*places[i], str(i), fontsize=11, color="#555555", ha="center", va="center", zorder=6, gid="slot")
@@ -84,7 +84,7 @@ def _heat(ax: Axes, values: np.ndarray, title: str) -> None:
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0, labelsize=11)
     ax.set_yticks(range(N), range(N) if N <= WRITTEN else [""] * N)
-    words, points = fitted(title, 1.15 * ax.get_window_extent().width / ax.figure.dpi * 72, 13)
+    words, points = fit_text(title, 1.15 * ax.get_window_extent().width / ax.figure.dpi * 72, 13)
     ax.set_title(words, fontsize=points, parse_math=False, pad=6)
     if max(N, M) > WRITTEN:
         return

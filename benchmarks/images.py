@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
-from elekit.draw.pairs import MARKS, marks_of, panel, places_of
+from elekit.draw.pairs import MARKS, aligned_layouts, differences, draw_panel
 from elekit.graphs.edit_distance import isomorphic, optimize
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, node_colors
@@ -52,16 +52,16 @@ def images(images: torch.Tensor, truth: Graph, predicted: Graph | None = None) -
         say(row, 0, "image")
         say(row, 1, "its graph")
         if predicted is None:
-            panel(truth[row], axes(row, 1), layout(truth[row]), [])
+            draw_panel(truth[row], axes(row, 1), layout(truth[row]), [])
             continue
         ours = alike_ordered(predicted[row], truth[row])
         right = isomorphic(ours, truth[row]).item()
-        marks = [] if right else marks_of(truth[row], ours, FEW)
+        marks = [] if right else differences(truth[row], ours, FEW)
         seen |= {kind for _, kind in marks}
         say(row, 2, "predicted: right" if right else "predicted: wrong")
-        for column, (one, positions) in enumerate(zip((truth[row], ours), places_of(truth[row], ours)), 1):
+        for column, (one, positions) in enumerate(zip((truth[row], ours), aligned_layouts(truth[row], ours)), 1):
             elsewhere = "new" if column == 1 else "gone"
-            panel(one, axes(row, column), positions, [mark for mark in marks if mark[1] != elsewhere])
+            draw_panel(one, axes(row, column), positions, [mark for mark in marks if mark[1] != elsewhere])
     if seen:
         shown = {kind: look for kind, look in MARKS.items() if kind in seen}
         keys = [Line2D([], [], color=color, ls=dash, lw=6) for color, dash, _ in shown.values()]
