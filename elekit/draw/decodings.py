@@ -158,7 +158,7 @@ def _words(run: Frames, at: int, name: str) -> list[tuple[str, float]]:
     """The lines of text below the graphs, with their font sizes."""
     known = [f"{what} {value}" for what, value in zip(NUMBERS, run.numbers[at]) if value]
     strongest = [f"{mark.words} ({mark.size:.2f})" for mark in run.directions(at)[:3]]
-    directions = [(f"descent directions: {', '.join(strongest)}", 11.5)] if wished else []
+    directions = [(f"descent directions: {', '.join(strongest)}", 11.5)] if strongest else []
     return [(f"{name}: " * bool(name) + run.reading(at), 13), *directions, (",  ".join(known), 11.5)]
 
 
