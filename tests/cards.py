@@ -12,7 +12,7 @@ import torch
 from conftest import random_vertices
 
 from elekit import card, datasets
-from elekit.card import measure, offline, predictions, relations, subject
+from elekit.card import cases, comparisons, context, measure, predictions
 from elekit.datasets.splits import Dataset, Split
 from elekit.graphs.graph import GraphVocabulary
 from elekit.model import artifact as artifacts
@@ -22,11 +22,11 @@ from elekit.model.surrogate.vector import VectorBackbone
 
 HOSTILE = "<script>alert(1)</script>"
 SMALL = {
-    (predictions, "JUDGED"): 24, (predictions, "TIMED"): 4, (subject, "SAMPLES"): 6, (subject, "PAIRS"): 12,
-    (relations, "FOLLOWED"): 5, (offline, "LOOKED_AT"): 6, (offline, "ITERATIONS"): 4, (offline, "KNOWN"): 12,
-    (measure, "REWRITTEN"): 20, (offline, "APPLIED"): 1,
+    (predictions, "JUDGED"): 24, (predictions, "TIMED"): 4, (context, "SAMPLES"): 6, (context, "PAIRS"): 12,
+    (comparisons, "EXPLAINED"): 5, (cases, "DECODED"): 6, (cases, "ITERATIONS"): 4, (cases, "KNOWN"): 12,
+    (measure, "REWRITTEN"): 20, (cases, "APPLIED"): 1,
 }  # fmt: skip
-EVERY_WAY = predictions.ways
+ALL_DECODERS = predictions.decoders
 
 
 def untrained(vocabulary: GraphVocabulary, seed: int = 0) -> GraphEmbedding:
@@ -47,7 +47,9 @@ def few():
     with pytest.MonkeyPatch.context() as patch:
         for (module, name), value in SMALL.items():
             patch.setattr(module, name, value)
-        patch.setattr(predictions, "ways", lambda known: dict(list(EVERY_WAY(known).items())[:: 4 if known else 3]))
+        patch.setattr(
+            predictions, "decoders", lambda known: dict(list(ALL_DECODERS(known).items())[:: 4 if known else 3])
+        )
         yield patch
 
 

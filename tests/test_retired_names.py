@@ -171,7 +171,6 @@ def test_no_retired_name_is_left():
     assert list(offenders()) == []
 
 
-@pytest.mark.xfail(strict=True, reason="not every module is renamed yet")
 def test_no_module_has_a_retired_name():
     assert list(retired_files()) == []
 

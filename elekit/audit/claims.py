@@ -8,6 +8,7 @@ A claim is a function of an answer: True where it holds, False where it does not
 import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from elekit.audit.findings import DEFECT, Finding
@@ -70,31 +71,77 @@ def among(name: Hashable, names: Iterable[Hashable], most: int, *, largest: bool
     return holds
 
 
-def of_prices(summary: "pd.DataFrame", *, most: int = MOST) -> dict[str, Claim]:
-    """What a price list says, as claims about other price lists: each takes a summary as of `EditCosts.summary`.
+@dataclass(frozen=True)
+class PriceClaim:
+    """A claim about the price of one kind of edit in another cost list, as of `EditCosts.summary`.
 
-    Of kinds that have an interval (edits in at least 5 graphs), by their medians: which are among the `most` dearest
-    and cheapest; which cost more than the next cheaper kind that is well apart (their intervals do not meet); and
-    which are marked as nearly free or surprisingly dear. In another list a kind that is not there, or without an
-    interval, cannot be checked. Raises ValueError for most < 1.
+    Args:
+        kind: The kind of edit.
+        predicate: What is claimed of it, without the kind that it is compared with: "is among the five dearest".
+        holds: The claim.
+        other: The kind that it costs more than, if the claim is a comparison.
+    """
+
+    kind: str
+    predicate: str
+    holds: Claim
+    other: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.predicate}" + (f" {self.other}" if self.other is not None else "")
+
+
+def price_claims(summary: "pd.DataFrame", *, most: int = MOST) -> list[PriceClaim]:
+    """Return what a cost list states, as claims about other cost lists.
+
+    Only kinds with an interval count (edits in at least 5 graphs), by their medians: which are among the `most`
+    dearest and cheapest; which cost more than the next cheaper kind whose interval does not overlap; and which are
+    marked as nearly free or surprisingly dear. A kind that is missing in another list, or has no interval there, leaves
+    the claim open.
+
+    Args:
+        summary: A cost list as of `EditCosts.summary`.
+        most: Number of kinds at each end of the list, at least 1.
+
+    Returns:
+        The claims; those about the ends of the list come first.
+
+    Raises:
+        ValueError: If `most` is below 1.
     """
     if most < 1:
         raise ValueError(f"most must be at least 1, got {most}")
-    told = summary[summary["low"].notna()].sort_values("median", ascending=False, kind="stable")
-    kinds, claims = told["kind"].tolist(), {}
+    known = summary[summary["low"].notna()].sort_values("median", ascending=False, kind="stable")
+    kinds, claims = known["kind"].tolist(), []
     ends = {"dearest": (kinds[:most], True), "cheapest": (kinds[::-1][:most], False)}
     for word, (some, largest) in ends.items():
         if len(kinds) > most:  # of five kinds each is among the five dearest
             number = WORDS[most] if most < len(WORDS) else str(most)
-            place = f"among the {number} {word}" if most > 1 else f"the {word}"
-            claims |= {f"{kind} is {place}": _of_medians(among(kind, kinds, most, largest=largest)) for kind in some}
-    rows = list(told[["kind", "low", "high"]].itertuples(index=False, name=None))
+            place = f"is among the {number} {word}" if most > 1 else f"is the {word}"
+            claims += [PriceClaim(k, place, _of_medians(among(k, kinds, most, largest=largest))) for k in some]
+    rows = list(known[["kind", "low", "high"]].itertuples(index=False, name=None))
     for i, (kind, low, _) in enumerate(rows):
         cheaper = next((other for other, _, high in rows[i + 1 :] if high < low), None)
         if cheaper is not None:
-            claims[f"{kind} costs more than {cheaper}"] = _of_medians(same_order([kind, cheaper]))
-    marked = told[told["mark"] != ""]
-    return claims | {f"{kind} is {mark}": _marked(kind, mark) for kind, mark in zip(marked["kind"], marked["mark"])}
+            claims.append(PriceClaim(kind, "costs more than", _of_medians(same_order([kind, cheaper])), cheaper))
+    marked = known[known["mark"] != ""]
+    return claims + [PriceClaim(k, f"is {mark}", _marked(k, mark)) for k, mark in zip(marked["kind"], marked["mark"])]
+
+
+def of_prices(summary: "pd.DataFrame", *, most: int = MOST) -> dict[str, Claim]:
+    """Return the claims of `price_claims` by their sentences.
+
+    Args:
+        summary: A cost list as of `EditCosts.summary`.
+        most: Number of kinds at each end of the list, at least 1.
+
+    Returns:
+        The claims by sentence, such as "relabel C to N is among the five dearest".
+
+    Raises:
+        ValueError: If `most` is below 1.
+    """
+    return {str(claim): claim.holds for claim in price_claims(summary, most=most)}
 
 
 def of_findings(found: Sequence[Finding]) -> dict[str, Claim]:

@@ -1,9 +1,9 @@
-"""The loss card: one HTML file that says what a learned loss rewards, how sure that is, and how it was found (floor 4).
+"""The loss card: one HTML file with what a learned loss rewards, how certain that is, and how it was measured.
 
     card = ele.card.make("molecules7")
     card.save("card.html")
 
-`measure` asks everything once, `statements` makes every sentence of what was measured, `page` writes the file.
+`measure` computes all figures, `statements` turns them into statements, and `page` renders the file.
 """
 
 from collections.abc import Mapping
@@ -12,30 +12,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elekit.card.changes import Changes, changes, read_card
-from elekit.card.measured import Measured
-from elekit.card.shown import SHIPPED, show
-from elekit.card.statements import Statement, statements
+from elekit.card.notebook import SHIPPED, show
+from elekit.card.results import Results
+from elekit.card.statement import Statement
+from elekit.card.statements import statements
 
 if TYPE_CHECKING:
     from elekit.datasets import Dataset
     from elekit.model.artifact import Artifact
 
-__all__ = [
-    "SHIPPED", "Card", "Changes", "Measured", "Statement", "changes", "make", "read_card", "show", "statements",
-]  # fmt: skip
+__all__ = ["SHIPPED", "Card", "Changes", "Results", "Statement", "changes", "make", "read_card", "show", "statements"]
 
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What was measured of a loss, what may be said of it, what changed since an older one, and the page of it all."""
+    """A loss card.
 
-    measured: Measured
+    Args:
+        results: What was measured.
+        statements: What the card states.
+        changes: What changed since an older card; None if none was given.
+        html: The page.
+    """
+
+    results: Results
     statements: list[Statement]
     changes: Changes | None
     html: str
 
     def save(self, path: str | Path) -> Path:
-        """Write the page, whole or not at all. Raises OSError, naming the file, where it cannot be written."""
+        """Write the page to a file, atomically.
+
+        Args:
+            path: The HTML file to write.
+
+        Returns:
+            The path.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
         from elekit.datasets.files import write_atomically
 
         write_atomically(path, lambda partial: partial.write_text(self.html, encoding="utf-8"))
@@ -53,32 +69,43 @@ def make(
     command: str = "",
     progress: bool = False,
 ) -> Card:
-    """Measure a learned loss and write down what may be said of it.
+    """Measure a learned loss and make its card. Takes about 2 minutes on two cores for molecules7.
 
-    artifact: a loss, its folder, or the name of a shipped one. data: what it is asked about, and whose test split is
-    predicted; a data set's name reads it with the artifact's own split; None = that which a shipped artifact is called
-    after, otherwise none, and the card says what could not be measured. repeats: the same training done again
-    (artifacts by name, or a folder of them), for the marks of what holds in all of them; None = those that lie beside
-    the artifact. surrogate: the predictor to judge, None = the first. compare: an older card's HTML file, or an older
-    artifact, which is then measured as well. command: what made the card, told in its last line.
-    About 2 minutes on two cores for molecules7. Raises ValueError for what does not fit, and an ArtifactError or an
-    OSError for what cannot be read.
+    Args:
+        artifact: A loss, its folder, or the name of a shipped one.
+        data: The data set to measure on, whose test split is predicted; or its name, read with the artifact's own
+            split. None for the data set with the artifact's name, if there is one; without data the card lists what
+            could not be measured.
+        repeats: Further trainings of the same loss, by name or as a folder of artifacts, to check which statements
+            hold in all of them. None for those stored beside the artifact.
+        surrogate: Name of the predictor to judge; None for the first.
+        compare: An older card's HTML file, or an older artifact, which is then measured as well.
+        seed: Seed of everything that is sampled.
+        command: The command that made the card, for its last line.
+        progress: Show a progress bar.
+
+    Returns:
+        The card.
+
+    Raises:
+        ValueError: If data, repeats or `compare` do not fit the artifact.
+        ArtifactError: If an artifact cannot be read, or has no such surrogate.
+        OSError: If a file cannot be read.
     """
+    from elekit.card.context import make_context
     from elekit.card.measure import measure
-    from elekit.card.page import page
-    from elekit.card.subject import subject
+    from elekit.card.page import render
 
-    asked = subject(artifact, data, repeats=repeats, surrogate=surrogate, seed=seed)
+    context = make_context(artifact, data, repeats=repeats, surrogate=surrogate, seed=seed)
     old = None
     if isinstance(compare, (str, Path)) and Path(compare).is_file():
         old = read_card(compare)
     elif compare is not None:
-        older = subject(compare, asked.data, repeats={}, seed=seed)
-        measured = measure(older, progress=progress)
-        old = measured, statements(measured)
-    found = measure(asked, progress=progress)
+        older = measure(make_context(compare, context.data, repeats={}, seed=seed), progress=progress)
+        old = older, statements(older)
+    results = measure(context, progress=progress)
     if command:
-        found.facts["made"]["command"] = command
-    said = statements(found)
-    since = changes(old[0].facts["loss"]["name"], old[1], said) if old is not None else None
-    return Card(found, said, since, page(found, said, since))
+        results.facts["made"]["command"] = command
+    found = statements(results)
+    since = changes(old[0].facts["loss"]["name"], old[1], found) if old is not None else None
+    return Card(results, found, since, render(results, found, since))

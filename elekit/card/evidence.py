@@ -1,28 +1,28 @@
-"""The figures behind the statements: each table folded, with how it can be made again."""
+"""The tables behind the statements, as text, each with the command that computes it again."""
 
 import math
+from dataclasses import dataclass
 
-from elekit.card.elements import Html, element
-from elekit.card.measured import Measured
-from elekit.card.wording import phrases_of
+from elekit.card.phrases import phrases_of
+from elekit.card.results import Results
 
 DIGITS = 3
-TABLES = {  # of each: what it shows, and what gives it again
+TABLES = {  # of each: what it shows, and the command that computes it
     "prices": ("what each kind of change costs", "inspect.edit_costs(psi, graphs, samples=24, seed={seed}).summary(seed={seed})"),
-    "findings": ("what was found wrong", "inspect.findings.findings(psi, train, held_out=test, seed={seed})"),
-    "blind_spots": ("pairs that are hardly told apart", "inspect.blind_spots(psi, train, seed={seed})"),
-    "equals": ("equal graphs told apart", "inspect.separated_equals(psi, train, samples=400, seed={seed})"),
+    "findings": ("the findings", "inspect.findings.findings(psi, train, held_out=test, seed={seed})"),
+    "blind_spots": ("pairs that are hardly separated", "inspect.blind_spots(psi, train, seed={seed})"),
+    "equals": ("equal graphs that are separated", "inspect.separated_equals(psi, train, samples=400, seed={seed})"),
     "agreement": ("agreement with known distances", "inspect.agreement(psi, graphs, pairs=120, seed={seed}).summary(seed={seed})"),
     "disagreements": ("the strongest disagreements", "inspect.agreement(psi, graphs, pairs=120, seed={seed}).disagreements(distance, most=2)"),
-    "concepts": ("what can be read off its points", "inspect.concepts(psi, graphs, seed={seed}).table"),
-    "faithfulness": ("shares against other orders", "inspect.faithfulness(psi, graphs, anchors, seed={seed}).summary(seed={seed})"),
+    "concepts": ("properties that can be read off its points", "inspect.concepts(psi, graphs, seed={seed}).table"),
+    "faithfulness": ("shares compared with other orders", "inspect.faithfulness(psi, graphs, anchors, seed={seed}).summary(seed={seed})"),
     "rules": ("rules before and after", "artifact.about['correction']['report']['rules']"),
-    "corrected": ("what the rules cost elsewhere", "artifact.about['correction']['report']['costs']"),
-    "quality": ("predictions judged", "evaluation.judge(psi, h.predict(test.inputs), test.graphs, candidates=train)"),
+    "corrected": ("side effects of the rules", "artifact.about['correction']['report']['costs']"),
+    "quality": ("quality of predictions", "evaluation.judge(psi, h.predict(test.inputs), test.graphs, candidates=train)"),
     "slices": ("the same by slice", "elekit evaluate --artifact {name} --data {data} --table predictions.csv"),
-    "coverage": ("how often sets of answers hold the truth", "elekit evaluate --artifact {name} --data {data} --sets 0.9"),
-    "costs": ("time against quality", "elekit evaluate --artifact {name} --data {data} --limit 60 --method … --starts …"),
-    "cases": ("the cases that are shown", "decode(psi, h.predict(inputs), record=True)"),
+    "coverage": ("coverage of prediction sets", "elekit evaluate --artifact {name} --data {data} --sets 0.9"),
+    "costs": ("time and quality", "elekit evaluate --artifact {name} --data {data} --limit 60 --method … --starts …"),
+    "cases": ("the example cases", "decode(psi, h.predict(inputs), record=True)"),
     "stability": ("which statements hold in which training", "inspect.stability(psis, measure, claims)"),
 }  # fmt: skip
 HEADS = {
@@ -32,8 +32,8 @@ HEADS = {
     "fits_better": "wrong answer fits better", "few": "too few", "milliseconds": "ms each", "from": "predicted from",
     "before_low": "interval", "after_low": "interval",
 }  # fmt: skip
-LONG = 24  # letters, from which on a column may be broken anywhere
-HIDDEN = {"hits", "by", "gradient", "shuffled", "sense", "unseen"}  # kept in the facts of the card
+LONG = 24  # characters: a column with a longer text may be broken anywhere
+HIDDEN = {"hits", "by", "gradient", "shuffled", "sense", "unseen"}  # only in the facts of the card
 
 
 def cell(value) -> str:
@@ -47,49 +47,49 @@ def cell(value) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def table(name: str, rows: list[dict], say=lambda column, value: cell(value)) -> Html:
-    """Rows as a table; row n has the id "name-n", which statements link to. Ends of an interval share a column."""
-    columns = [column for column in (rows[0] if rows else {}) if column not in HIDDEN]
-    columns = [c for c in columns if c != "says" or name == "findings"]  # elsewhere the statements say it
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its heading, and whether it holds long texts."""
+
+    heading: str
+    long: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text: what it shows, the command that computes it, its columns, and the cells of its rows."""
+
+    title: str
+    command: str
+    columns: list[Column]
+    rows: list[list[str]]
+
+
+def table(results: Results, name: str) -> Table | None:
+    """A table as text; None if it was not measured. Both ends of an interval share a column."""
+    if name not in results.tables:
+        return None
+    rows, (title, command) = results.rows(name), TABLES[name]
+    loss, made, data = (results.facts[key] for key in ("loss", "made", "data"))
+    command = command.format(seed=made["seed"], name=loss["name"], data=data["now"].get("name", "…"))
+    phrases = phrases_of(loss)
+    names = phrases | {f"price of {kind}": f"price of {phrase}" for kind, phrase in phrases.items()}
+    names = names if name in ("prices", "stability") else {}
+    columns = [c for c in (rows[0] if rows else {}) if c not in HIDDEN]
+    columns = [c for c in columns if c != "says" or name == "findings"]  # elsewhere the statements show it
     ends = {c: c.removesuffix("low") + "high" for c in columns if c.endswith("low")}
     columns = [c for c in columns if c not in ends.values()]
 
     def text(row: dict, column: str) -> str:
         if column not in ends:
-            return say(column, row[column])
+            value = row[column]
+            return names.get(value, cell(value)) if isinstance(value, str) else cell(value)
         low, high = cell(row[column]), cell(row[ends[column]])
         return low if low == high == "–" else f"{low} to {high}"
 
-    long = {c: "long" if any(len(text(row, c)) > LONG for row in rows) else None for c in columns}
-    heads = [element("th", HEADS.get(c, c.replace("_", " ")), scope="col", class_=long[c]) for c in columns]
-    body = [
-        element("tr", *(element("td", text(row, c), class_=long[c]) for c in columns), id=f"{name}-{n}")
-        for n, row in enumerate(rows)
+    cells = [[text(row, column) for column in columns] for row in rows]
+    heads = [
+        Column(HEADS.get(column, column.replace("_", " ")), any(len(row[n]) > LONG for row in cells))
+        for n, column in enumerate(columns)
     ]
-    return element("table", element("thead", element("tr", *heads)), element("tbody", *body))
-
-
-def _phrase(value: str, phrases: dict[str, str]) -> str:
-    """A kind of change, or a claim about its price, in plain words."""
-    kind = value.removeprefix("price of ")
-    return value[: len(value) - len(kind)] + phrases[kind]
-
-
-def evidence(measured: Measured, name: str) -> Html | None:
-    """The fold with a table and how to make it again; None where it was not measured."""
-    rows = measured.rows(name)
-    if name not in measured.tables:
-        return None
-    what, again = TABLES[name]
-    loss, made, data = (measured.facts[key] for key in ("loss", "made", "data"))
-    again = again.format(seed=made["seed"], name=loss["name"], data=data["now"].get("name", "…"))
-    phrases = phrases_of(loss)
-    kinds = ("kind", "claim") if name in ("prices", "stability") else ()
-    shown = table(name, rows, say=lambda column, value: _phrase(value, phrases) if column in kinds else cell(value))
-    region = element("div", shown, class_="scroll", tabindex="0", role="region", aria_label=what)
-    how = element("p", "To see them again: ", element("code", again), f" (seed {made['seed']}).", class_="explains")
-    empty = element("p", "There are none.") if not rows else None
-    inside = (how, empty if empty else region)
-    return element(
-        "details", element("summary", f"Figures: {what}"), *inside, class_="evidence", id=f"{name}-figures"
-    )
+    return Table(title, command, heads, cells)

@@ -1,4 +1,4 @@
-"""How well predictions made with a loss do, by slice, what they cost, and a few of them to look at."""
+"""Measurements of the predictions made with a loss: their quality, by slice, and their cost."""
 
 import time
 from dataclasses import replace
@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from elekit.card.measured import Measured, plain_values
-from elekit.card.subject import Subject
+from elekit.card.context import Context
+from elekit.card.phrases import TRUE_POINT
+from elekit.card.results import Results, plain_values
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig
 from elekit.evaluation import conformal, judging
 from elekit.evaluation.intervals import mean_interval, wilson
@@ -23,69 +24,76 @@ CANDIDATES = 20_000  # graphs of the training split that are known to the decode
 TIMEOUT = 2.0  # seconds for an edit distance
 
 
-def quality(subject: Subject, found: Measured) -> None:
-    """Exact matches, edit distances and validity, of predictions from inputs and from the true points."""
+def quality(context: Context, results: Results) -> None:
+    """Exact matches, edit distances and validity, predicted from inputs and from the true points."""
     import pandas as pd
 
-    test = subject.data.test.sample(JUDGED, subject.seed)
+    test = context.data.test.sample(JUDGED, context.seed)
     if not len(test):
-        raise ValueError("the data have no test split, so nothing can be predicted that was not learned from")
-    known = known_to(subject)
+        raise ValueError("the data have no test split, so there is nothing to predict that was not trained on")
+    known = known_graphs(context)
     judged, rows = {}, []
-    for name, target in _targets(subject, test, found).items():
-        judged[name] = judging.judge(subject.psi, target, test.graphs, candidates=known, timeout=TIMEOUT)
-        rows.append({"from": name, **_judged(judged[name].table, subject.seed), **_spent(judged[name])})
-    found.tables["quality"] = pd.DataFrame(rows)
+    for name, target in _targets(context, test, results).items():
+        judged[name] = judging.judge(context.psi, target, test.graphs, candidates=known, timeout=TIMEOUT)
+        summary = judged[name].summary
+        spent = {
+            "milliseconds": 1_000 / summary["graphs_per_second"],
+            "fits_better": summary["fits_better_than_truth"],
+        }
+        rows.append({"from": name, **_judged(judged[name].table, context.seed), **spent})
+    results.tables["quality"] = pd.DataFrame(rows)
     name, best = next(iter(judged.items()))
-    found.tables["slices"] = slices(best.table, test.graphs, subject.molecular, subject.seed)
-    found.facts["predictions"] = {"from": name, "candidates": 0 if known is None else len(known)}
+    results.tables["slices"] = slices(best.table, test.graphs, context.molecular, context.seed)
+    results.facts["predictions"] = {"from": name, "candidates": 0 if known is None else len(known)}
 
 
-def coverage(subject: Subject, found: Measured) -> None:
-    """How often prediction sets hold the truth: calibrated on the validation split, measured on the test split."""
-    validation, test = (part.sample(JUDGED, subject.seed) for part in (subject.data.validation, subject.data.test))
-    if subject.surrogate is None or test.inputs is None:
+def coverage(context: Context, results: Results) -> None:
+    """Coverage of prediction sets: calibrated on the validation split, measured on the test split."""
+    validation, test = (part.sample(JUDGED, context.seed) for part in (context.data.validation, context.data.test))
+    if context.surrogate is None or test.inputs is None:
         raise ValueError("prediction sets need inputs and a predictor h that reads them")
     if not len(validation) or not len(test):
         raise ValueError(
-            "prediction sets need a validation split to be calibrated on and a test split to be judged on"
+            "prediction sets need a validation split for calibration and a test split to measure coverage on"
         )
-    _, h = subject.artifact.surrogate(subject.surrogate)
-    search = {"candidates": known_to(subject)}
-    held = conformal.calibrate(subject.psi, h.predict(validation.inputs), validation.graphs, level=LEVEL, **search)
-    found.tables["coverage"] = conformal.coverage(subject.psi, h.predict(test.inputs), test.graphs, held, **search)
-    low, high = held.expected(len(test))
-    found.facts["sets"] = plain_values({**held.to_json(), "expected": [low, high], "most": conformal.MOST})
+    _, h = context.artifact.surrogate(context.surrogate)
+    search = {"candidates": known_graphs(context)}
+    calibration = conformal.calibrate(
+        context.psi, h.predict(validation.inputs), validation.graphs, level=LEVEL, **search
+    )
+    results.tables["coverage"] = conformal.coverage(
+        context.psi, h.predict(test.inputs), test.graphs, calibration, **search
+    )
+    low, high = calibration.expected(len(test))
+    results.facts["sets"] = plain_values({**calibration.to_json(), "expected": [low, high], "most": conformal.MOST})
 
 
-def known_to(subject: Subject) -> Candidates | None:
-    """The graphs that the decoder knows, with their points; None where there is no training split."""
-    return Candidates.of(subject.psi, _candidates(subject)) if len(subject.data.train) else None
+def known_graphs(context: Context) -> Candidates | None:
+    """Training graphs as candidates for the decoder; None if there is no training split."""
+    graphs = context.data.train.graphs
+    generator = torch.Generator().manual_seed(context.seed)
+    if not len(graphs):
+        return None
+    return Candidates.of(context.psi, graphs[torch.randperm(len(graphs), generator=generator)[:CANDIDATES]])
 
 
-def _targets(subject: Subject, test, found: Measured) -> dict[str, torch.Tensor]:
-    """Where predictions start, by what they are made from: inputs first, where there are inputs and an h."""
+def _targets(context: Context, test, results: Results) -> dict[str, torch.Tensor]:
+    """Target points, by where they come from: inputs first, if there are inputs and a predictor."""
     targets = {}
-    if subject.surrogate is None:
-        found.missing["inputs"] = (
-            "the artifact holds no predictor h, so graphs are decoded from their true points only"
+    if context.surrogate is None:
+        results.missing["inputs"] = (
+            "the artifact has no predictor h, so graphs are decoded from their true points only"
         )
     elif test.inputs is None:
-        found.missing["inputs"] = "the data hold no inputs, so graphs are decoded from their true points only"
+        results.missing["inputs"] = "the data have no inputs, so graphs are decoded from their true points only"
     else:
-        _, h = subject.artifact.surrogate(subject.surrogate)
-        targets[f"the input “{subject.surrogate}”"] = h.predict(test.inputs)
-    return {**targets, "the true point": points_of(subject.psi, test.graphs)}
-
-
-def _candidates(subject: Subject) -> Graph:
-    graphs = subject.data.train.graphs
-    generator = torch.Generator().manual_seed(subject.seed)
-    return graphs[torch.randperm(len(graphs), generator=generator)[:CANDIDATES]]
+        _, h = context.artifact.surrogate(context.surrogate)
+        targets[f"the input “{context.surrogate}”"] = h.predict(test.inputs)
+    return {**targets, TRUE_POINT: points_of(context.psi, test.graphs)}
 
 
 def _judged(table, seed: int) -> dict:
-    """Shares and means of some predictions, each with its 95 % interval."""
+    """Shares and means of some predictions, with 95 % intervals."""
     hits = int(table["exact"].sum())
     low, high = wilson(hits, len(table))
     edits = table["edit_distance"].to_numpy(dtype=float)
@@ -99,15 +107,8 @@ def _judged(table, seed: int) -> dict:
     return found
 
 
-def _spent(judged: judging.Judgment) -> dict:
-    return {
-        "milliseconds": 1_000 / judged.summary["graphs_per_second"],
-        "fits_better": judged.summary["fits_better_than_truth"],
-    }
-
-
 def slices(table, truth: Graph, molecular: bool, seed: int):
-    """The same by size, rings and labels, worst first; slices of fewer than 20 predictions come last."""
+    """The quality by size, rings and labels, worst first; slices of fewer than 20 predictions come last."""
     import pandas as pd
 
     rows = []
@@ -119,8 +120,8 @@ def slices(table, truth: Graph, molecular: bool, seed: int):
     return found.sort_values(["few", "exact"], kind="stable", ignore_index=True)
 
 
-def ways(known: bool) -> dict[str, DecodeConfig]:
-    """Ways to decode that are timed, in words, from quick to thorough."""
+def decoders(known: bool) -> dict[str, DecodeConfig]:
+    """The decoders that are timed, by a description, from quick to thorough."""
     found = {}
     if known:
         found["nearest known graph"] = DecodeConfig("candidates")
@@ -137,20 +138,20 @@ def ways(known: bool) -> dict[str, DecodeConfig]:
     return found
 
 
-def costs(subject: Subject, found: Measured) -> None:
-    """Time and iterations against exact matches, measured on this machine."""
+def costs(context: Context, results: Results) -> None:
+    """Time and exact matches of each decoder, measured on this machine."""
     import pandas as pd
 
-    test = subject.data.test.sample(TIMED, subject.seed)
+    test = context.data.test.sample(TIMED, context.seed)
     if not len(test):
-        raise ValueError("the data have no test split, so no prediction can be timed")
-    name, target = next(iter(_targets(subject, test, found).items()))
-    known = known_to(subject)
+        raise ValueError("the data have no test split, so there is no prediction to time")
+    name, target = next(iter(_targets(context, test, results).items()))
+    known = known_graphs(context)
     rows = []
-    for words, config in ways(known is not None).items():
-        config, given = replace(config, seed=subject.seed), known if config.method.startswith("candidates") else None
+    for words, config in decoders(known is not None).items():
+        config, given = replace(config, seed=context.seed), known if config.method.startswith("candidates") else None
         started = time.perf_counter()
-        decoded = judging.decode_many(subject.psi, target, candidates=given, config=config)
+        decoded = judging.decode_many(context.psi, target, candidates=given, config=config)
         seconds = time.perf_counter() - started
         exact = judging.evaluate(decoded.graphs, test.graphs, edit_distance=False)["exact"]
         low, high = wilson(int(exact.sum()), len(exact))
@@ -169,5 +170,5 @@ def costs(subject: Subject, found: Measured) -> None:
                 "loss": float(decoded.loss.mean()),
             }
         )
-    found.tables["costs"] = pd.DataFrame(rows)
-    found.facts["costs"] = plain_values({"from": name, "count": len(test), "threads": torch.get_num_threads()})
+    results.tables["costs"] = pd.DataFrame(rows)
+    results.facts["costs"] = plain_values({"from": name, "count": len(test), "threads": torch.get_num_threads()})

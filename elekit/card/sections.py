@@ -1,234 +1,169 @@
-"""The sections of a card: their order, their headings, the fixed words that explain them, and what is shown besides."""
+"""The sections of a card: their order, headings and fixed texts, and what they show beside their statements."""
 
-from elekit.card.changes import Changes
-from elekit.card.elements import Html, element
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
 from elekit.card.evidence import cell
-from elekit.card.measured import Measured
-from elekit.card.pictures import picture
-from elekit.card.wording import CHECKS, counted, figure, joined, percent
+from elekit.card.phrases import CHECKS, counted, figure, joined, percent
+from elekit.card.results import Results
 from elekit.draw.base import BLUE, VERMILION
 from elekit.draw.svg import chart_svg
 
-SECTIONS = (  # key, heading, what it is about, tables of figures behind it
-    ("purpose", "What this loss is for", "", ()),
-    (
+Facts = list[tuple[str, object]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Statements with one value of `Statement.section`; folded ones are not printed."""
+
+    section: str
+    heading: str = ""
+    folded: bool = False
+    reverse: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page: its id, heading, introduction, the tables behind it, and its groups of statements."""
+
+    key: str
+    heading: str
+    text: str = ""
+    tables: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
+
+    def parts(self) -> tuple[Group, ...]:
+        """The groups; one of all statements of the section by default."""
+        return self.groups or (Group(self.key),)
+
+
+SECTIONS = (
+    Section("purpose", "What this loss is for"),
+    Section(
         "rewards",
         "What it rewards and what it punishes",
-        ("Each kind of single change was made to many graphs and its price asked. A dear change is one that the loss punishes: "
-        "a prediction that is wrong in this way counts as far off. A cheap one is nearly forgiven. Prices are medians."),
+        "Each kind of single change was made to many graphs, and the loss between the graphs before and after it is its "
+        "price. A dear change is one that the loss punishes: a prediction that is wrong in this way counts as far off. A "
+        "cheap change is nearly forgiven. Prices are medians.",
         ("prices",),
+        (
+            Group("dear", "Punished most"),
+            Group("cheap", "Punished least", reverse=True),
+            Group("other prices", "All kinds of change in between", folded=True),
+        ),
     ),
-    (
+    Section(
         "findings",
         "What is wrong with it",
-        (f"It is checked whether {joined(list(CHECKS), 'or')}. No sound loss does any of this. Finding nothing is no proof that "
-        "nothing is wrong."),
+        f"These checks test whether {joined(list(CHECKS), 'or')}. No sound loss does any of this. Finding nothing does "
+        "not prove that nothing is wrong.",
         ("findings",),
     ),
-    (
+    Section(
         "blind",
         "What it cannot see",
-        ("Pairs of different graphs that lie at nearly the same place: the nearest pairs among the data, and pairs that a search "
-        "over changes found. A prediction may confuse the two sides of such a pair at no cost."),
+        "Pairs of different graphs at nearly the same point: the nearest pairs among the data, and pairs that a search "
+        "over changes found. A prediction may confuse the two sides of such a pair at no cost.",
         ("blind_spots",),
     ),
-    (
+    Section(
         "equals",
-        "Equal graphs that it tells apart",
+        "Equal graphs that it separates",
         "The same graph can be written in several ways. The loss between two of them should be 0.",
         ("equals",),
     ),
-    (
+    Section(
         "agreement",
-        "Where it disagrees with distances that people know",
-        ("Other ways to say how far two graphs lie apart are known; none of them is right in itself. Where the loss agrees, it is "
-        "easier to trust; where it does not, somebody must decide who is right. Walks of edits are graphs with what a few random "
-        "changes make of them."),
+        "Where it disagrees with known distances",
+        "Other distances between graphs are known; none of them is right in itself. Where the loss agrees, it is easier "
+        "to trust; where it does not, a person must decide which is right. Walks of edits are graphs paired with the "
+        "result of a few random changes to them.",
         ("agreement", "disagreements"),
+        (
+            Group("agreement"),
+            Group("other pairs", "On other pairs", folded=True),
+            Group("disagreements", "Where they disagree most"),
+        ),
     ),
-    (
+    Section(
         "concepts",
         "What it encodes",
-        ("A probe tries to read a property of a graph off its place on the sphere. Much can be told from size and counts alone, so "
-        "each is held against what these tell, and against a control: a property that means nothing."),
+        "A probe tries to read a property of a graph off its point on the sphere. Size and counts alone tell a lot, so "
+        "each property is compared with what they tell, and with a control: a property that means nothing.",
         ("concepts",),
+        (Group("concepts"), Group("each concept", "All properties, one by one", folded=True)),
     ),
-    (
+    Section(
         "faithfulness",
         "Can its explanations be trusted",
-        ("Shares say which parts of a graph bring it near to another. If they are right, taking away the parts with the largest "
-        "shares first must drive the two apart faster than taking them away in random order."),
+        "Shares state which parts of a graph bring it near to another. If they are right, removing the parts with the "
+        "largest shares first must separate the two faster than removing them in random order.",
         ("faithfulness",),
     ),
-    (
+    Section(
         "quality",
-        "How well predictions made with it do",
-        "Test cases were predicted and held against the truth. None of them was learned from.",
+        "How good its predictions are",
+        "Test cases were predicted and compared with the truth. None of them was used for training.",
         ("quality", "slices", "coverage"),
     ),
-    (
+    Section(
         "cost",
         "What a prediction costs",
-        ("The same few test cases were decoded in several ways and timed on this machine. With few cases the shares are less sure "
-        "than those above."),
+        "The same few test cases were decoded in several ways and timed on this machine. With few cases the shares are "
+        "less certain than those above.",
         ("costs",),
     ),
-    (
+    Section(
         "cases",
         "Look for yourself",
-        ("A right prediction (the one that fitted best), a wrong one (of middling fit) and a typical one. On a screen each opens "
-        "into a stepper, which goes through the search step by step, and an inspector, which prices every single change of the "
-        "answer. Both work by keyboard."),
+        "A right prediction (the one nearest to its predicted point), a wrong one (of middling distance) and a typical "
+        "one. On a screen each opens into a stepper, which shows the search step by step, and an inspector, which prices "
+        "every single change of the answer. Both work by keyboard.",
         ("cases",),
     ),
-    ("origin", "What it was learned from, and how", "", ()),
-    (
+    Section("origin", "What it was learned from, and how"),
+    Section(
         "rules",
         "Rules it was given",
-        "An expert may state what a loss must do, and have it trained in. What is stated here is held against the loss.",
+        "An expert may state what a loss must do, and have it trained in. The loss is tested against these rules.",
         ("rules", "corrected"),
     ),
-    (
+    Section(
         "stability",
         "What holds in other trainings",
-        ("A training depends on chance. The same questions were put to losses from other trainings: other random starts, "
-        "or half of the graphs. The loss of this card counts as one of them. Only what holds in all may be said without a caveat."),
+        "A training depends on chance. Losses from other trainings (other random starts, or half of the graphs) were "
+        "measured in the same way. The loss of this card counts as one of them. Only a statement that holds in all of "
+        "them needs no caveat.",
         ("stability",),
     ),
-)  # fmt: skip
-
-GROUPS = {  # statements of a section: which, under which heading, and whether they are folded (and not printed)
-    "rewards": [
-        ("dear", "Punished most", False),
-        ("cheap", "Punished least", False),
-        ("other prices", "All kinds of change in between", True),
-    ],
-    "agreement": [
-        ("agreement", "", False),
-        ("other pairs", "On other pairs", True),
-        ("disagreements", "Where they disagree most", False),
-    ],
-    "concepts": [("concepts", "", False), ("each concept", "All properties, one by one", True)],
-}
+)
 
 
-def look(measured: Measured, key: str) -> list[Html]:
-    """What a section shows besides its statements."""
-    shown = {"purpose": _scale, "faithfulness": _curves, "cost": _cost, "cases": _cases, "origin": _origin}.get(key)
-    return shown(measured) if shown else []
-
-
-def _scale(measured: Measured) -> list[Html]:
-    """The yardstick and what the loss knows, in figures."""
-    loss, scale = measured.facts["loss"], measured.facts.get("scale", {})
+def scale(results: Results) -> Facts:
+    """The size of the vocabulary and the scale of the loss."""
+    loss, found = results.facts["loss"], results.facts.get("scale", {})
     names = {
         "typical": "price of a typical change",
         "far": "mean loss between two graphs",
-        "graphs": "graphs asked about",
+        "graphs": "graphs measured",
         "edits": "changes priced",
     }
-    entries = [(words, cell(scale[name])) for name, words in names.items() if name in scale]
-    entries += [
+    return [(words, cell(found[name])) for name, words in names.items() if name in found] + [
         ("node labels", ", ".join(loss["node_labels"])),
         ("edge labels", ", ".join(loss["edge_labels"])),
         ("nodes at most", loss["max_nodes"]),
     ]
-    return [
-        element(
-            "details", element("summary", "Figures: what it knows, and its yardstick"), _facts(entries), id="scale"
-        )
-    ]
 
 
-def _cost(measured: Measured) -> list[Html]:
-    """The curve of quality over time."""
-    rows = measured.rows("costs")
-    if not rows:
-        return []
-    series = []
-    for name, color, descends in (("from known graphs", BLUE, False), ("gradient descent", VERMILION, True)):
-        some = sorted((r for r in rows if r["gradient"] is descends), key=lambda r: r["milliseconds"])
-        if some:
-            series.append((name, color, [r["milliseconds"] for r in some], [100 * r["exact"] for r in some]))
-    words = "; ".join(f"{r['way']}: {r['milliseconds']:.1f} ms, {percent(r['exact'])} exact" for r in rows)
-    drawn = chart_svg(
-        series, f"share of exact predictions over time: {words}", across="ms for one prediction (logarithmic)",
-        up="% exact", logarithmic=True, limits=(0.0, 100.0),
-    )  # fmt: skip
-    return [
-        element("figure", Html(drawn), element("figcaption", "Each dot is one way to decode; the figures are below."))
-    ]
-
-
-def _curves(measured: Measured) -> list[Html]:
-    """What is left of the nearness of two graphs while parts are taken away, by the orders compared."""
-    rows, parts = measured.rows("curves"), []
-    looks = {"shares": BLUE, "gradient magnitude": VERMILION, "random order": "#777777"}
-    for of in dict.fromkeys(row["of"] for row in rows):
-        some = [row for row in rows if row["of"] == of and row["curve"] == "deletion"]
-        series = []
-        for method, color in looks.items():
-            line = [row for row in some if row["method"] == method]
-            series.append((method, color, [100 * row["parts"] for row in line], [row["value"] for row in line]))
-        words = f"2 minus the loss while parts are taken away, {of} pairs: the faster it falls, the better the order"
-        drawn = chart_svg(series, words, across="% of the parts taken away", up="2 - loss")
-        parts.append(
-            element(
-                "figure",
-                Html(drawn),
-                element(
-                    "figcaption",
-                    f"{of[0].upper()}{of[1:]} pairs. The faster a line falls, the better that order finds the parts that count.",
-                ),
-            )
-        )
-    return parts
-
-
-def _cases(measured: Measured) -> list[Html]:
-    """Each case: what was asked, both graphs, and the two widgets behind it."""
-    parts = []
-    for number, case in enumerate(measured.rows("cases")):
-        verdict = "exact" if case["exact"] else f"{counted(round(case['edits']), 'change')} from the truth"
-        parts.append(element("h3", f"A {case['case']} prediction"))
-        if case["input"]:
-            parts.append(element("p", "Asked: ", element("q", case["input"])))
-        says = f"Predicted after {case['iterations']} steps of gradient descent and a search over single changes: {case['predicted']}, "
-        parts.append(element("p", f"{says}{verdict}; its loss to what was predicted is {figure(case['loss'])}."))
-        if case.get("set"):
-            parts.append(element("p", f"As a set of answers, it says: {case['set']}."))
-        parts.append(picture(measured, f"cases-{number}"))
-        if number >= len(measured.states):
-            continue
-        for widget, words in (
-            ("stepper", "Step through this search"),
-            ("inspector", "Inspect this answer: what would each change cost?"),
-        ):
-            place = element("div", data_widget=widget, data_state=f"state-{number}")
-            note = ""
-            if widget == "inspector":
-                note = "Edits that are not among a few prepared ones can be looked at but not applied: there is no loss in this page to ask."
-            told = element("p", note, class_="explains") if note else None
-            parts.append(element("details", element("summary", words), told, place, class_="look"))
-    if measured.states:
-        parts.append(
-            element(
-                "noscript", element("p", "The stepper and the inspector need JavaScript, which is switched off here.")
-            )
-        )
-    return parts
-
-
-def _origin(measured: Measured) -> list[Html]:
-    """Data, settings, versions and digests, as they were kept."""
-    loss, trained, data = (measured.facts[key] for key in ("loss", "trained", "data"))
-    parts, on = [], data["trained_on"]
-    entries = [(name, f"{on[name]:,}") for name in ("rows", "train", "validation", "test") if name in on]
-    entries += [
-        ("data digest", on.get("digest", "not kept")),
-        *(("left out: " + why, n) for why, n in on.get("skipped", {}).items()),
-    ]
-    parts.append(element("details", element("summary", "Figures: the data"), _facts(entries), id="data"))
+def origin(results: Results) -> list[tuple[str, str | None, Facts]]:
+    """(title, id, facts) of the data, of the settings of each training, and of versions and digests."""
+    loss, trained, data = (results.facts[key] for key in ("loss", "trained", "data"))
+    on, blocks = data["trained_on"], []
+    entries: Facts = [(name, f"{on[name]:,}") for name in ("rows", "train", "validation", "test") if name in on]
+    entries += [("data digest", on.get("digest", "not recorded"))]
+    entries += [(f"left out: {why}", n) for why, n in on.get("skipped", {}).items()]
+    blocks.append(("Figures: the data", "data", entries))
     for stage in ("psi", *loss["surrogates"]):
         if stage not in trained:
             continue
@@ -239,46 +174,61 @@ def _origin(measured: Measured) -> list[Html]:
             (k.replace("_", " "), ", ".join(map(str, v)) if isinstance(v, list) else v) for k, v in flat.items()
         ]
         entries += [(f"at the end: {k}", v) for k, v in last.items()]
-        parts.append(element("details", element("summary", f"{name}: settings"), _facts(entries)))
-    kept = [
-        ("command", trained["command"] or "not kept"),
-        *((f"{k}", v) for k, v in trained["by"].items() if not isinstance(v, (dict, list))),
-    ]
-    kept += [(f"{name} then", version) for name, version in loss["versions"].items()]
-    kept += [
-        ("numbers learned by the loss", f"{loss['parameters']:,}"),
+        blocks.append((f"{name}: settings", None, entries))
+    entries = [("command", trained["command"] or "not recorded")]
+    entries += [(k, v) for k, v in trained["by"].items() if not isinstance(v, (dict, list))]
+    entries += [(f"{name} then", version) for name, version in loss["versions"].items()]
+    entries += [
+        ("parameters of the loss", f"{loss['parameters']:,}"),
         ("dimensions of its sphere", loss["dimensions"]),
     ]
-    kept += [
-        ("artifact digest", loss["digest"] or "never saved"),
-        *((f"sha256 of {n}", d) for n, d in loss["files"].items()),
-    ]
-    return [
-        *parts,
-        element("details", element("summary", "How it was made: versions and digests"), _facts(kept), id="training"),
-    ]
+    entries += [("artifact digest", loss["digest"] or "never saved")]
+    entries += [(f"sha256 of {n}", d) for n, d in loss["files"].items()]
+    return [*blocks, ("How it was made: versions and digests", "training", entries)]
 
 
-def _facts(entries) -> Html:
-    return element(
-        "dl",
-        *(part for name, value in entries for part in (element("dt", name), element("dd", value))),
-        class_="facts",
+def charts(results: Results, key: str) -> list[tuple[Markup, str]]:
+    """(SVG, caption) of the charts of a section."""
+    return {"faithfulness": _curves, "cost": _cost}[key](results)
+
+
+def _cost(results: Results) -> list[tuple[Markup, str]]:
+    rows, series = results.rows("costs"), []
+    if not rows:
+        return []
+    for name, color, descends in (("from known graphs", BLUE, False), ("gradient descent", VERMILION, True)):
+        some = sorted((r for r in rows if r["gradient"] is descends), key=lambda r: r["milliseconds"])
+        if some:
+            series.append((name, color, [r["milliseconds"] for r in some], [100 * r["exact"] for r in some]))
+    words = "; ".join(f"{r['way']}: {r['milliseconds']:.1f} ms, {percent(r['exact'])} exact" for r in rows)
+    drawn = chart_svg(
+        series, f"share of exact predictions over time: {words}", across="ms for one prediction (logarithmic)",
+        up="% exact", logarithmic=True, limits=(0.0, 100.0),
+    )  # fmt: skip
+    return [(Markup(drawn), "Each dot is one decoder; the figures are below.")]  # chart_svg escapes
+
+
+def _curves(results: Results) -> list[tuple[Markup, str]]:
+    """2 minus the loss while parts are removed, by the order of removal."""
+    rows, found = results.rows("curves"), []
+    looks = {"shares": BLUE, "gradient magnitude": VERMILION, "random order": "#777777"}
+    for of in dict.fromkeys(row["of"] for row in rows):
+        some = [row for row in rows if row["of"] == of and row["curve"] == "deletion"]
+        series = []
+        for method, color in looks.items():
+            line = [row for row in some if row["method"] == method]
+            series.append((method, color, [100 * row["parts"] for row in line], [row["value"] for row in line]))
+        words = f"2 minus the loss while parts are removed, {of} pairs: the faster it falls, the better the order"
+        drawn = chart_svg(series, words, across="% of the parts removed", up="2 - loss")
+        caption = f"{of[0].upper()}{of[1:]} pairs. The faster a line falls, the better that order finds the parts that matter."
+        found.append((Markup(drawn), caption))  # chart_svg escapes
+    return found
+
+
+def case_text(case: dict) -> str:
+    """What became of a case, in a sentence."""
+    verdict = "exact" if case["exact"] else f"{counted(round(case['edits']), 'change')} from the truth"
+    return (
+        f"Predicted after {case['iterations']} steps of gradient descent and a search over single changes: "
+        f"{case['predicted']}, {verdict}; its loss to the predicted point is {figure(case['loss'])}."
     )
-
-
-def changed(changes: Changes) -> Html:
-    """What changed between two releases, both values shown."""
-    parts = [element("p", changes.summary())]
-    for words, some in (("Changed", changes.changed), ("New", changes.new), ("Gone", changes.gone)):
-        if not some:
-            continue
-        rows = [element("tr", *(element("td", text) for text in (f"before: {old.says}" if old else "–", f"now: {new.says}" if new else "–")))
-                for old, new in some]  # fmt: skip
-        heads = element("tr", element("th", "before", scope="col"), element("th", "now", scope="col"))
-        body = element("table", element("thead", heads), element("tbody", *rows), class_="changes")
-        parts += [
-            element("h3", f"{words} ({len(some)})"),
-            element("div", body, class_="scroll", tabindex="0", role="region", aria_label=words),
-        ]
-    return element("div", *parts)

@@ -1,56 +1,113 @@
-"""One sentence of a card, and how sentences are registered and marked."""
+"""A statement of a card: a fact about one loss with the sentence that states it."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
 
-from elekit.card.measured import Measured, plain_values
+from elekit.card.results import Results, plain_values
 
-NOT_CHECKED = "not checked: no repeats"
+
+@dataclass(frozen=True)
+class Evidence:
+    """The table that a statement comes from, and the row of it; or the block of facts if `table` names no table."""
+
+    table: str
+    row: int | None = None
+
+    def __str__(self) -> str:
+        return self.table if self.row is None else f"{self.table}-{self.row}"
+
+
+@dataclass(frozen=True)
+class Stability:
+    """In how many trainings a statement holds.
+
+    Args:
+        holds: Number of trainings that agree.
+        of: Number of trainings compared; 0 if this statement was not compared.
+        claim: What exactly was compared, as a predicate.
+        repeats: False if there are no other trainings to compare with.
+    """
+
+    holds: int = 0
+    of: int = 0
+    claim: str = ""
+    repeats: bool = True
+
+    @property
+    def level(self) -> str:
+        """ "all", "some", "none" or "unknown"."""
+        if not self.of:
+            return "unknown"
+        return "all" if self.holds == self.of else "some" if self.holds else "none"
+
+    def __str__(self) -> str:
+        if not self.of:
+            return "not checked in other trainings" if self.repeats else "not checked: no repeats"
+        return f"holds in {self.holds} of {self.of} trainings" + (f": {self.claim}" if self.claim else "")
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One sentence about a loss.
+    """One fact about a loss.
 
-    key: the same from release to release, so that two cards can be compared. section: where it stands. says: the
-    sentence. value, low, high: its main figure with its 95 % interval, nan where there is none. unit: of them, such
-    as "loss" or "share". stable: whether it holds in other trainings, in words, "" where that cannot be asked.
-    evidence: the table, and the row of it, that the figures come from ("prices-3").
+    Args:
+        key: Stays the same from release to release, so that two cards can be compared.
+        section: The part of the card that it belongs to.
+        text: The fact as a sentence.
+        value: The main figure; NaN if there is none.
+        low: Lower end of its 95 % interval; NaN if there is none.
+        high: Upper end of its 95 % interval; NaN if there is none.
+        unit: Unit of the three figures, such as "loss" or "share".
+        evidence: Where the figures come from.
+        stability: Whether it holds in other trainings; None if that question has no meaning.
+        defect: True if no sound loss does this.
+        facts: The values that the text states beside the main figure, for comparisons.
     """
 
     key: str
     section: str
-    says: str
+    text: str
     value: float = math.nan
     low: float = math.nan
     high: float = math.nan
     unit: str = ""
-    stable: str = ""
-    evidence: str = ""
+    evidence: Evidence | None = None
+    stability: Stability | None = None
+    defect: bool = False
+    facts: dict = field(default_factory=dict)
 
     def to_json(self) -> dict:
+        """Return plain JSON values.
+
+        Returns:
+            The fields; NaN becomes None.
+        """
         return plain_values(asdict(self))
 
     @classmethod
-    def from_json(cls, fields: dict) -> "Statement":
-        return cls(**{k: math.nan if v is None else v for k, v in fields.items()})
+    def from_json(cls, values: dict) -> "Statement":
+        """Read what `to_json` returned.
+
+        Args:
+            values: The JSON values.
+
+        Returns:
+            The statement.
+        """
+        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        known |= {name: math.nan for name in ("value", "low", "high") if known.get(name) is None}
+        for name, kind in (("evidence", Evidence), ("stability", Stability)):
+            known[name] = kind(**known[name]) if known.get(name) else None
+        return cls(**known)
 
 
-SPEAKERS: list[Callable[[Measured], Iterator[Statement]]] = []
-"""What makes statements, in the order of the card."""
-
-
-def speaker(function):
-    """Puts a function into SPEAKERS."""
-    SPEAKERS.append(function)
-    return function
-
-
-def mark(measured: Measured, key: str) -> str:
-    """In how many trainings a claim holds, in words."""
-    for row in measured.rows("stability"):
+def stability_of(results: Results, key: str) -> Stability:
+    """In how many trainings the statement with this key holds."""
+    for row in results.rows("stability"):
         if row["claim"] == key:
-            what = measured.facts["claims"][key]
-            return f"holds in {row['holds']} of {row['of']} trainings" + (f": {what}" if what else "")
-    return "not checked in other trainings" if "stability" in measured.tables else NOT_CHECKED
+            return Stability(row["holds"], row["of"], results.facts["claims"][key])
+    return Stability(repeats="stability" in results.tables)
+
+
+Statements = Iterator[Statement]

@@ -1,13 +1,17 @@
-"""Every sentence that a card says about its loss, made from what was measured and from nothing else."""
+"""All statements of a card."""
 
-import elekit.card.said_of_loss
-import elekit.card.said_of_use  # noqa: F401 - they register what they say
-from elekit.card.measured import Measured
-from elekit.card.statement import NOT_CHECKED, SPEAKERS, Statement
-
-__all__ = ["NOT_CHECKED", "Statement", "statements"]
+from elekit.card import statements_loss, statements_use
+from elekit.card.results import Results
+from elekit.card.statement import Statement
 
 
-def statements(measured: Measured) -> list[Statement]:
-    """Everything that may be said of what was measured."""
-    return [statement for speak in SPEAKERS for statement in speak(measured)]
+def statements(results: Results) -> list[Statement]:
+    """Return everything that a card states.
+
+    Args:
+        results: What was measured.
+
+    Returns:
+        The statements in the order of the card.
+    """
+    return [one for make in (*statements_loss.MAKERS, *statements_use.MAKERS) for one in make(results)]

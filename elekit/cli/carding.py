@@ -41,10 +41,10 @@ def card(chosen):
         "card": str(path),
         "bytes": path.stat().st_size,
         "statements": [statement.to_json() for statement in made.statements],
-        "not_measured": made.measured.missing,
+        "not_measured": made.results.missing,
     }
     lines = [f"written to {path} ({path.stat().st_size / 1e6:.1f} MB, {len(made.statements)} statements)"]
-    lines += [f"  not measured: {what}: {why}" for what, why in made.measured.missing.items()]
+    lines += [f"  not measured: {what}: {why}" for what, why in made.results.missing.items()]
     if made.changes is not None:
         document["changes"] = made.changes.summary()
         lines.append(f"  {made.changes.summary()}")

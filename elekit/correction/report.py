@@ -20,7 +20,7 @@ OF_GRAPHS = "rank correlation with the old loss, of pairs of graphs"
 OF_EDITS = "rank correlation with the old loss, of edits that no rule names"
 OF_TYPICAL = "price of a typical edit that no rule names"
 SHIFTED = 0.25  # a kind's price over a typical one moved by more than this share of it: worth a word
-TABLES = ("rules", "judgements", "costs", "kinds")
+TABLES = {"rules": "rules", "judgments": "judgements", "costs": "costs", "kinds": "kinds"}  # fields, and their JSON keys
 SIDES = ("before", "after")
 
 
@@ -60,9 +60,9 @@ class Report:
                 f"{_number(row.after)} now{sure}{kept}.{unseen}"
             )
         for row in self.judgments.itertuples():
-            if row.judgments:
+            if row.judgements:
                 said.append(
-                    f"The loss agrees with {percent(row.after)} of {row.judgments} judgments {row.which} "
+                    f"The loss agrees with {percent(row.after)} of {row.judgements} judgments {row.which} "
                     f"({percent(row.low)} to {percent(row.high)}); before it was {percent(row.before)}."
                 )
         for row in self.costs.itertuples():
@@ -87,7 +87,7 @@ class Report:
 
     def to_json(self) -> dict:
         """Plain values: the four tables as lists of rows, and the sentences; nan as None."""
-        tables = {name: getattr(self, name) for name in TABLES}
+        tables = {key: getattr(self, name) for name, key in TABLES.items()}
         return {name: _plain(table) for name, table in tables.items()} | {"says": self.says()}
 
     @classmethod
@@ -95,7 +95,7 @@ class Report:
         """Back from `to_json`, as `about["correction"]["report"]` of an artifact holds it; KeyError for other fields."""
         import pandas as pd
 
-        tables = [pd.DataFrame(fields[name]) for name in TABLES]
+        tables = [pd.DataFrame(fields[key]) for key in TABLES.values()]
         said = cls(*(table.fillna(np.nan).infer_objects() if len(table) else table for table in tables)).says()
         return cls(*tables, notes=tuple(fields["says"][len(said) :]))
 

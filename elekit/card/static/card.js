@@ -7,7 +7,7 @@ import { render as renderStepper } from "../../widgets/static/stepper.js";
 /** @typedef {(values: any) => string | void} Command Returns why the card cannot do it, "" for no answer. */
 /** @typedef {Pick<InspectorState, "scene" | "table" | "heat" | "loss" | "neighbors" | "apart" | "shares">} StepState */
 /** @typedef {StepState & { place: [number, number], words: string, next: Record<string, number> }} Step */
-/** @typedef {{ still: Partial<InspectorState>, states: Step[], anchor: [number, number] }} Inspection */
+/** @typedef {{ fixed: Partial<InspectorState>, states: Step[], anchor: [number, number] }} Inspection */
 /** @typedef {Omit<StepperState, "numbers"> & { numbers: string }} StoredStepper */
 
 const REFUSED = "This page holds no learned loss, so it cannot do that. ";
@@ -93,7 +93,7 @@ function stepperModel(state) {
  * An inspector that moves among states computed beforehand, and refuses everything else.
  * @param {Inspection} inspection
  */
-function inspectorModel({ still, states, anchor }) {
+function inspectorModel({ fixed, states, anchor }) {
   let path = [0];
   let at = 0;
   const traits = () => {
@@ -135,7 +135,7 @@ function inspectorModel({ still, states, anchor }) {
     ask_separates: () => "",
     ask_shares: () => "",
   };
-  const state = /** @type {InspectorState} */ ({ ...still, ...traits() });
+  const state = /** @type {InspectorState} */ ({ ...fixed, ...traits() });
   const model = new StaticModel(state, ({ do: name, with: values }) => {
     const refusal = commands[name]?.(values);
     if (refusal === undefined) model.setAll(traits());

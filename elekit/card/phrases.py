@@ -1,12 +1,13 @@
-"""Kinds of edits and figures in words for readers who know neither graphs nor machine learning."""
+"""Names of edits and properties, and figures, for readers who know neither graphs nor machine learning."""
 
 import math
 
-from elekit.evaluation.formatting import counted, figure, joined, percent, things  # noqa: F401 - words, all from here
+from elekit.evaluation.formatting import counted, figure, joined, percent, things  # noqa: F401 - re-exported
 from elekit.graphs.graph import GraphVocabulary
+from elekit.inspect.search import GROUPS
 
 ENDS = 5  # kinds of edits at each end of the price list
-CHECKS = (  # what `elekit.audit.findings` asks, for readers
+CHECKS = (  # the checks of `elekit.audit.findings`
     "the same graph, written differently or asked again, gets another price",
     "unrelated graphs lie at one place, or in a few heaps",
     "the points fill only a few directions of the sphere",
@@ -18,11 +19,12 @@ CHECKS = (  # what `elekit.audit.findings` asks, for readers
     "some change costs out of all proportion",
     "a single change costs as much as a different graph altogether",
 )
-SMALL = 0.02  # of a typical edit: what lies nearer counts as one place; rounding stays far below
+SMALL = 0.02  # of a typical edit: smaller losses count as 0; rounding errors are far smaller
+TRUE_POINT = "the true point"  # where predictions start, if not from an input
 
 
 def phrases(vocabulary: GraphVocabulary, molecular: bool) -> dict[str, str]:
-    """For each kind of edit, as of `elekit.graphs.features.detailed_kinds`, what is done, as "replacing C by N"."""
+    """For each kind of edit of `elekit.graphs.features.detailed_kinds` a phrase such as "replacing C by N"."""
     word = things(molecular)
     node, edge, whole = word["node"], word["edge"], word["graph"]
     labels, links = vocabulary.node_labels, vocabulary.edge_labels
@@ -51,33 +53,39 @@ def _a(noun: str) -> str:
 
 
 def between(low: float, high: float, write=figure) -> str:
-    """ " (95 % interval 0.21 to 0.25)", "" where there is none."""
+    """ " (95 % interval 0.21 to 0.25)", or "" if there is none."""
     return f" (95 % interval {write(low)} to {write(high)})" if math.isfinite(low) and math.isfinite(high) else ""
 
 
 def phrases_of(loss: dict) -> "Phrases":
-    """`phrases` of a loss as of `Measured.facts`; a kind that is not among them stands for itself."""
+    """`phrases` of the loss in `Results.facts`."""
     return Phrases(phrases(GraphVocabulary(loss["node_labels"], loss["edge_labels"], 1), loss["molecular"]))
 
 
 class Phrases(dict):
-    """Phrases by kind of edit."""
+    """Phrases by kind of edit; an unknown kind is its own phrase."""
 
     def __missing__(self, kind: str) -> str:
         return kind
 
 
-def how_far(correlation: float) -> str:
-    """A rank correlation in words, with a place for the pairs that are put in order."""
-    for least, words in ((0.8, "largely"), (0.5, "partly"), (0.2, "little")):
-        if correlation >= least:
-            return f"order {{pairs}} {words} alike"
-    return "do not order {pairs} alike"
+AGREEMENT = (  # least rank correlation, and what two distances do with pairs of graphs
+    (0.8, "order {pairs} largely alike"),
+    (0.5, "order {pairs} partly alike"),
+    (0.2, "order {pairs} little alike"),
+    (-math.inf, "do not order {pairs} alike"),
+)
 
 
-def property_in_words(name: str, word: dict[str, str]) -> str:
-    """What a property of `elekit.audit.properties` is called; a column of the user's keeps its name."""
-    plain = {
+def agreement_level(correlation: float) -> int:
+    """The row of AGREEMENT for a rank correlation."""
+    return next(level for level, (least, _) in enumerate(AGREEMENT) if correlation >= least)
+
+
+def property_names(loss: dict) -> dict[str, str]:
+    """Names for readers of the properties of `elekit.audit.properties`; columns of the user's keep their names."""
+    word = things(loss["molecular"])
+    names = {
         "nodes": f"number of {word['node']}s",
         "edges": f"number of {word['edge']}s",
         "rings": "number of rings",
@@ -85,22 +93,17 @@ def property_in_words(name: str, word: dict[str, str]) -> str:
         "leaves": f"number of {word['node']}s at an end",
         "nodes on rings": f"number of {word['node']}s on rings",
         "largest degree": f"most {word['edge']}s at one {word['node']}",
-        "diameter": f"longest shortest way through the {word['graph']}",
+        "diameter": f"longest shortest path through the {word['graph']}",
     }
-    head, _, label = name.partition(": ")
-    heads = {
-        "nodes": f"number of {label}",
-        "edges": f"number of {label} {word['edge']}s",
-        "group": f"having the group {label}",
-    }
-    return plain.get(name) or (heads.get(head, name) if label else name)
+    names |= {f"nodes: {label}": f"number of {label}" for label in loss["node_labels"]}
+    names |= {f"edges: {label}": f"number of {label} {word['edge']}s" for label in loss["edge_labels"]}
+    return names | {f"group: {name}": f"having the group {name}" for name in GROUPS}
 
 
 def ends_of(prices: list[dict]) -> tuple[list[int], list[int]]:
     """Rows of the dearest and of the cheapest kinds of a price list, dearest first: up to 5 each, none in both.
 
-    Only kinds that stand in enough graphs for an interval: two cases of a rare kind say nothing. Where no kind does,
-    all of them count.
+    Only kinds with an interval count: a few cases of a rare kind prove nothing. If no kind has one, all count.
     """
     sure = [row for row, kind in enumerate(prices) if math.isfinite(kind["low"])] or list(range(len(prices)))
     half = min(ENDS, (len(sure) + 1) // 2)

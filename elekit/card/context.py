@@ -1,4 +1,4 @@
-"""What a card is about: an artifact, the data it is held against, and the graphs that are asked about."""
+"""What a card is made from: an artifact, the data it is measured on, and the graphs sampled from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,19 +21,23 @@ from elekit.model import artifact as artifacts
 from elekit.model.artifact import Artifact
 from elekit.model.loss import Psi
 
-ENOUGH = 100  # graphs of the test split; with fewer, all graphs are asked about
-ASKED = 1_000  # graphs at most
+ENOUGH = 100  # graphs of the test split; with fewer, all splits are used
+MOST = 1_000  # graphs
 SAMPLES = 24  # edits of each graph
-PAIRS = 120  # of each kind, that known distances are asked about
+PAIRS = 120  # of each kind, compared with known distances
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
-    """A loss, and what it is asked about.
+class Context:
+    """A loss and what it is measured on.
 
-    artifact, folder: the loss, and where it lies (None for one that was never saved). data: None where none is at
-    hand. surrogate: name of the h that predictions are made with, None for none. repeats: the same training done
-    again, by name.
+    Args:
+        artifact: The loss.
+        folder: The folder of the artifact; None if it was never saved.
+        data: The data set; None if there is none.
+        surrogate: Name of the predictor; None if there is none.
+        repeats: Further trainings of the same loss, by name.
+        seed: Seed of everything that is sampled.
     """
 
     artifact: Artifact
@@ -55,20 +59,20 @@ class Subject:
 
     @property
     def train(self) -> Graph:
-        """Graphs that the loss was trained on, or all there are."""
+        """The training graphs, or the test graphs if there are none."""
         return self.data.train.graphs if len(self.data.train) else self.data.test.graphs
 
     @property
-    def asked(self) -> Graph:
-        """Up to 1,000 graphs, of the test split where that has 100 or more, otherwise of all splits."""
+    def graphs(self) -> Graph:
+        """Up to 1,000 graphs: of the test split if it has at least 100, otherwise of all splits."""
         test = self.data.test
         graphs = test.graphs if len(test) >= ENOUGH else Graph.cat([getattr(self.data, s).graphs for s in SPLITS])
-        return graphs[torch.randperm(len(graphs), generator=torch.Generator().manual_seed(self.seed))[:ASKED]]
+        return graphs[torch.randperm(len(graphs), generator=torch.Generator().manual_seed(self.seed))[:MOST]]
 
     @cached_property
     def sample(self) -> EditSample:
-        """Edits of the graphs that are asked about: every training is asked about the same."""
-        return sample_edits(self.asked, samples=SAMPLES, kinds=SINGLE, seed=self.seed)
+        """Edits of `graphs`, the same for every training."""
+        return sample_edits(self.graphs, samples=SAMPLES, kinds=SINGLE, seed=self.seed)
 
     @cached_property
     def blind_pairs(self) -> Pairs:
@@ -76,16 +80,16 @@ class Subject:
         return blind_spots(self.psi, self.train, seed=self.seed)
 
     @cached_property
-    def known_distances(self) -> Agreement:
+    def agreement(self) -> Agreement:
         """Pairs of graphs with the loss and known distances."""
-        return agreement(self.psi, self.asked, pairs=PAIRS, seed=self.seed)
+        return agreement(self.psi, self.graphs, pairs=PAIRS, seed=self.seed)
 
     def names(self, graphs: Graph) -> list[str]:
-        """What graphs are called: SMILES of molecules, otherwise how large they are."""
+        """Names of graphs: SMILES of molecules, otherwise their sizes."""
         return called(graphs)
 
-    def known_data(self) -> bool | None:
-        """Whether these are the data that the loss was trained on, by their digest; None where it names none."""
+    def same_data(self) -> bool | None:
+        """Whether `data` are the data that the loss was trained on, by digest; None if the artifact has no digest."""
         about = self.artifact.about
         held = {entry.get("digest") for entry in about.get("surrogates", {}).values()}
         held = {*held, about.get("data", {}).get("digest")} - {None}
@@ -97,19 +101,15 @@ class Subject:
         return bool({self.data.digest, bare} & held)
 
 
-def subject(
+def make_context(
     artifact: Artifact | str | Path,
     data: Dataset | str | None = None,
     *,
     repeats: Mapping[str, Artifact] | str | Path | None = None,
     surrogate: str | None = None,
     seed: int = 0,
-) -> Subject:
-    """Read what is given by name. data: None takes the data set that a shipped artifact is called after.
-
-    repeats: a folder of artifacts, or artifacts by name; None = those beside the artifact.
-    Raises ValueError for data of other labels and for a surrogate that there is not.
-    """
+) -> Context:
+    """Load what is given by name; for the arguments see `elekit.card.make`."""
     from elekit import datasets
 
     folder = None if isinstance(artifact, Artifact) else artifacts.locate(artifact)
@@ -125,12 +125,12 @@ def subject(
         data = datasets.load(data, inputs=kind, vocabulary=vocabulary, seed=split)
     if data is not None and data.vocabulary != artifact.vocabulary:
         raise ValueError(
-            f"data {data.name!r} have another vocabulary than the artifact {artifact.name!r}; read them with "
+            f"data {data.name!r} have another vocabulary than artifact {artifact.name!r}; read them with "
             "vocabulary=artifact.vocabulary"
         )
     if data is not None and not any(len(getattr(data, part)) for part in SPLITS):
-        raise ValueError(f"data {data.name!r} hold no graphs that fit the artifact {artifact.name!r}")
-    return Subject(artifact, folder, data, surrogate, _repeats(folder, repeats), seed)
+        raise ValueError(f"data {data.name!r} have no graphs that fit artifact {artifact.name!r}")
+    return Context(artifact, folder, data, surrogate, _repeats(folder, repeats), seed)
 
 
 def _repeats(folder: Path | None, given) -> Mapping[str, Artifact]:
@@ -140,12 +140,12 @@ def _repeats(folder: Path | None, given) -> Mapping[str, Artifact]:
         return artifacts.load_repeats(folder) if folder is not None else {}
     paths = sorted(path.parent for path in Path(given).glob(f"*/{artifacts.JSON_NAME}"))
     if not paths:
-        raise ValueError(f"{given} holds no artifacts in its folders; make them with elekit train repeats")
+        raise ValueError(f"{given} has no artifacts in its folders; make them with elekit train repeats")
     return {path.name: artifacts.load(path) for path in paths}
 
 
-def drawn(graphs: list[Graph], words: list[str], row: int, *, positions=None, changed=((), ())) -> dict:
-    """What is drawn for a row of a table; positions: of each graph, None = its own layout."""
+def drawing(graphs: list[Graph], words: list[str], row: int, *, positions=None, changed=((), ())) -> dict:
+    """The drawing for a row of a table; `positions` of each graph, by default their own layouts."""
     positions = [layout(graph) for graph in graphs] if positions is None else positions
     return {
         "row": row,

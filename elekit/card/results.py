@@ -1,4 +1,4 @@
-"""What was measured of a loss, once: plain numbers and tables, from which everything on the card follows."""
+"""What was measured of a loss: plain numbers and tables, from which everything on the card follows."""
 
 import math
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """Everything that a card says about one loss. All of it can be kept as JSON.
+class Results:
+    """Everything that a card states about one loss.
 
-    facts: plain values by subject: loss (name, labels, sizes of the networks, digests, versions), data, trained, scale,
-    predictions, correction, made (seed, machine, how long it took, the command that makes it again).
-    tables: DataFrames by name: prices, findings, blind_spots, equals, agreement, disagreements, concepts, faithfulness,
-    curves, quality, slices, coverage, costs, stability, cases, rules; each only where it could be measured.
-    pictures: for some rows of a table of that name what is drawn: {"row", "graphs": scenes, "words": of each,
-    "changed": (nodes, pairs)}, and "palette" once.
-    missing: what could not be measured, by the name of the table: why, in one sentence.
-    states: what the widgets of the card show, for its page alone; not part of the JSON.
+    Args:
+        facts: Plain values by topic: loss (name, labels, sizes of the networks, digests, versions), data, trained,
+            scale, predictions, made (seed, machine, seconds, the command that makes the card again) and others.
+        tables: DataFrames by name, such as "prices" or "quality"; only those that could be measured.
+        pictures: By name of a table, the drawings of some of its rows: {"row", "graphs" (scenes), "words" (one per
+            graph), "changed" (nodes, pairs)}; and "palette".
+        missing: By name of a table, the reason why it could not be measured, in one sentence.
+        states: What the widgets of the page show; not part of the JSON.
     """
 
     facts: dict[str, dict] = field(default_factory=dict)
@@ -33,11 +33,22 @@ class Measured:
     states: list[dict] = field(default_factory=list, repr=False)
 
     def rows(self, name: str) -> list[dict]:
-        """The rows of a table as dictionaries; [] where it was not measured."""
+        """Return the rows of a table.
+
+        Args:
+            name: Name of the table.
+
+        Returns:
+            One dictionary per row; an empty list if the table was not measured.
+        """
         return self.tables[name].to_dict("records") if name in self.tables else []
 
     def to_json(self) -> dict:
-        """Plain values: numbers that are none become None."""
+        """Return plain JSON values; NaN and infinity become None.
+
+        Returns:
+            All fields but `states`, and the version of the format.
+        """
         return plain_values(
             {
                 "version": VERSION,
@@ -49,12 +60,22 @@ class Measured:
         )
 
     @classmethod
-    def from_json(cls, fields: dict) -> "Measured":
-        """Back from `to_json`; ValueError for what a newer version wrote."""
+    def from_json(cls, fields: dict) -> "Results":
+        """Read what `to_json` returned.
+
+        Args:
+            fields: The JSON values.
+
+        Returns:
+            The results, without `states`.
+
+        Raises:
+            ValueError: If another version of the format wrote them.
+        """
         import pandas as pd
 
         if fields.get("version") != VERSION:
-            raise ValueError(f"the card has version {fields.get('version')!r}, this elekit reads {VERSION}")
+            raise ValueError(f"the card has format version {fields.get('version')!r}; this elekit reads {VERSION}")
         tables = {}
         for name, columns in fields["tables"].items():
             table = pd.DataFrame({c: pd.Series(values, dtype=object) for c, values in columns.items()})
@@ -63,7 +84,7 @@ class Measured:
 
 
 def plain_values(value):
-    """The same with plain Python values only, floats in six digits, and None for nan and infinity."""
+    """The same as plain Python values: floats in six digits, None for NaN and infinity."""
     if isinstance(value, dict):
         return {str(k): plain_values(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
