@@ -1,4 +1,4 @@
-"""Command line: `python -m benchmarks TASK ...` runs a task, `python -m benchmarks report` writes the results page."""
+"""Command line: `python -m benchmarks TASK` runs a task, `python -m benchmarks report` writes the results page."""
 
 import argparse
 import json
@@ -72,16 +72,18 @@ def run(args: argparse.Namespace) -> None:
     if args.task == "report":
         write_report(args)
         return
-    plan = benchmarks.planned(args.task, methods=args.method, labels=args.labels, seeds=args.seeds, noise=args.noise)
-    path = results.path_of(args.task, args.results)
+    plan = benchmarks.plan_runs(
+        args.task, methods=args.method, labels=args.labels, seeds=args.seeds, noise=args.noise
+    )
+    path = results.results_path(args.task, args.results)
     if args.list:
-        done = results.read(path)
-        lines = [f"{'done' if results.is_there(done, one) else 'open'}  {runner.described(one)}" for one in plan]
+        done = results.read_runs(path)
+        lines = [f"{'done' if results.is_done(done, one) else 'open'}  {runner.describe_run(one)}" for one in plan]
         show(args, {"runs": plan}, lines)
         return
     progress = not args.json and sys.stderr.isatty()
-    done_now = benchmarks.run_all(plan, folder=args.results, work=args.work, threads=args.threads, progress=progress)
-    document = {"task": args.task, "runs": len(plan), "done now": done_now, "results": str(path)}
+    executed = benchmarks.run_all(plan, folder=args.results, work=args.work, threads=args.threads, progress=progress)
+    document = {"task": args.task, "runs": len(plan), "executed": executed, "results": str(path)}
     show(args, document, [f"{name:>10}  {value}" for name, value in document.items()])
 
 

@@ -1,4 +1,4 @@
-"""What runs say together: means and spread over seeds, and differences from one method, paired by seed."""
+"""Aggregation of runs: means and spread over seeds, and differences between methods, paired by seed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,20 +7,23 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import results
-from benchmarks.methods import USUAL
+from benchmarks.methods import DEFAULT_DECODERS, ELE_FAMILY
 
-GROUP = ["task", "noise", "rate", "labels"]  # what is compared with each other
-ONE = [*GROUP, "method", "decoder"]
-SPREAD = " ±"  # behind the name of a figure: its standard deviation over seeds
-WAYS = (*USUAL, "")  # of ELE: what others are held against, the first that was run
+GROUP_COLUMNS = ["task", "noise", "rate", "labels"]  # runs of one group are comparable
+ROW_COLUMNS = [*GROUP_COLUMNS, "method", "decoder"]
+SPREAD = " ±"  # suffix of a metric: its standard deviation over seeds
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure of the results. better: 1 where more is better, -1 where less is, 0 where neither.
+class Metric:
+    """A metric of the results.
 
-    column: in `results.table`. title: as a heading. unit: "%" of a share, which is then shown times 100. digits:
-    behind the point.
+    Args:
+        column: Column in `results.to_table`.
+        title: Name in tables.
+        better: 1 if higher is better, -1 if lower is better, 0 if neither.
+        unit: "%" for a share, which is shown times 100.
+        digits: Decimal places.
     """
 
     column: str
@@ -29,8 +32,13 @@ class Figure:
     unit: str = ""
     digits: int = 1
 
-    def shown(self, value: float, unit: bool = True) -> str:
-        """A value in words, such as "98.1 %"."""
+    @property
+    def label(self) -> str:
+        """Title and unit, such as "exact, %"."""
+        return self.title + (f", {self.unit}" if self.unit else "")
+
+    def format(self, value: float, unit: bool = True) -> str:
+        """A value as text, such as "98.1 %"."""
         number = f"{value * (100 if self.unit == '%' else 1):,.{self.digits}f}"
         return f"{number} {self.unit}" if unit and self.unit else number
 
@@ -38,88 +46,133 @@ class Figure:
         return values.max() if self.better > 0 else values.min()
 
 
-FIGURES = {
-    figure.column: figure
-    for figure in (
-        Figure("exact", "exact", 1, "%"),
-        Figure("edit_distance_unlabelled", "edit distance, edges unlabelled", -1, digits=2),
-        Figure("edit_distance", "edit distance", -1, digits=2),
-        Figure("valid", "valid", 1, "%"),
-        Figure("fits_better_than_truth", "wrong answer fits better", 0, "%"),
-        Figure("hits@1", "Hits@1", 1, "%"),
-        Figure("hits@10", "Hits@10", 1, "%"),
-        Figure("mrr", "MRR", 1, digits=3),
-        Figure("sets.coverage", "coverage of sets", 0, "%"),
-        Figure("sets.set_size", "mean set size", 0),
-        Figure("sets.possible", "level that sets can promise", 0, "%"),
-        Figure("train_seconds", "time to train", -1, "s", 0),
-        Figure("ms", "time a prediction", -1, "ms"),
-        Figure("memory_mb", "memory", -1, "MB", 0),
-        Figure("parameters", "parameters", -1, digits=0),
+METRICS = {
+    metric.column: metric
+    for metric in (
+        Metric("exact", "exact", 1, "%"),
+        Metric("edit_distance_unlabelled", "edit distance without edge labels", -1, digits=2),
+        Metric("edit_distance", "edit distance", -1, digits=2),
+        Metric("valid", "valid", 1, "%"),
+        Metric("fits_better_than_truth", "model errors", 0, "%"),
+        Metric("hits@1", "Hits@1", 1, "%"),
+        Metric("hits@10", "Hits@10", 1, "%"),
+        Metric("mrr", "MRR", 1, digits=3),
+        Metric("sets.coverage", "coverage of sets", 0, "%"),
+        Metric("sets.set_size", "mean set size", 0),
+        Metric("sets.possible", "highest possible level", 0, "%"),
+        Metric("train_seconds", "training time", -1, "s", 0),
+        Metric("ms", "prediction time", -1, "ms"),
+        Metric("memory_mb", "memory", -1, "MB", 0),
+        Metric("parameters", "parameters", -1, digits=0),
     )
 }
-QUALITY = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "hits@10", "mrr")
+QUALITY_COLUMNS = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "hits@10", "mrr")
+MAIN_COLUMNS = (("edit_distance", "exact"), ("hits@1", "mrr"))  # for tasks with and without decoding
 
 
-def stored(folder: Path = results.RESULTS) -> pd.DataFrame:
-    """All runs of a folder of results, as `results.table` has them."""
-    return results.table(run for path in sorted(folder.glob("*.jsonl")) for run in results.read(path))
+def load_results(folder: Path = results.RESULTS) -> pd.DataFrame:
+    """All runs of a results folder, see `results.to_table`."""
+    return results.to_table(run for path in sorted(folder.glob("*.jsonl")) for run in results.read_runs(path))
 
 
 def means(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a method and way to decode of each group: title, pairs, seeds, figures, and their spread (`figure ±`).
+    """Mean and standard deviation over seeds.
 
-    table: of `results.table`. The spread is the standard deviation over seeds, NaN of one. A run that is there twice
-    counts once, as it was done last.
+    Args:
+        table: Runs, see `results.to_table`. Of a run that occurs twice, the later one counts.
+
+    Returns:
+        One row per group, method and decoder: title, pairs, seeds, the metrics, and their spread (`metric ±`), which
+        is NaN for a single seed.
     """
-    table = table.drop_duplicates([*ONE, "seed"], keep="last")
-    columns = [column for column in FIGURES if column in table]
-    grouped = table.groupby(ONE, dropna=False, sort=False)
-    about = grouped.agg(title=("title", "last"), pairs=("pairs", "mean"), seeds=("seed", "nunique"))
-    parts = [about, grouped[columns].mean(), grouped[columns].std().add_suffix(SPREAD)]
+    table = table.drop_duplicates([*ROW_COLUMNS, "seed"], keep="last")
+    columns = [column for column in METRICS if column in table]
+    grouped = table.groupby(ROW_COLUMNS, dropna=False, sort=False)
+    counts = grouped.agg(title=("title", "last"), pairs=("pairs", "mean"), seeds=("seed", "nunique"))
+    parts = [counts, grouped[columns].mean(), grouped[columns].std().add_suffix(SPREAD)]
     return pd.concat(parts, axis=1).reset_index()
 
 
-def best_ways(rows: pd.DataFrame, figure: Figure) -> pd.DataFrame:
-    """Of each method of a group the way to decode that is best by its mean figure; the best method first."""
-    rows = rows[rows[figure.column].notna()] if figure.column in rows else rows.iloc[:0]
-    rows = rows.sort_values(figure.column, ascending=figure.better < 0, kind="stable")
-    return rows.drop_duplicates([*GROUP, "method"])
+def main_metrics(rows: pd.DataFrame) -> list[Metric]:
+    """The metrics that methods are ranked by, the most important first."""
+    for columns in MAIN_COLUMNS:
+        found = [METRICS[column] for column in columns if column in rows and rows[column].notna().any()]
+        if found:
+            return found
+    return []
 
 
-def way_of(rows: pd.DataFrame, method: str = "ele") -> str | None:
-    """The way to decode of a method that others are held against: its default, or the first; None: it was not run."""
-    ways = rows.loc[rows["method"] == method, "decoder"].tolist()
-    return next((way for way in (*WAYS, *ways) if way in ways), None)
+def best_decoders(rows: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """For each method of a group, its row with the best mean of a metric; best method first."""
+    rows = rows[rows[metric.column].notna()] if metric.column in rows else rows.iloc[:0]
+    rows = rows.sort_values(metric.column, ascending=metric.better < 0, kind="stable")
+    return rows.drop_duplicates([*GROUP_COLUMNS, "method"])
 
 
-def differences(table: pd.DataFrame, figure: Figure, method: str = "ele", way: str | None = None) -> pd.DataFrame:
-    """Every method and way of one group against one of them, paired by seed.
+def default_decoder(rows: pd.DataFrame, method: str) -> str | None:
+    """The decoder by which a method is compared: its default, or the first that was run; None if it was not run."""
+    decoders = rows.loc[rows["method"] == method, "decoder"].tolist()
+    return next((one for one in (*DEFAULT_DECODERS, "", *decoders) if one in decoders), None)
 
-    Columns method, decoder, title; value and reference (means); difference (value less reference), low and high (of
-    single seeds), paired (seeds that both have, 0: the means are compared); verdict: "better" or "worse" in every
-    seed, "equal" in every seed, "mixed" otherwise.
-    way: of the reference; None = its default. Raises ValueError where the reference was not run.
+
+def reference_method(table: pd.DataFrame) -> str | None:
+    """The variant of ELE that others are compared with in a group: the best one by the main metric.
+
+    Each variant is judged with its default decoder. Variants with fewer seeds than another one are skipped, and ELE
+    itself wins ties. None if no variant was run.
     """
-    table = table.drop_duplicates([*ONE, "seed"], keep="last")
-    way = way_of(table, method) if way is None else way
-    is_reference = (table["method"] == method) & (table["decoder"] == way)
-    if figure.column not in table or not table.loc[is_reference, figure.column].notna().any():
-        raise ValueError(f"no {figure.column} of {method} ({way}) to compare with")
-    reference, found = table[is_reference].set_index("seed")[figure.column].dropna(), []
-    for (name, decoder), rows in table[~is_reference].groupby(["method", "decoder"], sort=False):
-        values = rows.set_index("seed")[figure.column].dropna()
+    metrics = main_metrics(table)
+    rows = means(table[table["method"].isin(ELE_FAMILY)])
+    if not metrics or not len(rows):
+        return None
+    found = []
+    for rank, method in enumerate(ELE_FAMILY):
+        row = rows[(rows["method"] == method) & (rows["decoder"] == default_decoder(rows, method))]
+        if len(row) and row[metrics[0].column].notna().all():
+            one = row.iloc[0]
+            found.append((-one["seeds"], -metrics[0].better * one[metrics[0].column], rank, method))
+    return min(found)[-1] if found else None
+
+
+def paired_differences(
+    table: pd.DataFrame, metric: Metric, method: str = "ele", decoder: str | None = None
+) -> pd.DataFrame:
+    """Differences of every method and decoder of one group from a reference, paired by seed.
+
+    Args:
+        table: Runs of one group.
+        metric: The metric to compare.
+        method: Reference method.
+        decoder: Reference decoder; None for its default.
+
+    Returns:
+        Columns method, decoder, title; value and reference (means); difference (value minus reference), low and high
+        (over single seeds); paired (number of common seeds; 0: the means are compared); verdict: "better", "worse" or
+        "equal" if that holds in every seed, else "mixed".
+
+    Raises:
+        ValueError: If the reference was not run.
+    """
+    table = table.drop_duplicates([*ROW_COLUMNS, "seed"], keep="last")
+    decoder = default_decoder(table, method) if decoder is None else decoder
+    is_reference = (table["method"] == method) & (table["decoder"] == decoder)
+    if metric.column not in table or not table.loc[is_reference, metric.column].notna().any():
+        raise ValueError(f"no run of {method} ({decoder}) has {metric.column}")
+    reference, found = table[is_reference].set_index("seed")[metric.column].dropna(), []
+    for (name, other), rows in table[~is_reference].groupby(["method", "decoder"], sort=False):
+        values = rows.set_index("seed")[metric.column].dropna()
         if not len(values):
             continue
-        apart = (values - reference).dropna()
-        paired = len(apart)
+        differences = (values - reference).dropna()
+        paired = len(differences)
         if not paired:
-            apart = pd.Series([values.mean() - reference.mean()])
+            differences = pd.Series([values.mean() - reference.mean()])
         found.append(
             {
-                "method": name, "decoder": decoder, "title": rows["title"].iloc[-1], "value": values.mean(),
-                "reference": reference.mean(), "difference": apart.mean(), "low": apart.min(), "high": apart.max(),
-                "paired": paired, "verdict": _verdict(np.sign(apart.to_numpy()) * figure.better),
+                "method": name, "decoder": other, "title": rows["title"].iloc[-1], "value": values.mean(),
+                "reference": reference.mean(), "difference": differences.mean(), "low": differences.min(),
+                "high": differences.max(), "paired": paired,
+                "verdict": _verdict(np.sign(differences.to_numpy()) * metric.better),
             }
         )  # fmt: skip
     columns = ["method", "decoder", "title", "value", "reference", "difference", "low", "high", "paired", "verdict"]

@@ -1,9 +1,9 @@
-"""Coloring: images of coloured regions, and the graph of which regions touch.
+"""Coloring: images of colored regions, and the graph of adjacent regions.
 
 After the synthetic image-to-graph task of Any2Graph (Krzakala, Yang, Flamary, d'Alché-Buc, Laclau, Labeau 2024,
-arXiv:2402.12269): a picture is cut into regions, regions that touch get different ones of four colours, and the graph
-is to be read off the picture. Theirs are Voronoi cells of the city-block distance, and short borders count for
-nothing; here borders are bent, and pictures on which it could be disputed what touches what are drawn again.
+arXiv:2402.12269): an image is cut into regions, adjacent regions get different ones of four colors, and the graph is
+predicted from the image. Their regions are Voronoi cells of the city-block distance, and short borders are ignored;
+here borders are bent, and images with ambiguous borders are rejected.
 """
 
 from zipfile import BadZipFile
@@ -18,7 +18,7 @@ from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 
-COLORS = {  # the first four of Okabe and Ito (2008), which colour-blind readers tell apart, too
+COLORS = {  # the first four of Okabe and Ito (2008), safe for color-blind readers
     "orange": (230, 159, 0),
     "sky": (86, 180, 233),
     "green": (0, 158, 115),
@@ -26,11 +26,11 @@ COLORS = {  # the first four of Okabe and Ito (2008), which colour-blind readers
 }
 REGIONS = (5, 10)
 FRACTIONS = (0.91, 0.045, 0.045)
-SMALLEST = 16  # pixels of a region
-SHORTEST = 3  # pixel sides of a border; regions with a shorter one, or that meet at a corner alone, are drawn again
-BEND = 0.05  # of the width: how far borders are bent, as the standard deviation of two waves in each direction
-MADE = 1  # goes up when the same parameters make other images, so that old files are not read
-TOGETHER = 2_000  # pictures drawn at a time
+MIN_AREA = 16  # pixels of a region
+MIN_BORDER = 3  # pixel sides; images with a shorter border, or with regions that meet only at a corner, are rejected
+BEND = 0.05  # amplitude of the border distortion relative to the width, two waves in each direction
+CACHE_VERSION = 1  # increase when the same parameters generate other images
+BLOCK = 2_000  # images generated at a time
 
 VOCABULARY = GraphVocabulary(tuple(COLORS), ("touches",), REGIONS[1])
 
@@ -43,28 +43,37 @@ def coloring(
     fractions: tuple[float, float, float] = FRACTIONS,
     seed: int = 0,
 ) -> Dataset:
-    """`count` images and their graphs, in seeded splits; kept as a file in the cache, so that they are drawn once.
+    """Images and their graphs in seeded splits, generated once and kept in the cache.
 
-    Inputs are a tensor (n, 3, size, size) in [0, 1]: the colours with normal noise of this standard deviation on each
-    channel of each pixel, cut to [0, 1]. Nodes are regions, labelled by their colour, edges say "touches". As many
-    images have 5 regions as have 6, ..., 10.
-    Splits are by image: all images differ, though small graphs are common and turn up in several splits. Column `key`
-    of the frames is equal for equal graphs, `regions` counts them.
-    Raises ValueError for no images, for images under 24 pixels wide, which have no room for 10 regions, and for a
-    noise below 0.
+    Inputs are a tensor (n, 3, size, size) in [0, 1]. Nodes are regions labeled by their color; edges are labeled
+    "touches". Images have 5 to 10 regions with equal frequency. Splits are by image: images are distinct, but small
+    graphs occur in several splits.
+
+    Args:
+        count: Number of images.
+        size: Width and height in pixels, at least 24 so that 10 regions fit.
+        noise: Standard deviation of normal noise on each channel of each pixel, clipped to [0, 1].
+        fractions: Shares of training, validation and test split.
+        seed: Seed of images and splits.
+
+    Returns:
+        The data set. Column `key` of its frames is equal for equal graphs; `regions` is the number of regions.
+
+    Raises:
+        ValueError: If `count` < 1, `size` < 24 or `noise` < 0.
     """
     if count < 1 or size < 24 or noise < 0:
-        raise ValueError(f"want count >= 1, size >= 24, noise >= 0; got count={count}, size={size}, noise={noise}")
-    path = cache_folder() / f"coloring-{MADE}-{count}-{size}-{seed}.npz"
+        raise ValueError(f"need count >= 1, size >= 24, noise >= 0; got count={count}, size={size}, noise={noise}")
+    path = cache_folder() / f"coloring-{CACHE_VERSION}-{count}-{size}-{seed}.npz"
     try:
         with np.load(path, allow_pickle=False) as stored:
-            regions, colors = stored["regions"], stored["colours"]
+            regions, colors = stored["regions"], stored["colors"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         generator = np.random.default_rng(seed)
         regions = partitions(count, size, generator)
-        colors = proper_colors(touching(regions), generator)
+        colors = proper_colors(adjacency_of(regions), generator)
         cache_arrays(path, regions=regions, colors=colors)
-    adjacency = touching(regions)
+    adjacency = adjacency_of(regions)
     graphs = Graph.from_labels(torch.from_numpy(colors), torch.from_numpy(adjacency), VOCABULARY)
     keys = [f"{number:016x}" for number in graph_hashes(graphs, ROUNDS)[:, -1].numpy().astype(np.uint64).tolist()]
     frame = pd.DataFrame({"row": range(count), "key": keys, "regions": (colors > 0).sum(1)})
@@ -76,25 +85,25 @@ def coloring(
 
 
 def partitions(count: int, size: int, generator: np.random.Generator) -> np.ndarray:
-    """(count, size, size) int8: the region of each pixel, from 0; 5 to 10 regions, each number equally often.
+    """(count, size, size) int8: the region of each pixel, from 0; 5 to 10 regions with equal frequency.
 
-    Voronoi cells of random points, seen through two waves in each direction, which bend their borders.
+    Voronoi cells of random points, with borders bent by two waves in each direction.
     """
     fewest, most = REGIONS
-    made = np.empty((count, size, size), np.int8)
-    wanted = fewest + generator.permutation(count) % (most - fewest + 1)
+    found = np.empty((count, size, size), np.int8)
+    counts = fewest + generator.permutation(count) % (most - fewest + 1)
     for regions in range(fewest, most + 1):
-        open_ = np.flatnonzero(wanted == regions)
+        open_ = np.flatnonzero(counts == regions)
         while len(open_):
-            drawn = _cells(TOGETHER, regions, size, generator)
-            drawn = drawn[undisputed(drawn, regions)][: len(open_)]
-            made[open_[: len(drawn)]] = drawn
+            drawn = _cells(BLOCK, regions, size, generator)
+            drawn = drawn[unambiguous(drawn, regions)][: len(open_)]
+            found[open_[: len(drawn)]] = drawn
             open_ = open_[len(drawn) :]
-    return made
+    return found
 
 
 def _cells(count: int, regions: int, size: int, generator: np.random.Generator) -> np.ndarray:
-    """(count, size, size) int8: the nearest of `regions` random points, distances measured on a bent sheet."""
+    """(count, size, size) int8: the nearest of `regions` random points, in distorted coordinates."""
     at = (np.arange(size, dtype=np.float32) + 0.5) / size
     y, x = at[:, None], at[None, :]
     bent = []
@@ -116,9 +125,9 @@ def _cells(count: int, regions: int, size: int, generator: np.random.Generator) 
 
 
 def borders(regions: np.ndarray, most: int = REGIONS[1]) -> tuple[np.ndarray, np.ndarray]:
-    """How many pixel sides, and how many pixel corners, each two regions have in common: twice (n, most, most).
+    """Numbers of common pixel sides and of common pixel corners of each pair of regions: twice (n, most, most).
 
-    A corner counts where two pixels meet in it that have no side in common.
+    A corner counts if two pixels meet in it diagonally.
     """
     n = len(regions)
     above, below, left, right = regions[:, :-1], regions[:, 1:], regions[:, :, :-1], regions[:, :, 1:]
@@ -135,14 +144,14 @@ def borders(regions: np.ndarray, most: int = REGIONS[1]) -> tuple[np.ndarray, np
     return counted((above, below), (left, right)), counted(*corners)
 
 
-def undisputed(regions: np.ndarray, count: int) -> np.ndarray:
-    """(n,) bool: all `count` regions are there, large enough and in one piece, and touch for long or not at all."""
+def unambiguous(regions: np.ndarray, count: int) -> np.ndarray:
+    """(n,) bool: all `count` regions exist, are connected and large enough, and have long borders or none."""
     size = regions.shape[1]
     areas = np.stack([(regions == region).sum((1, 2)) for region in range(count)], 1)
     sides, corners = borders(regions)
-    fine = (areas >= SMALLEST).all(1) & ((sides >= SHORTEST) | (sides + corners == 0)).all((1, 2))
+    fine = (areas >= MIN_AREA).all(1) & ((sides >= MIN_BORDER) | (sides + corners == 0)).all((1, 2))
     rows = np.flatnonzero(fine)
-    within = np.zeros((3, 3, 3), bool)  # sides join pixels of one picture; pictures are not joined
+    within = np.zeros((3, 3, 3), bool)  # pixels are connected by sides, within one image
     within[1] = ndimage.generate_binary_structure(2, 1)
     pieces = np.zeros(len(rows), int)
     for region in range(count):
@@ -152,21 +161,22 @@ def undisputed(regions: np.ndarray, count: int) -> np.ndarray:
     return fine
 
 
-def touching(regions: np.ndarray) -> np.ndarray:
-    """(n, most, most) int8: 1 for two regions that have a border, else 0."""
+def adjacency_of(regions: np.ndarray) -> np.ndarray:
+    """(n, most, most) int8: 1 for regions with a common border, else 0."""
     return (borders(regions)[0] > 0).astype(np.int8)
 
 
 def proper_colors(adjacency: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """(n, most) int8 channels 1 to 4, different where regions touch, 0 where there is no region.
+    """(n, most) int8 channels 1 to 4, different for adjacent regions, 0 for absent regions.
 
-    Regions are coloured one by one, each in a random colour that no neighbour has. Where none is left that picture is
-    begun anew: four are enough (Appel and Haken 1976), so this ends. A region without neighbours is taken for absent.
+    Regions are colored one by one with a random color that no neighbor has; an image without a free color is started
+    again. Four colors suffice (Appel and Haken 1976), so this terminates. A region without neighbors counts as
+    absent.
     """
     n, most, _ = adjacency.shape
     channels = len(COLORS) + 1
     colors = np.zeros((n, most), np.int8)
-    there = adjacency.any(2)
+    present = adjacency.any(2)
     open_ = np.arange(n)
     while len(open_):
         tried = np.zeros((len(open_), most), np.int8)
@@ -177,20 +187,20 @@ def proper_colors(adjacency: np.ndarray, generator: np.random.Generator) -> np.n
                 taken[np.arange(len(open_)), tried[:, other] * beside[:, other]] = True
             chance = generator.random((len(open_), channels)) * ~taken
             chance[:, 0] = 0
-            tried[:, region] = chance.argmax(1) * there[open_, region]  # 0, the first, where all are taken
-        done = ((tried > 0) == there[open_]).all(1)
+            tried[:, region] = chance.argmax(1) * present[open_, region]  # 0 if all are taken
+        done = ((tried > 0) == present[open_]).all(1)
         colors[open_[done]] = tried[done]
         open_ = open_[~done]
     return colors
 
 
 def images(regions: np.ndarray, colors: np.ndarray, noise: float, seed: int) -> torch.Tensor:
-    """(n, 3, size, size) in [0, 1]: each region in its colour, with noise."""
+    """(n, 3, size, size) in [0, 1]: each region in its color, with noise."""
     palette = torch.tensor([(0, 0, 0), *COLORS.values()], dtype=torch.float32) / 255
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.empty(len(regions), 3, *regions.shape[1:])
-    for start in range(0, len(regions), TOGETHER):
-        rows = slice(start, start + TOGETHER)
+    for start in range(0, len(regions), BLOCK):
+        rows = slice(start, start + BLOCK)
         which = np.take_along_axis(colors[rows], regions[rows].reshape(len(regions[rows]), -1), 1)
         clean = palette[torch.from_numpy(which).long()].mT.reshape(drawn[rows].shape)
         drawn[rows] = (clean + noise * torch.randn(clean.shape, generator=generator)).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Training pairs spoilt on purpose, and inputs with typos: how fast does a method get worse?"""
+"""Noise: corrupted training pairs, and test inputs with typos."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def labels(split: Split, rate: float, generator: torch.Generator) -> Split:
-    """A share `rate` of the graphs go round among themselves: their inputs now belong to other graphs."""
+    """Shift a share `rate` of the graphs among each other, so that their inputs belong to other graphs."""
     n = len(split)
     chosen = torch.randperm(n, generator=generator)[: round(rate * n)]
     order = torch.arange(n)
@@ -21,51 +21,51 @@ def labels(split: Split, rate: float, generator: torch.Generator) -> Split:
 
 
 def outputs(split: Split, rate: float, generator: torch.Generator) -> Split:
-    """A share `rate` of the graphs are one or two random edits away from the true ones."""
+    """Apply one or two random edits to a share `rate` of the graphs."""
     chosen = torch.rand(len(split), generator=generator) < rate
     counts = torch.randint(1, 3, (len(split),), generator=generator) * chosen
     return replace(split, graphs=augment.random_edits(split.graphs, counts, generator))
 
 
 def missing(split: Split, rate: float, generator: torch.Generator) -> Split:
-    """Each edge is lost with probability `rate`, then each node with half of it (with its edges); one node stays."""
+    """Remove each edge with probability `rate`, then each node (with its edges) with half of it; keep one node."""
     nodes, edges = split.graphs.labels()
     lost = (torch.rand(edges.shape, generator=generator) < rate).triu(1)
     edges = edges.masked_fill(lost | lost.transpose(1, 2), 0)
     gone = torch.rand(nodes.shape, generator=generator) < rate / 2
-    gone &= ((nodes > 0) & ~gone).any(1, keepdim=True)  # a graph that would lose all loses none
+    gone &= ((nodes > 0) & ~gone).any(1, keepdim=True)  # a graph that would lose every node keeps all
     nodes = nodes.masked_fill(gone, 0)
     edges = edges.masked_fill(gone[:, :, None] | gone[:, None, :], 0)
     return replace(split, graphs=Graph.from_labels(nodes, edges, split.graphs.vocabulary))
 
 
 def typos(texts: list[str], rate: float, generator: torch.Generator) -> list[str]:
-    """Each character is lost, doubled, swapped with the next one or replaced by a letter, with probability `rate`."""
-    spoilt = []
+    """Delete, double, swap or replace each character with probability `rate`."""
+    corrupted = []
     for text in texts:
         hit = torch.rand(len(text), generator=generator) < rate
         kind = torch.randint(4, (len(text),), generator=generator).tolist()
         letter = torch.randint(len(LETTERS), (len(text),), generator=generator).tolist()
-        made, i = [], 0
+        characters, i = [], 0
         while i < len(text):
-            one = text[i]
+            character = text[i]
             if not hit[i]:
-                made.append(one)
+                characters.append(character)
             elif kind[i] == 1:
-                made.append(2 * one)
+                characters.append(2 * character)
             elif kind[i] == 2 and i + 1 < len(text):
-                made.append(text[i + 1] + one)
+                characters.append(text[i + 1] + character)
                 i += 1
             elif kind[i] == 3:
-                made.append(LETTERS[letter[i]])
+                characters.append(LETTERS[letter[i]])
             i += 1
-        spoilt.append("".join(made))
-    return spoilt
+        corrupted.append("".join(characters))
+    return corrupted
 
 
-KINDS = {"labels": labels, "outputs": outputs, "missing": missing, "typos": typos}
+NOISE_KINDS = {"labels": labels, "outputs": outputs, "missing": missing, "typos": typos}
 
 
-def spoils_exam(kind: str) -> bool:
-    """Whether noise of this kind spoils the inputs of the exam; all else spoils the training pairs."""
+def corrupts_test_inputs(kind: str) -> bool:
+    """True if noise of this kind corrupts the test inputs; every other kind corrupts the training pairs."""
     return kind == "typos"

@@ -1,4 +1,4 @@
-"""The page of results, its pictures and what the README quotes: written by one command from the runs alone."""
+"""The results page, its figures and the table in the README, all written from the stored runs."""
 
 from functools import partial
 from pathlib import Path
@@ -6,206 +6,249 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import results
-from benchmarks.aggregate import best_ways, means, way_of
-from benchmarks.goals import goals
+from benchmarks.aggregate import best_decoders, default_decoder, main_metrics, means, reference_method
+from benchmarks.goals import goals_table
 from benchmarks.markdown import (
-    blamed,
-    capital,
-    copied,
-    escaped,
+    NOT_RUN,
+    canonical_inputs,
+    capitalize,
+    comparison_lines,
+    error_analysis,
+    escape,
+    format_method,
+    format_size,
     group_table,
-    leaders,
-    link,
+    leaderboard,
     literature,
-    main_figures,
-    markdown,
     noise_table,
+    prediction_set_table,
     provenance,
-    sets_table,
-    size_of,
-    sure,
-    told,
+    render_table,
+    sampling_error,
 )
-from benchmarks.methods import ABLATION, METHODS
-from benchmarks.report_figures import LABELS, Picture, of_task, one_way, write_png
-from benchmarks.runner import planned
+from benchmarks.methods import ABLATION_PREFIX, ELE_FAMILY, METHODS
+from benchmarks.methods.ele import MAX_PSI_NODES
+from benchmarks.report_figures import ReportFigure, figures_for_task, one_decoder_each, write_png
+from benchmarks.runner import plan_runs
 from benchmarks.tasks import TASKS, Task
 from elekit.datasets.files import SHIPPED, write_atomically
 from elekit.training.surrogate import RESTART_BATCH, RESTART_PAIRS, RESTART_STEPS, SurrogateTraining
 
-COMMAND = "elekit benchmark report"
-PAGE = "README.md"  # in the folder of the results
+COMMAND = "python -m benchmarks report"
+PAGE = "README.md"  # in the results folder
 README = SHIPPED.parent / "README.md"
-BEGIN, END = f"<!-- written by `{COMMAND}`: begin -->", f"<!-- written by `{COMMAND}`: end -->"
-WHOLE = "psi-same-budget"  # what ablations are held against
-QUOTED = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "mrr", "train_seconds", "ms")
-OF_SETS = """\
-Sets promise to hold the truth at their level for pairs like those of calibration, whatever was learned from. Typos are
-in the examined inputs alone: calibration has not seen the like, so nothing is promised there. –: decoding does not reach
-so many truths that the level could be promised.
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+ABLATION_REFERENCE = "psi-same-budget"
+SETS_NOTE = """\
+Prediction sets contain the truth with at least the promised probability for pairs like those of calibration, whatever
+the model was trained on. Typos change the test inputs only, so nothing is promised there. –: too few true graphs are
+reached by decoding for the level to be possible.
 """
 
 INTRODUCTION = f"""\
-# Against the field: results
+# Benchmark results
 
-Written by `{COMMAND}` from the lines that lie in this folder: no figure below is typed by hand. A line is a run;
-`elekit benchmark TASK` makes those that are missing. [Notebook 08](../../notebooks/08_against_the_field.ipynb) reads
-the same lines.
+`{COMMAND}` writes this page from the runs stored in this folder; no number below is typed by hand. Each line of a
+`.jsonl` file is one run, and `python -m benchmarks TASK` executes the runs that are missing.
+[Notebook 08](../../notebooks/08_against_the_field.ipynb) explores the same runs.
 
-How to read the tables: a figure is the mean over seeds (or folds), ± its standard deviation where there are several.
-**Bold** and ★: the best of its column, several where they are shown alike. An edit distance counts the fewest edits
-to the truth (an upper bound where the search ran out of time); edge labels count, unless it says otherwise. *Wrong
-answer fits better*: of all cases, those where it does, since the loss of the truth is higher. Times are processor time.
+**Which method is ELE?** *ELE* is the method of the paper: psi is learned from outputs alone, and h ends in a point of
+the sphere. *ELE + graph head* uses the same psi, but h predicts a relaxed graph, which psi embeds. *ELE + fitted
+metric* fits a metric of the sphere on validation pairs after training. *Learned part weights* learns the weights of
+substructure counts from labeled pairs; it uses no psi and is not ELE. A method without a row, or with *not run*, was
+not run on that task.
 
-Every method that learns to read its inputs does so with the same encoder and as many steps. What was tuned was tuned
-on validation pairs: so ELE reads every other SMILES written anew and takes larger steps, as the sequence decoder does
-where SMILES are written at random (where they are canonical it would copy them less well), and is taught what polish
-puts right in its graphs; where there are {RESTART_PAIRS:,} pairs or fewer it makes {SurrogateTraining.starts} beginnings
-before that, each of {RESTART_STEPS:.0%} of the steps with {RESTART_BATCH} pairs a step, and goes on from the best on
-validation; on Coloring it is also set apart from single edits of the truth, and its answer for an image is the mean
-over the eight ways to turn and mirror it.
-*missing*: a run that is planned and not done.
+**How to read the tables.** A value is the mean over seeds (or folds), ± the standard deviation. **Bold** and ★ mark
+the best value of a column, and all that are shown like it. The edit distance is the smallest number of edits to the
+truth (an upper bound where the search timed out); it includes edge labels unless stated otherwise. *Model errors*:
+the share of all cases in which a wrong prediction has a smaller loss than the truth. Times are CPU times.
+
+**How the methods were trained.** All methods that learn to read inputs use the same encoder and the same number of
+steps. Hyperparameters were tuned on validation pairs:
+
+- The graph head reads every second SMILES rewritten along a random path, uses a larger learning rate, and is also
+  trained on what local search (polish) improves in its graphs. With {RESTART_PAIRS:,} pairs or fewer it starts from
+  {SurrogateTraining.starts} random initializations, each trained for {RESTART_STEPS:.0%} of the steps with
+  {RESTART_BATCH} pairs per step, and continues with the best one on validation.
+- The sequence decoder uses the same rewriting and learning rate on random SMILES. On canonical SMILES rewriting would
+  make copying harder.
+- On Coloring, h of ELE is also trained with single edits of the truth as negatives, and predicts the mean over the
+  eight rotations and reflections of an image.
+- On Text2Mol, ELE trains psi on training molecules of up to {MAX_PSI_NODES} heavy atoms (dense batches of larger
+  ones exceed the time budget). It embeds molecules of every size, so none is left out of the ranking. h is kernel
+  ridge regression on character n-grams, as in the kernel ridge baselines.
+- *ELE + fitted metric* and *ELE* come from the same trained psi and h. Where validation kept the identity as the
+  metric, both have the same results; elsewhere ELE was evaluated with one decoder only.
 """
 
 
 def page(folder: Path = results.RESULTS) -> str:
-    """The page, as Markdown. folder: of the results."""
-    runs = {name: results.read(results.path_of(name, folder)) for name in TASKS}
-    tables = {name: results.table(done) for name, done in runs.items() if done}
-    parts = [INTRODUCTION, "## Goals that were set before the runs\n", goals(tables), ""]
+    """The results page as Markdown. folder: of the results."""
+    runs = {name: results.read_runs(results.results_path(name, folder)) for name in TASKS}
+    tables = {name: results.to_table(done) for name, done in runs.items() if done}
+    parts = [INTRODUCTION, "## Goals set before the runs\n", goals_table(tables), ""]
     if tables:
         titles = {name: task.title for name, task in TASKS.items()}
-        ahead = leaders(pd.concat(tables.values()), titles)
-        parts += ["## Who is ahead\n", "Every method in the way to decode that did best.\n", markdown(ahead), ""]
+        ranking = leaderboard(pd.concat(tables.values()), titles)
+        parts += ["## Leaderboard\n", "Every method with its best decoder.\n", render_table(ranking), ""]
     for name, task in TASKS.items():
-        parts += [f"## {escaped(task.title)}\n", f"{escaped(capital(task.about))}.\n"]
-        parts.append(section(task, runs[name], folder) if name in tables else "*missing*: no run yet.\n")
-        theirs = literature(name)
-        parts += [theirs, ""] if theirs else []
-    parts += ["## The methods\n"]
+        parts += [f"## {escape(task.title)}\n", f"{escape(task.description)}.\n"]
+        parts.append(section(task, runs[name], folder) if name in tables else f"{NOT_RUN}.\n")
+        published = literature(name)
+        parts += [published, ""] if published else []
+    parts += ["## Methods\n"]
     parts += [
-        f"- **{escaped(method.title)}** (`{name}`): {escaped(method.about)}." for name, method in METHODS.items()
+        f"- **{escape(method.title)}** (`{name}`): {escape(method.description)}." for name, method in METHODS.items()
     ]
     return "\n".join(parts) + "\n"
 
 
 def section(task: Task, runs: list[dict], folder: Path) -> str:
-    """One task: a table for each number of pairs, pictures, noise, ablations, and where it all comes from."""
-    table, plan = results.table(runs), pd.DataFrame(planned(task.name))
-    ablations = table["method"].str.startswith(ABLATION)
-    clean, plan = table[(table["noise"] == "none") & ~ablations], plan[~plan["method"].str.startswith(ABLATION)]
-    parts = list(filter(None, [copied(runs)]))
+    """One task: a table per number of pairs, figures, noise, ablations and provenance."""
+    table, plan = results.to_table(runs), pd.DataFrame(plan_runs(task.name))
+    ablations = table["method"].str.startswith(ABLATION_PREFIX)
+    clean = table[(table["noise"] == "none") & ~ablations]
+    plan = plan[~plan["method"].str.startswith(ABLATION_PREFIX)]
+    parts = list(filter(None, [canonical_inputs(runs)]))
     for labels in task.sizes:
-        asked = plan[_same(plan["labels"], labels) & plan["noise"].isna()]
-        wanted = asked.groupby("method", sort=False)["seed"].nunique().to_dict()
-        parts.append(_group(clean[_same(clean["labels"], labels)], wanted, labels))
-    parts += [f"![{picture.says}]({picture.file})\n\n*{picture.says}*\n" for picture in of_task(task.name, table)]
+        at_size = plan[_same_size(plan["labels"], labels) & plan["noise"].isna()]
+        planned = at_size.groupby("method", sort=False)["seed"].nunique().to_dict()
+        parts.append(_group_section(clean[_same_size(clean["labels"], labels)], planned, labels))
+    parts += [f"![{one.caption}]({one.file})\n\n*{one.caption}*\n" for one in figures_for_task(task.name, table)]
     if (table["noise"] != "none").any():
-        parts.append(_noise(table[~ablations], {tuple(noise) for noise in plan["noise"] if noise is not None}))
+        parts.append(_noise_section(table[~ablations], {tuple(one) for one in plan["noise"] if one is not None}))
     if ablations.any():
-        parts.append(_without(table[ablations & (table["noise"] == "none")]))
-    return "\n".join([*parts, provenance(runs, results.path_of(task.name, folder)), ""])
+        parts.append(_ablation_section(table[ablations & (table["noise"] == "none")]))
+    return "\n".join([*parts, provenance(runs, results.results_path(task.name, folder)), ""])
 
 
-def _same(labels: pd.Series, size: int | None) -> pd.Series:
+def _same_size(labels: pd.Series, size: int | None) -> pd.Series:
     return labels.isna() if size is None else labels == size
 
 
-def _group(table: pd.DataFrame, wanted: dict[str, int], labels: int | None) -> str:
+def _group_section(table: pd.DataFrame, planned: dict[str, int], labels: int | None) -> str:
     if not len(table):
-        return f"### {capital(size_of(labels))}\n\n*missing*: none of the {len(wanted)} methods was run.\n"
+        return f"### {capitalize(format_size(labels))}\n\n{NOT_RUN}.\n"
     rows = means(table)
-    titles = {method: METHODS[method].title for method in wanted}
-    parts = [f"### {capital(size_of(labels, rows['pairs'].mean()))}\n", group_table(rows, wanted, titles), ""]
-    return "\n".join(parts + _sentences(table, "ele") + [*filter(None, [blamed(table)]), sure(table), ""])
+    titles = {method: METHODS[method].title for method in planned}
+    size = capitalize(format_size(labels, rows["pairs"].mean()))
+    parts = [f"### {size}\n", group_table(rows, planned, titles), ""]
+    sentences = _comparisons(table, reference_method(table) or "ele")
+    return "\n".join([*parts, *sentences, *filter(None, [error_analysis(table)]), sampling_error(table), ""])
 
 
-def _sentences(table: pd.DataFrame, method: str) -> list[str]:
-    """What is better and what is worse than a method, by each main figure that it has."""
-    parts, ours = [], table[table["method"] == method]
-    for figure in main_figures(ours):
-        if ours.loc[ours["decoder"] == way_of(ours, method), figure.column].notna().any():
-            lines = told(table, figure, method)
+def _comparisons(table: pd.DataFrame, method: str) -> list[str]:
+    """Comparison with a method by each main metric that it has."""
+    parts, own = [], table[table["method"] == method]
+    for metric in main_metrics(own):
+        if own.loc[own["decoder"] == default_decoder(own, method), metric.column].notna().any():
+            lines = comparison_lines(table, metric, method)
             parts += [*lines[:1], "", *lines[1:], ""] if lines else []
     return parts
 
 
-def _noise(table: pd.DataFrame, wanted: set[tuple[str, float]]) -> str:
-    figure = main_figures(table)[0]
-    rows, parts = means(one_way(table, figure)), []
+def _noise_section(table: pd.DataFrame, planned: set[tuple[str, float]]) -> str:
+    metric = main_metrics(table)[0]
+    rows, parts = means(one_decoder_each(table, metric)), []
     for kind in dict.fromkeys(rows.loc[rows["noise"] != "none", "noise"]):
         some = rows[rows["noise"].isin(["none", kind])]
-        rates = sorted({*some["rate"], *(rate for name, rate in wanted if name == kind)})
-        head = f"{capital(figure.title)} at each rate; *moved*: from the first rate to the last.\n"
-        parts += [f"### Noise: {escaped(kind)}\n", head, noise_table(some, rates, figure), ""]
+        rates = sorted({*some["rate"], *(rate for name, rate in planned if name == kind)})
+        text = f"{capitalize(metric.title)} at each rate. *change*: from the first rate to the last.\n"
+        parts += [f"### Noise: {escape(kind)}\n", text, noise_table(some, rates, metric), ""]
     if "sets.possible" in table:
-        ours = table[(table["method"] == "ele") & table["sets.possible"].notna()]
-        parts += ["### Noise: prediction sets of ELE\n", OF_SETS, sets_table(means(ours)), ""] if len(ours) else []
+        sets = table[table["method"].isin(ELE_FAMILY) & table["sets.possible"].notna()]
+        parts += (
+            ["### Noise: prediction sets\n", SETS_NOTE, prediction_set_table(means(sets)), ""] if len(sets) else []
+        )
     return "\n".join(parts)
 
 
-def _without(table: pd.DataFrame) -> str:
-    parts = ["### psi without one or another of its ingredients\n", group_table(means(table)), ""]
-    return "\n".join(parts + (_sentences(table, WHOLE) if (table["method"] == WHOLE).any() else []))
+def _ablation_section(table: pd.DataFrame) -> str:
+    parts = ["### Ablations of psi\n", group_table(means(table)), ""]
+    has_reference = (table["method"] == ABLATION_REFERENCE).any()
+    return "\n".join(parts + (_comparisons(table, ABLATION_REFERENCE) if has_reference else []))
 
 
-def excerpt(folder: Path = results.RESULTS) -> str:
-    """What the project's README quotes: the goals, and for each task a table, each method in its best way to decode.
+def summary_table(folder: Path = results.RESULTS) -> str:
+    """The table of the README: one row per task, for ELE, its best variant and the best other method."""
+    rows = []
+    for name, task in TASKS.items():
+        runs = results.read_runs(results.results_path(name, folder))
+        if not runs:
+            continue
+        table = results.to_table(runs)
+        clean = table[(table["noise"] == "none") & ~table["method"].str.startswith(ABLATION_PREFIX)]
+        size = main_size(task, clean)
+        found = means(clean[_same_size(clean["labels"], size)])
+        for metric in main_metrics(found)[:1]:
+            best = best_decoders(found, metric)
+            variant = best["method"].isin(ELE_FAMILY[1:])
+            other = ~best["method"].isin(ELE_FAMILY)
+            arrow = "↑" if metric.better > 0 else "↓"
+            rows.append(
+                {
+                    "task": f"{escape(task.title)}, {format_size(size, found['pairs'].mean())}",
+                    "metric": f"{metric.title} {arrow}",
+                    "ELE": _first_value(best[best["method"] == "ele"], metric, NOT_RUN, named=False),
+                    "best variant of ELE": _first_value(best[variant], metric, "–"),
+                    "best other method": _first_value(best[other], metric, "–"),
+                    "command": f"`{runs[0]['command']}`",
+                }
+            )
+    return render_table(pd.DataFrame(rows))
 
-    And the picture of label efficiency, where a task was run with several numbers of pairs.
+
+def _first_value(rows: pd.DataFrame, metric, missing: str, named: bool = True) -> str:
+    if not len(rows):
+        return missing
+    row = rows.iloc[0]
+    value = metric.format(row[metric.column])
+    if named:
+        return f"{format_method(row)}: {value}"
+    return value + (f" ({escape(row['decoder'])})" if row["decoder"] else "")
+
+
+def main_size(task: Task, table: pd.DataFrame) -> int | None:
+    """The size at which most methods were run; of several the first of the task."""
+    return max(task.sizes, key=lambda size: table.loc[_same_size(table["labels"], size), "method"].nunique())
+
+
+def with_summary(text: str, summary: str) -> str:
+    """A README with the text between the two markers replaced.
+
+    Raises:
+        ValueError: If the README does not contain both markers once, in this order.
     """
-    runs = {name: results.read(results.path_of(name, folder)) for name in TASKS}
-    tables = {name: results.table(done) for name, done in runs.items() if done}
-    parts = [goals(tables), ""]
-    for name, table in tables.items():
-        clean = table[(table["noise"] == "none") & ~table["method"].str.startswith(ABLATION)]
-        size = quoted_size(TASKS[name], clean)
-        rows = means(clean[_same(clean["labels"], size)])
-        figures = main_figures(rows)
-        if figures:
-            rows = best_ways(rows, figures[0])
-            size = size_of(size, rows["pairs"].mean())
-            said = f"each method in its way to decode with the best {figures[0].title}"
-            head = f"**{escaped(TASKS[name].title)}**, {size}, {said}:\n"
-            parts += [head, group_table(rows, columns=QUOTED), ""]
-            path = results.path_of(name, folder).resolve()
-            near = README.parent if path.is_relative_to(README.parent) else None
-            shown = [one for one in of_task(name, table) if one.file == LABELS.format(task=name)]
-            parts += [f"![{one.says}]({link(path.with_name(one.file), near)})\n" for one in shown]
-            parts += [*filter(None, [copied(runs[name])]), provenance(runs[name], path, near), ""]
-    return "\n".join(parts)
-
-
-def quoted_size(task: Task, table: pd.DataFrame) -> int | None:
-    """The size of which most methods were run; of several the first that the task names."""
-    return max(task.sizes, key=lambda size: table.loc[_same(table["labels"], size), "method"].nunique())
-
-
-def with_excerpt(text: str, quoted: str) -> str:
-    """A README with what stands between the two marks replaced. ValueError where the marks are not there once."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"the README wants the lines {BEGIN} and {END} once each, in this order")
+        raise ValueError(f"the README needs the lines {BEGIN} and {END} once each, in this order")
     before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n{quoted}\n{END}{rest.partition(END)[2]}"
+    return f"{before}{BEGIN}\n{summary}\n{END}{rest.partition(END)[2]}"
 
 
 def write(folder: Path = results.RESULTS, readme: Path | None = README) -> list[Path]:
-    """Write the page and its pictures, and into a README what it quotes (None: into none); returns the files.
+    """Write the results page and its figures, and the summary table into a README.
 
-    Pictures of tasks that the runs are no longer enough for are removed.
+    Figures of tasks whose runs no longer allow them are removed.
+
+    Args:
+        folder: Folder of the results.
+        readme: README with the two markers; None for none.
+
+    Returns:
+        The written files.
     """
-    drawn: list[Picture] = []
+    drawn: list[ReportFigure] = []
     for name in TASKS:
-        runs = results.read(results.path_of(name, folder))
-        drawn += of_task(name, results.table(runs)) if runs else []
+        runs = results.read_runs(results.results_path(name, folder))
+        drawn += figures_for_task(name, results.to_table(runs)) if runs else []
     texts = {folder / PAGE: page(folder)}
     if readme is not None:
-        texts[readme] = with_excerpt(readme.read_text(encoding="utf-8"), excerpt(folder))
-    for picture in drawn:
-        write_atomically(folder / picture.file, partial(write_png, picture.draw()))
-    for path in set(folder.glob("*.png")) - {folder / picture.file for picture in drawn}:
-        if path.name.startswith(tuple(f"{name}-" for name in TASKS)):  # drawn once, of runs that are no longer there
+        texts[readme] = with_summary(readme.read_text(encoding="utf-8"), summary_table(folder))
+    for figure in drawn:
+        write_atomically(folder / figure.file, partial(write_png, figure.draw()))
+    for path in set(folder.glob("*.png")) - {folder / figure.file for figure in drawn}:
+        if path.name.startswith(tuple(f"{name}-" for name in TASKS)):
             path.unlink()
     for path, text in texts.items():
         write_atomically(path, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
-    return [*texts, *(folder / picture.file for picture in drawn)]
+    return [*texts, *(folder / figure.file for figure in drawn)]

@@ -1,117 +1,138 @@
-"""The pictures of the report: which there are, and what of the runs they show."""
+"""The figures of the report: which ones there are, and which runs they show."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
-from matplotlib.figure import Figure as Drawing
+from matplotlib.figure import Figure
 
-from benchmarks import figures as draw
-from benchmarks.aggregate import Figure, best_ways, means
-from benchmarks.markdown import capital, escaped, main_figures, size_of
-from benchmarks.methods import ABLATION
+from benchmarks import figures
+from benchmarks.aggregate import Metric, best_decoders, main_metrics, means
+from benchmarks.markdown import capitalize, escape, format_size
+from benchmarks.methods import ABLATION_PREFIX, ELE_FAMILY
 
-DOTS = 80  # an inch
-COLORS = 256  # of a file
-LABELS = "{task}-labels.png"  # the file that shows what few labels are enough for
+DPI = 80
+PALETTE_SIZE = 256  # colors of a file
+LABELS_FILE = "{task}-labels.png"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """file: its name. says: what it shows. draw: makes it."""
+class ReportFigure:
+    """A figure of the report: its file name, its caption, and a function that draws it."""
 
     file: str
-    says: str
-    draw: Callable[[], Drawing]
+    caption: str
+    draw: Callable[[], Figure]
 
 
-def of_task(task: str, table: pd.DataFrame) -> list[Picture]:
-    """The pictures that the runs of one task are enough for. table: of `results.table`."""
-    figures = main_figures(table)
-    table = table[~table["method"].str.startswith(ABLATION)]  # what psi is without has a table of its own
+def figures_for_task(task: str, table: pd.DataFrame) -> list[ReportFigure]:
+    """The figures that the runs of a task allow. table: see `results.to_table`."""
+    metrics = main_metrics(table)
+    table = table[~table["method"].str.startswith(ABLATION_PREFIX)]
     clean = table[table["noise"] == "none"]
-    if not figures or not len(clean):
+    if not metrics or not len(clean):
         return []
-    found, first = [], figures[0]
-    names = {figure.column: figure.title + (f", {figure.unit}" if figure.unit else "") for figure in figures}
-    title = clean.loc[clean["method"] == "ele", "title"]
-    ele = title.iloc[-1] if len(title) else None
+    found, first = [], metrics[0]
+    labels = {metric.column: metric.label for metric in metrics}
+    highlight = highlighted(clean)
     several = clean[clean["labels"].fillna(0).groupby(clean["method"]).transform("nunique") > 1]
-    if len(several):  # a method that was run at one size says nothing of what few labels are enough for
-        shown = one_way(several, first)
-        both = capital(" and ".join(figure.title for figure in figures))
-        says = f"{both} against the number of labelled pairs. {ways(shown)}"
-        found.append(Picture(LABELS.format(task=task), says, lambda: draw.label_efficiency(shown, names, first=ele)))
-    group = largest(clean)
-    exact = figures[-1]
-    if "ms" in group and group.groupby("method")["ms"].any().sum() > 1:
-        costs = timed(group, exact)
-        says = f"{capital(exact.title)} against the time of a prediction, {size_of(group['labels'].iloc[0])}."
+    if len(several):  # a method that was run at one size has no curve
+        shown = one_decoder_each(several, first)
+        names = capitalize(" and ".join(metric.title for metric in metrics))
+        caption = f"{names} by number of labeled pairs. {decoder_note(shown)}"
         found.append(
-            Picture(
+            ReportFigure(
+                LABELS_FILE.format(task=task),
+                caption,
+                lambda: figures.label_efficiency(shown, labels, highlight=highlight),
+            )
+        )
+    group = largest_group(clean)
+    exact = metrics[-1]
+    if "ms" in group and group.groupby("method")["ms"].any().sum() > 1:
+        costs = by_quality(drop_copies(group) if "exact" in group else group, exact)
+        caption = f"{capitalize(exact.title)} by prediction time, {format_size(group['labels'].iloc[0])}."
+        found.append(
+            ReportFigure(
                 f"{task}-budget.png",
-                says,
-                lambda: draw.decoding_budget(
-                    costs, exact.column, names[exact.column], better=exact.better, first=ele
+                caption,
+                lambda: figures.prediction_cost(
+                    costs, exact.column, labels[exact.column], better=exact.better, highlight=highlight
                 ),
             )
         )
     if (table["noise"] != "none").any():
-        spoilt = one_way(table, first)
-        says = f"{capital(first.title)} against the rate of noise. {ways(spoilt)}"
+        noisy = one_decoder_each(table, first)
+        caption = f"{capitalize(first.title)} by rate of noise. {decoder_note(noisy)}"
         found.append(
-            Picture(
+            ReportFigure(
                 f"{task}-noise.png",
-                says,
-                lambda: draw.noise_curves(spoilt, first.column, names[first.column], first=ele),
+                caption,
+                lambda: figures.noise_curves(noisy, first.column, labels[first.column], highlight=highlight),
             )
         )
     return found
 
 
-def timed(table: pd.DataFrame, figure: Figure) -> pd.DataFrame:
-    """A group for a picture of what a prediction costs, the best method first."""
-    order = best_ways(means(table), figure)["method"].tolist()
-    return named(
-        table[table["method"].isin(order)].sort_values("method", key=lambda c: c.map(order.index), kind="stable")
-    )
+def highlighted(table: pd.DataFrame) -> tuple[str, ...]:
+    """Titles of ELE and its variants among the runs, the one with the most runs first."""
+    runs = table[table["method"].isin(ELE_FAMILY)]
+    return tuple(runs["title"].value_counts(sort=True).index)
 
 
-def named(table: pd.DataFrame) -> pd.DataFrame:
-    """With the columns that pictures ask for: name, way, and pairs, of folds of one size their mean."""
+def drop_copies(table: pd.DataFrame) -> pd.DataFrame:
+    """Without variants of ELE that have the results of ELE, as where the fitted metric is the identity."""
+
+    def values(method: str) -> list[tuple]:
+        rows = table[table["method"] == method]
+        return sorted(zip(rows["decoder"], rows["seed"], rows["ms"], rows["exact"]))
+
+    copies = [one for one in ELE_FAMILY[1:] if values(one) and values(one) == values(ELE_FAMILY[0])]
+    return table[~table["method"].isin(copies)]
+
+
+def by_quality(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """The runs of a group for `figures.prediction_cost`, best method first."""
+    order = best_decoders(means(table), metric)["method"].tolist()
+    table = table[table["method"].isin(order)]
+    return plot_columns(table.sort_values("method", key=lambda c: c.map(order.index), kind="stable"))
+
+
+def plot_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the columns that `figures` uses: name, and pairs averaged over folds of one size."""
     pairs = table.groupby(table["labels"].fillna(0))["pairs"].transform("mean").round()
-    return table.assign(name=table["title"], way=table["decoder"], pairs=pairs)
+    return table.assign(name=table["title"], pairs=pairs)
 
 
-def one_way(table: pd.DataFrame, figure: Figure) -> pd.DataFrame:
-    """Of each method the way to decode that was run most widely, of several the best on average; the best first."""
+def one_decoder_each(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """For each method the decoder that was run in most groups, of several the best on average; best method first."""
     rows = means(table)
-    found = rows.groupby(["method", "decoder"], sort=False)[figure.column].agg(["size", "mean"]).reset_index()
-    found["by"] = -figure.better * found["mean"]
+    found = rows.groupby(["method", "decoder"], sort=False)[metric.column].agg(["size", "mean"]).reset_index()
+    found["by"] = -metric.better * found["mean"]
     found = found.sort_values(["size", "by"], ascending=[False, True], kind="stable").drop_duplicates("method")
     order = found.sort_values("by")[["method", "decoder"]]
-    return named(order.merge(table, on=["method", "decoder"], how="left"))
+    return plot_columns(order.merge(table, on=["method", "decoder"], how="left"))
 
 
-def largest(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the size at which most methods were run; of several that of most runs, then of most pairs."""
+def largest_group(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs of the size with most methods; of several with most runs, then most pairs."""
     sizes = table.groupby(table["labels"].fillna(0)).agg({"method": "nunique", "seed": "size", "pairs": "max"})
     best = sizes.sort_values(["method", "seed", "pairs"], ascending=False).index[0]
     return table[table["labels"].fillna(0) == best]
 
 
-def ways(shown: pd.DataFrame) -> str:
-    """Which ways to decode a picture shows."""
+def decoder_note(shown: pd.DataFrame) -> str:
+    """Which decoders a figure shows."""
     chosen = shown.drop_duplicates("method")
-    said = [f"{escaped(row['title'])} by {escaped(row['decoder'])}" for _, row in chosen.iterrows() if row["decoder"]]
-    return f"Ways to decode: {'; '.join(said)}." if said else ""
+    parts = [f"{escape(row['title'])}: {escape(row['decoder'])}" for _, row in chosen.iterrows() if row["decoder"]]
+    return f"Decoders: {'; '.join(parts)}." if parts else ""
 
 
-def write_png(drawing: Drawing, path) -> None:
-    """A small file: few colours are enough for lines and words."""
+def write_png(figure: Figure, path) -> None:
+    """Write a small file: a palette is enough for lines and text."""
     from PIL import Image
 
-    drawing.savefig(path, format="png", dpi=DOTS)
+    figure.savefig(path, format="png", dpi=DPI)
     with Image.open(path) as opened:
-        small = opened.convert("RGB").quantize(COLORS, method=Image.Quantize.MAXCOVERAGE)
+        small = opened.convert("RGB").quantize(PALETTE_SIZE, method=Image.Quantize.MAXCOVERAGE)
     small.save(path, format="png", optimize=True)

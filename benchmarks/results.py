@@ -1,4 +1,4 @@
-"""The results file: one JSON line a finished run, appended and never rewritten."""
+"""The results files: one JSON line per finished run, appended and never rewritten."""
 
 import fcntl
 import json
@@ -12,18 +12,20 @@ import pandas as pd
 from elekit.datasets.files import SHIPPED
 
 RESULTS = SHIPPED / "results"
-SAME_RUN = ("task", "method", "labels", "seed", "noise")  # what makes two runs one
+KEY_FIELDS = ("task", "method", "labels", "seed", "noise")  # they identify a run
 
 
-def path_of(task: str, folder: Path = RESULTS) -> Path:
+def results_path(task: str, folder: Path = RESULTS) -> Path:
     return folder / f"{task}.jsonl"
 
 
-def read(path: Path) -> list[dict]:
-    """All runs of a file, oldest first; [] where there is none. ValueError names the line that is broken.
+def read_runs(path: Path) -> list[dict]:
+    """All runs of a file, oldest first; [] if the file does not exist.
 
-    A last line without its end was cut off while it was written; it is left out, as the run it tells of will be done
-    again.
+    An unterminated last line comes from an interrupted write. It is skipped, and its run will be repeated.
+
+    Raises:
+        ValueError: If a line is not JSON; the message gives its number.
     """
     if not path.exists():
         return []
@@ -33,55 +35,57 @@ def read(path: Path) -> list[dict]:
         try:
             runs.append(json.loads(line))
         except ValueError:
-            raise ValueError(f"{path}, line {number}: no JSON; delete the line, its run is done again") from None
+            message = f"{path}, line {number}: invalid JSON; delete the line to repeat its run"
+            raise ValueError(message) from None
     return runs
 
 
-def append(path: Path, run: dict) -> None:
-    """One more run at the end of a file, in one write, flushed to the disk."""
+def append_run(path: Path, run: dict) -> None:
+    """Append a run to a file in one write, flushed to the disk."""
     line = json.dumps(run, allow_nan=False, ensure_ascii=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab+") as opened:
-        fcntl.flock(opened, fcntl.LOCK_EX)  # another runner may be adding a line, of which a part is there
+        fcntl.flock(opened, fcntl.LOCK_EX)  # another runner may be in the middle of a line
         opened.seek(0, os.SEEK_END)
-        whole = opened.tell()
-        while whole:  # what was cut off goes
-            opened.seek(whole - 1)
+        end = opened.tell()
+        while end:  # drop an unterminated last line
+            opened.seek(end - 1)
             if opened.read(1) == b"\n":
                 break
-            whole -= 1
-        opened.truncate(whole)
+            end -= 1
+        opened.truncate(end)
         opened.write(line.encode())
         opened.flush()
         os.fsync(opened.fileno())
 
 
-def key(run: dict) -> tuple:
-    return tuple(json.dumps(run.get(name)) for name in SAME_RUN)
+def run_key(run: dict) -> tuple:
+    return tuple(json.dumps(run.get(name)) for name in KEY_FIELDS)
 
 
-def is_there(runs: Iterable[dict], wanted: dict) -> bool:
-    """Whether such a run was finished."""
-    return key(wanted) in {key(run) for run in runs}
+def is_done(runs: Iterable[dict], planned: dict) -> bool:
+    """True if the runs contain the planned one."""
+    return run_key(planned) in {run_key(run) for run in runs}
 
 
-def table(runs: Iterable[dict]) -> pd.DataFrame:
-    """One row for each run and way to decode: what was run, figures, time, memory.
+def to_table(runs: Iterable[dict]) -> pd.DataFrame:
+    """One row per run and decoder.
 
-    Columns task, method, title, decoder, labels (NaN: all), pairs (as many as there were to learn from), seed, noise,
-    rate, then the figures of `evaluation.summarise` and train_seconds (NaN: not known), ms (a prediction),
-    memory_mb, parameters. A figure inside another is `outer.inner`.
+    Returns:
+        Columns task, method, title, decoder, labels (NaN: all), pairs (number of training pairs), seed, noise, rate;
+        the metrics of `elekit.evaluation.summarize`; train_seconds (NaN: unknown), ms (per prediction), memory_mb,
+        parameters. A nested metric has the name `outer.inner`.
     """
     rows = []
     for run in runs:
         kind, rate = run["noise"] or ("none", 0.0)
-        for decoder, figures in run["results"].items():
+        for decoder, metrics in run["results"].items():
             rows.append(
                 {
                     "task": run["task"], "method": run["method"], "title": run["title"], "decoder": decoder,
                     "labels": math.nan if run["labels"] is None else run["labels"],
                     "pairs": run["data"]["train_pairs"], "seed": run["seed"], "noise": kind, "rate": rate,
-                    **_flat(figures),
+                    **_flatten(metrics),
                     "train_seconds": run["spent"]["train_seconds"], "memory_mb": run["spent"]["memory_mb"],
                     "parameters": run["spent"]["parameters"],
                 }
@@ -89,9 +93,9 @@ def table(runs: Iterable[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _flat(figures: dict) -> dict:
+def _flatten(metrics: dict) -> dict:
     flat = {}
-    for name, value in figures.items():
-        inner = _flat(value) if isinstance(value, dict) else None
-        flat |= {name: value} if inner is None else {f"{name}.{part}": one for part, one in inner.items()}
+    for name, value in metrics.items():
+        inner = _flatten(value) if isinstance(value, dict) else None
+        flat |= {name: value} if inner is None else {f"{name}.{key}": one for key, one in inner.items()}
     return flat

@@ -1,4 +1,4 @@
-"""Doing runs: each in a process of its own, each finished one appended to the results, what is there skipped."""
+"""Execute runs: each in its own process, each appended to the results when finished, finished ones skipped."""
 
 import contextlib
 import json
@@ -17,37 +17,38 @@ import torch
 
 import elekit
 from benchmarks import results
-from benchmarks.methods import ABLATION, METHODS, Predictor
-from benchmarks.noise import spoils_exam
-from benchmarks.task_data import Exam
+from benchmarks.methods import ABLATION_PREFIX, METHODS, Predictor
+from benchmarks.noise import corrupts_test_inputs
+from benchmarks.task_data import TestData
 from benchmarks.tasks import TASKS
 from elekit.datasets.files import write_atomically
 from elekit.evaluation import judging, ranking
 
-TIMEOUT = 2.0  # seconds for an edit distance
+EDIT_DISTANCE_TIMEOUT = 2.0  # seconds per pair
 
 
-def planned(task: str, *, methods=None, labels=None, seeds: int | None = None, noise=None) -> list[dict]:
-    """The runs of a task, as plain values: task, method, labels, seed, noise. None takes what the task says.
+def plan_runs(task: str, *, methods=None, labels=None, seeds: int | None = None, noise=None) -> list[dict]:
+    """The runs of a task as plain values (task, method, labels, seed, noise). None selects the task's defaults.
 
-    Of all pairs there is one seed, unless seeds are folds. Raises ValueError for a task, a method or a noise that
-    there is not.
+    All pairs are run with one seed, unless seeds are folds.
+
+    Raises:
+        ValueError: If the task or a method is unknown.
     """
     if task not in TASKS:
-        raise ValueError(f"no task {task!r}; there are {', '.join(TASKS)}")
-    asked = TASKS[task]
+        raise ValueError(f"unknown task {task!r}; known tasks: {', '.join(TASKS)}")
+    chosen = TASKS[task]
     unknown = [name for name in methods or () if name not in METHODS]
     if unknown:
-        raise ValueError(f"no method {unknown[0]!r}; there are {', '.join(METHODS)}")
-    fitting = [name for name, method in METHODS.items() if method.tasks is None or task in method.tasks]
-    noises = [None, *asked.noises] if noise is None else noise
+        raise ValueError(f"unknown method {unknown[0]!r}; known methods: {', '.join(METHODS)}")
+    applicable = [name for name, method in METHODS.items() if method.tasks is None or task in method.tasks]
     return [
-        {"task": task, "method": method, "labels": size, "seed": seed, "noise": spoilt and list(spoilt)}
-        for size in (asked.sizes if labels is None else labels)
-        for spoilt in noises
-        for seed in range(1 if size is None and not asked.folds else seeds or asked.seeds)
-        for method in (methods or asked.asks(fitting, size, spoilt))
-        if spoilt is None or not method.startswith(ABLATION)  # how psi was learned is asked of clean pairs
+        {"task": task, "method": method, "labels": size, "seed": seed, "noise": kind_and_rate and list(kind_and_rate)}
+        for size in (chosen.sizes if labels is None else labels)
+        for kind_and_rate in ([None, *chosen.noise] if noise is None else noise)
+        for seed in range(1 if size is None and not chosen.folds else seeds or chosen.seeds)
+        for method in (methods or chosen.select_methods(applicable, size, kind_and_rate))
+        if kind_and_rate is None or not method.startswith(ABLATION_PREFIX)  # ablations run on clean pairs only
     ]
 
 
@@ -59,122 +60,132 @@ def run_all(
     threads: int = 1,
     progress: bool = True,
 ) -> int:
-    """Do what is not done yet; returns how many runs were done now.
+    """Execute the runs that are not done yet.
 
-    folder: of the results, a file for each task. work: of checkpoints. Ctrl-C raises KeyboardInterrupt; what is
-    finished is kept, and the run that was cut off goes on from its checkpoint next time.
+    Args:
+        plan: Runs, see `plan_runs`.
+        folder: Folder of the results, one file per task.
+        work: Folder of the checkpoints.
+        threads: CPU threads of a run.
+        progress: Report each run on standard error.
+
+    Returns:
+        The number of runs executed.
+
+    Raises:
+        KeyboardInterrupt: On Ctrl-C. Finished runs are kept, and the interrupted one resumes from its checkpoint.
     """
-    done = 0
-    for number, wanted in enumerate(plan, 1):
-        path = results.path_of(wanted["task"], folder)
-        if results.is_there(results.read(path), wanted):
+    executed = 0
+    for number, planned in enumerate(plan, 1):
+        path = results.results_path(planned["task"], folder)
+        if results.is_done(results.read_runs(path), planned):
             continue
         if progress:
-            sys.stderr.write(f"[{number} of {len(plan)}] {described(wanted)}\n")
-        # a process of its own: its memory is that of the run alone, and no run inherits another's state
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_as_by_ctrl_c) as pool:
-            run = pool.submit(do, wanted, work / wanted["task"] / stem(wanted), threads, progress).result()
-        results.append(path, run)
-        done += 1
+            sys.stderr.write(f"[{number} of {len(plan)}] {describe_run(planned)}\n")
+        # its own process: memory is measured for the run alone, and no state leaks into the next run
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=terminate_like_ctrl_c) as pool:
+            run_work = work / planned["task"] / checkpoint_folder(planned)
+            run = pool.submit(execute_run, planned, run_work, threads, progress).result()
+        results.append_run(path, run)
+        executed += 1
         if progress:
-            sys.stderr.write(f"    {brief(run)}\n")
-    return done
+            sys.stderr.write(f"    {summarize_run(run)}\n")
+    return executed
 
 
-def described(wanted: dict) -> str:
-    """A run in words."""
-    size = "all pairs" if wanted["labels"] is None else f"{wanted['labels']:,} pairs"
-    spoilt = "" if wanted["noise"] is None else f", {wanted['noise'][0]} spoilt at {wanted['noise'][1]:g}"
-    return f"{wanted['task']}: {wanted['method']}, {size}, seed {wanted['seed']}{spoilt}"
+def describe_run(planned: dict) -> str:
+    size = "all pairs" if planned["labels"] is None else f"{planned['labels']:,} pairs"
+    noise = "" if planned["noise"] is None else f", {planned['noise'][0]} noise at {planned['noise'][1]:g}"
+    return f"{planned['task']}: {planned['method']}, {size}, seed {planned['seed']}{noise}"
 
 
-def brief(run: dict) -> str:
-    """What came of it, in a line."""
-    shown = ("exact", "edit_distance", "hits@1", "mrr")
-    said = (
+def summarize_run(run: dict) -> str:
+    """The main metrics of a run in one line."""
+    names = ("exact", "edit_distance", "hits@1", "mrr")
+    parts = (
         f"{decoder or run['method']}: "
-        + ", ".join(f"{name} {figures[name]:.3f}" for name in shown if name in figures)
-        for decoder, figures in run["results"].items()
+        + ", ".join(f"{name} {metrics[name]:.3f}" for name in names if name in metrics)
+        for decoder, metrics in run["results"].items()
     )
-    return "; ".join(said)
+    return "; ".join(parts)
 
 
-def stem(wanted: dict) -> str:
-    """Name of the folder of a run's checkpoints: runs that only the exam tells apart are trained once."""
-    trained = wanted["noise"] is not None and not spoils_exam(wanted["noise"][0])
-    spoilt = "-{}-{:g}".format(*wanted["noise"]) if trained else ""
-    return f"{wanted['method']}-{wanted['labels'] or 'all'}-{wanted['seed']}{spoilt}"
+def checkpoint_folder(planned: dict) -> str:
+    """Name of the checkpoint folder of a run. Runs that differ only in their test inputs share their training."""
+    noisy = planned["noise"] is not None and not corrupts_test_inputs(planned["noise"][0])
+    noise = "-{}-{:g}".format(*planned["noise"]) if noisy else ""
+    return f"{planned['method']}-{planned['labels'] or 'all'}-{planned['seed']}{noise}"
 
 
-def do(wanted: dict, work: Path, threads: int, progress: bool) -> dict:
-    """One run from end to end, as plain values."""
+def execute_run(planned: dict, work: Path, threads: int, progress: bool) -> dict:
+    """Train and evaluate one run; returns its line of the results file as plain values."""
     torch.set_num_threads(threads)
-    method = METHODS[wanted["method"]]
-    spoilt = None if wanted["noise"] is None else tuple(wanted["noise"])
-    problem, exam, about = TASKS[wanted["task"]].pose(
-        labels=wanted["labels"], seed=wanted["seed"], spoilt=spoilt, progress=progress
+    method = METHODS[planned["method"]]
+    noise = None if planned["noise"] is None else tuple(planned["noise"])
+    data, test_data, report = TASKS[planned["task"]].load_data(
+        labels=planned["labels"], seed=planned["seed"], noise=noise, progress=progress
     )
-    method.prepare(problem, seed=wanted["seed"], work=work, progress=progress)
-    with spent(work / "spent.json") as train:
-        fitted = method.fit(problem, seed=wanted["seed"], work=work, progress=progress)
-    judged = {way: judge(predictor, exam) for way, predictor in fitted.predictors.items()}
+    method.prepare(data, seed=planned["seed"], work=work, progress=progress)
+    with track_cost(work / "spent.json") as cost:
+        fitted = method.fit(data, seed=planned["seed"], work=work, progress=progress)
+    evaluated = {decoder: evaluate_predictor(one, test_data) for decoder, one in fitted.predictors.items()}
     return {
-        **wanted,
+        **planned,
         "title": method.title,
-        "results": judged,
+        "results": evaluated,
         "settings": fitted.settings,
         "spent": {
-            "train_seconds": round(train["seconds"], 1),
-            "memory_mb": round(max(train["memory_mb"], peak_memory())),
+            "train_seconds": round(cost["seconds"], 1),
+            "memory_mb": round(max(cost["memory_mb"], peak_memory_mb())),
             "parameters": fitted.parameters,
             "threads": threads,
         },
-        "data": about,
+        "data": report,
         "versions": {"elekit": elekit.__version__, "torch": torch.__version__, "python": platform.python_version()},
-        "command": f"elekit benchmark {wanted['task']}",
+        "command": f"python -m benchmarks {planned['task']}",
         "at": datetime.now(UTC).date().isoformat(),
     }
 
 
-def judge(predictor: Predictor, exam: Exam) -> dict:
-    """Figures of one predictor, as plain values; ms: of one core, a prediction."""
-    figures, truth = {}, exam.test.graphs
-    if exam.decoded:
+def evaluate_predictor(predictor: Predictor, data: TestData) -> dict:
+    """All metrics of one predictor as plain values. `ms` is CPU time per prediction."""
+    found, truth = {}, data.test.graphs
+    if data.decode:
         started = time.process_time()
-        predicted = predictor.predict(exam.test.inputs)
+        predicted = predictor.predict(data.test.inputs)
         seconds = time.process_time() - started
         if predicted is not None:
-            table = judging.evaluate(predicted, truth, timeout=TIMEOUT)
+            table = judging.evaluate(predicted, truth, timeout=EDIT_DISTANCE_TIMEOUT)
             for name, graphs in (("loss", predicted), ("loss_of_truth", truth)):
-                losses = predictor.losses(exam.test.inputs, graphs)
+                losses = predictor.losses(data.test.inputs, graphs)
                 if losses is not None:
                     table[name] = losses.double().numpy()
-            figures |= judging.summarize(table) | {"ms": 1_000 * seconds / len(truth)}
-    if exam.gallery is not None:
-        scores = predictor.scores(exam.test.inputs, exam.gallery)
+            found |= judging.summarize(table) | {"ms": 1_000 * seconds / len(truth)}
+    if data.gallery is not None:
+        scores = predictor.score_gallery(data.test.inputs, data.gallery)
         if scores is not None:
-            ranks = ranking.ranks(-scores, exam.where)
-            figures |= {f"hits@{k}": ranking.hits_at(ranks, k) for k in (1, 10)}
-            figures |= {"mrr": ranking.mean_reciprocal_rank(ranks), "among": len(exam.gallery)}
-    sets = predictor.sets(exam)
-    return rounded(figures) | ({} if sets is None else {"sets": rounded(sets)})
+            ranks = ranking.ranks(-scores, data.gallery_rows)
+            found |= {f"hits@{k}": ranking.hits_at(ranks, k) for k in (1, 10)}
+            found |= {"mrr": ranking.mean_reciprocal_rank(ranks), "among": len(data.gallery)}
+    sets = predictor.evaluate_sets(data)
+    return _round(found) | ({} if sets is None else {"sets": _round(sets)})
 
 
-def rounded(figures: dict) -> dict:
-    return {name: round(value, 5) if isinstance(value, float) else value for name, value in figures.items()}
+def _round(metrics: dict) -> dict:
+    return {name: round(value, 5) if isinstance(value, float) else value for name, value in metrics.items()}
 
 
-def end_as_by_ctrl_c() -> None:
-    """A run that is ended by `kill` keeps its checkpoint and what it has spent, as one does that Ctrl-C ends."""
+def terminate_like_ctrl_c() -> None:
+    """Make SIGTERM raise KeyboardInterrupt, so that a terminated run keeps its checkpoint and its cost."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @contextlib.contextmanager
-def spent(path: Path):
-    """What the sittings of a run took together, kept in a file, also after Ctrl-C: {"seconds": ..., "memory_mb": ...}.
+def track_cost(path: Path):
+    """CPU seconds (summed) and peak memory (maximum) over all sessions of a run, kept in a file.
 
-    Processor seconds added up, since other programs on the machine do not change them; the most memory of any. What
-    was once done to the end, and is only taken up again, costs nothing more.
+    CPU time does not depend on other programs on the machine. The file is also written on Ctrl-C. Once the block has
+    completed, entering it again adds no cost.
     """
     total = {"seconds": 0.0, "memory_mb": 0.0, "done": False}
     if path.exists():
@@ -188,14 +199,14 @@ def spent(path: Path):
         total["done"] = True
     finally:
         total["seconds"] += time.process_time() - started
-        total["memory_mb"] = max(total["memory_mb"], peak_memory())
+        total["memory_mb"] = max(total["memory_mb"], peak_memory_mb())
         write_atomically(path, lambda partial: partial.write_text(json.dumps(total)))
 
 
-def peak_memory() -> float:
-    """MB that this process has held at most."""
+def peak_memory_mb() -> float:
+    """Peak resident memory of this process in MB."""
     status = Path(f"/proc/{os.getpid()}/status")
-    if status.exists():  # Linux: of this process alone, not of the one that started it
+    if status.exists():  # Linux; getrusage would include the parent's memory at the time of the fork
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)

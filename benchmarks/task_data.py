@@ -1,4 +1,4 @@
-"""What a method is given, and what it is examined on."""
+"""What a method learns from (`TrainingData`) and what its predictions are evaluated on (`TestData`)."""
 
 from dataclasses import dataclass, field
 
@@ -7,32 +7,36 @@ import torch
 from elekit.datasets import Split
 from elekit.graphs.graph import Graph
 
-# Names of tasks by what methods ask of them, see `tasks.TASKS`.
-DECODED = ("smi2mol", "smi2mol-random", "noise", "coloring", "text2mol-small")  # graphs are predicted: small ones
-SEARCHED = ("text2mol", "text2mol-small", "text2mol-public")  # texts; graphs are looked for among others
-MOLECULES = ("smi2mol", "smi2mol-random", "noise", *SEARCHED)
+# Task names by what a task requires of a method, see `tasks.TASKS`.
+DECODING_TASKS = ("smi2mol", "smi2mol-random", "noise", "coloring", "text2mol-small")  # small graphs are predicted
+RETRIEVAL_TASKS = ("text2mol", "text2mol-small", "text2mol-public")  # the truth is retrieved from a gallery, by text
+MOLECULE_TASKS = ("smi2mol", "smi2mol-random", "noise", *RETRIEVAL_TASKS)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What every method that is trained by steps may spend: so many steps, of so many pairs."""
+    """Training budget of every method that is trained by gradient steps: steps, and pairs per step."""
 
     steps: int
     batch_size: int = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class TrainingData:
     """What a method may learn from.
 
-    task: its name. kind: what inputs are: "smiles", "text" or "image".
-    train: labelled pairs. validation: further pairs, to tune on, at most as many as there are to train.
-    outputs: graphs that are known without inputs: a loss may be learned from them, and they are candidates.
-    artefact: name of a shipped artefact whose psi was learned from these very outputs, or None.
+    Args:
+        task: Name of the task.
+        input_kind: "smiles", "text" or "image".
+        train: Labeled pairs.
+        validation: Labeled pairs for tuning, never more than training pairs.
+        outputs: Graphs without inputs. A loss may be learned from them, and they serve as candidates.
+        budget: Training budget.
+        artifact: Name of a shipped artifact whose psi was trained on exactly these outputs, or None.
     """
 
     task: str
-    kind: str
+    input_kind: str
     train: Split
     validation: Split
     outputs: Graph
@@ -41,16 +45,21 @@ class Problem:
 
 
 @dataclass(frozen=True, eq=False)
-class Exam:
-    """What predictions are judged on; no method sees it before it has learned.
+class TestData:
+    """What predictions are evaluated on. No method sees it during training.
 
-    test: pairs. calibration: pairs that were neither learned from nor tuned on, for prediction sets.
-    gallery: graphs among which each truth is to be found, row `where[i]` for pair i; None: no retrieval.
-    decoded: whether graphs are to be predicted, or only found in the gallery.
+    Args:
+        test: Test pairs.
+        calibration: Pairs used neither for training nor for tuning, to calibrate prediction sets.
+        gallery: Graphs from which each true graph is retrieved; None for no retrieval.
+        gallery_rows: (n,) row of the true graph in the gallery for each test pair.
+        decode: True if graphs are predicted, False if they are only retrieved.
     """
+
+    __test__ = False  # not a pytest class
 
     test: Split
     calibration: Split
     gallery: Graph | None = None
-    where: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
-    decoded: bool = True
+    gallery_rows: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    decode: bool = True

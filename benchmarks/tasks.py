@@ -1,158 +1,189 @@
-"""The tasks of the field: which data, which splits, what is judged."""
+"""The benchmark tasks: data set, splits, sizes and what is evaluated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 
-from benchmarks import noise
+from benchmarks import noise as noise_kinds
 from benchmarks.coloring import coloring
-from benchmarks.methods import ABLATION
-from benchmarks.task_data import Budget, Exam, Problem
+from benchmarks.methods import ABLATION_PREFIX
+from benchmarks.task_data import Budget, TestData, TrainingData
 from elekit import datasets
 from elekit.datasets import Dataset, Split
 from elekit.graphs.graph import Graph
 from elekit.model import artifact as artifacts
 
-VALIDATION = 500  # labelled pairs to tune on, at most, and never more than there are to train
-EXAMINED = 1_000  # pairs of the test split
-SELECTED = ("ele", "sequence", "neighbour", "ile-tanimoto", "ile-wl", "nnbary-fgw", "ridge-counts")
-SPOILT = 1_000_003  # seed of what spoils, beside that of the run
+MAX_VALIDATION = 500  # validation pairs; also never more than training pairs
+MAX_TEST = 1_000  # test pairs
+SELECTED_METHODS = (
+    "ele", "ele-graph-head", "part-weights", "sequence", "nearest-neighbor", "ile-tanimoto", "ile-wl", "nnbary-fgw",
+    "ridge-counts",
+)  # fmt: skip
+NOISE_SEED = 1_000_003  # added to the seed of the run
 
 
 @dataclass(frozen=True)
 class Task:
-    """name: on the command line. title, about: for readers. kind: of inputs. load: the data, split by a seed.
+    """One benchmark task.
 
-    sizes: numbers of labelled pairs, None for all. full: the size at which every method runs (0: nowhere); at others,
-    and where something is spoilt, those of SELECTED do, and at any size psi without an ingredient (`runner.planned`).
-    seeds: how many runs of one size; of all pairs one is enough, unless seeds are folds. budget: by number of pairs.
-    artefact: a shipped one whose psi was learned from the training graphs. noises: kinds and rates.
-    rewritten: inputs are SMILES, each written anew along a random path.
-    retrieval: truths are looked for among the test graphs; among: and others, so many in all. decoded: graphs are
-    predicted.
+    Args:
+        name: Name on the command line.
+        title: Name in the report.
+        description: What goes in and what comes out.
+        input_kind: "smiles", "text" or "image".
+        load: Loads the data set, split by a seed.
+        sizes: Numbers of labeled pairs; None for all.
+        full_size: Size at which every method runs (0: at none). At other sizes, and with noise, only
+            `SELECTED_METHODS` run; ablations of psi run on clean pairs at every size.
+        seeds: Runs per size. All pairs are run once, unless seeds are folds.
+        folds: True if the seed selects a fold.
+        budget: Training budget by number of pairs.
+        artifact: Shipped artifact whose psi was trained on the training graphs of this data set.
+        noise: Noise kinds and rates.
+        randomize_smiles: Rewrite each input SMILES along a random path.
+        retrieval: Retrieve the true graphs from a gallery, which consists of the test graphs.
+        gallery_size: Fill the gallery up to this size with other graphs.
+        decode: True if graphs are predicted.
     """
 
     name: str
     title: str
-    about: str
-    kind: str
+    description: str
+    input_kind: str
     load: Callable[[int, bool], Dataset]
     sizes: tuple[int | None, ...] = (None,)
-    full: int | None = None
+    full_size: int | None = None
     seeds: int = 3
     folds: bool = False
     budget: Callable[[int], Budget] = lambda labels: Budget(2_000)
     artifact: str | None = None
-    noises: tuple[tuple[str, float], ...] = ()
-    rewritten: bool = False
+    noise: tuple[tuple[str, float], ...] = ()
+    randomize_smiles: bool = False
     retrieval: bool = False
-    among: int | None = None
-    decoded: bool = True
+    gallery_size: int | None = None
+    decode: bool = True
 
-    def asks(self, methods: list[str], size: int | None, spoilt: tuple[str, float] | None) -> list[str]:
-        """Which of these methods run at a size, and so spoilt."""
-        whole = spoilt is None and size == self.full
-        return [name for name in methods if whole or name in SELECTED or name.startswith(ABLATION)]
+    def select_methods(self, methods: list[str], size: int | None, noise: tuple[str, float] | None) -> list[str]:
+        """The methods, of the given ones, that run at a size and with a noise."""
+        every = noise is None and size == self.full_size
+        return [name for name in methods if every or name in SELECTED_METHODS or name.startswith(ABLATION_PREFIX)]
 
-    def pose(
+    def load_data(
         self,
         *,
         labels: int | None = None,
         seed: int = 0,
-        spoilt: tuple[str, float] | None = None,
+        noise: tuple[str, float] | None = None,
         progress: bool = False,
-    ) -> tuple[Problem, Exam, dict]:
-        """A problem, its exam, and where both come from (counts, digest).
+    ) -> tuple[TrainingData, TestData, dict]:
+        """Load the data of one run.
 
-        labels: how many pairs to learn from, drawn by the seed; None: all. spoilt: kind and rate of noise: "typos" in
-        the inputs of the exam, all else in the training pairs.
-        Raises ValueError for more labels than there are, and for a kind of noise that there is not.
+        Args:
+            labels: Number of labeled training pairs, drawn by the seed; None for all.
+            seed: Seed of the split (or the fold) and of all draws.
+            noise: Kind and rate of noise. "typos" corrupts the test inputs, every other kind the training pairs.
+            progress: Show progress bars.
+
+        Returns:
+            Training data, test data, and a report of the data set (counts and digest).
+
+        Raises:
+            ValueError: If there are fewer training pairs than `labels`, or if the noise kind is unknown.
         """
         data = self.load(seed, progress)
         if labels is not None and not 0 < labels <= len(data.train):
-            raise ValueError(f"{self.name} has {len(data.train)} labelled pairs to learn from, asked for {labels}")
+            raise ValueError(f"{self.name} has {len(data.train)} labeled training pairs, got labels={labels}")
         train = data.train if labels is None else data.train.sample(labels, seed)
         shuffled = data.validation.sample(len(data.validation))
-        tuned = min(VALIDATION, len(train), len(shuffled) // 2)
-        validation, calibration = shuffled.take(range(tuned)), shuffled.take(range(tuned, len(shuffled)))
-        test, known = data.test.sample(EXAMINED), data.train.graphs
-        if self.rewritten:
-            train, validation, calibration, test = map(_rewritten, (train, validation, calibration, test))
-        if spoilt is not None:
-            kind, rate = spoilt
-            if kind not in noise.KINDS:
-                raise ValueError(f"no noise {kind!r}; there are {', '.join(noise.KINDS)}")
-            generator = torch.Generator().manual_seed(SPOILT + seed)
-            if noise.spoils_exam(kind):
-                test = replace(test, inputs=noise.typos(test.inputs, rate, generator))
+        tuning = min(MAX_VALIDATION, len(train), len(shuffled) // 2)
+        validation, calibration = shuffled.take(range(tuning)), shuffled.take(range(tuning, len(shuffled)))
+        test, outputs = data.test.sample(MAX_TEST), data.train.graphs
+        if self.randomize_smiles:
+            train, validation, calibration, test = map(_randomize, (train, validation, calibration, test))
+        if noise is not None:
+            kind, rate = noise
+            if kind not in noise_kinds.NOISE_KINDS:
+                raise ValueError(f"unknown noise {kind!r}; known kinds: {', '.join(noise_kinds.NOISE_KINDS)}")
+            generator = torch.Generator().manual_seed(NOISE_SEED + seed)
+            if noise_kinds.corrupts_test_inputs(kind):
+                test = replace(test, inputs=noise_kinds.typos(test.inputs, rate, generator))
             else:
-                train = noise.KINDS[kind](train, rate, generator)
-                known = train.graphs if kind != "labels" else known  # the graphs are the same, only their inputs not
-        unspoilt = known is data.train.graphs
-        artifact = self.artifact if unspoilt and _learned_from(self.artifact, data) else None
-        problem = Problem(self.name, self.kind, train, validation, known, self.budget(len(train)), artifact)
-        about = {
-            **data.report(),
-            "train_pairs": len(train),
-            "validation_pairs": len(validation),
-            "examined": len(test),
-        }
-        if self.kind == "smiles":  # where they are the canonical SMILES, what writes SMILES has but to copy
-            about["inputs_canonical"] = sum(map(str.__eq__, test.inputs, test.frame["key"])) / len(test)
+                train = noise_kinds.NOISE_KINDS[kind](train, rate, generator)
+                outputs = train.graphs if kind != "labels" else outputs  # "labels" moves inputs, not graphs
+        clean_outputs = outputs is data.train.graphs
+        artifact = self.artifact if clean_outputs and _trained_on(self.artifact, data) else None
+        budget = self.budget(len(train))
+        training_data = TrainingData(self.name, self.input_kind, train, validation, outputs, budget, artifact)
+        sizes = {"train_pairs": len(train), "validation_pairs": len(validation), "examined": len(test)}
+        report = {**data.report(), **sizes}
+        if self.input_kind == "smiles":  # a method that writes SMILES can copy canonical inputs
+            report["inputs_canonical"] = sum(map(str.__eq__, test.inputs, test.frame["key"])) / len(test)
         gallery = None
         if self.retrieval:
-            gallery = test.graphs if self.among is None else distracted(test, data, self.among)
-        return problem, Exam(test, calibration, gallery, torch.arange(len(test)), self.decoded), about
+            gallery = test.graphs if self.gallery_size is None else fill_gallery(test, data, self.gallery_size)
+        return training_data, TestData(test, calibration, gallery, torch.arange(len(test)), self.decode), report
 
 
-def _rewritten(split: Split) -> Split:
+def _randomize(split: Split) -> Split:
     from elekit.graphs.smiles import randomize_smiles  # RDKit loads here
 
-    return replace(split, inputs=randomize_smiles(split.inputs, seed=SPOILT))
+    return replace(split, inputs=randomize_smiles(split.inputs, seed=NOISE_SEED))
 
 
-def distracted(test: Split, data: Dataset, count: int) -> Graph:
-    """Graphs of the examined pairs, then others, first of the test split, up to `count` graphs that all differ."""
-    found, seen = [test.graphs], set(test.frame["key"])
+def fill_gallery(test: Split, data: Dataset, size: int) -> Graph:
+    """The test graphs, followed by other distinct graphs of the data set (test split first) up to `size`."""
+    parts, seen = [test.graphs], set(test.frame["key"])
     for split in (data.test, data.train, data.validation):
         rows = []
         for row, key in enumerate(split.frame["key"]):
-            if key not in seen and len(seen) < count:
+            if key not in seen and len(seen) < size:
                 rows.append(row)
                 seen.add(key)
-        found.append(split.graphs[rows])
-    return type(test.graphs).cat(found)
+        parts.append(split.graphs[rows])
+    return type(test.graphs).cat(parts)
 
 
-def _learned_from(artifact: str | None, data: Dataset) -> bool:
-    """Whether the psi of a shipped artefact was learned from the training graphs of these data."""
+def _trained_on(artifact: str | None, data: Dataset) -> bool:
+    """True if the psi of a shipped artifact was trained on the training graphs of this data set."""
     return (
         artifact is not None
         and artifacts.verify(artifacts.locate(artifact))["about"]["data"]["digest"] == data.digest
     )
 
 
-def _chebi20(fold: int, progress: bool) -> Dataset:
+def _load_qm9(seed: int, progress: bool) -> Dataset:
+    return datasets.load("qm9", progress=progress)  # one split for all seeds: the split of the shipped psi
+
+
+def _load_molecules7(seed: int, progress: bool) -> Dataset:
+    return datasets.load("molecules7", progress=progress)
+
+
+def _load_coloring(seed: int, progress: bool) -> Dataset:
+    return coloring()  # one data set for all seeds: psi is trained once
+
+
+def _load_chebi20(fold: int, progress: bool) -> Dataset:
     from elekit.datasets import chebi20  # RDKit loads here
 
     return chebi20.load_folds(fold, progress=progress)
 
 
-def _chebi20_small(fold: int, progress: bool) -> Dataset:
+def _load_chebi20_small(fold: int, progress: bool) -> Dataset:
     from elekit.datasets import chebi20
 
     return chebi20.load_small(fold, progress=progress)
 
 
-def _chebi20_public(seed: int, progress: bool) -> Dataset:
+def _load_chebi20_public(seed: int, progress: bool) -> Dataset:
     from elekit.datasets import chebi20
 
     return chebi20.load_public(progress=progress)
 
 
 def _steps(labels: int) -> Budget:
-    """As long as about twenty minutes of two cores let the slowest method go, and no longer than it takes."""
+    """What the slowest method can train in about 20 minutes on two cores."""
     return Budget(1_200 if labels <= 1_000 else 2_000, 128 if labels <= 5_000 else 256)
 
 
@@ -162,67 +193,70 @@ TASKS = {
         Task(
             "smi2mol",
             "SMI2Mol on QM9",
-            "a SMILES string in, the molecule's graph out",
+            "Input: a SMILES string. Output: the graph of the molecule",
             "smiles",
-            lambda seed, progress: datasets.load("qm9", progress=progress),  # one split, that of the shipped psi
+            _load_qm9,
             sizes=(None, 5_000, 1_000, 300, 100),
-            full=5_000,
+            full_size=5_000,
             budget=_steps,
             artifact="qm9",
         ),
         Task(
             "smi2mol-random",
-            "SMI2Mol on QM9, SMILES written at random",
-            "a SMILES string in, written along a random path, so that no answer can be copied from it; the graph out",
+            "SMI2Mol on QM9, random SMILES",
+            "Input: a SMILES string written along a random path, so that copying it is no answer. Output: the "
+            "graph of the molecule",
             "smiles",
-            lambda seed, progress: datasets.load("qm9", progress=progress),
+            _load_qm9,
             sizes=(5_000,),
             budget=_steps,
             artifact="qm9",
-            rewritten=True,
+            randomize_smiles=True,
         ),
         Task(
             "noise",
             "Noise on molecules7",
-            "a description in, the molecule's graph out; training pairs or inputs are spoilt",
+            "Input: a text description. Output: the graph of the molecule. Training pairs or test "
+            "inputs are corrupted",
             "text",
-            lambda seed, progress: datasets.load("molecules7", progress=progress),
-            full=0,
+            _load_molecules7,
+            full_size=0,
             seeds=1,
             budget=lambda labels: Budget(1_400),
             artifact="molecules7",
-            noises=(
+            noise=(
                 *((kind, rate) for kind in ("labels", "outputs", "missing") for rate in (0.1, 0.3)),
-                ("typos", 0.02),  # of each character: two or three in a description
+                ("typos", 0.02),  # per character: two or three in a description
                 ("typos", 0.1),
             ),
         ),
         Task(
             "coloring",
             "Coloring",
-            "an image of coloured regions in, the graph of which regions touch out",
+            "Input: an image of colored regions. Output: the graph of adjacent regions",
             "image",
-            lambda seed, progress: coloring(),  # one data set: psi is learned once, from its training graphs
+            _load_coloring,
             budget=lambda labels: Budget(10_000, 64),
         ),
         Task(
             "text2mol",
             "Text2Mol on ChEBI-20",
-            "a description in, found among 1,000 different molecules; five folds",
+            "Input: a text description. The molecule is retrieved from 1,000 distinct molecules; five folds",
             "text",
-            _chebi20,
+            _load_chebi20,
             seeds=5,  # folds
             folds=True,
             retrieval=True,
-            decoded=False,
+            decode=False,
         ),
         Task(
             "text2mol-small",
             "Text2Mol on ChEBI-20, up to 16 heavy atoms",
-            "a description in, the molecule's graph out, and found among 250 different ones; one fold",
+            "Input: a text description. Output: the graph of the molecule, which is also retrieved from 250 distinct "
+            "molecules; one fold",
             "text",
-            _chebi20_small,
-            full=0,
+            _load_chebi20_small,
+            full_size=0,
             seeds=1,
             budget=_steps,
             retrieval=True,
@@ -230,14 +264,15 @@ TASKS = {
         Task(
             "text2mol-public",
             "Text2Mol on ChEBI-20, public split",
-            "a description in, found among 10,000 different molecules; kernels of all pairs take 20 GB",
+            "Input: a text description. The molecule is retrieved from 10,000 distinct molecules. Kernels of all "
+            "pairs take 20 GB",
             "text",
-            _chebi20_public,
+            _load_chebi20_public,
             sizes=(5_000, None),
-            full=5_000,
+            full_size=5_000,
             retrieval=True,
-            among=10_000,
-            decoded=False,
+            gallery_size=10_000,
+            decode=False,
         ),
     )
 }

@@ -33,59 +33,68 @@ def runs() -> list[dict]:
 # -- who is ahead --------------------------------------------------------------------------------------------------
 def test_leaders_are_told_for_each_task_and_size(runs):
     runs += [run("other", labels=100, only=0.5), run("psi-hard", labels=100, only=0.1)]
-    head, every, few, noisy = grid(markdown.markdown(markdown.leaders(results.table(runs), {"smi2mol": "A|B"})))
-    assert head == ["on", "by", "first", "second", "ELE"]
-    assert few == [r"A\|B, 100 pairs", "edit distance", "other: 0.50", "ELE, gradient: 1.00", "1.00, place 2 of 2"]
-    assert every[2:] == ["ELE, gradient: 1.00", "–", "1.00, place 1 of 1"]
-    assert noisy == ["noise, all 80 pairs", "MRR", "ELE: 0.500", "–", "0.500, place 1 of 1"]  # clean runs alone
-    (alone,) = markdown.leaders(results.table([run("other")]), {})["ELE"]
-    assert alone == "*missing*"
+    head, every, few, noisy = grid(
+        markdown.render_table(markdown.leaderboard(results.to_table(runs), {"smi2mol": "A|B"}))
+    )
+    assert head == ["on", "by", "first", "second", "ELE", "best variant of ELE"]
+    assert few == [
+        r"A\|B, 100 pairs",
+        "edit distance",
+        "other: 0.50",
+        "ELE, gradient: 1.00",
+        "1.00, place 2 of 2",
+        "–",
+    ]
+    assert every[2:] == ["ELE, gradient: 1.00", "–", "1.00, place 1 of 1", "–"]
+    assert noisy == ["noise, all 80 pairs", "MRR", "ELE: 0.500", "–", "0.500, place 1 of 1", "–"]  # clean runs alone
+    (alone,) = markdown.leaderboard(results.to_table([run("other")]), {})["ELE"]
+    assert alone == markdown.NOT_RUN
 
 
 # -- the widget ----------------------------------------------------------------------------------------------------
 def test_choices_are_those_that_there_are(runs):
-    widget = standings(results.table(runs))
+    widget = standings(results.to_table(runs))
     assert [value for _, value in widget.task.options] == ["smi2mol", "noise"]
     assert [words for words, _ in widget.group.options] == ["all 80 pairs", "100 pairs"]
-    assert "exact" in [value for _, value in widget.figure.options]
-    widget.figure.value = "exact"
+    assert "exact" in [value for _, value in widget.metric.options]
+    widget.metric.value = "exact"
     widget.group.value = "100 pairs"
-    assert widget.figure.value == "exact"  # stays, as the group has it
+    assert widget.metric.value == "exact"  # stays, as the group has it
     assert widget.rows["method"].tolist() == ["ele", "ele", "other"] and widget.rows["exact"].tolist() == [
         0.5,
         0.25,
         0.25,
     ]
     widget.task.value = "noise"
-    assert [words for words, _ in widget.group.options] == ["all 80 pairs", "all 80 pairs, typos spoilt at 10%"]
-    assert widget.figure.value == "mrr" and widget.rows["mrr"].tolist() == [0.5]
-    widget.group.value = "all 80 pairs, typos spoilt at 10%"
+    assert [words for words, _ in widget.group.options] == ["all 80 pairs", "all 80 pairs, typos noise at 10%"]
+    assert widget.metric.value == "mrr" and widget.rows["mrr"].tolist() == [0.5]
+    widget.group.value = "all 80 pairs, typos noise at 10%"
     assert widget.rows["mrr"].tolist() == [0.25]
 
 
 def test_each_row_is_held_against_ele(runs):
-    widget = standings(results.table(runs))
-    widget.figure.value = "exact"
+    widget = standings(results.to_table(runs))
+    widget.metric.value = "exact"
     widget.group.value = "100 pairs"
-    told = widget._words.value
-    assert "against ELE (gradient)" in told and "−25.0, worse in every seed" in told
+    told = widget._text.value
+    assert "compared with ELE (gradient)" in told and "−25.0, worse in every seed" in told
     assert "50.0 %" in told and "25.0 % ± 70.7" in told  # of 75 and -25 %
     assert "better in some seeds, worse in others" in told
     assert HOSTILE not in told and "&lt;img src=x" in told
 
 
 def test_the_picture_shows_what_the_table_shows(runs):
-    widget = standings(results.table(runs))
-    widget.figure.value = "exact"
+    widget = standings(results.to_table(runs))
+    widget.metric.value = "exact"
     drawn = widget.picture()
     (ax,) = drawn.axes
     assert len(ax.patches) == len(widget.rows) and ax.get_xlabel() == "exact, %"
     assert [bar.get_width() for bar in ax.patches] == pytest.approx(100 * widget.rows["exact"].to_numpy())
-    assert bytes(widget._drawn.value).startswith(b"\x89PNG")
-    widget.figure.value = "edit_distance"
-    assert "less is better" in widget.picture().axes[0].get_xlabel()
+    assert bytes(widget._image.value).startswith(b"\x89PNG")
+    widget.metric.value = "edit_distance"
+    assert "lower is better" in widget.picture().axes[0].get_xlabel()
     with pytest.raises(ValueError, match="no runs to show"):
-        standings(results.table([]))
+        standings(results.to_table([]))
 
 
 # -- the exercises -------------------------------------------------------------------------------------------------
@@ -162,7 +171,7 @@ from pathlib import Path
 sys.path.insert(0, ROOT)
 from benchmarks import aggregate
 from benchmarks.standings import standings
-w = standings(aggregate.stored(Path(".")))
+w = standings(aggregate.load_results(Path(".")))
 w
 """
 
@@ -177,9 +186,9 @@ def test_what_is_chosen_in_the_browser_is_shown(lab, runs):
     choices = page.locator(".elekit select")
     assert choices.count() == 3 and page.locator(".elekit img").evaluate("i => i.complete && i.naturalWidth > 100")
     choices.nth(2).focus()
-    choices.nth(2).select_option(label="time a prediction")
-    lab.eventually("w.figure.value", "ms")
-    page.wait_for_function("document.querySelector('.elekit table').textContent.includes('time a prediction')")
+    choices.nth(2).select_option(label="prediction time")
+    lab.eventually("w.metric.value", "ms")
+    page.wait_for_function("document.querySelector('.elekit table').textContent.includes('prediction time')")
     choices.nth(0).select_option(label=lab.value("w.task.options[1][0]"))
     lab.eventually("w.task.value", "noise")
     page.wait_for_function("document.querySelectorAll('.elekit select')[1].options.length == 2")

@@ -2,19 +2,20 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from conftest import equal
 
 from benchmarks.methods import METHODS
-from benchmarks.methods.ele import ABLATIONS, ELE
-from benchmarks.methods.embedding_predictor import Regressed
-from benchmarks.methods.encoders import READINGS
-from benchmarks.methods.fitted_metric import MeasuredH, MeasuredPsi, fitted_metric, metric_of
-from benchmarks.methods.regression import Mean, closeness
-from benchmarks.runner import judge
-from benchmarks.task_data import Budget, Exam
-from benchmarks.tasks import TASKS, VALIDATION
+from benchmarks.methods.ele import ABLATIONS, ELE, ELE_VARIANTS
+from benchmarks.methods.embedding_predictor import EmbeddingPredictor
+from benchmarks.methods.encoders import ENCODINGS
+from benchmarks.methods.fitted_metric import MetricH, MetricPsi, fit_metric, metric_matrix
+from benchmarks.methods.regression import MeanRegressor, mean_cosine
+from benchmarks.runner import evaluate_predictor
+from benchmarks.task_data import Budget, TestData
+from benchmarks.tasks import MAX_VALIDATION, TASKS
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.graphs import projections
 from elekit.graphs.smiles import parse_smiles, to_smiles
@@ -27,72 +28,72 @@ from elekit.training.loop import TrainerConfig
 TASK = TASKS["noise"]  # on molecules7, which comes along
 SMALL = replace(
     ELE(),
-    training=EmbeddingTraining(loop=TrainerConfig(6, 2e-3), batch_size=16),
-    shape=EmbeddingConfig(hidden=8, rounds=1, dim=16),
-    shipped=False,
+    psi_training=EmbeddingTraining(loop=TrainerConfig(6, 2e-3), batch_size=16),
+    psi_shape=EmbeddingConfig(hidden=8, rounds=1, dim=16),
+    use_shipped=False,
 )
 
 
 @pytest.fixture(scope="module")
 def posed():
-    return TASK.pose(labels=60)
+    return TASK.load_data(labels=60)
 
 
 @pytest.fixture(scope="module")
 def small(posed):
     """Sixty pairs, few graphs besides, a few steps."""
-    problem, _, _ = posed
-    return replace(problem, outputs=problem.train.graphs, artifact=None, budget=Budget(4, 16))
+    data, _, _ = posed
+    return replace(data, outputs=data.train.graphs, artifact=None, budget=Budget(4, 16))
 
 
 # -- tasks -------------------------------------------------------------------------------------------------------------
 def test_no_pair_is_learned_from_and_judged(posed):
-    problem, exam, about = posed
-    parts = [problem.train, problem.validation, exam.calibration, exam.test]
+    data, test_data, about = posed
+    parts = [data.train, data.validation, test_data.calibration, test_data.test]
     keys = [set(part.frame["key"]) for part in parts]
     assert sum(map(len, keys)) == len(set().union(*keys)) == sum(map(len, parts))
-    assert len(problem.train) == len(problem.validation) == 60 < VALIDATION
-    assert about["train_pairs"] == 60 and about["examined"] == len(exam.test)
+    assert len(data.train) == len(data.validation) == 60 < MAX_VALIDATION
+    assert about["train_pairs"] == 60 and about["examined"] == len(test_data.test)
 
 
 def test_labels_are_drawn_by_the_seed_and_the_rest_stays(posed):
-    first, again, other = posed[0], TASK.pose(labels=60)[0], TASK.pose(labels=60, seed=1)[0]
+    first, again, other = posed[0], TASK.load_data(labels=60)[0], TASK.load_data(labels=60, seed=1)[0]
     assert first.train.inputs == again.train.inputs != other.train.inputs
     assert equal(first.outputs, other.outputs) and len(first.outputs) > 5_000
 
 
 @pytest.mark.parametrize("labels", [0, -1, 10**6])
 def test_labels_that_there_are_not_are_refused(labels):
-    with pytest.raises(ValueError, match="labelled pairs to learn from"):
-        TASK.pose(labels=labels)
+    with pytest.raises(ValueError, match=r"got labels=(0|-1|1000000)$"):
+        TASK.load_data(labels=labels)
 
 
 def test_a_shipped_psi_is_taken_only_where_it_learned_from_these_graphs(posed):
     assert posed[0].artifact == "molecules7"
     for spoilt, expected in (("labels", "molecules7"), ("typos", "molecules7"), ("outputs", None), ("missing", None)):
-        problem, exam, _ = TASK.pose(labels=60, spoilt=(spoilt, 0.5))
-        assert problem.artifact == expected, spoilt
-        assert (exam.test.inputs == posed[1].test.inputs) == (spoilt != "typos")
-        assert equal(exam.test.graphs, posed[1].test.graphs)  # the truth is never spoilt
+        data, test_data, _ = TASK.load_data(labels=60, noise=(spoilt, 0.5))
+        assert data.artifact == expected, spoilt
+        assert (test_data.test.inputs == posed[1].test.inputs) == (spoilt != "typos")
+        assert equal(test_data.test.graphs, posed[1].test.graphs)  # the truth is never spoilt
     other = replace(TASK, artifact="qm9")
-    assert other.pose(labels=60)[0].artifact is None
+    assert other.load_data(labels=60)[0].artifact is None
 
 
 def test_unknown_noise_is_refused():
-    with pytest.raises(ValueError, match="no noise 'rain'; there are labels"):
-        TASK.pose(labels=60, spoilt=("rain", 0.1))
+    with pytest.raises(ValueError, match="'rain'.*labels, outputs, missing, typos"):
+        TASK.load_data(labels=60, noise=("rain", 0.1))
 
 
 @pytest.mark.realdata
 def test_a_rewritten_task_asks_for_the_same_graphs_by_other_smiles(data_dir):
-    problem, exam, _ = TASKS["smi2mol-random"].pose(labels=50)
-    plain, asked, _ = TASKS["smi2mol"].pose(labels=50)
-    for ours, theirs in ((problem.train, plain.train), (exam.test, asked.test)):
+    data, test_data, _ = TASKS["smi2mol-random"].load_data(labels=50)
+    plain, asked, _ = TASKS["smi2mol"].load_data(labels=50)
+    for ours, theirs in ((data.train, plain.train), (test_data.test, asked.test)):
         assert equal(ours.graphs, theirs.graphs)
         same = sum(one == other for one, other in zip(ours.inputs, theirs.inputs))
         assert same < 0.3 * len(ours)
-    assert [parse_smiles(text).canonical for text in problem.train.inputs] == problem.train.frame["key"].tolist()
-    assert problem.artifact == plain.artifact == "qm9"
+    assert [parse_smiles(text).canonical for text in data.train.inputs] == data.train.frame["key"].tolist()
+    assert data.artifact == plain.artifact == "qm9"
 
 
 # -- ELE ---------------------------------------------------------------------------------------------------------------
@@ -113,32 +114,50 @@ def test_ele_decodes_in_every_way_and_goes_on_where_it_was(small, tmp_path):
 
 
 def test_the_shipped_psi_is_used_as_it_is(posed, tmp_path):
-    problem = replace(posed[0], budget=Budget(2, 8))
-    psi = ELE().psi(problem, tmp_path / "run", progress=False)
+    data = replace(posed[0], budget=Budget(2, 8))
+    psi = ELE().psi(data, tmp_path / "run", progress=False)
     shipped = artifacts.load("molecules7").psi
-    assert torch.equal(psi(problem.train.graphs[:3]), shipped(problem.train.graphs[:3]))
+    assert torch.equal(psi(data.train.graphs[:3]), shipped(data.train.graphs[:3]))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_ablations_differ_from_ele_in_psi_alone():
-    settings = [method.training for method in ABLATIONS]
+    settings = [method.psi_training for method in ABLATIONS if not method.fitted_metric]
     assert len(settings) > 4 and len(set(settings)) == len(settings)
-    assert len({method.through for method in ABLATIONS}) == 1
-    assert METHODS["psi-same-budget"].training == METHODS["ele-point"].training == ELE.training
+    assert {method.through for method in ABLATIONS} == {"point"}
+    assert METHODS["psi-same-budget"].psi_training == METHODS["ele"].psi_training == ELE.psi_training
 
 
-def test_smiles_are_regressed_on_through_a_graph_and_by_a_point_for_comparison():
-    assert READINGS["smiles"].through == "graph" and METHODS["ele"].through is None
-    assert METHODS["ele-point"].through == "point"
+def test_only_the_method_of_the_paper_is_called_ele():
+    """h ends in a point, and nothing is fitted on validation pairs; every other variant says what it is."""
+    named = {method.title: (method.through, method.fitted_metric) for method in ELE_VARIANTS}
+    assert named == {
+        "ELE": ("point", False),
+        "ELE + fitted metric": ("point", True),
+        "ELE + graph head": ("graph", False),
+        "ELE + graph head + fitted metric": ("graph", True),
+    }
+    assert METHODS["ele"].title == "ELE" and ENCODINGS["smiles"].through == "graph"
+    assert [method.title for method in METHODS.values()].count("ELE") == 1
+
+
+def test_a_fitted_metric_changes_nothing_where_it_does_not_help(small, tmp_path, monkeypatch):
+    plain = SMALL.fit(small, seed=0, work=tmp_path / "a", progress=False)
+    monkeypatch.setattr("benchmarks.methods.ele.evaluate", lambda *_, **__: {"exact": np.array([0.5])})
+    fitted = replace(SMALL, fitted_metric=True).fit(small, seed=0, work=tmp_path / "b", progress=False)
+    assert "metric" not in plain.settings and fitted.settings["metric"]["shrinkage"] == 1.0
+    texts = small.validation.inputs[:5]
+    one, other = (run.predictors["candidates"].predict(texts) for run in (plain, fitted))
+    assert equal(one, other)
 
 
 def test_ele_through_a_graph_decodes_in_more_ways(small, tmp_path):
     graphs = replace(
-        SMALL, through="graph", ways=("rounded", "rounded + polish", "candidates", "candidates + polish")
+        SMALL, through="graph", decoders=("rounded", "rounded + polish", "candidates", "candidates + polish")
     )
     fitted = graphs.fit(small, seed=0, work=tmp_path / "run", progress=False)
     texts, h = small.validation.inputs[:5], fitted.predictors["rounded"].h
-    assert (*fitted.predictors,) == graphs.ways
+    assert (*fitted.predictors,) == graphs.decoders
     assert equal(fitted.predictors["rounded"].predict(texts), h.graphs(texts).rounded())
     assert fitted.settings["through"] == "graph" and fitted.settings["h"]["rewritten"] == 0  # texts are no SMILES
     for way in ("rounded + polish", "candidates + polish"):
@@ -156,10 +175,10 @@ class Known:
 
 
 def test_a_perfect_h_gets_full_marks(posed):
-    _, exam, _ = posed
-    psi, some = artifacts.load("molecules7").psi, exam.test.take(range(40))
-    predictor = Regressed(psi, Known(psi, some), Candidates.of(psi, some.graphs), DecodeConfig("candidates"))
-    figures = judge(predictor, Exam(some, exam.calibration, some.graphs, torch.arange(40)))
+    _, test_data, _ = posed
+    psi, some = artifacts.load("molecules7").psi, test_data.test.take(range(40))
+    predictor = EmbeddingPredictor(psi, Known(psi, some), Candidates.of(psi, some.graphs), DecodeConfig("candidates"))
+    figures = evaluate_predictor(predictor, TestData(some, test_data.calibration, some.graphs, torch.arange(40)))
     assert figures["exact"] == figures["hits@1"] == figures["mrr"] == 1 and figures["edit_distance"] == 0
     assert figures["count"] == figures["among"] == 40
 
@@ -169,20 +188,20 @@ def test_a_mean_of_points_lies_on_the_sphere_between_them(posed):
     turned = Known(psi, some)
     turned.points = {text: point.roll(1) for text, point in turned.points.items()}
     truth = points_of(psi, some.graphs)
-    mean = Mean(Known(psi, some), turned).predict(some.inputs)
+    mean = MeanRegressor(Known(psi, some), turned).predict(some.inputs)
     assert torch.allclose(mean.norm(dim=1), torch.ones(6), atol=1e-5)
-    assert closeness(turned.predict(some.inputs), truth) < closeness(mean, truth) < closeness(truth, truth)
+    assert mean_cosine(turned.predict(some.inputs), truth) < mean_cosine(mean, truth) < mean_cosine(truth, truth)
 
 
 # -- the metric --------------------------------------------------------------------------------------------------------
 def test_a_metric_makes_errors_alike_in_all_directions(generator):
     errors = torch.randn(4_000, 6, generator=generator) * torch.tensor([3.0, 1, 1, 0.5, 0.2, 0.1])
-    M = metric_of(errors, shrunk=0.0)
+    M = metric_matrix(errors, shrinkage=0.0)
     assert torch.allclose(M, M.T, atol=1e-5)
     made = errors @ M
     covariance = made.T @ made / len(made)
     assert torch.allclose(covariance, covariance[0, 0] * torch.eye(6), atol=1e-3)
-    assert torch.allclose(metric_of(errors, shrunk=1.0), torch.eye(6), atol=1e-5)  # which changes nothing
+    assert torch.allclose(metric_matrix(errors, shrinkage=1.0), torch.eye(6), atol=1e-5)  # which changes nothing
 
 
 def erring(psi, split, directions, generator) -> Known:
@@ -195,29 +214,29 @@ def erring(psi, split, directions, generator) -> Known:
 
 def test_a_metric_finds_the_directions_in_which_h_errs(posed, generator):
     """Told of them, psi tells graphs from edits again, and so it is taken where decoding is better for it."""
-    problem, psi = posed[0], artifacts.load("molecules7").psi
+    data, psi = posed[0], artifacts.load("molecules7").psi
     directions = torch.linalg.qr(torch.randn(256, 10, generator=generator)).Q
-    h, asked = erring(psi, problem.validation, directions, generator), []
+    h, asked = erring(psi, data.validation, directions, generator), []
 
     def exact(metric, split):  # as if decoding were right wherever the metric is not the old one
         asked.append(len(split))
         return 1.0 - float(torch.allclose(metric, torch.eye(256), atol=1e-5))
 
-    M, told = fitted_metric(psi, h, problem, 0, exact)
-    assert sum(asked) == 2 * len(h.points) and told["decoded"] == {"1.0": 0.0, str(told["shrunk"]): 1.0}
-    assert told["told from edits"][str(told["shrunk"])] > told["told from edits"]["1.0"]
+    M, told = fit_metric(psi, h, data, 0, exact)
+    assert sum(asked) == 2 * len(h.points) and told["decoded"] == {"1.0": 0.0, str(told["shrinkage"]): 1.0}
+    assert told["separated_from_edits"][str(told["shrinkage"])] > told["separated_from_edits"]["1.0"]
     assert (directions.T @ M).norm(dim=1).max() < 0.5 * M.norm() / 16  # these count less
-    truth = points_of(psi, problem.validation.graphs)
-    near, own = MeasuredH(h, M).predict(problem.validation.inputs), MeasuredPsi(psi, M)(problem.validation.graphs)
+    truth = points_of(psi, data.validation.graphs)
+    near, own = MetricH(h, M).predict(data.validation.inputs), MetricPsi(psi, M)(data.validation.graphs)
     assert torch.allclose(near.norm(dim=1), torch.ones(len(near)), atol=1e-5)
-    assert closeness(near, own) > closeness(h.predict(problem.validation.inputs), truth) + 0.1
+    assert mean_cosine(near, own) > mean_cosine(h.predict(data.validation.inputs), truth) + 0.1
 
 
 def test_a_metric_by_which_no_more_graphs_are_decoded_right_is_not_taken(posed, generator):
-    problem, psi = posed[0], artifacts.load("molecules7").psi
+    data, psi = posed[0], artifacts.load("molecules7").psi
     directions = torch.linalg.qr(torch.randn(256, 10, generator=generator)).Q
-    h = erring(psi, problem.validation, directions, generator)
-    M, told = fitted_metric(psi, h, problem, 0, lambda metric, split: 0.5)
-    assert max(told["told from edits"].values()) > told["told from edits"]["1.0"]
-    assert told["shrunk"] == 1.0 and set(told["decoded"].values()) == {0.5}
+    h = erring(psi, data.validation, directions, generator)
+    M, told = fit_metric(psi, h, data, 0, lambda metric, split: 0.5)
+    assert max(told["separated_from_edits"].values()) > told["separated_from_edits"]["1.0"]
+    assert told["shrinkage"] == 1.0 and set(told["decoded"].values()) == {0.5}
     assert torch.allclose(M, torch.eye(256), atol=1e-5)

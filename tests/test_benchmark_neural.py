@@ -9,11 +9,18 @@ import torch
 from conftest import equal, random_vertices
 
 from benchmarks.methods import encoders, neural
-from benchmarks.methods.neural import Reader
+from benchmarks.methods.neural import Encoder
 from benchmarks.methods.one_shot import GraphDecoder, OneShot, OneShotConfig
-from benchmarks.methods.sequence import END, DecoderConfig, SequenceDecoder, SequenceModel, Written, beam_search
-from benchmarks.methods.sequence_codec import Links, Smiles, in_order
-from benchmarks.task_data import Budget, Problem
+from benchmarks.methods.sequence import (
+    END,
+    DecoderConfig,
+    SequenceDecoder,
+    SequenceModel,
+    SequencePredictor,
+    beam_search,
+)
+from benchmarks.methods.sequence_codec import NodeLinkCodec, SmilesCodec, canonical_order
+from benchmarks.task_data import Budget, TrainingData
 from elekit.datasets import Split
 from elekit.graphs import augment
 from elekit.graphs.edit_distance import isomorphic
@@ -55,26 +62,26 @@ def molecules() -> Graph:
 @pytest.fixture
 def narrow(monkeypatch):
     """Backbones that learn in a second."""
-    small = encoders.Reading(BackboneConfig("smiles", width=32, layers=1))
-    monkeypatch.setitem(encoders.READINGS, "smiles", small)
+    small = encoders.Encoding(BackboneConfig("smiles", width=32, layers=1))
+    monkeypatch.setitem(encoders.ENCODINGS, "smiles", small)
 
 
-def posed(inputs, graphs: Graph, kind: str = "smiles", steps: int = 3) -> Problem:
+def posed(inputs, graphs: Graph, kind: str = "smiles", steps: int = 3) -> TrainingData:
     pairs = Split(inputs, graphs, pd.DataFrame({"key": range(len(graphs))}))
-    return Problem("smi2mol", kind, pairs, pairs, graphs, Budget(steps, 20))
+    return TrainingData("smi2mol", kind, pairs, pairs, graphs, Budget(steps, 20))
 
 
-# -- writing -------------------------------------------------------------------------------------------------------
+# -- codec -------------------------------------------------------------------------------------------------------
 def test_links_are_read_back(vocabulary, generator):
     for density in (0.0, 0.3, 1.0):
         graphs = random_vertices(vocabulary, 60, generator, density)
-        writing = Links(vocabulary)
-        again = from_edge_lists([writing.read(tokens) for tokens in writing.write(graphs)], vocabulary)
+        codec = NodeLinkCodec(vocabulary)
+        again = from_edge_lists([codec.decode(tokens) for tokens in codec.encode(graphs)], vocabulary)
         assert isomorphic(again, graphs).all()
 
 
 def test_what_links_cannot_mean_is_refused(vocabulary):
-    read = Links(vocabulary).read
+    read = NodeLinkCodec(vocabulary).decode
     assert read([("a",), ("b",), ("thin", 0)]) == (["a", "b"], [(0, 1, "thin")])
     assert read([]) is None and read([("thin", 0), ("a",)]) is None  # no node; a link before there is one
     assert read([("a",), ("thin", 0)]) is None  # to itself
@@ -84,15 +91,15 @@ def test_what_links_cannot_mean_is_refused(vocabulary):
 
 
 def test_smiles_are_read_back_and_others_refused(molecules):
-    writing = Smiles(molecules.vocabulary)
-    again = from_edge_lists([writing.read(tokens) for tokens in writing.write(molecules)], writing.vocabulary)
+    codec = SmilesCodec(molecules.vocabulary)
+    again = from_edge_lists([codec.decode(tokens) for tokens in codec.encode(molecules)], codec.vocabulary)
     assert equal(again, molecules)
-    (halides,) = writing.write(from_smiles(["ClCBr"]))
+    (halides,) = codec.encode(from_smiles(["ClCBr"]))
     assert sorted(halides) == ["Br", "C", "Cl"]
     for strange in (["C", "("], ["S"], ["C"] * 7, []):
-        assert writing.read(strange) is None
+        assert codec.decode(strange) is None
     five_bonds = from_edge_lists([(["C"] * 6, [(0, i, "single") for i in range(1, 6)])], molecules.vocabulary)
-    assert writing.write(five_bonds) == [None]
+    assert codec.encode(five_bonds) == [None]
 
 
 def test_the_order_of_nodes_is_that_of_the_graph(vocabulary, generator, molecules):
@@ -100,8 +107,8 @@ def test_the_order_of_nodes_is_that_of_the_graph(vocabulary, generator, molecule
     bonds = [(0, 1, "single"), (1, 2, "double"), (1, 3, "double")]
     uncharged = from_edge_lists([(["C", "N", "O", "O"], bonds)], molecules.vocabulary)  # RDKit would charge it
     for graphs in (random_vertices(vocabulary, 60, generator), molecules, uncharged):
-        ordered = in_order(graphs)
-        assert equal(in_order(augment.shuffled(graphs, generator)), ordered)
+        ordered = canonical_order(graphs)
+        assert equal(canonical_order(augment.shuffled(graphs, generator)), ordered)
         assert isomorphic(ordered, graphs).all()
         there = ordered.presence()
         assert (there[:, 1:] <= there[:, :-1]).all()
@@ -112,7 +119,7 @@ def test_the_order_of_nodes_is_that_of_the_graph(vocabulary, generator, molecule
 def tiny(molecules) -> SequenceModel:
     """Random weights, three tokens, END included; no two sequences are alike to it."""
     torch.manual_seed(0)
-    model = SequenceModel(Reader(posed(SMILES, molecules), 8), 3, DecoderConfig(width=8, embedding=4)).eval()
+    model = SequenceModel(Encoder(posed(SMILES, molecules), 8), 3, DecoderConfig(width=8, embedding=4)).eval()
     with torch.no_grad():
         for weights in model.parameters():
             weights.mul_(3)
@@ -175,11 +182,11 @@ def test_inputs_do_not_change_each_other(tiny):
     ids=["smiles", "links", "one-shot"],
 )
 def test_few_pairs_are_learned_by_heart(method, molecules, narrow, tmp_path, monkeypatch):
-    def hurried(problem, **differs):
+    def hurried(data, **changes):
         loop = TrainerConfig(150, 1e-2, warmup=10, validate_every=500)
         return SurrogateTraining(loop=loop, batch_size=len(SMILES))
 
-    monkeypatch.setattr(neural, "training_of", hurried)
+    monkeypatch.setattr(neural, "neural_training", hurried)
     fitted = method.fit(posed(SMILES, molecules), seed=0, work=tmp_path, progress=False)
     predicted = fitted.predictors[""].predict(SMILES)
     predicted.check()
@@ -189,15 +196,15 @@ def test_few_pairs_are_learned_by_heart(method, molecules, narrow, tmp_path, mon
 
 def test_what_tells_of_no_graph_is_the_graph_without_nodes(molecules, tmp_path):
     torch.manual_seed(0)
-    model = SequenceModel(Reader(posed(SMILES, molecules), 8), 3, DecoderConfig(width=8)).eval()
-    told = Written(model, Smiles(molecules.vocabulary), ["(", ")"], 4).predict(SMILES)
+    model = SequenceModel(Encoder(posed(SMILES, molecules), 8), 3, DecoderConfig(width=8)).eval()
+    told = SequencePredictor(model, SmilesCodec(molecules.vocabulary), ["(", ")"], 4).predict(SMILES)
     assert len(told) == len(SMILES) and not told.presence().any()
 
 
 def test_a_graph_beyond_the_capacities_is_no_answer(vocabulary):
     """The first beam that is one is the answer: ("a",) carries 3, here 2 + 2."""
     tokens = [("a",), ("thick", 0), ("thick", 1)]
-    answer = Written(None, Links(vocabulary), tokens, 9)._first
+    answer = SequencePredictor(None, NodeLinkCodec(vocabulary), tokens, 9)._first_valid
     overloaded, fine = [1, 1, 2, 1, 3, END], [1, 1, 2, END]
     assert answer([overloaded, fine], [True, True]) == (["a", "a"], [(0, 1, "thick")])
     assert answer([fine, [1]], [False, True]) == (["a"], []) and answer([overloaded], [True]) == ([], [])
@@ -214,7 +221,7 @@ def test_what_comes_at_once_lies_in_the_polytope(vocabulary, vertices, generator
 
 def test_the_loss_at_once_is_the_likelihood_of_slots_and_pairs(vocabulary, vertices, generator):
     torch.manual_seed(0)
-    decoder, ordered = GraphDecoder(vocabulary, OneShotConfig(dim=8, width=16)).eval(), in_order(vertices)
+    decoder, ordered = GraphDecoder(vocabulary, OneShotConfig(dim=8, width=16)).eval(), canonical_order(vertices)
     vector = torch.randn(40, 8, generator=generator)
     made, total, N = decoder.graph(vector), 0.0, vocabulary.max_nodes
     for b in range(40):
@@ -229,7 +236,7 @@ def test_the_loss_at_once_is_the_likelihood_of_slots_and_pairs(vocabulary, verti
 @pytest.mark.parametrize("method", [SequenceDecoder(), OneShot()], ids=["sequence", "one-shot"])
 def test_a_run_that_was_cut_off_goes_on(method, molecules, narrow, tmp_path, monkeypatch):
     """Ctrl-C in the fourth step of six; what is learned in the end is the same, bit for bit."""
-    problem = posed(SMILES, molecules, steps=6)
+    data = posed(SMILES, molecules, steps=6)
     original, calls = neural.draw_inputs, iter(range(99))
 
     def interrupted(*given):
@@ -238,7 +245,7 @@ def test_a_run_that_was_cut_off_goes_on(method, molecules, narrow, tmp_path, mon
         return original(*given)
 
     def learned(folder: str):
-        return method.fit(problem, seed=0, work=tmp_path / folder, progress=False).predictors[""].predict(SMILES)
+        return method.fit(data, seed=0, work=tmp_path / folder, progress=False).predictors[""].predict(SMILES)
 
     expected = learned("whole")
     monkeypatch.setattr(neural, "draw_inputs", interrupted)

@@ -15,10 +15,10 @@ import torch
 from conftest import equal, random_vertices
 
 from benchmarks import TASKS, aggregate, goals, markdown, noise, report, report_figures, results, runner
-from benchmarks.aggregate import FIGURES, differences, means
+from benchmarks.aggregate import METRICS, means, paired_differences
 from benchmarks.methods import METHODS, Fitted, Method, Predictor
-from benchmarks.task_data import DECODED, MOLECULES, SEARCHED, Budget, Exam, Problem
-from benchmarks.tasks import SELECTED
+from benchmarks.task_data import DECODING_TASKS, MOLECULE_TASKS, RETRIEVAL_TASKS, Budget, TestData, TrainingData
+from benchmarks.tasks import SELECTED_METHODS
 from elekit.datasets import Split
 from elekit.graphs.graph import GraphVocabulary
 
@@ -41,89 +41,91 @@ def run(method="ele", seed=0, labels=None, spoilt=None, task="smi2mol", title=No
         "title": title or (METHODS[method].title if method in METHODS else method), "results": figures,
         "settings": {}, "spent": {"train_seconds": 10.0 + seed, "memory_mb": 500, "parameters": 1_234, "threads": 1},
         "data": about | {"train_pairs": labels or 80, "validation_pairs": 5, "examined": 1_000},
-        "versions": {"elekit": "0.1.0", "torch": "2.0", "python": "3.11"}, "command": f"elekit benchmark {task}",
+        "versions": {"elekit": "0.1.0", "torch": "2.0", "python": "3.11"}, "command": f"python -m benchmarks {task}",
         "at": "2026-01-02",
     }  # fmt: skip
 
 
 def stored(folder, *runs):
     for one in runs:
-        results.append(results.path_of(one["task"], folder), one)
+        results.append_run(results.results_path(one["task"], folder), one)
     return folder
 
 
 # -- the file ------------------------------------------------------------------------------------------------------
 def test_what_is_appended_is_read(tmp_path):
     path, runs = tmp_path / "new" / "x.jsonl", [run(seed=seed, title="é\n€") for seed in range(3)]
-    assert results.read(path) == []
+    assert results.read_runs(path) == []
     for one in runs:
-        results.append(path, one)
-    assert results.read(path) == runs and path.read_text(encoding="utf-8").count("\n") == 3
+        results.append_run(path, one)
+    assert results.read_runs(path) == runs and path.read_text(encoding="utf-8").count("\n") == 3
     with pytest.raises(ValueError):
-        results.append(path, run(only={"exact": float("nan")}))  # a reader in another language could not read it
-    assert results.read(path) == runs
+        results.append_run(path, run(only={"exact": float("nan")}))  # a reader in another language could not read it
+    assert results.read_runs(path) == runs
 
 
 def test_a_line_that_was_cut_off_is_left_out_and_overwritten(tmp_path):
     path = tmp_path / "x.jsonl"
-    results.append(path, run(seed=0))
+    results.append_run(path, run(seed=0))
     whole = path.read_bytes()
-    results.append(path, run(seed=1, title="é"))
+    results.append_run(path, run(seed=1, title="é"))
     both = path.read_bytes()
     for end in (len(whole), len(whole) + 1, both.index("é".encode(), len(whole)) + 1, len(both) - 1):
         (tmp_path / "cut.jsonl").write_bytes(both[:end])  # also in the middle of a letter of two bytes
-        assert [one["seed"] for one in results.read(tmp_path / "cut.jsonl")] == [0]
-        results.append(tmp_path / "cut.jsonl", run(seed=2))
-        assert [one["seed"] for one in results.read(tmp_path / "cut.jsonl")] == [0, 2]
+        assert [one["seed"] for one in results.read_runs(tmp_path / "cut.jsonl")] == [0]
+        results.append_run(tmp_path / "cut.jsonl", run(seed=2))
+        assert [one["seed"] for one in results.read_runs(tmp_path / "cut.jsonl")] == [0, 2]
 
 
 def test_a_broken_line_is_named(tmp_path):
     path = tmp_path / "x.jsonl"
-    results.append(path, run(seed=0))
+    results.append_run(path, run(seed=0))
     path.write_text(path.read_text() + "{oh\n")
-    results.append(path, run(seed=1))
-    with pytest.raises(ValueError, match=r"x\.jsonl, line 2: no JSON; delete the line"):
-        results.read(path)
+    results.append_run(path, run(seed=1))
+    with pytest.raises(ValueError, match=r"x\.jsonl, line 2: invalid JSON"):
+        results.read_runs(path)
 
 
 def test_readers_meet_whole_runs_while_writers_write(tmp_path):
     path, seen = tmp_path / "x.jsonl", []
     writers = [
-        threading.Thread(target=lambda k=k: [results.append(path, run(seed=s, labels=k)) for s in range(15)])
+        threading.Thread(target=lambda k=k: [results.append_run(path, run(seed=s, labels=k)) for s in range(15)])
         for k in (1, 2)
     ]
     for writer in writers:
         writer.start()
     while any(writer.is_alive() for writer in writers):
-        seen.append(len(results.read(path)))
+        seen.append(len(results.read_runs(path)))
     assert seen == sorted(seen)
-    assert {(one["labels"], one["seed"]) for one in results.read(path)} == {(k, s) for k in (1, 2) for s in range(15)}
+    assert {(one["labels"], one["seed"]) for one in results.read_runs(path)} == {
+        (k, s) for k in (1, 2) for s in range(15)
+    }
 
 
 def test_a_line_waits_until_another_is_whole(tmp_path):
     path = tmp_path / "x.jsonl"
-    results.append(path, run(seed=0))
+    results.append_run(path, run(seed=0))
     with open(path, "ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        writer = threading.Thread(target=results.append, args=(path, run(seed=2)))
+        writer = threading.Thread(target=results.append_run, args=(path, run(seed=2)))
         writer.start()
         writer.join(0.2)
         other.write(json.dumps(run(seed=1)).encode() + b"\n")
     writer.join()
-    assert [one["seed"] for one in results.read(path)] == [0, 1, 2]
+    assert [one["seed"] for one in results.read_runs(path)] == [0, 1, 2]
 
 
 def test_a_run_is_there_whatever_came_of_it():
     wanted = {"task": "smi2mol", "method": "ele", "labels": 100, "seed": 1, "noise": ["labels", 0.1]}
     there = [run(labels=100, seed=1, spoilt=["labels", 0.1])]
-    assert results.is_there(there, wanted)
+    assert results.is_done(there, wanted)
     for change in ({"seed": 2}, {"labels": None}, {"noise": None}, {"noise": ["labels", 0.3]}, {"method": "x"}):
-        assert not results.is_there(there, wanted | change)
+        assert not results.is_done(there, wanted | change)
 
 
 def test_the_table_has_a_row_for_each_way(tmp_path):
     one = run(labels=300, candidates={"exact": 0.5}, gradient={"exact": 0.25}, sets={"coverage": 0.9, "a": {"b": 1}})
-    table = results.table([one, run("other", spoilt=["typos", 0.1])])
+    table = results.to_table([one, run("other", spoilt=["typos", 0.1])])
     assert table["decoder"].tolist() == ["candidates", "gradient", ""]
     assert table["exact"].tolist()[:2] == [0.5, 0.25] and table["sets.coverage"].tolist()[:2] == [0.9, 0.9]
     assert table["sets.a.b"].tolist()[:2] == [1, 1]
@@ -147,19 +149,19 @@ def three():
 
 
 def test_means_and_spread_are_over_seeds(three):
-    rows = means(results.table([*three, run(seed=0, labels=5_000, candidates_and_polish=4.0)])).set_index(
+    rows = means(results.to_table([*three, run(seed=0, labels=5_000, candidates_and_polish=4.0)])).set_index(
         ["method", "decoder"]
     )
     ele = rows.loc[("ele", "candidates + polish")]
     assert ele["seeds"] == 3 and ele["edit_distance"] == pytest.approx(3.0)  # the last of two runs of a seed counts
     assert ele["edit_distance ±"] == pytest.approx(np.std([4, 2, 3], ddof=1)) and ele["pairs"] == 5_000
     assert rows.loc[("far", "slow")]["seeds"] == 1 and np.isnan(rows.loc[("far", "slow")]["edit_distance ±"])
-    everything = means(results.table([run(labels=None), run(labels=100), run(spoilt=["typos", 0.1])]))
+    everything = means(results.to_table([run(labels=None), run(labels=100), run(spoilt=["typos", 0.1])]))
     assert len(everything) == 3  # all pairs is a size like others
 
 
 def test_differences_are_paired_by_seed(three):
-    found = differences(results.table(three), FIGURES["edit_distance"]).set_index(["method", "decoder"])
+    found = paired_differences(results.to_table(three), METRICS["edit_distance"]).set_index(["method", "decoder"])
     assert found["verdict"].to_dict() == {
         ("ele", "gradient"): "worse", ("near", ""): "better", ("odd", ""): "mixed", ("tied", ""): "equal",
         ("far", "slow"): "worse", ("far", "quick"): "worse",
@@ -167,22 +169,24 @@ def test_differences_are_paired_by_seed(three):
     near, far = found.loc[("near", "")], found.loc[("far", "slow")]
     assert (near["difference"], near["low"], near["high"], near["paired"]) == (-0.5, -0.5, -0.5, 3)
     assert far["paired"] == 0 and far["difference"] == pytest.approx(9 - 2)  # no seed in common: the means
-    reverse = differences(results.table(three), FIGURES["edit_distance"], "near").set_index(["method", "decoder"])
+    reverse = paired_differences(results.to_table(three), METRICS["edit_distance"], "near").set_index(
+        ["method", "decoder"]
+    )
     assert reverse.loc[("ele", "candidates + polish"), "verdict"] == "worse"
-    with pytest.raises(ValueError, match="no edit_distance of nobody"):
-        differences(results.table(three), FIGURES["edit_distance"], "nobody")
+    with pytest.raises(ValueError, match="no run of nobody .* has edit_distance"):
+        paired_differences(results.to_table(three), METRICS["edit_distance"], "nobody")
 
 
 def test_more_is_better_where_it_is():
     runs = [run(seed=0, only={"exact": 0.5}), run("other", 0, only={"exact": 0.75})]
-    (found,) = differences(results.table(runs), FIGURES["exact"])["verdict"]
+    (found,) = paired_differences(results.to_table(runs), METRICS["exact"])["verdict"]
     assert found == "better"
-    rows = means(results.table(runs))
-    assert aggregate.best_ways(rows, FIGURES["exact"])["method"].tolist() == ["other", "ele"]
+    rows = means(results.to_table(runs))
+    assert aggregate.best_decoders(rows, METRICS["exact"])["method"].tolist() == ["other", "ele"]
 
 
 def test_each_method_is_held_against_others_in_its_best_way(three):
-    rows = aggregate.best_ways(means(results.table(three)), FIGURES["edit_distance"])
+    rows = aggregate.best_decoders(means(results.to_table(three)), METRICS["edit_distance"])
     assert rows["method"].tolist() == ["near", "ele", "tied", "odd", "far"]
     assert rows.set_index("method")["decoder"].to_dict()["far"] == "quick"
 
@@ -203,47 +207,46 @@ def cell(text: str, method: str, column: str, way: str = "–") -> str:
 
 
 def test_tables_show_means_marks_and_what_is_missing(three):
-    text = markdown.group_table(means(results.table(three)), {"ele": 3, "far": 3, "gone": 2}, {"gone": "Gone | away"})
+    text = markdown.group_table(
+        means(results.to_table(three)), {"ele": 3, "far": 3, "gone": 2}, {"gone": "Gone | away"}
+    )
     assert cell(text, "near", "edit distance") == "**1.50 ± 1.00** ★"
     assert cell(text, "ELE", "edit distance", "candidates + polish") == "2.00 ± 1.00"
-    assert (
-        cell(text, "far", "seeds", "quick") == "1 of 3, rest *missing*"
-        and cell(text, "ELE", "seeds", "gradient") == "3"
-    )
-    assert cell(text, r"Gone \| away", "seeds", "*missing*") == "0"
+    assert cell(text, "far", "seeds", "quick") == "1 of 3" and cell(text, "ELE", "seeds", "gradient") == "3"
+    assert cell(text, r"Gone \| away", "seeds", markdown.NOT_RUN) == "0"
     assert cell(text, "far", "parameters", "slow") == "1,234"  # no spread where there is none
     assert [row[0] for row in grid(text)[1:]] == ["near", "ELE", "ELE", "tied", "odd", "far", "far", r"Gone \| away"]
 
 
 def test_ties_share_the_mark_and_nothing_is_marked_where_all_are_alike():
     runs = [run("a", only=1.001), run("b", only=1.004), run("c", only=1.3)]
-    text = markdown.group_table(means(results.table(runs)))
+    text = markdown.group_table(means(results.to_table(runs)))
     assert [cell(text, name, "edit distance") for name in "abc"] == ["**1.00** ★", "**1.00** ★", "1.30"]
-    assert "★" not in markdown.group_table(means(results.table(runs[:2])))
-    assert "★" not in markdown.group_table(means(results.table(runs[:1])))
+    assert "★" not in markdown.group_table(means(results.to_table(runs[:2])))
+    assert "★" not in markdown.group_table(means(results.to_table(runs[:1])))
 
 
 def test_sentences_tell_what_is_better_and_by_how_much(three):
-    first, *lines = markdown.told(results.table(three), FIGURES["edit_distance"])
-    assert "against ELE (candidates + polish), which has 2.00" in first
+    first, *lines = markdown.comparison_lines(results.to_table(three), METRICS["edit_distance"])
+    assert "with ELE (candidates + polish): 2.00" in first
     assert lines == [
-        "- better in every seed: near has 1.50, 0.50 less (3 seeds: −0.50 to −0.50).",
-        "- worse in every seed: far, quick has 8.00, 6.00 more (no seed in common).",
-        "- better in some seeds, worse in others: odd has 2.25, 0.25 more (3 seeds: −0.50 to +1.00).",
-        "- equal: tied has 2.00 (3 seeds: 0.00 to 0.00).",
+        "- Better in every seed: near: 1.50, 0.50 less (3 seeds: −0.50 to −0.50).",
+        "- Worse in every seed: far, quick: 8.00, 6.00 more (no common seed).",
+        "- Better in some seeds, worse in others: odd: 2.25, 0.25 more (3 seeds: −0.50 to +1.00).",
+        "- Equal: tied: 2.00 (3 seeds: 0.00 to 0.00).",
     ]
     runs = [run(only={"exact": 0.5}), run("other", only={"exact": 0.4})]
-    _, line = markdown.told(results.table(runs), FIGURES["exact"])
-    assert line == "- worse in every seed: other has 40.0 %, 10.0 points less (one seed)."
-    assert markdown.told(results.table(runs[:1]), FIGURES["exact"]) == []
+    _, line = markdown.comparison_lines(results.to_table(runs), METRICS["exact"])
+    assert line == "- Worse in every seed: other: 40.0 %, 10.0 points less (one seed)."
+    assert markdown.comparison_lines(results.to_table(runs[:1]), METRICS["exact"]) == []
     for nothing, figure in ((runs[1:], "exact"), (runs, "mrr")):
-        assert markdown.told(results.table(nothing), FIGURES[figure])[0].startswith(
-            "*missing*: no run of `ele` tells"
+        assert markdown.comparison_lines(results.to_table(nothing), METRICS[figure])[0].startswith(
+            f"{markdown.NOT_RUN}: no run of `ele` has"
         )
 
 
 def test_titles_are_shown_as_they_are(tmp_path):
-    shown = markdown.escaped(HOSTILE)
+    shown = markdown.escape(HOSTILE)
     assert "\n" not in shown and not re.search(r"[\\`*_{}\[\]<>#|~$&]", CLEAN.sub("", shown))
     runs = [run(labels=5_000), run("hostile", labels=5_000, title=HOSTILE, **{"a|b": 2.0})]
     text = report.page(stored(tmp_path, *runs))
@@ -255,16 +258,16 @@ def test_the_page_tells_what_is_there_and_what_is_not(tmp_path):
         tmp_path, *(run(seed=s, labels=5_000, gradient={"edit_distance": 1.0 + s, "exact": 0.9}) for s in (0, 1))
     )
     text = report.page(folder)
-    assert "## " + TASKS["smi2mol"].title in text and "*missing*: none of the" in text[text.index("### All pairs") :]
+    assert "## " + TASKS["smi2mol"].title in text and markdown.NOT_RUN in text[text.index("### All pairs") :]
     part = text[text.index("### 5,000 pairs") : text.index("### 1,000 pairs")]
     assert cell(part, "ELE", "edit distance", "gradient") == "1.50 ± 0.71"
-    assert cell(part, "ELE", "seeds", "gradient") == f"2 of {TASKS['smi2mol'].seeds}, rest *missing*"
-    wanted = {one["method"] for one in runner.planned("smi2mol", labels=[5_000])}
-    absent = [row for row in grid(part) if row[1] == "*missing*"]
+    assert cell(part, "ELE", "seeds", "gradient") == f"2 of {TASKS['smi2mol'].seeds}"
+    wanted = {one["method"] for one in runner.plan_runs("smi2mol", labels=[5_000])}
+    absent = [row for row in grid(part) if row[1] == markdown.NOT_RUN]
     assert len(absent) == len({m for m in wanted if not m.startswith("psi-")}) - 1
     assert f"`{'a1b2c3' * 2}`" in text and "2 runs in [smi2mol.jsonl]" in text
-    assert "DSOKR" in text and "theirs on their split" in text
-    assert "*missing*: no run yet." in text[text.index("## " + TASKS["noise"].title) :]
+    assert "DSOKR" in text and markdown.LITERATURE in text
+    assert f"\n{markdown.NOT_RUN}.\n" in text[text.index("## " + TASKS["noise"].title) :]
 
 
 def test_noise_is_told_against_the_rate(tmp_path):
@@ -274,11 +277,13 @@ def test_noise_is_told_against_the_rate(tmp_path):
     ]
     runs += [run("other", task="noise", spoilt=["labels", 0.3], only=9.0)]
     text = report.page(stored(tmp_path, *runs))
-    head, first, second = grid(text[text.index("### Noise: labels") : text.index("<sub>`elekit benchmark noise`")])
-    assert head == ["method", "clean", "5%", "10%", "30%", "moved"]
-    assert first == ["ELE, gradient", "1.00", "1.50", "*missing*", "**4.00** ★", "+3.00"]
-    assert second == ["other", "**0.50** ★", "*missing*", "*missing*", "9.00", "+8.50"]
-    assert "![Edit distance against the rate of noise." in text
+    head, first, second = grid(
+        text[text.index("### Noise: labels") : text.index("<sub>`python -m benchmarks noise`")]
+    )
+    assert head == ["method", "clean", "5%", "10%", "30%", "change"]
+    assert first == ["ELE, gradient", "1.00", "1.50", markdown.NOT_RUN, "**4.00** ★", "+3.00"]
+    assert second == ["other", "**0.50** ★", markdown.NOT_RUN, markdown.NOT_RUN, "9.00", "+8.50"]
+    assert "![Edit distance by rate of noise." in text
 
 
 def test_sets_are_told_against_the_rate(tmp_path):
@@ -290,14 +295,16 @@ def test_sets_are_told_against_the_rate(tmp_path):
         run("other", task="noise", sets=found | {"coverage": 0.1}),
     ]
     text = report.page(stored(tmp_path, *runs))
-    head, *rows = grid(text[text.index("### Noise: prediction sets") : text.index("<sub>`elekit benchmark noise`")])
-    assert head == ["noise", "rate", "coverage of sets, %", "mean set size", "level that sets can promise, %"]
+    head, *rows = grid(
+        text[text.index("### Noise: prediction sets") : text.index("<sub>`python -m benchmarks noise`")]
+    )
+    assert head == ["noise", "rate", "method", "coverage of sets, %", "mean set size", "highest possible level, %"]
     assert rows == [
-        ["clean", "–", "90.0", "1.2", "95.0"],
-        ["labels", "30%", "–", "–", "85.0"],
-        ["typos", "2%", "50.0", "1.2", "95.0"],
+        ["clean", "–", "ELE", "90.0", "1.2", "95.0"],
+        ["labels", "30%", "ELE", "–", "–", "85.0"],
+        ["typos", "2%", "ELE", "50.0", "1.2", "95.0"],
     ]
-    assert "prediction sets of ELE" not in report.page(stored(tmp_path / "none", run(task="noise")))
+    assert "### Noise: prediction sets" not in report.page(stored(tmp_path / "none", run(task="noise")))
 
 
 def test_what_psi_is_without_is_held_against_psi_with_all(tmp_path):
@@ -306,9 +313,9 @@ def test_what_psi_is_without_is_held_against_psi_with_all(tmp_path):
         for name, value in (("ele", 0.5), ("psi-same-budget", 1.0), ("psi-hard", 0.75))
     ]
     text = report.page(stored(tmp_path, *runs))
-    part = text[text.index("### psi without") :]
-    assert "better in every seed: ELE, hard negatives, candidates has 0.75, 0.25 less" in part
-    assert "hard negatives" not in text[text.index("## " + TASKS["noise"].title) : text.index("### psi without")]
+    part = text[text.index("### Ablations of psi") :]
+    assert "Better in every seed: ELE, hard negatives, candidates: 0.75, 0.25 less" in part
+    assert "hard negatives" not in text[text.index("## " + TASKS["noise"].title) : text.index("### Ablations of psi")]
 
 
 @pytest.mark.parametrize(
@@ -318,65 +325,85 @@ def test_what_psi_is_without_is_held_against_psi_with_all(tmp_path):
         ({"low": 0.98}, 0.98, None, "yes"),
         ({"low": 0.98}, 0.95, None, "**no**, off by 3.0 points"),
         ({"high": 0.9}, 0.95, None, "**no**, off by 5.0 points"),
-        ({"low": 0.5, "ahead": True}, 0.6, 0.5, "yes; ahead of all (other has 50.0 %)"),
-        ({"low": 0.5, "ahead": True}, 0.6, 0.6, "yes; **no**, other has 60.0 %"),
-        ({"low": 0.5, "ahead": True}, 0.6, None, "yes; no other method was run"),
+        ({"low": 0.5, "must_lead": True}, 0.6, 0.5, "yes; ahead of other: 50.0 %"),
+        ({"low": 0.5, "must_lead": True}, 0.6, 0.6, "yes; **no**, other: 60.0 %"),
+        ({"low": 0.5, "must_lead": True}, 0.6, None, "yes; no other method was run"),
     ],
 )
 def test_goals_are_held_against_what_was_reached(bounds, value, rival, words):
     runs = [run(gradient={"exact": value}, candidates={"exact": value - 0.01}, sets={"coverage": 0.9})]
     runs += [run("other", only={"exact": rival})] if rival else []
-    found = goals.reached(goals.Goal("smi2mol", None, "exact", **bounds), FIGURES["exact"], results.table(runs))
-    assert found == {"ELE": f"{100 * value:.1f} % (gradient)", "reached": words}
+    found = goals.goal_result(
+        goals.Goal("smi2mol", None, "exact", **bounds), METRICS["exact"], results.to_table(runs)
+    )
+    ours = f"{100 * value:.1f} %"
+    assert found == {"ELE": f"{ours} (gradient)", "best of ours": f"ELE, gradient: {ours}", "reached": words}
 
 
-def test_ele_in_other_guises_is_no_rival_and_does_not_stand_in_for_it():
-    goal = goals.Goal("smi2mol", None, "exact", low=0.5, ahead=True)
-    runs = [run("ele-point", gradient={"exact": 0.7}), run("psi-hard", only={"exact": 0.9})]
+def test_our_other_methods_are_no_rivals_of_ele_and_are_named():
+    goal = goals.Goal("smi2mol", None, "exact", low=0.5, must_lead=True)
+    runs = [run("ele-graph-head", gradient={"exact": 0.7}), run("psi-hard", only={"exact": 0.9})]
     runs += [run("other", only={"exact": 0.6})]
-    assert goals.reached(goal, FIGURES["exact"], results.table(runs))["ELE"] == "*missing*"
-    both = goals.reached(goal, FIGURES["exact"], results.table([*runs, run(gradient={"exact": 0.65})]))
-    assert both == {"ELE": "65.0 % (gradient)", "reached": "yes; ahead of all (other has 60.0 %)"}
+    found = goals.goal_result(goal, METRICS["exact"], results.to_table(runs))
+    assert found["ELE"] == markdown.NOT_RUN and found["best of ours"] == "ELE + graph head, gradient: 70.0 %"
+    both = goals.goal_result(goal, METRICS["exact"], results.to_table([*runs, run(gradient={"exact": 0.55})]))
+    assert both == found | {"ELE": "55.0 % (gradient)"} and both["reached"] == "yes; ahead of other: 60.0 %"
+
+
+def test_the_reference_is_the_best_variant_of_ele_with_all_seeds():
+    runs = [run("ele", seed, only=2.0) for seed in (0, 1)] + [run("ele-graph-head", 0, only=1.0)]
+    assert aggregate.reference_method(results.to_table(runs)) == "ele"  # the other has one seed
+    runs += [run("ele-graph-head", 1, only=1.0), run("part-weights", 0, only=0.0), run("part-weights", 1, only=0.0)]
+    assert aggregate.reference_method(results.to_table(runs)) == "ele-graph-head"
+    tied = [run("ele-fitted-metric", only=2.0), run("ele", only=2.0)]
+    assert aggregate.reference_method(results.to_table(tied)) == "ele"
+    assert aggregate.reference_method(results.to_table([run("other")])) is None
 
 
 def test_goals_without_runs_are_missing_and_sets_say_what_they_can():
     goal = goals.Goal("smi2mol", None, "sets.coverage", low=0.88, high=0.92)
-    figure = FIGURES["sets.coverage"]
-    assert goals.reached(goal, figure, None)["ELE"] == "*missing*"
-    assert goals.reached(goal, figure, results.table([run()]))["ELE"] == "*missing*"
-    assert goals.reached(goal, figure, results.table([run("other", sets={"coverage": 0.9})]))["ELE"] == "*missing*"
-    found = goals.reached(goal, figure, results.table([run(sets={"possible": 0.8})]))
-    assert found["reached"] == "**no**, no more than 80.0 % can be promised"
-    assert goals.reached(goal, figure, results.table([run(sets={"coverage": 0.9})])) == {
+    figure = METRICS["sets.coverage"]
+    assert goals.goal_result(goal, figure, None)["ELE"] == markdown.NOT_RUN
+    assert goals.goal_result(goal, figure, results.to_table([run()]))["ELE"] == markdown.NOT_RUN
+    assert (
+        goals.goal_result(goal, figure, results.to_table([run("other", sets={"coverage": 0.9})]))["ELE"]
+        == markdown.NOT_RUN
+    )
+    found = goals.goal_result(goal, figure, results.to_table([run(sets={"possible": 0.8})]))
+    assert found["reached"] == "**no**, the highest possible level is 80.0 %"
+    assert goals.goal_result(goal, figure, results.to_table([run(sets={"coverage": 0.9})])) == {
         "ELE": "90.0 %",
+        "best of ours": "ELE: 90.0 %",
         "reached": "yes",
     }
-    assert len(grid(goals.goals({}))) == 1 + len(goals.GOALS) + 1
+    assert len(grid(goals.goals_table({}))) == 1 + len(goals.GOALS) + 1
 
 
 @pytest.mark.parametrize(
-    "theirs, ele, reached",
+    "theirs, ele, best, reached",
     [
         (
             {"exact": 0.2, "ms": 100.0},
             "5.0 ms (quick)",
+            "ELE, quick: 5.0 ms",
             "yes, 20.0 times less than 100.0 ms; exact 30.0 % against 20.0 %",
         ),
         (
             {"exact": 0.4, "ms": 100.0},
             "50.0 ms (slow)",
+            "ELE, slow: 50.0 ms",
             "**no**, 2.0 times less than 100.0 ms; exact 60.0 % against 40.0 %",
         ),
-        ({"exact": 0.7, "ms": 100.0}, "–", "**no**, NNBary-FGW has 70.0 % exact"),
+        ({"exact": 0.7, "ms": 100.0}, "–", "–", "**no**, NNBary-FGW has 70.0 % exact"),
     ],
 )
-def test_the_time_of_a_prediction_is_that_of_a_more_exact_way(theirs, ele, reached):
+def test_the_time_of_a_prediction_is_that_of_a_more_exact_way(theirs, ele, best, reached):
     ours = run(labels=5_000, quick={"exact": 0.3, "ms": 5.0}, slow={"exact": 0.6, "ms": 50.0})
-    table = results.table([ours, run("nnbary-fgw", labels=5_000, only=theirs)])
-    assert goals.faster(table) == {"ELE": ele, "reached": reached}
-    apart = results.table([ours, run("nnbary-fgw", seed=1, labels=5_000, only=theirs)])  # not of one run
-    for nothing in (None, apart, results.table([ours])):
-        assert goals.faster(nothing)["ELE"] == "*missing*"
+    table = results.to_table([ours, run("nnbary-fgw", labels=5_000, only=theirs)])
+    assert goals.speed_result(table) == {"ELE": ele, "best of ours": best, "reached": reached}
+    apart = results.to_table([ours, run("nnbary-fgw", seed=1, labels=5_000, only=theirs)])  # not of one run
+    for nothing in (None, apart, results.to_table([ours])):
+        assert goals.speed_result(nothing)["ELE"] == markdown.NOT_RUN
 
 
 def test_pictures_are_drawn_of_what_there_is(tmp_path):
@@ -384,11 +411,11 @@ def test_pictures_are_drawn_of_what_there_is(tmp_path):
         run(method, labels=size, only={"exact": 0.5, "edit_distance": 1.0, "ms": ms})
         for size in (100, 5_000) for method, ms in (("ele", 1.0), ("other", 20.0))
     ]  # fmt: skip
-    assert [one.file for one in report_figures.of_task("smi2mol", results.table(runs))] == [
+    assert [one.file for one in report_figures.figures_for_task("smi2mol", results.to_table(runs))] == [
         "smi2mol-labels.png",
         "smi2mol-budget.png",
     ]
-    assert report_figures.of_task("smi2mol", results.table([run()])) == []
+    assert report_figures.figures_for_task("smi2mol", results.to_table([run()])) == []
     for name in ("coloring-budget.png", "mine.png"):  # of runs that are no longer there; of somebody else
         (tmp_path / name).write_bytes(b"")
     written = report.write(stored(tmp_path, *runs), readme=None)
@@ -407,10 +434,10 @@ def test_a_method_of_one_size_is_no_line_of_label_efficiency(monkeypatch):
     )
     runs = [run("ele", labels=None), run("ele", labels=100), run("sequence", seed=0, labels=100)]
     runs += [run("sequence", seed=1, labels=100)]
-    report_figures.of_task("smi2mol", results.table(runs))[0].draw()
+    report_figures.figures_for_task("smi2mol", results.to_table(runs))[0].draw()
     assert drawn == [{"ele"}]
     assert "smi2mol-labels.png" not in [
-        one.file for one in report_figures.of_task("smi2mol", results.table(runs[1:]))
+        one.file for one in report_figures.figures_for_task("smi2mol", results.to_table(runs[1:]))
     ]
 
 
@@ -418,43 +445,52 @@ def test_folds_are_one_size(tmp_path):
     runs = [run(method, seed, only={"mrr": 0.5, "hits@1": 0.4}) for method in ("ele", "other") for seed in (0, 1)]
     for one in runs:
         one["data"]["train_pairs"] = 80 + 4 * one["seed"]
-    drawn = [one.file for one in report_figures.of_task("smi2mol", results.table(runs))]
+    drawn = [one.file for one in report_figures.figures_for_task("smi2mol", results.to_table(runs))]
     assert "smi2mol-labels.png" not in drawn  # no other size to draw a line to
-    assert report_figures.one_way(results.table(runs), FIGURES["mrr"])["pairs"].unique().tolist() == [82]
+    assert report_figures.one_decoder_each(results.to_table(runs), METRICS["mrr"])["pairs"].unique().tolist() == [82]
     assert "### All 82 pairs" in report.page(stored(tmp_path, *runs))
 
 
 def test_a_picture_shows_the_way_that_was_run_most_widely():
     runs = [run(labels=100, wide=2.0, narrow=1.0), run(labels=300, wide=2.0), run("other", labels=300, only=1.0)]
-    shown = report_figures.one_way(results.table(runs), FIGURES["edit_distance"])
-    assert shown["way"].tolist() == ["", "wide", "wide"] and shown["name"].tolist()[0] == "other"
-    assert "ELE by wide" in report_figures.ways(shown) and "other" not in report_figures.ways(shown)
-    assert report_figures.largest(results.table(runs))["labels"].unique().tolist() == [300]
+    shown = report_figures.one_decoder_each(results.to_table(runs), METRICS["edit_distance"])
+    assert shown["decoder"].tolist() == ["", "wide", "wide"] and shown["name"].tolist()[0] == "other"
+    assert "ELE: wide" in report_figures.decoder_note(shown) and "other" not in report_figures.decoder_note(shown)
+    assert report_figures.largest_group(results.to_table(runs))["labels"].unique().tolist() == [300]
 
 
 def test_what_the_readme_quotes_is_replaced_and_nothing_else():
     text = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
-    assert report.with_excerpt(text, "new") == f"before\n{report.BEGIN}\nnew\n{report.END}\nafter\n"
-    assert report.with_excerpt(report.with_excerpt(text, "x"), "new") == report.with_excerpt(text, "new")
+    assert report.with_summary(text, "new") == f"before\n{report.BEGIN}\nnew\n{report.END}\nafter\n"
+    assert report.with_summary(report.with_summary(text, "x"), "new") == report.with_summary(text, "new")
     for broken in ("nothing", f"{report.END} {report.BEGIN}", text + text):
         with pytest.raises(ValueError, match="once each"):
-            report.with_excerpt(broken, "new")
+            report.with_summary(broken, "new")
 
 
 def test_the_page_that_comes_along_is_what_the_lines_say_now():
-    """`elekit benchmark report` makes it so."""
+    """`python -m benchmarks report` makes it so."""
     assert (results.RESULTS / report.PAGE).read_text(encoding="utf-8") == report.page()
     readme = report.README.read_text(encoding="utf-8")
-    assert readme == report.with_excerpt(readme, report.excerpt())
-    shown = re.findall(r"\]\((data/results/\S+\.png)\)", readme)
-    assert shown == ["data/results/smi2mol-labels.png"] and (report.README.parent / shown[0]).exists()
+    assert readme == report.with_summary(readme, report.summary_table())
+
+
+def test_the_table_of_the_readme_names_the_methods(tmp_path):
+    runs = [run(method, labels=5_000, gradient=value) for method, value in (("ele", 2.0), ("ele-graph-head", 1.0))]
+    runs += [run("other", labels=5_000, only=3.0), run("worse", labels=5_000, only=4.0)]
+    runs += [run("part-weights", task="text2mol", only={"hits@1": 0.5, "mrr": 0.6})]
+    head, first, second = grid(report.summary_table(stored(tmp_path, *runs)))
+    assert head == ["task", "metric", "ELE", "best variant of ELE", "best other method", "command"]
+    assert first[1:5] == ["edit distance ↓", "2.00 (gradient)", "ELE + graph head, gradient: 1.00", "other: 3.00"]
+    assert second[1:5] == ["Hits@1 ↑", markdown.NOT_RUN, "–", "Learned part weights: 50.0 %"]
+    assert second[5] == "`python -m benchmarks text2mol`"
 
 
 def test_figures_of_the_literature_have_a_source():
     known = json.loads((results.RESULTS / "literature.json").read_text(encoding="utf-8"))
     for one in known:
         assert (
-            set(one["figures"]) <= set(FIGURES)
+            set(one["figures"]) <= set(METRICS)
             and one["source"].startswith("https://")
             and "their split" in one["split"]
         )
@@ -464,37 +500,37 @@ def test_figures_of_the_literature_have_a_source():
 
 # -- the runner ----------------------------------------------------------------------------------------------------
 def test_groups_of_tasks_are_those_that_the_tasks_say():
-    assert set(DECODED) == {name for name, task in TASKS.items() if task.decoded}
-    assert set(SEARCHED) == {name for name, task in TASKS.items() if task.retrieval}
-    assert set(MOLECULES) == {name for name, task in TASKS.items() if task.kind != "image"}
+    assert set(DECODING_TASKS) == {name for name, task in TASKS.items() if task.decode}
+    assert set(RETRIEVAL_TASKS) == {name for name, task in TASKS.items() if task.retrieval}
+    assert set(MOLECULE_TASKS) == {name for name, task in TASKS.items() if task.input_kind != "image"}
     for method in METHODS.values():
         assert set(method.tasks or ()) <= set(TASKS)
 
 
 def test_a_plan_has_each_run_once():
     task = TASKS["smi2mol"]
-    plan = runner.planned("smi2mol")
+    plan = runner.plan_runs("smi2mol")
     fitting = [m for m in METHODS.values() if m.tasks is None or "smi2mol" in m.tasks]
-    assert len({results.key(one) for one in plan}) == len(plan)
+    assert len({results.run_key(one) for one in plan}) == len(plan)
     asked = {size: {one["method"] for one in plan if one["labels"] == size} for size in task.sizes}
-    assert asked.pop(task.full) == {m.name for m in fitting}
-    some = {m.name for m in fitting} & set(SELECTED)
+    assert asked.pop(task.full_size) == {m.name for m in fitting}
+    some = {m.name for m in fitting} & set(SELECTED_METHODS)
     assert len(some) < len(fitting) and all(methods == some for methods in asked.values())
     assert len(plan) == task.seeds * len(fitting) + (1 + task.seeds * (len(asked) - 1)) * len(some)  # all pairs: once
-    few = runner.planned("smi2mol", methods=["ele"], labels=[100], seeds=2)
+    few = runner.plan_runs("smi2mol", methods=["ele"], labels=[100], seeds=2)
     assert [(one["seed"], one["noise"]) for one in few] == [(0, None), (1, None)]
-    spoilt = runner.planned("noise")
+    spoilt = runner.plan_runs("noise")
     those = {one["method"] for one in spoilt if one["noise"]}
-    assert those == {one["method"] for one in spoilt} & set(SELECTED)
-    assert len({str(one["noise"]) for one in spoilt}) == 1 + len(TASKS["noise"].noises)
+    assert those == {one["method"] for one in spoilt} & set(SELECTED_METHODS)
+    assert len({str(one["noise"]) for one in spoilt}) == 1 + len(TASKS["noise"].noise)
     for wrong in ({"task": "x"}, {"task": "smi2mol", "methods": ["x"]}):
-        with pytest.raises(ValueError, match="there are"):
-            runner.planned(**wrong)
+        with pytest.raises(ValueError, match="'x'"):
+            runner.plan_runs(**wrong)
 
 
 def test_runs_that_only_the_exam_tells_apart_are_trained_once_and_all_others_apart():
-    plan = runner.planned("noise", methods=["ele"])
-    folders = {str(one["noise"]): runner.stem(one) for one in plan}
+    plan = runner.plan_runs("noise", methods=["ele"])
+    folders = {str(one["noise"]): runner.checkpoint_folder(one) for one in plan}
     assert folders["['typos', 0.1]"] == folders["['typos', 0.02]"] == folders["None"]
     assert len(set(folders.values())) == len(plan) - 2
 
@@ -508,25 +544,25 @@ class Copy(Predictor):
     def predict(self, inputs):
         return self.graphs[torch.zeros(len(inputs), dtype=torch.long)]
 
-    def scores(self, inputs, gallery):
+    def score_gallery(self, inputs, gallery):
         return -torch.arange(len(gallery)).expand(len(inputs), -1).double()
 
 
 class Quick(Method):
-    name, title, about = "quick", "Quick", "does nothing"
+    name, title, description = "quick", "Quick", "does nothing"
 
     def fit(self, problem, *, seed, work, progress=True):
         return Fitted({"a": Copy(problem.train.graphs), "b": Copy(problem.train.graphs)}, {"seed": seed}, 7)
 
 
-class Posed:
+class TinyTask:
     """A task with four graphs."""
 
-    def pose(self, *, labels, seed, spoilt, progress):
+    def load_data(self, *, labels, seed, noise, progress):
         graphs = random_vertices(GraphVocabulary(("a", "b"), ("x",), 3), 4, torch.Generator().manual_seed(seed))
         split = Split(["1", "2", "3", "4"], graphs, pd.DataFrame(index=range(4)))
-        problem = Problem("tiny", "text", split, split, graphs, Budget(1))
-        return problem, Exam(split, split, graphs, torch.arange(4)), {"digest": "0", "train_pairs": 4}
+        problem = TrainingData("tiny", "text", split, split, graphs, Budget(1))
+        return problem, TestData(split, split, graphs, torch.arange(4)), {"digest": "0", "train_pairs": 4}
 
 
 @pytest.fixture
@@ -544,20 +580,20 @@ def tiny(monkeypatch):
             return type("Done", (), {"result": lambda self: made})()
 
     monkeypatch.setitem(METHODS, "quick", Quick())
-    monkeypatch.setitem(TASKS, "tiny", Posed())
+    monkeypatch.setitem(TASKS, "tiny", TinyTask())
     monkeypatch.setattr(runner, "ProcessPoolExecutor", Here)
     return [{"task": "tiny", "method": "quick", "labels": 4, "seed": seed, "noise": None} for seed in range(3)]
 
 
 def test_no_run_is_done_twice_and_a_run_that_was_cut_off_is_done_again(tiny, tmp_path, monkeypatch):
     told = {"folder": tmp_path / "results", "work": tmp_path / "work", "progress": False}
-    path = results.path_of("tiny", told["folder"])
+    path = results.results_path("tiny", told["folder"])
     assert runner.run_all(tiny[:2], **told) == 2
     before = path.read_bytes()
     assert runner.run_all(tiny[:2], **told) == 0 and path.read_bytes() == before
     path.write_bytes(before[:-20])  # the power went off while the second was written
     assert runner.run_all(tiny, **told) == 2
-    assert [one["seed"] for one in results.read(path)] == [0, 1, 2]
+    assert [one["seed"] for one in results.read_runs(path)] == [0, 1, 2]
 
     def refuse(*given, **named):
         raise KeyboardInterrupt
@@ -565,27 +601,31 @@ def test_no_run_is_done_twice_and_a_run_that_was_cut_off_is_done_again(tiny, tmp
     monkeypatch.setattr(Quick, "fit", refuse)
     with pytest.raises(KeyboardInterrupt):
         runner.run_all([*tiny, tiny[0] | {"seed": 9}], **told)
-    assert [one["seed"] for one in results.read(path)] == [0, 1, 2]
+    assert [one["seed"] for one in results.read_runs(path)] == [0, 1, 2]
 
 
 def test_a_run_tells_all_that_the_report_needs(tiny, tmp_path):
-    made = json.loads(json.dumps(runner.do(tiny[0], tmp_path, 1, False), allow_nan=False))
+    made = json.loads(json.dumps(runner.execute_run(tiny[0], tmp_path, 1, False), allow_nan=False))
     assert {name: made[name] for name in tiny[0]} == tiny[0] and made["title"] == "Quick"
     figures = made["results"]["a"]
     assert set(made["results"]) == {"a", "b"} and figures["count"] == 4
     assert figures["exact"] >= 0.25 and figures["among"] == 4  # the first of four graphs is itself
     assert figures["hits@1"] == 0.25 and figures["mrr"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, abs=1e-5)
     assert made["spent"]["parameters"] == 7 and made["spent"]["train_seconds"] >= 0 and made["spent"]["memory_mb"] > 1
-    table = results.table([made])
-    assert table["task"].tolist() == ["tiny", "tiny"] and set(aggregate.QUALITY) & set(table)
+    table = results.to_table([made])
+    assert table["task"].tolist() == ["tiny", "tiny"] and set(aggregate.QUALITY_COLUMNS) & set(table)
 
 
 def test_losses_tell_what_errs(tiny, tmp_path, monkeypatch):
     """A predictor whose loss is the number of nodes likes smaller graphs than the truth better."""
     monkeypatch.setattr(Predictor, "losses", lambda self, inputs, graphs: graphs.presence().sum(1).float())
-    problem, exam, _ = TASKS["tiny"].pose(labels=4, seed=1, spoilt=None, progress=False)
+    problem, test_data, _ = TASKS["tiny"].load_data(labels=4, seed=1, noise=None, progress=False)
     predictor = METHODS["quick"].fit(problem, seed=0, work=tmp_path).predictors["a"]
-    figures, found, truth = runner.judge(predictor, exam), predictor.predict(exam.test.inputs), exam.test.graphs
+    figures, found, truth = (
+        runner.evaluate_predictor(predictor, test_data),
+        predictor.predict(test_data.test.inputs),
+        test_data.test.graphs,
+    )
     smaller = found.presence().sum(1) < truth.presence().sum(1)
     assert figures["fits_better_than_truth"] == pytest.approx(smaller.float().mean().item(), abs=1e-4)
     assert figures["loss_of_truth"] == pytest.approx(truth.presence().sum(1).float().mean().item(), abs=1e-4)
@@ -594,23 +634,28 @@ def test_losses_tell_what_errs(tiny, tmp_path, monkeypatch):
 
 def test_it_is_said_what_errs():
     def told(**figures):
-        return markdown.blamed(results.table([run(rounded_and_polish=dict(exact=0.6, **figures))]))
+        return markdown.error_analysis(results.to_table([run(rounded_and_polish=dict(exact=0.6, **figures))]))
 
-    assert "ELE 40.0 % are wrong. In 30.0 % of all cases a wrong answer fits" in told(fits_better_than_truth=0.3)
-    assert told() == "" == markdown.blamed(results.table([run(only={"exact": 1.0, "fits_better_than_truth": 0.0})]))
+    text = told(fits_better_than_truth=0.3)
+    assert text.startswith("ELE predicts 40.0 %") and "30.0 % of all cases" in text and "model error" in text
+    assert (
+        told()
+        == ""
+        == markdown.error_analysis(results.to_table([run(only={"exact": 1.0, "fits_better_than_truth": 0.0})]))
+    )
 
 
 def test_time_adds_up_over_sittings_and_the_most_memory_stays(tmp_path):
     path = tmp_path / "spent.json"
     path.write_text('{"seconds": 5.0, "memory_mb": 1e9}')
-    with pytest.raises(KeyboardInterrupt), runner.spent(path):
+    with pytest.raises(KeyboardInterrupt), runner.track_cost(path):
         raise KeyboardInterrupt
     assert json.loads(path.read_text())["seconds"] >= 5.0
-    with runner.spent(path) as total:
+    with runner.track_cost(path) as total:
         sum(range(200_000))
     spent = json.loads(path.read_text())["seconds"]
     assert spent == total["seconds"] > 5.0 and total["memory_mb"] == 1e9
-    with runner.spent(path) as total:  # it was done, and is only taken up again
+    with runner.track_cost(path) as total:  # it was done, and is only taken up again
         sum(range(200_000))
     assert json.loads(path.read_text())["seconds"] == total["seconds"] == spent
 
@@ -618,8 +663,8 @@ def test_time_adds_up_over_sittings_and_the_most_memory_stays(tmp_path):
 def test_a_run_that_is_ended_by_kill_keeps_what_it_has_spent(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     try:
-        runner.end_as_by_ctrl_c()
-        with pytest.raises(KeyboardInterrupt), runner.spent(tmp_path / "spent.json"):  # noqa: PT012
+        runner.terminate_like_ctrl_c()
+        with pytest.raises(KeyboardInterrupt), runner.track_cost(tmp_path / "spent.json"):  # noqa: PT012
             sum(range(200_000))
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
@@ -632,7 +677,7 @@ def test_a_run_that_is_ended_by_kill_keeps_what_it_has_spent(tmp_path):
 def test_time_that_is_not_known_is_left_open():
     unknown = run()
     unknown["spent"]["train_seconds"] = None
-    assert np.isnan(results.table([unknown, run(seed=1)])["train_seconds"][0])
+    assert np.isnan(results.to_table([unknown, run(seed=1)])["train_seconds"][0])
 
 
 # -- noise ---------------------------------------------------------------------------------------------------------
@@ -642,15 +687,17 @@ def split(vocabulary, generator):
     return Split([f"input {i}" for i in range(60)], graphs, pd.DataFrame(index=range(60)))
 
 
-@pytest.mark.parametrize("kind", [name for name in noise.KINDS if name != "typos"])
+@pytest.mark.parametrize("kind", [name for name in noise.NOISE_KINDS if name != "typos"])
 def test_a_rate_of_nothing_changes_nothing(split, generator, kind):
-    spoilt = noise.KINDS[kind](split, 0.0, generator)
+    spoilt = noise.NOISE_KINDS[kind](split, 0.0, generator)
     assert equal(spoilt.graphs, split.graphs) and spoilt.inputs == split.inputs
 
 
-@pytest.mark.parametrize("kind", [name for name in noise.KINDS if name != "typos"])
+@pytest.mark.parametrize("kind", [name for name in noise.NOISE_KINDS if name != "typos"])
 def test_noise_is_what_its_seed_makes_it(split, kind):
-    one, same, other = (noise.KINDS[kind](split, 0.3, torch.Generator().manual_seed(s)).graphs for s in (0, 0, 1))
+    one, same, other = (
+        noise.NOISE_KINDS[kind](split, 0.3, torch.Generator().manual_seed(s)).graphs for s in (0, 0, 1)
+    )
     assert equal(one, same) and not equal(one, other)
 
 
@@ -721,5 +768,5 @@ def levenshtein(a: str, b: str) -> int:
 
 def test_it_is_said_how_many_answers_stand_in_the_inputs():
     runs = [{"data": {"inputs_canonical": 0.988}}, {"data": {}}]
-    assert "98.8 % are, letter for letter, the canonical SMILES" in markdown.copied(runs)
-    assert markdown.copied([{"data": {}}]) == ""
+    assert markdown.canonical_inputs(runs).startswith("98.8 % of the test inputs")
+    assert markdown.canonical_inputs([{"data": {}}]) == ""

@@ -10,9 +10,8 @@ import torch
 from matplotlib.colors import to_rgb
 
 from benchmarks import coloring as made
-from benchmarks.coloring import COLORS, SHORTEST, SMALLEST, coloring
+from benchmarks.coloring import COLORS, MIN_AREA, MIN_BORDER, coloring
 from benchmarks.images import alike_ordered, images
-from elekit import draw
 from elekit.draw import OKABE_ITO
 from elekit.draw.pairs import MARKS
 from elekit.graphs import augment, projections
@@ -74,7 +73,7 @@ def read_off(image: np.ndarray) -> nx.Graph:
         for j in range(size - 1):
             for one, other in (((i, j), (i + 1, j + 1)), ((i, j + 1), (i + 1, j))):
                 assert region[one] == region[other] or graph.has_edge(region[one], region[other])
-    assert min(sum(r == n for r in region.values()) for n in graph) >= SMALLEST
+    assert min(sum(r == n for r in region.values()) for n in graph) >= MIN_AREA
     return graph
 
 
@@ -84,7 +83,7 @@ def test_a_graph_is_what_a_scan_of_its_image_finds(folder):
     for image, graph in everything(data):
         found = read_off(image)
         assert nx.is_isomorphic(graph, found, lambda a, b: a["label"] == b["label"])
-        assert all(sides >= SHORTEST for *_, sides in found.edges(data="sides"))
+        assert all(sides >= MIN_BORDER for *_, sides in found.edges(data="sides"))
 
 
 def test_colorings_are_proper_and_use_all_four_colors(data):
@@ -118,7 +117,7 @@ def test_seeds_reproduce_and_the_cache_changes_nothing(folder, monkeypatch, tmp_
     monkeypatch.setenv("ELEKIT_CACHE_DIR", str(tmp_path))
     drawn = coloring(COUNT, seed=1)
     assert first.digest == again.digest == drawn.digest
-    assert [path.name for path in tmp_path.iterdir()] == [f"coloring-{made.MADE}-{COUNT}-32-1.npz"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"coloring-{made.CACHE_VERSION}-{COUNT}-32-1.npz"]
     wider = coloring(6, size=40, seed=1)
     others = coloring(COUNT), coloring(COUNT - 1, seed=1), coloring(COUNT, noise=0.1, seed=1), wider
     assert len({first.digest, *(other.digest for other in others)}) == 5
@@ -160,15 +159,15 @@ def regions_of(*rows: str) -> np.ndarray:
 
 def test_disputed_partitions_are_told_by_hand():
     halves = regions_of(*["0" * 6 + "1" * 6] * 12)
-    assert made.undisputed(halves, 2).all() and not made.undisputed(halves, 3).any()  # a third region is missing
+    assert made.unambiguous(halves, 2).all() and not made.unambiguous(halves, 3).any()  # a third region is missing
     corner = regions_of(*["0" * 6 + "1" * 6] * 6, *["2" * 6 + "3" * 6] * 6)
-    assert not made.undisputed(corner, 4).any()  # 0 and 3 meet at a corner alone
+    assert not made.unambiguous(corner, 4).any()  # 0 and 3 meet at a corner alone
     short = regions_of(*["0" * 6 + "1" * 6] * 6, "3" * 5 + "2" * 7, *["3" * 6 + "2" * 6] * 5)
-    assert made.borders(short)[0][0, 0, 2] == 1 and not made.undisputed(short, 4).any()  # 0 and 2 by one side
+    assert made.borders(short)[0][0, 0, 2] == 1 and not made.unambiguous(short, 4).any()  # 0 and 2 by one side
     apart = regions_of(*["0" * 4 + "1" * 4 + "0" * 4] * 12)
-    assert not made.undisputed(apart, 2).any()  # 0 is in two pieces
+    assert not made.unambiguous(apart, 2).any()  # 0 is in two pieces
     small = regions_of("0" * 12, *["1" * 12] * 11)
-    assert not made.undisputed(small, 2).any()  # 0 has 12 pixels
+    assert not made.unambiguous(small, 2).any()  # 0 has 12 pixels
 
 
 def test_the_colors_are_those_of_the_pictures():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import equal
 
-from benchmarks.methods.graph_kernels import sketched
+from benchmarks.methods.graph_kernels import embed_kernel
 from elekit.datasets import Split
 from elekit.decoding import DecodeConfig, decode, refinement_loss
 from elekit.decoding.refinement_loss import MAX_SEARCHED
@@ -291,7 +291,7 @@ def test_a_run_cut_off_goes_on_to_the_same_weights(psi, tmp_path):
 
 # -- what is refused -----------------------------------------------------------------------------------------------
 def test_a_psi_without_gradients_is_refused():
-    told = sketched("wl", words(30).graphs, 10, 0)
+    told = embed_kernel("wl", words(30).graphs, 10, 0)
     with pytest.raises(ValueError, match="has no gradient.*through='point'"):
         fit(told, steps=1)
 

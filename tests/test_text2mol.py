@@ -14,13 +14,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import nn
 
 from benchmarks.methods import METHODS
-from benchmarks.methods.count_ridge import RIDGES_ON_COUNTS, Ridge, TextKernel
-from benchmarks.methods.encoders import encoder
-from benchmarks.methods.part_weights import COUNTED, ELEText, WeightTraining, WithMessages, left_out
-from benchmarks.methods.substructure_counts import KINDS, CountEmbedding, Counts
-from benchmarks.runner import judge
-from benchmarks.task_data import Budget, Exam, Problem
-from benchmarks.tasks import TASKS, distracted
+from benchmarks.methods.count_ridge import COUNT_RIDGES, TextKernel, TextRidge
+from benchmarks.methods.ele import ELE, trainable
+from benchmarks.methods.encoders import encoder_for
+from benchmarks.methods.part_weights import PART_SHARE, PartsAndPsi, PartWeights, WeightTraining, leave_one_out
+from benchmarks.methods.substructure_counts import PART_KINDS, CountEmbedding, SubstructureCounts
+from benchmarks.runner import evaluate_predictor
+from benchmarks.task_data import Budget, TestData, TrainingData
+from benchmarks.tasks import TASKS, fill_gallery
 from elekit.cli import main
 from elekit.datasets import Split, chebi20
 from elekit.datasets.molecules import Molecules
@@ -30,7 +31,7 @@ from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of
 from elekit.model.surrogate import BackboneConfig, tfidf
 from elekit.model.surrogate.registry import from_config, make_backbone, to_config
-from elekit.training import SurrogateTraining, fit_surrogate
+from elekit.training import EmbeddingTraining, SurrogateTraining, fit_surrogate
 from elekit.training.loop import TrainerConfig
 
 # chains of several elements: (SMILES, description)
@@ -213,11 +214,11 @@ def test_truths_are_looked_for_among_others_that_differ(local):
     data = load(1)
     test = data.test.take(range(5))
     for count in (5, 7, 20, 1_000):
-        gallery = distracted(test, data, count)
+        gallery = fill_gallery(test, data, count)
         keys = to_smiles(gallery)
         assert keys[:5] == test.frame["key"].tolist() and len(set(keys)) == len(keys) == min(count, 48)
         assert keys[5:8] == data.test.frame["key"].tolist()[5 : max(5, min(count, 8))]
-    assert TASKS["text2mol-public"].among == 10_000 and TASKS["text2mol"].among is None
+    assert TASKS["text2mol-public"].gallery_size == 10_000 and TASKS["text2mol"].gallery_size is None
 
 
 @pytest.mark.realdata
@@ -350,36 +351,36 @@ def test_the_command_line_knows_them(capsys):
 # -- counted parts -------------------------------------------------------------------------------------------------
 def test_parts_of_a_molecule_by_hand():
     glycine = Chem.MolFromSmiles("[NH3+]CC(=O)[O-]")
-    found = KINDS["groups"](glycine)
+    found = PART_KINDS["groups"](glycine)
     wanted = {"C": 2, "N": 1, "O": 2, "H": 5, "N of charge +1": 1, "O of charge -1": 1}
     wanted |= {"SINGLE bond": 3, "DOUBLE bond": 1}
     assert {part: found[part] for part in wanted} == wanted
     assert found["parts"] == 1 and "net_charge" not in found
-    assert KINDS["groups"](Chem.MolFromSmiles("c1ccncc1"))["aromatic ring of CCCCCN"] == 1
-    assert KINDS["exact"](glycine)["O = 2"] == 1
+    assert PART_KINDS["groups"](Chem.MolFromSmiles("c1ccncc1"))["aromatic ring of CCCCCN"] == 1
+    assert PART_KINDS["exact"](glycine)["O = 2"] == 1
     branched = Chem.MolFromSmiles("CC(C)CC=CC(=O)Oc1ccccc1C")  # 4-methylpentenoate and a methyl group
-    assert KINDS["chains"](branched) == {
+    assert PART_KINDS["chains"](branched) == {
         "chain of 6": 1, "chain of 6, double bonds 1": 1, "chain of 1": 1, "chain of 1, double bonds 0": 1
     }  # fmt: skip
     ethanol = Chem.MolFromSmiles("CCO")
-    assert sum(KINDS["neighbourhoods"](ethanol).values()) == 6  # 3 atoms, and what is new beside 3
+    assert sum(PART_KINDS["neighborhoods"](ethanol).values()) == 6  # 3 atoms, and what is new beside 3
 
 
 def test_rows_of_counts_are_logarithms_times_rarity():
     graphs = from_smiles(["CCO", "CCCO", "CCN", "CCCl"])
-    counts = Counts(["groups"], graphs, at_least=1)
+    counts = SubstructureCounts(["groups"], graphs, min_graphs=1)
     rows, known = counts.rows(graphs).toarray(), counts.parts[0]
     assert rows.shape == (4, len(counts)) and np.allclose(np.linalg.norm(rows, axis=1), 1)
     carbon, oxygen = rows[1, known["C"]], rows[1, known["O"]]
     assert carbon / oxygen == pytest.approx(np.log(4) / (np.log(2) * (1 + np.log(5 / 3))))
     assert rows[2, known["O"]] == 0
-    seen = Counts(["groups"], graphs, at_least=2)
+    seen = SubstructureCounts(["groups"], graphs, min_graphs=2)
     assert "O" in seen.parts[0] and "N" not in seen.parts[0]
 
 
 def test_psi_of_counts_weighs_parts():
     graphs = from_smiles(["CCO", "CCCO", "CCN", "CCCl"])
-    psi = CountEmbedding(Counts(["neighbourhoods", "groups"], graphs, at_least=1))
+    psi = CountEmbedding(SubstructureCounts(["neighborhoods", "groups"], graphs, min_graphs=1))
     rows = torch.from_numpy(psi.counts.rows(graphs).toarray())
     torch.testing.assert_close(psi(graphs), rows / 2**0.5)  # two kinds of unit length each
     with torch.no_grad():
@@ -394,16 +395,20 @@ def test_ridge_regression_is_that_of_scikit_learn_and_what_is_left_out_is_really
 
     points, kernel = torch.randn(len(TEXTS), 3, generator=torch.Generator().manual_seed(0)), TextKernel(TEXTS)
     new = ["an acid of 3 carbons", "a chain"]
-    oracle = KernelRidge(alpha=0.1, kernel="precomputed").fit(kernel.among, points.numpy()).predict(kernel(new))
+    oracle = (
+        KernelRidge(alpha=0.1, kernel="precomputed").fit(kernel.train_kernel, points.numpy()).predict(kernel(new))
+    )
     oracle = torch.from_numpy(oracle / np.linalg.norm(oracle, axis=1, keepdims=True)).float()
-    inverse = np.linalg.inv(kernel.ridged(0.1))
-    for h in (Ridge(kernel, 0.1, points), Ridge(kernel, 0.1, points, inverse)):
+    inverse = np.linalg.inv(kernel.regularized(0.1))
+    for h in (TextRidge(kernel, 0.1, points), TextRidge(kernel, 0.1, points, inverse)):
         torch.testing.assert_close(h.predict(new), oracle, atol=1e-4, rtol=1e-4)
-    found = left_out(points.double().numpy(), inverse)
+    found = leave_one_out(points.double().numpy(), inverse)
     for i in (0, 17, 47):
         rest = np.delete(np.arange(len(TEXTS)), i)
-        one = KernelRidge(alpha=0.1, kernel="precomputed").fit(kernel.among[np.ix_(rest, rest)], points.numpy()[rest])
-        assert np.allclose(one.predict(kernel.among[i : i + 1, rest])[0], found[i], atol=1e-6)
+        one = KernelRidge(alpha=0.1, kernel="precomputed").fit(
+            kernel.train_kernel[np.ix_(rest, rest)], points.numpy()[rest]
+        )
+        assert np.allclose(one.predict(kernel.train_kernel[i : i + 1, rest])[0], found[i], atol=1e-6)
 
 
 # -- the methods, end to end ---------------------------------------------------------------------------------------
@@ -411,41 +416,41 @@ def test_ridge_regression_is_that_of_scikit_learn_and_what_is_left_out_is_really
 def posed(local):
     data = load(0, tested=8, validated=12)
     tuned, kept = data.validation.take(range(2)), data.validation.take(range(2, 12))
-    problem = Problem("text2mol", "text", data.train, tuned, data.train.graphs, Budget(4))
-    return problem, Exam(data.test, kept, data.test.graphs, torch.arange(len(data.test)), decoded=False)
+    problem = TrainingData("text2mol", "text", data.train, tuned, data.train.graphs, Budget(4))
+    return problem, TestData(data.test, kept, data.test.graphs, torch.arange(len(data.test)), decode=False)
 
 
-QUICK = ELEText(training=WeightTraining(TrainerConfig(6, 0.05, warmup=1), 16))
+QUICK = PartWeights(training=WeightTraining(TrainerConfig(6, 0.05, warmup=1), 16))
 
 
-@pytest.mark.parametrize("method", [*RIDGES_ON_COUNTS, QUICK])
+@pytest.mark.parametrize("method", [*COUNT_RIDGES, QUICK])
 def test_methods_find_molecules_by_their_descriptions(method, posed, tmp_path):
-    problem, exam = posed
+    problem, test_data = posed
     known = METHODS[method.name]
     assert known.name == method.name and known.title == method.title and "text2mol" in (known.tasks or ["text2mol"])
     fitted = method.fit(problem, seed=0, work=tmp_path, progress=False)
-    figures = judge(fitted.predictors[""], exam)
+    figures = evaluate_predictor(fitted.predictors[""], test_data)
     assert figures["among"] == 8 and figures["mrr"] > 0.6  # 0.34 by chance
     assert 0 <= figures["sets"]["coverage"] <= 1 and figures["sets"]["set_size"] <= 8
     predictor, held = fitted.predictors[""], figures["sets"]
-    losses = 2 - 2 * predictor.scores(exam.calibration.inputs, exam.calibration.graphs).diagonal()
+    losses = 2 - 2 * predictor.score_gallery(test_data.calibration.inputs, test_data.calibration.graphs).diagonal()
     assert held["radius"] == pytest.approx(losses.max().item(), abs=1e-4)  # of 10 the 10th is that of 90 %
-    inside = 2 - 2 * predictor.scores(exam.test.inputs, exam.gallery) <= losses.max()
+    inside = 2 - 2 * predictor.score_gallery(test_data.test.inputs, test_data.gallery) <= losses.max()
     assert held["coverage"] == pytest.approx(inside.diagonal().float().mean().item())
     assert held["set_size"] == pytest.approx(inside.sum(1).float().mean().item())
     assert held["empty"] == pytest.approx((inside.sum(1) == 0).float().mean().item())
     assert fitted.parameters > 0 and fitted.settings["ridge"] in (0.01, 0.03, 0.1, 0.3)
     again = method.fit(problem, seed=0, work=tmp_path / "again", progress=False).predictors[""]
-    asked = exam.test.inputs, exam.gallery
-    assert torch.equal(again.scores(*asked), predictor.scores(*asked))
+    asked = test_data.test.inputs, test_data.gallery
+    assert torch.equal(again.score_gallery(*asked), predictor.score_gallery(*asked))
 
 
 def test_a_neural_h_reads_long_texts_as_bags_of_ngrams(posed, tmp_path):
-    problem, exam = posed
-    kinds = [encoder(replace(problem, task=task)).kind for task in ("text2mol", "text2mol-public", "noise")]
+    problem, test_data = posed
+    kinds = [encoder_for(replace(problem, task=task)).kind for task in ("text2mol", "text2mol-public", "noise")]
     assert kinds == ["tfidf", "tfidf", "word"]
     fitted = METHODS["dsokr-tanimoto"].fit(problem, seed=0, work=tmp_path, progress=False)
-    assert judge(fitted.predictors[""], exam)["mrr"] > 0.34  # by chance
+    assert evaluate_predictor(fitted.predictors[""], test_data)["mrr"] > 0.34  # by chance
     kept = torch.load(tmp_path / "h.pt", weights_only=True)
     assert '"tfidf"' in kept["identity"]
 
@@ -453,17 +458,17 @@ def test_a_neural_h_reads_long_texts_as_bags_of_ngrams(posed, tmp_path):
 def test_learned_weights_lower_the_contrast(posed, tmp_path):
     problem, _ = posed
     training = WeightTraining(TrainerConfig(40, 0.05, warmup=2, validate_every=10), 64)
-    fitted = ELEText(training=training).fit(problem, seed=0, work=tmp_path, progress=False)
+    fitted = PartWeights(training=training).fit(problem, seed=0, work=tmp_path, progress=False)
     history = fitted.settings["history"]
     assert history[-1]["loss"] < history[0]["loss"] and [entry["step"] for entry in history] == [10, 20, 30, 40]
 
 
 @pytest.fixture
 def small(local):
-    """A problem of molecules that can be edited, and its exam."""
+    """A problem of molecules that can be edited, and its test_data."""
     data = chebi20.load_small(0, largest=6, tested=4, validated=3)
-    problem = Problem("text2mol-small", "text", data.train, data.validation, data.train.graphs, Budget(4))
-    return problem, Exam(data.test, data.validation, data.test.graphs, torch.arange(4))
+    problem = TrainingData("text2mol-small", "text", data.train, data.validation, data.train.graphs, Budget(4))
+    return problem, TestData(data.test, data.validation, data.test.graphs, torch.arange(4))
 
 
 @pytest.fixture
@@ -476,10 +481,10 @@ def messages(small):
 
 def test_psi_of_messages_and_of_counts_is_the_mean_of_both(small, messages):
     graphs = small[0].outputs[range(5)]
-    counted = CountEmbedding(Counts(["groups"], graphs, at_least=1))
-    psi = WithMessages(messages, counted)
+    counted = CountEmbedding(SubstructureCounts(["groups"], graphs, min_graphs=1))
+    psi = PartsAndPsi(messages, counted)
     told, parts = points_of(messages, graphs), points_of(counted, graphs)
-    wanted = (1 - COUNTED) * told @ told.T + COUNTED * parts @ parts.T
+    wanted = (1 - PART_SHARE) * told @ told.T + PART_SHARE * parts @ parts.T
     torch.testing.assert_close(points_of(psi, graphs) @ points_of(psi, graphs).T, wanted)
     relaxed = replace(graphs, nodes=graphs.nodes.clone().requires_grad_())
     psi(relaxed)[:, 0].sum().backward()  # what screens edits
@@ -487,29 +492,51 @@ def test_psi_of_messages_and_of_counts_is_the_mean_of_both(small, messages):
 
 
 def test_small_molecules_are_decoded_by_edits(small, messages, monkeypatch, tmp_path):
-    problem, exam = small
-    monkeypatch.setattr(type(METHODS["ele"]), "psi", lambda *_: messages)
-    fitted = METHODS["ele"].fit(problem, seed=0, work=tmp_path, progress=False)
+    problem, test_data = small
+    monkeypatch.setattr(PartWeights, "psi", lambda *_: messages)
+    fitted = METHODS["part-weights-psi"].fit(problem, seed=0, work=tmp_path, progress=False)
     candidates, polished = (fitted.predictors[way] for way in ("candidates", "candidates + polish"))
-    target, psi = polished.h.predict(exam.test.inputs), polished.psi
-    graphs = [way.predict(exam.test.inputs) for way in (candidates, polished)]
+    target, psi = polished.h.predict(test_data.test.inputs), polished.psi
+    graphs = [way.predict(test_data.test.inputs) for way in (candidates, polished)]
     nearest, edited = (2 - 2 * (target * points_of(psi, found)).sum(1) for found in graphs)
     assert (edited <= nearest + 1e-5).all() and edited.sum() < nearest.sum() - 1e-3
     known = set(problem.train.frame["key"])
-    assert set(to_smiles(candidates.predict(exam.test.inputs))) <= known
-    figures = judge(polished, exam)
+    assert set(to_smiles(candidates.predict(test_data.test.inputs))) <= known
+    figures = evaluate_predictor(polished, test_data)
     assert {"exact", "edit_distance", "hits@1", "mrr"} <= figures.keys() and figures["among"] == 4
     assert fitted.parameters > sum(p.numel() for p in messages.parameters())
-    ranked, alone = fitted.predictors["candidates, by counts alone"], ELEText().fit(problem, seed=0, work=tmp_path)
-    asked = exam.test.inputs, exam.gallery
-    assert torch.equal(ranked.scores(*asked), alone.predictors[""].scores(*asked))
-    assert not torch.allclose(ranked.scores(*asked), polished.scores(*asked))
+    alone = PartWeights().fit(problem, seed=0, work=tmp_path).predictors[""]
+    asked = test_data.test.inputs, test_data.gallery
+    assert not torch.allclose(alone.score_gallery(*asked), polished.score_gallery(*asked))
 
 
-def test_ele_hands_molecules_of_any_size_on(posed, tmp_path):
-    problem, exam = posed
-    METHODS["ele"].prepare(problem, seed=0, work=tmp_path, progress=False)
-    fitted = METHODS["ele"].fit(problem, seed=0, work=tmp_path, progress=False)
-    again = ELEText().fit(problem, seed=0, work=tmp_path / "again", progress=False)
-    scores = [one.predictors[""].scores(exam.test.inputs, exam.gallery) for one in (fitted, again)]
-    assert torch.equal(*scores) and fitted.settings["kinds"] == ["neighbourhoods", "groups", "exact", "chains"]
+@pytest.fixture
+def tiny_ele(monkeypatch) -> ELE:
+    """ELE with a small psi that trains for a few steps on molecules of up to 6 heavy atoms."""
+    monkeypatch.setattr("benchmarks.methods.ele.MAX_PSI_NODES", 6)
+    monkeypatch.setattr("benchmarks.methods.ele.LARGE_PSI_STEPS", 6)
+    training = EmbeddingTraining(loop=TrainerConfig(6, 2e-3), batch_size=16)
+    return ELE(psi_training=training, psi_shape=EmbeddingConfig(hidden=8, rounds=1, dim=16))
+
+
+def test_ele_learns_psi_on_small_molecules_and_ranks_molecules_of_every_size(posed, tiny_ele, tmp_path):
+    problem, test_data = posed
+    sizes = problem.outputs.sizes
+    assert sizes.max() > 6 and len(trainable(problem.outputs)) == (sizes <= 6).sum() > 1
+    tiny_ele.prepare(problem, seed=0, work=tmp_path / "run", progress=False)
+    fitted = tiny_ele.fit(problem, seed=0, work=tmp_path / "run", progress=False)
+    assert list(fitted.predictors) == [""] and fitted.settings["through"] == "point"
+    assert fitted.settings["psi_graphs"] == (sizes <= 6).sum()
+    scores = fitted.predictors[""].score_gallery(test_data.test.inputs, test_data.gallery)
+    assert scores.shape == (8, 8) and scores.isfinite().all() and scores.abs().max() <= 1 + 1e-5
+    again = tiny_ele.fit(problem, seed=0, work=tmp_path / "run", progress=False).predictors[""]
+    assert torch.equal(again.score_gallery(test_data.test.inputs, test_data.gallery), scores)
+    assert 0 <= evaluate_predictor(fitted.predictors[""], test_data)["sets"]["coverage"] <= 1
+
+
+def test_ele_decodes_small_molecules(small, tiny_ele, tmp_path):
+    problem, test_data = small
+    fitted = tiny_ele.fit(problem, seed=0, work=tmp_path / "run", progress=False)
+    assert list(fitted.predictors) == ["candidates", "candidates + polish"]
+    metrics = evaluate_predictor(fitted.predictors["candidates + polish"], test_data)
+    assert {"exact", "edit_distance", "hits@1", "mrr"} <= metrics.keys()

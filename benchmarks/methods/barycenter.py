@@ -1,4 +1,4 @@
-"""Fused Gromov-Wasserstein barycentres: a graph is made of those of the nearest training inputs (POT)."""
+"""Fused Gromov-Wasserstein barycenters of the graphs of the nearest training inputs (POT)."""
 
 import itertools
 import statistics
@@ -9,40 +9,45 @@ import numpy as np
 import torch
 
 from benchmarks.methods.base import Fitted, Method, Predictor
-from benchmarks.methods.graph_kernels import fitting, sketched
-from benchmarks.methods.ile import rank_among
-from benchmarks.methods.input_features import READERS
-from benchmarks.methods.nearest_neighbor import LANDMARKS, Neighbors, best_reading
-from benchmarks.methods.regression import KernelRidge, by_kernels
-from benchmarks.task_data import DECODED, Problem
+from benchmarks.methods.graph_kernels import default_kernel, embed_kernel
+from benchmarks.methods.ile import retrieval_mrr
+from benchmarks.methods.input_features import FEATURES
+from benchmarks.methods.nearest_neighbor import LANDMARKS, Neighbors, select_features
+from benchmarks.methods.regression import KernelRidge, fit_kernels
+from benchmarks.task_data import DECODING_TASKS, TrainingData
 from elekit.graphs.distances import weisfeiler_lehman
 from elekit.graphs.graph import Graph
 from elekit.model.loss import points_of
 
-MOST = 5_000  # training pairs that are weighed
-TUNED = 50  # validation pairs on which the grid is tried
-COUNTS = (2, 3, 5, 10)
+MAX_PAIRS = 5_000  # training pairs of the kernel regression
+MAX_TUNING = 50  # validation pairs for the grid search
+NEIGHBOR_COUNTS = (2, 3, 5, 10)
 ALPHAS = (0.2, 0.5, 0.8)
 THRESHOLDS = (0.4, 0.5, 0.6)
-LONGEST = 50  # updates of a barycentre, most take 5
+MAX_ITERATIONS = 50  # most barycenters take 5
 
 
 def relaxed_barycenter(graphs: Graph, weights: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """The graph with the least weighted sum of fused Gromov-Wasserstein costs to some graphs, as a relaxed one.
+    """The relaxed graph with the least weighted sum of fused Gromov-Wasserstein costs to the given graphs.
 
-    Nodes (n, K) and edges (n, n, R), rows on the simplex, where n is the (low) median of their numbers of nodes.
-    alpha: weight of the edges, in (0, 1). One-hot labels are the features of nodes, adjacency (0 or 1) the structure.
-    The descent starts at the first graph that has n nodes. POT's barycentre has no labels of edges: here the plans
-    that lay its nodes on those of the graphs carry all channels of an edge over, which leaves POT's structure as it
-    is (1 - channel 0).
-    Source: Vayer et al., ICML 2019.
+    Node features are one-hot labels, the structure is the adjacency (0 or 1). The descent starts at the first graph
+    with n nodes. POT's barycenter has no edge labels: its transport plans carry over all channels of an edge, which
+    leaves POT's structure unchanged (1 - channel 0). Source: Vayer et al., ICML 2019.
+
+    Args:
+        graphs: Discrete graphs.
+        weights: (B,) weights, normalized here.
+        alpha: Weight of the edges, in (0, 1).
+
+    Returns:
+        Nodes (n, K) and edges (n, n, R), rows on the simplex, with n the (low) median of the numbers of nodes.
     """
     from ot.gromov import fgw_barycenters
 
     parts = []
     for nodes, edges in zip(*(labels.numpy() for labels in graphs.labels())):
-        there = np.flatnonzero(nodes)
-        parts.append((nodes[there], edges[np.ix_(there, there)]))
+        present = np.flatnonzero(nodes)
+        parts.append((nodes[present], edges[np.ix_(present, present)]))
     kept = [i for i, (nodes, _) in enumerate(parts) if len(nodes)]
     if not kept:
         return np.zeros((0, graphs.vocabulary.K)), np.zeros((0, 0, graphs.vocabulary.R))
@@ -52,7 +57,7 @@ def relaxed_barycenter(graphs: Graph, weights: np.ndarray, alpha: float) -> tupl
     structures = [(edges > 0).astype(float) for _, edges in parts]
     start = next(i for i, (nodes, _) in enumerate(parts) if len(nodes) == n)
     made, _, log = fgw_barycenters(
-        n, features, structures, lambdas=list(weights), alpha=alpha, max_iter=LONGEST, tol=1e-5, log=True,
+        n, features, structures, lambdas=list(weights), alpha=alpha, max_iter=MAX_ITERATIONS, tol=1e-5, log=True,
         init_C=structures[start], init_X=features[start],
     )  # fmt: skip
     channels = np.eye(graphs.vocabulary.R)
@@ -63,8 +68,8 @@ def relaxed_barycenter(graphs: Graph, weights: np.ndarray, alpha: float) -> tupl
     return made, edges
 
 
-def rounded(parts: list[tuple[np.ndarray, np.ndarray]], threshold: float, like: Graph) -> Graph:
-    """Relaxed graphs as vertices: the largest label of a node; of an edge above the threshold as well."""
+def round_graphs(parts: list[tuple[np.ndarray, np.ndarray]], threshold: float, like: Graph) -> Graph:
+    """Relaxed graphs to discrete ones: the largest label of each node, and of each edge above the threshold."""
     vocabulary, N = like.vocabulary, like.nodes.shape[1]
     nodes, edges = torch.zeros(len(parts), N), torch.zeros(len(parts), N, N)
     for b, (made, links) in enumerate(parts):
@@ -76,8 +81,8 @@ def rounded(parts: list[tuple[np.ndarray, np.ndarray]], threshold: float, like: 
     return Graph.from_labels(nodes, edges, vocabulary)
 
 
-class Barycenter(Predictor):
-    """graphs: of the training pairs. weigh: inputs and k to numbers of training pairs and their weights (B, k)."""
+class BarycenterPredictor(Predictor):
+    """Barycenter of training graphs; `weigh` maps inputs and k to weights and rows (B, k) of training pairs."""
 
     def __init__(self, weigh, graphs: Graph, k: int, alpha: float, threshold: float):
         self.weigh, self.graphs, self.k, self.alpha, self.threshold = weigh, graphs, k, alpha, threshold
@@ -90,71 +95,70 @@ class Barycenter(Predictor):
         ]
 
     def predict(self, inputs) -> Graph:
-        return rounded(self.relaxed(inputs), self.threshold, self.graphs)
+        return round_graphs(self.relaxed(inputs), self.threshold, self.graphs)
 
 
 @dataclass(frozen=True)
 class NeighborBarycenter(Method):
-    """NNBary-FGW: all neighbours weigh the same."""
+    """NNBary-FGW: all neighbors have the same weight."""
 
     name: str = "nnbary-fgw"
     title: str = "NNBary-FGW"
-    about: str = "the fused Gromov-Wasserstein barycentre of the graphs of the nearest training inputs"
-    tasks: tuple[str, ...] | None = DECODED
+    description: str = "the fused Gromov-Wasserstein barycenter of the graphs of the nearest training inputs"
+    tasks: tuple[str, ...] | None = DECODING_TASKS
 
-    def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
-        psi = sketched(fitting(problem.outputs.vocabulary), problem.outputs, LANDMARKS, seed)
-        chosen, compared = best_reading(problem, psi, seed)
-        neighbors = Neighbors(READERS[problem.kind][chosen](), problem.train.inputs)
+    def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:
+        psi = embed_kernel(default_kernel(data.outputs.vocabulary), data.outputs, LANDMARKS, seed)
+        chosen, compared = select_features(data, psi, seed)
+        neighbors = Neighbors(FEATURES[data.input_kind][chosen](), data.train.inputs)
 
         def weigh(inputs, k: int):
             _, rows = neighbors.of(inputs, k)
             return np.ones(rows.shape), rows
 
-        predictor, tried = tuned(weigh, problem)
-        told = {"reading": chosen, "loss by reading": compared, **tried}
-        return Fitted({"": predictor}, told)
+        predictor, tried = tune_barycenter(weigh, data)
+        return Fitted({"": predictor}, {"features": chosen, "loss_by_features": compared, **tried})
 
 
-def tuned(weigh, problem: Problem) -> tuple[Barycenter, dict]:
-    """k, alpha and threshold of the smallest mean Weisfeiler-Lehman loss on some validation pairs, and all losses."""
-    some, found = problem.validation.take(range(min(TUNED, len(problem.validation)))), {}
-    for k, alpha in itertools.product(COUNTS, ALPHAS):
-        parts = Barycenter(weigh, problem.train.graphs, k, alpha, 0).relaxed(some.inputs)
+def tune_barycenter(weigh, data: TrainingData) -> tuple[BarycenterPredictor, dict]:
+    """The predictor with the lowest mean Weisfeiler-Lehman loss on validation pairs, and its settings."""
+    some, found = data.validation.take(range(min(MAX_TUNING, len(data.validation)))), {}
+    for k, alpha in itertools.product(NEIGHBOR_COUNTS, ALPHAS):
+        parts = BarycenterPredictor(weigh, data.train.graphs, k, alpha, 0).relaxed(some.inputs)
         for threshold in THRESHOLDS:
-            made = rounded(parts, threshold, some.graphs)
+            made = round_graphs(parts, threshold, some.graphs)
             found[k, alpha, threshold] = round(weisfeiler_lehman(made, some.graphs).mean().item(), 5)
     k, alpha, threshold = min(found, key=found.get)
-    told = {"neighbours": k, "alpha": alpha, "threshold": threshold, "tuned on": len(some)}
-    losses = {f"{k} neighbours, alpha {a:g}, threshold {t:g}": loss for (k, a, t), loss in found.items()}
-    return Barycenter(weigh, problem.train.graphs, k, alpha, threshold), told | {"loss by setting": losses}
+    settings = {"neighbors": k, "alpha": alpha, "threshold": threshold, "tuning_pairs": len(some)}
+    losses = {f"{k} neighbors, alpha {a:g}, threshold {t:g}": loss for (k, a, t), loss in found.items()}
+    return BarycenterPredictor(weigh, data.train.graphs, k, alpha, threshold), settings | {"loss_by_setting": losses}
 
 
 @dataclass(frozen=True)
 class KernelBarycenter(Method):
-    """ILE-FGW as a barycentre: the training graphs that kernel ridge regression weighs most, by their weights."""
+    """ILE-FGW as a barycenter: the training graphs with the largest weights in kernel ridge regression."""
 
     name: str = "ilebary-fgw"
-    title: str = "ILE-FGW barycentre"
-    about: str = "the fused Gromov-Wasserstein barycentre of training graphs, weighted by kernel ridge regression"
-    tasks: tuple[str, ...] | None = DECODED
+    title: str = "ILE-FGW barycenter"
+    description: str = "fused Gromov-Wasserstein barycenter of training graphs, weighted by kernel ridge regression"
+    tasks: tuple[str, ...] | None = DECODING_TASKS
 
-    def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
-        problem = replace(problem, train=problem.train.sample(MOST, seed))
-        psi = sketched("wl", problem.outputs, LANDMARKS, seed)
-        points, truth = points_of(psi, problem.train.graphs), points_of(psi, problem.validation.graphs)
-        _, told = by_kernels(points, problem, truth, rank_among, seed)
-        reader = READERS[problem.kind][told["reading"]]()
-        h = KernelRidge(reader, problem.train.inputs, told["anchors"], seed)
-        among_pairs = torch.eye(len(points))  # what it predicts are the weights of the pairs
-        h.prepare(among_pairs, told["width"]).solve(told["ridge"])
+    def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:
+        data = replace(data, train=data.train.sample(MAX_PAIRS, seed))
+        psi = embed_kernel("wl", data.outputs, LANDMARKS, seed)
+        points, truth = points_of(psi, data.train.graphs), points_of(psi, data.validation.graphs)
+        _, settings = fit_kernels(points, data, truth, retrieval_mrr, seed)
+        features = FEATURES[data.input_kind][settings["features"]]()
+        h = KernelRidge(features, data.train.inputs, settings["anchors"], seed)
+        pair_indicators = torch.eye(len(points))  # it predicts the weights of the pairs
+        h.prepare(pair_indicators, settings["width"]).solve(settings["ridge"])
 
         def weigh(inputs, k: int):
             weights, rows = h.predict(inputs).topk(min(k, len(points)), dim=1)
             return weights.clamp_min(0).double().numpy(), rows.numpy()
 
-        predictor, tried = tuned(weigh, problem)
-        return Fitted({"": predictor}, {**told, "pairs": len(points), **tried}, h.weights.size)
+        predictor, tried = tune_barycenter(weigh, data)
+        return Fitted({"": predictor}, {**settings, "pairs": len(points), **tried}, h.weights.size)
 
 
 BARYCENTERS = (NeighborBarycenter(), KernelBarycenter())

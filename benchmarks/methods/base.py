@@ -1,4 +1,4 @@
-"""The interface of every method: what it is called, what it costs to fit, what it answers."""
+"""Interface of the benchmark methods."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -6,36 +6,38 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.task_data import Exam, Problem
+from benchmarks.task_data import TestData, TrainingData
 from elekit.graphs.graph import Graph
 
 
 class Predictor(ABC):
-    """What a method has learned, ready to be asked. A method gives one for each way to decode."""
+    """A trained method with one decoder."""
 
     @abstractmethod
     def predict(self, inputs) -> Graph | None:
-        """A graph for each input; None of a method that only ranks."""
+        """One graph per input; None if the method only ranks."""
 
-    def scores(self, inputs, gallery: Graph) -> torch.Tensor | None:
-        """(B, C) how well each graph of the gallery fits each input, more is better; None of one that cannot tell."""
+    def score_gallery(self, inputs, gallery: Graph) -> torch.Tensor | None:
+        """(B, C) scores of every gallery graph for every input, higher is better; None if it cannot rank."""
         return None
 
     def losses(self, inputs, graphs: Graph) -> torch.Tensor | None:
-        """(B,) the loss that is minimised, of one graph for each input; None of one that minimises none."""
+        """(B,) the minimized loss of one graph per input; None if the method minimizes none."""
         return None
 
-    def sets(self, exam: Exam) -> dict | None:
-        """Coverage and size of prediction sets, as `elekit.evaluation.conformal.measured` tells; None of one that makes none."""
+    def evaluate_sets(self, data: TestData) -> dict | None:
+        """Coverage and size of prediction sets, see `elekit.evaluation.conformal`; None if it builds none."""
         return None
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What came of a fit.
+    """Result of training a method.
 
-    predictors: by the way they decode, "" where there is one way. settings: what was tuned on validation and what was
-    given, as plain values. parameters: how many numbers were learned.
+    Args:
+        predictors: Predictors by the name of their decoder; "" if there is only one.
+        settings: Tuned and given hyperparameters as plain values.
+        parameters: Number of learned parameters.
     """
 
     predictors: dict[str, Predictor]
@@ -44,22 +46,33 @@ class Fitted:
 
 
 class Method(ABC):
-    """One method of the field. name: in files and on the command line. title: in tables. about: one sentence.
+    """One benchmark method.
 
-    tasks: those it applies to; None: all.
+    Attributes:
+        name: Name in files and on the command line.
+        title: Name in tables.
+        description: One sentence for the report.
+        tasks: Tasks that the method applies to; None for all.
     """
 
     name: str
     title: str
-    about: str
+    description: str
     tasks: tuple[str, ...] | None = None
 
-    def prepare(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> None:  # noqa: B027
-        """What is done once for many runs and is told apart in the costs, such as learning psi; kept in `work`."""
+    def prepare(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> None:  # noqa: B027
+        """Work shared by several runs and not counted as their training time, such as training psi."""
 
     @abstractmethod
-    def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
-        """Learn from a problem; long training keeps its checkpoints in `work` and goes on from there.
+    def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:
+        """Train the method.
 
-        Ctrl-C in the middle raises KeyboardInterrupt, after what was reached is kept. work: a folder of this run.
+        Args:
+            data: What the method may learn from.
+            seed: Seed of initialization and sampling.
+            work: Folder of this run. Long training keeps its checkpoints there and resumes from them.
+            progress: Show progress bars.
+
+        Raises:
+            KeyboardInterrupt: On Ctrl-C, after saving a checkpoint.
         """

@@ -1,4 +1,4 @@
-"""ELE itself, decoded in several ways, and psi without one or another of its ingredients."""
+"""ELE with several decoders, its variants (graph head, fitted metric), and ablations of psi."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -7,17 +7,19 @@ from pathlib import Path
 from torch import Tensor
 
 from benchmarks.methods.base import Fitted, Method, Predictor
-from benchmarks.methods.embedding_predictor import Regressed
-from benchmarks.methods.encoders import reading
-from benchmarks.methods.fitted_metric import UNCHANGED, MeasuredH, MeasuredPsi, fitted_metric
-from benchmarks.methods.part_weights import ELEText
-from benchmarks.methods.regression import both, neural
-from benchmarks.task_data import SEARCHED, Problem
+from benchmarks.methods.count_ridge import DECODERS as TEXT_DECODERS
+from benchmarks.methods.count_ridge import TextKernel, TextRidge, TextRidgePredictor, tune_ridge
+from benchmarks.methods.embedding_predictor import EmbeddingPredictor
+from benchmarks.methods.encoders import encoding_for
+from benchmarks.methods.fitted_metric import MetricH, MetricPsi, fit_metric
+from benchmarks.methods.regression import fit_both, fit_neural
+from benchmarks.task_data import RETRIEVAL_TASKS, TrainingData
 from elekit.datasets import Split
 from elekit.datasets.molecules import Molecules
 from elekit.decoding import Candidates, DecodeConfig, LocalSearchConfig
 from elekit.evaluation.judging import evaluate
 from elekit.graphs import projections
+from elekit.graphs.graph import Graph
 from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of
@@ -37,126 +39,184 @@ DECODERS = {
     "gradient": DecodeConfig("gradient"),
     "gradient + polish": DecodeConfig("gradient+polish"),
 }
-QUICK = ("rounded", "rounded + polish", "candidates", "candidates + quick polish", "candidates + polish")
-SLOW_FROM, SETS_FROM = 5_000, 7_000  # pairs
-USUAL = ("rounded + polish", "candidates + polish")  # what `elekit decode` does: the first that h allows
-AS_LEARNED = "candidates + polish"  # the way in which psi is also asked before it was told what h gets wrong
+QUICK_DECODERS = ("rounded", "rounded + polish", "candidates", "candidates + quick polish", "candidates + polish")
+MIN_PAIRS_SLOW, MIN_PAIRS_SETS = 5_000, 7_000  # training pairs from which slow decoders and prediction sets run
+DEFAULT_DECODERS = ("rounded + polish", "candidates + polish")  # as `elekit decode`: the first that h supports
 PSI_STEPS = 1_200
-ABLATION = "psi-"  # how names of methods begin that are ELE with a psi without an ingredient
+ABLATION_PREFIX = "psi-"
+MAX_PSI_NODES = 32  # psi trains on graphs up to this size where outputs are of any size; it embeds all of them
+LARGE_PSI_STEPS, LARGE_PSI_BATCH = 800, 128  # in that case: about 4 minutes on one thread
 
 
 @dataclass(frozen=True)
 class ELE(Method):
-    """psi from outputs alone, h regressed on it, then psi told what h gets wrong (`metric`).
+    """Train psi on the outputs alone, regress h on psi(y), decode with the learned loss.
 
-    training: of psi, where no shipped one was learned from these outputs. through: how h is regressed, "graph" or
-    "point", see `BackboneConfig`; None: what was better on validation for inputs of this kind.
+    Args:
+        psi_training: Training of psi, unless a shipped psi was trained on the same outputs.
+        psi_shape: Architecture of psi.
+        use_shipped: Use a shipped psi that was trained on the same outputs.
+        decoders: Names of the decoders to evaluate.
+        through: What h ends in, "point" (ELE) or "graph" (graph head), see `BackboneConfig`.
+        fitted_metric: Fit a metric of the embedding space on validation pairs, see
+        `benchmarks.methods.fitted_metric`.
     """
 
     name: str = "ele"
     title: str = "ELE"
-    about: str = "a loss learned from the outputs; h regresses on it, of SMILES through a graph, and is decoded"
-    training: EmbeddingTraining = EmbeddingTraining(loop=TrainerConfig(PSI_STEPS, 2e-3, matmul_precision="medium"))
-    shape: EmbeddingConfig = EmbeddingConfig()
-    shipped: bool = True  # take the psi that comes along, where it was learned from these outputs
+    description: str = "the method of the paper: psi learned from outputs alone, h ends in a point of the sphere"
     tasks: tuple[str, ...] | None = None
-    ways: tuple[str, ...] = tuple(DECODERS)
-    through: str | None = None
+    psi_training: EmbeddingTraining = EmbeddingTraining(
+        loop=TrainerConfig(PSI_STEPS, 2e-3, matmul_precision="medium")
+    )
+    psi_shape: EmbeddingConfig = EmbeddingConfig()
+    use_shipped: bool = True
+    decoders: tuple[str, ...] = tuple(DECODERS)
+    through: str = "point"
+    fitted_metric: bool = False
 
-    def prepare(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> None:
-        if not isinstance(problem.outputs, Molecules) and not self.takes_shipped(problem):
-            self.psi(problem, work, progress)
+    def prepare(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> None:
+        if not self.uses_shipped(data):
+            self.psi(data, work, progress)
 
-    def takes_shipped(self, problem: Problem) -> bool:
-        return self.shipped and problem.artifact is not None
+    def uses_shipped(self, data: TrainingData) -> bool:
+        return self.use_shipped and data.artifact is not None
 
-    def psi(self, problem: Problem, work: Path, progress: bool) -> GraphEmbedding:
-        """The learned loss of the outputs: shipped, or learned here once and kept beside the runs that use it."""
-        if self.takes_shipped(problem):
-            artifact = artifacts.load(problem.artifact)
+    def training_for(self, data: TrainingData) -> EmbeddingTraining:
+        """The training of psi on the outputs of a task."""
+        if not isinstance(data.outputs, Molecules):
+            return self.psi_training
+        loop = replace(self.psi_training.loop, steps=LARGE_PSI_STEPS, validate_every=400, checkpoint_every=50)
+        return replace(self.psi_training, loop=loop, batch_size=LARGE_PSI_BATCH)
+
+    def psi(self, data: TrainingData, work: Path, progress: bool) -> GraphEmbedding:
+        """The psi of these outputs: a shipped one, or one trained once and kept beside the runs that use it."""
+        if self.uses_shipped(data):
+            artifact = artifacts.load(data.artifact)
             artifact.psi.history = artifact.about["psi"]["history"]
             return artifact.psi
-        checkpoint = work.parent / f"psi-{self.name}-{problem.outputs.digest()[:12]}.pt"
+        owner = "ele" if self.psi_training == ELE.psi_training else self.name  # variants of ELE share psi
         psi = fit_embedding(
-            problem.outputs,
-            validation=problem.validation.graphs,
-            config=self.shape,
-            training=self.training,
-            checkpoint=checkpoint,
+            trainable(data.outputs),
+            validation=trainable(data.validation.graphs),
+            config=self.psi_shape,
+            training=self.training_for(data),
+            checkpoint=work.parent / f"psi-{owner}-{data.outputs.digest()[:12]}.pt",
             progress=progress,
         )
         raise_if_interrupted(psi)
         return psi
 
-    def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
-        if isinstance(problem.outputs, Molecules):  # some are too large for messages between all nodes
-            return ELEText().fit(problem, seed=seed, work=work, progress=progress)
-        psi = self.psi(problem, work, progress)
-        if problem.task in SEARCHED:
-            return ELEText().fit(problem, seed=seed, work=work, progress=progress, messages=psi)
-        known = Candidates.of(psi, problem.outputs)
-        h, trained, told = self.regress(psi, problem, seed=seed, work=work, progress=progress)
-        told |= {
-            "psi": problem.artifact if self.takes_shipped(problem) else asdict(self.training),
+    def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:
+        psi = self.psi(data, work, progress)
+        settings = {
+            "through": self.through,
+            "psi": data.artifact if self.uses_shipped(data) else asdict(self.training_for(data)),
             "shape": asdict(psi.config),
             "psi_seconds": psi.history[-1]["seconds"],
         }
-        ways = [way for way in self.ways if told["through"] == "graph" or not way.startswith("rounded")]
-        configs = {way: DECODERS[way] for way in ways if way in QUICK or len(problem.train) >= SLOW_FROM}
-        usual = next(way for way in USUAL if way in configs)
-        with_sets = usual if len(problem.train) >= SETS_FROM else None
+        if data.task in RETRIEVAL_TASKS:
+            return self._fit_text(psi, data, settings, seed)
+        known = Candidates.of(psi, data.outputs)
+        h, trained, settings["h"] = self._regress(psi, data, seed=seed, work=work, progress=progress)
+        names = [one for one in self.decoders if self.through == "graph" or not one.startswith("rounded")]
+        configs = {one: DECODERS[one] for one in names if one in QUICK_DECODERS or len(data.train) >= MIN_PAIRS_SLOW}
+        default = next(one for one in DEFAULT_DECODERS if one in configs)
+        with_sets = default if len(data.train) >= MIN_PAIRS_SETS else None
+        parameters = sum(p.numel() for module in (psi, trained) for p in module.parameters())
 
-        def measured(metric: Tensor, ways: Iterable[str]) -> dict[str, Predictor]:
-            told_psi, told_h = MeasuredPsi(psi, metric), MeasuredH(h, metric)
-            candidates = Candidates(known.graphs, projections.sphere(known.points @ metric))
+        def predictors(psi, h, candidates: Candidates, names: Iterable[str]) -> dict[str, Predictor]:
             return {
-                way: Regressed(told_psi, told_h, candidates, replace(configs[way], seed=seed), way == with_sets)
-                for way in ways
+                one: EmbeddingPredictor(psi, h, candidates, replace(configs[one], seed=seed), one == with_sets)
+                for one in names
             }
 
+        if not self.fitted_metric:
+            return Fitted(predictors(psi, h, known, configs), settings, parameters)
+
+        def with_metric(metric: Tensor, names: Iterable[str]) -> dict[str, Predictor]:
+            candidates = Candidates(known.graphs, projections.sphere(known.points @ metric))
+            return predictors(MetricPsi(psi, metric), MetricH(h, metric), candidates, names)
+
         def exact(metric: Tensor, split: Split) -> float:
-            found = measured(metric, [usual])[usual].predict(split.inputs)
-            return evaluate(found, split.graphs, edit_distance=False)["exact"].mean()
+            predicted = with_metric(metric, [default])[default].predict(split.inputs)
+            return evaluate(predicted, split.graphs, edit_distance=False)["exact"].mean()
 
-        metric, told["metric"] = fitted_metric(psi, h, problem, seed, exact)
-        found = measured(metric, configs)
-        if told["metric"]["shrunk"] != UNCHANGED and len(problem.train) >= SLOW_FROM:
-            found[f"{AS_LEARNED}, psi as it was learned"] = Regressed(psi, h, known, DECODERS[AS_LEARNED])
-        return Fitted(found, told, sum(p.numel() for m in (psi, trained) for p in m.parameters()))
+        metric, settings["metric"] = fit_metric(psi, h, data, seed, exact)
+        return Fitted(with_metric(metric, configs), settings, parameters)
 
-    def regress(self, psi: GraphEmbedding, problem: Problem, *, seed: int, work: Path, progress: bool):
-        """h; what of it was trained by steps; and settings."""
-        usual = reading(problem)
-        through = self.through or usual.through
-        told, options = {"through": through}, {"seed": seed, "work": work, "progress": progress}
-        options |= usual.differs if through == usual.through else {}
-        if through == "graph":
-            h, told["h"] = neural(psi, problem, through=through, **options)
-            return h, h, told
-        found, told["h"] = both(psi, points_of(psi, problem.train.graphs), problem, **options)
-        return found[""], found["neural"], told
+    def _fit_text(self, psi: GraphEmbedding, data: TrainingData, settings: dict, seed: int) -> Fitted:
+        """h by kernel ridge regression on n-grams, as in the other methods for long texts."""
+        points, kernel = points_of(psi, data.train.graphs), TextKernel(data.train.inputs)
+        ridge, tried = tune_ridge(kernel, points, data, points_of(psi, data.validation.graphs))
+        h, known = TextRidge(kernel, ridge, points), Candidates(data.train.graphs, points)
+        settings |= {"psi_graphs": len(trainable(data.outputs)), "ridge": ridge, "mrr_by_ridge": tried}
+        parameters = sum(p.numel() for p in psi.parameters()) + h.weights.size
+        ranked = TextRidgePredictor(psi, h, known, seed)
+        if isinstance(data.outputs, Molecules):  # too large to decode
+            return Fitted({"": ranked}, settings, parameters)
+        decoders = {one: EmbeddingPredictor(psi, h, known, replace(c, seed=seed)) for one, c in TEXT_DECODERS.items()}
+        return Fitted({**decoders, "candidates": ranked}, settings, parameters)
+
+    def _regress(self, psi: GraphEmbedding, data: TrainingData, *, seed: int, work: Path, progress: bool):
+        """h, the part of it with trained parameters, and its settings."""
+        encoding = encoding_for(data)
+        options = {"seed": seed, "work": work, "progress": progress}
+        options |= encoding.training_changes if self.through == encoding.through else {}
+        if self.through == "graph":
+            h, settings = fit_neural(psi, data, through="graph", **options)
+            return h, h, settings
+        fitted, settings = fit_both(psi, points_of(psi, data.train.graphs), data, **options)
+        return fitted[""], fitted["neural"], settings
 
 
-def _without(name: str, title: str, about: str, **changes) -> ELE:
-    """ELE with a psi that is learned in another way."""
+def trainable(graphs: Graph) -> Graph:
+    """The graphs that psi trains on: of graphs of any size, those of up to `MAX_PSI_NODES` nodes."""
+    return graphs[graphs.sizes <= MAX_PSI_NODES].dense() if isinstance(graphs, Molecules) else graphs
+
+
+def _ablation(name: str, title: str, description: str, **changes) -> ELE:
+    """ELE with a psi that is trained in another way."""
     return ELE(
-        f"{ABLATION}{name}", f"ELE, {title}", about, replace(ELE.training, **changes), shipped=False,
-        tasks=("noise",), ways=("candidates", "candidates + polish", "gradient"), through="point",
+        f"{ABLATION_PREFIX}{name}", title, description, tasks=("noise",),
+        psi_training=replace(ELE.psi_training, **changes), use_shipped=False,
+        decoders=("candidates", "candidates + polish", "gradient"),
     )  # fmt: skip
 
 
-BY_POINT = ELE(
-    "ele-point", "ELE, h by a point", "h ends in a point of the sphere, not in a graph that psi embeds",
-    tasks=("smi2mol", "smi2mol-random"), through="point",
-)  # fmt: skip
-ABLATIONS = (
-    _without("same-budget", "all ingredients", "psi as it is meant to be, learned as long as those below"),
-    _without("unsoftened", "no softened views", "views are edited only", views=("edited",)),
-    _without("unedited", "no edited views", "views are softened only", views=("softened",)),
-    _without("hard", "hard negatives", "single edits of each graph as further negatives", negatives="edits"),
-    _without("warm", "temperature 0.2", "a softer contrast than 0.05", temperature=0.2),
-    replace(
-        _without("untrained", "untrained psi", "random weights: what the architecture knows by itself"),
-        training=replace(ELE.training, loop=TrainerConfig(1, 1e-12)),
+SMILES_TASKS = ("smi2mol", "smi2mol-random")
+ELE_VARIANTS = (
+    ELE(),
+    ELE(
+        "ele-fitted-metric", "ELE + fitted metric",
+        "ELE, then a metric of the sphere fitted on validation pairs, so that directions in which h errs count less; "
+        "where this does not help on validation, the metric is the identity",
+        tasks=(*SMILES_TASKS, "noise", "coloring"), fitted_metric=True,
     ),
+    ELE(
+        "ele-graph-head", "ELE + graph head",
+        "psi as in ELE; h predicts a relaxed graph, which psi embeds",
+        tasks=SMILES_TASKS, through="graph",
+    ),
+    ELE(
+        "ele-graph-head-fitted-metric", "ELE + graph head + fitted metric",
+        "ELE + graph head, with the fitted metric of ELE + fitted metric",
+        tasks=SMILES_TASKS, through="graph", fitted_metric=True,
+    ),
+)  # fmt: skip
+_untrained = replace(
+    _ablation("untrained", "Untrained psi", "random weights: what the architecture of psi contributes by itself"),
+    psi_training=replace(ELE.psi_training, loop=TrainerConfig(1, 1e-12)),
 )
+ABLATIONS = (
+    _ablation("same-budget", "ELE, same training budget", "psi trained as usual, with the steps of the ablations"),
+    _ablation("unsoftened", "ELE, no softened views", "views are only edited", views=("edited",)),
+    _ablation("unedited", "ELE, no edited views", "views are only softened", views=("softened",)),
+    _ablation("hard", "ELE, hard negatives", "single edits of each graph as additional negatives", negatives="edits"),
+    _ablation("warm", "ELE, temperature 0.2", "a softer contrast than 0.05", temperature=0.2),
+    _untrained,
+    replace(
+        _untrained, name="psi-untrained-fitted-metric", title="Untrained psi + fitted metric", fitted_metric=True,
+        description="random weights of psi and a metric fitted on validation pairs",
+    ),
+)  # fmt: skip

@@ -1,9 +1,9 @@
-"""Decoding what was regressed on the points of any psi, learned or predefined."""
+"""Predictor of every method that regresses on the points of a psi, learned or predefined."""
 
 import torch
 
 from benchmarks.methods.base import Predictor
-from benchmarks.task_data import Exam
+from benchmarks.task_data import TestData
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.evaluation import conformal
 from elekit.evaluation.judging import decode_many
@@ -11,31 +11,36 @@ from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
 
-class Regressed(Predictor):
-    """`argmin_y 2 - 2 <h(x), psi(y)>` by one way to decode; also of other losses that have a psi.
+class EmbeddingPredictor(Predictor):
+    """`argmin_y 2 - 2 <h(x), psi(y)>` with one decoder.
 
-    with_sets: whether prediction sets are to be measured, which takes as long as decoding some thousand graphs.
+    Args:
+        psi: Embedding of graphs.
+        h: Regressor with `predict`, and `graphs` if the decoder rounds.
+        candidates: Known graphs and their points.
+        config: The decoder.
+        with_sets: Evaluate prediction sets, which takes as long as decoding some thousand graphs.
     """
 
     def __init__(self, psi: Psi, h, candidates: Candidates, config: DecodeConfig, with_sets: bool = False):
         self.psi, self.h, self.candidates, self.config, self.with_sets = psi, h, candidates, config, with_sets
 
     def predict(self, inputs) -> Graph:
-        if self.config.method == "rounded":  # psi need not be asked
+        if self.config.method == "rounded":  # needs no psi
             return self.h.graphs(inputs).rounded()
         start = self.h.graphs(inputs) if self.config.needs_start else None
         known = self.candidates if self.config.method.startswith("candidates") else None
         target = self.h.predict(inputs)
         return decode_many(self.psi, target, candidates=known, start=start, config=self.config).graphs
 
-    def scores(self, inputs, gallery: Graph) -> torch.Tensor:
+    def score_gallery(self, inputs, gallery: Graph) -> torch.Tensor:
         return self.h.predict(inputs) @ points_of(self.psi, gallery).T
 
     def losses(self, inputs, graphs: Graph) -> torch.Tensor:
         return squared_distance(points_of(self.psi, graphs), self.h.predict(inputs)).clamp_min(0)
 
-    def sets(self, exam: Exam) -> dict | None:
+    def evaluate_sets(self, data: TestData) -> dict | None:
         if not self.with_sets:
             return None
-        where = {"candidates": self.candidates} if exam.gallery is None else {"gallery": exam.gallery}
-        return conformal.measured(self.psi, self.h, exam.calibration, exam.test, config=self.config, **where)
+        universe = {"candidates": self.candidates} if data.gallery is None else {"gallery": data.gallery}
+        return conformal.measured(self.psi, self.h, data.calibration, data.test, config=self.config, **universe)

@@ -1,7 +1,7 @@
-"""Input-output kernel regression: the same regression and decoding as ELE, with a loss that is told, not learned.
+"""Input output kernel regression: regression and decoding as in ELE, with a predefined loss.
 
-`ile-*` regress by sketched kernel ridge regression (the idea of SISOKR: El Ahmad et al., AISTATS 2024), `dsokr-*` by
-the same neural h as ELE (the idea of DSOKR: El Ahmad et al., arXiv:2406.09253).
+`ile-*` use sketched kernel ridge regression (after SISOKR: El Ahmad et al., AISTATS 2024), `dsokr-*` the neural h of
+ELE (after DSOKR: El Ahmad et al., arXiv:2406.09253).
 """
 
 from dataclasses import dataclass, replace
@@ -10,73 +10,81 @@ from pathlib import Path
 import torch
 
 from benchmarks.methods.base import Fitted, Method
-from benchmarks.methods.embedding_predictor import Regressed
-from benchmarks.methods.graph_kernels import Sketched, sketched
-from benchmarks.methods.regression import both, by_kernels
-from benchmarks.task_data import MOLECULES, Problem
+from benchmarks.methods.embedding_predictor import EmbeddingPredictor
+from benchmarks.methods.graph_kernels import KernelEmbedding, embed_kernel
+from benchmarks.methods.regression import fit_both, fit_kernels
+from benchmarks.task_data import MOLECULE_TASKS, TrainingData
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.evaluation.ranking import mean_reciprocal_rank, ranks
 from elekit.model.loss import points_of
 
-SKETCH = 1_000  # landmarks among outputs
+LANDMARKS = 1_000  # among outputs
 
 
-def rank_among(points: torch.Tensor, truth: torch.Tensor) -> float:
-    """Mean reciprocal rank of each true graph among all of validation."""
+def retrieval_mrr(points: torch.Tensor, truth: torch.Tensor) -> float:
+    """Mean reciprocal rank of each true graph among all validation graphs."""
     return round(mean_reciprocal_rank(ranks(-points @ truth.T, torch.arange(len(truth)))), 5)
 
 
 @dataclass(frozen=True)
 class ILE(Method):
-    """Kernel ridge regression on a predefined loss; the best candidate is predicted.
+    """Kernel ridge regression on a predefined loss; predicts the best candidate.
 
-    kernel: of outputs. landmarks: among them. most: training pairs that are used, whose graphs are then the only
-    candidates, where the kernel is slow; None: all of them, and all known outputs.
+    Args:
+        kernel: Kernel of outputs, see `graph_kernels.KERNELS`.
+        landmarks: Landmarks of the kernel among the outputs.
+        max_pairs: For slow kernels: number of training pairs, whose graphs are then the only candidates.
     """
 
     name: str
     title: str
-    about: str
+    description: str
     kernel: str
     tasks: tuple[str, ...] | None = None
-    landmarks: int = SKETCH
-    most: int | None = None
+    landmarks: int = LANDMARKS
+    max_pairs: int | None = None
 
-    def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
-        if self.most is not None:
-            train = problem.train.sample(self.most, seed)
-            problem = replace(problem, train=train, outputs=train.graphs)
-        psi = sketched(self.kernel, problem.outputs, self.landmarks, seed)
-        known = Candidates.of(psi, problem.outputs)
-        points = known.points if problem.outputs is problem.train.graphs else points_of(psi, problem.train.graphs)
-        h, told, parameters = self.h(psi, points, problem, seed, work, progress)
+    def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:
+        if self.max_pairs is not None:
+            train = data.train.sample(self.max_pairs, seed)
+            data = replace(data, train=train, outputs=train.graphs)
+        psi = embed_kernel(self.kernel, data.outputs, self.landmarks, seed)
+        known = Candidates.of(psi, data.outputs)
+        points = known.points if data.outputs is data.train.graphs else points_of(psi, data.train.graphs)
+        h, regression, parameters = self.regress(psi, points, data, seed, work, progress)
         config = DecodeConfig("candidates", seed=seed)
         sizes = {"landmarks": self.landmarks, "dimensions": points.shape[1], "candidates": len(known)}
-        settings = {"kernel": self.kernel, **sizes, "pairs": len(points), **told}
-        return Fitted({"": Regressed(psi, h, known, config)}, settings, parameters)
+        settings = {"kernel": self.kernel, **sizes, "pairs": len(points), **regression}
+        return Fitted({"": EmbeddingPredictor(psi, h, known, config)}, settings, parameters)
 
-    def h(self, psi: Sketched, points: torch.Tensor, problem: Problem, seed: int, work: Path, progress: bool):
-        h, told = by_kernels(points, problem, points_of(psi, problem.validation.graphs), rank_among, seed)
-        return h, told, h.weights.size
+    def regress(
+        self, psi: KernelEmbedding, points: torch.Tensor, data: TrainingData, seed: int, work: Path, progress: bool
+    ):
+        """h, its settings, and its number of parameters."""
+        h, settings = fit_kernels(points, data, points_of(psi, data.validation.graphs), retrieval_mrr, seed)
+        return h, settings, h.weights.size
 
 
 @dataclass(frozen=True)
 class DSOKR(ILE):
-    """As ILE, with the very regression of ELE: neural and by kernels."""
+    """As ILE, with the regression of ELE: neural, by kernels, or their mean."""
 
-    def h(self, psi: Sketched, points: torch.Tensor, problem: Problem, seed: int, work: Path, progress: bool):
-        h, told = both(psi, points, problem, seed=seed, work=work, progress=progress)
-        return h[""], told, sum(p.numel() for p in h["neural"].parameters()) + h["kernels"].weights.size
+    def regress(
+        self, psi: KernelEmbedding, points: torch.Tensor, data: TrainingData, seed: int, work: Path, progress: bool
+    ):
+        h, settings = fit_both(psi, points, data, seed=seed, work=work, progress=progress)
+        return h[""], settings, sum(p.numel() for p in h["neural"].parameters()) + h["kernels"].weights.size
 
 
-FEW, MOST = 32, 5_000  # landmarks and pairs of fused Gromov-Wasserstein: 0.8 ms for each of both
+FGW_LANDMARKS, FGW_PAIRS = 32, 5_000  # fused Gromov-Wasserstein takes 0.8 ms per pair of graphs
 ILES = (
-    ILE("ile-tanimoto", "ILE, Tanimoto", "sketched kernel ridge on the Tanimoto loss", "tanimoto", MOLECULES),
-    ILE("ile-wl", "ILE, Weisfeiler-Lehman", "sketched kernel ridge on the Weisfeiler-Lehman loss", "wl"),
+    ILE("ile-tanimoto", "ILE, Tanimoto", "sketched kernel ridge regression on the Tanimoto loss", "tanimoto",
+        MOLECULE_TASKS),
+    ILE("ile-wl", "ILE, Weisfeiler-Lehman", "sketched kernel ridge regression on the Weisfeiler-Lehman loss", "wl"),
     ILE(
-        "ile-fgw", "ILE, FGW", "sketched kernel ridge on the fused Gromov-Wasserstein loss", "fgw",
-        ("smi2mol", "coloring", "noise"), FEW, MOST,
+        "ile-fgw", "ILE, FGW", "sketched kernel ridge regression on the fused Gromov-Wasserstein loss", "fgw",
+        ("smi2mol", "coloring", "noise"), FGW_LANDMARKS, FGW_PAIRS,
     ),
-    DSOKR("dsokr-tanimoto", "DSOKR, Tanimoto", "neural regression on the Tanimoto loss", "tanimoto", MOLECULES),
+    DSOKR("dsokr-tanimoto", "DSOKR, Tanimoto", "neural regression on the Tanimoto loss", "tanimoto", MOLECULE_TASKS),
     DSOKR("dsokr-wl", "DSOKR, Weisfeiler-Lehman", "neural regression on the Weisfeiler-Lehman loss", "wl"),
 )  # fmt: skip

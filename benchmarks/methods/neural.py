@@ -1,4 +1,4 @@
-"""What the neural baselines share: how they read inputs, and the training, which is that of every h."""
+"""Shared by the neural baselines: the input encoder, and a training loop that matches the training of h."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,24 +6,24 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.methods.encoders import encoder
-from benchmarks.methods.regression import training_of
-from benchmarks.task_data import Problem
+from benchmarks.methods.encoders import encoder_for
+from benchmarks.methods.regression import neural_training
+from benchmarks.task_data import TrainingData
 from elekit.model.surrogate.registry import make_backbone, to_config
 from elekit.training.loop import raise_if_interrupted, run_loop, seeded, step_generator
 from elekit.training.surrogate import bucketed_rows, draw_inputs, inputs_digest, settings
 
 
-class Reader(nn.Module):
-    """The backbone of a problem: inputs to its states, which of them are there, and a vector.
+class Encoder(nn.Module):
+    """The input encoder of a task: inputs to states, a mask of valid states, and a vector.
 
-    States (B, T, `width`) are those that the backbone tells by `read`, such as one at each token; a backbone that
-    tells none has one, the vector (B, dim) itself.
+    States are (B, T, `width`), one per token, if the backbone returns them by `read`; otherwise (B, 1, dim), the
+    vector itself. The vector is (B, dim).
     """
 
-    def __init__(self, problem: Problem, dim: int):
+    def __init__(self, data: TrainingData, dim: int):
         super().__init__()
-        self.backbone = make_backbone(encoder(problem), problem.train.inputs, dim)
+        self.backbone = make_backbone(encoder_for(data), data.train.inputs, dim)
         self.width = getattr(self.backbone, "state_width", dim)
 
     def forward(self, inputs) -> tuple[Tensor, Tensor, Tensor]:
@@ -33,9 +33,9 @@ class Reader(nn.Module):
         return vector[:, None], torch.ones(len(vector), 1, dtype=torch.bool), vector
 
 
-def learn(
+def train(
     model: nn.Module,
-    problem: Problem,
+    data: TrainingData,
     loss_of: Callable[[Tensor | Sequence[str], Tensor], Tensor],
     validate: Callable[[], dict[str, float]],
     *,
@@ -43,24 +43,36 @@ def learn(
     seed: int,
     checkpoint: Path,
     progress: bool,
-    differs: dict | None = None,
+    changes: dict | None = None,
 ) -> dict:
-    """Train a model that has a `reader` on the labelled pairs: as many steps, as large batches as h.
+    """Train a model that has an `encoder` on the labeled pairs, with as many steps and pairs per step as h.
 
-    loss_of: the loss of some inputs and the numbers of their rows. identity: of the method, beside the problem's.
-    differs: of the training, see `training_of`.
-    Returns how it was trained, as plain values; the model is in evaluation mode then, with `model.history`. Ctrl-C
-    keeps the checkpoint and raises KeyboardInterrupt.
+    Args:
+        model: The model, trained in place; afterwards in evaluation mode, with `model.history`.
+        data: Training data.
+        loss_of: Loss for inputs and the indices of their rows.
+        validate: Metrics on validation pairs.
+        identity: Identity of the method for the checkpoint.
+        seed: Seed of batches and dropout.
+        checkpoint: File to resume from.
+        progress: Show a progress bar.
+        changes: Changes of the training, see `neural_training`.
+
+    Returns:
+        The training settings as plain values.
+
+    Raises:
+        KeyboardInterrupt: On Ctrl-C, after saving a checkpoint.
     """
-    training, inputs = training_of(problem, **(differs or {})), problem.train.inputs
-    n = len(problem.train)
+    training, inputs = neural_training(data, **(changes or {})), data.train.inputs
+    n = len(data.train)
     size, as_trained = min(training.batch_size, n), settings(training, has_graph_head=False, pairs=n)
 
     def loss_at(step: int) -> Tensor:
         rows = bucketed_rows(inputs, size, training.bucket, seed, step)
-        drawn = draw_inputs(inputs, rows, training.rewritten, step_generator(seed, step))
+        batch = draw_inputs(inputs, rows, training.rewritten, step_generator(seed, step))
         with seeded(step):  # dropout
-            return loss_of(drawn, rows)
+            return loss_of(batch, rows)
 
     model.history = run_loop(
         model,
@@ -69,10 +81,10 @@ def learn(
         validate,
         identity={
             **identity,
-            "backbone": to_config(model.reader.backbone),
+            "backbone": to_config(model.encoder.backbone),
             "training": as_trained,
             "seed": seed,
-            "graphs": problem.train.graphs.digest(),
+            "graphs": data.train.graphs.digest(),
             "inputs": inputs_digest(inputs),
         },
         checkpoint=checkpoint,
@@ -83,6 +95,5 @@ def learn(
     return as_trained
 
 
-def count(*modules: nn.Module) -> int:
-    """How many numbers they learned."""
+def count_parameters(*modules: nn.Module) -> int:
     return sum(parameter.numel() for module in modules for parameter in module.parameters())

@@ -1,4 +1,4 @@
-"""The graph written as a sequence of tokens, one after another: what most practitioners would pick."""
+"""Autoregressive decoder: the graph as a sequence of tokens."""
 
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass, replace
@@ -9,27 +9,27 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.methods.base import Fitted, Method, Predictor
-from benchmarks.methods.neural import Reader, count, learn
-from benchmarks.methods.sequence_codec import Links, Parts, Smiles, Writing
-from benchmarks.task_data import DECODED, Problem
+from benchmarks.methods.neural import Encoder, count_parameters, train
+from benchmarks.methods.sequence_codec import GraphParts, NodeLinkCodec, SequenceCodec, SmilesCodec
+from benchmarks.task_data import DECODING_TASKS, TrainingData
 from elekit.graphs.graph import Graph, from_edge_lists
 from elekit.graphs.smiles import is_molecular
 from elekit.training.loop import seeded
 
-END = 0  # the token that begins, ends and pads
+END = 0  # token at the start and the end of a sequence, and for padding
 BEAMS = 5
-LONGER = 1.5  # an answer may be so many times as long as the longest of the training pairs
-TOGETHER = 128  # inputs searched for at a time
-HELD_OUT = 200  # validation pairs that are written while it learns
+MAX_LENGTH_RATIO = 1.5  # of an answer to the longest training sequence
+BLOCK = 128  # inputs decoded at a time
+MAX_VALIDATED = 200  # validation pairs decoded during training
 
-# What its training has, by task. Random SMILES: 45.8 % of the validation pairs of 5,000 come out right, 42.8 % with a
-# learning rate of 2e-3. Canonical ones are not written anew, which makes copying harder: 1,000 pairs, 98.0 % to 51.6 %.
-TUNED = {"smi2mol-random": {"rewritten": 0.5, "learning_rate": 4e-3}}
+# Training changes by task, tuned on validation. Random SMILES, 5,000 pairs: 45.8 % exact, 42.8 % with learning rate
+# 2e-3. Canonical SMILES are not randomized, which makes copying harder: 51.6 % instead of 98.0 % with 1,000 pairs.
+TRAINING_CHANGES = {"smi2mol-random": {"rewritten": 0.5, "learning_rate": 4e-3}}
 
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """width: of the recurrent layer and of what it starts from. embedding: of a token. dropout: of both."""
+    """width: of the recurrent layer and its initial state. embedding: of a token. dropout: of both."""
 
     width: int = 224
     embedding: int = 64
@@ -37,60 +37,60 @@ class DecoderConfig:
 
 
 class SequenceModel(nn.Module):
-    """p(next token | input, tokens so far): a GRU that attends to the states of the reader (Luong et al. 2015).
+    """p(next token | input, tokens so far): a GRU with attention to the encoder states (Luong et al. 2015).
 
-    tokens: how many there are, END included.
+    `tokens` is the number of tokens, END included.
     """
 
-    def __init__(self, reader: Reader, tokens: int, config: DecoderConfig):
+    def __init__(self, encoder: Encoder, tokens: int, config: DecoderConfig):
         super().__init__()
-        self.reader = reader
-        self.enter = nn.Embedding(tokens, config.embedding)
+        self.encoder = encoder
+        self.embed = nn.Embedding(tokens, config.embedding)
         self.recurrent = nn.GRU(config.embedding, config.width, batch_first=True)
-        self.ask = nn.Linear(config.width, reader.width, bias=False)
-        self.combine = nn.Linear(config.width + reader.width, config.width)
+        self.query = nn.Linear(config.width, encoder.width, bias=False)
+        self.combine = nn.Linear(config.width + encoder.width, config.width)
         self.dropout = nn.Dropout(config.dropout)
-        self.leave = nn.Linear(config.width, tokens)
+        self.output = nn.Linear(config.width, tokens)
 
     def forward(self, inputs, tokens: Tensor) -> Tensor:
-        """Logits (B, T, tokens) of each next token, given those before; tokens (B, T), the first of them END."""
-        states, inside, vector = self.reader(inputs)
-        return self.step(states, inside, vector.tanh(), tokens)[0]
+        """Logits (B, T, tokens) of each next token given the previous ones; tokens (B, T) start with END."""
+        states, mask, vector = self.encoder(inputs)
+        return self.step(states, mask, vector.tanh(), tokens)[0]
 
-    def step(self, states: Tensor, inside: Tensor, hidden: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (B, T, tokens) after more tokens (B, T), and what is remembered then, (B, width)."""
-        out, last = self.recurrent(self.dropout(self.enter(tokens)), hidden[None].contiguous())  # (B, T, width)
-        match = self.ask(out) @ states.transpose(1, 2) / states.shape[2] ** 0.5  # (B, T, states)
-        seen = match.masked_fill(~inside[:, None], float("-inf")).softmax(-1) @ states
-        combined = self.combine(torch.cat([out, seen], -1)).tanh()
-        return self.leave(self.dropout(combined)), last[0]
+    def step(self, states: Tensor, mask: Tensor, hidden: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, T, tokens) after more tokens (B, T), and the new hidden state (B, width)."""
+        out, last = self.recurrent(self.dropout(self.embed(tokens)), hidden[None].contiguous())  # (B, T, width)
+        scores = self.query(out) @ states.transpose(1, 2) / states.shape[2] ** 0.5  # (B, T, states)
+        attended = scores.masked_fill(~mask[:, None], float("-inf")).softmax(-1) @ states
+        combined = self.combine(torch.cat([out, attended], -1)).tanh()
+        return self.output(self.dropout(combined)), last[0]
 
-    def loss(self, inputs, written: Tensor) -> Tensor:
-        """Mean cross entropy of a token; written (B, T), END from each end on."""
-        written = written[:, : int(written.ne(END).sum(1).max()) + 1]
-        before = torch.nn.functional.pad(written[:, :-1], (1, 0), value=END)
-        counted = torch.cat([torch.ones_like(written[:, :1]), written[:, :-1]], 1).ne(END)  # the first END counts
+    def loss(self, inputs, target: Tensor) -> Tensor:
+        """Mean cross entropy per token; target (B, T), padded with END."""
+        target = target[:, : int(target.ne(END).sum(1).max()) + 1]
+        before = torch.nn.functional.pad(target[:, :-1], (1, 0), value=END)
+        counted = torch.cat([torch.ones_like(target[:, :1]), target[:, :-1]], 1).ne(END)  # the first END counts
         logits = self(inputs, before)
-        return nn.functional.cross_entropy(logits[counted], written[counted])
+        return nn.functional.cross_entropy(logits[counted], target[counted])
 
 
 @torch.no_grad()
 def beam_search(model: SequenceModel, inputs, beams: int, longest: int) -> tuple[Tensor, Tensor]:
-    """The most probable sequences that are found, best first: tokens (B, beams, T), log-likelihoods (B, beams).
+    """The most probable sequences found, best first: tokens (B, beams, T) and log-likelihoods (B, beams).
 
-    Each ends within `longest` tokens, END included, and is padded with END; one that does not has -inf, as has one
-    that there is not.
+    Sequences are padded with END. A sequence that does not end within `longest` tokens (END included), and a beam
+    without a sequence, have -inf.
     """
-    states, inside, vector = model.reader(inputs)
+    states, mask, vector = model.encoder(inputs)
     B, W = len(vector), beams
-    states, inside, hidden = (t.repeat_interleave(W, 0) for t in (states, inside, vector.tanh()))
+    states, mask, hidden = (t.repeat_interleave(W, 0) for t in (states, mask, vector.tanh()))
     score = vector.new_full((B, W), float("-inf"))
     score[:, 0] = 0
     tokens, ended = torch.zeros(B, W, 0, dtype=torch.long), torch.zeros(B, W, dtype=torch.bool)
     last = torch.full((B, W), END)
     first = W * torch.arange(B)[:, None]  # row of the first beam of each input
     for _ in range(longest):
-        logits, hidden = model.step(states, inside, hidden, last.reshape(B * W, 1))
+        logits, hidden = model.step(states, mask, hidden, last.reshape(B * W, 1))
         gain = logits[:, 0].log_softmax(-1).reshape(B, W, -1)
         V = gain.shape[2]
         stays = torch.full((V,), float("-inf")).index_fill(0, torch.tensor(END), 0.0)
@@ -105,93 +105,99 @@ def beam_search(model: SequenceModel, inputs, beams: int, longest: int) -> tuple
     return tokens, score.masked_fill(~ended, float("-inf"))
 
 
-class Written(Predictor):
-    """The best of five beams that tells of a graph within the capacities; the graph without nodes where none does."""
+class SequencePredictor(Predictor):
+    """The best beam that encodes a graph within the capacities; the graph without nodes if there is none."""
 
-    def __init__(self, model: SequenceModel, writing: Writing, tokens: list[Hashable], longest: int):
-        self.model, self.writing, self.tokens, self.longest = model, writing, tokens, longest
+    def __init__(self, model: SequenceModel, codec: SequenceCodec, tokens: list[Hashable], longest: int):
+        self.model, self.codec, self.tokens, self.longest = model, codec, tokens, longest
 
     def predict(self, inputs) -> Graph:
-        together = range(0, len(inputs), TOGETHER)
-        return Graph.cat([self._some(inputs[start : start + TOGETHER]) for start in together])
+        return Graph.cat([self._predict_block(inputs[s : s + BLOCK]) for s in range(0, len(inputs), BLOCK)])
 
-    def _some(self, inputs) -> Graph:
+    def _predict_block(self, inputs) -> Graph:
         found, scores = beam_search(self.model, inputs, BEAMS, self.longest)
         finished = scores.isfinite().tolist()
-        parts = [self._first(beams, ends) for beams, ends in zip(found.tolist(), finished)]
-        return from_edge_lists(parts, self.writing.vocabulary)
+        parts = [self._first_valid(beams, ends) for beams, ends in zip(found.tolist(), finished)]
+        return from_edge_lists(parts, self.codec.vocabulary)
 
-    def _first(self, beams: list[list[int]], finished: list[bool]) -> Parts:
+    def _first_valid(self, beams: list[list[int]], finished: list[bool]) -> GraphParts:
         for beam, ends in zip(beams, finished):
-            told = self.writing.read([self.tokens[t - 1] for t in beam if t != END]) if ends else None
-            if told is not None and from_edge_lists([told], self.writing.vocabulary).valence_violation() == 0:
-                return told
+            parts = self.codec.decode([self.tokens[t - 1] for t in beam if t != END]) if ends else None
+            if parts is not None and from_edge_lists([parts], self.codec.vocabulary).valence_violation() == 0:
+                return parts
         return [], []
 
 
 @dataclass(frozen=True)
 class SequenceDecoder(Method):
-    """An encoder and decoder of about as many parameters as psi and h of ELE."""
+    """Encoder and decoder with about as many parameters as psi and h of ELE.
+
+    Args:
+        smiles: Write molecules as SMILES; otherwise, and for other graphs, nodes and links.
+        config: Architecture of the decoder.
+    """
 
     name: str = "sequence"
-    title: str = "sequence decoder"
-    about: str = "an autoregressive decoder with attention writes the graph, molecules as SMILES; beam search"
-    tasks: tuple[str, ...] | None = DECODED
-    smiles: bool = True  # molecules as SMILES, where not all graphs are written node by node
+    title: str = "Sequence decoder"
+    description: str = "autoregressive decoder with attention and beam search; writes SMILES, or nodes and links"
+    tasks: tuple[str, ...] | None = DECODING_TASKS
+    smiles: bool = True
     config: DecoderConfig = DecoderConfig()
 
-    def fit(self, problem: Problem, *, seed: int, work: Path, progress: bool = True) -> Fitted:
-        vocabulary = problem.outputs.vocabulary
+    def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:
+        vocabulary = data.outputs.vocabulary
         smiles = self.smiles and is_molecular(vocabulary)
-        writing = Smiles(vocabulary) if smiles else Links(vocabulary)
-        texts = writing.write(problem.train.graphs)
-        kept = [row for row, text in enumerate(texts) if text is not None]  # noise makes graphs that are no molecules
+        codec = SmilesCodec(vocabulary) if smiles else NodeLinkCodec(vocabulary)
+        texts = codec.encode(data.train.graphs)
+        kept = [row for row, text in enumerate(texts) if text is not None]  # graphs with noise may be no molecules
         texts = [texts[row] for row in kept]
-        readable = replace(problem, train=problem.train.take(kept))
+        encodable = replace(data, train=data.train.take(kept))
         tokens = sorted({token for text in texts for token in text})
-        longest = round(LONGER * max(map(len, texts))) + 1
+        longest = round(MAX_LENGTH_RATIO * max(map(len, texts))) + 1
 
-        written = numbered(texts, tokens)
-        held_out = problem.validation.take(range(min(HELD_OUT, len(problem.validation))))
-        truth = writing.write(held_out.graphs)
+        targets = token_numbers(texts, tokens)
+        held_out = data.validation.take(range(min(MAX_VALIDATED, len(data.validation))))
+        truth = codec.encode(held_out.graphs)
         with seeded(seed):
-            model = SequenceModel(Reader(readable, self.config.width), len(tokens) + 1, self.config)
+            model = SequenceModel(Encoder(encodable, self.config.width), len(tokens) + 1, self.config)
 
         def validate() -> dict[str, float]:
-            """Share of held-out graphs that the most probable next token, again and again, writes as they are."""
+            """Share of held-out graphs that greedy decoding writes exactly."""
             found, _ = beam_search(model, held_out.inputs, 1, longest)
-            said = [[tokens[t - 1] for t in row if t != END] for row in found[:, 0].tolist()]
-            return {"exact": sum(map(eq, said, truth)) / len(truth)}
+            predicted = [[tokens[t - 1] for t in row if t != END] for row in found[:, 0].tolist()]
+            return {"exact": sum(map(eq, predicted, truth)) / len(truth)}
 
-        training = learn(
+        training = train(
             model,
-            readable,
-            lambda inputs, rows: model.loss(inputs, written[rows]),
+            encodable,
+            lambda inputs, rows: model.loss(inputs, targets[rows]),
             validate,
             identity={"fit": self.name, "config": asdict(self.config), "tokens": [str(token) for token in tokens]},
             seed=seed,
             checkpoint=work / f"{self.name}.pt",
             progress=progress,
-            differs=TUNED.get(problem.task),
+            changes=TRAINING_CHANGES.get(data.task),
         )
-        told = {"written as": "SMILES" if smiles else "nodes and links", "beams": BEAMS, **asdict(self.config)}
-        told |= {"training": training, "pairs left out": len(problem.train) - len(kept)}
-        return Fitted({"": Written(model, writing, tokens, longest)}, told, count(model))
+        settings = {
+            "format": "SMILES" if smiles else "nodes and links", "beams": BEAMS, **asdict(self.config),
+            "training": training, "pairs_left_out": len(data.train) - len(kept),
+        }  # fmt: skip
+        return Fitted({"": SequencePredictor(model, codec, tokens, longest)}, settings, count_parameters(model))
 
 
-def numbered(texts: list[list[Hashable]], tokens: list[Hashable]) -> Tensor:
-    """Tokens as numbers from 1 on, (B, longest + 1), END from each end on."""
+def token_numbers(texts: list[list[Hashable]], tokens: list[Hashable]) -> Tensor:
+    """Tokens as numbers from 1, (B, longest + 1), padded with END."""
     number = {token: i for i, token in enumerate(tokens, 1)}
     rows = [torch.tensor([*map(number.__getitem__, text), END]) for text in texts]
     return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=END)
 
 
-SEQUENCES = (
+SEQUENCE_DECODERS = (
     SequenceDecoder(),
     SequenceDecoder(
         "sequence-links",
-        "sequence decoder, no SMILES",
-        "the same, writing nodes and links: where inputs are SMILES, writing SMILES is copying",
+        "Sequence decoder, no SMILES",
+        "the sequence decoder, writing nodes and links; it cannot copy an input SMILES",
         tasks=("smi2mol", "smi2mol-random", "noise"),
         smiles=False,
     ),

@@ -1,4 +1,4 @@
-"""Graphs as sequences of tokens and back, and the order of nodes in which they are written."""
+"""Graphs to sequences of tokens and back, and a canonical order of nodes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
@@ -10,64 +10,64 @@ from elekit.graphs.smiles import canonicalized, is_molecular, parse_smiles, to_s
 from elekit.graphs.weisfeiler_lehman import canonical_colors
 from elekit.model.surrogate.tokens import Tokenizer
 
-Parts = tuple[list[str], list[tuple[int, int, str]]]
-"""Node labels and (i, j, edge label) of one graph, as `graph.from_edge_lists` takes them."""
+GraphParts = tuple[list[str], list[tuple[int, int, str]]]
+"""Node labels and (i, j, edge label) of one graph, as in `graph.from_edge_lists`."""
 
-TOGETHER = 4_096  # graphs whose nodes are told apart at a time, so that memory stays bounded
+BLOCK = 4_096  # graphs ordered at a time
 
 
-class Writing(ABC):
-    """A way to write graphs of a vocabulary as sequences of tokens."""
+class SequenceCodec(ABC):
+    """Encodes graphs of a vocabulary as sequences of tokens."""
 
     def __init__(self, vocabulary: GraphVocabulary):
         self.vocabulary = vocabulary
 
     @abstractmethod
-    def write(self, graphs: Graph) -> list[list[Hashable] | None]:
-        """The tokens of each (rounded) graph, None of one that cannot be written."""
+    def encode(self, graphs: Graph) -> list[list[Hashable] | None]:
+        """The tokens of each discrete graph; None if it cannot be encoded."""
 
     @abstractmethod
-    def read(self, tokens: Sequence[Hashable]) -> Parts | None:
-        """The graph that these tokens tell of, None where they tell of none of the vocabulary."""
+    def decode(self, tokens: Sequence[Hashable]) -> GraphParts | None:
+        """The graph that the tokens encode; None if they encode no graph of the vocabulary."""
 
 
-class Smiles(Writing):
-    """Canonical SMILES of molecules; a graph that RDKit does not sanitise cannot be written."""
+class SmilesCodec(SequenceCodec):
+    """Canonical SMILES of molecules. A graph that RDKit cannot sanitize cannot be encoded."""
 
-    def write(self, graphs: Graph) -> list[list[str] | None]:
+    def encode(self, graphs: Graph) -> list[list[str] | None]:
         split = Tokenizer("smiles", ()).split
         return [None if text is None else split(text) for text in to_smiles(graphs)]
 
-    def read(self, tokens: Sequence[str]) -> Parts | None:
+    def decode(self, tokens: Sequence[str]) -> GraphParts | None:
         reading = parse_smiles("".join(tokens))
-        strange = not set(self.vocabulary.node_labels).issuperset(reading.nodes)
-        if reading.error or strange or len(reading.nodes) > self.vocabulary.max_nodes:
+        unknown = not set(self.vocabulary.node_labels).issuperset(reading.nodes)
+        if reading.error or unknown or len(reading.nodes) > self.vocabulary.max_nodes:
             return None
         return list(reading.nodes), list(reading.edges)
 
 
-class Links(Writing):
-    """Any graph, node by node as `in_order`: (label,), then (edge label, i) for each link to the earlier node i."""
+class NodeLinkCodec(SequenceCodec):
+    """Nodes in canonical order: (label,), followed by (edge label, i) for each link to an earlier node i."""
 
-    def write(self, graphs: Graph) -> list[list[tuple]]:
-        names, written = self.vocabulary, []
-        for nodes, edges in _lists(in_order(graphs)):
+    def encode(self, graphs: Graph) -> list[list[tuple]]:
+        vocabulary, encoded = self.vocabulary, []
+        for nodes, edges in _lists(canonical_order(graphs)):
             tokens = []
             for j, label in enumerate(nodes):
                 if label:
-                    tokens.append((names.node_labels[label - 1],))
-                    tokens += [(names.edge_labels[edges[j][i] - 1], i) for i in range(j) if edges[j][i]]
-            written.append(tokens)
-        return written
+                    tokens.append((vocabulary.node_labels[label - 1],))
+                    tokens += [(vocabulary.edge_labels[edges[j][i] - 1], i) for i in range(j) if edges[j][i]]
+            encoded.append(tokens)
+        return encoded
 
-    def read(self, tokens: Sequence[tuple]) -> Parts | None:
+    def decode(self, tokens: Sequence[tuple]) -> GraphParts | None:
         nodes: list[str] = []
         edges: dict[tuple[int, int], str] = {}
-        for label, *where in tokens:
-            if not where:
+        for label, *links in tokens:
+            if not links:
                 nodes.append(label)
                 continue
-            pair = (where[0], len(nodes) - 1)
+            pair = (links[0], len(nodes) - 1)
             if pair[0] >= pair[1] or pair in edges:
                 return None
             edges[pair] = label
@@ -76,16 +76,16 @@ class Links(Writing):
         return nodes, [(i, j, label) for (i, j), label in edges.items()]
 
 
-def in_order(graphs: Graph) -> Graph:
-    """The same graphs with their nodes in a canonical order, the absent ones last.
+def canonical_order(graphs: Graph) -> Graph:
+    """The same graphs with nodes in canonical order, absent ones last.
 
-    Molecules: that of their canonical SMILES, and its Kekule form. Other graphs, and what `chem.canonicalised` leaves
-    as it is: breadth first, from the first node by label, then most links, then `refinement.canonical_colours`;
-    neighbours and further components likewise.
+    Molecules: the order and the Kekule form of their canonical SMILES. Other graphs, and graphs that
+    `smiles.canonicalized` leaves unchanged: breadth first; nodes, neighbors and further components sorted by label,
+    then number of links (most first), then `weisfeiler_lehman.canonical_colors`.
     """
     orders = []
-    for start in range(0, len(graphs), TOGETHER):
-        some = graphs[start : start + TOGETHER]
+    for start in range(0, len(graphs), BLOCK):
+        some = graphs[start : start + BLOCK]
         for (nodes, edges), colors in zip(_lists(some), canonical_colors(some).tolist()):
             orders.append(_breadth_first(nodes, edges, colors))
     ordered = graphs.permuted(torch.tensor(orders))

@@ -19,7 +19,7 @@ STEP = 0.05  # of a level, that is left free
 def check_within(answer, rows: "pd.DataFrame", budget: float) -> Verdict:
     """Whether an answer, a label of the index of `rows`, is the most exact way to predict within a time.
 
-    rows: columns title, decoder, ms and exact, as `benchmark.compared.means` has them. budget: ms a prediction.
+    rows: columns title, decoder, ms and exact, as `benchmarks.aggregate.means` has them. budget: ms a prediction.
     """
     row = whole(answer)
     if row is None or row not in rows.index:
