@@ -57,6 +57,7 @@ for need in (
         need()
     except ModuleNotFoundError as error:
         print(str(error).partition("elekit[")[2].strip("]'"))
+assert cli.main(["decode", "--artifact", "molecules7", "methane"]) == 1
 """
 
 
@@ -82,6 +83,7 @@ def test_the_core_needs_no_extra_and_a_missing_package_names_its_extra(tmp_path)
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split() == ["chem", "chem", "draw", "lab", "data"]
+    assert "elekit[chem]" in ran.stderr.splitlines()[-1]
 
 
 def test_every_name_is_there():

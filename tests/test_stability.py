@@ -288,7 +288,7 @@ def test_pictures_refuse_what_is_no_such_table():
     for wrong, lacks in ((table.drop(columns="of"), "'of'"), (table[:0], "rows"), (without, "trainings")):
         with pytest.raises(ValueError, match=f"the table lacks .*{lacks}.*it comes from elekit.audit.stability"):
             draw.stability(wrong)
-        with pytest.raises(ValueError, match="it comes from elekit.inspect.across_trainings"):
+        with pytest.raises(ValueError, match="it comes from elekit.audit.across_trainings"):
             draw.across_trainings(wrong)
     with pytest.raises(ValueError, match="most must be at least 1, got 0"):
         draw.stability(table, most=0)

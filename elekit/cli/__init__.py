@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as interrupted:
         sys.stderr.write(f"elekit: interrupted{'; ' if str(interrupted) else ''}{interrupted}\n")
         return 130
-    except (ValueError, OSError, FloatingPointError) as refused:
+    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as refused:
         sentence = re.sub(r"^\[Errno -?\d+\] ", "", str(refused))
         sys.stderr.write(f"elekit: {' '.join(sentence.split())}\n")  # one line, whatever a library says
         return 1

@@ -17,8 +17,8 @@ FEW = 4  # changed parts that are marked
 def blind_spots(table: "pd.DataFrame", graphs: Graph, others: Graph, *, most: int = 6, columns: int = 2) -> Figure:
     """Pairs side by side: what differs above, the loss beneath.
 
-    table: n rows with the column loss and either differs (and path, edits), of `elekit.inspect.blind_spots`, or why, of
-    `elekit.inspect.separated_equals`. graphs, others: the two sides. most: pairs drawn (>= 1), from the first on.
+    table: n rows with the column loss and either differs (and path, edits), of `elekit.audit.blind_spots`, or why, of
+    `elekit.audit.separated_equals`. graphs, others: the two sides. most: pairs drawn (>= 1), from the first on.
     columns: pairs side by side. Without pairs the sheet says so. Raises ValueError for other numbers of graphs, a table
     without these columns, and most < 1.
     """

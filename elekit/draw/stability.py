@@ -71,7 +71,7 @@ def stability(table: "pd.DataFrame", *, most: int = 30) -> Figure:
 def across_trainings(table: "pd.DataFrame", xlabel: str = "median price", *, top: int = 10) -> Figure:
     """Numbers over trainings: for each name a mark a training, on a line from the lowest to the highest.
 
-    table: as of `elekit.inspect.across_trainings`: name, a column a training, mean, sd, lowest, highest, of. `top`
+    table: as of `elekit.audit.across_trainings`: name, a column a training, mean, sd, lowest, highest, of. `top`
     largest and smallest means are drawn (>= 1), all where there are no more; each training has a shape of its own.
     Raises ValueError for a table without these columns, without trainings or numbers, and for top < 1.
     """

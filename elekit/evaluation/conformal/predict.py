@@ -109,11 +109,11 @@ def coverage(
         raise ValueError(f"want one target for each true graph, at least one; got {len(target)} and {len(truth)}")
     search = {"candidates": candidates, "gallery": gallery, "start": start, "config": config, "progress": progress}
     scores, sizes = [], []
-    for rows, found in universes(psi, target, **search):
+    for block, found in universes(psi, target, **search):
         if gallery is None:
-            scores.append(found.scores(truth[rows]))
+            scores.append(found.scores(truth[block]))
         else:
-            scores.append(squared_distance(points_of(psi, truth[rows]), target[rows].detach()))
+            scores.append(squared_distance(points_of(psi, truth[block]), target[block].detach()))
         sizes.append(found.inside(calibration.radius).sum(1))
     table = pd.DataFrame({"hit": (torch.cat(scores) <= calibration.radius).numpy(), "size": torch.cat(sizes).numpy()})
     groups = {("all", "all"): np.ones(len(table), dtype=bool)}
@@ -180,4 +180,4 @@ def measured(
         "set_size": "mean_size", "set_size_median": "median_size", "empty": "empty", "large": "large",
     }  # fmt: skip
     found |= {"radius": held.radius} | {name: whole[column].item() for name, column in names.items()}
-    return found | dict(zip(("expected_low", "expected_high"), held.expected(found["tests"])))
+    return found | dict(zip(("expected_low", "expected_high"), held.expected(int(found["tests"]))))
