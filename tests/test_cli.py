@@ -109,16 +109,16 @@ def test_help_from_a_shell():
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (["data"], ["--smiles", "--graph", "--input", "--export", "csv, tsv or parquet", "left out and why"]),
+        (["data"], ["--smiles", "--graph", "--input", "--export", "csv, tsv or parquet", "left out"]),
         (["train"], ["embedding", "surrogate", "repeats", "learn psi", "learn h"]),
-        (["train", "embedding"], ["--out", "--steps", "--seed", "graphs alone", "Ctrl-C keeps what was reached"]),
+        (["train", "embedding"], ["--out", "--steps", "--seed", "graphs alone", "Ctrl-C"]),
         (
             ["train", "surrogate"],
             ["--artifact", "--input", "--backbone", "{character,word,smiles,tfidf,vector,hf:NAME}"],
         ),
         (
             ["train", "repeats"],
-            ["--seeds", "--halves", "--by", "same settings", "hold each time", "goes on from there"],
+            ["--seeds", "--halves", "--by", "same settings", "hold each time", "Ctrl-C"],
         ),
         (["decode"], ["--candidates", "--method", "--budget-ms", "standard input", "euclidean (the paper's)"]),
         (["evaluate"], ["--oracle", "psi(y)", "--limit", "--table", "--randomize", "all of its rows", "--json"]),
@@ -247,7 +247,7 @@ def test_ctrl_c_keeps_what_was_reached_and_the_same_command_goes_on(
     errors = io.StringIO()
     monkeypatch.setattr(sys, "stderr", errors)
     assert main(command(cut)) == 130
-    said = "elekit: interrupted; what was reached is saved, and the same command goes on from there\n"
+    said = "elekit: interrupted; progress is saved; the same command continues from there\n"
     assert said in errors.getvalue()
     about = artifacts.load(cut).about
     history = about["psi"]["history"] if stage == "embedding" else about["surrogates"]["x"]["history"]
@@ -288,7 +288,7 @@ def test_a_training_is_repeated_with_its_own_settings(table, artifact, run, docu
     status, out, _ = run(*again, "--halves", 1)
     assert status == 0 and "3 repeats in" in out and "half-3" in out and "retrieval" in out
     assert {path: path.stat().st_mtime_ns for path in (artifact / "repeats").rglob("*.*")} == files
-    assert "want at least one repeat, got 0 seeds and 0 halves" in refused(*again, "--seeds", 0, "--halves", 0)
+    assert "got 0 and 0" in refused(*again, "--seeds", 0, "--halves", 0)
     assert "was trained on other data" in refused(*again, "--data", "molecules7")
 
 
@@ -380,7 +380,7 @@ def test_sets_of_answers_at_a_level(table, trained, document, run, refused, monk
         "evaluate", *common, "--data", table, "--limit", 20, "--timeout", 0, "--sets", 0.5, "--calibrate", table
     )
     assert 0 <= judged["sets"]["low"] <= judged["sets"]["coverage"] <= judged["sets"]["high"] <= 1
-    assert "name a table of them with --calibrate" in refused("decode", *common, "x", "--sets", 0.5)
+    assert "with --calibrate" in refused("decode", *common, "x", "--sets", 0.5)
     assert "level must lie above 0 and below 1" in refused("decode", *common, "x", "--sets", 90, "--calibrate", table)
     oracle = ["evaluate", *common, "--data", table, "--oracle", "--sets", 0.5]
     assert "--oracle leaves out" in refused(*oracle)
@@ -532,7 +532,7 @@ def test_artifacts_that_cannot_be_used(refused, artifact, tmp_path, command):
     weights.write_bytes(weights.read_bytes()[:-1])
     assert "is truncated or altered" in refused(*command, "--artifact", artifact)
     (artifact / artifacts.JSON_NAME).write_text("{}")
-    assert "is truncated or no artifact of elekit" in refused(*command, "--artifact", artifact)
+    assert "is truncated or not an artifact" in refused(*command, "--artifact", artifact)
 
 
 def test_an_artifact_of_another_vocabulary(refused, run, tmp_path, table, trained):
@@ -563,7 +563,7 @@ def test_an_artifact_of_another_vocabulary(refused, run, tmp_path, table, traine
         (["--method", "guess"], "no decoding method 'guess'; there are candidates"),
         (["--method", "candidates", "--candidates", "none"], "--method candidates needs candidates"),
         (["--method", "candidates+polish"], "needs candidates, there are none (give --candidates)"),
-        (["--method", "rounded"], "needs an h that goes through a graph (elekit train surrogate --through graph)"),
+        (["--method", "rounded"], "needs an h with a graph head (elekit train surrogate --through graph)"),
         (["--candidates", "molecule7"], "no data set and no file 'molecule7'"),
     ],
 )
@@ -580,8 +580,8 @@ def test_inputs_that_cannot_be_read(refused, run, trained, artifact, table, monk
     common = ["--data", table, "--steps", 1, "--artifact", artifact, "--width", 8, "--device", "cpu", "--json"]
     assert run("train", "surrogate", "--input", "x", "--input", "y", "--name", "numbers", *common)[0] == 0
     numbers = ["decode", "--artifact", artifact, "--surrogate", "numbers", "--method", "gradient"]
-    assert "this h reads vectors: numbers with commas between them, got 'CCO'" in refused(*numbers, "CCO")
-    assert "vectors of one length" in refused(*numbers, "1,2", "1,2,3")
+    assert "this h reads vectors, numbers separated by commas, got 'CCO'" in refused(*numbers, "CCO")
+    assert "equal lengths, got 2 and 3" in refused(*numbers, "1,2", "1,2,3")
     assert "inputs must be (B, 2), got (1, 3)" in refused(*numbers, "1,2,3")
     assert "input 0 holds NaN" in refused(*numbers, "nan,2")
     judged = ["evaluate", "--artifact", artifact, "--data", table, "--surrogate", "numbers", "--randomize"]

@@ -1,25 +1,35 @@
-"""`elekit data / train / correct / decode / evaluate / card`: the package from a shell (floor 4).
+"""The command line: `elekit data / train / correct / decode / evaluate / card`.
 
-Exit status: 0 done, 1 refused with one sentence on standard error, 2 wrong usage, 130 interrupted (what was reached
-is kept). With --json standard output is one JSON document and nothing else.
+Exit status: 0 success, 1 error (one line on standard error), 2 wrong usage, 130 interrupted (progress is saved). With
+--json standard output is one JSON document.
 """
 
 import re
 import sys
+from collections.abc import Sequence
 
 from elekit.cli.parser import parser
 
+__all__ = ["main", "parser"]
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
-    chosen = parser().parse_args(arguments)
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: Words after `elekit`; None uses those of the process.
+
+    Returns:
+        The exit status.
+    """
+    args = parser().parse_args(arguments)
     try:
-        chosen.run(chosen)
+        args.run(args)
     except KeyboardInterrupt as interrupted:
         sys.stderr.write(f"elekit: interrupted{'; ' if str(interrupted) else ''}{interrupted}\n")
         return 130
-    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as refused:
-        sentence = re.sub(r"^\[Errno -?\d+\] ", "", str(refused))
-        sys.stderr.write(f"elekit: {' '.join(sentence.split())}\n")  # one line, whatever a library says
+    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
+        message = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+        sys.stderr.write(f"elekit: {' '.join(message.split())}\n")  # messages of libraries may have several lines
         return 1
     return 0

@@ -1,4 +1,4 @@
-"""`python -m elekit.cli` is `elekit`."""
+"""`python -m elekit.cli` runs `elekit`."""
 
 import sys
 

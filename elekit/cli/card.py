@@ -1,0 +1,65 @@
+"""`elekit card`."""
+
+import shlex
+from argparse import Namespace
+
+from elekit.cli import data as cli_data
+from elekit.cli import evaluate
+
+
+def card(args: Namespace) -> None:
+    """Measure a loss and write its card."""
+    from elekit import datasets
+    from elekit.card import make
+    from elekit.model import artifact as artifacts
+
+    artifact = artifacts.load(args.artifact)
+    name, data = args.surrogate, None
+    if args.data is None and artifact.name in datasets.NAMES and datasets.available_offline(artifact.name):
+        args.data = artifact.name
+    if args.data is not None:
+        if artifact.surrogates:
+            name, h = artifact.surrogate(args.surrogate or evaluate.surrogate_for(args, artifact))
+            args.input = evaluate.input_of(args, artifact, name, h)
+        data = cli_data.load(
+            args,
+            vocabulary=artifact.vocabulary,
+            inputs=bool(artifact.surrogates),
+            seed=artifact.about.get("seed", 0),
+            whole=args.whole,
+        )
+    elif args.surrogate:
+        artifact.surrogate(args.surrogate)
+    made = make(
+        args.artifact,
+        data,
+        repeats=args.repeats,
+        surrogate=name,
+        compare=args.compare,
+        seed=args.seed,
+        command=_command(args),
+        progress=cli_data.show_progress(args),
+    )
+    path = made.save(args.out)
+    document = {
+        "card": str(path),
+        "bytes": path.stat().st_size,
+        "statements": [statement.to_json() for statement in made.statements],
+        "not_measured": made.results.missing,
+    }
+    lines = [f"written to {path} ({path.stat().st_size / 1e6:.1f} MB, {len(made.statements)} statements)"]
+    lines += [f"  not measured: {what}: {why}" for what, why in made.results.missing.items()]
+    if made.changes is not None:
+        document["changes"] = made.changes.summary()
+        lines.append(f"  {made.changes.summary()}")
+    cli_data.print_result(args, document, lines)
+
+
+def _command(args: Namespace) -> str:
+    """The command line that reproduces the card."""
+    names = ("artifact", "data", "smiles", "graph", "surrogate", "repeats", "compare")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    words = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    words += [part for column in args.input or () for part in ("--input", column)]
+    words += [*(["--whole"] if args.whole else []), "--seed", str(args.seed), "--out", str(args.out)]
+    return shlex.join(["elekit", "card", *words])

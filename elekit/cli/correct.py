@@ -1,0 +1,107 @@
+"""`elekit correct`: a learned loss trained to keep rules and judgments."""
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elekit.cli import data as cli_data
+from elekit.cli import evaluate, train
+
+if TYPE_CHECKING:
+    from elekit.correction import Judgments, Rule
+    from elekit.graphs.graph import GraphVocabulary
+
+CHECKPOINT = "correct.checkpoint"
+
+
+def correct(args: Namespace) -> None:
+    """Correct the loss of an artifact and save it as a new artifact, with the report."""
+    from elekit import correction
+    from elekit.model import artifact as artifacts
+
+    cli_data.check_positive(args, "steps", "batch_size")
+    device = train.check_device(args.device)
+    train.check_overwrite(args.out)
+    rules = _rules(args.rules)
+    artifact = artifacts.load(args.artifact)
+    if args.out.resolve() == artifacts.locate(args.artifact).resolve():
+        raise ValueError(f"{args.out} holds the loss to correct; name another folder")
+    judgments = _judgments(args.judgments, artifact.vocabulary)
+    data = cli_data.load(args, vocabulary=artifact.vocabulary, seed=artifact.about.get("seed", 0))  # the same split
+    cli_data.check_vocabulary(args, data, artifact)
+    name = None if data.validation.inputs is None else evaluate.surrogate_for(args, artifact)
+    if args.refit and name is None:
+        raise ValueError("--refit needs an h of the artifact that reads this data; name its input with --input")
+    config = correction.CorrectionTraining()
+    config = replace(config, training=train.with_options(args, config.training), weight=args.weight)
+    corrected = correction.correct(
+        artifact.psi,
+        data.train.graphs,
+        rules,
+        judgments,
+        validation=data.validation.graphs,
+        config=config,
+        surrogate=None if name is None else (artifact.surrogates[name], data.validation),
+        refit=data.train if args.refit else None,
+        decoded=args.decoded,
+        seed=args.seed,
+        device=device,
+        checkpoint=args.out / CHECKPOINT,
+        progress=not args.json,
+    )
+    about = {
+        **artifact.about,
+        "surrogates": {},
+        "correction": {"of": artifact.name, **corrected.about},
+        "trained": artifacts.training_record(args.out / CHECKPOINT, args.by),
+    }
+    surrogates = {}
+    if name is not None and corrected.h is not None:
+        surrogates[name] = corrected.h
+        about["surrogates"][name] = {
+            "input": args.input,
+            "training": asdict(config.refitting),
+            "history": corrected.h.history,
+            "digest": data.digest,
+        }
+    histories = [corrected.psi.history, *(h.history for h in surrogates.values())]
+    artifacts.save(artifacts.Artifact(artifact.name, corrected.psi, surrogates, about), args.out)
+    interrupted = any(one[-1].get("interrupted") for one in histories)
+    report = corrected.report
+    dropped = artifact.surrogates and not surrogates
+    note = ", without the surrogates, which regress on the old loss" if dropped else ""
+    document = {"artifact": str(args.out), "interrupted": interrupted, **report.to_json()}
+    cli_data.print_result(args, document, [*report.says(), f"saved in {args.out}{note}"])
+    if interrupted:
+        train.raise_interrupted()
+
+
+def _rules(path: Path | None) -> "Sequence[Rule]":
+    from elekit import correction
+
+    if path is None:
+        return ()
+    try:
+        return correction.rules_from_json(json.loads(_read(path)))
+    except ValueError as error:
+        kind = "is no JSON: " if isinstance(error, json.JSONDecodeError) else ""
+        raise ValueError(f"{path}: {kind}{error}") from None
+
+
+def _judgments(path: Path | None, vocabulary: "GraphVocabulary") -> "Judgments | None":
+    from elekit import correction
+
+    if path is None:
+        return None
+    _read(path)
+    return correction.Judgments.read(path, vocabulary)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no file {path}") from None

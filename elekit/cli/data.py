@@ -1,0 +1,166 @@
+"""`elekit data`, and what all commands share: data sets, candidates, checks of options, and output."""
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from elekit.datasets import Dataset, Split
+    from elekit.graphs.graph import Graph, GraphVocabulary
+    from elekit.model.artifact import Artifact
+
+DEFAULT_INPUT = {"molecules7": "description", "qm9": "smiles"}
+
+
+def load(
+    args: Namespace,
+    *,
+    whole: bool = False,
+    vocabulary: "GraphVocabulary | None" = None,
+    inputs: bool = True,
+    seed: int | None = None,
+) -> "Dataset":
+    """The data set of --data; whole: put all rows of a file into the test split, duplicates included."""
+    from elekit import datasets
+    from elekit.datasets.frame import MissingColumnError
+
+    columns = args.input or []
+    seed = args.seed if seed is None else seed
+    if args.data in datasets.NAMES:
+        if args.smiles or args.graph:
+            raise ValueError(f"{args.data} has its own columns; --smiles and --graph are for tables")
+        if len(columns) > 1:
+            raise ValueError(f"{args.data} has one input at a time, got {', '.join(columns)}")
+        fitting = vocabulary if whole else None  # evaluation skips graphs that do not fit, training must not
+        kind = columns[0] if columns else None
+        return datasets.load(args.data, inputs=kind, vocabulary=fitting, seed=seed, progress=show_progress(args))
+    check_source(args.data)
+    try:
+        return datasets.from_frame(
+            args.data,
+            smiles=None if args.graph else args.smiles or "smiles",
+            graph=args.graph,
+            input=(columns[0] if len(columns) == 1 else columns or None) if inputs else None,
+            fractions=(0, 0, 1) if whole else datasets.FRACTIONS,
+            duplicates="keep" if whole else "drop",
+            vocabulary=vocabulary,
+            seed=seed,
+            progress=show_progress(args),
+        )
+    except MissingColumnError as missing:
+        if missing.column == "smiles" and not (args.smiles or columns):
+            raise ValueError(f"{missing}; name yours with --smiles or --graph") from None
+        raise
+
+
+def check_source(source: str) -> None:
+    """Raise a FileNotFoundError if `source` is neither a data set nor a file."""
+    from elekit import datasets
+
+    if source not in datasets.NAMES and not Path(source).is_file():
+        names = " and ".join(datasets.NAMES)
+        raise FileNotFoundError(f"no data set and no file {source!r}; the data sets are {names}")
+
+
+def candidates(args: Namespace, artifact: "Artifact") -> "tuple[Graph | None, str]":
+    """Candidates and a description of their source; None and the reason if there are none."""
+    from elekit import datasets
+
+    if args.candidates == "none" or (args.method or "").startswith("gradient"):
+        return None, "none"
+    name = args.candidates or artifact.name
+    if name in datasets.NAMES:
+        if not args.candidates and not datasets.available_offline(name):
+            return None, f"none ({name} is not on this machine; set ELEKIT_DATA_DIR or give --candidates)"
+        seed, progress = artifact.about.get("seed", 0), show_progress(args)
+        loaded = datasets.load(name, vocabulary=artifact.vocabulary, seed=seed, progress=progress).train.graphs
+    elif args.candidates:
+        loaded = _all_rows(name, artifact, column=args.candidates_column).graphs
+    else:
+        return None, "none (give --candidates)"
+    if loaded.vocabulary != artifact.vocabulary:
+        raise ValueError(f"candidates {name!r} have another vocabulary than the artifact {artifact.name!r}")
+    return loaded, f"{len(loaded):,} of {name}"
+
+
+def calibration_pairs(args: Namespace, artifact: "Artifact", name: str) -> "Split":
+    """Pairs that were not used for training psi or the h `name`: --calibrate, or a validation split."""
+    from elekit import datasets
+
+    columns = artifact.about.get("surrogates", {}).get(name, {}).get("input") or [name]
+    if args.calibrate:
+        inputs = columns[0] if len(columns) == 1 else columns
+        return _all_rows(args.calibrate, artifact, input=inputs, progress=show_progress(args))
+    if artifact.name not in datasets.NAMES or not datasets.available_offline(artifact.name):
+        raise ValueError("--sets needs pairs that were not used for training; give a table of them with --calibrate")
+    seed, progress = artifact.about.get("seed", 0), show_progress(args)
+    return datasets.load(
+        artifact.name, inputs=columns[0], vocabulary=artifact.vocabulary, seed=seed, progress=progress
+    ).validation
+
+
+def _all_rows(source: str, artifact: "Artifact", column: str | None = None, **options: Any) -> "Split":
+    """All rows of a file as one split of the artifact's vocabulary."""
+    from elekit import datasets
+    from elekit.graphs.smiles import is_molecular
+
+    check_source(source)
+    kind = "smiles" if is_molecular(artifact.vocabulary) else "graph"
+    options |= {kind: column or kind, "vocabulary": artifact.vocabulary, "fractions": (1, 0, 0)}
+    return datasets.from_frame(source, **options).train
+
+
+def show_progress(args: Namespace) -> bool:
+    """Whether to show progress bars: on a terminal, without --json."""
+    return not args.json and sys.stderr.isatty()
+
+
+def check_positive(args: Namespace, *names: str) -> None:
+    """Raise a ValueError for an option below 1."""
+    for name in names:
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+
+
+def check_vocabulary(args: Namespace, data: "Dataset", artifact: "Artifact", fix: str = "") -> None:
+    """Raise a ValueError if data and artifact have different vocabularies."""
+    if data.vocabulary != artifact.vocabulary:
+        raise ValueError(f"{args.data} has another vocabulary than the artifact {args.artifact}{fix}")
+
+
+def print_result(args: Namespace, document: dict[str, Any], lines: list[str]) -> None:
+    """Print the document with --json, otherwise the lines."""
+    sys.stdout.write((json.dumps(document, indent=1, default=str) if args.json else "\n".join(lines)) + "\n")
+
+
+def write_csv(path: Path, frame: "pd.DataFrame") -> None:
+    from elekit.datasets.files import write_atomically
+
+    write_atomically(path, lambda partial: frame.to_csv(partial, index=False))
+
+
+def report(args: Namespace) -> None:
+    """`elekit data`."""
+    data = load(args)
+    found = data.report()
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    lines = [f"{found['name']}: {found['rows']:,} rows"]
+    lines += [f"  {name:<11}{len(split):>9,}" for name, split in splits.items()]
+    lines += [f"  {'skipped':<11}{len(data.skipped):>9,}"]
+    lines += [f"    {count:>7,}  {reason}" for reason, count in found["skipped"].items()]
+    lines += [
+        f"  node labels  {' '.join(found['node_labels'])}",
+        f"  edge labels  {' '.join(found['edge_labels'])}",
+        f"  up to {found['max_nodes']} nodes; digest {found['digest'][:16]}",
+    ]
+    if args.export:
+        for name, split in splits.items():
+            write_csv(args.export / f"{name}.csv", split.frame)
+        write_csv(args.export / "skipped.csv", data.skipped)
+        lines.append(f"written to {args.export}: train.csv, validation.csv, test.csv, skipped.csv")
+    print_result(args, found, lines)

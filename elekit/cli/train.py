@@ -1,0 +1,168 @@
+"""`elekit train embedding`, `elekit train surrogate` and `elekit train repeats`."""
+
+from argparse import Namespace
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from elekit.cli import data as cli_data
+
+CHECKPOINT = "psi.checkpoint"
+Training = TypeVar("Training", bound=Any)
+
+
+def embedding(args: Namespace) -> None:
+    """Learn psi and save it as a new artifact."""
+    from elekit import datasets
+    from elekit.model import artifact as artifacts
+    from elekit.model.embedding import EmbeddingConfig
+    from elekit.training import EmbeddingTraining, fit_embedding
+
+    cli_data.check_positive(args, "steps", "batch_size", "dim", "hidden")
+    device = check_device(args.device)
+    check_overwrite(args.out)
+    data = cli_data.load(args, inputs=False)
+    training = with_options(args, EmbeddingTraining())
+    psi = fit_embedding(
+        data.train.graphs,
+        validation=data.validation.graphs,
+        config=EmbeddingConfig(hidden=args.hidden, dim=args.dim),
+        training=training,
+        seed=args.seed,
+        device=device,
+        checkpoint=args.out / CHECKPOINT,
+        progress=not args.json,
+    )
+    about = {
+        "data": data.report(),
+        "seed": args.seed,
+        "psi": {"training": asdict(training), "history": psi.history},
+        "surrogates": {},
+        "trained": artifacts.training_record(args.out / CHECKPOINT, args.by),
+    }
+    name = args.data if args.data in datasets.NAMES else Path(args.data).name
+    artifacts.save(artifacts.Artifact(name, psi, about=about), args.out)
+    _report(args, args.out, psi.history)
+
+
+def surrogate(args: Namespace) -> None:
+    """Learn h and add it to the artifact."""
+    from elekit import datasets
+    from elekit.model import artifact as artifacts
+    from elekit.model.surrogate import BackboneConfig
+    from elekit.training import fit_surrogate, infer_kind
+    from elekit.training.surrogate import default_training, settings
+
+    cli_data.check_positive(args, "steps", "batch_size", "width")
+    device = check_device(args.device)
+    folder = _writable_folder(args.artifact, "h is")
+    artifact = artifacts.load(folder)
+    if args.data in datasets.NAMES:
+        args.input = args.input or [cli_data.DEFAULT_INPUT[args.data]]
+    seed = artifact.about.get("seed", args.seed)  # the split of psi, so that no test graph is trained on
+    data = cli_data.load(args, vocabulary=artifact.vocabulary, seed=seed)
+    cli_data.check_vocabulary(args, data, artifact, "; train an embedding on it")
+    if data.train.inputs is None:
+        raise ValueError(f"no inputs to regress from; name a column of {args.data} with --input")
+    kind = args.backbone or infer_kind(data.train.inputs)
+    name = args.name or (args.input[0] if args.input else kind)
+    shape = BackboneConfig(kind, width=args.width, through=args.through)
+    training = with_options(args, default_training(shape))
+    checkpoint = folder / f"h-{artifacts.file_stem(name)}.checkpoint"
+    h = fit_surrogate(
+        artifact.psi,
+        data.train,
+        validation=data.validation,
+        backbone=shape,
+        training=training,
+        seed=args.seed,
+        device=device,
+        checkpoint=checkpoint,
+        progress=not args.json,
+    )
+    artifact.surrogates[name] = h
+    artifact.about.setdefault("surrogates", {})[name] = {
+        "input": args.input,
+        "training": settings(training, has_graph_head=h.has_graph_head, pairs=len(data.train)),
+        "history": h.history,
+        "digest": data.digest,
+        "trained": artifacts.training_record(checkpoint, args.by),
+    }
+    artifacts.save(artifact, folder)
+    _report(args, folder, h.history)
+
+
+def repeats(args: Namespace) -> None:
+    """Learn psi again, with other seeds and on halves of the graphs, and add the results to the artifact."""
+    from elekit.model import artifact as artifacts
+    from elekit.training.reruns import fit_repeats
+
+    device, folder = check_device(args.device), _writable_folder(args.artifact, "repeats are")
+    data = cli_data.load(args, inputs=False, seed=artifacts.load(folder).about.get("seed", 0))  # the same split
+    options = {"seeds": args.seeds, "halves": args.halves, "device": device, "by": args.by}
+    found = fit_repeats(folder, data, **options, progress=not args.json)
+    last = {name: repeat.about["psi"]["history"][-1] for name, repeat in found.items()}
+    lines = [f"{len(found)} repeats in {folder / artifacts.REPEATS}:"]
+    lines += [f"  {name:<9}loss {end['loss']:.3f}, retrieval {end['retrieval']:.3f}" for name, end in last.items()]
+    cli_data.print_result(args, {"artifact": str(folder), "repeats": last}, lines)
+
+
+def with_options(args: Namespace, training: Training) -> Training:
+    """A training config with the options of the command line."""
+    given = {"steps": args.steps, "learning_rate": args.learning_rate}
+    loop = replace(training.loop, **{k: v for k, v in given.items() if v is not None})
+    every = max(1, min(loop.validate_every, loop.steps // 4))
+    precision = "medium" if args.fast else loop.matmul_precision
+    loop = replace(loop, validate_every=every, checkpoint_every=every, matmul_precision=precision)
+    return replace(training, loop=loop, batch_size=args.batch_size or training.batch_size)
+
+
+def _writable_folder(folder: Path, added: str) -> Path:
+    """The folder; raises a ValueError for the name of a shipped artifact."""
+    from elekit.model import artifact as artifacts
+
+    shipped = artifacts.locate(folder)
+    if not folder.exists() and shipped != folder:
+        raise ValueError(f"{added} added to the artifact, and {folder} is shipped: copy {shipped} and give the copy")
+    return folder
+
+
+def check_device(name: str) -> str:
+    import torch
+
+    from elekit.training.loop import choose_device
+
+    try:
+        torch.empty(0, device=choose_device(name))
+    except (RuntimeError, AssertionError):
+        raise ValueError(f"no device {name!r} on this machine; use auto or cpu") from None
+    return name
+
+
+def check_overwrite(folder: Path) -> None:
+    """Raise a ValueError if a new psi would replace one that has surrogates."""
+    from elekit.model import artifact as artifacts
+
+    try:
+        surrogates = list(artifacts.verify(folder)["surrogates"])
+    except artifacts.ArtifactError:
+        return
+    if surrogates:
+        raise ValueError(
+            f"{folder} already holds a learned loss with surrogates ({', '.join(surrogates)}), which do not fit a "
+            "new one; name another folder"
+        )
+
+
+def raise_interrupted() -> NoReturn:
+    raise KeyboardInterrupt("progress is saved; the same command continues from there")
+
+
+def _report(args: Namespace, folder: Path, history: list[dict[str, Any]]) -> None:
+    last = history[-1]
+    figures = ", ".join(f"{k} {v:.3f}" for k, v in last.items() if isinstance(v, float) and k != "seconds")
+    interrupted = " (interrupted)" if last.get("interrupted") else ""
+    line = f"saved in {folder} after {last['step']:,} steps{interrupted}: {figures}"
+    cli_data.print_result(args, {"artifact": str(folder), "history": history}, [line])
+    if interrupted:
+        raise_interrupted()
