@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import tempfile
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +12,13 @@ from pathlib import Path
 import networkx as nx
 import pytest
 import torch
-from conftest import differences, random_vertices
+from conftest import differences, random_relaxed, random_vertices
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import elekit.datasets.files
-from elekit.graphs.graph import from_networkx
+from elekit.graphs.graph import GraphVocabulary, from_networkx
 from elekit.model import artifact as artifacts
 from elekit.model.artifact import Artifact, ArtifactError, load, load_repeats, save, training_record, verify
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
@@ -84,7 +87,35 @@ def rewrite(folder: Path, change, resign: bool = True):
     path.write_text(json.dumps(content))
 
 
-# -- there and back ------------------------------------------------------------------------------------------------
+# -- round trips ---------------------------------------------------------------------------------------------------
+INPUTS = {"character": TEXTS, "word": TEXTS, "tfidf": TEXTS, "vector": VECTORS, "image": torch.rand(3, 2, 9, 9)}
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    kind=st.sampled_from(sorted(INPUTS)), through=st.sampled_from(["point", "graph"]), dim=st.integers(2, 12),
+    size=st.tuples(*[st.integers(1, 3)] * 3), rounds=st.integers(0, 2), walks=st.integers(0, 5),
+    width=st.integers(2, 6), layers=st.integers(1, 2), seed=st.integers(0, 2**16),
+)  # fmt: skip
+def test_any_artifact_survives_a_round_trip(kind, through, dim, size, rounds, walks, width, layers, seed):
+    vocabulary = GraphVocabulary(tuple("abc"[: size[0]]), tuple("xyz"[: size[1]]), size[2])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        psi = GraphEmbedding(vocabulary, EmbeddingConfig(hidden=8, rounds=rounds, dim=dim, walks=walks))
+        config = BackboneConfig(kind, width=width, layers=layers, embedding=4, through=through)
+        backbone = make_backbone(config, INPUTS[kind], dim, vocabulary=vocabulary, psi=psi)
+    h = SurrogateRegressor(backbone, dim)
+    for part in (psi, h):
+        part.eval().requires_grad_(False)
+    graphs = random_relaxed(vocabulary, 3, torch.Generator().manual_seed(seed))
+    with tempfile.TemporaryDirectory() as folder:
+        save(Artifact("any", psi, {"x": h}, {"seed": seed}), folder)
+        back = load(folder)
+    assert torch.equal(back.psi(graphs), psi(graphs))
+    assert torch.equal(back.surrogates["x"](INPUTS[kind]), h(INPUTS[kind]))
+    assert back.vocabulary == vocabulary and back.about == {"seed": seed}
+
+
 def test_what_is_saved_comes_back_bit_for_bit(artifact, folder, vertices, relaxed):
     back = load(folder)
     for graphs in (vertices, relaxed):

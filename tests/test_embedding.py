@@ -6,9 +6,11 @@ import networkx as nx
 import pytest
 import torch
 from conftest import padded, random_relaxed, random_vertices
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from elekit.graphs.augment import shuffled
-from elekit.graphs.graph import Graph, from_networkx
+from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 
 TINY = EmbeddingConfig(hidden=8, rounds=2, dim=6, walks=4)
@@ -43,6 +45,25 @@ def test_blind_to_node_order(psi, graphs, generator):
     other = shuffled(graphs, generator)
     assert not torch.equal(other.nodes, graphs.nodes)
     torch.testing.assert_close(psi(other), psi(graphs))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    nodes=st.integers(1, 7), labels=st.integers(1, 4), bonds=st.integers(1, 3), count=st.integers(1, 5),
+    rounds=st.integers(0, 3), walks=st.integers(0, 6), relaxed=st.booleans(), seed=st.integers(0, 2**16),
+)  # fmt: skip
+def test_any_psi_of_any_graph_is_invariant_under_permutation(
+    nodes, labels, bonds, count, rounds, walks, relaxed, seed
+):
+    vocabulary = GraphVocabulary(tuple("abcd"[:labels]), tuple("xyz"[:bonds]), nodes)
+    generator = torch.Generator().manual_seed(seed)
+    make = random_relaxed if relaxed else random_vertices
+    graphs = make(vocabulary, count, generator).to(torch.float64)
+    psi = made(vocabulary, EmbeddingConfig(hidden=8, rounds=rounds, dim=6, walks=walks))
+    points = psi(graphs)
+    order = torch.stack([torch.randperm(nodes, generator=generator) for _ in range(count)])
+    torch.testing.assert_close(psi(graphs.permuted(order)), points)
+    torch.testing.assert_close(points.norm(dim=1), torch.ones(count).double())
 
 
 def test_blind_to_padding(psi, graphs):

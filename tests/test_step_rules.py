@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from elekit.decoding.step_rules import RULES, AdamOnLogits, Euclidean, EuclideanAdam, Exponentiated
 
@@ -43,6 +45,25 @@ def test_rows_stay_on_the_simplex(name, shape, generator):
         assert rows.shape == shape and torch.isfinite(rows).all() and (rows >= 0).all()
         torch.testing.assert_close(rows.sum(-1), torch.ones(shape[:-1]))
         assert (unprojected is None) == isinstance(EVERY[name], (Exponentiated, AdamOnLogits))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    name=st.sampled_from(sorted(EVERY)),
+    shape=st.tuples(*[st.integers(1, 4)] * 3),
+    scale=st.sampled_from([0.0, 1e-12, 1.0, 1e4]),
+    vertices=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+def test_rows_stay_on_the_simplex_from_any_start_under_any_gradient(name, shape, scale, vertices, seed):
+    generator = torch.Generator().manual_seed(seed)
+    rows, memory = rows_of(generator, *shape), {}
+    if vertices:
+        rows = torch.nn.functional.one_hot(rows.argmax(-1), shape[-1]).float()
+    for t in range(5):
+        rows, _ = EVERY[name].step(rows, scale * torch.randn(*shape, generator=generator), memory, t)
+        assert (rows >= 0).all()
+        torch.testing.assert_close(rows.sum(-1), torch.ones(shape[:-1]), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("normalized", [True, False])
