@@ -1,4 +1,4 @@
-"""The artifact: what is saved comes back bit for bit, and what was cut, altered or foreign is refused."""
+"""Artifacts: saved values load bit for bit; truncated, altered and foreign files are refused."""
 
 import errno
 import json
@@ -52,8 +52,8 @@ def make(vocabulary, seed=0, **more) -> Artifact:
     word = SurrogateRegressor(make_backbone(BackboneConfig("word", width=8, embedding=6), TEXTS, DIM), DIM)
     vector = SurrogateRegressor(make_backbone(BackboneConfig("vector", width=8), VECTORS, DIM), DIM)
     about = {"seed": seed, "data": {"rows": 20}, "psi": {"history": [{"step": 1, "loss": 0.5}]}}
-    for part in (psi, word, vector):  # as loading leaves them: on some processors weights that want gradients take
-        part.eval().requires_grad_(False)  # another GRU kernel, which rounds otherwise
+    for part in (psi, word, vector):  # as after loading: on some processors weights that require gradients
+        part.eval().requires_grad_(False)  # use another GRU kernel, which rounds differently
     return Artifact("tiny", psi, {"word": word, "vector": vector, **more}, about)
 
 
@@ -77,7 +77,7 @@ def listing(folder: Path) -> dict[str, bytes]:
 
 
 def rewrite(folder: Path, change, resign: bool = True):
-    """Change the JSON; resign: with a digest that fits, as someone could who knows how it is made."""
+    """Change the JSON; resign: update its digest, as a forger could."""
     path = folder / artifacts.JSON_NAME
     content = json.loads(path.read_text())
     change(content)
@@ -116,7 +116,7 @@ def test_any_artifact_survives_a_round_trip(kind, through, dim, size, rounds, wa
     assert back.vocabulary == vocabulary and back.about == {"seed": seed}
 
 
-def test_what_is_saved_comes_back_bit_for_bit(artifact, folder, vertices, relaxed):
+def test_saved_values_load_bit_for_bit(artifact, folder, vertices, relaxed):
     back = load(folder)
     for graphs in (vertices, relaxed):
         for one, other in zip(outputs(artifact, graphs), outputs(back, graphs)):
@@ -129,7 +129,7 @@ def test_what_is_saved_comes_back_bit_for_bit(artifact, folder, vertices, relaxe
     assert not back.psi.training and not any(p.requires_grad for p in back.surrogates["word"].parameters())
 
 
-def test_half_weights_come_back_close_and_psi_exact(artifact, vertices, tmp_path):
+def test_half_precision_loads_close_and_psi_exact(artifact, vertices, tmp_path):
     save(artifact, tmp_path / "whole")
     save(artifact, tmp_path / "half", half=True)
     back = load(tmp_path / "half")
@@ -145,7 +145,7 @@ def test_half_weights_come_back_close_and_psi_exact(artifact, vertices, tmp_path
     assert back.psi(vertices).dtype == back.surrogates["word"](TEXTS).dtype == torch.float32
 
 
-def test_psi_is_halved_where_that_is_asked_for(artifact, vertices, tmp_path):
+def test_psi_can_be_stored_in_half_precision(artifact, vertices, tmp_path):
     save(artifact, tmp_path / "whole")
     save(artifact, tmp_path / "half", half_psi=True)
     back = load(tmp_path / "half")
@@ -175,14 +175,14 @@ def test_an_artifact_may_hold_psi_alone(vocabulary, vertices, tmp_path):
         back.surrogate()
 
 
-def test_surrogates_are_asked_for_by_name(artifact):
+def test_surrogates_have_names(artifact):
     assert artifact.surrogate() == ("word", artifact.surrogates["word"])
     assert artifact.surrogate("vector")[1] is artifact.surrogates["vector"]
     with pytest.raises(ArtifactError, match="no surrogate 'smiles'; it has word, vector"):
         artifact.surrogate("smiles")
 
 
-def test_a_module_of_the_users_is_filled(vocabulary, tmp_path):
+def test_the_weights_of_a_user_module_are_loaded(vocabulary, tmp_path):
     own = SurrogateRegressor(Tied(), DIM)
     save(make(vocabulary, mine=own), tmp_path)
     with pytest.raises(ArtifactError, match=r"'mine' was trained with a module Tied .*\{'mine': Tied\(...\)\}"):
@@ -309,7 +309,7 @@ def test_a_missing_artifact_is_refused(tmp_path, folder):
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b'"x"', b"{}", b"\xff\xfe\x00", b"PK\x03\x04", b"NaN"])
-def test_what_is_not_our_json_is_refused(folder, text):
+def test_other_json_is_refused(folder, text):
     (folder / artifacts.JSON_NAME).write_bytes(text)
     refused(folder, "truncated or not an artifact of elekit")
 
@@ -422,12 +422,14 @@ def repeated(vocabulary, folder) -> Path:
         repeat = make(vocabulary, seed)
         repeat.surrogates.clear()
         save(repeat, folder / "repeats" / name)
-    (folder / "repeats" / "seed-11").mkdir()  # begun, and not written
+    (folder / "repeats" / "seed-11").mkdir()  # not finished
     (folder / "repeats" / "seed-11.checkpoint").write_text("")
     return folder
 
 
-def test_repeats_lie_beside_the_artifact(artifact, repeated, vocabulary, vertices, tmp_path, monkeypatch):
+def test_repeats_load_from_the_folder_of_the_artifact(
+    artifact, repeated, vocabulary, vertices, tmp_path, monkeypatch
+):
     found = load_repeats(repeated)
     assert list(found) == ["seed-9", "half-10"]
     for seed, repeat in zip((9, 10), found.values()):
@@ -466,7 +468,7 @@ def test_repeats_of_another_training_are_refused(repeated, change, what):
 def test_who_trained_when(tmp_path):
     checkpoint = tmp_path / "psi.checkpoint"
     checkpoint.write_text("")
-    os.utime(checkpoint, (0, 86_400 + 60))  # a minute past midnight in UTC, whatever the clock here says
+    os.utime(checkpoint, (0, 86_400 + 60))  # a minute past midnight in UTC, in any time zone
     assert training_record(checkpoint, "A. Nalyst") == {"at": "1970-01-02", "by": "A. Nalyst"}
     assert training_record(checkpoint, "")["by"] is None
     days = {datetime.now(UTC).date().isoformat() for _ in range(2)}
@@ -487,7 +489,7 @@ def test_differences_are_named(vocabulary, artifact):
     assert differences(artifact, changed)["weights.h-vector"][1] is None
 
 
-def test_the_json_says_what_is_needed_to_trust_it(artifact, folder):
+def test_the_json_holds_the_provenance(artifact, folder):
     content = verify(folder)
     assert content["embedding"] == asdict(artifact.psi.config)
     assert set(content["versions"]) == {"elekit", "torch", "python"}

@@ -35,7 +35,7 @@ def test_info_nce_equals_a_loop(B, temperature, hard):
     assert info_nce(anchors, positives, temperature, negatives).item() == pytest.approx(expected)
 
 
-def test_info_nce_is_lowest_where_views_meet_and_graphs_part():
+def test_info_nce_is_lowest_for_equal_views_of_distant_graphs():
     apart = torch.eye(4)
     best = info_nce(apart, apart, 0.1)
     assert best < info_nce(apart, apart.roll(1, 0), 0.1)
@@ -49,7 +49,7 @@ def test_info_nce_is_symmetric_without_hard_negatives():
 
 
 def flat_psi(graph):
-    """A fixed map to the sphere, no learning in it."""
+    """A fixed map to the sphere."""
     flat = torch.cat([graph.nodes.flatten(1), graph.edges.flatten(1)], 1).double()
     weights = torch.randn(flat.shape[1], 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     return projections.sphere(flat @ weights)
@@ -74,7 +74,7 @@ def test_matrix_agrees_with_pairs_and_with_distances(relaxed, vertices):
     torch.testing.assert_close(matrix, torch.cdist(flat_psi(relaxed), flat_psi(vertices)) ** 2)
 
 
-def test_points_stand_for_their_graphs(relaxed, vertices):
+def test_points_may_replace_graphs(relaxed, vertices):
     loss = LearnedLoss(flat_psi)
     torch.testing.assert_close(loss.matrix(flat_psi(relaxed), vertices), loss.matrix(relaxed, vertices))
     torch.testing.assert_close(

@@ -1,4 +1,4 @@
-"""Decoding against enumeration of every tiny graph, psi with a known optimum, and its own record."""
+"""Decoding against enumeration of all tiny graphs, psi with a known optimum, and its own traces."""
 
 import itertools
 import re
@@ -39,7 +39,7 @@ VALENT = replace(SMALL, capacity=(3, 2, 4), order=(1, 2))
 
 
 def flat(graph):
-    """A psi that knows where every node stands: the rows themselves, each of its own weight, on the unit sphere.
+    """A psi that depends on node order: the rows themselves, each with its own weight, on the unit sphere.
 
     All vertices are equally long before they are normalized, so psi(y) is nearest to y alone, on or off the vertices,
     and a vertex is the nearer the more (and the heavier) of its rows are right.
@@ -88,14 +88,14 @@ def gradient_only(**settings):
 # -- candidates ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("block", [1, 3, 7, 1000])
 @pytest.mark.parametrize("k", [1, 4, 20, 99])
-def test_nearest_is_a_sort_whatever_the_block(k, block, generator, monkeypatch):
+def test_nearest_is_a_sort_for_any_batch_size(k, block, generator, monkeypatch):
     monkeypatch.setattr(candidates_module, "BATCH_SIZE", block)
     target, points = (normalize(torch.randn(n, 6, generator=generator), dim=1) for n in (5, 20))
     every = torch.tensor([[(t - p).square().sum() for p in points] for t in target])
-    wanted, order = every.sort(1)
+    expected, order = every.sort(1)
     loss, index = nearest(target, points, k)
     assert loss.shape == index.shape == (5, min(k, 20))
-    torch.testing.assert_close(loss, wanted[:, :k], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(loss, expected[:, :k], atol=1e-5, rtol=1e-5)
     assert torch.equal(index, order[:, :k])
 
 
@@ -114,12 +114,12 @@ def test_candidates_are_decoded_by_brute_force(generator):
     target = normalize(torch.randn(7, 32, generator=generator), dim=1)
     decoded = decode_candidates(psi, target, graphs, k=3)
     every = torch.stack([squared_distance(psi(graphs), t) for t in target])
-    wanted, _ = every.sort(1)
-    torch.testing.assert_close(decoded.loss, wanted[:, 0])
-    torch.testing.assert_close(decoded.alternative_losses, wanted[:, :3])
+    expected, _ = every.sort(1)
+    torch.testing.assert_close(decoded.loss, expected[:, 0])
+    torch.testing.assert_close(decoded.alternative_losses, expected[:, :3])
     torch.testing.assert_close(squared_distance(psi(decoded.graphs), target), decoded.loss)
     again = squared_distance(psi(decoded.alternatives), target.repeat_interleave(3, 0))
-    torch.testing.assert_close(again.reshape(7, 3), wanted[:, :3])
+    torch.testing.assert_close(again.reshape(7, 3), expected[:, :3])
     assert equal(decoded.graphs, decoded.alternatives[::3])
     embedded = Candidates.of(psi, graphs)
     assert Candidates.of(None, embedded) is embedded
@@ -172,8 +172,8 @@ def test_every_rule_recovers_a_known_optimum(rule, generator):
     torch.testing.assert_close(decoded.loss, torch.zeros(12), atol=1e-6, rtol=0)
 
 
-def test_the_relaxed_iterates_go_to_the_optimum_too(generator):
-    """No vertex, but a point inside the polytope whose rounding says nothing: the descent itself is judged."""
+def test_relaxed_iterates_converge_to_the_optimum(generator):
+    """The optimum is inside the polytope, so this tests the descent without rounding."""
     point = random_relaxed(SMALL, 4, generator)
     config = GradientConfig(
         rule=Euclidean(1.0, normalized=False, momentum=0.0), starts=1, iterations=300, noise=0.5, tolerance=-1
@@ -228,7 +228,7 @@ def test_the_global_minimum_is_found_among_all_vertices(noise, generator):
     assert found(gradient_only(rule=still, starts=8, iterations=60)) < 0.4
 
 
-def test_a_plain_function_is_psi_enough(generator):
+def test_psi_may_be_a_plain_function(generator):
     graphs = random_vertices(SMALL, 3, generator)
     target = flat(graphs)
     for method in METHODS:
@@ -240,7 +240,7 @@ def test_a_plain_function_is_psi_enough(generator):
         decode(lambda g: flat(g), target)
 
 
-def test_a_psi_may_look_at_nodes_alone(generator):
+def test_psi_may_ignore_edges(generator):
     def psi(graph):
         return normalize(graph.nodes.flatten(1), dim=1)
 
@@ -273,8 +273,8 @@ def tensors_of(value):
     return found
 
 
-def test_batches_are_decoded_as_their_targets_are(generator, monkeypatch):
-    """From the same starts, that is: of each target's own graph, without noise."""
+def test_batches_equal_single_targets(generator, monkeypatch):
+    """With the same starts: one graph per target, without noise."""
     psi, graphs = embedding(SMALL), random_vertices(SMALL, 7, generator)
     start, target = random_vertices(SMALL, 7, generator), psi(graphs)
     config = GradientConfig(rule="euclidean-plain", starts=1, noise=0.0, iterations=20)
@@ -325,7 +325,7 @@ def test_the_same_seed_gives_the_same_graphs(generator):
 
 @pytest.mark.parametrize("tolerance", [-1.0, 1e-4, 0.2])
 @pytest.mark.parametrize("vocabulary", [SMALL, VALENT], ids=["free", "valent"])
-def test_recording_changes_no_answer(vocabulary, tolerance, generator):
+def test_recording_does_not_change_the_result(vocabulary, tolerance, generator):
     psi, graphs = embedding(vocabulary), random_vertices(vocabulary, 6, generator)
     for check_every in (1, 7):
         config = GradientConfig(
@@ -436,7 +436,7 @@ def test_a_tiny_budget_gives_the_best_so_far(record, generator, monkeypatch):
     assert equal(polished.graphs, decoded.graphs)
 
 
-# -- the record ----------------------------------------------------------------------------------------------------
+# -- traces --------------------------------------------------------------------------------------------------------
 @pytest.fixture(params=[("euclidean-plain", SMALL), ("adam", VALENT), ("euclidean", VALENT)], ids=str)
 def recorded(request, generator):
     rule, vocabulary = request.param
@@ -445,7 +445,7 @@ def recorded(request, generator):
     return psi, config, decode_gradient(psi, psi(graphs), uniform(vocabulary), config=config, record=True)
 
 
-def test_a_trace_is_what_psi_says_of_its_iterates(recorded):
+def test_a_trace_holds_the_losses_of_its_iterates(recorded):
     psi, config, decoded = recorded
     for trace, graph, loss in zip(decoded.traces, decoded.graphs, decoded.loss):
         S = len(trace) - 1
@@ -484,7 +484,7 @@ def test_a_trace_holds_the_gradient_at_its_iterates(recorded):
     torch.testing.assert_close(trace.gradient_norm, norm, atol=1e-5, rtol=1e-4)
 
 
-def test_a_trace_tells_how_far_step_and_projection_went(recorded):
+def test_a_trace_holds_the_lengths_of_steps_and_projections(recorded):
     _, config, decoded = recorded
     rule = RULES[config.rule]
     for trace in decoded.traces:
@@ -505,7 +505,7 @@ def test_a_trace_tells_how_far_step_and_projection_went(recorded):
 
 
 def test_decode_unpacks_and_its_traces_end_with_its_graphs(generator):
-    """Whichever start the polish went on from: every edit of the trace leads from one graph to the next."""
+    """From any start of local search, every edit of the trace leads from one graph to the next."""
     psi, truth = embedding(VALENT), random_vertices(VALENT, 12, generator)
     target = normalize(psi(truth) + 0.05 * torch.randn(12, 32, generator=generator), dim=1)
     config = DecodeConfig(gradient=GradientConfig(rule="adam", iterations=8, starts=3), seed=1)
@@ -515,13 +515,13 @@ def test_decode_unpacks_and_its_traces_end_with_its_graphs(generator):
         assert len(traces) == 12
         for trace, graph, loss in zip(traces, graphs, decoded.loss):
             assert equal(trace.result, graph)
-            standing = trace[trace.best].rounded()
+            current = trace[trace.best].rounded()
             for done in trace.search_steps:
                 seen.add(done.edit.split()[0])
                 again = squared_distance(psi(done.graph), trace.target)[0]
                 torch.testing.assert_close(torch.tensor(done.loss), again)
-                assert done.edit.startswith("start") or led(standing, done)
-                standing = done.graph
+                assert done.restart or leads(current, done)
+                current = done.graph
             assert not trace.search_steps or trace.search_steps[-1].loss == loss
             assert [done.edit for done in trace.search_steps if " to " in done.edit] == list(trace.edits)
             assert not any(done.restart for done in trace.search_steps[1:])
@@ -530,16 +530,16 @@ def test_decode_unpacks_and_its_traces_end_with_its_graphs(generator):
     assert seen == {"start", "node", "edge"}
 
 
-def led(before, done):
-    """Whether one edit, of the name given, leads from the graph before to the one after."""
+def leads(before, done):
+    """True if the edit of this description leads from the graph before to the graph after."""
     nodes, edges = before.labels()
     edits = all_edits(before)
-    mine = [n for n, said in enumerate(edits.describe(nodes, edges, before.vocabulary)) if said == done.edit]
+    mine = [n for n, text in enumerate(edits.describe(nodes, edges, before.vocabulary)) if text == done.edit]
     made = edits[torch.tensor(mine)].apply(nodes, edges)
     return len(mine) == 1 and equal(Graph.from_labels(*made, before.vocabulary), done.graph)
 
 
-def test_candidates_leave_a_trace_of_one_iterate(generator):
+def test_candidates_have_a_trace_of_one_iterate(generator):
     psi, graphs = embedding(SMALL), random_vertices(SMALL, 9, generator)
     target = normalize(torch.randn(4, 32, generator=generator), dim=1)
     decoded = decode(psi, target, candidates=graphs, config=DecodeConfig("candidates"), record=True)
@@ -551,10 +551,10 @@ def test_candidates_leave_a_trace_of_one_iterate(generator):
         assert torch.equal(trace.starts, loss[None])
 
 
-# -- polish --------------------------------------------------------------------------------------------------------
+# -- local search --------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("vocabulary", [SMALL, VALENT], ids=["free", "valent"])
 @pytest.mark.parametrize("beam", [1, 3])
-def test_polish_is_never_worse_than_the_best_start(vocabulary, beam, generator):
+def test_local_search_is_never_worse_than_the_best_start(vocabulary, beam, generator):
     psi = embedding(vocabulary)
     target = normalize(torch.randn(10, 32, generator=generator), dim=1)
     starts = random_vertices(vocabulary, 40, generator, density=0.8)
@@ -572,8 +572,8 @@ def test_polish_is_never_worse_than_the_best_start(vocabulary, beam, generator):
         assert (starts.valence_violation() > 0).any() and (decoded.graphs.valence_violation() == 0).all()
 
 
-def test_keeping_more_graphs_changes_no_search(generator):
-    """The best graphs met are told, the best of them edited further: the answer is that of a narrow beam."""
+def test_more_alternatives_do_not_change_the_search(generator):
+    """More graphs are returned, but only the beam is edited further: the result is that of a narrow beam."""
     psi = embedding(VALENT)
     target, starts = (
         normalize(torch.randn(10, 32, generator=generator), dim=1),
@@ -590,7 +590,7 @@ def test_keeping_more_graphs_changes_no_search(generator):
     torch.testing.assert_close(many.alternative_losses.flatten(), real, atol=1e-5, rtol=0)
 
 
-def test_polish_mends_an_empty_start():
+def test_local_search_repairs_an_empty_start():
     empty = Graph.from_labels(torch.zeros(2, 4), torch.zeros(2, 4, 4), SMALL)
     truth = Graph.from_labels(
         torch.tensor([[2, 0, 0, 0], [3, 1, 0, 0]]), torch.zeros(2, 4, 4) + edge_between(0, 1), SMALL
@@ -670,7 +670,7 @@ def test_a_narrow_screen_evaluates_fewer_graphs(generator):
 
 
 def gated(graph):
-    """A linear view of labels, and of edges as far as both their ends are there; of no particular length."""
+    """A linear map of labels, and of edges whose ends are both present; not normalized."""
     i, j = torch.triu_indices(*2 * graph.nodes.shape[1:2], 1)
     presence = graph.presence()
     links = graph.edges[:, i, j, 1:] * (presence[:, i] * presence[:, j])[..., None]
@@ -688,8 +688,8 @@ def test_the_screen_puts_the_best_edit_first_where_a_linear_model_is_right(vocab
         for screen in (1, 10_000)
     )
     assert equal(one[0].graphs, every[0].graphs)
-    said = " ".join(path[0].edit for path in every[1] if path)
-    assert "nothing to" in said and "to nothing" in said and "edge" in said
+    text = " ".join(path[0].edit for path in every[1] if path)
+    assert "nothing to" in text and "to nothing" in text and "edge" in text
 
 
 def test_screening_by_gradient_costs_little(generator):
@@ -704,7 +704,7 @@ def test_screening_by_gradient_costs_little(generator):
     assert found[0] >= 0.65 and found[0] >= found[1] - 0.15  # measured over six seeds: 0.72 to 0.9, at most 0.1 less
 
 
-def test_wider_beams_and_more_patience_find_no_less(generator):
+def test_wider_beams_and_more_patience_are_no_worse(generator):
     psi, starts = embedding(SMALL), random_vertices(SMALL, 40, generator)
     target = normalize(torch.randn(40, 32, generator=generator), dim=1)
 
@@ -719,7 +719,7 @@ def test_wider_beams_and_more_patience_find_no_less(generator):
     assert torch.equal(relabeled.edges, starts.edges) and torch.equal(relabeled.presence(), starts.presence())
 
 
-def test_polish_of_a_batch_is_that_of_its_targets(generator):
+def test_local_search_of_a_batch_equals_that_of_its_targets(generator):
     psi, starts = embedding(VALENT), random_vertices(VALENT, 12, generator)
     target = psi(random_vertices(VALENT, 6, generator))
     together, paths = local_search(psi, target, starts, record=True)
@@ -729,7 +729,7 @@ def test_polish_of_a_batch_is_that_of_its_targets(generator):
         assert [done.edit for done in path] == [done.edit for done in paths[b]]
 
 
-def test_polish_leaves_its_inputs_alone(generator):
+def test_local_search_does_not_change_its_inputs(generator):
     psi, starts = embedding(SMALL), random_vertices(SMALL, 6, generator)
     nodes, edges, target = starts.nodes.clone(), starts.edges.clone(), psi(random_vertices(SMALL, 6, generator))
     kept = target.clone()
@@ -755,15 +755,15 @@ def test_impossible_searches_are_refused(settings, message):
         LocalSearchConfig(**settings)
 
 
-def test_starts_must_share_out_among_targets(generator):
+def test_every_target_needs_the_same_number_of_starts(generator):
     psi, starts = embedding(SMALL), random_vertices(SMALL, 5, generator)
     for few in (starts, starts[:0]):
         with pytest.raises(ValueError, match=f"{len(few)} starts for 2 targets: give each target the same number"):
             local_search(psi, psi(starts[:2]), few)
 
 
-# -- all together --------------------------------------------------------------------------------------------------
-def test_methods_are_chosen_by_what_is_given(generator):
+# -- decode --------------------------------------------------------------------------------------------------------
+def test_the_default_method_depends_on_candidates(generator):
     psi, graphs = embedding(SMALL), random_vertices(SMALL, 6, generator)
     target = psi(graphs)
     config = DecodeConfig(gradient=GradientConfig(iterations=10, starts=2))
@@ -798,7 +798,7 @@ def test_decoding_imports_neither_embedding_nor_surrogate():
     assert imported == {"elekit.model.loss"}
 
 
-def test_what_is_in_doubt_is_searched_wider(generator):
+def test_targets_with_high_loss_are_searched_again(generator):
     psi, starts = embedding(SMALL), random_vertices(SMALL, 40, generator)
     target = psi(random_vertices(SMALL, 40, generator))
     narrow = LocalSearchConfig(beam=1, screen=2, patience=1, retry_above=float("inf"))

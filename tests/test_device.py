@@ -1,4 +1,4 @@
-"""An accelerator gives what the CPU gives, but for rounding, and all that follows may stay on the CPU."""
+"""Results on an accelerator equal those on the CPU up to rounding, and come back to the CPU."""
 
 from dataclasses import replace
 
@@ -50,7 +50,7 @@ def test_a_seed_changes_nothing_outside_on_the_accelerator():
 
 
 @gpu
-def test_points_come_back_to_where_the_graphs_are(shipped, data):
+def test_points_return_to_the_device_of_the_graphs(shipped, data):
     psi, graphs = shipped.psi, data.test.graphs[:50]
     on_cpu = points_of(psi, graphs)
     psi.to("cuda")
@@ -61,7 +61,7 @@ def test_points_come_back_to_where_the_graphs_are(shipped, data):
 
 
 @gpu
-def test_decoding_finds_the_same_with_psi_there(shipped, data):
+def test_decoding_is_the_same_with_psi_on_the_accelerator(shipped, data):
     psi, truth = shipped.psi, data.test.graphs[:60]
     targets = points_of(psi, truth)
     psi.to("cuda")
@@ -73,7 +73,7 @@ def test_decoding_finds_the_same_with_psi_there(shipped, data):
 
 
 @gpu
-def test_psi_is_learned_there_and_given_back_on_the_cpu(data):
+def test_psi_trains_on_the_accelerator_and_returns_to_the_cpu(data):
     psi = fit_embedding(data.train.graphs, training=EmbeddingTraining(loop=FEW_STEPS), device="cuda", progress=False)
     assert not next(psi.parameters()).is_cuda
     assert torch.isfinite(psi(data.test.graphs[:9])).all()
@@ -82,8 +82,8 @@ def test_psi_is_learned_there_and_given_back_on_the_cpu(data):
 @gpu
 @pytest.mark.parametrize("through", ["point", "graph"])
 @pytest.mark.parametrize("hard_negatives", [0, 2])
-def test_h_is_learned_there_with_all_that_teaches_it(shipped, data, through, hard_negatives):
-    # Of an h through a graph, psi goes to the device with it, while what is mended and edited stays on the CPU.
+def test_h_trains_on_the_accelerator_with_all_terms_of_its_loss(shipped, data, through, hard_negatives):
+    # With a graph head, psi moves to the device too, while local search and edits stay on the CPU.
     training = replace(SurrogateTraining(), loop=FEW_STEPS, hard_negatives=hard_negatives, batch_size=32)
     backbone = BackboneConfig("character", width=16, layers=1, embedding=12, dropout=0.1, through=through)
     before = torch.cuda.get_rng_state()

@@ -1,4 +1,4 @@
-"""psi: on the sphere, blind to node order, padding and absent nodes; differentiable; sees rings."""
+"""psi: on the sphere; invariant to node order, padding and absent nodes; differentiable; separates rings."""
 
 from dataclasses import replace
 
@@ -34,14 +34,14 @@ def graphs(vocabulary, generator):
     return Graph.cat([inside, random_vertices(vocabulary, 10, generator).to(torch.float64)])
 
 
-def test_unit_norm_and_graphs_apart(psi, graphs):
+def test_points_are_unit_vectors_and_differ(psi, graphs):
     points = psi(graphs)
     assert points.shape == (20, 6)
     torch.testing.assert_close(points.norm(dim=1), torch.ones(20).double())
     assert torch.pdist(points[:10]).min() > 1e-4
 
 
-def test_blind_to_node_order(psi, graphs, generator):
+def test_node_order_does_not_matter(psi, graphs, generator):
     other = shuffled(graphs, generator)
     assert not torch.equal(other.nodes, graphs.nodes)
     torch.testing.assert_close(psi(other), psi(graphs))
@@ -66,11 +66,11 @@ def test_any_psi_of_any_graph_is_invariant_under_permutation(
     torch.testing.assert_close(points.norm(dim=1), torch.ones(count).double())
 
 
-def test_blind_to_padding(psi, graphs):
+def test_padding_does_not_matter(psi, graphs):
     torch.testing.assert_close(psi(padded(graphs, 3)), psi(graphs))
 
 
-def test_blind_to_edges_at_absent_nodes(psi, graphs, generator):
+def test_edges_at_absent_nodes_do_not_matter(psi, graphs, generator):
     nodes = graphs.nodes.clone()
     nodes[:, -1] = torch.eye(nodes.shape[-1])[0].double()  # the last node is absent
     before = replace(graphs, nodes=nodes)
@@ -94,7 +94,7 @@ def test_embed_equals_forward_without_gradients(psi, graphs, batch_size):
     torch.testing.assert_close(points, psi(graphs).detach())
 
 
-def test_embed_of_nothing(psi, graphs):
+def test_embed_of_no_graphs(psi, graphs):
     assert psi.embed(graphs[:0]).shape == (0, 6)
 
 
@@ -124,7 +124,7 @@ def rings(*sizes):
 
 
 @pytest.mark.parametrize("one, other", [((6,), (3, 3)), ((7,), (3, 4)), ((8,), (4, 4))])
-def test_tells_rings_apart_that_message_passing_alone_cannot(one, other):
+def test_separates_rings_that_message_passing_alone_cannot(one, other):
     pair = from_networkx([rings(*one), rings(*other)]).to(torch.float64)
     seeing = made(pair.vocabulary, replace(TINY, walks=7))(pair)
     blind = made(pair.vocabulary, replace(TINY, walks=2))(pair)
@@ -154,11 +154,11 @@ def test_one_graph_of_one_node():
 def test_another_vocabulary_is_refused(psi, graphs, vocabulary):
     other = replace(graphs, vocabulary=replace(vocabulary, node_labels=("a", "b", "z")))
     message = r"another vocabulary: nodes \['a', 'b', 'z'\][^;]*; .* has nodes \['a', 'b', 'c'\]"
-    for ask in (psi, psi.embed):
+    for call in (psi, psi.embed):
         with pytest.raises(ValueError, match=message):
-            ask(other)
+            call(other)
 
 
-def test_room_for_more_nodes_is_no_other_vocabulary(psi, graphs, vocabulary):
+def test_max_nodes_may_differ(psi, graphs, vocabulary):
     wider = replace(padded(graphs, 2), vocabulary=replace(vocabulary, max_nodes=7))
     torch.testing.assert_close(psi(wider), psi(graphs))

@@ -1,4 +1,4 @@
-"""h by way of a graph: what is read becomes a relaxed graph, and psi embeds it."""
+"""The graph head: inputs become relaxed graphs, and psi embeds them."""
 
 import copy
 import math
@@ -41,7 +41,7 @@ def backbone(kind="character", inputs=TEXTS, psi=None):
 
 
 def words(count: int, seed=0) -> Split:
-    """Texts such as "ABCA" and the path of these letters, closed to a ring where an "o" stands before them."""
+    """Texts such as "ABCA" and the path of these letters, closed to a ring if an "o" precedes them."""
     import pandas as pd
 
     generator, texts, parts = torch.Generator().manual_seed(seed), [], []
@@ -77,8 +77,8 @@ def test_every_reader_makes_graphs_of_the_polytope_and_psi_embeds_them(kind):
 
 
 @pytest.mark.parametrize("kind", INPUTS)
-def test_one_by_one_is_as_all_at_once(kind):
-    """Padding is no place: it becomes no node, and changes nothing of the others."""
+def test_one_by_one_equals_the_batch(kind):
+    """Padding becomes no node and does not change other graphs."""
     inputs, made = INPUTS[kind], backbone(kind, INPUTS[kind])
     alone = torch.cat([made(inputs[i : i + 1]) for i in range(len(inputs))])
     torch.testing.assert_close(made(inputs), alone, rtol=1e-4, atol=1e-5)
@@ -89,7 +89,7 @@ def test_a_text_has_no_more_nodes_than_tokens():
     assert (relaxed.presence()[0] > 1e-6).sum() <= 1
 
 
-def test_places_know_how_far_they_are_apart():
+def test_relative_positions():
     offsets = text_relative_positions(2 * MAX_DISTANCE + 5)
     assert offsets.diagonal().unique().tolist() == [MAX_DISTANCE]
     assert offsets[3, 1] == MAX_DISTANCE + 2 and offsets[1, 3] == MAX_DISTANCE - 2
@@ -119,7 +119,7 @@ def test_compact_keeps_the_likeliest_nodes_in_their_order(slots):
         torch.testing.assert_close(psi(small), psi(graphs))
 
 
-def test_decided_graphs_are_rounded_now_and_then_and_keep_the_gradient_of_the_relaxed_ones():
+def test_some_decided_graphs_are_rounded_with_the_gradient_of_the_relaxed_ones():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(400, 5, LETTERS.K, generator=generator).requires_grad_()
     edges = torch.randn(400, 5, 5, LETTERS.R, generator=generator).softmax(-1)
@@ -176,8 +176,8 @@ def relabeled(graphs: Graph) -> Graph:
     return Graph.from_labels(nodes, edges, LETTERS)
 
 
-def test_polish_teaches_the_label_that_is_right_in_the_slot_where_it_is_wrong(psi):
-    """Oracle: of a graph that has one label wrong, and a fifth of the right one, the cross-entropy is -log 0.2."""
+def test_refinement_is_the_cross_entropy_to_the_right_label(psi):
+    """Oracle: for a graph with one wrong label and a fifth of the right one, the cross-entropy is -log 0.2."""
     truth = words(3).graphs
     between = mixed(truth, relabeled(truth), 0.2)
     nodes = between.nodes.clone().requires_grad_()
@@ -188,7 +188,7 @@ def test_polish_teaches_the_label_that_is_right_in_the_slot_where_it_is_wrong(ps
     assert torch.equal(nodes.grad.argmin(-1)[:, 0], right[:, 0].long().argmax(-1))
 
 
-def test_polish_has_nothing_to_teach_where_rounding_is_right(psi):
+def test_refinement_is_zero_where_rounding_is_right(psi):
     truth = words(3).graphs
     between = mixed(truth, relabeled(truth), 0.8)
     nodes = between.nodes.clone().requires_grad_()
@@ -197,14 +197,14 @@ def test_polish_has_nothing_to_teach_where_rounding_is_right(psi):
     assert taught.item() == 0 and nodes.grad.abs().max() == 0
 
 
-def test_polish_teaches_no_more_graphs_of_a_batch_than_told(psi):
+def test_refinement_searches_at_most_max_searched_graphs(psi):
     truth = words(MAX_SEARCHED + 9).graphs
     nodes = mixed(truth, relabeled(truth), 0.2).nodes.requires_grad_()
     refinement_loss(psi, Graph(nodes, truth.edges, LETTERS), psi(truth).detach()).backward()
     assert 0 < (nodes.grad.abs().flatten(1).amax(1) > 0).sum() <= MAX_SEARCHED
 
 
-def test_what_polish_teaches_begins_at_half_of_the_steps_and_matters(psi):
+def test_refinement_begins_at_half_of_the_steps_and_matters(psi):
     split, steps = words(20), 8
     made = {}
     for weight in (0.0, 5.0):
@@ -219,7 +219,7 @@ def test_what_polish_teaches_begins_at_half_of_the_steps_and_matters(psi):
     assert any(not torch.equal(end[0][name], end[1][name]) for name in end[0])
 
 
-def test_the_learned_loss_teaches_to_make_graphs_without_matching_nodes(learned, psi):
+def test_the_learned_loss_trains_graphs_without_matching_nodes(learned, psi):
     new = words(200, seed=5)
     known = points_of(psi, words(120).graphs)
     seen = (points_of(psi, new.graphs) @ known.T).amax(1) > 1 - 1e-5
@@ -231,16 +231,16 @@ def test_the_learned_loss_teaches_to_make_graphs_without_matching_nodes(learned,
 def test_psi_is_neither_trained_nor_touched_nor_saved():
     psi = untrained()
     before = copy.deepcopy(psi.state_dict())
-    wanted = [p.requires_grad for p in psi.parameters()]
+    before = [p.requires_grad for p in psi.parameters()]
     h = fit(psi, steps=3)
     assert all(torch.equal(a, b) for a, b in zip(before.values(), psi.state_dict().values()))
-    assert [p.requires_grad for p in psi.parameters()] == wanted and all(p.grad is None for p in psi.parameters())
+    assert [p.requires_grad for p in psi.parameters()] == before and all(p.grad is None for p in psi.parameters())
     assert not [name for name in h.state_dict() if "psi" in name]
     own = sum(p.numel() for p in h.parameters())
     assert own == sum(v.numel() for v in h.state_dict().values())
 
 
-def test_the_same_graphs_serve_another_psi(learned):
+def test_psi_can_be_replaced(learned):
     other, inputs = untrained(7), words(9).inputs
     moved = copy.deepcopy(learned)
     moved.backbone.set_psi(other)
@@ -249,14 +249,14 @@ def test_the_same_graphs_serve_another_psi(learned):
     assert (moved.predict(inputs) - learned.predict(inputs)).abs().max() > 1e-2
 
 
-def test_training_on_goes_on_from_the_weights_and_by_the_new_psi(learned):
+def test_further_training_continues_from_the_weights_with_the_new_psi(learned):
     other = untrained(7)
     h = fit(other, steps=1, backbone=copy.deepcopy(learned.backbone).requires_grad_(True))
     inputs = words(4).inputs
     torch.testing.assert_close(h.predict(inputs), other(h.backbone.graphs(inputs)))
 
 
-def test_it_comes_back_from_an_artifact(learned, psi, tmp_path):
+def test_artifact_round_trip(learned, psi, tmp_path):
     artifacts.save(artifacts.Artifact("letters", psi, {"text": learned}), tmp_path)
     _, h = artifacts.load(tmp_path).surrogate("text")
     inputs = words(20, seed=3).inputs
@@ -272,7 +272,7 @@ def test_config_round_trip():
     torch.testing.assert_close(again.eval()(TEXTS), made(TEXTS))
 
 
-def test_a_run_cut_off_goes_on_to_the_same_weights(psi, tmp_path):
+def test_an_interrupted_run_resumes_to_the_same_weights(psi, tmp_path):
     whole = fit(psi, steps=8)
     loop = TrainerConfig(8, 1e-2, warmup=20, validate_every=6, checkpoint_every=3)
     training = SurrogateTraining(loop=loop, batch_size=48)
@@ -291,12 +291,12 @@ def test_a_run_cut_off_goes_on_to_the_same_weights(psi, tmp_path):
 
 # -- what is refused -----------------------------------------------------------------------------------------------
 def test_a_psi_without_gradients_is_refused():
-    told = embed_kernel("wl", words(30).graphs, 10, 0)
+    sketch = embed_kernel("wl", words(30).graphs, 10, 0)
     with pytest.raises(ValueError, match="has no gradient.*through='point'"):
-        fit(told, steps=1)
+        fit(sketch, steps=1)
 
 
-def test_an_h_by_a_point_has_no_graphs(psi):
+def test_an_h_without_graph_head_has_no_graphs(psi):
     h = fit(psi, "point", steps=1)
     assert not h.has_graph_head
     with pytest.raises(ValueError, match="goes through a point.*through='graph'"):
@@ -311,7 +311,7 @@ def test_no_inputs_are_refused(learned):
 
 
 # -- decoding ------------------------------------------------------------------------------------------------------
-def test_rounding_answers_the_graph_of_h_and_polish_never_makes_it_worse(learned, psi):
+def test_rounding_returns_the_graph_of_h_and_local_search_never_makes_it_worse(learned, psi):
     new = words(40, seed=8)
     target, start = learned.predict(new.inputs), learned.graphs(new.inputs)
     plain = decode(psi, target, start=start, config=DecodeConfig("rounded"))
@@ -326,7 +326,7 @@ def test_rounding_answers_the_graph_of_h_and_polish_never_makes_it_worse(learned
         assert trace.gap[0] == pytest.approx((plain.loss[b] - relaxed).item(), abs=1e-5)
 
 
-def test_polish_of_rounded_graphs_begins_from_candidates_as_well(psi):
+def test_local_search_of_rounded_graphs_also_starts_from_candidates(psi):
     truth = words(12, seed=8).graphs
     target, far = points_of(psi, truth), words(12, seed=9).graphs
     search = DecodeConfig("rounded+polish", local_search=replace(DecodeConfig().local_search, rounds=1, screen=1))
@@ -337,6 +337,6 @@ def test_polish_of_rounded_graphs_begins_from_candidates_as_well(psi):
 
 def test_each_target_needs_its_graph(psi):
     truth = words(3).graphs
-    for start, said in ((None, "none"), (truth[:2], "2")):
-        with pytest.raises(ValueError, match=f"'rounded' rounds one graph for each of 3 targets.*got {said}"):
+    for start, given in ((None, "none"), (truth[:2], "2")):
+        with pytest.raises(ValueError, match=f"'rounded' rounds one graph for each of 3 targets.*got {given}"):
             decode(psi, points_of(psi, truth), start=start, config=DecodeConfig("rounded"))

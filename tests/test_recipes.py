@@ -1,4 +1,4 @@
-"""A recipe: what it saves, and that Ctrl-C makes no artifact of half a fit."""
+"""Recipes: their artifacts, and that Ctrl-C saves no half-trained artifact."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ LOOP = TrainerConfig(steps=3, learning_rate=1e-3, validate_every=3, checkpoint_e
 
 @pytest.fixture
 def command(tmp_path, monkeypatch):
-    """`python data/build/recipes.py molecules7` with a few steps of small models; its status."""
+    """`python data/build/recipes.py molecules7` with a few steps of small models; returns the exit status."""
     small = SurrogateTraining(loop=LOOP, batch_size=8)
     kinds = {"description": "word", "smiles": "smiles"}
     recipe = replace(
@@ -30,7 +30,7 @@ def command(tmp_path, monkeypatch):
         surrogates={name: (BackboneConfig(kind, 8), small) for name, kind in kinds.items()},
     )
     monkeypatch.setitem(recipes.RECIPES, "molecules7", recipe)
-    folders = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--by", "the cook"]
+    folders = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--by", "a person"]
     return lambda name="molecules7", *options: recipes.main([name, *folders, *options])
 
 
@@ -41,13 +41,13 @@ def test_a_recipe_makes_an_artifact_and_makes_it_again(command, tmp_path):
     assert artifact.name == "molecules7" and list(artifact.surrogates) == ["description", "smiles"]
     assert artifact.about["command"] == "python data/build/recipes.py molecules7"
     assert artifact.about["surrogates"]["smiles"]["history"][-1]["step"] == 3
-    assert artifact.about["trained"]["by"] == artifact.about["surrogates"]["smiles"]["trained"]["by"] == "the cook"
+    assert artifact.about["trained"]["by"] == artifact.about["surrogates"]["smiles"]["trained"]["by"] == "a person"
     assert command() == 0
     assert differences(artifact, artifacts.load(tmp_path / "out")) == {}
     assert torch.get_num_threads() == threads
 
 
-def test_one_h_is_made_again_on_the_psi_that_is_there(command, tmp_path, monkeypatch, capsys):
+def test_one_h_is_trained_again_on_the_stored_psi(command, tmp_path, monkeypatch, capsys):
     assert command() == 0
     before = artifacts.load(tmp_path / "out")
     backbone, training = recipes.RECIPES["molecules7"].surrogates["smiles"]
@@ -66,7 +66,7 @@ def test_one_h_is_made_again_on_the_psi_that_is_there(command, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("at", [1, 4, 8])
-def test_ctrl_c_in_any_fit_saves_nothing_and_the_command_goes_on(command, tmp_path, ctrl_c_at, at):
+def test_ctrl_c_in_any_training_saves_nothing_and_the_command_resumes(command, tmp_path, ctrl_c_at, at):
     ctrl_c_at(at)
     assert command() == 130
     assert not (tmp_path / "out").exists() and list((tmp_path / "work").iterdir())
@@ -85,7 +85,7 @@ def test_faithfulness_of_a_shipped_loss_is_measured_and_printed(monkeypatch, cap
     assert printed[1].split()[:4] == ["molecules7", "near", "deletion", "shares"]
 
 
-def test_the_repeats_of_a_recipe_go_on_after_ctrl_c(command, tmp_path, ctrl_c_at, capsys):
+def test_the_repeats_of_a_recipe_resume_after_ctrl_c(command, tmp_path, ctrl_c_at, capsys):
     assert command() == 0
     ctrl_c_at(4)
     assert command("repeats") == 130
@@ -96,14 +96,14 @@ def test_the_repeats_of_a_recipe_go_on_after_ctrl_c(command, tmp_path, ctrl_c_at
     assert [repeat.about["repeat"]["graphs"] for repeat in found.values()] == [n, n, n // 2, n // 2]
     for repeat in found.values():
         assert repeat.about["command"] == "python data/build/recipes.py repeats"
-        assert repeat.about["trained"]["by"] == "the cook"
+        assert repeat.about["trained"]["by"] == "a person"
 
 
-def test_a_corrected_loss_is_what_elekit_correct_makes_of_it(command, tmp_path, monkeypatch):
-    asked = []
+def test_the_corrected_loss_comes_from_elekit_correct(command, tmp_path, monkeypatch):
+    commands = []
 
     def correct(arguments, status=0):
-        asked.append(arguments)
+        commands.append(arguments)
         if not status:
             artifacts.save(artifacts.load("molecules7"), tmp_path / "work")
         return status
@@ -117,6 +117,6 @@ def test_a_corrected_loss_is_what_elekit_correct_makes_of_it(command, tmp_path, 
     assert sum(f.stat().st_size for f in (tmp_path / "out").iterdir()) < 0.7 * sum(
         f.stat().st_size for f in (tmp_path / "work").iterdir()
     )
-    options = asked[-1]
-    assert options[0] == "correct" and options[options.index("--by") + 1] == "the cook"
+    options = commands[-1]
+    assert options[0] == "correct" and options[options.index("--by") + 1] == "a person"
     assert parser().parse_args(options).run and recipes.RULES.is_file()

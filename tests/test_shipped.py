@@ -1,4 +1,4 @@
-"""What comes with the project is whole, small, and as good as it says."""
+"""Shipped artifacts are complete, small, and as accurate as documented."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_everything_trained_is_under_12_MB():
     assert sum(f.stat().st_size for f in artifacts.MODELS.rglob("*") if f.is_file()) < 12e6
 
 
-def test_an_artifact_says_where_it_comes_from(artifact):
+def test_artifacts_record_their_provenance(artifact):
     about = artifact.about
     assert about["data"]["name"] == artifact.name and about["command"].startswith("python data/build/recipes.py")
     assert {"training", "history"} <= set(about["psi"]) and about["psi"]["history"][-1]["retrieval"] > 0.5
@@ -48,12 +48,12 @@ def test_molecules7_comes_with_repeats_of_its_training():
 
 def test_a_corrected_loss_comes_with_its_rules_and_its_report():
     before, after = artifacts.load("molecules7"), artifacts.load(recipes.CORRECTED)
-    told = after.about["correction"]
-    assert told["rules"] == json.loads(recipes.RULES.read_text()) and after.about["trained"]["by"]
-    report = correction.Report.from_json(told["report"])
+    record = after.about["correction"]
+    assert record["rules"] == json.loads(recipes.RULES.read_text()) and after.about["trained"]["by"]
+    report = correction.Report.from_json(record["report"])
     assert set(report.rules["after_says"]) == {"holds"} and "holds" not in set(report.rules["before_says"])
     assert after.about["data"] == before.about["data"] and list(after.surrogates) == ["description"]
-    # the first rule, asked anew of molecules that took no part in training or report
+    # the first rule, on molecules that neither the training nor the report used
     graphs, price = datasets.load("molecules7").test.sample(100).graphs, {}
     sample = inspect.sample_edits(graphs, kinds=("relabel",))
     for name, artifact in (("before", before), ("after", after)):
@@ -61,12 +61,12 @@ def test_a_corrected_loss_comes_with_its_rules_and_its_report():
     assert price["after"]["relabel C to N"] < 0.5 * price["before"]["relabel C to N"]
 
 
-def test_the_card_that_comes_along_is_of_the_loss_that_comes_along():
-    measured, said = card.read_card(card.SHIPPED)
+def test_the_shipped_card_is_that_of_the_shipped_loss():
+    measured, stored = card.read_card(card.SHIPPED)
     written = json.loads((artifacts.MODELS / "molecules7" / artifacts.JSON_NAME).read_text())
     assert measured.facts["loss"]["digest"] == written["digest"]
     assert measured.facts["loss"]["repeats"] == list(artifacts.load_repeats("molecules7"))
-    assert [s.to_json() for s in card.statements(measured)] == [s.to_json() for s in said]
+    assert [s.to_json() for s in card.statements(measured)] == [s.to_json() for s in stored]
     assert card.SHIPPED.stat().st_size < 3e6
 
 

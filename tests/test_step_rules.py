@@ -85,15 +85,15 @@ def test_momentum_sums_past_gradients(rule, generator):
     for t, gradient in enumerate((first, second)):
         heavy.step(rows, gradient, memory, t)
     plain = rule(0.1, normalized=False, momentum=0.0)
-    wanted, _ = plain.step(rows, third + 0.5 * second + 0.25 * first, {}, 0)
-    torch.testing.assert_close(heavy.step(rows, third, memory, 2)[0], wanted)
+    expected, _ = plain.step(rows, third + 0.5 * second + 0.25 * first, {}, 0)
+    torch.testing.assert_close(heavy.step(rows, third, memory, 2)[0], expected)
 
 
 def test_exponentiated_is_multiplicative(generator):
     rows, gradient = rows_of(generator, 3, 4, 5), torch.randn(3, 4, 5, generator=generator)
     new, _ = Exponentiated(0.7, normalized=False, momentum=0.0).step(rows, gradient, {}, 0)
-    wanted = rows * (-0.7 * gradient).exp()
-    torch.testing.assert_close(new, wanted / wanted.sum(-1, keepdim=True))
+    expected = rows * (-0.7 * gradient).exp()
+    torch.testing.assert_close(new, expected / expected.sum(-1, keepdim=True))
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -159,7 +159,7 @@ def test_a_convex_quadratic_is_descended_to_its_optimum(name, where, generator):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_graphs_do_not_influence_each_other(name, generator):
+def test_graphs_are_independent(name, generator):
     rows, gradients = rows_of(generator, 3, 2, 4), torch.randn(4, 3, 2, 4, generator=generator)
     together, apart = ({}, rows), [({}, rows[b : b + 1]) for b in range(3)]
     for t, gradient in enumerate(gradients):

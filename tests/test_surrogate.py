@@ -75,7 +75,7 @@ def test_tokens_are_numbered_by_how_often_they_occur():
         ("CCO", r"a list of texts, got one text 'CCO'; give \['CCO'\]"),
     ],
 )
-def test_what_is_no_list_of_texts_is_refused(texts, error):
+def test_inputs_that_are_not_a_list_of_texts_are_refused(texts, error):
     for read in (Tokenizer("smiles", ("C",)).encode, lambda t: Tokenizer.from_texts("smiles", t), text_backbone()):
         with pytest.raises(ValueError, match=error):
             read(texts)
@@ -91,7 +91,7 @@ def test_unknown_level_and_kind_are_refused():
 # -- backbones -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kind", ["character", "word", "smiles"])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_padding_changes_nothing(kind, layers):
+def test_padding_does_not_matter(kind, layers):
     texts = [*TEXTS, "a longer text, with blanks", "a"]
     backbone = text_backbone(kind, texts, layers).eval()
     together = backbone(texts)
@@ -154,7 +154,7 @@ def test_vectors_of_another_kind_are_refused(x, error):
         vector_backbone()(x)
 
 
-def test_make_backbone_holds_kind_against_inputs():
+def test_make_backbone_checks_that_kind_and_inputs_fit():
     with pytest.raises(ValueError, match=r"'word' reads texts, the inputs are vectors \(4, 2\); use 'vector'"):
         make_backbone(BackboneConfig("word"), torch.zeros(4, 2), DIM)
     with pytest.raises(ValueError, match="'vector' reads rows of numbers, input 0 is 'CC'"):
@@ -291,45 +291,49 @@ GRAPH = replace(SMALL, through="graph")
 
 
 @pytest.fixture(scope="module")
-def begun(psi, molecules):
-    """What learns from few pairs through a graph, and its three beginnings, each made by itself."""
+def restarted(psi, molecules):
+    """Settings of a graph head for few pairs, and its three restarts, each trained alone."""
     training = replace(FAST, loop=replace(LOOP, steps=15), batch_size=48, starts=3)
     loop = replace(training.loop, steps=5, validate_every=5, checkpoint_every=5)
     short = replace(training, loop=loop, batch_size=32, polished=0.0, starts=1)
     return training, [fit(psi, molecules, backbone=GRAPH, training=short, seed=s) for s in (4, 1004, 2004)]
 
 
-def test_few_pairs_go_on_from_the_beginning_that_is_nearest_on_validation(psi, molecules, begun, tmp_path):
-    training, beginnings = begun
-    cosines = [h.history[-1]["cosine"] for h in beginnings]
-    assert len(set(cosines)) == 3
-    best = beginnings[cosines.index(max(cosines))]
-    file, given = tmp_path / "h.pt", copy.deepcopy(best.backbone)
-    wanted = fit(psi, molecules, backbone=given, training=training, seed=4, checkpoint=file)
-    identity = json.loads(torch.load(file, weights_only=True)["identity"])
-    assert "starts" not in identity["training"]  # weights that are given are not begun anew
-    found = fit(psi, molecules, backbone=GRAPH, training=training, seed=4)
-    assert torch.equal(weights(found), weights(wanted)) and without_clock(found) == without_clock(wanted)
-
-
-@pytest.mark.parametrize("call", [2, 7, 21])  # within the first, the second, and what goes on
-def test_ctrl_c_among_beginnings_loses_nothing_and_leaves_no_files(
-    psi, molecules, begun, call, tmp_path, ctrl_c_at, capsys
+def test_training_on_few_pairs_continues_from_the_restart_with_the_lowest_validation_loss(
+    psi, molecules, restarted, tmp_path
 ):
-    training, file = begun[0], tmp_path / "h.pt"
+    training, restarts = restarted
+    cosines = [h.history[-1]["cosine"] for h in restarts]
+    assert len(set(cosines)) == 3
+    best = restarts[cosines.index(max(cosines))]
+    file, given = tmp_path / "h.pt", copy.deepcopy(best.backbone)
+    expected = fit(psi, molecules, backbone=given, training=training, seed=4, checkpoint=file)
+    identity = json.loads(torch.load(file, weights_only=True)["identity"])
+    assert "starts" not in identity["training"]  # a given module is not restarted
+    found = fit(psi, molecules, backbone=GRAPH, training=training, seed=4)
+    assert torch.equal(weights(found), weights(expected)) and without_clock(found) == without_clock(expected)
+
+
+@pytest.mark.parametrize(
+    "call", [2, 7, 21]
+)  # in the first restart, in the second, and in the training that continues
+def test_ctrl_c_during_restarts_loses_nothing_and_leaves_no_files(
+    psi, molecules, restarted, call, tmp_path, ctrl_c_at, capsys
+):
+    training, file = restarted[0], tmp_path / "h.pt"
     whole = fit(psi, molecules, backbone=GRAPH, training=training, seed=4)
     calls = ctrl_c_at(call)
     options = {"backbone": GRAPH, "training": training, "seed": 4, "checkpoint": file}
     assert fit(psi, molecules, **options).history[-1]["interrupted"]
     assert f"call again with checkpoint={str(file)!r}" in capsys.readouterr().err
     resumed = fit(psi, molecules, **options)
-    assert next(calls) == 31  # 15 of three beginnings, 15 that go on, and the one cut off: no step is taken twice
+    assert next(calls) == 31  # 15 of three restarts, 15 that continue, and the interrupted one: no step is repeated
     assert torch.equal(weights(resumed), weights(whole)) and without_clock(resumed) == without_clock(whole)
     assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize("more", [{"backbone": SMALL}, {"backbone": GRAPH, "pairs": RESTART_PAIRS + 1}])
-def test_many_pairs_and_what_ends_in_a_point_begin_once(psi, molecules, more, monkeypatch):
+def test_many_pairs_and_backbones_without_graph_head_have_no_restarts(psi, molecules, more, monkeypatch):
     split = molecules.take(torch.arange(more.pop("pairs", len(molecules))) % len(molecules))
     steps, original = [], draw_inputs
     monkeypatch.setattr(surrogate, "draw_inputs", lambda *given: steps.append(1) or original(*given))
@@ -340,7 +344,7 @@ def test_many_pairs_and_what_ends_in_a_point_begin_once(psi, molecules, more, mo
 
 
 @pytest.mark.parametrize("through", ["point", "graph"])
-def test_smiles_through_a_graph_are_written_anew_if_nothing_else_is_said(psi, molecules, through, monkeypatch):
+def test_graph_heads_rewrite_smiles_by_default(psi, molecules, through, monkeypatch):
     class Enough(Exception):
         pass
 
@@ -362,7 +366,7 @@ def test_a_checkpoint_of_other_inputs_is_refused(psi, molecules, tmp_path):
         fit(psi, swapped, checkpoint=file)
     with pytest.raises(ValueError, match="belongs to another run: seed differ"):
         fit(psi, molecules, checkpoint=file, seed=1)
-    again = fit(psi, molecules, checkpoint=file)  # its own run goes on, that is, has ended
+    again = fit(psi, molecules, checkpoint=file)  # its own run resumes: it has ended
     assert again.history[-1]["step"] == LOOP.steps
 
 
@@ -437,7 +441,7 @@ def test_validation_is_measured_on_the_split_given(psi, molecules):
     assert h.history[-1]["cosine"] == pytest.approx((points * targets).sum(1).mean().item(), abs=1e-6)
 
 
-def test_a_share_of_the_smiles_is_written_anew(molecules):
+def test_a_share_of_the_smiles_is_rewritten(molecules):
     inputs, rows = molecules.inputs, torch.arange(60)
     generator = torch.Generator().manual_seed(0)
     assert draw_inputs(inputs, rows, 0.0, generator) == inputs
@@ -450,7 +454,7 @@ def test_a_share_of_the_smiles_is_written_anew(molecules):
     assert inputs == molecules.inputs
 
 
-def test_only_smiles_are_written_anew():
+def test_only_smiles_are_rewritten():
     texts = ["CCO is an alcohol", "the molecule", "zz", "C is methane"] * 5
     vectors = torch.randn(20, 2)
     generator = torch.Generator().manual_seed(0)
@@ -458,7 +462,7 @@ def test_only_smiles_are_written_anew():
     assert torch.equal(draw_inputs(vectors, torch.arange(20), 1.0, generator), vectors)
 
 
-def test_batches_put_texts_of_like_length_together():
+def test_batches_have_texts_of_similar_length():
     texts = ["C" * (1 + i % 40) for i in range(400)]
     rows = [bucketed_rows(texts, 32, 4, 0, step) for step in range(8)]
     lengths = [torch.tensor([len(texts[i]) for i in r.tolist()]) for r in rows]

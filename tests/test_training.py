@@ -1,4 +1,4 @@
-"""The loop: what it learns, that it can be cut off and resumed, what it refuses."""
+"""The training loop: learning, interruption and resuming, callbacks, errors."""
 
 import errno
 import itertools
@@ -85,7 +85,7 @@ def test_the_loss_falls_and_retrieval_rises(graphs, negatives):
     assert not psi.training
 
 
-def test_embedding_tells_other_graphs_from_views_of_its_own(graphs):
+def test_embedding_separates_other_graphs_from_views_of_its_own(graphs):
     psi = fit(graphs, training=replace(FAST, loop=replace(LOOP, steps=60), views=("softened",)))
     view = augment.softened(graphs, torch.full((len(graphs),), 0.3), step_generator(0, 0))
     own = (psi.embed(view) * psi.embed(graphs)).sum(1)
@@ -162,9 +162,9 @@ def test_steps_and_seeds_draw_differently():
     assert len({torch.rand(1, generator=step_generator(*pair)).item() for pair in pairs}) == len(pairs)
 
 
-# -- cut off and resumed -------------------------------------------------------------------------------------------
+# -- interrupted and resumed ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize("step", [3, 5, 7, 11])
-def test_a_resumed_run_equals_one_without_the_cut(graphs, tmp_path, interrupt_at, step):
+def test_a_resumed_run_equals_an_uninterrupted_one(graphs, tmp_path, interrupt_at, step):
     whole = fit(graphs)
     interrupt_at(step)
     cut = fit(graphs, checkpoint=tmp_path / "run.pt")
@@ -173,7 +173,7 @@ def test_a_resumed_run_equals_one_without_the_cut(graphs, tmp_path, interrupt_at
     assert same(fit(graphs, checkpoint=tmp_path / "run.pt"), whole)
 
 
-def test_a_run_cut_twice_equals_one_without_the_cuts(graphs, tmp_path, interrupt_at):
+def test_a_run_interrupted_twice_equals_an_uninterrupted_one(graphs, tmp_path, interrupt_at):
     interrupt_at(2)
     fit(graphs, checkpoint=tmp_path / "run.pt")
     interrupt_at(4)
@@ -207,18 +207,18 @@ def test_ctrl_c_in_the_middle_of_an_update_waits_for_its_end(graphs, tmp_path, m
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_ctrl_c_keeps_what_was_reached(graphs, tmp_path, interrupt_at, capsys):
+def test_ctrl_c_keeps_the_progress(graphs, tmp_path, interrupt_at, capsys):
     interrupt_at(7)
     cut = fit(graphs, checkpoint=tmp_path / "run.pt")
     kept = torch.load(tmp_path / "run.pt", weights_only=True)
     assert kept["step"] == 7
     assert all(torch.equal(v, kept["model"][k]) for k, v in cut.state_dict().items())
     assert not cut.training
-    said = "".join(capsys.readouterr())
-    assert "interrupted after 7 of 12 steps" in said and f"checkpoint='{tmp_path / 'run.pt'}'" in said
+    output = "".join(capsys.readouterr())
+    assert "interrupted after 7 of 12 steps" in output and f"checkpoint='{tmp_path / 'run.pt'}'" in output
 
 
-def test_ctrl_c_without_a_checkpoint_says_how_to_have_one(graphs, interrupt_at, capsys):
+def test_ctrl_c_without_a_checkpoint_names_the_parameter(graphs, interrupt_at, capsys):
     interrupt_at(0)
     assert fit(graphs).history[-1]["step"] == 0
     assert "give checkpoint=" in "".join(capsys.readouterr())
@@ -230,7 +230,7 @@ def test_a_finished_run_is_not_run_again(graphs, tmp_path, monkeypatch):
     assert same(fit(graphs, checkpoint=tmp_path / "deep" / "run.pt"), whole)
 
 
-# -- watched -------------------------------------------------------------------------------------------------------
+# -- callbacks -----------------------------------------------------------------------------------------------------
 def surrogate_of(psi, graphs, **options):
     vectors = torch.randn(len(graphs), 6, generator=torch.Generator().manual_seed(0))
     split = Split(vectors, graphs, pd.DataFrame({"key": range(len(graphs))}))
@@ -241,7 +241,7 @@ def surrogate_of(psi, graphs, **options):
 
 
 def filming(film):
-    """A watcher that notes what it is given, and draws from the global generator."""
+    """A callback that records its arguments and draws from the global generator."""
 
     def callback(step, model):
         torch.rand(3)
@@ -251,7 +251,7 @@ def filming(film):
 
 
 @pytest.mark.parametrize("which", ["embedding", "surrogate"])
-def test_watching_changes_nothing_of_what_is_learned(graphs, which):
+def test_a_callback_does_not_change_the_result(graphs, which):
     film = []
     if which == "embedding":
         plain, watched = fit(graphs), fit(graphs, callback=filming(film))
@@ -263,14 +263,14 @@ def test_watching_changes_nothing_of_what_is_learned(graphs, which):
     assert torch.equal(film[-1][-1], weights(watched)) and not torch.equal(film[0][-1], film[1][-1])
 
 
-def test_the_first_look_is_before_the_first_step(graphs):
+def test_the_first_call_is_before_the_first_step(graphs):
     film = []
     start = fit(graphs)
     fit(graphs, start=start, callback=filming(film))
     assert film[0][0] == 0 and torch.equal(film[0][-1], weights(start))
 
 
-def test_a_resumed_run_is_watched_from_where_it_goes_on(graphs, tmp_path, interrupt_at):
+def test_a_resumed_run_calls_back_from_its_first_step(graphs, tmp_path, interrupt_at):
     whole, film = fit(graphs), []
     interrupt_at(6)
     fit(graphs, checkpoint=tmp_path / "run.pt", callback=filming(film))
@@ -283,7 +283,7 @@ def test_a_resumed_run_is_watched_from_where_it_goes_on(graphs, tmp_path, interr
     assert [step for step, *_ in film] == [12] and torch.equal(film[0][-1], weights(whole))
 
 
-def test_ctrl_c_while_watching_keeps_what_was_reached(graphs):
+def test_ctrl_c_in_a_callback_keeps_the_progress(graphs):
     calls = iter(range(10))
 
     def callback(step, model):
@@ -358,12 +358,12 @@ def test_misfitting_targets_and_starts_are_refused(graphs, vocabulary):
 
 
 @pytest.mark.parametrize("field, value", [("views", ()), ("views", ("cropped",)), ("negatives", "none")])
-def test_training_config_refuses_nonsense(field, value):
+def test_invalid_settings_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} must be"):
         EmbeddingTraining(**{field: value})
 
 
-def test_a_loss_that_is_not_finite_raises_and_spoils_no_checkpoint(graphs, tmp_path, contrastive_loss):
+def test_a_loss_that_is_not_finite_raises_and_keeps_the_checkpoint(graphs, tmp_path, contrastive_loss):
     calls = itertools.count()
     contrastive_loss(lambda *given: info_nce(*given) * (float("nan") if next(calls) == 7 else 1))
     with pytest.raises(FloatingPointError, match="the loss is nan at step 7; lower learning_rate"):
@@ -386,7 +386,7 @@ def full(code):
 
 
 @pytest.mark.parametrize(
-    "call, code, said",
+    "call, code, reason",
     [
         ("mkstemp", errno.EROFS, "Read-only file system"),
         ("write_bytes", errno.ENOSPC, "No space left on device"),
@@ -395,7 +395,7 @@ def full(code):
     ],
 )
 def test_a_disk_that_cannot_be_written_leaves_the_old_checkpoint(
-    graphs, tmp_path, monkeypatch, interrupt_at, call, code, said
+    graphs, tmp_path, monkeypatch, interrupt_at, call, code, reason
 ):
     path = tmp_path / "run.pt"
     interrupt_at(3)
@@ -406,7 +406,7 @@ def test_a_disk_that_cannot_be_written_leaves_the_old_checkpoint(
     )
     with monkeypatch.context() as patch:
         patch.setattr(owner, call, full(code))
-        with pytest.raises(OSError, match=f"cannot write {path}: {said}; what stood there before") as failed:
+        with pytest.raises(OSError, match=f"cannot write {path}: {reason}; what stood there before") as failed:
             fit(graphs, checkpoint=path)
     assert failed.value.errno == code
     assert [p.name for p in tmp_path.iterdir()] == ["run.pt"] and path.read_bytes() == before
@@ -414,7 +414,7 @@ def test_a_disk_that_cannot_be_written_leaves_the_old_checkpoint(
 
 
 def test_a_disk_that_runs_full_while_writing_is_an_os_error(graphs, tmp_path):
-    """No stand-in: the system itself refuses to let a file grow beyond 1 kB."""
+    """The operating system itself limits files to 1 kB."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
@@ -434,6 +434,6 @@ def test_devices():
 @pytest.mark.parametrize(
     "wrong", [{"max_edits": 0}, {"edited": 1.5}, {"softening": -0.1}, {"views": ()}, {"negatives": "none"}]
 )
-def test_settings_out_of_range_are_named(wrong):
+def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         EmbeddingTraining(**wrong)
