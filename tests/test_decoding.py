@@ -413,7 +413,7 @@ def test_bad_starts_are_refused(generator):
         lambda: decode(psi, psi(graphs), start=spoilt),
         lambda: local_search(psi, psi(graphs), spoilt),
     ):
-        with pytest.raises(ValueError, match="nodes hold NaN or infinity in graph 1"):
+        with pytest.raises(ValueError, match="nodes contain NaN or infinity in graph 1"):
             call()
     with pytest.raises(ValueError, match="one graph or one for each of 3 targets, got 2"):
         decode_gradient(psi, psi(graphs), graphs[:2])

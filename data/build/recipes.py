@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PICTURES = Path(__file__).resolve().parents[2] / "notebooks" / "pictures"
+MAPS = datasets.named.SHIPPED / "maps"
 CORRECTED = "molecules7-corrected"
 RULES = datasets.named.SHIPPED / "examples" / "rules.json"
 PICTURED = 200  # row of the test split
@@ -180,15 +181,15 @@ def correct_loss(folder: Path, work: Path, by: str | None = None) -> int:
     return 0
 
 
-def make_card(path: Path) -> None:
+def make_card(path: Path | None) -> None:
     """Make the card of the molecules7 loss."""
     from elekit import card
 
     made = card.make("molecules7", command="elekit card --artifact molecules7 --out card.html", progress=True)
-    made.save(path)
+    made.save(path or card.SHIPPED)
 
 
-def fit_maps(folder: Path) -> None:
+def fit_maps(folder: Path | None) -> None:
     """Fit the maps that the explorer uses: of the test split, and of all molecules of molecules7."""
     from elekit import inspect
     from elekit.graphs.graph import Graph
@@ -197,10 +198,10 @@ def fit_maps(folder: Path) -> None:
     data, psi = datasets.load("molecules7"), artifacts.load("molecules7").psi
     test = data.test.graphs
     for graphs in (test, Graph.cat([data.train.graphs, data.validation.graphs, test])):
-        inspect.keep_map(inspect.fit_map(points_of(psi, graphs)), inspect.map_key(psi, graphs), folder)
+        inspect.keep_map(inspect.fit_map(points_of(psi, graphs)), inspect.map_key(psi, graphs), folder or MAPS)
 
 
-def draw_pictures(folder: Path) -> None:
+def draw_pictures(folder: Path | None) -> None:
     """Draw the picture of the README: decoding of a test description."""
     from elekit import decoding, draw
     from elekit.datasets.files import write_atomically
@@ -211,7 +212,9 @@ def draw_pictures(folder: Path) -> None:
     config = decoding.DecodeConfig(method="gradient", gradient=decoding.GradientConfig(iterations=40))
     _, (trace,) = decoding.decode(artifact.psi, h.predict(case.inputs), config=config, record=True)
     figure = draw.trace(trace, truth=case.graphs)
-    write_atomically(folder / "decoding.png", lambda partial: figure.savefig(partial, format="png", dpi=110))
+    write_atomically(
+        (folder or PICTURES) / "decoding.png", lambda partial: figure.savefig(partial, format="png", dpi=110)
+    )
     sys.stderr.write(f"{case.inputs[0]}\n")
 
 
@@ -262,10 +265,25 @@ def measure_faithfulness(name: str, pairs: int = 60, seed: int = 0) -> "pd.DataF
     return table
 
 
+def print_weaknesses(_: Path | None) -> None:
+    sys.stdout.write(json.dumps(measure_weaknesses(), indent=1) + "\n")
+
+
+def print_faithfulness(_: Path | None) -> None:
+    for name in RECIPES:
+        table = measure_faithfulness(name).drop(columns=["ahead", "ahead_low", "ahead_high"])
+        sys.stdout.write(table.round(3).to_string(index=False) + "\n")
+
+
+OTHERS = {
+    "card": make_card, "maps": fit_maps, "pictures": draw_pictures, "figures": print_weaknesses,
+    "faithfulness": print_faithfulness,
+}  # fmt: skip
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python data/build/recipes.py", description=__doc__)
-    others = ["repeats", "corrected", "card", "maps", "pictures", "figures", "faithfulness"]
-    parser.add_argument("name", choices=[*RECIPES, *others], help="what to make")
+    parser.add_argument("name", choices=[*RECIPES, "repeats", "corrected", *OTHERS], help="what to make")
     parser.add_argument("--out", type=Path, help="folder of the artifact (default: data/models/NAME)")
     parser.add_argument("--work", type=Path, help="folder of the checkpoints (default: runs/NAME)")
     parser.add_argument("--surrogate", help="train only this h again, on the psi of the stored artifact")
@@ -277,24 +295,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{args.name} has no surrogate {args.surrogate!r}; it has {', '.join(known) or 'none'}")
     if args.threads:
         torch.set_num_threads(args.threads)
-    if args.name == "maps":
-        fit_maps(args.out or datasets.named.SHIPPED / "maps")
-        return 0
-    if args.name == "pictures":
-        draw_pictures(args.out or PICTURES)
-        return 0
-    if args.name == "figures":
-        sys.stdout.write(json.dumps(measure_weaknesses(), indent=1) + "\n")
-        return 0
-    if args.name == "faithfulness":
-        for name in RECIPES:
-            table = measure_faithfulness(name).drop(columns=["ahead", "ahead_low", "ahead_high"])
-            sys.stdout.write(table.round(3).to_string(index=False) + "\n")
-        return 0
-    if args.name == "card":
-        from elekit import card
-
-        make_card(args.out or card.SHIPPED)
+    if args.name in OTHERS:
+        OTHERS[args.name](args.out)
         return 0
     name = {"repeats": "molecules7", "corrected": CORRECTED}.get(args.name, args.name)
     out, work = args.out or artifacts.MODELS / name, args.work or Path("runs") / name

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -317,17 +318,8 @@ def _length(nodes: Tensor, pairs: Tensor) -> Tensor:
     return (nodes.square().flatten(1).sum(1) + pairs.square().flatten(1).sum(1)).sqrt()
 
 
-def _trace(
-    target: Tensor,
-    row: int,
-    frames: list[Frame],
-    vocabulary: GraphVocabulary,
-    *,
-    best: int,
-    stopped: str,
-    starts: Tensor,
-) -> Trace:
-    """The trace of one row of the frames of a descent."""
+def _trace(target: Tensor, row: int, frames: list[Frame], vocabulary: GraphVocabulary, **more: Any) -> Trace:
+    """The trace of one row of the frames of a descent; more: further fields of the trace."""
 
     def series(name: str) -> Tensor:
         return torch.stack([frame[name][row] for frame in frames])
@@ -348,7 +340,5 @@ def _trace(
         projection=previous("projected"),
         node_gradient=by_nodes,
         edge_gradient=unfold(by_nodes, by_pairs, vocabulary).edges * off_diagonal,
-        best=best,
-        stopped=stopped,
-        starts=starts,
+        **more,
     )

@@ -77,10 +77,7 @@ class SurrogateRegressor(nn.Module):
         """
         if not isinstance(self.backbone, GraphBackbone):
             raise ValueError("this h has no graph head (it goes through a point); train it with through='graph'")
-        if len(inputs) == 0:
-            raise ValueError("no inputs given")
-        starts = range(0, len(inputs), batch_size)
-        return Graph.cat([compact(self.backbone.graphs(inputs[s : s + batch_size]).to("cpu")) for s in starts])
+        return Graph.cat([compact(self.backbone.graphs(some).to("cpu")) for some in _batches(inputs, batch_size)])
 
     @torch.no_grad()
     def predict(self, inputs: Any, batch_size: int = 256) -> Tensor:
@@ -96,6 +93,10 @@ class SurrogateRegressor(nn.Module):
         Raises:
             ValueError: If there are no inputs.
         """
-        if len(inputs) == 0:
-            raise ValueError("no inputs given")
-        return torch.cat([self(inputs[s : s + batch_size]).cpu() for s in range(0, len(inputs), batch_size)])
+        return torch.cat([self(some).cpu() for some in _batches(inputs, batch_size)])
+
+
+def _batches(inputs: Any, batch_size: int) -> list[Any]:
+    if len(inputs) == 0:
+        raise ValueError("no inputs given")
+    return [inputs[start : start + batch_size] for start in range(0, len(inputs), batch_size)]

@@ -33,7 +33,9 @@ class TfidfBackbone(Backbone):
     def __init__(self, readings: Sequence[tuple[Sequence[str], Sequence[float]]], config: BackboneConfig, dim: int):
         super().__init__()
         self.config, self.readings = config, [(list(terms), [float(x) for x in idf]) for terms, idf in readings]
-        self.vectorizers = [_vectorizer(how, *known) for how, known in zip(ANALYZERS, self.readings, strict=True)]
+        self.vectorizers = [
+            _vectorizer(how, *known) for how, known in zip(ANALYZERS, self.readings, strict=True) if known[0]
+        ]
         W = config.width
         self.enter = nn.EmbeddingBag(sum(len(terms) for terms, _ in self.readings), W, mode="sum")
         self.bias = nn.Parameter(torch.zeros(W))
@@ -90,16 +92,6 @@ def residual_layers(config: BackboneConfig) -> nn.ModuleList:
     )
 
 
-class _Empty:
-    """A vectorizer without n-grams."""
-
-    def transform(self, texts: Sequence[str]) -> "sparse.csr_matrix":
-        with extra("card"):
-            from scipy import sparse
-
-        return sparse.csr_matrix((len(texts), 0), dtype=np.float32)
-
-
 def _vectorizer(how: dict[str, Any], terms: Sequence[str] | None = None, idf: Sequence[float] = ()) -> Any:
     """A TfidfVectorizer: not yet fitted, or with these n-grams and frequencies."""
     with extra("card"):
@@ -107,8 +99,6 @@ def _vectorizer(how: dict[str, Any], terms: Sequence[str] | None = None, idf: Se
 
     if terms is None:
         return TfidfVectorizer(**how, sublinear_tf=True, max_features=MAX_FEATURES)
-    if not len(terms):
-        return _Empty()
     made = TfidfVectorizer(**how, sublinear_tf=True, vocabulary={term: column for column, term in enumerate(terms)})
     made.idf_ = np.asarray(idf)
     return made
