@@ -231,10 +231,10 @@ def test_the_learned_loss_trains_graphs_without_matching_nodes(learned, psi):
 def test_psi_is_neither_trained_nor_touched_nor_saved():
     psi = untrained()
     before = copy.deepcopy(psi.state_dict())
-    before = [p.requires_grad for p in psi.parameters()]
+    trainable = [p.requires_grad for p in psi.parameters()]
     h = fit(psi, steps=3)
     assert all(torch.equal(a, b) for a, b in zip(before.values(), psi.state_dict().values()))
-    assert [p.requires_grad for p in psi.parameters()] == before and all(p.grad is None for p in psi.parameters())
+    assert [p.requires_grad for p in psi.parameters()] == trainable and all(p.grad is None for p in psi.parameters())
     assert not [name for name in h.state_dict() if "psi" in name]
     own = sum(p.numel() for p in h.parameters())
     assert own == sum(v.numel() for v in h.state_dict().values())
