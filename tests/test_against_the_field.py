@@ -12,7 +12,7 @@ from test_lessons import GARBAGE
 import checks
 from benchmarks import markdown, results
 from benchmarks.standings import standings
-from elekit.evaluation.conformal import Universe
+from elekit.evaluation.conformal import CandidateSets
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -128,7 +128,7 @@ def asked():
     """Ten inputs; sets hold one graph within 0.1, two within 0.3 and three within 0.9; the first is the truth."""
     molecules = from_smiles(["CC", "CO", "CN"], molecule_vocabulary(["C", "N", "O"], 3))
     rows, losses = torch.arange(3).expand(10, 3), torch.tensor([0.1, 0.3, 0.9]).expand(10, 3)
-    return Universe(molecules, rows, losses, molecules[[0] * 10], losses[:, 0]), molecules[[0] * 10]
+    return CandidateSets(molecules, rows, losses, molecules[[0] * 10], losses[:, 0]), molecules[[0] * 10]
 
 
 SCORES = torch.arange(1, 100) / 100  # so that the radius of a level is the level

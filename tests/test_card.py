@@ -343,7 +343,9 @@ def test_rules_of_a_corrected_loss_are_told_as_its_report_tells_them(quick):
     quick.setattr(measure, "STEPS", {})
     told = card.make(corrected, data)
     mine, text = [s for s in told.statements if s.section == "rules"], text_of(told.html)
-    assert [s.text for s in mine[1:]] == found.report.says() and all(line in text for line in found.report.says())
+    assert [s.text for s in mine[1:]] == found.report.sentences() and all(
+        line in text for line in found.report.sentences()
+    )
     held = sum(found.report.rules["after_says"] == "holds")
     assert mine[0].text.startswith("The loss was corrected by 2 rules.") and f"{held} of 2 hold" in mine[0].text
     assert mine[1].value == pytest.approx(found.report.rules["after"][0], rel=1e-4)

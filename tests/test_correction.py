@@ -16,10 +16,10 @@ import elekit as ele
 from elekit import correction
 from elekit.cli import main
 from elekit.correction import AtLeast, CorrectionTraining, Grows, Judgments, NearlyFree, penalties, probe_edits, rules
-from elekit.correction.correcting import correct
 from elekit.correction.judgments import ANSWERS, write_lines
-from elekit.correction.probe_edits import FAILS, HOLDS, OPEN, answers
+from elekit.correction.probe_edits import FAILS, HOLDS, UNPROVEN, evaluate_rules
 from elekit.correction.report import Report
+from elekit.correction.train import correct
 from elekit.graphs.edit_distance import edit_distance, isomorphic
 from elekit.graphs.edits import KINDS, all_edits
 from elekit.graphs.features import detailed_kinds
@@ -100,7 +100,7 @@ def test_every_kind_of_edit_is_known_and_what_undoes_it(vertices):
 
 def test_patterns_name_kinds_and_what_undoes_them(vocabulary):
     def named(*patterns):
-        return set(rules.kinds_named(patterns, vocabulary))
+        return set(rules.match_kinds(patterns, vocabulary))
 
     assert named("relabel a to b") == {"relabel a to b"}
     assert named("relabel a to b either way") == {"relabel a to b", "relabel b to a"}
@@ -110,7 +110,7 @@ def test_patterns_name_kinds_and_what_undoes_them(vocabulary):
     assert named("close a ring with a thin edge either way") == {"close a ring with a thin edge", "open a ring"}
     assert named("*") == set(rules.known_kinds(vocabulary))
     odd = GraphVocabulary(("*", "a to b", "b"), ("e",), 3)
-    assert rules.kinds_named(["relabel * to b"], odd) == ("relabel * to b",)  # a label, not a pattern
+    assert rules.match_kinds(["relabel * to b"], odd) == ("relabel * to b",)  # a label, not a pattern
     with pytest.raises(ValueError, match="no kind of edit 'relable a to b'; the nearest are 'relabel a to b'"):
         named("relable a to b")
     with pytest.raises(ValueError, match="rule 2, 'nearly free': no kind of edit 'C to N'; the nearest are"):
@@ -137,7 +137,7 @@ def test_rules_survive_json():
     ("fields", "words"),
     [
         ({"rule": "grows"}, "must be a list of objects, got dict"),
-        (["grows"], "rule 1: no rule 'grows'; there are 'nearly free', 'at least' and 'grows'"),
+        (["grows"], "rule 1: no rule 'grows'; .*'nearly free', 'at least' and 'grows'"),
         ([{"rule": "grows"}, {"rule": "cheap"}], "rule 2: no rule 'cheap'"),
         ([{"rule": "at least", "kinds": ["a"]}], "rule 1, 'at least', lacks times"),
         ([{"rule": "nearly free"}], "rule 1, 'nearly free', lacks kinds"),
@@ -145,8 +145,8 @@ def test_rules_survive_json():
             [{"rule": "nearly free", "kinds": ["a"], "atmost": 1}],
             "'nearly free', has no 'atmost'; it has kinds and at_most",
         ),
-        ([{"rule": "nearly free", "kinds": []}], "rule 1: rule 'nearly free': kinds of edits must be named in words"),
-        ([{"rule": "nearly free", "kinds": [3]}], "kinds of edits must be named in words, got \\[3\\]"),
+        ([{"rule": "nearly free", "kinds": []}], "rule 1: rule 'nearly free': kinds of edits .*got"),
+        ([{"rule": "nearly free", "kinds": [3]}], "kinds of edits .*got \\[3\\]"),
         ([{"rule": "nearly free", "kinds": "a", "at_most": "low"}], "at_most must be a number above 0, got 'low'"),
         ([{"rule": "at least", "kinds": "a", "times": math.inf}], "times must be a number above 0, got inf"),
         ([{"rule": "grows", "steps": 1}], "steps must be an integer of at least 2, got 1"),
@@ -292,8 +292,8 @@ def test_answers_are_those_of_a_loop(held_out):
         AtLeast("cut an edge", 0.5, "relabel *"),
         Grows(3),
     ]
-    asked = probe_edits.questions(held_out, given)
-    found = answers(loss, asked)
+    asked = probe_edits.draw_probe_edits(held_out, given)
+    found = evaluate_rules(loss, asked)
     price = LearnedLoss(loss)(asked.sample.results, asked.sample.graphs[asked.sample.edits.row])
     table = asked.sample.table.assign(price=price.numpy())
     median = table.groupby("kind")["price"].median()
@@ -322,36 +322,44 @@ def test_answers_are_those_of_a_loop(held_out):
             if (row.high <= row.goal if below else row.low >= row.goal)
             else FAILS
             if (row.low > row.goal if below else row.high < row.goal)
-            else OPEN
+            else UNPROVEN
         )
         assert row.low <= row.figure <= row.high and row.says == wanted
 
 
 def test_a_goal_inside_the_interval_is_neither_kept_nor_broken(held_out):
     loss = counting([3.0, 1.0, 2.0])
-    (figure,) = answers(loss, probe_edits.questions(held_out, [NearlyFree("relabel a to b")]))["figure"]
+    (figure,) = evaluate_rules(loss, probe_edits.draw_probe_edits(held_out, [NearlyFree("relabel a to b")]))["figure"]
     given = [NearlyFree("relabel a to b", figure), AtLeast("relabel a to b", figure)]
-    assert answers(loss, probe_edits.questions(held_out, given))["says"].tolist() == [OPEN, OPEN]
+    assert evaluate_rules(loss, probe_edits.draw_probe_edits(held_out, given))["says"].tolist() == [
+        UNPROVEN,
+        UNPROVEN,
+    ]
     wide = [NearlyFree("relabel a to b", 3 * figure), AtLeast("relabel a to b", figure / 3)]
-    assert answers(loss, probe_edits.questions(held_out, wide))["says"].tolist() == [HOLDS, HOLDS]
+    assert evaluate_rules(loss, probe_edits.draw_probe_edits(held_out, wide))["says"].tolist() == [HOLDS, HOLDS]
     narrow = [NearlyFree("relabel a to b", figure / 3), AtLeast("relabel a to b", 3 * figure)]
-    assert [answers(loss, probe_edits.questions(held_out, [rule]))["says"][0] for rule in narrow] == [FAILS, FAILS]
+    assert [evaluate_rules(loss, probe_edits.draw_probe_edits(held_out, [rule]))["says"][0] for rule in narrow] == [
+        FAILS,
+        FAILS,
+    ]
 
 
 def test_a_rule_of_which_nothing_is_seen_is_not_proven(held_out):
-    asked = probe_edits.questions(held_out[:3], [NearlyFree("relabel a to b"), AtLeast("add * on its own", 2)])
-    found = answers(counting([1.0, 1.0, 1.0]), asked)
-    assert found["says"].tolist() == [OPEN, OPEN] and found["low"].isna().all()
+    asked = probe_edits.draw_probe_edits(held_out[:3], [NearlyFree("relabel a to b"), AtLeast("add * on its own", 2)])
+    found = evaluate_rules(counting([1.0, 1.0, 1.0]), asked)
+    assert found["says"].tolist() == [UNPROVEN, UNPROVEN] and found["low"].isna().all()
     assert found["unseen"][1] == ("add a on its own", "add b on its own", "add c on its own")
 
 
 def test_walks_go_away_from_where_they_start(held_out):
-    asked = probe_edits.questions(held_out[:20], [Grows(3)], exact=True, samples=2)
+    asked = probe_edits.draw_probe_edits(held_out[:20], [Grows(3)], exact=True, samples=2)
     found = torch.stack([edit_distance(asked.walks[0], walk, timeout=1.0).distance for walk in asked.walks])
-    assert len(asked.walk_of) > 20 and (found[0] == 0).all() and (found.diff(dim=0) > 0).all()
-    assert isomorphic(asked.walks[0], held_out[:20][asked.walk_of]).all()
+    assert len(asked.walk_starts) > 20 and (found[0] == 0).all() and (found.diff(dim=0) > 0).all()
+    assert isomorphic(asked.walks[0], held_out[:20][asked.walk_starts]).all()
     assert all((walk.valence_violation() == 0).all() for walk in asked.walks)
-    nodes, edges = zip(*(walk.labels() for walk in probe_edits.questions(held_out, [Grows(3)], samples=2).walks))
+    nodes, edges = zip(
+        *(walk.labels() for walk in probe_edits.draw_probe_edits(held_out, [Grows(3)], samples=2).walks)
+    )
     standing = [(n != nodes[0]).sum(1) + (e != edges[0]).sum((1, 2)) // 2 for n, e in zip(nodes, edges)]
     assert (torch.stack(standing).diff(dim=0) > 0).all()
 
@@ -375,7 +383,7 @@ def test_margins_and_sides_follow_the_answer(graphs):
     assert torch.equal(near.nodes, graphs[torch.tensor([1, 2, 4])].nodes)
     assert torch.equal(far.nodes, graphs[torch.tensor([2, 1, 5])].nodes)
     assert len(held.decided()) == 2
-    nothing = Judgments.none(graphs.vocabulary)
+    nothing = Judgments.empty(graphs.vocabulary)
     assert (
         len(nothing) == 0 == len(nothing.margins(loss)) == len(nothing.contradictory())
         and len(nothing.decided()) == 0
@@ -416,7 +424,7 @@ def test_a_file_of_judgments_loses_nothing(graphs, tmp_path):
         assert len(again.problems) == (cut > 1) and all(p.startswith("line 3: ") for p in again.problems)
     write_lines(path, [{"answer": "taken back"}])
     assert Judgments.read(path, graphs.vocabulary).answers == held.answers[:2]
-    with pytest.raises(OSError, match="cannot add to"):
+    with pytest.raises(OSError, match="cannot append to"):
         held.append(tmp_path)
 
 
@@ -455,20 +463,20 @@ def test_what_is_held_out_is_not_learned_from(graphs):
     rows = [(i, i + 1, i + 2) for i in range(20)]
     by_lot = [i % 4 == 0 for i in range(20)]
     held = judged(graphs, rows + rows[:2], ["left"] * 20 + ["right"] * 2, by_lot + [False] * 2)
-    learned, apart = held.held_out()
+    learned, apart = held.split()
     assert len(apart) == 5 and apart.random.all()
     assert len(learned) == 22 - 5 - 1 and not learned.random.any()  # row 20 asks what row 0 asked
-    learned, apart = judged(graphs, rows).held_out()
+    learned, apart = judged(graphs, rows).split()
     assert (len(learned), len(apart)) == (15, 5)
     assert not {tuple(sorted(p)) for p in learned.pairs} & {
         tuple(sorted(p)) for p in apart.pairs if p in learned.pairs
     }
-    learned, apart = Judgments.none(graphs.vocabulary).held_out()
+    learned, apart = Judgments.empty(graphs.vocabulary).split()
     assert (len(learned), len(apart)) == (0, 0)
 
 
 def test_judgments_must_fit_together(graphs):
-    with pytest.raises(ValueError, match="want as many anchors"):
+    with pytest.raises(ValueError, match=r"\(2\), got \[2, 2, 1, 2\]"):
         Judgments(graphs[:2], graphs[:2], graphs[:1], ("left", "left"), torch.zeros(2, dtype=torch.bool))
     with pytest.raises(ValueError, match="no answer 'yes'; the answers are 'left', 'right', 'cannot say'"):
         Judgments(graphs[:1], graphs[:1], graphs[:1], ("yes",), torch.zeros(1, dtype=torch.bool))
@@ -507,8 +515,8 @@ def test_rules_hold_afterwards_that_did_not_before(corrected):
 
 def test_judgments_are_learned_and_told_of_those_held_out(corrected, taste, psi):
     table = corrected.report.judgments.set_index("which")
-    learned, apart = taste.decided().held_out()
-    assert apart.random.all() and table["judgements"].tolist() == [len(learned), len(apart)]
+    learned, apart = taste.decided().split()
+    assert apart.random.all() and table["judgments"].tolist() == [len(learned), len(apart)]
     assert table.loc["held out", "before"] == pytest.approx((apart.margins(psi) > 0).float().mean().item())
     assert table.loc["held out", "after"] == pytest.approx((apart.margins(corrected.psi) > 0).float().mean().item())
     assert table.loc["held out", "after"] > table.loc["held out", "before"]
@@ -517,14 +525,14 @@ def test_judgments_are_learned_and_told_of_those_held_out(corrected, taste, psi)
 
 def test_what_it_cost_is_told(corrected, psi, held_out):
     costs = corrected.report.costs.set_index("measure")
-    retrieved = costs.loc[correction.exam.RETRIEVAL]
+    retrieved = costs.loc[correction.before_after.RETRIEVAL]
     queries = QUICK.training.view(held_out, step_generator(0, -1))
     shares = [retrieval(points_of(p, queries), points_of(p, held_out)) for p in (psi, corrected.psi)]
     assert retrieved[["before", "after"]].tolist() == pytest.approx(shares) and retrieved["cases"] == len(held_out)
     assert retrieved["low"] <= retrieved["change"] <= retrieved["high"]
     assert {m: u for m, u in costs["unit"].items() if "decodable" in m} == {
-        correction.exam.CANDIDATES: "share",
-        correction.exam.GRADIENT: "share",
+        correction.before_after.CANDIDATES: "share",
+        correction.before_after.GRADIENT: "share",
     }
     cosine = [points_of(p, held_out) for p in (psi, corrected.psi)]
     alike = np.corrcoef([(c @ c.T).triu(1)[torch.ones(len(c), len(c)).triu(1) > 0].numpy() for c in cosine])[0, 1]
@@ -547,10 +555,10 @@ def test_the_report_speaks_and_survives_json(corrected):
     assert json.loads(json.dumps(corrected.about)) == corrected.about
     assert (
         corrected.about["rules"] == rules.to_json(RULES)
-        and corrected.about["report"]["says"] == corrected.report.says()
+        and corrected.about["report"]["says"] == corrected.report.sentences()
     )
     back = Report.from_json(json.loads(json.dumps(corrected.about["report"])))
-    assert back.says() == corrected.report.says() and back.to_json() == corrected.report.to_json()
+    assert back.sentences() == corrected.report.sentences() and back.to_json() == corrected.report.to_json()
 
 
 def test_a_correction_drawn(corrected):
@@ -593,7 +601,7 @@ def test_a_run_that_was_cut_goes_on_bit_for_bit(psi, graphs, held_out, corrected
     half = correct(psi, graphs, RULES, taste, **options)
     monkeypatch.undo()
     assert half.psi.history[-1]["interrupted"] and any(
-        "interrupted after 25 steps" in said for said in half.report.says()
+        "interrupted after 25 steps" in said for said in half.report.sentences()
     )
     again = correct(psi, graphs, RULES, taste, **options)
     assert not any("exact" in measure for measure in again.report.costs["measure"])
@@ -607,8 +615,10 @@ def test_a_loss_learned_under_rules_from_the_start(graphs, held_out, psi):
     training = replace(QUICK.training, loop=loop)
     term = correction.penalty(graphs, RULES[:1], weight=3.0, edits=32, among=100)
     learned = fit_embedding(graphs, config=config, training=training, penalty=term, device="cpu", progress=False)
-    asked = probe_edits.questions(held_out, RULES[:1])
-    assert answers(psi, asked)["says"].tolist() == [FAILS] and answers(learned, asked)["says"].tolist() == [HOLDS]
+    asked = probe_edits.draw_probe_edits(held_out, RULES[:1])
+    assert evaluate_rules(psi, asked)["says"].tolist() == [FAILS] and evaluate_rules(learned, asked)[
+        "says"
+    ].tolist() == [HOLDS]
 
 
 @pytest.mark.filterwarnings("error")
@@ -617,7 +627,7 @@ def test_one_held_out_graph_proves_nothing(psi, graphs):
     held = judged(graphs, [(0, 1, 2), (3, 4, 5)])
     options = {"validation": graphs[:1], "config": quick, "decoded": 0, "device": "cpu", "progress": False}
     report = correct(psi, graphs, RULES, held, **options).report
-    assert report.rules["after_says"].tolist() == [OPEN, OPEN] and report.costs["low"].isna().all()
+    assert report.rules["after_says"].tolist() == [UNPROVEN, UNPROVEN] and report.costs["low"].isna().all()
     assert json.dumps(report.to_json()) and "nan" not in str(report)
     assert ele.draw.corrections(report.rules, report.judgments, report.costs)._repr_png_()
 
@@ -628,7 +638,7 @@ def test_nothing_to_correct_is_said(psi, graphs):
     unsure = judged(graphs, [(0, 1, 2)], ["cannot say"])
     with pytest.raises(ValueError, match="nothing to correct"):
         correct(psi, graphs, (), unsure)
-    with pytest.raises(ValueError, match="give that h"):
+    with pytest.raises(ValueError, match="surrogate="):
         correct(psi, graphs, RULES, refit=object())
 
 
@@ -692,7 +702,7 @@ def test_correct_writes_an_artifact_that_tells_what_was_done(shop, tmp_path, cap
     assert told["judgements"]["count"] == 2 and told["report"]["says"] == document["says"]
     assert any("1 line of the judgments could not be read" in said for said in document["says"])
     measures = {row["measure"] for row in document["costs"]}
-    assert correction.exam.FROM_INPUTS in measures and correction.exam.REFITTED not in measures
+    assert correction.before_after.FROM_INPUTS in measures and correction.before_after.REFITTED not in measures
 
 
 def test_correct_refuses_in_one_sentence(shop, tmp_path, capsys):

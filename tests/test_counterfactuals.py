@@ -25,7 +25,7 @@ from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists, from_ne
 from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary
 from elekit.graphs.weisfeiler_lehman import graph_hashes
 from elekit.inspect.analogies import _mutual, analogies
-from elekit.inspect.counterfactuals import EDITED, counterfactuals
+from elekit.inspect.counterfactuals import EDITED_ANSWER, counterfactuals
 from elekit.inspect.differences import difference
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 
@@ -158,13 +158,13 @@ def test_no_graph_needs_fewer_edits_or_has_a_larger_margin(seed, to):
             margin = np.delete(loss, 1, 1).min(1) - loss[:, 1]
         answers = (margin > 1e-6) & (graphs.valence_violation() == 0).numpy() & is_connected(graphs).numpy()
         edits = np.array(list(fewest.values()))
-        found = counterfactuals(psi, start, places, to, by=by, depth=12, most=2)
-        assert found.own == ("first", "second", "third")[own]
+        found = counterfactuals(psi, start, places, to, by=by, max_edits=12, max_results=2)
+        assert found.preferred == ("first", "second", "third")[own]
         assert list(found.losses.values()) == pytest.approx(loss[0], abs=1e-6)
-        if to == found.own:
-            assert not len(found.table) and "nothing has to be edited" in found.says
+        if to == found.preferred:
+            assert not len(found.table) and "no edit is needed" in found.describe()
         elif not answers.any():
-            assert found.complete and "all" in found.says and not len(found.table)
+            assert found.complete and "all" in found.describe() and not len(found.table)
         else:
             least = edits[answers].min()
             assert (found.table["edits"] == least).all() and found.table["proven"].all()
@@ -178,7 +178,7 @@ def test_both_outcomes_of_the_slow_way_occur():
     numbers = set()
     for seed in range(6):
         psi = trained_nowhere(SMALL, seed)
-        found = counterfactuals(psi, graphs[seed], {"a": graphs[20 + seed], "b": graphs[30 + seed]}, depth=6)
+        found = counterfactuals(psi, graphs[seed], {"a": graphs[20 + seed], "b": graphs[30 + seed]}, max_edits=6)
         numbers.add(int(found.table["edits"].max()) if len(found.table) else 0)
     assert len(numbers) > 1
 
@@ -187,25 +187,25 @@ def test_a_known_flip_takes_the_number_of_edits_that_it_must(monkeypatch):
     """Places at 0 and at 4 nodes N: from 3 on the second is nearer; N counts alone."""
     psi, start = number_of("N"), chain("CCCCC")
     found = counterfactuals(psi, start, {"few": around(0), "many": around(1.2)}, kinds=("relabel",))
-    assert found.own == "few" and (found.table["edits"] == 3).all() and found.table["proven"].all()
-    assert found.table["now"].eq("many").all() and found.exhausted == 3 and not found.complete
+    assert found.preferred == "few" and (found.table["edits"] == 3).all() and found.table["proven"].all()
+    assert found.table["new"].eq("many").all() and found.exhausted == 3 and not found.complete
     expected = (2 - 2 * np.cos(0.9)) - (2 - 2 * np.cos(0.3))
     assert found.table["margin"].to_numpy() == pytest.approx(expected, abs=1e-5)
-    assert found.table["own_after"][0] - found.table["now_after"][0] == pytest.approx(expected, abs=1e-5)
-    assert found.table["own_before"][0] == pytest.approx(0, abs=1e-6)
-    assert found.table["now_before"][0] == pytest.approx(2 - 2 * np.cos(1.2), abs=1e-5)
+    assert found.table["old_after"][0] - found.table["new_after"][0] == pytest.approx(expected, abs=1e-5)
+    assert found.table["old_before"][0] == pytest.approx(0, abs=1e-6)
+    assert found.table["new_before"][0] == pytest.approx(2 - 2 * np.cos(1.2), abs=1e-5)
     assert found.table["kinds"].eq("relabel C to N, relabel C to N, relabel C to N").all()
-    assert "3 edits make it prefer many" in found.says and "No fewer do" in found.says
-    every = counterfactuals(psi, start, {"few": around(0), "many": around(1.2)}, kinds=("relabel",), most=20)
+    assert "3 edits make it prefer many" in found.describe() and "No fewer do" in found.describe()
+    every = counterfactuals(psi, start, {"few": around(0), "many": around(1.2)}, kinds=("relabel",), max_results=20)
     assert len(every.table) == 6  # ways to have three N on a chain of five, either end first
     assert not any(isomorphic(a, b) for a, b in itertools.combinations(to_networkx(every.graphs), 2))
-    monkeypatch.setattr(sys.modules["elekit.inspect.counterfactuals"], "TOGETHER", 4)  # graphs edited at a time
+    monkeypatch.setattr(sys.modules["elekit.inspect.counterfactuals"], "BATCH_SIZE", 4)  # graphs edited at a time
     start = chain("CCCC")  # with a free slot
-    other = counterfactuals(psi, start, {"few": around(0), "many": around(1.2)}, most=40)
+    other = counterfactuals(psi, start, {"few": around(0), "many": around(1.2)}, max_results=40)
     assert len(other.table) > 6 and other.table["proven"].all() and other.table["kinds"].nunique() > 1
     assert all(equal(replayed(start, path), graph) for path, graph in zip(other.table["path"], other.graphs))
     once = counterfactuals(psi, chain("CNNCC"), {"few": around(0), "many": around(1.2)})
-    assert (once.table["edits"] == 1).all() and "1 edit makes it prefer many" in once.says
+    assert (once.table["edits"] == 1).all() and "1 edit makes it prefer many" in once.describe()
 
 
 def test_invalid_graphs_are_no_answers(monkeypatch):
@@ -213,24 +213,26 @@ def test_invalid_graphs_are_no_answers(monkeypatch):
         return (graphs.labels()[0] != 3).all(1)
 
     places = {"few": around(0), "many": around(1.2)}
-    before = counterfactuals(number_of("N"), chain("COCC"), places, most=100)
+    before = counterfactuals(number_of("N"), chain("COCC"), places, max_results=100)
     monkeypatch.setattr(sys.modules["elekit.inspect.counterfactuals"], "valid", no_oxygen)
-    after = counterfactuals(number_of("N"), chain("COCC"), places, most=100)
+    after = counterfactuals(number_of("N"), chain("COCC"), places, max_results=100)
     assert not no_oxygen(before.graphs).all() and no_oxygen(after.graphs).all() and len(after.table) > 1
 
 
 def test_more_edits_than_can_all_be_tried_are_not_called_proven(monkeypatch):
     places = {"few": around(0), "many": around(1.2)}
-    monkeypatch.setattr(sys.modules["elekit.inspect.counterfactuals"], "CELLS", 1)  # not the function
+    monkeypatch.setattr(sys.modules["elekit.inspect.counterfactuals"], "MAX_CHANNELS", 1)  # not the function
     found = counterfactuals(number_of("N"), chain("CCCCC"), places)
     assert found.exhausted == 1 and found.table["edits"].eq(3).all() and not found.table["proven"].any()
-    assert "fewer may do" in found.says and "up to 1 edit were tried" in found.says
+    assert "fewer may do" in found.describe() and "up to 1 edit were tried" in found.describe()
     found = counterfactuals(number_of("N"), chain("CNCCC"), places)  # 2 edits: no single one does
     assert found.exhausted == 1 and found.table["edits"].eq(2).all() and found.table["proven"].all()
-    none = counterfactuals(number_of("N"), chain("CCCCC"), places, depth=2)
-    assert not len(none.table) and not none.complete and "no proof" in none.says
-    blind = counterfactuals(lambda g: around(0).expand(len(g), -1), chain("CN", SMALL_CN), places, "many", depth=50)
-    assert not blind.complete and "no proof" in blind.says  # whatever the beam left out
+    none = counterfactuals(number_of("N"), chain("CCCCC"), places, max_edits=2)
+    assert not len(none.table) and not none.complete and "no proof" in none.describe()
+    blind = counterfactuals(
+        lambda g: around(0).expand(len(g), -1), chain("CN", SMALL_CN), places, "many", max_edits=50
+    )
+    assert not blind.complete and "no proof" in blind.describe()  # whatever the beam left out
 
 
 def test_what_cannot_be_is_said_and_how_sure_that_is():
@@ -239,19 +241,21 @@ def test_what_cannot_be_is_said_and_how_sure_that_is():
 
     places = {"one": around(0.1), "other": around(0.5)}
     tiny = SMALL_CN
-    sure = counterfactuals(blind, chain("CN", tiny), places, depth=9)
+    sure = counterfactuals(blind, chain("CN", tiny), places, max_edits=9)
     assert sure.complete and not len(sure.table) and len(sure.graphs) == 0
-    assert sure.tried == len(reached_small(tiny)) and "No edits make it prefer another: all 7 graphs" in sure.says
-    unsure = counterfactuals(blind, chain("CCNC"), places, "other", depth=2)
+    assert (
+        sure.tried == len(reached_small(tiny)) and "No edits make it prefer another: all 7 graphs" in sure.describe()
+    )
+    unsure = counterfactuals(blind, chain("CCNC"), places, "other", max_edits=2)
     assert not unsure.complete and unsure.exhausted == 2
-    assert "prefer other" in unsure.says and "no proof" in unsure.says
+    assert "prefer other" in unsure.describe() and "no proof" in unsure.describe()
     far = {"a": around(0), "b": around(2.0)}
     one_kind = counterfactuals(number_of("N"), chain("CCC"), far, kinds=("relabel",))
     assert one_kind.complete and one_kind.tried == 26  # all other labelings; with three N it is still nearer to a
     there = counterfactuals(blind, chain("CN"), places, "one")
-    assert there.tried == 0 and "nothing has to be edited" in there.says
-    tied = counterfactuals(blind, chain("CN", tiny), {"x": around(0.2), "y": around(-0.2)}, depth=9)
-    assert "x and y are equally near" in tied.says and not len(tied.table)
+    assert there.tried == 0 and "no edit is needed" in there.describe()
+    tied = counterfactuals(blind, chain("CN", tiny), {"x": around(0.2), "y": around(-0.2)}, max_edits=9)
+    assert "x and y are equally near" in tied.describe() and not len(tied.table)
 
 
 def reached_small(vocabulary):
@@ -264,11 +268,13 @@ def test_an_answer_can_be_edited_instead_of_the_target():
     """The target has 4 N; an answer of 3 beats one of 1 until it has 1 or 0, or 7 or 8."""
     psi, rival = number_of("N"), chain("NCC")
     found = counterfactuals(psi, chain("NNNC"), {"rival": rival}, target=around(1.2))
-    assert found.own == EDITED and found.table["now"].eq("rival").all() and found.table["edits"].eq(3).all()
-    assert found.table["now_before"].nunique() == 1 and found.table["now_after"].equals(found.table["now_before"])
+    assert (
+        found.preferred == EDITED_ANSWER and found.table["new"].eq("rival").all() and found.table["edits"].eq(3).all()
+    )
+    assert found.table["new_before"].nunique() == 1 and found.table["new_after"].equals(found.table["new_before"])
     wins = counterfactuals(psi, chain("CCC"), {"rival": rival}, target=chain("NNNN"))
-    assert wins.own == "rival" and wins.table["now"].eq(EDITED).all() and wins.table["edits"].eq(2).all()
-    same = counterfactuals(psi, chain("CCC"), {"rival": rival}, EDITED, target=around(1.2))
+    assert wins.preferred == "rival" and wins.table["new"].eq(EDITED_ANSWER).all() and wins.table["edits"].eq(2).all()
+    same = counterfactuals(psi, chain("CCC"), {"rival": rival}, EDITED_ANSWER, target=around(1.2))
     pd.testing.assert_frame_equal(wins.table, same.table)
 
 
@@ -280,7 +286,7 @@ def test_a_graph_does_not_hold_itself_in_its_neighborhood(vocabulary):
     one, other = (counterfactuals(psi, start, places) for places in (with_itself, without))
     assert one.losses == pytest.approx(other.losses) and one.losses["mine"] > 0.01
     alone = counterfactuals(psi, start, {"mine": start, "theirs": graphs[5:]})
-    assert alone.own == "mine" and alone.losses["mine"] == pytest.approx(0, abs=1e-6)
+    assert alone.preferred == "mine" and alone.losses["mine"] == pytest.approx(0, abs=1e-6)
 
 
 def test_points_stand_for_graphs(shipped, molecules):
@@ -304,7 +310,7 @@ def test_edited_molecules_are_valid_different_and_where_their_path_leads(shipped
         loss = ele.LearnedLoss(shipped)
         for line, graph in zip(found.table.itertuples(), found.graphs):
             assert equal(replayed(molecules[row], line.path), graph)
-            for name, value in ((found.own, line.own_after), (line.now, line.now_after)):
+            for name, value in ((found.preferred, line.old_after), (line.new, line.new_after)):
                 assert float(loss(graph, places[name])) == pytest.approx(value, abs=1e-5)
     assert len(seen) > 1
     assert torch.equal(state, torch.random.get_rng_state())
@@ -319,7 +325,7 @@ def test_results_hang_together_where_the_graph_does():
         return torch.stack([angle.cos(), angle.sin()], 1)
 
     places, edges = {"full": around(1.2), "none": around(0.0)}, ("change edge",)
-    whole = counterfactuals(psi, chain("CCCCC"), places, kinds=edges, depth=3)
+    whole = counterfactuals(psi, chain("CCCCC"), places, kinds=edges, max_edits=3)
     assert not len(whole.table)
     parted = counterfactuals(psi, chain("CCCCC"), places, kinds=edges, connected_only=False)
     assert parted.table["edits"].eq(3).all() and not is_connected(parted.graphs).any()
@@ -332,11 +338,11 @@ def test_wrong_arguments_of_counterfactuals_are_named(shipped, molecules):
     places = {"a": around(0), "b": around(1)}
     for wrong, words in [
         ((psi, Graph.cat([one, one]), places), "batch of one"),
-        ((psi, one, {"a": around(0)}), "at least 2 places.*got 1"),
-        ((psi, one, places, "c"), "no place 'c' to go to; there are 'a', 'b'"),
+        ((psi, one, {"a": around(0)}), "at least 2 references.*got 1"),
+        ((psi, one, places, "c"), "no reference 'c'.*'a', 'b'"),
         ((psi, one, {"a": around(0), "b": torch.zeros(0, 2)}), "points must be"),
-        ((psi, one, {"a": around(0), "b": one[:0]}), "no graphs in the place 'b'"),
-        ((psi, one, {"a": around(0), "b": chain("CC", SMALL_CN)}), "labels of the place 'b'"),
+        ((psi, one, {"a": around(0), "b": one[:0]}), "no graphs in the reference 'b'"),
+        ((psi, one, {"a": around(0), "b": chain("CC", SMALL_CN)}), "labels of the reference 'b'"),
         ((psi, one, {"a": around(0), "b": torch.tensor([1.0, 0, 0])}), "'b' has points of length 3"),
         ((psi, one, {"a": around(0), "b": torch.tensor([[3.0, 0], [0, 1]])}), "unit vector"),
     ]:
@@ -344,16 +350,16 @@ def test_wrong_arguments_of_counterfactuals_are_named(shipped, molecules):
             counterfactuals(*wrong)
     for options, words in [
         ({"by": "median"}, "by must be one of nearest, mean"),
-        ({"most": 0}, "most must be at least 1"),
-        ({"depth": 0}, "depth must be at least 1"),
-        ({"width": 0}, "width must be at least 1"),
+        ({"max_results": 0}, "max_results must be at least 1"),
+        ({"max_edits": 0}, "max_edits must be at least 1"),
+        ({"beam": 0}, "beam must be at least 1"),
         ({"kinds": ("paint",)}, "paint"),
         ({"target": torch.tensor([1.0, 0, 0])}, "target has length 3"),
     ]:
         with pytest.raises(ValueError, match=words):
             counterfactuals(psi, one, places, **options)
     with pytest.raises(ValueError, match="called 'the edited answer'"):
-        counterfactuals(psi, one, {EDITED: around(0)}, target=around(1))
+        counterfactuals(psi, one, {EDITED_ANSWER: around(0)}, target=around(1))
 
 
 # -- analogies -----------------------------------------------------------------------------------------------------
@@ -373,12 +379,12 @@ def scattered(graph):
 def test_where_labels_add_up_relabels_are_parallel_and_cost_the_same(molecules):
     given = from_smiles(["CC(C)=O", "NC(C)=O"], molecules.vocabulary)
     found = analogies(straight, given[0], given[1], molecules, samples=150)
-    assert found.differs == "C to N" and len(found.table) == 150 and len(found.control) > 100
+    assert found.difference == "C to N" and len(found.table) == 150 and len(found.control) > 100
     assert found.table["cosine"].min() > 0.999 and np.ptp(found.table["loss"]) < 0.01 * found.loss
     assert found.table["analogous"].all() and found.control["cosine"].median() < 0.9
     same, other = found.summary().to_dict("records")
     assert same["mutual"] > 0.999 > 0.6 > other["mutual"] and same["loss_low"] <= same["loss"] <= same["loss_high"]
-    assert "costs nearly the same everywhere" in found.says and "much the same way" in found.says
+    assert "costs nearly the same everywhere" in found.describe() and "much the same direction" in found.describe()
 
 
 def test_where_every_graph_lies_for_itself_nothing_is_parallel(molecules):
@@ -386,8 +392,8 @@ def test_where_every_graph_lies_for_itself_nothing_is_parallel(molecules):
     found = analogies(scattered, given[0], given[1], molecules, samples=150)
     same = found.summary().iloc[0]
     assert abs(same["mutual"]) < 0.03 and abs(found.table["cosine"].median()) < 0.1
-    assert found.table["parallel"].mean() < 0.15 and "has no direction in common" in found.says
-    assert "does not cost the same everywhere" in found.says
+    assert found.table["parallel"].mean() < 0.15 and "has no common direction" in found.describe()
+    assert "does not cost the same everywhere" in found.describe()
 
 
 PAIRS = [
@@ -419,7 +425,7 @@ def test_pairs_differ_in_the_same_and_in_nothing_else(shipped, molecules, before
         assert equal(left, molecules[line.graph]) and equal(replayed(left, line.path), right)
         assert line.other < 0 or same_graphs(right, molecules[line.other]).all()
         assert not same_graphs(left, one).all()
-        assert difference(steps_of(line.path, one.vocabulary), left, right) == found.differs
+        assert difference(steps_of(line.path, one.vocabulary), left, right) == found.difference
     points = [shipped.embed(graphs).double() for graphs in (one, found.other, found.graphs, found.others)]
     given, moved = points[1] - points[0], points[3] - points[2]
     cosine = torch.nn.functional.cosine_similarity(moved, given)
@@ -501,12 +507,16 @@ def test_analogies_come_from_the_seed(shipped, molecules):
 def test_few_pairs_and_blind_losses_are_said(molecules):
     one, other = from_smiles(["CCO", "CCN"], molecules.vocabulary)
     few = analogies(straight, one, other, from_smiles(["CCCO", "CCC", "CCO"], molecules.vocabulary))
-    assert len(few.table) == 1 and "only one other pair differs" in few.says
+    assert len(few.table) == 1 and "only one other pair has" in few.describe()
     none = analogies(straight, one, other, from_smiles(["CCC"], molecules.vocabulary))
-    assert not len(none.table) and len(none.graphs) == 0 and "no other pair differs" in none.says
+    assert not len(none.table) and len(none.graphs) == 0 and "no other pair has" in none.describe()
     assert none.summary()["pairs"].tolist() == [0, 0] and none.summary()["loss"].isna().all()
     blind = analogies(lambda g: torch.eye(4)[:1].expand(len(g), -1), one, other, molecules[:60])
-    assert blind.table["cosine"].isna().all() and not blind.table["analogous"].any() and "no difference" in blind.says
+    assert (
+        blind.table["cosine"].isna().all()
+        and not blind.table["analogous"].any()
+        and "the loss is zero" in blind.describe()
+    )
 
 
 def test_hostile_labels_are_taken_for_labels():
@@ -522,7 +532,7 @@ def test_hostile_labels_are_taken_for_labels():
 def test_wrong_arguments_of_analogies_are_named(shipped, molecules):
     one, other = from_smiles(["CCO", "CCN"], molecules.vocabulary)
     for wrong, options, words in [
-        ((one, one, molecules), {}, "one graph, so nothing differs"),
+        ((one, one, molecules), {}, "so there is no difference"),
         ((molecules[:2], other, molecules), {}, "graph must be a batch of one"),
         ((one, molecules[:2], molecules), {}, "other must be a batch of one"),
         ((one, other, molecules[:0]), {}, "at least one graph"),
@@ -553,8 +563,8 @@ def test_changed_parts_are_marked_where_they_are_and_not_by_color_alone():
     before = from_edge_lists([(["C", "C", "O"], [(0, 1, "single"), (1, 2, "single")])], names)
     after = from_edge_lists([(["N", "C", "C"], [(0, 1, "double"), (0, 2, "single")])], names)
     table = pd.DataFrame([{
-        "edits": 4, "path": "so", "now": "B", "margin": 0.125, "own_before": 0.1, "own_after": 0.3,
-        "now_before": 0.25, "now_after": 0.175, "proven": False,
+        "edits": 4, "path": "so", "new": "B", "margin": 0.125, "old_before": 0.1, "old_after": 0.3,
+        "new_before": 0.25, "new_after": 0.175, "proven": False,
     }])  # fmt: skip
     figure = rendered(draw_counterfactuals(before, after, table, "A"))
     left, right = (gids(ax) for ax in figure.axes)
@@ -586,7 +596,7 @@ def test_words_lie_in_the_picture_and_are_large_enough(shipped, molecules):
     edited = counterfactuals(shipped, molecules[2], places)
     for figure in (
         draw_analogies(*given_pair(found)),
-        draw_counterfactuals(edited.graph, edited.graphs, edited.table, edited.own),
+        draw_counterfactuals(edited.graph, edited.graphs, edited.table, edited.preferred),
     ):
         width, height = rendered(figure).canvas.get_width_height()
         boxes = [text.get_window_extent() for text in figure.texts]
@@ -600,9 +610,9 @@ def test_single_nodes_and_no_pairs_are_drawn(molecules):
     found = analogies(straight, one, other, from_smiles(["O"], molecules.vocabulary))
     rendered(draw_analogies(*given_pair(found)))
     edited = counterfactuals(number_of("N"), chain("C"), {"a": around(0), "b": around(0.3)}, kinds=("relabel",))
-    rendered(draw_counterfactuals(edited.graph, edited.graphs, edited.table, edited.own))
+    rendered(draw_counterfactuals(edited.graph, edited.graphs, edited.table, edited.preferred))
     with pytest.raises(ValueError, match="at least 1, got 0 rows"):
-        draw_counterfactuals(edited.graph, edited.graphs[:0], edited.table[:0], edited.own)
+        draw_counterfactuals(edited.graph, edited.graphs[:0], edited.table[:0], edited.preferred)
     with pytest.raises(ValueError, match=r"lacks columns \['path'\]"):
         draw_counterfactuals(edited.graph, edited.graphs, edited.table.drop(columns="path"), "a")
     with pytest.raises(ValueError, match="same slots, got 7 and 5"):

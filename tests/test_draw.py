@@ -342,7 +342,7 @@ def test_a_trace_needs_two_frames(relaxed_trace):
         draw.trace(relaxed_trace[0], frames=1)
 
 
-def test_a_step_shows_graph_wishes_truth_and_where_it_is(relaxed_trace):
+def test_a_step_shows_graph_directions_truth_and_where_it_is(relaxed_trace):
     trace, truth = relaxed_trace
     wanted = descent_directions(trace)
     figure = rendered(iterate(trace, 3, truth=truth, directions=wanted))

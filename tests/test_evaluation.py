@@ -69,7 +69,7 @@ def test_another_kekule_form_is_the_same_molecule():
     assert to_smiles(single) == to_smiles(double)
     truth = Graph.cat([single, double, molecules("Cc1ccccc1C")])
     predicted = Graph.cat([double, single, single])
-    assert not judging.metrics.isomorphic(single, double).item()
+    assert not judging.isomorphic(single, double).item()
     table = evaluate(predicted, truth)
     assert table["exact"].all() and (table["edit_distance"] == 0).all()
 
@@ -215,9 +215,9 @@ def test_many_targets_are_decoded_in_pieces(psi, held_out, monkeypatch, method):
     )
     candidates = Candidates.of(psi, held_out) if method.startswith("candidates") else None
     start = held_out[list(range(6, -1, -1))]  # one for each target: the pieces must take their own
-    monkeypatch.setattr(judging, "GRAPHS_A_BATCH", 3)
+    monkeypatch.setattr(judging, "BATCH_SIZE", 3)
     pieces = decode_many(psi, target, candidates=candidates, start=start, config=config)
-    monkeypatch.setattr(judging, "GRAPHS_A_BATCH", 1)
+    monkeypatch.setattr(judging, "BATCH_SIZE", 1)
     single = decode_many(psi, target, candidates=candidates, start=start, config=config)
     assert len(pieces.graphs) == len(single.graphs) == 7
     assert equal(pieces.graphs, single.graphs)
@@ -227,7 +227,7 @@ def test_many_targets_are_decoded_in_pieces(psi, held_out, monkeypatch, method):
 def test_the_judge_refuses_before_it_decodes(psi, held_out, monkeypatch):
     monkeypatch.setattr(judging, "decode", None)
     target = psi.embed(held_out[:3])
-    with pytest.raises(ValueError, match="one target for each true graph, at least one; got 3 and 2"):
+    with pytest.raises(ValueError, match="got 3 and 2"):
         judge(psi, target, held_out[:2])
     with pytest.raises(ValueError, match="got 0 and 0"):
         judge(psi, target[:0], held_out[:0])

@@ -283,7 +283,7 @@ def test_a_map_that_was_kept_is_taken(psi, data, tmp_path, monkeypatch):
     graphs = data.train.graphs
     kept = inspect.fit_map(points_of(psi, graphs), method="pca")
     kept = inspect.EmbeddingMap(kept.positions + 1, kept.points, kept.kept, "umap")
-    inspect.keep_map(kept, inspect.map_key(psi, graphs))
+    inspect.save_map(kept, inspect.map_key(psi, graphs))
     made = explore(psi, graphs)
     assert made.map.method == "umap" and np.allclose(made.map.positions, kept.positions)
     assert made._below.offer == ""
@@ -567,7 +567,7 @@ def test_predictions_are_a_column_and_drawn_for_what_is_pinned_or_selected(psi, 
     canvas = made._canvases[0]
     for row, line in zip((5, 6), lines):
         assert np.allclose(line["points"][0], canvas.places[row], atol=1e-3)
-        assert np.allclose(line["points"][1], canvas.on_canvas(made.map.place(predictions[[row]]))[0], atol=1e-3)
+        assert np.allclose(line["points"][1], canvas.on_canvas(made.map.transform(predictions[[row]]))[0], atol=1e-3)
     assert any("prediction error" in fact for fact in made._beside.pinned["facts"])
     assert torch.equal(predictions.nan_to_num(9), before.nan_to_num(9))
     made.close()
@@ -600,7 +600,7 @@ def test_a_decoding_run_is_a_path_from_its_start_to_its_result(psi, data):
     for k, space in enumerate(made.explored.spaces):
         (line,), dots = made._below.marks[k]["lines"], made._below.marks[k]["dots"]
         stations = torch.cat([points_of(space.psi, trace.iterates), points_of(space.psi, trace.result)])
-        expected = made._canvases[k].on_canvas(space.map.place(stations))
+        expected = made._canvases[k].on_canvas(space.map.transform(stations))
         assert line["kind"] == "path" and np.allclose(line["points"], expected, atol=1e-3)
         assert [dot["kind"] for dot in dots] == ["start", "end"]
     assert made.picture()

@@ -26,12 +26,12 @@ from elekit.inspect import (
     EmbeddingMap,
     alignment,
     edit_scan,
-    find_map,
     fit_map,
-    keep_map,
+    load_map,
     map_key,
     maps,
     neighbors,
+    save_map,
     separating_edits,
     shapley_values,
     uniformity,
@@ -392,13 +392,13 @@ def test_equal_points_are_not_their_own_neighbors():
     kept = maps.neighbors_kept(on_sphere(1).expand(40, -1), np.zeros((40, 2), np.float32))
     assert (kept <= 1).all()
     index = np.array([[0, 4, 5], [3, 1, 2], [7, 8, 9]])
-    assert maps._others(index, np.array([0, 1, 2])).tolist() == [[4, 5], [3, 2], [7, 8]]
+    assert maps._without_self(index, np.array([0, 1, 2])).tolist() == [[4, 5], [3, 2], [7, 8]]
 
 
 def test_of_many_points_a_seeded_sample_is_judged(monkeypatch):
     points = on_sphere(90)
     whole = fit_map(points, method="pca")
-    monkeypatch.setattr(maps, "ALL_JUDGED", 50)
+    monkeypatch.setattr(maps, "MAX_JUDGED", 50)
     monkeypatch.setattr(maps, "JUDGED", 20)
     one, same, other = (fit_map(points, method="pca", seed=s) for s in (0, 0, 1))
     judged = ~np.isnan(one.kept)
@@ -424,7 +424,7 @@ def test_too_few_points_for_umap_get_a_map_all_the_same(n, D):
     fitted = fit_map(on_sphere(n, D))
     assert fitted.method == "pca" and fitted.positions.shape == (n, 2) and fitted.positions.dtype == np.float32
     assert np.isfinite(fitted.positions).all() and fitted.trust == 1
-    np.testing.assert_allclose(fitted.place(fitted.points), fitted.positions, atol=1e-6)
+    np.testing.assert_allclose(fitted.transform(fitted.points), fitted.positions, atol=1e-6)
 
 
 def test_umap_keeps_clusters_together_repeats_itself_and_starts_where_it_is_told():
@@ -453,7 +453,7 @@ def test_umap_keeps_clusters_together_repeats_itself_and_starts_where_it_is_told
 
 def test_what_cannot_be_mapped_is_refused():
     points = on_sphere(6)
-    with pytest.raises(ValueError, match="no method 'tsne' to make a map; there are umap, pca"):
+    with pytest.raises(ValueError, match="'tsne'.*umap, pca"):
         fit_map(points, method="tsne")
     with pytest.raises(ValueError, match=r"points must be \(n, D\), n >= 1, got shape \(8,\)"):
         fit_map(points[0])
@@ -463,29 +463,29 @@ def test_what_cannot_be_mapped_is_refused():
         with pytest.raises(ValueError, match=r"start must be \(6, 2\), finite"):
             fit_map(points, start=start)
     points[4, 2] = float("nan")
-    with pytest.raises(ValueError, match="point 4 holds NaN or infinity"):
+    with pytest.raises(ValueError, match="point 4 has NaN or infinity"):
         fit_map(points, method="pca")
 
 
 def test_points_of_the_map_land_on_their_own_places_and_others_between_their_neighbors():
     points = on_sphere(50)
     fitted = fit_map(points, method="pca")
-    np.testing.assert_allclose(fitted.place(points), fitted.positions, atol=1e-5)
+    np.testing.assert_allclose(fitted.transform(points), fitted.positions, atol=1e-5)
     near = normalize(points + 1e-3 * torch.randn(points.shape, generator=torch.Generator().manual_seed(1)), dim=1)
-    np.testing.assert_allclose(fitted.place(near), fitted.positions, atol=1e-3)
-    between = fitted.place(normalize(points[:1] + points[1:2], dim=1))
+    np.testing.assert_allclose(fitted.transform(near), fitted.positions, atol=1e-3)
+    between = fitted.transform(normalize(points[:1] + points[1:2], dim=1))
     assert between.shape == (1, 2) and between.dtype == np.float32
-    far = fitted.place(on_sphere(200, seed=9))
+    far = fitted.transform(on_sphere(200, seed=9))
     assert (far >= fitted.positions.min(0)).all() and (far <= fitted.positions.max(0)).all()
-    np.testing.assert_allclose(far[7], fitted.place(on_sphere(200, seed=9)[7:8])[0], atol=1e-6)
-    assert fitted.place(points[:0]).shape == (0, 2)
+    np.testing.assert_allclose(far[7], fitted.transform(on_sphere(200, seed=9)[7:8])[0], atol=1e-6)
+    assert fitted.transform(points[:0]).shape == (0, 2)
 
 
 def test_a_point_halfway_between_two_lands_halfway():
     fitted = EmbeddingMap(np.array([[0, 0], [4, 2]], np.float32), torch.eye(3)[:2], np.ones(2), "pca")
     halfway = normalize(torch.tensor([[1.0, 1.0, 0.5]]), dim=1)
-    np.testing.assert_allclose(fitted.place(halfway), [[2, 1]], atol=1e-6)
-    nearer = fitted.place(normalize(torch.tensor([[1.0, 0.8, 0.5]]), dim=1))[0]
+    np.testing.assert_allclose(fitted.transform(halfway), [[2, 1]], atol=1e-6)
+    nearer = fitted.transform(normalize(torch.tensor([[1.0, 0.8, 0.5]]), dim=1))[0]
     assert 0 < nearer[0] < 2 and nearer[1] == pytest.approx(nearer[0] / 2)
 
 
@@ -541,22 +541,22 @@ def test_a_key_names_all_that_a_map_is_made_of(psi, vocabulary, vertices):
 def places(tmp_path, monkeypatch):
     """Folders of shipped and of cached maps, empty."""
     monkeypatch.setenv("ELEKIT_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("elekit.datasets.named.SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr("elekit.inspect.maps.SHIPPED", tmp_path / "shipped")
     return tmp_path / "shipped" / "maps", tmp_path / "cache" / "maps"
 
 
 def test_a_map_is_kept_and_found_again(places):
     fitted = fit_map(on_sphere(20), method="pca")
-    assert find_map("k", fitted.points) is None
-    path = keep_map(fitted, "k")
+    assert load_map("k", fitted.points) is None
+    path = save_map(fitted, "k")
     assert path == places[1] / "k.safetensors" and path.exists()
-    assert keep_map(fitted, "shipped", places[0]).parent == places[0]
+    assert save_map(fitted, "shipped", places[0]).parent == places[0]
     for key in ("k", "shipped"):
-        found = find_map(key, fitted.points)
+        found = load_map(key, fitted.points)
         np.testing.assert_array_equal(found.positions, fitted.positions)
         np.testing.assert_array_equal(found.kept, fitted.kept.astype(np.float32))
         assert found.method == "pca" and torch.equal(found.points, fitted.points)
-    assert find_map("other", fitted.points) is None
+    assert load_map("other", fitted.points) is None
     assert sorted(p.name for p in path.parent.iterdir()) == ["k.safetensors"]
 
 
@@ -565,7 +565,7 @@ def test_a_map_is_kept_and_found_again(places):
 )
 def test_a_map_file_that_cannot_be_used_is_passed_over_with_a_warning(places, harm):
     fitted = fit_map(on_sphere(20), method="pca")
-    path = keep_map(fitted, "k", places[0])
+    path = save_map(fitted, "k", places[0])
     whole = path.read_bytes()
     if harm in ("cut", "empty", "text"):
         path.write_bytes({"cut": whole[:-9], "empty": b"", "text": b"no tensors in here"}[harm])
@@ -577,17 +577,17 @@ def test_a_map_file_that_cannot_be_used_is_passed_over_with_a_warning(places, ha
         positions[3, 0] = np.nan if harm == "nan" else 0
         cut = slice(0, 19 if harm == "size" else 20)
         method = "tsne" if harm == "method" else "pca"
-        keep_map(EmbeddingMap(positions[cut], fitted.points[cut], fitted.kept[cut], method), "k", places[0])
+        save_map(EmbeddingMap(positions[cut], fitted.points[cut], fitted.kept[cut], method), "k", places[0])
     else:
         from safetensors.numpy import save_file
 
         about = {"format": maps.FORMAT if harm == "tensor" else "something else", "method": "pca"}
         save_file({"positions": fitted.positions} | ({} if harm == "tensor" else {"kept": fitted.kept}), path, about)
-    with pytest.warns(UserWarning, match="k.safetensors is passed over"):
-        assert find_map("k", fitted.points) is None
-    keep_map(fitted, "k")  # what is in the cache is found behind it
-    with pytest.warns(UserWarning, match="passed over"):
-        assert find_map("k", fitted.points).trust == pytest.approx(fitted.trust)
+    with pytest.warns(UserWarning, match="k.safetensors is skipped"):
+        assert load_map("k", fitted.points) is None
+    save_map(fitted, "k")  # what is in the cache is found behind it
+    with pytest.warns(UserWarning, match="is skipped"):
+        assert load_map("k", fitted.points).trust == pytest.approx(fitted.trust)
 
 
 def test_the_shipped_maps_are_those_of_the_shipped_loss():
@@ -596,7 +596,7 @@ def test_the_shipped_maps_are_those_of_the_shipped_loss():
     for graphs in (test, Graph.cat([data.train.graphs, data.validation.graphs, test])):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            found = find_map(map_key(psi, graphs), points_of(psi, graphs))
+            found = load_map(map_key(psi, graphs), points_of(psi, graphs))
         assert found is not None and found.method == "umap" and len(found.positions) == len(graphs)
         assert found.trust > 0.3  # 0.42 of the 960, 0.33 of all 9,605; chance keeps 0.02 and 0.002
         if len(graphs) < 1_000:  # psi on another machine may break a tie otherwise
@@ -605,7 +605,7 @@ def test_the_shipped_maps_are_those_of_the_shipped_loss():
 
 
 def test_asking_loads_neither_umap_nor_anything_that_draws():
-    heavy = ("umap", "sklearn", "numba", "matplotlib", "ipywidgets", "rdkit", "pandas")
+    heavy = ("umap", "sklearn", "numba", "matplotlib", "ipywidgets", "rdkit")
     code = (
         "import sys, torch, elekit.inspect as i; i.fit_map(torch.eye(8), method='pca');"
         f"print([m for m in {heavy} if m in sys.modules])"
@@ -616,7 +616,7 @@ def test_asking_loads_neither_umap_nor_anything_that_draws():
 
 # -- spread --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    "points, cosine, uniformity, rank",
+    "points, cosine, expected, rank",
     [
         (torch.eye(4)[[1, 1, 1]], 1, 0, 1),  # collapsed
         (torch.eye(6), 0, -4, 6),  # orthogonal
@@ -624,10 +624,10 @@ def test_asking_loads_neither_umap_nor_anything_that_draws():
         (torch.eye(4)[[0, 0, 1, 1]], 1 / 3, math.log((2 + 4 * math.exp(-4)) / 6), 2),
     ],
 )
-def test_spread_in_closed_form(points, cosine, uniformity, rank):
+def test_spread_in_closed_form(points, cosine, expected, rank):
     told = uniformity(points)
     assert told == pytest.approx(
-        {"n": len(points), "mean_cosine": cosine, "uniformity": uniformity, "effective_rank": rank}, abs=1e-6
+        {"n": len(points), "mean_cosine": cosine, "uniformity": expected, "effective_rank": rank}, abs=1e-6
     )
 
 
@@ -646,7 +646,7 @@ def test_spread_is_that_of_loops_over_pairs():
 def test_spread_of_many_points_is_that_of_a_seeded_sample(monkeypatch):
     points = on_sphere(300)
     whole = uniformity(points)
-    monkeypatch.setattr(importlib.import_module("elekit.inspect.uniformity"), "MOST", 100)
+    monkeypatch.setattr(importlib.import_module("elekit.inspect.uniformity"), "MAX_POINTS", 100)
     sampled = uniformity(points)
     assert sampled == uniformity(points) and sampled != uniformity(points, seed=1) and sampled != whole
     assert sampled["n"] == 300 and sampled["uniformity"] == pytest.approx(whole["uniformity"], abs=0.2)
@@ -666,7 +666,7 @@ def test_alignment_is_the_mean_loss_of_pairs(psi, vertices):
     assert alignment(one, one) == 0 and alignment(one, -one) == pytest.approx(4, abs=1e-5)
     with pytest.raises(ValueError, match="paired row by row"):
         alignment(one, other[:3])
-    with pytest.raises(ValueError, match="point 1 holds NaN"):
+    with pytest.raises(ValueError, match="point 1 has NaN"):
         alignment(one, other.index_fill(0, torch.tensor([1]), float("nan")))
 
 
@@ -699,7 +699,7 @@ def test_neighbors_of_what_is_no_unit_vector_are_refused():
     points = on_sphere(5)
     with pytest.raises(ValueError, match="k must be at least 1"):
         neighbors(points[0], points, 0)
-    with pytest.raises(ValueError, match="of length 3"):
+    with pytest.raises(ValueError, match="length 3"):
         neighbors(3 * points[0], points)
     with pytest.raises(ValueError, match=r"got shape \(2, 8\)"):
         neighbors(points[:2], points)

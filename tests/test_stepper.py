@@ -69,7 +69,7 @@ def with_node(graph: Graph, i: int, label: int, to: int | None = None) -> Graph:
 
 
 # -- what the loss wants ---------------------------------------------------------------------------------------
-def test_a_wish_is_the_frank_wolfe_gap_of_its_row(trace):
+def test_a_gain_is_the_frank_wolfe_gap_of_its_row(trace):
     found = descent_directions(trace)
     N = trace.iterates.nodes.shape[1]
     rows = [(trace.iterates.nodes[:, i], trace.node_gradient[:, i]) for i in range(N)]
@@ -85,8 +85,8 @@ def test_a_wish_is_the_frank_wolfe_gap_of_its_row(trace):
             assert channels[s, n] == (g.index(min(g)) if gains[s, n] > 0 else -1)
 
 
-def test_a_wish_is_what_the_loss_falls_by_to_first_order(vocabulary, truth, generator):
-    """Moving a row a little towards its wish lowers loss + penalty by that little times the gain."""
+def test_a_gain_is_what_the_loss_falls_by_to_first_order(vocabulary, truth, generator):
+    """Moving a row a little along its direction lowers loss + penalty by that little times the gain."""
     psi, graph = psi_of(vocabulary).double(), random_relaxed(vocabulary, 1, generator, torch.float64)
     target = psi(truth.to(torch.float64)).detach()
     (here,) = single_step_traces(psi, target, Decoded(graph, torch.zeros(1), graph, torch.zeros(1, 1)), 0.3, "")
@@ -123,18 +123,18 @@ def test_a_gradient_that_is_not_finite_wants_nothing(trace):
     assert not found.nodes.any() and (found.node_channels == -1).all() and found.pairs.any()
 
 
-def test_the_strongest_wishes_in_words(trace, vocabulary):
+def test_the_strongest_directions_in_words(trace, vocabulary):
     found = descent_directions(trace)
     gains = {(i,): found.nodes[3, i].item() for i in range(5)}
     gains |= {tuple(p): found.pairs[3, n].item() for n, p in enumerate(torch.triu_indices(5, 5, 1).T.tolist())}
     first = found.strongest(3, 4)
     assert [w.part for w in first] == sorted(gains, key=gains.get, reverse=True)[:4]
-    for wish in found.strongest(3, 100):
-        kind = "node" if len(wish.part) == 1 else "edge"
+    for one in found.strongest(3, 100):
+        kind = "node" if len(one.part) == 1 else "edge"
         names = vocabulary.node_labels if kind == "node" else vocabulary.edge_labels
-        part = "-".join(str(i) for i in wish.part)
-        wanted = f"become {names[wish.channel - 1]}" if wish.channel else "go"
-        assert wish.words == f"{kind} {part} to {wanted}" and wish.gain == pytest.approx(gains[wish.part])
+        part = "-".join(str(i) for i in one.part)
+        wanted = f"become {names[one.channel - 1]}" if one.channel else "go"
+        assert one.description == f"{kind} {part} to {wanted}" and one.gain == pytest.approx(gains[one.part])
     some = found.strongest(3, 100, share=0.5)
     assert {w.part for w in some} == {part for part in gains if gains[part] >= 0.5 * first[0].gain}
 
@@ -168,14 +168,14 @@ def test_frames_are_iterates_rounding_and_edits(trace):
 def test_a_frame_reads_as_one_sentence(trace):
     found = descent_directions(trace)
     run, S = frames(trace, found), len(trace)
-    most = found.strongest(2, 1)[0].words
+    most = found.strongest(2, 1)[0].description
     for shown in ("Iteration 2", f"{trace.relaxed[2]:.3f}", f"{trace.rounded[2]:.3f}", most):
         assert shown in run.reading(2)
     assert most not in frames(trace).reading(2) and run.reading(2).endswith(".")
     assert trace.stopped in run.reading(S - 1) and trace.stopped in run.reading(S)
 
 
-def test_marks_are_the_strongest_wishes(trace):
+def test_marks_are_the_strongest_directions(trace):
     found = descent_directions(trace)
     for s, marks in enumerate(frames(trace, found).marks[: len(trace)]):
         wanted = found.strongest(s, 1000)
@@ -299,7 +299,7 @@ def set_of(
     graphs: Graph, losses: list[float], decoded: Graph | None = None, size: int | None = None
 ) -> PredictionSet:
     answer, size = graphs[0] if decoded is None else decoded, len(graphs) if size is None else size
-    return PredictionSet(graphs, torch.tensor(losses), size, answer, 0.04, Calibration(0.9, 0.25, 99), most=7)
+    return PredictionSet(graphs, torch.tensor(losses), size, answer, 0.04, Calibration(0.9, 0.25, 99), max_size=7)
 
 
 def test_a_prediction_set_says_how_sure_it_is(trace, truth):

@@ -43,4 +43,6 @@ class EmbeddingPredictor(Predictor):
         if not self.with_sets:
             return None
         universe = {"candidates": self.candidates} if data.gallery is None else {"gallery": data.gallery}
-        return conformal.measured(self.psi, self.h, data.calibration, data.test, config=self.config, **universe)
+        return conformal.calibrate_and_test(
+            self.psi, self.h, data.calibration, data.test, config=self.config, **universe
+        )

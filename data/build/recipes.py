@@ -198,7 +198,7 @@ def fit_maps(folder: Path | None) -> None:
     data, psi = datasets.load("molecules7"), artifacts.load("molecules7").psi
     test = data.test.graphs
     for graphs in (test, Graph.cat([data.train.graphs, data.validation.graphs, test])):
-        inspect.keep_map(inspect.fit_map(points_of(psi, graphs)), inspect.map_key(psi, graphs), folder or MAPS)
+        inspect.save_map(inspect.fit_map(points_of(psi, graphs)), inspect.map_key(psi, graphs), folder or MAPS)
 
 
 def draw_pictures(folder: Path | None) -> None:

@@ -61,7 +61,7 @@ def cases(context: Context, results: Results) -> None:
                 "edits": float(judged["edit_distance"][row]),
                 "loss": float(decoded.loss[row]),
                 "iterations": len(decoded.traces[row]) - 1,
-                "set": "" if some is None else some.says(),
+                "set": "" if some is None else some.describe(),
             }
         )
         where = layout(truth)

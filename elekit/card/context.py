@@ -13,9 +13,9 @@ from elekit.datasets import Dataset
 from elekit.datasets.splits import SPLITS, Split, digest
 from elekit.draw.layouts import layout
 from elekit.draw.scenes import scene
+from elekit.evaluation.formatting import called
 from elekit.graphs.edits import SINGLE
 from elekit.graphs.graph import Graph
-from elekit.inspect._validation import called
 from elekit.inspect.edit_costs import EditSample, sample_edits
 from elekit.model import artifact as artifacts
 from elekit.model.artifact import Artifact

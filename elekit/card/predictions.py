@@ -65,7 +65,9 @@ def coverage(context: Context, results: Results) -> None:
         context.psi, h.predict(test.inputs), test.graphs, calibration, **search
     )
     low, high = calibration.expected(len(test))
-    results.facts["sets"] = plain_values({**calibration.to_json(), "expected": [low, high], "most": conformal.MOST})
+    results.facts["sets"] = plain_values(
+        {**calibration.to_json(), "expected": [low, high], "most": conformal.MAX_SIZE}
+    )
 
 
 def known_graphs(context: Context) -> Candidates | None:

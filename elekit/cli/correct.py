@@ -74,7 +74,7 @@ def correct(args: Namespace) -> None:
     dropped = artifact.surrogates and not surrogates
     note = ", without the surrogates, which regress on the old loss" if dropped else ""
     document = {"artifact": str(args.out), "interrupted": interrupted, **report.to_json()}
-    cli_data.print_result(args, document, [*report.says(), f"saved in {args.out}{note}"])
+    cli_data.print_result(args, document, [*report.sentences(), f"saved in {args.out}{note}"])
     if interrupted:
         train.raise_interrupted()
 

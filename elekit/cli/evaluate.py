@@ -56,8 +56,8 @@ def decode(args: Namespace) -> None:
         sets = conformal.prediction_sets(artifact.psi, target, calibration, start=start, **search)
         for answer, own_lines, one in zip(answers, lines, sets):
             members = to_json(one.graphs, one.losses)
-            answer["set"] = {"says": one.says(), "size": one.size, "graphs": members}
-            own_lines += [f"  {one.says()}", *(f"    {line(member)}" for member in members)]
+            answer["set"] = {"says": one.describe(), "size": one.size, "graphs": members}
+            own_lines += [f"  {one.describe()}", *(f"    {line(member)}" for member in members)]
         document["calibration"] = calibration.to_json()
     cli_data.print_result(args, document, [text for own_lines in lines for text in own_lines])
 

@@ -1,21 +1,21 @@
-"""Correcting a learned loss: what an expert wants is trained in, and what that changed is told (floor 3).
+"""Correct a learned loss: train rules and judgments of an expert into it, and report what changed.
 
     rules = [NearlyFree("relabel C to N"), AtLeast("close a ring *", times=2)]
     corrected = correct(psi, data.train.graphs, rules, validation=data.validation.graphs)
     print(corrected.report)
 
-`NearlyFree`, `AtLeast` and `Grows` are rules, `rules_from_json` and `rules_to_json` keep them in files. `Judgments`
-are answers to "is this graph closer to that one or to the other?", collected by `elekit.widgets.judge`. `penalty`
-makes a term of `fit_embedding` of both, for a loss that is learned under them from the start.
+`NearlyFree`, `AtLeast` and `Grows` are rules, stored by `rules_to_json` and `rules_from_json`. `Judgments` are
+answers to "is this graph closer to that one or to the other?", collected by `elekit.widgets.judge`. `penalty` turns
+both into a term of `fit_embedding`, for a loss trained under them from the start.
 """
 
-from elekit.correction.correcting import Corrected, CorrectionTraining, correct
 from elekit.correction.judgments import Judgments
 from elekit.correction.penalties import Penalty, penalty
 from elekit.correction.report import Report
 from elekit.correction.rules import AtLeast, Grows, NearlyFree, Rule, known_kinds
 from elekit.correction.rules import from_json as rules_from_json
 from elekit.correction.rules import to_json as rules_to_json
+from elekit.correction.train import Corrected, CorrectionTraining, correct
 from elekit.correction.triplets import Triplet, Triplets
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What a loss is held against before and after it is corrected: the same questions, on held-out graphs."""
+"""Measurements of a loss before and after it is corrected, on the same held-out graphs."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from elekit.correction.judgments import Judgments
-from elekit.correction.probe_edits import Questions, answers
+from elekit.correction.probe_edits import ProbeEdits, evaluate_rules
 from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.evaluation.judging import decode_many, evaluate
@@ -27,63 +27,63 @@ REFITTED = "exact match with h, trained on to fit the corrected loss"
 
 
 @dataclass(frozen=True, eq=False)
-class Exam:
-    """Questions to a loss, see `sit`.
+class Measurements:
+    """Measurements of one loss.
 
-    graphs: held out. queries: a view of each. asked: edits and walks of the graphs. learned, judged: judgments that
-    are learned from and those held out. candidates: where decoding starts. decoded: so many graphs are decoded, each
-    way.
-    surrogate: an h of the uncorrected loss with held-out inputs and graphs, None without one.
-    """
-
-    graphs: Graph
-    queries: Graph
-    asked: Questions
-    learned: Judgments
-    judged: Judgments
-    candidates: Graph
-    decoded: int
-    surrogate: tuple[SurrogateRegressor, Split] | None
-    seed: int
-
-    def sit(self, psi: Psi, refitted: SurrogateRegressor | None = None) -> "Sitting":
-        """All questions put to one loss. refitted: an h that was regressed on it."""
-        points, queries = points_of(psi, self.graphs), points_of(psi, self.queries)
-        kept = {RETRIEVAL: ((queries @ points.T).argmax(1) == torch.arange(len(points))).double().numpy()}
-        known, start = Candidates.of(psi, self.candidates) if self.decoded else None, self.candidates.average()
-        polished = DecodeConfig("candidates+polish", seed=self.seed)
-        descended = DecodeConfig("gradient+polish", seed=self.seed)
-
-        def exact(target: Tensor, truth: Graph, config: DecodeConfig = polished) -> np.ndarray:
-            candidates = known if config is polished else None
-            decoded = decode_many(psi, target, candidates=candidates, start=start, config=config).graphs
-            return evaluate(decoded, truth, edit_distance=False)["exact"].to_numpy(dtype=float)
-
-        if self.decoded:
-            truth = self.graphs[: self.decoded]
-            kept[CANDIDATES] = exact(points[: self.decoded], truth)
-            kept[GRADIENT] = exact(points[: self.decoded], truth, descended)
-        if self.decoded and self.surrogate is not None:
-            h, split = self.surrogate
-            split = split.take(range(min(self.decoded, len(split))))
-            kept[FROM_INPUTS] = exact(h.predict(split.inputs), split.graphs)
-            if refitted is not None:
-                kept[REFITTED] = exact(refitted.predict(split.inputs), split.graphs)
-        prices = self.asked.sample.prices(psi).numpy()
-        margins = tuple(judgments.margins(psi).numpy() for judgments in (self.learned, self.judged))
-        return Sitting(answers(psi, self.asked, seed=self.seed), points, prices, kept, margins)
-
-
-@dataclass(frozen=True, eq=False)
-class Sitting:
-    """What one loss answered.
-
-    rules: as of `questions.answers`. points: (B, D) of the graphs. prices: (E,) of the edits. kept: for each measure
-    0 or 1 of each graph. margins: of judgments learned from and held out, above 0 where the loss agrees.
+    rules: of `evaluate_rules`. points: (B, D) psi of the graphs. prices: (E,) of the probe edits. success: 0 or 1 of
+    each graph, by measure. margins: (n,) of the judgments learned from, and of those held out; positive where psi
+    agrees.
     """
 
     rules: "pd.DataFrame"
     points: Tensor
     prices: np.ndarray
-    kept: dict[str, np.ndarray]
+    success: dict[str, np.ndarray]
     margins: tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Held-out data that losses are measured on.
+
+    graphs: held out. queries: a view of each. probes: edits and walks of the graphs. learned, held_out: judgments.
+    candidates: where decoding starts. decoded: number of graphs decoded by each method. surrogate: an h of the
+    uncorrected loss with held-out inputs and graphs, or None.
+    """
+
+    graphs: Graph
+    queries: Graph
+    probes: ProbeEdits
+    learned: Judgments
+    held_out: Judgments
+    candidates: Graph
+    decoded: int
+    surrogate: tuple[SurrogateRegressor, Split] | None
+    seed: int
+
+    def measure(self, psi: Psi, refitted: SurrogateRegressor | None = None) -> Measurements:
+        """Measure one loss. refitted: an h that was fitted to it."""
+        points, queries = points_of(psi, self.graphs), points_of(psi, self.queries)
+        success = {RETRIEVAL: ((queries @ points.T).argmax(1) == torch.arange(len(points))).double().numpy()}
+        known, start = Candidates.of(psi, self.candidates) if self.decoded else None, self.candidates.average()
+        search = DecodeConfig("candidates+polish", seed=self.seed)
+        descent = DecodeConfig("gradient+polish", seed=self.seed)
+
+        def exact(target: Tensor, truth: Graph, config: DecodeConfig = search) -> np.ndarray:
+            candidates = known if config is search else None
+            decoded = decode_many(psi, target, candidates=candidates, start=start, config=config).graphs
+            return np.asarray(evaluate(decoded, truth, edit_distance=False)["exact"], dtype=float)
+
+        if self.decoded:
+            truth = self.graphs[: self.decoded]
+            success[CANDIDATES] = exact(points[: self.decoded], truth)
+            success[GRADIENT] = exact(points[: self.decoded], truth, descent)
+        if self.decoded and self.surrogate is not None:
+            h, split = self.surrogate
+            split = split.take(range(min(self.decoded, len(split))))
+            success[FROM_INPUTS] = exact(h.predict(split.inputs), split.graphs)
+            if refitted is not None:
+                success[REFITTED] = exact(refitted.predict(split.inputs), split.graphs)
+        prices = self.probes.sample.prices(psi).numpy()
+        margins = self.learned.margins(psi).numpy(), self.held_out.margins(psi).numpy()
+        return Measurements(evaluate_rules(psi, self.probes, seed=self.seed), points, prices, success, margins)

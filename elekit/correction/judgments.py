@@ -1,4 +1,4 @@
-"""What people judge: "this graph is closer to that one than to the other"; kept in files that lose nothing."""
+"""Judgments of people: "this graph is closer to that one than to the other"; stored in append-only files."""
 
 import hashlib
 import itertools
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -20,16 +21,23 @@ from elekit.model.loss import Psi, paired_distance, points_of
 
 LEFT, RIGHT, CANNOT_SAY = "left", "right", "cannot say"
 ANSWERS = (LEFT, RIGHT, CANNOT_SAY)
-TAKEN_BACK = "taken back"  # a line of a file that strikes out the one before
+WITHDRAWN = "taken back"  # line of a file that removes the one before
+
+Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
 class Judgments:
-    """Judgments of one person or several; row i of everything is one: is the anchor closer to left or to right?
+    """Judgments of one or several people; row i of every attribute: is anchor i closer to left i or right i?
 
-    anchors, lefts, rights: n graphs each. answers: "left", "right" or "cannot say". random: (n,) bool, whether the
-    question was drawn at random, not because it was informative; only those tell how often a loss agrees at large.
-    problems: lines of the file that could not be read, in words.
+    Attributes:
+        anchors: n graphs.
+        lefts: n graphs.
+        rights: n graphs.
+        answers: n times "left", "right" or "cannot say".
+        random: (n,) bool, whether the triplet was drawn at random, not because it was informative. Only random
+            triplets estimate how often a loss agrees with people.
+        problems: Lines of the file that could not be read, and why.
     """
 
     anchors: Graph
@@ -39,96 +47,156 @@ class Judgments:
     random: Tensor
     problems: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         n = len(self.answers)
         sizes = [len(self.anchors), len(self.lefts), len(self.rights), len(self.random)]
         wrong = next((a for a in self.answers if a not in ANSWERS), None)
         if sizes != [n] * 4:
-            raise ValueError(f"want as many anchors, lefts, rights and marks as answers ({n}), got {sizes}")
+            raise ValueError(f"need as many anchors, lefts, rights and random marks as answers ({n}), got {sizes}")
         if wrong is not None:
             raise ValueError(f"no answer {wrong!r}; the answers are {', '.join(map(repr, ANSWERS))}")
 
     @classmethod
-    def none(cls, vocabulary: GraphVocabulary) -> "Judgments":
-        """No judgments yet."""
-        return _made([], vocabulary)
+    def empty(cls, vocabulary: GraphVocabulary) -> "Judgments":
+        """Create a collection without judgments.
+
+        Args:
+            vocabulary: Of the graphs.
+
+        Returns:
+            No judgments.
+        """
+        return _from_rows([], vocabulary)
 
     @classmethod
-    def of(cls, anchors: Graph, nearer: Graph, farther: Graph) -> "Judgments":
-        """Anchors that are closer to `nearer` than to `farther`, row by row; as if asked at random."""
+    def from_order(cls, anchors: Graph, nearer: Graph, farther: Graph) -> "Judgments":
+        """Create judgments from graphs in order, marked as random.
+
+        Args:
+            anchors: n graphs.
+            nearer: n graphs that are closer to the anchors.
+            farther: n graphs that are farther from them.
+
+        Returns:
+            n judgments.
+        """
         n = len(anchors)
         return cls(anchors, nearer, farther, (LEFT,) * n, torch.ones(n, dtype=torch.bool))
 
     @classmethod
     def cat(cls, several: Sequence["Judgments"]) -> "Judgments":
-        """All of them, one after the other."""
-        graphs = (Graph.cat([getattr(j, side) for j in several]) for side in ("anchors", "lefts", "rights"))
-        problems = tuple(problem for j in several for problem in j.problems)
-        return cls(
-            *graphs, tuple(a for j in several for a in j.answers), torch.cat([j.random for j in several]), problems
+        """Concatenate judgments.
+
+        Args:
+            several: Judgments of graphs with the same vocabulary.
+
+        Returns:
+            All of them, in order.
+        """
+        anchors, lefts, rights = (
+            Graph.cat([getattr(j, side) for j in several]) for side in ("anchors", "lefts", "rights")
         )
+        answers, problems = (
+            tuple(itertools.chain(*(getattr(j, a) for j in several))) for a in ("answers", "problems")
+        )
+        return cls(anchors, lefts, rights, answers, torch.cat([j.random for j in several]), problems)
 
     def __len__(self) -> int:
         return len(self.answers)
 
-    def take(self, rows) -> "Judgments":
-        """Some of them: row numbers, or (n,) bool."""
+    def take(self, rows: Any) -> "Judgments":
+        """Select judgments.
+
+        Args:
+            rows: Row numbers, or (n,) bool.
+
+        Returns:
+            The selected judgments.
+        """
         rows = torch.as_tensor(rows)
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows.long()
-        graphs = (self.anchors[rows], self.lefts[rows], self.rights[rows])
-        return Judgments(*graphs, tuple(self.answers[i] for i in rows.tolist()), self.random[rows], self.problems)
+        answers = tuple(self.answers[i] for i in rows.tolist())
+        return Judgments(
+            self.anchors[rows], self.lefts[rows], self.rights[rows], answers, self.random[rows], self.problems
+        )
 
     def decided(self) -> "Judgments":
-        """Those with an answer other than "cannot say"."""
+        """Select judgments with an answer other than "cannot say".
+
+        Returns:
+            The selected judgments.
+        """
         return self.take([answer != CANNOT_SAY for answer in self.answers])
 
     def sides(self) -> tuple[Graph, Graph]:
-        """(nearer, farther) graphs; of "cannot say" as they stood."""
+        """Order the compared graphs by distance to the anchor.
+
+        Returns:
+            n nearer graphs and n farther graphs; left and right for "cannot say".
+        """
         turned = torch.tensor([answer == RIGHT for answer in self.answers], dtype=torch.bool)
         both = Graph.cat([self.lefts, self.rights])
         rows = torch.arange(len(self)) + len(self) * turned
         return both[rows], both[(rows + len(self)) % max(1, 2 * len(self))]
 
     def margins(self, psi: Psi) -> Tensor:
-        """(n,) learned loss to the farther graph minus that to the nearer, in [-4, 4]: above 0, psi agrees."""
+        """Compare judgments with a loss.
+
+        Args:
+            psi: The embedding.
+
+        Returns:
+            (n,) learned loss to the farther graph minus that to the nearer, in [-4, 4]; positive where psi agrees.
+        """
+        if not len(self):
+            return torch.zeros(0, dtype=torch.float64)
         anchors, nearer, farther = (points_of(psi, graphs) for graphs in (self.anchors, *self.sides()))
-        return (
-            paired_distance(anchors, farther) - paired_distance(anchors, nearer)
-            if len(self)
-            else torch.zeros(0, dtype=torch.float64)
-        )
+        return paired_distance(anchors, farther) - paired_distance(anchors, nearer)
 
     @cached_property
-    def pairs(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-        """Of each, (the nearer pair of graphs, the farther one); equal graphs have equal numbers."""
-        together = Graph.cat([self.anchors, *self.sides()])
-        codes = [tuple(row) for row in graph_hashes(together, ROUNDS).tolist()]
+    def pairs(self) -> list[tuple[Pair, Pair]]:
+        """For each judgment the nearer and the farther pair of graphs; equal graphs have equal numbers."""
+        codes = [tuple(row) for row in graph_hashes(Graph.cat([self.anchors, *self.sides()]), ROUNDS).tolist()]
         number = {code: i for i, code in enumerate(dict.fromkeys(codes))}
         rows = np.array([number[code] for code in codes], dtype=int).reshape(3, -1).T.tolist()
-        return [(tuple(sorted((a, b))), tuple(sorted((a, c)))) for a, b, c in rows]
+        return [((min(a, b), max(a, b)), (min(a, c), max(a, c))) for a, b, c in rows]
 
     def contradictory(self) -> Tensor:
-        """(n,) bool: decided, but with some others of them it cannot be true of any symmetric loss.
+        """Find judgments that no symmetric loss can satisfy together with the others.
 
-        Each judgment puts a pair of graphs before another; those that close a circle are at odds.
+        Each judgment orders two pairs of graphs; judgments on a cycle contradict each other.
+
+        Returns:
+            (n,) bool.
         """
-        order, pairs = nx.DiGraph(), self.pairs
+        order: nx.DiGraph = nx.DiGraph()
         decided = [answer != CANNOT_SAY for answer in self.answers]
-        order.add_edges_from(itertools.compress(pairs, decided))
+        order.add_edges_from(itertools.compress(self.pairs, decided))
         part = {pair: n for n, some in enumerate(nx.strongly_connected_components(order)) for pair in some}
-        odd = [sure and part[near] == part[far] for sure, (near, far) in zip(decided, pairs)]
-        return torch.tensor(odd, dtype=torch.bool)
+        cyclic = [sure and part[near] == part[far] for sure, (near, far) in zip(decided, self.pairs)]
+        return torch.tensor(cyclic, dtype=torch.bool)
 
     def digest(self) -> str:
-        """sha256 of the graphs and the answers."""
+        """Hash graphs and answers.
+
+        Returns:
+            A sha256 in hexadecimal.
+        """
         parts = [graphs.digest() for graphs in (self.anchors, self.lefts, self.rights)]
         return hashlib.sha256(json.dumps([parts, self.answers, self.random.tolist()]).encode()).hexdigest()
 
-    def held_out(self, share: float = 0.25, *, seed: int = 0) -> tuple["Judgments", "Judgments"]:
-        """(to learn from, to hold out).
+    def split(self, share: float = 0.25, *, seed: int = 0) -> tuple["Judgments", "Judgments"]:
+        """Split into judgments to learn from and judgments to hold out.
 
-        Where questions were drawn at random, those are held out; else a share, which says nothing of questions at
-        large. What asks of the same two pairs of graphs as one that is held out is not learned from.
+        Random triplets are held out; if there are none, or no others, a share is. Judgments on the same two pairs of
+        graphs as a held-out one are not learned from.
+
+        Args:
+            share: Share to hold out, in [0, 1].
+            seed: Seed of the choice.
+
+        Returns:
+            Judgments to learn from, judgments held out.
         """
         groups = [frozenset(both) for both in self.pairs]
         held = self.random.clone()
@@ -137,49 +205,72 @@ class Judgments:
             chosen = np.random.default_rng(seed).permutation(len(known))[: round(share * len(known))]
             kept = {known[i] for i in chosen.tolist()}
             held = torch.tensor([group in kept for group in groups], dtype=torch.bool)
-        told = set(itertools.compress(groups, held.tolist()))
-        free = torch.tensor([group not in told for group in groups], dtype=torch.bool)
+        held_groups = set(itertools.compress(groups, held.tolist()))
+        free = torch.tensor([group not in held_groups for group in groups], dtype=torch.bool)
         return self.take(free), self.take(held)
 
-    # -- files: one judgment a line, only ever appended to ----------------------------------------------------------
+    # -- files: one judgment per line ------------------------------------------------------------------------------
     @classmethod
     def read(cls, path: str | Path, vocabulary: GraphVocabulary) -> "Judgments":
-        """Judgments from a file of `append`; lines that were cut off or do not fit are left out, see `problems`.
+        """Read a file of `append`; incomplete or invalid lines are listed in `problems`.
 
-        A graph is a SMILES or node-link JSON, so that files can be written by hand. Raises FileNotFoundError.
+        A graph is SMILES or node-link JSON, so that files can be written by hand.
+
+        Args:
+            path: The file.
+            vocabulary: Of the graphs.
+
+        Returns:
+            The judgments.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
         """
-        rows, problems = [], []
+        rows: list[tuple[Graph, Graph, Graph, str, bool]] = []
+        problems = []
         for number, line in enumerate(Path(path).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             if not line.strip():
                 continue
             try:
-                told = json.loads(line)
-                if told == {"answer": TAKEN_BACK}:
+                entry = json.loads(line)
+                if entry == {"answer": WITHDRAWN}:
                     rows = rows[:-1]
                     continue
-                graphs = [_graph(told[side], vocabulary) for side in ("anchor", LEFT, RIGHT)]
-                if told["answer"] not in ANSWERS:
-                    raise ValueError(f"no answer {told['answer']!r}")
-                rows.append((*graphs, told["answer"], bool(told.get("random", False))))
-            except (ValueError, KeyError, TypeError, AttributeError, nx.NetworkXError) as unfit:
-                problems.append(f"line {number}: {' '.join(str(unfit).split()) or type(unfit).__name__}")
-        return replace(_made(rows, vocabulary), problems=tuple(problems))
+                anchor, left, right = (_parse_graph(entry[side], vocabulary) for side in ("anchor", LEFT, RIGHT))
+                if entry["answer"] not in ANSWERS:
+                    raise ValueError(f"no answer {entry['answer']!r}")
+                rows.append((anchor, left, right, entry["answer"], bool(entry.get("random", False))))
+            except (ValueError, KeyError, TypeError, AttributeError, nx.NetworkXError) as error:
+                problems.append(f"line {number}: {' '.join(str(error).split()) or type(error).__name__}")
+        return replace(_from_rows(rows, vocabulary), problems=tuple(problems))
 
     def append(self, path: str | Path) -> None:
-        """Add these to the end of a file, all or, where that fails, none of a line; OSError says what failed."""
+        """Append the judgments to a file.
+
+        Args:
+            path: The file; it is created if needed.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
         write_lines(path, [self.line(i) for i in range(len(self))])
 
-    def line(self, row: int) -> dict:
-        """One judgment as plain values."""
+    def line(self, row: int) -> dict[str, Any]:
+        """Convert one judgment to plain values.
+
+        Args:
+            row: Number of the judgment.
+
+        Returns:
+            anchor, left, right, answer and random.
+        """
         sides = zip(("anchor", LEFT, RIGHT), (self.anchors, self.lefts, self.rights))
-        return {name: _plain(graphs[row]) for name, graphs in sides} | {
-            "answer": self.answers[row],
-            "random": bool(self.random[row]),
-        }
+        graphs = {name: _plain_graph(graphs[row]) for name, graphs in sides}
+        return {**graphs, "answer": self.answers[row], "random": bool(self.random[row])}
 
 
-def write_lines(path: str | Path, lines: Iterable[dict]) -> None:
-    """Append plain values to a file, one a line, and flush them; what was cut off before gets a line of its own."""
+def write_lines(path: str | Path, lines: Iterable[dict[str, Any]]) -> None:
+    """Append plain values to a file, one per line, and flush; an incomplete last line is ended first."""
     path = Path(path)
     text = "".join(json.dumps(line) + "\n" for line in lines)
     try:
@@ -192,39 +283,42 @@ def write_lines(path: str | Path, lines: Iterable[dict]) -> None:
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
-    except OSError as failed:
-        raise OSError(failed.errno or 0, f"cannot add to {path}: {failed.strerror or failed}") from failed
+    except OSError as error:
+        raise OSError(error.errno or 0, f"cannot append to {path}: {error.strerror or error}") from error
 
 
-def _made(rows: Sequence[tuple], vocabulary: GraphVocabulary) -> Judgments:
-    empty = Graph.from_labels(
-        torch.zeros(0, vocabulary.max_nodes), torch.zeros(0, *[vocabulary.max_nodes] * 2), vocabulary
+def _from_rows(rows: Sequence[tuple[Graph, Graph, Graph, str, bool]], vocabulary: GraphVocabulary) -> Judgments:
+    N = vocabulary.max_nodes
+    none = Graph.from_labels(torch.zeros(0, N), torch.zeros(0, N, N), vocabulary)
+    anchors, lefts, rights = (
+        Graph.cat([none, *graphs]) for graphs in (zip(*(row[:3] for row in rows)) if rows else ((),) * 3)
     )
-    graphs = [Graph.cat([empty, *(row[side] for row in rows)]) for side in range(3)]
-    return Judgments(*graphs, tuple(row[3] for row in rows), torch.tensor([row[4] for row in rows], dtype=torch.bool))
+    random = torch.tensor([row[4] for row in rows], dtype=torch.bool)
+    return Judgments(anchors, lefts, rights, tuple(row[3] for row in rows), random)
 
 
-def _graph(written: str | dict, vocabulary: GraphVocabulary) -> Graph:
+def _parse_graph(written: str | dict[str, Any], vocabulary: GraphVocabulary) -> Graph:
     """One graph from SMILES or node-link JSON."""
     if isinstance(written, str) and not written.lstrip().startswith("{"):
-        from elekit.graphs.smiles import from_smiles, is_molecular  # RDKit loads here, not with the module
+        from elekit.graphs.smiles import from_smiles, is_molecular  # imports RDKit
 
         if not is_molecular(vocabulary):
-            raise ValueError(f"{written!r} is no node-link JSON, and these graphs are no molecules")
+            raise ValueError(f"{written!r} is not node-link JSON, and these graphs are not molecules")
         return from_smiles(written, vocabulary)
-    told = json.loads(written) if isinstance(written, str) else written
-    linked = nx.node_link_graph(told, multigraph=False, edges="links" if "links" in told else "edges")
+    fields = json.loads(written) if isinstance(written, str) else written
+    linked = nx.node_link_graph(fields, multigraph=False, edges="links" if "links" in fields else "edges")
     return from_networkx([linked], vocabulary)
 
 
-def _plain(graph: Graph) -> str | dict:
-    """SMILES where it is read back as the very same graph, else node-link JSON."""
+def _plain_graph(graph: Graph) -> str | dict[str, Any]:
+    """SMILES if it is read back as the same graph, else node-link JSON."""
     from elekit.graphs.smiles import from_smiles, is_molecular, to_smiles
 
     if is_molecular(graph.vocabulary):
         (smiles,) = to_smiles(graph)
         if smiles is not None:
             again = from_smiles(smiles, graph.vocabulary)
-            if torch.equal(graph_hashes(again, ROUNDS), graph_hashes(graph, ROUNDS)):  # the same Kekule form, too
+            if torch.equal(graph_hashes(again, ROUNDS), graph_hashes(graph, ROUNDS)):  # the same Kekule form
                 return smiles
-    return nx.node_link_data(to_networkx(graph)[0], edges="edges")
+    plain: dict[str, Any] = nx.node_link_data(to_networkx(graph)[0], edges="edges")
+    return plain

@@ -1,65 +1,76 @@
-"""What rules are asked about: edits and walks of some graphs, drawn once, so that every loss answers the same."""
+"""Edits and walks on which rules are evaluated, drawn once so that losses are compared on the same ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.correction.rules import Grows, NearlyFree, Rule, kinds_named, named_by
-from elekit.evaluation.intervals import DRAWS, FEWEST, central
+from elekit.correction.rules import AtLeast, Grows, NearlyFree, Rule, kind_catalog, match_kinds, named_kinds
+from elekit.evaluation.intervals import FEWEST, bootstrap_weights, central, weighted_medians
 from elekit.graphs import augment
 from elekit.graphs.edit_distance import edit_distance
-from elekit.graphs.edits import SINGLE
+from elekit.graphs.edits import PAIRED, SINGLE
 from elekit.graphs.graph import Graph
-from elekit.inspect.edit_costs import EditSample, medians, sample_edits
+from elekit.inspect.edit_costs import EditSample, sample_edits
 from elekit.model.loss import Psi, paired_distance, points_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SAMPLES = 24  # edits of a graph, evenly over its kinds
+SAMPLES = 24  # edits per graph, evenly over its kinds
 WALKS = 400
-TRIES = 8  # for each step of a walk
-PAIRED = {"swap labels": "swap labels ", "move edge": "move a ", "shift order": "shift order"}  # how kinds begin
-HOLDS, FAILS, OPEN = "holds", "does not hold", "not proven"
+TRIES = 8  # per step of a walk
+HOLDS, FAILS, UNPROVEN = "holds", "does not hold", "not proven"
+
+
+class RuleProbes(NamedTuple):
+    """A rule with the frequent kinds that it names, those it compares them with, and the rare kinds that it names."""
+
+    rule: Rule
+    kinds: tuple[str, ...]
+    others: tuple[str, ...]
+    unseen: tuple[str, ...]
+
+    @property
+    def testable(self) -> bool:
+        """Whether there are edits to evaluate a rule about prices on."""
+        return bool(self.kinds and (self.others or not getattr(self.rule, "of", ())))
 
 
 @dataclass(frozen=True, eq=False)
-class Questions:
-    """Edits and walks of a batch, see `questions`.
+class ProbeEdits:
+    """Edits and walks of a batch of graphs.
 
-    sample: the edits. of_kind: rows of the sample of each kind. reference: the kinds that set the yardstick.
-    rules: each with the kinds it names and those it holds them against, of those that occur often enough.
-    unseen: for each rule, the kinds it names that occur in too few graphs. walks: graphs after 0, 1, ... edits, one
-    batch each; walk_of: (W,) the row that a walk starts at.
+    sample: the edits. rows: rows of the sample by kind. reference: kinds whose median sets the typical price. rules:
+    their kinds. walks: W graphs after 0, 1, ... edits. walk_starts: (W,) rows of the graphs that walks start at.
     """
 
     sample: EditSample
-    of_kind: dict[str, np.ndarray]
+    rows: dict[str, np.ndarray]
     reference: tuple[str, ...]
-    rules: tuple[tuple[Rule, tuple[str, ...], tuple[str, ...]], ...]
-    unseen: tuple[tuple[str, ...], ...]
+    rules: tuple[RuleProbes, ...]
     walks: tuple[Graph, ...]
-    walk_of: Tensor
+    walk_starts: Tensor
 
     @property
-    def of_edits(self) -> bool:
+    def has_price_rules(self) -> bool:
         """Whether some rule is about prices."""
-        return any(not isinstance(rule, Grows) for rule, *_ in self.rules)
+        return any(not isinstance(probes.rule, Grows) for probes in self.rules)
 
     def draw(self, kinds: Sequence[str], count: int, generator: np.random.Generator) -> tuple[Graph, Graph]:
-        """Graphs before and after so many edits, drawn evenly over the kinds."""
+        """Graphs before and after `count` random edits, evenly over the kinds."""
         which = generator.integers(len(kinds), size=count)
         places = generator.random(count)
-        rows = [self.of_kind[kinds[k]] for k in which.tolist()]
+        rows = [self.rows[kinds[k]] for k in which.tolist()]
         chosen = torch.tensor([some[int(place * len(some))] for some, place in zip(rows, places.tolist())])
         return self.sample.graphs[self.sample.edits.row[chosen]], self.sample.results[chosen]
 
 
-def questions(
+def draw_probe_edits(
     graphs: Graph,
     rules: Sequence[Rule],
     *,
@@ -67,113 +78,118 @@ def questions(
     exact: bool = False,
     seed: int = 0,
     progress: bool = False,
-) -> Questions:
-    """Valid edits and, for rules that ask for growth, walks of these graphs.
+) -> ProbeEdits:
+    """Draw valid edits of graphs and, for rules about growth, walks.
 
-    samples: edits of a graph, evenly over its kinds. exact: keep only walks along which the exact edit distance from
-    the start is proven to grow; otherwise it is the number of labels that differ, place by place, that grows.
+    samples: edits per graph, evenly over its kinds. exact: keep only walks along which the exact edit distance from
+    the start is proven to grow; otherwise the number of differing labels grows, slot by slot.
     """
-    vocabulary, named = graphs.vocabulary, named_by(rules, graphs.vocabulary)
-    kinds = (*SINGLE, *(edit for edit, start in PAIRED.items() if any(kind.startswith(start) for kind in named)))
+    vocabulary, named = graphs.vocabulary, named_kinds(rules, graphs.vocabulary)
+    catalog = kind_catalog(vocabulary)
+    paired = {catalog[kind].edit for kind in named}
+    kinds = (*SINGLE, *(edit for edit in PAIRED if edit in paired))
     sample = sample_edits(graphs, samples=samples, kinds=kinds, seed=seed, progress=progress)
-    rows = {kind: np.asarray(found) for kind, found in sample.table.groupby("kind").indices.items()}
-    of_graphs = sample.table.groupby("kind")["graph"].nunique()
-    often = {kind for kind in rows if of_graphs[kind] >= min(FEWEST, len(graphs))}
-    single = [kind for kind in rows if kind in often and not kind.startswith(tuple(PAIRED.values()))]
+    groups = sample.table.groupby("kind")
+    rows = {kind: np.asarray(found) for kind, found in groups.indices.items()}
+    n_graphs, edit = groups["graph"].nunique(), groups["edit"].first()
+    frequent = {kind for kind in rows if n_graphs[kind] >= min(FEWEST, len(graphs))}
+    single = [kind for kind in rows if kind in frequent and edit[kind] in SINGLE]
     reference = [kind for kind in single if kind not in named] or single
-    asked, unseen = [], []
+    probes = []
     for rule in rules:
-        wanted = () if isinstance(rule, Grows) else kinds_named(rule.kinds, vocabulary)
-        others = () if isinstance(rule, (Grows, NearlyFree)) else kinds_named(rule.of, vocabulary)
-        asked.append((rule, *(tuple(kind for kind in some if kind in often) for some in (wanted, others))))
-        unseen.append(tuple(kind for kind in (*wanted, *others) if kind not in often))
+        own = () if isinstance(rule, Grows) else match_kinds(rule.kinds, vocabulary)
+        others = match_kinds(rule.of, vocabulary) if isinstance(rule, AtLeast) else ()
+        found, found_others = (tuple(kind for kind in some if kind in frequent) for some in (own, others))
+        unseen = tuple(kind for kind in (*own, *others) if kind not in frequent)
+        probes.append(RuleProbes(rule, found, found_others, unseen))
     steps = max((rule.steps for rule in rules if isinstance(rule, Grows)), default=0)
-    walks, walk_of = _walks(sample.graphs, steps, exact, seed) if steps else ((), torch.zeros(0, dtype=torch.long))
-    return Questions(sample, rows, tuple(reference), tuple(asked), tuple(unseen), walks, walk_of)
+    walks, starts = _walks(sample.graphs, steps, exact, seed) if steps else ((), torch.zeros(0, dtype=torch.long))
+    return ProbeEdits(sample, rows, tuple(reference), tuple(probes), walks, starts)
 
 
 def _walks(graphs: Graph, steps: int, exact: bool, seed: int) -> tuple[tuple[Graph, ...], Tensor]:
-    """(graphs after 0, 1, ..., steps edits, row of each walk's start)."""
+    """Graphs after 0, 1, ..., steps edits, and the row of each walk's start."""
     generator = torch.Generator().manual_seed(seed)
-    walk_of = torch.randint(len(graphs), (WALKS,), generator=generator)
-    walks = [graphs[walk_of]]
+    starts = torch.randint(len(graphs), (WALKS,), generator=generator)
+    walks = [graphs[starts]]
     for _ in range(steps):
         here, after = walks[-1], walks[-1]
-        ahead = torch.zeros(len(here), dtype=torch.bool)
-        standing = _differing(walks[0], here)
+        moved = torch.zeros(len(here), dtype=torch.bool)
+        distance = _label_distance(walks[0], here)
         for _ in range(TRIES):
             tried = augment.random_edits(here, torch.ones(len(here), dtype=torch.long), generator)
-            better = ~ahead & (_differing(walks[0], tried) > standing)
-            after = _chosen(better, tried, after)
-            ahead |= better
-        walks, walk_of = [walk[ahead] for walk in (*walks, after)], walk_of[ahead]
-    if exact and len(walk_of):
+            better = ~moved & (_label_distance(walks[0], tried) > distance)
+            after = Graph.cat([tried, after])[torch.where(better, 0, len(better)) + torch.arange(len(better))]
+            moved |= better
+        walks, starts = [walk[moved] for walk in (*walks, after)], starts[moved]
+    if exact and len(starts):
         found = [edit_distance(walks[0], walk, timeout=0.2) for walk in walks]
-        distance = torch.stack([one.distance for one in found])
-        keep = (distance.diff(dim=0) > 0).all(0) & torch.stack([one.proven for one in found]).all(0)
-        walks, walk_of = [walk[keep] for walk in walks], walk_of[keep]
-    return tuple(walks), walk_of
+        grows = (torch.stack([one.distance for one in found]).diff(dim=0) > 0).all(0)
+        keep = grows & torch.stack([one.proven for one in found]).all(0)
+        walks, starts = [walk[keep] for walk in walks], starts[keep]
+    return tuple(walks), starts
 
 
-def _differing(one: Graph, other: Graph) -> Tensor:
+def _label_distance(one: Graph, other: Graph) -> Tensor:
     """(B,) labels of nodes and of pairs that differ, slot by slot."""
     (nodes, edges), (others, links) = one.labels(), other.labels()
     return (nodes != others).sum(1) + (edges != links).sum((1, 2)) // 2
 
 
-def _chosen(which: Tensor, these: Graph, those: Graph) -> Graph:
-    rows = torch.where(which, 0, len(which)) + torch.arange(len(which))
-    return Graph.cat([these, those])[rows]
+def evaluate_rules(psi: Psi, probes: ProbeEdits, *, seed: int = 0) -> "pd.DataFrame":
+    """Test whether a loss keeps each rule: one row per rule.
 
+    Columns: rule (in words), kind (nearest to breaking it), figure, low and high (95 % bootstrap interval), sense
+    ("at most" or "at least"), goal, share (of the cases that keep the rule: edits of the named kinds, or walks
+    along which the loss always grows), cases, says ("holds" if the whole interval is on the right side of the goal,
+    "does not hold" if it is on the wrong one, else "not proven"), unseen (named kinds in fewer than 5 graphs).
 
-def answers(psi: Psi, asked: Questions, *, seed: int = 0) -> "pd.DataFrame":
-    """Whether a loss keeps rules on these graphs: one row a rule.
-
-    Columns: rule (in words), kind (that decides: the one that comes nearest to breaking it), figure, low and high (95
-    % interval, bootstrap over graphs), sense ("at most" or "at least"), goal, share (of the cases that keep the rule:
-    edits of the kinds it names; of walks, those along which the loss grows all the way), cases, says ("holds" where
-    the whole interval is on the right side of the goal, "does not hold" where it is on the wrong one, else "not
-    proven"), unseen (kinds that it names and that occur in fewer than 5 graphs here, of which nothing is known).
-
-    figure: median price of a kind over the yardstick, which is the median over kinds of the median prices of single
-    edits that no rule names, or the dearest of the kinds the rule names (`of`); of walks the share of steps that
-    grow.
+    figure: median price of a kind over the typical price, the median over kinds of the median prices of single edits
+    that no rule names, or over the most expensive of the kinds `of`; of walks, the share of steps that grow.
     """
     import pandas as pd
 
-    price = asked.sample.prices(psi).numpy()
-    n = len(asked.sample.graphs)
-    weight = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=DRAWS)
-    weight = np.concatenate([np.ones((1, n), dtype=weight.dtype), weight])  # first the sample as it is
+    price = probes.sample.prices(psi).numpy()
+    n = len(probes.sample.graphs)
+    weight = bootstrap_weights(n, np.random.default_rng(seed))
+    weight = np.concatenate([np.ones((1, n), dtype=weight.dtype), weight])  # row 0 is the sample itself
+    graph = probes.sample.edits.row.numpy()
 
-    def middle(kind: str) -> np.ndarray:
-        rows = asked.of_kind[kind]
-        return medians(price[rows], asked.sample.edits.row[rows].numpy(), weight)
+    @cache
+    def median(kind: str) -> np.ndarray:
+        rows = probes.rows[kind]
+        return weighted_medians(price[rows], graph[rows], weight)
 
-    typical = np.nanmedian([middle(kind) for kind in asked.reference], 0) if asked.of_edits else None
-    distances = _from_the_start(psi, asked.walks)
+    def relative(one: RuleProbes) -> tuple[np.ndarray, float]:
+        """(kinds, draws) medians over those of what they are compared with, and the latter in the sample."""
+        medians = [median(kind) for kind in one.others or probes.reference]
+        held = np.nanmax(medians, 0) if one.others else np.nanmedian(medians, 0)
+        return np.stack([median(kind) for kind in one.kinds]) / held, float(held[0])
+
+    distances = _distances_from_start(psi, probes.walks)
     found = []
-    for (rule, kinds, others), unseen in zip(asked.rules, asked.unseen):
-        free = isinstance(rule, NearlyFree)
-        kind, cases = "", 0
+    for one in probes.rules:
+        rule, unknown = one.rule, np.full(1, np.nan)
+        kept: np.ndarray = np.zeros(0, dtype=bool)
+        kind, cases, figures = "", 0, unknown
+        at_most = isinstance(rule, NearlyFree)
         if isinstance(rule, Grows):
+            goal = rule.share
             grown = np.diff(distances[:, : rule.steps], axis=1) > 0
-            drawn = weight[:, asked.walk_of.numpy()]
-            figures = (drawn @ grown.mean(1)) / np.maximum(drawn.sum(1), 1) if len(grown) else np.full(1, np.nan)
-            goal, kept, cases = rule.share, grown.all(1), len(grown)
+            drawn = weight[:, probes.walk_starts.numpy()]
+            figures = (drawn @ grown.mean(1)) / np.maximum(drawn.sum(1), 1) if len(grown) else unknown
+            kept, cases = np.asarray(grown.all(1)), len(grown)
         else:
-            goal = rule.at_most if free else rule.times
-            held = np.nanmax([middle(k) for k in others], 0) if others else typical
-            figures, kept = np.full(1, np.nan), np.zeros(0)
-            if kinds and (others or free or not rule.of):
-                ratios = np.stack([middle(k) for k in kinds]) / held
-                kind = kinds[int(ratios[:, 0].argmax() if free else ratios[:, 0].argmin())]
-                figures = np.nanmax(ratios, 0) if free else np.nanmin(ratios, 0)
-                ratio = price[np.concatenate([asked.of_kind[k] for k in kinds])] / held[0]
-                kept, cases = (ratio <= goal if free else ratio >= goal), len(ratio)
+            goal = rule.at_most if isinstance(rule, NearlyFree) else rule.times
+            if one.testable:
+                ratios, held = relative(one)
+                kind = one.kinds[int(ratios[:, 0].argmax() if at_most else ratios[:, 0].argmin())]
+                figures = np.nanmax(ratios, 0) if at_most else np.nanmin(ratios, 0)
+                ratio = price[np.concatenate([probes.rows[k] for k in one.kinds])] / held
+                kept, cases = np.asarray(ratio <= goal if at_most else ratio >= goal), len(ratio)
         few = len(figures) < 2 or n < FEWEST
         low, high = (np.nan, np.nan) if few else central(figures[1:])
-        right, wrong = (high <= goal, low > goal) if free else (low >= goal, high < goal)
+        right, wrong = (high <= goal, low > goal) if at_most else (low >= goal, high < goal)
         found.append(
             {
                 "rule": str(rule),
@@ -181,23 +197,21 @@ def answers(psi: Psi, asked: Questions, *, seed: int = 0) -> "pd.DataFrame":
                 "figure": float(figures[0]),
                 "low": float(low),
                 "high": float(high),
-                "sense": "at most" if free else "at least",
+                "sense": "at most" if at_most else "at least",
                 "goal": float(goal),
                 "share": float(kept.mean()) if len(kept) else np.nan,
                 "cases": cases,
-                "says": HOLDS if right else FAILS if wrong else OPEN,
-                "unseen": unseen,
+                "says": HOLDS if right else FAILS if wrong else UNPROVEN,
+                "unseen": one.unseen,
             }
         )
     columns = ["rule", "kind", "figure", "low", "high", "sense", "goal", "share", "cases", "says", "unseen"]
     return pd.DataFrame(found, columns=columns)
 
 
-def _from_the_start(psi: Psi, walks: Sequence[Graph]) -> np.ndarray:
-    """(W, steps) learned loss from the start of each walk to where it is after 1, 2, ... edits."""
+def _distances_from_start(psi: Psi, walks: Sequence[Graph]) -> np.ndarray:
+    """(W, steps) learned loss between the start of each walk and its graph after 1, 2, ... edits."""
+    if not walks or not len(walks[0]):
+        return np.zeros((0, 0))
     points = [points_of(psi, walk) for walk in walks]
-    return (
-        torch.stack([paired_distance(p, points[0]) for p in points[1:]], 1).numpy()
-        if walks and len(walks[0])
-        else np.zeros((0, 0))
-    )
+    return torch.stack([paired_distance(p, points[0]) for p in points[1:]], 1).numpy()

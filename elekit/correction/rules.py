@@ -1,4 +1,4 @@
-"""What an expert wants of a loss, as plain rules: kept as JSON, held against a vocabulary, never at odds."""
+"""Rules for prices of edits: stored as JSON, checked against a vocabulary and for contradictions."""
 
 import difflib
 import itertools
@@ -6,31 +6,37 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from dataclasses import fields as fields_of
+from typing import Any, ClassVar, NamedTuple
+
+import networkx as nx
 
 from elekit.evaluation.formatting import figure, joined, percent
 from elekit.graphs.graph import GraphVocabulary
-from elekit.inspect.edit_costs import FREE
+from elekit.inspect.edit_costs import CHEAP
 
 TYPICAL = "a typical edit"  # median over kinds of their median prices, of single edits that no rule names
-EITHER_WAY = " either way"  # after a kind: this one and what undoes it
-SLACK = 1e-9  # of a bound, so that rounding makes no contradiction
+EITHER_WAY = " either way"  # after a kind: this one and its inverse
+SLACK = 1e-9  # keeps rounding from making contradictions
 
 
 @dataclass(frozen=True)
 class NearlyFree:
-    """Each of these kinds of edits costs at most `at_most` times a typical edit (its median price does).
+    """Rule: the median price of each of these kinds of edits is at most `at_most` times that of a typical edit.
 
-    kinds: as in `elekit.inspect.edit_costs`, such as "relabel C to N"; "*" stands for anything ("relabel *"), and
-    "either way" after a kind names what undoes it, too ("relabel C to N either way").
+    Attributes:
+        kinds: Kinds as in `EditCosts.edits`, for example "relabel C to N". "*" matches anything ("relabel *");
+            "either way" after a kind adds its inverse ("relabel C to N either way").
+        at_most: Above 0.
     """
 
     kinds: tuple[str, ...]
-    at_most: float = FREE
-    NAME = "nearly free"
+    at_most: float = CHEAP
+    NAME: ClassVar[str] = "nearly free"
 
-    def __post_init__(self):
-        object.__setattr__(self, "kinds", _several(self.kinds, self))
-        _above_zero(self.at_most, "at_most", self)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", _checked_kinds(self.kinds, self.NAME))
+        _check_positive(self.at_most, "at_most", self.NAME)
 
     def __str__(self) -> str:
         return f"{_quoted(self.kinds)}: at most {figure(self.at_most)} times {TYPICAL}"
@@ -38,39 +44,43 @@ class NearlyFree:
 
 @dataclass(frozen=True)
 class AtLeast:
-    """Each of these kinds costs at least `times` as much as each of those (`of`), by median prices.
+    """Rule: the median price of each of these kinds of edits is at least `times` that of each of others.
 
-    kinds, of: as in `NearlyFree`; of empty: a typical edit.
+    Attributes:
+        kinds: Kinds as in `NearlyFree`.
+        times: Above 0.
+        of: The other kinds; empty for a typical edit.
     """
 
     kinds: tuple[str, ...]
     times: float
     of: tuple[str, ...] = ()
-    NAME = "at least"
+    NAME: ClassVar[str] = "at least"
 
-    def __post_init__(self):
-        object.__setattr__(self, "kinds", _several(self.kinds, self))
-        object.__setattr__(self, "of", _several(self.of, self) if self.of else ())
-        _above_zero(self.times, "times", self)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", _checked_kinds(self.kinds, self.NAME))
+        object.__setattr__(self, "of", _checked_kinds(self.of, self.NAME) if self.of else ())
+        _check_positive(self.times, "times", self.NAME)
 
     def __str__(self) -> str:
-        return (
-            f"{_quoted(self.kinds)}: at least {figure(self.times)} times {_quoted(self.of) if self.of else TYPICAL}"
-        )
+        of = _quoted(self.of) if self.of else TYPICAL
+        return f"{_quoted(self.kinds)}: at least {figure(self.times)} times {of}"
 
 
 @dataclass(frozen=True)
 class Grows:
-    """Along a walk of edits, none of which undoes another, each further one takes the graph further from the start.
+    """Rule: along a walk of edits, none of which undoes another, the loss to the start grows with each edit.
 
-    steps: edits of a walk, at least 2. share: of the steps on which the loss must grow, in (0, 1].
+    Attributes:
+        steps: Edits of a walk, at least 2.
+        share: Share of the steps on which the loss must grow, in (0, 1].
     """
 
     steps: int = 4
     share: float = 0.9
-    NAME = "grows"
+    NAME: ClassVar[str] = "grows"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (isinstance(self.steps, int) and self.steps >= 2):
             raise ValueError(f"rule {self.NAME!r}: steps must be an integer of at least 2, got {self.steps!r}")
         if not (_is_number(self.share) and 0 < self.share <= 1):
@@ -81,96 +91,135 @@ class Grows:
 
 
 Rule = NearlyFree | AtLeast | Grows
-RULES: dict[str, type] = {kind.NAME: kind for kind in (NearlyFree, AtLeast, Grows)}
+RULES: dict[str, type[NearlyFree] | type[AtLeast] | type[Grows]] = {
+    kind.NAME: kind for kind in (NearlyFree, AtLeast, Grows)
+}
 
 
-def to_json(rules: Sequence[Rule]) -> list[dict]:
-    """Rules as plain values; `from_json` reads them back."""
-    return [{"rule": rule.NAME, **_listed(asdict(rule))} for rule in rules]
+def to_json(rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """Convert rules to plain values.
+
+    Args:
+        rules: The rules.
+
+    Returns:
+        One dictionary per rule, for `rules_from_json`.
+    """
+    fields = ({name: list(v) if isinstance(v, tuple) else v for name, v in asdict(rule).items()} for rule in rules)
+    return [{"rule": rule.NAME, **values} for rule, values in zip(rules, fields)]
 
 
-def from_json(fields: Sequence[dict]) -> tuple[Rule, ...]:
-    """Rules from plain values: a list of objects such as `{"rule": "nearly free", "kinds": ["relabel C to N"]}`.
+def from_json(fields: Sequence[dict[str, Any]]) -> tuple[Rule, ...]:
+    """Read rules from plain values.
 
-    Raises ValueError that names the rule, by its number from 1, for anything else.
+    Args:
+        fields: Dictionaries such as `{"rule": "nearly free", "kinds": ["relabel C to N"]}`.
+
+    Returns:
+        The rules.
+
+    Raises:
+        ValueError: If a rule is invalid; the message has its number, counted from 1.
     """
     if isinstance(fields, (dict, str)) or not isinstance(fields, Sequence):
         raise ValueError(f"rules must be a list of objects, got {type(fields).__name__}; put one rule into [ ]")
-    found = []
+    found: list[Rule] = []
     for number, given in enumerate(fields, 1):
         if not isinstance(given, dict) or given.get("rule") not in RULES:
             named = given.get("rule") if isinstance(given, dict) else given
-            raise ValueError(f"rule {number}: no rule {named!r}; there are {joined([repr(r) for r in RULES])}")
+            listed = joined([repr(rule) for rule in RULES])
+            raise ValueError(f"rule {number}: no rule {named!r}; the rules are {listed}")
         kind = RULES[given["rule"]]
-        names = tuple(kind.__dataclass_fields__)
+        names = [field.name for field in fields_of(kind)]
         unknown = [name for name in given if name not in ("rule", *names)]
         if unknown:
-            raise ValueError(f"rule {number}, {kind.NAME!r}, has no {unknown[0]!r}; it has {joined(list(names))}")
+            raise ValueError(f"rule {number}, {kind.NAME!r}, has no {unknown[0]!r}; it has {joined(names)}")
         try:
             found.append(kind(**{name: value for name, value in given.items() if name != "rule"}))
         except TypeError:
             missing = [name for name in ("kinds", "times") if name in names and name not in given]
-            raise ValueError(f"rule {number}, {kind.NAME!r}, lacks {joined(missing)}") from None
-        except ValueError as refused:
-            raise ValueError(f"rule {number}: {refused}") from None
+            raise ValueError(f"rule {number}, {kind.NAME!r}, lacks {joined([*map(str, missing)])}") from None
+        except ValueError as error:
+            raise ValueError(f"rule {number}: {error}") from None
     return tuple(found)
+
+
+class KnownKind(NamedTuple):
+    """A kind of edit: the kind that undoes it (itself if no single one does) and its edit in `graphs.edits.KINDS`."""
+
+    inverse: str
+    edit: str
+
+
+def kind_catalog(vocabulary: GraphVocabulary) -> dict[str, KnownKind]:
+    """Every kind of edit of graphs of a vocabulary, by its name in `elekit.graphs.features.detailed_kinds`."""
+    labels, links = vocabulary.node_labels, vocabulary.edge_labels
+    kinds: dict[str, KnownKind] = {}
+    for names, verb, edit in ((labels, "relabel", "relabel"), (links, "edge", "change edge")):
+        for a, b in itertools.permutations(names, 2):
+            kinds[f"{verb} {a} to {b}"] = KnownKind(f"{verb} {b} to {a}", edit)
+    for name in (f"add leaf {k} by {r} edge" for k in labels for r in links):
+        kinds[name] = KnownKind("remove leaf", "add node")
+    for name in (f"add {k} on its own" for k in labels):
+        kinds[name] = KnownKind("remove leaf", "add node")
+    for name in (f"close a ring with a {r} edge" for r in links):
+        kinds[name] = KnownKind("open a ring", "change edge")
+    for name in (f"join parts with a {r} edge" for r in links):
+        kinds[name] = KnownKind("cut an edge", "change edge")
+    alone = [("remove leaf", "remove node"), ("remove node", "remove node"), ("open a ring", "change edge")]
+    alone += [("cut an edge", "change edge"), ("shift order", "shift order")]
+    for pair in itertools.combinations(labels, 2):
+        alone.append(("swap labels {} and {}".format(*sorted(pair)), "swap labels"))
+    alone += [(f"move a {r} edge", "move edge") for r in links]
+    return kinds | {name: KnownKind(name, edit) for name, edit in alone}
 
 
 def known_kinds(vocabulary: GraphVocabulary) -> dict[str, str]:
-    """Every kind of edit that graphs of a vocabulary can have, as `elekit.graphs.features.detailed_kinds` names them.
+    """List every kind of edit that graphs of a vocabulary can have.
 
-    Each with the kind that undoes it; with itself, where no single kind does.
+    Args:
+        vocabulary: Labels of nodes and edges.
+
+    Returns:
+        For each kind the kind that undoes it; itself if no single kind does.
     """
-    labels, links = vocabulary.node_labels, vocabulary.edge_labels
-    kinds = {}
-    for names, verb in ((labels, "relabel"), (links, "edge")):
-        kinds |= {f"{verb} {a} to {b}": f"{verb} {b} to {a}" for a, b in itertools.permutations(names, 2)}
-    kinds |= {f"add leaf {k} by {r} edge": "remove leaf" for k in labels for r in links}
-    kinds |= {f"add {k} on its own": "remove leaf" for k in labels}
-    kinds |= {f"close a ring with a {r} edge": "open a ring" for r in links}
-    kinds |= {f"join parts with a {r} edge": "cut an edge" for r in links}
-    alone = ["remove leaf", "remove node", "open a ring", "cut an edge", "shift order"]
-    alone += ["swap labels {} and {}".format(*sorted(pair)) for pair in itertools.combinations(labels, 2)]
-    alone += [f"move a {r} edge" for r in links]
-    return kinds | {kind: kind for kind in alone}
+    return {name: kind.inverse for name, kind in kind_catalog(vocabulary).items()}
 
 
-def kinds_named(patterns: Sequence[str], vocabulary: GraphVocabulary) -> tuple[str, ...]:
-    """The kinds that patterns name, see `NearlyFree`; ValueError, with the nearest names, for one that names none."""
+def match_kinds(patterns: Sequence[str], vocabulary: GraphVocabulary) -> tuple[str, ...]:
+    """The kinds that patterns match, see `NearlyFree`; ValueError, with the nearest names, if one matches nothing."""
     known = known_kinds(vocabulary)
-    undoing = {kind: [other for other, back in known.items() if back == kind] for kind in known}
-    found = {}
+    undone_by: dict[str, list[str]] = {kind: [o for o, inverse in known.items() if inverse == kind] for kind in known}
+    found: dict[str, None] = {}
     for pattern in patterns:
-        wanted = pattern.removesuffix(EITHER_WAY)
-        shape = re.compile(".*".join(map(re.escape, wanted.split("*"))))
-        some = [wanted] if wanted in known else [kind for kind in known if shape.fullmatch(kind)]
+        name = pattern.removesuffix(EITHER_WAY)
+        shape = re.compile(".*".join(map(re.escape, name.split("*"))))
+        some = [name] if name in known else [kind for kind in known if shape.fullmatch(kind)]
         if not some:
-            near = difflib.get_close_matches(wanted, known, 3, 0.3)
+            near = difflib.get_close_matches(name, known, 3, 0.3)
             raise ValueError(f"no kind of edit {pattern!r}; the nearest are {joined([repr(n) for n in near], 'or')}")
         found |= dict.fromkeys(some)
         if pattern.endswith(EITHER_WAY):
-            found |= dict.fromkeys(other for kind in some for other in (known[kind], *undoing[kind]))
+            found |= dict.fromkeys(other for kind in some for other in (known[kind], *undone_by[kind]))
     return tuple(found)
 
 
-def named_by(rules: Sequence[Rule], vocabulary: GraphVocabulary) -> set[str]:
+def named_kinds(rules: Sequence[Rule], vocabulary: GraphVocabulary) -> set[str]:
     """Every kind that some rule names."""
     patterns = [p for rule in rules if not isinstance(rule, Grows) for p in (*rule.kinds, *getattr(rule, "of", ()))]
-    return set(kinds_named(patterns, vocabulary))
+    return set(match_kinds(patterns, vocabulary))
 
 
 def check_rules(rules: Sequence[Rule], vocabulary: GraphVocabulary) -> None:
-    """ValueError for rules that name unknown kinds, and for rules that no loss can keep all at once.
+    """Raise ValueError for unknown kinds, and for rules that no loss can keep together.
 
-    Rules bound ratios of prices, so their logarithms are difference constraints: they can be kept together unless
-    some of them, followed round in a circle, ask of a price that it be less than itself (Bellman and Ford). A learned
-    loss is symmetric, so what relabels C to N and what relabels N to C are taken to cost the same.
+    Rules bound ratios of prices, so logarithms of prices have difference constraints. These are contradictory exactly
+    if they contain a negative cycle (Bellman and Ford). A learned loss is symmetric, so a kind and its inverse cost
+    the same if each undoes the other.
     """
-    import networkx as nx
+    bounds: nx.DiGraph = nx.DiGraph()
 
-    bounds = nx.DiGraph()
-
-    def bound(low: str, high: str, at_most: float, rule: int | None):
+    def bound(low: str, high: str, at_most: float, rule: int | None) -> None:
         """log price(low) - log price(high) <= at_most."""
         if not bounds.has_edge(high, low) or bounds[high][low]["weight"] > at_most:
             bounds.add_edge(high, low, weight=at_most + SLACK, rule=rule)
@@ -180,32 +229,29 @@ def check_rules(rules: Sequence[Rule], vocabulary: GraphVocabulary) -> None:
             names = joined([kind.__name__ for kind in RULES.values()])
             raise ValueError(f"rule {number + 1} is a {type(rule).__name__}; rules are {names}")
         try:
-            kinds = [] if isinstance(rule, Grows) else kinds_named(rule.kinds, vocabulary)
-            others = kinds_named(getattr(rule, "of", ()), vocabulary) or (TYPICAL,)
-        except ValueError as refused:
-            raise ValueError(f"rule {number + 1}, {rule.NAME!r}: {refused}") from None
+            kinds = () if isinstance(rule, Grows) else match_kinds(rule.kinds, vocabulary)
+            others = match_kinds(getattr(rule, "of", ()), vocabulary) or (TYPICAL,)
+        except ValueError as error:
+            raise ValueError(f"rule {number + 1}, {rule.NAME!r}: {error}") from None
         for kind, other in itertools.product(kinds, others):
             if isinstance(rule, NearlyFree):
                 bound(kind, other, math.log(rule.at_most), number)
-            else:
+            elif isinstance(rule, AtLeast):
                 bound(other, kind, -math.log(rule.times), number)
-    for kind, back in known_kinds(vocabulary).items():
-        if kind.startswith(("relabel ", "edge ")) and {kind, back} <= set(bounds):
-            bound(kind, back, 0.0, None)
-    circle = _negative_circle(bounds)
-    if circle:
-        at_odds = sorted({r for a, b in itertools.pairwise(circle) if (r := bounds[a][b]["rule"]) is not None})
-        told = joined([f"rule {n + 1} ({rules[n]})" for n in at_odds])
-        whom = "contradicts itself" if len(at_odds) == 1 else "contradict each other"
-        raise ValueError(
-            f"{told} {whom}: no loss keeps what they say of {_quoted(sorted({*circle} - {TYPICAL}))}; drop one"
-        )
+    known = known_kinds(vocabulary)
+    for kind, inverse in known.items():
+        if inverse != kind and known[inverse] == kind and {kind, inverse} <= set(bounds):
+            bound(kind, inverse, 0.0, None)
+    cycle = _negative_cycle(bounds)
+    if cycle:
+        numbers = sorted({r for a, b in itertools.pairwise(cycle) if (r := bounds[a][b]["rule"]) is not None})
+        listed = joined([f"rule {n + 1} ({rules[n]})" for n in numbers])
+        verb = "contradicts itself" if len(numbers) == 1 else "contradict each other"
+        raise ValueError(f"{listed} {verb} about {_quoted(sorted({*cycle} - {TYPICAL}))}; drop one rule")
 
 
-def _negative_circle(bounds) -> list[str]:
-    """A closed walk whose bounds sum to less than 0, [] where there is none."""
-    import networkx as nx
-
+def _negative_cycle(bounds: nx.DiGraph) -> list[str]:
+    """A closed walk whose bounds sum to less than 0; [] if there is none."""
     for part in nx.strongly_connected_components(bounds):
         inside = bounds.subgraph(part)
         for a, b, held in inside.edges(data=True):
@@ -213,31 +259,28 @@ def _negative_circle(bounds) -> list[str]:
                 return [a, a]
         source = next(iter(part))
         try:
-            return nx.find_negative_cycle(inside, source)
+            cycle: list[str] = nx.find_negative_cycle(inside, source)
+            return cycle
         except nx.NetworkXError:
             continue
     return []
 
 
-def _several(kinds, rule) -> tuple[str, ...]:
+def _checked_kinds(kinds: Any, rule: str) -> tuple[str, ...]:
     kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds) if isinstance(kinds, Sequence) else ()
     if not kinds or not all(isinstance(kind, str) and kind.strip() for kind in kinds):
-        raise ValueError(f"rule {rule.NAME!r}: kinds of edits must be named in words, got {list(kinds)!r}")
+        raise ValueError(f"rule {rule!r}: kinds of edits must be names, got {list(kinds)!r}")
     return tuple(" ".join(kind.split()) for kind in kinds)
 
 
-def _above_zero(value, name: str, rule) -> None:
+def _check_positive(value: Any, name: str, rule: str) -> None:
     if not (_is_number(value) and 0 < value < math.inf):
-        raise ValueError(f"rule {rule.NAME!r}: {name} must be a number above 0, got {value!r}")
+        raise ValueError(f"rule {rule!r}: {name} must be a number above 0, got {value!r}")
 
 
-def _is_number(value) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _quoted(kinds: Sequence[str]) -> str:
     return joined([f"'{kind}'" for kind in kinds])
-
-
-def _listed(fields: dict) -> dict:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}

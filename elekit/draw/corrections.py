@@ -25,7 +25,7 @@ def corrections(rules: "pd.DataFrame", judgments: "pd.DataFrame", costs: "pd.Dat
     Args:
         rules: Columns rule, sense ("at most" or "at least"), goal, before, after, after_low, after_high, after_says;
             drawn as multiples of the goal, with the side that keeps the rule shaded.
-        judgments: Columns which, judgements, before, after, low, high.
+        judgments: Columns which, judgments, before, after, low, high.
         costs: Columns measure, unit, before, after, low, high (of the change); rows with unit "loss" are not drawn.
 
     Returns:
@@ -36,16 +36,16 @@ def corrections(rules: "pd.DataFrame", judgments: "pd.DataFrame", costs: "pd.Dat
     """
     for name, table, wanted in (
         ("rules", rules, ("rule", "sense", "goal", "before", "after", "after_low", "after_high", "after_says")),
-        ("judgements", judgments, ("which", "judgements", "before", "after", "low", "high")),
+        ("judgments", judgments, ("which", "judgments", "before", "after", "low", "high")),
         ("costs", costs, ("measure", "unit", "before", "after", "low", "high")),
     ):
         missing = set(wanted) - set(table.columns)
         if missing:
             raise ValueError(f"the table of {name} lacks columns {sorted(missing)}")
     shares = [
-        (f"agrees with {row.judgements} judgments {row.which}", row.before, row.after, row.low, row.high)
+        (f"agrees with {row.judgments} judgments {row.which}", row.before, row.after, row.low, row.high)
         for row in judgments.itertuples()
-        if row.judgements
+        if row.judgments
     ]
     shares += [
         (row.measure, row.before, row.after, row.before + row.low, row.before + row.high)

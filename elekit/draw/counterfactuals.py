@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def counterfactuals(graph: Graph, graphs: Graph, table: "pd.DataFrame", own: str, *, most: int = 3) -> Figure:
+def counterfactuals(graph: Graph, graphs: Graph, table: "pd.DataFrame", preferred: str, *, most: int = 3) -> Figure:
     """Draw one row per edited graph: before and after, with the changes marked, the losses below and the edits above.
 
     Removed parts are dashed, changed ones solid, new ones dotted; numbers are those of the descriptions.
@@ -21,7 +21,7 @@ def counterfactuals(graph: Graph, graphs: Graph, table: "pd.DataFrame", own: str
         graph: Batch of one.
         graphs: n edited graphs in its slots.
         table: n rows from `elekit.inspect.counterfactuals`.
-        own: Name of the answer that was preferred before.
+        preferred: Name of the reference that was preferred before.
         most: Maximum number of rows.
 
     Returns:
@@ -30,16 +30,16 @@ def counterfactuals(graph: Graph, graphs: Graph, table: "pd.DataFrame", own: str
     Raises:
         ValueError: If there are no rows, if the numbers of rows and graphs differ, or if columns are missing.
     """
-    losses = [f"{whose}_{when}" for whose in ("own", "now") for when in ("before", "after")]
-    rows = _rows(table, ["edits", "path", "now", "margin", *losses, "proven"], graphs)[:most]
+    losses = [f"{whose}_{when}" for whose in ("old", "new") for when in ("before", "after")]
+    rows = _rows(table, ["edits", "path", "new", "margin", *losses, "proven"], graphs)[:most]
     heads, feet = [], []
     for row in rows:
         number = "1 edit" if row["edits"] == 1 else f"{row['edits']} edits"
         sure = "no fewer do" if row["proven"] else "fewer may do"
-        title = f"{own} before, {row['now']} after, by {row['margin']:.2f}"
+        title = f"{preferred} before, {row['new']} after, by {row['margin']:.2f}"
         heads.append((title, f"{number}, {sure}: {row['path']}"))
         feet.append([
-            f"loss to {own} {row[f'own_{when}']:.2f}, to {row['now']} {row[f'now_{when}']:.2f}"
+            f"loss to {preferred} {row[f'old_{when}']:.2f}, to {row['new']} {row[f'new_{when}']:.2f}"
             for when in ("before", "after")
         ])  # fmt: skip
     return pair_grid([(graph, graphs[i]) for i in range(len(rows))], heads, feet, columns=1, width=4.4)

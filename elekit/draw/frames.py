@@ -159,7 +159,7 @@ def _description(trace: Trace, s: int) -> str:
 
 def _direction_marks(directions, s: int) -> tuple[Mark, ...]:
     found = [] if directions is None else directions.strongest(s, MARKED, share=FAINTEST)
-    return tuple(Mark(one.part, "more" if one.channel else "less", one.gain, one.words) for one in found)
+    return tuple(Mark(one.part, "more" if one.channel else "less", one.gain, one.description) for one in found)
 
 
 def _edits(before: Graph, polish: tuple[SearchStep, ...], losses: list[float]):

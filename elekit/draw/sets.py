@@ -42,16 +42,16 @@ def prediction_set(
     """
     if shown < 1:
         raise ValueError(f"shown must be at least 1, got {shown}")
-    graphs, losses = (some[:shown] for some in found.shown)
+    graphs, losses = (some[:shown] for some in found.displayed)
     columns, radius, empty = max(len(graphs), 4), found.calibration.radius, not found.size
     figure = Picture(figsize=(WIDE * columns, HIGH)) if figure is None else figure
     more = f" (the nearest {len(graphs)} are shown)" if found.size > len(graphs) else ""
     width = 72 * figure.get_figure(root=True).get_figwidth()
-    words, size = fit_text(found.says() + more, 0.96 * width, 15)
+    words, size = fit_text(found.describe() + more, 0.96 * width, 15)
     look = {"fontsize": size, "fontweight": "bold", "ha": "center", "va": "top"}
     figure.text(0.5, 0.97, words, parse_math=False, gid="says", **look)
     titles = [
-        f"loss {format_loss(loss)}\n{', '.join(marks)}" for loss, marks in zip(losses, found.marks(truth, decoded))
+        f"loss {format_loss(loss)}\n{', '.join(marks)}" for loss, marks in zip(losses, found.captions(truth, decoded))
     ]
     for column, one in enumerate(graphs):
         left = 0.5 + (column - len(graphs) / 2) / columns

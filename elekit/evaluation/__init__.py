@@ -1,4 +1,4 @@
-"""Judging predictions, and how sure they are: exactness, edit distance, ranks, and conformal prediction sets."""
+"""Evaluation of predicted graphs: exact match, edit distance, ranks, and conformal prediction sets."""
 
 from elekit.evaluation import conformal, intervals, ranking
 from elekit.evaluation.judging import Judgment, decode_many, evaluate, judge, summarize

@@ -1,8 +1,10 @@
-"""Figures and counts in words."""
+"""Numbers, counts and graphs as text."""
+
+from elekit.graphs.graph import Graph
 
 
 def percent(share: float) -> str:
-    """ "97 %"; one digit more below 10 %, and never "100 %" of what is not all."""
+    """ "97 %"; one more digit below 10 %, and never "100 %" for less than all."""
     if 0.995 <= share < 1:
         return "over 99 %"
     return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"
@@ -10,9 +12,8 @@ def percent(share: float) -> str:
 
 def figure(value: float) -> str:
     """A loss or a ratio in two to three digits."""
-    return (
-        f"{value:.0f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
-    )
+    digits = ".0f" if abs(value) >= 10 else ".2f" if abs(value) >= 0.1 or value == 0 else ".2g"
+    return f"{value:{digits}}"
 
 
 def joined(words: list[str], last: str = "and") -> str:
@@ -26,7 +27,18 @@ def counted(number: int, noun: str) -> str:
 
 
 def things(molecular: bool) -> dict[str, str]:
-    """What the parts are called."""
+    """Nouns for graphs and their parts."""
     if molecular:
         return {"graph": "molecule", "node": "atom", "edge": "bond", "label": "element"}
     return {"graph": "graph", "node": "node", "edge": "edge", "label": "label"}
+
+
+def called(graphs: Graph) -> list[str]:
+    """Display names: SMILES of molecules, sizes of other graphs."""
+    from elekit.graphs.smiles import is_molecular, to_smiles  # imports RDKit
+
+    if is_molecular(graphs.vocabulary):
+        return [smiles or "no valid molecule" for smiles in to_smiles(graphs)]
+    nodes, edges = graphs.labels()
+    counts = zip((nodes > 0).sum(1).tolist(), ((edges > 0).sum((1, 2)) // 2).tolist())
+    return [f"a graph of {counted(n, 'node')} and {counted(e, 'edge')}" for n, e in counts]

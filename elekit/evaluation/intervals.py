@@ -1,38 +1,60 @@
-"""How sure a mean or a share is."""
+"""Confidence intervals of means and shares."""
 
 import math
 
 import numpy as np
 
-DRAWS = 400  # of the bootstrap
-SURE = 0.95  # of an interval
-FEWEST = 5  # values, or graphs, from which an interval is given
+DRAWS = 400  # bootstrap draws
+SURE = 0.95  # confidence level
+FEWEST = 5  # no interval from fewer values or graphs
 
 
-def central(drawn: np.ndarray) -> tuple[float, float]:
-    """What holds 95 % of some values, such as draws of a bootstrap, as many left out at either end; nan is none."""
-    low, high = np.nanquantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2])
+def bootstrap_weights(n: int, generator: np.random.Generator) -> np.ndarray:
+    """(DRAWS, n) how often each of n cases occurs in each bootstrap draw."""
+    return generator.multinomial(n, np.full(n, 1 / n), size=DRAWS)
+
+
+def central(draws: np.ndarray) -> tuple[float, float]:
+    """Central 95 % interval of values such as bootstrap draws; ignores nan."""
+    low, high = np.nanquantile(draws, [(1 - SURE) / 2, (1 + SURE) / 2])
     return float(low), float(high)
 
 
 def mean_interval(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """(M, 3) mean of each column of (n, M) and its 95 % interval by bootstrap over rows, nan from fewer than 5."""
+    """(M, 3) mean of each column of (n, M) and its 95 % bootstrap interval over rows; nan from fewer than 5 rows."""
     n, mean = len(values), values.mean(0)
     if n < FEWEST:
         return np.stack([mean, *np.full((2, len(mean)), np.nan)], 1)
-    drawn = generator.multinomial(n, np.full(n, 1 / n), size=DRAWS) @ values / n
-    return np.stack([mean, *np.quantile(drawn, [(1 - SURE) / 2, (1 + SURE) / 2], axis=0)], 1)
+    draws = bootstrap_weights(n, generator) @ values / n
+    return np.stack([mean, *np.quantile(draws, [(1 - SURE) / 2, (1 + SURE) / 2], axis=0)], 1)
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share of which `hits` of `count` were seen (Wilson 1927); (0, 1) of none.
+    """95 % interval of a share, `hits` of `count` (Wilson 1927); (0, 1) for a count of 0.
 
-    Of few cases, or where all or none of them hit, the bootstrap is too sure.
+    The bootstrap is too narrow for few cases, and if all or none of them hit.
     """
     if not count:
         return 0.0, 1.0
     z, share = 1.959964, hits / count
     middle, width = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    return max(0.0, float((middle - width) / (1 + z * z / count))), min(
-        1.0, float((middle + width) / (1 + z * z / count))
-    )
+    scale = 1 + z * z / count
+    return max(0.0, float((middle - width) / scale)), min(1.0, float((middle + width) / scale))
+
+
+def median_interval(values: np.ndarray, cluster: np.ndarray, generator: np.random.Generator) -> tuple[float, float]:
+    """95 % interval of the median of (n,) by bootstrap over whole clusters; nan from fewer than 5 clusters."""
+    which = np.unique(cluster, return_inverse=True)[1]
+    n = which.max(initial=-1) + 1
+    if n < FEWEST:
+        return np.nan, np.nan
+    return central(weighted_medians(values, which, bootstrap_weights(n, generator)))
+
+
+def weighted_medians(values: np.ndarray, cluster: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(draws,) medians of values (n,) of clusters 0, 1, ... that weigh (draws, clusters); nan where all weigh 0."""
+    order = np.argsort(values, kind="stable")
+    heaped = weight[:, cluster[order]].cumsum(1)
+    half, last = heaped[:, -1:] / 2, len(values) - 1
+    sides = [values[order][side.sum(1).clip(max=last)] for side in (heaped < half, heaped <= half)]
+    return np.where(half[:, 0] > 0, (sides[0] + sides[1]) / 2, np.nan)

@@ -1,4 +1,4 @@
-"""Judging predictions: one row a prediction, one DataFrame (floor 3)."""
+"""Judge predicted graphs against the truth: one row per prediction."""
 
 import time
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
-SAME = 1e-5  # learned loss below which two graphs count as one
-GRAPHS_A_BATCH = 256  # decoded at a time, so that memory stays bounded
+SAME = 1e-5  # graphs with a smaller learned loss count as the same
+BATCH_SIZE = 256  # bounds the memory of decoding
 
 
 def evaluate(
@@ -29,31 +29,38 @@ def evaluate(
     ranks: Tensor | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Judge predicted graphs against true ones, pair by pair; both rounded.
+    """Compare predicted graphs with true ones, pair by pair.
 
-    Columns: exact (labeled isomorphism); edit_distance_unlabelled and edit_distance (without and with edge labels)
-    and proven (both within `timeout` seconds); for molecules also valid (RDKit sanitizes the prediction), predicted
-    and truth (SMILES). Molecules are first brought to one Kekule form, see `chem.canonicalized`. ranks: (B,) rank of
-    the truth among candidates, as a column `rank`; `summarize` makes Hits@k and MRR of it.
-    Raises ValueError for batches of different sizes or labels.
+    Molecules are brought to one Kekule form first, see `elekit.graphs.smiles.canonicalized`.
+
+    Args:
+        predicted: B graphs; rounded.
+        truth: B graphs; rounded.
+        edit_distance: Whether to compute edit distances.
+        timeout: Seconds per pair for the exact edit distance.
+        ranks: (B,) rank of the truth among candidates.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        One row per pair: exact (labeled isomorphism), edit_distance_unlabelled and edit_distance (without and with
+        edge labels, in edits), proven (both are exact), rank if given; for molecules also valid (RDKit sanitizes the
+        prediction), predicted and truth (SMILES).
+
+    Raises:
+        ValueError: If batch sizes or labels differ.
     """
-    from elekit.graphs.smiles import (  # RDKit loads here, not with `import elekit`
-        canonicalized,
-        is_molecular,
-        to_smiles,
-    )
+    from elekit.graphs.smiles import canonicalized, is_molecular, to_smiles  # imports RDKit
 
     if len(predicted) != len(truth):
-        raise ValueError(f"predictions are judged pair by pair, got {len(predicted)} for {len(truth)} true graphs")
+        raise ValueError(f"predictions are compared pair by pair, got {len(predicted)} for {len(truth)} true graphs")
     for name in ("node_labels", "edge_labels"):
-        ours, theirs = getattr(predicted.vocabulary, name), getattr(truth.vocabulary, name)
-        if ours != theirs:
-            raise ValueError(f"predicted and true graphs differ in {name}: {list(ours)} and {list(theirs)}")
-    molecular = is_molecular(truth.vocabulary)
+        ours, true = getattr(predicted.vocabulary, name), getattr(truth.vocabulary, name)
+        if ours != true:
+            raise ValueError(f"predicted and true graphs differ in {name}: {list(ours)} and {list(true)}")
     columns = {}
-    if molecular:
+    if is_molecular(truth.vocabulary):
         for name, graphs in (("predicted", predicted), ("truth", truth)):
-            columns[name] = pd.Series(to_smiles(graphs), dtype=object)  # pandas would make NaN of None
+            columns[name] = pd.Series(to_smiles(graphs), dtype=object)  # pandas would turn None into NaN
         columns["valid"] = [smiles is not None for smiles in columns["predicted"]]
         predicted, truth = canonicalized(predicted), canonicalized(truth)
     exact = isomorphic(predicted, truth)
@@ -76,9 +83,16 @@ def evaluate(
     return pd.DataFrame(columns)
 
 
-def summarize(table: pd.DataFrame) -> dict:
-    """Means of a table of `evaluate`, as plain numbers: shares in [0, 1], edit distances in edits."""
-    summary: dict = {"count": len(table)}
+def summarize(table: pd.DataFrame) -> dict[str, float]:
+    """Average a table of `evaluate`.
+
+    Args:
+        table: As returned by `evaluate`; optionally with columns loss and loss_of_truth.
+
+    Returns:
+        Plain numbers: count, shares in [0, 1], edit distances in edits, hits@1, hits@10 and mrr if there are ranks.
+    """
+    summary: dict[str, float] = {"count": len(table)}
     for name in ("exact", "valid", "edit_distance_unlabelled", "edit_distance"):
         if name in table:
             summary[name] = float(table[name].mean())
@@ -99,11 +113,17 @@ def summarize(table: pd.DataFrame) -> dict:
 
 @dataclass(frozen=True, eq=False)
 class Judgment:
-    """A decoded batch judged. table: one row a prediction; summary: see `summarize`, and the time of decoding."""
+    """Evaluation of a decoded batch.
+
+    Attributes:
+        decoded: The predictions.
+        table: One row per prediction, see `evaluate`; with loss and loss_of_truth in [0, 4].
+        summary: See `summarize`; with seconds and graphs_per_second of decoding.
+    """
 
     decoded: Decoded
     table: pd.DataFrame
-    summary: dict
+    summary: dict[str, float]
 
 
 def decode_many(
@@ -114,14 +134,25 @@ def decode_many(
     start: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
 ) -> Decoded:
-    """`decode` of any number of targets, 256 at a time, so that memory stays bounded; without traces."""
+    """Decode any number of targets with bounded memory; traces are not recorded.
+
+    Args:
+        psi: The embedding.
+        target: (B, D) unit vectors.
+        candidates: Graphs to choose from or to start from.
+        start: Relaxed graphs, one or B, see `elekit.decoding.decode`.
+        config: How to decode.
+
+    Returns:
+        B decoded graphs.
+    """
     if candidates is not None:
         candidates = Candidates.of(psi, candidates)
     pieces = []
-    for first in range(0, len(target), GRAPHS_A_BATCH):
-        rows = slice(first, first + GRAPHS_A_BATCH)
-        mine = start if start is None or len(start) == 1 else start[rows]
-        pieces.append(decode(psi, target[rows], candidates=candidates, start=mine, config=config))
+    for first in range(0, len(target), BATCH_SIZE):
+        rows = slice(first, first + BATCH_SIZE)
+        some = start if start is None or len(start) == 1 else start[rows]
+        pieces.append(decode(psi, target[rows], candidates=candidates, start=some, config=config))
     return Decoded.cat(pieces)
 
 
@@ -138,15 +169,29 @@ def judge(
     truth_among: Tensor | None = None,
     progress: bool = False,
 ) -> Judgment:
-    """Decode the targets (B, D), time it, and judge against the truth.
+    """Decode targets, measure the time, and compare with the truth.
 
-    target: h(x), or psi(truth) to ask how decodable the loss itself is. rank_among: a set that holds each truth once,
-    for Hits@k and MRR; truth_among: (B,) where in it, None = row by row. The time does not count psi of the
-    candidates, which is made once; `truths_among_candidates` says how many answers could be looked up.
-    Raises ValueError for no targets, and for another number of them than of truths.
+    Args:
+        psi: The embedding.
+        target: (B, D) h(x), or psi(truth) to measure how decodable the loss itself is.
+        truth: B graphs.
+        candidates: Graphs to choose from or to start from. Embedding them does not count as decoding time;
+            truths_among_candidates in the summary is the number of truths among them.
+        config: How to decode.
+        start: Relaxed graphs, one or B, see `elekit.decoding.decode`.
+        timeout: Seconds per pair for the exact edit distance.
+        rank_among: Graphs that contain each truth once, for Hits@k and MRR.
+        truth_among: (B,) rows of the truths in `rank_among`; None for 0..B-1.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The predictions, one row for each, and their summary.
+
+    Raises:
+        ValueError: If there are no targets, or not one for each true graph.
     """
     if len(target) != len(truth) or len(target) == 0:
-        raise ValueError(f"want one target for each true graph, at least one; got {len(target)} and {len(truth)}")
+        raise ValueError(f"need one target per true graph, at least one; got {len(target)} and {len(truth)}")
     target = target.detach()
     if candidates is not None:
         candidates = Candidates.of(psi, candidates)

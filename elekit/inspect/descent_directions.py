@@ -1,4 +1,4 @@
-"""What does the loss want to change, at each iterate of a decoding run?"""
+"""The changes of a relaxed graph that lower the loss most, at each iterate of a decoding run."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,21 +10,32 @@ from elekit.decoding import Trace
 from elekit.graphs.graph import GraphVocabulary
 
 
-class Wish(NamedTuple):
-    """One row that the loss wants elsewhere: part (i,) or (i, j), i < j; the channel it should be at; the gain >= 0."""
+class DescentDirection(NamedTuple):
+    """One node or pair that the gradient moves to another channel.
+
+    Attributes:
+        part: (i,) of a node, (i, j) with i < j of a pair.
+        channel: Channel that it moves to; 0 is absent.
+        gain: First-order decrease of the loss, at least 0.
+        description: For example "node 3 to become N" or "edge 1-2 to go".
+    """
 
     part: tuple[int, ...]
     channel: int
     gain: float
-    words: str  # such as "node 3 to become N" or "edge 1-2 to go"
+    description: str
 
 
 @dataclass(frozen=True, eq=False)
-class Wishes:
-    """To first order, what each row of each iterate would gain by moving to its best channel.
+class DescentDirections:
+    """First-order gain of moving each node and pair of each iterate to its best channel.
 
-    nodes, node_channels: (S + 1, N). pairs, pair_channels: (S + 1, P) of the unordered pairs, row by row as
-    `torch.triu_indices(N, N, 1)`. Gains are >= 0; a channel is -1 where a row is at its best already.
+    Attributes:
+        nodes: (S + 1, N) gains, at least 0.
+        node_channels: (S + 1, N) best channels; -1 where the gain is 0.
+        pairs: (S + 1, P) gains of unordered pairs, in the order of `torch.triu_indices(N, N, 1)`.
+        pair_channels: (S + 1, P) best channels; -1 where the gain is 0.
+        vocabulary: Labels of the channels.
     """
 
     nodes: Tensor
@@ -36,39 +47,54 @@ class Wishes:
     def __len__(self) -> int:
         return len(self.nodes)
 
-    def strongest(self, step: int, k: int = 3, *, share: float = 0.0) -> list[Wish]:
-        """Up to k wishes at one iterate, largest gain first; share in [0, 1]: at least that much of the largest."""
+    def strongest(self, step: int, k: int = 3, *, share: float = 0.0) -> list[DescentDirection]:
+        """List the directions with the largest gain at one iterate.
+
+        Args:
+            step: Number of the iterate.
+            k: Maximal number of directions.
+            share: Smallest gain to list, as a share of the largest, in [0, 1].
+
+        Returns:
+            Directions, largest gain first.
+        """
         N = self.nodes.shape[1]
-        parts = [(i,) for i in range(N)] + torch.triu_indices(N, N, 1).T.tolist()
+        parts = [(i,) for i in range(N)] + [(i, j) for i in range(N) for j in range(i + 1, N)]
         gains = torch.cat([self.nodes[step], self.pairs[step]])
         channels = torch.cat([self.node_channels[step], self.pair_channels[step]])
         order = torch.argsort(gains, descending=True, stable=True)[:k].tolist()
         least = share * float(gains[order[0]]) if order else 0.0
         kept = [n for n in order if channels[n] >= 0 and gains[n] >= least]
-        return [self._wish(tuple(parts[n]), int(channels[n]), float(gains[n])) for n in kept]
+        return [self._direction(parts[n], int(channels[n]), float(gains[n])) for n in kept]
 
-    def _wish(self, part: tuple[int, ...], channel: int, gain: float) -> Wish:
-        kind, names = (
-            ("node", self.vocabulary.node_labels) if len(part) == 1 else ("edge", self.vocabulary.edge_labels)
-        )
-        wanted = f"to become {names[channel - 1]}" if channel else "to go"
-        return Wish(part, channel, gain, f"{kind} {'-'.join(map(str, part))} {wanted}")
+    def _direction(self, part: tuple[int, ...], channel: int, gain: float) -> DescentDirection:
+        node, names = len(part) == 1, self.vocabulary
+        labels = names.node_labels if node else names.edge_labels
+        change = f"to become {labels[channel - 1]}" if channel else "to go"
+        description = f"{'node' if node else 'edge'} {'-'.join(map(str, part))} {change}"
+        return DescentDirection(part, channel, gain, description)
 
 
-def descent_directions(trace: Trace) -> Wishes:
-    """The gain `sum_k p_k g_k - min_k g_k` of each row p with gradient g: the Frank-Wolfe gap of its simplex.
+def descent_directions(trace: Trace) -> DescentDirections:
+    """Compute the Frank-Wolfe gap `sum_k p_k g_k - min_k g_k` of each row p with gradient g (Jaggi 2013, eq. 2).
 
-    Summed over all rows it is 0 only where no direction in the polytope goes downhill. The gradient is that of the
-    trace, of loss + penalty. Source: Jaggi (2013), Revisiting Frank-Wolfe, equation 2.
+    The sum over all rows is 0 only if no direction within the polytope descends.
+
+    Args:
+        trace: A decoding run; its gradients are those of loss + penalty.
+
+    Returns:
+        Gains and channels of all iterates.
     """
     graph = trace.iterates
-    i, j = torch.triu_indices(*graph.edges.shape[1:3], 1)
-    found = (*_gap(graph.nodes, trace.node_gradient), *_gap(graph.edges[:, i, j], trace.edge_gradient[:, i, j]))
-    return Wishes(*found, graph.vocabulary)
+    i, j = torch.triu_indices(graph.edges.shape[1], graph.edges.shape[2], 1)
+    nodes, node_channels = _gap(graph.nodes, trace.node_gradient)
+    pairs, pair_channels = _gap(graph.edges[:, i, j], trace.edge_gradient[:, i, j])
+    return DescentDirections(nodes, node_channels, pairs, pair_channels, graph.vocabulary)
 
 
 def _gap(rows: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Gain and channel of each row; a sum of terms >= 0, so that it is exactly 0 at a best vertex, and 0 for NaN."""
+    """Gain and channel of each row; a sum of terms >= 0 is exactly 0 at a best vertex. NaN counts as 0."""
     lowest, channel = gradient.min(-1)
     gain = (rows.clamp_min(0) * (gradient - lowest[..., None])).sum(-1).nan_to_num(0)
     return gain, channel.masked_fill(gain <= 0, -1)

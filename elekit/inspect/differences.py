@@ -1,4 +1,4 @@
-"""What differs between two graphs, as something that can be made to differ elsewhere."""
+"""The difference between two graphs, as a rewriting rule that applies elsewhere."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,8 +11,8 @@ from elekit.graphs.edit_distance import EditStep
 from elekit.graphs.features import cycle_rank
 from elekit.graphs.graph import Graph
 
-TRIES = 8  # places that are looked for in a graph
-STEPS = 2_000  # of the search for a place
+MATCHES = 8  # random matches tried per graph
+SEARCH_STEPS = 2_000  # limit of the search for one match
 
 
 def apply_steps(graph: Graph, steps: Sequence[EditStep]) -> Graph:
@@ -27,107 +27,113 @@ def apply_steps(graph: Graph, steps: Sequence[EditStep]) -> Graph:
     return Graph.from_labels(nodes, edges, graph.vocabulary)
 
 
-class Difference:
-    """A difference between two graphs as a rewriting rule: channels before and after of the k slots that it touches.
+class RewriteRule:
+    """The difference of two graphs in the same slots: channels before and after of the k slots that change.
 
-    Elsewhere it can be made where each part that changes is before what it is here, and a node that goes has no more
-    edges than here. What does not change, such as the label of a node whose edge changes, may be anything.
-    graph, other: batches of one in the same slots. steps: of `edit_steps`, from one to the other. rings: how many `other` has more.
+    It matches wherever each changed part has the channel it has here, and a removed node has no more edges than here.
+    Unchanged parts, such as the label of a node whose edge changes, may be anything.
+    steps: of `edit_steps`, from graph to other. rings: cycle rank of `other` minus that of `graph`.
     """
 
     def __init__(self, graph: Graph, other: Graph, steps: Sequence[EditStep]):
-        (was, were), (now, are) = ([labels[0].numpy() for labels in y.labels()] for y in (graph, other))
-        left = {*np.flatnonzero(was != now).tolist(), *np.argwhere(were != are).ravel().tolist()}
-        slots = []
-        while left:  # what is there before what is new, and next to what has its place already
-            slots.append(max(sorted(left), key=lambda i: (was[i] > 0, (were[i, slots] > 0).sum())))
-            left.remove(slots[-1])
+        (old_nodes, old_edges), (nodes, edges) = (
+            [labels[0].numpy() for labels in y.labels()] for y in (graph, other)
+        )
+        changed = {*np.flatnonzero(old_nodes != nodes).tolist(), *np.argwhere(old_edges != edges).ravel().tolist()}
+        slots: list[int] = []
+        while changed:  # present nodes before added ones, and neighbors of earlier slots first
+            slots.append(
+                max(sorted(changed), key=lambda i: (old_nodes[i] > 0, (old_edges[i, np.array(slots, int)] > 0).sum()))
+            )
+            changed.remove(slots[-1])
+        grid = np.ix_(slots, slots)
         self.slots, self.steps, self.vocabulary = slots, steps, graph.vocabulary
-        self.was, self.now = was[slots], now[slots]
-        self.were, self.are = were[np.ix_(slots, slots)], are[np.ix_(slots, slots)]
+        self.old_nodes, self.nodes = old_nodes[slots], nodes[slots]
+        self.old_edges, self.edges = old_edges[grid], edges[grid]
         self.rings = int(cycle_rank(other) - cycle_rank(graph))
 
-    def places(self, among: Graph, rows: list[int], generator) -> tuple[Tensor, Tensor]:
-        """Rows and slots (n, k) of up to TRIES different random places in each graph."""
-        nodes, edges = (labels.numpy() for labels in among.labels())
-        found = []
+    def matches(self, pool: Graph, rows: list[int], generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Rows (n,) and slots (n, k) of up to MATCHES different random matches in each of some graphs."""
+        nodes, edges = (labels.numpy() for labels in pool.labels())
+        found: list[tuple[int, tuple[int, ...]]] = []
         for row in rows:
-            tried = {}
-            for _ in range(TRIES):
-                place = self._place(nodes[row], edges[row], generator)
-                if place is None:
+            tried: dict[tuple[int, ...], None] = {}
+            for _ in range(MATCHES):
+                match = self._match(nodes[row], edges[row], generator)
+                if match is None:
                     break
-                tried[place] = row
-            found += [(row, place) for place in tried]
-        rows, places = zip(*found) if found else ((), ())
-        rows, places = (torch.tensor(found, dtype=torch.long) for found in (rows, places))
-        return rows, places.reshape(-1, len(self.slots))
+                tried[match] = None
+            found += [(row, match) for match in tried]
+        slots = torch.tensor([match for _, match in found], dtype=torch.long)
+        return torch.tensor([row for row, _ in found], dtype=torch.long), slots.reshape(-1, len(self.slots))
 
-    def _place(self, nodes: np.ndarray, edges: np.ndarray, generator) -> tuple[int, ...] | None:
-        """A random place in a graph, or None; (N,) and (N, N) channels."""
-        changed, links, degree = self.was != self.now, self.were != self.are, (edges > 0).sum(1)
-        fits = []
-        for k, label in enumerate(self.was):
-            fine = nodes == label if changed[k] else nodes > 0
-            if label and not self.now[k]:
-                fine &= degree == (self.were[k] > 0).sum()
-            slots = np.flatnonzero(fine)
-            fits.append(generator.permutation(slots).tolist() if label else slots.tolist())  # new: the first free
-        left = STEPS
+    def _match(self, nodes: np.ndarray, edges: np.ndarray, generator: np.random.Generator) -> tuple[int, ...] | None:
+        """Slots of a random match in a graph with channels (N,) and (N, N), or None."""
+        changed, linked, degree = self.old_nodes != self.nodes, self.old_edges != self.edges, (edges > 0).sum(1)
+        options = []
+        for k, label in enumerate(self.old_nodes):
+            fits = nodes == label if changed[k] else nodes > 0
+            if label and not self.nodes[k]:
+                fits &= degree == (self.old_edges[k] > 0).sum()
+            slots = np.flatnonzero(fits)
+            options.append(
+                generator.permutation(slots).tolist() if label else slots.tolist()
+            )  # added: first free slot
+        left = SEARCH_STEPS
 
-        def descend(place: tuple[int, ...]) -> tuple[int, ...] | None:
+        def descend(match: tuple[int, ...]) -> tuple[int, ...] | None:
             nonlocal left
-            k = len(place)
-            if k == len(fits):
-                return place
-            for slot in fits[k]:
+            k = len(match)
+            if k == len(options):
+                return match
+            for slot in options[k]:
                 left -= 1
-                linked = all(edges[slot, place[t]] == self.were[k, t] for t in range(k) if links[k, t])
-                if slot not in place and linked and (found := descend((*place, slot))):
+                fits = all(edges[slot, match[t]] == self.old_edges[k, t] for t in range(k) if linked[k, t])
+                if slot not in match and fits and (found := descend((*match, slot))):
                     return found
-                if left < 0 or (slot not in place and not self.was[k]):
+                if left < 0 or (slot not in match and not self.old_nodes[k]):
                     break
             return None
 
         return descend(())
 
-    def at(self, graphs: Graph, places: Tensor) -> Graph:
-        """Graphs (n) after the difference is made at slots (n, k)."""
+    def apply(self, graphs: Graph, slots: Tensor) -> Graph:
+        """Graphs (n) after the rule is applied at slots (n, k)."""
         nodes, edges = (labels.clone() for labels in graphs.labels())
         n = torch.arange(len(nodes))
-        for k in np.flatnonzero(self.was != self.now):
-            nodes[n, places[:, k]] = int(self.now[k])
-        for k, m in np.argwhere(self.were != self.are):
-            edges[n, places[:, k], places[:, m]] = int(self.are[k, m])
+        for k in np.flatnonzero(self.old_nodes != self.nodes):
+            nodes[n, slots[:, k]] = int(self.nodes[k])
+        for k, m in np.argwhere(self.old_edges != self.edges):
+            edges[n, slots[:, k], slots[:, m]] = int(self.edges[k, m])
         return Graph.from_labels(nodes, edges, graphs.vocabulary)
 
-    def describe(self, place: Tensor) -> str:
-        """The edits, at slots (k,) of another graph."""
-        of = dict(zip(self.slots, place.tolist()))
-        moved = (replace(step, where=tuple(sorted(of[i] for i in step.where))) for step in self.steps)
-        return "; ".join(step.describe(self.vocabulary) for step in moved)
+    def describe(self, slots: Tensor) -> str:
+        """The edits at slots (k,) of another graph."""
+        place = dict(zip(self.slots, slots.tolist()))
+        steps = (replace(step, where=tuple(sorted(place[i] for i in step.where))) for step in self.steps)
+        return "; ".join(step.describe(self.vocabulary) for step in steps)
 
 
 def difference(steps: Sequence[EditStep], graph: Graph, other: Graph) -> str:
     """Describe the difference of two graphs without positions: "C to N", "ring closed, single to double".
 
-    Names are in alphabetical order, so both directions give the same text. steps: of `edit_steps` from graph to other.
+    Names are in alphabetical order, so both directions give the same text.
+    steps: of `elekit.graphs.edit_distance.edit_steps`, from graph to other.
     """
     names, links = graph.vocabulary.node_labels, graph.vocabulary.edge_labels
-    removed = added = extra_node = False
+    edges_moved = extra_node = False
     parts = set()
     for step in steps:
-        if step.kind == "edge" and not (step.before and step.after):
-            removed, added = removed or not step.after, added or not step.before
-        elif step.before and step.after:
+        if step.before and step.after:
             labels = links if step.kind == "edge" else names
             parts.add("{} to {}".format(*sorted((labels[step.before - 1], labels[step.after - 1]))))
+        elif step.kind == "edge":
+            edges_moved = True
         else:
             extra_node = True
             parts.add(f"a {names[max(step.before, step.after) - 1]} more")
-    if removed or added:
-        if cycle_rank(graph) != cycle_rank(other):
-            parts.add("ring closed")
-        elif not extra_node:
-            parts.add("edges moved")
+    if edges_moved and cycle_rank(graph) != cycle_rank(other):
+        parts.add("ring closed")
+    elif edges_moved and not extra_node:
+        parts.add("edges moved")
     return ", ".join(sorted(parts))

@@ -1,4 +1,4 @@
-"""What does each kind of edit cost, over many graphs, how sure is that, and what does it depend on?"""
+"""The price of each kind of edit over many graphs, with intervals, and what it depends on."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,30 +8,33 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from elekit.evaluation.intervals import DRAWS, FEWEST, central
+from elekit.evaluation.intervals import median_interval
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.edits import KINDS, PAIRED, SINGLE, Edits, all_edits
 from elekit.graphs.features import detailed_kinds, is_connected, ring_and_degree, ring_edges
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
-from elekit.inspect.edit_scan import valid
+from elekit.inspect.edit_scan import edited_parts, valid
 from elekit.model.loss import Psi, paired_distance, points_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TOGETHER, PAIRS_TOGETHER = 100, 10_000  # graphs, and pairs of their slots, whose edits are listed at a time
-MANY = 20  # times the sample: more edits of a graph than that are not named before some are drawn
-FREE, DEAR = 0.4, 2.5  # of the typical price; see EditCosts.summary
-MADE_OF = ("size", "in_ring", "degree")  # what a price may depend on
+BATCH_SIZE, BATCH_PAIRS = 100, 10_000  # graphs, and pairs of slots, edited at a time
+PRESAMPLE = 20  # if a graph has more edits than this multiple of the sample, some are drawn before kinds are computed
+CHEAP, EXPENSIVE = 0.4, 2.5  # multiples of the typical price; see EditCosts.summary
+TRAITS = ("size", "in_ring", "degree")  # that a price may depend on
 
 
 @dataclass(frozen=True, eq=False)
 class EditSample:
-    """Edits of many graphs, not yet priced; row i of everything is edit i. See `sample_edits`.
+    """Edits of many graphs without prices; row i of every attribute belongs to edit i. See `sample_edits`.
 
-    graphs: the unedited ones, rounded. edits: E of them. results: the E graphs after. table: columns as in `EditCosts`,
-    without price.
+    Attributes:
+        graphs: The unedited graphs, rounded.
+        edits: The E edits.
+        results: The E edited graphs.
+        table: Columns as in `EditCosts.edits`, without price.
     """
 
     graphs: Graph
@@ -40,12 +43,28 @@ class EditSample:
     table: "pd.DataFrame"
 
     def prices(self, psi: Psi, before: Tensor | None = None) -> Tensor:
-        """(E,) learned loss between before and after, in [0, 4]. before: psi of the graphs, where it is known."""
+        """Compute the learned loss between each graph before and after the edit.
+
+        Args:
+            psi: The embedding.
+            before: psi of the unedited graphs, if known.
+
+        Returns:
+            (E,) prices in [0, 4].
+        """
         before = points_of(psi, self.graphs) if before is None else before
         return paired_distance(points_of(psi, self.results), before[self.edits.row])
 
     def edit_costs(self, psi: Psi, before: Tensor | None = None) -> "EditCosts":
-        """The same edits priced by a loss, so that several losses are asked the same; before: as of `prices`."""
+        """Price the edits by a loss, so that several losses are compared on the same edits.
+
+        Args:
+            psi: The embedding.
+            before: psi of the unedited graphs, if known.
+
+        Returns:
+            The priced edits.
+        """
         table = self.table.copy()
         table.insert(3, "price", self.prices(psi, before).numpy())
         return EditCosts(table)
@@ -55,35 +74,38 @@ class EditSample:
 class EditCosts:
     """Single edits of many graphs, priced by the learned loss.
 
-    edits: one row an edit: graph (row of the batch), kind (in detail, without saying where: see
-    `elekit.graphs.features.detailed_kinds`), edit (kind as in `elekit.graphs.edits.KINDS`), price (learned loss between before
-    and after, in [0, 4]), valid (no node exceeds its capacity and, where graphs are molecules, RDKit sanitizes it),
-    connected (the result is in one piece), nodes (slots it touches), pairs ((i, j), i < j), and what the price may
-    depend on: size (nodes before), in_ring (the edge that is changed lies on a ring; where none is changed, a node
-    that is touched does), degree (most edges at a node that is touched).
+    Attributes:
+        edits: One row per edit: graph (row of the batch), kind (see `elekit.graphs.features.detailed_kinds`), edit
+            (kind as in `elekit.graphs.edits.KINDS`), price (learned loss between before and after, in [0, 4]), valid
+            (no node exceeds its capacity, and RDKit sanitizes molecules), connected, nodes (slots it touches), pairs
+            ((i, j), i < j), size (nodes before), in_ring (the changed edge lies on a ring; if none changes, a touched
+            node does), degree (largest number of edges at a touched node).
     """
 
     edits: "pd.DataFrame"
 
     def summary(self, *, seed: int = 0) -> "pd.DataFrame":
-        """One row a kind, dearest first: what it costs, how sure that is, and what it depends on.
+        """Summarize prices by kind of edit, most expensive first.
 
-        Columns: kind, count (edits), graphs (that had one), median, mean, q05 and q95 (5 and 95 % quantiles), low and
-        high (95 % interval of the median, bootstrap over graphs, since edits of one graph are no independent draws;
-        nan from fewer than 5 graphs), by_size, by_ring and by_degree (share of the variance of prices within the kind
-        that the trait explains: adjusted R^2 of group means, in [0, 1], nan where the trait does not vary), mark.
+        The typical price is the median over kinds of their medians, so that frequent kinds do not set it. A kind is
+        "nearly free" if the interval of its median lies below 0.4 of the typical price, and "surprisingly dear" if it
+        lies above 2.5 of it. Marks compare kinds of this list; `elekit.audit.findings` looks for defects of a loss.
 
-        mark: the typical price is the median over kinds of their medians, so that frequent kinds do not set it. A kind
-        is "nearly free" where the whole interval of its median lies below 0.4 of that, "surprisingly dear" where it
-        lies above 2.5 of it, else "". The mark is about this list; of the shipped loss on molecules7 no kind has one.
-        Whether something is wrong with a loss is asked by `elekit.audit.findings`.
+        Args:
+            seed: Seed of the bootstrap over graphs.
+
+        Returns:
+            One row per kind: kind, count (edits), graphs (with such edits), median, mean, q05 and q95 (quantiles),
+            low and high (95 % interval of the median; nan for fewer than 5 graphs), by_size, by_ring and by_degree
+            (share of the variance within the kind that the trait explains: adjusted R^2 of group means, in [0, 1],
+            nan if the trait is constant), mark ("nearly free", "surprisingly dear" or "").
         """
         import pandas as pd
 
         rows, generator = [], np.random.default_rng(seed)
         for kind, some in self.edits.groupby("kind", sort=True):
             price = some["price"].to_numpy()
-            low, high = interval(price, some["graph"].to_numpy(), generator)
+            low, high = median_interval(price, some["graph"].to_numpy(), generator)
             rows.append(
                 {
                     "kind": kind,
@@ -95,16 +117,14 @@ class EditCosts:
                     "q95": np.quantile(price, 0.95),
                     "low": low,
                     "high": high,
-                    **{f"by_{t.removeprefix('in_')}": explained(price, some[t].to_numpy()) for t in MADE_OF},
+                    **{f"by_{t.removeprefix('in_')}": explained_variance(price, some[t].to_numpy()) for t in TRAITS},
                 }
             )
         columns = ["kind", "count", "graphs", "median", "mean", "q05", "q95", "low", "high"]
-        columns += [f"by_{t.removeprefix('in_')}" for t in MADE_OF]
-        table = pd.DataFrame(rows, columns=columns)
+        table = pd.DataFrame(rows, columns=[*columns, *(f"by_{t.removeprefix('in_')}" for t in TRAITS)])
         typical = table["median"].median()
-        table["mark"] = np.select(
-            [table["high"] < FREE * typical, table["low"] > DEAR * typical], ["nearly free", "surprisingly dear"], ""
-        )
+        cheap, expensive = table["high"] < CHEAP * typical, table["low"] > EXPENSIVE * typical
+        table["mark"] = np.select([cheap, expensive], ["nearly free", "surprisingly dear"], "")
         return table.sort_values("median", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -118,13 +138,24 @@ def edit_costs(
     seed: int = 0,
     progress: bool = False,
 ) -> EditCosts:
-    """Single edits of many graphs priced by the learned loss `2 - 2 <psi(y), psi(y')>` between before and after.
+    """Price single edits of many graphs by the learned loss `2 - 2 <psi(y), psi(y')>` between before and after.
 
-    graphs: any batch; they are rounded. samples: edits drawn of each graph, spread evenly over the kinds it has in
-    detail; None = all. kinds: of `elekit.graphs.edits`; of the paired ones those that give back the same graph are left out.
-    valid_only: leave out edits whose result is not valid. progress: show a bar over the graphs.
-    About 10 s for 1,000 molecules of molecules7 on one core, most of it RDKit's.
-    Raises ValueError for no graphs, no samples, and kinds that there are not.
+    1,000 molecules of molecules7 take about 10 s on one core, mostly in RDKit.
+
+    Args:
+        psi: The embedding.
+        graphs: B graphs; rounded.
+        samples: Edits per graph, spread evenly over its detailed kinds; None for all.
+        kinds: Kinds of edits, see `elekit.graphs.edits`; paired edits that give back the same graph are left out.
+        valid_only: Whether to leave out edits with invalid results.
+        seed: Seed of the sample.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The priced edits.
+
+    Raises:
+        ValueError: If there are no graphs, `samples` is below 1, or a kind is unknown.
     """
     sample = sample_edits(graphs, samples=samples, kinds=kinds, valid_only=valid_only, seed=seed, progress=progress)
     return sample.edit_costs(psi)
@@ -139,9 +170,21 @@ def sample_edits(
     seed: int = 0,
     progress: bool = False,
 ) -> EditSample:
-    """Edits of many graphs with what is known of them before any loss is asked; arguments as in `edit_costs`.
+    """Sample edits of many graphs independently of any loss, to compare several losses on the same edits.
 
-    The same sample serves several losses, which are then asked the same questions.
+    Args:
+        graphs: B graphs; rounded.
+        samples: Edits per graph, spread evenly over its detailed kinds; None for all.
+        kinds: Kinds of edits, see `elekit.graphs.edits`; paired edits that give back the same graph are left out.
+        valid_only: Whether to leave out edits with invalid results.
+        seed: Seed of the sample.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The edits, their results and their traits.
+
+    Raises:
+        ValueError: If there are no graphs, `samples` is below 1, or a kind is unknown.
     """
     import pandas as pd
 
@@ -152,26 +195,30 @@ def sample_edits(
     graphs = graphs.detach().rounded()
     generator, found = np.random.default_rng(seed), []
     with tqdm(total=len(graphs), desc="edits", unit="graph", disable=not progress) as bar:
-        together = max(1, min(TOGETHER, PAIRS_TOGETHER // graphs.nodes.shape[1] ** 2))
-        for start in range(0, len(graphs), together):
-            some = graphs[start : start + together]
+        size = max(1, min(BATCH_SIZE, BATCH_PAIRS // graphs.nodes.shape[1] ** 2))
+        for start in range(0, len(graphs), size):
+            some = graphs[start : start + size]
             edits, results, table = _edits_of(some, samples, kinds, valid_only, generator)
-            edits.row.add_(start)  # of tensors that were made here
+            edits.row.add_(start)  # owned here
             found.append((edits, results, table.assign(graph=table["graph"] + start)))
             bar.update(len(some))
-    edits, results, tables = zip(*found)
-    return EditSample(graphs, Edits.cat(edits), Graph.cat(results), pd.concat(tables, ignore_index=True))
+    edits, results = Edits.cat([one[0] for one in found]), Graph.cat([one[1] for one in found])
+    return EditSample(graphs, edits, results, pd.concat([one[2] for one in found], ignore_index=True))
 
 
-def _edits_of(graphs: Graph, samples: int | None, kinds, valid_only: bool, generator):
-    """(edits, results, table) of a few graphs."""
+def _edits_of(
+    graphs: Graph, samples: int | None, kinds: tuple[str, ...], valid_only: bool, generator: np.random.Generator
+) -> tuple[Edits, Graph, "pd.DataFrame"]:
+    """Edits, results and table of a few graphs."""
     import pandas as pd
 
     nodes, edges = graphs.labels()
     edits, rings = all_edits(graphs, kinds), ring_edges(graphs)
-    if samples is not None and len(edits) > MANY * samples * len(graphs):  # large graphs have tens of thousands each
-        edits = edits[torch.from_numpy(_evenly(edits.row.numpy(), edits.kind.numpy(), MANY * samples, generator))]
-    if valid_only:  # what exceeds a capacity is ruled out before it is drawn; the rest is asked of RDKit below
+    if samples is not None and len(edits) > PRESAMPLE * samples * len(graphs):
+        edits = edits[
+            torch.from_numpy(_evenly(edits.row.numpy(), edits.kind.numpy(), PRESAMPLE * samples, generator))
+        ]
+    if valid_only:  # cheap part of the check, before sampling
         edits = edits[(edits.valence_violation(nodes, edges, graphs.vocabulary) == 0).nonzero()[:, 0]]
     detail = np.array(detailed_kinds(edits, graphs, rings), dtype=object)
     drawn = _evenly(edits.row.numpy(), detail, samples, generator)
@@ -190,8 +237,7 @@ def _edits_of(graphs: Graph, samples: int | None, kinds, valid_only: bool, gener
             "edit": [KINDS[k] for k in edits.kind.tolist()],
             "valid": fine[kept].numpy(),
             "connected": is_connected(results).numpy(),
-            "nodes": [tuple(i for i in slots if i >= 0) for slots in edits.node.tolist()],
-            "pairs": [tuple((min(p), max(p)) for p in pairs if p[0] >= 0) for pairs in edits.pair.tolist()],
+            **edited_parts(edits),
             "size": (nodes > 0).sum(1)[edits.row].numpy(),
             "in_ring": ring.numpy(),
             "degree": degree.numpy(),
@@ -200,8 +246,8 @@ def _edits_of(graphs: Graph, samples: int | None, kinds, valid_only: bool, gener
     return edits, results, table
 
 
-def _evenly(row: np.ndarray, kind: np.ndarray, samples: int | None, generator) -> np.ndarray:
-    """Which edits, ascending: up to `samples` of each graph, one of each of its kinds before a second of any."""
+def _evenly(row: np.ndarray, kind: np.ndarray, samples: int | None, generator: np.random.Generator) -> np.ndarray:
+    """Rows of up to `samples` edits per graph, one of each of its kinds before a second of any; ascending."""
     import pandas as pd
 
     if samples is None:
@@ -214,7 +260,7 @@ def _evenly(row: np.ndarray, kind: np.ndarray, samples: int | None, generator) -
 
 
 def _unchanged(edits: Edits, graphs: Graph, results: Graph) -> Tensor:
-    """(E,) bool: the result is the graph itself, its nodes in another order; single edits never are."""
+    """(E,) bool: the result is isomorphic to the graph; only for paired edits."""
     same = torch.zeros(len(edits), dtype=torch.bool)
     paired = torch.tensor([KINDS.index(kind) for kind in PAIRED])
     some = torch.isin(edits.kind, paired).nonzero()[:, 0]
@@ -223,33 +269,8 @@ def _unchanged(edits: Edits, graphs: Graph, results: Graph) -> Tensor:
     return same
 
 
-def interval(values: np.ndarray, cluster: np.ndarray, generator) -> tuple[float, float]:
-    """95 % interval of the median by bootstrap over whole clusters; (nan, nan) from fewer than 5 of them."""
-    which = np.unique(cluster, return_inverse=True)[1]
-    n = which.max(initial=-1) + 1
-    if n < FEWEST:
-        return np.nan, np.nan
-    drawn = medians(values, which, generator.multinomial(n, np.full(n, 1 / n), size=DRAWS))
-    return central(drawn)
-
-
-def medians(values: np.ndarray, cluster: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(draws,) medians of values that weigh what their cluster does in each draw; nan where none weighs anything.
-
-    values: (n,). cluster: (n,) numbers. weight: (draws, clusters), >= 0.
-    """
-    order = np.argsort(values, kind="stable")
-    heaped = weight[:, cluster[order]].cumsum(1)
-    half, last = heaped[:, -1:] / 2, len(values) - 1
-    sides = [values[order][side.sum(1).clip(max=last)] for side in (heaped < half, heaped <= half)]
-    return np.where(half[:, 0] > 0, (sides[0] + sides[1]) / 2, np.nan)
-
-
-def explained(values: np.ndarray, trait: np.ndarray) -> float:
-    """Share of the variance that the means of the trait's groups explain, adjusted for their number, in [0, 1].
-
-    nan where there is nothing to explain: one group, too few values, or no variance.
-    """
+def explained_variance(values: np.ndarray, trait: np.ndarray) -> float:
+    """Adjusted R^2 of the group means of a trait, in [0, 1]; nan for one group, few values or no variance."""
     groups, which, counts = np.unique(trait, return_inverse=True, return_counts=True)
     spare = len(values) - len(groups)
     total = np.square(values - values.mean()).sum()

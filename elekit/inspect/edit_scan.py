@@ -1,4 +1,4 @@
-"""What does the loss make of every single edit of a graph?"""
+"""The price of every single edit of one graph."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,29 +7,31 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from elekit.graphs import edits as graph_edits
-from elekit.graphs.edits import Edits, all_edits
+from elekit.graphs.edits import KINDS, SINGLE, Edits, all_edits
 from elekit.graphs.features import is_connected
 from elekit.graphs.graph import Graph
-from elekit.inspect._validation import one, point_of
+from elekit.inspect._validation import anchor_point, single_graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OF_A_NODE, OF_A_PAIR = ("relabel", "remove node"), ("change edge",)
+NODE_KINDS, PAIR_KINDS = ("relabel", "remove node"), ("change edge",)
 
 
 @dataclass(frozen=True, eq=False)
 class EditScan:
-    """Every edit of one graph, priced by the learned loss; row i of everything is edit i.
+    """Every edit of one graph; row i of every attribute belongs to edit i.
 
-    graph: the unedited one, rounded. anchor: (D,) point that losses are measured to.
-    loss: of the unedited graph to the anchor, in [0, 4]. edits: E of them. points: (E, D) psi of each result.
-    table: one row an edit: edit (in words), kind, loss (of the result to the anchor, in [0, 4]), change (loss minus
-    that of the unedited graph), price (learned loss between result and unedited graph, in [0, 4]), valid (no node
-    exceeds its capacity, and RDKit sanitizes it where it is a molecule), connected, nodes (slots it touches), pairs
-    ((i, j) it touches, i < j).
+    Attributes:
+        graph: The unedited graph, rounded.
+        anchor: (D,) point that losses are measured to.
+        loss: Loss of the unedited graph to the anchor, in [0, 4].
+        edits: The E edits.
+        points: (E, D) psi of each result.
+        table: edit (description), kind, loss (of the result to the anchor, in [0, 4]), change (loss minus that of the
+            unedited graph), price (learned loss between result and unedited graph, in [0, 4]), valid (no node exceeds
+            its capacity, and RDKit sanitizes molecules), connected, nodes (slots it touches), pairs ((i, j), i < j).
     """
 
     graph: Graph
@@ -41,70 +43,94 @@ class EditScan:
 
     @cached_property
     def results(self) -> Graph:
-        """The graphs that the edits make, a batch of E."""
+        """The E edited graphs."""
         return Graph.from_labels(*self.edits.apply(*self.graph.labels()), self.graph.vocabulary)
 
     def result(self, row: int) -> Graph:
-        """The graph that one edit makes, a batch of one."""
+        """Return one edited graph.
+
+        Args:
+            row: Number of the edit.
+
+        Returns:
+            A batch of one.
+        """
         return self.results[int(row)]
 
     def heat(self) -> tuple[Tensor, Tensor]:
-        """Cheapest valid price of an edit that relabels or removes each node (N,), and that changes each pair (N, N).
+        """Find the cheapest valid edit of each node and pair; where it is cheap, the loss hardly sees the difference.
 
-        nan where there is no such edit. Where it is low, the loss hardly sees the difference.
+        Returns:
+            (N,) lowest price of relabeling or removing each node, and (N, N) of changing each pair; nan without such
+            an edit.
         """
         N = self.graph.nodes.shape[1]
         nodes, pairs = torch.full((N,), torch.nan), torch.full((N, N), torch.nan)
         priced = self.table[self.table["valid"]]
-        for kind, price, touched, linked in zip(*(priced[name] for name in ("kind", "price", "nodes", "pairs"))):
+        for kind, price, slots, linked in zip(*(priced[name] for name in ("kind", "price", "nodes", "pairs"))):
             price = torch.tensor(price)
-            for i in touched if kind in OF_A_NODE else ():
+            for i in slots if kind in NODE_KINDS else ():
                 nodes[i] = torch.fmin(nodes[i], price)
-            for i, j in linked if kind in OF_A_PAIR else ():
+            for i, j in linked if kind in PAIR_KINDS else ():
                 pairs[i, j] = pairs[j, i] = torch.fmin(pairs[i, j], price)
         return nodes, pairs
 
 
 def edit_scan(
-    psi: Psi, graph: Graph, anchor: Graph | Tensor | None = None, *, kinds: tuple[str, ...] = graph_edits.SINGLE
+    psi: Psi, graph: Graph, anchor: Graph | Tensor | None = None, *, kinds: tuple[str, ...] = SINGLE
 ) -> EditScan:
-    """Every edit of these kinds of one graph, priced by the learned loss `2 - 2 <psi(y), psi(y')>`.
+    """Price every single edit of a graph by the learned loss `2 - 2 <psi(y), psi(y')>`.
 
-    graph: batch of one; it is rounded. anchor: what losses are measured to, a batch of one or a unit vector (D,);
-    None = the graph itself. kinds: of edits, see `elekit.graphs.edits`.
-    Raises ValueError for other batches, a vector that has not length 1, and kinds that there are not.
+    Args:
+        psi: The embedding.
+        graph: Batch of one; rounded.
+        anchor: What losses are measured to, a batch of one or a unit vector (D,); None for the graph itself.
+        kinds: Kinds of edits, see `elekit.graphs.edits`.
+
+    Returns:
+        All edits of these kinds.
+
+    Raises:
+        ValueError: If a batch has the wrong size, a vector does not have length 1, or a kind is unknown.
     """
     import pandas as pd
 
-    graph = one(graph).detach().rounded()
+    graph = single_graph(graph).detach().rounded()
     nodes, edges = graph.labels()
     edits = all_edits(graph, kinds)
     results = Graph.from_labels(*edits.apply(nodes, edges), graph.vocabulary)
     own = points_of(psi, graph)[0]
     points = points_of(psi, results) if len(results) else own.new_empty(0, len(own))
-    anchor = own if anchor is None else point_of(psi, anchor)
+    anchor = own if anchor is None else anchor_point(psi, anchor)
     loss, before = (squared_distance(p, anchor).clamp_min(0).double() for p in (points, own))
     table = pd.DataFrame(
         {
             "edit": edits.describe(nodes, edges, graph.vocabulary),
-            "kind": [graph_edits.KINDS[k] for k in edits.kind.tolist()],
+            "kind": [KINDS[k] for k in edits.kind.tolist()],
             "loss": loss.numpy(),
             "change": (loss - before).numpy(),
             "price": squared_distance(points, own).clamp_min(0).double().numpy(),
             "valid": valid(results).numpy(),
             "connected": is_connected(results).numpy(),
-            "nodes": [tuple(i for i in touched if i >= 0) for touched in edits.node.tolist()],
-            "pairs": [tuple((min(p), max(p)) for p in touched if p[0] >= 0) for touched in edits.pair.tolist()],
+            **edited_parts(edits),
         }
     )
     return EditScan(graph, anchor, float(before), edits, points, table)
 
 
+def edited_parts(edits: Edits) -> dict[str, list[tuple]]:
+    """Slots "nodes" and "pairs" ((i, j), i < j) that each edit touches."""
+    return {
+        "nodes": [tuple(i for i in slots if i >= 0) for slots in edits.node.tolist()],
+        "pairs": [tuple((min(p), max(p)) for p in pairs if p[0] >= 0) for pairs in edits.pair.tolist()],
+    }
+
+
 def valid(graphs: Graph) -> Tensor:
     """(B,) bool: no node exceeds its capacity and, where graphs are molecules, RDKit sanitizes them."""
-    from elekit.graphs.smiles import is_molecular, is_valid
+    from elekit.graphs.smiles import is_molecular, is_valid  # imports RDKit
 
-    respected = graphs.valence_violation() == 0
-    if is_molecular(graphs.vocabulary) and respected.any():
-        respected[respected.clone()] = is_valid(graphs[respected])
-    return respected
+    fine = graphs.valence_violation() == 0
+    if is_molecular(graphs.vocabulary) and fine.any():
+        fine[fine.clone()] = is_valid(graphs[fine])
+    return fine

@@ -1,6 +1,6 @@
-"""Where do graphs lie on the sphere, on a flat map, and how far can the map be trusted?
+"""Maps: points of the sphere on a plane, and how far such a map can be trusted.
 
-Fitting takes seconds to a minute, so maps are kept in files, named by what they were made of.
+Fitting takes seconds to a minute, so maps are stored in files under a hash of all that determines them.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
-from elekit.datasets.files import cache_folder, write_atomically
+from elekit.datasets.files import SHIPPED, cache_folder, write_atomically
 from elekit.decoding.candidates import nearest
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import Graph
@@ -23,11 +23,11 @@ from elekit.model.loss import Psi, points_of
 
 METHODS = ("umap", "pca")
 NEIGHBORS = 15
-LENDING = 5  # points that a new one gets its place from
-SAME = 1e-12  # losses below are rounding errors
-FEWEST = 5  # points that UMAP can do something with
-ALL_JUDGED, JUDGED = 20_000, 2_000  # up to so many points all are judged, beyond that a sample
-BLOCK = 1_024  # points whose neighbors are looked for at a time
+INTERPOLATED = 5  # neighbors that a new point is placed between
+ZERO = 1e-12  # smaller losses are rounding errors
+MIN_UMAP = 5  # points
+MAX_JUDGED, JUDGED = 20_000, 2_000  # beyond so many points, a sample is judged
+BLOCK = 1_024  # points whose neighbors are computed at a time
 FORMAT = "elekit map 1"
 
 
@@ -35,8 +35,12 @@ FORMAT = "elekit map 1"
 class EmbeddingMap:
     """Points of the sphere laid out on a plane.
 
-    positions: (n, 2) float32. points: (n, D). kept: (n,) share of a point's 15 nearest on the sphere that are among
-    its 15 nearest on the map, in [0, 1]; nan where it was not judged. method: "umap" or "pca".
+    Attributes:
+        positions: (n, 2) float32.
+        points: (n, D) unit vectors.
+        kept: (n,) share of each point's 15 nearest neighbors on the sphere that are among its 15 nearest on the map,
+            in [0, 1]; nan where not judged.
+        method: "umap" or "pca".
     """
 
     positions: np.ndarray
@@ -49,37 +53,52 @@ class EmbeddingMap:
         """Mean share of neighbors kept, in [0, 1]."""
         return float(np.nanmean(self.kept))
 
-    def place(self, points: Tensor) -> np.ndarray:
-        """Where further points (m, D) belong on the map: (m, 2) float32; a point of the map lands on its own place.
+    def transform(self, points: Tensor) -> np.ndarray:
+        """Place further points on the map; a point of the map lands on its own position.
 
-        The mean of the places of the 5 nearest points, each weighed by `loss^-4` (Shepard 1968). UMAP's own transform
-        starts from such a mean. On the map of molecules7 a molecule placed by the others lands a median 0.06 from
-        where UMAP has it (the map is 14 wide) and keeps 29 % of its neighbors there, of UMAP's 33 %.
+        Inverse-distance interpolation of the 5 nearest points, with weights `loss^-4` (Shepard 1968). On the map of
+        molecules7, a molecule lands a median 0.06 from its UMAP position (the map is 14 wide) and keeps 29 % of its
+        neighbors, against 33 % by UMAP.
+
+        Args:
+            points: (m, D) unit vectors.
+
+        Returns:
+            (m, 2) float32 positions.
         """
-        placed = [np.empty((0, 2), np.float32)]
-        for some in points.detach().split(BLOCK):
-            index = nearest(some, self.points, LENDING)[1]
-            # not 2 - 2 <u, v>, whose rounding error would move points off their own places
+        positions = [np.empty((0, 2), np.float32)]
+        for start in range(0, len(points), BLOCK):
+            some = points[start : start + BLOCK].detach()
+            index = nearest(some, self.points, INTERPOLATED)[1]
+            # not 2 - 2 <u, v>, whose rounding error would move points off their own positions
             loss = (some[:, None] - self.points[index]).double().square().sum(-1)
-            weight = (loss / loss.amin(1, keepdim=True).clamp_min(SAME)).clamp_min(SAME).pow(-4)
+            weight = (loss / loss.amin(1, keepdim=True).clamp_min(ZERO)).clamp_min(ZERO).pow(-4)
             weight = weight / weight.sum(1, keepdim=True)
-            placed.append(np.einsum("mk,mkc->mc", weight.numpy(), self.positions[index.numpy()]).astype(np.float32))
-        return np.concatenate(placed)
+            near = self.positions[index.numpy()]
+            positions.append(np.einsum("mk,mkc->mc", weight.numpy(), near).astype(np.float32))
+        return np.concatenate(positions)
 
     def aligned_to(self, other: "EmbeddingMap") -> "EmbeddingMap":
-        """The same map turned, mirrored, moved and scaled so that its points lie nearest to those of another one.
+        """Rotate, mirror, shift and scale the map to fit another one (Procrustes; Schoenemann and Carroll 1970).
 
-        Least squares (Procrustes; Schoenemann and Carroll 1970). Raises ValueError for maps of different size.
+        Args:
+            other: A map of the same graphs in the same order.
+
+        Returns:
+            The aligned map.
+
+        Raises:
+            ValueError: If the numbers of points differ.
         """
         if len(self.positions) != len(other.positions):
             raise ValueError(
                 f"maps of {len(self.positions)} and {len(other.positions)} points cannot be aligned; "
                 "they must show the same graphs in the same order"
             )
-        mine, theirs = (m.positions.astype(np.float64) for m in (self, other))
-        middle = theirs.mean(0)
+        mine, others = (m.positions.astype(np.float64) for m in (self, other))
+        middle = others.mean(0)
         mine = mine - mine.mean(0)
-        left, stretch, right = np.linalg.svd(mine.T @ (theirs - middle))
+        left, stretch, right = np.linalg.svd(mine.T @ (others - middle))
         scale = stretch.sum() / max(np.square(mine).sum(), 1e-12)
         return replace(self, positions=(scale * mine @ left @ right + middle).astype(np.float32))
 
@@ -87,45 +106,54 @@ class EmbeddingMap:
 def fit_map(
     points: Tensor, *, method: str = "umap", seed: int = 0, start: np.ndarray | None = None, progress: bool = False
 ) -> EmbeddingMap:
-    """A map of points of the sphere; the same arguments give the same map.
+    """Lay out points of the sphere on a plane; the same arguments give the same map.
 
-    points: (n, D), n >= 1. method: "umap" keeps neighbors together and takes seconds (1,000 points) to a minute
-    (10,000); "pca", the two directions of largest variance, is instant and the fallback below 5 points.
-    start: (n, 2) positions that UMAP starts from, such as those of an earlier map. progress: UMAP tells how far it
-    is.
-    UMAP (McInnes, Healy, Melville 2018) with 15 neighbors, min_dist 0.1 and the cosine metric: half the learned
-    loss.
-    Raises ValueError for an unknown method, and points or a start of another shape or not finite.
+    UMAP (McInnes, Healy, Melville 2018) uses 15 neighbors, min_dist 0.1 and the cosine metric, which is half the
+    learned loss. It takes seconds (1,000 points) to a minute (10,000).
+
+    Args:
+        points: (n, D) unit vectors, n >= 1.
+        method: "umap", which keeps neighbors together, or "pca", the two directions of largest variance; fewer than 5
+            points use PCA.
+        seed: Seed of UMAP.
+        start: (n, 2) positions that UMAP starts from, for example those of an earlier map.
+        progress: Whether UMAP prints its progress.
+
+    Returns:
+        The map.
+
+    Raises:
+        ValueError: If the method is unknown, or `points` or `start` has the wrong shape or is not finite.
     """
     points = finite(points).cpu()
     if method not in METHODS:
-        raise ValueError(f"no method {method!r} to make a map; there are {', '.join(METHODS)}")
+        raise ValueError(f"no map method {method!r}; the methods are {', '.join(METHODS)}")
     if start is not None and (np.shape(start) != (len(points), 2) or not np.isfinite(start).all()):
-        raise ValueError(f"start must be ({len(points)}, 2), finite, a position a point; got shape {np.shape(start)}")
-    if len(points) < FEWEST:
+        raise ValueError(f"start must be ({len(points)}, 2), finite; got shape {np.shape(start)}")
+    if len(points) < MIN_UMAP:
         method = "pca"
-    positions = principal(points) if method == "pca" else _umap(points, seed, start, progress)
+    positions = principal_components(points) if method == "pca" else _umap(points, seed, start, progress)
     return EmbeddingMap(positions, points, neighbors_kept(points, positions, seed), method)
 
 
-def principal(points: Tensor) -> np.ndarray:
-    """(n, 2) coordinates along the two directions of largest variance; the largest entry of each is above zero."""
-    centerd = (points - points.mean(0)).double()
-    directions = torch.linalg.eigh(centerd.T @ centerd).eigenvectors[:, -2:].flip(1)
+def principal_components(points: Tensor) -> np.ndarray:
+    """(n, 2) coordinates along the two directions of largest variance; the largest entry of each is positive."""
+    centered = (points - points.mean(0)).double()
+    directions = torch.linalg.eigh(centered.T @ centered).eigenvectors[:, -2:].flip(1)
     largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
-    found = centerd @ (directions * largest.sign())
+    found = centered @ (directions * largest.sign())
     return nn.functional.pad(found, (0, 2 - found.shape[1])).float().numpy()
 
 
 def _umap(points: Tensor, seed: int, start: np.ndarray | None, progress: bool) -> np.ndarray:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about its own threads, and about graphs in several pieces
+        warnings.simplefilter("ignore")  # about threads, and about disconnected neighbor graphs
         with extra("lab"):
             from umap import UMAP
 
         init = "spectral" if start is None else np.asarray(start, dtype=np.float32)
         if start is not None and not (np.ptp(init, 0) > 0).all():
-            init = "random"  # UMAP divides by the width and the height of its start
+            init = "random"  # UMAP divides by the extent of its start
         fit = UMAP(
             n_neighbors=min(NEIGHBORS, len(points) - 1),
             min_dist=0.1,
@@ -139,9 +167,9 @@ def _umap(points: Tensor, seed: int, start: np.ndarray | None, progress: bool) -
 
 
 def neighbors_kept(points: Tensor, positions: np.ndarray, seed: int = 0) -> np.ndarray:
-    """(n,) share of each point's 15 nearest on the sphere that are among its 15 nearest on the map, float32.
+    """(n,) float32 share of each point's 15 nearest on the sphere that are among its 15 nearest on the map.
 
-    Of more than 20,000 points 2,000, drawn by the seed, are judged (against all) and the others are nan.
+    Of more than 20,000 points a sample of 2,000 is judged, against all; the others are nan.
     """
     with extra("card"):
         from scipy.spatial import cKDTree
@@ -151,26 +179,55 @@ def neighbors_kept(points: Tensor, positions: np.ndarray, seed: int = 0) -> np.n
     if k == 0:
         return np.ones(n, np.float32)
     judged = torch.arange(n)
-    if n > ALL_JUDGED:
+    if n > MAX_JUDGED:
         judged = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:JUDGED]
     tree, kept = cKDTree(positions), np.full(n, np.nan, np.float32)
-    for rows in judged.split(BLOCK):
-        near = _others(nearest(points[rows], points, k + 1)[1].numpy(), rows.numpy())
-        here = _others(tree.query(positions[rows], k + 1)[1], rows.numpy())
+    for start in range(0, len(judged), BLOCK):
+        rows = judged[start : start + BLOCK]
+        near = _without_self(nearest(points[rows], points, k + 1)[1].numpy(), rows.numpy())
+        here = _without_self(tree.query(positions[rows], k + 1)[1], rows.numpy())
         kept[rows] = (near[:, :, None] == here[:, None, :]).any(2).mean(1)
     return kept
 
 
-def _others(index: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Neighbors (m, k) out of (m, k + 1) that may hold the point itself; where they do not, the last is left out."""
+def _without_self(index: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """(m, k) neighbors of (m, k + 1) without the point itself, or without the last where it is not among them."""
     itself = index == own[:, None]
     itself[~itself.any(1), -1] = True
-    return index[~itself].reshape(len(index), -1)
+    kept: np.ndarray = index[~itself].reshape(len(index), -1)
+    return kept
+
+
+def trust_words(kept: np.ndarray, method: str) -> str:
+    """One sentence on how far a map can be trusted; kept and method as of `EmbeddingMap`."""
+    judged = kept[np.isfinite(kept)]
+    if not len(judged):
+        return f"{method.upper()} map; how far it can be trusted was not measured."
+    share = float(judged.mean())
+    if share >= 0.6:
+        meaning = "near on the map mostly means near by the loss"
+    elif share >= 0.25:
+        meaning = "near on the map often, but not always, means near by the loss"
+    else:
+        meaning = "near on the map says little about the loss: go by the list of neighbors"
+    sample = "" if len(judged) == len(kept) else f" (judged on {len(judged):,} of them)"
+    kept_share = f"keeps {100 * share:.0f} % of each graph's 15 nearest neighbors"
+    return f"This {method.upper()} map {kept_share}{sample}: {meaning}."
 
 
 # -- files -----------------------------------------------------------------------------------------------------
 def map_key(psi: Psi, graphs: Graph, *, method: str = "umap", seed: int = 0) -> str:
-    """sha256 of all that a map is made of: psi (its class and weights, or its points), graphs, method and seed."""
+    """Hash all that determines a map.
+
+    Args:
+        psi: The embedding; its class and weights are hashed, or its points if it is not a module.
+        graphs: The graphs on the map.
+        method: "umap" or "pca".
+        seed: Seed of UMAP.
+
+    Returns:
+        A sha256 in hexadecimal.
+    """
     running = hashlib.sha256(f"{FORMAT} {method} {seed} {graphs.digest()}".encode())
     named = psi.state_dict() if isinstance(psi, nn.Module) else {"points": points_of(psi, graphs)}
     running.update(type(psi).__name__.encode() if isinstance(psi, nn.Module) else b"")
@@ -180,38 +237,47 @@ def map_key(psi: Psi, graphs: Graph, *, method: str = "umap", seed: int = 0) -> 
     return running.hexdigest()
 
 
-def find_map(key: str, points: Tensor) -> EmbeddingMap | None:
-    """The map kept under a key, shipped in `data/maps` or in the cache; None where there is none.
+def load_map(key: str, points: Tensor) -> EmbeddingMap | None:
+    """Load a map that is shipped in `data/maps` or stored in the cache.
 
-    points: (n, D) that it shows. A file that is broken or does not fit them is passed over with a warning.
+    A file that is broken or does not fit the points is skipped with a warning.
+
+    Args:
+        key: As returned by `map_key`.
+        points: (n, D) points on the map.
+
+    Returns:
+        The map, or None.
     """
-    for folder in _folders():
+    for folder in (SHIPPED / "maps", cache_folder() / "maps"):
         path = folder / f"{key}.safetensors"
         if not path.exists():
             continue
         try:
             return _read(path, points)
-        except (OSError, SafetensorError, ValueError, KeyError) as wrong:
-            warnings.warn(f"map {path} is passed over: {wrong}; delete the file to be rid of this", stacklevel=2)
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            warnings.warn(f"map {path} is skipped: {error}; delete the file to stop this warning", stacklevel=2)
     return None
 
 
-def keep_map(map: EmbeddingMap, key: str, folder: str | Path | None = None) -> Path:
-    """Write a map under a key, whole or not at all; the path. folder: None = `$ELEKIT_CACHE_DIR/maps` or the cache.
+def save_map(map: EmbeddingMap, key: str, folder: str | Path | None = None) -> Path:
+    """Write a map atomically.
 
-    Raises OSError, naming the file, where it cannot be written.
+    Args:
+        map: The map.
+        key: As returned by `map_key`.
+        folder: None for `maps` in the cache, `$ELEKIT_CACHE_DIR` if set.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
-    path = Path(folder or _folders()[1]) / f"{key}.safetensors"
+    path = Path(folder or cache_folder() / "maps") / f"{key}.safetensors"
     arrays = {"positions": map.positions.astype(np.float32), "kept": map.kept.astype(np.float32)}
     write_atomically(path, lambda p: save_file(arrays, p, {"format": FORMAT, "method": map.method}))
     return path
-
-
-def _folders() -> tuple[Path, Path]:
-    """Where shipped maps lie, and where others are kept."""
-    from elekit.datasets import named
-
-    return named.SHIPPED / "maps", cache_folder() / "maps"
 
 
 def _read(path: Path, points: Tensor) -> EmbeddingMap:
@@ -219,27 +285,10 @@ def _read(path: Path, points: Tensor) -> EmbeddingMap:
         about = file.metadata() or {}
         positions, kept = file.get_tensor("positions"), file.get_tensor("kept")
     if about.get("format") != FORMAT or about.get("method") not in METHODS:
-        raise ValueError(f"it is no map of the kind {FORMAT!r}")
+        raise ValueError(f"it is not a map of format {FORMAT!r}")
     n = len(points)
     if positions.shape != (n, 2) or kept.shape != (n,):
-        raise ValueError(f"it shows {len(positions)} points and not {n}")
+        raise ValueError(f"it shows {len(positions)} points instead of {n}")
     if positions.dtype != np.float32 or not np.isfinite(positions).all():
         raise ValueError("its positions are not finite float32")
     return EmbeddingMap(positions, points.detach().cpu(), kept, about["method"])
-
-
-def trust_words(kept: np.ndarray, method: str) -> str:
-    """How far a map may be trusted, in a sentence; kept: (n,) share of neighbors kept, nan where not judged."""
-    judged = kept[np.isfinite(kept)]
-    if not len(judged):
-        return f"{method.upper()} map; how far it can be trusted was not measured."
-    share = float(judged.mean())
-    meaning = (
-        "near on the map mostly means near by the loss"
-        if share >= 0.6
-        else "near on the map often, but not always, means near by the loss"
-        if share >= 0.25
-        else "near on the map says little about the loss: go by the list of neighbors"
-    )
-    sample = "" if len(judged) == len(kept) else f" (judged on {len(judged):,} of them)"
-    return f"This {method.upper()} map keeps {100 * share:.0f} % of each graph's 15 nearest neighbors{sample}: {meaning}."

@@ -1,4 +1,4 @@
-"""Which graphs lie near a point of the sphere, and what separates them from another?"""
+"""Nearest neighbors on the sphere, and the edits that separate them."""
 
 import numbers
 from collections.abc import Iterable
@@ -11,65 +11,80 @@ from elekit.decoding.candidates import nearest
 from elekit.graphs.edit_distance import edit_path, isomorphic
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
-from elekit.inspect._validation import finite, one, unit
+from elekit.inspect._validation import finite, single_graph, unit_vector
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BLOCK = 512
-SPOKEN = 4  # edits that are told in words; of more only their number
+MAX_LISTED = 4  # edits; longer lists are only counted
 
 
 def neighbors(
-    loss_point: Tensor, points: Tensor, k: int = 8, exclude: int | Iterable[int] | None = None
+    point: Tensor, points: Tensor, k: int = 8, exclude: int | Iterable[int] | None = None
 ) -> "pd.DataFrame":
-    """The k nearest of n points by the learned loss, nearest first: columns row and loss, in [0, 4].
+    """Find the k nearest of n points by the learned loss.
 
-    loss_point: (D,) or (1, D), of length 1. points: (n, D). exclude: a row number or several that are left out.
-    k is cut to what there is. Raises ValueError for a point that has not length 1 and for k < 1.
+    Args:
+        point: (D,) or (1, D) unit vector.
+        points: (n, D) unit vectors.
+        k: Number of neighbors, at least 1; at most the number of points.
+        exclude: Row, or rows, of `points` to leave out.
+
+    Returns:
+        Columns row and loss (in [0, 4]), nearest first.
+
+    Raises:
+        ValueError: If `point` is not a unit vector or k is below 1.
     """
     import pandas as pd
 
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    left_out = [exclude] if isinstance(exclude, numbers.Integral) else () if exclude is None else exclude
-    left_out = {int(row) for row in left_out}
-    loss, row = nearest(unit(loss_point)[None], finite(points), k + len(left_out))
+    rows = () if exclude is None else [exclude] if isinstance(exclude, numbers.Integral) else exclude
+    left_out = {int(row) for row in rows}  # type: ignore[union-attr]  # numbers.Integral includes int
+    loss, row = nearest(unit_vector(point)[None], finite(points), k + len(left_out))
     found = pd.DataFrame({"row": row[0].numpy(), "loss": loss[0].clamp_min(0).double().numpy()})
     return found[~found["row"].isin(left_out)].head(k).reset_index(drop=True)
 
 
 def separating_edits(graph: Graph, graphs: Graph, timeout: float = 0.5) -> list[str]:
-    """What turns one graph into each of several: a shortest list of edits in words, joined by "; ".
+    """Describe the edits that turn one graph into each of several.
 
-    More than 4 edits are only counted ("7 edits apart"), and none is "the same graph". Where a shortest list is not
-    proven within `timeout` seconds a graph, the shortest found counts.
-    graph: batch of one. graphs: any batch. Raises ValueError as `elekit.graphs.edit_distance.edit_path` does.
+    Args:
+        graph: Batch of one.
+        graphs: B graphs.
+        timeout: Seconds per pair; then the shortest list found so far counts.
+
+    Returns:
+        For each graph a shortest list of edits, joined by "; "; the number of edits if there are more than 4 ("7
+        edits apart"); or "the same graph".
+
+    Raises:
+        ValueError: As in `elekit.graphs.edit_distance.edit_path`.
     """
-    one(graph)
-    said = []
-    for other in graphs:
-        path = edit_path(graph, other, timeout=timeout)
-        said.append("; ".join(path) if len(path) <= SPOKEN else f"{len(path)} edits apart")
-    return [words or "the same graph" for words in said]
+    paths = [edit_path(single_graph(graph), other, timeout=timeout) for other in graphs]
+    listed = ["; ".join(path) if len(path) <= MAX_LISTED else f"{len(path)} edits apart" for path in paths]
+    return [text or "the same graph" for text in listed]
 
 
 def nearest_other(points: Tensor) -> Tensor:
-    """(n,) row of the nearest other point to each of n >= 2 points of the sphere (n, D)."""
+    """(n,) row of the nearest other point of each of n >= 2 unit vectors (n, D)."""
     found = []
     for start in range(0, len(points), BLOCK):
-        near = points[start : start + BLOCK] @ points.T
-        near[torch.arange(len(near)), torch.arange(start, start + len(near))] = -2.0  # itself
-        found.append(near.argmax(1))
+        similarity = points[start : start + BLOCK] @ points.T
+        similarity[torch.arange(len(similarity)), torch.arange(start, start + len(similarity))] = -2.0  # itself
+        found.append(similarity.argmax(1))
     return torch.cat(found)
 
 
 def distinct(graphs: Graph) -> Tensor:
-    """Rows, ascending, of graphs that are not isomorphic to an earlier one."""
-    kept, seen = [], {}
-    for row, name in enumerate(graph_hashes(graphs, ROUNDS)[:, -1].tolist()):
-        alike = seen.setdefault(name, [])
-        if not (alike and bool(isomorphic(graphs[alike], Graph.cat([graphs[row]] * len(alike))).any())):
-            alike.append(row)
+    """Rows, ascending, of the graphs that are not isomorphic to an earlier one."""
+    kept: list[int] = []
+    by_hash: dict[int, list[int]] = {}
+    for row, key in enumerate(graph_hashes(graphs, ROUNDS)[:, -1].tolist()):
+        similar = by_hash.setdefault(key, [])
+        if not (similar and bool(isomorphic(graphs[similar], Graph.cat([graphs[row]] * len(similar))).any())):
+            similar.append(row)
             kept.append(row)
     return torch.tensor(kept)

@@ -1,8 +1,9 @@
-"""Which graphs of a table are these? By number, SMILES, substructure or label; and what a table of graphs tells."""
+"""Search graphs by id, SMILES, substructure or label; and tables of what can be counted in graphs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,9 +20,9 @@ COMPARE = {
     ">=": np.greater_equal, "<=": np.less_equal, "!=": np.not_equal, ">": np.greater, "<": np.less, "=": np.equal,
 }  # fmt: skip
 FEW_LABELS = 24  # up to so many labels each gets a column of its own
-BLOCK = 8_192  # graphs looked at together
+BLOCK = 8_192  # graphs counted at a time
 
-# What a molecule is called by, the first that is found; SMARTS.
+# The first that matches classifies a molecule; SMARTS.
 GROUPS = {
     "carboxylic acid": "[CX3](=O)[OX2H1]",
     "ester": "[CX3](=O)[OX2][#6]",
@@ -40,12 +41,11 @@ GROUPS = {
 
 
 def overview(graphs: Graph, frame: "pd.DataFrame | None" = None) -> "pd.DataFrame":
-    """A table of graphs: the columns of `frame`, if there is one, and what can be counted.
+    """A table of n graphs: the columns of `frame`, if given, and those that it lacks of the following.
 
-    Adds id (that of the frame, else its column row, else the number of the graph), nodes, edges, rings (edges - nodes +
-    connected parts: the cycle rank) and, of up to 24 node labels, "nodes: LABEL", how many nodes have it. Columns of
-    these names that the frame has already stay as they are. The index is 0..n-1, names of columns are texts.
-    Raises ValueError for a frame of another length.
+    id (column row of the frame, else the number of the graph), nodes, edges, rings (the cycle rank) and, for up to 24
+    node labels, "nodes: LABEL", the number of nodes with it. The index is 0..n-1; column names are strings.
+    Raises ValueError if the frame does not have n rows.
     """
     import pandas as pd
 
@@ -54,33 +54,36 @@ def overview(graphs: Graph, frame: "pd.DataFrame | None" = None) -> "pd.DataFram
     table = table.set_axis([str(name) for name in table.columns], axis=1)
     table = table.loc[:, ~table.columns.duplicated()]
     if len(table) != n:
-        raise ValueError(f"the frame has {len(table)} rows for {n} graphs; they stand side by side")
-    nodes, edges, parts = _counted(graphs)
-    counted = {"id": table["row"].to_numpy() if "row" in table else np.arange(n)}
-    counted |= {"nodes": nodes.sum(1), "edges": edges, "rings": edges - nodes.sum(1) + parts}
+        raise ValueError(f"the frame has {len(table)} rows for {n} graphs; it must have one row per graph")
+    nodes, edges, components = _counts(graphs)
+    counts = {"id": table["row"].to_numpy() if "row" in table else np.arange(n)}
+    counts |= {"nodes": nodes.sum(1), "edges": edges, "rings": edges - nodes.sum(1) + components}
     labels = graphs.vocabulary.node_labels
     if len(labels) <= FEW_LABELS:
-        counted |= {f"nodes: {label}": nodes[:, k] for k, label in enumerate(labels)}
-    new = pd.DataFrame({name: values for name, values in counted.items() if name not in table})
+        counts |= {f"nodes: {label}": nodes[:, k] for k, label in enumerate(labels)}
+    new = pd.DataFrame({name: values for name, values in counts.items() if name not in table})
     return pd.concat([new, table], axis=1)
 
 
-def _counted(graphs: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes of each label (n, K - 1), edges (n,) and connected parts (n,) of each graph."""
-    found = []
+def _counts(graphs: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n, K - 1) nodes of each label, (n,) edges and (n,) connected components."""
+    K = graphs.vocabulary.K
+    of_label, edges, components = [torch.zeros(0, K - 1, dtype=torch.long)], [torch.zeros(0, dtype=torch.long)], []
     for start in range(0, len(graphs), BLOCK):
         node_labels, edge_labels = (t.cpu() for t in graphs[start : start + BLOCK].labels())
-        of_label = torch.nn.functional.one_hot(node_labels, graphs.vocabulary.K)[..., 1:].sum(1)
-        found.append((of_label, (edge_labels > 0).sum((1, 2)) // 2, count_components(node_labels, edge_labels)))
-    empty = (torch.zeros(0, graphs.vocabulary.K - 1, dtype=torch.long), *2 * (torch.zeros(0, dtype=torch.long),))
-    return tuple(torch.cat(parts).numpy() for parts in zip(empty, *found))
+        of_label.append(torch.nn.functional.one_hot(node_labels, K)[..., 1:].sum(1))
+        edges.append((edge_labels > 0).sum((1, 2)) // 2)
+        components.append(count_components(node_labels, edge_labels))
+    joined = [torch.cat(parts).numpy() for parts in (of_label, edges, components or edges)]
+    return joined[0], joined[1], joined[2]
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """Graphs that can be searched; molecules are read when first asked for and kept.
+    """Searches the same graphs several times; molecules are parsed once, when first needed.
 
-    frame: n rows, such as of `overview`; its columns key or smiles are read as SMILES where the graphs are molecules.
+    frame: n rows, for example of `overview`; its columns key or smiles are read as SMILES if the graphs are
+        molecules.
     """
 
     frame: "pd.DataFrame"
@@ -94,12 +97,12 @@ class Search:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Of `KINDS`, what there is to be asked here."""
+        """The available kinds of search."""
         return KINDS if self.molecular else ("id", "label")
 
     @cached_property
     def smiles(self) -> list[str | None]:
-        """Canonical SMILES of each graph, None where there is none; all None where graphs are no molecules."""
+        """Canonical SMILES of each graph; None for invalid molecules and other graphs."""
         if not self.molecular:
             return [None] * len(self.graphs)
         written = next((self.frame[name] for name in ("key", "smiles") if name in self.frame), None)
@@ -110,8 +113,8 @@ class Search:
         return [text if isinstance(text, str) else None for text in written]
 
     @cached_property
-    def molecules(self) -> list:
-        """RDKit molecules, None where there is none."""
+    def molecules(self) -> list[Any]:
+        """RDKit molecules; None for invalid ones."""
         with extra("chem"):
             from rdkit import Chem, rdBase
 
@@ -119,44 +122,49 @@ class Search:
             return [Chem.MolFromSmiles(text) if text else None for text in self.smiles]
 
     def having(self, smarts: str) -> np.ndarray:
-        """(n,) bool: molecules that hold a substructure; ValueError for SMARTS that cannot be read."""
+        """(n,) bool: molecules with a substructure; ValueError for invalid SMARTS."""
         with extra("chem"):
             from rdkit import Chem, rdBase
 
-        self._refuse_others("a substructure")
+        self._check_molecular("a substructure")
         with rdBase.BlockLogs():
-            wanted = Chem.MolFromSmarts(smarts)
-        if wanted is None:
-            raise ValueError(f"{smarts!r} is no SMARTS; try one such as c1ccccc1, C=O or [NH2]")
-        return np.array([m is not None and m.HasSubstructMatch(wanted) for m in self.molecules], dtype=bool)
+            pattern = Chem.MolFromSmarts(smarts)
+        if pattern is None:
+            raise ValueError(f"{smarts!r} is not valid SMARTS; try for example c1ccccc1, C=O or [NH2]")
+        return np.array([m is not None and m.HasSubstructMatch(pattern) for m in self.molecules], dtype=bool)
 
     def functional_groups(self) -> list[str]:
-        """What each molecule is called by: the first of `GROUPS` that it holds, "none of these" otherwise."""
+        """The first of `GROUPS` that each molecule contains, else "none of these"."""
         names = np.full(len(self.graphs), "none of these", dtype=object)
         for name, smarts in reversed(GROUPS.items()):
             names[self.having(smarts)] = name
-        return names.tolist()
+        return [str(name) for name in names]
 
     def __call__(self, kind: str, text: str) -> np.ndarray:
-        """Rows (ascending) that an inquiry finds; see `search`."""
+        """Rows, ascending; see `search`."""
         if kind not in KINDS:
-            raise ValueError(f"no search by {kind!r}; there are {', '.join(KINDS)}")
+            raise ValueError(f"no search by {kind!r}; the kinds are {', '.join(KINDS)}")
         text = text.strip()
         if not text:
             return np.empty(0, dtype=np.int64)
-        by = {"id": self._by_id, "smiles": self._by_smiles, "substructure": self.having, "label": self._by_label}
+        by: dict[str, Callable[[str], np.ndarray]] = {
+            "id": self._by_id,
+            "smiles": self._by_smiles,
+            "substructure": self.having,
+            "label": self._by_label,
+        }
         return np.flatnonzero(by[kind](text))
 
     def _by_id(self, text: str) -> np.ndarray:
-        found = self.frame["id"].astype(str).to_numpy() == text if "id" in self.frame else np.zeros(len(self.graphs))
-        if not found.any() and text.isdecimal():
-            found = np.arange(len(self.graphs)) == int(text)
-        return found
+        found = np.zeros(len(self.graphs), dtype=bool)
+        if "id" in self.frame:
+            found |= (self.frame["id"].astype(str) == text).to_numpy()
+        return np.arange(len(self.graphs)) == int(text) if not found.any() and text.isdecimal() else found
 
     def _by_smiles(self, text: str) -> np.ndarray:
         from elekit.graphs.smiles import parse_smiles
 
-        self._refuse_others("a SMILES")
+        self._check_molecular("a SMILES")
         canonical = parse_smiles(text).canonical
         found = np.array([one == canonical and bool(one) for one in self.smiles], dtype=bool)
         return (
@@ -164,52 +172,59 @@ class Search:
         )
 
     def _by_label(self, text: str) -> np.ndarray:
-        """A label that a node or an edge has, "LABEL>=2" (and <=, =, !=, <, >), or part of a text of the frame."""
-        names = self.graphs.vocabulary
-        label, compare, count = _comparison(text)
-        for labels, channels in ((names.node_labels, 0), (names.edge_labels, 1)):
-            for name, asked, least in ((text, np.greater_equal, 1), (label, compare, count)):
-                if name in labels:
-                    return asked(self._how_many(labels.index(name) + 1, bool(channels)), least)
+        """A label, a comparison such as "N>=2", or part of a text of the frame."""
+        vocabulary = self.graphs.vocabulary
+        comparisons: list[tuple[str, Callable[..., Any], int]] = [(text, np.greater_equal, 1), *_comparison(text)]
+        for labels, edges in ((vocabulary.node_labels, False), (vocabulary.edge_labels, True)):
+            for label, compare, count in comparisons:
+                if label in labels:
+                    return np.asarray(compare(self._count(labels.index(label) + 1, edges), count))
         found = np.zeros(len(self.graphs), dtype=bool)
         for name in self.frame.columns:
             if self.frame[name].dtype == object or str(self.frame[name].dtype) in ("string", "str", "category"):
                 found |= self.frame[name].astype(str).str.contains(text, case=False, regex=False).to_numpy(dtype=bool)
         return found
 
-    def _how_many(self, channel: int, edges: bool) -> np.ndarray:
-        """(n,) nodes, or edges, of one label in each graph."""
-        counts = []
+    def _count(self, channel: int, edges: bool) -> np.ndarray:
+        """(n,) number of nodes, or edges, of one label in each graph."""
+        counts = [torch.zeros(0, dtype=torch.long)]
         for start in range(0, len(self.graphs), BLOCK):
             labels = self.graphs[start : start + BLOCK].labels()[edges]
             counts.append((labels == channel).flatten(1).sum(1).cpu() // (1 + edges))
-        return torch.cat(counts).numpy() if counts else np.empty(0, dtype=np.int64)
+        return torch.cat(counts).numpy()
 
-    def _refuse_others(self, what: str):
+    def _check_molecular(self, what: str) -> None:
         if not self.molecular:
-            raise ValueError(f"these graphs are no molecules, so {what} cannot be found; search by id or label")
+            raise ValueError(f"these graphs are not molecules, so {what} cannot be found; search by id or label")
 
 
-def _comparison(text: str):
-    """("N", numpy's >=, 2) of "N>=2"; (None, ...) for a text that is no comparison."""
+def _comparison(text: str) -> list[tuple[str, Callable[..., Any], int]]:
+    """[("N", np.greater_equal, 2)] of "N>=2"; [] if the text is not a comparison."""
     for sign, compare in COMPARE.items():
         label, found, count = text.rpartition(sign)
         if found and count.strip().isdecimal() and label.strip():
-            return label.strip(), compare, int(count)
-    return None, None, None
+            return [(label.strip(), compare, int(count))]
+    return []
 
 
 def search(frame: "pd.DataFrame", graphs: Graph, kind: str, text: str) -> np.ndarray:
-    """Row numbers, ascending, of the graphs that an inquiry finds; `Search` asks several times without reading anew.
+    """Find graphs by id, SMILES, substructure or label.
 
-    frame: n rows beside n graphs, such as of `overview`. kind and text:
-    "id": the value of column id; where no id is that, the row number.
-    "smiles": the molecule of a SMILES, however it is written; where none is that, SMILES that hold the text.
-    "substructure": molecules that hold a SMARTS pattern.
-    "label": graphs with a node or edge of that label, or as many as "N>=2" says (also <=, =, !=, <, >); otherwise rows
-        one of whose texts holds it, upper or lower case.
-    An empty text finds nothing. Raises ValueError for another kind, SMARTS that cannot be read, and SMILES or SMARTS
-    where graphs are no molecules.
+    Args:
+        frame: One row per graph, for example of a data set.
+        graphs: n graphs.
+        kind: "id": value of column id, else the row number. "smiles": the molecule of a SMILES in any notation, else
+            SMILES that contain the text. "substructure": molecules that match a SMARTS pattern. "label": graphs with
+            a node or edge of that label, or with a number of them ("N>=2"; also <=, =, !=, <, >), else rows with the
+            text in a column, ignoring case.
+        text: What to find; nothing matches "".
+
+    Returns:
+        Rows, ascending.
+
+    Raises:
+        ValueError: If the kind is unknown, SMARTS is invalid, or the graphs are not molecules but SMILES or SMARTS is
+            given.
     """
     return Search(frame, graphs)(kind, text)
 
@@ -218,12 +233,9 @@ DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, 1), "down": (0, -1)}
 
 
 def step(positions: np.ndarray, row: int, direction: str) -> int | None:
-    """The nearest position that lies left, right, up or down of one, within 45 degrees; None where there is none.
-
-    positions: (n, 2). Raises ValueError for another direction.
-    """
+    """Row of the nearest of positions (n, 2) in a direction from one, within 45 degrees; None if there is none."""
     if direction not in DIRECTIONS:
-        raise ValueError(f"no direction {direction!r}; there are {', '.join(DIRECTIONS)}")
+        raise ValueError(f"no direction {direction!r}; the directions are {', '.join(DIRECTIONS)}")
     x, y = DIRECTIONS[direction]
     off = np.asarray(positions, dtype=np.float64) - positions[row]
     along, across = off @ [x, y], np.abs(off @ [-y, x])

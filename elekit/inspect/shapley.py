@@ -1,4 +1,4 @@
-"""Which nodes and edges bring a graph and an anchor together or apart, and which draw it to one of two groups?"""
+"""Shapley values of nodes and edges: what makes a graph similar to an anchor, or to one group rather than another."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from elekit.graphs.graph import Graph
-from elekit.inspect._validation import one, point_of, points_given
+from elekit.inspect._validation import anchor_point, reference_points, single_graph
 from elekit.model.loss import Psi, points_of
 
 if TYPE_CHECKING:
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PartValues:
-    """A share for each part of a graph.
+    """A value for each node and edge of a graph.
 
-    nodes: (N,), nan where absent. edges: (N, N) symmetric, nan where there is none. node_error, edge_error: standard
-    errors, same shapes.
+    Attributes:
+        nodes: (N,) values; nan for absent nodes.
+        edges: (N, N) values, symmetric; nan for absent edges.
+        node_error: (N,) standard errors.
+        edge_error: (N, N) standard errors.
     """
 
     nodes: Tensor
@@ -28,11 +31,18 @@ class PartValues:
     edge_error: Tensor
 
     def table(self, graph: Graph) -> "pd.DataFrame":
-        """Columns part (in words, such as "node 3: C" or "edge 1-2: single"), share, error; largest share first."""
+        """List the values with labels.
+
+        Args:
+            graph: The graph that the values belong to, a batch of one.
+
+        Returns:
+            Columns part ("node 3: C", "edge 1-2: single"), share (the value) and error; largest value first.
+        """
         import pandas as pd
 
         names = graph.vocabulary
-        nodes, edges = (labels[0].tolist() for labels in one(graph).labels())
+        nodes, edges = (labels[0].tolist() for labels in single_graph(graph).labels())
         parts = [
             (f"node {i}: {names.node_labels[nodes[i] - 1]}", self.nodes[i], self.node_error[i])
             for i in (~self.nodes.isnan()).nonzero()[:, 0].tolist()
@@ -47,10 +57,13 @@ class PartValues:
 
 
 @dataclass(frozen=True, eq=False)
-class Shares(PartValues):
-    """What each part of a graph gives to `2 - loss`: above 0 it brings graph and anchor together, below 0 apart.
+class ShapleyValues(PartValues):
+    """Contribution of each part to `2 - loss`: positive parts bring graph and anchor together.
 
-    Over the nodes and the unordered pairs they sum to `2 - loss`. loss: of the graph to the anchor, in [0, 4].
+    Over nodes and unordered pairs, the values sum to `2 - loss`.
+
+    Attributes:
+        loss: Loss of the graph to the anchor, in [0, 4].
     """
 
     loss: float
@@ -58,116 +71,145 @@ class Shares(PartValues):
 
 @dataclass(frozen=True, eq=False)
 class Contrast(PartValues):
-    """What makes a graph more like a corpus than a foil: parts above 0 draw it to the corpus, below 0 to the foil.
+    """Contribution of each part to being more similar to a corpus than to a foil: positive parts favor the corpus.
 
-    Over the nodes and the unordered pairs they sum to `foil_loss - corpus_loss`.
-    corpus_loss, foil_loss: mean loss of the graph to the graphs of each, in [0, 4].
+    Over nodes and unordered pairs, the values sum to `foil_loss - corpus_loss`.
+
+    Attributes:
+        corpus_loss: Mean loss of the graph to the graphs of the corpus, in [0, 4].
+        foil_loss: Mean loss of the graph to the graphs of the foil, in [0, 4].
     """
 
     corpus_loss: float
     foil_loss: float
 
 
-def shapley_values(psi: Psi, graph: Graph, anchor: Graph | Tensor, *, samples: int = 64, seed: int = 0) -> Shares:
-    """Shapley values of the parts of one graph in the game `v(S) = 2 <psi(y restricted to S), anchor>`.
+def shapley_values(
+    psi: Psi, graph: Graph, anchor: Graph | Tensor, *, samples: int = 64, seed: int = 0
+) -> ShapleyValues:
+    """Compute Shapley values of the parts of a graph in the game `v(S) = 2 <psi(y restricted to S), anchor>`.
 
-    Parts are the nodes and the edges that are there. An edge one of whose ends is left out does nothing, and nothing
-    at all counts 0 (a loss of 2). What a part adds to v is averaged over `samples` random orders in which the graph
-    is put together, each with its reverse (antithetic, so an odd number is rounded up; at least 4). In every
-    order they sum to `v(whole) = 2 - loss`, so the shares do too, however few the samples.
+    Parts are nodes and edges; an edge has no effect without both ends, and v of nothing is 0 (a loss of 2). The
+    marginal contribution of a part is averaged over random orders, each with its reverse. In each order contributions
+    sum to `2 - loss`, so the values do too, for any number of samples.
+    Caveat: partial graphs are unlike what psi saw in training; values describe psi, not the truth about fragments.
+    Shapley (1953); Castro, Gomez, Tejada (2009) on sampling; Mitchell et al. (2022) on antithetic orders.
 
-    graph: batch of one; it is rounded. anchor: a batch of one or a unit vector (D,).
-    Caveat: a graph put together half is a fragment of a kind that psi seldom or never saw in training; shares tell
-    how psi adds up, not what would be true of the fragments.
-    Sources: Shapley (1953); Castro, Gomez, Tejada (2009) on sampling; Mitchell et al. (2022) on antithetic orders.
-    Raises ValueError for other batches, a vector that has not length 1, an empty graph and fewer than 4 samples.
+    Args:
+        psi: The embedding.
+        graph: Batch of one; rounded.
+        anchor: Batch of one, or a unit vector (D,).
+        samples: Number of orders, at least 4; rounded up to an even number.
+        seed: Seed of the orders.
+
+    Returns:
+        Values and their standard errors.
+
+    Raises:
+        ValueError: If a batch has the wrong size, a vector does not have length 1, the graph has no nodes, or
+            `samples` is below 4.
     """
-    graph, point = one(graph), point_of(psi, anchor)
-    players, added = _sampled(psi, graph, point, samples, seed)
+    graph, point = single_graph(graph), anchor_point(psi, anchor)
+    players, added = _sample(psi, graph, point, samples, seed)
     share, error = added.mean(0), added.std(0) / len(added) ** 0.5
-    return Shares(*_laid_out(graph, players, share, error), max(0.0, 2 - float(share.sum())))
+    nodes, edges = _layout(graph, players, share)
+    node_error, edge_error = _layout(graph, players, error)
+    return ShapleyValues(nodes, edges, node_error, edge_error, max(0.0, 2 - float(share.sum())))
 
 
 def contrast(
     psi: Psi, graph: Graph, corpus: Graph | Tensor, foil: Graph | Tensor, *, samples: int = 64, seed: int = 0
 ) -> Contrast:
-    """Which nodes and edges make one graph more like the graphs of a corpus than like those of a foil?
+    """Compute which parts make a graph more similar to a corpus than to a foil.
 
-    Shapley values, by the rules and with the caveat of `shares`, in the game
-    `v(S) = mean_c 2 <psi(y restricted to S), psi(c)> - mean_f 2 <psi(y restricted to S), psi(f)>`, in which the whole
-    graph is worth the mean loss to the foil minus the mean loss to the corpus; the shares sum to that. A part that
-    draws the graph to both alike gets 0.
+    Shapley values, as in `shapley_values` and with its caveat, in the game
+    `v(S) = mean_c 2 <psi(y restricted to S), psi(c)> - mean_f 2 <psi(y restricted to S), psi(f)>`.
+    Lin, Chen, Kim, Lee (2022), Contrastive Corpus Attribution for Explaining Representations (COCOA).
 
-    graph: batch of one; it is rounded. corpus, foil: batches of at least one, or unit vectors (n, D).
-    Errors hold both what the random orders leave open and, as if the graphs of corpus and foil were drawn at random,
-    which of them were drawn; a batch of one adds nothing to the latter. From few samples they are too large.
-    Source: Lin, Chen, Kim, Lee (2022), Contrastive Corpus Attribution for Explaining Representations (COCOA).
-    Raises ValueError as `shares` does, and for a corpus or foil that is empty or has other labels than the graph.
+    Args:
+        psi: The embedding.
+        graph: Batch of one; rounded.
+        corpus: At least one graph, or unit vectors (n, D).
+        foil: At least one graph, or unit vectors (n, D).
+        samples: Number of orders, at least 4; rounded up to an even number.
+        seed: Seed of the orders.
+
+    Returns:
+        Values and standard errors. Errors cover the random orders and, as if the graphs of corpus and foil were drawn
+        at random, that draw; a batch of one adds nothing to the latter. Few samples overestimate them.
+
+    Raises:
+        ValueError: As in `shapley_values`, and if corpus or foil is empty or has other labels than the graph.
     """
-    graph = one(graph)
-    sides = [points_given(psi, side, graph, what).double() for side, what in ((corpus, "corpus"), (foil, "foil"))]
-    corpus, foil = sides
-    players, added = _sampled(psi, graph, torch.eye(corpus.shape[1]), samples, seed)  # to any point (D,) by a product
-    by_order, of_parts = added @ (corpus.mean(0) - foil.mean(0)), added.mean(0)  # (pairs of orders, P), (P, D)
+    graph = single_graph(graph)
+    names = ((corpus, "corpus"), (foil, "foil"))
+    sides = [reference_points(psi, side, graph, what).double() for side, what in names]
+    D = sides[0].shape[1]
+    players, added = _sample(psi, graph, torch.eye(D), samples, seed)  # a product gives the values for any point (D,)
+    by_order, by_part = added @ (sides[0].mean(0) - sides[1].mean(0)), added.mean(0)  # (pairs of orders, P), (P, D)
     variance = by_order.var(0) / len(by_order)
     for side in sides:
-        variance = variance + (of_parts @ side.T).var(1, unbiased=len(side) > 1) / len(side)
-    found = _laid_out(graph, players, by_order.mean(0), variance.sqrt())
-    return Contrast(*found, *(max(0.0, 2 - float((of_parts @ side.mean(0)).sum())) for side in sides))
+        variance = variance + (by_part @ side.T).var(1, unbiased=len(side) > 1) / len(side)
+    nodes, edges = _layout(graph, players, by_order.mean(0))
+    node_error, edge_error = _layout(graph, players, variance.sqrt())
+    losses = [max(0.0, 2 - float((by_part @ side.mean(0)).sum())) for side in sides]
+    return Contrast(nodes, edges, node_error, edge_error, *losses)
 
 
-def _sampled(psi: Psi, graph: Graph, points: Tensor, samples: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Parts (P, 2) of the graph, and what each adds in each pair of orders; see `gains`."""
+def _sample(psi: Psi, graph: Graph, points: Tensor, samples: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Parts (P, 2) of the graph, and what each adds in each pair of orders; see `marginal_gains`."""
     if samples < 4:
         raise ValueError(f"samples must be at least 4 (two orders and their reverses), got {samples}")
     players, ends = parts_of(*(labels[0] for labels in graph.labels()))
     if not len(players):
-        raise ValueError("the graph has no nodes, so there is nothing to share; give one that has")
-    return players, gains(psi, graph, points, players, ends, (samples + 1) // 2, seed)
+        raise ValueError("the graph has no nodes, so there are no parts to value; give a graph with nodes")
+    return players, marginal_gains(psi, graph, points, players, ends, (samples + 1) // 2, seed)
 
 
-def _laid_out(graph: Graph, players: Tensor, *values: Tensor) -> list[Tensor]:
-    """Of each (P,) what the nodes have (N,), and what the pairs have (N, N); nan where nothing is."""
-    N, of_node, found = graph.nodes.shape[1], players[:, 0] == players[:, 1], []
-    for value in values:
-        per_node, per_edge = torch.full((N,), torch.nan), torch.full((N, N), torch.nan)
-        per_node[players[of_node, 0]] = value[of_node].float()
-        i, j = players[~of_node].T
-        per_edge[i, j] = per_edge[j, i] = value[~of_node].float()
-        found += [per_node, per_edge]
-    return found
+def _layout(graph: Graph, players: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Values (P,) as (N,) of nodes and (N, N) of pairs; nan elsewhere."""
+    N, is_node = graph.nodes.shape[1], players[:, 0] == players[:, 1]
+    nodes, pairs = torch.full((N,), torch.nan), torch.full((N, N), torch.nan)
+    nodes[players[is_node, 0]] = value[is_node].float()
+    i, j = players[~is_node].T
+    pairs[i, j] = pairs[j, i] = value[~is_node].float()
+    return nodes, pairs
 
 
 def parts_of(nodes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
-    """Parts (P, 2), nodes as (i, i) before edges as (i, j), and for each the numbers (P, 2) of the parts it needs."""
+    """Parts (P, 2), nodes as (i, i) before edges as (i, j), and numbers (P, 2) of the parts that each depends on."""
     i = (nodes > 0).nonzero()[:, 0]
     place = torch.full_like(nodes, -1).scatter(0, i, torch.arange(len(i)))
     parts = torch.cat([torch.stack([i, i], 1), edges.triu(1).nonzero()])
     return parts, place[parts]
 
 
-def gains(psi: Psi, graph: Graph, points: Tensor, players: Tensor, ends: Tensor, pairs: int, seed: int) -> Tensor:
-    """(pairs, P) what each part adds to `2 <psi, point>`, mean of an order and its reverse; as `built` of points."""
+def marginal_gains(
+    psi: Psi, graph: Graph, points: Tensor, players: Tensor, ends: Tensor, pairs: int, seed: int
+) -> Tensor:
+    """(pairs, P) what each part adds to `2 <psi, point>`, mean of an order and its reverse; as `build` of points."""
     generator, P = torch.Generator().manual_seed(seed), len(players)
     forward = torch.stack([torch.randperm(P, generator=generator) for _ in range(pairs)])
     orders = torch.stack([forward, forward.flip(1)], 1).flatten(0, 1)  # (2 * pairs, P)
-    value, _ = built(psi, graph, points, players, ends, orders)
+    value, _ = build(psi, graph, points, players, ends, orders)
     added = value.diff(dim=1)[torch.arange(len(orders))[:, None], orders.argsort(1)]
-    return added.unflatten(0, (pairs, 2)).mean(1)
+    return added.reshape(pairs, 2, *added.shape[1:]).mean(1)
 
 
-def built(
+def build(
     psi: Psi, graph: Graph, points: Tensor, players: Tensor, ends: Tensor, orders: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Values of the graph as it is put together part by part, and how many parts stand: both (orders, P + 1).
+    """Values of the graph as it is built part by part, and the number of parts present: both (orders, P + 1).
 
     orders: (orders, P) numbers of parts, first comes first. points: (D,), or (D, M) for values (orders, P + 1, M).
     """
-    there = orders.argsort(1)[:, None, :] < torch.arange(orders.shape[1] + 1)[:, None]  # the first 0, 1, ..., P parts
-    there &= there[..., ends[:, 0]] & there[..., ends[:, 1]]  # an edge needs its ends
-    kept, back = there.flatten(0, 1).unique(dim=0, return_inverse=True)  # many orders pass through the same graphs
+    present = (
+        orders.argsort(1)[:, None, :] < torch.arange(orders.shape[1] + 1)[:, None]
+    )  # the first 0, 1, ..., P parts
+    present &= present[..., ends[:, 0]] & present[..., ends[:, 1]]  # an edge needs its ends
+    kept, back = torch.unique(present.flatten(0, 1), dim=0, return_inverse=True)  # orders share many partial graphs
     value = values(psi, graph, points, players, kept)[back]
-    return value.unflatten(0, there.shape[:2]), there.sum(2)
+    return value.reshape(*present.shape[:2], *value.shape[1:]), present.sum(2)
 
 
 def values(psi: Psi, graph: Graph, points: Tensor, players: Tensor, kept: Tensor) -> Tensor:
@@ -180,6 +222,6 @@ def values(psi: Psi, graph: Graph, points: Tensor, players: Tensor, kept: Tensor
     mask[:, i, j] = mask[:, j, i] = kept
     fragments = Graph.from_labels(nodes * mask.diagonal(dim1=1, dim2=2), edges * mask, graph.vocabulary)
     some, value = kept.any(1), torch.zeros(len(kept), *points.shape[1:], dtype=torch.float64)
-    placed = points_of(psi, fragments[some].to(graph.nodes.dtype))
-    value[some] = 2 * (placed.double() @ points.double())
+    embedded = points_of(psi, fragments[some].to(graph.nodes.dtype))
+    value[some] = 2 * (embedded.double() @ points.double())
     return value

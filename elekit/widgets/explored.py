@@ -69,7 +69,7 @@ class Explored:
             self.spaces[k] = replace(self.spaces[k], map=map)
         for k, space in enumerate(self.spaces[1:], 1):
             self.spaces[k] = replace(space, map=space.map.aligned_to(self.spaces[0].map))
-        self.placed = [space.map.place(path) for space, path in zip(self.spaces, self.paths)]
+        self.placed = [space.map.transform(path) for space, path in zip(self.spaces, self.paths)]
         self.foretold: dict[int, np.ndarray] = {}  # places of predictions, by row
         self.table[KEPT] = self.spaces[0].map.kept.astype(np.float64)
 
@@ -190,7 +190,7 @@ class Explored:
         known = [int(row) for row in rows if torch.isfinite(self.predictions[int(row)]).all()][:most]
         new = [row for row in known if row not in self.foretold]
         if new:
-            self.foretold |= dict(zip(new, self.spaces[0].map.place(self.predictions[new])))
+            self.foretold |= dict(zip(new, self.spaces[0].map.transform(self.predictions[new])))
         return [(row, self.foretold[row]) for row in known]
 
     def picture(self, column: str, selected: np.ndarray, pinned: int | None, near: list, predicted: list) -> Figure:

@@ -230,7 +230,7 @@ class Inspection:
         self.map_note = f"In gray: {of}. {trust_words(map.kept, map.method)}"
 
     def _visit(self, graph: Graph, point: Tensor, positions: np.ndarray, words: str) -> Visit:
-        return Visit(graph, point, positions, self._map.place(point[None])[0], words)
+        return Visit(graph, point, positions, self._map.transform(point[None])[0], words)
 
     def _start(self, original: Graph) -> None:
         """A history of one graph."""

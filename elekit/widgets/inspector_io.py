@@ -10,7 +10,7 @@ from torch import Tensor
 from elekit.draw.placement import RAMP, finite_range, label_positions, neighbor_positions
 from elekit.draw.scenes import scene
 from elekit.graphs.graph import Graph, GraphVocabulary
-from elekit.inspect import EditScan, Shares
+from elekit.inspect import EditScan, ShapleyValues
 
 DIGITS = 6  # of numbers that go to the browser
 
@@ -99,7 +99,7 @@ def heat(scan: EditScan) -> dict:
     return {"nodes": listed(nodes), "pairs": listed_pairs(pairs), "low": low, "high": high, "ramp": RAMP}
 
 
-def parts(shares: Shares, graph: Graph) -> dict:
+def parts(shares: ShapleyValues, graph: Graph) -> dict:
     """Shares of nodes and of pairs [i, j, share]; and their table by columns: part, share, error."""
     table = shares.table(graph)
     rows = {name: table[name].tolist() for name in ("part", "share", "error")}

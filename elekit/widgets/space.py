@@ -34,7 +34,7 @@ class Space:
         """
         if map is None:
             points = embedded(psi, graphs)
-            map = inspect.find_map(inspect.map_key(psi, graphs), points) or inspect.fit_map(points, method="pca")
+            map = inspect.load_map(inspect.map_key(psi, graphs), points) or inspect.fit_map(points, method="pca")
             return cls(psi, points, map)
         if len(map.positions) != len(graphs):
             raise ValueError(f"the map shows {len(map.positions)} graphs and not these {len(graphs)}; fit it to them")

@@ -6,8 +6,8 @@ from elekit.decoding import Trace
 from elekit.draw.frames import LOOKS, NUMBERS, SHOWN, Frames, format_loss, frame_positions, frames, matching_layout
 from elekit.draw.scenes import palette, scene
 from elekit.evaluation.conformal import PredictionSet
+from elekit.evaluation.formatting import called
 from elekit.graphs.graph import Graph
-from elekit.inspect._validation import called
 from elekit.inspect.descent_directions import descent_directions
 
 SPACED = 1.7  # factor on edge lengths if edges have words on them
@@ -53,7 +53,7 @@ def stepper_state(
 
 def _found(found: PredictionSet, truth: Graph | None, answer: Graph, run: Frames, spaced: float) -> dict:
     """What a set says, and of each graph that is drawn its scene, its figures and what it is called."""
-    graphs, losses = (some[:SHOWN] for some in found.shown)
+    graphs, losses = (some[:SHOWN] for some in found.displayed)
     more = f" (the nearest {len(graphs)} are shown)" if found.size > len(graphs) else ""
     members = [
         {
@@ -61,9 +61,9 @@ def _found(found: PredictionSet, truth: Graph | None, answer: Graph, run: Frames
             "words": ", ".join([f"loss {format_loss(loss)}", *marks]),
             "name": name,
         }
-        for one, loss, marks, name in zip(graphs, losses, found.marks(truth, answer), called(graphs))
+        for one, loss, marks, name in zip(graphs, losses, found.captions(truth, answer), called(graphs))
     ]
-    return {"says": found.says() + more, "graphs": members}
+    return {"says": found.describe() + more, "graphs": members}
 
 
 def _described(run: Frames, name: str, spaced: float) -> dict:

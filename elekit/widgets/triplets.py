@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from elekit import draw
 from elekit.correction import Judgments, Triplet, Triplets
-from elekit.correction.judgments import CANNOT_SAY, TAKEN_BACK, write_lines
+from elekit.correction.judgments import CANNOT_SAY, WITHDRAWN, write_lines
 from elekit.draw.scenes import palette, scene
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
@@ -64,7 +64,7 @@ class TripletJudge(Panel):
         self._names = _names(self.graphs, names)
         self._asked: list[Triplet | None] = []  # of each judgment; None where its graphs are others
         self._unwritten: list[dict] = []
-        self.judgments = Judgments.none(graphs.vocabulary)
+        self.judgments = Judgments.empty(graphs.vocabulary)
         if self.file is not None and self.file.exists():
             self.judgments = Judgments.read(self.file, graphs.vocabulary)
             self._asked = _found_again(self.judgments, self.graphs)
@@ -97,7 +97,7 @@ class TripletJudge(Panel):
         self._asked.pop()
         self._margins.pop()
         self.judgments = self.judgments.take(range(len(self._asked)))
-        self._unwritten.append({"answer": TAKEN_BACK})
+        self._unwritten.append({"answer": WITHDRAWN})
         self._ask()
         self._write()
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from checks.answers import whole
 from checks.verdict import Verdict, number, quoted
-from elekit.evaluation.conformal import Universe, radius_of
+from elekit.evaluation.conformal import CandidateSets, radius_of
 from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def check_within(answer, rows: "pd.DataFrame", budget: float) -> Verdict:
     return Verdict(True, f"{told}, the most within {budget:g} ms.{more}")
 
 
-def check_level(answer, scores: Tensor, found: Universe, truth: Graph, limit: float) -> Verdict:
+def check_level(answer, scores: Tensor, found: CandidateSets, truth: Graph, limit: float) -> Verdict:
     """Whether a level is the highest, to 0.05, at which sets hold at most `limit` graphs on average.
 
     scores: (n,) of the calibration pairs, as `Universe.scores` gives them. found: the universe of other inputs.
@@ -61,7 +61,7 @@ def check_level(answer, scores: Tensor, found: Universe, truth: Graph, limit: fl
     return Verdict(True, f"{told}, and {held:.0%} of these {len(truth)} truths are in theirs.")
 
 
-def mean_size(level: float, scores: Tensor, found: Universe) -> float | None:
+def mean_size(level: float, scores: Tensor, found: CandidateSets) -> float | None:
     """How many graphs a set holds on average; None where the level cannot be promised."""
     radius = radius_of(scores, level)
     if radius == torch.inf:

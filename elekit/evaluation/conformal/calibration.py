@@ -1,7 +1,8 @@
-"""The radius that keeps a promise, found from how far truths lie from what was predicted."""
+"""The radius of prediction sets, from the scores of true graphs."""
 
 import math
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,10 +16,13 @@ LEVEL = 0.9
 
 @dataclass(frozen=True)
 class Calibration:
-    """The radius that keeps a promise.
+    """A calibrated radius.
 
-    level: the share of truths that lie in their set, in (0, 1). radius: learned loss, in [0, 4]. pairs: how many it
-    was found from. unreachable: of these, truths that no search found.
+    Attributes:
+        level: Guaranteed probability that a set contains the true graph, in (0, 1).
+        radius: Learned loss, in [0, 4].
+        pairs: Number of calibration pairs.
+        unreachable: Number of calibration pairs whose true graph the search does not reach.
     """
 
     level: float
@@ -26,67 +30,108 @@ class Calibration:
     pairs: int
     unreachable: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_level(self.level)
 
     def expected(self, tests: int) -> tuple[float, float]:
-        """Where 95 % of the coverages measured on so many pairs lie, if they are drawn like those of the calibration.
+        """Compute where the coverage measured on test pairs lies with probability 95 %.
 
-        What a radius covers of all pairs is itself a draw: Beta(k, n + 1 - k), k = ceil((n + 1) * level); Vovk 2012.
+        The coverage of a radius is Beta(k, n + 1 - k) distributed, k = ceil((n + 1) * level) (Vovk 2012), so the
+        number of covered test pairs is beta-binomial.
+
+        Args:
+            tests: Number of test pairs, exchangeable with the calibration pairs.
+
+        Returns:
+            Lower and upper bound, in [0, 1].
         """
         with extra("card"):
             from scipy.stats import betabinom
 
-        k = place_of(self.pairs, self.level)
+        k = quantile_rank(self.pairs, self.level)
         low, high = betabinom(tests, k, self.pairs + 1 - k).ppf([(1 - SURE) / 2, (1 + SURE) / 2])
         return float(low) / tests, float(high) / tests
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
+        """Convert to plain values.
+
+        Returns:
+            The attributes by name.
+        """
         return asdict(self)
 
     @classmethod
-    def from_json(cls, fields: dict) -> "Calibration":
-        """Back from `to_json`; ValueError for what is none."""
+    def from_json(cls, fields: dict[str, Any]) -> "Calibration":
+        """Read what `to_json` returns.
+
+        Args:
+            fields: The attributes by name.
+
+        Returns:
+            The calibration.
+
+        Raises:
+            ValueError: If a field is missing or invalid.
+        """
         try:
             level, radius, pairs, unreachable = (fields[name] for name in cls.__dataclass_fields__)
             return cls(float(level), float(radius), int(pairs), int(unreachable))
-        except (TypeError, KeyError) as odd:
-            raise ValueError(f"no calibration: want {', '.join(cls.__dataclass_fields__)}, got {fields!r}") from odd
+        except (TypeError, KeyError) as error:
+            names = ", ".join(cls.__dataclass_fields__)
+            raise ValueError(f"a calibration has the fields {names}, got {fields!r}") from error
 
 
-def place_of(pairs: int, level: float) -> int:
-    """ceil((n + 1) * level): which of n scores, from the smallest, is the radius."""
-    return math.ceil((pairs + 1) * level - 1e-9)  # 0.7 of 10 is more than 7 in floating point
+def quantile_rank(pairs: int, level: float) -> int:
+    """ceil((n + 1) * level): rank of the score that becomes the radius."""
+    return math.ceil((pairs + 1) * level - 1e-9)  # 0.7 * 10 is more than 7 in floating point
 
 
 def radius_of(scores: Tensor, level: float) -> float:
-    """The ceil((n + 1) * level)-th smallest of n scores; inf where there are fewer, or where that one is inf."""
+    """Compute the ceil((n + 1) * level)-th smallest score.
+
+    Args:
+        scores: (n,) learned losses; inf where the true graph is not reached.
+        level: In (0, 1).
+
+    Returns:
+        The radius; inf if there are too few finite scores.
+
+    Raises:
+        ValueError: If `level` is not in (0, 1).
+    """
     check_level(level)
-    place = place_of(len(scores), level)
-    return float(scores.sort().values[place - 1]) if place <= len(scores) else math.inf
+    rank = quantile_rank(len(scores), level)
+    return float(scores.sort().values[rank - 1]) if rank <= len(scores) else math.inf
 
 
-def highest(scores: Tensor) -> float:
-    """The highest level that a finite radius keeps: finite scores over n + 1."""
+def max_level(scores: Tensor) -> float:
+    """Compute the highest level that a finite radius guarantees.
+
+    Args:
+        scores: (n,) learned losses; inf where the true graph is not reached.
+
+    Returns:
+        Number of finite scores over n + 1.
+    """
     return int(torch.isfinite(scores).sum()) / (len(scores) + 1)
 
 
 def check_level(level: float) -> None:
-    """ValueError for a level that is no share between 0 and 1."""
+    """Raise ValueError if level is not in (0, 1)."""
     if not 0 < level < 1:
         raise ValueError(f"level must lie above 0 and below 1, such as 0.9 for 90 %, got {level}")
 
 
 def calibrated(scores: Tensor, level: float) -> Calibration:
-    """The calibration of these scores; ValueError, with the highest level that can be promised, where none is."""
+    """Calibration of scores (n,); ValueError, with the highest possible level, if the radius is infinite."""
     radius, n = radius_of(scores, level), len(scores)
     unreachable = n - int(torch.isfinite(scores).sum())
     if math.isinf(radius):
-        lost = f", of which no search found the truth of {unreachable}" if unreachable else ""
-        possible = math.floor(100 * highest(scores))
-        mend = f"at most {possible} % can (level={possible / 100:g}); or " if possible else ""
+        lost = f", of which {unreachable} have a true graph that the search does not reach" if unreachable else ""
+        possible = math.floor(100 * max_level(scores))
+        alternative = f"use level={possible / 100:g} or lower, " if possible else ""
         enough = math.ceil(level / (1 - level) - 1e-9)
         more = "search with a wider beam" if n >= enough else f"give at least {enough} pairs"
         pairs = counted(n, "calibration pair")
-        raise ValueError(f"{100 * level:g} % cannot be promised from {pairs}{lost}: {mend}{more}")
+        raise ValueError(f"level {level:g} cannot be guaranteed from {pairs}{lost}; {alternative}or {more}")
     return Calibration(level, radius, n, unreachable)

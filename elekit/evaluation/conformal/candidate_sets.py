@@ -1,4 +1,4 @@
-"""What prediction sets are drawn from: a gallery, or the graphs that a search finds around a point of the sphere."""
+"""Candidates that prediction sets are drawn from: a gallery, or the graphs that local search reaches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,24 +11,28 @@ from tqdm.auto import tqdm
 from elekit.decoding import Candidates, DecodeConfig, decode
 from elekit.decoding.candidates import check_target, nearest
 from elekit.evaluation.conformal.calibration import Calibration
-from elekit.evaluation.conformal.canonical import names
-from elekit.evaluation.conformal.sets import MOST, PredictionSet
+from elekit.evaluation.conformal.canonical import canonical_keys
+from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet
 from elekit.graphs.features import is_connected
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi
 
-TOGETHER = 256  # targets searched at a time, so that memory stays bounded
-STARTS = 16  # nearest candidates, or descents, that a search begins with
-KEPT = 32  # graphs that it keeps
-BLOCK = 4_096  # candidates looked at together
+BATCH_SIZE = 256  # targets searched at a time, which bounds memory
+STARTS = 16  # nearest candidates, or results of gradient descent, that the search starts from
+KEPT = 32  # graphs that the search returns
+BLOCK = 4_096  # candidates tested for connectedness at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Universe:
-    """For each of B inputs the graphs that its set is drawn from, best first.
+class CandidateSets:
+    """The candidates of B inputs, best first.
 
-    graphs: any number. rows: (B, W) which of them. losses: (B, W) ascending; inf at a free place. decoded: (B,) what
-    decoding answers, loss: (B,) of it.
+    Attributes:
+        graphs: All graphs.
+        rows: (B, W) rows of `graphs`.
+        losses: (B, W) learned losses, ascending; inf marks an unused place.
+        decoded: B decoded graphs.
+        loss: (B,) learned losses of `decoded`.
     """
 
     graphs: Graph
@@ -37,95 +41,158 @@ class Universe:
     decoded: Graph
     loss: Tensor
 
-    def names(self, chosen: Tensor, *others: Graph) -> tuple[np.ndarray, np.ndarray]:
-        """What the chosen graphs (B, W) bool are called, row by row, and what others are: equal graphs alike."""
-        rows, back = self.rows[chosen].unique(return_inverse=True)  # a graph of a gallery is named once
-        found = names(Graph.cat([self.graphs[rows], *others]))
-        return found[: len(rows)][back.numpy()], found[len(rows) :]
+    def keys(self, chosen: Tensor, *others: Graph) -> tuple[np.ndarray, np.ndarray]:
+        """Compute canonical keys, equal exactly for equal graphs.
+
+        Args:
+            chosen: (B, W) bool, which candidates.
+            *others: Further graphs.
+
+        Returns:
+            Keys of the chosen candidates, row by row, and keys of the other graphs.
+        """
+        rows, inverse = np.unique(self.rows[chosen].numpy(), return_inverse=True)  # each graph of a gallery once
+        keys = canonical_keys(Graph.cat([self.graphs[torch.from_numpy(rows)], *others]))
+        return keys[: len(rows)][inverse], keys[len(rows) :]
 
     def scores(self, truth: Graph) -> Tensor:
-        """(B,) learned loss of each truth as the universe of its input has it; inf where it is not in there."""
-        alike = (_node_counts(self.graphs)[self.rows] == _node_counts(truth)[:, None]).all(-1)  # equal graphs are
-        alike &= torch.isfinite(self.losses)
-        found, wanted = self.names(alike, truth)
-        alike[alike.clone()] = torch.from_numpy(found == wanted[alike.nonzero()[:, 0].numpy()])
-        return torch.where(alike, self.losses, torch.inf).amin(1)
+        """Compute the score of each true graph.
+
+        Args:
+            truth: B graphs.
+
+        Returns:
+            (B,) learned losses; inf where the true graph is not among the candidates of its input.
+        """
+        same = (_node_counts(self.graphs)[self.rows] == _node_counts(truth)[:, None]).all(-1)  # necessary, and fast
+        same &= torch.isfinite(self.losses)
+        keys, truths = self.keys(same, truth)
+        same[same.clone()] = torch.from_numpy(keys == truths[same.nonzero()[:, 0].numpy()])
+        return torch.where(same, self.losses, torch.inf).amin(1)
 
     def inside(self, radius: float) -> Tensor:
-        """(B, W) bool: graphs within the radius; of equal ones the best alone."""
+        """Find the distinct candidates within a radius.
+
+        Args:
+            radius: Learned loss.
+
+        Returns:
+            (B, W) bool; of equal graphs, only the best is marked.
+        """
         import pandas as pd
 
         within = self.losses <= radius
-        found, _ = self.names(within)
-        again = pd.DataFrame({"of": within.nonzero()[:, 0].numpy(), "name": found}).duplicated()
-        within[within.clone()] = torch.from_numpy(~again.to_numpy())
+        keys, _ = self.keys(within)
+        repeated = pd.DataFrame({"row": within.nonzero()[:, 0].numpy(), "key": keys}).duplicated()
+        within[within.clone()] = torch.from_numpy(~repeated.to_numpy())
         return within
 
-    def sets(self, calibration: Calibration, most: int = MOST) -> list[PredictionSet]:
-        found = []
+    def prediction_sets(self, calibration: Calibration, max_size: int = MAX_SIZE) -> list[PredictionSet]:
+        """Draw the prediction set of each input.
+
+        Args:
+            calibration: Level and radius.
+            max_size: Larger sets abstain.
+
+        Returns:
+            B prediction sets.
+        """
+        sets = []
         for b, inside in enumerate(self.inside(calibration.radius)):
-            listed, size = inside.nonzero()[:most, 0], int(inside.sum())
+            listed, size = inside.nonzero()[:max_size, 0], int(inside.sum())
             graphs, losses = self.graphs[self.rows[b, listed]], self.losses[b, listed]
             answer, loss = self.decoded[b], float(self.loss[b])
-            found.append(PredictionSet(graphs, losses, size, answer, loss, calibration, most))
-        return found
+            sets.append(PredictionSet(graphs, losses, size, answer, loss, calibration, max_size))
+        return sets
 
 
-def universe(
-    psi: Psi, target: Tensor, *, candidates=None, gallery=None, start=None, config=DecodeConfig(), whole: bool = False
-) -> Universe:
-    """What the sets of targets (B, D) are drawn from: all of a gallery, or what a search finds.
+def candidate_sets(
+    psi: Psi,
+    target: Tensor,
+    *,
+    candidates: Graph | Candidates | None = None,
+    gallery: Graph | Candidates | None = None,
+    start: Graph | None = None,
+    config: DecodeConfig = DecodeConfig(),
+    connected_only: bool = False,
+) -> CandidateSets:
+    """Find the candidates of targets: a gallery, or what local search reaches.
 
-    The search is `decode` with its polish: the 16 nearest candidates (or results of descents), and the best 32 of all
-    graphs that edits of the best ones reach, without those that exceed a capacity. whole: also without those that are
-    in several parts. start: relaxed graphs, one for each target, where the method rounds them.
-    Raises ValueError for a way to decode without polish, and for one whose time is limited: what it finds is no
-    function of the input.
+    The search starts from the 16 nearest candidates, or results of gradient descent, and returns the best 32 graphs
+    that it meets, without those that exceed a capacity.
+
+    Args:
+        psi: The embedding.
+        target: (B, D) unit vectors.
+        candidates: Graphs that the search starts from.
+        gallery: Graphs to choose from; nothing is searched.
+        start: B relaxed graphs, if the method of `config` rounds given graphs.
+        config: How to decode; the method must include local search ("polish").
+        connected_only: Whether to leave out disconnected graphs.
+
+    Returns:
+        The candidates of each target.
+
+    Raises:
+        ValueError: If the method has no local search, or a time limit makes its result depend on more than the input.
     """
     check_target(target)
     target = target.detach()
     if gallery is not None:
         known = Candidates.of(psi, gallery)
         losses, rows = nearest(target, known.points, len(known))
-        return Universe(known.graphs, rows, losses, known.graphs[rows[:, 0]], losses[:, 0])
+        return CandidateSets(known.graphs, rows, losses, known.graphs[rows[:, 0]], losses[:, 0])
     if config.method is not None and "polish" not in config.method:
-        raise ValueError(f"sets are drawn from what the polish finds; use candidates+polish, not {config.method!r}")
+        raise ValueError(f"prediction sets need local search; use candidates+polish, not {config.method!r}")
     if config.local_search.budget_ms is not None or config.gradient.budget_ms is not None:
-        raise ValueError("a search whose time is limited finds other graphs each time; leave budget_ms out")
-    wide = replace(
-        config.local_search, alternatives=max(KEPT, config.local_search.alternatives or 0, config.local_search.beam)
-    )
+        raise ValueError("a search with a time limit finds other graphs each time; leave budget_ms out")
+    search = config.local_search
+    wide = replace(search, alternatives=max(KEPT, search.alternatives or 0, search.beam))
     config = replace(config, search_starts=max(STARTS, config.search_starts), local_search=wide)
     found = decode(psi, target, candidates=candidates, start=start, config=config)
     B, W = found.alternative_losses.shape
     left_out = found.alternatives.valence_violation() > 0
-    if whole:
+    if connected_only:
         left_out |= ~is_connected(found.alternatives)
     losses = found.alternative_losses.masked_fill(left_out.reshape(B, W), torch.inf)
     losses, order = losses.sort(dim=1, stable=True)
-    return Universe(found.alternatives, order + W * torch.arange(B)[:, None], losses, found.graphs, found.loss)
+    return CandidateSets(found.alternatives, order + W * torch.arange(B)[:, None], losses, found.graphs, found.loss)
 
 
-def universes(
-    psi: Psi, target: Tensor, *, candidates=None, gallery=None, start=None, config=DecodeConfig(), progress=False
-) -> Iterator[tuple[slice, Universe]]:
-    """The same for any number of targets, 256 at a time, so that memory stays bounded.
-
-    Graphs in several parts are left out where no candidate is one.
-    """
+def iter_candidate_sets(
+    psi: Psi,
+    target: Tensor,
+    *,
+    candidates: Graph | Candidates | None = None,
+    gallery: Graph | Candidates | None = None,
+    start: Graph | None = None,
+    config: DecodeConfig = DecodeConfig(),
+    progress: bool = False,
+) -> Iterator[tuple[slice, CandidateSets]]:
+    """`candidate_sets` of any number of targets, 256 at a time; disconnected graphs only if a candidate is one."""
     check_target(target)
     candidates, gallery = (None if known is None else Candidates.of(psi, known) for known in (candidates, gallery))
-    whole = candidates is not None and gallery is None and _all_connected(candidates.graphs)
-    for first in tqdm(range(0, len(target), TOGETHER), desc="prediction sets", disable=not progress):
-        rows = slice(first, first + TOGETHER)
-        search = {"start": None if start is None else start[rows], "config": config, "whole": whole}
-        yield rows, universe(psi, target[rows], candidates=candidates, gallery=gallery, **search)
+    connected_only = candidates is not None and gallery is None and _all_connected(candidates.graphs)
+    for first in tqdm(range(0, len(target), BATCH_SIZE), desc="prediction sets", disable=not progress):
+        rows = slice(first, first + BATCH_SIZE)
+        yield (
+            rows,
+            candidate_sets(
+                psi,
+                target[rows],
+                candidates=candidates,
+                gallery=gallery,
+                start=None if start is None else start[rows],
+                config=config,
+                connected_only=connected_only,
+            ),
+        )
 
 
 def _all_connected(graphs: Graph) -> bool:
-    return all(bool(is_connected(graphs[start : start + BLOCK]).all()) for start in range(0, len(graphs), BLOCK))
+    return all(bool(is_connected(graphs[first : first + BLOCK]).all()) for first in range(0, len(graphs), BLOCK))
 
 
 def _node_counts(graphs: Graph) -> Tensor:
-    """(B, K) nodes of each label."""
+    """(B, K - 1) number of nodes of each label."""
     return torch.nn.functional.one_hot(graphs.labels()[0], graphs.vocabulary.K).sum(1)[:, 1:]

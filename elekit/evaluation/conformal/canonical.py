@@ -1,4 +1,4 @@
-"""Names that equal graphs share: in a set each graph counts once."""
+"""Keys that isomorphic graphs share, so that a set contains each graph once."""
 
 import numpy as np
 
@@ -6,15 +6,15 @@ from elekit.datasets.reading import isomorphism_keys
 from elekit.graphs.graph import Graph, to_networkx
 
 
-def names(graphs: Graph) -> np.ndarray:
-    """(n,) strings, the same exactly for equal graphs of this batch: SMILES of molecules, else isomorphism classes.
+def canonical_keys(graphs: Graph) -> np.ndarray:
+    """(n,) strings, equal exactly for equal graphs of this batch: SMILES of molecules, else isomorphism classes.
 
-    A molecule counts once however its rings are drawn, see `chem.canonicalized`.
+    All Kekule forms of a molecule have one key, see `elekit.graphs.smiles.canonicalized`.
     """
-    from elekit.graphs.smiles import is_molecular, to_smiles  # RDKit loads here, not with `import elekit`
+    from elekit.graphs.smiles import is_molecular, to_smiles  # imports RDKit
 
-    found: list = to_smiles(graphs) if is_molecular(graphs.vocabulary) else [None] * len(graphs)
-    rest = [row for row, name in enumerate(found) if name is None]
-    for row, key in zip(rest, isomorphism_keys(to_networkx(graphs[rest])) if rest else ()):
-        found[row] = f"class {key}"
-    return np.array(found, dtype=str)
+    keys: list[str | None] = list(to_smiles(graphs)) if is_molecular(graphs.vocabulary) else [None] * len(graphs)
+    rest = [row for row, key in enumerate(keys) if key is None]
+    for row, number in zip(rest, isomorphism_keys(to_networkx(graphs[rest])) if rest else ()):
+        keys[row] = f"class {number}"
+    return np.array(keys, dtype=str)

@@ -1,7 +1,7 @@
-"""Calibrating, predicting sets, and measuring how often they hold the truth."""
+"""Calibrate, predict sets, and measure how often they contain the true graph."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.decoding.candidates import check_target
-from elekit.evaluation.conformal.calibration import LEVEL, Calibration, calibrated, check_level, highest, radius_of
-from elekit.evaluation.conformal.candidate_sets import universes
-from elekit.evaluation.conformal.sets import MOST, PredictionSet
+from elekit.evaluation.conformal.calibration import LEVEL, Calibration, calibrated, check_level, max_level, radius_of
+from elekit.evaluation.conformal.candidate_sets import iter_candidate_sets
+from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet
 from elekit.evaluation.intervals import wilson
 from elekit.evaluation.slices import FEWEST, slices
 from elekit.graphs.graph import Graph
@@ -36,24 +36,45 @@ def calibrate(
 ) -> Calibration:
     """Find the radius from pairs that neither psi nor h learned from.
 
-    target: h(x), (n, D). truth: the graphs of the same inputs. in_gallery: sets will be drawn from galleries that
-    hold the truth, so that none is unreachable. start: `h.graphs(x)`, where the method rounds them.
-    Raises ValueError where the level cannot be promised (too few pairs, or too many truths that no search finds),
-    with the highest that can; for another number of targets than of truths; and as `universe` does.
+    Args:
+        psi: The embedding.
+        target: (n, D) h(x).
+        truth: The n true graphs of the same inputs.
+        level: Probability that a set contains the true graph, in (0, 1).
+        candidates: Graphs that the search starts from.
+        in_gallery: Whether sets will be drawn from galleries that contain the true graphs; nothing is searched.
+        start: `h.graphs(x)`, if the method of `config` rounds given graphs.
+        config: How to decode, see `candidate_sets`.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        Level and radius.
+
+    Raises:
+        ValueError: If the level cannot be guaranteed, because there are too few pairs or the search misses too many
+            true graphs; if there is not one target per true graph; or as in `candidate_sets`.
     """
     check_level(level)
-    search = {"candidates": candidates, "start": start, "config": config, "progress": progress}
-    return calibrated(scores_of(psi, target, truth, in_gallery=in_gallery, **search), level)
+    scores = scores_of(
+        psi,
+        target,
+        truth,
+        in_gallery=in_gallery,
+        candidates=candidates,
+        start=start,
+        config=config,
+        progress=progress,
+    )
+    return calibrated(scores, level)
 
 
-def scores_of(psi: Psi, target: Tensor, truth: Graph, *, in_gallery: bool = False, **search) -> Tensor:
-    """(n,) learned loss of each truth to its target; inf where no search finds it, see `calibrate`."""
-    if len(target) != len(truth) or not len(truth):
-        raise ValueError(f"want one target for each true graph, at least one; got {len(target)} and {len(truth)}")
+def scores_of(psi: Psi, target: Tensor, truth: Graph, *, in_gallery: bool = False, **search: Any) -> Tensor:
+    """(n,) learned loss of each true graph; inf where the search does not reach it. See `calibrate`."""
+    _check_pairs(target, truth)
     if in_gallery:
         check_target(target)
         return squared_distance(points_of(psi, truth), target.detach())
-    return torch.cat([found.scores(truth[rows]) for rows, found in universes(psi, target, **search)])
+    return torch.cat([found.scores(truth[rows]) for rows, found in iter_candidate_sets(psi, target, **search)])
 
 
 def prediction_sets(
@@ -65,18 +86,34 @@ def prediction_sets(
     gallery: Graph | Candidates | None = None,
     start: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
-    most: int = MOST,
+    max_size: int = MAX_SIZE,
     progress: bool = False,
 ) -> list[PredictionSet]:
-    """The set of each target (B, D), from the same candidates and by the same search as were calibrated.
+    """Predict a set of graphs for each target; use the candidates and the search of the calibration.
 
-    gallery: what to choose from, where `in_gallery` was calibrated. most: a set that is larger abstains.
-    Raises ValueError for `most` below 1, and as `universe` does.
+    Args:
+        psi: The embedding.
+        target: (B, D) h(x).
+        calibration: Level and radius, see `calibrate`.
+        candidates: Graphs that the search starts from.
+        gallery: Graphs to choose from, if calibrated with `in_gallery`.
+        start: `h.graphs(x)`, if the method of `config` rounds given graphs.
+        config: How to decode, see `candidate_sets`.
+        max_size: Larger sets abstain.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        B prediction sets.
+
+    Raises:
+        ValueError: If `max_size` is below 1, or as in `candidate_sets`.
     """
-    if most < 1:
-        raise ValueError(f"most must be at least 1, got {most}")
-    search = {"candidates": candidates, "gallery": gallery, "start": start, "config": config, "progress": progress}
-    return [one for _, found in universes(psi, target, **search) for one in found.sets(calibration, most)]
+    if max_size < 1:
+        raise ValueError(f"max_size must be at least 1, got {max_size}")
+    blocks = iter_candidate_sets(
+        psi, target, candidates=candidates, gallery=gallery, start=start, config=config, progress=progress
+    )
+    return [one for _, block in blocks for one in block.prediction_sets(calibration, max_size)]
 
 
 def coverage(
@@ -89,41 +126,60 @@ def coverage(
     gallery: Graph | Candidates | None = None,
     start: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
-    most: int = MOST,
+    max_size: int = MAX_SIZE,
     progress: bool = False,
 ) -> "pd.DataFrame":
-    """How often truths lie in their sets, and how large these are: of all pairs, then by slice, the worst first.
+    """Measure how often sets contain the true graph, and how large they are, over all pairs and by slice.
 
-    truth: of each target, on pairs that were not calibrated on; in the gallery, where there is one. A set that
-    abstains counts like any other: the promise is about all of them.
-    Columns: slice, by ("all", "size", "rings", "holds", "edges"), pairs, coverage, low and high (95 % interval,
-    Wilson), mean_size, median_size, empty and large (shares of sets that abstain, as nothing or as too much is near
-    enough), few (too few pairs to say anything; these come last).
-    Raises ValueError as `calibrate` and `prediction_sets` do.
+    Sets that abstain count like any other, as the guarantee is about all sets.
+
+    Args:
+        psi: The embedding.
+        target: (n, D) h(x) of pairs that were not used for calibration.
+        truth: The n true graphs; in the gallery, if there is one.
+        calibration: Level and radius.
+        candidates: Graphs that the search starts from.
+        gallery: Graphs to choose from, if calibrated with `in_gallery`.
+        start: `h.graphs(x)`, if the method of `config` rounds given graphs.
+        config: How to decode, see `candidate_sets`.
+        max_size: Larger sets abstain.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        First a row for all pairs, then slices from lowest coverage: slice, by ("all", "size", "rings", "holds",
+        "edges"), pairs, coverage, low and high (Wilson 95 % interval), mean_size, median_size, empty and large
+        (shares of sets that are empty or larger than `max_size`), few (fewer than 20 pairs; listed last).
+
+    Raises:
+        ValueError: If there is not one target per true graph, or as in `candidate_sets`.
     """
     import pandas as pd
 
     from elekit.graphs.smiles import is_molecular
 
-    if len(target) != len(truth) or not len(truth):
-        raise ValueError(f"want one target for each true graph, at least one; got {len(target)} and {len(truth)}")
-    search = {"candidates": candidates, "gallery": gallery, "start": start, "config": config, "progress": progress}
+    _check_pairs(target, truth)
     scores, sizes = [], []
-    for block, found in universes(psi, target, **search):
+    for rows, found in iter_candidate_sets(
+        psi, target, candidates=candidates, gallery=gallery, start=start, config=config, progress=progress
+    ):
         if gallery is None:
-            scores.append(found.scores(truth[block]))
+            scores.append(found.scores(truth[rows]))
         else:
-            scores.append(squared_distance(points_of(psi, truth[block]), target[block].detach()))
+            scores.append(squared_distance(points_of(psi, truth[rows]), target[rows].detach()))
         sizes.append(found.inside(calibration.radius).sum(1))
     table = pd.DataFrame({"hit": (torch.cat(scores) <= calibration.radius).numpy(), "size": torch.cat(sizes).numpy()})
     groups = {("all", "all"): np.ones(len(table), dtype=bool)}
     groups |= slices(truth, molecular=is_molecular(truth.vocabulary))
-    rows = [{"slice": name, "by": by, **_counted(table[members], most)} for (by, name), members in groups.items()]
-    whole, *rest = rows
-    return pd.DataFrame([whole, *sorted(rest, key=lambda row: (row["few"], row["coverage"]))])
+    found_rows = [{"slice": name, "by": by, **_summary(table[part], max_size)} for (by, name), part in groups.items()]
+    return pd.DataFrame([found_rows[0], *sorted(found_rows[1:], key=lambda row: (row["few"], row["coverage"]))])
 
 
-def _counted(table: "pd.DataFrame", most: int) -> dict:
+def _check_pairs(target: Tensor, truth: Graph) -> None:
+    if len(target) != len(truth) or not len(truth):
+        raise ValueError(f"need one target per true graph, at least one; got {len(target)} and {len(truth)}")
+
+
+def _summary(table: "pd.DataFrame", max_size: int) -> dict[str, Any]:
     hits, pairs, size = int(table["hit"].sum()), len(table), table["size"]
     low, high = wilson(hits, pairs)
     return {
@@ -134,14 +190,14 @@ def _counted(table: "pd.DataFrame", most: int) -> dict:
         "mean_size": float(size.mean()),
         "median_size": float(size.median()),
         "empty": float((size == 0).mean()),
-        "large": float((size > most).mean()),
+        "large": float((size > max_size).mean()),
         "few": pairs < FEWEST,
     }
 
 
-def measured(
+def calibrate_and_test(
     psi: Psi,
-    h,
+    h: Any,
     calibration: Split,
     test: Split,
     *,
@@ -149,35 +205,50 @@ def measured(
     gallery: Graph | Candidates | None = None,
     config: DecodeConfig = DecodeConfig(),
     level: float = LEVEL,
-    most: int = MOST,
+    max_size: int = MAX_SIZE,
     progress: bool = False,
-) -> dict:
-    """Calibrate on one split, measure on another: plain values.
+) -> dict[str, Any]:
+    """Calibrate on one split and measure coverage on another.
 
-    h: has `predict(inputs)`, and `graphs(inputs)` where the method rounds these. gallery: what sets of the test split
-    are drawn from, which holds its truths; None: a search from the candidates.
-    Holds level, pairs, unreachable, possible (the highest level that can be promised); and, where the level can be,
-    radius, tests, coverage, coverage_low, coverage_high, set_size, set_size_median, empty, large (see `coverage`),
-    and expected_low, expected_high (see `Calibration.expected`).
+    Args:
+        psi: The embedding.
+        h: Surrogate with `predict(inputs)`, and `graphs(inputs)` if the method of `config` rounds given graphs.
+        calibration: Pairs that neither psi nor h learned from.
+        test: Other such pairs.
+        candidates: Graphs that the search starts from.
+        gallery: Graphs that the sets of the test split are drawn from; contains its true graphs.
+        config: How to decode, see `candidate_sets`.
+        level: In (0, 1).
+        max_size: Larger sets abstain.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        Plain values: level, pairs, unreachable, possible (the highest level that can be guaranteed); and, if `level`
+        can be, radius, tests, coverage, coverage_low, coverage_high, set_size, set_size_median, empty, large (see
+        `coverage`), expected_low, expected_high (see `Calibration.expected`).
     """
     check_level(level)
-    search = {"candidates": candidates, "config": config, "progress": progress}
 
-    def asked(split: Split) -> tuple[Tensor, dict]:
+    def inputs_of(split: Split) -> tuple[Tensor, dict[str, Any]]:
         start = h.graphs(split.inputs) if config.needs_start else None
-        return h.predict(split.inputs), {**search, "start": start}
+        return h.predict(split.inputs), {
+            "candidates": candidates,
+            "config": config,
+            "progress": progress,
+            "start": start,
+        }
 
-    target, known = asked(calibration)
-    scores = scores_of(psi, target, calibration.graphs, in_gallery=gallery is not None, **known)
-    found = {"level": level, "pairs": len(scores), "unreachable": int(scores.isinf().sum())}
-    found["possible"] = highest(scores)
+    target, search = inputs_of(calibration)
+    scores = scores_of(psi, target, calibration.graphs, in_gallery=gallery is not None, **search)
+    result = {"level": level, "pairs": len(scores), "unreachable": int(scores.isinf().sum())}
+    result["possible"] = max_level(scores)
     if math.isinf(radius_of(scores, level)):
-        return found
-    held, (target, known) = calibrated(scores, level), asked(test)
-    whole = coverage(psi, target, test.graphs, held, gallery=gallery, most=most, **known).iloc[0]
+        return result
+    found, (target, search) = calibrated(scores, level), inputs_of(test)
+    whole = coverage(psi, target, test.graphs, found, gallery=gallery, max_size=max_size, **search).iloc[0]
     names = {
         "tests": "pairs", "coverage": "coverage", "coverage_low": "low", "coverage_high": "high",
         "set_size": "mean_size", "set_size_median": "median_size", "empty": "empty", "large": "large",
     }  # fmt: skip
-    found |= {"radius": held.radius} | {name: whole[column].item() for name, column in names.items()}
-    return found | dict(zip(("expected_low", "expected_high"), held.expected(int(found["tests"]))))
+    result |= {"radius": found.radius} | {name: whole[column].item() for name, column in names.items()}
+    return result | dict(zip(("expected_low", "expected_high"), found.expected(int(result["tests"]))))

@@ -1,23 +1,28 @@
-"""A prediction set: what one input may stand for, and what is said of it."""
+"""A prediction set: the graphs that one input may have."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from elekit.evaluation.conformal.calibration import Calibration
-from elekit.evaluation.conformal.canonical import names
+from elekit.evaluation.conformal.canonical import canonical_keys
 from elekit.graphs.graph import Graph
 
-MOST = 20  # graphs of a set that still says something
+MAX_SIZE = 20  # graphs; larger sets abstain
 
 
 @dataclass(frozen=True, eq=False)
 class PredictionSet:
-    """What one input may stand for.
+    """The graphs that one input may have.
 
-    graphs: those within the radius, best first, each once; may be none. losses: (M,) of them. size: how many they
-    are; of a set that is larger than `most`, which says nothing, only so many are listed. decoded: the best graph of
-    all (batch of one). loss: of it.
+    Attributes:
+        graphs: Distinct graphs within the radius, best first; at most `max_size`, possibly none.
+        losses: (M,) learned losses of `graphs`, in [0, 4].
+        size: Number of graphs within the radius; may exceed `max_size`.
+        decoded: The nearest candidate, a batch of one; possibly outside the radius.
+        loss: Learned loss of `decoded`.
+        calibration: Level and radius.
+        max_size: Larger sets abstain.
     """
 
     graphs: Graph
@@ -26,43 +31,53 @@ class PredictionSet:
     decoded: Graph
     loss: float
     calibration: Calibration
-    most: int = MOST
+    max_size: int = MAX_SIZE
 
     def __len__(self) -> int:
         return self.size
 
     @property
-    def why(self) -> str:
-        """Why there is no answer, "" where there is one."""
+    def reason(self) -> str:
+        """Why the set abstains; "" if it does not."""
         if not self.size:
             return f"no graph lies within the radius of {self.calibration.radius:.3f}"
-        if self.size > self.most:
-            return f"{self.size} graphs lie within the radius, more than {self.most}"
+        if self.size > self.max_size:
+            return f"{self.size} graphs lie within the radius, more than {self.max_size}"
         return ""
 
     @property
     def abstained(self) -> bool:
-        return bool(self.why)
+        """True if the set is empty or larger than `max_size`."""
+        return bool(self.reason)
 
     @property
-    def shown(self) -> tuple[Graph, list[float]]:
-        """What there is to look at, with losses: the listed graphs, or of an empty set the decoded one."""
+    def displayed(self) -> tuple[Graph, list[float]]:
+        """Graphs to display and their losses: the listed graphs, or the decoded one if the set is empty."""
         return (self.graphs, self.losses.tolist()) if len(self.graphs) else (self.decoded, [self.loss])
 
-    def marks(self, truth: Graph | None = None, decoded: Graph | None = None) -> list[list[str]]:
-        """Of each graph to look at: whether it is "decoded", the "truth", "outside the set".
+    def captions(self, truth: Graph | None = None, decoded: Graph | None = None) -> list[list[str]]:
+        """Mark the displayed graphs that are decoded, true, or outside the set.
 
-        truth, decoded: batches of one; None: no truth is known, and the set's own decoded graph.
+        Args:
+            truth: Batch of one; None if the true graph is unknown.
+            decoded: Batch of one; None for the decoded graph of the set.
+
+        Returns:
+            For each displayed graph, those of "decoded", "truth" and "outside the set" that apply.
         """
-        graphs, decoded = self.shown[0], self.decoded if decoded is None else decoded
-        called = names(Graph.cat([graphs, decoded, *([] if truth is None else [truth])]))
-        known = list(zip(("decoded", "truth"), called[len(graphs) :]))
+        graphs, decoded = self.displayed[0], self.decoded if decoded is None else decoded
+        keys = canonical_keys(Graph.cat([graphs, decoded, *([] if truth is None else [truth])]))
+        known = list(zip(("decoded", "truth"), keys[len(graphs) :]))
         outside = [] if self.size else ["outside the set"]
-        return [[what for what, name in known if name == one] + outside for one in called[: len(graphs)]]
+        return [[word for word, key in known if key == own] + outside for own in keys[: len(graphs)]]
 
-    def says(self) -> str:
-        """ "one of these 3, at 90 %", or "unsure" and why."""
+    def describe(self) -> str:
+        """Summarize the set in a few words.
+
+        Returns:
+            For example "one of these 3, at 90 %", or "unsure" and the reason.
+        """
         if self.abstained:
-            return f"unsure: {self.why}"
+            return f"unsure: {self.reason}"
         which = "this one" if self.size == 1 else f"one of these {self.size}"
         return f"{which}, at {100 * self.calibration.level:g} %"

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 import elekit as ele
 from elekit.audit import patterns
 from elekit.audit.blind_spots import blind_spots, separated_equals
+from elekit.evaluation.intervals import median_interval
 from elekit.graphs import augment, features, weisfeiler_lehman
 from elekit.graphs.edit_distance import edit_distance, edit_steps
 from elekit.graphs.edit_distance import isomorphic as same_graphs
@@ -20,7 +21,7 @@ from elekit.graphs.edits import KINDS, PAIRED, SINGLE, all_edits
 from elekit.graphs.graph import Graph, from_networkx, to_networkx
 from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary, to_smiles
 from elekit.inspect.differences import difference
-from elekit.inspect.edit_costs import EditCosts, EditSample, edit_costs, explained, interval, sample_edits
+from elekit.inspect.edit_costs import EditCosts, EditSample, edit_costs, explained_variance, sample_edits
 from elekit.inspect.neighbors import distinct
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import LearnedLoss
@@ -284,17 +285,17 @@ def test_an_interval_counts_graphs_and_not_edits():
     """1,000 edits of 10 graphs, all alike within a graph, tell no more than 10 edits do."""
     generator = np.random.default_rng(0)
     values = generator.normal(size=10)
-    low, high = interval(np.repeat(values, 100), np.repeat(range(10), 100), np.random.default_rng(1))
-    single = interval(values, np.arange(10), np.random.default_rng(1))
-    naive = interval(np.repeat(values, 100), np.arange(1000), np.random.default_rng(1))
+    low, high = median_interval(np.repeat(values, 100), np.repeat(range(10), 100), np.random.default_rng(1))
+    single = median_interval(values, np.arange(10), np.random.default_rng(1))
+    naive = median_interval(np.repeat(values, 100), np.arange(1000), np.random.default_rng(1))
     assert (low, high) == single and naive[1] - naive[0] < (high - low) / 3
-    assert all(math.isnan(v) for v in interval(np.ones(8), np.repeat(range(4), 2), generator))
+    assert all(math.isnan(v) for v in median_interval(np.ones(8), np.repeat(range(4), 2), generator))
 
 
 def test_an_interval_holds_the_truth_about_as_often_as_it_says():
     generator, held = np.random.default_rng(0), 0
     for _ in range(200):
-        low, high = interval(generator.normal(size=40), np.arange(40), generator)
+        low, high = median_interval(generator.normal(size=40), np.arange(40), generator)
         held += low <= 0 <= high
     assert 0.88 <= held / 200 <= 1
 
@@ -302,13 +303,15 @@ def test_an_interval_holds_the_truth_about_as_often_as_it_says():
 def test_explained_variance_is_one_of_a_cause_and_none_of_noise():
     generator = np.random.default_rng(0)
     trait = generator.integers(0, 5, 4_000)
-    assert explained(trait**2.0, trait) == pytest.approx(1)
-    assert explained(generator.normal(size=4_000), trait) < 0.01
-    half = explained(trait / trait.std() + generator.normal(size=4_000), trait)
+    assert explained_variance(trait**2.0, trait) == pytest.approx(1)
+    assert explained_variance(generator.normal(size=4_000), trait) < 0.01
+    half = explained_variance(trait / trait.std() + generator.normal(size=4_000), trait)
     assert half == pytest.approx(0.5, abs=0.05)
-    few = [explained(generator.normal(size=12), generator.integers(0, 5, 12)) for _ in range(300)]
+    few = [explained_variance(generator.normal(size=12), generator.integers(0, 5, 12)) for _ in range(300)]
     assert np.mean(few) < 0.15  # unadjusted: 0.36
-    assert math.isnan(explained(np.ones(9), trait[:9])) and math.isnan(explained(np.arange(9.0), np.zeros(9)))
+    assert math.isnan(explained_variance(np.ones(9), trait[:9])) and math.isnan(
+        explained_variance(np.arange(9.0), np.zeros(9))
+    )
 
 
 def test_foolish_questions_are_refused(psi, vertices):
