@@ -79,9 +79,9 @@ def coloring(
     frame = pd.DataFrame({"row": range(count), "key": keys, "regions": (colors > 0).sum(1)})
     everything = Split(images(regions, colors, noise, seed), graphs, frame)
     places = np.array(assign_splits([str(row) for row in range(count)], fractions, seed))
-    splits = [everything.take(np.flatnonzero(places == split)) for split in SPLITS]
+    train, validation, test = splits = [everything.take(np.flatnonzero(places == split)) for split in SPLITS]
     skipped = pd.DataFrame({"row": [], "value": [], "reason": []})
-    return Dataset("coloring", VOCABULARY, *splits, skipped, digest(splits))
+    return Dataset("coloring", VOCABULARY, train, validation, test, skipped, digest(splits))
 
 
 def partitions(count: int, size: int, generator: np.random.Generator) -> np.ndarray:
@@ -176,7 +176,7 @@ def proper_colors(adjacency: np.ndarray, generator: np.random.Generator) -> np.n
     n, most, _ = adjacency.shape
     channels = len(COLORS) + 1
     colors = np.zeros((n, most), np.int8)
-    present = adjacency.any(2)
+    present = np.asarray(adjacency.any(2))
     open_ = np.arange(n)
     while len(open_):
         tried = np.zeros((len(open_), most), np.int8)

@@ -1,6 +1,8 @@
 """Noise: corrupted training pairs, and test inputs with typos."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -63,7 +65,12 @@ def typos(texts: list[str], rate: float, generator: torch.Generator) -> list[str
     return corrupted
 
 
-NOISE_KINDS = {"labels": labels, "outputs": outputs, "missing": missing, "typos": typos}
+NOISE_KINDS: dict[str, Callable[..., Any]] = {
+    "labels": labels,
+    "outputs": outputs,
+    "missing": missing,
+    "typos": typos,
+}
 
 
 def corrupts_test_inputs(kind: str) -> bool:

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -94,7 +95,7 @@ def to_table(runs: Iterable[dict]) -> pd.DataFrame:
 
 
 def _flatten(metrics: dict) -> dict:
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in metrics.items():
         inner = _flatten(value) if isinstance(value, dict) else None
         flat |= {name: value} if inner is None else {f"{name}.{key}": one for key, one in inner.items()}

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -149,7 +150,8 @@ def execute_run(planned: dict, work: Path, threads: int, progress: bool) -> dict
 
 def evaluate_predictor(predictor: Predictor, data: TestData) -> dict:
     """All metrics of one predictor as plain values. `ms` is CPU time per prediction."""
-    found, truth = {}, data.test.graphs
+    found: dict[str, Any] = {}
+    truth = data.test.graphs
     if data.decode:
         started = time.process_time()
         predicted = predictor.predict(data.test.inputs)

@@ -132,7 +132,7 @@ def _html(rows: pd.DataFrame, runs: pd.DataFrame, metric: Metric) -> str:
     """The rows as a table, each compared with the best variant of ELE and its default decoder."""
     differences, reference, title = {}, reference_method(runs), ""
     decoder = None if reference is None else default_decoder(rows, reference)
-    if metric.better and decoder is not None:
+    if metric.better and decoder is not None and reference is not None:
         found = paired_differences(runs, metric, reference)
         differences = {(row["method"], row["decoder"]): row for _, row in found.iterrows()}
         title = runs.loc[runs["method"] == reference, "title"].iloc[-1]

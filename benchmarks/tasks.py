@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 
@@ -51,7 +52,7 @@ class Task:
     title: str
     description: str
     input_kind: str
-    load: Callable[[int, bool], Dataset]
+    load: Callable[[int, bool], Dataset[Any]]
     sizes: tuple[int | None, ...] = (None,)
     full_size: int | None = None
     seeds: int = 3
@@ -107,7 +108,7 @@ class Task:
                 raise ValueError(f"unknown noise {kind!r}; known kinds: {', '.join(noise_kinds.NOISE_KINDS)}")
             generator = torch.Generator().manual_seed(NOISE_SEED + seed)
             if noise_kinds.corrupts_test_inputs(kind):
-                test = replace(test, inputs=noise_kinds.typos(test.inputs, rate, generator))
+                test = replace(test, inputs=noise_kinds.typos(cast(list[str], test.inputs), rate, generator))
             else:
                 train = noise_kinds.NOISE_KINDS[kind](train, rate, generator)
                 outputs = train.graphs if kind != "labels" else outputs  # "labels" moves inputs, not graphs
@@ -118,7 +119,9 @@ class Task:
         sizes = {"train_pairs": len(train), "validation_pairs": len(validation), "examined": len(test)}
         report = {**data.report(), **sizes}
         if self.input_kind == "smiles":  # a method that writes SMILES can copy canonical inputs
-            report["inputs_canonical"] = sum(map(str.__eq__, test.inputs, test.frame["key"])) / len(test)
+            report["inputs_canonical"] = sum(map(str.__eq__, cast(list[str], test.inputs), test.frame["key"])) / len(
+                test
+            )
         gallery = None
         if self.retrieval:
             gallery = test.graphs if self.gallery_size is None else fill_gallery(test, data, self.gallery_size)
@@ -128,7 +131,7 @@ class Task:
 def _randomize(split: Split) -> Split:
     from elekit.graphs.smiles import randomize_smiles  # RDKit loads here
 
-    return replace(split, inputs=randomize_smiles(split.inputs, seed=NOISE_SEED))
+    return replace(split, inputs=randomize_smiles(cast(list[str], split.inputs), seed=NOISE_SEED))
 
 
 def fill_gallery(test: Split, data: Dataset, size: int) -> Graph:
@@ -164,19 +167,19 @@ def _load_coloring(seed: int, progress: bool) -> Dataset:
     return coloring()  # one data set for all seeds: psi is trained once
 
 
-def _load_chebi20(fold: int, progress: bool) -> Dataset:
+def _load_chebi20(fold: int, progress: bool) -> Dataset[Any]:
     from elekit.datasets import chebi20  # RDKit loads here
 
     return chebi20.load_folds(fold, progress=progress)
 
 
-def _load_chebi20_small(fold: int, progress: bool) -> Dataset:
+def _load_chebi20_small(fold: int, progress: bool) -> Dataset[Any]:
     from elekit.datasets import chebi20
 
     return chebi20.load_small(fold, progress=progress)
 
 
-def _load_chebi20_public(seed: int, progress: bool) -> Dataset:
+def _load_chebi20_public(seed: int, progress: bool) -> Dataset[Any]:
     from elekit.datasets import chebi20
 
     return chebi20.load_public(progress=progress)

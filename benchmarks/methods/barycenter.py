@@ -128,7 +128,7 @@ def tune_barycenter(weigh, data: TrainingData) -> tuple[BarycenterPredictor, dic
         for threshold in THRESHOLDS:
             made = round_graphs(parts, threshold, some.graphs)
             found[k, alpha, threshold] = round(weisfeiler_lehman(made, some.graphs).mean().item(), 5)
-    k, alpha, threshold = min(found, key=found.get)
+    k, alpha, threshold = min(found, key=found.__getitem__)
     settings = {"neighbors": k, "alpha": alpha, "threshold": threshold, "tuning_pairs": len(some)}
     losses = {f"{k} neighbors, alpha {a:g}, threshold {t:g}": loss for (k, a, t), loss in found.items()}
     return BarycenterPredictor(weigh, data.train.graphs, k, alpha, threshold), settings | {"loss_by_setting": losses}

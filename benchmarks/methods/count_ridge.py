@@ -32,12 +32,12 @@ DECODERS = {
 class TextKernel:
     """Similarity to the training texts: cosine of TF-IDF of character 3- to 5-grams."""
 
-    def __init__(self, inputs: Sequence[str]):
+    def __init__(self, inputs):
         self.reader = ngrams("char", 3, 5)
         self.rows = self.reader.fit_transform(inputs)
         self.train_kernel = self._to_train(self.rows)
 
-    def __call__(self, inputs: Sequence[str]) -> np.ndarray:
+    def __call__(self, inputs) -> np.ndarray:
         """(B, n) float64."""
         return self._to_train(self.reader.transform(inputs))
 
@@ -84,7 +84,7 @@ def tune_ridge(
         length = np.linalg.norm(mixed @ train_points, axis=1, keepdims=True)
         scores = torch.from_numpy(mixed @ known / np.maximum(length, 1e-12))
         found[ridge] = mean_reciprocal_rank(ranks(-scores, torch.arange(len(scores))))
-    return max(found, key=found.get), {f"{ridge:g}": round(value, 5) for ridge, value in found.items()}
+    return max(found, key=found.__getitem__), {f"{ridge:g}": round(value, 5) for ridge, value in found.items()}
 
 
 class TextRidgePredictor(EmbeddingPredictor):

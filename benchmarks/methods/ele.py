@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -92,7 +93,7 @@ class ELE(Method):
     def psi(self, data: TrainingData, work: Path, progress: bool) -> GraphEmbedding:
         """The psi of these outputs: a shipped one, or one trained once and kept beside the runs that use it."""
         if self.uses_shipped(data):
-            artifact = artifacts.load(data.artifact)
+            artifact = artifacts.load(str(data.artifact))
             artifact.psi.history = artifact.about["psi"]["history"]
             return artifact.psi
         owner = "ele" if self.psi_training == ELE.psi_training else self.name  # variants of ELE share psi
@@ -140,6 +141,7 @@ class ELE(Method):
 
         def exact(metric: Tensor, split: Split) -> float:
             predicted = with_metric(metric, [default])[default].predict(split.inputs)
+            assert predicted is not None
             return evaluate(predicted, split.graphs, edit_distance=False)["exact"].mean()
 
         metric, settings["metric"] = fit_metric(psi, h, data, seed, exact)
@@ -161,7 +163,7 @@ class ELE(Method):
     def _regress(self, psi: GraphEmbedding, data: TrainingData, *, seed: int, work: Path, progress: bool):
         """h, the part of it with trained parameters, and its settings."""
         encoding = encoding_for(data)
-        options = {"seed": seed, "work": work, "progress": progress}
+        options: dict[str, Any] = {"seed": seed, "work": work, "progress": progress}
         options |= encoding.training_changes if self.through == encoding.through else {}
         if self.through == "graph":
             h, settings = fit_neural(psi, data, through="graph", **options)

@@ -29,7 +29,7 @@ class EmbeddingPredictor(Predictor):
         if self.config.method == "rounded":  # needs no psi
             return self.h.graphs(inputs).rounded()
         start = self.h.graphs(inputs) if self.config.needs_start else None
-        known = self.candidates if self.config.method.startswith("candidates") else None
+        known = self.candidates if (self.config.method or "").startswith("candidates") else None
         target = self.h.predict(inputs)
         return decode_many(self.psi, target, candidates=known, start=start, config=self.config).graphs
 

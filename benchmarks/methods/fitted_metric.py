@@ -95,7 +95,7 @@ def fit_metric(
             others = (near[:, None] * projections.sphere(edited[held_out] @ M)).sum(2).amax(1)
             count += int((own >= others - 1e-6).sum())  # an edit may lead to the same graph
         separated[shrinkage] = round(count / n, 5)
-    best = max(separated, key=separated.get)
+    best = max(separated, key=separated.__getitem__)
     settings = {"separated_from_edits": {str(s): v for s, v in separated.items()}}
     if best != IDENTITY and n > 1:
         rows = torch.arange(n)
@@ -110,5 +110,5 @@ def fit_metric(
 
         decoded = {s: decoded_exactly(s) for s in (IDENTITY, best)}
         settings["decoded"] = {str(s): round(v, 5) for s, v in decoded.items()}
-        best = max(decoded, key=decoded.get)
+        best = max(decoded, key=decoded.__getitem__)
     return metric_matrix(errors, best), {"shrinkage": best, **settings}

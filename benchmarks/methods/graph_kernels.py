@@ -75,7 +75,7 @@ class WeisfeilerLehman:
             known, index = color.unique(return_inverse=True)
             count = torch.zeros(len(known), len(landmarks))
             self.rounds.append((known, count.index_put_((index, owner), torch.ones(len(owner)), accumulate=True)))
-        self.norms = sum(count.square().sum(0) for _, count in self.rounds).sqrt()
+        self.norms = sum((count.square().sum(0) for _, count in self.rounds), torch.zeros(len(landmarks))).sqrt()
 
     def __call__(self, graphs: Graph) -> Tensor:
         found, square = torch.zeros(len(graphs), len(self.norms)), torch.zeros(len(graphs))

@@ -38,7 +38,7 @@ def select_features(data: TrainingData, psi, seed: int) -> tuple[str, dict[str, 
     for name, make in FEATURES[data.input_kind].items():
         _, rows = Neighbors(make(), some.inputs).of(data.validation.inputs, 1)
         found[name] = round(squared_distance(known[rows[:, 0]], truth).mean().item(), 5)
-    return min(found, key=found.get), found
+    return min(found, key=found.__getitem__), found
 
 
 class NearestPredictor(Predictor):
@@ -79,7 +79,7 @@ class NearestNeighbor(Method):
         for k in NEIGHBOR_COUNTS:
             mean = NearestPredictor(neighbors, data.train.graphs, psi, points, k).mean_point(data.validation.inputs)
             tried[k] = round(mean_reciprocal_rank(ranks(-mean @ truth.T, rows)), 5)
-        k = max(tried, key=tried.get)
+        k = max(tried, key=tried.__getitem__)
         return Fitted(
             {"": NearestPredictor(neighbors, data.train.graphs, psi, points, k)},
             {

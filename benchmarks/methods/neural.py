@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,13 +29,20 @@ class Encoder(nn.Module):
 
     def forward(self, inputs) -> tuple[Tensor, Tensor, Tensor]:
         if hasattr(self.backbone, "read"):
-            return self.backbone.read(inputs)
+            return self.backbone.read(inputs)  # type: ignore[operator]
         vector = self.backbone(inputs)
         return vector[:, None], torch.ones(len(vector), 1, dtype=torch.bool), vector
 
 
+class EncoderModel(nn.Module):
+    """A model with an encoder, trained by `train`."""
+
+    encoder: Encoder
+    history: list[dict[str, Any]]
+
+
 def train(
-    model: nn.Module,
+    model: EncoderModel,
     data: TrainingData,
     loss_of: Callable[[Tensor | Sequence[str], Tensor], Tensor],
     validate: Callable[[], dict[str, float]],

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.methods.base import Fitted, Method, Predictor
-from benchmarks.methods.neural import Encoder, count_parameters, train
+from benchmarks.methods.neural import Encoder, EncoderModel, count_parameters, train
 from benchmarks.methods.sequence_codec import canonical_order
 from benchmarks.task_data import DECODING_TASKS, TrainingData
 from elekit.graphs.edit_distance import isomorphic
@@ -72,7 +72,7 @@ class GraphDecoder(nn.Module):
         return (of_nodes + of_edges) / target.numel()
 
 
-class OneShotModel(nn.Module):
+class OneShotModel(EncoderModel):
     """Encoder and decoder."""
 
     def __init__(self, encoder: Encoder, decoder: GraphDecoder):

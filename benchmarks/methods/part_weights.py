@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.methods.base import Fitted, Method
+from benchmarks.methods.base import Fitted, Method, Predictor
 from benchmarks.methods.count_ridge import DECODERS, TextKernel, TextRidge, TextRidgePredictor, tune_ridge
 from benchmarks.methods.embedding_predictor import EmbeddingPredictor
 from benchmarks.methods.substructure_counts import PART_KINDS, CountEmbedding, SubstructureCounts
@@ -207,7 +207,9 @@ class PartWeights(Method):
         h, known = regress(both)
         settings |= {"part_share": PART_SHARE, "psi_seconds": psi.history[-1]["seconds"]}
         parameters += sum(p.numel() for p in psi.parameters()) + h.weights.size
-        decoders = {one: EmbeddingPredictor(both, h, known, replace(c, seed=seed)) for one, c in DECODERS.items()}
+        decoders: dict[str, Predictor] = {
+            one: EmbeddingPredictor(both, h, known, replace(c, seed=seed)) for one, c in DECODERS.items()
+        }
         return Fitted(decoders, settings, parameters)
 
 

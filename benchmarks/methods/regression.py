@@ -6,6 +6,7 @@ Neural (`elekit.fit_surrogate`), by kernels (a linear system), or the mean of bo
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -118,7 +119,8 @@ def fit_kernels(
     inputs, few = data.validation.inputs, min(MAX_COMPARED, len(points))
     chosen = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))[:few]  # rows may be sorted
     some = data.train.take(chosen).inputs
-    tried, best = {}, (-np.inf, "", None, 0.0)
+    tried: dict[str, float] = {}
+    best: tuple[float, str, float | None, float] = (-np.inf, "", None, 0.0)
     for name, make in FEATURES[data.input_kind].items():
         candidate = KernelRidge(make(), some, ANCHORS, seed)
         for width in WIDTHS:
@@ -132,7 +134,7 @@ def fit_kernels(
     h = KernelRidge(FEATURES[data.input_kind][name](), data.train.inputs, anchors, seed).prepare(points, width)
     if len(points) > min(few, ANCHORS):  # more pairs or anchors than during tuning: tune the ridge again
         final = {r: score(h.solve(r).predict(inputs), truth) for r in RIDGES}
-        ridge = max(final, key=final.get)
+        ridge = max(final, key=final.__getitem__)
         tried |= {f"final, ridge {r:g}": value for r, value in final.items()}
     h.solve(ridge)
     return h, {
@@ -165,8 +167,8 @@ def fit_both(psi: Psi, points: Tensor, data: TrainingData, *, seed: int, work: P
     truth = points_of(psi, data.validation.graphs)
     trained, neural_settings = fit_neural(psi, data, seed=seed, work=work, progress=progress, **changes)
     solved, kernel_settings = fit_kernels(points, data, truth, mean_cosine, seed)
-    found = {"mean": MeanRegressor(trained, solved), "neural": trained, "kernels": solved}
+    found: dict[str, Any] = {"mean": MeanRegressor(trained, solved), "neural": trained, "kernels": solved}
     tried = {name: mean_cosine(h.predict(data.validation.inputs), truth) for name, h in found.items()}
-    best = max(tried, key=tried.get)
+    best = max(tried, key=tried.__getitem__)
     about = {"neural": neural_settings, "kernels": kernel_settings, "tried": tried, "best": best}
     return {"": found[best], "neural": trained, "kernels": solved}, about

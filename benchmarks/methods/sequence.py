@@ -4,12 +4,13 @@ from collections.abc import Hashable
 from dataclasses import asdict, dataclass, replace
 from operator import eq
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.methods.base import Fitted, Method, Predictor
-from benchmarks.methods.neural import Encoder, count_parameters, train
+from benchmarks.methods.neural import Encoder, EncoderModel, count_parameters, train
 from benchmarks.methods.sequence_codec import GraphParts, NodeLinkCodec, SequenceCodec, SmilesCodec
 from benchmarks.task_data import DECODING_TASKS, TrainingData
 from elekit.graphs.graph import Graph, from_edge_lists
@@ -36,7 +37,7 @@ class DecoderConfig:
     dropout: float = 0.2
 
 
-class SequenceModel(nn.Module):
+class SequenceModel(EncoderModel):
     """p(next token | input, tokens so far): a GRU with attention to the encoder states (Luong et al. 2015).
 
     `tokens` is the number of tokens, END included.
@@ -148,12 +149,12 @@ class SequenceDecoder(Method):
         vocabulary = data.outputs.vocabulary
         smiles = self.smiles and is_molecular(vocabulary)
         codec = SmilesCodec(vocabulary) if smiles else NodeLinkCodec(vocabulary)
-        texts = codec.encode(data.train.graphs)
-        kept = [row for row, text in enumerate(texts) if text is not None]  # graphs with noise may be no molecules
-        texts = [texts[row] for row in kept]
+        # graphs with noise may be no molecules
+        encoded = [(row, text) for row, text in enumerate(codec.encode(data.train.graphs)) if text is not None]
+        kept, texts = [row for row, _ in encoded], [text for _, text in encoded]
         encodable = replace(data, train=data.train.take(kept))
         tokens = sorted({token for text in texts for token in text})
-        longest = round(MAX_LENGTH_RATIO * max(map(len, texts))) + 1
+        longest = round(MAX_LENGTH_RATIO * max(len(text) for text in texts)) + 1
 
         targets = token_numbers(texts, tokens)
         held_out = data.validation.take(range(min(MAX_VALIDATED, len(data.validation))))
@@ -185,7 +186,7 @@ class SequenceDecoder(Method):
         return Fitted({"": SequencePredictor(model, codec, tokens, longest)}, settings, count_parameters(model))
 
 
-def token_numbers(texts: list[list[Hashable]], tokens: list[Hashable]) -> Tensor:
+def token_numbers(texts: list[list[Any]], tokens: list[Any]) -> Tensor:
     """Tokens as numbers from 1, (B, longest + 1), padded with END."""
     number = {token: i for i, token in enumerate(tokens, 1)}
     rows = [torch.tensor([*map(number.__getitem__, text), END]) for text in texts]

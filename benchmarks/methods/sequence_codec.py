@@ -1,7 +1,7 @@
 """Graphs to sequences of tokens and back, and a canonical order of nodes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from typing import Any
 
 import torch
 
@@ -10,6 +10,7 @@ from elekit.graphs.smiles import canonicalized, is_molecular, parse_smiles, to_s
 from elekit.graphs.weisfeiler_lehman import canonical_colors
 from elekit.model.surrogate.tokens import Tokenizer
 
+Tokens = list[Any]  # hashable
 GraphParts = tuple[list[str], list[tuple[int, int, str]]]
 """Node labels and (i, j, edge label) of one graph, as in `graph.from_edge_lists`."""
 
@@ -23,22 +24,22 @@ class SequenceCodec(ABC):
         self.vocabulary = vocabulary
 
     @abstractmethod
-    def encode(self, graphs: Graph) -> list[list[Hashable] | None]:
+    def encode(self, graphs: Graph) -> list[Tokens | None]:
         """The tokens of each discrete graph; None if it cannot be encoded."""
 
     @abstractmethod
-    def decode(self, tokens: Sequence[Hashable]) -> GraphParts | None:
+    def decode(self, tokens: Tokens) -> GraphParts | None:
         """The graph that the tokens encode; None if they encode no graph of the vocabulary."""
 
 
 class SmilesCodec(SequenceCodec):
     """Canonical SMILES of molecules. A graph that RDKit cannot sanitize cannot be encoded."""
 
-    def encode(self, graphs: Graph) -> list[list[str] | None]:
+    def encode(self, graphs: Graph) -> list[Tokens | None]:
         split = Tokenizer("smiles", ()).split
         return [None if text is None else split(text) for text in to_smiles(graphs)]
 
-    def decode(self, tokens: Sequence[str]) -> GraphParts | None:
+    def decode(self, tokens: Tokens) -> GraphParts | None:
         reading = parse_smiles("".join(tokens))
         unknown = not set(self.vocabulary.node_labels).issuperset(reading.nodes)
         if reading.error or unknown or len(reading.nodes) > self.vocabulary.max_nodes:
@@ -49,10 +50,11 @@ class SmilesCodec(SequenceCodec):
 class NodeLinkCodec(SequenceCodec):
     """Nodes in canonical order: (label,), followed by (edge label, i) for each link to an earlier node i."""
 
-    def encode(self, graphs: Graph) -> list[list[tuple]]:
-        vocabulary, encoded = self.vocabulary, []
+    def encode(self, graphs: Graph) -> list[Tokens | None]:
+        vocabulary = self.vocabulary
+        encoded: list[Tokens | None] = []
         for nodes, edges in _lists(canonical_order(graphs)):
-            tokens = []
+            tokens: Tokens = []
             for j, label in enumerate(nodes):
                 if label:
                     tokens.append((vocabulary.node_labels[label - 1],))
@@ -60,7 +62,7 @@ class NodeLinkCodec(SequenceCodec):
             encoded.append(tokens)
         return encoded
 
-    def decode(self, tokens: Sequence[tuple]) -> GraphParts | None:
+    def decode(self, tokens: Tokens) -> GraphParts | None:
         nodes: list[str] = []
         edges: dict[tuple[int, int], str] = {}
         for label, *links in tokens:

@@ -6,6 +6,7 @@ Sources: neighborhoods by Rogers and Hahn (2010); functional groups are those of
 import functools
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -68,7 +69,7 @@ def exact(molecule: Chem.Mol) -> dict[str, int]:
 
 def chains(molecule: Chem.Mol) -> dict[str, int]:
     """Acyclic carbon chains: the diameter of each, alone and with its number of double bonds."""
-    carbons, found = nx.Graph(), Counter()
+    carbons, found = nx.Graph(), Counter[str]()
     carbons.add_nodes_from(a.GetIdx() for a in molecule.GetAtoms() if a.GetSymbol() == "C" and not a.IsInRing())
     for bond in molecule.GetBonds():
         ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
@@ -142,6 +143,9 @@ class CountEmbedding(nn.Module):
 
     It is defined for discrete graphs only and has no gradient with respect to the graph.
     """
+
+    history: list[dict[str, Any]]
+    kind: Tensor
 
     def __init__(self, counts: SubstructureCounts):
         super().__init__()
