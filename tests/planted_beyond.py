@@ -43,9 +43,7 @@ from elekit.graphs.weisfeiler_lehman import graph_hashes, node_colors
 
 def mix(share: float, one, other=None):
     """The loss is `share` of one loss, the rest of another (None: the shipped one)."""
-    return lambda graph: torch.cat(
-        [share**0.5 * one(graph), (1 - share) ** 0.5 * (other or shipped())(graph)], 1
-    )  # fmt: skip
+    return lambda graph: torch.cat([share**0.5 * one(graph), (1 - share) ** 0.5 * (other or shipped())(graph)], 1)
 
 
 def names(graph: Graph) -> Tensor:

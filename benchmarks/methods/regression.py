@@ -137,9 +137,7 @@ def fit_kernels(
         ridge = max(final, key=final.__getitem__)
         tried |= {f"final, ridge {r:g}": value for r, value in final.items()}
     h.solve(ridge)
-    return h, {
-        "features": name, "width": width, "ridge": ridge, "anchors": len(h.anchor_kernel), "tried": tried
-    }  # fmt: skip
+    return h, {"features": name, "width": width, "ridge": ridge, "anchors": len(h.anchor_kernel), "tried": tried}
 
 
 class MeanRegressor:

@@ -22,9 +22,7 @@ ITERATIONS = 60
 APPLIED = 3  # edits at each end of the price list that can be applied in the page
 KNOWN = 400  # graphs on the inspector's map
 CHANGING = ("scene", "table", "heat", "loss", "neighbors", "apart", "shares")  # traits that differ between steps
-FIXED = (
-    "palette", "anchor_scene", "anchor_name", "context", "map_note", "view", "valid_only", "picked", "molecular",
-)  # fmt: skip
+FIXED = ("palette", "anchor_scene", "anchor_name", "context", "map_note", "view", "valid_only", "picked", "molecular")
 
 
 def cases(context: Context, results: Results) -> None:

@@ -43,7 +43,7 @@ TERMS = {
     "control": "The same test with a property that means nothing. A probe counts only as far as it beats its control.",
     "Kekulé form": "One of the ways to draw the double bonds of an aromatic ring. They are the same molecule.",
     "SMILES": "A molecule written as a line of text: C#N is carbon bound to nitrogen by three bonds.",
-}  # fmt: skip
+}
 TITLES = {"holds in": "stability mark"}  # terms with another title in the glossary
 ENDINGS = {"Kekulé form": "Kekul[eé] forms?", "loss": "loss(?:es)?", "exact": "exact(?:ly)?"}
 

@@ -18,7 +18,7 @@ from elekit.card.phrases import (
     phrases_of,
     property_names,
     things,
-)  # fmt: skip
+)
 from elekit.card.results import Results
 from elekit.card.statement import Evidence, Statement, Statements, stability_of
 

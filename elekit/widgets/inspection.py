@@ -28,7 +28,7 @@ from elekit.widgets.inspector_io import (
     one_graph,
     parts,
     roomy_scene,
-)  # fmt: skip
+)
 from elekit.widgets.space import Space, read
 
 NEAREST = 4  # known graphs shown
