@@ -93,6 +93,19 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, axis=1).reset_index()
 
 
+def drop_copies(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs of one group without variants of ELE that equal ELE, as where the fitted metric is the identity."""
+    columns = ["decoder", "seed", *(one for one in (*QUALITY_COLUMNS, "ms") if one in table)]
+
+    def values(method: str) -> list[tuple]:
+        rows = table.loc[table["method"] == method, columns].fillna(-1)
+        return sorted(rows.itertuples(index=False, name=None))
+
+    own = values(ELE_FAMILY[0])
+    copies = [method for method in ELE_FAMILY[1:] if own and values(method) == own]
+    return table[~table["method"].isin(copies)]
+
+
 def main_metrics(rows: pd.DataFrame) -> list[Metric]:
     """The metrics that methods are ranked by, the most important first."""
     for columns in MAIN_COLUMNS:

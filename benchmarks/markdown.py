@@ -15,6 +15,7 @@ from benchmarks.aggregate import (
     Metric,
     best_decoders,
     default_decoder,
+    drop_copies,
     main_metrics,
     means,
     paired_differences,
@@ -177,7 +178,7 @@ def leaderboard(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
     clean = clean.sort_values(["task", "labels"], key=lambda column: ranks[column.name](column))
     found = []
     for (task, labels), runs in clean.groupby(["task", "labels"], dropna=False, sort=False):
-        rows = means(runs)
+        rows = means(drop_copies(runs))
         for metric in main_metrics(rows)[:1]:
             best = best_decoders(rows, metric).reset_index(drop=True)
             shown = [f"{format_method(row)}: {metric.format(row[metric.column])}" for _, row in best.iterrows()]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import results
-from benchmarks.aggregate import best_decoders, default_decoder, main_metrics, means, reference_method
+from benchmarks.aggregate import best_decoders, default_decoder, drop_copies, main_metrics, means, reference_method
 from benchmarks.goals import goals_table
 from benchmarks.markdown import (
     NOT_RUN,
@@ -179,7 +179,7 @@ def summary_table(folder: Path = results.RESULTS) -> str:
         table = results.to_table(runs)
         clean = table[(table["noise"] == "none") & ~table["method"].str.startswith(ABLATION_PREFIX)]
         size = main_size(task, clean)
-        found = means(clean[_same_size(clean["labels"], size)])
+        found = means(drop_copies(clean[_same_size(clean["labels"], size)]))
         for metric in main_metrics(found)[:1]:
             best = best_decoders(found, metric)
             variant = best["method"].isin(ELE_FAMILY[1:])

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks import figures
-from benchmarks.aggregate import Metric, best_decoders, main_metrics, means
+from benchmarks.aggregate import Metric, best_decoders, drop_copies, main_metrics, means
 from benchmarks.markdown import capitalize, escape, format_size
 from benchmarks.methods import ABLATION_PREFIX, ELE_FAMILY
 
@@ -50,7 +50,7 @@ def figures_for_task(task: str, table: pd.DataFrame) -> list[ReportFigure]:
     group = largest_group(clean)
     exact = metrics[-1]
     if "ms" in group and group.groupby("method")["ms"].any().sum() > 1:
-        costs = by_quality(drop_copies(group) if "exact" in group else group, exact)
+        costs = by_quality(drop_copies(group), exact)
         caption = f"{capitalize(exact.title)} by prediction time, {format_size(group['labels'].iloc[0])}."
         found.append(
             ReportFigure(
@@ -78,17 +78,6 @@ def highlighted(table: pd.DataFrame) -> tuple[str, ...]:
     """Titles of ELE and its variants among the runs, the one with the most runs first."""
     runs = table[table["method"].isin(ELE_FAMILY)]
     return tuple(runs["title"].value_counts(sort=True).index)
-
-
-def drop_copies(table: pd.DataFrame) -> pd.DataFrame:
-    """Without variants of ELE that have the results of ELE, as where the fitted metric is the identity."""
-
-    def values(method: str) -> list[tuple]:
-        rows = table[table["method"] == method]
-        return sorted(zip(rows["decoder"], rows["seed"], rows["ms"], rows["exact"]))
-
-    copies = [one for one in ELE_FAMILY[1:] if values(one) and values(one) == values(ELE_FAMILY[0])]
-    return table[~table["method"].isin(copies)]
 
 
 def by_quality(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:

@@ -350,6 +350,13 @@ def test_our_other_methods_are_no_rivals_of_ele_and_are_named():
     assert both == found | {"ELE": "55.0 % (gradient)"} and both["reached"] == "yes; ahead of other: 60.0 %"
 
 
+def test_a_variant_with_the_results_of_ele_is_a_copy():
+    runs = [run("ele", 0, gradient=1.0), run("ele-fitted-metric", 0, gradient=1.0), run("other", 0, gradient=1.0)]
+    assert set(aggregate.drop_copies(results.to_table(runs))["method"]) == {"ele", "other"}
+    runs += [run("ele-fitted-metric", 0, 100, gradient=2.0)]
+    assert "ele-fitted-metric" in set(aggregate.drop_copies(results.to_table(runs))["method"])
+
+
 def test_the_reference_is_the_best_variant_of_ele_with_all_seeds():
     runs = [run("ele", seed, only=2.0) for seed in (0, 1)] + [run("ele-graph-head", 0, only=1.0)]
     assert aggregate.reference_method(results.to_table(runs)) == "ele"  # the other has one seed

@@ -1,4 +1,4 @@
-"""Coloured images and their graphs, against slow scans of the pixels; and the backbone that reads images."""
+"""Colored images and their graphs, against slow scans of the pixels; and the backbone that reads images."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 
 from benchmarks import coloring as made
 from benchmarks.coloring import COLORS, MIN_AREA, MIN_BORDER, coloring
-from benchmarks.images import alike_ordered, images
+from benchmarks.image_figure import align_nodes, draw_images
 from elekit.draw import OKABE_ITO
 from elekit.draw.pairs import MARKS
 from elekit.graphs import augment, projections
@@ -30,7 +30,7 @@ PALETTE = np.array(list(COLORS.values())) / 255
 
 @pytest.fixture(autouse=True)
 def few_at_a_time(monkeypatch):
-    monkeypatch.setattr(made, "TOGETHER", 150)
+    monkeypatch.setattr(made, "BLOCK", 150)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_splits_are_by_image_and_equal_graphs_have_equal_keys(folder):
 
 def test_what_cannot_be_drawn_is_refused(folder):
     for wrong in ({"count": 0}, {"size": 20}, {"noise": -1}):
-        with pytest.raises(ValueError, match="want count >= 1, size >= 24, noise >= 0"):
+        with pytest.raises(ValueError, match="count >= 1, size >= 24, noise >= 0"):
             coloring(**{"count": 6, **wrong})
 
 
@@ -292,20 +292,20 @@ def test_a_picture_tells_right_from_wrong_in_any_order_of_nodes(data, generator)
     edges[1, i, j] = edges[1, j, i] = 0  # a link is missed
     nodes[2, 0] = nodes[2, 0] % 4 + 1  # a colour is wrong
     guessed = augment.shuffled(Graph.from_labels(nodes, edges, data.vocabulary), generator)
-    figure = images(split.inputs, split.graphs, guessed)
+    figure = draw_images(split.inputs, split.graphs, guessed)
     verdicts = [text for text in texts(figure) if "predicted" in text]
     assert verdicts == [f"predicted: {verdict}" for verdict in ("right", "wrong", "wrong")]
     kinds = [[gid.split("-")[0] for gid in gids(ax) if gid.startswith(tuple(MARKS))] for ax in figure.axes]
     assert [len(marks) for marks in kinds[:3]] == [0, 0, 0]  # a right one has no marks
     assert kinds[4] == ["gone"] and kinds[5] == [] and kinds[7] == kinds[8] == ["changed"]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["missed", "another label"]
-    assert len(images(split.inputs[:2, :1], split.graphs[:2]).axes) == 4
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["missing", "wrong label"]
+    assert len(draw_images(split.inputs[:2, :1], split.graphs[:2]).axes) == 4
 
 
 def test_nodes_are_ordered_as_those_of_a_like_graph(data, generator):
     graphs = data.train.graphs
     for one, mixed in zip(graphs, augment.shuffled(graphs, generator)):
-        aligned = alike_ordered(mixed, one)
+        aligned = align_nodes(mixed, one)
         assert torch.equal(aligned.labels()[0], one.labels()[0])  # colours lie alike, and where nodes differ links do
         assert nx.is_isomorphic(*to_networkx(Graph.cat([aligned, one])))
 
@@ -313,9 +313,9 @@ def test_nodes_are_ordered_as_those_of_a_like_graph(data, generator):
 def test_what_is_no_picture_is_refused(data):
     split = data.train.take([0, 1])
     with pytest.raises(ValueError, match=r"C = 1 or 3, got \(2, 2, 32, 32\)"):
-        images(split.inputs[:, :2], split.graphs)
+        draw_images(split.inputs[:, :2], split.graphs)
     with pytest.raises(ValueError, match="one graph for each of 2 images, got 1"):
-        images(split.inputs, split.graphs, split.graphs[:1])
+        draw_images(split.inputs, split.graphs, split.graphs[:1])
 
 
 # -- h, told apart from what is nearly right -----------------------------------------------------------------------
