@@ -116,10 +116,7 @@ def test_help_from_a_shell():
             ["train", "surrogate"],
             ["--artifact", "--input", "--backbone", "{character,word,smiles,tfidf,vector,hf:NAME}"],
         ),
-        (
-            ["train", "repeats"],
-            ["--seeds", "--halves", "--by", "same settings", "hold each time", "Ctrl-C"],
-        ),
+        (["train", "repeats"], ["--seeds", "--halves", "--by", "same settings", "hold each time", "Ctrl-C"]),
         (["decode"], ["--candidates", "--method", "--budget-ms", "standard input", "euclidean (the paper's)"]),
         (["evaluate"], ["--oracle", "psi(y)", "--limit", "--table", "--randomize", "all of its rows", "--json"]),
     ],
