@@ -54,7 +54,6 @@ NAMES = {
     "exam",
     "sit",
     "at_hand",
-    "apart",
     "hers",
     "theirs",
 }
