@@ -1,20 +1,10 @@
-"""Statements about a learned loss, each with its evidence.
-
-blind_spots        which different graphs does the loss hardly separate?
-separated_equals   which equal graphs does it separate?
-stability          which statements hold in all of several trainings? (`inspect.claims` makes such statements)
-across_trainings   how far do figures move from one training to the next?
-neighbors_kept    do two trainings agree on which graphs are near?
-agreement          does the loss order pairs as known distances do, and where do they disagree most?
-concepts           which properties of a graph does psi encode, and is that more than size and counts tell?
-findings.findings  what is wrong with this loss, in plain words with figures?
-"""
+"""Statements about a learned loss, each with its evidence."""
 
 from elekit.audit import claims, findings
 from elekit.audit.agreement import Agreement, agreement
-from elekit.audit.blind_spots import Pairs, blind_spots, separated_equals
+from elekit.audit.blind_spots import Pairs, blind_spots, invariance_gaps
 from elekit.audit.concepts import Concepts, concepts
-from elekit.audit.stability import across_trainings, neighbors_kept, stability
+from elekit.audit.stability import across_trainings, neighbor_overlap, stability
 
 __all__ = [
     "Agreement",
@@ -26,7 +16,7 @@ __all__ = [
     "claims",
     "concepts",
     "findings",
-    "neighbors_kept",
-    "separated_equals",
+    "invariance_gaps",
+    "neighbor_overlap",
     "stability",
 ]

@@ -1,177 +1,157 @@
-"""Statements about a loss that can be held against another training's answer; see `elekit.audit.stability`.
+"""Statements about a loss that can be checked against another training run; see `elekit.audit.stability`.
 
-A claim is a function of an answer: True where it holds, False where it does not, None where the answer does not tell
-(a kind of edit that is missing in another price list is no evidence against what was said of it). `of_prices` and
-`of_findings` make all that a reader of such an answer is told, named in the words that she meets.
+A claim is a function of a result: True where it holds, False where it does not, None where the result cannot decide
+(a kind of edit that is missing is no evidence against a claim about it).
 """
 
 import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from elekit.audit.findings import DEFECT, Finding
+from elekit.audit.findings import Finding, Severity
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Claim = Callable[[Any], "bool | None"]
-MOST = 5  # kinds at either end of a price list
-WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+Claim = Callable[[Any], bool | None]
+ENDS = 5  # kinds at either end of the table of edit costs
 
 
 def above(threshold: float) -> Claim:
-    """A claim about a number: it is larger than the threshold; nan does not tell."""
-
-    def holds(number: float) -> bool | None:
-        return None if math.isnan(number) else bool(number > threshold)
-
-    return holds
+    """A claim about a number: it is larger than the threshold; nan decides nothing."""
+    return lambda number: None if math.isnan(number) else bool(number > threshold)
 
 
-def same_order(names: Sequence[Hashable]) -> Claim:
-    """A claim about a mapping or Series of numbers: those of these names fall from each to the next.
+def decreasing(names: Sequence[Hashable]) -> Claim:
+    """A claim about a mapping or Series of numbers: those of these names decrease strictly, in this order.
 
-    Two that are there and do not fall refute it, whatever else is missing; otherwise a number that is missing or nan
-    leaves it open. Raises ValueError for fewer than two names.
+    Any two that do not decrease refute it; otherwise a missing number or nan leaves it open. Raises ValueError for
+    fewer than two names.
     """
     names = list(names)
     if len(names) < 2:
-        raise ValueError(f"an order is one of at least 2 names, got {names}")
+        raise ValueError(f"an order needs at least 2 names, got {names}")
 
     def holds(numbers: Mapping[Hashable, float]) -> bool | None:
-        told = [numbers[name] for name in names if name in numbers and not math.isnan(numbers[name])]
-        if any(one <= other for one, other in itertools.pairwise(told)):
+        known = [numbers[name] for name in names if name in numbers and not math.isnan(numbers[name])]
+        if any(one <= other for one, other in itertools.pairwise(known)):
             return False
-        return True if len(told) == len(names) else None
+        return True if len(known) == len(names) else None
 
     return holds
 
 
-def among(name: Hashable, names: Iterable[Hashable], most: int, *, largest: bool = True) -> Claim:
-    """A claim about a mapping or Series of numbers: `name` has one of the `most` largest (or smallest) of `names`.
+def among_top(name: Hashable, names: Iterable[Hashable], count: int, *, largest: bool = True) -> Claim:
+    """A claim about a mapping or Series of numbers: `name` has one of the `count` largest (or smallest) of `names`.
 
-    Other names of the answer do not count. A number that is missing or nan might be anything: the claim holds where
-    the name would be among them whatever is missing, is refuted where it would not be in any case, and is open else.
-    Of equal numbers each counts before the other: a claim that rests on a tie does not hold.
+    Other names of the result do not matter. A missing number or nan could be anything: the claim is open unless it
+    holds, or fails, for every value. Equal numbers count as larger: a claim that rests on a tie does not hold.
     """
     names = set(names) - {name}
 
     def holds(numbers: Mapping[Hashable, float]) -> bool | None:
-        told = {n: numbers[n] for n in [name, *names] if n in numbers and not math.isnan(numbers[n])}
-        if name not in told:
+        known = {n: numbers[n] for n in [name, *names] if n in numbers and not math.isnan(numbers[n])}
+        if name not in known:
             return None
-        own, others = told.pop(name), told.values()
+        own, others = known.pop(name), known.values()
         before = sum(other >= own if largest else other <= own for other in others)
-        if before >= most:
+        if before >= count:
             return False
-        return True if before + len(names) - len(told) < most else None
+        return True if before + len(names) - len(known) < count else None
 
     return holds
 
 
-@dataclass(frozen=True)
-class PriceClaim:
-    """A claim about the price of one kind of edit in another cost list, as of `EditCosts.summary`.
+class Relation(StrEnum):
+    """What an `EditCostClaim` says about a kind of edit."""
 
-    Args:
-        kind: The kind of edit.
-        predicate: What is claimed of it, without the kind that it is compared with: "is among the five dearest".
-        holds: The claim.
-        other: The kind that it costs more than, if the claim is a comparison.
+    MOST_EXPENSIVE = "is among the most expensive kinds"
+    CHEAPEST = "is among the cheapest kinds"
+    COSTS_MORE = "costs more than"
+    MARKED = "is marked as"
+
+
+@dataclass(frozen=True, eq=False)
+class EditCostClaim:
+    """A claim about a summary of edit costs.
+
+    kind: of edit. relation: what it says. other: the cheaper kind, or the mark; "" for the ends of the table. count:
+    size of these ends.
     """
 
     kind: str
-    predicate: str
-    holds: Claim
-    other: str | None = None
+    relation: Relation
+    check: Claim
+    other: str = ""
+    count: int = 0
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.predicate}" + (f" {self.other}" if self.other is not None else "")
+        ends = f" ({self.count})" if self.count else ""
+        return f"{self.kind} {self.relation}{ends} {self.other}".rstrip()
+
+    def __call__(self, summary: "pd.DataFrame") -> bool | None:
+        return self.check(summary)
 
 
-def price_claims(summary: "pd.DataFrame", *, most: int = MOST) -> list[PriceClaim]:
-    """Return what a cost list states, as claims about other cost lists.
+def edit_cost_claims(summary: "pd.DataFrame", *, ends: int = ENDS) -> dict[str, EditCostClaim]:
+    """What `EditCosts.summary` shows, as claims about other such summaries, by their text.
 
-    Only kinds with an interval count (edits in at least 5 graphs), by their medians: which are among the `most`
-    dearest and cheapest; which cost more than the next cheaper kind whose interval does not overlap; and which are
-    marked as nearly free or surprisingly dear. A kind that is missing in another list, or has no interval there, leaves
-    the claim open.
-
-    Args:
-        summary: A cost list as of `EditCosts.summary`.
-        most: Number of kinds at each end of the list, at least 1.
-
-    Returns:
-        The claims; those about the ends of the list come first.
-
-    Raises:
-        ValueError: If `most` is below 1.
+    Counts kinds with an interval (edits in at least 5 graphs), by their medians: which are among the `ends` most
+    expensive and cheapest; which cost more than the next cheaper kind with a disjoint interval; which are marked.
+    A kind without an interval in the other summary decides nothing. Raises ValueError for ends < 1.
     """
-    if most < 1:
-        raise ValueError(f"most must be at least 1, got {most}")
+    if ends < 1:
+        raise ValueError(f"ends must be at least 1, got {ends}")
     known = summary[summary["low"].notna()].sort_values("median", ascending=False, kind="stable")
     kinds, claims = known["kind"].tolist(), []
-    ends = {"dearest": (kinds[:most], True), "cheapest": (kinds[::-1][:most], False)}
-    for word, (some, largest) in ends.items():
-        if len(kinds) > most:  # of five kinds each is among the five dearest
-            number = WORDS[most] if most < len(WORDS) else str(most)
-            place = f"is among the {number} {word}" if most > 1 else f"is the {word}"
-            claims += [PriceClaim(k, place, _of_medians(among(k, kinds, most, largest=largest))) for k in some]
+    if len(kinds) > ends:  # otherwise every kind is at both ends
+        for relation, some in ((Relation.MOST_EXPENSIVE, kinds[:ends]), (Relation.CHEAPEST, kinds[::-1][:ends])):
+            largest = relation is Relation.MOST_EXPENSIVE
+            for kind in some:
+                check = _of_medians(among_top(kind, kinds, ends, largest=largest))
+                claims.append(EditCostClaim(kind, relation, check, count=ends))
     rows = list(known[["kind", "low", "high"]].itertuples(index=False, name=None))
     for i, (kind, low, _) in enumerate(rows):
         cheaper = next((other for other, _, high in rows[i + 1 :] if high < low), None)
         if cheaper is not None:
-            claims.append(PriceClaim(kind, "costs more than", _of_medians(same_order([kind, cheaper])), cheaper))
+            check = _of_medians(decreasing([kind, cheaper]))
+            claims.append(EditCostClaim(kind, Relation.COSTS_MORE, check, cheaper))
     marked = known[known["mark"] != ""]
-    return claims + [PriceClaim(k, f"is {mark}", _marked(k, mark)) for k, mark in zip(marked["kind"], marked["mark"])]
+    for kind, mark in zip(marked["kind"], marked["mark"]):
+        claims.append(EditCostClaim(kind, Relation.MARKED, _marked(kind, mark), mark))
+    return {str(claim): claim for claim in claims}
 
 
-def of_prices(summary: "pd.DataFrame", *, most: int = MOST) -> dict[str, Claim]:
-    """Return the claims of `price_claims` by their sentences.
+def finding_claims(found: Sequence[Finding]) -> dict[str, Claim]:
+    """Findings as claims about the findings of other trainings: one of the same kind and subject is found again.
 
-    Args:
-        summary: A cost list as of `EditCosts.summary`.
-        most: Number of kinds at each end of the list, at least 1.
-
-    Returns:
-        The claims by sentence, such as "relabel C to N is among the five dearest".
-
-    Raises:
-        ValueError: If `most` is below 1.
+    Without a defect, that is a claim as well: "no defect".
     """
-    return {str(claim): claim.holds for claim in price_claims(summary, most=most)}
-
-
-def of_findings(found: Sequence[Finding]) -> dict[str, Claim]:
-    """What `elekit.audit.findings.findings` found, as claims about what it finds in other trainings.
-
-    Each finding is found again: one of the same `what`, whatever its figures. Where there is no defect, that is a
-    claim itself: "no defect is found".
-    """
-    claims = {f"{finding.severity}: {finding.what}": _found(finding.what) for finding in found}
-    if any(finding.severity == DEFECT for finding in found):
+    claims: dict[str, Claim] = {f"{finding.severity}: {finding.name}": _found(finding.name) for finding in found}
+    if any(finding.severity == Severity.DEFECT for finding in found):
         return claims
-    return {"no defect is found": lambda answer: all(finding.severity != DEFECT for finding in answer)} | claims
+    return {"no defect": lambda result: all(f.severity != Severity.DEFECT for f in result)} | claims
+
+
+def _found(name: str) -> Claim:
+    return lambda result: any(finding.name == name for finding in result)
 
 
 def _of_medians(claim: Claim) -> Claim:
-    return lambda summary: claim(medians(summary))
+    return lambda summary: claim(median_costs(summary))
 
 
-def medians(summary: "pd.DataFrame") -> "pd.Series":
-    """Median price by kind, of the kinds of a price list that have an interval."""
+def median_costs(summary: "pd.DataFrame") -> "pd.Series":
+    """Median cost per kind, of the kinds of a summary that have an interval."""
     return summary[summary["low"].notna()].set_index("kind")["median"]
 
 
 def _marked(kind: str, mark: str) -> Claim:
     def holds(summary: "pd.DataFrame") -> bool | None:
-        told = summary[summary["low"].notna() & (summary["kind"] == kind)]
-        return bool((told["mark"] == mark).all()) if len(told) else None
+        rows = summary[summary["low"].notna() & (summary["kind"] == kind)]
+        return bool((rows["mark"] == mark).all()) if len(rows) else None
 
     return holds
-
-
-def _found(what: str) -> Claim:
-    return lambda answer: any(finding.what == what for finding in answer)

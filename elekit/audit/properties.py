@@ -1,6 +1,7 @@
-"""Properties of graphs: what is counted of every graph, and columns of a table read as something a probe can tell."""
+"""Properties of graphs: what can be counted of every graph, and table columns as targets of a probe."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,34 +18,42 @@ from elekit.model.loss import BATCH_SIZE
 if TYPE_CHECKING:
     import pandas as pd
 
-FEWEST, RAREST = 50, 10  # different graphs that a property, and that one of its kinds, must have
-MOST_KINDS = 12
-MOST = 2_000  # different graphs that are asked
-BLOCK = 2_048  # graphs whose names are made together
-NUMBER, YES_OR_NO, KINDS = "number", "yes or no", "kinds"
+MIN_GRAPHS, MIN_CLASS = 50, 10  # different graphs that a property needs, and that a class needs
+MAX_CLASSES = 12
+MAX_GRAPHS = 2_000  # different graphs that are used
+BLOCK = 2_048  # graphs that are refined together
+
+
+class PropertyKind(StrEnum):
+    """What the values of a property are."""
+
+    NUMBER = "number"
+    YES_OR_NO = "yes or no"
+    CLASSES = "classes"
 
 
 @dataclass(frozen=True, eq=False)
 class Property:
-    """A column, a value for each of m different graphs. rows: (m,) bool, where it is known and counts.
+    """A property of m different graphs.
 
-    target: values of those rows; None where there is nothing to be told. note: why not, or what was left out.
+    rows: (m,) bool, where it is known and counts. target: values of these rows; None if it cannot be measured. note:
+    why not, or what is left out.
     """
 
     name: str
-    kind: str
+    kind: PropertyKind
     rows: np.ndarray
     target: Target | None
     note: str = ""
 
 
-def properties_of(graphs: Graph) -> "pd.DataFrame":
-    """What is counted of every graph, a row each.
+def graph_properties(graphs: Graph) -> "pd.DataFrame":
+    """Counts of every graph, one row per graph.
 
-    nodes, edges, rings (cycle rank), parts (connected ones), diameter (most edges on a shortest path, within parts),
-    largest degree, leaves (nodes of one edge), nodes on rings; "nodes: LABEL" and "edges: LABEL" of up to 24 labels,
-    where there are several; and of molecules "group: NAME", whether they hold a functional group of
-    `elekit.inspect.search.GROUPS` (missing where RDKit does not sanitize the graph).
+    nodes, edges, rings (cycle rank), parts (connected components), diameter (within components), largest degree,
+    leaves (nodes with one edge), nodes on rings; "nodes: LABEL" and "edges: LABEL" for 2 to 24 labels; and for
+    molecules "group: NAME", whether they have a functional group of `elekit.inspect.search.GROUPS` (missing if RDKit
+    rejects the graph).
     """
     import pandas as pd
 
@@ -54,8 +63,8 @@ def properties_of(graphs: Graph) -> "pd.DataFrame":
         table = table.drop(columns=f"nodes: {names.node_labels[0]}")
     table.insert(3, "parts", table["rings"] - table["edges"] + table["nodes"])
     shapes = [_shape(graphs[start : start + BATCH_SIZE]) for start in range(0, len(graphs), BATCH_SIZE)]
-    shapes = torch.cat(shapes) if shapes else torch.zeros(0, 4, dtype=torch.long)
-    for at, (name, values) in enumerate(zip(("diameter", "largest degree", "leaves", "nodes on rings"), shapes.T)):
+    columns = torch.cat(shapes).T if shapes else torch.zeros(4, 0, dtype=torch.long)
+    for at, (name, values) in enumerate(zip(("diameter", "largest degree", "leaves", "nodes on rings"), columns)):
         table.insert(4 + at, name, values.numpy())
     if 1 < len(names.edge_labels) <= FEW_LABELS:
         for channel, label in enumerate(names.edge_labels, start=1):
@@ -73,21 +82,22 @@ def _shape(graphs: Graph) -> torch.Tensor:
     """(B, 4) diameter, largest degree, leaves, nodes on rings."""
     edges = graphs.labels()[1].cpu()
     steps, degree = shortest_path_lengths(edges), (edges > 0).sum(2)
-    diameter = steps.masked_fill(steps == edges.shape[1], 0).amax((1, 2))  # within connected parts
+    diameter = steps.masked_fill(steps == edges.shape[1], 0).amax((1, 2))  # within components
     return torch.stack([diameter, degree.amax(1), (degree == 1).sum(1), ring_edges(graphs).any(2).sum(1)], 1)
 
 
-def different(graphs: Graph, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that are asked, and for each which of the different graphs it is: 0, 1, ... in an order that hangs on the
-    graphs alone, so that nothing hangs on the order of the rows."""
+def distinct_rows(graphs: Graph, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that are used, and for each the number of its isomorphism class, 0, 1, ...; neither depends on row "
+    "order."""
     parts = [graph_hashes(graphs[start : start + BLOCK], ROUNDS)[:, -1] for start in range(0, len(graphs), BLOCK)]
-    names = torch.cat(parts).numpy() if parts else np.empty(0, dtype=np.int64)
+    names = torch.cat(parts).cpu().numpy() if parts else np.empty(0, dtype=np.int64)
     kept = np.unique(names)
-    if len(kept) > MOST:
-        kept = generator.choice(kept, MOST, replace=False)
+    if len(kept) > MAX_GRAPHS:
+        kept = generator.choice(kept, MAX_GRAPHS, replace=False)
     rows = np.argsort(names, kind="stable")
     rows = rows[np.isin(names[rows], kept)]
-    which, heads = np.zeros(len(rows), dtype=np.int64), {}
+    which = np.zeros(len(rows), dtype=np.int64)
+    heads: dict[int, list[tuple[int, int]]] = {}
     for at, row in enumerate(rows.tolist()):
         alike = heads.setdefault(names[row], [])  # (row, number) of different graphs of one name; hardly ever two
         same = [number for head, number in alike if bool(isomorphic(graphs[head], graphs[row])[0])]
@@ -98,24 +108,24 @@ def different(graphs: Graph, generator: np.random.Generator) -> tuple[np.ndarray
     return rows, which
 
 
-def read(name: str, column: "pd.Series", which: np.ndarray) -> Property:
-    """A column as a property of the different graphs.
+def parse_column(name: str, column: "pd.Series", which: np.ndarray) -> Property:
+    """A column (n,) as a property of different graphs. which: (n,) the different graph of each row, 0, ..., m - 1.
 
-    column: (n,). which: (n,) the different graph that each row shows, 0, 1, ..., m - 1. Two different numbers are a
-    yes or no; texts and categories are kinds, of which the 12 commonest count. Numbers not finite are missing.
+    Two different numbers are classes; of texts and categories the 12 most frequent classes count. Values that are not
+    finite are missing.
     """
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     column = column if column.dtype == "category" else column.convert_dtypes()
     if not is_numeric_dtype(column):
-        return _kinds(name, column.astype("string").to_numpy(dtype=object, na_value=None), which)
+        return _classes(name, column.astype("string").to_numpy(dtype=object, na_value=None), which)
     values = column.to_numpy(dtype=float, na_value=np.nan)
     values[~np.isfinite(values)] = np.nan
     known = np.unique(values[~np.isnan(values)])
     if len(known) == 2:
         words = np.array(["no", "yes"] if is_bool_dtype(column) else [f"{value:g}" for value in known], dtype=object)
         texts = np.where(np.isnan(values), None, words[(values == known[-1]).astype(int)])
-        return _kinds(name, texts, which)
+        return _classes(name, texts, which)
     return _numbers(name, values, which)
 
 
@@ -124,19 +134,12 @@ def _numbers(name: str, values: np.ndarray, which: np.ndarray) -> Property:
     count = np.bincount(which[known], minlength=m)
     mean = np.bincount(which[known], values[known], m) / np.maximum(count, 1)
     rows = count > 0
-    if rows.sum() < FEWEST:
-        return Property(name, NUMBER, rows, None, _too_few(rows.sum()))
-    values, times = np.unique(mean[rows], return_counts=True)
-    if len(values) == 1:
-        return Property(name, NUMBER, rows, None, f"it is {values[0]:g} in all {rows.sum():,} graphs")
-    other = rows.sum() - times.max()
-    if other < RAREST:
-        commonest = f"{values[times.argmax()]:g}"
-        return Property(name, NUMBER, rows, None, f"it is {commonest} in all but {other} of {rows.sum():,} graphs")
-    return Property(name, NUMBER, rows, Target(mean[rows]))
+    numbers, times = np.unique(mean[rows], return_counts=True)
+    note = _too_few(rows) or _constant([f"{number:g}" for number in numbers], times)
+    return Property(name, PropertyKind.NUMBER, rows, None if note else Target(mean[rows]), note)
 
 
-def _kinds(name: str, texts: np.ndarray, which: np.ndarray) -> Property:
+def _classes(name: str, texts: np.ndarray, which: np.ndarray) -> Property:
     import pandas as pd
 
     m = which.max() + 1
@@ -144,30 +147,37 @@ def _kinds(name: str, texts: np.ndarray, which: np.ndarray) -> Property:
     frame = pd.DataFrame({"graph": which, "code": codes})[codes >= 0].value_counts(sort=False).reset_index()
     frame = frame.sort_values(["graph", "count", "code"], ascending=[True, False, True]).drop_duplicates("graph")
     of_graph = np.full(m, -1)
-    of_graph[frame["graph"]] = frame["code"]  # the commonest of its rows, the first in the alphabet of several
+    of_graph[frame["graph"]] = frame["code"]  # the most frequent of its rows; of several the first in the alphabet
     rows = of_graph >= 0
     times = np.bincount(of_graph[rows], minlength=len(words))
-    kind = YES_OR_NO if len(words) == 2 else KINDS
-    if rows.sum() < FEWEST:
-        return Property(name, kind, rows, None, _too_few(rows.sum()))
-    there = np.flatnonzero(times)
-    if len(there) == 1:
-        return Property(name, kind, rows, None, f"it is {words[there[0]]} in all {rows.sum():,} graphs")
-    kept = np.argsort(-times, kind="stable")[:MOST_KINDS]
-    kept = np.sort(kept[times[kept] >= RAREST])
+    kind = PropertyKind.YES_OR_NO if len(words) == 2 else PropertyKind.CLASSES
+    seen = np.flatnonzero(times)
+    note = _too_few(rows)
+    if not note and len(seen) <= 2:
+        note = _constant(list(words[seen]), times[seen])
+    if note:
+        return Property(name, kind, rows, None, note)
+    kept = np.argsort(-times, kind="stable")[:MAX_CLASSES]
+    kept = np.sort(kept[times[kept] >= MIN_CLASS])
     if len(kept) < 2:
-        many = f"{len(there):,} different values, of which fewer than two are shared by {RAREST} graphs"
-        rare = f"it is {words[times.argmax()]} in all but {rows.sum() - times.max()} of {rows.sum():,} graphs"
-        return Property(name, kind, rows, None, rare if len(there) == 2 else many)
-    left = rows & ~np.isin(of_graph, kept)
-    note = ""
-    if left.any():
-        note = f"{left.sum():,} graphs of {len(there) - len(kept):,} rarer kinds are left out"
-    rows = rows & ~left
-    if rows.sum() < FEWEST:
-        return Property(name, kind, rows, None, _too_few(rows.sum()))
+        note = f"fewer than two of its {len(seen):,} different values have {MIN_CLASS} graphs"
+        return Property(name, kind, rows, None, note)
+    left_out = rows & ~np.isin(of_graph, kept)
+    if left_out.any():
+        note = f"{left_out.sum():,} graphs of {len(seen) - len(kept):,} rarer classes are left out"
+    rows = rows & ~left_out
+    if too_few := _too_few(rows):
+        return Property(name, kind, rows, None, too_few)
     return Property(name, kind, rows, Target(np.searchsorted(kept, of_graph[rows]), len(kept)), note)
 
 
-def _too_few(known: int) -> str:
-    return f"it is known of {known:,} graphs only, and {FEWEST} are needed"
+def _too_few(rows: np.ndarray) -> str:
+    return f"it is known for only {rows.sum():,} graphs, and {MIN_GRAPHS} are needed" * (rows.sum() < MIN_GRAPHS)
+
+
+def _constant(values: list[str], times: np.ndarray) -> str:
+    """Why values that occur so many times hardly vary; "" if they do."""
+    other, total, most = times.sum() - times.max(), times.sum(), values[times.argmax()]
+    if len(values) == 1:
+        return f"it is {most} in all {total:,} graphs"
+    return f"it is {most} in all but {other} of {total:,} graphs" * (other < MIN_CLASS)

@@ -1,4 +1,4 @@
-"""The same answers over several trainings of one loss: which statements hold in all of them?"""
+"""Which statements hold in every one of several training runs of the same loss?"""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
-COUNTED = ("holds", "of", "stable")  # columns beside those of the trainings
-SPREAD = ("mean", "sd", "lowest", "highest", "of")
-MOST = 2_000  # graphs whose neighbors are compared; of more a sample
-TIE = 1e-6  # losses that differ by less are equal: float32 leaves as much
+CLAIM_COLUMNS = ("claim", "holds", "of", "stable")  # besides those of the trainings
+FIGURE_COLUMNS = ("name", "mean", "sd", "lowest", "highest", "of")
+MAX_GRAPHS = 2_000
+TIE = 1e-6  # losses that differ by less are equal: the precision of float32
 
 
 def stability(
@@ -30,29 +30,32 @@ def stability(
     *,
     progress: bool = False,
 ) -> "pd.DataFrame":
-    """Which statements about a loss hold in each of several trainings? Only those may be said without a caveat.
+    """Check claims about a loss in several trainings.
 
-    psis: at least two by name, such as the loss that is explained and its repeats (`elekit.model.artifact.load_repeats`: other
-        seeds, and halves of the graphs).
-    measure: asked once of each psi, for instance `lambda psi: edit_costs(psi, graphs).summary()`; it should ask each
-        the same questions (one sample of edits, one seed), so that nothing but the training differs.
-    claims: statements by their words, each a function of an answer: True, False, or None where this answer does not
-        tell. `elekit.audit.claims` makes them of a price list or of findings; any function will do.
+    The training that a claim was made from confirms it by construction, so k further trainings are k trials. A claim
+    that fails in a share f of all trainings passes them with probability (1 - f)^k: four trainings rule out only
+    f > 0.53 at the 5 % level, and of many claims some pass by chance.
 
-    Returns one row a claim, in the order given: claim, one column a training (True, False, or missing where it cannot
-    be checked), holds (trainings in which it does), of (trainings in which it could be checked), stable (it holds in
-    every training; what cannot be checked in one of them is not stable).
+    Args:
+        psis: At least two losses by name, such as a loss and its reruns (`elekit.model.artifact.load_repeats`).
+        measure: Evaluated once per psi, for instance `lambda psi: edit_costs(psi, graphs).summary()`. Use the same
+            sample and seed for each psi, so that only the training differs.
+        claims: Functions of the measured result that return True, False, or None if it cannot decide, by their text.
+            See `elekit.audit.claims`.
+        progress: Show a progress bar.
 
-    How much that proves: the training that a claim was made from bears it out in any case, so k repeats are k
-    trials. A claim that would fail in a share f of all trainings passes them with probability (1 - f)^k: four that
-    all agree rule out no f below 0.53 at the 5 % level, and of many claims some pass by luck.
-    Raises ValueError for fewer than two trainings, a training named as one of the other columns, a claim that
-    answers neither True, False nor None, and an error in `measure` or in a claim, with the training and the claim.
+    Returns:
+        One row per claim, in the given order: claim, one column per training (True, False or missing), holds and of
+        (trainings in which it holds, and can be checked), stable (it holds in every training).
+
+    Raises:
+        ValueError: If there are fewer than two trainings, one is named like another column, a claim returns anything
+            else, or `measure` or a claim fails; the message names the training and the claim.
     """
     import pandas as pd
 
-    answers = _answers(psis, measure, progress, ("claim", *COUNTED))
-    held = {name: [_checked(claim, claims[claim], answers[name], name) for claim in claims] for name in psis}
+    results = _measure(psis, measure, progress, CLAIM_COLUMNS)
+    held = {name: [_check(claim, claims[claim], results[name], name) for claim in claims] for name in psis}
     table = pd.DataFrame({name: pd.array(answer, dtype="boolean") for name, answer in held.items()})
     holds, of = table.sum(axis=1).astype(int), table.notna().sum(axis=1).astype(int)
     table.insert(0, "claim", pd.Series(list(claims), dtype=object))
@@ -62,57 +65,74 @@ def stability(
 def across_trainings(
     psis: Mapping[str, Psi], measure: Callable[[Psi], Mapping[str, float]], *, progress: bool = False
 ) -> "pd.DataFrame":
-    """Numbers over several trainings: how far does a figure move when only the training changes?
+    """How far figures vary over several trainings.
 
-    measure: numbers by name of each psi, a mapping or a Series, such as the median price of each kind of edit
-    (`lambda psi: claims.medians(edit_costs(psi, graphs).summary())`). Other arguments as in `stability`.
-    Returns one row a name, largest mean first: name, one column a training (nan where it has no such number), mean,
-    sd (standard deviation over trainings, n - 1), lowest, highest, of (trainings that have it).
     `table[list(psis)].corr("spearman")` is the rank correlation between every two trainings.
-    Raises ValueError as `stability` does.
+
+    Args:
+        psis: At least two losses by name.
+        measure: Figures of a psi by name, for instance
+            `lambda psi: claims.median_costs(edit_costs(psi, graphs).summary())`.
+        progress: Show a progress bar.
+
+    Returns:
+        One row per figure, largest mean first: name, one column per training (nan where it is missing), mean, sd
+        (over trainings, n - 1), lowest, highest, of (trainings that have it).
+
+    Raises:
+        ValueError: As for `stability`.
     """
     import pandas as pd
 
-    answers = _answers(psis, measure, progress, ("name", *SPREAD))
-    numbers = pd.DataFrame({name: pd.Series(dict(answer), dtype=float) for name, answer in answers.items()})
+    results = _measure(psis, measure, progress, FIGURE_COLUMNS)
+    numbers = pd.DataFrame({name: pd.Series(dict(result), dtype=float) for name, result in results.items()})
     found = [getattr(numbers, figure)(axis=1) for figure in ("mean", "std", "min", "max", "count")]
-    table = numbers.assign(**dict(zip(SPREAD, found))).rename_axis("name").reset_index()
+    table = numbers.assign(**dict(zip(FIGURE_COLUMNS[1:], found))).rename_axis("name").reset_index()
     return table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
 
 
-def neighbors_kept(
+def neighbor_overlap(
     psis: Mapping[str, Psi], graphs: Graph, *, k: int = 10, seed: int = 0, progress: bool = False
 ) -> "pd.DataFrame":
-    """Do two trainings agree on which graphs are near? One row a pair of trainings.
+    """Share of the k nearest neighbors that two trainings have in common.
 
-    Of the k nearest graphs of each graph (itself left out) in one training, the share that is among the k nearest in
-    the other. Where several lie at the same loss as the k-th, each counts for its share of the places that are left,
-    as if ties were broken at random: a loss that puts everything at one place agrees with others by chance alone.
-    graphs: n > k, different from each other; of more than 2,000 as many are drawn by the seed.
-    Returns columns one, other, kept (mean over graphs, in [0, 1]), low and high (95 % interval, bootstrap over
-    graphs), chance (k / (n - 1), what two losses that have nothing in common keep).
-    Raises ValueError for k that does not fit, and as `stability` does.
+    Where several graphs lie at the loss of the k-th neighbor, each counts with the probability that a random tie
+    break includes it. A collapsed loss overlaps with others by chance only.
+
+    Args:
+        psis: At least two losses by name.
+        graphs: n > k different graphs; of more than 2,000 a sample is drawn.
+        k: Neighbors per graph, without the graph itself.
+        seed: Seed of the sample and the bootstrap.
+        progress: Show a progress bar.
+
+    Returns:
+        One row per pair of trainings: one, other, overlap (mean over graphs, in [0, 1]), low and high (95 % bootstrap
+        interval over graphs), chance (k / (n - 1), the overlap of unrelated losses).
+
+    Raises:
+        ValueError: If k is not in [1, n - 1], and as for `stability`.
     """
     import pandas as pd
 
     if not 1 <= k < len(graphs):
-        raise ValueError(f"k must be from 1 to {len(graphs) - 1}, graphs without one, got {k}")
+        raise ValueError(f"k must be in [1, {len(graphs) - 1}] for {len(graphs)} graphs, got {k}")
     generator = torch.Generator().manual_seed(seed)
-    if len(graphs) > MOST:
-        graphs = graphs[torch.randperm(len(graphs), generator=generator)[:MOST]]
-    near = _answers(psis, lambda psi: _nearest(finite(points_of(psi, graphs)), k), progress)
+    if len(graphs) > MAX_GRAPHS:
+        graphs = graphs[torch.randperm(len(graphs), generator=generator)[:MAX_GRAPHS]]
+    near = _measure(psis, lambda psi: _nearest(finite(points_of(psi, graphs)), k), progress)
     names, n, rows = list(psis), len(graphs), []
     drawn = torch.randint(n, (DRAWS, n), generator=generator)
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
-            kept = (near[one] * near[other]).sum(1) / k
-            low, high = central(kept[drawn].mean(1).numpy())
-            rows.append((one, other, float(kept.mean()), low, high, k / (n - 1)))
-    return pd.DataFrame(rows, columns=["one", "other", "kept", "low", "high", "chance"])
+            overlap = (near[one] * near[other]).sum(1) / k
+            low, high = central(overlap[drawn].mean(1).numpy())
+            rows.append((one, other, float(overlap.mean()), low, high, k / (n - 1)))
+    return pd.DataFrame(rows, columns=["one", "other", "overlap", "low", "high", "chance"])
 
 
 def _nearest(points: Tensor, k: int) -> Tensor:
-    """(n, n) the chance that j is among the k nearest of i, ties broken at random; rows sum to k."""
+    """(n, n) probability that j is among the k nearest of i under random tie breaks; rows sum to k."""
     points = points.double()
     loss = (2 - 2 * points @ points.T).fill_diagonal_(torch.inf)
     last = loss.kthvalue(k, 1, keepdim=True).values
@@ -121,36 +141,34 @@ def _nearest(points: Tensor, k: int) -> Tensor:
     return (inside + tied * (places / tied.sum(1, keepdim=True))).float()
 
 
-def _answers(psis: Mapping[str, Psi], measure: Callable[[Psi], T], progress: bool, taken: tuple = ()) -> dict[str, T]:
-    """What every training answers; taken: names of columns that no training may have."""
+def _measure(
+    psis: Mapping[str, Psi], measure: Callable[[Psi], T], progress: bool, reserved: tuple[str, ...] = ()
+) -> dict[str, T]:
+    """The result of every training. reserved: column names that no training may have."""
     if len(psis) < 2:
         raise ValueError(
-            f"stability is asked of at least 2 trainings, got {len(psis)}; repeats of a loss come from "
-            "release.repeats(folder), and `elekit train repeats` makes them"
+            f"stability needs at least 2 trainings, got {len(psis)}; create reruns of a loss with `elekit train "
+            "repeats` and load them with elekit.model.artifact.load_repeats(folder)"
         )
     for name in psis:
-        if name in taken:
-            raise ValueError(f"no training may be called {name!r}, which is another column of the table; rename it")
-    answers = {}
+        if name in reserved:
+            raise ValueError(f"training {name!r} has the name of another column of the table; rename it")
+    results = {}
     for name, psi in tqdm(psis.items(), desc="trainings", unit="training", disable=not progress):
         try:
-            answers[name] = measure(psi)
-        except Exception as failed:
-            raise ValueError(f"training {name!r} could not be asked: {_said(failed)}") from failed
-    return answers
+            results[name] = measure(psi)
+        except Exception as error:
+            raise ValueError(f"measure failed on training {name!r}: {type(error).__name__}: {error}") from error
+    return results
 
 
-def _checked(claim: str, check: Callable[[T], bool | None], answer: T, name: str) -> bool | None:
+def _check(text: str, claim: Callable[[T], bool | None], result: T, name: str) -> bool | None:
     try:
-        found = check(answer)
-    except Exception as failed:
-        raise ValueError(f"claim {claim!r} failed on training {name!r}: {_said(failed)}") from failed
+        found = claim(result)
+    except Exception as error:
+        raise ValueError(f"claim {text!r} failed on training {name!r}: {type(error).__name__}: {error}") from error
     if found is not None and not isinstance(found, bool | np.bool_):
         raise ValueError(
-            f"claim {claim!r} answers {found!r} on training {name!r}; it must be True, False, or None (cannot tell)"
+            f"claim {text!r} returned {found!r} on training {name!r}; it must return True, False or None"
         )
     return found
-
-
-def _said(failed: Exception) -> str:
-    return f"{type(failed).__name__}: {failed}"

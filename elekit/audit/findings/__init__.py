@@ -1,42 +1,47 @@
-"""What is wrong with a learned loss? One general instrument, and what it finds in words with figures.
+"""What is wrong with a learned loss: checks that any sound loss passes, and the flaws of one that does not.
 
-The loss is asked a broad basis of questions (`basis`): every kind of edit of many graphs, pairs that share one trait
-after another, patterns planted and rewritten, walks over edits, the same graph written otherwise, graphs held out.
-What it answers (`answers`) is held against what any sane loss does: equal graphs lie together, different ones apart,
-no edit is free, none costs as much as another graph, no trait drowns the rest, no place pulls everything to it,
-training graphs cost what others cost. No check knows a particular defect; each names what it sees.
+The probe set (`make_probe_set`) holds many small changes to many graphs: every kind of edit, pairs that agree in one
+trait after another, planted and rewritten patterns, random walks over edits. A sound loss gives equal graphs one
+place and different graphs different places; no edit is free or costs as much as an unrelated graph; no trait
+dominates or pulls graphs to one place; training graphs cost as much as others. No check looks for a particular
+defect.
 """
 
 import numpy as np
 import torch
 
-from elekit.audit.findings.attractors import pulled
-from elekit.audit.findings.dominance import dominated, outweighed, overpriced
-from elekit.audit.findings.finding import DEFECT, NOTE, Finding, table
+from elekit.audit.findings.attractors import find_attractors
+from elekit.audit.findings.dominance import find_dominance, find_expensive_edits, find_expensive_families
+from elekit.audit.findings.finding import Finding, FindingKind, Severity, findings_table
 from elekit.audit.findings.insensitivity import (
-    cheap_families,
-    cheap_places,
-    coinciding,
-    dead_edits,
-    merged_patterns,
-    sees_only,
+    find_cheap_edits,
+    find_cheap_locations,
+    find_coincident_graphs,
+    find_confused_patterns,
+    find_free_edits,
+    find_limited_view,
 )
-from elekit.audit.findings.invariance import SHORT, differently_told, malformed
-from elekit.audit.findings.memorization import HeldOut, hold_out, memorized
-from elekit.audit.findings.probe_set import LEVELS, Basis, make_basis
-from elekit.audit.findings.responses import Answers, ask
-from elekit.audit.findings.saturation import NOTHING, collapsed, flat, heaped, hubs, saturated
+from elekit.audit.findings.invariance import find_broken_invariances, find_invalid_points
+from elekit.audit.findings.memorization import HeldOut, find_memorization, hold_out
+from elekit.audit.findings.probe_set import LEVELS, ProbeSet, make_probe_set
+from elekit.audit.findings.responses import Responses
+from elekit.audit.findings.saturation import (
+    NOTHING,
+    find_collapse,
+    find_hubs,
+    find_low_dimension,
+    find_saturation,
+    find_two_clusters,
+)
 from elekit.evaluation.formatting import figure
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi
 
-__all__ = [
-    "DEFECT", "NOTE", "Answers", "Basis", "Finding", "HeldOut", "ask", "findings", "hold_out", "make_basis", "table",
-]  # fmt: skip
+__all__ = ["Finding", "FindingKind", "Severity", "findings", "findings_table", "hold_out", "make_probe_set"]
 
-COUNTS = LEVELS.index("the counts of node labels and of edge labels")
-
-FRAGMENTS = 3  # rules of what costs nothing: more are pieces of a wider one, of what costs next to nothing
+MIN_GRAPHS = 20
+COUNTS = LEVELS.index("node and edge label counts")
+FRAGMENTS = 3  # subgroups of free edits; so many are parts of a larger one that costs next to nothing
 
 
 def findings(
@@ -44,82 +49,92 @@ def findings(
     graphs: Graph,
     *,
     held_out: Graph | HeldOut | None = None,
-    basis: Basis | None = None,
+    probe_set: ProbeSet | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> list[Finding]:
-    """What is wrong with a learned loss, in words and figures; defects first, an empty list where nothing is.
+    """What is wrong with a learned loss. Takes about 5 s on one core for molecules of 7 to 9 atoms.
 
-    psi: any map from graphs to unit vectors. graphs: what it was trained on, or a sample of it (of more than 300 as
-    many are drawn by the seed). held_out: graphs that it was not trained on, of the same make; without them only
-    strong memorizing can be seen. basis, held_out: may also be made once, by `make_basis(graphs)` and
-    `hold_out(graphs)`, for several losses.
-    About 5 s on one core for molecules of 7 to 9 atoms, half of it for the basis.
-    Raises ValueError for fewer than 20 graphs.
+    Args:
+        psi: Maps graphs to unit vectors.
+        graphs: Its training graphs, at least 20; of more than 300 a sample is drawn.
+        held_out: Similar graphs that it was not trained on, or the result of `hold_out`. Without them only strong
+            memorization is visible.
+        probe_set: The result of `make_probe_set(graphs)`, to share it among several losses.
+        seed: Seed of every random choice.
+        progress: Show a progress bar.
+
+    Returns:
+        Findings, defects first; an empty list if nothing is wrong.
+
+    Raises:
+        ValueError: If there are fewer than 20 graphs.
     """
-    if len(graphs) < 20:
-        raise ValueError(f"findings need at least 20 graphs to tell a habit from an accident, got {len(graphs)}")
-    basis = make_basis(graphs, seed=seed, progress=progress) if basis is None else basis
+    if len(graphs) < MIN_GRAPHS:
+        raise ValueError(f"findings need at least {MIN_GRAPHS} graphs, got {len(graphs)}; give more training graphs")
+    probes = make_probe_set(graphs, seed=seed, progress=progress) if probe_set is None else probe_set
     if isinstance(held_out, Graph):
         held_out = hold_out(held_out, seed=seed, progress=progress)
-    answers = ask(psi, basis)
-    found = malformed(answers)
-    if any(finding.what == "not a number" for finding in found):
+    responses = Responses.of(psi, probes)
+    found = find_invalid_points(responses)
+    if any(finding.kind is FindingKind.NOT_FINITE for finding in found):
         return found
     if found:
-        psi = _scaled(psi)
-        answers = ask(psi, basis)
-    if answers.far < NOTHING:
-        return found + collapsed(answers)
-    if answers.scale == 0:
-        says = (
-            f"The loss is blind to any single edit: every one costs 0, though two graphs lie {figure(answers.far)} "
-            "apart."
+        psi = _normalized(psi)
+        responses = Responses.of(psi, probes)
+    if responses.mean_loss < NOTHING:
+        return found + find_collapse(responses)
+    if responses.typical == 0:
+        text = (
+            "The loss is blind to single edits: all of them cost 0, while two graphs lie "
+            f"{figure(responses.mean_loss)} apart on average."
         )
-        return [*found, Finding("blind to any edit", says)]
-    found += differently_told(psi, basis.graphs, answers.scale, seed)
-    steady = not any(finding.what in SHORT.values() for finding in found)  # else no two batches can be compared
-    found += collapsed(answers)
-    narrow = flat(answers)
+        return [*found, Finding(FindingKind.BLIND_TO_EDITS, text)]
+    found += find_broken_invariances(psi, probes.graphs, responses.typical, seed)
+    comparable = not any(f.kind in (FindingKind.NOT_REPEATABLE, FindingKind.BATCH) for f in found)  # two batches
+    found += find_collapse(responses)
+    narrow = find_low_dimension(responses)
     found += (
-        narrow + (dominated(answers) if narrow else [])
-        or heaped(answers)
-        or (memorized(psi, answers, held_out) if steady else [])
-        or _weights_and_blindness(answers)
+        narrow + (find_dominance(responses) if narrow else [])
+        or find_two_clusters(responses)
+        or (find_memorization(psi, responses, held_out) if comparable else [])
+        or _weights_and_insensitivity(responses)
     )
-    if all(finding.severity != DEFECT for finding in found):
-        found += hubs(answers)
-    return sorted(found, key=lambda finding: finding.severity != DEFECT)
+    if all(finding.severity != Severity.DEFECT for finding in found):
+        found += find_hubs(responses)
+    return sorted(found, key=lambda finding: finding.severity != Severity.DEFECT)
 
 
-def _weights_and_blindness(answers: Answers) -> list[Finding]:
-    """What may be said of a loss whose points neither crowd on a few directions nor stand apart from all others.
+def _weights_and_insensitivity(responses: Responses) -> list[Finding]:
+    """Findings for points that fill the sphere: the most general first, without those that follow from them."""
+    probes = responses.probes
+    view, level = find_limited_view(responses)
+    explained, attractors = np.zeros(len(responses.edits), dtype=bool), []
+    if level > COUNTS:  # otherwise graphs with equal counts share a place anyway
+        attractors, explained = find_attractors(responses)
+    weights = find_dominance(responses, by_share=not attractors)
+    if level < len(LEVELS):  # edits that change nothing the loss sees
+        code, n = probes.codes[:, level], len(probes.graphs)
+        explained |= (code[n:] == code[:n][probes.sample.edits.row]).numpy()
+    if weights:  # cheap edits follow from the weights, except for those that cost exactly nothing
+        blind = [] if level < len(LEVELS) else find_free_edits(responses, explained, exact_only=True)[0]
+        return weights + [f for f in view if level <= COUNTS] + attractors + blind
+    defects = [finding for finding in view if finding.severity == Severity.DEFECT] + attractors
+    before = explained
+    blind, explained = find_free_edits(responses, before)
+    if not blind or len(blind) >= FRAGMENTS:  # otherwise one or two subgroups explain it all
+        blind = find_cheap_locations(responses, before, blind) + blind
+    blind += find_cheap_edits(responses, explained, blind, sharp=not view)
+    if not defects + blind:
+        blind += find_confused_patterns(responses)
+    if not defects + blind:
+        blind += find_coincident_graphs(responses)
+    expensive = [] if defects else find_expensive_families(responses)
+    if not expensive and not defects + blind:
+        expensive = find_expensive_edits(responses)
+    return view + attractors + blind + (expensive or ([] if attractors else find_saturation(responses)))
 
-    The most general statements come first, and what follows from them is not said again.
-    """
-    levels, level = sees_only(answers)
-    explained, attractors = np.zeros(len(answers.table), dtype=bool), []
-    if level > COUNTS:  # graphs of the same counts share a place without an attractor
-        attractors, explained = pulled(answers)
-    weights = dominated(answers, by_share=not attractors)
-    if level < len(LEVELS):  # what changes nothing that the loss sees
-        trait, n = answers.basis.identity[:, level], len(answers.basis.graphs)
-        explained |= (trait[n:] == trait[:n][answers.basis.sample.edits.row]).numpy()
-    if weights:  # what is drowned is not blind, but for what costs exactly nothing
-        blind = [] if level < len(LEVELS) else dead_edits(answers, explained, drowned=True)[0]
-        return weights + [f for f in levels if level <= COUNTS] + attractors + blind
-    defects = [finding for finding in levels if finding.severity == DEFECT] + attractors
-    whole = explained
-    blind, explained = dead_edits(answers, whole)
-    if not blind or len(blind) >= FRAGMENTS:  # one or two rules say it all
-        blind = cheap_places(answers, whole, blind) + blind
-    blind += cheap_families(answers, explained, blind, sharp=not levels)
-    blind += merged_patterns(answers, defects + blind)
-    blind += coinciding(answers, defects + blind)
-    dear = outweighed(answers, defects) or overpriced(answers, defects + blind)
-    return levels + attractors + blind + (dear or ([] if attractors else saturated(answers)))
 
-
-def _scaled(psi: Psi) -> Psi:
-    """The same psi with every point scaled to length 1."""
+def _normalized(psi: Psi) -> Psi:
+    """The same psi with points scaled to length 1."""
     return lambda graphs: torch.nn.functional.normalize(psi(graphs), dim=1)

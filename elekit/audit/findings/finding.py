@@ -1,38 +1,106 @@
-"""A finding: what is wrong with a loss, in words and figures, and the evidence."""
+"""A finding: one thing that is wrong with a loss, as values, with a description and the evidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DEFECT, NOTE = "defect", "note"
+
+class Severity(StrEnum):
+    """How serious a finding is.
+
+    Attributes:
+        DEFECT: A sound loss does not do this.
+        NOTE: Losses of this kind often do this; users should know it.
+    """
+
+    DEFECT = "defect"
+    NOTE = "note"
+
+
+class FindingKind(StrEnum):
+    """What a finding is about. Kinds whose value ends in a preposition or verb need `Finding.subject`."""
+
+    NOT_FINITE = "not finite"
+    NOT_UNIT_LENGTH = "not of unit length"
+    NODE_ORDER = "depends on node order"
+    PADDING = "depends on padding"
+    NOT_REPEATABLE = "not repeatable"
+    BATCH = "depends on the batch"
+    KEKULE_FORMS = "depends on the Kekule form"
+    COLLAPSED = "collapsed"
+    LOW_DIMENSIONAL = "low-dimensional"
+    TWO_CLUSTERS = "two clusters"
+    MEMORIZES = "memorizes"
+    SCATTERED = "scattered"
+    ATTRACTOR = "attractor for graphs that"
+    DOMINATED = "dominated by"
+    OVERWEIGHTS_LABEL = "overweights"
+    OVERWEIGHTS_EDITS = "overweights edits of"
+    OVERPRICES = "overprices"
+    SEES_ONLY = "sees only"
+    SEES_LITTLE_MORE_THAN = "sees little more than"
+    BLIND_TO_EDITS = "blind to single edits"
+    BLIND = "blind to"
+    PARTLY_BLIND = "partly blind to"
+    NEARLY_BLIND = "nearly blind to"
+    COARSE = "coarse"
+    CONFUSES = "confuses"
+    COINCIDENT_GRAPHS = "coincident graphs"
+    SATURATED = "saturated"
+    NON_MONOTONIC = "non-monotonic"
+    HUB = "hub"
 
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """One thing that a loss does and a sane loss does not.
+    """One thing that a loss does and a sound loss does not.
 
-    what: short name that stays the same from version to version, such as "node order" or "blind to N or O". says: one
-    to three plain sentences with figures. severity: "defect", or "note" for what losses of this kind do as a rule and
-    a reader should know all the same. strength: in [0, 1], how completely it holds. figure: the numbers. evidence: a
-    DataFrame, a pair of batches whose graphs i belong together, one batch, or None.
+    Attributes:
+        kind: What it is about.
+        description: One to three sentences with figures, for readers; nothing is read back from them.
+        subject: What the kind applies to, such as "labels N and O"; "" where the kind says it all.
+        severity: Defect or note.
+        strength: In [0, 1], how completely it holds.
+        figures: The numbers behind the description.
+        evidence: A DataFrame, two batches paired row by row, one batch, or None.
+        topics: Names of the edit conditions that the subject covers, the specific one first.
     """
 
-    what: str
-    says: str
-    severity: str = DEFECT
+    kind: FindingKind
+    description: str
+    subject: str = ""
+    severity: Severity = Severity.DEFECT
     strength: float = 1.0
-    figure: dict = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
     evidence: "pd.DataFrame | tuple[Graph, Graph] | Graph | None" = None
+    topics: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Kind and subject; the same for the same flaw of two losses.
+
+        Returns:
+            A short name such as "blind to labels N and O".
+        """
+        return f"{self.kind} {self.subject}".rstrip()
 
 
-def table(found: Sequence[Finding]) -> "pd.DataFrame":
-    """One row a finding, in their order: severity, what, strength, says, and numbers (a dict)."""
+def findings_table(found: Sequence[Finding]) -> "pd.DataFrame":
+    """Findings as a table.
+
+    Args:
+        found: Findings, as `findings` returns them.
+
+    Returns:
+        One row per finding with columns severity, name, strength, description and figures (a dict).
+    """
     import pandas as pd
 
-    rows = [(f.severity, f.what, f.strength, f.says, f.figure) for f in found]
-    return pd.DataFrame(rows, columns=["severity", "what", "strength", "says", "numbers"])
+    rows = [(str(f.severity), f.name, f.strength, f.description, f.figures) for f in found]
+    return pd.DataFrame(rows, columns=["severity", "name", "strength", "description", "figures"])

@@ -1,315 +1,294 @@
-"""What does the loss not see?"""
+"""Which differences between graphs does the loss not see?"""
 
 import numpy as np
 import torch
 
 from elekit.audit.findings.conditions import FAMILIES
-from elekit.audit.findings.finding import DEFECT, NOTE, Finding
+from elekit.audit.findings.finding import Finding, FindingKind, Severity
 from elekit.audit.findings.probe_set import LEVELS
-from elekit.audit.findings.responses import Answers
-from elekit.audit.findings.subgroups import Slice, slices_of
+from elekit.audit.findings.responses import Responses
+from elekit.audit.findings.subgroups import Subgroup, find_subgroups
 from elekit.audit.patterns import pattern_name
 from elekit.evaluation.formatting import figure, joined, percent
 from elekit.graphs.edit_distance import edit_steps, isomorphic
 from elekit.inspect.differences import difference
 from elekit.model.loss import paired_distance
 
-EXACT = 1e-10  # of a typical edit: structurally blind; float32 leaves 1e-13, trained losses 1e-8
-DEAD = 0.05  # of a typical edit; of 60,000 single edits under ten clean losses not one cost less
-ALL = 0.95  # of pairs
-PAIRS = 4  # fewest, for a statement; all of so few must then lie at one place
-NEAR_ALL, EDITS, ORIGINS = 0.8, 16, 4  # share of a slice that is dead, dead edits in it, graphs they come from
-PART, TIMES, MANY = 0.15, 3.0, 20  # share of a kind that is dead, by how much more than elsewhere, dead edits in it
-CHEAP = 0.4  # of a typical edit, for whole families of edits; clean 0.54 and more
-CHEAP_KIND = 0.35  # the same for single kinds; short trainings leave 0.07,
-VERY, SOUND, BROAD = 0.2, 0.6, 100  # those that see more than counts 0.24; what others must cost; edits
-SAME, COMPARED = 0.02, 5_000  # of a typical edit: at one place; graphs among which such are looked for
-NEVER = 1e-5  # of a typical edit: rearrangements that cannot be seen; of 20,000 under ten clean losses 11 cost less
-ANYWHERE = 0.05  # share of single edits that are dead without a rule
+# Shares of the cost of a typical edit; "clean" are ten sound losses.
+EXACT = 1e-10  # structurally blind; float32 leaves 1e-13, trained losses 1e-8
+FREE = 0.05  # of 60,000 single edits under clean losses not one cost less
+CHEAP = 0.4  # for families of edits; clean 0.54 and more
+CHEAP_KIND = 0.35  # for single kinds; short trainings leave 0.07, those that see more than counts 0.24
+VERY_CHEAP, SOUND = 0.2, 0.6  # cost in a location, cost elsewhere
+SAME = 0.02  # one place
+INVISIBLE = 1e-5  # for rearrangements; of 20,000 under clean losses 11 cost less
 
-LEVEL_NAMES = ("size only", "counts only", "counts only", "one hop", "one hop", "one hop", "two hops", "three hops")
-LEVEL_WORDS = (
-    "The loss sees the size of a graph and nothing else",
-    "The loss counts node labels and sees nothing else of a graph (a bag of labels): not how nodes are linked",
-    "The loss counts labels, of nodes and of edges, and sees nothing else of a graph (a bag of labels)",
-    "The loss sees less than one hop: of each node its label and the edges at it, but not its neighbors",
-    "The loss sees only one hop: of each node its direct neighbors, nothing beyond this neighborhood",
-    "The loss sees little more than one hop: of each node its direct neighbors and the edges at these",
-    "The loss sees only two hops: of each node what lies up to two edges away",
-    "The loss sees only three hops: of each node what lies up to three edges away",
-)
+ALL, NEAR_ALL = 0.95, 0.8  # share of the pairs of a level; of the edits of a subgroup
+MIN_PAIRS = 4
+MIN_FREE, MIN_GRAPHS = 16, 4  # free edits of a subgroup, and graphs they come from
+PART, RATIO, MANY = 0.15, 3.0, 20  # share of a kind that is free, by the share elsewhere, free edits in it
+MIN_EDITS = 100  # in a location, and elsewhere
+MAX_COMPARED = 5_000  # graphs among which coinciding ones are searched
+ANYWHERE = 0.05  # share of free single edits without a rule
 
 
-def sees_only(answers: Answers) -> tuple[list[Finding], int]:
-    """The coarsest trait such that graphs that share it lie at one place; and which of LEVELS (len(LEVELS): none)."""
-    scale, pairs = answers.scale, answers.basis.pairs
-    losses = [paired_distance(answers.points[rows[:, 0]], answers.points[rows[:, 1]]).numpy() for rows in pairs]
-    told = [i for i, loss in enumerate(losses) if len(loss) >= PAIRS]
+def find_limited_view(responses: Responses) -> tuple[list[Finding], int]:
+    """The coarsest of LEVELS such that graphs that agree in it lie at one place; its index, len(LEVELS) for none."""
+    typical, pairs, pool = responses.typical, responses.probes.pairs, responses.probes.all_graphs
+    losses = [paired_distance(responses.points[rows[:, 0]], responses.points[rows[:, 1]]).numpy() for rows in pairs]
+    tested = [i for i, loss in enumerate(losses) if len(loss) >= MIN_PAIRS]
     level = len(LEVELS)
-    for i in reversed(told):
-        if (losses[i] < EXACT * scale).mean() < ALL:
+    for i in reversed(tested):
+        if (losses[i] < EXACT * typical).mean() < ALL:
             break
         level = i
-    pool = answers.basis.everything
     if level < len(LEVELS):
-        count, share = len(losses[level]), (losses[level] < EXACT * scale).mean()
-        says = (
-            f"{LEVEL_WORDS[level]}. Of {count} pairs of different graphs that agree in {LEVELS[level]}, "
-            f"{percent(share)} lie at one place (loss 0), where a typical edit costs {figure(scale)}."
+        count, share = len(losses[level]), float((losses[level] < EXACT * typical).mean())
+        text = (
+            f"The loss sees only {LEVELS[level]}. Of {count} pairs of different graphs that agree in this, "
+            f"{percent(share)} lie at one place (loss 0; a typical edit costs {figure(typical)})."
         )
         rows = pairs[level][:50]
-        numbers = {"pairs": count, "share": float(share), "scale": scale}
-        evidence = (pool[rows[:, 0]], pool[rows[:, 1]])
-        return [Finding(LEVEL_NAMES[level], says, strength=float(share), figure=numbers, evidence=evidence)], level
-    for i in told:
-        if np.median(losses[i]) < DEAD * scale:
-            says = (
-                f"The loss hardly sees more than {LEVELS[i]}: graphs that agree in this lie {figure(np.median(losses[i]))} "
-                f"apart (median of {len(losses[i])} pairs), a typical edit costs {figure(scale)}. Longer training usually "
-                "mends this."
+        figures, evidence = {"pairs": count, "share": share, "typical": typical}, (pool[rows[:, 0]], pool[rows[:, 1]])
+        kind = FindingKind.SEES_ONLY
+        return [Finding(kind, text, LEVELS[level], strength=share, figures=figures, evidence=evidence)], level
+    for i in tested:
+        median = np.median(losses[i])
+        if median < FREE * typical:
+            text = (
+                f"The loss sees little more than {LEVELS[i]}: graphs that agree in this lie {figure(median)} apart "
+                f"(median of {len(losses[i])} pairs; a typical edit costs {figure(typical)}). Longer training "
+                "usually helps."
             )
             rows = pairs[i][:50]
-            numbers = {"median": float(np.median(losses[i])), "scale": scale}
-            evidence = (pool[rows[:, 0]], pool[rows[:, 1]])
-            return [Finding("near-sighted", says, NOTE, 1 - numbers["median"] / scale, numbers, evidence)], level
+            figures, evidence = {"median": float(median), "typical": typical}, (pool[rows[:, 0]], pool[rows[:, 1]])
+            kind, strength = FindingKind.SEES_LITTLE_MORE_THAN, 1 - float(median) / typical
+            return [Finding(kind, text, LEVELS[i], Severity.NOTE, strength, figures, evidence)], level
     return [], level
 
 
-def dead_edits(answers: Answers, explained: np.ndarray, drowned: bool = False) -> tuple[list[Finding], np.ndarray]:
-    """Edits that cost nothing, by what they have in common; and (E,) bool, edits that need no explanation any more.
+def find_free_edits(
+    responses: Responses, explained: np.ndarray, exact_only: bool = False
+) -> tuple[list[Finding], np.ndarray]:
+    """Edits that cost nothing, described by subgroups; and (E,) bool, edits that are explained now.
 
-    explained: (E,) bool, those that need none from the start. drowned: something else costs so much that only what
-    costs exactly nothing counts, and only where a rule tells it.
+    explained: (E,) bool, edits that are explained already. exact_only: another cost is so high that only edits that
+    cost exactly 0 count, and only subgroups of them.
     """
-    basis, price = answers.basis, answers.price
-    left, exact = basis.single & ~explained, price < EXACT * answers.scale
-    dead = exact if drowned else price < DEAD * answers.scale
-    options = {"rate": NEAR_ALL, "fewest": EDITS, "origins": ORIGINS}
-    of = left & basis.usual
-    whole = slices_of(dead & of, of, basis.row, basis.what, basis.where, **options)
+    probes, cost = responses.probes, responses.cost
+    left, exact = probes.single & ~explained, cost < EXACT * responses.typical
+    free = exact if exact_only else cost < FREE * responses.typical
+
+    def subgroups(marked: np.ndarray, of: np.ndarray) -> list[Subgroup]:
+        options = {"rate": NEAR_ALL, "min_edits": MIN_FREE, "min_graphs": MIN_GRAPHS}
+        return find_subgroups(marked & of, of, probes.edit_row, probes.conditions, probes.locations, **options)
+
+    of = left & probes.usual
+    whole = subgroups(free, of)
     for some in whole:
-        left &= ~(some.what.holds & some.where.holds)
-    odd = left & ~basis.usual  # beyond the usual range only what is exactly free counts
-    whole += slices_of(exact & odd, odd, basis.row, basis.what, basis.where, **options)
-    found = [_slice_finding(answers, some, complete=True) for some in whole]
+        left &= ~(some.condition.holds & some.location.holds)
+    whole += subgroups(exact, left & ~probes.usual)  # beyond the usual ranges only exact zeros count
+    found = [_blind(responses, some) for some in whole]
     of &= left
-    dead = dead & of
-    if drowned:
+    free = free & of
+    if exact_only:
         return found, explained | ~of
-    for condition in basis.what[1:]:
+    for condition in probes.conditions[1:]:
         inside = condition.holds & of
-        elsewhere = dead[of & ~inside].mean() if (of & ~inside).any() else 0.0
-        if dead[inside].sum() < MANY or dead[inside].mean() < max(PART, TIMES * elsewhere):
+        elsewhere = free[of & ~inside].mean() if (of & ~inside).any() else 0.0
+        if free[inside].sum() < MANY or free[inside].mean() < max(PART, RATIO * elsewhere):
             continue
-        some = Slice(condition, basis.where[0], float(dead[inside].mean()), inside)
-        found.append(_slice_finding(answers, some, complete=False))
-        of, dead = of & ~inside, dead & ~inside
-    if of.any() and dead.mean() * len(dead) >= MANY and dead[of].mean() >= ANYWHERE:
-        share = float(dead[of].mean())
-        says = (
-            f"The loss is coarse: {percent(share)} of {int(of.sum())} single edits cost next to nothing (below {percent(DEAD)} "
-            f"of a typical edit, {figure(answers.scale)}), and no rule was found that tells which. Different graphs share places."
+        some = Subgroup(condition, probes.locations[0], float(free[inside].mean()), inside)
+        found.append(_blind(responses, some, partly=True))
+        of, free = of & ~inside, free & ~inside
+    if of.any() and free.mean() * len(free) >= MANY and free[of].mean() >= ANYWHERE:
+        share, count = float(free[of].mean()), int(of.sum())
+        text = (
+            f"The loss is coarse: {percent(share)} of {count} single edits cost less than {percent(FREE)} of a "
+            f"typical edit ({figure(responses.typical)}), without a common rule. Different graphs share places."
         )
-        numbers = {"share": share, "edits": int(of.sum())}
-        coarse = Finding("coarse", says, strength=share, figure=numbers, evidence=answers.examples(dead & of))
+        figures, evidence = {"share": share, "edits": count}, responses.examples(free & of)
+        coarse = Finding(FindingKind.COARSE, text, strength=share, figures=figures, evidence=evidence)
         found = [coarse] + [finding for finding in found if finding.strength >= ALL]  # the rest is chance
     else:
-        found += _dead_pairs(answers, whole, explained)
+        found += _free_rearrangements(responses, whole, explained)
     return found, explained | ~of
 
 
-def _dead_pairs(answers: Answers, whole: list[Slice], explained: np.ndarray) -> list[Finding]:
-    """Rearrangements, two changes at once, that leave the point exactly where it was.
+def _free_rearrangements(responses: Responses, whole: list[Subgroup], explained: np.ndarray) -> list[Finding]:
+    """Paired changes that leave the point exactly where it was; short trainings make all of them cheap.
 
-    Short trainings make rearrangements cheap, so only what is structurally invisible counts. What follows from blind
-    single edits is left out: exchanging two labels that the loss takes for one.
+    Leaves out what follows from blindness to single edits: exchanging two labels that the loss does not separate.
     """
-    table, price, row = answers.table, answers.price, answers.basis.row
-    of = ~answers.basis.single & ~explained & answers.basis.usual
+    probes, kind, row = responses.probes, responses.edits["edit"], responses.probes.edit_row
+    of = ~probes.single & ~explained & probes.usual
+    implied = {"relabel": ["swap labels"], "change edge": ["shift order", "move edge"]}
     for some in whole:
-        for kind, singles in (("swap labels", "relabel"), ("shift order", "change edge")):
-            if (table["edit"][some.edits] == singles).any():
-                of &= (table["edit"] != kind).to_numpy()
-        if (table["edit"][some.edits] == "change edge").any():
-            of &= (table["edit"] != "move edge").to_numpy()
-    dead = of & (price < NEVER * answers.scale)
-    found = slices_of(
-        dead, of, row, answers.basis.what, answers.basis.where, rate=NEAR_ALL, fewest=MANY, origins=ORIGINS, most=3
-    )
-    said = [_slice_finding(answers, some, complete=True) for some in found]
-    for some in found:
+        for single, paired in implied.items():
+            if (kind[some.edits] == single).any():
+                of &= ~kind.isin(paired).to_numpy()
+    free = of & (responses.cost < INVISIBLE * responses.typical)
+    options = {"rate": NEAR_ALL, "min_edits": MANY, "min_graphs": MIN_GRAPHS, "limit": 3}
+    groups = find_subgroups(free, of, row, probes.conditions, probes.locations, **options)
+    found = [_blind(responses, some) for some in groups]
+    for some in groups:
         of &= ~some.edits
-    for condition in answers.basis.what:
+    for condition in probes.conditions:
         inside = condition.holds & of
-        if (dead & inside).sum() >= MANY and dead[inside].mean() >= PART:
-            some = Slice(condition, answers.basis.where[0], float(dead[inside].mean()), inside)
-            said.append(_slice_finding(answers, some, complete=False))
+        if (free & inside).sum() >= MANY and free[inside].mean() >= PART:
+            some = Subgroup(condition, probes.locations[0], float(free[inside].mean()), inside)
+            found.append(_blind(responses, some, partly=True))
             of &= ~inside
-    return said
+    return found
 
 
-def _slice_finding(answers: Answers, some: Slice, complete: bool) -> Finding:
-    price, row = answers.price, answers.basis.row
-    count, graphs = int(some.edits.sum()), len(np.unique(row[some.edits]))
-    if complete:
-        says = (
-            f"The loss is blind to {some.name}: {some.words} costs {figure(np.median(price[some.edits]))} (median), next to "
-            f"nothing beside a typical edit ({figure(answers.scale)}). That holds for {percent(some.rate)} of {count} such "
-            f"edits in {graphs} graphs."
-        )
+def _blind(responses: Responses, some: Subgroup, partly: bool = False) -> Finding:
+    cost, typical = responses.cost, responses.typical
+    count, graphs = int(some.edits.sum()), len(np.unique(responses.probes.edit_row[some.edits]))
+    kind, median = FindingKind.PARTLY_BLIND if partly else FindingKind.BLIND, float(np.median(cost[some.edits]))
+    text = f"The loss is {kind} {some.name}: {some.phrase} costs "
+    if partly:
+        text += f"nothing in {percent(some.rate)} of {count} cases"
     else:
-        says = (
-            f"The loss is partly blind to {some.name}: {some.words} costs nothing in {percent(some.rate)} of {count} cases "
-            f"(in {graphs} graphs), where a typical edit costs {figure(answers.scale)}."
-        )
-    name = f"{'blind' if complete else 'partly blind'} to {some.name}"
-    numbers = {"share": some.rate, "edits": count, "graphs": graphs, "median": float(np.median(price[some.edits]))}
-    numbers["scale"] = answers.scale
-    evidence = answers.examples(some.edits & (price < DEAD * answers.scale))
-    return Finding(name, says, strength=some.rate, figure=numbers, evidence=evidence)
+        text += f"{figure(median)} (median), next to nothing in {percent(some.rate)} of {count} cases"
+    text += f" in {graphs} graphs. A typical edit costs {figure(typical)}."
+    figures = {"share": some.rate, "edits": count, "graphs": graphs, "median": median, "typical": typical}
+    evidence = responses.examples(some.edits & (cost < FREE * typical))
+    topics = some.condition.topics
+    return Finding(kind, text, some.name, strength=some.rate, figures=figures, evidence=evidence, topics=topics)
 
 
-def cheap_families(
-    answers: Answers, explained: np.ndarray, named: list[Finding], sharp: bool = True
+def find_cheap_edits(
+    responses: Responses, explained: np.ndarray, named: list[Finding], sharp: bool = True
 ) -> list[Finding]:
-    """Edits that are nearly free without being dead, cheapest first: families a defect, single kinds mostly a note.
+    """Edits that are nearly free, cheapest first: families are defects, single kinds mostly notes.
 
-    sharp: the loss sees the rest well, so that what costs next to nothing is no matter of a short training.
+    sharp: the loss sees everything else well, so that a cheap kind is not a matter of a short training.
     """
-    basis, price, found = answers.basis, answers.price, []
-    left = basis.single & ~explained & basis.usual
+    probes, cost, typical, found = responses.probes, responses.cost, responses.typical, []
+    left = probes.single & ~explained & probes.usual
+    topics = {topic for finding in named for topic in finding.topics}
     medians = []
-    for condition in basis.what[1:]:
+    for condition in probes.conditions[1:]:
         inside = condition.holds & left
-        family = condition.name in FAMILIES
-        if (
-            inside.sum() < MANY
-            or (condition.holds & ~basis.single).any()
-            or any(condition.name in f.what for f in named)
-        ):
+        if inside.sum() < MANY or (condition.holds & ~probes.single).any() or condition.name in topics:
             continue
-        median = float(np.median(price[inside]))
-        if median < (CHEAP if family else CHEAP_KIND) * answers.scale:
+        family, median = condition.name in FAMILIES, float(np.median(cost[inside]))
+        if median < (CHEAP if family else CHEAP_KIND) * typical:
             medians.append((not family, median, condition))
     for _, median, condition in sorted(medians, key=lambda line: line[:2]):
-        inside = condition.holds & basis.single & ~explained & basis.usual
+        inside = condition.holds & probes.single & ~explained & probes.usual
         if (inside & left).sum() < 0.5 * inside.sum() or len(found) == 3:
-            continue  # most of it is said already
-        defect = condition.name in FAMILIES or (sharp and median < VERY * answers.scale)
-        severity = DEFECT if defect else NOTE
-        says = (
-            f"The loss is nearly blind to {condition.name}: {condition.words} costs {figure(median)} (median of "
-            f"{int(inside.sum())}), {percent(median / answers.scale)} of a typical edit ({figure(answers.scale)})."
+            continue  # most of these edits are in a finding already
+        defect = condition.name in FAMILIES or (sharp and median < VERY_CHEAP * typical)
+        text = (
+            f"The loss is nearly blind to {condition.name}: {condition.phrase} costs {figure(median)} (median of "
+            f"{int(inside.sum())}), {percent(median / typical)} of a typical edit ({figure(typical)})."
         )
-        numbers = {"median": median, "scale": answers.scale, "edits": int(inside.sum())}
-        what, evidence = f"nearly blind to {condition.name}", answers.examples(inside)
-        found.append(Finding(what, says, severity, 1 - median / answers.scale, numbers, evidence))
+        figures = {"median": median, "typical": typical, "edits": int(inside.sum())}
+        severity = Severity.DEFECT if defect else Severity.NOTE
+        evidence, strength = responses.examples(inside), 1 - median / typical
+        kind = FindingKind.NEARLY_BLIND
+        found.append(Finding(kind, text, condition.name, severity, strength, figures, evidence, condition.topics))
         left &= ~inside
     return found
 
 
-def cheap_places(answers: Answers, explained: np.ndarray, named: list[Finding]) -> list[Finding]:
-    """A family of edits that is nearly free in some places, or some graphs, and costs what it should elsewhere."""
-    basis, price, found = answers.basis, answers.price / answers.scale, []
-    for condition in basis.what:
-        if condition.name not in FAMILIES or any(f.what.startswith(f"blind to {condition.name}") for f in named):
+def find_cheap_locations(responses: Responses, explained: np.ndarray, named: list[Finding]) -> list[Finding]:
+    """Families of edits that are nearly free in some locations or graphs, and cost a usual amount elsewhere."""
+    probes, cost, typical, found = responses.probes, responses.cost / responses.typical, responses.typical, []
+    topics = {topic for finding in named if finding.kind is FindingKind.BLIND for topic in finding.topics}
+    for condition in probes.conditions:
+        if condition.name not in FAMILIES or condition.name in topics:
             continue
-        family, best, most = condition.holds & ~explained & basis.usual, None, 0.0
-        for where in basis.where[1:]:
-            inside, outside = family & where.holds, family & ~where.holds
-            if min(inside.sum(), outside.sum()) < BROAD:
+        family, best, most = condition.holds & ~explained & probes.usual, None, 0.0
+        for location in probes.locations[1:]:
+            inside, outside = family & location.holds, family & ~location.holds
+            if min(inside.sum(), outside.sum()) < MIN_EDITS:
                 continue
-            cheap, usual = (float(np.median(price[some])) for some in (inside, outside))
-            parts = (
-                float(inside.sum()) * float(outside.sum()) * (usual - cheap) ** 2
-            )  # how well the place tells prices
-            if cheap < VERY and usual > SOUND and parts > most:
-                best, most = (where, inside, cheap, usual), parts
+            here, elsewhere = (float(np.median(cost[some])) for some in (inside, outside))
+            between = float(inside.sum()) * float(outside.sum()) * (elsewhere - here) ** 2  # variance explained
+            if here < VERY_CHEAP and elsewhere > SOUND and between > most:
+                best, most = (location, inside, here, elsewhere), between
         if best is None:
             continue
-        where, inside, cheap, usual = best
-        says = (
-            f"The loss is nearly blind to {condition.name}{where.name}: there, {condition.words} costs "
-            f"{figure(cheap * answers.scale)} (median of {int(inside.sum())}), elsewhere {figure(usual * answers.scale)}, where a "
-            f"typical edit costs {figure(answers.scale)}."
+        location, inside, here, elsewhere = best
+        text = (
+            f"The loss is nearly blind to {condition.name}{location.name}: {condition.phrase} costs "
+            f"{figure(here * typical)} there (median of {int(inside.sum())}) and {figure(elsewhere * typical)} "
+            f"elsewhere. A typical edit costs {figure(typical)}."
         )
-        numbers = {"median": cheap * answers.scale, "elsewhere": usual * answers.scale, "edits": int(inside.sum())}
-        what, evidence = f"nearly blind to {condition.name}{where.name}", answers.examples(inside)
-        found.append(Finding(what, says, DEFECT, 1 - cheap, numbers, evidence))
+        figures = {"median": here * typical, "elsewhere": elsewhere * typical, "edits": int(inside.sum())}
+        kind, subject, evidence = FindingKind.NEARLY_BLIND, condition.name + location.name, responses.examples(inside)
+        found.append(Finding(kind, text, subject, Severity.DEFECT, 1 - here, figures, evidence, condition.topics))
     return found
 
 
-def merged_patterns(answers: Answers, named: list[Finding]) -> list[Finding]:
-    """Patterns of two nodes and their edge that the loss takes for one another, though each part of it is seen."""
+def find_confused_patterns(responses: Responses) -> list[Finding]:
+    """Patterns of two nodes and their edge that the loss does not separate, though it sees each part."""
     import pandas as pd
 
-    basis, names = answers.basis, answers.basis.graphs.vocabulary
-    if named or not len(basis.rewritten):
+    probes, names = responses.probes, responses.probes.graphs.vocabulary
+    if not len(probes.rewritten):
         return []
-    loss = paired_distance(answers.rewritten, answers.own[basis.rewrite_of]).numpy()
-    table = pd.DataFrame({"rewrite": basis.rewrite.numpy(), "graph": basis.rewrite_of.numpy(), "loss": loss})
-    table["dead"] = table["loss"] < DEAD * answers.scale
-    by_kind = table.groupby("rewrite").agg(
-        loss=("loss", "median"), dead=("dead", "mean"), graphs=("graph", "nunique")
+    loss = paired_distance(responses.rewritten, responses.own[probes.rewritten_row]).numpy()
+    table = pd.DataFrame(
+        {"rewrite": probes.rewrite_index.numpy(), "graph": probes.rewritten_row.numpy(), "loss": loss}
     )
-    usual = basis.common(basis.rewritten)
-    by_kind = by_kind[by_kind.index.isin(table["rewrite"][usual])]
-    merged = by_kind[(by_kind["dead"] >= NEAR_ALL) & (by_kind["graphs"] >= 3)]
+    table["free"] = table["loss"] < FREE * responses.typical
+    kinds = table.groupby("rewrite").agg(loss=("loss", "median"), free=("free", "mean"), graphs=("graph", "nunique"))
+    kinds = kinds[kinds.index.isin(table["rewrite"][probes.in_range(probes.rewritten)])]
     found = []
-    for kind, line in merged.head(3).iterrows():
-        one, other = (pattern_name(p, names) for p in basis.rewrites[kind])
-        rows = (basis.rewrite == kind).nonzero()[:, 0]
-        says = (
-            f"The loss takes {one} and {other} for one another (two families are merged): putting one for the other costs "
-            f"{figure(line['loss'])}, in {int(line['graphs'])} graphs, where a typical edit costs {figure(answers.scale)}."
+    for rewrite, line in kinds[(kinds["free"] >= NEAR_ALL) & (kinds["graphs"] >= 3)].head(3).iterrows():
+        one, other = (pattern_name(p, names) for p in probes.rewrites[rewrite])
+        median, graphs = float(line["loss"]), int(line["graphs"])
+        text = (
+            f"The loss confuses {one} and {other}: replacing one by the other costs {figure(median)} in {graphs} "
+            f"graphs (a typical edit: {figure(responses.typical)})."
         )
-        evidence = (basis.graphs[basis.rewrite_of[rows]], basis.rewritten[rows])
-        numbers = {"loss": float(line["loss"]), "graphs": int(line["graphs"]), "scale": answers.scale}
-        what = f"merged: {one} and {other}"
-        found.append(Finding(what, says, strength=float(line["dead"]), figure=numbers, evidence=evidence))
+        rows = (probes.rewrite_index == rewrite).nonzero()[:, 0]
+        evidence = (probes.graphs[probes.rewritten_row[rows]], probes.rewritten[rows])
+        figures = {"loss": median, "graphs": graphs, "typical": responses.typical}
+        kind, subject, strength = FindingKind.CONFUSES, f"{one} and {other}", float(line["free"])
+        found.append(Finding(kind, text, subject, strength=strength, figures=figures, evidence=evidence))
     return found
 
 
-def coinciding(answers: Answers, named: list[Finding]) -> list[Finding]:
-    """Different graphs at one place that no other finding accounts for, by what differs."""
+def find_coincident_graphs(responses: Responses) -> list[Finding]:
+    """Different graphs at one place, by what differs."""
     import pandas as pd
 
-    basis = answers.basis
-    if named:
-        return []
-    n = len(basis.pool)
-    whole = np.concatenate([np.ones(len(basis.graphs), bool), basis.sample.table["connected"].to_numpy()])
-    rows = np.flatnonzero(whole & basis.common(basis.pool))
-    rows = torch.from_numpy(rows[np.sort(np.unique(basis.identity[:, -1].numpy()[rows], return_index=True)[1])])
-    rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:COMPARED]]
-    points, counts = answers.points[:n][rows], basis.identity[rows, 2]
+    probes, typical = responses.probes, responses.typical
+    n = len(probes.pool)
+    whole = np.concatenate([np.ones(len(probes.graphs), bool), probes.sample.table["connected"].to_numpy()])
+    allowed = np.flatnonzero(whole & probes.in_range(probes.pool))
+    distinct = np.sort(np.unique(probes.codes[:, -1].numpy()[allowed], return_index=True)[1])
+    rows = torch.from_numpy(allowed[distinct])
+    rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:MAX_COMPARED]]
+    points, counts = responses.points[:n][rows], probes.codes[rows, 2]
     pairs = set()
     for start in range(0, len(rows), 1024):
-        near = points[start : start + 1024] @ points.T
-        near[counts[start : start + 1024, None] == counts] = -2.0  # weak losses hardly see more than counts
+        some = points[start : start + 1024]
+        near = some @ points.T
+        near[counts[start : start + 1024, None] == counts] = -2.0  # weak losses see little more than counts
         best = near.argmax(1)
-        fine = (paired_distance(points[start : start + 1024], points[best]) < SAME * answers.scale) & (
-            near.amax(1) > -2
-        )
+        fine = (paired_distance(some, points[best]) < SAME * typical) & (near.amax(1) > -2)
         pairs |= {tuple(sorted((start + i, int(best[i])))) for i in fine.nonzero()[:, 0].tolist()}
-    if len(pairs) < PAIRS or len(pairs) < 0.002 * len(rows):
+    if len(pairs) < MIN_PAIRS or len(pairs) < 0.002 * len(rows):
         return []
     i, j = rows[torch.tensor(sorted(pairs))].T
     chosen = torch.randperm(len(i), generator=torch.Generator().manual_seed(0))[:40]
-    left, right = basis.pool[i[chosen]], basis.pool[j[chosen]]
+    left, right = probes.pool[i[chosen]], probes.pool[j[chosen]]
     differ = ~isomorphic(left, right)
     words = [difference(edit_steps(a, b, timeout=0.2), a, b) for a, b, d in zip(left, right, differ) if d]
-    if len(words) < PAIRS:
+    if len(words) < MIN_PAIRS:
         return []
     groups = pd.Series(words).value_counts()
     often = joined([f'"{name}" ({count} of {len(words)})' for name, count in groups.head(3).items()])
-    says = (
-        f"Different graphs lie at one place: {len(pairs)} pairs among {len(rows)} graphs cost less than {percent(SAME)} of a "
-        f"typical edit ({figure(answers.scale)}). What differs most often: {often}."
+    text = (
+        f"Different graphs lie at one place: {len(pairs)} pairs among {len(rows)} graphs cost less than "
+        f"{percent(SAME)} of a typical edit ({figure(typical)}). Most frequent differences: {often}."
     )
-    numbers = {"pairs": len(pairs), "graphs": len(rows), "scale": answers.scale}
-    return [
-        Finding(
-            "blind spots", says, strength=min(1.0, 2 * len(pairs) / len(rows)), figure=numbers, evidence=(left, right)
-        )
-    ]
+    figures = {"pairs": len(pairs), "graphs": len(rows), "typical": typical}
+    kind, strength = FindingKind.COINCIDENT_GRAPHS, min(1.0, 2 * len(pairs) / len(rows))
+    return [Finding(kind, text, strength=strength, figures=figures, evidence=(left, right))]

@@ -1,95 +1,92 @@
-"""What must not change the loss at all: how a graph is written down, asked again, asked in company."""
+"""Does the loss change where it must not: with node order, padding, repetition, or the rest of the batch?"""
 
 import torch
 
-from elekit.audit.blind_spots import Pairs, separated_equals
-from elekit.audit.findings.finding import NOTE, Finding
-from elekit.audit.findings.responses import Answers
+from elekit.audit.blind_spots import Pairs, Variation, invariance_gaps
+from elekit.audit.findings.finding import Finding, FindingKind, Severity
+from elekit.audit.findings.responses import Responses
 from elekit.evaluation.formatting import figure, percent
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi
 
-SEEN = 0.02  # of a typical edit: rounding in float32 stays below 0.0001 of it
-OFF_LENGTH = 1e-3
+SEEN = 0.02  # of a typical edit; float32 rounding stays below 0.0001 of it
+MAX_LENGTH_ERROR = 1e-3
 
-WORDS = {
-    "node order": (
-        "sensitive to the order of nodes: the same graph with its nodes numbered in another order (a permutation)",
-        "The answer depends on how a graph happens to be written down.",
+CHECKS = {  # kind, what two equal graphs differ in, likely cause
+    Variation.NODE_ORDER: (
+        FindingKind.NODE_ORDER,
+        "with its nodes in another order",
+        "It depends on node numbering.",
     ),
-    "padding": (
-        "sensitive to padding: the same graph with two empty slots more",
-        "The answer depends on the size of the batch that a graph stands in.",
+    Variation.PADDING: (
+        FindingKind.PADDING,
+        "with two more empty slots",
+        "It depends on the size to which a batch is padded.",
     ),
-    "asked twice": (
-        "not repeatable: the same graph, asked a second time,",
-        "It holds noise: something random that was left switched on (such as a dropout).",
+    Variation.REPEATED: (
+        FindingKind.NOT_REPEATABLE,
+        "evaluated a second time",
+        "A random part, such as dropout, is left switched on.",
     ),
-    "company": (
-        "dependent on company: the same graph, asked alone and together with others,",
-        "The answer depends on what else happens to be asked at the same time (in the batch).",
-    ),
+    Variation.BATCH: (FindingKind.BATCH, "evaluated alone", "It depends on the other graphs in the batch."),
 }
-SHORT = {"asked twice": "not repeatable", "company": "depends on the batch"}
 
 
-def malformed(answers: Answers) -> list[Finding]:
-    """Points that are no numbers, or do not lie on the sphere."""
-    points = answers.points
+def find_invalid_points(responses: Responses) -> list[Finding]:
+    """Points that are not finite or not of unit length."""
+    points = responses.points
     bad = ~torch.isfinite(points).all(1)
     if bad.any():
         share = float(bad.float().mean())
-        says = f"The loss is not a number for {percent(share)} of {len(points)} graphs (NaN or infinity)."
-        return [
-            Finding(
-                "not a number", says, strength=share, figure={"share": share}, evidence=answers.basis.everything[bad]
-            )
-        ]
+        text = f"The loss is NaN or infinite for {percent(share)} of {len(points)} graphs."
+        evidence = responses.probes.all_graphs[bad]
+        return [Finding(FindingKind.NOT_FINITE, text, strength=share, figures={"share": share}, evidence=evidence)]
     length = points.double().norm(dim=1)
     off = float((length - 1).abs().max())
-    if off <= OFF_LENGTH:
+    if off <= MAX_LENGTH_ERROR:
         return []
-    says = (
-        f"The loss is not well formed: the places that it gives to graphs should all be of unit length, 1, but their lengths run "
-        f"from {figure(float(length.min()))} to {figure(float(length.max()))}, so that its figures are no distances. What "
-        "follows was found after every place was scaled to length 1."
+    low, high = float(length.min()), float(length.max())
+    text = (
+        f"The points are not of unit length: their lengths range from {figure(low)} to {figure(high)}, so the loss "
+        "is not a distance on the sphere. All further findings are for points scaled to length 1."
     )
-    return [Finding("not of unit length", says, strength=min(1.0, off), figure={"off": off})]
+    figures = {"off": off, "low": low, "high": high}
+    return [Finding(FindingKind.NOT_UNIT_LENGTH, text, strength=min(1.0, off), figures=figures)]
 
 
-def differently_told(psi: Psi, graphs: Graph, scale: float, seed: int) -> list[Finding]:
-    """Equal graphs that lie apart: by node order, padding, noise or company a defect, by Kekule forms a note."""
-    pairs, found = separated_equals(psi, graphs, seed=seed), []
-    for why, (subject, consequence) in WORDS.items():
-        loss = pairs.table["loss"][pairs.table["why"] == why]
+def find_broken_invariances(psi: Psi, graphs: Graph, typical: float, seed: int) -> list[Finding]:
+    """Equal graphs that lie apart. A dependence on the Kekule form is a note, everything else a defect."""
+    pairs, found = invariance_gaps(psi, graphs, seed=seed), []
+    for variation, (kind, how, cause) in CHECKS.items():
+        loss = pairs.table["loss"][pairs.table["variation"] == variation]
         if not len(loss):
             continue
-        share = float((loss > SEEN * scale).mean())
-        if why == "node order" and found and found[0].what == SHORT["asked twice"]:
-            continue
+        share = float((loss > SEEN * typical).mean())
         if share > SEEN:
-            says = (
-                f"The loss is {subject} lies up to {figure(loss.max())} away, where a typical single edit costs "
-                f"{figure(scale)}. It should be 0; it is not for {percent(share)} of {len(loss)} graphs (median "
-                f"{figure(loss[loss > SEEN * scale].median())}). {consequence}"
+            text = (
+                f"The loss between a graph and the same graph {how} should be 0. It is not for {percent(share)} of "
+                f"{len(loss)} graphs (median {figure(loss[loss > SEEN * typical].median())}, up to "
+                f"{figure(loss.max())}; a typical single edit costs {figure(typical)}). {cause}"
             )
-            numbers = {"median": float(loss.median()), "most": float(loss.max()), "share": share, "scale": scale}
-            finding = Finding(SHORT.get(why, why), says, strength=share, figure=numbers, evidence=_sides(pairs, why))
-            found.insert(0 if why == "asked twice" else len(found), finding)
-    loss = pairs.table["loss"][pairs.table["why"] == "Kekule form"]
-    if len(loss) and loss.median() > SEEN * scale:
-        says = (
-            f"The loss separates equal molecules: two ways to draw the double bonds of one aromatic ring (Kekule forms) "
-            f"lie {figure(loss.median())} apart (median of {len(loss)} molecules), a typical edit {figure(scale)}. It "
-            "sees the drawing, so graphs should come in one canonical form."
+            figures = {"median": float(loss.median()), "most": float(loss.max()), "share": share, "typical": typical}
+            found.append(Finding(kind, text, strength=share, figures=figures, evidence=_evidence(pairs, variation)))
+    loss = pairs.table["loss"][pairs.table["variation"] == Variation.KEKULE_FORM]
+    if len(loss) and loss.median() > SEEN * typical:
+        text = (
+            f"The loss separates two Kekule forms of the same molecule by {figure(loss.median())} (median of "
+            f"{len(loss)} molecules; a typical edit costs {figure(typical)}). Convert molecules to one canonical "
+            "form."
         )
-        numbers = {"median": float(loss.median()), "molecules": len(loss), "scale": scale}
-        found.append(Finding("Kekule forms", says, NOTE, figure=numbers, evidence=_sides(pairs, "Kekule form")))
-    if any(finding.what == SHORT["asked twice"] for finding in found):  # noise moves everything else as well
-        found = [f for f in found if f.what in (SHORT["asked twice"], "Kekule forms")]
+        figures = {"median": float(loss.median()), "molecules": len(loss), "typical": typical}
+        evidence = _evidence(pairs, Variation.KEKULE_FORM)
+        found.append(
+            Finding(FindingKind.KEKULE_FORMS, text, severity=Severity.NOTE, figures=figures, evidence=evidence)
+        )
+    if any(finding.kind is FindingKind.NOT_REPEATABLE for finding in found):  # noise breaks the other invariances too
+        found = [f for f in found if f.kind in (FindingKind.NOT_REPEATABLE, FindingKind.KEKULE_FORMS)]
     return found
 
 
-def _sides(pairs: Pairs, why: str) -> tuple[Graph, Graph]:
-    rows = torch.from_numpy((pairs.table["why"] == why).to_numpy(copy=True)).nonzero()[:, 0]
+def _evidence(pairs: Pairs, variation: Variation) -> tuple[Graph, Graph]:
+    rows = torch.from_numpy((pairs.table["variation"] == variation).to_numpy(copy=True)).nonzero()[:, 0]
     return pairs.graphs[rows], pairs.others[rows]

@@ -1,170 +1,174 @@
-"""Does the loss treat the graphs it was trained on otherwise than others?"""
+"""Does the loss treat the graphs it was trained on differently from others?"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from elekit.audit.findings.finding import Finding
-from elekit.audit.findings.graph_traits import traits_of
+from elekit.audit.findings.finding import Finding, FindingKind
+from elekit.audit.findings.graph_traits import graph_traits
 from elekit.audit.findings.probe_set import reference
-from elekit.audit.findings.responses import EVIDENCE, Answers, mean_apart
+from elekit.audit.findings.responses import EVIDENCE, Responses, mean_loss
 from elekit.evaluation.formatting import figure, percent
 from elekit.graphs.edits import SINGLE
 from elekit.graphs.graph import Graph
 from elekit.inspect.edit_costs import EditSample, sample_edits
 from elekit.model.loss import Psi, points_of
 
-MOST, EDITS = 150, 8  # held-out graphs, and edits of each
-FEWEST = 10  # edits of a kind, to be compared
-APART = 2.0  # times dearer or cheaper, times further or nearer; clean losses on random splits 0.93 to 1.05
-COMPARISONS = {
-    "price": "a single edit of a held-out graph costs {} times what the same kind of edit costs at a training graph",
-    "far": "two held-out graphs lie {} times as far apart as two training graphs",
-}
-SAME, TOGETHER = 1e-4, 0.2  # of a typical edit: at one place; share of graphs that lie there with others
-BESIDE = 0.9  # loss of two edits of one graph to each other, by their price; clean 1.78 to 1.90, free directions 2
-SOME = 0.05  # of the graphs stand apart; clean none
-AWAY = 0.3  # of the mean loss: what even the cheapest edit of such a graph costs
-SPLIT, TIMES = 0.06, 5.0  # between training graphs and others / mean loss; clean up to 0.02; times what is usual
+MAX_GRAPHS, EDITS = 150, 8  # held-out graphs, and edits per graph
+MIN_EDITS = 10  # edits of a kind, to compare it
+MAX_RATIO = 2.0  # between held-out and training graphs; clean losses on random splits 0.93 to 1.05
+SAME, SHARED = 1e-4, 0.2  # of a typical edit: one place; share of graphs that share their place
+ISOLATED = 0.9  # loss between two edits of a graph by their cost; clean 1.78 to 1.90, independent directions 2
+SOME = 0.05  # share of isolated graphs; clean none
+FAR = 0.3  # of the mean loss: cost of the cheapest edit of an isolated graph
+SPLIT, SPLIT_RATIO = 0.06, 5.0  # loss between the two splits by the mean loss (clean up to 0.02); by the reference's
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Graphs that the loss was not trained on, with edits of them."""
+    """Graphs that a loss was not trained on, with edits of them."""
 
     graphs: Graph
     sample: EditSample
 
 
 def hold_out(graphs: Graph, seed: int = 0, progress: bool = False) -> HeldOut:
-    """Held-out graphs (of more than 150 a sample) with single edits of them."""
-    rows = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed))[:MOST]
+    """Prepare held-out graphs for `findings`, to share them among several losses.
+
+    Args:
+        graphs: Graphs that the losses were not trained on; of more than 150 a sample is drawn.
+        seed: Seed of the sample.
+        progress: Show a progress bar.
+
+    Returns:
+        The graphs and single edits of them.
+    """
+    rows = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed))[:MAX_GRAPHS]
     graphs = graphs.detach().rounded()[rows]
     return HeldOut(graphs, sample_edits(graphs, samples=EDITS, kinds=SINGLE, seed=seed, progress=progress))
 
 
-def memorized(psi: Psi, answers: Answers, held_out: HeldOut | None) -> list[Finding]:
-    """Training graphs against held-out ones, and against their own surroundings."""
-    compared = _compared(psi, answers, held_out) if held_out is not None else {}
-    says = []
-    for name, words in COMPARISONS.items():
+def find_memorization(psi: Psi, responses: Responses, held_out: HeldOut | None) -> list[Finding]:
+    """Compare training graphs with held-out graphs, and with their own edited forms."""
+    compared = _compare(psi, responses, held_out) if held_out is not None else {}
+    differences = []
+    for name, words in (
+        ("cost", "an edit of a held-out graph costs {} times as much as the same kind of edit of a training graph"),
+        ("distance", "two held-out graphs lie {} times as far apart as two training graphs"),
+    ):
         ratio = compared.get(name, 1.0)
-        if not 1 / APART <= ratio <= APART:
-            says.append(words.format(figure(ratio)))
+        if not 1 / MAX_RATIO <= ratio <= MAX_RATIO:
+            differences.append(words.format(figure(ratio)))
     split, usual = compared.get("split", 0.0), compared.get("usual_split", 0.0)
-    if split > max(SPLIT, TIMES * usual):
-        says.append(
-            f"the training graphs lie on a side of their own: which graphs are training graphs makes up {percent(split)} of "
-            f"the mean loss, {percent(usual)} is usual for these graphs"
+    if split > max(SPLIT, SPLIT_RATIO * usual):
+        differences.append(
+            f"whether a graph is a training graph explains {percent(split)} of the mean loss (usual: "
+            f"{percent(usual)})"
         )
-    if says:
+    if differences:
         text = (
-            f"The loss memorizes the training graphs: {' and '.join(says)}. Of a loss that has learned what graphs are "
-            "like, training graphs and others cost the same."
+            f"The loss memorizes the training graphs: {' and '.join(differences)}. A loss that generalizes treats "
+            "training graphs and others alike."
         )
-        return [Finding("memorizes", text, figure=compared, strength=_strength(compared))]
-    return _apart(answers, compared) or _snapped(answers)
+        ratios = (1 - np.exp(-abs(np.log(max(compared[name], 1e-6)))) for name in ("cost", "distance"))
+        strength = float(max(*ratios, min(1.0, compared["split"])))
+        return [Finding(FindingKind.MEMORIZES, text, figures=compared, strength=strength)]
+    return _isolated(responses, compared) or _snapped(responses)
 
 
-def _strength(compared: dict) -> float:
-    ratios = (1 - np.exp(-abs(np.log(max(compared[name], 1e-6)))) for name in ("price", "far"))
-    return float(max(*ratios, min(1.0, compared["split"])))
-
-
-def _apart(answers: Answers, compared: dict) -> list[Finding]:
-    """Given graphs that stand apart from everything next to them: all of them, or some that nothing else sets apart."""
-    beside = answers.beside
-    cheapest = answers.table[answers.basis.single].groupby("graph")["price"].min().reindex(beside.index)
-    alone = (beside < BESIDE) & (cheapest > AWAY * answers.far)
-    if not len(beside) or alone.mean() < SOME:
+def _isolated(responses: Responses, compared: dict[str, Any]) -> list[Finding]:
+    """Given graphs that lie far from all their edited forms: all of them, or some without a common trait."""
+    ratio = responses.edit_ratio
+    cheapest = responses.edits[responses.probes.single].groupby("graph")["cost"].min().reindex(ratio.index)
+    isolated = (ratio < ISOLATED) & (cheapest > FAR * responses.mean_loss)
+    if not len(ratio) or isolated.mean() < SOME:
         return []
-    rows = torch.from_numpy(beside.index[alone].to_numpy(copy=True))
-    graphs = answers.basis.graphs
+    rows = torch.from_numpy(ratio.index[isolated].to_numpy(copy=True))
+    graphs = responses.probes.graphs
     holds = torch.zeros(len(graphs), dtype=torch.bool)
     holds[rows] = True
-    if alone.mean() < 0.5:
-        for trait in traits_of(graphs):
+    if isolated.mean() < 0.5:
+        for trait in graph_traits(graphs):
             both = float((trait.holds & holds).sum())
             if both >= 0.7 * len(rows) and both >= 0.5 * float(trait.holds.sum()):
-                return []  # it is not memory but this trait
-    ratio, share, least = float(beside[alone].median()), float(alone.mean()), float(cheapest[alone].median())
-    numbers, evidence = {"beside": ratio, "share": share, **compared}, graphs[rows[:EVIDENCE]]
-    strength = share * (1 - ratio / 2)
-    which = (
-        f"any edit takes one of them at least {figure(least)} away (a typical edit: {figure(answers.scale)}), but two "
-        f"different edits of the same graph lie only {figure(ratio)} times as far from each other as from it (usual: 1.8)"
+                return []  # this trait explains it
+    typical_ratio, share = float(ratio[isolated].median()), float(isolated.mean())
+    figures, evidence = {"edit_ratio": typical_ratio, "share": share, **compared}, graphs[rows[:EVIDENCE]]
+    strength = share * (1 - typical_ratio / 2)
+    details = (
+        f"every edit of such a graph costs at least {figure(float(cheapest[isolated].median()))} (a typical edit: "
+        f"{figure(responses.typical)}), but two different edits of it lie only {figure(typical_ratio)} times as far "
+        "from each other as from the graph (usual: 1.8)"
     )
-    if compared.get("alone", 0.0) > share / 2:  # held-out graphs do so as well
+    if compared.get("isolated", 0.0) > share / 2:  # held-out graphs are isolated as well
+        kind = FindingKind.SCATTERED
         text = (
             f"The loss scatters some graphs at random: {percent(share)} of the given graphs and "
-            f"{percent(compared['alone'])} of held-out ones stand apart from everything next to them, and share no trait that "
-            f"would explain it: {which}."
+            f"{percent(compared['isolated'])} of the held-out graphs lie apart from all similar graphs and share no "
+            f"trait. There, {details}."
         )
-        return [Finding("scattered", text, figure=numbers, strength=strength, evidence=evidence)]
-    whole = share >= 0.5
-    text = (
-        f"The loss memorizes {'the' if whole else f'{percent(share)} of the'} given graphs: {which}. "
-        f"{'The' if whole else 'These'} graphs, which it was trained on, stand apart from everything next to them"
-        f"{'.' if whole else ', and share no trait that would explain it.'}"
-    )
-    return [Finding("memorizes", text, figure=numbers, strength=strength, evidence=evidence)]
+    else:
+        kind = FindingKind.MEMORIZES
+        text = (
+            f"The loss memorizes {percent(share)} of the given graphs: {details}. Similar graphs are no longer near."
+        )
+    return [Finding(kind, text, figures=figures, strength=strength, evidence=evidence)]
 
 
-def _compared(psi: Psi, answers: Answers, held_out: HeldOut) -> dict:
-    """How many times dearer edits of held-out graphs are (by kind), and how many times further these lie apart.
-
-    The second is divided by what the reference says of the same graphs, which may be of another size or make.
-    """
+def _compare(psi: Psi, responses: Responses, held_out: HeldOut) -> dict[str, Any]:
+    """Held-out by training graphs: cost of edits of the same kind, and mean loss by that of the reference."""
     own = points_of(psi, held_out.graphs)
     if not torch.isfinite(own).all():
         return {}
-    table = held_out.sample.table.assign(price=held_out.sample.prices(psi, own).numpy())
-    ours, theirs = (
-        t.groupby("kind")["price"].agg(["median", "size"]) for t in (answers.table[answers.basis.single], table)
+    table = held_out.sample.table.assign(cost=held_out.sample.prices(psi, own).numpy())
+    train, test = (
+        t.groupby("kind")["cost"].agg(["median", "size"]) for t in (responses.edits[responses.probes.single], table)
     )
-    kinds = ours.index[ours["size"] >= FEWEST].intersection(theirs.index[theirs["size"] >= FEWEST])
-    small = 1e-3 * answers.scale
-    ratio = (theirs.loc[kinds, "median"] + small) / (ours.loc[kinds, "median"] + small)
-    known, ours_known = reference(held_out.graphs), answers.basis.reference[: len(answers.own)]
-    usual = mean_apart(known) / max(mean_apart(ours_known), 1e-9)
+    kinds = train.index[train["size"] >= MIN_EDITS].intersection(test.index[test["size"] >= MIN_EDITS])
+    small = 1e-3 * responses.typical
+    ratio = (test.loc[kinds, "median"] + small) / (train.loc[kinds, "median"] + small)
+    test_reference, train_reference = reference(held_out.graphs), responses.probes.reference[: len(responses.own)]
+    usual = mean_loss(test_reference) / max(mean_loss(train_reference), 1e-9)
     return {
-        "price": float(np.exp(np.median(np.log(ratio)))) if len(kinds) else 1.0,
-        "far": mean_apart(own) / max(answers.far, 1e-9) / max(usual, 1e-9),
-        "split": _between(own, answers.own) / max(answers.far, 1e-9),
-        "usual_split": _between(known, ours_known) / max(mean_apart(ours_known), 1e-9),
-        "alone": float((table.groupby("graph")["price"].min() > AWAY * answers.far).mean()),
+        "cost": float(np.exp(np.median(np.log(ratio)))) if len(kinds) else 1.0,
+        "distance": mean_loss(own) / max(responses.mean_loss, 1e-9) / max(usual, 1e-9),
+        "split": _loss_between(own, responses.own) / max(responses.mean_loss, 1e-9),
+        "usual_split": _loss_between(test_reference, train_reference) / max(mean_loss(train_reference), 1e-9),
+        "isolated": float((table.groupby("graph")["cost"].min() > FAR * responses.mean_loss).mean()),
         "kinds": len(kinds),
         "held_out": len(own),
     }
 
 
-def _between(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Squared distance between the means of two sets of points: by how much the loss across exceeds that within."""
+def _loss_between(one: Tensor, other: Tensor) -> float:
+    """Squared distance of the means: how much the mean loss across two sets exceeds that within."""
     return float((one.double().mean(0) - other.double().mean(0)).square().sum())
 
 
-def _snapped(answers: Answers) -> list[Finding]:
-    """Other graphs lie exactly on given ones, each on one: classes of graphs at one place hold a given graph, never two."""
-    basis = answers.basis
-    n = len(basis.pool)
-    given = np.concatenate([np.ones(len(basis.graphs), bool), basis.known])
-    rows = np.sort(np.unique(basis.identity[:, -1].numpy(), return_index=True)[1])  # different graphs
+def _snapped(responses: Responses) -> list[Finding]:
+    """Other graphs lie exactly on given graphs: places that graphs share hold one given graph, never two."""
+    probes = responses.probes
+    n = len(probes.pool)
+    given = np.concatenate([np.ones(len(probes.graphs), bool), probes.known])
+    rows = np.sort(np.unique(probes.codes[:, -1].numpy(), return_index=True)[1])  # distinct graphs
     generator = torch.Generator().manual_seed(0)
-    seen = answers.points[:n][rows] @ torch.randn(answers.points.shape[1], 6, generator=generator)
-    step = (SAME * answers.scale) ** 0.5
-    _, which, size = np.unique((seen / step).round().numpy(), axis=0, return_inverse=True, return_counts=True)
-    of_given, share = np.bincount(which.ravel(), given[rows]), given[rows].mean()
+    projected = responses.points[:n][rows] @ torch.randn(responses.points.shape[1], 6, generator=generator)
+    step = (SAME * responses.typical) ** 0.5
+    _, place, size = np.unique((projected / step).round().numpy(), axis=0, return_inverse=True, return_counts=True)
+    of_given, share = np.bincount(place.ravel(), given[rows]), given[rows].mean()
     several = size >= 2
     by_chance = 1 - (1 - share) ** size - size * share * (1 - share) ** (size - 1)
     expected, observed = by_chance[several].sum(), (of_given[several] >= 2).sum()
     together = size[several].sum() / len(rows)
-    if together < TOGETHER or (of_given[several] == 1).sum() < 50 or observed > expected / 5 or expected < FEWEST:
+    if together < SHARED or (of_given[several] == 1).sum() < 50 or observed > expected / 5 or expected < MIN_EDITS:
         return []
-    says = (
-        f"The loss memorizes the given graphs: {percent(float(together))} of {len(rows)} graphs share their place with others, "
-        f"but hardly ever are two of the given graphs at one place ({observed} times, where {figure(float(expected))} were "
-        "to be expected). Every graph lies exactly on one of the given graphs, which it was trained on."
+    text = (
+        f"The loss memorizes the given graphs: {percent(float(together))} of {len(rows)} graphs share their place "
+        f"with others, but only {observed} of these places hold two given graphs (expected by chance: "
+        f"{figure(float(expected))}). Graphs are mapped to the nearest given graph."
     )
-    numbers = {"together": float(together), "observed": int(observed), "expected": float(expected)}
-    return [Finding("memorizes", says, figure=numbers, strength=float(together))]
+    figures = {"together": float(together), "observed": int(observed), "expected": float(expected)}
+    return [Finding(FindingKind.MEMORIZES, text, figures=figures, strength=float(together))]

@@ -1,4 +1,4 @@
-"""The questions that every loss is asked: many small changes to many graphs, made before any loss is known."""
+"""The probe set: many small changes to many graphs, built once and evaluated under any loss."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.audit.findings.conditions import Condition, what_edits_do, where_edits_are
-from elekit.audit.findings.graph_traits import Count, Trait, counts_of, traits_of
+from elekit.audit.findings.conditions import Condition, edit_conditions, edit_locations
+from elekit.audit.findings.graph_traits import Count, Trait, graph_counts, graph_traits
 from elekit.audit.patterns import plant, rewrite
 from elekit.graphs import augment
 from elekit.graphs.edits import KINDS, SINGLE
@@ -16,158 +16,170 @@ from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes, node_colors, splitmix64
 from elekit.inspect.edit_costs import EditSample, sample_edits
 
-MOST = 300  # graphs asked about; of more a sample
-EDITS = 24  # of each graph
-WALKS, STEPS = 60, 6  # random walks over edits, and how many edits each
-PAIRS, MOST_GIVEN = 300, 5_000  # pairs that share a trait, for each of LEVELS, and graphs they are looked for among
-RARE = 0.01  # of the graphs have less or more of something than its usual range
-REFERENCE = 4, 64  # rounds of refinement of the reference loss, the first of which sees labels only; numbers for each
+MAX_GRAPHS = 300
+EDITS = 24  # per graph
+WALKS, STEPS = 60, 6  # random walks over edits, and edits per walk
+PAIRS, MAX_GIVEN = 300, 5_000  # pairs per level of LEVELS, and graphs among which they are drawn
+RARE = 0.01  # share of the graphs below and above the usual range of a count
+REFERENCE = 4, 64  # Weisfeiler-Lehman rounds of the reference loss (the first: labels only), dimensions per round
 
-# What two graphs may share, coarse to fine. A loss that sees no more than one of these cannot tell graphs that share it.
+# What two graphs may share, coarse to fine. A loss that sees only one of these cannot separate graphs that share it.
 LEVELS = (
     "the number of nodes",
-    "the counts of node labels",
-    "the counts of node labels and of edge labels",
-    "each node with the edges at it",
-    "each node with its direct neighbors",
-    "each node with its direct neighbors and the edges at them",
-    "each node with what lies up to two edges away",
-    "each node with what lies up to three edges away",
+    "node label counts",
+    "node and edge label counts",
+    "each node with its edges",
+    "each node with its neighbors",
+    "each node with its neighbors and their edges",
+    "what lies within two edges of each node",
+    "what lies within three edges of each node",
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Basis:
-    """Interventions on a set of graphs; the same basis asks several losses the same questions.
+class ProbeSet:
+    """Interventions on a set of graphs, the same for every loss that is audited with it.
 
-    graphs: n discrete ones. sample: edits of them, single and paired. known: (E,) bool, whether an edit leads to one
-    of the graphs that were given. walked: STEPS * w graphs, those of `walk_of` (w,) after 1, 2, ... edits.
-    planted: graphs into which a small pattern was written, `host` (p,) which graph it was. rewritten: graphs one of
-    whose edges and its two ends became another pattern, `rewrite_of` (r,) which graph it was, `rewrite` (r,) which
-    row of `rewrites`, pairs of patterns such as ((1, 3, 2), (1, 2, 4)): label, edge, label. pairs: for each of LEVELS,
-    rows (P, 2) of `everything`, of graphs that share this trait and not the next finer one. ranges: least and
-    most of each of `counts_of` but for a few of the given graphs; beyond it a loss cannot have learned.
+    Attributes:
+        graphs: The n graphs that are probed, discrete.
+        sample: E single and paired edits of them.
+        known: (E,) bool, whether an edit leads to one of the given graphs.
+        walks: STEPS * w graphs: w random walks after 1, 2, ... edits.
+        walk_start: (w,) rows of `graphs` where the walks start.
+        planted: p graphs with a small pattern written into them.
+        planted_row: (p,) rows of `graphs` that they were made from.
+        rewritten: r graphs with one edge and its two ends replaced by another pattern.
+        rewritten_row: (r,) rows of `graphs` that they were made from.
+        rewrite_index: (r,) rows of `rewrites`.
+        rewrites: Pairs of patterns such as ((1, 3, 2), (1, 2, 4)): label, edge, label.
+        extra: Further given graphs that `pairs` needs.
+        pairs: For each of LEVELS, rows (P, 2) of `all_graphs` that share this level but not the next finer one.
+        ranges: (low, high) of each of `graph_counts` over the given graphs, without the rarest 1 % at either end.
+            A loss cannot have learned anything beyond them.
     """
 
     graphs: Graph
     sample: EditSample
     known: np.ndarray
-    walked: Graph
-    walk_of: Tensor
+    walks: Graph
+    walk_start: Tensor
     planted: Graph
-    host: Tensor
+    planted_row: Tensor
     rewritten: Graph
-    rewrite_of: Tensor
-    rewrite: Tensor
+    rewritten_row: Tensor
+    rewrite_index: Tensor
     rewrites: list[tuple[tuple[int, ...], tuple[int, ...]]]
-    others: Graph
+    extra: Graph
     pairs: list[Tensor]
     ranges: tuple[np.ndarray, np.ndarray]
 
     @cached_property
     def pool(self) -> Graph:
-        """The graphs, then the results of their edits."""
+        """The n graphs, then the E results of their edits."""
         return Graph.cat([self.graphs, self.sample.results])
 
     @cached_property
-    def everything(self) -> Graph:
-        """The pool, then the others: what `Answers.points` are of."""
-        return Graph.cat([self.pool, self.others])
+    def all_graphs(self) -> Graph:
+        """The pool, then the extra graphs: the graphs of `Responses.points`."""
+        return Graph.cat([self.pool, self.extra])
 
     @cached_property
     def with_planted(self) -> Graph:
-        """The pool, then the graphs with planted patterns."""
+        """The pool, then the p graphs with planted patterns."""
         return Graph.cat([self.pool, self.planted])
 
     @cached_property
     def origin(self) -> Tensor:
-        """(of `with_planted`,) which graph each was made from."""
-        return torch.cat([torch.arange(len(self.graphs)), self.sample.edits.row, self.host])
+        """(n + E + p,) rows of `graphs` that `with_planted` were made from."""
+        return torch.cat([torch.arange(len(self.graphs)), self.sample.edits.row, self.planted_row])
 
     @cached_property
     def traits(self) -> list[Trait]:
-        """What graphs of `with_planted` may share."""
-        return traits_of(self.with_planted)
+        """Traits that some of `with_planted` have and some do not."""
+        return graph_traits(self.with_planted)
 
     @cached_property
-    def row(self) -> np.ndarray:
-        """(E,) which graph each edit is of."""
+    def edit_row(self) -> np.ndarray:
+        """(E,) rows of `graphs` that the edits change."""
         return self.sample.edits.row.numpy()
 
     @cached_property
     def single(self) -> np.ndarray:
-        """(E,) bool: edits of one thing, which any loss should see; pairs of changes may cancel."""
+        """(E,) bool: edits of one thing, which any loss should see; paired changes may cancel."""
         return self.sample.table["edit"].isin(SINGLE).to_numpy()
 
     @cached_property
-    def what(self) -> list[Condition]:
-        """What edits do."""
-        return what_edits_do(self.sample)
+    def conditions(self) -> list[Condition]:
+        """What edits change, general conditions first."""
+        return edit_conditions(self.sample)
 
     @cached_property
-    def where(self) -> list[Condition]:
-        """Where edits are."""
-        return where_edits_are(self.sample)
+    def locations(self) -> list[Condition]:
+        """Where edits are; the first condition holds everywhere."""
+        return edit_locations(self.sample)
 
     @cached_property
     def counts(self) -> list[Count]:
-        """What can be counted in the graphs."""
-        return counts_of(self.graphs)
+        """Counts of the graphs."""
+        return graph_counts(self.graphs)
 
-    def common(self, graphs: Graph) -> np.ndarray:
-        """(B,) bool: graphs of which nothing that can be counted is out of the usual range."""
-        values = np.stack([count.values for count in counts_of(graphs)], 1)
+    def in_range(self, graphs: Graph) -> np.ndarray:
+        """(B,) bool: graphs whose counts all lie within the usual ranges."""
+        values = np.stack([count.values for count in graph_counts(graphs)], 1)
         return ((values >= self.ranges[0]) & (values <= self.ranges[1])).all(1)
 
     @cached_property
     def usual(self) -> np.ndarray:
-        """(E,) bool: edits whose result is in the usual range."""
-        return self.common(self.sample.results)
+        """(E,) bool: edits whose results lie within the usual ranges."""
+        return self.in_range(self.sample.results)
 
     @cached_property
     def reference(self) -> Tensor:
-        """(len(pool), 256) what the reference loss makes of the pool."""
+        """(n + E, 256) points of the pool under the reference loss."""
         return reference(self.pool)
 
     @cached_property
-    def identity(self) -> Tensor:
-        """(len(pool), len(LEVELS) + 1) numbers that are equal where the trait is; the last tells graphs apart."""
-        return levels(self.pool)
+    def codes(self) -> Tensor:
+        """(n + E, len(LEVELS) + 1) level codes of the pool."""
+        return level_codes(self.pool)
 
 
-def make_basis(graphs: Graph, *, seed: int = 0, progress: bool = False) -> Basis:
-    """The interventions; of more than 300 graphs a sample is drawn by the seed."""
+def make_probe_set(graphs: Graph, *, seed: int = 0, progress: bool = False) -> ProbeSet:
+    """Build the probe set of some graphs. It does not depend on a loss, so several losses can share it.
+
+    Args:
+        graphs: Training graphs; of more than 300 a sample is drawn.
+        seed: Seed of every random choice.
+        progress: Show a progress bar.
+
+    Returns:
+        The probe set.
+    """
     generator = torch.Generator().manual_seed(seed)
     given = graphs.detach().rounded()
     graphs = given
-    if len(given) > MOST:
-        graphs = given[torch.randperm(len(given), generator=generator)[:MOST]]
+    if len(given) > MAX_GRAPHS:
+        graphs = given[torch.randperm(len(given), generator=generator)[:MAX_GRAPHS]]
     sample = sample_edits(graphs, samples=EDITS, kinds=KINDS, seed=seed, progress=progress)
     known = np.isin(graph_hashes(sample.results, ROUNDS)[:, -1].numpy(), graph_hashes(given, ROUNDS)[:, -1].numpy())
-    walk_of = torch.randperm(len(graphs), generator=generator)[:WALKS]
-    walked, here = [], graphs[walk_of]
+    walk_start = torch.randperm(len(graphs), generator=generator)[:WALKS]
+    walks, current = [], graphs[walk_start]
     for _ in range(STEPS):
-        here = augment.random_edits(here, torch.ones(len(here), dtype=torch.long), generator)
-        walked.append(here)
-    planted, host = plant(graphs, generator)
+        current = augment.random_edits(current, torch.ones(len(current), dtype=torch.long), generator)
+        walks.append(current)
+    planted = plant(graphs, generator)
     rewritten = rewrite(graphs, generator)
-    others, pairs = level_pairs(graphs, sample, given[:MOST_GIVEN], seed)
-    walks = Graph.cat(walked), walk_of
-    return Basis(graphs, sample, known, *walks, planted, host, *rewritten, others, pairs, _ranges(given))
-
-
-def _ranges(graphs: Graph) -> tuple[np.ndarray, np.ndarray]:
-    """(counts,) what each count of graphs is at least and at most, but for a few."""
-    values = np.stack([count.values for count in counts_of(graphs)])
-    low, high = np.quantile(values, [RARE, 1 - RARE], axis=1, method="nearest")
-    return low, high
+    extra = level_pairs(graphs, sample, given[:MAX_GIVEN], seed)
+    counts = np.stack([count.values for count in graph_counts(given)])
+    low, high = np.quantile(counts, [RARE, 1 - RARE], axis=1, method="nearest")
+    return ProbeSet(graphs, sample, known, Graph.cat(walks), walk_start, *planted, *rewritten, *extra, (low, high))
 
 
 def reference(graphs: Graph) -> Tensor:
-    """(B, 256) unit vectors of a loss that nobody learned: what a sane one makes of graphs, roughly.
+    """(B, 256) unit vectors of an untrained reference loss: Weisfeiler-Lehman subtree counts.
 
-    Counts of the node colors after 0 to 3 rounds of refinement (the Weisfeiler-Lehman subtree kernel, Shervashidze
-    et al. 2011), each color a random vector of signs (Weinberger et al. 2009), every round of the same weight.
+    Counts of the node colors after 0 to 3 rounds (Shervashidze et al. 2011); each color is a random sign vector
+    (Weinberger et al. 2009), and every round has the same weight.
     """
     rounds, width = REFERENCE
     parts = []
@@ -179,44 +191,45 @@ def reference(graphs: Graph) -> Tensor:
     return torch.cat(parts, 1) / rounds**0.5
 
 
-def levels(graphs: Graph) -> Tensor:
-    """(B, len(LEVELS) + 1) numbers that are equal where the trait of that level is; the last tells graphs apart."""
+def level_codes(graphs: Graph) -> Tensor:
+    """(B, len(LEVELS) + 1) codes that are equal where graphs agree at that level; the last separates graphs."""
     nodes, edges = (labels.long() for labels in graphs.labels())
-    there, kinds = nodes > 0, splitmix64(-edges) * (edges > 0)  # -: no edge has the number of a label
-    labels = (splitmix64(nodes) * there).sum(1)
-    at_nodes = (splitmix64(splitmix64(nodes) + kinds.sum(2)) * there).sum(1)
-    heard = splitmix64(splitmix64(-edges) + splitmix64(splitmix64(nodes) + kinds.sum(2))[:, None, :]) * (edges > 0)
-    near = (splitmix64(splitmix64(splitmix64(nodes) + kinds.sum(2)) + heard.sum(2)) * there).sum(1)
+    present, kinds = nodes > 0, splitmix64(-edges) * (edges > 0)  # -: edge codes differ from node codes
+    labels = (splitmix64(nodes) * present).sum(1)
+    with_edges = splitmix64(splitmix64(nodes) + kinds.sum(2))
+    at_nodes = (with_edges * present).sum(1)
+    messages = splitmix64(splitmix64(-edges) + with_edges[:, None, :]) * (edges > 0)
+    near = (splitmix64(with_edges + messages.sum(2)) * present).sum(1)
     colors = graph_hashes(graphs, ROUNDS)
-    coarse = torch.stack([there.sum(1), labels, splitmix64(labels) + kinds.sum((1, 2)), at_nodes], 1)
+    coarse = torch.stack([present.sum(1), labels, splitmix64(labels) + kinds.sum((1, 2)), at_nodes], 1)
     return torch.cat([coarse, colors[:, 1:2], near[:, None], colors[:, 2:4], colors[:, -1:]], 1)
 
 
 def level_pairs(graphs: Graph, sample: EditSample, given: Graph, seed: int) -> tuple[Graph, list[Tensor]]:
-    """Pairs that share a trait and not the next finer one, for each of LEVELS, among graphs, edited and given ones.
+    """For each of LEVELS, pairs that agree at this level but not at the next finer one.
 
-    (those given graphs that are needed, [(P, 2), ...] rows of graphs, then results of edits, then those).
+    Returns those of the given graphs that are needed, and rows (P, 2) of [graphs, edited graphs, needed graphs].
     """
-    generator, whole = np.random.default_rng(seed), sample.table["connected"].to_numpy()
-    allowed = np.concatenate([np.ones(len(graphs), bool), whole, np.ones(len(given), bool)])
-    identity = torch.cat([levels(graphs), levels(sample.results), levels(given)])
-    pairs = [_alike(identity[:, i], identity[:, i + 1], allowed, generator) for i in range(len(LEVELS))]
+    generator, connected = np.random.default_rng(seed), sample.table["connected"].to_numpy()
+    allowed = np.concatenate([np.ones(len(graphs), bool), connected, np.ones(len(given), bool)])
+    codes = torch.cat([level_codes(graphs), level_codes(sample.results), level_codes(given)])
+    pairs = [_pairs_at(codes[:, i], codes[:, i + 1], allowed, generator) for i in range(len(LEVELS))]
     first = len(graphs) + len(sample.results)
     needed = torch.cat(pairs).flatten().unique()
     needed = needed[needed >= first]
-    place = torch.arange(len(identity))
+    place = torch.arange(len(codes))
     place[needed] = first + torch.arange(len(needed))
     return given[needed - first], [place[rows] for rows in pairs]
 
 
-def _alike(same: Tensor, finer: Tensor, allowed: np.ndarray, generator) -> Tensor:
-    """(P, 2) rows that agree in the first number and differ in the second, drawn at random; one graph of each kind."""
+def _pairs_at(code: Tensor, finer: Tensor, allowed: np.ndarray, generator: np.random.Generator) -> Tensor:
+    """(P, 2) random rows with equal code and different finer code; of each finer code one graph."""
     order = generator.permutation(np.flatnonzero(allowed))
-    key, rest = same.numpy()[order], finer.numpy()[order]
+    key, rest = code.numpy()[order], finer.numpy()[order]
     first = generator.permutation(np.unique(np.stack([key, rest], 1), axis=0, return_index=True)[1])
     first = first[np.argsort(key[first], kind="stable")]
     rows, keys, found = order[first], key[first], [np.empty((0, 2), dtype=np.int64)]
     for step in (1, 2, 3):
-        together = keys[:-step] == keys[step:]
-        found.append(np.stack([rows[:-step][together], rows[step:][together]], 1))
+        same = keys[:-step] == keys[step:]
+        found.append(np.stack([rows[:-step][same], rows[step:][same]], 1))
     return torch.from_numpy(generator.permutation(np.concatenate(found))[:PAIRS])

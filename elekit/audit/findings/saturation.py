@@ -1,4 +1,4 @@
-"""Do the points fill the sphere, and does the distance on it still mean anything?"""
+"""Do the points fill the sphere, and do larger differences cost more?"""
 
 import itertools
 
@@ -6,167 +6,167 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.audit.findings.finding import Finding
-from elekit.audit.findings.graph_traits import traits_of
+from elekit.audit.findings.finding import Finding, FindingKind
+from elekit.audit.findings.graph_traits import graph_traits
 from elekit.audit.findings.probe_set import STEPS
-from elekit.audit.findings.responses import EVIDENCE, Answers, mean_apart
+from elekit.audit.findings.responses import EVIDENCE, Responses, mean_loss
 from elekit.evaluation.formatting import figure, percent
 
-# Bounds lie outside what was measured of ten clean losses: molecules7 and QM9 as shipped, four trainings on molecules7
-# of 300 to 500 steps, and trainings on floor plans, labeled and unlabeled random graphs, and 67 cycles and stars.
-USED = 0.2  # mean loss of two graphs; clean 0.77 to 1.95, of a possible 4 (2 where points are spread evenly)
-NOTHING = 1e-4  # below, nothing else can be said
+# The bounds lie outside the range of ten clean losses: molecules7 and QM9 as shipped, four trainings on molecules7 of
+# 300 to 500 steps, and trainings on floor plans, labeled and unlabeled random graphs, and 67 cycles and stars.
+COLLAPSED = 0.2  # mean loss of two graphs; clean 0.77 to 1.95, of a possible 4 (2 where points are spread evenly)
+NOTHING = 1e-4  # mean loss below which nothing else can be checked
 DIRECTIONS = 2.0  # effective dimensions; clean 2.8 (trees of two labels) to 100
-HEAPS = 0.65  # of the variance between two heaps; clean 0.04 to 0.45
-FEW, OF_ALL = 8, 3  # directions with any variance at all, and how many times more the reference uses; clean 24 to 253
+FEW, BY_REFERENCE = 8, 3  # directions with any variance, and how many times more the reference uses; clean 24 to 253
 ANY = 1e-6  # of the variance
+CLUSTERS = 0.65  # of the variance between two clusters; clean 0.04 to 0.45
 LOCAL = 0.6  # typical edit / mean loss of two graphs; clean 0.03 to 0.23
 GROWTH = 1.5  # of the loss from one random edit to six; clean 3.7 to 11
 FALLS = 0.85  # of the loss from one random edit to the next; clean never
-ROUGH = 1.45  # two edits of one graph / one (see `Answers.beside`); clean 1.78 to 2.01, the reference 1.30
-FLOOR = 0.6  # cheapest edits (1 %) by a typical one; clean 0.03 to 0.38, the reference 0.53
-ALIKE = 0.9  # of the graphs: a trait tells the heaps apart
-HUB, FEWEST = 0.1, 12  # of the graphs, at least so many, have the same nearest one; clean up to 0.02, of few 4
-POINTS = 3_000
+ROUGH = 1.45  # `Responses.edit_ratio`; clean 1.78 to 2.01, the reference 1.30
+FLOOR = 0.6  # cost of the cheapest 1 % of edits by a typical one; clean 0.03 to 0.38, the reference 0.53
+ALIKE = 0.9  # share of the graphs: a trait separates the clusters
+HUB, MIN_GRAPHS = 0.1, 12  # share and number of graphs with the same nearest one; clean up to 0.02, of few graphs 4
+MAX_POINTS = 3_000
 
 
-def collapsed(answers: Answers) -> list[Finding]:
-    """All graphs at nearly one place."""
-    if answers.far >= USED:
+def find_collapse(responses: Responses) -> list[Finding]:
+    """All graphs lie at nearly one place."""
+    loss = responses.mean_loss
+    if loss >= COLLAPSED:
         return []
-    cosine = 1 - answers.far / 2
-    says = (
-        f"The loss has collapsed: two unrelated graphs lie {figure(answers.far)} apart on average, of a possible 4 (losses "
-        f"that were trained well: 0.8 to 2). Nearly all graphs sit at one place, whatever they are, and a typical edit "
-        f"costs {figure(answers.scale)}."
+    text = (
+        f"The loss has collapsed: two unrelated graphs lie {figure(loss)} apart on average, of a possible 4 "
+        "(well-trained losses: 0.8 to 2). Nearly all graphs lie at one place; a typical edit costs "
+        f"{figure(responses.typical)}."
     )
-    numbers = {"far": answers.far, "mean_cosine": cosine, "scale": answers.scale}
-    return [Finding("collapsed", says, strength=1 - answers.far / USED, figure=numbers)]
+    figures = {"mean_loss": loss, "mean_cosine": 1 - loss / 2, "typical": responses.typical}
+    return [Finding(FindingKind.COLLAPSED, text, strength=1 - loss / COLLAPSED, figures=figures)]
 
 
-def flat(answers: Answers) -> list[Finding]:
-    """All graphs on a few directions of the sphere."""
-    effective, rank = dimensions(answers.points)
-    usual, most = dimensions(answers.basis.reference)
-    D = answers.points.shape[1]
-    if not (effective < min(DIRECTIONS, usual / 4) or (rank <= FEW and most > OF_ALL * rank)):
+def find_low_dimension(responses: Responses) -> list[Finding]:
+    """All graphs lie along a few directions of the sphere."""
+    effective, rank = dimensions(responses.points)
+    usual, most = dimensions(responses.probes.reference)
+    D = responses.points.shape[1]
+    if not (effective < min(DIRECTIONS, usual / 4) or (rank <= FEW and most > BY_REFERENCE * rank)):
         return []
-    says = (
-        f"The loss is low-dimensional: it could tell graphs apart in {D} independent directions, but its points fill a "
-        f"subspace of {rank}, and nearly all differences lie in {figure(effective)} of them. The same graphs need "
-        f"{figure(usual)} when a loss counts their parts. So unrelated graphs land side by side."
+    text = (
+        f"The loss is low-dimensional: its points fill a subspace of {rank} of {D} dimensions, with "
+        f"{figure(effective)} effective dimensions (a loss that counts parts of the same graphs: {figure(usual)}). "
+        "Unrelated graphs lie close together."
     )
-    numbers = {"effective": effective, "directions": rank, "reference": usual, "D": D}
-    return [Finding("low-dimensional", says, strength=max(0.0, 1 - effective / usual), figure=numbers)]
+    figures = {"effective": effective, "directions": rank, "reference": usual, "D": D}
+    strength = max(0.0, 1 - effective / usual)
+    return [Finding(FindingKind.LOW_DIMENSIONAL, text, strength=strength, figures=figures)]
 
 
 def dimensions(points: Tensor) -> tuple[float, int]:
-    """Effective dimensions of a set of points about their mean, and directions with any variance.
+    """Effective dimensions of points about their mean, and the number of directions with any variance.
 
     exp of the entropy of the shares of variance (Roy and Vetterli 2007), of at most 3,000 points.
     """
-    points = points[:POINTS].double()
+    points = points[:MAX_POINTS].double()
     points = points - points.mean(0)
     share = torch.linalg.eigvalsh(points.T @ points).clamp_min(0)
     share = share / share.sum().clamp_min(1e-30)
     return float(torch.special.entr(share).sum().exp()), int((share > ANY).sum())
 
 
-def heaped(answers: Answers) -> list[Finding]:
-    """Two heaps of points, whose distance is most of what the loss says."""
-    share, heap = two_heaps(answers.own)
-    if share < HEAPS or two_heaps(answers.basis.reference[: len(answers.own)])[0] >= HEAPS:
-        return []  # or there are no more than two kinds of graphs
-    count = int(heap.sum())
-    within = [mean_apart(answers.own[some]) for some in (heap, ~heap)]
-    says = (
-        f"The graphs fall into two heaps, of {count} and {len(heap) - count}: which heap a graph is in decides "
-        f"{percent(share)} of the differences between graphs. Two graphs of one heap lie {figure(float(np.mean(within)))} "
-        f"apart, two of any {figure(answers.far)}."
+def find_two_clusters(responses: Responses) -> list[Finding]:
+    """Two clusters of points whose distance is most of the loss."""
+    share, cluster = split_in_two(responses.own)
+    if share < CLUSTERS or split_in_two(responses.probes.reference[: len(responses.own)])[0] >= CLUSTERS:
+        return []  # or there are only two kinds of graphs
+    graphs, count = responses.probes.graphs, int(cluster.sum())
+    within = [mean_loss(responses.own[some]) for some in (cluster, ~cluster)]
+    traits = graph_traits(graphs, long=False)
+    matches = [(float((trait.holds == cluster).float().mean()), trait.phrase) for trait in traits]
+    matches += [(float((trait.holds != cluster).float().mean()), trait.phrase) for trait in traits]
+    accuracy, phrase = max(matches, default=(0.0, ""))
+    text = (
+        f"The graphs form two clusters, of {count} and {len(cluster) - count}, which explain {percent(share)} of the "
+        f"variance. Two graphs of one cluster lie {figure(float(np.mean(within)))} apart, any two "
+        f"{figure(responses.mean_loss)}. "
     )
-    told, trait = _told_by(heap, answers)
-    if told >= ALIKE:
-        says += f" One heap holds the graphs that {trait} ({percent(told)} are where this says)."
+    if accuracy >= ALIKE:
+        text += f"One cluster holds the graphs that {phrase} (accuracy {percent(accuracy)})."
     else:
-        says += " No simple trait of the graphs tells which heap they are in."
-    numbers = {
+        text += "No simple trait separates the clusters."
+    figures = {
         "share": share,
-        "sizes": (count, len(heap) - count),
+        "sizes": (count, len(cluster) - count),
         "within": within,
-        "far": answers.far,
-        "told": told,
+        "mean_loss": responses.mean_loss,
+        "accuracy": accuracy,
     }
-    evidence = (answers.basis.graphs[heap.nonzero()[:8, 0]], answers.basis.graphs[(~heap).nonzero()[:8, 0]])
-    return [Finding("two heaps", says, strength=share, figure=numbers, evidence=evidence)]
+    evidence = (graphs[cluster.nonzero()[:8, 0]], graphs[(~cluster).nonzero()[:8, 0]])
+    subject = f"by whether graphs {phrase}" if accuracy >= ALIKE else ""
+    return [Finding(FindingKind.TWO_CLUSTERS, text, subject, strength=share, figures=figures, evidence=evidence)]
 
 
-def two_heaps(points: Tensor) -> tuple[float, Tensor]:
-    """Share of the variance between two heaps, cut across the direction of most variance, and (n,) bool, in the first."""
-    centerd = (points - points.mean(0)).double()
-    order = (centerd @ torch.linalg.svd(centerd, full_matrices=False)[2][0]).argsort()
-    n, heap = len(points), torch.zeros(len(points), dtype=torch.bool)
-    k = torch.arange(max(1, n // 10), n - n // 10)  # graphs in the first heap
-    sums = centerd[order].cumsum(0)[k - 1]
+def split_in_two(points: Tensor) -> tuple[float, Tensor]:
+    """Best split along the first principal axis: share of the variance between the parts, and (n,) bool, the "
+    "first."""
+    centered = (points - points.mean(0)).double()
+    order = (centered @ torch.linalg.svd(centered, full_matrices=False)[2][0]).argsort()
+    n, cluster = len(points), torch.zeros(len(points), dtype=torch.bool)
+    k = torch.arange(max(1, n // 10), n - n // 10)  # graphs in the first part
+    sums = centered[order].cumsum(0)[k - 1]
     between = sums.square().sum(1) * n / (k * (n - k))
     best = int(between.argmax())
-    heap[order[: k[best]]] = True
-    return float(between[best] / centerd.square().sum().clamp_min(1e-30)), heap
+    cluster[order[: k[best]]] = True
+    return float(between[best] / centered.square().sum().clamp_min(1e-30)), cluster
 
 
-def _told_by(heap: Tensor, answers: Answers) -> tuple[float, str]:
-    """How many graphs a trait puts in the right heap, (0, 1], and which trait does so best."""
-    traits = traits_of(answers.basis.graphs, long=False)
-    right = [(float((trait.holds == heap).float().mean()), trait.words) for trait in traits]
-    right += [(float((trait.holds != heap).float().mean()), trait.words) for trait in traits]
-    return max(right, default=(0.0, ""))
-
-
-def saturated(answers: Answers) -> list[Finding]:
-    """A single edit costs about as much as another graph altogether, or as any other edit, or more edits cost less."""
-    ratio, scale, count = answers.scale / answers.far, answers.scale, STEPS
-    steps = (2 - 2 * (answers.walked * answers.own[answers.basis.walk_of]).sum(-1)).median(1).values.tolist()
+def find_saturation(responses: Responses) -> list[Finding]:
+    """A single edit costs as much as an unrelated graph, or as any other edit, or more edits cost less."""
+    typical, ratio = responses.typical, responses.typical / responses.mean_loss
+    steps = (2 - 2 * (responses.walks * responses.own[responses.probes.walk_start]).sum(-1)).median(1).values.tolist()
     growth, falls = steps[-1] / max(steps[0], 1e-9), min(b / max(a, 1e-9) for a, b in itertools.pairwise(steps))
-    beside = float(answers.beside.median()) if len(answers.beside) else 2.0
-    single = answers.price[answers.basis.single & ~answers.basis.known]
-    floor = float(np.quantile(single, 0.01) / scale) if len(single) else 0.0
-    walk = f"After 1, 2, ... {count} random edits the loss is {', '.join(figure(s) for s in steps)}"
-    numbers = {"ratio": ratio, "scale": scale, "far": answers.far, "growth": growth, "steps": steps}
-    numbers |= {"beside": beside, "floor": floor}
+    edit_ratio = float(responses.edit_ratio.median()) if len(responses.edit_ratio) else 2.0
+    single = responses.cost[responses.probes.single & ~responses.probes.known]
+    floor = float(np.quantile(single, 0.01) / typical) if len(single) else 0.0
+    walk = f"After 1, 2, ... {STEPS} random edits the loss is {', '.join(figure(s) for s in steps)}."
+    figures = {"ratio": ratio, "typical": typical, "mean_loss": responses.mean_loss, "growth": growth, "steps": steps}
+    figures |= {"edit_ratio": edit_ratio, "floor": floor}
     if ratio > LOCAL or growth < GROWTH:
-        start = "more edits hardly cost more than one."
-        if ratio > LOCAL:
-            start = f"a single edit costs {figure(scale)}, an unrelated graph {figure(answers.far)}, which is hardly more."
-        says = f"The distance saturates: {start} {walk}: it tells equal from different, not near from far."
-        return [Finding("saturated", says, strength=float(np.clip(ratio, 0, 1)), figure=numbers)]
-    if falls < FALLS:
-        says = f"The distance folds back: more edits cost less. {walk}. So a graph that differs more can count as nearer."
-        return [Finding("folds back", says, strength=1 - falls, figure=numbers)]
-    if beside < ROUGH and floor > FLOOR:
-        says = (
-            f"The loss scatters near graphs at random: whatever a single edit does, it costs at least {figure(floor * scale)} "
-            f"({percent(floor)} of a typical edit, {figure(scale)}; usual: below 40 %), and two edits of different places of "
-            f"a graph lie {figure(beside)} times as far from each other as from the graph (usual: 1.8 to 2). So part of "
-            "every price says only that two graphs are not the same."
+        kind, strength = FindingKind.SATURATED, float(np.clip(ratio, 0, 1))
+        text = (
+            f"The distance saturates: a single edit costs {figure(typical)}, an unrelated graph "
+            f"{figure(responses.mean_loss)}. {walk} The loss separates equal from different graphs, not near from "
+            "far."
         )
-        return [Finding("scattered", says, strength=floor, figure=numbers)]
-    return []
+    elif falls < FALLS:
+        kind, strength = FindingKind.NON_MONOTONIC, 1 - falls
+        text = (
+            f"The distance is not monotonic: more edits cost less. {walk} A more different graph can count as nearer."
+        )
+    elif edit_ratio < ROUGH and floor > FLOOR:
+        kind, strength = FindingKind.SCATTERED, floor
+        text = (
+            f"The loss scatters similar graphs at random: even the cheapest edits cost {figure(floor * typical)}, "
+            f"{percent(floor)} of a typical edit (usual: below 40 %), and two edits of a graph lie "
+            f"{figure(edit_ratio)} times as far from each other as from the graph (usual: 1.8 to 2). Part of every "
+            "cost only says that two graphs differ."
+        )
+    else:
+        return []
+    return [Finding(kind, text, strength=strength, figures=figures)]
 
 
-def hubs(answers: Answers) -> list[Finding]:
-    """One graph that is the nearest of many others (hubness: Radovanovic, Nanopoulos and Ivanovic 2010)."""
-    n = len(answers.own)
-    nearest = (answers.matrix + 9 * np.eye(n)).argmin(1)
+def find_hubs(responses: Responses) -> list[Finding]:
+    """One graph is the nearest of many others (hubness: Radovanovic, Nanopoulos and Ivanovic 2010)."""
+    n, graphs = len(responses.own), responses.probes.graphs
+    nearest = (responses.matrix + 9 * np.eye(n)).argmin(1)
     count = np.bincount(nearest, minlength=n)
     hub, share = int(count.argmax()), float(count.max() / n)
-    if share < HUB or count.max() < FEWEST:
+    if share < HUB or count.max() < MIN_GRAPHS:
         return []
-    around = torch.from_numpy(np.flatnonzero(nearest == hub))[:EVIDENCE]
-    several = int((count >= HUB * n).sum())
-    says = (
-        f"One graph is near to everything (a hub): of {n} graphs it is the nearest one of {int(count.max())}, where at most "
-        f"a few are usual. There are {several} such graphs; whatever is looked for, they come first."
+    rows, hubs = torch.from_numpy(np.flatnonzero(nearest == hub))[:EVIDENCE], int((count >= HUB * n).sum())
+    text = (
+        f"One graph is a hub: it is the nearest neighbor of {int(count.max())} of {n} graphs (usual: a few). There "
+        f"are {hubs} such graphs; they appear first in most searches."
     )
-    graphs = answers.basis.graphs
-    evidence = (graphs[around], graphs[torch.full((len(around),), hub)])
-    numbers = {"share": share, "hubs": several}
-    return [Finding("hub", says, strength=share, figure=numbers, evidence=evidence)]
+    evidence = (graphs[rows], graphs[torch.full((len(rows),), hub)])
+    return [Finding(FindingKind.HUB, text, strength=share, figures={"share": share, "hubs": hubs}, evidence=evidence)]

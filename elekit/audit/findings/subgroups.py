@@ -1,4 +1,4 @@
-"""Where edits cost nothing: the shortest descriptions of the edits that a loss does not see."""
+"""Subgroup discovery: the shortest descriptions of a set of marked edits."""
 
 from dataclasses import dataclass
 
@@ -7,65 +7,66 @@ import torch
 
 from elekit.audit.findings.conditions import Condition
 
-TIMES = 2.5  # more often marked than other edits are
+LIFT = 2.5  # least share of marked edits in a subgroup by their share elsewhere
 
 
 @dataclass(frozen=True, eq=False)
-class Slice:
-    """Edits of which a share costs nothing. what, where: conditions, both of which hold. rate: that share."""
+class Subgroup:
+    """Edits for which both conditions hold, (E,) bool; `rate` of them are marked."""
 
-    what: Condition
-    where: Condition
+    condition: Condition
+    location: Condition
     rate: float
     edits: np.ndarray
 
     @property
     def name(self) -> str:
-        return f"{self.what.name}{self.where.name}"
+        """Condition and location, for `Finding.subject`."""
+        return f"{self.condition.name}{self.location.name}"
 
     @property
-    def words(self) -> str:
-        return f"{self.what.words}{self.where.words}"
+    def phrase(self) -> str:
+        """Condition and location, for a sentence."""
+        return f"{self.condition.phrase}{self.location.phrase}"
 
 
-def slices_of(
+def find_subgroups(
     marked: np.ndarray,
     of: np.ndarray,
     row: np.ndarray,
-    what: list[Condition],
-    where: list[Condition],
+    conditions: list[Condition],
+    locations: list[Condition],
     *,
     rate: float,
-    fewest: int,
-    origins: int,
-    most: int = 6,
-) -> list[Slice]:
-    """Descriptions of marked edits, greedily: each the one that covers most of those left, at least `rate` of it marked and
-    2.5 times the share elsewhere.
+    min_edits: int,
+    min_graphs: int,
+    limit: int = 6,
+) -> list[Subgroup]:
+    """Greedy subgroup discovery: in turn the subgroup that covers most of the marked edits that are left.
 
-    marked, of: (E,) bool, edits to be described, and edits that count at all. row: (E,) graph of each. fewest: marked
-    edits a slice must cover, from at least `origins` graphs. Of descriptions that cover about as much (95 %), the one
-    with the fewest other edits, then the shortest.
+    marked, of: (E,) bool, edits to describe, and all edits that count. row: (E,) the graph of each. A subgroup needs
+    a share of `rate` marked edits, 2.5 times the share elsewhere, and `min_edits` marked edits of `min_graphs`
+    graphs. Among subgroups that cover 95 % of the best, the purest wins, then the shortest description.
     """
     found, left, of = [], marked & of, of.copy()
-    what_holds = torch.from_numpy(np.stack([c.holds for c in what])).float()
-    where_holds = torch.from_numpy(np.stack([c.holds for c in where])).float()
-    while len(found) < most and left.sum() >= fewest:
-        covered = (what_holds * torch.from_numpy(left)) @ where_holds.T
-        total = (what_holds * torch.from_numpy(of)) @ where_holds.T
+    condition_holds = torch.from_numpy(np.stack([c.holds for c in conditions])).float()
+    location_holds = torch.from_numpy(np.stack([c.holds for c in locations])).float()
+    while len(found) < limit and left.sum() >= min_edits:
+        covered = (condition_holds * torch.from_numpy(left)) @ location_holds.T
+        total = (condition_holds * torch.from_numpy(of)) @ location_holds.T
         share = covered / total.clamp_min(1)
         elsewhere = (float(left.sum()) - covered) / (float(of.sum()) - total).clamp_min(1)
-        fine = (covered >= fewest) & (share >= rate) & (share >= TIMES * elsewhere)
+        fine = (covered >= min_edits) & (share >= rate) & (share >= LIFT * elsewhere)
         if not fine.any():
             break
         enough = fine & (covered >= 0.95 * covered[fine].max())
-        longer = torch.ones(len(what), len(where)) * 0.02
+        longer = torch.ones(len(conditions), len(locations)) * 0.02
         longer[:, 0] = 0
-        w, e = divmod(int((share - longer).masked_fill(~enough, -1).argmax()), len(where))
-        inside = what[w].holds & where[e].holds & of
+        c, k = divmod(int((share - longer).masked_fill(~enough, -1).argmax()), len(locations))
+        inside = conditions[c].holds & locations[k].holds & of
         hit = inside & left
         of &= ~inside
         left &= ~inside
-        if len(np.unique(row[hit])) >= origins:
-            found.append(Slice(what[w], where[e], float(hit.sum() / inside.sum()), inside))
+        if len(np.unique(row[hit])) >= min_graphs:
+            found.append(Subgroup(conditions[c], locations[k], float(hit.sum() / inside.sum()), inside))
     return found
