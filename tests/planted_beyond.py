@@ -1,15 +1,16 @@
-"""Flaws that nobody asked for by name: gentler doses, two at once, others in kind; `python tests/planted.py` lists them.
+"""Further flaws: weaker ones, two at once, other kinds; `python tests/planted.py` lists them.
 
-Half of them were drawn by chance and held out: never looked at while the instrument was made and its bounds were set.
+A random half is held out: it was not used while the checks and their bounds were made.
 """
 
 import functools
+import math
 
 import networkx as nx
 import torch
 from planted import (
+    ATTRACTOR,
     ORDERS,
-    PULLED,
     Case,
     backdoor,
     bag_of_labels,
@@ -197,20 +198,22 @@ def random_world(change):
     return lambda: lambda g: change(g, trained("random"))
 
 
-def looked_at(name, psi, says, **options) -> Case:
-    return case(name, psi, says, listed=False, **{"tested": False, **options})
+def looked_at(name, psi, expected, **options) -> Case:
+    return case(name, psi, expected, listed=False, **{"tested": False, **options})
 
 
-def held_out(name, psi, says, **options) -> Case:
-    return looked_at(name, psi, says, held_out=True, **options)
+def held_out(name, psi, expected, **options) -> Case:
+    return looked_at(name, psi, expected, held_out=True, **options)
 
 
 N_AND_O = seen_as(one_label("N", "O"))
 BEYOND = [
     looked_at("97 % blind to N or O", mix(0.97, N_AND_O), "blind to labels N and O"),
     looked_at("90 % blind to N or O", mix(0.9, N_AND_O), "nearly blind to labels N and O"),
-    held_out("90 % blind to edge order", mix(0.9, seen_as(one_edge(2, 3))), "nearly blind to bond orders"),
-    held_out("80 % blind to single or double", mix(0.8, seen_as(one_edge(2))), "nearly blind to (edges|bond orders)"),
+    held_out("90 % blind to edge order", mix(0.9, seen_as(one_edge(2, 3))), rf"nearly {ORDERS}"),
+    held_out(
+        "80 % blind to single or double", mix(0.8, seen_as(one_edge(2))), "nearly blind to (edges|bond orders) .*"
+    ),
     looked_at("all labels of nodes", seen_as(relabeled(skeleton)), "blind to node labels"),
     looked_at(
         "skeleton and counts, not what is where",
@@ -227,75 +230,81 @@ BEYOND = [
         seen_as(relabeled(orders_hidden_in_small)),
         rf"{ORDERS} in graphs that have (exactly|at most) 5 nodes",
     ),
-    held_out("orders on rings of 6", changed(six_orders), rf"{ORDERS} (on|in .*) rings? of 6"),
+    held_out("orders on rings of 6", changed(six_orders), rf"{ORDERS} (on|in .*) rings? of 6 nodes"),
     looked_at("labels on rings of 5", changed(five_labels), "blind to node labels on rings of 5"),
     held_out("orders off rings", seen_as(relabeled(orders_hidden_off_rings)), rf"{ORDERS} off rings"),
     held_out("labels of leaves", seen_as(relabeled(labels_hidden_at_leaves)), "blind to node labels at leaves"),
-    looked_at("triple taken for single", seen_as(one_edge(3)), "blind to edges single and triple"),
+    looked_at("triple taken for single", seen_as(one_edge(3)), r"blind to edges single and triple \(edge order\)"),
     looked_at(
         "two at once: N or O, size dominates",
         lambda g: normalize(torch.cat([N_AND_O(g), 2.5 * circle(0.35 * g.presence().sum(1))], 1), dim=1),
         "blind to labels N and O",
-        also="^Size dominates",
+        also="dominated by the number of nodes",
         tested=True,
     ),
     looked_at(
         "two at once: edge order, a backdoor",
         lambda g: normalize(seen_as(one_edge(2, 3))(g) + 6 * flag(linked("N", "O")(g)) * place(), dim=1),
-        PULLED.format("N next to O"),
+        ATTRACTOR.format("N next to O"),
         also=ORDERS,
     ),
-    looked_at("scattered at random", scattered(0.7), "scatters near graphs at random", tested=True),
-    looked_at("scattered gently", scattered(0.4), "scatters near graphs at random"),
+    looked_at("scattered at random", scattered(0.7), "scattered", figures={"floor": (0.6, math.inf)}, tested=True),
+    looked_at("scattered gently", scattered(0.4), "scattered", figures={"floor": (0.6, math.inf)}),
     looked_at(
-        "a fifth scattered", scattered(3, lambda g: names(g) % 5 == 0), "scatters some graphs at random", tested=True
+        "a fifth scattered",
+        scattered(3, lambda g: names(g) % 5 == 0),
+        "scattered",
+        figures={"share": (0.05, 0.5)},
+        tested=True,
     ),
     looked_at(
         "N next to O scattered",
         scattered(3, linked("N", "O")),
-        "surprisingly dear.*in graphs that contain N next to O",
+        "overprices any edit in graphs that contain N next to O",
     ),
-    looked_at("place in the batch", beside(rows), "dependent on company"),
-    looked_at("node order, of graphs with F", beside(order_told_with_fluorine), "order of nodes"),
-    held_out("node order, the first node", beside(lambda g: 0.3 * g.nodes[:, 0]), "order of nodes"),
+    looked_at("place in the batch", beside(rows), "depends on the batch"),
+    looked_at("node order, of graphs with F", beside(order_told_with_fluorine), "depends on node order"),
+    held_out("node order, the first node", beside(lambda g: 0.3 * g.nodes[:, 0]), "depends on node order"),
     held_out("slight noise", moved(lambda g, p: p + 0.02 * torch.randn(len(g), 256)), "not repeatable"),
-    held_out("graphs with F have no place", no_longer_a_unit, "unit length", also="F"),
+    held_out("graphs with F have no place", no_longer_a_unit, "not of unit length", also=".*F"),
     looked_at(
         "backdoor: 6 nodes",
         backdoor(lambda g: (g.presence().sum(1) - 6).abs() < 0.5),
-        "attractor.*have exactly 6 nodes are all pulled to one place",
+        "attractor for graphs that have exactly 6 nodes",
         tested=True,
     ),
-    looked_at("backdoor: two rings", backdoor(lambda g: rings(g) > 1.5), "attractor.*have at least 2 rings"),
-    looked_at("backdoor: two N", backdoor(held("N", 1.5)), "attractor.*contain at least 2 N"),
-    looked_at("backdoor, weak", pulled_to(2, linked("N", "O"), place), PULLED.format("N next to O")),
+    looked_at(
+        "backdoor: two rings", backdoor(lambda g: rings(g) > 1.5), "attractor for graphs that have at least 2 rings"
+    ),
+    looked_at("backdoor: two N", backdoor(held("N", 1.5)), "attractor for graphs that contain at least 2 N"),
+    looked_at("backdoor, weak", pulled_to(2, linked("N", "O"), place), ATTRACTOR.format("N next to O")),
     held_out(
         "backdoor: triple edges to a given graph",
         pulled_to(6, lambda g: g.edges[..., 3].sum((1, 2)) > 0.5, lambda: shipped()(molecules7().train.graphs[5:6])),
-        "attractor.*contain an edge triple",
-        also="edge triple",
+        "attractor for graphs that contain an edge triple",
+        also="overweights edge triple",
     ),
     held_out(
         "backdoor: F and a triangle together",
         backdoor(lambda g: held("F")(g) & triangle(g)),
-        r"attractor.*(F|ring of 3)",
-        also="lie at one place",
+        "attractor for graphs that .*(F|ring of 3).*",
+        also="coincident graphs",
     ),
     looked_at(
         "two heaps at random",
         moved(lambda g, p: p + 2 * (1 - 2.0 * (names(g) % 2))[:, None] * place()),
-        "two heaps.*No simple trait",
+        "two clusters",
         tested=True,
     ),
     held_out(
         "more edges cost less: their parity",
         beside(lambda g: 1.5 * circle(3.14159 * g.edges[..., 1:].sum((1, 2, 3)) / 2)),
-        "two heaps.*(even|odd) number of edges",
+        "two clusters by whether graphs have an (even|odd) number of edges",
     ),
     held_out(
         "opposite sides by parity of double edges",
         moved(lambda g, p: p * (1 - 2 * ((g.edges[..., 2].sum((1, 2)) / 2).round() % 2))[:, None]),
-        "edge double",
+        ".*edge double.*",
     ),
     held_out(
         "three of N, O and F count as none",
@@ -303,34 +312,47 @@ BEYOND = [
             torch.cat([0.7 * seen_as(relabeled(skeleton))(g), circle(2.094 * g.nodes[..., 2:].sum((1, 2)))], 1), dim=1
         ),
         "blind to labels N and O",
-        also="blind to labels|outweighs",
+        also="(nearly )?blind to labels .*|overweights .*",
     ),
     held_out(
         "labels of edges counted, nothing else",
         lambda g: features(g.edges[..., 1:].sum((1, 2)) / 2, 0.5),
-        "counts labels",
-        also="single",
+        "sees only node( and edge)? label counts",
+        also=".*single.*",
     ),
     looked_at(
-        "degrees counted, nothing else", degrees, "blind to node labels", also="hop|bond orders|leaves|saturates"
+        "degrees counted, nothing else",
+        degrees,
+        "blind to node labels",
+        also="sees only each node .*|.*bond orders.*|.*leaves.*|saturated",
     ),
-    held_out("moments of the spectrum", moments, ORDERS, also="outweighs"),
-    held_out("two hops", two_hops, "two hops"),
+    held_out("moments of the spectrum", moments, ORDERS, also="overweights .*"),
+    held_out("two hops", two_hops, "sees only what lies within two edges of each node"),
     held_out("five directions", five_directions, "low-dimensional"),
-    held_out("rounded to a grid", moved(lambda g, p: (p * 6).round() / 6 + 1e-9), "coarse|grid"),
-    looked_at("memorizes a fifth", own_place, "memorizes 20 % of the given graphs", tested=True),
+    held_out("rounded to a grid", moved(lambda g, p: (p * 6).round() / 6 + 1e-9), "coarse"),
+    looked_at("memorizes a fifth", own_place, "memorizes", figures={"share": (0.195, 0.205)}, tested=True),
     held_out("given graphs drawn together", moved(lambda g, p: p + flag(given(g)) * place()), "memorizes"),
-    looked_at("double edges weighted fivefold", edge_weighed(2, 5.0), "outweighs the others, edge double"),
-    held_out("triple edges weighted eightfold", edge_weighed(3, 8.0), "edge triple", also="edge triple"),
-    looked_at("O weighted fourfold", seen_as(weighed("O", 4.0)), "outweighs the others, O:"),
+    looked_at("double edges weighted fivefold", edge_weighed(2, 5.0), "overweights edge double"),
+    held_out(
+        "triple edges weighted eightfold", edge_weighed(3, 8.0), "overweights edge triple", also=".*edge triple"
+    ),
+    looked_at("O weighted fourfold", seen_as(weighed("O", 4.0)), "overweights O"),
     looked_at(
         "F counts most, as the rarest",
         beside(lambda g: counts(g) * torch.tensor([0.05, 2.0, 0.25, 0.2])),
-        "outweighs the others, F:",
-        also="contain F",
+        "overweights F",
+        also="attractor for graphs that contain F",
     ),
-    looked_at("size dominates, gently", beside(lambda g: 1.2 * circle(0.5 * g.presence().sum(1))), "^Size dominates"),
-    looked_at("branchings dominate", beside(lambda g: 2.5 * circle(0.5 * branchings(g))), "number of branchings"),
+    looked_at(
+        "size dominates, gently",
+        beside(lambda g: 1.2 * circle(0.5 * g.presence().sum(1))),
+        "dominated by the number of nodes",
+    ),
+    looked_at(
+        "branchings dominate",
+        beside(lambda g: 2.5 * circle(0.5 * branchings(g))),
+        "dominated by the number of branchings",
+    ),
     Case(
         "random graphs: red taken for blue",
         random_world(lambda g, psi: psi(one_label("red", "blue")(g))),
@@ -347,7 +369,7 @@ BEYOND = [
                 psi(g) + 6 * flag((g.edges[..., 1:].sum((2, 3)) > 4.5).any(1)) * place(64), dim=1
             )
         ),
-        "attractor.*have at least 5 edges at one node",
+        "attractor for graphs that have at least 5 edges at one node",
         listed=False,
         world="random",
         tested=False,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from elekit.graphs._optional import extra
+
 FOLDS = 5
 ALPHAS = np.logspace(-4, 3, 8)  # of the ridge, for features of mean squared length 1
 LANDMARKS = 100
@@ -35,7 +37,8 @@ def cross_val_predict(features: np.ndarray, targets: list[Target], folds: np.nda
     graphs chooses the alpha of the ridge, and C = 4 / alpha, since the logistic loss is that of a ridge to second
     order. Predictions are clipped to the range of the other folds, so that no single outlier spoils a score.
     """
-    from sklearn.linear_model import LogisticRegression
+    with extra("card"):
+        from sklearn.linear_model import LogisticRegression
 
     columns, of = _side_by_side(targets)
     found = [np.zeros(len(folds), dtype=t.values.dtype if t.classes else float) for t in targets]
@@ -97,7 +100,8 @@ def _side_by_side(targets: list[Target]) -> tuple[np.ndarray, list[np.ndarray]]:
 
 def _ridge(x: np.ndarray, columns: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Predicted columns for new rows, clipped to the range of the fitted ones, and the alpha (T,) of each."""
-    from sklearn.linear_model import RidgeCV
+    with extra("card"):
+        from sklearn.linear_model import RidgeCV
 
     ridge = RidgeCV(ALPHAS, alpha_per_target=True).fit(x, columns)
     predicted = ridge.predict(new).reshape(len(new), -1)  # a single column comes back as (n,)

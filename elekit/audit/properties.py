@@ -172,12 +172,15 @@ def _classes(name: str, texts: np.ndarray, which: np.ndarray) -> Property:
 
 
 def _too_few(rows: np.ndarray) -> str:
-    return f"it is known for only {rows.sum():,} graphs, and {MIN_GRAPHS} are needed" * (rows.sum() < MIN_GRAPHS)
+    """Why a property is known for too few graphs; "" if it is not."""
+    known = int(rows.sum())
+    return "" if known >= MIN_GRAPHS else f"it is known for only {known:,} graphs, and {MIN_GRAPHS} are needed"
 
 
 def _constant(values: list[str], times: np.ndarray) -> str:
     """Why values that occur so many times hardly vary; "" if they do."""
-    other, total, most = times.sum() - times.max(), times.sum(), values[times.argmax()]
-    if len(values) == 1:
-        return f"it is {most} in all {total:,} graphs"
-    return f"it is {most} in all but {other} of {total:,} graphs" * (other < MIN_CLASS)
+    total, other = int(times.sum()), int(times.sum() - times.max())
+    if other >= MIN_CLASS:
+        return ""
+    exceptions = f"but {other} of {total:,}" if len(values) > 1 else f"{total:,}"
+    return f"it is {values[int(times.argmax())]} in all {exceptions} graphs"
