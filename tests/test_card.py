@@ -158,7 +158,7 @@ def test_stability_is_marked_where_it_was_asked(made, hostile):
     assert marks["blind spots"].of == 2 and marks["blind spots"].holds in (1, 2)
     dear = [s for s in made.statements if s.section == "dear" and math.isfinite(s.low)]
     assert dear and all(
-        s.stability.of == 2 and s.stability.holds >= 1 and s.stability.claim == "is among the five dearest"
+        s.stability.of == 2 and s.stability.holds >= 1 and s.stability.claim == "is among the 5 most expensive"
         for s in dear
     )
     table = made.results.tables["stability"]
@@ -253,9 +253,9 @@ def test_rare_kinds_are_not_ranked():
 
 
 def test_a_defect_is_told_in_the_summary_and_none_is_told_too():
-    clean = fabricated(findings=pd.DataFrame(columns=["what", "severity", "strength", "says"]))
+    clean = fabricated(findings=pd.DataFrame(columns=["name", "severity", "strength", "description"]))
     assert statement_of(clean, "defects").value == 0
-    rows = [{"what": "collapsed", "severity": "defect", "strength": 1.0, "says": "The loss has collapsed."}]
+    rows = [{"name": "collapsed", "severity": "defect", "strength": 1.0, "description": "The loss has collapsed."}]
     found = fabricated(findings=rows)
     assert statement_of(found, "defects").value == 1 and statement_of(found, "finding: collapsed").defect
     shown = render(found, statements(found))
@@ -510,7 +510,7 @@ def test_the_command_writes_a_card_or_nothing(quick, tmp_path, capsys):
 
 def test_what_random_weights_show_too_is_no_merit_of_the_training():
     shown = [("rings", "encoded", 0.9, 0.5), ("nodes", "encoded", 0.9, 0.88), ("b", "not encoded", 0.1, 0.9)]
-    rows = [{"property": name, "mark": mark, "score": score, "untrained": untrained, "low": 0.0, "high": 1.0, "says": ""}
+    rows = [{"property": name, "mark": mark, "score": score, "untrained": untrained, "low": 0.0, "high": 1.0, "description": ""}
             for name, mark, score, untrained in shown]  # fmt: skip
     found = statement_of(fabricated(concepts=rows), "concepts untrained")
     assert found.value == 1 and "shows 1 of these 2 about as well" in found.text

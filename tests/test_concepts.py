@@ -1,6 +1,7 @@
-"""What psi encodes: planted properties are named and no others; scores against loops; all kinds of columns."""
+"""What psi encodes: planted properties are found and no others; scores against loops; all kinds of columns."""
 
 import importlib
+import re
 
 import networkx as nx
 import numpy as np
@@ -15,8 +16,9 @@ from torch.nn.functional import normalize, one_hot
 import elekit as ele
 from elekit import draw
 from elekit.audit import probes, properties
-from elekit.audit.concepts import ENCODED, NOT, THROUGH, UNASKED, WEAKLY, concepts, mark, untrained
+from elekit.audit.concepts import Baseline, Mark, concepts, mark, untrained
 from elekit.draw.concepts import BARS
+from elekit.evaluation.formatting import percent
 from elekit.graphs import augment
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.features import cycle_rank
@@ -76,33 +78,32 @@ def by_name(found) -> pd.DataFrame:
 def test_the_one_property_that_is_planted_is_named_and_no_other(graphs):
     given = {"secret": chance(graphs, 1), "above half": chance(graphs, 1) > 0.5, "other": chance(graphs, 2)}
     found = by_name(concepts(planted(lambda g: chance(g, 1) - 0.5), graphs, given))
-    assert set(found.index[found["mark"] == ENCODED]) == {"secret", "above half"}
+    assert set(found.index[found["mark"] == Mark.ENCODED]) == {"secret", "above half"}
     secret = found.loc["secret"]
     assert secret["score"] > 0.99 and secret["beyond"] > 0.95 and 0.98 < secret["low"] <= secret["high"] <= 1
     assert abs(secret["counts"]) < 0.1 and secret["selectivity"] == pytest.approx(secret["score"] - secret["control"])
     assert found.loc["above half", "score"] > 0.9 and found.loc["above half", "kind"] == "yes or no"
     rest = found.drop(index=["secret", "above half"])
-    assert (rest["mark"] == NOT).all() and (rest["score"] < 0.25).all() and len(rest) >= 12
+    assert (rest["mark"] == Mark.NOT_ENCODED).all() and (rest["score"] < 0.25).all() and len(rest) >= 12
     assert (rest["untrained"] > 0.4).sum() >= 8  # they can be told, only not from this psi
 
 
 def test_a_psi_of_size_alone_encodes_the_rest_through_size(graphs):
     found = by_name(concepts(by_size, graphs))
-    assert list(found.index[found["mark"] == ENCODED]) == ["nodes"]
+    assert list(found.index[found["mark"] == Mark.ENCODED]) == ["nodes"]
     for name in ("rings", "edges", "diameter"):
         told = found.loc[name]
-        assert told["mark"] == THROUGH and told["score"] > 0.25
-        assert "only as far as size and label counts tell" in told["says"]
+        assert told["mark"] == Mark.BY_COUNTS and told["score"] > 0.25
         assert told["size"] == pytest.approx(told["score"], abs=0.03) and told["beyond"] < 0.03
     red = found.loc["nodes: red"]
-    assert red["mark"] == THROUGH and "only as far as size tells" in red["says"]
+    assert red["mark"] == Mark.BY_COUNTS and np.isnan(red["counts"]) and not np.isnan(red["size"])
     assert found.loc["nodes", ["size", "counts", "beyond"]].isna().all()
 
 
 def test_rings_beside_size_are_encoded_beyond_it(graphs):
     psi = planted(lambda g: (g.presence().sum(1) - 4) / 2, lambda g: cycle_rank(g).clamp_max(8) / 4)
     told = by_name(concepts(psi, graphs)).loc["rings"]
-    assert told["mark"] == ENCODED and told["beyond"] > 0.8 and told["size"] > 0.3 and "removes" in told["says"]
+    assert told["mark"] == Mark.ENCODED and told["beyond"] > 0.8 and told["size"] > 0.3
 
 
 def test_labels_that_mean_nothing_have_no_score(graphs):
@@ -111,7 +112,7 @@ def test_labels_that_mean_nothing_have_no_score(graphs):
     given |= {f"kind {k}": np.array(["x", "y", "z"])[(3 * chance(graphs, 20 + k)).astype(int)] for k in range(8)}
     psi = GraphEmbedding(WORDS, SMALL).requires_grad_(False)
     found = by_name(concepts(psi, graphs, given)).loc[list(given)]
-    assert (found["mark"] == NOT).all() and (found["low"] > 0).sum() <= 2 and found["score"].max() < 0.2
+    assert (found["mark"] == Mark.NOT_ENCODED).all() and (found["low"] > 0).sum() <= 2 and found["score"].max() < 0.2
     assert found["shuffled"].abs().mean() < 0.06 and found["high"].median() > 0
 
 
@@ -130,7 +131,7 @@ def test_values_given_to_label_counts_are_no_more_than_label_counts(graphs):
     nonsense = {"nonsense": [np.random.default_rng([abs(int(n)), 7]).random() for n in graph_hashes(some, 0)[:, 0]]}
     told = by_name(concepts(psi, some, nonsense)).loc["nonsense"]
     assert told["score"] > 0.6 and told["counts"] > 0.6 and told["control"] > 0.5 and told["shuffled"] < 0.2, told
-    assert told["mark"] == THROUGH
+    assert told["mark"] == Mark.BY_COUNTS
 
 
 def test_copies_of_a_graph_are_one_graph(graphs):
@@ -139,14 +140,18 @@ def test_copies_of_a_graph_are_one_graph(graphs):
     def by_heart(graphs):
         return normalize(noise(graphs, 40))
 
-    few = graphs[properties.different(graphs[:120], np.random.default_rng(0))[0]]
+    few = graphs[properties.distinct_rows(graphs[:120], np.random.default_rng(0))[0]]
     generator = torch.Generator().manual_seed(1)
     copies = Graph.cat([few, *(augment.shuffled(few, generator) for _ in range(3))])
     given = {"secret": chance(copies, 1), "kind": chance(copies, 2) > 0.5}
     found = concepts(by_heart, copies, given)
     told = by_name(found).loc[list(given)]
-    rows, which = properties.different(copies, np.random.default_rng(0))
-    assert (told["mark"] == NOT).all() and (told["graphs"] == which.max() + 1).all() and which.max() + 1 <= 120
+    rows, which = properties.distinct_rows(copies, np.random.default_rng(0))
+    assert (
+        (told["mark"] == Mark.NOT_ENCODED).all()
+        and (told["graphs"] == which.max() + 1).all()
+        and which.max() + 1 <= 120
+    )
     assert len(rows) == len(copies) and (np.bincount(which) >= 4).all()
     for same in (rows[which == k] for k in range(10)):
         assert isomorphic(copies[same[:1].repeat(len(same))], copies[same]).all()
@@ -155,11 +160,11 @@ def test_copies_of_a_graph_are_one_graph(graphs):
 
 def test_copies_are_averaged_and_settled_by_majority(graphs):
     which = np.repeat(np.arange(60), 3)
-    numbers = properties.read("x", pd.Series(np.arange(180.0)).where(np.arange(180) % 3 > 0), which)
+    numbers = properties.parse_column("x", pd.Series(np.arange(180.0)).where(np.arange(180) % 3 > 0), which)
     assert numbers.target.values == pytest.approx(np.arange(60) * 3 + 1.5)
     texts = np.where(np.arange(180) // 3 % 2, "a", "b").astype(object)
     texts[::3] = "a"
-    kinds = properties.read("y", pd.Series(texts), which)
+    kinds = properties.parse_column("y", pd.Series(texts), which)
     assert kinds.target.values.tolist() == [1, 0] * 30 and kinds.kind == "yes or no"
 
 
@@ -167,7 +172,7 @@ def test_copies_are_averaged_and_settled_by_majority(graphs):
 def same(one, other, tolerance=1e-3):
     one, other = by_name(one), by_name(other)
     assert (one["mark"] == other.loc[one.index, "mark"]).all()
-    figures = one.drop(columns=["kind", "graphs", "mark", "says"])
+    figures = one.drop(columns=["kind", "graphs", "mark", "description"])
     pd.testing.assert_frame_equal(figures, other.loc[one.index, figures.columns], atol=tolerance, rtol=0)
 
 
@@ -205,9 +210,9 @@ def test_random_weights_have_the_shape_of_psi(graphs, small):
     assert all(torch.equal(a, b) for a, b in zip(made.parameters(), untrained(small, graphs, 0).parameters()))
     found = by_name(concepts(made, graphs[:150]))
     told = found[found["score"].notna()]
-    assert np.allclose(told["score"], told["untrained"]) and (told["mark"] == ENCODED).any()
-    says = told[told["mark"] != NOT]["says"]
-    assert says.str.contains("Random weights tell").all()
+    assert np.allclose(told["score"], told["untrained"]) and (told["mark"] == Mark.ENCODED).any()
+    encoded = told[told["mark"] != Mark.NOT_ENCODED]
+    assert all(percent(row.untrained) in row.description for row in encoded.itertuples())
 
 
 # -- scores --------------------------------------------------------------------------------------------------------
@@ -221,12 +226,12 @@ def test_scores_are_those_of_sklearn_and_of_a_loop():
     for row, drawn in enumerate(weight):
         rows = np.repeat(np.arange(60), drawn.astype(int))
         r2 = 1 - np.square(y - told)[rows].sum() / np.square(y - means)[rows].sum()
-        assert probes.explained_by(y, told, folds, weight)[row] == pytest.approx(r2)
+        assert probes.r2_scores(y, told, folds, weight)[row] == pytest.approx(r2)
         apart = balanced_accuracy_score(classes[rows], guessed[rows], adjusted=True)
-        assert probes.told_apart(classes, guessed, 3, weight)[row] == pytest.approx(apart)
-    assert probes.explained_by(y, np.array(means), folds, weight) == pytest.approx(np.zeros(4))
-    assert probes.told_apart(classes, np.full(60, 2), 3, weight) == pytest.approx(np.zeros(4))
-    assert np.isnan(probes.told_apart(classes, guessed, 4, weight)).all()  # a class that is not there
+        assert probes.accuracy_scores(classes, guessed, 3, weight)[row] == pytest.approx(apart)
+    assert probes.r2_scores(y, np.array(means), folds, weight) == pytest.approx(np.zeros(4))
+    assert probes.accuracy_scores(classes, np.full(60, 2), 3, weight) == pytest.approx(np.zeros(4))
+    assert np.isnan(probes.accuracy_scores(classes, guessed, 4, weight)).all()  # a class that is not there
 
 
 def test_what_is_told_of_a_fold_hangs_on_the_others_alone():
@@ -237,11 +242,13 @@ def test_what_is_told_of_a_fold_hangs_on_the_others_alone():
     targets = [probes.Target(y), probes.Target((y > 0).astype(int), 2), probes.Target(np.digitize(y, [-1, 1]), 3)]
     own = folds == 2
     other = [probes.Target(np.where(own, t.values[::-1], t.values), t.classes) for t in targets]
-    for one, two in zip(probes.held_out(features, targets, folds), probes.held_out(features, other, folds)):
+    for one, two in zip(
+        probes.cross_val_predict(features, targets, folds), probes.cross_val_predict(features, other, folds)
+    ):
         assert np.array_equal(one[own], two[own]) and not np.array_equal(one[~own], two[~own])
     for one, two, changed in zip(
-        probes.errors(targets, folds, features[:, :2], features),
-        probes.errors(other, folds, features[:, :2], features),
+        probes.residual_errors(targets, folds, features[:, :2], features),
+        probes.residual_errors(other, folds, features[:, :2], features),
         zip(targets, other),
     ):
         alike = own & (changed[0].values == changed[1].values)
@@ -254,11 +261,11 @@ def test_probes_find_what_is_linear_and_stay_within_what_they_saw():
     features, folds = generator.normal(size=(200, 5)), np.arange(200) % 5
     features[0] *= 1_000  # one graph far off
     y = features[:, 0] / np.linalg.norm(features[:, :1], axis=1) + 0.01 * generator.normal(size=200)
-    (told,) = probes.held_out(features, [probes.Target(y)], folds)
+    (told,) = probes.cross_val_predict(features, [probes.Target(y)], folds)
     assert y.min() <= told.min() and told.max() <= y.max()
     features, weak = generator.normal(size=(200, 5)), generator.normal(size=200)
     y = features @ [1, 2, 0, 0, 0.5] + weak
-    (told,) = probes.held_out(features, [probes.Target(y)], folds)
+    (told,) = probes.cross_val_predict(features, [probes.Target(y)], folds)
     for fold in range(5):
         slow = Ridge(alpha=0.1).fit(features[folds != fold], y[folds != fold]).predict(features[folds == fold])
         assert told[folds == fold] == pytest.approx(slow, abs=0.2)
@@ -269,15 +276,15 @@ def test_what_is_left_by_counts_is_the_share_that_psi_removes():
     generator = np.random.default_rng(0)
     given, features = generator.normal(size=(4_000, 2)), generator.normal(size=(4_000, 3))
     y = given @ [3, -1] + 2 * features[:, 0] + generator.normal(size=4_000)
-    (error,) = probes.errors([probes.Target(y)], np.arange(4_000) % 5, given, np.c_[features, given])
+    (error,) = probes.residual_errors([probes.Target(y)], np.arange(4_000) % 5, given, np.c_[features, given])
     assert error.mean(0) == pytest.approx([5, 1], abs=0.25)
-    assert probes.share_removed(error, np.ones((1, 4_000)))[0] == pytest.approx(0.8, abs=0.02)
+    assert probes.error_reduction(error, np.ones((1, 4_000)))[0] == pytest.approx(0.8, abs=0.02)
 
 
 def test_bumps_tell_any_function_of_counts(graphs):
     counts = graphs.nodes[..., 1:].sum(1).double().numpy()
     values = np.sin(counts[:, 0]) + counts[:, 1] * counts[:, 2] / 4
-    (told,) = probes.held_out(probes.bumps(counts), [probes.Target(values)], np.arange(260) % 5)
+    (told,) = probes.cross_val_predict(probes.rbf_features(counts), [probes.Target(values)], np.arange(260) % 5)
     assert np.square(values - told).mean() < 0.05 * values.var()
 
 
@@ -290,47 +297,49 @@ def test_what_goes_with_a_property_is_its_share_of_the_mean_loss():
     loss = np.array([np.square(points[i] - points[j]).sum() for i, j in pairs])
     within = np.array([kind[i] == kind[j] for i, j in pairs])
     apart = 1 - loss[within].mean() / loss.mean()
-    assert probes.goes_with(points, kind[:, None].astype(float)) == pytest.approx(apart, abs=0.02)
-    assert probes.goes_with(points, generator.normal(size=(80, 1))) < 0.05
-    assert np.isnan(probes.goes_with(np.ones((80, 3)), kind[:, None].astype(float)))
+    assert probes.loss_share(points, kind[:, None].astype(float)) == pytest.approx(apart, abs=0.02)
+    assert probes.loss_share(points, generator.normal(size=(80, 1))) < 0.05
+    assert np.isnan(probes.loss_share(np.ones((80, 3)), kind[:, None].astype(float)))
 
 
 def test_a_deal_gives_all_graphs_of_a_kind_one_value():
     kinds, values = np.arange(300) % 30, np.random.default_rng(0).normal(size=300)
-    dealt = probes.deal(probes.Target(values), kinds, np.random.default_rng(0))
+    dealt = probes.control_target(probes.Target(values), kinds, np.random.default_rng(0))
     assert all(len(set(dealt.values[kinds == k])) == 1 for k in range(30)) and set(dealt.values) <= set(values)
-    assert probes.deal(probes.Target(values), np.zeros(300, dtype=int), np.random.default_rng(0)) is None
-    assert probes.deal(probes.Target(10.0 - kinds), kinds, np.random.default_rng(0)) is None  # other names of kinds
-    shuffled = probes.deal(probes.Target(values), np.arange(300), np.random.default_rng(0))
+    assert probes.control_target(probes.Target(values), np.zeros(300, dtype=int), np.random.default_rng(0)) is None
+    assert (
+        probes.control_target(probes.Target(10.0 - kinds), kinds, np.random.default_rng(0)) is None
+    )  # other names of kinds
+    shuffled = probes.control_target(probes.Target(values), np.arange(300), np.random.default_rng(0))
     assert sorted(shuffled.values) == sorted(values) and (shuffled.values != values).mean() > 0.9
 
 
 @pytest.mark.parametrize(
     "changes, against, expected",
     [
-        ({}, "counts", ENCODED),
-        ({"low": 0.2, "control": 0.8}, "counts", ENCODED),  # what counts leave cannot come from counts
-        ({"low": 0.2, "control": 0.8}, "size", WEAKLY),
-        ({"beyond": 0.05}, "counts", WEAKLY),  # counts alone tell nothing, either
-        ({"beyond": 0.05, "counts": 0.6}, "counts", THROUGH),
-        ({"beyond_low": -0.1, "size": 0.6}, "size", THROUGH),
-        ({"beyond": np.nan, "beyond_low": np.nan}, "counts", THROUGH),
-        ({"beyond": np.nan, "beyond_low": np.nan}, "", ENCODED),
-        ({"score": 0.3}, "counts", WEAKLY),
-        ({"score": 0.09}, "counts", NOT),
-        ({"low": -0.01}, "counts", NOT),
-        ({"low": 0.05, "shuffled": 0.06}, "counts", NOT),
-        ({"control": np.nan, "shuffled": np.nan}, "size", ENCODED),
+        ({}, "counts", Mark.ENCODED),
+        ({"low": 0.2, "control": 0.8}, "counts", Mark.ENCODED),  # what counts leave cannot come from counts
+        ({"low": 0.2, "control": 0.8}, "size", Mark.WEAK),
+        ({"beyond": 0.05}, "counts", Mark.WEAK),  # counts alone tell nothing, either
+        ({"beyond": 0.05, "counts": 0.6}, "counts", Mark.BY_COUNTS),
+        ({"beyond_low": -0.1, "size": 0.6}, "size", Mark.BY_COUNTS),
+        ({"beyond": np.nan, "beyond_low": np.nan}, "counts", Mark.BY_COUNTS),
+        ({"beyond": np.nan, "beyond_low": np.nan}, "", Mark.ENCODED),
+        ({"score": 0.3}, "counts", Mark.WEAK),
+        ({"score": 0.09}, "counts", Mark.NOT_ENCODED),
+        ({"low": -0.01}, "counts", Mark.NOT_ENCODED),
+        ({"low": 0.05, "shuffled": 0.06}, "counts", Mark.NOT_ENCODED),
+        ({"control": np.nan, "shuffled": np.nan}, "size", Mark.ENCODED),
     ],
 )
 def test_marks_follow_from_figures(changes, against, expected):
     told = {"score": 0.9, "low": 0.85, "control": 0.3, "shuffled": 0.0, "size": 0.1, "counts": 0.1, "beyond": 0.8}
-    assert mark(told | {"beyond_low": 0.7} | changes, against) == expected
+    assert mark(told | {"beyond_low": 0.7} | changes, Baseline(against)) is expected
 
 
 # -- properties ----------------------------------------------------------------------------------------------------
 def test_what_is_counted_is_what_networkx_counts(graphs):
-    table = properties.properties_of(graphs)
+    table = properties.graph_properties(graphs)
     for row, drawn in enumerate(to_networkx(graphs[:80])):
         parts = [drawn.subgraph(part) for part in nx.connected_components(drawn)]
         bridges = {frozenset(edge) for edge in nx.bridges(drawn)}
@@ -356,7 +365,7 @@ def test_molecules_have_functional_groups_and_what_is_no_molecule_has_none():
     oxygen = graphs.vocabulary.node_labels.index("O") + 1
     nodes, edges = torch.zeros(1, 7, dtype=torch.long), torch.zeros(1, 7, 7, dtype=torch.long)
     nodes[0, :2], edges[0, 0, 1], edges[0, 1, 0] = oxygen, 3, 3  # no oxygen has three
-    table = properties.properties_of(Graph.cat([graphs, Graph.from_labels(nodes, edges, graphs.vocabulary)]))
+    table = properties.graph_properties(Graph.cat([graphs, Graph.from_labels(nodes, edges, graphs.vocabulary)]))
     search = Search(pd.DataFrame(index=range(50)), graphs)
     for name, smarts in GROUPS.items():
         assert table[f"group: {name}"][:50].tolist() == search.having(smarts).tolist()
@@ -368,7 +377,7 @@ def test_graphs_without_labels_are_probed_too():
     graphs = random_vertices(vocabulary, 400, torch.Generator().manual_seed(0))
     found = by_name(concepts(by_size, graphs))
     assert not any(":" in name for name in found.index) and not is_molecular(vocabulary)
-    assert found.loc["nodes", "mark"] == ENCODED and found.loc["edges", "mark"] == THROUGH
+    assert found.loc["nodes", "mark"] == Mark.ENCODED and found.loc["edges", "mark"] == Mark.BY_COUNTS
     assert found.loc["edges", "counts"] == pytest.approx(found.loc["edges", "size"], abs=0.02)
 
 
@@ -399,17 +408,17 @@ def test_columns_of_all_kinds_are_told_or_said(graphs):
     )
     found = by_name(concepts(planted(lambda g: 3 * (chance(g, 1) - 0.5)), graphs, given))
     told = found.loc[["gaps", "kinds", "category", "one or five", "maybe", "<b>$x$", "7", "nodes"]]
-    assert (told["mark"] == ENCODED).all(), told
-    assert told["kind"].tolist() == ["number", "kinds", "kinds", "yes or no", "yes or no", *3 * ["number"]]
+    assert (told["mark"] == Mark.ENCODED).all(), told
+    assert told["kind"].tolist() == ["number", "classes", "classes", "yes or no", "yes or no", *3 * ["number"]]
     assert found.loc["gaps", "graphs"] <= found.loc["constant", "graphs"] - 15
-    assert "of 1 rarer kinds are left out" in found.loc["kinds", "says"]
-    reasons = {
-        "constant": "it is 7 in all", "same text": "it is x in all", "nothing": "it is known of 0 graphs only",
-        "few": "graphs only, and 50 are needed", "nearly constant": "it is 0 in all but",
-        "names": "different values, of which fewer than two are shared", "nearly one": "it is a in all but",
+    assert re.search(r"\b1 rarer\b", found.loc["kinds", "description"])
+    reasons = {  # the value or number that the reason names
+        "constant": "7", "same text": "x", "nothing": "0", "few": "50", "nearly constant": "0", "names": "10",
+        "nearly one": "a",
     }  # fmt: skip
-    for name, words in reasons.items():
-        assert found.loc[name, "mark"] == UNASKED and words in found.loc[name, "says"], found.loc[name, "says"]
+    for name, value in reasons.items():
+        description = found.loc[name, "description"].removeprefix(f'"{name}"')
+        assert found.loc[name, "mark"] == Mark.NOT_MEASURED and re.search(rf"\b{value}\b", description), description
         assert np.isnan(found.loc[name, "score"])
     assert found["score"].dropna().is_monotonic_decreasing and found["score"].isna()[-len(reasons) :].all()
 
@@ -428,11 +437,11 @@ def test_too_few_graphs_and_rows_are_refused(graphs, small):
 
 def test_a_constant_psi_encodes_nothing(graphs):
     found = by_name(concepts(lambda g: torch.eye(3)[:1].expand(len(g), -1), graphs))
-    assert set(found["mark"]) <= {NOT, UNASKED} and found["score"].dropna().abs().max() < 1e-6
+    assert set(found["mark"]) <= {Mark.NOT_ENCODED, Mark.NOT_MEASURED} and found["score"].dropna().abs().max() < 1e-6
 
 
 def test_of_many_graphs_a_sample_is_asked(monkeypatch, graphs, small):
-    monkeypatch.setattr(properties, "MOST", 80)
+    monkeypatch.setattr(properties, "MAX_GRAPHS", 80)
     found = concepts(small, graphs)
     assert len(found.rows) == len(set(found.rows)) == 80 and found.table["graphs"].max() == 80
 
@@ -441,11 +450,11 @@ def test_of_many_graphs_a_sample_is_asked(monkeypatch, graphs, small):
 @pytest.fixture
 def table() -> pd.DataFrame:
     rows = [
-        ("rings", 0.97, 0.9, 1.02, 0.3, 0.1, 0.2, ENCODED),
-        ("nodes", 0.8, 0.7, 0.9, 0.3, np.nan, np.nan, WEAKLY),
-        ("nodes: $C$", 0.7, 0.6, 0.8, 0.3, 0.6, np.nan, THROUGH),
-        ("<b>x", -0.2, -0.3, 0.1, np.nan, 0.0, 0.1, NOT),
-        ("gone", *[np.nan] * 6, UNASKED),
+        ("rings", 0.97, 0.9, 1.02, 0.3, 0.1, 0.2, Mark.ENCODED),
+        ("nodes", 0.8, 0.7, 0.9, 0.3, np.nan, np.nan, Mark.WEAK),
+        ("nodes: $C$", 0.7, 0.6, 0.8, 0.3, 0.6, np.nan, Mark.BY_COUNTS),
+        ("<b>x", -0.2, -0.3, 0.1, np.nan, 0.0, 0.1, Mark.NOT_ENCODED),
+        ("gone", *[np.nan] * 6, Mark.NOT_MEASURED),
     ]
     return pd.DataFrame(rows, columns=["property", "score", "low", "high", "control", "size", "counts", "mark"])
 
@@ -463,7 +472,7 @@ def test_bars_are_as_long_as_the_figures(table):
     assert np.array(ends[:3]) == pytest.approx(np.array([[0.9, 1], [0.7, 0.9], [0.6, 0.8]]))
     texts = {text.get_gid(): text.get_text() for text in ax.texts}
     assert texts["mark-0"] == "0.97  ● encoded" and texts["mark-3"] == "-0.20  × not encoded"
-    assert "only as far as size and counts tell" in texts["mark-2"] and "gone" in texts["not measured"]
+    assert Mark.BY_COUNTS in texts["mark-2"] and "gone" in texts["not measured"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["rings", "nodes", "nodes: $C$", "<b>x"]
     drawn = [*ax.texts, *ax.get_yticklabels()]
     assert not any(text.get_parse_math() for text in drawn) and min(t.get_fontsize() for t in drawn) >= 11
@@ -477,6 +486,6 @@ def test_bars_differ_without_color(table):
 def test_nothing_to_draw_is_refused(table):
     with pytest.raises(ValueError, match="lacks columns .*'counts'"):
         draw.concepts(table.drop(columns="counts"))
-    with pytest.raises(ValueError, match="none of 1 properties has a score"):
+    with pytest.raises(ValueError, match="none of the 1 properties"):
         draw.concepts(table[-1:])
     assert len(draw.concepts(table[:1]).axes[0].patches) == 3

@@ -264,16 +264,16 @@ def test_pairs_that_a_loss_hardly_separates_stand_side_by_side(vocabulary, gener
     words = said(figure)
     assert len(figure.axes) == 4 and words.count("≈") == 2  # two of three pairs
     assert "a to b" in words and "loss 0.010" in words and "c to b" not in words
-    equals = draw.blind_spots(pd.DataFrame({"why": ["node order"], "loss": [0.3]}), graphs[:1], others[:1])
+    equals = draw.blind_spots(pd.DataFrame({"variation": ["node order"], "loss": [0.3]}), graphs[:1], others[:1])
     assert "the same graph, written differently" in said(equals)
     none = draw.blind_spots(told[:0], graphs[:0], others[:0])
-    assert none.texts[0].get_text() == "No such pair was found."
+    assert len(none.texts) == 1 and not none.axes
 
 
 def test_pairs_of_another_make_are_refused(vertices):
     told = pd.DataFrame({"differs": ["x"], "loss": [0.1]})
     for table, sides in ((told.drop(columns="loss"), 1), (told.drop(columns="differs"), 1), (told, 2)):
-        with pytest.raises(ValueError, match="want columns loss and differs or why"):
+        with pytest.raises(ValueError, match="loss and differs or variation"):
             draw.blind_spots(table, vertices[:sides], vertices[:1])
     with pytest.raises(ValueError, match="most must be at least 1"):
         draw.blind_spots(told, vertices[:1], vertices[:1], most=0)

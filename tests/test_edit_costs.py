@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 import elekit as ele
 from elekit.audit import patterns
-from elekit.audit.blind_spots import blind_spots, separated_equals
+from elekit.audit.blind_spots import blind_spots, invariance_gaps
 from elekit.evaluation.intervals import median_interval
 from elekit.graphs import augment, features, weisfeiler_lehman
 from elekit.graphs.edit_distance import edit_distance, edit_steps
@@ -386,12 +386,12 @@ def test_differences_are_told_without_places(one, other, words):
 
 
 def test_equal_graphs_lie_together_for_a_clean_loss(shipped, molecules):
-    found = separated_equals(shipped, molecules).table
-    assert set(found["why"]) >= {"node order", "padding", "asked twice", "company"}
-    assert found["loss"][found["why"] != "Kekule form"].max() < 1e-6
+    found = invariance_gaps(shipped, molecules).table
+    assert set(found["variation"]) >= {"node order", "padding", "repeated", "batch"}
+    assert found["loss"][found["variation"] != "Kekule form"].max() < 1e-6
 
 
-@pytest.mark.parametrize("why", ["node order", "padding", "asked twice", "company"])
+@pytest.mark.parametrize("why", ["node order", "padding", "repeated", "batch"])
 def test_equal_graphs_told_apart_are_found(shipped, molecules, why):
     noise = torch.Generator().manual_seed(0)
 
@@ -399,24 +399,24 @@ def test_equal_graphs_told_apart_are_found(shipped, molecules, why):
         extra = {
             "node order": graph.nodes[:, 0, 1:],
             "padding": graph.presence().mean(1, keepdim=True),
-            "asked twice": torch.rand(len(graph), 1, generator=noise),
-            "company": graph.nodes[..., 1:].sum(1).mean(0).expand(len(graph), -1),
+            "repeated": torch.rand(len(graph), 1, generator=noise),
+            "batch": graph.nodes[..., 1:].sum(1).mean(0).expand(len(graph), -1),
         }[why]
         return normalize(torch.cat([shipped(graph), extra], 1), dim=1)
 
-    table = separated_equals(psi, molecules).table
-    assert table["loss"][table["why"] == why].median() > 0.001
-    untouched = {"node order", "padding", "company"} - {why}
-    if why != "asked twice":
-        assert table["loss"][table["why"].isin(untouched)].max() < 1e-6
+    table = invariance_gaps(psi, molecules).table
+    assert table["loss"][table["variation"] == why].median() > 0.001
+    untouched = {"node order", "padding", "batch"} - {why}
+    if why != "repeated":
+        assert table["loss"][table["variation"].isin(untouched)].max() < 1e-6
 
 
 def test_kekule_forms_are_compared():
     """README: those of 2-methylpyridine lie 0.60 apart for the loss on QM9."""
     psi = ele.load("qm9").psi
     graphs = from_smiles(["Cc1ccccn1", "CCO", "c1ccccc1"], psi.vocabulary)
-    found = separated_equals(psi, graphs)
-    forms = found.table[found.table["why"] == "Kekule form"]
+    found = invariance_gaps(psi, graphs)
+    forms = found.table[found.table["variation"] == "Kekule form"]
     assert forms["graph"].tolist() == [0]  # the two drawings of benzene are one graph
     assert forms["loss"].item() == pytest.approx(0.60, abs=0.01)
     left, right = found.graphs[int(forms.index[0])], found.others[int(forms.index[0])]
@@ -427,12 +427,12 @@ def test_a_psi_of_fixed_size_has_no_answer_to_padding(vertices):
     def psi(graph):
         return normalize(graph.nodes.reshape(len(graph), 20) + 1, dim=1)
 
-    assert set(separated_equals(psi, vertices).table["why"]) == {"node order", "asked twice", "company"}
+    assert set(invariance_gaps(psi, vertices).table["variation"]) == {"node order", "repeated", "batch"}
 
 
 def test_foolish_bounds_are_refused(psi, generator, vocabulary):
     graphs = random_vertices(vocabulary, 3, generator)
     with pytest.raises(ValueError, match="at least 2 graphs"):
         blind_spots(psi, graphs[:1])
-    with pytest.raises(ValueError, match="the bound is a loss above 0"):
+    with pytest.raises(ValueError, match="bound must be positive, got 0"):
         blind_spots(psi, graphs, bound=0)

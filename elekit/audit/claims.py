@@ -8,7 +8,6 @@ import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from elekit.audit.findings import Finding, Severity
@@ -65,38 +64,27 @@ def among_top(name: Hashable, names: Iterable[Hashable], count: int, *, largest:
     return holds
 
 
-class Relation(StrEnum):
-    """What an `EditCostClaim` says about a kind of edit."""
-
-    MOST_EXPENSIVE = "is among the most expensive kinds"
-    CHEAPEST = "is among the cheapest kinds"
-    COSTS_MORE = "costs more than"
-    MARKED = "is marked as"
-
-
 @dataclass(frozen=True, eq=False)
-class EditCostClaim:
-    """A claim about a summary of edit costs.
+class CostClaim:
+    """A claim about the cost of one kind of edit, checked against `EditCosts.summary`.
 
-    kind: of edit. relation: what it says. other: the cheaper kind, or the mark; "" for the ends of the table. count:
-    size of these ends.
+    kind: of edit. predicate: what it states ("is among the 5 cheapest", "costs more than"). other: the kind that it is
+    compared with, or None. holds: the check.
     """
 
     kind: str
-    relation: Relation
-    check: Claim
-    other: str = ""
-    count: int = 0
+    predicate: str
+    holds: Claim
+    other: str | None = None
 
     def __str__(self) -> str:
-        ends = f" ({self.count})" if self.count else ""
-        return f"{self.kind} {self.relation}{ends} {self.other}".rstrip()
+        return " ".join(filter(None, (self.kind, self.predicate, self.other)))
 
     def __call__(self, summary: "pd.DataFrame") -> bool | None:
-        return self.check(summary)
+        return self.holds(summary)
 
 
-def edit_cost_claims(summary: "pd.DataFrame", *, ends: int = ENDS) -> dict[str, EditCostClaim]:
+def cost_claims(summary: "pd.DataFrame", *, ends: int = ENDS) -> dict[str, CostClaim]:
     """What `EditCosts.summary` shows, as claims about other such summaries, by their text.
 
     Counts kinds with an interval (edits in at least 5 graphs), by their medians: which are among the `ends` most
@@ -107,21 +95,19 @@ def edit_cost_claims(summary: "pd.DataFrame", *, ends: int = ENDS) -> dict[str, 
         raise ValueError(f"ends must be at least 1, got {ends}")
     known = summary[summary["low"].notna()].sort_values("median", ascending=False, kind="stable")
     kinds, claims = known["kind"].tolist(), []
-    if len(kinds) > ends:  # otherwise every kind is at both ends
-        for relation, some in ((Relation.MOST_EXPENSIVE, kinds[:ends]), (Relation.CHEAPEST, kinds[::-1][:ends])):
-            largest = relation is Relation.MOST_EXPENSIVE
+    for word, some in (("most expensive", kinds[:ends]), ("cheapest", kinds[::-1][:ends])):
+        if len(kinds) > ends:  # otherwise every kind is at both ends
+            predicate = f"is among the {ends} {word}" if ends > 1 else f"is the {word}"
+            largest = word == "most expensive"
             for kind in some:
-                check = _of_medians(among_top(kind, kinds, ends, largest=largest))
-                claims.append(EditCostClaim(kind, relation, check, count=ends))
+                claims.append(CostClaim(kind, predicate, _of_medians(among_top(kind, kinds, ends, largest=largest))))
     rows = list(known[["kind", "low", "high"]].itertuples(index=False, name=None))
     for i, (kind, low, _) in enumerate(rows):
         cheaper = next((other for other, _, high in rows[i + 1 :] if high < low), None)
         if cheaper is not None:
-            check = _of_medians(decreasing([kind, cheaper]))
-            claims.append(EditCostClaim(kind, Relation.COSTS_MORE, check, cheaper))
+            claims.append(CostClaim(kind, "costs more than", _of_medians(decreasing([kind, cheaper])), cheaper))
     marked = known[known["mark"] != ""]
-    for kind, mark in zip(marked["kind"], marked["mark"]):
-        claims.append(EditCostClaim(kind, Relation.MARKED, _marked(kind, mark), mark))
+    claims += [CostClaim(k, f"is {mark}", _marked(k, mark)) for k, mark in zip(marked["kind"], marked["mark"])]
     return {str(claim): claim for claim in claims}
 
 

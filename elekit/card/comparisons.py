@@ -4,10 +4,10 @@ import numpy as np
 
 from elekit.audit import claims
 from elekit.audit.agreement import rank_correlation
-from elekit.audit.blind_spots import BOUND, blind_spots, separated_equals
+from elekit.audit.blind_spots import BOUND, blind_spots, invariance_gaps
 from elekit.audit.concepts import concepts as probe_concepts
-from elekit.audit.findings import DEFECT, findings, hold_out, make_basis
-from elekit.audit.stability import neighbors_kept, stability
+from elekit.audit.findings import Severity, findings, hold_out, make_probe_set
+from elekit.audit.stability import neighbor_overlap, stability
 from elekit.card.context import Context, drawing
 from elekit.card.phrases import ENDS, SMALL, agreement_level, phrases_of
 from elekit.card.results import Results, plain_values
@@ -30,15 +30,15 @@ def agreement(context: Context, results: Results) -> None:
     rows, pictures = [], []
     for distance in found.distances:
         most = EXAMPLES if distance == "edit distance" else EXAMPLES // 2
-        pairs = found.disagreements(distance, most=most)
+        pairs = found.disagreements(distance, limit=most)
         for n, row in enumerate(pairs.table.to_dict("records")):
             names = [context.names(side[n])[0] for side in (pairs.graphs, pairs.others)]
             pictures.append(drawing([pairs.graphs[n], pairs.others[n]], names, len(rows)))
-            kept = {name: row[name] for name in ("kind", "loss", "loss_says", "gap", "says")}
+            kept = {name: row[name] for name in ("kind", "loss", "by_loss", "gap", "description")}
             rows.append(
                 {"distance": distance, "graph": names[0], "other": names[1], "value": row["distance"], **kept}
             )
-    columns = ["distance", "graph", "other", "value", "kind", "loss", "loss_says", "gap", "says"]
+    columns = ["distance", "graph", "other", "value", "kind", "loss", "by_loss", "gap", "description"]
     results.tables["disagreements"] = pd.DataFrame(rows, columns=columns)
     results.pictures["disagreements"] = pictures
 
@@ -77,10 +77,10 @@ def other_trainings(context: Context, results: Results) -> None:
         results.tables["stability"] = table.astype(dict.fromkeys(psis, object))
     graphs = context.graphs
     if len(graphs) > 10:
-        kept = neighbors_kept(psis, graphs, seed=context.seed)
+        kept = neighbor_overlap(psis, graphs, seed=context.seed)
         own = kept[kept["one"] == OWN]
         results.facts["neighbors"] = plain_values(
-            {"k": 10, "kept": own["kept"].mean(), "low": own["low"].min(), "high": own["high"].max(),
+            {"k": 10, "kept": own["overlap"].mean(), "low": own["low"].min(), "high": own["high"].max(),
              "chance": own["chance"].iloc[0], "trainings": len(own)}
         )  # fmt: skip
 
@@ -89,17 +89,17 @@ def _answers(context: Context, results: Results):
     """A function of a psi that measures what the claims are about; all that is sampled is sampled once."""
     train, seed, blind = context.train, context.seed, "blind_spots" in results.tables
     checked = "findings" in results.tables
-    basis = make_basis(train, seed=seed) if checked else None
+    probes = make_probe_set(train, seed=seed) if checked else None
     test = context.data.test.graphs
     held_out = hold_out(test, seed=seed) if checked and len(context.data.train) and len(test) else None
 
     def answers(psi: Psi) -> dict:
         prices = context.sample.edit_costs(psi).summary(seed=seed)
-        equal = separated_equals(psi, train, seed=seed).table.groupby("why")["loss"].max()
+        equal = invariance_gaps(psi, train, seed=seed).table.groupby("variation")["loss"].max()
         return {
             "prices": prices,
             "typical": float(prices["median"].median()),
-            "findings": findings(psi, train, held_out=held_out, basis=basis, seed=seed) if checked else None,
+            "findings": findings(psi, train, held_out=held_out, probe_set=probes, seed=seed) if checked else None,
             "blind spots": len(blind_spots(psi, train, seed=seed).table) if blind else None,
             "pairs": _pair_losses(psi, context) if blind else None,
             "equals": equal.to_dict(),
@@ -114,17 +114,17 @@ def _claims(context: Context, results: Results) -> dict:
     found = {}  # key: (claim, wording); None as a claim where this cannot be checked
     if "prices" in results.tables:
         phrases = phrases_of(results.facts["loss"])
-        for claim in claims.price_claims(results.tables["prices"], most=ENDS):
+        for claim in claims.cost_claims(results.tables["prices"], ends=ENDS).values():
             other = f" {phrases[claim.other]}" if claim.other is not None else ""
-            # the first is the strongest: among the dearest or cheapest
+            # the first is the strongest: among the most expensive or cheapest
             found.setdefault(f"price of {claim.kind}", (_of("prices", claim.holds), claim.predicate + other))
     if "findings" in results.tables:
         rows = results.rows("findings")
-        if not any(row["severity"] == DEFECT for row in rows):
-            none = _of("findings", lambda others: all(f.severity != DEFECT for f in others))
+        if not any(row["severity"] == Severity.DEFECT for row in rows):
+            none = _of("findings", lambda others: all(f.severity != Severity.DEFECT for f in others))
             found["defects"] = none, "no defect found"
         for row in rows:
-            found[f"finding: {row['what']}"] = _of("findings", _contains(row["what"])), "found again"
+            found[f"finding: {row['name']}"] = _of("findings", _contains(row["name"])), "found again"
     for row in results.rows("equals"):
         typical = results.facts["scale"]["typical"] if "scale" in results.facts else None
         found[f"equal: {row['why']}"] = None if typical is None else _separates(row, typical), ""
@@ -151,8 +151,8 @@ def _of(name: str, claim):
     return lambda answer: claim(answer[name])
 
 
-def _contains(what: str):
-    return lambda others: any(finding.what == what for finding in others)
+def _contains(name: str):
+    return lambda others: any(finding.name == name for finding in others)
 
 
 def _separates(row: dict, typical: float):

@@ -9,12 +9,12 @@ from elekit.card.results import Results
 DIGITS = 3
 TABLES = {  # of each: what it shows, and the command that computes it
     "prices": ("what each kind of change costs", "inspect.edit_costs(psi, graphs, samples=24, seed={seed}).summary(seed={seed})"),
-    "findings": ("the findings", "inspect.findings.findings(psi, train, held_out=test, seed={seed})"),
-    "blind_spots": ("pairs that are hardly separated", "inspect.blind_spots(psi, train, seed={seed})"),
-    "equals": ("equal graphs that are separated", "inspect.separated_equals(psi, train, samples=400, seed={seed})"),
-    "agreement": ("agreement with known distances", "inspect.agreement(psi, graphs, pairs=120, seed={seed}).summary(seed={seed})"),
-    "disagreements": ("the strongest disagreements", "inspect.agreement(psi, graphs, pairs=120, seed={seed}).disagreements(distance, most=2)"),
-    "concepts": ("properties that can be read off its points", "inspect.concepts(psi, graphs, seed={seed}).table"),
+    "findings": ("the findings", "audit.findings.findings(psi, train, held_out=test, seed={seed})"),
+    "blind_spots": ("pairs that are hardly separated", "audit.blind_spots(psi, train, seed={seed})"),
+    "equals": ("equal graphs that are separated", "audit.invariance_gaps(psi, train, samples=400, seed={seed})"),
+    "agreement": ("agreement with known distances", "audit.agreement(psi, graphs, pairs=120, seed={seed}).summary(seed={seed})"),
+    "disagreements": ("the strongest disagreements", "audit.agreement(psi, graphs, pairs=120, seed={seed}).disagreements(distance, limit=2)"),
+    "concepts": ("properties that can be read off its points", "audit.concepts(psi, graphs, seed={seed}).table"),
     "faithfulness": ("shares compared with other orders", "inspect.faithfulness(psi, graphs, anchors, seed={seed}).summary(seed={seed})"),
     "rules": ("rules before and after", "artifact.about['correction']['report']['rules']"),
     "corrected": ("side effects of the rules", "artifact.about['correction']['report']['costs']"),
@@ -23,7 +23,7 @@ TABLES = {  # of each: what it shows, and the command that computes it
     "coverage": ("coverage of prediction sets", "elekit evaluate --artifact {name} --data {data} --sets 0.9"),
     "costs": ("time and quality", "elekit evaluate --artifact {name} --data {data} --limit 60 --method … --starts …"),
     "cases": ("the example cases", "decode(psi, h.predict(inputs), record=True)"),
-    "stability": ("which statements hold in which training", "inspect.stability(psis, measure, claims)"),
+    "stability": ("which statements hold in which training", "audit.stability(psis, measure, claims)"),
 }  # fmt: skip
 HEADS = {
     "count": "cases", "low": "95 % interval", "q05": "5 % below", "q95": "95 % below",
@@ -76,7 +76,9 @@ def table(results: Results, name: str) -> Table | None:
     names = phrases | {f"price of {kind}": f"price of {phrase}" for kind, phrase in phrases.items()}
     names = names if name in ("prices", "stability") else {}
     columns = [c for c in (rows[0] if rows else {}) if c not in HIDDEN]
-    columns = [c for c in columns if c != "says" or name == "findings"]  # elsewhere the statements show it
+    columns = [
+        c for c in columns if c not in ("says", "description") or name == "findings"
+    ]  # elsewhere the statements show it
     ends = {c: c.removesuffix("low") + "high" for c in columns if c.endswith("low")}
     columns = [c for c in columns if c not in ends.values()]
 

@@ -11,7 +11,7 @@ import torch
 from tqdm.auto import tqdm
 
 import elekit
-from elekit.audit.blind_spots import separated_equals
+from elekit.audit.blind_spots import invariance_gaps
 from elekit.audit.findings import findings
 from elekit.card.cases import cases
 from elekit.card.comparisons import agreement, concepts, faithfulness, other_trainings
@@ -189,8 +189,8 @@ def findings_of(context: Context, results: Results) -> None:
 
     held_out = context.data.test.graphs if len(context.data.train) and len(context.data.test) else None
     found = findings(context.psi, context.train, held_out=held_out, seed=context.seed)
-    rows = [(f.what, f.severity, f.strength, f.says) for f in found]
-    results.tables["findings"] = pd.DataFrame(rows, columns=["what", "severity", "strength", "says"])
+    rows = [(f.name, str(f.severity), f.strength, f.description) for f in found]
+    results.tables["findings"] = pd.DataFrame(rows, columns=["name", "severity", "strength", "description"])
     results.facts["findings"] = {"graphs": min(300, len(context.train)), "held_out": held_out is not None}
     pictures = []
     for row, finding in enumerate(found):
@@ -223,9 +223,9 @@ def equals(context: Context, results: Results) -> None:
     """The loss between two forms of the same graph, which should be 0."""
     import pandas as pd
 
-    pairs = separated_equals(context.psi, context.train, samples=REWRITTEN, seed=context.seed)
+    pairs = invariance_gaps(context.psi, context.train, samples=REWRITTEN, seed=context.seed)
     rows = []
-    for why, some in pairs.table.groupby("why", sort=False):
+    for why, some in pairs.table.groupby("variation", sort=False):
         loss = some["loss"].to_numpy()
         low, high = central(loss)
         worst = int(some["loss"].idxmax())

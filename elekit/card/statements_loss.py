@@ -2,8 +2,8 @@
 
 import math
 
-from elekit.audit.concepts import CLOSE, ENCODED, NOT, THROUGH, WEAKLY
-from elekit.audit.findings import DEFECT
+from elekit.audit.concepts import CLOSE, Mark
+from elekit.audit.findings import Severity
 from elekit.card.phrases import (
     AGREEMENT,
     CHECKS,
@@ -22,11 +22,11 @@ from elekit.card.phrases import (
 from elekit.card.results import Results
 from elekit.card.statement import Evidence, Statement, Statements, stability_of
 
-EQUALS = {  # two forms of one graph, by the reason of `elekit.audit.blind_spots.separated_equals`
+EQUALS = {  # two forms of one graph, by the reason of `elekit.audit.blind_spots.invariance_gaps`
     "node order": "with its {node}s numbered in another order",
     "padding": "with empty slots added",
-    "asked twice": "evaluated twice",
-    "company": "evaluated alone instead of in a batch",
+    "repeated": "evaluated twice",
+    "batch": "evaluated alone instead of in a batch",
     "Kekule form": "with the double bonds of an aromatic ring drawn the other way round",
 }
 DEPENDS = {  # columns of the price list, and what they stand for
@@ -42,10 +42,10 @@ PAIRS = {
     "walks of edits": "pairs a few changes apart",
 }
 MARKS = {  # of `elekit.audit.concepts`
-    ENCODED: "can be read off its points, beyond what sizes and counts tell",
-    THROUGH: "can be read off its points, but only as far as sizes and counts tell",
-    WEAKLY: "can be read off its points weakly",
-    NOT: "could not be read off its points",
+    Mark.ENCODED: "can be read off its points, beyond what sizes and counts tell",
+    Mark.BY_COUNTS: "can be read off its points, but only as far as sizes and counts tell",
+    Mark.WEAK: "can be read off its points weakly",
+    Mark.NOT_ENCODED: "could not be read off its points",
 }
 
 
@@ -106,7 +106,7 @@ def findings(results: Results) -> Statements:
         return
     rows, about = results.rows("findings"), results.facts["findings"]
     word = things(results.facts["loss"]["molecular"])["graph"]
-    defects = sum(row["severity"] == DEFECT for row in rows)
+    defects = sum(row["severity"] == Severity.DEFECT for row in rows)
     checks, over = (
         counted(len(CHECKS), "check"),
         f"on {counted(about['graphs'], word)} and thousands of changes to them",
@@ -121,8 +121,8 @@ def findings(results: Results) -> Statements:
     yield Statement("defects", "findings", text, defects, unit="defects", evidence=Evidence("findings"),
                     stability=stability_of(results, "defects"), facts={"checks": len(CHECKS)})  # fmt: skip
     for number, row in enumerate(rows):
-        key, defect = f"finding: {row['what']}", row["severity"] == DEFECT
-        text = f"{'Defect' if defect else 'Note'}: {row['says']}"
+        key, defect = f"finding: {row['name']}", row["severity"] == Severity.DEFECT
+        text = f"{'Defect' if defect else 'Note'}: {row['description']}"
         yield Statement(key, "findings", text, row["strength"], unit="strength", evidence=Evidence("findings", number),
                         stability=stability_of(results, key), defect=defect)  # fmt: skip
 
@@ -191,7 +191,7 @@ def agreement(results: Results) -> Statements:
                         "rank correlation", Evidence("agreement", number), stability_of(results, key))  # fmt: skip
     for number, row in enumerate(results.rows("disagreements")):
         key = f"disagreement: {row['distance']}, {row['graph']}, {row['other']}"
-        text, evidence = f"{row['graph']} and {row['other']}: {row['says']}", Evidence("disagreements", number)
+        text, evidence = f"{row['graph']} and {row['other']}: {row['description']}", Evidence("disagreements", number)
         yield Statement(key, "disagreements", text, row["gap"], unit="gap of ranks", evidence=evidence)
 
 
@@ -204,7 +204,9 @@ def concepts(results: Results) -> Statements:
             text = f"{len(some):,} {'property' if len(some) == 1 else 'properties'} {words}: {joined(some)}."
             yield Statement(key, "concepts", text, len(some), unit="properties", evidence=Evidence("concepts"),
                             stability=stability_of(results, key))  # fmt: skip
-    compared = [row for row in rows if row["mark"] in (ENCODED, THROUGH) and row["untrained"] == row["untrained"]]
+    compared = [
+        row for row in rows if row["mark"] in (Mark.ENCODED, Mark.BY_COUNTS) and row["untrained"] == row["untrained"]
+    ]
     if compared:
         alike = sum(row["untrained"] >= row["score"] - CLOSE for row in compared)
         text = (
@@ -215,7 +217,7 @@ def concepts(results: Results) -> Statements:
         evidence = Evidence("concepts")
         yield Statement("concepts untrained", "concepts", text, alike, unit="properties", evidence=evidence)
     for number, row in enumerate(rows):
-        yield Statement(f"concept: {row['property']}", "each concept", row["says"], row["score"], row["low"], row["high"],
+        yield Statement(f"concept: {row['property']}", "each concept", row["description"], row["score"], row["low"], row["high"],
                         "score", Evidence("concepts", number), facts={"mark": row["mark"]})  # fmt: skip
 
 

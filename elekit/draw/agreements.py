@@ -1,4 +1,4 @@
-"""Learned loss against distances that people know: every pair as a point, and the pairs that they disagree about."""
+"""The learned loss against known distances: a point per pair, and the pairs with the largest disagreement."""
 
 import textwrap
 from collections.abc import Sequence
@@ -16,29 +16,36 @@ from elekit.graphs.graph import Graph
 if TYPE_CHECKING:
     import pandas as pd
 
-MANY = 1_000  # points of a panel, from where on their number is drawn, not each of them
-WIDE, HIGH, WORDS = 3.5, 3.1, 1.25  # inches: of a drawing of the sheet, and of the words above two of them
-LINE = 64  # letters of a line above two drawings
+MAX_POINTS = 1_000  # of a panel; more become hexagons
+WIDE, HIGH, TEXT = 3.5, 3.1, 1.25  # inches: a graph, and the text above a pair
+LINE = 64  # letters per line of text
 SIGNS = {"near": (BLUE, "loss near, distance far"), "far": (VERMILION, "loss far, distance near")}
 
 
 def agreement(table: "pd.DataFrame", summary: "pd.DataFrame", *, distances: Sequence[str] | None = None) -> Figure:
-    """The learned loss of each pair of graphs over a known distance: a row a distance, a column a kind of pairs.
+    """Scatter plots of the learned loss over known distances: one row per distance, one column per kind of pairs.
 
-    table: one row a pair with columns kind, loss and the distances, nan where one is unknown. summary: one row for
-    each distance and kind of pairs with columns distance, kind, pairs, unknown, spearman, low and high, which stand
-    above its panel. distances: which, in what order; None = all of the summary. More than 1,000 pairs of a panel
-    become hexagons, the darker the more pairs. Raises ValueError for distances that are not in both and for tables
-    without these columns.
+    Panels with more than 1,000 pairs show hexagons, darker for more pairs.
+
+    Args:
+        table: `Agreement.table`: one row per pair with columns kind, loss and the distances (nan where unknown).
+        summary: `Agreement.summary()`, shown above the panels.
+        distances: Distances to draw, in this order; None for all of the summary.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If a column is missing, or a distance is not in both tables.
     """
     missing = {"kind", "loss"} - set(table.columns)
     missing |= {"distance", "kind", "pairs", "unknown", "spearman", "low", "high"} - set(summary.columns)
     if missing:
-        raise ValueError(f"the table or its summary lacks columns {sorted(missing)}; see inspect.agreement")
+        raise ValueError(f"the table or its summary lacks columns {sorted(missing)}; use elekit.audit.agreement")
     names = list(dict.fromkeys(summary["distance"])) if distances is None else list(distances)
     unknown = [name for name in names if name not in table or not (summary["distance"] == name).any()]
     if unknown or not names:
-        raise ValueError(f"no distances {unknown or names} here; there are {', '.join(set(summary['distance']))}")
+        raise ValueError(f"unknown distances {unknown or names}; use some of {', '.join(set(summary['distance']))}")
     kinds = list(dict.fromkeys(summary["kind"]))
     figure = Picture(figsize=(0.6 + 4.2 * len(kinds), 0.5 + 3.5 * len(names)), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.12)
@@ -49,7 +56,7 @@ def agreement(table: "pd.DataFrame", summary: "pd.DataFrame", *, distances: Sequ
             found = summary[(summary["distance"] == name) & (summary["kind"] == kind)].iloc[0]
             _panel(axes(ax, None), some[name].to_numpy(dtype=float), some["loss"].to_numpy(dtype=float))
             head = f"{printable(kind)}\n" if row == 0 else ""
-            ax.set_title(head + told(found), fontsize=14, parse_math=False)
+            ax.set_title(head + caption(found), fontsize=14, parse_math=False)
         line[0].set_ylabel("learned loss", fontsize=14)
         for ax in line:
             words, size = fit_text(name, 250, 14)
@@ -57,55 +64,63 @@ def agreement(table: "pd.DataFrame", summary: "pd.DataFrame", *, distances: Sequ
     return figure
 
 
-def told(found: "pd.Series") -> str:
-    """Rank correlation with its interval, and how many pairs are left out, in one or two lines."""
+def caption(found: "pd.Series") -> str:
+    """Rank correlation with its interval, and the number of unknown distances, in one or two lines."""
     if np.isnan(found["spearman"]):
-        said = "no rank correlation: too few, or all alike"
+        text = "no rank correlation: too few pairs, or constant"
     elif np.isnan(found["low"]):
-        said = f"rank corr. {found['spearman']:.2f}, too few for an interval"
+        text = f"rank corr. {found['spearman']:.2f}, too few for an interval"
     else:
-        said = f"rank corr. {found['spearman']:.2f}  ({found['low']:.2f} to {found['high']:.2f})"
-    return said + f"\n{found['unknown']:,} of {found['unknown'] + found['pairs']:,} unknown" * bool(found["unknown"])
+        text = f"rank corr. {found['spearman']:.2f}  ({found['low']:.2f} to {found['high']:.2f})"
+    return text + f"\n{found['unknown']:,} of {found['unknown'] + found['pairs']:,} unknown" * bool(found["unknown"])
 
 
 def _panel(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
-    if len(x) > MANY:
+    if len(x) > MAX_POINTS:
         ax.hexbin(x, y, gridsize=30, cmap="cividis_r", mincnt=1, linewidths=0, bins="log", gid="pairs")
     else:
         ax.scatter(x, y, s=26, color=BLUE, alpha=0.45, lw=0, gid="pairs")
 
 
 def disagreements(table: "pd.DataFrame", graphs: Graph, others: Graph, *, columns: int = 2) -> Figure:
-    """A sheet of pairs that the loss and a distance disagree about: both graphs side by side, a sentence above them.
+    """A sheet of pairs on which the loss and a distance disagree, with the description above both graphs.
 
-    table: one row a pair with columns says (a sentence) and loss_says ("near" or "far"). graphs, others: the two
-    sides, as many. columns: pairs beside each other. Without pairs the sheet says so. Raises ValueError for other
-    numbers of graphs and a table without these columns.
+    Args:
+        table: `Pairs.table` of `Agreement.disagreements`, with columns description and by_loss ("near" or "far").
+        graphs: The first graph of each pair.
+        others: The second graph of each pair.
+        columns: Pairs per row.
+
+    Returns:
+        The figure; without pairs, a note that there are none.
+
+    Raises:
+        ValueError: If a column is missing, or the numbers of rows and graphs differ.
     """
-    missing = {"says", "loss_says"} - set(table.columns)
+    missing = {"description", "by_loss"} - set(table.columns)
     if missing or not len(table) == len(graphs) == len(others):
         raise ValueError(
             f"the table lacks columns {sorted(missing)}"
             if missing
-            else f"want a pair of graphs for each of the {len(table)} rows, got {len(graphs)} and {len(others)}"
+            else f"the table has {len(table)} rows, but there are {len(graphs)} and {len(others)} graphs"
         )
     if not len(table):
         figure = Picture(figsize=(8, 1.5))
-        figure.text(0.5, 0.5, "No pair that the two disagree about.", ha="center", va="center", fontsize=16)
+        figure.text(0.5, 0.5, "The loss and the distance disagree on no pair.", ha="center", va="center", fontsize=16)
         return figure
     columns = min(columns, len(table))
     rows = -(-len(table) // columns)
-    width, height = 2 * WIDE * columns, (HIGH + WORDS) * rows
+    width, height = 2 * WIDE * columns, (HIGH + TEXT) * rows
     figure = Picture(figsize=(width, height))
-    for place, (says, opinion) in enumerate(zip(table["says"], table["loss_says"])):
+    for place, (description, by_loss) in enumerate(zip(table["description"], table["by_loss"])):
         row, column = divmod(place, columns)
-        left, top = 2 * WIDE * column / width, 1 - row * (HIGH + WORDS) / height
-        color, sign = SIGNS[opinion]
+        left, top = 2 * WIDE * column / width, 1 - row * (HIGH + TEXT) / height
+        color, sign = SIGNS[by_loss]
         figure.text(left + 0.15 / width, top - 0.1 / height, f"{place + 1}. {sign}", color=color, fontsize=15,
                     fontweight="bold", va="top")  # fmt: skip
-        words = "\n".join(textwrap.wrap(printable(says), LINE)[:3])
+        words = "\n".join(textwrap.wrap(printable(description), LINE)[:3])
         figure.text(left + 0.15 / width, top - 0.4 / height, words, fontsize=13, va="top", parse_math=False)
         for side, graph in enumerate((graphs[place], others[place])):
-            bottom = top - (HIGH + WORDS) / height
+            bottom = top - (HIGH + TEXT) / height
             draw_graph(graph, figure.add_axes((left + side * WIDE / width, bottom, WIDE / width, HIGH / height)))
     return figure

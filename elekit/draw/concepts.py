@@ -1,4 +1,4 @@
-"""What psi encodes: a bar for each property, beside what controls and counts without psi reach."""
+"""Which properties psi encodes: the score of each, next to the scores of counts and of the control."""
 
 from typing import TYPE_CHECKING
 
@@ -13,34 +13,36 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NEEDED = ("property", "score", "low", "high", "control", "size", "counts", "mark")
-BARS = (  # name, where it is drawn below the middle of a row, height, look
+BARS = (  # name, offset below the middle of a row, height, style
     ("psi, with 95 % interval", -0.17, 0.42, {"color": BLUE}),
     ("size and label counts, without psi", 0.15, 0.2, {"facecolor": "white", "edgecolor": ORANGE, "hatch": "////"}),
-    (
-        "psi, values that mean nothing (control)",
-        0.34,
-        0.16,
-        {"facecolor": LIGHT_GRAY, "edgecolor": "black", "lw": 0.8},
-    ),
+    ("psi, random values (control)", 0.34, 0.16, {"facecolor": LIGHT_GRAY, "edgecolor": "black", "lw": 0.8}),
 )
-SIGNS = {"encoded": "●", "encoded, but only as far as size and counts tell": "◐", "weakly encoded": "○"}
+SIGNS = {"encoded": "●", "explained by size and counts": "◐", "weakly encoded": "○"}
 
 
 def concepts(table: "pd.DataFrame") -> Figure:
-    """A row a property: what a probe of psi tells, what is told without psi, and of nonsense; and the mark.
+    """Bars of the scores of each property, with its mark, from 0 (guessing) to 1 (perfect).
 
-    Wide bar with its 95 % interval: psi. Hatched and narrower: size and label counts without psi. Gray, narrowest:
-    psi, of values that mean nothing. From 0 (guessing) to 1 (always right); scores below 0 are drawn as 0.
-    table: columns property, score, low, high, control, size, counts and mark, as of `elekit.audit.concepts`, in its
-    order. Where counts are nan the size is drawn. Rows without a score are named below.
-    Raises ValueError for a table without these columns or without any score.
+    The wide bar with a 95 % interval is the probe of psi, the hatched bar is size and label counts without psi (size
+    alone where counts is nan), the gray bar is the control. Negative scores appear as 0.
+
+    Args:
+        table: `Concepts.table`, or columns property, score, low, high, control, size, counts and mark of it. Rows
+            without a score are listed below the bars.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If a column is missing, or no property has a score.
     """
     missing = [name for name in NEEDED if name not in table]
     if missing:
         raise ValueError(f"the table lacks columns {missing}")
     shown, others = table[table["score"].notna()], table[table["score"].isna()]
     if not len(shown):
-        raise ValueError(f"none of {len(table)} properties has a score, so there is nothing to draw")
+        raise ValueError(f"none of the {len(table)} properties has a score")
     y = np.arange(len(shown))
     known = shown["counts"].fillna(shown["size"])
     values = [column.to_numpy(dtype=float).clip(0, 1) for column in (shown["score"], known, shown["control"])]
@@ -51,10 +53,9 @@ def concepts(table: "pd.DataFrame") -> Figure:
     score, low, high = (shown[name].to_numpy(dtype=float).clip(0, 1) for name in ("score", "low", "high"))
     reach = np.stack([score - np.fmin(low, score), np.fmax(high, score) - score])
     ax.errorbar(score, y + BARS[0][1], xerr=reach, fmt="none", ecolor="black", elinewidth=1.6, capsize=4)
-    for at, (figure_of, mark) in enumerate(zip(shown["score"], shown["mark"])):
-        words = "only as far as size and counts tell" if "only" in mark else mark
-        said = f"{figure_of:.2f}  {SIGNS.get(mark, '×')} {words}"
-        ax.text(1.03, at, said, va="center", fontsize=12, parse_math=False, gid=f"mark-{at}")
+    for at, (value, mark) in enumerate(zip(shown["score"], shown["mark"])):
+        text = f"{value:.2f}  {SIGNS.get(mark, '×')} {mark}"
+        ax.text(1.03, at, text, va="center", fontsize=12, parse_math=False, gid=f"mark-{at}")
     for at in y[:-1]:
         ax.axhline(at + 0.5, color=LIGHT_GRAY, lw=0.6)
     names = [fit_text(name, 260, 12)[0] for name in shown["property"]]
@@ -62,7 +63,7 @@ def concepts(table: "pd.DataFrame") -> Figure:
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
     ax.set(xlim=(0, 1.62), ylim=(len(shown) - 0.45, -0.55))
     ax.spines["bottom"].set_bounds(0, 1)
-    ax.set_xlabel("score on held-out graphs: 0 = guessing, 1 = always right", fontsize=13, loc="left")
+    ax.set_xlabel("score on held-out graphs: 0 = guessing, 1 = perfect", fontsize=13, loc="left")
     handles = [Patch(label=name, **look) for name, *_, look in BARS]
     figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=12)
     if len(others):

@@ -1,4 +1,4 @@
-"""What stays when a loss is trained again: claims that hold each time, and how far prices move."""
+"""Several trainings of a loss: which claims hold in all of them, and how far figures vary."""
 
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHAPES = "osD^v<>ph"
-WIDE = 520  # points for the words of a claim
+WIDE = 520  # points for the text of a claim
 KNOWN = {"marker": "s", "markersize": 15, "markeredgewidth": 1.8, "ls": ""}
-MARKS = {  # a shape for each answer, told apart in black and white too
+MARKS = {  # also distinct in black and white
     "holds": {**KNOWN, "markerfacecolor": BLUE, "markeredgecolor": BLUE},
     "fails": {**KNOWN, "markerfacecolor": "white", "markeredgecolor": VERMILION},
     "cannot be checked": {"marker": "$?$", "markersize": 11, "color": GRAY, "ls": ""},
@@ -25,11 +25,19 @@ INSIDE = {"holds": {"marker": "+", "color": "white"}, "fails": {"marker": "x", "
 
 
 def stability(table: "pd.DataFrame", *, most: int = 30) -> Figure:
-    """Claims against trainings: a filled mark where one holds, an empty one where it fails, ? where nobody knows.
+    """A grid of claims and trainings: filled where a claim holds, empty where it fails, ? where it cannot be checked.
 
-    table: as of `elekit.audit.stability`: claim, a column a training, holds, of, stable. Stable claims stand above
-    a line, those that hold most often first. most: claims drawn (>= 1); how many are left out is said.
-    Raises ValueError for a table without these columns, without trainings or claims, and for most < 1.
+    Stable claims are above a line; claims that hold most often come first.
+
+    Args:
+        table: The result of `elekit.audit.stability`.
+        most: Largest number of claims that are drawn, at least 1; the title states how many are left out.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If a column is missing, there are no trainings or claims, or most is below 1.
     """
     trainings = _trainings(table, ("claim", "holds", "of", "stable"))
     if most < 1:
@@ -50,8 +58,8 @@ def stability(table: "pd.DataFrame", *, most: int = 30) -> Figure:
             if name in INSIDE:
                 ax.plot(x, y, ls="", markersize=8, markeredgewidth=2, **INSIDE[name])
     for y, (holds, of, whole) in enumerate(shown[["holds", "of", "stable"]].itertuples(index=False)):
-        said = "all" if whole else f"{holds} of {of}" + " checked" * (of < columns)
-        ax.text(columns - 0.35, y, said, va="center", fontsize=12, fontweight="bold" if whole else "normal")
+        text = "all" if whole else f"{holds} of {of}" + " checked" * (of < columns)
+        ax.text(columns - 0.35, y, text, va="center", fontsize=12, fontweight="bold" if whole else "normal")
     if 0 < stable < rows:
         ax.axhline(stable - 0.5, color="black", lw=1.2, gid="stable above")
     ax.set_xticks(range(columns), [fit_text(name, 68, 12)[0] for name in trainings], fontsize=12, parse_math=False)
@@ -69,11 +77,18 @@ def stability(table: "pd.DataFrame", *, most: int = 30) -> Figure:
 
 
 def across_trainings(table: "pd.DataFrame", xlabel: str = "median price", *, top: int = 10) -> Figure:
-    """Numbers over trainings: for each name a mark a training, on a line from the lowest to the highest.
+    """Figures over trainings: for each name one mark per training, on a line from the lowest to the highest.
 
-    table: as of `elekit.audit.across_trainings`: name, a column a training, mean, sd, lowest, highest, of. `top`
-    largest and smallest means are drawn (>= 1), all where there are no more; each training has a shape of its own.
-    Raises ValueError for a table without these columns, without trainings or numbers, and for top < 1.
+    Args:
+        table: The result of `elekit.audit.across_trainings`.
+        xlabel: Label of the axis.
+        top: Number of largest and of smallest means that are drawn, at least 1.
+
+    Returns:
+        The figure; each training has a color and a shape.
+
+    Raises:
+        ValueError: If a column is missing, there are no trainings or figures, or top is below 1.
     """
     trainings = _trainings(table, ("name", "mean", "sd", "lowest", "highest", "of"))
     if top < 1:
@@ -108,21 +123,18 @@ def across_trainings(table: "pd.DataFrame", xlabel: str = "median price", *, top
 
 
 def _answer(answer) -> str:
-    """The name of a mark: True, False, or anything missing."""
+    """The name of a mark: True, False, or missing."""
     if answer is True or answer is False or isinstance(answer, np.bool_):
         return "holds" if answer else "fails"
     return "cannot be checked"
 
 
-def _trainings(table: "pd.DataFrame", told: tuple[str, ...]) -> list[str]:
-    """Columns of the trainings; ValueError for a table of another make."""
-    missing = [name for name in told if name not in table.columns]
-    trainings = [name for name in table.columns if name not in told]
+def _trainings(table: "pd.DataFrame", needed: tuple[str, ...]) -> list[str]:
+    """The columns of the trainings, those that are not needed besides."""
+    missing = [name for name in needed if name not in table.columns]
+    trainings = [name for name in table.columns if name not in needed]
     if missing or not trainings or not len(table):
         lacks = f"columns {missing}" if missing else "trainings" if not trainings else "rows"
-        raise ValueError(f"the table lacks {lacks}; it comes from elekit.inspect.{_source(told)}")
+        source = "stability" if "claim" in needed else "across_trainings"
+        raise ValueError(f"the table lacks {lacks}; use the result of elekit.audit.{source}")
     return trainings
-
-
-def _source(told: tuple[str, ...]) -> str:
-    return "stability" if "claim" in told else "across_trainings"

@@ -11,7 +11,7 @@ from elekit.audit.findings.finding import Finding, FindingKind
 from elekit.audit.findings.responses import Responses
 from elekit.audit.findings.subgroups import find_subgroups
 from elekit.evaluation.formatting import figure, percent
-from elekit.inspect.edit_costs import explained
+from elekit.inspect.edit_costs import explained_variance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ def count_share(matrix: np.ndarray, count: np.ndarray) -> float:
     """
     i, j = np.triu_indices(len(matrix), 1)
     pair = np.minimum(count[i], count[j]) * 10_000 + np.maximum(count[i], count[j])
-    return float(np.nan_to_num(explained(matrix[i, j], pair)))
+    return float(np.nan_to_num(explained_variance(matrix[i, j], pair)))
 
 
 def label_effects(responses: Responses) -> dict[str, tuple[str, float, float, float]]:
