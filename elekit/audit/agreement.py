@@ -157,7 +157,8 @@ def agreement(
         psi: Maps graphs to unit vectors.
         graphs: At least 2 different graphs; duplicates are dropped, and of more than 2,000 a sample is drawn.
         distances: Callables by name that map two batches to one number per pair, nan or infinite where unknown. None
-            for those of `elekit.graphs.distances.distances_for`; to add one: `distances_for(graphs.vocabulary) | {"size": mine}`.
+            for those of `elekit.graphs.distances.distances_for`; to add one: `distances_for(graphs.vocabulary) |
+            {"size": mine}`.
         pairs: Largest number of pairs of each kind, at least 1.
         seed: Seed of every random choice.
         progress: Show a progress bar.
@@ -236,8 +237,8 @@ def _evaluate(name: str, distance: Distance, graphs: Graph, others: Graph, bar: 
             raise ValueError(f"distance {name!r} must return shape ({len(one)},), got {tuple(values.shape)}")
         found.append(values)
         bar.update(len(values))
-    values = torch.cat(found).numpy()
-    return np.where(np.isfinite(values), values, np.nan)
+    distances = torch.cat(found).numpy()
+    return np.where(np.isfinite(distances), distances, np.nan)
 
 
 def _merge_close(values: np.ndarray, tolerance: float) -> np.ndarray:

@@ -126,8 +126,8 @@ def blind_spots(
     columns = ["differs", "edits", "proven", "path", "loss", "found", "graph", "other"]
     if not found:
         return Pairs(pd.DataFrame(columns=columns), graphs[:0], graphs[:0])
-    rows, other_rows, left, right = zip(*found)
-    left, right = Graph.cat(left), Graph.cat(right)
+    rows, other_rows, *sides = zip(*found)
+    left, right = map(Graph.cat, sides)
     distance = edit_distance(left, right, timeout=timeout)
     paths = [edit_steps(a, b, timeout=timeout) for a, b in zip(left, right)]
     table = pd.DataFrame(

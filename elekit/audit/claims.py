@@ -68,8 +68,8 @@ def among_top(name: Hashable, names: Iterable[Hashable], count: int, *, largest:
 class CostClaim:
     """A claim about the cost of one kind of edit, checked against `EditCosts.summary`.
 
-    kind: of edit. predicate: what it states ("is among the 5 cheapest", "costs more than"). other: the kind that it is
-    compared with, or None. holds: the check.
+    kind: of edit. predicate: what it states ("is among the 5 cheapest", "costs more than"). other: the kind that it
+    is compared with, or None. holds: the check.
     """
 
     kind: str

@@ -145,13 +145,12 @@ def _as_table(graphs: Graph, properties: "pd.DataFrame | Mapping | None") -> "pd
 
     if properties is None:
         return pd.DataFrame(index=range(len(graphs)))
-    if not isinstance(properties, pd.DataFrame):
-        properties = pd.DataFrame({name: pd.Series(list(values)) for name, values in properties.items()})
-    if len(properties) != len(graphs):
-        raise ValueError(
-            f"properties must have one row per graph, got {len(properties)} rows for {len(graphs)} graphs"
-        )
-    table = properties.reset_index(drop=True)
+    given = properties
+    if isinstance(given, Mapping):
+        given = pd.DataFrame({name: pd.Series(list(values)) for name, values in given.items()})
+    if len(given) != len(graphs):
+        raise ValueError(f"properties must have one row per graph, got {len(given)} rows for {len(graphs)} graphs")
+    table = given.reset_index(drop=True)
     table = table.set_axis([str(name) for name in table.columns], axis=1)
     return table.loc[:, ~table.columns.duplicated()]
 

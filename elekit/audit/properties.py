@@ -124,7 +124,8 @@ def parse_column(name: str, column: "pd.Series", which: np.ndarray) -> Property:
     known = np.unique(values[~np.isnan(values)])
     if len(known) == 2:
         words = np.array(["no", "yes"] if is_bool_dtype(column) else [f"{value:g}" for value in known], dtype=object)
-        texts = np.where(np.isnan(values), None, words[(values == known[-1]).astype(int)])
+        texts: np.ndarray = words[(values == known[-1]).astype(int)]
+        texts[np.isnan(values)] = None
         return _classes(name, texts, which)
     return _numbers(name, values, which)
 

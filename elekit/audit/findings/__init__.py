@@ -109,7 +109,8 @@ def _weights_and_insensitivity(responses: Responses) -> list[Finding]:
     """Findings for points that fill the sphere: the most general first, without those that follow from them."""
     probes = responses.probes
     view, level = find_limited_view(responses)
-    explained, attractors = np.zeros(len(responses.edits), dtype=bool), []
+    explained = np.zeros(len(responses.edits), dtype=bool)
+    attractors: list[Finding] = []
     if level > COUNTS:  # otherwise graphs with equal counts share a place anyway
         attractors, explained = find_attractors(responses)
     weights = find_dominance(responses, by_share=not attractors)

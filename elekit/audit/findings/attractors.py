@@ -27,7 +27,8 @@ LIMIT = 3
 
 def find_attractors(responses: Responses) -> tuple[list[Finding], np.ndarray]:
     """Traits whose graphs lie at one place without another reason; and (E,) bool, edits that stay at such a place."""
-    probes, found = responses.probes, []
+    probes = responses.probes
+    found: list[Finding] = []
     n, count = len(probes.graphs), len(probes.sample.edits)
     points = torch.cat([responses.own, responses.edited, responses.planted])
     explained, left = np.zeros(count, dtype=bool), torch.ones(len(points), dtype=torch.bool)

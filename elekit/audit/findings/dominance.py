@@ -36,7 +36,9 @@ def find_dominance(responses: Responses, by_share: bool = True) -> list[Finding]
     """
     import pandas as pd
 
-    probes, found, dominant = responses.probes, [], []
+    found: list[Finding] = []
+    dominant: list[Finding] = []
+    probes = responses.probes
     own = probes.reference[: len(probes.graphs)].double()
     usual = (2 - 2 * own @ own.T).numpy()
     counts = {count.name: count.values for count in probes.counts}
@@ -92,7 +94,8 @@ def label_effects(responses: Responses) -> dict[str, tuple[str, float, float, fl
     """
     probes, table = responses.probes, responses.edits
     edits, (nodes, edges) = probes.sample.edits, (x.long() for x in probes.graphs.labels())
-    row, names, found = edits.row, probes.graphs.vocabulary, {}
+    row, names = edits.row, probes.graphs.vocabulary
+    found: dict[str, tuple[str, float, float, float]] = {}
     i, j = edits.pair[:, 0].clamp_min(0).T
     old_node, old_edge = nodes[row, edits.node[:, 0].clamp_min(0)], edges[row, i, j]
     new_node, new_edge = edits.label[:, 0], edits.edge[:, 0]
@@ -147,8 +150,9 @@ def find_expensive_edits(responses: Responses) -> list[Finding]:
     expensive = of & (cost > EXPENSIVE * responses.typical)
     if expensive.sum() < 2 * MIN_EDITS:
         return []
-    options = {"rate": 0.8, "min_edits": 2 * MIN_EDITS, "min_graphs": MIN_EDITS, "limit": 3}
-    for some in find_subgroups(expensive, of, probes.edit_row, probes.conditions, probes.locations, **options):
+    everything = probes.edit_row, probes.conditions, probes.locations
+    least = 2 * MIN_EDITS
+    for some in find_subgroups(expensive, of, *everything, rate=0.8, min_edits=least, min_graphs=MIN_EDITS, limit=3):
         median, count = float(np.median(cost[some.edits])), int(some.edits.sum())
         ratio = median / responses.typical
         text = (

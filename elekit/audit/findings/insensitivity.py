@@ -80,8 +80,8 @@ def find_free_edits(
     free = exact if exact_only else cost < FREE * responses.typical
 
     def subgroups(marked: np.ndarray, of: np.ndarray) -> list[Subgroup]:
-        options = {"rate": NEAR_ALL, "min_edits": MIN_FREE, "min_graphs": MIN_GRAPHS}
-        return find_subgroups(marked & of, of, probes.edit_row, probes.conditions, probes.locations, **options)
+        everything = probes.edit_row, probes.conditions, probes.locations
+        return find_subgroups(marked & of, of, *everything, rate=NEAR_ALL, min_edits=MIN_FREE, min_graphs=MIN_GRAPHS)
 
     of = left & probes.usual
     whole = subgroups(free, of)
@@ -120,7 +120,7 @@ def _free_rearrangements(responses: Responses, whole: list[Subgroup], explained:
 
     Leaves out what follows from blindness to single edits: exchanging two labels that the loss does not separate.
     """
-    probes, kind, row = responses.probes, responses.edits["edit"], responses.probes.edit_row
+    probes, kind = responses.probes, responses.edits["edit"]
     of = ~probes.single & ~explained & probes.usual
     implied = {"relabel": ["swap labels"], "change edge": ["shift order", "move edge"]}
     for some in whole:
@@ -128,8 +128,8 @@ def _free_rearrangements(responses: Responses, whole: list[Subgroup], explained:
             if (kind[some.edits] == single).any():
                 of &= ~kind.isin(paired).to_numpy()
     free = of & (responses.cost < INVISIBLE * responses.typical)
-    options = {"rate": NEAR_ALL, "min_edits": MANY, "min_graphs": MIN_GRAPHS, "limit": 3}
-    groups = find_subgroups(free, of, row, probes.conditions, probes.locations, **options)
+    everything = probes.edit_row, probes.conditions, probes.locations
+    groups = find_subgroups(free, of, *everything, rate=NEAR_ALL, min_edits=MANY, min_graphs=MIN_GRAPHS, limit=3)
     found = [_blind(responses, some) for some in groups]
     for some in groups:
         of &= ~some.edits
@@ -165,7 +165,8 @@ def find_cheap_edits(
 
     sharp: the loss sees everything else well, so that a cheap kind is not a matter of a short training.
     """
-    probes, cost, typical, found = responses.probes, responses.cost, responses.typical, []
+    found: list[Finding] = []
+    probes, cost, typical = responses.probes, responses.cost, responses.typical
     left = probes.single & ~explained & probes.usual
     topics = {topic for finding in named for topic in finding.topics}
     medians = []

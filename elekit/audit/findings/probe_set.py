@@ -126,7 +126,7 @@ class ProbeSet:
     def in_range(self, graphs: Graph) -> np.ndarray:
         """(B,) bool: graphs whose counts all lie within the usual ranges."""
         values = np.stack([count.values for count in graph_counts(graphs)], 1)
-        return ((values >= self.ranges[0]) & (values <= self.ranges[1])).all(1)
+        return np.all((values >= self.ranges[0]) & (values <= self.ranges[1]), axis=1)
 
     @cached_property
     def usual(self) -> np.ndarray:
@@ -167,12 +167,15 @@ def make_probe_set(graphs: Graph, *, seed: int = 0, progress: bool = False) -> P
     for _ in range(STEPS):
         current = augment.random_edits(current, torch.ones(len(current), dtype=torch.long), generator)
         walks.append(current)
-    planted = plant(graphs, generator)
-    rewritten = rewrite(graphs, generator)
-    extra = level_pairs(graphs, sample, given[:MAX_GIVEN], seed)
+    planted, planted_row = plant(graphs, generator)
+    rewritten, rewritten_row, rewrite_index, rewrites = rewrite(graphs, generator)
+    extra, pairs = level_pairs(graphs, sample, given[:MAX_GIVEN], seed)
     counts = np.stack([count.values for count in graph_counts(given)])
     low, high = np.quantile(counts, [RARE, 1 - RARE], axis=1, method="nearest")
-    return ProbeSet(graphs, sample, known, Graph.cat(walks), walk_start, *planted, *rewritten, *extra, (low, high))
+    return ProbeSet(
+        graphs, sample, known, Graph.cat(walks), walk_start, planted, planted_row, rewritten, rewritten_row,
+        rewrite_index, rewrites, extra, pairs, (low, high),
+    )  # fmt: skip
 
 
 def reference(graphs: Graph) -> Tensor:

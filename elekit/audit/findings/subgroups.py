@@ -48,7 +48,8 @@ def find_subgroups(
     a share of `rate` marked edits, 2.5 times the share elsewhere, and `min_edits` marked edits of `min_graphs`
     graphs. Among subgroups that cover 95 % of the best, the purest wins, then the shortest description.
     """
-    found, left, of = [], marked & of, of.copy()
+    found: list[Subgroup] = []
+    left, of = marked & of, of.copy()
     condition_holds = torch.from_numpy(np.stack([c.holds for c in conditions])).float()
     location_holds = torch.from_numpy(np.stack([c.holds for c in locations])).float()
     while len(found) < limit and left.sum() >= min_edits:
