@@ -69,21 +69,6 @@ class Judgments:
         return _from_rows([], vocabulary)
 
     @classmethod
-    def from_order(cls, anchors: Graph, nearer: Graph, farther: Graph) -> "Judgments":
-        """Create judgments from graphs in order, marked as random.
-
-        Args:
-            anchors: n graphs.
-            nearer: n graphs that are closer to the anchors.
-            farther: n graphs that are farther from them.
-
-        Returns:
-            n judgments.
-        """
-        n = len(anchors)
-        return cls(anchors, nearer, farther, (LEFT,) * n, torch.ones(n, dtype=torch.bool))
-
-    @classmethod
     def cat(cls, several: Sequence["Judgments"]) -> "Judgments":
         """Concatenate judgments.
 

@@ -190,21 +190,10 @@ def evaluate_rules(psi: Psi, probes: ProbeEdits, *, seed: int = 0) -> "pd.DataFr
         few = len(figures) < 2 or n < FEWEST
         low, high = (np.nan, np.nan) if few else central(figures[1:])
         right, wrong = (high <= goal, low > goal) if at_most else (low >= goal, high < goal)
-        found.append(
-            {
-                "rule": str(rule),
-                "kind": kind,
-                "figure": float(figures[0]),
-                "low": float(low),
-                "high": float(high),
-                "sense": "at most" if at_most else "at least",
-                "goal": float(goal),
-                "share": float(kept.mean()) if len(kept) else np.nan,
-                "cases": cases,
-                "says": HOLDS if right else FAILS if wrong else UNPROVEN,
-                "unseen": one.unseen,
-            }
-        )
+        share = float(kept.mean()) if len(kept) else np.nan
+        sense, verdict = "at most" if at_most else "at least", HOLDS if right else FAILS if wrong else UNPROVEN
+        measured = (float(figures[0]), float(low), float(high), sense, float(goal))
+        found.append((str(rule), kind, *measured, share, cases, verdict, one.unseen))
     columns = ["rule", "kind", "figure", "low", "high", "sense", "goal", "share", "cases", "says", "unseen"]
     return pd.DataFrame(found, columns=columns)
 

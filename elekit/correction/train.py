@@ -127,40 +127,17 @@ def correct(
     judgments = Judgments.empty(graphs.vocabulary) if judgments is None else judgments
     learned, held_out = judgments.decided().split(seed=seed)
     term = penalty(
-        graphs,
-        rules,
-        learned,
-        weight=config.weight,
-        margin=config.margin,
-        edits=config.edits,
-        among=config.among,
-        seed=seed,
-        progress=progress,
-    )
-    evaluation = Evaluation(
-        graphs=validation,
-        queries=config.training.view(validation, step_generator(seed, -1)),
-        probes=draw_probe_edits(validation[:PRICED], rules, exact=True, seed=seed, progress=progress),
-        learned=learned,
-        held_out=held_out,
-        candidates=graphs,
-        decoded=decoded,
-        surrogate=surrogate,
-        seed=seed,
-    )
+        graphs, rules, learned, weight=config.weight, margin=config.margin, edits=config.edits, among=config.among,
+        seed=seed, progress=progress,
+    )  # fmt: skip
+    queries = config.training.view(validation, step_generator(seed, -1))
+    probes = draw_probe_edits(validation[:PRICED], rules, exact=True, seed=seed, progress=progress)
+    evaluation = Evaluation(validation, queries, probes, learned, held_out, graphs, decoded, surrogate, seed)
     before = evaluation.measure(psi)
     better = fit_embedding(
-        graphs,
-        validation=validation,
-        config=psi.config,
-        training=config.training,
-        start=psi,
-        penalty=term,
-        seed=seed,
-        device=device,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
+        graphs, validation=validation, config=psi.config, training=config.training, start=psi, penalty=term,
+        seed=seed, device=device, checkpoint=checkpoint, progress=progress,
+    )  # fmt: skip
     history = better.history
     notes, h = [contradictions(judgments)], None
     if judgments.problems:
@@ -169,16 +146,12 @@ def correct(
     if history[-1].get("interrupted"):
         notes.append(f"Training was interrupted after {history[-1]['step']} steps; the report is about that state.")
     elif refit is not None and surrogate is not None:
+        backbone = copy.deepcopy(surrogate[0].backbone).requires_grad_(True)
+        beside = None if checkpoint is None else Path(checkpoint).with_suffix(".h.checkpoint")
         h = fit_surrogate(
-            better,
-            refit,
-            backbone=copy.deepcopy(surrogate[0].backbone).requires_grad_(True),
-            training=config.refitting,
-            seed=seed,
-            device=device,
-            checkpoint=None if checkpoint is None else Path(checkpoint).with_suffix(".h.checkpoint"),
+            better, refit, backbone=backbone, training=config.refitting, seed=seed, device=device, checkpoint=beside,
             progress=progress,
-        )
+        )  # fmt: skip
     if surrogate is not None and h is None:
         notes.append("h regresses on the old loss: refit it before use with the corrected loss.")
     found = report(evaluation, before, evaluation.measure(better, h), tuple(filter(None, notes)))

@@ -106,20 +106,9 @@ class EditCosts:
         for kind, some in self.edits.groupby("kind", sort=True):
             price = some["price"].to_numpy()
             low, high = median_interval(price, some["graph"].to_numpy(), generator)
-            rows.append(
-                {
-                    "kind": kind,
-                    "count": len(some),
-                    "graphs": some["graph"].nunique(),
-                    "median": np.median(price),
-                    "mean": price.mean(),
-                    "q05": np.quantile(price, 0.05),
-                    "q95": np.quantile(price, 0.95),
-                    "low": low,
-                    "high": high,
-                    **{f"by_{t.removeprefix('in_')}": explained_variance(price, some[t].to_numpy()) for t in TRAITS},
-                }
-            )
+            figures = np.median(price), price.mean(), np.quantile(price, 0.05), np.quantile(price, 0.95), low, high
+            explained = (explained_variance(price, some[trait].to_numpy()) for trait in TRAITS)
+            rows.append((kind, len(some), some["graph"].nunique(), *figures, *explained))
         columns = ["kind", "count", "graphs", "median", "mean", "q05", "q95", "low", "high"]
         table = pd.DataFrame(rows, columns=[*columns, *(f"by_{t.removeprefix('in_')}" for t in TRAITS)])
         typical = table["median"].median()

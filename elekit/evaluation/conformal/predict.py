@@ -55,17 +55,8 @@ def calibrate(
             true graphs; if there is not one target per true graph; or as in `candidate_sets`.
     """
     check_level(level)
-    scores = scores_of(
-        psi,
-        target,
-        truth,
-        in_gallery=in_gallery,
-        candidates=candidates,
-        start=start,
-        config=config,
-        progress=progress,
-    )
-    return calibrated(scores, level)
+    search = {"candidates": candidates, "start": start, "config": config, "progress": progress}
+    return calibrated(scores_of(psi, target, truth, in_gallery=in_gallery, **search), level)
 
 
 def scores_of(psi: Psi, target: Tensor, truth: Graph, *, in_gallery: bool = False, **search: Any) -> Tensor:
@@ -95,10 +86,7 @@ def prediction_sets(
         psi: The embedding.
         target: (B, D) h(x).
         calibration: Level and radius, see `calibrate`.
-        candidates: Graphs that the search starts from.
-        gallery: Graphs to choose from, if calibrated with `in_gallery`.
-        start: `h.graphs(x)`, if the method of `config` rounds given graphs.
-        config: How to decode, see `candidate_sets`.
+        candidates, gallery, start, config: See `candidate_sets`; a gallery only if calibrated with `in_gallery`.
         max_size: Larger sets abstain.
         progress: Whether to show a progress bar.
 
@@ -138,10 +126,7 @@ def coverage(
         target: (n, D) h(x) of pairs that were not used for calibration.
         truth: The n true graphs; in the gallery, if there is one.
         calibration: Level and radius.
-        candidates: Graphs that the search starts from.
-        gallery: Graphs to choose from, if calibrated with `in_gallery`.
-        start: `h.graphs(x)`, if the method of `config` rounds given graphs.
-        config: How to decode, see `candidate_sets`.
+        candidates, gallery, start, config: See `candidate_sets`; a gallery only if calibrated with `in_gallery`.
         max_size: Larger sets abstain.
         progress: Whether to show a progress bar.
 
@@ -231,12 +216,8 @@ def calibrate_and_test(
 
     def inputs_of(split: Split) -> tuple[Tensor, dict[str, Any]]:
         start = h.graphs(split.inputs) if config.needs_start else None
-        return h.predict(split.inputs), {
-            "candidates": candidates,
-            "config": config,
-            "progress": progress,
-            "start": start,
-        }
+        search = {"candidates": candidates, "config": config, "progress": progress, "start": start}
+        return h.predict(split.inputs), search
 
     target, search = inputs_of(calibration)
     scores = scores_of(psi, target, calibration.graphs, in_gallery=gallery is not None, **search)
