@@ -310,9 +310,9 @@ def test_surrogates_of_several_kinds(table, artifact, document):
 
 def test_an_h_through_a_graph_is_trained_and_its_graphs_are_rounded(table, artifact, document, monkeypatch):
     monkeypatch.setattr(
-        "elekit.evaluation.conformal.candidate_sets.STARTS", 60
+        sys.modules["elekit.evaluation.conformal.candidate_sets"], "STARTS", 60
     )  # this h points anywhere: all candidates are kept
-    monkeypatch.setattr("elekit.evaluation.conformal.candidate_sets.KEPT", 1_000)
+    monkeypatch.setattr(sys.modules["elekit.evaluation.conformal.candidate_sets"], "KEPT", 1_000)
     common = ["--data", table, "--steps", 3, "--artifact", artifact, "--width", 8, "--device", "cpu"]
     document("train", "surrogate", "--through", "graph", *common)
     h = artifacts.load(artifact).surrogates["smiles"]
@@ -355,9 +355,9 @@ def test_decode_without_candidates(trained, document, run):
 
 def test_sets_of_answers_at_a_level(table, trained, document, run, refused, monkeypatch):
     monkeypatch.setattr(
-        "elekit.evaluation.conformal.candidate_sets.STARTS", 60
+        sys.modules["elekit.evaluation.conformal.candidate_sets"], "STARTS", 60
     )  # this h points anywhere: all candidates are kept
-    monkeypatch.setattr("elekit.evaluation.conformal.candidate_sets.KEPT", 1_000)
+    monkeypatch.setattr(sys.modules["elekit.evaluation.conformal.candidate_sets"], "KEPT", 1_000)
     texts = pd.read_csv(table)["description"].tolist()[:3]
     common = ["--artifact", trained, "--candidates", table]
     asked = ["decode", *common, *texts, "--sets", 0.5, "--calibrate", table]

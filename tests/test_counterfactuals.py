@@ -26,7 +26,7 @@ from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary
 from elekit.graphs.weisfeiler_lehman import graph_hashes
 from elekit.inspect.analogies import _mutual, analogies
 from elekit.inspect.counterfactuals import EDITED_ANSWER, counterfactuals
-from elekit.inspect.differences import difference
+from elekit.inspect.differences import describe_difference
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 
 SMALL = GraphVocabulary(("a", "b"), ("x", "y"), 3, capacity=(2, 3), order=(1, 2))
@@ -425,7 +425,7 @@ def test_pairs_differ_in_the_same_and_in_nothing_else(shipped, molecules, before
         assert equal(left, molecules[line.graph]) and equal(replayed(left, line.path), right)
         assert line.other < 0 or same_graphs(right, molecules[line.other]).all()
         assert not same_graphs(left, one).all()
-        assert difference(steps_of(line.path, one.vocabulary), left, right) == found.difference
+        assert describe_difference(steps_of(line.path, one.vocabulary), left, right) == found.difference
     points = [shipped.embed(graphs).double() for graphs in (one, found.other, found.graphs, found.others)]
     given, moved = points[1] - points[0], points[3] - points[2]
     cosine = torch.nn.functional.cosine_similarity(moved, given)

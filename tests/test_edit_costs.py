@@ -20,7 +20,7 @@ from elekit.graphs.edit_distance import isomorphic as same_graphs
 from elekit.graphs.edits import KINDS, PAIRED, SINGLE, all_edits
 from elekit.graphs.graph import Graph, from_networkx, to_networkx
 from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary, to_smiles
-from elekit.inspect.differences import difference
+from elekit.inspect.differences import describe_difference
 from elekit.inspect.edit_costs import EditCosts, EditSample, edit_costs, explained_variance, sample_edits
 from elekit.inspect.neighbors import distinct
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
@@ -381,7 +381,7 @@ def test_what_messages_cannot_tell_is_found():
 def test_differences_are_told_without_places(one, other, words):
     graphs = from_smiles([one, other], molecule_vocabulary("CNOF", 6))
     path = edit_steps(graphs[0], graphs[1])
-    said = difference(path, graphs[0], graphs[1])
+    said = describe_difference(path, graphs[0], graphs[1])
     assert said == words or (other == "OC=C" and "N" in said)
 
 

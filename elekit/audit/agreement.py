@@ -11,13 +11,13 @@ from tqdm.auto import tqdm
 
 from elekit.audit.blind_spots import MAX_NEAREST, Pairs
 from elekit.evaluation.formatting import figure, percent
-from elekit.evaluation.intervals import DRAWS, FEWEST, central
+from elekit.evaluation.intervals import MIN_SAMPLES, N_BOOTSTRAP, central_interval
 from elekit.graphs import augment
 from elekit.graphs._optional import extra
 from elekit.graphs.distances import Distance, distances_for
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
-from elekit.inspect._validation import finite
+from elekit.inspect._validation import finite_points
 from elekit.inspect.edit_scan import valid
 from elekit.inspect.neighbors import distinct, nearest_other
 from elekit.model.loss import Psi, paired_distance, points_of
@@ -81,7 +81,7 @@ class Agreement:
                 weights = _bootstrap(some["graph"].to_numpy(), some["other"].to_numpy(), generator)
                 drawn = rank_correlation(loss, distance, weights)
                 drawn = drawn[np.isfinite(drawn)]
-                low, high = central(drawn) if len(drawn) else (np.nan, np.nan)
+                low, high = central_interval(drawn) if len(drawn) else (np.nan, np.nan)
                 (spearman,) = rank_correlation(loss, distance, np.ones((1, len(some))))
                 kendall = kendalltau(loss, distance)[0] if np.isfinite(spearman) else np.nan
                 unknown = int((self.table["kind"] == kind).sum()) - len(some)
@@ -186,7 +186,7 @@ def agreement(
     if len(rows) < 2:
         raise ValueError(f"agreement needs at least 2 different graphs, got {len(rows)} (of {len(graphs)})")
     sample, n = graphs[rows], len(rows)
-    nearest = nearest_other(finite(points_of(psi, sample)))
+    nearest = nearest_other(finite_points(points_of(psi, sample)))
     near = torch.stack([torch.arange(n), nearest], 1).sort(1).values.unique(dim=0)
     near = near[torch.randperm(len(near), generator=generator)[:pairs]]
     left, right = torch.cat([_random_pairs(n, pairs, generator), near]).T
@@ -199,7 +199,7 @@ def agreement(
             "graph": rows[first].numpy(),
             "other": torch.cat([rows[right], torch.full_like(start, -1)]).numpy(),
             "steps": torch.cat([torch.zeros_like(left), steps]).numpy(),
-            "loss": paired_distance(finite(points_of(psi, one)), finite(points_of(psi, other))).numpy(),
+            "loss": paired_distance(finite_points(points_of(psi, one)), finite_points(points_of(psi, other))).numpy(),
         }
     )
     with tqdm(total=len(distances) * len(one), desc="distances", unit="pair", disable=not progress) as bar:
@@ -294,11 +294,11 @@ def _bootstrap(graph: np.ndarray, other: np.ndarray, generator: np.random.Genera
     ends = ends.reshape(both.shape)
     _, group = connected_components(coo_array((np.ones(len(graph)), ends), shape=2 * (len(names),)), directed=False)
     groups, which, counts = np.unique(group[ends[0]], return_inverse=True, return_counts=True)
-    by_group = len(groups) >= FEWEST and counts.max() <= LARGE_GROUP * len(graph)
+    by_group = len(groups) >= MIN_SAMPLES and counts.max() <= LARGE_GROUP * len(graph)
     n = len(groups) if by_group else len(names)
-    if n < FEWEST:
+    if n < MIN_SAMPLES:
         return np.empty((0, len(graph)))
-    drawn = generator.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(float)
+    drawn = generator.multinomial(n, np.full(n, 1 / n), size=N_BOOTSTRAP).astype(float)
     if by_group:
         return drawn[:, which]
     first, second = drawn[:, ends[0]], drawn[:, ends[1]]

@@ -17,7 +17,7 @@ from elekit.graphs.edit_distance import edit_distance, edit_steps, isomorphic
 from elekit.graphs.edits import all_edits
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
-from elekit.inspect.differences import difference
+from elekit.inspect.differences import describe_difference
 from elekit.inspect.edit_costs import edit_costs
 from elekit.inspect.edit_scan import valid
 from elekit.inspect.neighbors import distinct, nearest_other
@@ -132,7 +132,7 @@ def blind_spots(
     paths = [edit_steps(a, b, timeout=timeout) for a, b in zip(left, right)]
     table = pd.DataFrame(
         {
-            "differs": [difference(path, a, b) for path, a, b in zip(paths, left, right)],
+            "differs": [describe_difference(path, a, b) for path, a, b in zip(paths, left, right)],
             "edits": distance.distance.long().numpy(),
             "proven": distance.proven.numpy(),
             "path": ["; ".join(step.describe(graphs.vocabulary) for step in path) for path in paths],

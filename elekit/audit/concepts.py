@@ -12,9 +12,9 @@ from tqdm.auto import tqdm
 from elekit.audit.probes import FOLDS, ProbeData, loss_share, rbf_features
 from elekit.audit.properties import MIN_GRAPHS, Property, PropertyKind, distinct_rows, graph_properties, parse_column
 from elekit.evaluation.formatting import percent
-from elekit.evaluation.intervals import DRAWS, central
+from elekit.evaluation.intervals import N_BOOTSTRAP, central_interval
 from elekit.graphs.graph import Graph
-from elekit.inspect._validation import finite
+from elekit.inspect._validation import finite_points
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import Psi, points_of
 from elekit.training.loop import seeded
@@ -166,12 +166,12 @@ def _probe_data(psi: Psi, graphs: Graph, generator: np.random.Generator, seed: i
     counts = torch.nn.functional.one_hot(graphs.labels()[0], names.K)[..., 1:].sum(1).double().numpy()
     size = rbf_features(counts.sum(1, keepdims=True))
     features = {
-        "score": finite(points_of(psi, graphs)).cpu().double().numpy(),
+        "score": finite_points(points_of(psi, graphs)).cpu().double().numpy(),
         "untrained": points_of(untrained(psi, graphs, seed), graphs).double().numpy(),
         "size": size,
         "counts": np.concatenate([size, rbf_features(counts)], 1),
     }
-    weight = np.concatenate([np.ones((1, m)), generator.multinomial(m, np.full(m, 1 / m), size=DRAWS)])
+    weight = np.concatenate([np.ones((1, m)), generator.multinomial(m, np.full(m, 1 / m), size=N_BOOTSTRAP)])
     groups = np.unique(counts, axis=0, return_inverse=True)[1].ravel()
     return ProbeData(features, groups, generator.permutation(m) % FOLDS, weight)
 
@@ -221,7 +221,7 @@ def _figures(
 
 def _interval(draws: np.ndarray) -> tuple[float, float]:
     """95 % interval of draws after the first, which is the figure itself."""
-    return (np.nan, np.nan) if np.isnan(draws[0]) else central(draws[1:])
+    return (np.nan, np.nan) if np.isnan(draws[0]) else central_interval(draws[1:])
 
 
 def mark(figures: Mapping[str, float], baseline: Baseline) -> Mark:

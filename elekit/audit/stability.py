@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from elekit.evaluation.intervals import DRAWS, central
+from elekit.evaluation.intervals import N_BOOTSTRAP, central_interval
 from elekit.graphs.graph import Graph
-from elekit.inspect._validation import finite
+from elekit.inspect._validation import finite_points
 from elekit.model.loss import Psi, points_of
 
 if TYPE_CHECKING:
@@ -120,13 +120,13 @@ def neighbor_overlap(
     generator = torch.Generator().manual_seed(seed)
     if len(graphs) > MAX_GRAPHS:
         graphs = graphs[torch.randperm(len(graphs), generator=generator)[:MAX_GRAPHS]]
-    near = _measure(psis, lambda psi: _nearest(finite(points_of(psi, graphs)), k), progress)
+    near = _measure(psis, lambda psi: _nearest(finite_points(points_of(psi, graphs)), k), progress)
     names, n, rows = list(psis), len(graphs), []
-    drawn = torch.randint(n, (DRAWS, n), generator=generator)
+    drawn = torch.randint(n, (N_BOOTSTRAP, n), generator=generator)
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
             overlap = (near[one] * near[other]).sum(1) / k
-            low, high = central(overlap[drawn].mean(1).numpy())
+            low, high = central_interval(overlap[drawn].mean(1).numpy())
             rows.append((one, other, float(overlap.mean()), low, high, k / (n - 1)))
     return pd.DataFrame(rows, columns=["one", "other", "overlap", "low", "high", "chance"])
 

@@ -13,7 +13,7 @@ from elekit.datasets import Dataset
 from elekit.datasets.splits import SPLITS, Split, digest
 from elekit.draw.layouts import layout
 from elekit.draw.scenes import scene
-from elekit.evaluation.formatting import called
+from elekit.evaluation.formatting import graph_names
 from elekit.graphs.edits import SINGLE
 from elekit.graphs.graph import Graph
 from elekit.inspect.edit_costs import EditSample, sample_edits
@@ -86,7 +86,7 @@ class Context:
 
     def names(self, graphs: Graph) -> list[str]:
         """Names of graphs: SMILES of molecules, otherwise their sizes."""
-        return called(graphs)
+        return graph_names(graphs)
 
     def same_data(self) -> bool | None:
         """Whether `data` are the data that the loss was trained on, by digest; None if the artifact has no digest."""

@@ -22,7 +22,7 @@ from elekit.card.results import Results, plain_values
 from elekit.draw.layouts import layout
 from elekit.draw.placement import neighbor_positions
 from elekit.draw.scenes import palette
-from elekit.evaluation.intervals import central
+from elekit.evaluation.intervals import central_interval
 from elekit.graphs.graph import Graph
 from elekit.inspect.edit_costs import EditSample
 from elekit.model import artifact as artifacts
@@ -227,7 +227,7 @@ def equals(context: Context, results: Results) -> None:
     rows = []
     for why, some in pairs.table.groupby("variation", sort=False):
         loss = some["loss"].to_numpy()
-        low, high = central(loss)
+        low, high = central_interval(loss)
         worst = int(some["loss"].idxmax())
         rows.append((why, len(some), float(np.median(loss)), low, high, float(loss.max()), worst))
     columns = ["why", "graphs", "median", "low", "high", "most", "example"]

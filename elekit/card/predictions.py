@@ -12,7 +12,7 @@ from elekit.card.results import Results, plain_values
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig
 from elekit.evaluation import conformal, judging
 from elekit.evaluation.intervals import mean_interval, wilson
-from elekit.evaluation.slices import FEWEST
+from elekit.evaluation.slices import MIN_GRAPHS
 from elekit.evaluation.slices import slices as sliced
 from elekit.graphs.graph import Graph
 from elekit.model.loss import points_of
@@ -116,7 +116,7 @@ def slices(table, truth: Graph, molecular: bool, seed: int):
     rows = []
     for (by, name), members in sliced(truth, molecular=molecular).items():
         some = table[members]
-        rows.append({"slice": name, "by": by, **_judged(some, seed), "few": len(some) < FEWEST})
+        rows.append({"slice": name, "by": by, **_judged(some, seed), "few": len(some) < MIN_GRAPHS})
     columns = ["slice", "by", "count", "exact", "low", "high", "few"]
     found = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
     return found.sort_values(["few", "exact"], kind="stable", ignore_index=True)

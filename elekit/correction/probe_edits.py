@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from elekit.correction.rules import AtLeast, Grows, NearlyFree, Rule, kind_catalog, match_kinds, named_kinds
-from elekit.evaluation.intervals import FEWEST, bootstrap_weights, central, weighted_medians
+from elekit.evaluation.intervals import MIN_SAMPLES, bootstrap_weights, central_interval, weighted_medians
 from elekit.graphs import augment
 from elekit.graphs.edit_distance import edit_distance
 from elekit.graphs.edits import PAIRED, SINGLE
@@ -92,7 +92,7 @@ def draw_probe_edits(
     groups = sample.table.groupby("kind")
     rows = {kind: np.asarray(found) for kind, found in groups.indices.items()}
     n_graphs, edit = groups["graph"].nunique(), groups["edit"].first()
-    frequent = {kind for kind in rows if n_graphs[kind] >= min(FEWEST, len(graphs))}
+    frequent = {kind for kind in rows if n_graphs[kind] >= min(MIN_SAMPLES, len(graphs))}
     single = [kind for kind in rows if kind in frequent and edit[kind] in SINGLE]
     reference = [kind for kind in single if kind not in named] or single
     probes = []
@@ -187,8 +187,8 @@ def evaluate_rules(psi: Psi, probes: ProbeEdits, *, seed: int = 0) -> "pd.DataFr
                 figures = np.nanmax(ratios, 0) if at_most else np.nanmin(ratios, 0)
                 ratio = price[np.concatenate([probes.rows[k] for k in one.kinds])] / held
                 kept, cases = np.asarray(ratio <= goal if at_most else ratio >= goal), len(ratio)
-        few = len(figures) < 2 or n < FEWEST
-        low, high = (np.nan, np.nan) if few else central(figures[1:])
+        few = len(figures) < 2 or n < MIN_SAMPLES
+        low, high = (np.nan, np.nan) if few else central_interval(figures[1:])
         right, wrong = (high <= goal, low > goal) if at_most else (low >= goal, high < goal)
         share = float(kept.mean()) if len(kept) else np.nan
         sense, verdict = "at most" if at_most else "at least", HOLDS if right else FAILS if wrong else UNPROVEN

@@ -10,7 +10,14 @@ from elekit.correction.judgments import CANNOT_SAY, Judgments
 from elekit.correction.probe_edits import FAILS, HOLDS
 from elekit.correction.rules import known_kinds
 from elekit.evaluation.formatting import figure, joined, percent
-from elekit.evaluation.intervals import FEWEST, bootstrap_weights, central, mean_interval, median_interval, wilson
+from elekit.evaluation.intervals import (
+    MIN_SAMPLES,
+    bootstrap_weights,
+    central_interval,
+    mean_interval,
+    median_interval,
+    wilson,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -237,7 +244,7 @@ def _correlation(
     together = weight @ (x * y) / weight.sum(1) - mean[0] * mean[1]
     some = (spread[0] > 0) & (spread[1] > 0)  # a draw may contain a single graph
     found = together[some] / np.sqrt(spread[0] * spread[1])[some]
-    low, high = central(found[1:] - 1) if n >= FEWEST else (np.nan, np.nan)
+    low, high = central_interval(found[1:] - 1) if n >= MIN_SAMPLES else (np.nan, np.nan)
     return float(found[0]), float(found[0] - 1), low, high
 
 

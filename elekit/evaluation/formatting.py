@@ -33,7 +33,7 @@ def things(molecular: bool) -> dict[str, str]:
     return {"graph": "graph", "node": "node", "edge": "edge", "label": "label"}
 
 
-def called(graphs: Graph) -> list[str]:
+def graph_names(graphs: Graph) -> list[str]:
     """Display names: SMILES of molecules, sizes of other graphs."""
     from elekit.graphs.smiles import is_molecular, to_smiles  # imports RDKit
 

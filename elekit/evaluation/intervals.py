@@ -4,29 +4,29 @@ import math
 
 import numpy as np
 
-DRAWS = 400  # bootstrap draws
-SURE = 0.95  # confidence level
-FEWEST = 5  # no interval from fewer values or graphs
+N_BOOTSTRAP = 400  # bootstrap draws
+CONFIDENCE = 0.95  # confidence level
+MIN_SAMPLES = 5  # no interval from fewer values or graphs
 
 
 def bootstrap_weights(n: int, generator: np.random.Generator) -> np.ndarray:
-    """(DRAWS, n) how often each of n cases occurs in each bootstrap draw."""
-    return generator.multinomial(n, np.full(n, 1 / n), size=DRAWS)
+    """(N_BOOTSTRAP, n) how often each of n cases occurs in each bootstrap draw."""
+    return generator.multinomial(n, np.full(n, 1 / n), size=N_BOOTSTRAP)
 
 
-def central(draws: np.ndarray) -> tuple[float, float]:
+def central_interval(draws: np.ndarray) -> tuple[float, float]:
     """Central 95 % interval of values such as bootstrap draws; ignores nan."""
-    low, high = np.nanquantile(draws, [(1 - SURE) / 2, (1 + SURE) / 2])
+    low, high = np.nanquantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 
 def mean_interval(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """(M, 3) mean of each column of (n, M) and its 95 % bootstrap interval over rows; nan from fewer than 5 rows."""
     n, mean = len(values), values.mean(0)
-    if n < FEWEST:
+    if n < MIN_SAMPLES:
         return np.stack([mean, *np.full((2, len(mean)), np.nan)], 1)
     draws = bootstrap_weights(n, generator) @ values / n
-    return np.stack([mean, *np.quantile(draws, [(1 - SURE) / 2, (1 + SURE) / 2], axis=0)], 1)
+    return np.stack([mean, *np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)], 1)
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
@@ -46,9 +46,9 @@ def median_interval(values: np.ndarray, cluster: np.ndarray, generator: np.rando
     """95 % interval of the median of (n,) by bootstrap over whole clusters; nan from fewer than 5 clusters."""
     which = np.unique(cluster, return_inverse=True)[1]
     n = which.max(initial=-1) + 1
-    if n < FEWEST:
+    if n < MIN_SAMPLES:
         return np.nan, np.nan
-    return central(weighted_medians(values, which, bootstrap_weights(n, generator)))
+    return central_interval(weighted_medians(values, which, bootstrap_weights(n, generator)))
 
 
 def weighted_medians(values: np.ndarray, cluster: np.ndarray, weight: np.ndarray) -> np.ndarray:

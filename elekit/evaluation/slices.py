@@ -6,8 +6,8 @@ from elekit.evaluation.formatting import counted, things
 from elekit.graphs.features import cycle_rank
 from elekit.graphs.graph import Graph
 
-FEWEST = 20  # graphs; smaller slices support no statement
-MOST = 0.95  # of all graphs; larger slices say nothing of their own
+MIN_GRAPHS = 20  # graphs; smaller slices support no statement
+MAX_SHARE = 0.95  # of all graphs; larger slices say nothing of their own
 
 
 def slices(graphs: Graph, *, molecular: bool = False) -> dict[tuple[str, str], np.ndarray]:
@@ -25,5 +25,7 @@ def slices(graphs: Graph, *, molecular: bool = False) -> dict[tuple[str, str], n
     for r, label in enumerate(vocabulary.edge_labels, 1):
         groups["edges", f"with a {label} {word['edge']}"] = (edges == r).flatten(1).any(1)
     return {
-        name: members.numpy() for name, members in groups.items() if 0 < int(members.sum()) <= MOST * len(members)
+        name: members.numpy()
+        for name, members in groups.items()
+        if 0 < int(members.sum()) <= MAX_SHARE * len(members)
     }

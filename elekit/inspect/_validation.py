@@ -36,7 +36,7 @@ def unit_vector(point: Tensor) -> Tensor:
     return point
 
 
-def finite(points: Tensor) -> Tensor:
+def finite_points(points: Tensor) -> Tensor:
     """Points (n, D), detached; ValueError for another shape, n = 0, and NaN or infinity."""
     if points.ndim != 2 or not len(points):
         raise ValueError(f"points must be (n, D), n >= 1, got shape {tuple(points.shape)}")
@@ -54,8 +54,8 @@ def reference_points(psi: Psi, given: Graph | Tensor, graph: Graph, what: str) -
             raise ValueError(f"labels of the {what} are {labels}, those of the graph {own}; they must be the same")
         if not len(given):
             raise ValueError(f"no graphs in the {what}: the batch is empty; give at least one")
-        return finite(points_of(psi, given))
-    points = finite(given)
+        return finite_points(points_of(psi, given))
+    points = finite_points(given)
     off = (points.norm(dim=1) - 1).abs() > TOLERANCE
     if off.any():
         row = int(off.nonzero()[0])

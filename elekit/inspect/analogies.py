@@ -10,14 +10,14 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from elekit.evaluation.formatting import figure
-from elekit.evaluation.intervals import FEWEST, bootstrap_weights, central, median_interval
+from elekit.evaluation.intervals import MIN_SAMPLES, bootstrap_weights, central_interval, median_interval
 from elekit.graphs.edit_distance import EditStep, edit_distance, edit_steps, isomorphic
 from elekit.graphs.edits import SINGLE, all_edits
 from elekit.graphs.features import cycle_rank, detailed_kinds, is_connected
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect._validation import single_graph
-from elekit.inspect.differences import RewriteRule, apply_steps, difference
+from elekit.inspect.differences import RewriteRule, apply_steps, describe_difference
 from elekit.inspect.edit_costs import sample_edits
 from elekit.inspect.edit_scan import valid
 from elekit.model.loss import Psi, points_of
@@ -210,8 +210,8 @@ def analogies(
     best = torch.tensor(table.index.to_numpy())
     path = "; ".join(step.describe(graph.vocabulary) for step in steps)
     return Analogies(
-        graph, other, difference(steps, graph, other), path, reference, table.reset_index(drop=True), starts[best],
-        results[best], _directions(moved)[best], control, _directions(control_moved),
+        graph, other, describe_difference(steps, graph, other), path, reference, table.reset_index(drop=True),
+        starts[best], results[best], _directions(moved)[best], control, _directions(control_moved),
     )  # fmt: skip
 
 
@@ -315,6 +315,6 @@ def _mutual(directions: np.ndarray, generator: np.random.Generator) -> tuple[flo
         return (np.square(weight @ directions).sum(-1) - squares) / (total**2 - squares)
 
     whole = float(mean(np.ones(n)))
-    if n < FEWEST:
+    if n < MIN_SAMPLES:
         return whole, np.nan, np.nan
-    return whole, *central(mean(bootstrap_weights(n, generator).astype(float)))
+    return whole, *central_interval(mean(bootstrap_weights(n, generator).astype(float)))

@@ -15,7 +15,7 @@ from elekit.graphs.edits import SINGLE, Edits, all_edits, check_kinds
 from elekit.graphs.features import detailed_kinds, is_connected
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes, splitmix64
-from elekit.inspect._validation import anchor_point, finite, reference_points, single_graph
+from elekit.inspect._validation import anchor_point, finite_points, reference_points, single_graph
 from elekit.inspect.edit_scan import valid
 from elekit.model.loss import Psi, paired_distance, points_of
 
@@ -324,7 +324,7 @@ class _Search:
         losses = []
         for start in range(0, len(level), BLOCK):
             points = points_of(self.psi, self.graphs(level[start : start + BLOCK]))
-            losses.append(self.losses_to(finite(points)))
+            losses.append(self.losses_to(finite_points(points)))
             self.tried += len(points)
             bar.update(len(points))
         return torch.cat(losses) if losses else torch.empty(0, len(self.losses_to.names), dtype=torch.float64)

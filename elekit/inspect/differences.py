@@ -114,7 +114,7 @@ class RewriteRule:
         return "; ".join(step.describe(self.vocabulary) for step in steps)
 
 
-def difference(steps: Sequence[EditStep], graph: Graph, other: Graph) -> str:
+def describe_difference(steps: Sequence[EditStep], graph: Graph, other: Graph) -> str:
     """Describe the difference of two graphs without positions: "C to N", "ring closed, single to double".
 
     Names are in alphabetical order, so both directions give the same text.

@@ -18,7 +18,7 @@ from elekit.datasets.files import SHIPPED, cache_folder, write_atomically
 from elekit.decoding.candidates import nearest
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import Graph
-from elekit.inspect._validation import finite
+from elekit.inspect._validation import finite_points
 from elekit.model.loss import Psi, points_of
 
 METHODS = ("umap", "pca")
@@ -125,7 +125,7 @@ def fit_map(
     Raises:
         ValueError: If the method is unknown, or `points` or `start` has the wrong shape or is not finite.
     """
-    points = finite(points).cpu()
+    points = finite_points(points).cpu()
     if method not in METHODS:
         raise ValueError(f"no map method {method!r}; the methods are {', '.join(METHODS)}")
     if start is not None and (np.shape(start) != (len(points), 2) or not np.isfinite(start).all()):

@@ -11,7 +11,7 @@ from elekit.decoding.candidates import nearest
 from elekit.graphs.edit_distance import edit_path, isomorphic
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
-from elekit.inspect._validation import finite, single_graph, unit_vector
+from elekit.inspect._validation import finite_points, single_graph, unit_vector
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def neighbors(
         raise ValueError(f"k must be at least 1, got {k}")
     rows = () if exclude is None else [exclude] if isinstance(exclude, numbers.Integral) else exclude
     left_out = {int(row) for row in rows}  # type: ignore[union-attr]  # numbers.Integral includes int
-    loss, row = nearest(unit_vector(point)[None], finite(points), k + len(left_out))
+    loss, row = nearest(unit_vector(point)[None], finite_points(points), k + len(left_out))
     found = pd.DataFrame({"row": row[0].numpy(), "loss": loss[0].clamp_min(0).double().numpy()})
     return found[~found["row"].isin(left_out)].head(k).reset_index(drop=True)
 

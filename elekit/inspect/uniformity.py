@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from elekit.inspect._validation import finite
+from elekit.inspect._validation import finite_points
 
 MAX_POINTS = 2_000  # compared pair by pair; of more points, a sample
 
@@ -24,7 +24,7 @@ def uniformity(points: Tensor, *, seed: int = 0) -> dict[str, float]:
     Raises:
         ValueError: If `points` is not (n, D) or not finite.
     """
-    points, n = finite(points), len(points)
+    points, n = finite_points(points), len(points)
     if n > MAX_POINTS:
         points = points[torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:MAX_POINTS]]
     points = points.double()
@@ -55,4 +55,4 @@ def alignment(points: Tensor, views: Tensor) -> float:
     """
     if points.shape != views.shape:
         raise ValueError(f"points {tuple(points.shape)} and views {tuple(views.shape)} must be paired row by row")
-    return float((finite(points) - finite(views)).double().square().sum(-1).mean())
+    return float((finite_points(points) - finite_points(views)).double().square().sum(-1).mean())

@@ -6,7 +6,7 @@ from elekit.decoding import Trace
 from elekit.draw.frames import LOOKS, NUMBERS, SHOWN, Frames, format_loss, frame_positions, frames, matching_layout
 from elekit.draw.scenes import palette, scene
 from elekit.evaluation.conformal import PredictionSet
-from elekit.evaluation.formatting import called
+from elekit.evaluation.formatting import graph_names
 from elekit.graphs.graph import Graph
 from elekit.inspect.descent_directions import descent_directions
 
@@ -61,7 +61,7 @@ def _found(found: PredictionSet, truth: Graph | None, answer: Graph, run: Frames
             "words": ", ".join([f"loss {format_loss(loss)}", *marks]),
             "name": name,
         }
-        for one, loss, marks, name in zip(graphs, losses, found.captions(truth, answer), called(graphs))
+        for one, loss, marks, name in zip(graphs, losses, found.captions(truth, answer), graph_names(graphs))
     ]
     return {"says": found.describe() + more, "graphs": members}
 

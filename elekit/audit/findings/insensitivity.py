@@ -11,7 +11,7 @@ from elekit.audit.findings.subgroups import Subgroup, find_subgroups
 from elekit.audit.patterns import pattern_name
 from elekit.evaluation.formatting import figure, joined, percent
 from elekit.graphs.edit_distance import edit_steps, isomorphic
-from elekit.inspect.differences import difference
+from elekit.inspect.differences import describe_difference
 from elekit.model.loss import paired_distance
 
 # Shares of the cost of a typical edit; "clean" are ten sound losses.
@@ -281,7 +281,7 @@ def find_coincident_graphs(responses: Responses) -> list[Finding]:
     chosen = torch.randperm(len(i), generator=torch.Generator().manual_seed(0))[:40]
     left, right = probes.pool[i[chosen]], probes.pool[j[chosen]]
     differ = ~isomorphic(left, right)
-    words = [difference(edit_steps(a, b, timeout=0.2), a, b) for a, b, d in zip(left, right, differ) if d]
+    words = [describe_difference(edit_steps(a, b, timeout=0.2), a, b) for a, b, d in zip(left, right, differ) if d]
     if len(words) < MIN_PAIRS:
         return []
     groups = pd.Series(words).value_counts()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from elekit.evaluation.formatting import counted
-from elekit.evaluation.intervals import SURE
+from elekit.evaluation.intervals import CONFIDENCE
 from elekit.graphs._optional import extra
 
 LEVEL = 0.9
@@ -49,7 +49,7 @@ class Calibration:
             from scipy.stats import betabinom
 
         k = quantile_rank(self.pairs, self.level)
-        low, high = betabinom(tests, k, self.pairs + 1 - k).ppf([(1 - SURE) / 2, (1 + SURE) / 2])
+        low, high = betabinom(tests, k, self.pairs + 1 - k).ppf([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return float(low) / tests, float(high) / tests
 
     def to_json(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from elekit.evaluation.conformal.calibration import LEVEL, Calibration, calibrat
 from elekit.evaluation.conformal.candidate_sets import iter_candidate_sets
 from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet
 from elekit.evaluation.intervals import wilson
-from elekit.evaluation.slices import FEWEST, slices
+from elekit.evaluation.slices import MIN_GRAPHS, slices
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
@@ -176,7 +176,7 @@ def _summary(table: "pd.DataFrame", max_size: int) -> dict[str, Any]:
         "median_size": float(size.median()),
         "empty": float((size == 0).mean()),
         "large": float((size > max_size).mean()),
-        "few": pairs < FEWEST,
+        "few": pairs < MIN_GRAPHS,
     }
 
 
