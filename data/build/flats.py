@@ -1,8 +1,8 @@
-"""Floor plans as graphs, to try the method on something that is no molecule: every flat that obeys a stated rule book.
+"""Floor plans as graphs, an example without molecules: every flat that obeys a stated rule book.
 
-Nodes are rooms; edges are doors, glass doors, and walls that were left out ("open"). `LINKS`, `COUNTS` and
-`broken_rules` are the rule book, `enumerate_flats` makes every flat of up to 8 rooms that obeys it, and `describe`
-advertises one in words that determine it. The rules are an invention after common practice, not a survey of homes.
+Nodes are rooms; edges are doors, glass doors, and openings without a wall ("open"). `LINKS`, `COUNTS` and
+`broken_rules` are the rule book, `enumerate_flats` lists every flat of up to 8 rooms that obeys it, and `describe`
+writes an advertisement that determines the flat. The rules are invented after common practice, not surveyed.
 Rebuild the shipped file with ``python data/build/flats.py``.
 """
 
@@ -23,7 +23,7 @@ from elekit.datasets.files import write_atomically
 FILE = Path(__file__).resolve().parents[2] / "data" / "examples" / "flats.csv.gz"
 MOST_ROOMS = 8
 MOST_BEDROOMS = 3
-LINKS = {  # which rooms may be linked, and how; "open": there is no wall between
+LINKS = {  # which rooms may be linked, and how; "open": no wall between
     ("hall", "lounge"): ("door", "open"),
     ("kitchen", "lounge"): ("door", "open"),
     ("hall", "kitchen"): ("door",),
@@ -37,7 +37,7 @@ LINKS = {  # which rooms may be linked, and how; "open": there is no wall betwee
     ("hall", "store"): ("door",),
     ("kitchen", "store"): ("door",),
 }
-COUNTS = {  # of each room: fewest and most
+COUNTS = {  # fewest and most rooms of each kind
     "hall": (1, 1),
     "lounge": (1, 1),
     "kitchen": (1, 1),
@@ -46,22 +46,26 @@ COUNTS = {  # of each room: fewest and most
     "balcony": (0, 1),
     "store": (0, 1),
 }
-DEAD_ENDS = ("bath", "balcony", "store")  # one way in, and on to nothing
+DEAD_ENDS = ("bath", "balcony", "store")  # exactly one link
 COLUMNS = ("description", "graph")
 
 
 def broken_rules(flat: nx.Graph) -> list[str]:
-    """The rules that a flat breaks, each as a sentence; empty for one that is in order.
+    """Check a flat against the rule book.
 
-    flat: rooms and links named by the attribute `label`. Rooms and links of other names break a rule, too.
+    Args:
+        flat: Rooms and links with their names in the attribute `label`; unknown names break a rule too.
+
+    Returns:
+        One sentence per broken rule; empty for a valid flat.
     """
     rooms = dict(flat.nodes(data="label"))
     found = [f"There is no room called {room}." for room in sorted(set(map(str, rooms.values())) - set(COUNTS))]
     for room, (fewest, most) in COUNTS.items():
         count = list(rooms.values()).count(room)
         if not fewest <= count <= most:
-            wanted = f"exactly {fewest}" if fewest == most else f"{fewest} to {most}"
-            found.append(f"A flat has {wanted} {room}, this one has {count}.")
+            allowed = f"exactly {fewest}" if fewest == most else f"{fewest} to {most}"
+            found.append(f"A flat has {allowed} {room}, this one has {count}.")
     if len(rooms) > MOST_ROOMS:
         found.append(f"A flat has at most {MOST_ROOMS} rooms, this one has {len(rooms)}.")
     for a, b, link in flat.edges(data="label"):
@@ -78,7 +82,7 @@ def broken_rules(flat: nx.Graph) -> list[str]:
 
 
 def _broken_by(room: str, beside: list[str]) -> list[str]:
-    """The rules that one room breaks by what it is linked to."""
+    """Rules that one room breaks by its neighbors."""
     found = []
     if room in DEAD_ENDS and len(beside) != 1:
         found.append(f"A {room} has one way in, this one has {len(beside)}.")
@@ -98,12 +102,12 @@ def _broken_by(room: str, beside: list[str]) -> list[str]:
 
 
 def enumerate_flats() -> Iterator[nx.Graph]:
-    """Every flat of 4 to 8 rooms that obeys the rules, once; always in the same order."""
+    """Yield every flat of 4 to 8 rooms that obeys the rules once, in a fixed order."""
     kitchens = [(None, "door"), (None, "open"), ("door", None), ("door", "door"), ("door", "open")]
-    kinds = list(itertools.product(("hall", "lounge"), (False, True)))  # of a bedroom: where its door is, own bath
+    kinds = list(itertools.product(("hall", "lounge"), (False, True)))  # of bedrooms: where the door leads, own bath
     for count in range(MOST_BEDROOMS + 1):
         for bedrooms in itertools.combinations_with_replacement(kinds, count):
-            # of bedrooms that are alike, it does not matter which has the balcony
+            # among equal bedrooms, it does not matter which has the balcony
             own = [f"bed {bedrooms.index(kind)}" for kind in dict.fromkeys(bedrooms)]
             for balcony in (None, "lounge", "kitchen", *own):
                 for lounge, kitchen, store in itertools.product(
@@ -115,7 +119,7 @@ def enumerate_flats() -> Iterator[nx.Graph]:
 
 
 def _flat(lounge: str, kitchen: tuple, bedrooms: tuple, balcony: str | None, store: str | None) -> nx.Graph:
-    """One flat: the lounge's link to the hall, the kitchen's to hall and lounge, (where, own bath) of each bedroom."""
+    """One flat: links of the lounge to the hall and of the kitchen to both, (where, own bath) of each bedroom."""
     flat = nx.Graph()
 
     def add(name: str, *links: tuple[str | None, str | None]) -> None:
@@ -138,43 +142,55 @@ def _flat(lounge: str, kitchen: tuple, bedrooms: tuple, balcony: str | None, sto
 
 
 def describe(flat: nx.Graph, choose: random.Random | None = None) -> str:
-    """A flat as an advertisement would put it; equal words mean equal flats.
+    """Describe a flat as an advertisement; equal texts mean equal flats.
 
-    choose: varies the wording; None takes the first one throughout.
+    Args:
+        flat: A valid flat.
+        choose: Varies the wording; None always takes the first variant.
+
+    Returns:
+        The text.
     """
     rooms = dict(flat.nodes(data="label"))
-    place = {room: node for node, room in rooms.items()}  # of what there is one of
+    place = {room: node for node, room in rooms.items()}  # of rooms that occur once
     beside = {node: sorted(rooms[other] for other in flat[node]) for node in flat}
 
-    def say(*ways: str) -> str:
+    def either(*ways: str) -> str:
         return choose.choice(ways) if choose else ways[0]
 
     bedrooms = [node for node, room in rooms.items() if room == "bed"]
-    said = [("Studio flat", "One-bedroom flat", "Two-bedroom flat", "Three-bedroom flat")[len(bedrooms)]]
+    sentences = [("Studio flat", "One-bedroom flat", "Two-bedroom flat", "Three-bedroom flat")[len(bedrooms)]]
     if flat.edges[place["hall"], place["lounge"]]["label"] == "door":
-        said.append(say("Door from hall to lounge", "Lounge behind a door"))
+        sentences.append(either("Door from hall to lounge", "Lounge behind a door"))
     else:
-        said.append(say("Hall open to lounge", "Hall and lounge in one"))
+        sentences.append(either("Hall open to lounge", "Hall and lounge in one"))
     ways = {room: flat.edges.get((place["kitchen"], place[room]), {}).get("label") for room in ("hall", "lounge")}
     doors = [room for room, link in ways.items() if link == "door"]
     kitchen = [f"with door{'s' * (len(doors) > 1)} to {' and '.join(doors)}"] * bool(doors)
-    said.append(" ".join(["Kitchen", ", ".join(kitchen + ["open to lounge"] * (ways["lounge"] == "open"))]))
+    sentences.append(" ".join(["Kitchen", ", ".join(kitchen + ["open to lounge"] * (ways["lounge"] == "open"))]))
     for node in sorted(bedrooms, key=beside.get):
         where = "hall" if "hall" in beside[node] else "lounge"
         extras = " and ".join(room for room in ("bath", "balcony") if room in beside[node])
-        said.append(say(f"Bedroom off {where}", f"Off {where} a bedroom") + f" with {extras}" * bool(extras))
+        sentences.append(either(f"Bedroom off {where}", f"Off {where} a bedroom") + f" with {extras}" * bool(extras))
     for room in ("balcony", "store"):
         if room in place and beside[place[room]] != ["bed"]:
             (where,) = beside[place[room]]
-            said.append(say(f"{room.capitalize()} off {where}", f"{where.capitalize()} with {room}"))
-    return ". ".join(said) + "."
+            sentences.append(either(f"{room.capitalize()} off {where}", f"{where.capitalize()} with {room}"))
+    return ". ".join(sentences) + "."
 
 
 def build(path: str | Path, count: int = 1_200, seed: int = 0) -> None:
-    """Write `count` of the flats, drawn and worded by the seed, as a gzipped csv: description, node-link JSON.
+    """Write a sample of flats as a gzipped csv with the columns description and graph (node-link JSON).
 
-    A few rows are broken on purpose, as rows of real tables are: `from_frame` skips them and says why.
-    Raises OSError, with the old file untouched, if `path` cannot be written.
+    Six rows are invalid on purpose, as in real tables: `from_frame` skips them with a reason.
+
+    Args:
+        path: File to write.
+        count: Number of valid flats.
+        seed: Seed of the sample and the wording.
+
+    Raises:
+        OSError: If `path` cannot be written; an older file is unchanged.
     """
     choose = random.Random(seed)
     flats = choose.sample(list(enumerate_flats()), count)
@@ -183,7 +199,7 @@ def build(path: str | Path, count: int = 1_200, seed: int = 0) -> None:
         rows.insert(at, row)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
-    content = gzip.compress(text.getvalue().encode(), 9, mtime=0)  # the same bytes each time
+    content = gzip.compress(text.getvalue().encode(), 9, mtime=0)  # reproducible bytes
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
@@ -192,8 +208,8 @@ def _broken(rows: list, flats: list, choose: random.Random) -> list[tuple[str, s
     looped.add_edge(0, 0, label="door")
     return [
         (rows[0][0], rows[0][1][:-40]),  # cut off
-        (rows[1][0], node_link(shuffled(flats[1], choose))),  # there already, its rooms in another order
-        ("", rows[2][1]),  # not described; a duplicate as well
+        (rows[1][0], node_link(shuffled(flats[1], choose))),  # a duplicate, its rooms in another order
+        ("", rows[2][1]),  # without a description, and a duplicate
         (rows[3][0], node_link(looped)),
         (rows[4][0], node_link(directed)),
         ("A flat without rooms.", node_link(nx.Graph())),
@@ -201,7 +217,7 @@ def _broken(rows: list, flats: list, choose: random.Random) -> list[tuple[str, s
 
 
 def shuffled(flat: nx.Graph, choose: random.Random) -> nx.Graph:
-    """The same flat, its rooms numbered anew in a random order."""
+    """The same flat with its rooms renumbered in a random order."""
     names = list(flat)
     choose.shuffle(names)
     made = nx.Graph()
@@ -217,7 +233,7 @@ def node_link(graph: nx.Graph) -> str:
 
 
 def main():
-    """Rebuild the csv that is shipped."""
+    """Rebuild the shipped csv."""
     parser = argparse.ArgumentParser(description="Rebuild the example of floor plans.")
     parser.add_argument("--out", type=Path, default=FILE, help="file to write (default: %(default)s)")
     build(parser.parse_args().out)

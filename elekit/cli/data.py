@@ -26,7 +26,6 @@ def load(
 ) -> "Dataset":
     """The data set of --data; whole: put all rows of a file into the test split, duplicates included."""
     from elekit import datasets
-    from elekit.datasets.frame import MissingColumnError
 
     columns = args.input or []
     seed = args.seed if seed is None else seed
@@ -51,7 +50,7 @@ def load(
             seed=seed,
             progress=show_progress(args),
         )
-    except MissingColumnError as missing:
+    except datasets.MissingColumnError as missing:
         if missing.column == "smiles" and not (args.smiles or columns):
             raise ValueError(f"{missing}; name yours with --smiles or --graph") from None
         raise

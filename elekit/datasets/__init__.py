@@ -1,6 +1,6 @@
 """Data sets of inputs and graphs: loaders, splits without leaks, and reports of skipped rows."""
 
-from elekit.datasets.frame import FRACTIONS, from_frame, from_networkx_graphs
+from elekit.datasets.frame import FRACTIONS, MissingColumnError, from_frame, from_networkx_graphs
 from elekit.datasets.named import NAMES, available_offline, load
 from elekit.datasets.splits import Dataset, Split
 
@@ -8,6 +8,7 @@ __all__ = [
     "FRACTIONS",
     "NAMES",
     "Dataset",
+    "MissingColumnError",
     "Split",
     "available_offline",
     "from_frame",

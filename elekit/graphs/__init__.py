@@ -1,8 +1,7 @@
 """Graphs and operations on them. Nothing here is learned.
 
-`graph` holds the two shared values, `GraphVocabulary` and the batched relaxed `Graph`. The other modules each
-hold one kind of operation: projections, edits, random views (`augment`), Weisfeiler-Lehman colors, features,
-SMILES, exact edit distance, and known distances.
+`Graph` and `GraphVocabulary` are shared by the whole package. Each module holds one kind of operation: projections,
+edits, random views (`augment`), Weisfeiler-Lehman colors, features, SMILES, exact edit distance, and known distances.
 """
 
 from elekit.graphs import augment, distances, edit_distance, edits, features, projections, smiles, weisfeiler_lehman

@@ -86,11 +86,11 @@ def weisfeiler_lehman(a: Graph, b: Graph) -> Tensor:
     """
     check_comparable(a, b)
     between, of_a, of_b = torch.zeros(3, len(a), dtype=torch.float64)
-    for ours, theirs in zip(color_occurrences(a, HOPS), color_occurrences(b, HOPS)):
-        found = torch.cat([torch.stack(ours), torch.stack(theirs)], 1)
+    for first, second in zip(color_occurrences(a, HOPS), color_occurrences(b, HOPS)):
+        found = torch.cat([torch.stack(first), torch.stack(second)], 1)
         (row, _), place = torch.unique(found, dim=1, return_inverse=True)
         count = torch.zeros(2, len(row), dtype=torch.float64)  # of each color in each graph of a and of b
-        for own, at in zip(count, place.split([len(ours[0]), len(theirs[0])])):
+        for own, at in zip(count, place.split([len(first[0]), len(second[0])])):
             own.index_add_(0, at, torch.ones(len(at), dtype=torch.float64))
         for kernel, product in ((between, count[0] * count[1]), (of_a, count[0] ** 2), (of_b, count[1] ** 2)):
             kernel.index_add_(0, row, product)

@@ -192,9 +192,9 @@ def check_comparable(a: Graph, b: Graph) -> None:
             "repeat a single one with Graph.cat([y] * B)"
         )
     for name in ("node_labels", "edge_labels"):
-        ours, theirs = getattr(a.vocabulary, name), getattr(b.vocabulary, name)
-        if ours != theirs:
-            raise ValueError(f"vocabularies differ in {name}: {list(ours)} and {list(theirs)}; load both with one")
+        labels, others = getattr(a.vocabulary, name), getattr(b.vocabulary, name)
+        if labels != others:
+            raise ValueError(f"vocabularies differ in {name}: {list(labels)} and {list(others)}; load both with one")
 
 
 def _check_timeout(timeout: float) -> None:

@@ -71,7 +71,7 @@ def parse_smiles(smiles: str) -> ParsedSmiles:
         if any(name not in EDGE_LABELS for *_, name in bonds):
             return ParsedSmiles(error="a bond that is neither single, double nor triple")
         if _write(nodes, bonds) != canonical:
-            return ParsedSmiles(error="not told by elements, charges and bonds alone (radical or unusual valence)")
+            return ParsedSmiles(error="not determined by elements, charges and bonds (radical or unusual valence)")
     return ParsedSmiles(canonical, nodes, tuple(bonds))
 
 
