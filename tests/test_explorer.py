@@ -255,12 +255,12 @@ def test_the_frame_is_a_copy(explorer):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"data": ["C"]}, "want a Dataset, a Split or a Graph, got list"),
-        ({"data": "none"}, "no graphs given"),
-        ({"color": "color"}, "no column 'color'; there are functional group"),
-        ({"map": "short"}, "shows 5 graphs and not these"),
+        ({"data": ["C"]}, "a Dataset, a Split or a Graph, got list"),
+        ({"data": "none"}, "no graphs"),
+        ({"color": "color"}, "no column 'color'; .*functional group"),
+        ({"map": "short"}, "shows 5 graphs"),
         ({"map": "other"}, "shows other points"),
-        ({"predictions": torch.zeros(3, 24)}, "predictions must be"),
+        ({"predictions": torch.zeros(3, 24)}, "predictions must"),
         ({"predictions": "long"}, "prediction 0 has length 2, not 1"),
     ],
 )
@@ -321,13 +321,13 @@ def test_a_selection_is_set_in_many_forms(explorer, form):
     [
         ([0, 1000], "no row 1000; rows are 0.."),
         ([-1], "no row -1"),
-        ([True, False], "truth values, one for each graph"),
-        ([0.5], "want row numbers"),
-        ("CCO", "want row numbers"),
-        ([[1, 2]], "want row numbers"),
-        (pd.DataFrame({"id": ["x"]}, index=[0]), "not of explorer.frame"),
-        (pd.DataFrame({"a": [1]}, index=["x"]), "not of explorer.frame"),
-        (pd.DataFrame({"a": [1]}, index=[1000]), "not of explorer.frame"),
+        ([True, False], r"truth values.*got shape \(2,\)"),
+        ([0.5], "expected row numbers"),
+        ("CCO", "expected row numbers"),
+        ([[1, 2]], "expected row numbers"),
+        (pd.DataFrame({"id": ["x"]}, index=[0]), "not from explorer.frame"),
+        (pd.DataFrame({"a": [1]}, index=["x"]), "not from explorer.frame"),
+        (pd.DataFrame({"a": [1]}, index=[1000]), "not from explorer.frame"),
     ],
 )
 def test_a_selection_that_is_none_is_refused_and_the_old_one_stays(explorer, wrong, message):
@@ -373,7 +373,7 @@ def test_neighbors_are_those_of_the_learned_loss(explorer, psi):
         assert np.allclose(near["loss"], loss.sort().values[:NEIGHBORS], atol=1e-5)
         assert np.allclose(near["loss"], loss[near["row"].tolist()], atol=1e-5)
         told = inspect.separating_edits(graphs[row], graphs[near["row"].tolist()])
-        assert near["separates"].tolist() == told
+        assert near["edits"].tolist() == told
         cards = explorer._beside.neighbors["lists"][0]["cards"]
         assert [card["row"] for card in cards] == near["row"].tolist()
         assert explorer._beside.edits == {str(r): words for r, words in zip(near["row"], told)}
@@ -475,7 +475,7 @@ def test_a_search_answers_in_python_and_in_the_panel(explorer):
     answer = explorer._beside.found
     assert answer["words"] == "4 found." and [s["row"] for s in answer["shown"]] == found.index.tolist()
     explorer.find("substructure", "C#N")
-    assert explorer._beside.found["asked"] > answer["asked"]  # the same again is told again
+    assert explorer._beside.found["serial"] > answer["serial"]  # the same again is told again
     explorer.query = ("label", "N>=2")
     assert (explorer.found["nodes: N"] >= 2).all() and len(explorer.found) == (explorer.frame["nodes: N"] >= 2).sum()
 
@@ -491,7 +491,7 @@ def test_a_search_that_goes_wrong_leaves_the_last_one(explorer):
 
 def ask(explorer, panel, command, **values):
     part = explorer._below if panel == "below" else explorer._beside
-    part._hear(part, {"do": command, "with": values}, [])
+    part._receive(part, {"do": command, "with": values}, [])
 
 
 def test_the_browser_moves_the_traits(explorer):
@@ -520,9 +520,9 @@ def test_the_browser_moves_the_traits(explorer):
 def test_errors_are_told_in_the_panel_and_the_next_success_clears_them(explorer):
     ask(explorer, "beside", "find", kind="substructure", text="C(")
     assert explorer.problem == explorer._beside.problem and "no SMARTS" in explorer.problem
-    assert isinstance(explorer.trouble, ValueError) and explorer._beside.found["shown"] == []
+    assert isinstance(explorer.error, ValueError) and explorer._beside.found["shown"] == []
     ask(explorer, "beside", "find", kind="id", text="1")
-    assert explorer.problem == explorer._beside.problem == "" and explorer.trouble is None
+    assert explorer.problem == explorer._beside.problem == "" and explorer.error is None
     for command, values in (("pin", {"row": 10**6}), ("pin", {"row": "x"}), ("pin", {"rows": 1}), ("find", {})):
         ask(explorer, "beside", command, **values)
         assert explorer.problem
@@ -624,7 +624,7 @@ def test_two_losses_share_everything_but_their_neighbors(psi, data):
     said = made._beside.neighbors
     assert f"agree on {len(shared)} of {NEIGHBORS}" in said["words"]
     assert {card["row"] for part in said["lists"] for card in part["cards"] if card["shared"]} == shared
-    assert near["separates"].all()
+    assert near["edits"].all()
     right.widget.set_state({"selection": widget_rows([5, 6])})
     assert made.selection_rows.tolist() == [5, 6] and sorted(left.widget.selection.tolist()) == [5, 6]
     right.widget.set_state({"hovering": 8})
@@ -722,9 +722,9 @@ def test_in_a_running_loop_the_work_is_done_beside(psi, data, quick_umap, monkey
             made.make_umap()  # not twice
             while not started:
                 await asyncio.sleep(0.005)
-            assert "stays usable" in made._below.busy
+            assert "UMAP" in made._below.busy
             made.pinned = 5  # and it is
-            while not made.neighbors["separates"].all():
+            while not made.neighbors["edits"].all():
                 await asyncio.sleep(0.005)
             assert made.map.method == "pca"
             may_go_on.append(outcome)
@@ -745,11 +745,11 @@ def test_only_the_graph_that_is_pinned_last_gets_its_edits(psi, data):
         made = explore(psi, data)
         for row in range(8):
             made.pinned = row
-        while not made.neighbors["separates"].all():
+        while not made.neighbors["edits"].all():
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.1)
         graphs, near = made.explored.graphs, made.neighbors
-        assert near["separates"].tolist() == inspect.separating_edits(graphs[7], graphs[near["row"].tolist()])
+        assert near["edits"].tolist() == inspect.separating_edits(graphs[7], graphs[near["row"].tolist()])
         assert set(made._beside.edits) == {str(row) for row in near["row"]}
         made.close()
 
@@ -934,10 +934,10 @@ def test_exploring_by_hand(lab):
     near = lab.value("explorer.neighbors.row.tolist()")
     listed = page.locator(".elekit-neighbor")
     assert [int(one.get_attribute("data-row")) for one in listed.all()] == near
-    lab.eventually("bool(explorer.neighbors.separates.all())", True)
-    told = lab.value("explorer.neighbors.separates.tolist()")
-    page.wait_for_function("(words) => document.querySelector('[data-apart]').textContent === words", arg=told[0])
-    assert listed.locator("[data-apart]").all_text_contents() == told
+    lab.eventually("bool(explorer.neighbors.edits.all())", True)
+    told = lab.value("explorer.neighbors.edits.tolist()")
+    page.wait_for_function("(words) => document.querySelector('[data-edits]').textContent === words", arg=told[0])
+    assert listed.locator("[data-edits]").all_text_contents() == told
     for number, other in enumerate(near, 1):
         assert np.allclose(page.evaluate(MARK, [0, f"neighbor-{number}"]), where[other], atol=2)
     assert names[row] in page.locator(".elekit-map canvas[role=img]").get_attribute("aria-label")

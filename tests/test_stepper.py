@@ -333,20 +333,20 @@ def test_what_cannot_be_stepped_through_is_refused(trace, truth, vocabulary):
     relabeled = replace(trace, iterates=replace(trace.iterates, vocabulary=other))
     decoded = Decoded(truth, torch.zeros(1), truth, torch.zeros(1, 1), (trace,))
     for call, what in (
-        (lambda: step_through(()), "got none; decode with record=True"),
-        (lambda: step_through((trace, trace)), r"got 2 in a tuple; give one, such as traces\[0\]"),
-        (lambda: step_through(decoded), r"got Decoded; give its traces\[0\]"),
-        (lambda: step_through(truth), "must be one Trace, got Graph"),
-        (lambda: step_through(trace, compare=truth), "compare must be one Trace, got Graph"),
+        (lambda: step_through(()), "trace .* none; .*record=True"),
+        (lambda: step_through((trace, trace)), "trace .* 2 in a tuple"),
+        (lambda: step_through(decoded), r"trace .* Decoded; .*traces\[0\]"),
+        (lambda: step_through(truth), "trace .* Trace, got Graph"),
+        (lambda: step_through(trace, compare=truth), "compare .* Trace, got Graph"),
         (lambda: step_through(trace, compare=elsewhere), "different targets"),
         (lambda: step_through(trace, compare=relabeled), "compare has other labels"),
         (lambda: step_through(trace, truth=foreign), "truth has other labels"),
         (lambda: step_through(trace, truth=Graph.cat([truth, truth])), "batch of 2"),
-        (lambda: step_through(trace, step=1000), "step must lie in 0"),
+        (lambda: step_through(trace, step=1000), r"step .* 0\.\.\d+, got 1000"),
         (lambda: step_through(trace, names=("a",)), "names must be two"),
-        (lambda: step_through(trace, sets=truth), "sets must be one prediction set, got Graph"),
-        (lambda: step_through(trace, sets=[1, 2]), "got 2 of them; give one of conformal.prediction_sets"),
-        (lambda: step_through(trace, sets=set_of(foreign, [0.1])), "the prediction set has other labels"),
+        (lambda: step_through(trace, sets=truth), "sets .* PredictionSet, got Graph"),
+        (lambda: step_through(trace, sets=[1, 2]), "sets .* 2 in a list"),
+        (lambda: step_through(trace, sets=set_of(foreign, [0.1])), "sets has other labels"),
     ):
         with pytest.raises(ValueError, match=what):
             call()
@@ -553,7 +553,7 @@ def test_a_molecule_is_stepped_through(lab):
     keys.press("g")
     lab.eventually("w.show", "none")
     assert wished.count() == 0
-    assert page.locator(".elekit-stepper-reading p").text_content() == lab.value("w.runs[0]['told'][2] + '.'")
+    assert page.locator(".elekit-stepper-reading p").text_content() == lab.value("w.runs[0]['summaries'][2] + '.'")
     assert page.locator(".elekit-stepper-directions").text_content() == ""
     lab.python("w.show = 'gradient'")
     page.wait_for_function("document.querySelector('.elekit-stepper-directions').textContent !== ''")

@@ -120,13 +120,13 @@ def test_too_little_to_ask_about_is_said(graphs):
         Triplets([], graphs)
     with pytest.raises(ValueError, match="random must be a share"):
         Triplets(psi_of(1), graphs, random=25)
-    with pytest.raises(ValueError, match="want a name for each of 40 graphs, got 1"):
+    with pytest.raises(ValueError, match="name for each of 40 graphs, got 1"):
         judge(psi_of(1), graphs, names=["one"])
 
 
 # -- in the kernel -------------------------------------------------------------------------------------------------
 def send(widget: TripletJudge, what: str, **values):
-    widget._hear(widget, {"do": what, "with": values}, [])
+    widget._receive(widget, {"do": what, "with": values}, [])
 
 
 def test_answers_are_kept_in_order_and_in_the_file(graphs, tmp_path):
@@ -146,8 +146,8 @@ def test_answers_are_kept_in_order_and_in_the_file(graphs, tmp_path):
     assert kept.answers == widget.judgments.answers == ("left", "right", "cannot say")
     agrees = (widget.judgments.decided().margins(widget.psi) > 0).sum().item()
     assert (
-        widget.told[0] == "3 judged, 1 of them 'cannot say'."
-        and f"The loss agrees with {agrees} of 2" in widget.told[1]
+        widget.progress[0] == "3 judged, 1 of them 'cannot say'."
+        and f"The loss agrees with {agrees} of 2" in widget.progress[1]
     )
 
     send(widget, "undo", number=3)
@@ -155,7 +155,7 @@ def test_answers_are_kept_in_order_and_in_the_file(graphs, tmp_path):
     assert Judgments.read(path, graphs.vocabulary).answers == ("left", "right")
     again = judge(psi_of(1), graphs, file=path, seed=1)  # goes on where it was
     assert again.triplet == asked[2] and again.answered == 2 and again.judgments.answers == ("left", "right")
-    assert again.told == widget.told
+    assert again.progress == widget.progress
     others = judge(psi_of(1), random_vertices(graphs.vocabulary, 30, torch.Generator().manual_seed(9)), file=path)
     assert others.answered == 2 and others.triplet is not None
 
@@ -165,7 +165,7 @@ def test_what_cannot_be_written_is_kept_and_written_later(graphs, tmp_path):
     widget = judge(psi_of(1), graphs, file=path)
     (tmp_path / "folder").write_text("in the way")
     send(widget, "answer", choice="left", number=0)
-    assert "cannot append to" in widget.problem and isinstance(widget.trouble, OSError)
+    assert "cannot append to" in widget.problem and isinstance(widget.error, OSError)
     assert len(widget.judgments) == 1 and widget.question["number"] == 1
     (tmp_path / "folder").unlink()
     send(widget, "answer", choice="right", number=1)
@@ -206,7 +206,7 @@ def test_contradictions_and_lines_that_cannot_be_read_are_told(graphs, tmp_path)
     with open(path, "a") as file:
         file.write('{"anchor"')
     widget = judge(psi_of(1), graphs, file=path)
-    said = " ".join(widget.told)
+    said = " ".join(widget.progress)
     assert "2 contradict each other." in said and "1 line of the file could not be read (line 3" in said
     assert "Of those drawn at random" in said
 
@@ -277,7 +277,7 @@ def test_questions_are_answered_by_keys_alone(lab):
         == lab.value("w.judgments.answers")
     )
     told = page.locator(".elekit-triplets-progress").text_content()
-    assert told == "".join(lab.value("w.told")) and told.startswith("5 judged, 1 of them 'cannot say'.")
+    assert told == "".join(lab.value("w.progress")) and told.startswith("5 judged, 1 of them 'cannot say'.")
     keys.press("Control+1")  # the lab's own
     page.wait_for_timeout(100)
     assert lab.value("w.answered") == 5

@@ -91,16 +91,16 @@ def test_nothing_parses_markup_or_reaches_for_the_network(path):
 
 def test_an_error_in_a_callback_is_told_and_the_next_success_clears_it():
     widget = Small()
-    widget._hear(widget, {"do": "half", "with": {"value": 3}}, [])
+    widget._receive(widget, {"do": "half", "with": {"value": 3}}, [])
     assert widget.problem == "3 is odd; give an even number"
-    assert isinstance(widget.trouble, ValueError)
-    widget._hear(widget, {"do": "half", "with": {"value": 8}}, [])
-    assert (widget.problem, widget.trouble, widget.result) == ("", None, 4)
+    assert isinstance(widget.error, ValueError)
+    widget._receive(widget, {"do": "half", "with": {"value": 8}}, [])
+    assert (widget.problem, widget.error, widget.result) == ("", None, 4)
 
 
 def test_an_unexpected_error_says_what_kind_it_is():
     widget = Small()
-    widget._hear(widget, {"do": "half", "with": {"value": "x"}}, [])
+    widget._receive(widget, {"do": "half", "with": {"value": "x"}}, [])
     assert widget.problem.startswith("TypeError: ")
 
 
@@ -109,7 +109,7 @@ def test_an_unexpected_error_says_what_kind_it_is():
 )
 def test_a_browser_calls_nothing_but_commands(content):
     widget = Small()
-    widget._hear(widget, content, [])
+    widget._receive(widget, content, [])
     assert widget.problem == "" and widget.comm is not None
 
 

@@ -21,7 +21,7 @@ DECODED = 32  # predictions from which the cases are chosen
 ITERATIONS = 60
 APPLIED = 3  # edits at each end of the price list that can be applied in the page
 KNOWN = 400  # graphs on the inspector's map
-CHANGING = ("scene", "table", "heat", "loss", "neighbors", "apart", "shares")  # traits that differ between steps
+CHANGING = ("scene", "table", "heat", "loss", "neighbors", "separations", "shares")  # traits that differ between steps
 FIXED = ("palette", "anchor_scene", "anchor_name", "context", "map_note", "view", "valid_only", "picked", "molecular")
 
 
@@ -126,7 +126,7 @@ def _inspector(context: Context, graph: Graph, anchor: Graph, known: Graph, name
 
 def _state(shown: Inspection) -> dict:
     """The step that is shown, with all that is computed on demand."""
-    shown.ask_shares()
-    shown.ask_separates()
+    shown.compute_shares()
+    shown.compute_separations()
     state = {trait: getattr(shown, trait) for trait in CHANGING}
     return {**state, "place": shown.path["places"][shown.at], "words": shown.steps[shown.at], "next": {}}

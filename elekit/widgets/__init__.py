@@ -1,27 +1,33 @@
-"""Widgets for JupyterLab over the floors below; no mathematics here (floor 4).
+"""Widgets for JupyterLab (extra `lab`): they show what the packages below compute.
 
-`explore` shows the embedding space, `step_through` a decoding run, `inspect_loss` what the loss rewards; `judge` asks
-people what it should say. Each holds its state in typed traits, says
-in itself what went wrong, has a static twin (`.picture()`), and needs no network.
+    explore        the embedding space as a map
+    step_through   a decoding run, frame by frame
+    inspect_loss   one graph, with every edit priced by the loss
+    judge          questions to people: which of two graphs is closer to a third?
+
+Every widget keeps its state in typed traits, shows errors in `problem`, needs no network, and has a static picture
+for readers without a kernel (`.picture()`).
 """
 
 import importlib
+from typing import Any
 
 from elekit.graphs._optional import extra
 
-_HOME = {"explore": "explorer", "Explorer": "explorer", "step_through": "stepper", "Stepper": "stepper",
-         "inspect_loss": "inspector", "LossInspector": "inspector", "judge": "triplets",
-         "TripletJudge": "triplets"}  # fmt: skip
+_HOME = {
+    "explore": "explorer", "Explorer": "explorer", "step_through": "stepper", "Stepper": "stepper",
+    "inspect_loss": "inspector", "LossInspector": "inspector", "judge": "triplets", "TripletJudge": "triplets",
+}  # fmt: skip
 
 __all__ = list(_HOME)
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'elekit.widgets' has no attribute {name!r}")
     with extra("lab"):
         return getattr(importlib.import_module(f"elekit.widgets.{_HOME[name]}"), name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

@@ -1,27 +1,30 @@
-"""Work that a widget does beside being used."""
+"""Work in a thread, while a widget stays usable."""
 
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-def later(work: Callable[[], object], then: Callable[[object, Exception | None], None]) -> None:
-    """`then(result, error)` of `work()`, one of them None; in a thread, with `then` back in the event loop.
+def run_in_background(work: Callable[[], T], callback: Callable[[T | None, Exception | None], None]) -> None:
+    """Run `work()` in a thread and call `callback(result, error)` in the event loop; one of the two is None.
 
-    Where no event loop runs (outside Jupyter) both are done at once, and an error is raised.
+    Without a running event loop (outside of Jupyter), both run at once and errors are raised.
     """
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        then(work(), None)
+        callback(work(), None)
         return
 
-    def run():
+    def run() -> None:
         result = error = None
         try:
             result = work()
-        except Exception as wrong:
-            error = wrong
-        loop.call_soon_threadsafe(then, result, error)
+        except Exception as caught:
+            error = caught
+        loop.call_soon_threadsafe(callback, result, error)
 
-    threading.Thread(target=run, daemon=True).start()  # a kernel that stops does not wait for it
+    threading.Thread(target=run, daemon=True).start()  # a daemon: the kernel does not wait for it to stop

@@ -1,77 +1,87 @@
-"""What the widgets share: errors that show, commands from the browser, a static twin."""
+"""What the widgets share: commands from the browser, errors shown in the widget, and a static picture."""
 
 import base64
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import anywidget
 import traitlets
 from matplotlib.figure import Figure
 
 
-def told(method: Callable) -> Callable:
-    """A callback whose error is told in the widget, in one sentence, and kept whole in `widget.trouble`."""
+def shows_errors(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator for callbacks: an error is shown in `problem` and kept in `error`; success clears both."""
 
     @functools.wraps(method)
-    def guarded(self, *given, **named):
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            result = method(self, *given, **named)
+            result = method(self, *args, **kwargs)
         except Exception as error:
-            tell(self, error)
+            show_error(self, error)
             return None
-        self.problem, self.trouble = "", None
+        self.problem, self.error = "", None
         return result
 
     return guarded
 
 
-def tell(widget, error: Exception) -> None:
-    """Show what went wrong in a widget that has `problem` and `trouble`."""
+def show_error(widget: Any, error: Exception) -> None:
+    """Set a widget's `error`, and its `problem` to the first line of the message."""
     lines = str(error).strip().splitlines()
     kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-    widget.trouble = error
+    widget.error = error
     widget.problem = kind + (
         lines[0] if lines else "Unexpected error (no message). See the notebook log for the traceback."
     )
 
 
 class Panel(anywidget.AnyWidget):
-    """A widget drawn in the browser. Subclasses name their COMMANDS (methods that the browser may call) and a `picture`.
+    """Base class of widgets drawn in the browser.
 
-    problem: what went wrong last, in one sentence, "" if nothing. trouble: that exception, to be raised or looked at.
+    Subclasses list in `COMMANDS` the methods that the browser may call, and implement `picture`.
+
+    Attributes:
+        problem: The last error in one sentence, "" after a success.
+        error: The last error, None after a success.
+        palette: Names and colors of the labels, see `elekit.draw.scenes.palette`.
     """
 
     COMMANDS: tuple[str, ...] = ()
 
     problem = traitlets.Unicode("").tag(sync=True)
     palette = traitlets.Dict().tag(sync=True)
-    trouble: Exception | None = None
+    error: Exception | None = None
 
-    def __init__(self, **traits):
+    def __init__(self, **traits: Any):
         super().__init__(**traits)
-        self.on_msg(self._hear)
+        self.on_msg(self._receive)
 
     def picture(self) -> Figure:
-        """The static twin: what the widget shows now, as a figure."""
+        """Draw what the widget shows.
+
+        Returns:
+            A matplotlib figure.
+        """
         raise NotImplementedError
 
-    def _hear(self, _, content: dict, buffers) -> None:
-        """Do what the browser asks for: {"do": one of COMMANDS, "with": its arguments}."""
+    def _receive(self, _: object, content: Any, buffers: object) -> None:
+        """Handle a message of the browser: {"do": one of COMMANDS, "with": its arguments}."""
         if isinstance(content, dict) and content.get("do") in self.COMMANDS:
-            self._obey(content["do"], content.get("with") or {})
+            self._execute(content["do"], content.get("with") or {})
 
-    @told
-    def _obey(self, command: str, values: dict):
+    @shows_errors
+    def _execute(self, command: str, values: dict[str, Any]) -> None:
         getattr(self, command)(**values)
 
-    def _repr_mimebundle_(self, **kwargs):
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         return with_picture(super()._repr_mimebundle_(**kwargs), self.picture)
 
 
-def with_picture(bundle, picture: Callable[[], Figure]):
-    """A widget's display bundle with its static twin, for readers without a kernel: printed, exported, on the web."""
+def with_picture(bundle: Any, picture: Callable[[], Figure]) -> Any:
+    """Add the static picture to a display bundle, for readers without a kernel: printed, exported, online."""
     if bundle is None:
         return None
     data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-    shown = picture()
-    return {**data, "image/png": base64.b64encode(shown._repr_png_()).decode()}, metadata
+    figure: Any = picture()
+    return {**data, "image/png": base64.b64encode(figure._repr_png_()).decode()}, metadata

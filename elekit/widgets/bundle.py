@@ -19,9 +19,9 @@ _OTHER = re.compile(r"^(import|export)\b.*", re.MULTILINE)
 
 
 def script(entry: Path) -> str:
-    """Returns one ES module that holds `entry` and everything it imports, each module in a scope of its own.
+    """Return one ES module that holds `entry` and everything it imports, each module in a scope of its own.
 
-    The default export is an object of the exports of `entry`, which is what anywidget expects of an entry that ends in
+    The default export is an object of the exports of `entry`, as anywidget expects of an entry that ends in
     `export { render };`. The loss card is assembled the same way: its `card.js` imports the widgets it embeds
     (`import { render as renderStepper } from "../../widgets/static/stepper.js";`), and the card inlines
     `script(Path(card.__file__).parent / "static" / "card.js")` in one `<script type="module">`.
@@ -29,8 +29,11 @@ def script(entry: Path) -> str:
     Args:
         entry: Path of the entry module.
 
+    Returns:
+        The source of the module.
+
     Raises:
-        ValueError: If a module breaks a rule of this file, imports a name that is not exported, or imports in a cycle.
+        ValueError: If a module breaks a rule of this file, imports a name that is not exported, or is in a cycle.
         FileNotFoundError: If a module does not exist.
     """
     exports: dict[Path, set[str]] = {}
@@ -40,7 +43,7 @@ def script(entry: Path) -> str:
 
 
 def style(*names: str) -> str:
-    """Returns the rules that all widgets share, followed by the named style sheets of `static`, as one sheet."""
+    """Return one style sheet: the rules that all widgets share, then the named sheets of `static`."""
     return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("shared.css", *names))
 
 

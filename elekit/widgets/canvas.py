@@ -1,55 +1,70 @@
-"""One map on the screen: jupyter-scatter's widget, made once and updated, with who selects and points at what."""
+"""One map on the screen: a jupyter-scatter widget, made once and updated, and its pointer and selection events."""
 
 import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import jscatter
 import numpy as np
 from matplotlib.colors import to_rgba
 
 from elekit.draw.maps import CONTEXT, Paint, bounding_square
+from elekit.widgets.inspector_io import Json
 
-NOBODY = -1  # jupyter-scatter takes None for the first point
+NO_POINT = -1  # jupyter-scatter takes None for the first point
 TOOLS = ["pan_zoom", "lasso", "lasso_type", "divider", "full_screen", "download", "reset"]
-APART = 0.4  # seconds between points sent: what comes while the browser still draws is lost there, see `version`
-# For regl-scatterplot. It tells of the pointer only after it drew, which takes 50 to 200 ms by software, unless told to.
+PAUSE = 0.4  # seconds between messages with points: the browser drops those that arrive while it draws
+# For regl-scatterplot. Without syncEvents it reports the pointer after drawing, which takes 50 to 200 ms in software.
 OPTIONS = {"syncEvents": True, "pointOutlineWidth": 0, "pointSizeSelected": 1, "opacityByDensityFill": 0.6}
 
 
 class Canvas:
-    """A map of n points. Its `widget` is jupyter-scatter's; `clicked`, `lassoed` and `pointed` are called from it.
+    """A map of n points. `widget` is jupyter-scatter's; its events call `clicked`, `lassoed` and `pointed`.
 
-    positions: (n, 2). reticle: cross hairs through the point that is pointed at, on this map or another.
-    version: counts the points that were sent; it goes along with them, so that the browser can tell when it missed some
-    (it drops what comes while it draws) and ask for them by `send_points`. sent: called when there is another version.
+    positions: (n, 2). reticle: cross hairs through the point under the pointer, on all maps.
+    version: counts the messages with points and travels with them, so that the browser can detect that it missed one
+    and ask for `send_points`. sent: called on every new version.
     """
 
-    def __init__(self, positions: np.ndarray, height: int, *, reticle: bool, clicked, lassoed, pointed, sent):
+    def __init__(
+        self,
+        positions: np.ndarray,
+        height: int,
+        *,
+        reticle: bool,
+        clicked: Callable[[int], object],
+        lassoed: Callable[[np.ndarray], object],
+        pointed: Callable[[int | None], object],
+        sent: Callable[[], object],
+    ):
         self.clicked, self.lassoed, self.pointed, self.sent, self.version = clicked, lassoed, pointed, sent, 0
         self.frame = bounding_square(positions)
         self.places = self.on_canvas(positions)
         self.codes = np.zeros(len(positions), dtype=np.int64)
         scatter = jscatter.Scatter(
-            x=self.places[:, 0], y=self.places[:, 1], x_scale=(-1, 1), y_scale=(-1, 1), height=height, color="#000000",
-            axes=False, legend=False, tooltip=False, reticle=reticle, background_color="white", opacity_unselected=0.6,
-            lasso_on_long_press=False, transition_points=False, size=6 if len(positions) < 2_000 else 4 if len(positions) < 20_000 else 3,
+            x=self.places[:, 0], y=self.places[:, 1], x_scale=(-1, 1), y_scale=(-1, 1), height=height,
+            color="#000000", background_color="white", opacity_unselected=0.6, axes=False, legend=False,
+            tooltip=False, reticle=reticle, lasso_on_long_press=False, transition_points=False,
+            size=6 if len(positions) < 2_000 else 4 if len(positions) < 20_000 else 3,
         )  # fmt: skip
         self.widget = scatter.show(TOOLS)
         self.widget.color_scale, self.widget.color_domain, self.widget.color_by = "categorical", {}, "valueA"
         self.widget.regl_scatterplot_options = OPTIONS
         self.widget.add_class("elekit-map")
-        self.deaf = self.waiting = False
-        self.resting: asyncio.TimerHandle | None = None
-        self.widget.observe(self._hear_selection, "selection")
-        self.widget.observe(self._hear_pointer, "hovering")
+        self.muted = self.waiting = False
+        self.timer: asyncio.TimerHandle | None = None
+        self.widget.observe(self._receive_selection, "selection")
+        self.widget.observe(self._receive_pointer, "hovering")
 
     def on_canvas(self, positions: np.ndarray) -> np.ndarray:
-        """Where positions of the map are on the canvas, in [-1, 1]."""
+        """Positions of the map in coordinates of the canvas, [-1, 1]."""
         middle, half = self.frame
-        return (np.asarray(positions, dtype=np.float64).reshape(-1, 2) - middle) / half
+        places: np.ndarray = (np.asarray(positions, dtype=np.float64).reshape(-1, 2) - middle) / half
+        return places
 
     # -- from the browser --------------------------------------------------------------------------------------
-    def _hear_selection(self, change):
-        if self.deaf:
+    def _receive_selection(self, change: dict[str, Any]) -> None:
+        if self.muted:
             return
         rows = np.asarray([] if change["new"] is None else change["new"]).astype(np.int64).ravel()
         if len(rows) == 1 and rows[0] == self.widget.hovering:
@@ -57,35 +72,42 @@ class Canvas:
         else:
             self.lassoed(rows)
 
-    def _hear_pointer(self, change):
-        if not self.deaf:
+    def _receive_pointer(self, change: dict[str, Any]) -> None:
+        if not self.muted:
             row = change["new"]
             self.pointed(None if row is None or row < 0 else int(row))
 
     # -- to the browser ----------------------------------------------------------------------------------------
-    def _tell(self, **traits):
-        self.deaf = True
+    def _set(self, **traits: Any) -> None:
+        self.muted = True
         try:
             with self.widget.hold_sync():
                 for name, value in traits.items():
                     setattr(self.widget, name, value)
         finally:
-            self.deaf = False
+            self.muted = False
 
-    def select(self, rows: np.ndarray):
-        """Select rows (ascending), unless the browser says that it has these."""
+    def select(self, rows: np.ndarray) -> None:
+        """Select rows (ascending), unless the browser already does."""
         known = self.widget.selection
         if known is None or not np.array_equal(np.sort(known), rows):
-            self._tell(selection=rows.astype(np.uint32))
+            self._set(selection=rows.astype(np.uint32))
 
-    def point(self, row: int | None):
-        """Point at a row, unless the browser says that it does; None = at nothing."""
-        row = NOBODY if row is None else row
-        if (NOBODY if self.widget.hovering is None else self.widget.hovering) != row:
-            self._tell(hovering=row)
+    def point(self, row: int | None) -> None:
+        """Point at a row, or at nothing, unless the browser already does."""
+        point = NO_POINT if row is None else row
+        if (NO_POINT if self.widget.hovering is None else self.widget.hovering) != point:
+            self._set(hovering=point)
 
-    def marks(self, *, pinned: int | None, neighbors=(), predicted=(), path: np.ndarray | None = None) -> dict:
-        """What is drawn over the points, in places on the canvas: dots {kind, at, number} and lines {kind, points}.
+    def marks(
+        self,
+        *,
+        pinned: int | None,
+        neighbors: Iterable[int] = (),
+        predicted: Iterable[tuple[int, np.ndarray]] = (),
+        path: np.ndarray | None = None,
+    ) -> Json:
+        """Marks over the points, in coordinates of the canvas: dots {kind, at, number} and lines {kind, points}.
 
         pinned, neighbors: rows. predicted: (row, (2,) position of its prediction) pairs. path: (m, 2) positions.
         """
@@ -95,9 +117,9 @@ class Canvas:
             lines.append(("path", path))
             dots += [("start", path[0], 0), ("end", path[-1], 0)]
         for row, position in predicted:
-            there = self.on_canvas(position)[0]
-            lines.append(("prediction", np.stack([self.places[row], there])))
-            dots.append(("prediction", there, int(row != pinned)))
+            end = self.on_canvas(position)[0]
+            lines.append(("prediction", np.stack([self.places[row], end])))
+            dots.append(("prediction", end, int(row != pinned)))
         dots += [("neighbor", self.places[row], number) for number, row in enumerate(neighbors, 1)]
         if pinned is not None:
             dots.append(("pinned", self.places[pinned], 0))
@@ -106,48 +128,48 @@ class Canvas:
             "lines": [{"kind": kind, "points": points.round(4).tolist()} for kind, points in lines],
         }
 
-    def move(self, positions: np.ndarray):
-        """The points go elsewhere."""
+    def move(self, positions: np.ndarray) -> None:
+        """Move the points."""
         self.frame = bounding_square(positions)
         self.places = self.on_canvas(positions)
         self.send_points()
 
-    def paint(self, paint: Paint, context: bool):
-        """Color the points; with `context` those that are not selected are gray."""
+    def paint(self, paint: Paint, context: bool) -> None:
+        """Color the points; with `context`, points that are not selected are gray."""
         colors = [to_rgba(color) for color in paint.colors]
-        colors += [colors[-1]] * (2 - len(colors))  # a single color would be no list to jupyter-scatter
+        colors += [colors[-1]] * (2 - len(colors))  # jupyter-scatter takes one color for a name
         own = [list(color) for color in colors]
         gray = [list(to_rgba(CONTEXT))] * len(own)
         black = [[0.0, 0.0, 0.0, 1.0]] * len(own)
         if not np.array_equal(self.codes, paint.codes):
             self.codes = paint.codes
             self.send_points()
-        self._tell(color=gray if context else own, color_selected=own, color_hover=black)
+        self._set(color=gray if context else own, color_selected=own, color_hover=black)
 
-    def send_points(self):
-        """Places and colors of the points, now or as soon as the browser can take them."""
-        self.waiting = self.resting is not None
+    def send_points(self) -> None:
+        """Send places and colors of the points, now or as soon as the browser can take them."""
+        self.waiting = self.timer is not None
         if self.waiting:
             return
         self.version += 1
         versions = np.full(len(self.codes), self.version)
         points = np.column_stack([self.places, self.codes, versions]).astype(np.float32)
-        self._tell(prevent_filter_reset=True, transition_points=False, non_spatial_points_update=False, points=points)
+        self._set(prevent_filter_reset=True, transition_points=False, non_spatial_points_update=False, points=points)
         self.sent()
         try:
-            self.resting = asyncio.get_running_loop().call_later(APART, self._rested)
+            self.timer = asyncio.get_running_loop().call_later(PAUSE, self._timed_out)
         except RuntimeError:  # no browser without an event loop
-            self.resting = None
+            self.timer = None
 
-    def _rested(self):
-        self.resting = None
+    def _timed_out(self) -> None:
+        self.timer = None
         if self.waiting:
             self.send_points()
 
-    def close(self):
-        """jupyter-scatter's widgets are never freed, so that this one is left without anything of value."""
-        if self.resting is not None:
-            self.resting.cancel()
+    def close(self) -> None:
+        """Drop all data: jupyter-scatter's widgets are never freed."""
+        if self.timer is not None:
+            self.timer.cancel()
         self.widget.unobserve_all()
         self.widget.close()
         self.widget.points, self.widget.selection = np.zeros((0, 4), np.float32), np.zeros(0, np.uint32)

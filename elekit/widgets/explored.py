@@ -1,7 +1,9 @@
-"""What an explorer knows and says, without anything that is shown: graphs, losses, a table, and words about them."""
+"""The data of an explorer: graphs, losses, a table, and sentences about them. Nothing here is displayed."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,24 +21,25 @@ from elekit.inspect import EmbeddingMap
 from elekit.inspect.maps import trust_words
 from elekit.inspect.search import Search, overview
 from elekit.model.loss import LearnedLoss, Psi, points_of, squared_distance
+from elekit.widgets.inspector_io import Json
 from elekit.widgets.space import Space
 
 NEIGHBORS = 8
-REMEMBERED = 512  # scenes
-DIFFERENT = 60  # words in a column that is offered for colors
-AT_ONCE = 20_000  # molecules whose functional groups are found without being asked for
+CACHED = 512  # scenes
+MOST_CLASSES = 60  # different texts in a column that is offered for colors
+FEW = 20_000  # molecules whose functional groups are computed at the start
 GROUP, TO_PINNED, KEPT, ERROR, FOUND = (
     "functional group", "loss to pinned", "neighbors kept", "prediction error", "found by search",
 )  # fmt: skip
-TOLD = ("nodes", "edges", "rings", "split", "id", TO_PINNED, FOUND, ERROR)  # on every card
+ON_CARD = ("nodes", "edges", "rings", "split", "id", TO_PINNED, FOUND, ERROR)  # on every card
 SIDES = ("first map", "second map")
 
 
 class Explored:
-    """n graphs, one or two learned losses over them (`spaces`), and `table`, what is known of each graph.
+    """n graphs, one or two learned losses over them (`spaces`), and `table`, with a row of facts about each graph.
 
-    frame, texts: beside the graphs. predictions: (n, D), of length 1 or nan. paths: for each space the points of a
-    decoding run; placed: where they are on its map. Raises ValueError for predictions that do not fit.
+    frame, texts: columns and inputs of the graphs. predictions: (n, D) unit vectors, or rows of nan. paths: for each
+    space the points of a decoding run. placed: their positions on its map. Raises ValueError for unfit predictions.
     """
 
     def __init__(
@@ -58,63 +61,63 @@ class Explored:
         self.table[TO_PINNED], self.table[FOUND] = np.nan, False
         self.show_maps({})
         self.search = Search(self.table, graphs)
-        self.scenes: dict[int, dict] = {}
+        self.scenes: dict[int, Json] = {}
 
     def __len__(self) -> int:
         return len(self.graphs)
 
-    def show_maps(self, maps: dict[int, EmbeddingMap]):
-        """Other maps of some spaces, by their number; a second one is laid upon the first."""
+    def show_maps(self, maps: dict[int, EmbeddingMap]) -> None:
+        """Replace maps, by the number of their space; the second is aligned to the first."""
         for k, map in maps.items():
             self.spaces[k] = replace(self.spaces[k], map=map)
         for k, space in enumerate(self.spaces[1:], 1):
             self.spaces[k] = replace(space, map=space.map.aligned_to(self.spaces[0].map))
         self.placed = [space.map.transform(path) for space, path in zip(self.spaces, self.paths)]
-        self.foretold: dict[int, np.ndarray] = {}  # places of predictions, by row
+        self.predicted_places: dict[int, np.ndarray] = {}  # by row
         self.table[KEPT] = self.spaces[0].map.kept.astype(np.float64)
 
     # -- columns -----------------------------------------------------------------------------------------------
     @cached_property
     def columns(self) -> list[str]:
-        """Columns worth a color: numbers, truth values, and texts of few different words."""
+        """Columns to color by: numbers, truth values, and texts with few different values."""
         found = [GROUP] if self.search.molecular else []
         for name in self.table:
             column = self.table[name]
             words = not pd.api.types.is_numeric_dtype(column)
-            if name not in ("id", "row") and not (words and column.astype(str).nunique() > DIFFERENT):
+            if name not in ("id", "row") and not (words and column.astype(str).nunique() > MOST_CLASSES):
                 found.append(name)
         return found
 
     def first_column(self) -> str:
-        """What the map is colored by at first: something that takes no time."""
-        return GROUP if self.search.molecular and len(self) <= AT_ONCE else "nodes"
+        """The column to color by at the start, which takes no time to compute."""
+        return GROUP if self.search.molecular and len(self) <= FEW else "nodes"
 
     def has(self, name: str) -> bool:
         return name in self.table or (name == GROUP and self.search.molecular)
 
     def column(self, name: str) -> pd.Series:
-        """A column; functional groups are found when first asked for (a second for 10,000 molecules)."""
+        """A column; functional groups are computed on first use (a second for 10,000 molecules)."""
         if name == GROUP and GROUP not in self.table:
             self.table[GROUP] = self.search.functional_groups()
         return self.table[name]
 
     # -- rows --------------------------------------------------------------------------------------------------
-    def rows_of(self, value) -> np.ndarray:
-        """Row numbers out of row numbers, n truth values or rows of `table`; ValueError for others."""
+    def rows_of(self, value: Any) -> np.ndarray:
+        """Row numbers from row numbers, n truth values or rows of `table`; ValueError for anything else."""
         n = len(self)
         if isinstance(value, pd.DataFrame):
             return self._rows_of_frame(value)
         rows = np.asarray(value.detach().cpu() if torch.is_tensor(value) else value)
         if rows.dtype == bool:
             if rows.shape != (n,):
-                raise ValueError(f"want {n} truth values, one for each graph, got shape {rows.shape}")
+                raise ValueError(f"expected {n} truth values, one per graph, got shape {rows.shape}")
             return np.flatnonzero(rows)
         if not rows.size:
             return np.empty(0, dtype=np.int64)
         if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
-            raise ValueError(f"want row numbers, {n} truth values or rows of explorer.frame, got {value!r:.80}")
+            raise ValueError(f"expected row numbers, {n} truth values or rows of explorer.frame, got {value!r:.80}")
         if rows.min() < 0 or rows.max() >= n:
-            raise ValueError(f"there is no row {rows.max() if rows.max() >= n else rows.min()}; rows are 0..{n - 1}")
+            raise ValueError(f"no row {rows.max() if rows.max() >= n else rows.min()}; rows are 0..{n - 1}")
         return rows.astype(np.int64)
 
     def _rows_of_frame(self, frame: pd.DataFrame) -> np.ndarray:
@@ -125,41 +128,43 @@ class Explored:
         if ours and "id" in frame:
             ours = (frame["id"].astype(str).to_numpy() == self.table["id"].iloc[rows].astype(str).to_numpy()).all()
         if not ours:
-            raise ValueError("these rows are not of explorer.frame; keep its index when you filter it")
+            raise ValueError("these rows are not from explorer.frame; keep its index when you filter it")
         return rows.astype(np.int64)
 
     def name(self, row: int) -> str:
-        """SMILES of a molecule; other graphs by their id."""
+        """SMILES of a molecule, otherwise the id."""
         return self.search.smiles[row] or f"graph {self.table['id'].iloc[row]}"
 
-    def entry(self, row: int) -> dict:
-        """A graph in a list: row, name and id."""
+    def entry(self, row: int) -> Json:
+        """Row, name and id of a graph."""
         return {"row": int(row), "name": self.name(row), "id": f"id {self.table['id'].iloc[row]}"}
 
-    def card(self, row: int, *, column: str, pinned: int | None) -> dict:
-        """A graph to be looked at: entry, scene, facts (lines of text) and text. column: one more fact that is told."""
+    def card(self, row: int, *, column: str, pinned: int | None) -> Json:
+        """Details of a graph: entry, scene, facts (lines of text) and text. column: one more fact."""
         line = self.table.iloc[row]
         counts = [f"{line[name]:,} {noun}{'' if line[name] == 1 else 's'}" for name, noun in NOUNS.items()]
         facts = [f"id {line['id']}" + (f", {line['split']}" if "split" in self.table else ""), ", ".join(counts)]
-        facts += [f"{name}: {_written(line[name])}" for name in dict.fromkeys([column, ERROR]) if self._to_tell(name)]
+        facts += [
+            f"{name}: {_formatted(line[name])}" for name in dict.fromkeys([column, ERROR]) if self._is_fact(name)
+        ]
         if pinned is not None and pinned != row:
             facts.append(f"loss to the pinned graph: {line[TO_PINNED]:.3f}")
         text = "" if self.texts is None or self.texts[row] == self.name(row) else self.texts[row]
         return {**self.entry(row), "facts": facts, "text": text, "scene": self.scene(row)}
 
-    def _to_tell(self, name: str) -> bool:
-        return name in self.table and (name == ERROR or name not in TOLD)
+    def _is_fact(self, name: str) -> bool:
+        return name in self.table and (name == ERROR or name not in ON_CARD)
 
-    def scene(self, row: int) -> dict:
+    def scene(self, row: int) -> Json:
         if row not in self.scenes:
-            if len(self.scenes) >= REMEMBERED:
+            if len(self.scenes) >= CACHED:
                 del self.scenes[next(iter(self.scenes))]
             self.scenes[row] = scene(self.graphs[int(row)])
         return self.scenes[row]
 
     # -- a pinned graph ----------------------------------------------------------------------------------------
     def pin(self, row: int | None) -> list[pd.DataFrame]:
-        """Neighbors (row, loss) by each learned loss; the table learns the first loss to the pinned graph."""
+        """Neighbors (row, loss) by each learned loss; sets the table's loss to the pinned graph, by the first."""
         if row is None:
             self.table[TO_PINNED] = np.nan
             return []
@@ -168,8 +173,8 @@ class Explored:
         self.table[TO_PINNED] = loss.clamp_min(0).double().numpy()
         return [inspect.neighbors(s.points[row], s.points, NEIGHBORS, exclude=row) for s in self.spaces]
 
-    def neighbor_lists(self, near: list[pd.DataFrame]) -> dict:
-        """Lists (heading, cards) of neighbors, and words on what two losses agree on."""
+    def neighbor_lists(self, near: list[pd.DataFrame]) -> Json:
+        """Lists (heading, cards) of neighbors; in words, how many two losses share."""
         sets = [set(frame["row"]) for frame in near]
         both = set.intersection(*sets) if len(sets) > 1 else set()
         lists = []
@@ -183,23 +188,30 @@ class Explored:
         words = f"The two losses agree on {len(both)} of {len(sets[0])} neighbors." if len(sets) > 1 else ""
         return {"words": words, "lists": lists}
 
-    def predicted(self, rows, most: int) -> list[tuple[int, np.ndarray]]:
-        """Of the first `most` of these rows that have a prediction: (row, (2,) its place on the first map)."""
+    def predicted(self, rows: Iterable[int], most: int) -> list[tuple[int, np.ndarray]]:
+        """(row, (2,) place on the first map) of the first `most` rows that have a prediction."""
         if self.predictions is None:
             return []
         known = [int(row) for row in rows if torch.isfinite(self.predictions[int(row)]).all()][:most]
-        new = [row for row in known if row not in self.foretold]
+        new = [row for row in known if row not in self.predicted_places]
         if new:
-            self.foretold |= dict(zip(new, self.spaces[0].map.transform(self.predictions[new])))
-        return [(row, self.foretold[row]) for row in known]
+            self.predicted_places |= dict(zip(new, self.spaces[0].map.transform(self.predictions[new])))
+        return [(row, self.predicted_places[row]) for row in known]
 
-    def picture(self, column: str, selected: np.ndarray, pinned: int | None, near: list, predicted: list) -> Figure:
-        """All maps with what is selected, pinned (near: its neighbors, as of `pin`) and predicted, one below the other."""
+    def picture(
+        self,
+        column: str,
+        selected: np.ndarray,
+        pinned: int | None,
+        near: list[pd.DataFrame],
+        predicted: list[tuple[int, np.ndarray]],
+    ) -> Figure:
+        """All maps, one below the other, with selection, pinned graph, its neighbors (see `pin`) and predictions."""
         count = len(self.spaces)
         figure = Picture(figsize=(7.6 if pinned is None else 13, 6.6 * count))
         for k, place in enumerate(figure.subfigures(count, 1, squeeze=False)[:, 0]):
             map, rows, titles = self.spaces[k].map, [], []
-            if near:
+            if near and pinned is not None:
                 rows = [pinned, *near[k]["row"]]
                 losses = [
                     f"{n}  {self.name(row)}  {loss:.2f}"
@@ -210,7 +222,7 @@ class Explored:
                 map.positions,
                 self.column(column),
                 column=column,
-                selected=selected if len(selected) else None,
+                selected=selected.tolist() if len(selected) else None,
                 pinned=pinned,
                 neighbors=rows[1:],
                 graphs=self.graphs[rows] if rows else None,
@@ -224,36 +236,36 @@ class Explored:
 
     # -- words -------------------------------------------------------------------------------------------------
     def selected_words(self, rows: np.ndarray) -> str:
-        """How many are selected, and what the map keeps of their neighborhoods."""
+        """The number of selected graphs, and how many of their neighbors the map keeps."""
         if not len(rows):
-            return f"{len(self):,} graphs, none selected: draw a lasso around some."
+            return f"{len(self):,} graphs, none selected: draw a lasso to select some."
         kept = self.table[KEPT].to_numpy()[rows]
         known = (
-            f"; of the 15 nearest of each the map keeps {15 * np.nanmean(kept):.1f}"
+            f"; the map keeps {15 * np.nanmean(kept):.1f} of their 15 nearest neighbors"
             if np.isfinite(kept).any()
             else ""
         )
         return f"{len(rows):,} of {len(self):,} selected{known}."
 
     def pinned_words(self, row: int) -> str:
-        """What the map keeps of the neighborhood of one graph."""
+        """How many neighbors of a graph the map keeps."""
         kept = self.table[KEPT].iloc[row]
         return f"The map keeps {15 * kept:.0f} of its 15 nearest." if np.isfinite(kept) else ""
 
     def trust(self) -> str:
-        """How far the maps may be trusted."""
-        said = [trust_words(space.map.kept, space.map.method) for space in self.spaces]
-        return said[0] if len(said) == 1 else " ".join(f"{s.capitalize()}: {w}" for s, w in zip(SIDES, said))
+        """How faithful the maps are."""
+        words = [trust_words(space.map.kept, space.map.method) for space in self.spaces]
+        return words[0] if len(words) == 1 else " ".join(f"{s.capitalize()}: {w}" for s, w in zip(SIDES, words))
 
     def offer(self) -> str:
-        """That a better map can be had, and how long that takes; "" where there is none."""
+        """Label of the button that makes a better map, with the time it takes; "" if there is none."""
         lacking = sum(space.map.method != "umap" for space in self.spaces)
         seconds = 15 + lacking * max(6 * len(self) / 1000, 2)  # measured on two cores
         about = f"{10 * round(seconds / 10):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
         return f"Make the UMAP map{'s' * (lacking > 1)} (about {about})" if lacking else ""
 
     def alternative(self, column: str, selected: int, pinned: int | None, near: list[pd.DataFrame]) -> str:
-        """The maps in words, for those who do not see them."""
+        """The maps in words, for screen readers."""
         words = f"Map of {len(self):,} graphs colored by {column}, {selected:,} selected."
         if pinned is not None:
             names = ", ".join(self.name(row) for row in near[0]["row"])
@@ -264,8 +276,8 @@ class Explored:
 NOUNS = {"nodes": "node", "edges": "edge", "rings": "ring"}
 
 
-def _written(value) -> str:
-    return "not known" if pd.isna(value) else f"{value:.4g}" if isinstance(value, float) else str(value)
+def _formatted(value: Any) -> str:
+    return "unknown" if pd.isna(value) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _path(psi: Psi, trace: Trace) -> Tensor:
@@ -274,10 +286,10 @@ def _path(psi: Psi, trace: Trace) -> Tensor:
 
 
 def _unit_rows(predictions: Tensor, points: Tensor) -> Tensor:
-    """Predictions beside points (n, D), each of length 1 or nan; ValueError for others."""
+    """Predictions of the same shape as points (n, D), each row of length 1 or nan; ValueError for others."""
     found = torch.as_tensor(predictions).detach().float().cpu()
     if found.shape != points.shape:
-        raise ValueError(f"predictions must be {tuple(points.shape)}, one for each graph, got {tuple(found.shape)}")
+        raise ValueError(f"predictions must have shape {tuple(points.shape)}, got {tuple(found.shape)}")
     length = found.norm(dim=1)
     off = ~found.isnan().any(1) & ~((length - 1).abs() < 1e-3)
     if off.any():

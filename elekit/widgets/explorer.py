@@ -1,6 +1,7 @@
 """The embedding space as a map: point, pin, search, select, color, compare."""
 
 from collections.abc import Callable
+from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -16,15 +17,16 @@ from elekit.draw.maps import paint
 from elekit.draw.scenes import palette
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi
-from elekit.widgets.background import later
-from elekit.widgets.base import tell, told, with_picture
+from elekit.widgets.background import run_in_background
+from elekit.widgets.base import show_error, shows_errors, with_picture
 from elekit.widgets.canvas import Canvas
 from elekit.widgets.explored import FOUND, GROUP, KEPT, TO_PINNED, Explored
+from elekit.widgets.inspector_io import Json
 from elekit.widgets.panels import GraphPanel, MapPanel, Rows, arranged, row_of
 from elekit.widgets.space import Space, read
 
-LISTED = 50  # graphs found that are listed
-DRAWN = 100  # predictions that are drawn at once
+LISTED = 50  # results of a search that are shown
+DRAWN = 100  # predictions drawn at a time
 
 
 def explore(
@@ -38,16 +40,25 @@ def explore(
     color: str | None = None,
     height: int = 560,
 ) -> "Explorer":
-    """The embedding space of psi as a map, with the graphs behind its points.
+    """Make a widget that shows the embedding space of psi as a map, with the graphs behind its points.
 
-    data: n graphs; of a Dataset all three splits, told apart by the column split.
-    map: of these graphs, in this order; None = one that was made before, otherwise the two directions of largest
-        variance at once, and a button that makes a UMAP map.
-    other: a second psi over the same graphs, on a second map beside the first.
-    predictions: (n, D) unit vectors such as `h.predict(split.inputs)`, rows of nan where there is none. Drawn for the
-        pinned and the selected graphs; column "prediction error" is their learned loss to the truth.
-    trace: a decoding run, drawn as a path. color: column to begin with. height: of a map, in pixels.
-    Raises ValueError for data without graphs, and for a map, predictions or a column that do not fit.
+    Args:
+        psi: The learned embedding.
+        data: The graphs. The column split names the splits of a Dataset.
+        map: A map of these graphs, in this order; default: a stored map, otherwise the first two principal components
+            and a button that makes a UMAP map.
+        other: A second embedding of the same graphs, shown on a second map.
+        predictions: (n, D) unit vectors such as `h.predict(split.inputs)`, rows of nan for missing ones, drawn for
+            the pinned and the selected graphs. The column "prediction error" is their learned loss to the truth.
+        trace: A decoding run, drawn as a path.
+        color: The column to color by at the start.
+        height: Height of a map in pixels.
+
+    Returns:
+        The widget.
+
+    Raises:
+        ValueError: If `data` has no graphs, or if `map`, `predictions` or `color` do not fit it.
     """
     graphs, frame, texts = read(data)
     spaces = [Space.of(psi, graphs, map)]
@@ -57,14 +68,14 @@ def explore(
 
 
 class Explorer(ipywidgets.Box):
-    """The widget that `explore` makes.
+    """A map of graphs to point at, pin, search, select, color and compare; made by `explore`.
 
-    Traits, which move the widget when they are set and follow what is done in it:
-    selection_rows: rows that are selected, a sorted array. pinned, hovered: row or None. color_by: a column of `frame`.
-    query: (kind, text) of the last search, kind "id", "smiles", "substructure" or "label".
-    problem: what went wrong last, in one sentence; trouble: that exception.
-
-    `selection` is the selected part of `frame` and can be set; `found` and `neighbors` are frames, too.
+    Attributes:
+        selection_rows: The selected rows, a sorted array. Can be set, as the next four.
+        pinned, hovered: A row, or None.
+        color_by: A column of `frame`.
+        query: (kind, text) of the last search; kind is "id", "smiles", "substructure" or "label".
+        problem: The last error in one sentence, "" after a success. error: the exception.
     """
 
     selection_rows = Rows()
@@ -73,7 +84,7 @@ class Explorer(ipywidgets.Box):
     color_by = traitlets.Unicode()
     query = traitlets.Tuple(traitlets.Unicode(), traitlets.Unicode(), default_value=("id", ""))
     problem = traitlets.Unicode()
-    trouble: Exception | None = None
+    error: Exception | None = None
 
     def __init__(self, explored: Explored, *, color: str | None = None, height: int = 560):
         self.explored, self._closed = explored, False
@@ -83,9 +94,14 @@ class Explorer(ipywidgets.Box):
         looks = palette(explored.graphs.vocabulary)
         self._below = MapPanel(self, palette=looks, columns=explored.columns)
         self._beside = GraphPanel(self, palette=looks, kinds=list(explored.search.kinds))
-        said = {"clicked": self._clicked, "lassoed": self._lassoed, "pointed": self._pointed, "sent": self._sent}
         several = len(explored.spaces) > 1
-        self._canvases = [Canvas(s.map.positions, height, reticle=several, **said) for s in explored.spaces]
+        self._canvases = [
+            Canvas(
+                space.map.positions, height, reticle=several,
+                clicked=self._clicked, lassoed=self._lassoed, pointed=self._pointed, sent=self._sent,
+            )
+            for space in explored.spaces
+        ]  # fmt: skip
         maps = [canvas.widget for canvas in self._canvases]
         super().__init__(arranged(maps, self._below, self._beside), layout=row_of())
         self.add_class("elekit-explorer")
@@ -97,119 +113,143 @@ class Explorer(ipywidgets.Box):
     # -- for Python --------------------------------------------------------------------------------------------
     @property
     def frame(self) -> pd.DataFrame:
-        """A row for each graph: the data's columns, those of `elekit.inspect.search.overview`, and neighbors kept (share
-        of its 15 nearest that the map keeps), loss to pinned, found by search, prediction error; a copy."""
+        """A copy of the table of all graphs, one row each.
+
+        Returns:
+            The data's columns, those of `elekit.inspect.search.overview`, and: neighbors kept (share of the 15
+            nearest neighbors that the map keeps), loss to pinned, found by search, prediction error.
+        """
         return self.explored.table.copy()
 
     @property
     def map(self) -> inspect.EmbeddingMap:
-        """The map that is shown; of two, the first."""
+        """The (first) map."""
         return self.explored.spaces[0].map
 
     @property
     def selection(self) -> pd.DataFrame:
-        """The rows of `frame` that are selected. Set it by row numbers, n truth values or rows of `frame`; None = none."""
+        """The selected rows of `frame`. Can be set to row numbers, n truth values, rows of `frame`, or None."""
         return self.explored.table.iloc[self.selection_rows].copy()
 
     @selection.setter
-    def selection(self, rows):
+    def selection(self, rows: Any) -> None:
         self.selection_rows = [] if rows is None else rows
 
     @property
     def found(self) -> pd.DataFrame:
-        """The rows of `frame` that the last search found."""
+        """The rows of `frame` found by the last search."""
         return self.explored.table.iloc[self._found].copy()
 
     @property
     def neighbors(self) -> pd.DataFrame:
-        """Of the pinned graph: row, loss, by (0 or 1, which learned loss), separates (in words, "" until it is known)."""
+        """Neighbors of the pinned graph.
+
+        Returns:
+            Columns row, loss, by (0 or 1, the learned loss) and edits (those that separate the two graphs, in
+            words; "" until they are computed).
+        """
         near = [frame.assign(by=k) for k, frame in enumerate(self._near)]
         table = pd.concat(near, ignore_index=True) if near else pd.DataFrame(columns=["row", "loss", "by"])
-        return table.assign(separates=[self._edits.get(int(row), "") for row in table["row"]])
+        return table.assign(edits=[self._edits.get(int(row), "") for row in table["row"]])
 
     def find(self, kind: str, text: str) -> pd.DataFrame:
-        """Search by "id", "smiles", "substructure" or "label", as `elekit.inspect.search.search`; the rows of `frame`."""
+        """Search for graphs, as `elekit.inspect.search.search` does.
+
+        Args:
+            kind: "id", "smiles", "substructure" or "label".
+            text: What to search for.
+
+        Returns:
+            The rows of `frame` that were found.
+
+        Raises:
+            ValueError: If the text cannot be read, or if there is no such kind.
+        """
         if self.query == (kind, text):
             self._answer()
         self.query = (kind, text)
         return self.found
 
     def make_umap(self) -> None:
-        """Make the UMAP map, keep it for the next time and show it; in JupyterLab the widget stays usable meanwhile."""
+        """Make a UMAP map, store it and show it. In JupyterLab the widget stays usable meanwhile."""
         spaces, graphs = self.explored.spaces, self.explored.graphs
         lacking = [k for k, space in enumerate(spaces) if space.map.method != "umap"]
         if not lacking or self._below.busy:
             return
-        self._below.busy = "Making the UMAP map; everything stays usable meanwhile …"
+        self._below.busy = "Making the UMAP map; you can continue meanwhile …"
 
-        def work():
+        def work() -> dict[int, inspect.EmbeddingMap]:
             made = {k: inspect.fit_map(spaces[k].points, method="umap") for k in lacking}
             for k, map in made.items():
                 inspect.save_map(map, inspect.map_key(spaces[k].psi, graphs))
             return made
 
         try:
-            later(work, self._move)
-        except Exception:  # where no event loop runs
+            run_in_background(work, self._move)
+        except Exception:  # without an event loop, errors are raised here
             self._below.busy = ""
             raise
 
     def picture(self) -> Figure:
-        """The static twin: maps, colors, selection, the pinned graph and its neighbors as a figure."""
+        """Draw the maps with their colors, the selection, the pinned graph and its neighbors.
+
+        Returns:
+            A matplotlib figure.
+        """
         return self.explored.picture(self.color_by, self.selection_rows, self.pinned, self._near, self._predicted)
 
-    def close(self):
-        """Stop, and let everything go but jupyter-scatter's own widgets, which are never freed."""
+    def close(self) -> None:
+        """Close the widget and free its data; jupyter-scatter never frees its own widgets."""
         self._closed = True
         left = self.children[0]
         for part in (self._below, self._beside, *self._canvases, left.children[0], left):
             part.close()
         super().close()
 
-    def _repr_mimebundle_(self, **kwargs):
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         return with_picture(super()._repr_mimebundle_(**kwargs), self.picture)
 
     # -- from the browser --------------------------------------------------------------------------------------
-    @told
-    def obey(self, command: Callable, values: dict):
-        """Do what a panel asks for, and tell what goes wrong."""
+    @shows_errors
+    def execute(self, command: Callable[..., object], values: Json) -> None:
+        """Run a command of a panel, and show its error."""
         command(**values)
 
-    @told
-    def _clicked(self, row: int):
-        """jupyter-scatter selects what is clicked; here it is pinned, and the selection stays as it was."""
+    @shows_errors
+    def _clicked(self, row: int) -> None:
+        """Pin a point. jupyter-scatter has selected it, so the selection is restored."""
         for canvas in self._canvases:
             canvas.select(self.selection_rows)
         self.pinned = row
 
-    @told
-    def _lassoed(self, rows: np.ndarray):
+    @shows_errors
+    def _lassoed(self, rows: np.ndarray) -> None:
         self.selection_rows = rows
 
-    def _pointed(self, row: int | None):
+    def _pointed(self, row: int | None) -> None:
         try:
             self.hovered = row
-        except Exception as wrong:
-            tell(self, wrong)
+        except Exception as error:  # pointing does not clear an error, so not `shows_errors`
+            show_error(self, error)
 
-    def repaint(self, map: int):
+    def repaint(self, map: int) -> None:
         """Send the points of a map again."""
         self._canvases[map].send_points()
 
     # -- to the browser ----------------------------------------------------------------------------------------
     @traitlets.validate("pinned", "hovered")
-    def _a_row(self, proposal):
+    def _valid_row(self, proposal: Json) -> int | None:
         row = proposal["value"]
         return None if row is None else int(self.explored.rows_of([row])[0])
 
     @traitlets.validate("color_by")
-    def _a_column(self, proposal):
+    def _valid_column(self, proposal: Json) -> str:
         if not self.explored.has(proposal["value"]):
-            raise ValueError(f"no column {proposal['value']!r}; there are {', '.join(self.explored.columns)}")
+            raise ValueError(f"no column {proposal['value']!r}; the columns are {', '.join(self.explored.columns)}")
         return proposal["value"]
 
     @traitlets.validate("query")
-    def _a_query(self, proposal):
+    def _valid_query(self, proposal: Json) -> tuple[str, str]:
         kind, text = proposal["value"]
         if kind == "substructure":
             self._read_molecules()
@@ -217,14 +257,14 @@ class Explorer(ipywidgets.Box):
         return proposal["value"]
 
     @traitlets.observe("hovered")
-    def _hover(self, change=None):
+    def _hover(self, change: object = None) -> None:
         for canvas in self._canvases:
             canvas.point(self.hovered)
-        if self.hovered is not None:  # otherwise the last drawing stays, to be looked at
+        if self.hovered is not None:  # otherwise the last drawing stays
             self._beside.hovered = self.explored.card(self.hovered, column=self.color_by, pinned=self.pinned)
 
     @traitlets.observe("selection_rows")
-    def _select(self, change=None):
+    def _select(self, change: object = None) -> None:
         rows = self.selection_rows
         for canvas in self._canvases:
             canvas.select(rows)
@@ -235,7 +275,7 @@ class Explorer(ipywidgets.Box):
         self._below.any_selected = bool(len(rows))
 
     @traitlets.observe("color_by")
-    def _color(self, change=None):
+    def _color(self, change: object = None) -> None:
         if self.color_by == GROUP:
             self._read_molecules()
         column = self.explored.column(self.color_by)
@@ -247,21 +287,21 @@ class Explorer(ipywidgets.Box):
         for canvas in self._canvases:
             canvas.paint(self._paint, context=len(self.selection_rows) > 0)
 
-    def _sent(self):
+    def _sent(self) -> None:
         self._below.painted = [canvas.version for canvas in self._canvases]
 
-    def _read_molecules(self):
-        """Once; 100,000 of them take seconds, so that it is said."""
+    def _read_molecules(self) -> None:
+        """Parse all molecules once, which takes seconds for 100,000."""
         if self._below.busy or "molecules" in vars(self.explored.search):
             return
         self._below.busy = "Reading the molecules …"
         try:
-            self.explored.search.molecules  # noqa: B018 - they are kept
+            self.explored.search.molecules  # noqa: B018 - cached
         finally:
             self._below.busy = ""
 
     @traitlets.observe("pinned")
-    def _pin(self, change=None):
+    def _pin(self, change: object = None) -> None:
         known, row, beside = self.explored, self.pinned, self._beside
         self._near, self._edits, beside.edits = known.pin(row), {}, {}
         if row is None:
@@ -269,50 +309,50 @@ class Explorer(ipywidgets.Box):
         else:
             beside.pinned = {**known.card(row, column=self.color_by, pinned=row), "trust": known.pinned_words(row)}
         beside.neighbors = known.neighbor_lists(self._near)
-        if beside.hovered:  # its loss to the pinned graph is another one
+        if beside.hovered:  # its loss to the pinned graph has changed
             beside.hovered = known.card(beside.hovered["row"], column=self.color_by, pinned=row)
         if self.color_by == TO_PINNED:
             self._color()
         self._mark()
         self._separate(row, list(dict.fromkeys(int(r) for near in self._near for r in near["row"])))
 
-    def _separate(self, pinned: int | None, rows: list[int]):
-        """Ask one row after the other what separates it, as long as the same graph is pinned."""
-        if not rows:
+    def _separate(self, pinned: int | None, rows: list[int]) -> None:
+        """Compute the edits to one neighbor after the other, as long as the same graph is pinned."""
+        if not rows or pinned is None:
             return
         graphs = self.explored.graphs
 
-        def arrived(words, error):
+        def arrived(edits: list[str] | None, error: Exception | None) -> None:
             if self._closed or self.pinned != pinned:
                 return
             if error is not None:
-                tell(self, error)
-                return
-            self._edits[rows[0]] = words[0]
-            self._beside.edits = {str(row): said for row, said in self._edits.items()}
-            self._separate(pinned, rows[1:])
+                show_error(self, error)
+            elif edits is not None:
+                self._edits[rows[0]] = edits[0]
+                self._beside.edits = {str(row): words for row, words in self._edits.items()}
+                self._separate(pinned, rows[1:])
 
-        later(lambda: inspect.separating_edits(graphs[pinned], graphs[rows[0]]), arrived)
+        run_in_background(lambda: inspect.separating_edits(graphs[pinned], graphs[rows[0]]), arrived)
 
     @traitlets.observe("query")
-    def _answer(self, change=None):
+    def _answer(self, change: object = None) -> None:
         (kind, text), known, count = self.query, self.explored, len(self._found)
         known.table[FOUND] = np.isin(np.arange(len(known)), self._found)
         words = f"{count:,} found" + (f", the first {LISTED} listed" if count > LISTED else "") + "."
         shown = [known.entry(row) for row in self._found[:LISTED]]
-        asked = self._beside.asks()
-        self._beside.found = {"kind": kind, "text": text, "words": words, "shown": shown, "asked": asked}
+        serial = self._beside.next_serial()
+        self._beside.found = {"kind": kind, "text": text, "words": words, "shown": shown, "serial": serial}
         if self.color_by == FOUND:
             self._color()
 
-    @told
-    def _move(self, made: dict[int, inspect.EmbeddingMap] | None, error: Exception | None):
-        """New maps, by the number of their space, instead of those that are shown."""
+    @shows_errors
+    def _move(self, made: dict[int, inspect.EmbeddingMap] | None, error: Exception | None) -> None:
+        """Show new maps, by the number of their space."""
         if self._closed:
             return
         known, self._below.busy = self.explored, ""
-        if error is not None:
-            raise error
+        if made is None:
+            raise error or RuntimeError("no map was made")
         known.show_maps(made)
         for canvas, space in zip(self._canvases, known.spaces):
             canvas.move(space.map.positions)
@@ -321,8 +361,8 @@ class Explorer(ipywidgets.Box):
             self._color()
         self._select()
 
-    def _mark(self):
-        """Marks on the maps, and the maps in words; predictions of the pinned graph and of the first that are selected."""
+    def _mark(self) -> None:
+        """Update the marks on the maps and the maps in words; predictions of pinned and first selected graphs."""
         known, pinned = self.explored, [] if self.pinned is None else [self.pinned]
         rows = dict.fromkeys([*pinned, *self.selection_rows[: 10 * DRAWN].tolist()])
         self._predicted = known.predicted(rows, DRAWN)

@@ -1,6 +1,7 @@
-"""The loss inspector: every edit of a graph priced, applied and undone; what brings two graphs together."""
+"""The loss inspector: price, apply and undo every edit of a graph."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import traitlets
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from elekit.model.loss import Psi
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspection import Inspection, vocabulary_of
-from elekit.widgets.inspector_io import alone
+from elekit.widgets.inspector_io import Json, synchronized
 
 
 def inspect_loss(
@@ -25,41 +26,54 @@ def inspect_loss(
     names: Sequence[str] | None = None,
     map: EmbeddingMap | None = None,
 ) -> "LossInspector":
-    """A widget that prices every edit of a graph by the learned loss, applies them, and shows where they lead.
+    """Make a widget that prices every edit of a graph by the learned loss, applies edits, and shows the results.
 
-    graph: batch of one, or a SMILES where psi knows molecules. anchor: what losses are measured to; None = the graph
-    as given. among: known graphs for neighbors and the map, embedded once. names: one for each of them; None =
-    their SMILES, or numbers. map: of `among`, in its order; None = one made before, or the two directions of largest
-    variance (PCA), those of the graph's single edits where there is no `among`.
-    Raises ValueError for what is not one graph of psi's labels, and for names or a map that do not fit `among`.
+    Args:
+        psi: The learned embedding.
+        graph: A batch of one, or SMILES if psi embeds molecules.
+        anchor: The graph that losses are measured to; default: `graph`.
+        among: Known graphs, for the nearest neighbors and the map; embedded once.
+        names: A name for each known graph; default: their SMILES, otherwise numbers.
+        map: A map of `among`, in its order; default: a stored map, otherwise principal components (of the single
+            edits of `graph` if there is no `among`).
+
+    Returns:
+        The widget.
+
+    Raises:
+        ValueError: If `graph` or `anchor` is not one graph with the labels of psi, or if `names` or `map` do not fit
+            `among`.
     """
     return LossInspector(psi, graph, anchor=anchor, among=among, names=names, map=map)
 
 
 class LossInspector(Inspection, Panel):
-    """One graph, its priced edits, and where they lead; made by `inspect_loss`.
+    """One graph with its priced edits; made by `inspect_loss`.
 
-    Traits that move the widget when they are set:
-        at: step of the history that is shown, 0 = the original. view: "price" or "shares", what the halos mean.
-        valid_only: whether the table leaves out edits that break a capacity or a molecule.
-        picked: {"node": i} or {"pair": [i, j]}, whose edits are listed; {} = all.
-    Traits to be read:
-        scene: the graph as of `draw.scenes`, with places for words and for added nodes. anchor_scene: the anchor's.
-        anchor_name: "original" or what was given. molecular: whether SMILES are understood.
-        table: columns of all edits, row i as in `scan.table`: edit, kind, price, change, valid, connected, and what is
-        edited: node (-1 = none) to channel label, pair (None) to channel edge; step: of the history it belongs to.
-        heat: cheapest valid price of nodes and of pairs [i, j, price]; the ramp's ends low and high, and its colors.
-        loss: to the anchor, in [0, 4].
-        steps: in words, what was done; undo and redo go along it. path: places on the map of all steps and the anchor.
-        context: what the map shows behind, x and y in turn; map_note: what it is.
-        neighbors: nearest known graphs: row, name, loss, place, scene; apart: for each, what separates it, "" until
-        asked.
-        shares: of the graph's and the anchor's parts in `2 - loss`; {} until asked.
+    Attributes:
+        at: Step of the history that is shown, 0 = the original. Can be set.
+        view: "price" or "shares", the meaning of the halos. Can be set.
+        valid_only: Whether the table leaves out edits that break a capacity or a valence. Can be set.
+        picked: {"node": i} or {"pair": [i, j]}, the part whose edits are listed; {} for all. Can be set.
+        scene: The graph as of `elekit.draw.scenes`, with positions of words and of added nodes.
+        anchor_scene: The anchor, likewise.
+        anchor_name: "original", or a name of the anchor.
+        molecular: Whether SMILES can be read.
+        table: Columns of all edits, row i as in `scan.table`: edit, kind, price, change, valid, connected; node (-1 =
+            none) and its new channel label; pair (None = none) and its new channel edge. step: the step of all rows.
+        heat: Cheapest valid price of nodes and of pairs [i, j, price]; low, high and colors (ramp) of the scale.
+        loss: Loss to the anchor, in [0, 4].
+        steps: What was done, in words. Undo and redo move along it.
+        path: Places on the map of all steps and of the anchor.
+        context: x and y of the points in the background of the map, alternating. map_note: what they are.
+        neighbors: Nearest known graphs: row, name, loss, place, scene.
+        separations: Edits that separate each neighbor from the graph, "" until they are computed.
+        shares: Shares of the parts of graph and anchor in `2 - loss`; {} until they are computed.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "inspector.js")).tag(sync=True)
     _css = traitlets.Unicode(style("inspector.css")).tag(sync=True)
-    COMMANDS = ("apply", "undo", "redo", "go", "reset", "anchor_on", "tidy", "ask_shares", "ask_separates")
+    COMMANDS = ("apply", "undo", "redo", "go", "reset", "set_anchor", "tidy", "compute_shares", "compute_separations")
 
     at = traitlets.Int(0).tag(sync=True)
     view = traitlets.Enum(("price", "shares"), "price").tag(sync=True)
@@ -74,18 +88,18 @@ class LossInspector(Inspection, Panel):
     loss = traitlets.Float(0.0).tag(sync=True)
     steps = traitlets.List(traitlets.Unicode()).tag(sync=True)
     path = traitlets.Dict().tag(sync=True)
-    context = traitlets.List().tag(sync=True)
+    context: "traitlets.List[float]" = traitlets.List().tag(sync=True)
     map_note = traitlets.Unicode("").tag(sync=True)
-    neighbors = traitlets.List().tag(sync=True)
-    apart = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    neighbors: "traitlets.List[Json]" = traitlets.List().tag(sync=True)
+    separations = traitlets.List(traitlets.Unicode()).tag(sync=True)
     shares = traitlets.Dict().tag(sync=True)
     hold_sync = Panel.hold_sync
 
-    def __init__(self, psi: Psi, graph: Graph | str, *, anchor=None, among=None, names=None, map=None):
+    def __init__(self, psi: Psi, graph: Graph | str, **options: Any):
         vocabulary_of(psi, graph)
         Panel.__init__(self)
         try:
-            Inspection.__init__(self, psi, graph, anchor=anchor, among=among, names=names, map=map)
+            Inspection.__init__(self, psi, graph, **options)
         except BaseException:
             self.close()
             raise
@@ -93,13 +107,13 @@ class LossInspector(Inspection, Panel):
         self.observe(self._turn, "view")
 
     @traitlets.validate("at")
-    def _a_step(self, proposal) -> int:
+    def _valid_step(self, proposal: Json) -> int:
         if self._visits and not 0 <= proposal["value"] < len(self._visits):
-            raise traitlets.TraitError(f"no step {proposal['value']}; the steps are 0..{len(self._visits) - 1}")
+            raise traitlets.TraitError(f"no step {proposal['value']}; steps are 0..{len(self._visits) - 1}")
         return proposal["value"]
 
     @traitlets.validate("picked")
-    def _a_part(self, proposal) -> dict:
+    def _valid_part(self, proposal: Json) -> Json:
         part = proposal["value"]
         slots = part.get("pair") or [part.get("node")]
         if part and not (
@@ -110,25 +124,29 @@ class LossInspector(Inspection, Panel):
             )
         return {"pair": sorted(slots)} if "pair" in part else part
 
-    @alone
+    @synchronized
     def picture(self) -> Figure:
-        """The static twin: the graph with priced halos and its cheapest and dearest edits, or both graphs' shares."""
+        """Draw the graph with its prices and extreme edits, or the shares of graph and anchor.
+
+        Returns:
+            A matplotlib figure.
+        """
         visit, held = self._visits[self.at], self._held
         if self.view == "shares" and self._shares is not None:
             arrays = ((found.nodes, found.edges) for found in self._shares)
             return draw.shared(visit.graph, held.graph, *arrays, positions=(visit.positions, held.positions))
         return draw.priced_edits(visit.graph, *self.scan.heat(), self.scan.table, positions=visit.positions)
 
-    def _obey(self, command: str, values: dict) -> None:
-        if command != "ask_separates":
-            super()._obey(command, values)
+    def _execute(self, command: str, values: Json) -> None:
+        if command != "compute_separations":
+            super()._execute(command, values)
             return
-        told = self.problem, self.trouble
+        before = self.problem, self.error
         with self.hold_sync():
-            super()._obey(command, values)
-            if not self.problem:  # no reader asked for it, so it takes no word back
-                self.problem, self.trouble = told
+            super()._execute(command, values)
+            if not self.problem:  # the browser asked by itself: the reader's last error stays
+                self.problem, self.error = before
 
-    def _turn(self, change=None) -> None:
+    def _turn(self, change: object = None) -> None:
         if self.view == "shares":
-            self._obey("ask_shares", {})
+            self._execute("compute_shares", {})

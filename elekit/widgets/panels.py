@@ -1,4 +1,6 @@
-"""The two panels of the explorer: what lies below the map, and what lies beside it."""
+"""The two panels of the explorer, below the map and beside it."""
+
+from typing import Any
 
 import numpy as np
 import traitlets
@@ -8,56 +10,59 @@ from matplotlib.figure import Figure
 from elekit.inspect.search import step
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
+from elekit.widgets.inspector_io import Json
 
-NOTHING_FOUND = {"kind": "id", "text": "", "words": "", "shown": [], "asked": 0}
+NOTHING_FOUND: Json = {"kind": "id", "text": "", "words": "", "shown": [], "serial": 0}
 
 
 class Rows(traitlets.TraitType):
-    """Row numbers, as a sorted array of int64 that cannot be written to."""
+    """Row numbers, as a sorted, read-only array of int64."""
 
     info_text = "row numbers"
     default_value = np.empty(0, dtype=np.int64)
 
-    def validate(self, obj, value):
+    def validate(self, obj: Any, value: Any) -> np.ndarray:
         rows = np.unique(obj.explored.rows_of(value))
         rows.flags.writeable = False
         return rows
 
-    def set(self, obj, value):
-        rows, before = self._validate(obj, value), self.get(obj)
+    def set(self, obj: Any, value: Any) -> None:
+        rows: Any = self._validate(obj, value)
+        before: Any = self.get(obj)
         if not np.array_equal(rows, before):
             obj._trait_values[self.name] = rows
             obj._notify_trait(self.name, before, rows)
 
 
 class ExplorerPanel(Panel):
-    """A part of an explorer, its owner: what the browser asks of it moves the owner's traits, and errors are told there."""
+    """A part of an explorer, its `owner`. Commands of the browser set the owner's traits, and errors show there."""
 
     _css = traitlets.Unicode(style("explorer.css")).tag(sync=True)
 
-    def __init__(self, owner, **traits):
+    def __init__(self, owner: Any, **traits: Any):
         super().__init__(**traits)
         self.owner = owner
 
-    def _obey(self, command: str, values: dict):
-        self.owner.obey(getattr(self, command), values)
+    def _execute(self, command: str, values: Json) -> None:
+        self.owner.execute(getattr(self, command), values)
 
-    def select(self, what: str):
-        """What the last search found, or nothing."""
+    def select(self, what: str) -> None:
+        """Select what the last search found, or nothing."""
         self.owner.selection = self.owner.found if what == "found" else None
 
     def picture(self) -> Figure:
-        return self.owner.picture()
+        figure: Figure = self.owner.picture()
+        return figure
 
 
 class MapPanel(ExplorerPanel):
-    """Below the map: colors and their legend, the selection, walking by keys, trust; and marks on the map.
+    """Below the map: legend, selection, walking by keys, trust; and the marks on the map.
 
-    columns: that the map can be colored by. color_by: the one it is. legend: as of `draw.maps.Paint.legend`.
-    selected: in words; any_selected: whether there are. trust: how far the map may be trusted, in words. offer: what
-    the button says that makes a better map, "" = none. busy: what is being done, "" = nothing. alternative: what a
-    screen reader says of the map. marks: for each map dots {kind, at, number} and lines {kind, points}, on its canvas.
-    painted: for each map the version of its points that is to be seen, as of `Canvas.version`.
+    columns: what the map can be colored by. color_by: the current one. legend: see `draw.maps.Paint.legend`.
+    selected: the selection in words. any_selected: whether it has rows. trust: how faithful the map is, in words.
+    offer: label of the button that makes a better map, "" for none. busy: the work in progress, "" for none.
+    alternative: the map in words, for screen readers. marks: for each map, dots {kind, at, number} and lines
+    {kind, points} in coordinates of its canvas. painted: for each map, the `Canvas.version` that should be visible.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_map.js")).tag(sync=True)
@@ -65,7 +70,7 @@ class MapPanel(ExplorerPanel):
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     color_by = traitlets.Unicode().tag(sync=True)
-    legend = traitlets.Dict({"classes": [], "ramp": [], "numbers": []}).tag(sync=True)
+    legend: "traitlets.Dict[str, Any]" = traitlets.Dict({"classes": [], "ramp": [], "numbers": []}).tag(sync=True)
     selected = traitlets.Unicode().tag(sync=True)
     any_selected = traitlets.Bool(False).tag(sync=True)
     trust = traitlets.Unicode().tag(sync=True)
@@ -75,36 +80,36 @@ class MapPanel(ExplorerPanel):
     marks = traitlets.List(traitlets.Dict()).tag(sync=True)
     painted = traitlets.List(traitlets.Int()).tag(sync=True)
 
-    def color(self, column: str):
+    def color(self, column: str) -> None:
         self.owner.color_by = column
 
-    def walk(self, direction: str):
-        """Pin the nearest graph in a direction on the (first) map, or any where none is pinned."""
+    def walk(self, direction: str) -> None:
+        """Pin the nearest graph in a direction on the first map, or the first graph if none is pinned."""
         pinned = self.owner.pinned
-        there = 0 if pinned is None else step(self.owner.map.positions, pinned, direction)
-        if there is not None:
-            self.owner.pinned = there
+        row = 0 if pinned is None else step(self.owner.map.positions, pinned, direction)
+        if row is not None:
+            self.owner.pinned = row
 
-    def toggle(self):
-        """Take the pinned graph into the selection, or out of it."""
+    def toggle(self) -> None:
+        """Add the pinned graph to the selection, or remove it."""
         if self.owner.pinned is not None:
             self.owner.selection_rows = np.setxor1d(self.owner.selection_rows, [self.owner.pinned])
 
-    def make_umap(self):
+    def make_umap(self) -> None:
         self.owner.make_umap()
 
-    def repaint(self, map: int):
-        """The browser missed points of a map."""
+    def repaint(self, map: int) -> None:
+        """Send the points of a map again, because the browser missed them."""
         self.owner.repaint(map)
 
 
 class GraphPanel(ExplorerPanel):
     """Beside the map: search, the graph under the pointer, the pinned one and its neighbors.
 
-    kinds: that can be searched by. found: what was asked (kind, text), how many were found (words) and the first of them
-    (shown: row, name, id). hovered, pinned: row, name, id, facts, text and scene of a graph, {} = none. neighbors: lists, one for
-    each learned loss, of a heading and cards (as hovered, with loss and shared instead of facts), and words on how they differ.
-    edits: by row, what separates it from the pinned graph; it comes in later.
+    kinds: kinds of search. found: the last search (kind, text), its count in words, and first results (shown: row,
+    name, id). hovered, pinned: row, name, id, facts, text and scene of a graph, {} for none. neighbors: for each
+    learned loss a heading and cards (row, name, id, scene, loss, shared), and how the losses agree, in words.
+    edits: by row, the edits that separate a neighbor from the pinned graph; they arrive later.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_panel.js")).tag(sync=True)
@@ -117,23 +122,23 @@ class GraphPanel(ExplorerPanel):
     neighbors = traitlets.Dict({"words": "", "lists": []}).tag(sync=True)
     edits = traitlets.Dict().tag(sync=True)
 
-    def pin(self, row: int | None = None):
+    def pin(self, row: int | None = None) -> None:
         self.owner.pinned = row
 
-    def find(self, kind: str, text: str):
+    def find(self, kind: str, text: str) -> None:
         try:
             self.owner.find(kind, text)
         except ValueError:
-            self.found = {**NOTHING_FOUND, "asked": self.asks()}
+            self.found = {**NOTHING_FOUND, "serial": self.next_serial()}
             raise
 
-    def asks(self) -> int:
-        """A number that is another each time, so that an answer that is the same again is told again."""
-        return self.found["asked"] + 1
+    def next_serial(self) -> int:
+        """A new number for each search, so that the browser also hears of a result that equals the last one."""
+        return int(self.found["serial"]) + 1
 
 
 def row_of() -> Layout:
-    """Side by side, and one below the other where there is no room."""
+    """Side by side, or one below the other if there is no room."""
     return Layout(
         display="flex",
         flex_flow="row wrap",

@@ -1,4 +1,4 @@
-"""A learned loss over many graphs, with a map of them; and the data that an explorer takes."""
+"""A learned loss over many graphs with their map, and the data that an explorer accepts."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ from elekit.datasets.splits import SPLITS
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of
 
-TOGETHER = 4_096  # graphs that are embedded between two steps of the progress bar
-LOOKED_AT = 8  # graphs whose points are held against those of a map
+BATCH = 4_096  # graphs embedded per step of the progress bar
+CHECKED = 8  # graphs whose points are compared with those of a given map
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,34 +28,36 @@ class Space:
 
     @classmethod
     def of(cls, psi: Psi, graphs: Graph, map: inspect.EmbeddingMap | None = None) -> "Space":
-        """With the map given, one made before, or one along the two directions of largest variance.
+        """With the given map, a stored one, or the first two principal components.
 
-        Raises ValueError for a map that does not show these graphs.
+        Raises ValueError if the map shows other graphs.
         """
         if map is None:
             points = embedded(psi, graphs)
             map = inspect.load_map(inspect.map_key(psi, graphs), points) or inspect.fit_map(points, method="pca")
             return cls(psi, points, map)
         if len(map.positions) != len(graphs):
-            raise ValueError(f"the map shows {len(map.positions)} graphs and not these {len(graphs)}; fit it to them")
-        some = np.unique(np.linspace(0, len(graphs) - 1, LOOKED_AT).astype(int)).tolist()
+            raise ValueError(
+                f"the map shows {len(map.positions)} graphs, expected {len(graphs)}; fit it to these graphs"
+            )
+        some = np.unique(np.linspace(0, len(graphs) - 1, CHECKED).astype(int)).tolist()
         own = points_of(psi, graphs[some])
         if own.shape[1] != map.points.shape[1] or not torch.allclose(own, map.points[some], atol=1e-3):
-            raise ValueError("the map shows other points than psi of these graphs; fit it to psi and to their order")
+            raise ValueError("the map shows other points than psi of these graphs; fit it to psi and keep the order")
         return cls(psi, map.points, map)
 
 
 def embedded(psi: Psi, graphs: Graph) -> Tensor:
-    """psi of any number of graphs (n, D), with a bar where there are many."""
-    starts = range(0, len(graphs), TOGETHER)
+    """psi of all graphs (n, D), with a progress bar for many."""
+    starts = range(0, len(graphs), BATCH)
     bar = tqdm(starts, desc="embedding", disable=len(starts) < 4, leave=False)
-    return torch.cat([points_of(psi, graphs[start : start + TOGETHER]) for start in bar])
+    return torch.cat([points_of(psi, graphs[start : start + BATCH]) for start in bar])
 
 
 def read(data: Dataset | Split | Graph) -> tuple[Graph, pd.DataFrame | None, list[str] | None]:
-    """Graphs, the frame beside them, and their inputs where those are texts; a Dataset in the order of its splits.
+    """Graphs, their frame, and their inputs if those are texts; a Dataset is read in the order of its splits.
 
-    Raises ValueError for other data and for none.
+    Raises ValueError for other data and for no graphs.
     """
     if isinstance(data, Graph):
         graphs, frame, inputs = data, None, None
@@ -69,8 +71,9 @@ def read(data: Dataset | Split | Graph) -> tuple[Graph, pd.DataFrame | None, lis
         inputs = [text for part in parts for text in part.inputs] if written else None
     else:
         kind = type(data).__name__
-        raise ValueError(f"want a Dataset, a Split or a Graph, got {kind}; use datasets.from_frame")
+        raise ValueError(f"expected a Dataset, a Split or a Graph, got {kind}; use datasets.from_frame")
     if not len(graphs):
-        raise ValueError("no graphs given: there is nothing to explore")
-    texts = isinstance(inputs, (list, tuple)) and all(isinstance(text, str) for text in inputs)
-    return graphs, frame, list(inputs) if texts else None
+        raise ValueError("got no graphs to explore")
+    if isinstance(inputs, (list, tuple)) and all(isinstance(text, str) for text in inputs):
+        return graphs, frame, list(inputs)
+    return graphs, frame, None

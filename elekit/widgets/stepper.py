@@ -1,6 +1,7 @@
-"""Stepping through a decoding run: the relaxed graph, what the loss wants, rounding and edits, frame by frame."""
+"""The decode stepper: relaxed graphs with descent directions, then rounding and edits, frame by frame."""
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import traitlets
 from matplotlib.figure import Figure
@@ -14,20 +15,25 @@ from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.stepper_state import stepper_state
 
-FASTEST = 60  # frames a second
+T = TypeVar("T")
+FASTEST = 60  # frames per second
 
 
 class Stepper(Panel):
     """A decoding run, or two in lockstep, frame by frame; made by `step_through`.
 
-    Frames are the iterates 0..S, the best of them rounded, then each step of the polish; of two runs the one that is
-    over stays on its last. All are in the browser from the start, so stepping needs no kernel.
+    The frames are the iterates 0..S, the best of them rounded, then each step of the local search. Of two runs, the
+    shorter one stays on its last frame. The browser holds all frames, so stepping needs no kernel.
 
-    step: the frame shown, 0..last. playing: whether it runs by itself. speed: frames a second, above 0, at most 60.
-    show: "gradient" for halos where the loss wants something, or "none". Setting them moves the widget, using the
-    widget moves them. last, across, runs, numbers, truth_scene, found: what the browser draws.
-    trace, compare: the runs (compare None without one). truth: the true graph, None if not given. sets: the
-    prediction set of the target, None if not given.
+    Attributes:
+        step: The frame shown, 0..last. Can be set, as the next three.
+        playing: Whether the widget advances by itself.
+        speed: Frames per second, in (0, 60].
+        show: "gradient" for halos that show descent directions, or "none".
+        trace, compare: The runs; compare is None if there is one.
+        truth: The true graph, or None.
+        sets: The prediction set of the target, or None.
+        last, across, runs, numbers, truth_scene, found: State of the browser, see `stepper_state`.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "stepper.js")).tag(sync=True)
@@ -59,28 +65,32 @@ class Stepper(Panel):
         self.step = step
 
     @traitlets.validate("step")
-    def _step_there(self, proposal):
+    def _valid_step(self, proposal: dict[str, Any]) -> int:
         if not 0 <= proposal["value"] <= self.last:
-            raise traitlets.TraitError(f"step must lie in 0..{self.last}, got {proposal['value']}")
+            raise traitlets.TraitError(f"step must be in 0..{self.last}, got {proposal['value']}")
         return proposal["value"]
 
     @traitlets.validate("speed")
-    def _speed_possible(self, proposal):
+    def _valid_speed(self, proposal: dict[str, Any]) -> float:
         if not 0 < proposal["value"] <= FASTEST:
-            raise traitlets.TraitError(f"speed must lie above 0 and up to {FASTEST}, got {proposal['value']}")
+            raise traitlets.TraitError(f"speed must be in (0, {FASTEST}], got {proposal['value']}")
         return proposal["value"]
 
     def picture(self) -> Figure:
-        """The frame shown now, as a figure."""
+        """Draw the current frame.
+
+        Returns:
+            A matplotlib figure.
+        """
         shown = [t for t in (self.trace, self.compare) if t is not None]
-        wanted = [descent_directions(t) if self.show == "gradient" else None for t in shown] + [None]
+        directions = [descent_directions(t) if self.show == "gradient" else None for t in shown] + [None]
         return decodings.iterate(
             self.trace,
             self.step,
             truth=self.truth,
-            directions=wanted[0],
+            directions=directions[0],
             compare=self.compare,
-            compare_directions=wanted[1],
+            compare_directions=directions[1],
             names=self.names,
             found=self.sets,
         )
@@ -95,65 +105,66 @@ def step_through(
     step: int = 0,
     sets: PredictionSet | Sequence[PredictionSet] | None = None,
 ) -> Stepper:
-    """Step through a decoding run by keys, slider, chart or play; all frames are preloaded.
+    """Make a widget that steps through a decoding run by keys, slider, chart or play.
 
-    trace: what `decode(..., record=True)` gives; a tuple of one is taken as that one. truth: the true graph, a batch of
-    one. compare: another run of the same target, shown in lockstep. names: of the two runs. step: the frame to begin
-    with, see `Stepper`. sets: what the target may stand for, one of `elekit.evaluation.conformal.prediction_sets` (a list of one
-    is taken as that one); its graphs are drawn small, with what the set says.
-    Raises ValueError for anything else in place of a trace or a set, for runs of other targets or vocabularies, for a
-    truth or a set of another vocabulary, a truth that is not one graph, and for a step that there is not.
+    Args:
+        trace: A trace of `decode(..., record=True)`, or a sequence that holds one.
+        truth: The true graph, a batch of one.
+        compare: Another run of the same target, shown in lockstep.
+        names: Names of the two runs.
+        step: The first frame shown, see `Stepper`.
+        sets: The prediction set of the target, from `elekit.evaluation.conformal.prediction_sets`, or a sequence that
+            holds one.
+
+    Returns:
+        The widget.
+
+    Raises:
+        ValueError: If `trace`, `compare` or `sets` is something else, if the runs have different targets, if labels
+            differ, if `truth` is not one graph, or if `step` is out of range.
     """
-    trace = _one_trace(trace, "trace")
-    vocabulary = trace.iterates.vocabulary
+    run = _only(trace, Trace, "trace")
+    vocabulary = run.iterates.vocabulary
     if len(names) != 2:
-        raise ValueError(f"names must be two, one for each run, got {len(names)}: {tuple(names)!r}")
-    names = tuple(str(name) for name in names)
-    if compare is not None:
-        compare = _one_trace(compare, "compare")
-        _same_vocabulary(compare.iterates.vocabulary, vocabulary, "compare")
-        if compare.target.shape != trace.target.shape or (compare.target - trace.target).abs().max() > 1e-5:
-            raise ValueError("the two runs decode different targets; compare runs of the same target")
-        names = tuple(name or default for name, default in zip(names, ("first", "second")))
+        raise ValueError(f"names must be two, one per run, got {len(names)}: {tuple(names)!r}")
+    first, second = (str(name) for name in names)
+    other = None if compare is None else _only(compare, Trace, "compare")
+    if other is not None:
+        _check_vocabulary(other.iterates.vocabulary, vocabulary, "compare")
+        if other.target.shape != run.target.shape or (other.target - run.target).abs().max() > 1e-5:
+            raise ValueError("the two runs have different targets; compare runs of the same target")
+        first, second = first or "first", second or "second"
     if truth is not None:
-        _same_vocabulary(truth.vocabulary, vocabulary, "truth")
+        _check_vocabulary(truth.vocabulary, vocabulary, "truth")
         if len(truth) != 1:
             raise ValueError(f"truth must be a batch of one, got a batch of {len(truth)}; use graphs[0]")
-    if sets is not None:
-        sets = _one_set(sets)
-        _same_vocabulary(sets.decoded.vocabulary, vocabulary, "the prediction set")
-    last = max(len(t) + len(t.search_steps) for t in (trace, compare) if t is not None)
+    members = None if sets is None else _only(sets, PredictionSet, "sets")
+    if members is not None:
+        _check_vocabulary(members.decoded.vocabulary, vocabulary, "sets")
+    last = max(len(t) + len(t.search_steps) for t in (run, other) if t is not None)
     if not 0 <= step <= last:
-        raise ValueError(f"step must lie in 0..{last}, got {step}")
-    return Stepper(trace, truth, compare, names, step, sets)
+        raise ValueError(f"step must be in 0..{last}, got {step}")
+    return Stepper(run, truth, other, (first, second), step, members)
 
 
-def _one_trace(given, what: str) -> Trace:
+def _only(given: T | Sequence[T], kind: type[T], name: str) -> T:
+    """An argument of this kind, or the only entry of a sequence."""
     if isinstance(given, (tuple, list)) and len(given) == 1:
         given = given[0]
-    if isinstance(given, Trace):
+    if isinstance(given, kind):
         return given
-    found, mend = (
-        type(given).__name__,
-        "give its traces[0]" if isinstance(given, Decoded) else "decode with record=True",
-    )
-    if isinstance(given, (tuple, list)):
-        found, mend = (f"{len(given)} in a {found}", "give one, such as traces[0]") if given else ("none", mend)
-    raise ValueError(f"{what} must be one Trace, got {found}; {mend}")
+    found = type(given).__name__
+    fix = "use conformal.prediction_sets" if kind is PredictionSet else "decode with record=True"
+    if isinstance(given, Decoded):
+        fix = "pass its traces[0]"
+    elif isinstance(given, (tuple, list)):
+        found, fix = (f"{len(given)} in a {found}", "pass one of them") if given else ("none", fix)
+    raise ValueError(f"{name} must be one {kind.__name__}, got {found}; {fix}")
 
 
-def _one_set(given) -> PredictionSet:
-    if isinstance(given, (tuple, list)) and len(given) == 1:
-        given = given[0]
-    if not isinstance(given, PredictionSet):
-        what = type(given).__name__ if not isinstance(given, (tuple, list)) else f"{len(given)} of them"
-        raise ValueError(f"sets must be one prediction set, got {what}; give one of conformal.prediction_sets")
-    return given
-
-
-def _same_vocabulary(given: GraphVocabulary, wanted: GraphVocabulary, what: str) -> None:
-    if (given.node_labels, given.edge_labels) != (wanted.node_labels, wanted.edge_labels):
+def _check_vocabulary(given: GraphVocabulary, expected: GraphVocabulary, name: str) -> None:
+    if (given.node_labels, given.edge_labels) != (expected.node_labels, expected.edge_labels):
         raise ValueError(
-            f"{what} has other labels (nodes {list(given.node_labels)}, edges {list(given.edge_labels)}) than the trace "
-            f"(nodes {list(wanted.node_labels)}, edges {list(wanted.edge_labels)})"
+            f"{name} has other labels (nodes {list(given.node_labels)}, edges {list(given.edge_labels)}) than the "
+            f"trace (nodes {list(expected.node_labels)}, edges {list(expected.edge_labels)})"
         )

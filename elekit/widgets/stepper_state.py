@@ -1,4 +1,6 @@
-"""What the decode stepper shows, as plain values: for the widget and for pages without a kernel."""
+"""State of the decode stepper. Needs no widget and no kernel."""
+
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ def stepper_state(
     compare: Trace | None = None,
     names: tuple[str, str] = ("", ""),
     sets: PredictionSet | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """The state of a decode stepper that does not change while it is used.
 
     Args:
@@ -43,17 +45,18 @@ def stepper_state(
     return {
         "last": max(map(len, runs)) - 1,
         "across": frame_positions(runs).round(5).tolist(),
-        "runs": [_described(run, name, spaced) for run, name in zip(runs, names)],
+        "runs": [_run_state(run, name, spaced) for run, name in zip(runs, names)],
         "numbers": b"".join(_packed(run) for run in runs),
-        "truth_scene": {} if truth is None else scene(truth, spaced * laid),
+        "truth_scene": {} if truth is None or laid is None else scene(truth, spaced * laid),
         "found": {} if sets is None else _found(sets, truth, trace.result, runs[0], spaced),
         "palette": {**shown, "looks": LOOKS, "numbers": list(NUMBERS.items())},
     }
 
 
-def _found(found: PredictionSet, truth: Graph | None, answer: Graph, run: Frames, spaced: float) -> dict:
-    """What a set says, and of each graph that is drawn its scene, its figures and what it is called."""
-    graphs, losses = (some[:SHOWN] for some in found.displayed)
+def _found(found: PredictionSet, truth: Graph | None, answer: Graph, run: Frames, spaced: float) -> dict[str, Any]:
+    """The sentence of a set, and scene, caption and name of each graph that is drawn."""
+    graphs, losses = found.displayed
+    graphs, losses = graphs[:SHOWN], losses[:SHOWN]
     more = f" (the nearest {len(graphs)} are shown)" if found.size > len(graphs) else ""
     members = [
         {
@@ -66,8 +69,8 @@ def _found(found: PredictionSet, truth: Graph | None, answer: Graph, run: Frames
     return {"says": found.describe() + more, "graphs": members}
 
 
-def _described(run: Frames, name: str, spaced: float) -> dict:
-    """Everything of a run but its probabilities, as JSON; positions once for all frames that share them."""
+def _run_state(run: Frames, name: str, spaced: float) -> dict[str, Any]:
+    """A run without its probabilities; frames that share positions share an entry of `layouts`."""
     layouts, laid = [], []
     for frame, positions in enumerate(run.positions):
         if not frame or positions is not run.positions[frame - 1]:
@@ -79,7 +82,7 @@ def _described(run: Frames, name: str, spaced: float) -> dict:
         "iterates": run.iterates,
         "stopped": run.stopped,
         "names": run.names,
-        "told": run.descriptions,
+        "summaries": run.descriptions,
         "readings": [run.reading(at) for at in range(len(run))],
         "numbers": run.numbers,
         "relaxed": _finite(run.relaxed),
@@ -91,7 +94,7 @@ def _described(run: Frames, name: str, spaced: float) -> dict:
 
 
 def _finite(values: np.ndarray) -> list[float | None]:
-    """Plain JSON has no nan."""
+    """Rounded values, with None for nan and infinity, which JSON lacks."""
     return [round(float(value), 5) if np.isfinite(value) else None for value in values]
 
 

@@ -1,4 +1,4 @@
-"""Asking people what a loss should say: is this graph closer to that one or to the other?"""
+"""The triplet judge: people answer whether a graph is closer to one graph or to another."""
 
 import threading
 from collections.abc import Sequence
@@ -13,11 +13,12 @@ from elekit.correction import Judgments, Triplet, Triplets
 from elekit.correction.judgments import CANNOT_SAY, WITHDRAWN, write_lines
 from elekit.draw.scenes import palette, scene
 from elekit.graphs.graph import Graph
+from elekit.graphs.smiles import is_molecular, to_smiles
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.model.loss import Psi
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
-from elekit.widgets.inspector_io import alone, is_molecular
+from elekit.widgets.inspector_io import Json, synchronized
 
 
 def judge(
@@ -29,24 +30,36 @@ def judge(
     random: float = 0.25,
     seed: int = 0,
 ) -> "TripletJudge":
-    """A widget that asks which of two graphs is closer to a third, the most informative questions first.
+    """Make a widget that asks which of two graphs is closer to a third, the most informative questions first.
 
-    psi: the loss to correct, or several trainings of it, which are asked about where they disagree; the first is the
-    one that answers are held against. graphs: what questions are about. file: where judgments are added, one a line
-    as they are made; one that is there goes on. names: of the graphs; None = their SMILES, where they are molecules.
-    random: share of the questions that are drawn at random, to hold out, see `elekit.correction.Triplets`.
-    Raises ValueError for fewer than 3 different graphs and for another number of names.
+    Args:
+        psi: The embedding to correct, or several trainings of it: questions are about triplets where they disagree,
+            and answers are compared with the first.
+        graphs: The graphs to ask about, at least 3 different ones.
+        file: Judgments are appended here, one per line; an existing file is continued.
+        names: A name for each graph; default: SMILES for molecules.
+        random: Share of questions drawn at random, to be held out, see `elekit.correction.Triplets`.
+        seed: Seed of the questions.
+
+    Returns:
+        The widget.
+
+    Raises:
+        ValueError: If there are fewer than 3 different graphs, or another number of names.
     """
     return TripletJudge(psi, graphs, file=file, names=names, random=random, seed=seed)
 
 
 class TripletJudge(Panel):
-    """Questions, answered by buttons or keys, and what was answered; made by `judge`.
+    """Questions, answered by buttons or keys; made by `judge`.
 
-    judgments: all that was answered, as `elekit.correction.correct` takes it. triplet: the question now, None when
-    there is none left. question: what the browser shows of it: number, and scene and name of each graph; {} when
-    there is none.
-    told: how far it is, in sentences; whether the loss agrees is told of all together, so as to sway nobody.
+    Attributes:
+        judgments: All answers, for `elekit.correction.correct`.
+        triplet: The current question, or None if none is left.
+        question: What the browser shows: number, and scene and name of each graph; without graphs if none is left.
+        progress: The number of answers, and how often the loss agrees, in sentences. Agreement is shown for all
+            answers together, so that it does not influence the next one.
+        answered: Number of answers.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "triplets.js")).tag(sync=True)
@@ -54,70 +67,89 @@ class TripletJudge(Panel):
     COMMANDS = ("answer", "undo")
 
     question = traitlets.Dict().tag(sync=True)
-    told = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    progress = traitlets.List(traitlets.Unicode()).tag(sync=True)
     answered = traitlets.Int(0).tag(sync=True)
 
-    def __init__(self, psi, graphs: Graph, *, file, names, random: float, seed: int):
-        self.psi = psi[0] if isinstance(psi, Sequence) and len(psi) else psi
+    def __init__(
+        self, psi: Psi | Sequence[Psi], graphs: Graph, *, file: str | Path | None, names: Sequence[str] | None,
+        random: float, seed: int,
+    ):  # fmt: skip
+        psis = list(psi) if isinstance(psi, Sequence) else [psi]
         self.graphs, self.file = graphs.detach().rounded(), None if file is None else Path(file)
-        self._triplets, self._lock = Triplets(psi, self.graphs, random=random, seed=seed), threading.RLock()
+        self._triplets, self._lock = Triplets(psis, self.graphs, random=random, seed=seed), threading.RLock()
+        self.psi = psis[0]
         self._names = _names(self.graphs, names)
-        self._asked: list[Triplet | None] = []  # of each judgment; None where its graphs are others
-        self._unwritten: list[dict] = []
+        self._answered: list[Triplet | None] = []  # of each judgment; None if its graphs are not among `graphs`
+        self._unwritten: list[Json] = []
         self.judgments = Judgments.empty(graphs.vocabulary)
         if self.file is not None and self.file.exists():
             self.judgments = Judgments.read(self.file, graphs.vocabulary)
-            self._asked = _found_again(self.judgments, self.graphs)
+            self._answered = _found_again(self.judgments, self.graphs)
         self._margins = self.judgments.margins(self.psi).tolist()
         super().__init__(palette=palette(graphs.vocabulary))
-        self._ask()
+        self._next()
 
-    @alone
+    @synchronized
     def answer(self, choice: str, number: int | None = None) -> None:
-        """Judge the question: "left", "right" or "cannot say". number: of the question meant; no other is answered.
+        """Answer the current question.
 
-        What cannot be written is kept, and written with the next answer; the error says so.
+        Args:
+            choice: "left", "right" or "cannot say".
+            number: Number of the question that was answered; if another one is current, nothing happens.
+
+        Raises:
+            ValueError: If there is no such choice.
+            OSError: If the file cannot be written; the answer is kept and written with the next one.
         """
-        if self.triplet is None or number not in (None, len(self._asked)):
+        if self.triplet is None or number not in (None, len(self._answered)):
             return
         rows = [torch.tensor([row]) for row in self.triplet.rows]
-        made = Judgments(*(self.graphs[row] for row in rows), (choice,), torch.tensor([self.triplet.random]))
+        anchor, left, right = (self.graphs[row] for row in rows)
+        made = Judgments(anchor, left, right, (choice,), torch.tensor([self.triplet.random]))
         self.judgments = Judgments.cat([self.judgments, made])
         self._margins += made.margins(self.psi).tolist()
-        self._asked.append(self.triplet)
+        self._answered.append(self.triplet)
         self._unwritten.append(made.line(0))
-        self._ask()
+        self._next()
         self._write()
 
-    @alone
+    @synchronized
     def undo(self, number: int | None = None) -> None:
-        """Take the last answer back, and ask again. number: of the question now, as of `answer`."""
-        if not self._asked or number not in (None, len(self._asked)):
+        """Take back the last answer, and ask its question again.
+
+        Args:
+            number: Number of the current question; if another one is current, nothing happens.
+        """
+        if not self._answered or number not in (None, len(self._answered)):
             return
-        self._asked.pop()
+        self._answered.pop()
         self._margins.pop()
-        self.judgments = self.judgments.take(range(len(self._asked)))
+        self.judgments = self.judgments.take(range(len(self._answered)))
         self._unwritten.append({"answer": WITHDRAWN})
-        self._ask()
+        self._next()
         self._write()
 
     def picture(self) -> Figure:
-        """The question, as a figure."""
+        """Draw the current question.
+
+        Returns:
+            A matplotlib figure.
+        """
         if self.triplet is None:
             return draw.graphs(self.graphs[0], ["no question is left"])
-        asked = ("is", "closer to (1)", "or to (2)")
-        titles = [f"{words} {self._names[row]}".strip() for words, row in zip(asked, self.triplet.rows)]
+        parts = ("is", "closer to (1)", "or to (2)")
+        titles = [f"{part} {self._names[row]}".strip() for part, row in zip(parts, self.triplet.rows)]
         return draw.graphs([self.graphs[row] for row in self.triplet.rows], titles, columns=3)
 
-    def _ask(self) -> None:
-        self.triplet = self._triplets.next([one for one in self._asked if one is not None])
-        shown = {}
+    def _next(self) -> None:
+        self.triplet = self._triplets.next([triplet for triplet in self._answered if triplet is not None])
+        shown: Json = {}
         if self.triplet is not None:
             sides = zip(("anchor", "left", "right"), self.triplet.rows)
             shown = {side: {"scene": scene(self.graphs[row]), "name": self._names[row]} for side, row in sides}
         with self.hold_sync():
-            self.answered, self.told = len(self._asked), self._progress()
-            self.question = {"number": len(self._asked), **shown}
+            self.answered, self.progress = len(self._answered), self._progress()
+            self.question = {"number": len(self._answered), **shown}
 
     def _write(self) -> None:
         if self.file is not None and self._unwritten:
@@ -125,48 +157,43 @@ class TripletJudge(Panel):
         self._unwritten = []
 
     def _progress(self) -> list[str]:
-        """How many were judged, and how many the loss agrees with."""
+        """The number of answers, and how often the loss agrees, in sentences."""
         held = self.judgments
-        agrees = [margin > 0 for margin, answer in zip(self._margins, held.answers) if answer != CANNOT_SAY]
-        told = [f"{len(held)} judged, {len(held) - len(agrees)} of them 'cannot say'."]
+        answers = zip(self._margins, held.answers, held.random.tolist())
+        agrees = [(margin > 0, drawn) for margin, answer, drawn in answers if answer != CANNOT_SAY]
+        words = [f"{len(held)} judged, {len(held) - len(agrees)} of them 'cannot say'."]
         if agrees:
-            told.append(
-                f"The loss agrees with {sum(agrees)} of {len(agrees)}; most are questions that it is unsure of."
+            count = sum(agree for agree, _ in agrees)
+            words.append(
+                f"The loss agrees with {count} of {len(agrees)}; most questions are those it is least sure of."
             )
-        by_lot = [
-            margin > 0
-            for margin, answer, drawn in zip(self._margins, held.answers, held.random.tolist())
-            if drawn and answer != CANNOT_SAY
-        ]
-        if by_lot:
-            told[-1] += f" Of those drawn at random: {sum(by_lot)} of {len(by_lot)}."
-        odd = int(held.contradictory().sum())
-        if odd:
-            told.append(f"{odd} contradict each other.")
+        random = [agree for agree, drawn in agrees if drawn]
+        if random:
+            words[-1] += f" Of those drawn at random: {sum(random)} of {len(random)}."
+        if contradictory := int(held.contradictory().sum()):
+            words.append(f"{contradictory} contradict each other.")
         if held.problems:
             lines = f"{n} lines" if (n := len(held.problems)) > 1 else "1 line"
-            told.append(f"{lines} of the file could not be read ({held.problems[0]}); what is there stays there.")
-        return told
+            words.append(f"{lines} of the file could not be read ({held.problems[0]}); they are left unchanged.")
+        return words
 
 
 def _names(graphs: Graph, names: Sequence[str] | None) -> list[str]:
     if names is not None:
         if len(names) != len(graphs):
-            raise ValueError(f"want a name for each of {len(graphs)} graphs, got {len(names)}")
+            raise ValueError(f"expected one name for each of {len(graphs)} graphs, got {len(names)}")
         return [str(name) for name in names]
     if is_molecular(graphs.vocabulary):
-        from elekit.graphs.smiles import to_smiles
-
         return [smiles or "" for smiles in to_smiles(graphs)]
     return [""] * len(graphs)
 
 
 def _found_again(judgments: Judgments, graphs: Graph) -> list[Triplet | None]:
-    """The questions that judgments answered, by the rows of their graphs; None where a graph is not among these."""
-    known = {tuple(code): row for row, code in reversed(list(enumerate(graph_hashes(graphs, ROUNDS).tolist())))}
+    """The triplets of rows of `graphs` that were judged; None if a graph is not among them."""
+    rows = {tuple(code): row for row, code in reversed(list(enumerate(graph_hashes(graphs, ROUNDS).tolist())))}
     sides = [graph_hashes(side, ROUNDS).tolist() for side in (judgments.anchors, judgments.lefts, judgments.rights)]
-    rows = [[known.get(tuple(code)) for code in codes] for codes in zip(*sides)]
-    return [
-        None if None in found else Triplet(*found, random=by_lot)
-        for found, by_lot in zip(rows, judgments.random.tolist())
-    ]
+    found: list[Triplet | None] = []
+    for *codes, drawn in zip(*sides, judgments.random.tolist()):
+        known = [rows[tuple(code)] for code in codes if tuple(code) in rows]
+        found.append(Triplet(known[0], known[1], known[2], random=drawn) if len(known) == 3 else None)
+    return found

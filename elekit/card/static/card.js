@@ -5,7 +5,7 @@ import { render as renderStepper } from "../../widgets/static/stepper.js";
 
 /** @import { InspectorState, Model, StepperState } from "../../widgets/static/types.d.ts" */
 /** @typedef {(values: any) => string | void} Command Returns why the card cannot do it, "" for no answer. */
-/** @typedef {Pick<InspectorState, "scene" | "table" | "heat" | "loss" | "neighbors" | "apart" | "shares">} StepState */
+/** @typedef {Pick<InspectorState, "scene" | "table" | "heat" | "loss" | "neighbors" | "separations" | "shares">} StepState */
 /** @typedef {StepState & { place: [number, number], words: string, next: Record<string, number> }} Step */
 /** @typedef {{ fixed: Partial<InspectorState>, states: Step[], anchor: [number, number] }} Inspection */
 /** @typedef {Omit<StepperState, "numbers"> & { numbers: string }} StoredStepper */
@@ -130,10 +130,10 @@ function inspectorModel({ fixed, states, anchor }) {
     go({ step }) {
       at = step;
     },
-    anchor_on: () => "The anchor is fixed.",
+    set_anchor: () => "The anchor is fixed.",
     tidy: () => "The layout is fixed.",
-    ask_separates: () => "",
-    ask_shares: () => "",
+    compute_separations: () => "",
+    compute_shares: () => "",
   };
   const state = /** @type {InspectorState} */ ({ ...fixed, ...traits() });
   const model = new StaticModel(state, ({ do: name, with: values }) => {

@@ -166,7 +166,7 @@ function neighborLists(model, cleanups) {
    * @param {number} n
    */
   const neighbor = (card, n) => {
-    const edits = html("span", { class: "elekit-small", "data-apart": card.row }, "…");
+    const edits = html("span", { class: "elekit-small", "data-edits": card.row }, "…");
     places.push([card.row, edits]);
     return control(
       "button",

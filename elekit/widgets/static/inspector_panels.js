@@ -103,7 +103,7 @@ function neighborList({ model, cleanups }) {
     const name = html("strong");
     const words = html("div", { class: "elekit-small elekit-words" });
     const loss = html("span", { class: "elekit-number" });
-    const hold = button("as anchor", () => send(model, "anchor_on", { what: model.get("neighbors")[n].row }));
+    const hold = button("as anchor", () => send(model, "set_anchor", { what: model.get("neighbors")[n].row }));
     const caption = html("figcaption", {}, name, html("div", { class: "elekit-row" }, loss, hold), words);
     const element = html("figure", { class: "elekit-card" }, view.element, caption);
     list.append(element);
@@ -112,7 +112,7 @@ function neighborList({ model, cleanups }) {
 
   function draw() {
     const found = model.get("neighbors");
-    const edits = model.get("apart");
+    const edits = model.get("separations");
     none.hidden = found.length > 0;
     for (const [n, known] of found.entries()) {
       cards[n] ??= makeCard(n);
@@ -129,11 +129,11 @@ function neighborList({ model, cleanups }) {
     for (const { element } of cards.slice(found.length)) element.hidden = true;
     clearTimeout(timer);
     const next = edits.indexOf("");
-    if (next >= 0) timer = setTimeout(() => send(model, "ask_separates", { place: next }), next ? 0 : PAUSE);
+    if (next >= 0) timer = setTimeout(() => send(model, "compute_separations", { place: next }), next ? 0 : PAUSE);
   }
   const title = html("p", { class: "elekit-title" }, "Nearest known graphs, and the edits that lead to them");
   const element = html("div", { class: "elekit-column elekit-near" }, title, none, list);
-  return { element, traits: ["neighbors", "apart"], draw };
+  return { element, traits: ["neighbors", "separations"], draw };
 }
 
 /**
@@ -149,9 +149,9 @@ function controls(session) {
   const price = button("Prices", () => save(model, "view", "price"));
   const shares = button("Shares", () => save(model, "view", "shares"));
   /** @param {string} what */
-  const anchorOn = (what) => send(model, "anchor_on", { what });
-  const original = button("Original", () => anchorOn("original"), { "aria-label": "anchor: the original" });
-  const current = button("This graph", () => anchorOn("current"), { "aria-label": "anchor: this graph" });
+  const setAnchor = (what) => send(model, "set_anchor", { what });
+  const original = button("Original", () => setAnchor("original"), { "aria-label": "anchor: the original" });
+  const current = button("This graph", () => setAnchor("current"), { "aria-label": "anchor: this graph" });
   const smiles = control("input", {
     type: "text",
     "aria-label": "SMILES",
@@ -160,7 +160,7 @@ function controls(session) {
     spellcheck: "false",
     onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && hold(),
   });
-  const hold = () => smiles.value.trim() && anchorOn(smiles.value.trim());
+  const hold = () => smiles.value.trim() && setAnchor(smiles.value.trim());
   const start = () => smiles.value.trim() && send(model, "reset", { graph: smiles.value.trim() });
   const written = html("span", { class: "elekit-row" }, smiles, button("as anchor", hold), button("as graph", start));
   written.hidden = !model.get("molecular");

@@ -144,9 +144,9 @@ class Run {
    * @param {boolean} directions
    */
   reading(step, directions) {
-    const { name, readings, told } = this.state;
+    const { name, readings, summaries } = this.state;
     const at = this.at(step);
-    return (name ? `${name}: ` : "") + (directions ? readings[at] : `${told[at]}.`);
+    return (name ? `${name}: ` : "") + (directions ? readings[at] : `${summaries[at]}.`);
   }
 }
 

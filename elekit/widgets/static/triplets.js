@@ -115,9 +115,9 @@ function render({ model, el }) {
     const label = question.anchor ? `question ${question.number + 1}: which graph is closer?` : "no question is left";
     update(root, { "aria-label": label });
   });
-  follow(model, cleanups, ["told", "question"], () => {
+  follow(model, cleanups, ["progress", "question"], () => {
     const done = model.get("question").anchor ? [] : ["All triplets have been asked."];
-    progress.replaceChildren(...[...done, ...model.get("told")].map((sentence) => html("p", {}, sentence)));
+    progress.replaceChildren(...[...done, ...model.get("progress")].map((sentence) => html("p", {}, sentence)));
   });
   return cleaning(cleanups);
 }

@@ -72,7 +72,7 @@ export interface RunState {
   iterates: number;
   stopped: string;
   names: string[];
-  told: string[];
+  summaries: string[];
   readings: string[];
   numbers: string[][];
   relaxed: (number | null)[];
@@ -110,7 +110,7 @@ export interface StepperState extends Problem {
 
 export interface TripletsState extends Drawn {
   question: { number: number } & Partial<Record<"anchor" | "left" | "right", { scene: Scene; name: string }>>;
-  told: string[];
+  progress: string[];
 }
 
 // -- explorer -------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ export interface NeighborCard extends Entry {
 
 export interface GraphPanelState extends Drawn {
   kinds: string[];
-  found: { kind: string; text: string; words: string; shown: Entry[]; asked: number };
+  found: { kind: string; text: string; words: string; shown: Entry[]; serial: number };
   hovered: Partial<GraphCard>;
   pinned: Partial<GraphCard>;
   neighbors: { words: string; lists: { heading: string; cards: NeighborCard[] }[] };
@@ -247,6 +247,6 @@ export interface InspectorState extends Drawn {
   context: number[];
   map_note: string;
   neighbors: KnownGraph[];
-  apart: string[];
+  separations: string[];
   shares: Partial<{ graph: PartShares; anchor: PartShares; loss: number }>;
 }
