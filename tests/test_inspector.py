@@ -588,6 +588,7 @@ def test_what_is_clicked_and_typed_is_what_happens(lab):
     page.keyboard.press("u")
     page.keyboard.press("r")
     lab.eventually("[w.at, w.problem]", [1, ""])
+    page.wait_for_selector(".elekit-side[data-shown^='1 ']")  # the browser has the table of this step
     page.locator("tbody tr").nth(1).get_by_role("button").dblclick()  # the second click is one too many
     lab.eventually("w.at", 2)
     assert lab.value("w.scan and [w.at, len(w.steps)]") == [2, 3]
