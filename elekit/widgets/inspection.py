@@ -29,12 +29,8 @@ from elekit.widgets.inspector_io import (
     one_graph,
     parts,
     roomy_scene,
-<<<<<<< HEAD
-)
-=======
     synchronized,
-)  # fmt: skip
->>>>>>> 5d72a96 (Widgets in Python: documented in Google style, typed, and named for what they do)
+)
 from elekit.widgets.space import Space, read
 
 NEAREST = 4  # known graphs shown
