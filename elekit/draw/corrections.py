@@ -1,5 +1,6 @@
 """A loss before and after a correction, side by side."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from elekit.draw.figure import Picture, axes
 if TYPE_CHECKING:
     import pandas as pd
 
+BROKEN = "does not hold"  # a value of `after_says`
 LETTERS = 44  # of a line of words beside a row
 NARROWEST = 1.6  # times the goal, each way, that the axis of the rules shows at least
 
@@ -89,7 +91,7 @@ def _draw_rules(ax: Axes, rules: "pd.DataFrame") -> None:
         _pair(ax, y, *numbers[y])
     ax.axvline(1, color="black", lw=1.5, ls="--")
     said = [f"{_short(row.before)} to {_short(row.after)}: {row.after_says}" for row in rules.itertuples()]
-    _rows(ax, [_wrapped(row.rule) for row in rules.itertuples()], said)
+    _rows(ax, [_wrapped(rule) for rule in rules["rule"]], said, rules["after_says"].eq(BROKEN).tolist())
     ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= t <= high]
     ax.set_xticks(ticks, ["goal" if t == 1 else f"{t:g} x goal" for t in ticks], minor=False)
     ax.set_xticks([], minor=True)
@@ -120,12 +122,13 @@ def _pair(ax: Axes, y: int, before: float, after: float, low: float, high: float
     ax.plot([after], [y], "o", ms=9, color=BLUE, gid="after")
 
 
-def _rows(ax: Axes, names: list[str], said: list[str]) -> None:
+def _rows(ax: Axes, names: list[str], notes: list[str], broken: Sequence[bool] = ()) -> None:
+    """Name each row at the left and annotate it at the right, in color if it is broken."""
     axes(ax, None)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_yticks(range(len(names)), names, fontsize=12, parse_math=False)
-    for y, words in enumerate(said):
-        broken = {"color": VERMILION, "fontweight": "bold"} if "does not" in words else {}
+    for y, words in enumerate(notes):
+        look = {"color": VERMILION, "fontweight": "bold"} if y < len(broken) and broken[y] else {}
         ax.annotate(
             words,
             (1, y),
@@ -136,7 +139,7 @@ def _rows(ax: Axes, names: list[str], said: list[str]) -> None:
             fontsize=12,
             annotation_clip=False,
             parse_math=False,
-            **broken,
+            **look,
         )
 
 
