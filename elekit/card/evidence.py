@@ -5,33 +5,11 @@ from dataclasses import dataclass
 
 from elekit.card.phrases import phrases_of
 from elekit.card.results import Results
+from elekit.card.texts import TEXTS
 
 DIGITS = 3
-TABLES = {  # of each: what it shows, and the command that computes it
-    "prices": ("what each kind of change costs", "inspect.edit_costs(psi, graphs, samples=24, seed={seed}).summary(seed={seed})"),
-    "findings": ("the findings", "audit.findings.findings(psi, train, held_out=test, seed={seed})"),
-    "blind_spots": ("pairs that are hardly separated", "audit.blind_spots(psi, train, seed={seed})"),
-    "equals": ("equal graphs that are separated", "audit.invariance_gaps(psi, train, samples=400, seed={seed})"),
-    "agreement": ("agreement with known distances", "audit.agreement(psi, graphs, pairs=120, seed={seed}).summary(seed={seed})"),
-    "disagreements": ("the strongest disagreements", "audit.agreement(psi, graphs, pairs=120, seed={seed}).disagreements(distance, limit=2)"),
-    "concepts": ("properties that can be read off its points", "audit.concepts(psi, graphs, seed={seed}).table"),
-    "faithfulness": ("shares compared with other orders", "inspect.faithfulness(psi, graphs, anchors, seed={seed}).summary(seed={seed})"),
-    "rules": ("rules before and after", "artifact.about['correction']['report']['rules']"),
-    "corrected": ("side effects of the rules", "artifact.about['correction']['report']['costs']"),
-    "quality": ("quality of predictions", "evaluation.judge(psi, h.predict(test.inputs), test.graphs, candidates=train)"),
-    "slices": ("the same by slice", "elekit evaluate --artifact {name} --data {data} --table predictions.csv"),
-    "coverage": ("coverage of prediction sets", "elekit evaluate --artifact {name} --data {data} --sets 0.9"),
-    "costs": ("time and quality", "elekit evaluate --artifact {name} --data {data} --limit 60 --method … --starts …"),
-    "cases": ("the example cases", "decode(psi, h.predict(inputs), record=True)"),
-    "stability": ("which statements hold in which training", "audit.stability(psis, measure, claims)"),
-}  # fmt: skip
-HEADS = {
-    "count": "cases", "low": "95 % interval", "q05": "5 % below", "q95": "95 % below",
-    "by_size": "explained by size", "by_ring": "by ring", "by_degree": "by edges there", "not_proven": "distances not proven",
-    "edits_low": "interval", "valid_low": "interval", "beyond_low": "interval", "ahead_low": "interval",
-    "fits_better": "wrong answer fits better", "few": "too few", "milliseconds": "ms each", "from": "predicted from",
-    "before_low": "interval", "after_low": "interval",
-}  # fmt: skip
+TABLES: dict[str, list[str]] = TEXTS["tables"]
+HEADS: dict[str, str] = TEXTS["headings"]
 LONG = 24  # characters: a column with a longer text may be broken anywhere
 HIDDEN = {"hits", "by", "gradient", "shuffled", "sense", "unseen"}  # only in the facts of the card
 

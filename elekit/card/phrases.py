@@ -7,18 +7,6 @@ from elekit.graphs.graph import GraphVocabulary
 from elekit.inspect.search import GROUPS
 
 ENDS = 5  # kinds of edits at each end of the price list
-CHECKS = (  # the checks of `elekit.audit.findings`
-    "the same graph, written differently or asked again, gets another price",
-    "unrelated graphs lie at one place, or in a few heaps",
-    "the points fill only a few directions of the sphere",
-    "some change costs nothing, or a label, an edge or a ring is not seen",
-    "different graphs with the same parts lie at one place",
-    "one count, label or kind of change drowns everything else",
-    "one pattern pulls graphs to one place",
-    "graphs it was trained on are treated otherwise than others",
-    "some change costs out of all proportion",
-    "a single change costs as much as a different graph altogether",
-)
 SMALL = 0.02  # of a typical edit: smaller losses count as 0; rounding errors are far smaller
 TRUE_POINT = "the true point"  # where predictions start, if not from an input
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from elekit.card.evidence import cell
-from elekit.card.phrases import CHECKS, counted, figure, joined, percent
+from elekit.card.phrases import counted, figure, joined, percent
 from elekit.card.results import Results
+from elekit.card.texts import TEXTS
 from elekit.draw.base import BLUE, VERMILION
 from elekit.draw.svg import chart_svg
 
@@ -38,105 +39,15 @@ class Section:
         return self.groups or (Group(self.key),)
 
 
-SECTIONS = (
-    Section("purpose", "What this loss is for"),
+SECTIONS = tuple(
     Section(
-        "rewards",
-        "What it rewards and what it punishes",
-        "Each kind of single change was made to many graphs, and the loss between the graphs before and after it is its "
-        "price. A dear change is one that the loss punishes: a prediction that is wrong in this way counts as far off. A "
-        "cheap change is nearly forgiven. Prices are medians.",
-        ("prices",),
-        (
-            Group("dear", "Punished most"),
-            Group("cheap", "Punished least", reverse=True),
-            Group("other prices", "All kinds of change in between", folded=True),
-        ),
-    ),
-    Section(
-        "findings",
-        "What is wrong with it",
-        f"These checks test whether {joined(list(CHECKS), 'or')}. No sound loss does any of this. Finding nothing does "
-        "not prove that nothing is wrong.",
-        ("findings",),
-    ),
-    Section(
-        "blind",
-        "What it cannot see",
-        "Pairs of different graphs at nearly the same point: the nearest pairs among the data, and pairs that a search "
-        "over changes found. A prediction may confuse the two sides of such a pair at no cost.",
-        ("blind_spots",),
-    ),
-    Section(
-        "equals",
-        "Equal graphs that it separates",
-        "The same graph can be written in several ways. The loss between two of them should be 0.",
-        ("equals",),
-    ),
-    Section(
-        "agreement",
-        "Where it disagrees with known distances",
-        "Other distances between graphs are known; none of them is right in itself. Where the loss agrees, it is easier "
-        "to trust; where it does not, a person must decide which is right. Walks of edits are graphs paired with the "
-        "result of a few random changes to them.",
-        ("agreement", "disagreements"),
-        (
-            Group("agreement"),
-            Group("other pairs", "On other pairs", folded=True),
-            Group("disagreements", "Where they disagree most"),
-        ),
-    ),
-    Section(
-        "concepts",
-        "What it encodes",
-        "A probe tries to read a property of a graph off its point on the sphere. Size and counts alone tell a lot, so "
-        "each property is compared with what they tell, and with a control: a property that means nothing.",
-        ("concepts",),
-        (Group("concepts"), Group("each concept", "All properties, one by one", folded=True)),
-    ),
-    Section(
-        "faithfulness",
-        "Can its explanations be trusted",
-        "Shares state which parts of a graph bring it near to another. If they are right, removing the parts with the "
-        "largest shares first must separate the two faster than removing them in random order.",
-        ("faithfulness",),
-    ),
-    Section(
-        "quality",
-        "How good its predictions are",
-        "Test cases were predicted and compared with the truth. None of them was used for training.",
-        ("quality", "slices", "coverage"),
-    ),
-    Section(
-        "cost",
-        "What a prediction costs",
-        "The same few test cases were decoded in several ways and timed on this machine. With few cases the shares are "
-        "less certain than those above.",
-        ("costs",),
-    ),
-    Section(
-        "cases",
-        "Look for yourself",
-        "A right prediction (the one nearest to its predicted point), a wrong one (of middling distance) and a typical "
-        "one. On a screen each opens into a stepper, which shows the search step by step, and an inspector, which prices "
-        "every single change of the answer. Both work by keyboard.",
-        ("cases",),
-    ),
-    Section("origin", "What it was learned from, and how"),
-    Section(
-        "rules",
-        "Rules it was given",
-        "An expert may state what a loss must do, and have it trained in. The loss is tested against these rules.",
-        ("rules", "corrected"),
-    ),
-    Section(
-        "stability",
-        "What holds in other trainings",
-        "A training depends on chance. Losses from other trainings (other random starts, or half of the graphs) were "
-        "measured in the same way. The loss of this card counts as one of them. Only a statement that holds in all of "
-        "them needs no caveat.",
-        ("stability",),
-    ),
+        one["key"],
+        one["heading"],
+        one.get("text", "").format(checks=joined(TEXTS["checks"], "or")),
+        tuple(one.get("tables", ())),
+        tuple(Group(**group) for group in one.get("groups", ())),
+    )
+    for one in TEXTS["sections"]
 )
 
 

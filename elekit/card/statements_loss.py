@@ -6,7 +6,6 @@ from elekit.audit.concepts import CLOSE, Mark
 from elekit.audit.findings import Severity
 from elekit.card.phrases import (
     AGREEMENT,
-    CHECKS,
     SMALL,
     agreement_level,
     between,
@@ -21,6 +20,7 @@ from elekit.card.phrases import (
 )
 from elekit.card.results import Results
 from elekit.card.statement import Evidence, Statement, Statements, stability_of
+from elekit.card.texts import TEXTS
 
 EQUALS = {  # two forms of one graph, by the reason of `elekit.audit.blind_spots.invariance_gaps`
     "node order": "with its {node}s numbered in another order",
@@ -108,7 +108,7 @@ def findings(results: Results) -> Statements:
     word = things(results.facts["loss"]["molecular"])["graph"]
     defects = sum(row["severity"] == Severity.DEFECT for row in rows)
     checks, over = (
-        counted(len(CHECKS), "check"),
+        counted(len(TEXTS["checks"]), "check"),
         f"on {counted(about['graphs'], word)} and thousands of changes to them",
     )
     text = (
@@ -119,7 +119,7 @@ def findings(results: Results) -> Statements:
     if not about["held_out"]:
         text += f" Whether it treats unknown {word}s differently was not checked: there were none."
     yield Statement("defects", "findings", text, defects, unit="defects", evidence=Evidence("findings"),
-                    stability=stability_of(results, "defects"), facts={"checks": len(CHECKS)})  # fmt: skip
+                    stability=stability_of(results, "defects"), facts={"checks": len(TEXTS["checks"])})  # fmt: skip
     for number, row in enumerate(rows):
         key, defect = f"finding: {row['name']}", row["severity"] == Severity.DEFECT
         text = f"{'Defect' if defect else 'Note'}: {row['description']}"
