@@ -21,7 +21,15 @@ DECODED = 32  # predictions from which the cases are chosen
 ITERATIONS = 60
 APPLIED = 3  # edits at each end of the price list that can be applied in the page
 KNOWN = 400  # graphs on the inspector's map
-CHANGING = ("scene", "table", "heat", "loss", "neighbors", "separations", "shares")  # traits that differ between steps
+CHANGING = (
+    "scene",
+    "table",
+    "heat",
+    "loss",
+    "neighbors",
+    "separations",
+    "shares",
+)  # traits that differ between steps
 FIXED = ("palette", "anchor_scene", "anchor_name", "context", "map_note", "view", "valid_only", "picked", "molecular")
 
 
@@ -101,8 +109,8 @@ def _stepper(trace, truth: Graph, sets=None) -> dict:
 def _inspector(context: Context, graph: Graph, anchor: Graph, known: Graph, name: str) -> dict:
     """The traits of the loss inspector, for a graph and for what a few edits make of it.
 
-    fixed: traits that do not change. states: the graph and its edited ones, each with its traits, its place on the map,
-    its description, and next: {row of the table: number of the state that its edit leads to}.
+    fixed: traits that do not change. states: the graph and its edited ones, each with its traits, its place on
+    the map, its description, and next: {row of the table: number of the state that its edit leads to}.
     """
     rows = torch.randperm(len(known), generator=torch.Generator().manual_seed(context.seed))[:KNOWN]
     among = known[rows]

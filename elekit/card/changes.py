@@ -42,8 +42,8 @@ class Changes:
         """
         are = {True: "is", False: "are"}
         return (
-            f"Compared with the older loss “{self.old_name}”: {counted(len(self.changed), 'statement')} changed beyond "
-            f"what chance explains, {len(self.new):,} {are[len(self.new) == 1]} new, {len(self.gone):,} "
+            f"Compared with the older loss “{self.old_name}”: {counted(len(self.changed), 'statement')} changed "
+            f"beyond what chance explains, {len(self.new):,} {are[len(self.new) == 1]} new, {len(self.gone):,} "
             f"{are[len(self.gone) == 1]} gone, and {self.unchanged:,} did not change."
         )
 

@@ -131,7 +131,9 @@ def _curves(results: Results) -> list[tuple[Markup, str]]:
             series.append((method, color, [100 * row["parts"] for row in line], [row["value"] for row in line]))
         words = f"2 minus the loss while parts are removed, {of} pairs: the faster it falls, the better the order"
         drawn = chart_svg(series, words, across="% of the parts removed", up="2 - loss")
-        caption = f"{of[0].upper()}{of[1:]} pairs. The faster a line falls, the better that order finds the parts that matter."
+        caption = (
+            f"{of[0].upper()}{of[1:]} pairs. A line that falls fast belongs to an order that finds what matters."
+        )
         found.append((Markup(drawn), caption))  # chart_svg escapes
     return found
 

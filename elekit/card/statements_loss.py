@@ -97,8 +97,8 @@ def prices(results: Results) -> Statements:
         if trait is not None:
             text += f" It depends on {DEPENDS[trait].format(**word)} ({percent(share)} of the differences)."
         facts = {"typical_changes": ratio, "depends_on": trait}
-        yield Statement(key, section, text, row["median"], row["low"], row["high"], "loss", Evidence("prices", number),
-                        stability_of(results, key), facts=facts)  # fmt: skip
+        yield Statement(key, section, text, row["median"], row["low"], row["high"], "loss",
+                        Evidence("prices", number), stability_of(results, key), facts=facts)  # fmt: skip
 
 
 def findings(results: Results) -> Statements:
@@ -123,8 +123,9 @@ def findings(results: Results) -> Statements:
     for number, row in enumerate(rows):
         key, defect = f"finding: {row['name']}", row["severity"] == Severity.DEFECT
         text = f"{'Defect' if defect else 'Note'}: {row['description']}"
-        yield Statement(key, "findings", text, row["strength"], unit="strength", evidence=Evidence("findings", number),
-                        stability=stability_of(results, key), defect=defect)  # fmt: skip
+        yield Statement(key, "findings", text, row["strength"], unit="strength",
+                        evidence=Evidence("findings", number), stability=stability_of(results, key),
+                        defect=defect)  # fmt: skip
 
 
 def blind_spots(results: Results) -> Statements:
@@ -134,8 +135,8 @@ def blind_spots(results: Results) -> Statements:
     word = things(results.facts["loss"]["molecular"])["graph"]
     where = f"among {counted(about['searched'], word)} and by a search from {about['starts']} of them"
     text = (
-        f"{counted(len(rows), 'pair')} of different {word}s that the loss hardly separates (less than a twentieth of a "
-        f"typical change) {'was' if len(rows) == 1 else 'were'} found, {where}."
+        f"{counted(len(rows), 'pair')} of different {word}s that the loss hardly separates (less than a twentieth of "
+        f"a typical change) {'was' if len(rows) == 1 else 'were'} found, {where}."
         if rows
         else f"No pair of different {word}s that the loss hardly separates was found, {where}."
     )
@@ -147,9 +148,11 @@ def blind_spots(results: Results) -> Statements:
         alike = sum(other["differs"] == row["differs"] for other in rows)
         text = (
             f"{row['graph']} and {row['other']} are {edits} apart ({row['differs']}), and the loss between them is "
-            f"{figure(row['loss'])}. {counted(alike, 'pair')} found {'differs' if alike == 1 else 'differ'} in this way."
+            f"{figure(row['loss'])}. {counted(alike, 'pair')} found {'differs' if alike == 1 else 'differ'} in this "
+            "way."
         )
-        yield Statement(key, "blind", text, row["loss"], unit="loss", evidence=Evidence("blind_spots", picture["row"]),
+        yield Statement(key, "blind", text, row["loss"], unit="loss",
+                        evidence=Evidence("blind_spots", picture["row"]),
                         stability=stability_of(results, key))  # fmt: skip
 
 
@@ -210,15 +213,16 @@ def concepts(results: Results) -> Statements:
     if compared:
         alike = sum(row["untrained"] >= row["score"] - CLOSE for row in compared)
         text = (
-            f"A network with random weights shows {alike} of {'these' if len(compared) > 1 else 'this'} {len(compared)} "
-            "about as well: that a property can be read off does not mean that it was learned, nor that it matters much "
-            "to the loss."
+            f"A network with random weights shows {alike} of {'these' if len(compared) > 1 else 'this'} "
+            f"{len(compared)} "
+            "about as well: that a property can be read off does not mean that it was learned, nor that it matters "
+            "much to the loss."
         )
         evidence = Evidence("concepts")
         yield Statement("concepts untrained", "concepts", text, alike, unit="properties", evidence=evidence)
     for number, row in enumerate(rows):
-        yield Statement(f"concept: {row['property']}", "each concept", row["description"], row["score"], row["low"], row["high"],
-                        "score", Evidence("concepts", number), facts={"mark": row["mark"]})  # fmt: skip
+        yield Statement(f"concept: {row['property']}", "each concept", row["description"], row["score"],
+                        row["low"], row["high"], "score", Evidence("concepts", number), facts={"mark": row["mark"]})  # fmt: skip
 
 
 def faithfulness(results: Results) -> Statements:
@@ -228,16 +232,16 @@ def faithfulness(results: Results) -> Statements:
         if row["method"] == "shares":
             better = "better than" if row["low"] > 0 else "worse than" if row["high"] < 0 else "not told apart from"
             text = (
-                f"On {row['pairs']} {row['of']} pairs, {does} in the order of their shares is {better} a random order, "
-                f"by {figure(row['area'])} of 2{between(row['low'], row['high'])}."
+                f"On {row['pairs']} {row['of']} pairs, {does} in the order of their shares is {better} a random "
+                f"order, by {figure(row['area'])} of 2{between(row['low'], row['high'])}."
             )
             yield Statement(key, "faithfulness", text, row["area"], row["low"], row["high"], "area", evidence,
                             stability_of(results, key))  # fmt: skip
         elif row["method"] == "gradient magnitude":
             key += ", against gradients"
             text = (
-                f"Compared with the size of gradients on these pairs: {row['says']}; on {percent(row['wins'])} of the "
-                "pairs shares are ahead."
+                f"Compared with the size of gradients on these pairs: {row['says']}; on {percent(row['wins'])} of "
+                "the pairs shares are ahead."
             )
             yield Statement(key, "faithfulness", text, row["ahead"], row["ahead_low"], row["ahead_high"], "area",
                             evidence, stability_of(results, key))  # fmt: skip

@@ -18,16 +18,16 @@ def predictions(results: Results) -> Statements:
         exact, cases = percent(row["exact"]), counted(row["count"], word)
         if row["from"] == TRUE_POINT:
             text = (
-                f"From the true point of the loss itself {exact} of {cases} are found exactly{sure}: this is what the "
-                "loss and the search allow, whatever makes the prediction."
+                f"From the true point of the loss itself {exact} of {cases} are found exactly{sure}: this is what "
+                "the loss and the search allow, whatever makes the prediction."
             )
             key = "exact from the true point"
             yield Statement(key, "quality", text, row["exact"], row["low"], row["high"], "share", evidence)
             continue
         start = "starts from the nearest of " + counted(known, "known " + word) if known else "knows no graphs"
         text = (
-            f"From {row['from']}, {exact} of {cases} outside the training data are predicted exactly{sure}, by a search "
-            f"that {start}."
+            f"From {row['from']}, {exact} of {cases} outside the training data are predicted exactly{sure}, by a "
+            f"search that {start}."
         )
         yield Statement("exact", "quality", text, row["exact"], row["low"], row["high"], "share", evidence)
         text = (
@@ -73,15 +73,16 @@ def sets(results: Results) -> Statements:
         f"Instead of one answer it can return a set of answers that should contain the truth in "
         f"{percent(about['level'])} of all cases. {met}: {_tenth(share)} of the sets of "
         f"{counted(whole['pairs'], word)} outside the training data contain it"
-        f"{between(whole['low'], whole['high'], _tenth)}. If the target holds, this share is between {_tenth(least)} and "
-        f"{_tenth(most)} in 95 % of all trials."
+        f"{between(whole['low'], whole['high'], _tenth)}. If the target holds, this share is between {_tenth(least)} "
+        f"and {_tenth(most)} in 95 % of all trials."
     )
     figures, facts = (share, whole["low"], whole["high"]), {"met": met}
     yield Statement("sets hold the truth", "quality", text, *figures, "share", Evidence("coverage", 0), facts=facts)
     text = (
-        f"A set has {figure(whole['mean_size'])} {word}s on average. In {percent(whole['empty'])} of all cases no {word} "
-        f"is near enough, in {percent(whole['large'])} more than {about['most']} are; then the answer is “unsure”, and a "
-        "person must decide."
+        f"A set has {figure(whole['mean_size'])} {word}s on average. In {percent(whole['empty'])} of all cases no "
+        f"{word} "
+        f"is near enough, in {percent(whole['large'])} more than {about['most']} are; then the answer is “unsure”, "
+        "and a person must decide."
     )
     unit = f"{word}s"
     yield Statement("size of sets", "quality", text, whole["mean_size"], unit=unit, evidence=Evidence("coverage", 0))
@@ -89,9 +90,10 @@ def sets(results: Results) -> Statements:
     if enough:
         number, row = min(enough, key=lambda numbered: numbered[1]["coverage"])
         text = (
-            f"The target is for all {word}s together, not for each kind: for those {row['slice']} the set contains the "
-            f"truth in {percent(row['coverage'])} of {row['pairs']:,}{between(row['low'], row['high'], percent)}, the "
-            "lowest share of any kind."
+            f"The target is for all {word}s together, not for each kind: for those {row['slice']} the set contains "
+            "the "
+            f"truth in {percent(row['coverage'])} of {row['pairs']:,}{between(row['low'], row['high'], percent)}, "
+            "the lowest share of any kind."
         )
         figures = row["coverage"], row["low"], row["high"]
         yield Statement("sets hold the truth least", "quality", text, *figures, "share", Evidence("coverage", number))
@@ -112,9 +114,10 @@ def cost(results: Results) -> Statements:
     row, top = rows[quick], rows[best]
     text = (
         f"One prediction from {about['from']} takes {figure(row['milliseconds'])} ms on "
-        f"{counted(about['threads'], 'processor core')} with “{row['way']}”: the quickest decoder whose share of exact "
-        f"answers, {percent(row['exact'])} of {row['count']}{between(row['low'], row['high'], percent)}, cannot be told "
-        "from the best."
+        f"{counted(about['threads'], 'processor core')} with “{row['way']}”: the quickest decoder whose share of "
+        "exact "
+        f"answers, {percent(row['exact'])} of {row['count']}{between(row['low'], row['high'], percent)}, cannot be "
+        "told from the best."
     )
     yield Statement("milliseconds", "cost", text, row["milliseconds"], unit="ms", evidence=Evidence("costs", quick))
     if top["milliseconds"] / max(row["milliseconds"], 1e-9) > TWICE:
@@ -140,8 +143,11 @@ def origin(results: Results) -> Statements:
         yield Statement("data", "origin", "The artifact does not record which data the loss was learned from.",
                         evidence=Evidence("data"))  # fmt: skip
     if data["now"]:
-        same = {True: "are the data it was learned from (equal digests)", False: "are not the data it was learned from",
-                None: "may or may not be the data it was learned from: the artifact has no digest"}[data["now"]["same"]]  # fmt: skip
+        same = {
+            True: "are the data it was learned from (equal digests)",
+            False: "are not the data it was learned from",
+            None: "may or may not be the data it was learned from: the artifact has no digest",
+        }[data["now"]["same"]]
         text, facts = f"The data of this card, “{data['now']['name']}”, {same}.", {"same": data["now"]["same"]}
         yield Statement("same data", "origin", text, evidence=Evidence("data"), facts=facts)
     by, seed = trained["by"], trained["seed"]
@@ -194,8 +200,8 @@ def trainings(results: Results) -> Statements:
         yield Statement("stable", "stability", text, holds, unit="statements", evidence=Evidence("stability"))
     if near := results.facts.get("neighbors"):
         text = (
-            f"Of the {near['k']} nearest neighbors of a {word}, {percent(near['kept'])} are the same in another training "
-            f"(by chance: {percent(near['chance'])}), on average over {counted(near['trainings'], 'repeat')}"
+            f"Of the {near['k']} nearest neighbors of a {word}, {percent(near['kept'])} are the same in another "
+            f"training (by chance: {percent(near['chance'])}), on average over {counted(near['trainings'], 'repeat')}"
             f"{between(near['low'], near['high'], percent)}."
         )
         yield Statement("neighbors kept", "stability", text, near["kept"], near["low"], near["high"], "share",
