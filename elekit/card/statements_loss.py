@@ -222,7 +222,8 @@ def concepts(results: Results) -> Statements:
         yield Statement("concepts untrained", "concepts", text, alike, unit="properties", evidence=evidence)
     for number, row in enumerate(rows):
         yield Statement(f"concept: {row['property']}", "each concept", row["description"], row["score"],
-                        row["low"], row["high"], "score", Evidence("concepts", number), facts={"mark": row["mark"]})  # fmt: skip
+                        row["low"], row["high"], "score", Evidence("concepts", number),
+                        facts={"mark": row["mark"]})  # fmt: skip
 
 
 def faithfulness(results: Results) -> Statements:
