@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -79,7 +79,7 @@ def method_bars(
     ax.set_yticks(range(len(found)), names, fontsize=12, parse_math=False)
     ax.set(ylim=(len(found) - 0.4, -0.6), xlim=(0, 1.2 * reach))
     ax.set_xlabel(label + (" (lower is better)" if lower_is_better else ""), fontsize=14, parse_math=False)
-    return ax.get_figure(root=True)
+    return _figure(ax)
 
 
 def label_efficiency(table: "pd.DataFrame", metrics: Mapping[str, str], *, highlight: Collection[str] = ()) -> Figure:
@@ -146,8 +146,13 @@ def prediction_cost(
         decoders = means.loc[name].sort_values("ms")
         thick, value = name in highlight, better * decoders[metric]
         beaten = value <= value.cummax().shift(fill_value=-float("inf"))
-        drawn = {"color": color, "marker": marker, "markersize": 10 if thick else 8, "zorder": 3 if thick else 2}
-        line = {"linewidth": 2.5 if thick else 1.2, "linestyle": "-" if thick else ":"}
+        drawn: dict[str, Any] = {
+            "color": color,
+            "marker": marker,
+            "markersize": 10 if thick else 8,
+            "zorder": 3 if thick else 2,
+        }
+        line: dict[str, Any] = {"linewidth": 2.5 if thick else 1.2, "linestyle": "-" if thick else ":"}
         for some, style in ((~beaten, line), (beaten, {"linestyle": "none", "markerfacecolor": "white"})):
             if some.any():
                 height, bar = scale * decoders.loc[some, metric], scale * spread.loc[name].loc[decoders.index[some]]
@@ -159,7 +164,7 @@ def prediction_cost(
     ax.xaxis.set_major_formatter("{x:g}")
     _label_axes(ax, "CPU time per prediction, ms", label)
     _place_labels(ax, labels)
-    return ax.get_figure(root=True)
+    return _figure(ax)
 
 
 def noise_curves(table: "pd.DataFrame", metric: str, label: str, *, highlight: Collection[str] = ()) -> Figure:
@@ -205,6 +210,12 @@ def _require_columns(table: "pd.DataFrame", columns: set[str]) -> None:
         raise ValueError(
             f"the table lacks columns {missing}" if missing else "nothing to draw: the table has no rows"
         )
+
+
+def _figure(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # these axes belong to one
+    return figure
 
 
 def _scale(label: str) -> float:
@@ -297,7 +308,7 @@ def _line_points(ax: Axes) -> list[tuple[float, float]]:
 
 def _place_labels(ax: Axes, labels: list[tuple]) -> None:
     """Place labels next to their dots, where they overlap dots, lines and other labels least."""
-    figure = ax.get_figure(root=True)
+    figure = _figure(ax)
     figure.draw_without_rendering()
     dots = ax.transData.transform([(x, y) for x, y, *_ in labels])
     taken = [(px - 7, py - 7, px + 7, py + 7) for px, py in dots]
@@ -306,20 +317,20 @@ def _place_labels(ax: Axes, labels: list[tuple]) -> None:
     panel = ax.get_window_extent()
     for (px, py), (x, y, text, color, thick) in sorted(zip(dots.tolist(), labels), key=lambda one: -one[0][1]):
         text, size = fit_text(text, 330, 12)
-        look = {"fontsize": size, "fontweight": "bold" if thick else "normal", "parse_math": False}
+        look: dict[str, Any] = {"fontsize": size, "fontweight": "bold" if thick else "normal", "parse_math": False}
         tried = ax.text(0, 0, text, **look)
         width = tried.get_window_extent().width
         tried.remove()
-        gap, best = 11 * points, None
+        gap, places = 11 * points, []
         for right, up in OFFSETS:
             left = px + gap if right > 0 else px - gap - width
             low = py + up * 0.9 * height - height / 2
             box = (left, low, left + width, low + height)
             outside = box[0] < panel.x0 or box[2] > panel.x1 or box[1] < panel.y0 or box[3] > panel.y1
             over = sum(_overlap(box, other) for other in taken) + width * height * outside
-            if best is None or over < best[0] - 1e-9:
-                best = (over, box, right, up)
-        _, box, right, up = best
+            places.append((over, box, right, up))
+        least = min(over for over, *_ in places)
+        _, box, right, up = next(one for one in places if one[0] < least + 1e-9)
         taken.append(box)
         ax.annotate(
             text, (x, y), xytext=(right * 11, up * 0.9 * 15), textcoords="offset points", va="center",

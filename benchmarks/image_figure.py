@@ -1,15 +1,17 @@
 """Figure of images beside their true and predicted graphs."""
 
 from itertools import combinations
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from scipy.optimize import linear_sum_assignment
 
 from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
 from elekit.draw.pairs import MARKS, aligned_layouts, differences, draw_panel
-from elekit.graphs.edit_distance import isomorphic, optimize
+from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, node_colors
 
@@ -48,7 +50,7 @@ def draw_images(images: torch.Tensor, truth: Graph, predicted: Graph | None = No
 
     def title(row: int, column: int, text: str):
         height = (size[1] - row * block - 0.5 * LINE_HEIGHT) / size[1]
-        place = {"ha": "center", "va": "center", "fontsize": 15, "fontweight": "bold", "gid": "title"}
+        place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 15, "fontweight": "bold", "gid": "title"}
         figure.text((column + 0.5) / columns, height, text, **place)
 
     for row in range(n):
@@ -90,9 +92,9 @@ def align_nodes(graph: Graph, other: Graph) -> Graph:
 
     found = []
     for rounds in (0, 1, ROUNDS):
-        ours, theirs = (torch.stack(node_colors(one, rounds), -1)[0] for one in (graph, other))
-        alike = (theirs[:, None] == ours[None]).sum(-1)
-        order, better = torch.from_numpy(optimize.linear_sum_assignment(-alike.numpy())[1]), True
+        own, others = (torch.stack(node_colors(one, rounds), -1)[0] for one in (graph, other))
+        alike = (others[:, None] == own[None]).sum(-1)
+        order, better = torch.from_numpy(linear_sum_assignment(-alike.numpy())[1]), True
         while better:
             exchanged = [order.clone() for _ in combinations(order, 2)]
             for one, pair in zip(exchanged, combinations(range(len(order)), 2)):

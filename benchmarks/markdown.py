@@ -249,7 +249,7 @@ def _difference(row: pd.Series, metric: Metric) -> str:
 
 def _reference_rows(table: pd.DataFrame) -> pd.DataFrame:
     """The runs of the reference method of a group with its default decoder."""
-    method = reference_method(table)
+    method = reference_method(table) or "ele"
     return table[(table["method"] == method) & (table["decoder"] == default_decoder(table, method))]
 
 

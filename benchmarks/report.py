@@ -250,5 +250,5 @@ def write(folder: Path = results.RESULTS, readme: Path | None = README) -> list[
         if path.name.startswith(tuple(f"{name}-" for name in TASKS)):
             path.unlink()
     for path, text in texts.items():
-        write_atomically(path, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
+        write_atomically(path, partial(Path.write_text, data=text, encoding="utf-8"))
     return [*texts, *(folder / figure.file for figure in drawn)]
