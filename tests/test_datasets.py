@@ -452,7 +452,7 @@ def test_qm9_rows_are_all_accounted_for(data_dir):
     assert report["rows"] == 130_538 == len(rows(data)) + len(data.skipped)
     assert report["skipped"] == {
         "RDKit refuses the SMILES": 510,
-        "not told by elements, charges and bonds alone (radical or unusual valence)": 11,
+        "not determined by elements, charges and bonds (radical or unusual valence)": 11,
         "duplicate of an earlier graph": 327,
     }
     assert report["node_labels"] == ["C", "F", "N", "O", "C+", "C-", "N+", "N-", "O+", "O-"]
