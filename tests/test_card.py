@@ -292,7 +292,7 @@ def test_worst_slices_come_first_and_small_ones_are_not_judged():
     assert found["few"].is_monotonic_increasing and found[~found["few"]]["exact"].is_monotonic_increasing
     by_name = found.set_index("slice")
     assert by_name.loc["with 0 rings", "exact"] == 1.0 and by_name.loc["with 1 ring", "exact"] == 0.0
-    assert found["few"].tolist() == (found["count"] < predictions.FEWEST).tolist()
+    assert found["few"].tolist() == (found["count"] < predictions.MIN_GRAPHS).tolist()
     assert (found["low"] <= found["exact"]).all() and (found["exact"] <= found["high"]).all()
 
 
