@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from elekit.draw.base import BLUE, VERMILION, fit_text, printable
 from elekit.draw.figure import Picture, axes
@@ -47,8 +48,9 @@ def agreement(table: "pd.DataFrame", summary: "pd.DataFrame", *, distances: Sequ
     if unknown or not names:
         raise ValueError(f"unknown distances {unknown or names}; use some of {', '.join(set(summary['distance']))}")
     kinds = list(dict.fromkeys(summary["kind"]))
-    figure = Picture(figsize=(0.6 + 4.2 * len(kinds), 0.5 + 3.5 * len(names)), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.12)
+    figure = Picture(
+        figsize=(0.6 + 4.2 * len(kinds), 0.5 + 3.5 * len(names)), layout=ConstrainedLayoutEngine(h_pad=0.12)
+    )
     panels = figure.subplots(len(names), len(kinds), sharex="row", sharey=True, squeeze=False)
     for row, (name, line) in enumerate(zip(names, panels)):
         for kind, ax in zip(kinds, line):

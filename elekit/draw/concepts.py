@@ -1,6 +1,6 @@
 """Which properties psi encodes: the score of each, next to the scores of counts and of the control."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NEEDED = ("property", "score", "low", "high", "control", "size", "counts", "mark")
-BARS = (  # name, offset below the middle of a row, height, style
+# name, offset below the middle of a row, height, style
+BARS: tuple[tuple[str, float, float, dict[str, Any]], ...] = (
     ("psi, with 95 % interval", -0.17, 0.42, {"color": BLUE}),
     ("size and label counts, without psi", 0.15, 0.2, {"facecolor": "white", "edgecolor": ORANGE, "hatch": "////"}),
     ("psi, random values (control)", 0.34, 0.16, {"facecolor": LIGHT_GRAY, "edgecolor": "black", "lw": 0.8}),

@@ -1,9 +1,10 @@
 """A loss before and after a correction, side by side."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -63,7 +64,7 @@ def corrections(rules: "pd.DataFrame", judgments: "pd.DataFrame", costs: "pd.Dat
         _draw_rules(panels.pop(0), rules)
     if shares:
         _draw_shares(panels.pop(0), shares)
-    keys = [
+    keys: list[Artist] = [
         Line2D([], [], ls="", marker="o", ms=11, mfc="white", mec="black", mew=1.8),
         Line2D([], [], ls="-", lw=2.5, marker="o", ms=11, color=BLUE),
     ]
@@ -128,7 +129,7 @@ def _rows(ax: Axes, names: list[str], notes: list[str], broken: Sequence[bool] =
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_yticks(range(len(names)), names, fontsize=12, parse_math=False)
     for y, words in enumerate(notes):
-        look = {"color": VERMILION, "fontweight": "bold"} if y < len(broken) and broken[y] else {}
+        look: dict[str, Any] = {"color": VERMILION, "fontweight": "bold"} if y < len(broken) and broken[y] else {}
         ax.annotate(
             words,
             (1, y),

@@ -19,7 +19,7 @@ from elekit.draw.base import (
     printable,
     to_numpy,
 )
-from elekit.draw.figure import Picture, axes
+from elekit.draw.figure import Picture, axes, figure_of
 
 
 def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None = None) -> Figure:
@@ -84,8 +84,8 @@ def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None 
         "iteration" + (f"\nstopped: {printable(stopped)}" if stopped else ""), fontsize=13, parse_math=False
     )
     ax.set_ylabel("learned loss", fontsize=13)
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    return ax.get_figure(root=True)
+    ax.locator_params(axis="x", integer=True)
+    return figure_of(ax)
 
 
 def ranking(
@@ -135,7 +135,7 @@ def ranking(
     ax.set_yticks(range(len(best)), labels, fontsize=12, parse_math=False)
     ax.set(ylim=(len(best) - 0.4, -0.6), xlim=(min(0.0, float(np.nanmin(losses[best]))), 1.2 * reach))
     ax.set_xlabel("learned loss", fontsize=13)
-    return ax.get_figure(root=True)
+    return figure_of(ax)
 
 
 def history(records: Sequence[dict]) -> Figure:

@@ -1,5 +1,7 @@
 """A decoding run in one picture, whole or at one step: the static counterparts of the stepper."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -102,7 +104,7 @@ def iterate(
     panels, lines = len(runs) + (truth is not None), 0.026 * 3 * len(runs)  # of text below the graphs
     whole = figure = Picture(figsize=(2.4 + 4.3 * max(panels, 2), 8.6 + HIGH * (found is not None)))
     if found is not None:
-        figure, below = whole.subfigures(2, 1, height_ratios=(8.6, HIGH))
+        figure, below = whole.subfigures(2, 1, squeeze=False, height_ratios=(8.6, HIGH))[:, 0]
         prediction_set(found, truth=truth, decoded=trace.result, figure=below)
     for column, (run, name) in enumerate(zip(runs, names)):
         at = run.at(step)
@@ -131,7 +133,7 @@ def marked(run: Frames, at: int, ax: Axes) -> None:
     one, positions = run.graphs[at], run.positions[at]
     graph(one, ax, positions=positions)
     points = points_per_unit(ax)
-    for i in np.flatnonzero(to_numpy(one.presence()[0]) < VISIBLE):
+    for i in np.flatnonzero(to_numpy(one.presence()[0]) < VISIBLE).tolist():
         ax.add_patch(Circle(positions[i], RADIUS, fill=False, ec=GRAY, ls="--", zorder=0.8, gid=f"ghost-{i}"))
     for i, (x, y) in enumerate(positions + 0.9 * RADIUS):
         white = [withStroke(linewidth=3, foreground="white")]
@@ -169,7 +171,8 @@ def _dash(kind: str):
 def _curves(runs: list[Frames], names, step: int, ax: Axes) -> None:
     """The learned loss of all frames of one or two runs, with the rounding gap shaded and a cursor at the step."""
     axes(ax, None)
-    across, ends = frame_positions(runs), []
+    across = frame_positions(runs)
+    ends: list[list[Any]] = []
     for run, name, dash in zip(runs, names, ("-", "--")):
         x, S = across[: len(run)], run.iterates
         ax.fill_between(

@@ -1,6 +1,6 @@
 """One graph with values at its nodes and edges: edit prices and Shapley values."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -127,7 +127,9 @@ def contrasted(
     bars = axes(figure.add_axes((0.68, 0.16, 0.29, 0.75)), None)
     shown = table.iloc[table["share"].abs().argsort(kind="stable")[::-1][:top]]
     for y, row in enumerate(shown.itertuples()):
-        look = {"color": BLUE} if row.share >= 0 else {"color": VERMILION, "hatch": "//", "ec": "white"}
+        look: dict[str, Any] = (
+            {"color": BLUE} if row.share >= 0 else {"color": VERMILION, "hatch": "//", "ec": "white"}
+        )
         bars.barh(y, row.share, height=0.7, gid=f"bar-{y}", **look)
         bars.plot((row.share - 2 * row.error, row.share + 2 * row.error), (y, y), color="black", lw=1.8)
     bars.axvline(0, color="black", lw=1)
@@ -207,7 +209,7 @@ def _with_halos(graph: Graph, ax: Axes, nodes, pairs, look, positions) -> None:
 def _word(ax: Axes, place, words: str, points: float, gid: str) -> None:
     size = float(np.clip(0.17 * points, 7, 11))
     white = [withStroke(linewidth=3, foreground="white")]
-    ax.text(*place, words, fontsize=size, ha="center", va="center", zorder=7, path_effects=white, gid=gid)
+    ax.text(place[0], place[1], words, fontsize=size, ha="center", va="center", zorder=7, path_effects=white, gid=gid)
 
 
 def _price_bars(ax: Axes, valid: "pd.DataFrame", top: int, color) -> None:

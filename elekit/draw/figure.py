@@ -21,3 +21,10 @@ def axes(ax: Axes | None, size: tuple[float, float] | None) -> Axes:
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=11)
     return ax
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The whole figure that axes belong to."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure

@@ -74,7 +74,7 @@ def _sheet(finding: Finding, shown: list[tuple[Graph, ...]]) -> Figure:
     rows, top = -(-len(shown) // across), (len(sentence) + 2.2) * TEXT
     seen: set[str] = set()
     whole = np.array([block + 2 * GAP, top + rows * (HEIGHT + TEXT) + 1.2 * TEXT * bool(rows)])
-    figure = Picture(figsize=whole)
+    figure = Picture(figsize=(whole[0], whole[1]))
 
     def write(x, y, words, size, **style):
         style = {"va": "top", "gid": "text", "parse_math": False, **style}
@@ -91,7 +91,11 @@ def _sheet(finding: Finding, shown: list[tuple[Graph, ...]]) -> Figure:
         middle = top + row * (HEIGHT + TEXT) + HEIGHT / 2
         pair = len(graphs) == 2
         places = aligned_layouts(*graphs) if pair else [layout(graphs[0])]
-        marks = differences(*graphs, MAX_MARKS) if pair and graphs[0].nodes.shape == graphs[1].nodes.shape else []
+        marks = (
+            differences(graphs[0], graphs[1], MAX_MARKS)
+            if pair and graphs[0].nodes.shape == graphs[1].nodes.shape
+            else []
+        )
         seen |= {kind for _, kind in marks}
         sizes = [drawn_size(one, positions) for one, positions in zip(graphs, places)]
         scale = min(MAX_EDGE, *((np.array([WIDTH, HEIGHT]) / size).min() for size in sizes))

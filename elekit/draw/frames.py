@@ -153,7 +153,9 @@ def matching_layout(graph: Graph, other: Graph, positions: np.ndarray) -> np.nda
 
 def _description(trace: Trace, s: int) -> str:
     last = f", the last (stopped: {trace.stopped})" if s == len(trace) - 1 else ""
-    losses = f"relaxed loss {format_loss(trace.relaxed[s])}, rounded loss {format_loss(trace.rounded[s])}"
+    losses = (
+        f"relaxed loss {format_loss(trace.relaxed[s].item())}, rounded loss {format_loss(trace.rounded[s].item())}"
+    )
     return f"Iteration {s}{last}: {losses}"
 
 
@@ -170,9 +172,9 @@ def _edits(before: Graph, polish: tuple[SearchStep, ...], losses: list[float]):
             yield done.edit, f"Polish restarts from {done.edit}: loss {format_loss(done.loss)}", ()
         else:
             number += 1
-            losses = f"loss from {format_loss(came_from)} to {format_loss(done.loss)}"
+            change = f"loss from {format_loss(came_from)} to {format_loss(done.loss)}"
             marks = tuple(Mark(part, "changed", 1.0, done.edit) for part in _changed(before, done.graph))
-            yield f"edit {number} of {total}", f"Edit {number} of {total}, {done.edit}: {losses}", marks
+            yield f"edit {number} of {total}", f"Edit {number} of {total}, {done.edit}: {change}", marks
         before = done.graph
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, fit_text, printable
-from elekit.draw.figure import Picture
+from elekit.draw.figure import Picture, figure_of
 from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
 
@@ -42,7 +43,7 @@ class Paint:
 
     def legend(self) -> dict:
         """As plain JSON: classes, ramp (colors from low to high), numbers (text at both ends and the middle)."""
-        found = {
+        found: dict[str, Any] = {
             "classes": [{"color": c, "words": w, "count": n} for c, w, n in self.classes],
             "ramp": [],
             "numbers": [],
@@ -52,7 +53,7 @@ class Paint:
             words = [f"{low:.3g}", f"{(low + high) / 2:.3g}", f"{high:.3g}"]
             words[0] += " or less" * self.clipped[0]
             words[2] += " or more" * self.clipped[1]
-            found |= {"ramp": self.colors[:STEPS:7], "numbers": words}
+            found["ramp"], found["numbers"] = self.colors[:STEPS:7], words
         return found
 
 
@@ -186,7 +187,7 @@ def embedding_map(
         ax.plot(
             *positions[pinned], marker="o", ms=15, mfc="none", mec="black", mew=2.6, zorder=6, gid=f"pinned-{pinned}"
         )
-    for k, one in enumerate(graphs if shown else ()):
+    for k, one in enumerate(graphs if shown and graphs is not None else ()):
         row, place = divmod(k, 3)
         at = (width + (1 - width) * place / 3, 0.98 - (row + 1) * 0.3, (1 - width) / 3.1, 0.23)
         small = figure.add_axes(at)
@@ -196,7 +197,7 @@ def embedding_map(
             small.set_title(words, fontsize=size, fontweight="bold" if k == 0 else "normal", parse_math=False)
     if trust:
         figure.text(0.01, 0.015, printable(trust), fontsize=11, parse_math=False)
-    return ax.get_figure(root=True)
+    return figure_of(ax)
 
 
 def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequence[int] | None):
@@ -208,7 +209,8 @@ def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequen
     size = float(np.clip(40_000 / max(len(positions), 1), 2, 30))
     for rows, look, z in ((behind, [CONTEXT], 1), (front, colors[front], 2)):
         if len(rows):
-            ax.scatter(*positions[rows].T, c=look, s=size, lw=0, zorder=z, rasterized=True)
+            x, y = positions[rows].T
+            ax.scatter(x, y, s=size, c=look, lw=0, zorder=z, rasterized=True)
     if values is None:
         return
     box = ax.get_position()
@@ -239,7 +241,7 @@ def _number(ax: Axes, position: np.ndarray, n: int):
     ax.plot(*position, marker="o", ms=6, mfc="none", mec="black", mew=1.4, zorder=5, gid=f"neighbor-{n}")
     ax.annotate(
         str(n),
-        position,
+        (position[0], position[1]),
         xytext=(22 * np.cos(angle), 22 * np.sin(angle)),
         textcoords="offset points",
         ha="center",

@@ -1,6 +1,7 @@
 """Two graphs side by side in one orientation, with their differences marked."""
 
 import textwrap
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def pair_grid(pairs, heads, feet, *, columns: int, width: float, few: int | None
     rows, height = -(-len(pairs) // columns), 0.72 * width
     block, tall = 2 * width + GAP, height + 4.4 * TEXT
     whole = np.array([columns * (block + GAP), rows * tall + 1.6 * TEXT])
-    figure = Picture(figsize=whole)
+    figure = Picture(figsize=(whole[0], whole[1]))
 
     def say(x, y, words, size, **style):
         figure.text(x / whole[0], y / whole[1], words, fontsize=size, parse_math=False, gid="said", **style)
@@ -47,7 +48,10 @@ def pair_grid(pairs, heads, feet, *, columns: int, width: float, few: int | None
         lines = textwrap.wrap(printable(path), int(72 * block / 7.2))  # letters of 12 points
         lines = lines[:2] if len(lines) < 3 else [lines[0], f"{lines[1][:-2]} …"]
         say(left, top - 1.3 * TEXT, "\n".join(lines), 12, va="top")
-        middle, (marks, places) = top - 3 * TEXT - height / 2, (differences(*pair, few), aligned_layouts(*pair))
+        middle, (marks, places) = (
+            top - 3 * TEXT - height / 2,
+            (differences(pair[0], pair[1], few), aligned_layouts(*pair)),
+        )
         seen |= {kind for _, kind in marks}
         sizes = [drawn_size(one, positions) for one, positions in zip(pair, places)]
         scale = min(LARGEST, *((np.array([width, height]) / size).min() for size in sizes))  # one for both
@@ -61,8 +65,9 @@ def pair_grid(pairs, heads, feet, *, columns: int, width: float, few: int | None
         say(left + width + GAP / 2, middle, sign, 26, ha="center", va="center")
     shown = [look for kind, look in MARKS.items() if kind in seen]
     keys = [Line2D([], [], color=color, ls=dash, lw=6) for color, dash, _ in shown]
-    words = [words for *_, words in shown]
-    figure.legend(keys, words, loc="lower center", ncols=3, frameon=False, fontsize=13, handlelength=3)
+    figure.legend(
+        keys, [words for *_, words in shown], loc="lower center", ncols=3, frameon=False, fontsize=13, handlelength=3
+    )
     return figure
 
 
@@ -118,14 +123,16 @@ def draw_panel(graph: Graph, ax: Axes, positions: np.ndarray, marks) -> None:
     way = label_positions(graph, positions)[0] - positions
     way *= (RADIUS + WIDTH + 0.12) / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
     for i in np.flatnonzero(_there(graph)):
-        place, centerd = positions[i] + way[i], {"ha": "center", "va": "center", "zorder": 7}
-        ax.text(*place, str(i), fontsize=11, color="#444444", path_effects=white, gid=f"number-{i}", **centerd)
+        x, y = positions[i] + way[i]
+        ax.text(
+            x, y, str(i), fontsize=11, color="#444444", path_effects=white, gid=f"number-{i}", ha="center", va="center", zorder=7
+        )  # fmt: skip
     for part, kind in marks:
         color, dash, _ = MARKS[kind]
-        line = {"color": color, "ls": dash, "gid": f"{kind}-{'-'.join(map(str, part))}"}
+        line: dict[str, Any] = {"color": color, "ls": dash, "gid": f"{kind}-{'-'.join(map(str, part))}"}
         if len(part) == 1:
             rim = Circle(positions[part[0]], RADIUS + WIDTH / 2, fill=False, zorder=0.6, lw=WIDTH * points, **line)
             ax.add_patch(rim)
         else:
-            ends = positions[list(part)].T
-            ax.add_line(Line2D(*ends, zorder=0.5, lw=3 * WIDTH * points, solid_capstyle="butt", **line))
+            x, y = positions[list(part)].T
+            ax.add_line(Line2D(x, y, zorder=0.5, lw=3 * WIDTH * points, solid_capstyle="butt", **line))

@@ -13,7 +13,7 @@ def palette(vocabulary: GraphVocabulary) -> dict:
     nodes, edges: label names. colors: "#rrggbb" per node label. strokes: number of lines per edge label if the
     labels are bond orders; None if edge labels are written.
     """
-    strokes = [int(order) for order in vocabulary.order] if has_bond_orders(vocabulary) else None
+    strokes = [int(order) for order in vocabulary.order or ()] if has_bond_orders(vocabulary) else None
     return {
         "nodes": list(vocabulary.node_labels),
         "colors": ["#" + "".join(f"{round(255 * part):02x}" for part in color) for color in label_colors(vocabulary)],

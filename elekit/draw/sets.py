@@ -1,6 +1,6 @@
 """Prediction sets and their coverage."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure, SubFigure
@@ -46,10 +46,13 @@ def prediction_set(
     columns, radius, empty = max(len(graphs), 4), found.calibration.radius, not found.size
     figure = Picture(figsize=(WIDE * columns, HIGH)) if figure is None else figure
     more = f" (the nearest {len(graphs)} are shown)" if found.size > len(graphs) else ""
-    width = 72 * figure.get_figure(root=True).get_figwidth()
+    whole = figure.get_figure(root=True)
+    assert whole is not None
+    width = 72 * whole.get_figwidth()
     words, size = fit_text(found.describe() + more, 0.96 * width, 15)
-    look = {"fontsize": size, "fontweight": "bold", "ha": "center", "va": "top"}
-    figure.text(0.5, 0.97, words, parse_math=False, gid="says", **look)
+    figure.text(
+        0.5, 0.97, words, fontsize=size, fontweight="bold", ha="center", va="top", parse_math=False, gid="says"
+    )  # fmt: skip
     titles = [
         f"loss {format_loss(loss)}\n{', '.join(marks)}" for loss, marks in zip(losses, found.captions(truth, decoded))
     ]
@@ -61,14 +64,16 @@ def prediction_set(
     ax = axes(figure.add_axes((0.06, 0.2, 0.88, 0.12)), None)
     ax.axvspan(0, radius, color=LIGHT_GRAY, alpha=0.45, lw=0, gid="within")
     ax.axvline(radius, color="black", lw=1.5, ls="--", gid="radius")
-    look = {"marker": "D", "color": VERMILION, "mfc": "white", "mew": 2} if empty else {"marker": "o", "color": BLUE}
+    look: dict[str, Any] = (
+        {"marker": "D", "color": VERMILION, "mfc": "white", "mew": 2} if empty else {"marker": "o", "color": BLUE}
+    )
     ax.plot(losses, np.zeros(len(losses)), ls="", ms=9, clip_on=False, gid="losses", **look)
     ax.set(xlim=(0, 1.12 * max(radius, *losses, 1e-3)), ylim=(-1, 1))
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.annotate(f"radius {radius:.3f}", (radius, 1), xytext=(4, 0), textcoords="offset points", va="top", fontsize=11)
     ax.set_xlabel("learned loss to what was predicted", fontsize=12)
-    return figure.get_figure(root=True)
+    return whole
 
 
 def coverage(table: "pd.DataFrame", level: float) -> Figure:
@@ -114,6 +119,6 @@ def coverage(table: "pd.DataFrame", level: float) -> Figure:
         Line2D([], [], color=GRAY, lw=2, marker="|", markersize=9),
         Line2D([], [], color="black", lw=1.5, ls="--"),
     ]
-    words = ["measured", "its 95 % interval", f"promised: {100 * level:g} %"]
-    figure.legend(handles, words, loc="outside lower center", ncols=3, frameon=False, fontsize=12)
+    shown = ["measured", "its 95 % interval", f"promised: {100 * level:g} %"]
+    figure.legend(handles, shown, loc="outside lower center", ncols=3, frameon=False, fontsize=12)
     return figure

@@ -1,6 +1,6 @@
 """Several trainings of a loss: which claims hold in all of them, and how far figures vary."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 SHAPES = "osD^v<>ph"
 WIDE = 520  # points for the text of a claim
 KNOWN = {"marker": "s", "markersize": 15, "markeredgewidth": 1.8, "ls": ""}
-MARKS = {  # also distinct in black and white
+MARKS: dict[str, dict[str, Any]] = {  # also distinct in black and white
     "holds": {**KNOWN, "markerfacecolor": BLUE, "markeredgecolor": BLUE},
     "fails": {**KNOWN, "markerfacecolor": "white", "markeredgecolor": VERMILION},
     "cannot be checked": {"marker": "$?$", "markersize": 11, "color": GRAY, "ls": ""},
 }
-INSIDE = {"holds": {"marker": "+", "color": "white"}, "fails": {"marker": "x", "color": VERMILION}}
+INSIDE: dict[str, dict[str, Any]] = {
+    "holds": {"marker": "+", "color": "white"},
+    "fails": {"marker": "x", "color": VERMILION},
+}
 
 
 def stability(table: "pd.DataFrame", *, most: int = 30) -> Figure:
@@ -102,7 +105,7 @@ def across_trainings(table: "pd.DataFrame", xlabel: str = "median price", *, top
     ax.hlines(y, shown["lowest"], shown["highest"], color=LIGHT_GRAY, lw=5, zorder=1)
     for number, name in enumerate(trainings):
         values = shown[name].to_numpy(dtype=float)
-        look = {"color": COLORS[number % len(COLORS)], "marker": SHAPES[number % len(SHAPES)]}
+        look: dict[str, Any] = {"color": COLORS[number % len(COLORS)], "marker": SHAPES[number % len(SHAPES)]}
         ax.plot(values, y, ls="", markersize=9, markeredgecolor="white", gid=f"training-{number}", **look)
     ax.set_yticks(y, [fit_text(name, 260, 12)[0] for name in shown["name"]], fontsize=12, parse_math=False)
     ax.set_ylim(max(len(y) + parted, 1) - 0.4, -0.6)

@@ -11,7 +11,7 @@ from matplotlib.patches import Circle, Wedge
 from matplotlib.patheffects import withStroke
 
 from elekit.draw.base import GRAY, RADIUS, VISIBLE, fit_text, has_bond_orders, label_colors, require_single, to_numpy
-from elekit.draw.figure import Picture
+from elekit.draw.figure import Picture, figure_of
 from elekit.draw.layouts import layout
 from elekit.graphs.graph import Graph, GraphVocabulary
 
@@ -69,7 +69,7 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
         )
         for text in key.get_texts():
             text.set_parse_math(False)
-    return ax.get_figure(root=True)
+    return figure_of(ax)
 
 
 def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None, *, columns: int = 4) -> Figure:
@@ -87,14 +87,14 @@ def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None,
         ValueError: If there are no graphs, or another number of titles.
     """
     single = [one for batch in ([graphs] if isinstance(graphs, Graph) else graphs) for one in batch]
-    titles = [None] * len(single) if titles is None else list(titles)
-    if not single or len(titles) != len(single):
-        raise ValueError(f"want one title for each graph and at least one graph, got {len(single)} and {len(titles)}")
+    heads = [None] * len(single) if titles is None else list(titles)
+    if not single or len(heads) != len(single):
+        raise ValueError(f"want one title for each graph and at least one graph, got {len(single)} and {len(heads)}")
     columns = min(columns, len(single))
     rows = -(-len(single) // columns)
-    width, height, room = 3.6, 3.4, 0.4 * any(titles)
+    width, height, room = 3.6, 3.4, 0.4 * any(heads)
     figure = Picture(figsize=(width * columns, (height + room) * rows))
-    for i, (one, title) in enumerate(zip(single, titles)):
+    for i, (one, title) in enumerate(zip(single, heads)):
         row, column = divmod(i, columns)
         share = height / (height + room) / rows
         graph(one, figure.add_axes((column / columns, 1 - (row + 1) / rows, 1 / columns, share)), title=title)
@@ -125,7 +125,7 @@ def _canvas(ax: Axes | None, positions: np.ndarray, key: float, title: str | Non
 
 def size_in_inches(ax: Axes) -> np.ndarray:
     """Width and height of the axes in inches."""
-    return np.array(ax.get_window_extent().size) / ax.get_figure(root=True).dpi
+    return np.array(ax.get_window_extent().size) / figure_of(ax).dpi
 
 
 def points_per_unit(ax: Axes) -> float:
@@ -137,7 +137,7 @@ def _node(ax, i, shares, position, vocabulary, colors, points):
     """A pie that is open where the node is absent, its rim, and its label if it survives rounding."""
     start = 90.0
     ax.add_patch(Circle(position, RADIUS, facecolor="white", edgecolor="none", zorder=2))
-    for k in np.flatnonzero(shares[1:] > 0.005):
+    for k in np.flatnonzero(shares[1:] > 0.005).tolist():
         end, start = start, start - 360 * shares[1 + k]
         ax.add_patch(Wedge(position, RADIUS, start, end, facecolor=colors[k], lw=0, zorder=3, gid=f"share-{i}"))
     kept = shares.argmax() > 0
@@ -171,7 +171,7 @@ def _edge(ax, ends, shares, positions, absent, vocabulary, points, written):
     if strength < VISIBLE:
         return
     start, end = positions[i], positions[j]
-    length = max(np.linalg.norm(end - start), 1e-9)
+    length = max(float(np.linalg.norm(end - start)), 1e-9)
     across = np.array([start[1] - end[1], end[0] - start[0]]) / length
     label, kept, bonds = int(shares[1:].argmax()), shares.argmax() > 0, has_bond_orders(vocabulary)
     strokes = int(vocabulary.order[label]) if bonds and kept else 1

@@ -145,8 +145,8 @@ def chart_svg(
     parts += [_label(place(x, low)[0], bottom + 15, f"{x:g}", "middle") for x in marks]
     parts.append(_label(right, HIGH - 8, across, "end"))
     parts.append(_label(4, 12, up, "start"))
-    for number, (_, color, x, y) in enumerate(series):
-        points = [place(*at) for at in zip(x, y)]
+    for number, (_, color, *values) in enumerate(series):
+        points = [place(*at) for at in zip(*values)]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
         dash = DASHES[number % len(DASHES)]
         parts.append(
