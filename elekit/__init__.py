@@ -21,8 +21,8 @@ _PACKAGES = (
 _EXPORTS = {
     "graphs": ("Graph", "GraphVocabulary", "from_networkx", "from_smiles", "to_networkx", "to_smiles"),
     "model": (
-        "Artifact", "BackboneConfig", "EmbeddingConfig", "GraphEmbedding", "LearnedLoss", "SurrogateRegressor", "load",
-        "save",
+        "Artifact", "BackboneConfig", "EmbeddingConfig", "GraphEmbedding", "LearnedLoss", "SurrogateRegressor",
+        "load", "save",
     ),
     "decoding": (
         "Candidates", "DecodeConfig", "GradientConfig", "LocalSearchConfig", "Trace", "decode", "decode_candidates",

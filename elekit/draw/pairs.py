@@ -124,9 +124,10 @@ def draw_panel(graph: Graph, ax: Axes, positions: np.ndarray, marks) -> None:
     way *= (RADIUS + WIDTH + 0.12) / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
     for i in np.flatnonzero(_there(graph)):
         x, y = positions[i] + way[i]
+        gid, color = f"number-{i}", "#444444"
         ax.text(
-            x, y, str(i), fontsize=11, color="#444444", path_effects=white, gid=f"number-{i}", ha="center", va="center", zorder=7
-        )  # fmt: skip
+            x, y, str(i), fontsize=11, color=color, path_effects=white, gid=gid, ha="center", va="center", zorder=7
+        )
     for part, kind in marks:
         color, dash, _ = MARKS[kind]
         line: dict[str, Any] = {"color": color, "ls": dash, "gid": f"{kind}-{'-'.join(map(str, part))}"}
