@@ -15,8 +15,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import elekit
 
 ARGUMENTS = r"^(Args|Attributes):$"
@@ -46,7 +44,9 @@ def function_of(value):
     """The function behind decorators of functions and methods; None for anything else."""
     if isinstance(value, (staticmethod, classmethod)):
         value = value.__func__
-    return inspect.unwrap(value) if callable(value) else None
+    function = inspect.unwrap(value) if callable(value) else None
+    made_elsewhere = not (getattr(function, "__module__", "") or "").startswith(("elekit", __name__))
+    return None if made_elsewhere else function  # such as matplotlib's `set`
 
 
 def returns_something(function):
@@ -143,7 +143,6 @@ def test_the_check_sees_what_is_missing():
     assert faults_of_function(complete) == faults_of_function(nothing_to_say) == []
 
 
-@pytest.mark.xfail(strict=True, reason="not every public name is documented yet")
 def test_public_names_have_docstrings_with_sections():
     assert offenders() == {}
 

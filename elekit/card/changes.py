@@ -48,7 +48,11 @@ class Changes:
         )
 
     def tables(self) -> list[tuple[str, list[tuple[Statement | None, Statement | None]]]]:
-        """Return (heading, (old, new) pairs) for the tables of the card; None stands for a missing side."""
+        """The tables of the card.
+
+        Returns:
+            A heading and (old, new) pairs for each table; None for a missing side.
+        """
         pairs: list[tuple[Statement | None, Statement | None]] = [*self.changed]
         new, gone = [(None, one) for one in self.new], [(one, None) for one in self.gone]
         return [("Changed", pairs), ("New", [*new]), ("Gone", [*gone])]

@@ -106,13 +106,25 @@ def shared(graph: Graph, anchor: Graph, shares_of_graph, shares_of_anchor, *, po
 def contrasted(
     graph: Graph, nodes, pairs, table: "pd.DataFrame", *, names=("corpus", "foil"), top: int = 8, positions=None
 ) -> Figure:
-    """One graph with halos that say to which of two groups each part draws it, and the strongest parts as bars.
+    """One graph with halos that show to which of two groups each part draws it, and the strongest parts as bars.
 
-    Blue and solid: to the first. Vermilion and dashed, hatched as a bar: to the second. The wider, the more. Whiskers
-    are two standard errors to each side; where they cross 0 a part is not told apart from none.
-    graph: batch of one. nodes: (N,), pairs: (N, N) shares, nan where nothing is there. table: one row a part with
-    columns part (words), share and error. names: of the groups. top: bars (>= 1), largest sizes first. positions:
-    (N, 2), as of `layout`. Raises ValueError for other shapes, a table without these columns and a top below 1.
+    Blue and solid: to the first group. Vermilion and dashed, hatched as a bar: to the second. Wider means more.
+    Whiskers are two standard errors to each side.
+
+    Args:
+        graph: A batch of one.
+        nodes: (N,) shares, nan for absent nodes.
+        pairs: (N, N) shares, nan for absent edges.
+        table: One row per part with the columns part (text), share and error.
+        names: Names of the two groups.
+        top: Number of bars, >= 1; the largest come first.
+        positions: (N, 2) from `layout`.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If a shape does not match, a column is missing, or `top` is below 1.
     """
     nodes, pairs = _fitting(graph, nodes, pairs)
     missing = {"part", "share", "error"} - set(table.columns)

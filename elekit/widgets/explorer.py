@@ -212,7 +212,12 @@ class Explorer(ipywidgets.Box):
     # -- from the browser --------------------------------------------------------------------------------------
     @shows_errors
     def execute(self, command: Callable[..., object], values: Json) -> None:
-        """Run a command of a panel, and show its error."""
+        """Run a command of a panel, and show its error.
+
+        Args:
+            command: Method of the panel.
+            values: Its keyword arguments.
+        """
         command(**values)
 
     @shows_errors
@@ -233,7 +238,11 @@ class Explorer(ipywidgets.Box):
             show_error(self, error)
 
     def repaint(self, map: int) -> None:
-        """Send the points of a map again."""
+        """Send the points of a map again.
+
+        Args:
+            map: Index of the map.
+        """
         self._canvases[map].send_points()
 
     # -- to the browser ----------------------------------------------------------------------------------------
