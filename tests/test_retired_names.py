@@ -16,7 +16,7 @@ SUFFIXES = {".py", ".js", ".css", ".j2", ".ipynb", ".md"}
 SKIPPED = {"node_modules", "__pycache__", ".ipynb_checkpoints", "runs", ".jupyter"}
 
 # Kept as they are: strings of file formats that shipped files hold, and names of other libraries.
-KEPT = re.compile(r"artefact\.json|\"judgements\"|edit_distance_unlabelled|Colour and Vision")
+KEPT = re.compile(r"artefact\.json|\"judgements\b|labelleft|edit_distance_unlabelled|Colour and Vision")
 
 # American spelling, in names and in prose, inside of words too.
 SPELLING = re.compile(
@@ -54,13 +54,12 @@ NAMES = {
     "exam",
     "sit",
     "at_hand",
-    "hers",
-    "theirs",
 }
-NAME_PARTS = re.compile(r"(?:^|_)(?:told|said|asked|wants|wanted|wishes|stood|stands|artefacts?)(?:_|$)")
+NAME_PARTS = re.compile(r"(?:^|_)(?:told|said|asked|wants|wishes|stood|stands|artefacts?)(?:_|$)")
 # Words of prose, in docstrings, comments, messages, notebooks and pages.
 WORDS = re.compile(
-    r"\b(?:told of|tells of|is told|are told|was told|not told|put right|sits? an exam|wish(?:es)? of|is asked for|goes on|stands? (?:in|for|at|there)"
+    r"\b(?:told of|tells of|(?:is|are|was|not) told(?! apart)|put right|sits? an exam|wish(?:es)? of|is asked for|goes on"
+    r"|stands? (?:in|at|there)"
     r"|floor \d|that are there|for what is none|of those that|said of (?:loss|use))\b",
     re.I,
 )
@@ -165,9 +164,20 @@ def test_the_search_finds_them():
     assert resolves("elekit.load") and not resolves("elekit.nowhere.from_smiles")
 
 
-@pytest.mark.xfail(strict=True, reason="not every text is rewritten yet")
-def test_no_retired_name_is_left():
-    assert list(offenders()) == []
+LESSONS = pytest.mark.xfail(strict=True, reason="not every lesson is rewritten yet")
+PLACES = (
+    "elekit",
+    "benchmarks",
+    "data/build",
+    pytest.param("notebooks", marks=LESSONS),
+    "README.md",
+    "CONTRIBUTING.md",
+)
+
+
+@pytest.mark.parametrize("under", PLACES)
+def test_no_retired_name_is_left(under):
+    assert list(offenders(under)) == []
 
 
 def test_no_module_has_a_retired_name():

@@ -247,9 +247,9 @@ def _description(one: Property, figures: dict[str, float], baseline: Baseline, v
     texts = {name: percent(max(value, 0.0)) if value >= 0.0005 else "0 %" for name, value in figures.items()}
     score = "R^2" if one.kind is PropertyKind.NUMBER else "adjusted balanced accuracy"
     known = "size" if baseline is Baseline.SIZE else "size and label counts"
-    said = verdict if verdict is not Mark.BY_COUNTS else f"explained by {known}"
+    result = verdict if verdict is not Mark.BY_COUNTS else f"explained by {known}"
     parts = [
-        f'"{one.name}" is {said}: a linear probe of psi has a {score} of {texts["score"]} on held-out graphs (95 % '
+        f'"{one.name}" is {result}: a linear probe of psi has a {score} of {texts["score"]} on held-out graphs (95 % '
         f"interval {texts['low']} to {texts['high']})"
     ]
     if not np.isnan(figures["control"]):

@@ -120,10 +120,10 @@ def iterate(
     words = [LOOKS[kind][2] for kind in kinds]
     figure.legend(keys, words, loc="center", bbox_to_anchor=(0.5, 0.5), ncols=3, frameon=False, fontsize=12)
     for n, (run, name) in enumerate(zip(runs, names)):
-        for line, (said, size) in enumerate(_words(run, run.at(step), printable(name))):
-            said, size = fit_text(said, 72 * 0.96 * whole.get_figwidth(), size)
+        for line, (text, size) in enumerate(_words(run, run.at(step), printable(name))):
+            text, size = fit_text(text, 72 * 0.96 * whole.get_figwidth(), size)
             height = 0.475 - 0.026 * (3 * n + line)
-            figure.text(0.5, height, said, fontsize=size, ha="center", va="top", parse_math=False, gid="said")
+            figure.text(0.5, height, text, fontsize=size, ha="center", va="top", parse_math=False, gid="said")
     _curves(runs, names, step, figure.add_axes((0.08, 0.09, 0.76, 0.345 - lines)))
     return whole
 

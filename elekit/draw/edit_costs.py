@@ -47,8 +47,8 @@ def edit_costs(summary: "pd.DataFrame", *, top: int = 10) -> Figure:
     ax.errorbar(median, y, xerr=reach, fmt="none", ecolor="black", elinewidth=1.8, capsize=4)
     ax.plot(median, y, "o", color=BLUE, markersize=8, markeredgecolor="white", gid="median")
     for at, (price, high, count, mark) in zip(y, shown[["median", "q95", "count", "mark"]].itertuples(index=False)):
-        said = f"{price:.2f}  (of {count:,})" + f"  {mark}" * bool(mark)
-        ax.annotate(said, (high, at), xytext=(8, 0), textcoords="offset points", va="center", fontsize=11)
+        note = f"{price:.2f}  (of {count:,})" + f"  {mark}" * bool(mark)
+        ax.annotate(note, (high, at), xytext=(8, 0), textcoords="offset points", va="center", fontsize=11)
     names = [fit_text(name, 270, 12)[0] for name in shown["kind"]]
     ax.set_yticks(y, names, fontsize=12, parse_math=False)
     ax.set(xlim=(0, 1.25 * float(shown["q95"].max()) or 1.0), ylim=(len(y) + parted - 0.4, -0.6))

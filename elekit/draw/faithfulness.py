@@ -22,7 +22,7 @@ STYLES = (
 AT_RANDOM = (GRAY, (0, (1, 1)))  # what has a curve and no area
 WHITE = [withStroke(linewidth=3, foreground="white")]
 MARKS = {"deletion": "v", "insertion": "^"}
-SAID = {
+PANELS = {
     "deletion": ("deletion: lower is better", "share of the parts that are gone"),
     "insertion": ("insertion: higher is better", "share of the parts that stand"),
 }
@@ -52,7 +52,7 @@ def faithfulness(curves: "pd.DataFrame", summary: "pd.DataFrame") -> Figure:
     looks = dict(zip(methods, STYLES))
     figure = Picture(figsize=(14, 4.8), layout="constrained")
     *places, bars = figure.subplots(1, 3, width_ratios=(1, 1, 1.05))
-    for ax, (curve, (title, below)) in zip(places, SAID.items()):
+    for ax, (curve, (title, below)) in zip(places, PANELS.items()):
         axes(ax, None)
         for method, line in curves[curves["curve"] == curve].groupby("method", sort=False):
             color, style = looks.get(method, AT_RANDOM)
@@ -76,7 +76,7 @@ def _areas(ax: Axes, summary: "pd.DataFrame", named: list, looks: dict) -> None:
     for y, method in enumerate(named):
         color, style = looks.get(method, AT_RANDOM)
         ax.add_line(Line2D((-0.68, -0.55), (y, y), transform=beside, color=color, ls=style, lw=2.6, clip_on=False))
-        for curve, shift in zip(SAID, (-0.15, 0.15)):
+        for curve, shift in zip(PANELS, (-0.15, 0.15)):
             for row in summary[(summary["curve"] == curve) & (summary["method"] == method)].itertuples():
                 ax.plot((row.low, row.high), (y + shift,) * 2, color=color, lw=2.6, solid_capstyle="butt")
                 ax.plot(row.area, y + shift, MARKS[curve], color=color, ms=10, mec="white", gid=f"area-{method}")

@@ -103,8 +103,8 @@ def coverage(table: "pd.DataFrame", level: float) -> Figure:
     ax.errorbar(middle, y, xerr=reach, fmt="none", ecolor=GRAY, elinewidth=2, capsize=4)
     ax.plot(middle, y, "o", ms=8, color=BLUE, gid="coverage")
     for at, (share, size, pairs) in enumerate(shown[["coverage", "mean_size", "pairs"]].itertuples(index=False)):
-        said = f"{100 * share:.1f} %   {size:.1f} graphs   (of {pairs:,})"
-        ax.annotate(said, (1.02, at), xycoords=("axes fraction", "data"), va="center", fontsize=11)
+        note = f"{100 * share:.1f} %   {size:.1f} graphs   (of {pairs:,})"
+        ax.annotate(note, (1.02, at), xycoords=("axes fraction", "data"), va="center", fontsize=11)
     ax.set_yticks(y, [fit_text(name, 220, 12)[0] for name in shown["slice"]], fontsize=12, parse_math=False)
     ax.set(xlim=(max(0.0, min(shown["low"].min(), level) - 0.03), 1.005), ylim=(len(y) - 0.4, -0.6))
     ax.set_xlabel("share of truths that lie in their set", fontsize=13)
