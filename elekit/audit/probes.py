@@ -196,13 +196,12 @@ class ProbeData:
         """(1 + draws,) score of each target, predicted from the features of that name."""
         if not targets:
             return []
-        found = []
-        for target, predicted in zip(targets, cross_val_predict(self.features[name], targets, self.folds)):
-            if target.classes:
-                found.append(accuracy_scores(target.values, predicted, target.classes, self.weight))
-            else:
-                found.append(r2_scores(target.values, predicted, self.folds, self.weight))
-        return found
+        return [
+            accuracy_scores(target.values, predicted, target.classes, self.weight)
+            if target.classes
+            else r2_scores(target.values, predicted, self.folds, self.weight)
+            for target, predicted in zip(targets, cross_val_predict(self.features[name], targets, self.folds))
+        ]
 
     def controls(self, targets: list[Target], groups: np.ndarray, generator: np.random.Generator) -> list[float]:
         """Mean score of control targets for each target; nan without one."""

@@ -37,34 +37,30 @@ def find_limited_view(responses: Responses) -> tuple[list[Finding], int]:
     typical, pairs, pool = responses.typical, responses.probes.pairs, responses.probes.all_graphs
     losses = [paired_distance(responses.points[rows[:, 0]], responses.points[rows[:, 1]]).numpy() for rows in pairs]
     tested = [i for i, loss in enumerate(losses) if len(loss) >= MIN_PAIRS]
-    level = len(LEVELS)
-    for i in reversed(tested):
-        if (losses[i] < EXACT * typical).mean() < ALL:
-            break
-        level = i
+    seen = [i for i in tested if (losses[i] < EXACT * typical).mean() < ALL]
+    level = next((i for i in tested if i > max(seen, default=-1)), len(LEVELS))
     if level < len(LEVELS):
-        count, share = len(losses[level]), float((losses[level] < EXACT * typical).mean())
+        loss, kind, severity = losses[level], FindingKind.SEES_ONLY, Severity.DEFECT
+        strength = float((loss < EXACT * typical).mean())
+        figures = {"pairs": len(loss), "share": strength, "typical": typical}
+        detail = f"of {len(loss)} pairs of different graphs that agree in this, {percent(strength)} lie at one place"
+        text = f"The loss sees only {LEVELS[level]}: {detail} (loss 0; a typical edit costs {figure(typical)})."
+        shown = level
+    else:
+        near = [i for i in tested if np.median(losses[i]) < FREE * typical]
+        if not near:
+            return [], level
+        shown, kind, severity = near[0], FindingKind.SEES_LITTLE_MORE_THAN, Severity.NOTE
+        median = float(np.median(losses[shown]))
+        strength, figures = 1 - median / typical, {"median": median, "typical": typical}
         text = (
-            f"The loss sees only {LEVELS[level]}. Of {count} pairs of different graphs that agree in this, "
-            f"{percent(share)} lie at one place (loss 0; a typical edit costs {figure(typical)})."
+            f"The loss sees little more than {LEVELS[shown]}: graphs that agree in this lie {figure(median)} apart "
+            f"(median of {len(losses[shown])} pairs; a typical edit costs {figure(typical)}). Longer training "
+            "usually helps."
         )
-        rows = pairs[level][:50]
-        figures, evidence = {"pairs": count, "share": share, "typical": typical}, (pool[rows[:, 0]], pool[rows[:, 1]])
-        kind = FindingKind.SEES_ONLY
-        return [Finding(kind, text, LEVELS[level], strength=share, figures=figures, evidence=evidence)], level
-    for i in tested:
-        median = np.median(losses[i])
-        if median < FREE * typical:
-            text = (
-                f"The loss sees little more than {LEVELS[i]}: graphs that agree in this lie {figure(median)} apart "
-                f"(median of {len(losses[i])} pairs; a typical edit costs {figure(typical)}). Longer training "
-                "usually helps."
-            )
-            rows = pairs[i][:50]
-            figures, evidence = {"median": float(median), "typical": typical}, (pool[rows[:, 0]], pool[rows[:, 1]])
-            kind, strength = FindingKind.SEES_LITTLE_MORE_THAN, 1 - float(median) / typical
-            return [Finding(kind, text, LEVELS[i], Severity.NOTE, strength, figures, evidence)], level
-    return [], level
+    rows = pairs[shown][:50]
+    evidence = (pool[rows[:, 0]], pool[rows[:, 1]])
+    return [Finding(kind, text, LEVELS[shown], severity, strength, figures, evidence)], level
 
 
 def find_free_edits(
