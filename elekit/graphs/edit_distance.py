@@ -236,6 +236,7 @@ class _Search:
         self.nodes_b, self.edges_b = b
         channels = np.arange(1, 1 + max(self.edges_a.max(initial=0), self.edges_b.max(initial=0)))
         self.kinds_a, self.kinds_b = ((e[..., None] == channels).astype(int) for e in (self.edges_a, self.edges_b))
+        self.assign = optimize.linear_sum_assignment  # loads scipy before the timeout starts
 
     def run(self, timeout: float) -> tuple[int, bool]:
         """Fewest edits found, and whether that is proven."""
@@ -266,7 +267,7 @@ class _Search:
         loose_b = self.kinds_b[np.ix_(rest_b, rest_b)].sum(1)
         shared = np.minimum(loose_a[:, None], loose_b).sum(-1)
         cost = fixed + (np.maximum(loose_a.sum(-1)[:, None], loose_b.sum(-1)) - shared) / 2
-        rows, columns = optimize.linear_sum_assignment(cost)
+        rows, columns = self.assign(cost)
         if math.ceil(so_far + cost[rows, columns].sum() - 1e-6) >= self.best:
             return True
         self.place[rest_a] = rest_b[columns]
