@@ -105,8 +105,8 @@ PRICED["ms"], PRICED["exact"] = [1.0, 10.0, 40.0, 500.0], [0.1, 0.5, 0.3, 0.9]
 @pytest.mark.parametrize(
     "answer, hint",
     [
-        (3, "A takes 1.0 ms and has 10.0% exact; ways within 50 ms that have more: 2"),
-        (7, "ways within 50 ms that have more: 1"),
+        (3, "A takes 1.0 ms and has 10.0% exact; more exact decoders within 50 ms: 2"),
+        (7, "more exact decoders within 50 ms: 1"),
         (8, "A, y takes 500.0 ms, more than 50"),
         (0, "number in front of a row"),
         ("B", "number in front of a row"),
@@ -119,7 +119,7 @@ def test_a_row_that_is_not_the_most_exact_is_told_why(answer, hint):
 
 def test_the_most_exact_row_within_the_budget_is_right():
     verdict = checks.check_within(4, PRICED, 50)
-    assert verdict.right and "wait 500.0 ms" in verdict.says
+    assert verdict.right and "500.0 ms" in verdict.says
     assert "at any price" in checks.check_within(8, PRICED, 1_000).says
 
 
@@ -138,7 +138,7 @@ SCORES = torch.arange(1, 100) / 100  # so that the radius of a level is the leve
     "level, limit, hint",
     [
         (0.95, 2, "at 95% a set holds 3.00 graphs on average, more than 2"),
-        (0.5, 2, "you could promise more: at 55% it would hold 2.00"),
+        (0.5, 2, "at 55% it holds 2.00"),
         (1, 2, "a share between 0 and 1"),
         ("half", 2, "'half' is none"),
     ],
@@ -151,9 +151,9 @@ def test_a_level_that_is_too_high_or_too_low_is_told_so(asked, level, limit, hin
 def test_the_highest_level_with_small_sets_is_right(asked):
     for level, limit, size in ((0.85, 2, "2.00"), (0.25, 1, "1.00")):
         verdict = checks.check_level(level, SCORES, *asked, limit)
-        assert verdict.right and f"holds {size} graphs" in verdict.says and "100% of these 10 truths" in verdict.says
+        assert verdict.right and f"holds {size} graphs" in verdict.says and "100% of these 10 sets" in verdict.says
     lost = torch.cat([SCORES[:50], torch.full((49,), torch.inf)])
-    assert "cannot be promised" in checks.check_level(0.9, lost, *asked, 2).says
+    assert "is not possible" in checks.check_level(0.9, lost, *asked, 2).says
     assert checks.check_level(0.5, lost, *asked, 2).right  # no higher one can be promised
 
 
