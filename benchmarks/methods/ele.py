@@ -203,7 +203,8 @@ ELE_VARIANTS = (
     ELE(
         "ele-graph-head-fitted-metric", "ELE + graph head + fitted metric",
         "ELE + graph head, with the fitted metric of ELE + fitted metric",
-        tasks=SMILES_TASKS, through="graph", fitted_metric=True,
+        tasks=("smi2mol-random",),  # on smi2mol, validation keeps the identity in all runs but one
+        through="graph", fitted_metric=True,
     ),
 )  # fmt: skip
 _untrained = replace(
