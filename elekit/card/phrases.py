@@ -45,6 +45,14 @@ def between(low: float, high: float, write=figure) -> str:
     return f" (95 % interval {write(low)} to {write(high)})" if math.isfinite(low) and math.isfinite(high) else ""
 
 
+def tenths(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def two_digits(value: float) -> str:
+    return f"{value:.2f}"
+
+
 def phrases_of(loss: dict) -> "Phrases":
     """`phrases` of the loss in `Results.facts`."""
     return Phrases(phrases(GraphVocabulary(loss["node_labels"], loss["edge_labels"], 1), loss["molecular"]))

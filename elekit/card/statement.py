@@ -3,8 +3,11 @@
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
+from elekit.card.phrases import things
 from elekit.card.results import Results, plain_values
+from elekit.card.texts import STATEMENTS, filled
 
 
 @dataclass(frozen=True)
@@ -111,3 +114,52 @@ def stability_of(results: Results, key: str) -> Stability:
 
 
 Statements = Iterator[Statement]
+
+
+def interval(row: dict, name: str) -> tuple[float, float, float]:
+    """A column of a row with its 95 % interval, from the columns NAME_low and NAME_high, or low and high."""
+    low, high = (f"{name}_{end}" if f"{name}_{end}" in row else end for end in ("low", "high"))
+    return row[name], row[low], row[high]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes the statements about one loss from the templates of statements.toml."""
+
+    results: Results
+
+    def __call__(
+        self,
+        name: str,
+        figures: float | tuple[float, float, float] = math.nan,
+        number: int | None = None,
+        /,
+        *,
+        defect: bool = False,
+        facts: dict | None = None,
+        **values: Any,
+    ) -> Statement:
+        """The statement of a template; the templates know its facts, too.
+
+        figures: value, or (value, low, high). number: of the row that is the evidence; None for the whole table.
+        """
+        template, loss, facts = STATEMENTS[name], self.results.facts["loss"], facts or {}
+        value, low, high = figures if isinstance(figures, tuple) else (figures, math.nan, math.nan)
+        values |= {"loss": loss, "value": value, "low": low, "high": high, "defect": defect}
+        values |= things(loss["molecular"]) | facts
+        written = {
+            part: filled(template[part], values) for part in ("key", "section", "text", "unit") if part in template
+        }
+        written = {"key": name, **written}
+        stability = stability_of(self.results, written["key"]) if template.get("compared") else None
+        evidence = Evidence(template["evidence"], number)
+        return Statement(
+            **written,
+            value=value,
+            low=low,
+            high=high,
+            evidence=evidence,
+            stability=stability,
+            defect=defect,
+            facts=facts,
+        )

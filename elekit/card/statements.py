@@ -2,7 +2,7 @@
 
 from elekit.card import statements_loss, statements_use
 from elekit.card.results import Results
-from elekit.card.statement import Statement
+from elekit.card.statement import Statement, Writer
 
 
 def statements(results: Results) -> list[Statement]:
@@ -14,4 +14,5 @@ def statements(results: Results) -> list[Statement]:
     Returns:
         The statements in the order of the card.
     """
-    return [one for make in (*statements_loss.MAKERS, *statements_use.MAKERS) for one in make(results)]
+    makers, write = (*statements_loss.MAKERS, *statements_use.MAKERS), Writer(results)
+    return [statement for make in makers for statement in make(results, write)]
