@@ -1,4 +1,4 @@
-"""Lesson 08 and its widget: what is chosen is shown, and only right answers are right."""
+"""Notebook 08 and its widget: the selection is displayed, and only correct answers are accepted."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def runs() -> list[dict]:
 
 
 # -- who is ahead --------------------------------------------------------------------------------------------------
-def test_leaders_are_told_for_each_task_and_size(runs):
+def test_leaders_of_each_task_and_size(runs):
     runs += [run("other", labels=100, only=0.5), run("psi-hard", labels=100, only=0.1)]
     head, every, few, noisy = grid(
         markdown.render_table(markdown.leaderboard(results.to_table(runs), {"smi2mol": "A|B"}))
@@ -52,7 +52,7 @@ def test_leaders_are_told_for_each_task_and_size(runs):
 
 
 # -- the widget ----------------------------------------------------------------------------------------------------
-def test_choices_are_those_that_there_are(runs):
+def test_options_are_those_of_the_runs(runs):
     widget = standings(results.to_table(runs))
     assert [value for _, value in widget.task.options] == ["smi2mol", "noise"]
     assert [words for words, _ in widget.group.options] == ["all 80 pairs", "100 pairs"]
@@ -72,15 +72,15 @@ def test_choices_are_those_that_there_are(runs):
     assert widget.rows["mrr"].tolist() == [0.25]
 
 
-def test_each_row_is_held_against_ele(runs):
+def test_each_row_is_compared_with_ele(runs):
     widget = standings(results.to_table(runs))
     widget.metric.value = "exact"
     widget.group.value = "100 pairs"
-    told = widget._text.value
-    assert "compared with ELE (gradient)" in told and "−25.0, worse in every seed" in told
-    assert "50.0 %" in told and "25.0 % ± 70.7" in told  # of 75 and -25 %
-    assert "better in some seeds, worse in others" in told
-    assert HOSTILE not in told and "&lt;img src=x" in told
+    page = widget._text.value
+    assert "compared with ELE (gradient)" in page and "−25.0, worse in every seed" in page
+    assert "50.0 %" in page and "25.0 % ± 70.7" in page  # of 75 and -25 %
+    assert "better in some seeds, worse in others" in page
+    assert HOSTILE not in page and "&lt;img src=x" in page
 
 
 def test_the_picture_shows_what_the_table_shows(runs):
@@ -105,26 +105,26 @@ PRICED["ms"], PRICED["exact"] = [1.0, 10.0, 40.0, 500.0], [0.1, 0.5, 0.3, 0.9]
 @pytest.mark.parametrize(
     "answer, hint",
     [
-        (3, "A takes 1.0 ms and has 10.0% exact; more exact decoders within 50 ms: 2"),
-        (7, "more exact decoders within 50 ms: 1"),
+        (3, "A takes 1.0 ms and is exact in 10.0% of cases. Rows within 50 ms that are more exact: 2"),
+        (7, "more exact: 1"),
         (8, "A, y takes 500.0 ms, more than 50"),
-        (0, "number in front of a row"),
-        ("B", "number in front of a row"),
+        (0, "not the number of a row"),
+        ("B", "not the number of a row"),
     ],
 )
-def test_a_row_that_is_not_the_most_exact_is_told_why(answer, hint):
+def test_a_row_that_is_not_the_most_exact_gets_a_hint(answer, hint):
     verdict = checks.check_within(answer, PRICED, 50)
-    assert not verdict.right and hint in verdict.says
+    assert not verdict.correct and hint in verdict.message
 
 
-def test_the_most_exact_row_within_the_budget_is_right():
+def test_the_most_exact_row_within_the_budget_is_correct():
     verdict = checks.check_within(4, PRICED, 50)
-    assert verdict.right and "500.0 ms" in verdict.says
-    assert "at any price" in checks.check_within(8, PRICED, 1_000).says
+    assert verdict.correct and "takes 500.0 ms" in verdict.message
+    assert "at any cost" in checks.check_within(8, PRICED, 1_000).message
 
 
 @pytest.fixture(scope="module")
-def asked():
+def found_sets():
     """Ten inputs; sets hold one graph within 0.1, two within 0.3 and three within 0.9; the first is the truth."""
     molecules = from_smiles(["CC", "CO", "CN"], molecule_vocabulary(["C", "N", "O"], 3))
     rows, losses = torch.arange(3).expand(10, 3), torch.tensor([0.1, 0.3, 0.9]).expand(10, 3)
@@ -137,30 +137,34 @@ SCORES = torch.arange(1, 100) / 100  # so that the radius of a level is the leve
 @pytest.mark.parametrize(
     "level, limit, hint",
     [
-        (0.95, 2, "at 95% a set holds 3.00 graphs on average, more than 2"),
-        (0.5, 2, "at 55% it holds 2.00"),
+        (0.95, 2, "At 95% a set contains 3.00 graphs on average, more than 2"),
+        (0.5, 2, "at 55% it contains 2.00"),
         (1, 2, "a share between 0 and 1"),
-        ("half", 2, "'half' is none"),
+        ("half", 2, "'half' is not"),
     ],
 )
-def test_a_level_that_is_too_high_or_too_low_is_told_so(asked, level, limit, hint):
-    verdict = checks.check_level(level, SCORES, *asked, limit)
-    assert not verdict.right and hint in verdict.says
+def test_a_level_too_high_or_too_low_gets_its_size(found_sets, level, limit, hint):
+    verdict = checks.check_level(level, SCORES, *found_sets, limit)
+    assert not verdict.correct and hint in verdict.message
 
 
-def test_the_highest_level_with_small_sets_is_right(asked):
+def test_the_highest_level_with_small_sets_is_correct(found_sets):
     for level, limit, size in ((0.85, 2, "2.00"), (0.25, 1, "1.00")):
-        verdict = checks.check_level(level, SCORES, *asked, limit)
-        assert verdict.right and f"holds {size} graphs" in verdict.says and "100% of these 10 sets" in verdict.says
+        verdict = checks.check_level(level, SCORES, *found_sets, limit)
+        assert (
+            verdict.correct
+            and f"contains {size} graphs" in verdict.message
+            and "100% of these 10 sets" in verdict.message
+        )
     lost = torch.cat([SCORES[:50], torch.full((49,), torch.inf)])
-    assert "is not possible" in checks.check_level(0.9, lost, *asked, 2).says
-    assert checks.check_level(0.5, lost, *asked, 2).right  # no higher one can be promised
+    assert "cannot be guaranteed" in checks.check_level(0.9, lost, *found_sets, 2).message
+    assert checks.check_level(0.5, lost, *found_sets, 2).correct  # no higher one can be guaranteed
 
 
 @pytest.mark.parametrize("answer", GARBAGE, ids=[type(answer).__name__ for answer in GARBAGE])
-def test_no_answer_raises(answer, asked):
-    for verdict in (checks.check_within(answer, PRICED[:2], 0.5), checks.check_level(answer, SCORES, *asked, 2)):
-        assert not verdict.right and len(verdict.says) > 20 and "<img" not in verdict._repr_markdown_()
+def test_no_answer_raises(answer, found_sets):
+    for verdict in (checks.check_within(answer, PRICED[:2], 0.5), checks.check_level(answer, SCORES, *found_sets, 2)):
+        assert not verdict.correct and len(verdict.message) > 20 and "<img" not in verdict._repr_markdown_()
 
 
 # -- in a browser --------------------------------------------------------------------------------------------------
@@ -177,7 +181,7 @@ w
 
 
 @pytest.mark.browser
-def test_what_is_chosen_in_the_browser_is_shown(lab, runs):
+def test_the_selection_is_displayed_in_the_browser(lab, runs):
     lines = "".join(json.dumps(one) + "\n" for one in runs)
     (lab.folder / "smi2mol.jsonl").write_text(lines, encoding="utf-8")
     lab.run(CELL.replace("ROOT", repr(str(ROOT))))

@@ -1,4 +1,4 @@
-"""Pictures of the lessons hold what they should: points on spheres, the numbers of tensors, shares of histograms."""
+"""Drawings of the notebooks: points on spheres, numbers of tensors, shares of histograms."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 from test_draw import HOSTILE, SMILES, marked, rendered, soft
 
 import checks
-from checks.spheres import COLORS, _eye
+from checks.spheres import COLORS, _view_basis
 from elekit import draw
 from elekit.graphs import projections
 from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists
@@ -26,14 +26,14 @@ def points(generator):
 
 
 def places(ax, kind: str) -> np.ndarray:
-    """(n, 2) where the points of a kind ("front-1") stand in one picture."""
+    """(n, 2) positions of the points of a kind ("front-1") in one picture."""
     found = [a.get_offsets().data for a in ax.collections if (a.get_gid() or "").startswith(kind)]
     return np.concatenate(found) if found else np.zeros((0, 2))
 
 
 # -- spheres -------------------------------------------------------------------------------------------------------
-def test_a_sphere_is_seen_from_the_side_that_is_asked_for(points):
-    (ax,) = rendered(checks.spheres([(0, points)], towards=(1, 0, 0))).axes
+def test_a_sphere_is_seen_from_the_given_direction(points):
+    (ax,) = rendered(checks.spheres([(0, points)], direction=(1, 0, 0))).axes
     front, back = places(ax, "front"), places(ax, "back")
     seen = points[:, 0] >= 0
     for drawn, these in ((front, points[seen]), (back, points[~seen])):
@@ -45,16 +45,16 @@ def test_a_sphere_faces_where_the_last_points_lie(points):
     spot = projections.sphere(torch.tensor([0.2, -0.9, 0.3]) + 0.05 * points)
     first, last = rendered(checks.spheres([(0, points), (1, spot)])).axes
     assert len(places(last, "front")) == 60 and np.abs(places(last, "front")).max() < 0.1
-    (alone,) = checks.spheres([(0, points)], towards=spot.mean(0)).axes
+    (alone,) = checks.spheres([(0, points)], direction=spot.mean(0)).axes
     assert np.allclose(places(alone, "front"), places(first, "front"))  # all pictures from one side
 
 
-@pytest.mark.parametrize("towards", [(0, 0, 1), (0, 0, -2), (1, 1, 0.5), (-1, 0.2, 0), (0, 0, 0)])
-def test_the_eye_turns_the_sphere_and_does_not_mirror_it(towards):
-    right, up, depth = eye = _eye(np.array(towards, dtype=float))
-    assert np.allclose(eye @ eye.T, np.eye(3)) and np.allclose(np.cross(right, up), depth) and up[2] > 0
-    if abs(towards[2]) < np.linalg.norm(towards[:2]):
-        assert np.allclose(depth, np.array(towards) / np.linalg.norm(towards))
+@pytest.mark.parametrize("direction", [(0, 0, 1), (0, 0, -2), (1, 1, 0.5), (-1, 0.2, 0), (0, 0, 0)])
+def test_the_view_rotates_the_sphere_and_does_not_mirror_it(direction):
+    right, up, depth = basis = _view_basis(np.array(direction, dtype=float))
+    assert np.allclose(basis @ basis.T, np.eye(3)) and np.allclose(np.cross(right, up), depth) and up[2] > 0
+    if abs(direction[2]) < np.linalg.norm(direction[:2]):
+        assert np.allclose(depth, np.array(direction) / np.linalg.norm(direction))
 
 
 def test_each_category_has_its_color_and_its_name(points):
@@ -72,7 +72,7 @@ def test_each_category_has_its_color_and_its_name(points):
     assert [ax.get_title() for ax in figure.axes] == ["step 0", "the end"]
 
 
-def test_spheres_stand_in_rows_and_overlap_nothing(points):
+def test_spheres_form_rows_without_overlap(points):
     figure = rendered(checks.spheres([(1000 * n, points) for n in range(5)], torch.zeros(60), ["all"], columns=3))
     boxes = [ax.get_window_extent() for ax in figure.axes]
     assert [ax.get_title() for ax in figure.axes] == [
@@ -89,7 +89,7 @@ def test_spheres_stand_in_rows_and_overlap_nothing(points):
     assert all(figure.bbox.x0 <= b.x0 and b.x1 <= figure.bbox.x1 and b.y1 <= figure.bbox.y1 for b in parts)
 
 
-def test_a_film_is_left_as_it_is(points):
+def test_frames_are_not_mutated(points):
     before = points.clone()
     checks.spheres([(0, points.requires_grad_())])
     assert torch.equal(points.detach(), before)
@@ -98,7 +98,7 @@ def test_a_film_is_left_as_it_is(points):
 @pytest.mark.parametrize(
     "call, what",
     [
-        (lambda p: checks.spheres([]), "nothing to draw"),
+        (lambda p: checks.spheres([]), "frames is empty"),
         (lambda p: checks.spheres([(7, p[:, :2])]), r"step 7 must be \(n, 3\).*\(60, 2\)"),
         (lambda p: checks.spheres([(7, 2 * p)]), "length 1, one has 2"),
         (lambda p: checks.spheres([(7, p * float("nan"))]), "length 1"),
@@ -107,10 +107,10 @@ def test_a_film_is_left_as_it_is(points):
         (lambda p: checks.spheres([(0, p)], torch.arange(60) % 3, ["a", "b"]), r"0\.\.1"),
         (lambda p: checks.spheres([(0, p)], torch.full((60,), 0.5)), "categories"),
         (lambda p: checks.spheres([(0, p), (1, p[:5])], torch.zeros(60)), r"colors must be \(5,\)"),
-        (lambda p: checks.spheres([(0, p)], torch.zeros(60), list("abcdefgh")), "1 to 7 categories, got 8"),
+        (lambda p: checks.spheres([(0, p)], torch.zeros(60), list("abcdefgh")), "1 to 7 entries, got 8"),
     ],
 )
-def test_what_lies_on_no_sphere_is_refused(points, call, what):
+def test_points_off_the_sphere_raise(points, call, what):
     with pytest.raises(ValueError, match=what):
         call(points)
 

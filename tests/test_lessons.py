@@ -1,4 +1,4 @@
-"""Checks of exercises: the right answer passes, each wrong one gets the hint that fits, and nothing raises."""
+"""Checks of exercises: the correct answer passes, each wrong one gets the fitting hint, and nothing raises."""
 
 import ast
 import html
@@ -14,7 +14,7 @@ from lab import NOTEBOOKS
 
 import checks
 from checks.learning_the_loss import ROWS
-from checks.verdict import Verdict, escaped, quoted
+from checks.verdict import Verdict, escape_markdown, quote
 from elekit.graphs.graph import Graph
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary
 from elekit.training import EmbeddingTraining
@@ -52,15 +52,15 @@ def with_edge(drawn: nx.Graph, *edge: int) -> nx.Graph:
 
 
 # -- a verdict -----------------------------------------------------------------------------------------------------
-def test_a_verdict_says_whether_it_is_right():
-    assert repr(Verdict(True, "well done.")) == "✓ Right: well done."
+def test_the_text_of_a_verdict_starts_with_the_result():
+    assert repr(Verdict(True, "well done.")) == "✓ Correct: well done."
     assert repr(Verdict(False, "look again.")) == "Not yet: look again."
-    assert Verdict(True, "a")._repr_markdown_() == "**✓ Right:** a"
+    assert Verdict(True, "a")._repr_markdown_() == "**✓ Correct:** a"
 
 
-def test_markdown_shows_the_words_of_a_verdict_as_they_are():
+def test_markdown_displays_the_message_unchanged():
     for text in (HOSTILE, "a\n\n# b\n    c"):
-        shown = escaped(text)
+        shown = escape_markdown(text)
         assert not re.search(r"[<>*\[\]()`_\\|~$]", re.sub(r"<code>&#(36|92);</code>", "", shown))
         assert not re.search(r"(?<!<code>)&#(36|92);", shown)  # where formulas could begin
         assert not re.search(r"[#&](?!#?\d+;)", shown)
@@ -70,57 +70,57 @@ def test_markdown_shows_the_words_of_a_verdict_as_they_are():
 
 def test_answers_are_quoted_in_one_short_line():
     for answer in GARBAGE:
-        assert len(quoted(answer)) <= 42 and quoted(answer).isprintable()
-    assert quoted("abc") == "'abc'" and quoted("a" * 100).endswith("…'")
+        assert len(quote(answer)) <= 42 and quote(answer).isprintable()
+    assert quote("abc") == "'abc'" and quote("a" * 100).endswith("…'")
 
 
 # -- notebook 01 ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "answer",
-    ["O=C1CCOCC1", "C1CC(=O)CCO1", ring(), nx.relabel_nodes(ring(), {0: "a", 3: "b"}), checks.ring_wanted()],
+    ["O=C1CCOCC1", "C1CC(=O)CCO1", ring(), nx.relabel_nodes(ring(), {0: "a", 3: "b"}), checks.target_ring()],
     ids=["smiles", "other smiles", "networkx", "relabeled", "graph"],
 )
 def test_the_ring_is_right_in_any_spelling(answer):
-    assert checks.check_ring(answer).right
+    assert checks.check_ring(answer).correct
 
 
 def test_the_ring_is_right_in_any_order_and_padding(generator):
-    wanted = checks.ring_wanted()
-    for graph in (wanted.permuted(torch.randperm(7, generator=generator)), padded(wanted, 4)):
-        assert checks.check_ring(graph).right
+    target = checks.target_ring()
+    for graph in (target.permuted(torch.randperm(7, generator=generator)), padded(target, 4)):
+        assert checks.check_ring(graph).correct
 
 
 @pytest.mark.parametrize(
     "answer, hint",
     [
-        ("C1CCOCC1", "too few nodes: 6"),
-        ("CC1CC(=O)CCO1", "too many nodes: 8"),
+        ("C1CCOCC1", "6 nodes, too few"),
+        ("CC1CC(=O)CCO1", "8 nodes, too many"),
         ("O=C1CCCCC1", "labels are 6 C, 1 O"),
         ("O=C1CCNCC1", "labels are 5 C, 1 N, 1 O"),
-        (without(ring(), 3, 6), "falls into 2 pieces"),
-        (without(ring(), 0, 1), "ring is not closed"),
-        ("CC1OCCC1=O", "your ring has 5 nodes"),
+        (without(ring(), 3, 6), "2 components"),
+        (without(ring(), 0, 1), "not closed"),
+        ("CC1OCCC1=O", "Your ring has 5 nodes"),
         (with_edge(ring(), 1, 5), "has 2 rings"),
         (ring(bond="single"), "edges are 7 single"),
         (ring(bond="triple"), "6 single, 1 triple"),
         (ring(at=2), "joined elsewhere"),
         ("O=C1OCCCC1", "joined elsewhere"),
-        ("C1CC(", "RDKit refuses"),
+        ("C1CC(", "C1CC("),
         (nx.cycle_graph(7), "the label 'node', unknown"),
         (nx.DiGraph([(0, 1)]), "directed"),
         (nx.Graph(), "no nodes"),
-        (7, "give a SMILES text"),
-        (Graph.cat([checks.ring_wanted()] * 2), "a batch of 2"),
+        (7, "int"),
+        (Graph.cat([checks.target_ring()] * 2), "a batch of 2"),
     ],
 )
-def test_a_wrong_ring_is_told_what_is_wrong(answer, hint):
+def test_a_wrong_ring_gets_a_hint(answer, hint):
     verdict = checks.check_ring(answer)
-    assert not verdict.right and hint in verdict.says
+    assert not verdict.correct and hint in verdict.message
 
 
 @pytest.fixture(scope="module")
 def ethanol():
-    return from_smiles("CCO", checks.ring_wanted().vocabulary)
+    return from_smiles("CCO", checks.target_ring().vocabulary)
 
 
 @pytest.fixture(scope="module")
@@ -133,17 +133,17 @@ def blur(ethanol):
 
 def test_the_first_flip_is_found_to_a_hundredth(ethanol, blur):
     for weight in (0.67, torch.tensor(0.67), np.float64(2 / 3 + 1e-3), 2 / 3 + 9e-3):
-        assert checks.check_flip(weight, ethanol, blur).right
+        assert checks.check_flip(weight, ethanol, blur).correct
 
 
 @pytest.mark.parametrize(
     "weight, hint",
-    [(0.3, "still gives the graph"), (0.0, "still gives"), (0.8, "it already had"), (1.0, "it already had"),
+    [(0.3, "At 0.30 rounding still gives"), (0.0, "still gives"), (0.8, "already has at 0.79"), (1.0, "already has at 0.99"),
      (1.4, "outside 0 to 1"), (-0.2, "outside 0 to 1"), ("half", "one number"), ([0.3], "one number"), (True, "one number")],
 )  # fmt: skip
-def test_a_wrong_weight_is_told_which_way_to_go(ethanol, blur, weight, hint):
+def test_a_wrong_weight_gets_a_direction(ethanol, blur, weight, hint):
     verdict = checks.check_flip(weight, ethanol, blur)
-    assert not verdict.right and hint in verdict.says
+    assert not verdict.correct and hint in verdict.message
 
 
 # -- notebook 02 ---------------------------------------------------------------------------------------------------
@@ -163,26 +163,26 @@ def sees_nothing(graph: Graph) -> torch.Tensor:
 
 
 def test_retrieval_is_what_decides(molecules):
-    assert checks.check_retrieval(sees_everything, molecules).right
-    assert not checks.check_retrieval(sees_nothing, molecules).right
+    assert checks.check_retrieval(sees_everything, molecules).correct
+    assert not checks.check_retrieval(sees_nothing, molecules).correct
 
 
 @pytest.mark.parametrize(
     "training, hint",
     [
         (EmbeddingTraining(temperature=5.0), "temperature 5"),
-        (EmbeddingTraining(temperature=0.1, views=("edited",)), "are softened; does the training"),
+        (EmbeddingTraining(temperature=0.1, views=("edited",)), "copies are softened"),
         (EmbeddingTraining(temperature=0.1), "only softened"),
-        (EmbeddingTraining(temperature=0.1, views=("softened",)), "look at the temperature again"),
+        (EmbeddingTraining(temperature=0.1, views=("softened",)), "temperature again"),
         (None, "the temperature and the views"),
     ],
 )
-def test_a_poor_training_is_told_where_to_look(molecules, training, hint):
+def test_poor_training_gets_a_hint(molecules, training, hint):
     verdict = checks.check_retrieval(sees_nothing, molecules, training)
-    assert not verdict.right and "3% of 30" in verdict.says and hint in verdict.says
+    assert not verdict.correct and "3% of 30" in verdict.message and hint in verdict.message
 
 
-def test_the_numbers_of_the_snapshots_tell_them_apart():
+def test_the_numbers_of_the_snapshots_identify_them():
     table, points = checks.snapshot_numbers(), checks.snapshots()
     assert all(torch.allclose(p.norm(dim=1), torch.ones(len(p))) for p in points.values())
     cosine, rank = table["mean_cosine"], table["effective_rank"]
@@ -197,19 +197,19 @@ def test_the_numbers_of_the_snapshots_tell_them_apart():
 @pytest.mark.parametrize(
     "answer, hint",
     [
-        ({"A": 1, "B": 3, "C": 2}, "same way"),
-        ({"A": 3, "B": 2, "C": 1}, "cancel on average"),
-        ({"A": 1, "B": 1, "C": 1}, "one sphere"),
-        ({"A": 0, "B": 1, "C": 2}, "one sphere"),
-        ({"A": "2", "B": "3", "C": "1"}, "one sphere"),
+        ({"A": 1, "B": 3, "C": 2}, "sphere C"),
+        ({"A": 3, "B": 2, "C": 1}, "In A and B"),
+        ({"A": 1, "B": 1, "C": 1}, "each of the rows 1, 2 and 3"),
+        ({"A": 0, "B": 1, "C": 2}, "each of the rows 1, 2 and 3"),
+        ({"A": "2", "B": "3", "C": "1"}, "each of the rows 1, 2 and 3"),
         ({"A": 1, "B": 2}, "each of A, B and C"),
         ([2, 3, 1], "each of A, B and C"),
     ],
 )
-def test_spheres_mixed_up_are_told_where_to_look(answer, hint):
+def test_wrong_snapshots_get_a_hint(answer, hint):
     verdict = checks.check_snapshots(answer)
-    assert not verdict.right and hint in verdict.says
-    assert checks.check_snapshots(ROWS).right
+    assert not verdict.correct and hint in verdict.message
+    assert checks.check_snapshots(ROWS).correct
 
 
 # -- notebook 03 ---------------------------------------------------------------------------------------------------
@@ -219,33 +219,33 @@ NAMES, LOSSES = ["ring", "word", "dot"], torch.tensor([0.3, 0.5, 0.1])
 @pytest.mark.parametrize(
     "answer, hint",
     [
-        (["ring", "word", "dot"], "1 of 3 stand where they were measured; the first that does not is in place 1"),
-        (["word", "dot", "ring"], "in place 2"),
-        (["word", "ring"], "'dot' is left out"),
-        (["word", "ring", "ring"], "'dot' is left out"),
-        (["word", "ring", "dot", "dot"], "given twice"),
-        (["word", "ring", "tree"], "'tree' is none of the names: 'ring', 'word', 'dot'"),
-        ([1, 2, 3], "'1' is none of the names"),
-        ("word", "give a list of the 3 names"),
+        (["ring", "word", "dot"], "1 of 3 names are in their place; the first wrong place is 1"),
+        (["word", "dot", "ring"], "wrong place is 2"),
+        (["word", "ring"], "'dot' is missing"),
+        (["word", "ring", "ring"], "'dot' is missing"),
+        (["word", "ring", "dot", "dot"], "twice"),
+        (["word", "ring", "tree"], "'tree' is not one of the names 'ring', 'word', 'dot'"),
+        ([1, 2, 3], "'1' is not one of"),
+        ("word", "list of the 3 names"),
     ],
 )
-def test_a_wrong_order_is_told_how_far_it_is_right(answer, hint):
+def test_a_wrong_order_gets_its_first_wrong_place(answer, hint):
     verdict = checks.check_order(answer, NAMES, LOSSES)
-    assert not verdict.right and hint in verdict.says
-    for right in (["word", "ring", "dot"], ("word", "ring", "dot")):
-        assert checks.check_order(right, NAMES, LOSSES).right
+    assert not verdict.correct and hint in verdict.message
+    for order in (["word", "ring", "dot"], ("word", "ring", "dot")):
+        assert checks.check_order(order, NAMES, LOSSES).correct
 
 
 @pytest.mark.parametrize(
     "k, hint",
-    [(1, "Hits@1 is 50.0%, below 90%"), (3, "below"), (5, "smaller k is enough"), (100, "smaller k"), (0, "1, 2, 3"),
+    [(1, "Hits@1 is 50.0%, below 90%"), (3, "Hits@3 is 80.0%, below 90%"), (5, "Hits@5 is 90.0%"), (100, "smaller k"), (0, "1, 2, 3"),
      (-2, "1, 2, 3"), (2.5, "1, 2, 3"), ("four", "1, 2, 3"), (True, "1, 2, 3")],
 )  # fmt: skip
-def test_a_wrong_k_is_told_whether_it_is_enough(k, hint):
+def test_a_wrong_k_gets_its_hits(k, hint):
     ranks = torch.tensor([1, 1, 1, 1, 1, 2, 2, 3, 4, 9])
     verdict = checks.check_k(k, ranks)
-    assert not verdict.right and hint in verdict.says
-    assert checks.check_k(4, ranks).right and checks.check_k(np.int64(9), ranks, goal=1.0).right
+    assert not verdict.correct and hint in verdict.message
+    assert checks.check_k(4, ranks).correct and checks.check_k(np.int64(9), ranks, goal=1.0).correct
 
 
 # -- whatever is given ---------------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ def test_no_answer_raises(answer, ethanol, blur, molecules):
         checks.check_k(answer, torch.tensor([1, 2, 5])),
     ]
     for verdict in verdicts:
-        assert not verdict.right and len(verdict.says) > 20
+        assert not verdict.correct and len(verdict.message) > 20
         assert "<img" not in verdict._repr_markdown_()
 
 
@@ -289,18 +289,18 @@ def names(node: ast.AST, kind: type) -> set[str]:
     return found
 
 
-def needed(cells, wanted: set[str]) -> list[ast.stmt]:
-    """The statements of some code cells that make the wanted names, and what those need in turn, in their order."""
-    kept, wanted = [], set(wanted)
+def needed(cells, targets: set[str]) -> list[ast.stmt]:
+    """The statements of some code cells that assign the target names, and all that those depend on, in order."""
+    kept, targets = [], set(targets)
     for statement in reversed(ast.parse("\n".join(c.source for c in cells if c.cell_type == "code")).body):
-        if wanted & names(statement, ast.Store):
+        if targets & names(statement, ast.Store):
             kept.insert(0, statement)
-            wanted |= names(statement, ast.Load)
+            targets |= names(statement, ast.Load)
     return kept
 
 
 @pytest.mark.parametrize("cells, at", list(exercises()))
-def test_the_solution_is_right_and_what_stands_there_is_not(cells, at):
+def test_the_solution_is_correct_and_the_given_answer_is_not(cells, at):
     """What the check needs is taken from the notebook itself; then the answer is the given one, or the solution."""
     check, answers = cells[at].source, [cells[at - 1].source, SOLUTION.search(cells[at + 1].source)[1]]
     *lines, last = ast.parse(check).body
@@ -308,13 +308,13 @@ def test_the_solution_is_right_and_what_stands_there_is_not(cells, at):
     shown = []
     space = {"display": lambda *several: shown.extend(several)}
     exec(compile(ast.Module(needed(cells[: at - 1], loads), []), "before", "exec"), space)
-    for answer, right in zip(answers, (False, True)):
+    for answer, correct in zip(answers, (False, True)):
         shown.clear()
         exec(answer, space)
         exec(compile(ast.Module(lines, []), "check", "exec"), space)
         shown.append(eval(compile(ast.Expression(last.value), "check", "eval"), space))
         verdicts = [each for each in shown if isinstance(each, Verdict)]
-        assert verdicts and all(verdict.right for verdict in verdicts) == right, verdicts
+        assert verdicts and all(verdict.correct for verdict in verdicts) == correct, verdicts
 
 
 def test_there_are_exercises_in_each_lesson():

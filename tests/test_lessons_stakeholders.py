@@ -1,4 +1,4 @@
-"""Lesson 07: the flaws are there and found, and what may be said is told from what may not."""
+"""Checks of notebook 07: the planted flaws exist, and only the correct flaw and unstable claims are accepted."""
 
 import pandas as pd
 import pytest
@@ -8,7 +8,7 @@ import checks
 import elekit as ele
 from checks.stakeholders import FLAWS
 
-ACCUSED = {1: "edge labels", 2: "size", 3: "node labels"}
+PLANTED = {1: "edge labels", 2: "size", 3: "node labels"}
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def prices(psi, *smiles):
     return ele.LearnedLoss(psi)(*(psi(ele.from_smiles(s, ele.load("molecules7").vocabulary)) for s in smiles)).item()
 
 
-def test_each_suspect_does_what_it_is_accused_of(psi):
+def test_each_suspect_has_its_flaw(psi):
     edges, size, nodes = (checks.suspect(psi, number) for number in (1, 2, 3))
     assert prices(edges, "CC=O", "CCO") < 1e-5 < prices(psi, "CC=O", "CCO")
     assert prices(nodes, "CCN", "CCO") < 1e-5 < prices(psi, "CCN", "CCO")
@@ -30,20 +30,20 @@ def test_each_suspect_does_what_it_is_accused_of(psi):
     assert other > 5 * same  # whatever else differs
 
 
-@pytest.mark.parametrize("number", ACCUSED)
+@pytest.mark.parametrize("number", PLANTED)
 def test_suspects_are_unit_vectors_of_relaxed_graphs_too(psi, number):
     graphs = ele.load("molecules7").psi.typical
     points = checks.suspect(psi, number)(graphs)
     assert torch.allclose(points.norm(dim=1), torch.ones(len(points)), atol=1e-5)
 
 
-@pytest.mark.parametrize(("number", "flaw"), ACCUSED.items())
-def test_only_the_right_accusation_is_right(number, flaw):
-    assert {answer for answer in FLAWS if checks.check_suspect(answer, number).right} == {flaw}
-    assert checks.check_suspect(f" {flaw.upper()} ", number).right
+@pytest.mark.parametrize(("number", "flaw"), PLANTED.items())
+def test_only_the_planted_flaw_is_correct(number, flaw):
+    assert {answer for answer in FLAWS if checks.check_suspect(answer, number).correct} == {flaw}
+    assert checks.check_suspect(f" {flaw.upper()} ", number).correct
     for nonsense in (None, 3, "the weather", object()):
-        assert not checks.check_suspect(nonsense, number).right
-    assert flaw not in checks.check_suspect("nothing", number).says  # a hint, not the answer
+        assert not checks.check_suspect(nonsense, number).correct
+    assert flaw not in checks.check_suspect("nothing", number).message  # a hint, not the answer
 
 
 def test_there_are_three_suspects(psi):
@@ -51,13 +51,13 @@ def test_there_are_three_suspects(psi):
         checks.suspect(psi, 4)
 
 
-def test_only_what_does_not_hold_everywhere_is_a_caveat():
+def test_only_unstable_claims_are_correct():
     table = pd.DataFrame(
         {"claim": ["a is dear", "b is cheap"], "holds": [5, 3], "of": [5, 5], "stable": [True, False]}
     )
-    assert not checks.check_caveat("a is dear", table).right
+    assert not checks.check_caveat("a is dear", table).correct
     found = checks.check_caveat("B is cheap ", table)
-    assert found.right and "3 of 5" in found.says
-    assert checks.check_caveat(1, table).right and not checks.check_caveat(0, table).right
+    assert found.correct and "3 of 5" in found.message
+    assert checks.check_caveat(1, table).correct and not checks.check_caveat(0, table).correct
     for nonsense in (2, -1, True, None, "c is nothing", 1.5):
-        assert not checks.check_caveat(nonsense, table).right
+        assert not checks.check_caveat(nonsense, table).correct

@@ -1,4 +1,4 @@
-"""Checks of notebooks 04 to 06: right answers pass, each wrong one gets the hint that fits, and nothing raises."""
+"""Checks of notebooks 04 to 06: correct answers pass, each wrong one gets the fitting hint, and nothing raises."""
 
 import flats
 import networkx as nx
@@ -25,11 +25,11 @@ GARBAGE = [None, "", "nonsense", HOSTILE, "3", 2.5, -1, 10**9, 10**400, float("n
            Sulky(), np.zeros((2, 2)), torch.zeros(0), torch.tensor([1, 2]), nx.Graph(), b"x", len, int, 1j]  # fmt: skip
 
 
-def told(verdict, *hints: str) -> None:
-    """It is not right, and says all of this."""
-    assert isinstance(verdict, checks.Verdict) and not verdict.right
+def assert_wrong(verdict, *hints: str) -> None:
+    """The answer is wrong, and the message contains all hints."""
+    assert isinstance(verdict, checks.Verdict) and not verdict.correct
     for hint in hints:
-        assert hint in verdict.says, verdict.says
+        assert hint in verdict.message, verdict.message
 
 
 # -- notebook 04 ---------------------------------------------------------------------------------------------------
@@ -51,41 +51,41 @@ def trace():
     return trace_of([1.5, 0.6, 0.5, 0.1, 0.2, 0.1, 0.1], [1.6, 0.9, 0.25, 0.9, 0.4, 0.25, 0.25 + 2e-6], best=6)
 
 
-def test_the_first_arrival_is_right(trace):
+def test_the_first_rounding_is_correct(trace):
     for answer in (2, 2.0, torch.tensor(2), np.int64(2)):
-        verdict = checks.check_arrival(answer, trace)
-        assert verdict.right and "0.25" in verdict.says
+        verdict = checks.check_first_rounding(answer, trace)
+        assert verdict.correct and "0.25" in verdict.message
 
 
 @pytest.mark.parametrize(
     "answer, hint",
     [
-        (0, "a loss of 1.60, the answer has 0.25"),
-        (1, "first come down"),
-        (4, "has left the answer again (loss 0.40"),
-        (5, "was so before"),
-        (6, "was so before"),
+        (0, "loss 1.60; the result has 0.25"),
+        (1, "loss 0.90"),
+        (4, "(loss 0.40, not 0.25)"),
+        (5, "Iterate 5 rounds to the result"),
+        (6, "Iterate 6 rounds to the result"),
         (7, "0 to 6"),
         (-1, "0 to 6"),
         (2.5, "0 to 6"),
-        ("2", "'2' is none"),
+        ("2", "'2' is not"),
     ],
 )
-def test_a_wrong_arrival_is_told_which_way_to_look(trace, answer, hint):
-    told(checks.check_arrival(answer, trace), hint)
+def test_a_wrong_first_rounding_gets_a_direction(trace, answer, hint):
+    assert_wrong(checks.check_first_rounding(answer, trace), hint)
 
 
-def test_the_widest_gap_is_right(trace):
+def test_the_widest_gap_is_correct(trace):
     verdict = checks.check_gap(3, trace)
-    assert verdict.right and "0.80" in verdict.says
+    assert verdict.correct and "0.80" in verdict.message
 
 
 @pytest.mark.parametrize(
     "answer, hint",
-    [(0, "highest there"), (1, "wider elsewhere"), (0.8, "is how wide"), (0.3, "0 to 6"), (99, "0 to 6")],
+    [(0, "highest there"), (1, "wider elsewhere"), (0.8, "0.8 is the width"), (0.3, "0 to 6"), (99, "0 to 6")],
 )
-def test_a_wrong_gap_is_told_what_was_mistaken(trace, answer, hint):
-    told(checks.check_gap(answer, trace), hint)
+def test_a_wrong_gap_gets_a_hint(trace, answer, hint):
+    assert_wrong(checks.check_gap(answer, trace), hint)
 
 
 @pytest.fixture(scope="module")
@@ -108,29 +108,32 @@ def settled(answer, psi, graph, seed=1, **more):
     [GradientConfig(starts=4), GradientConfig(iterations=50, starts=8), GradientConfig("exponentiated", starts=4)],
     ids=["4 starts", "8 starts", "other rule"],
 )
-def test_settings_that_find_it_are_right(psi, hard, settings):
+def test_settings_that_find_the_truth_are_correct(psi, hard, settings):
     verdict = settled(settings, psi, hard)
-    assert verdict.right and "400" in verdict.says
+    assert verdict.correct and "400" in verdict.message
 
 
-def test_settings_that_fail_are_told_what_the_trace_says(psi, hard):
-    told(settled(GradientConfig(starts=1), psi, hard), "the truth 0.00", "the search failed", "come to rest")
-    told(settled(GradientConfig(starts=1, iterations=200), psi, hard), "come to rest")
-    told(settled(GradientConfig(starts=1, iterations=8), psi, hard), "not at its end")
-    told(settled(GradientConfig(starts=3, iterations=6), psi, hard), "Its 3 starts ended in 3 different graphs")
-
-
-def test_settings_that_cost_too_much_are_refused_before_they_run(psi, hard):
-    told(
-        settled(GradientConfig(starts=10_000, iterations=10_000), psi, hard), "100000000 gradient steps, at most 400"
+def test_settings_that_fail_get_a_diagnosis_of_the_trace(psi, hard):
+    assert_wrong(settled(GradientConfig(starts=1), psi, hard), "the truth 0.00", "the search failed", "converged")
+    assert_wrong(settled(GradientConfig(starts=1, iterations=200), psi, hard), "The descent converged")
+    assert_wrong(settled(GradientConfig(starts=1, iterations=8), psi, hard), "not converged")
+    assert_wrong(
+        settled(GradientConfig(starts=3, iterations=6), psi, hard), "Its 3 starts ended in 3 different graphs"
     )
-    told(settled(GradientConfig(starts=3), psi, hard, most=299), "300 gradient steps, at most 299")
 
 
-def test_a_point_that_lies_elsewhere_is_no_fault_of_the_search(psi, hard):
+def test_settings_over_budget_do_not_run(psi, hard):
+    assert_wrong(
+        settled(GradientConfig(starts=10_000, iterations=10_000), psi, hard),
+        "100000000 gradient steps, more than 400",
+    )
+    assert_wrong(settled(GradientConfig(starts=3), psi, hard, most=299), "300 gradient steps, more than 299")
+
+
+def test_a_wrong_point_is_a_failed_prediction(psi, hard):
     other = psi.embed(ele.from_smiles("CCO", psi.vocabulary))
     verdict = checks.check_settings(GradientConfig(starts=4), psi, other, hard)
-    told(verdict, "No search mends that")
+    assert_wrong(verdict, "The prediction failed")
 
 
 def test_another_drawing_of_a_ring_counts_as_the_truth(psi):
@@ -138,7 +141,7 @@ def test_another_drawing_of_a_ring_counts_as_the_truth(psi):
         found = checks.check_settings(
             GradientConfig(starts=4), psi, psi.embed(form), ele.from_smiles("Cc1ccccn1", psi.vocabulary)
         )
-        assert found.right, found
+        assert found.correct, found
 
 
 # -- notebook 05 ---------------------------------------------------------------------------------------------------
@@ -158,49 +161,53 @@ def test_an_edit_is_named_by_row_or_in_words(psi, scan):
         assert edit_row(wrong, scan) is None
 
 
-def test_the_words_of_the_inspector_are_understood(psi, scan):
+def test_texts_of_the_inspector_are_recognized(psi, scan):
     shown = LossInspector(psi, "C=CCC1CO1").table["edit"]
     assert any(words.startswith("add ") for words in shown)
     assert [edit_row(words, scan) for words in shown] == list(range(len(scan.table)))
 
 
-def test_a_cheap_edit_is_right(scan):
+def test_a_cheap_edit_is_correct(scan):
     table = scan.table
     for row in table.index[table["valid"] & (table["price"] < 0.15)]:
-        assert checks.check_cheap(int(row), scan, 0.15).right
-    assert checks.check_cheap("add C to node 0, double", scan, 0.15).right
+        assert checks.check_cheap(int(row), scan, 0.15).correct
+    assert checks.check_cheap("add C to node 0, double", scan, 0.15).correct
 
 
-def test_an_edit_that_is_not_cheap_is_told_by_how_much(scan):
+def test_an_expensive_edit_gets_its_price(scan):
     table = scan.table
     cheap = table["valid"] & (table["price"] < 0.15)
     dear = table.index[table["valid"] & ~cheap]
     for row in dear:
-        told(checks.check_cheap(int(row), scan, 0.15), f"costs {table['price'][row]:.2f}", f"do: {cheap.sum()},")
-    told(checks.check_cheap(int(dear[0]), scan, 0.01), "raise the limit")
+        assert_wrong(
+            checks.check_cheap(int(row), scan, 0.15), f"costs {table['price'][row]:.2f}", f"limit: {cheap.sum()},"
+        )
+    assert_wrong(checks.check_cheap(int(dear[0]), scan, 0.01), "Raise the limit")
     same = table.index[(table["kind"] == table["kind"][cheap].iloc[0]) & table["valid"] & ~cheap][0]
-    told(checks.check_cheap(int(same), scan, 0.15), "of the kind")
+    assert_wrong(checks.check_cheap(int(same), scan, 0.15), "of the kind")
     other = table.index[~table["kind"].isin(set(table["kind"][cheap])) & table["valid"]][0]
-    told(checks.check_cheap(int(other), scan, 0.15), "all of other kinds")
+    assert_wrong(checks.check_cheap(int(other), scan, 0.15), "all of other kinds")
 
 
-def test_an_edit_that_breaks_a_valence_is_told_so_however_cheap(scan):
+def test_an_invalid_edit_is_wrong_at_any_limit(scan):
     row = scan.table.index[~scan.table["valid"]][0]
-    told(checks.check_cheap(int(row), scan, 4.0), "no valid graph")
+    assert_wrong(checks.check_cheap(int(row), scan, 4.0), "not a valid graph")
 
 
-def test_the_dearest_of_three(scan):
+def test_the_most_expensive_of_three(scan):
     table = scan.table.sort_values("price")
     rows = [int(table.index[n]) for n in (10, 60, 30)]
     words = scan.table["edit"][rows].tolist()
     for answer in (1, words[1], 1.0):
-        assert checks.check_dearest(answer, rows, scan).right
-        assert checks.check_dearest(answer, words, scan).right
-    told(checks.check_dearest(0, words, scan), "number 3 of 3", words[0])
-    told(checks.check_dearest(words[2], rows, scan), "number 2 of 3")
-    told(checks.check_dearest(3, words, scan), "0 to 2")
-    told(checks.check_dearest(scan.table["edit"][int(table.index[-1])], words, scan), "0 to 2")  # of another edit
-    told(checks.check_dearest(0, ["nonsense", 1], scan), "'nonsense' is no edit")
+        assert checks.check_most_expensive(answer, rows, scan).correct
+        assert checks.check_most_expensive(answer, words, scan).correct
+    assert_wrong(checks.check_most_expensive(0, words, scan), "number 3 of 3", words[0])
+    assert_wrong(checks.check_most_expensive(words[2], rows, scan), "number 2 of 3")
+    assert_wrong(checks.check_most_expensive(3, words, scan), "0 to 2")
+    assert_wrong(
+        checks.check_most_expensive(scan.table["edit"][int(table.index[-1])], words, scan), "0 to 2"
+    )  # of another edit
+    assert_wrong(checks.check_most_expensive(0, ["nonsense", 1], scan), "'nonsense' is not an edit")
 
 
 # -- notebook 06 ---------------------------------------------------------------------------------------------------
@@ -225,41 +232,41 @@ def plans():
     return psi, graphs, scan, breaks
 
 
-def test_a_broken_rule_with_its_price_is_right(plans):
+def test_a_broken_rule_with_its_price_is_correct(plans):
     _, _, scan, breaks = plans
     row, price = int(breaks.argmax()), scan.table["price"]
     assert abs(price[breaks].median() - price[~breaks].median()) > 0.02
     for answer in (row, scan.table["edit"][row]):
         verdict = checks.check_broken_rule(answer, round(price[row], 2), scan, flats.broken_rules)
-        assert verdict.right
-    assert flats.broken_rules(ele.to_networkx(scan.result(row))[0])[0] in verdict.says
-    assert f"{breaks.sum()} break a rule and cost {price[breaks].median():.2f}" in verdict.says
-    assert f"{(~breaks).sum()} break none and cost {price[~breaks].median():.2f}" in verdict.says
+        assert verdict.correct
+    assert flats.broken_rules(ele.to_networkx(scan.result(row))[0])[0] in verdict.message
+    assert f"{breaks.sum()} break a rule (median price {price[breaks].median():.2f})" in verdict.message
+    assert f"{(~breaks).sum()} break none (median price {price[~breaks].median():.2f})" in verdict.message
 
 
-def test_a_wrong_price_is_told_what_it_may_be(plans):
+def test_a_wrong_price_gets_its_likely_source(plans):
     _, _, scan, breaks = plans
     row = int(scan.table["price"][breaks].idxmax())
     price = float(scan.table["price"][row])
     assert row > 1 and abs(price - 1) > 0.1
     for wrong, hint in (
-        (price + 0.5, "column price"), (price**0.5, "the distance"), (row, "that is its row"), ("dear", "'dear' is none")
+        (price + 0.5, "column price"), (price**0.5, "the distance"), (row, "its row"), ("dear", "'dear' is not a price")
     ):  # fmt: skip
-        told(checks.check_broken_rule(row, wrong, scan, flats.broken_rules), hint)
+        assert_wrong(checks.check_broken_rule(row, wrong, scan, flats.broken_rules), hint)
 
 
-def test_an_edit_that_breaks_no_rule_is_told_so(plans):
+def test_an_edit_that_breaks_no_rule_is_wrong(plans):
     _, _, scan, breaks = plans
     row = int((~breaks).argmax())
-    told(checks.check_broken_rule(row, scan.table["price"][row], scan, flats.broken_rules), "breaks no rule")
+    assert_wrong(checks.check_broken_rule(row, scan.table["price"][row], scan, flats.broken_rules), "breaks no rule")
 
 
 def test_without_rules_only_the_price_is_judged(plans):
     _, _, scan, breaks = plans
     row = int((~breaks).argmax())
     verdict = checks.check_broken_rule(row, scan.table["price"][row], scan)
-    assert verdict.right and "you alone can say" in verdict.says
-    told(checks.check_broken_rule(row, scan.table["price"][row] + 0.3, scan), "does not cost")
+    assert verdict.correct and "Only you know" in verdict.message
+    assert_wrong(checks.check_broken_rule(row, scan.table["price"][row] + 0.3, scan), "does not cost")
 
 
 def small_flat(extra: str = "store") -> nx.Graph:
@@ -270,20 +277,20 @@ def small_flat(extra: str = "store") -> nx.Graph:
     return made
 
 
-def test_the_nearest_neighbor_is_right_and_others_are_told_their_place(plans):
+def test_the_nearest_neighbor_is_correct_and_others_get_their_rank(plans):
     psi, graphs, *_ = plans
     mine = small_flat()
     loss = ele.LearnedLoss(psi).matrix(from_networkx([mine], graphs.vocabulary), graphs)[0]
     order = loss.argsort().tolist()
-    assert checks.check_nearest(order[0], mine, psi, graphs).right
-    told(checks.check_nearest(order[-1], mine, psi, graphs), f"number {len(graphs)} of {len(graphs)}")
-    told(checks.check_nearest(order[0] - len(graphs), mine, psi, graphs), "give the row of a graph")
+    assert checks.check_nearest(order[0], mine, psi, graphs).correct
+    assert_wrong(checks.check_nearest(order[-1], mine, psi, graphs), f"number {len(graphs)} of {len(graphs)}")
+    assert_wrong(checks.check_nearest(order[0] - len(graphs), mine, psi, graphs), "not the row of a graph")
 
 
-def test_a_graph_that_was_there_is_recognized(plans):
+def test_a_known_graph_is_recognized(plans):
     psi, graphs, *_ = plans
     verdict = checks.check_nearest(7, ele.to_networkx(graphs[7])[0], psi, graphs)
-    assert verdict.right and "there already" in verdict.says
+    assert verdict.correct and "already contains it" in verdict.message
 
 
 @pytest.mark.parametrize(
@@ -298,9 +305,9 @@ def test_a_graph_that_was_there_is_recognized(plans):
         (nx.disjoint_union(small_flat(), small_flat()), "it has 10 nodes"),
     ],
 )
-def test_a_graph_that_does_not_fit_is_told_why(plans, mine, hint):
+def test_a_graph_that_does_not_fit_gets_the_reason(plans, mine, hint):
     psi, graphs, *_ = plans
-    told(checks.check_nearest(0, mine, psi, graphs), hint)
+    assert_wrong(checks.check_nearest(0, mine, psi, graphs), hint)
 
 
 # -- garbage -------------------------------------------------------------------------------------------------------
@@ -309,23 +316,23 @@ def test_garbage_gets_a_hint(trace, psi, hard, scan, plans, answer):
     other, graphs, plan, breaks = plans
     row = int(breaks.argmax())
     verdicts = [
-        checks.check_arrival(answer, trace),
+        checks.check_first_rounding(answer, trace),
         checks.check_gap(answer, trace),
         settled(answer, psi, hard),
         checks.check_cheap(answer, scan, 0.15),
-        checks.check_dearest(answer, [0, 1, 2], scan),
-        checks.check_dearest(0, [answer, 1, 2], scan),
+        checks.check_most_expensive(answer, [0, 1, 2], scan),
+        checks.check_most_expensive(0, [answer, 1, 2], scan),
         checks.check_broken_rule(answer, 0.5, plan, flats.broken_rules),
         checks.check_broken_rule(row, answer, plan, flats.broken_rules),
         checks.check_nearest(answer, small_flat(), other, graphs),
         checks.check_nearest(0, answer, other, graphs),
     ]
     for verdict in verdicts:
-        told(verdict)
-        assert 20 < len(verdict.says) < 400
+        assert_wrong(verdict)
+        assert 20 < len(verdict.message) < 400
         assert "<img" not in verdict._repr_markdown_()
 
 
-def test_settings_that_no_descent_can_take_get_a_hint(psi, hard):
-    told(settled(GradientConfig(rule=HOSTILE.__class__, starts=1), psi, hard), "no descent")
-    told(settled(GradientConfig(noise=float("nan"), starts=1), psi, hard))
+def test_invalid_settings_get_a_hint(psi, hard):
+    assert_wrong(settled(GradientConfig(rule=HOSTILE.__class__, starts=1), psi, hard), "Gradient descent fails")
+    assert_wrong(settled(GradientConfig(noise=float("nan"), starts=1), psi, hard))

@@ -1,26 +1,26 @@
-"""Checks of the exercises in the notebooks, and drawings that only the lessons need.
+"""Checks of the exercises in the notebooks, and drawings that only the notebooks use.
 
-    checks.check_ring("C1CCCCC1")      ->  Not yet: too few nodes: 6. ...
+    checks.check_ring("C1CCCCC1")      ->  Not yet: Your graph has 6 nodes, too few. ...
 
-A check takes an answer and returns a `Verdict`; no wrong answer raises. It names what is wrong and where to look, but
-not the solution: solutions are folded in the notebooks.
+A check takes an answer and returns a `Verdict`; it never raises. Its message names the mistake and where to look, but
+not the solution, which is folded in the notebook.
 """
 
 from checks.against_the_field import check_level, check_within
-from checks.decoding import check_arrival, check_gap, check_settings
-from checks.graphs_as_tensors import check_flip, check_ring, ring_wanted
+from checks.decoding import check_first_rounding, check_gap, check_settings
+from checks.graphs_as_tensors import check_flip, check_ring, target_ring
 from checks.learning_the_loss import check_retrieval, check_snapshots, snapshot_numbers, snapshots
 from checks.own_graphs import check_broken_rule, check_nearest
 from checks.regression import check_k, check_order
-from checks.rewards import check_cheap, check_dearest
+from checks.rewards import check_cheap, check_most_expensive
 from checks.spheres import spheres
 from checks.stakeholders import check_caveat, check_suspect, suspect
 from checks.tensors import tensors
 from checks.verdict import Verdict
 
 __all__ = [
-    "Verdict", "check_arrival", "check_broken_rule", "check_caveat", "check_cheap", "check_dearest", "check_flip",
-    "check_gap", "check_k", "check_level", "check_nearest", "check_order", "check_retrieval", "check_ring",
-    "check_settings", "check_snapshots", "check_suspect", "check_within", "ring_wanted", "snapshot_numbers",
-    "snapshots", "spheres", "suspect", "tensors",
+    "Verdict", "check_broken_rule", "check_caveat", "check_cheap", "check_first_rounding", "check_flip", "check_gap",
+    "check_k", "check_level", "check_most_expensive", "check_nearest", "check_order", "check_retrieval", "check_ring",
+    "check_settings", "check_snapshots", "check_suspect", "check_within", "snapshot_numbers", "snapshots", "spheres",
+    "suspect", "target_ring", "tensors",
 ]  # fmt: skip

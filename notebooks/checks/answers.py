@@ -1,30 +1,25 @@
-"""Answers that name an edit: by its row in the table of an `EditScan`, or in its words."""
+"""Answers that name an edit: by its row in `EditScan.table`, or by its text."""
 
-from checks.verdict import number, quoted
+from checks.verdict import as_integer, quote
 from elekit.inspect import EditScan
 
-ADDED = r"^node (\d+): nothing to (.+); edge \1-(\d+): no edge to (.+)$"  # the inspector says it shorter
-
-
-def whole(answer) -> int | None:
-    """The answer as a whole number, None if it is none."""
-    value = number(answer)
-    return int(value) if value is not None and value == int(value) else None
+ADDED_NODE = r"^node (\d+): nothing to (.+); edge \1-(\d+): no edge to (.+)$"  # the inspector shortens this text
 
 
 def edit_row(answer, scan: EditScan) -> int | None:
-    """The row of an edit given by its row or in words, those of `scan.table` or of the loss inspector; else None."""
+    """Row of an edit given by its row or its text, as in `scan.table` or in the loss inspector; None if unknown."""
     if isinstance(answer, str):
-        said, words = answer.strip().lower(), scan.table["edit"].str.lower()
-        same = ((words == said) | (words.str.replace(ADDED, r"add \2 to node \3, \4", regex=True) == said)).to_numpy()
-        return int(same.argmax()) if same.any() else None
-    row = whole(answer)
+        given, texts = answer.strip().lower(), scan.table["edit"].str.lower()
+        short = texts.str.replace(ADDED_NODE, r"add \2 to node \3, \4", regex=True)
+        matches = ((texts == given) | (short == given)).to_numpy()
+        return int(matches.argmax()) if matches.any() else None
+    row = as_integer(answer)
     return row if row is not None and 0 <= row < len(scan.table) else None
 
 
-def no_such_edit(answer, scan: EditScan) -> str:
-    """A hint for what `edit_row` does not understand."""
+def unknown_edit(answer, scan: EditScan) -> str:
+    """Message for an answer that `edit_row` does not recognize."""
     return (
-        f"{quoted(answer)} is no edit of this graph. Give its row, 0 to {len(scan.table) - 1}, or its words as in the "
-        f'column edit, such as "{scan.table["edit"].iloc[0]}".'
+        f"{quote(answer)} is not an edit of this graph. Give its row, 0 to {len(scan.table) - 1}, or its text from "
+        f'the column edit, such as "{scan.table["edit"].iloc[0]}".'
     )

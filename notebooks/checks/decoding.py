@@ -1,118 +1,122 @@
-"""Checks of notebook 04: reading a trace, and settings that find what a descent had missed."""
+"""Checks of notebook 04: reading a trace, and settings that find a graph which one descent misses."""
 
 import torch
 from torch import Tensor
 
-from checks.answers import whole
-from checks.verdict import Verdict, number, quoted
+from checks.verdict import Verdict, as_integer, as_number, quote
 from elekit.decoding import DecodeConfig, Decoded, GradientConfig, Trace, decode
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
-SAME = 1e-5  # losses of one graph in two node orders differ by less
-STEADY = 0.02  # a descent whose lowest loss falls by less in its last quarter has come to rest
+SAME = 1e-5  # two node orders of one graph differ by less than this in loss
+CONVERGED = 0.02  # a descent has converged if its lowest loss falls by less in its last quarter
 
 
-def check_arrival(answer, trace: Trace) -> Verdict:
-    """Whether a number is the first iterate whose rounding is what gradient descent ended with.
+def check_first_rounding(answer, trace: Trace) -> Verdict:
+    """Check that a number is the first iterate that rounds to the result of gradient descent.
 
-    Whether two roundings are one graph is told by their learned loss, which does not see the order of nodes.
+    Two roundings count as the same graph if their learned losses are equal; the loss ignores the order of nodes.
     """
-    step, last = whole(answer), len(trace) - 1
+    step, last = as_integer(answer), len(trace) - 1
     if step is None or not 0 <= step <= last:
-        return Verdict(False, f"give the number of an iterate, 0 to {last}; {quoted(answer)} is none.")
-    aim, loss = float(trace.rounded[trace.best]), float(trace.rounded[step])
-    there = (trace.rounded - aim).abs() < SAME
-    first = int(there.nonzero()[0])
+        return Verdict(False, f"{quote(answer)} is not the number of an iterate. Give 0 to {last}.")
+    final, loss = float(trace.rounded[trace.best]), float(trace.rounded[step])
+    matches = (trace.rounded - final).abs() < SAME
+    first = int(matches.nonzero()[0])
     if step == first:
+        relaxed = float(trace.relaxed[step])
         return Verdict(
-            True,
-            f"the relaxed loss is {float(trace.relaxed[step]):.2f} there, and rounding jumps to the answer, whose "
-            f"loss is {aim:.2f}.",
+            True, f"The relaxed loss is {relaxed:.2f}, and rounding jumps to the result (loss {final:.2f})."
         )
-    if there[step]:
-        return Verdict(
-            False, f"the rounding of iterate {step} is the answer, but it was so before; look further left."
-        )
+    if matches[step]:
+        return Verdict(False, f"Iterate {step} rounds to the result, but so does an earlier one. Look further left.")
     if step > first:
         return Verdict(
             False,
-            f"at iterate {step} the rounding has left the answer again (loss {loss:.2f}, not {aim:.2f}). It had been "
-            "there before; look further left.",
+            f"Iterate {step} rounds to another graph (loss {loss:.2f}, not {final:.2f}), but an earlier iterate "
+            "rounds to the result. Look further left.",
         )
     return Verdict(
         False,
-        f"the rounding of iterate {step} has a loss of {loss:.2f}, the answer has {aim:.2f}. Where does the curve of "
-        "the rounded loss first come down to that?",
+        f"Iterate {step} rounds to a graph with loss {loss:.2f}; the result has {final:.2f}. Where does the curve of "
+        "the rounded loss first reach that value?",
     )
 
 
 def check_gap(answer, trace: Trace) -> Verdict:
-    """Whether a number is an iterate at which rounding costs most."""
-    step, last, gap = whole(answer), len(trace) - 1, trace.gap
-    widest, given = float(gap.max()), number(answer)
+    """Check that a number is an iterate with the widest rounding gap."""
+    step, last, gap = as_integer(answer), len(trace) - 1, trace.gap
+    widest, given = float(gap.max()), as_number(answer)
     if step is None or not 0 <= step <= last:
         if given is not None and abs(given - widest) < 0.01:
-            return Verdict(False, f"{given:g} is how wide the gap is; asked is at which iterate.")
-        return Verdict(False, f"give the number of an iterate, 0 to {last}; {quoted(answer)} is none.")
+            return Verdict(False, f"{given:g} is the width of the gap. Give the number of the iterate, 0 to {last}.")
+        return Verdict(False, f"{quote(answer)} is not the number of an iterate. Give 0 to {last}.")
     relaxed, rounded = float(trace.relaxed[step]), float(trace.rounded[step])
     if float(gap[step]) > widest - 1e-3:
-        return Verdict(True, f"relaxed {relaxed:.2f}, rounded {rounded:.2f}, a gap of {widest:.2f}.")
+        return Verdict(
+            True, f"The relaxed loss is {relaxed:.2f}, the rounded loss {rounded:.2f}, the gap {widest:.2f}."
+        )
     if step == int(trace.rounded.argmax()):
-        hint = "The rounded loss is highest there; the gap is that loss minus the relaxed one of the same iterate."
+        hint = "The rounded loss is highest there; the gap is the rounded loss minus the relaxed loss."
     else:
-        hint = "It is wider elsewhere; trace.gap holds it for every iterate."
-    return Verdict(False, f"at iterate {step} the gap is {float(gap[step]):.2f}. {hint}")
+        hint = "It is wider elsewhere; trace.gap has its value at each iterate."
+    return Verdict(False, f"At iterate {step} the gap is {float(gap[step]):.2f}. {hint}")
 
 
 def check_settings(answer, psi: Psi, target: Tensor, truth: Graph, *, most: int = 400, seed: int = 0) -> Verdict:
-    """Whether gradient descent with these settings finds the truth from a point of the sphere, by rounding alone.
+    """Check that gradient descent with these settings decodes a target to the truth, by rounding alone.
 
-    answer: a GradientConfig. target: (1, D). truth: batch of one. most: gradient steps (iterations times starts) that
-    it may take.
+    Args:
+        answer: A `GradientConfig`.
+        psi: The embedding.
+        target: (1, D) point of the sphere.
+        truth: Batch of one.
+        most: Largest number of gradient steps, iterations times starts.
+        seed: Seed of the starts.
+
+    Returns:
+        The verdict; its message says whether the search or the prediction failed.
     """
     if not isinstance(answer, GradientConfig):
-        return Verdict(
-            False, f"give settings as ele.GradientConfig(...); {quoted(answer)} is {type(answer).__name__}."
-        )
+        return Verdict(False, f"{quote(answer)} is of type {type(answer).__name__}. Give ele.GradientConfig(...).")
     steps = answer.iterations * answer.starts
     if steps > most:
         return Verdict(
             False,
-            f"{answer.starts} times {answer.iterations} iterations are {steps} gradient steps, at most {most} are to be "
-            "spent. Which of the two is worth more here?",
+            f"{answer.starts} starts of {answer.iterations} iterations are {steps} gradient steps, more than {most}. "
+            "Which of the two numbers helps more here?",
         )
     try:
         config = DecodeConfig("gradient", gradient=answer, seed=seed)
         found = decode(psi, target, config=config, record=True)
-    except Exception as failed:
-        return Verdict(False, f"no descent can be made with these settings: {failed}")
-    if isomorphic(_one_form(found.graphs), _one_form(truth))[0]:
-        return Verdict(True, f"this is the truth, found with {steps} gradient steps.")
-    return Verdict(False, _what_failed(psi, target, truth, found))
+    except Exception as error:
+        return Verdict(False, f"Gradient descent fails with these settings: {error}")
+    if isomorphic(_canonical(found.graphs), _canonical(truth))[0]:
+        return Verdict(True, f"This is the truth, found with {steps} gradient steps.")
+    return Verdict(False, _diagnose(psi, target, truth, found))
 
 
-def _one_form(graph: Graph) -> Graph:
-    """Molecules in their one Kekule form; other graphs as they are."""
-    from elekit.graphs.smiles import canonicalized, is_molecular  # RDKit loads here, not with `import elekit`
+def _canonical(graph: Graph) -> Graph:
+    """Molecules in their canonical Kekule form; other graphs unchanged."""
+    from elekit.graphs.smiles import canonicalized, is_molecular  # imports RDKit
 
     return canonicalized(graph) if is_molecular(graph.vocabulary) else graph
 
 
-def _what_failed(psi: Psi, target: Tensor, truth: Graph, found: Decoded) -> str:
-    """Search or prediction, and what the trace says about the search."""
+def _diagnose(psi: Psi, target: Tensor, truth: Graph, found: Decoded) -> str:
+    """Which failed, the prediction or the search; and what the trace shows about the search."""
     loss, best = float(found.loss[0]), float(squared_distance(points_of(psi, truth), target)[0].clamp_min(0))
-    said = f"what was found has a loss of {loss:.2f}, the truth {best:.2f}"
+    message = f"The decoded graph has a loss of {loss:.2f}, the truth {best:.2f}"
     if loss < best - SAME:
-        return f"{said}. No search mends that: the point itself lies nearer to another graph."
+        return f"{message}. The prediction failed: the point is nearer to another graph, and no search can fix that."
     (trace,) = found.traces
     last = len(trace) // 4 or 1
-    fell = float(trace.relaxed[:-last].min() - trace.relaxed[-last:].min())
-    said += ", so the search failed, not the point. "
-    if fell > STEADY:
-        said += f"In the last quarter the relaxed loss still fell by {fell:.2f}: this descent was not at its end."
+    decrease = float(trace.relaxed[:-last].min() - trace.relaxed[-last:].min())
+    message += ": the search failed, not the prediction. "
+    if decrease > CONVERGED:
+        message += f"The descent had not converged: the relaxed loss fell by {decrease:.2f} in its last quarter."
     else:
-        said += "The relaxed loss had come to rest: from where it began, it leads here. What would lead elsewhere?"
+        message += "The descent converged: from this start it always leads here. What would lead elsewhere?"
     ends = len(torch.unique((trace.starts / (10 * SAME)).round()))
-    return said + f" Its {len(trace.starts)} starts ended in {ends} different graphs." * (ends > 1)
+    return message + f" Its {len(trace.starts)} starts ended in {ends} different graphs." * (ends > 1)

@@ -1,108 +1,107 @@
-"""Checks of notebook 01: a graph built by hand, and where rounding flips."""
+"""Checks of notebook 01: a graph built by hand, and the weight at which rounding flips."""
 
 from collections import Counter
 
 import networkx as nx
 import torch
 
-from checks.verdict import Verdict, number, quoted
+from checks.verdict import Verdict, as_number, quote
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, from_networkx, to_networkx
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary
 
 RING = "O=C1CCOCC1"
-ROOMY = molecule_vocabulary(["C", "N", "O", "F"], 24)  # so that a graph too large is told apart, not refused
+LARGE = molecule_vocabulary(["C", "N", "O", "F"], 24)  # a graph that is too large gets a hint instead of an error
 
 
-def ring_wanted() -> Graph:
-    """What is to be built: a ring of five C and an O, and across from that O another, by a double edge; 7 slots."""
+def target_ring() -> Graph:
+    """The graph to build: a ring of five C and an O, and a second O across from it, on a double edge; 7 slots."""
     return from_smiles(RING, molecule_vocabulary(["C", "N", "O", "F"], 7))
 
 
 def check_ring(answer) -> Verdict:
-    """Whether a SMILES, a networkx graph or a `Graph` is the ring that was asked for, up to the order of its nodes."""
+    """Check that a SMILES string, a networkx graph or a `Graph` is isomorphic to `target_ring()`."""
     try:
-        given = _read(answer)
-    except ValueError as refused:
-        return Verdict(False, f"this cannot be read as a graph: {refused}.")
+        given = _parse(answer)
+    except ValueError as error:
+        return Verdict(False, f"This is not a valid graph: {error}.")
     if given is None:
-        what = "a SMILES text, a networkx graph or a Graph"
-        return Verdict(False, f"give {what}; {quoted(answer)} is {type(answer).__name__}.")
+        types = "a SMILES string, a networkx graph or a Graph"
+        return Verdict(False, f"{quote(answer)} is of type {type(answer).__name__}. Give {types}.")
     if len(given) != 1:
-        return Verdict(
-            False, f"one graph is asked for, this is a batch of {len(given)}; take one of them, as in y[0]."
-        )
-    wanted = ring_wanted()
-    (mine,), (asked,) = to_networkx(given), to_networkx(wanted)
-    hint = _difference(mine, asked)
-    if hint is None and not isomorphic(given, wanted).item():
-        hint = "the parts are right, but joined elsewhere; follow the ring from its O: after how many steps are you across?"
+        return Verdict(False, f"This is a batch of {len(given)} graphs. Select one, as in y[0].")
+    target = target_ring()
+    hint = _first_difference(*to_networkx(given), *to_networkx(target))
+    if hint is None and not isomorphic(given, target).item():
+        hint = "The parts are right, but joined elsewhere. How many steps from the ring's O lead straight across?"
     if hint:
         return Verdict(False, hint)
-    return Verdict(True, "the same graph, whatever the order of your nodes.")
+    return Verdict(True, "This is the same graph; the order of your nodes does not matter.")
 
 
-def _read(answer) -> Graph | None:
+def _parse(answer) -> Graph | None:
     if isinstance(answer, str):
-        return from_smiles(answer, ROOMY)
+        return from_smiles(answer, LARGE)
     if isinstance(answer, nx.Graph):
-        return from_networkx([answer], ROOMY)
+        return from_networkx([answer], LARGE)
     return answer if isinstance(answer, Graph) else None
 
 
-def _difference(mine: nx.Graph, asked: nx.Graph) -> str | None:
-    """The first thing that two graphs do not share, from coarse to fine; it tells what there is, not what there should be."""
-    found, missing = len(mine), len(asked) - len(mine)
-    if missing:
-        many = "few" if missing > 0 else "many"
-        return f"too {many} nodes: {found}. Count those of the ring, and those that hang on it."
-    labels, wanted = (Counter(label for _, label in g.nodes(data="label")) for g in (mine, asked))
-    if labels != wanted:
-        listed = ", ".join(f"{count} {label}" for label, count in sorted(labels.items()))
-        return f"as many nodes as asked for, but their labels are {listed}; read the sentence again for each O."
-    pieces = nx.number_connected_components(mine)
-    if pieces > 1:
-        return f"your graph falls into {pieces} pieces; which edge is missing?"
-    rings = nx.cycle_basis(mine)
+def _first_difference(given: nx.Graph, target: nx.Graph) -> str | None:
+    """A hint on the first difference, from coarse to fine. It describes the given graph, not the target."""
+    if len(given) != len(target):
+        few_or_many = "few" if len(given) < len(target) else "many"
+        return f"Your graph has {len(given)} nodes, too {few_or_many}. Count those in the ring and those outside."
+    found, expected = (Counter(label for _, label in g.nodes(data="label")) for g in (given, target))
+    if found != expected:
+        listed = ", ".join(f"{count} {label}" for label, count in sorted(found.items()))
+        return f"The number of nodes is right, but their labels are {listed}. Read the sentence again for each O."
+    components = nx.number_connected_components(given)
+    if components > 1:
+        return f"Your graph has {components} components. Which edge is missing?"
+    rings = nx.cycle_basis(given)
     if not rings:
-        return "the ring is not closed: one edge should join its last node with its first."
+        return "The ring is not closed. One edge must join its last node to its first."
     if len(rings) > 1:
-        return f"it has {len(rings)} rings, one is asked for; an edge is too many."
+        return f"Your graph has {len(rings)} rings instead of one. Remove an edge."
     if len(rings[0]) != 6:
-        return f"your ring has {len(rings[0])} nodes, six are asked for."
-    kinds, wanted = (Counter(label for *_, label in g.edges(data="label")) for g in (mine, asked))
-    if kinds != wanted:
-        listed = ", ".join(f"{count} {label}" for label, count in sorted(kinds.items()))
-        return f"the nodes are right, but the edges are {listed}; which one is not single?"
+        return f"Your ring has {len(rings[0])} nodes instead of six."
+    found, expected = (Counter(label for *_, label in g.edges(data="label")) for g in (given, target))
+    if found != expected:
+        listed = ", ".join(f"{count} {label}" for label, count in sorted(found.items()))
+        return f"The nodes are right, but the edges are {listed}. Which one is not single?"
     return None
 
 
 def check_flip(answer, graph: Graph, other: Graph) -> Verdict:
-    """Whether a weight, to a hundredth, is the smallest at which `(1 - w) graph + w other` rounds to another graph.
+    """Check a weight: the smallest, to 0.01, at which `(1 - w) graph + w other` rounds to a graph other than `graph`.
 
-    graph, other: batches of one, of one vocabulary.
+    Args:
+        answer: The weight.
+        graph: Batch of one.
+        other: Batch of one, over the same vocabulary.
+
+    Returns:
+        The verdict; its message says in which direction to go.
     """
-    weight = number(answer)
+    weight = as_number(answer)
     if weight is None:
-        return Verdict(False, f"the weight is one number, such as 0.25; {quoted(answer)} is none.")
+        return Verdict(False, f"{quote(answer)} is not a weight. Give one number, such as 0.25.")
     if not 0 <= weight <= 1:
-        return Verdict(
-            False, f"{weight:g} lies outside 0 to 1: the two weights of a mixture are shares, and sum to 1."
-        )
-    here, before = (
-        not isomorphic(_mixed(graph, other, w).rounded(), graph.rounded()).item() for w in (weight, weight - 0.01)
+        return Verdict(False, f"{weight:g} is outside 0 to 1. The two weights of a mixture are shares and sum to 1.")
+    flipped, flipped_before = (
+        not isomorphic(_mix(graph, other, w).rounded(), graph.rounded()).item() for w in (weight, weight - 0.01)
     )
-    if not here:
+    if not flipped:
+        return Verdict(False, f"At {weight:.2f} rounding still gives the first graph. The second needs more weight.")
+    if flipped_before:
         return Verdict(
-            False, f"at {weight:.2f} rounding still gives the graph you began with; the other must weigh more."
+            False,
+            f"At {weight:.2f} the graph has flipped, but it already has at {weight - 0.01:.2f}. Find the first flip.",
         )
-    if before:
-        return Verdict(
-            False, f"at {weight:.2f} it has flipped, but at {weight - 0.01:.2f} it already had; go back to the first."
-        )
-    return Verdict(True, f"just below {weight:.2f} rounding still gives the first graph, at {weight:.2f} no longer.")
+    return Verdict(True, f"Just below {weight:.2f} rounding gives the first graph, at {weight:.2f} another one.")
 
 
-def _mixed(graph: Graph, other: Graph, weight: float) -> Graph:
+def _mix(graph: Graph, other: Graph, weight: float) -> Graph:
     nodes = torch.lerp(graph.nodes, other.nodes, weight)
     return Graph(nodes, torch.lerp(graph.edges, other.edges, weight), graph.vocabulary)

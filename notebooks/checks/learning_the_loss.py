@@ -1,11 +1,11 @@
-"""Checks of notebook 02: a training that tells graphs apart, and spheres told apart by numbers."""
+"""Checks of notebook 02: training settings that separate graphs, and point sets recognized by their statistics."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from checks.verdict import Verdict, number, quoted
+from checks.verdict import Verdict, as_number, quote
 from elekit.graphs import projections
 from elekit.graphs.graph import Graph
 from elekit.inspect import uniformity
@@ -13,41 +13,48 @@ from elekit.model.loss import points_of
 from elekit.training import EmbeddingTraining
 from elekit.training.loop import retrieval, step_generator
 
-GOAL = 0.5  # of softened copies that find their own graph
-HOT = 0.3  # a temperature from which own view and others weigh nearly the same
-ROWS = {"A": 2, "B": 3, "C": 1}  # in which row of the table each sphere stands
+GOAL = 0.5  # share of softened copies that must retrieve their own graph
+HOT = 0.3  # from this temperature on, the softmax weights all graphs nearly alike
+ROWS = {"A": 2, "B": 3, "C": 1}  # row of `snapshot_numbers` for each sphere
 
 
 def check_retrieval(psi, graphs: Graph, training: EmbeddingTraining | None = None) -> Verdict:
-    """Whether at least half of softened copies of the graphs (the same ones each time) lie nearest to their own graph.
+    """Check that at least half of the softened copies of `graphs` are nearest to their own graph.
 
-    psi: what was trained, with `training`, which a hint may be about.
+    Args:
+        psi: The trained embedding.
+        graphs: Graphs to copy; the copies are the same in each call.
+        training: Settings that `psi` was trained with; the hint refers to them.
+
+    Returns:
+        The verdict; its message has the share of copies that retrieve their own graph.
     """
     copies = EmbeddingTraining(edited=0.0, softened=1.0).view(graphs, step_generator(1, 0))
     try:
-        found = retrieval(points_of(psi, copies), points_of(psi, graphs))
+        share = retrieval(points_of(psi, copies), points_of(psi, graphs))
     except (TypeError, ValueError, AttributeError, RuntimeError):
-        return Verdict(False, f"give the psi that fit_embedding returned; {quoted(psi)} does not embed these graphs.")
-    told = f"{found:.0%} of {len(graphs)} softened copies find their own graph"
-    if found >= GOAL:
-        return Verdict(True, f"{told}; {GOAL:.0%} were asked for.")
-    return Verdict(False, f"{told}, {GOAL:.0%} are asked for. {_advice(training)}")
+        return Verdict(False, f"{quote(psi)} does not embed these graphs. Give the psi that fit_embedding returned.")
+    result = f"{share:.0%} of {len(graphs)} softened copies find their own graph; the goal is {GOAL:.0%}."
+    return Verdict(True, result) if share >= GOAL else Verdict(False, f"{result} {_advice(training)}")
 
 
 def _advice(training) -> str:
     if not isinstance(training, EmbeddingTraining):
         return "Look at the temperature and the views."
     if training.temperature >= HOT:
-        return f"At temperature {training.temperature:g} the nearest wrong graph pushes hardly more than the farthest: look there first."
+        return (
+            f"At temperature {training.temperature:g} the nearest wrong graph is pushed away hardly more than the "
+            "farthest. Change the temperature first."
+        )
     if "softened" not in training.views:
-        return "The copies that ask are softened; does the training ever show such views?"
+        return "The test copies are softened. Does the training use such views?"
     if "edited" in training.views:
-        return "The copies that ask are only softened; what else does the training pull together?"
-    return "The views fit the question; look at the temperature again."
+        return "The test copies are only softened. What else does the training pull together?"
+    return "The views match the test copies. Look at the temperature again."
 
 
 def snapshots() -> dict[str, Tensor]:
-    """Three sets of 300 points of the sphere, made up: A on two opposite spots, B spread, C on one spot."""
+    """Three synthetic sets of 300 points on the sphere: A in two opposite spots, B spread out, C in one spot."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(3, 300, 3, generator=generator)
     spot = torch.tensor([0.6, 0.5, 0.6])
@@ -61,7 +68,7 @@ def snapshots() -> dict[str, Tensor]:
 
 
 def snapshot_numbers():
-    """A DataFrame of `spread` of the three snapshots, in another order, in rows 1, 2 and 3."""
+    """A DataFrame with the `uniformity` of the three snapshots, in another order, in rows 1, 2 and 3."""
     import pandas as pd
 
     points = snapshots()
@@ -71,22 +78,20 @@ def snapshot_numbers():
 
 
 def check_snapshots(answer) -> Verdict:
-    """Whether a dictionary from "A", "B", "C" to the rows 1, 2, 3 says which numbers are of which sphere."""
+    """Check that a dictionary maps "A", "B" and "C" to their rows in `snapshot_numbers`."""
     if not isinstance(answer, Mapping) or set(answer) != set(ROWS):
-        return Verdict(False, f"give a dictionary with a row for each of A, B and C; this is {quoted(answer)}.")
-    given = {name: number(answer[name]) for name in ROWS}
+        return Verdict(False, f"{quote(answer)} is not a dictionary with one row for each of A, B and C.")
+    given = {name: as_number(answer[name]) for name in ROWS}
     if set(given.values()) != set(ROWS.values()):
-        return Verdict(False, f"each of the rows 1, 2 and 3 belongs to one sphere; this is {quoted(dict(answer))}.")
+        return Verdict(False, f"{quote(dict(answer))} does not use each of the rows 1, 2 and 3 once.")
     if given["C"] != ROWS["C"]:
-        hint = (
-            "on sphere C all arrows from the center point the same way; what is the mean cosine between such arrows?"
-        )
-    elif given != ROWS:
-        hint = (
-            "in A and B arrows point in opposite ways and cancel on average; along how many directions do they lie?"
-        )
-    else:
         return Verdict(
-            True, "A is collapsed as well, onto a line: its mean cosine looks healthy, its effective rank does not."
+            False, "On sphere C all vectors point the same way. What is the mean cosine between such vectors?"
         )
-    return Verdict(False, hint)
+    if given != ROWS:
+        return Verdict(
+            False,
+            "In A and B vectors point in opposite ways, and their cosines cancel on average. Along how many "
+            "directions do they lie?",
+        )
+    return Verdict(True, "A has collapsed onto a line: its mean cosine looks healthy, its effective rank does not.")

@@ -5,42 +5,43 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from checks.verdict import Verdict, number, quoted
+from checks.verdict import Verdict, as_number, quote
 from elekit.evaluation.ranking import hits_at
 
 
 def check_order(answer, names: Sequence[str], losses) -> Verdict:
-    """Whether the names stand in the order of their measured losses (as many), the largest first."""
+    """Check that a list has all `names` in descending order of their measured `losses`."""
     if isinstance(answer, str) or not isinstance(answer, Sequence):
-        return Verdict(False, f"give a list of the {len(names)} names; {quoted(answer)} is {type(answer).__name__}.")
-    strange = [name for name in answer if not isinstance(name, str) or name not in names]
-    if strange:
-        return Verdict(False, f"{quoted(strange[0])} is none of the names: {', '.join(map(quoted, names))}.")
-    left_out = [name for name in names if name not in answer]
-    if left_out or len(answer) != len(names):
-        what = f"{quoted(left_out[0])} is left out" if left_out else "a name is given twice"
-        return Verdict(False, f"each of the {len(names)} names stands once in the order; {what}.")
+        return Verdict(False, f"{quote(answer)} is not a list. Give a list of the {len(names)} names.")
+    unknown = [name for name in answer if not isinstance(name, str) or name not in names]
+    if unknown:
+        return Verdict(False, f"{quote(unknown[0])} is not one of the names {', '.join(map(quote, names))}.")
+    missing = [name for name in names if name not in answer]
+    if missing or len(answer) != len(names):
+        what = f"{quote(missing[0])} is missing" if missing else "one name occurs twice"
+        return Verdict(False, f"Give each of the {len(names)} names once; {what}.")
     order = torch.as_tensor(losses).argsort(descending=True).tolist()
-    right = [given == names[i] for given, i in zip(answer, order)]
-    if all(right):
-        return Verdict(True, "this is the order that was measured.")
-    first = 1 + right.index(False)
+    correct = [given == names[i] for given, i in zip(answer, order)]
+    if all(correct):
+        return Verdict(True, "This is the measured order.")
+    first = 1 + correct.index(False)
     return Verdict(
-        False, f"{sum(right)} of {len(right)} stand where they were measured; the first that does not is in place {first}. "
-        "Ask of each change: would another molecule be drawn, and how much of it would be different?"
-    )  # fmt: skip
+        False,
+        f"{sum(correct)} of {len(correct)} names are in their place; the first wrong place is {first}. For each "
+        "change, ask: does it describe another molecule, and how much of the molecule differs?",
+    )
 
 
 def check_k(answer, ranks: Tensor, goal: float = 0.9) -> Verdict:
-    """Whether k is the smallest for which Hits@k of the ranks (n,) reaches the goal, a share."""
-    k = number(answer)
+    """Check that k is the smallest number for which Hits@k of the ranks (n,) reaches the goal, a share."""
+    k = as_number(answer)
     if k is None or k != int(k) or k < 1:
-        return Verdict(False, f"k counts candidates: 1, 2, 3, ...; {quoted(answer)} is no such number.")
+        return Verdict(False, f"{quote(answer)} is not a number of candidates. Give 1, 2, 3, ...")
     k = int(k)
-    found = hits_at(ranks, k)
-    told = f"Hits@{k} is {found:.1%}"
-    if found < goal:
-        return Verdict(False, f"{told}, below {goal:.0%}: the truth is still further down too often.")
+    hits = hits_at(ranks, k)
+    result = f"Hits@{k} is {hits:.1%}"
+    if hits < goal:
+        return Verdict(False, f"{result}, below {goal:.0%}: the truth has a higher rank too often.")
     if k > 1 and hits_at(ranks, k - 1) >= goal:
-        return Verdict(False, f"{told}, which is enough, but a smaller k is enough as well.")
-    return Verdict(True, f"{told}, and with one candidate less it stays below {goal:.0%}.")
+        return Verdict(False, f"{result}, which is enough, but so is a smaller k.")
+    return Verdict(True, f"{result}; with one candidate less it is below {goal:.0%}.")

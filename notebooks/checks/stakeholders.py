@@ -1,4 +1,4 @@
-"""Checks of notebook 07: name the flaw of a loss, and say only what holds in every training."""
+"""Checks of notebook 07: identify the flaw of a loss, and a claim that does not hold in every training."""
 
 from typing import TYPE_CHECKING
 
@@ -6,28 +6,38 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from checks.answers import whole
-from checks.verdict import Verdict, quoted
+from checks.verdict import Verdict, as_integer, quote
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FLAWS = ("nothing", "node labels", "edge labels", "size")  # what a reader may accuse a loss of
-DOSE = 2.0  # how much farther size reaches than all else
+FLAWS = ("nothing", "node labels", "edge labels", "size")  # possible answers
+SIZE_WEIGHT = 2.0  # length of the size component, relative to the point of psi
 
 
 def suspect(psi: Psi, number: int) -> Psi:
-    """A loss with one of three flaws, for the reader to find. number: 1, 2 or 3; ValueError for others."""
-    made = {1: _one_edge_label, 2: _by_size, 3: _one_node_label}
-    if number not in made:
-        raise ValueError(f"the suspects are {', '.join(map(str, made))}; got {quoted(number)}")
-    return made[number](psi)
+    """A psi with one of three planted flaws.
+
+    Args:
+        psi: The embedding to wrap.
+        number: 1, 2 or 3.
+
+    Returns:
+        The flawed embedding.
+
+    Raises:
+        ValueError: If `number` is not 1, 2 or 3.
+    """
+    flawed = {1: _one_edge_label, 2: _by_size, 3: _one_node_label}
+    if number not in flawed:
+        raise ValueError(f"the suspects are {', '.join(map(str, flawed))}; got {quote(number)}")
+    return flawed[number](psi)
 
 
 def _one_edge_label(psi: Psi) -> Psi:
-    """All edges count as the first kind."""
+    """All edge labels count as the first."""
 
     def blind(graph: Graph) -> Tensor:
         edges = torch.zeros_like(graph.edges)
@@ -38,7 +48,7 @@ def _one_edge_label(psi: Psi) -> Psi:
 
 
 def _one_node_label(psi: Psi) -> Psi:
-    """Nodes of the last label count as the last but one."""
+    """Nodes with the last label count as the second to last."""
 
     def blind(graph: Graph) -> Tensor:
         nodes = graph.nodes.clone()
@@ -50,44 +60,49 @@ def _one_node_label(psi: Psi) -> Psi:
 
 
 def _by_size(psi: Psi) -> Psi:
-    """An arc along which graphs lie by their number of nodes, that drowns the rest."""
+    """The number of nodes as an angle, with so much weight that little else counts."""
 
     def heavy(graph: Graph) -> Tensor:
         angle = (1 - graph.nodes[..., 0]).sum(1, keepdim=True) * torch.pi / graph.vocabulary.max_nodes
-        return normalize(torch.cat([psi(graph), DOSE * angle.cos(), DOSE * angle.sin()], 1), dim=1)
+        return normalize(torch.cat([psi(graph), SIZE_WEIGHT * angle.cos(), SIZE_WEIGHT * angle.sin()], 1), dim=1)
 
     return heavy
 
 
 def check_suspect(answer, number: int) -> Verdict:
-    """Whether an answer, one of `FLAWS`, names the flaw of `suspect(psi, number)`."""
-    said = answer.strip().lower() if isinstance(answer, str) else answer
-    if said not in FLAWS:
-        return Verdict(False, f"accuse it of one of: {', '.join(FLAWS)}; {quoted(answer)} is none of these.")
-    if said == {1: "edge labels", 2: "size", 3: "node labels"}[number]:
-        return Verdict(True, "that is what was done to it, and the findings say so in their first line.")
-    if said == "nothing":
-        return Verdict(False, "something is wrong with this one: read what the findings say, defects first.")
-    return Verdict(False, f"of {said} it is innocent. Which edits cost nothing, or next to nothing, or all too much?")
+    """Check that an answer, one of `FLAWS`, is the flaw of `suspect(psi, number)`."""
+    flaw = answer.strip().lower() if isinstance(answer, str) else answer
+    if flaw not in FLAWS:
+        return Verdict(False, f"{quote(answer)} is not one of the flaws {', '.join(FLAWS)}.")
+    if flaw == {1: "edge labels", 2: "size", 3: "node labels"}[number]:
+        return Verdict(True, "This flaw was planted, and the first finding describes it.")
+    if flaw == "nothing":
+        return Verdict(False, "This loss has a flaw. Read the findings, defects first.")
+    return Verdict(False, f"The flaw is not {flaw}. Which edits cost nothing, almost nothing, or far too much?")
 
 
 def check_caveat(answer, table: "pd.DataFrame") -> Verdict:
-    """Whether an answer is a claim that a table of `elekit.audit.stability` does *not* call stable.
+    """Check that an answer is a claim that is not stable.
 
-    answer: the words of the claim, or its row.
+    Args:
+        answer: Text of the claim, or its row.
+        table: As returned by `elekit.audit.stability`.
+
+    Returns:
+        The verdict; its message has the number of trainings in which the claim holds.
     """
     claims = table["claim"].tolist()
     if isinstance(answer, str):
         rows = [row for row, claim in enumerate(claims) if claim.lower() == answer.strip().lower()]
     else:
-        row = whole(answer)
+        row = as_integer(answer)
         rows = [row] if row is not None and 0 <= row < len(claims) else []
     if not rows:
         return Verdict(
-            False, f"{quoted(answer)} is no claim of the table: give its words, or its row, 0 to {len(claims) - 1}."
+            False, f"{quote(answer)} is not a claim of the table. Give its text or its row, 0 to {len(claims) - 1}."
         )
     row = table.iloc[rows[0]]
-    told = f'"{row["claim"]}" holds in {row["holds"]} of {row["of"]} trainings'
+    result = f'"{row["claim"]}" holds in {row["holds"]} of {row["of"]} trainings'
     if row["stable"]:
-        return Verdict(False, f"{told}, so it may be said. Find one that may not.")
-    return Verdict(True, f"{told}: say it only with that caveat, or not at all.")
+        return Verdict(False, f"{result}, so it is stable. Find one that is not.")
+    return Verdict(True, f"{result}. State it only with this caveat, or not at all.")

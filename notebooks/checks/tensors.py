@@ -1,4 +1,4 @@
-"""The tensors of a graph as heat maps: what the computer holds, number by number."""
+"""The tensors of a graph as heat maps with numbers."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,26 +13,35 @@ from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph
 
 MAP = colormaps["cividis"]
-CELL, WIDEST = 0.42, 4.2  # inches: one number, a panel
-MOST_PANELS = 6  # edge channels shown
-WRITTEN = 12  # beyond so many slots or channels no numbers are written
+CELL, MAX_PANEL = 0.42, 4.2  # inches: one number, the largest panel
+MAX_CHANNELS = 6  # edge channels shown
+MAX_NUMBERED = 12  # rows or columns of a panel with numbers
 
 
 def tensors(graph: Graph) -> Figure:
-    """The node matrix and each channel of the edge tensor of one graph, relaxed or not, as heat maps with numbers.
+    """Draw the node matrix and the channels of the edge tensor of one graph, relaxed or discrete.
 
-    graph: a batch of one. Left the nodes (N, K), a row for each slot, a column for "absent" and each label, and below
-    the graph itself with the numbers of its slots. Right the edges (N, N, R): a panel for "no edge" and each label; of
-    more than 6 channels those that weigh most. Values run from 0 (dark) to 1 (bright); beyond 12 rows or columns no
-    numbers are written. Raises ValueError for a batch that is not of one.
+    On the left are the nodes (N, K), one row per slot, one column for "absent" and for each label; below them is the
+    graph with its slots numbered. On the right are the edges (N, N, R), one panel for "no edge" and for each label.
+    Values run from 0 (dark) to 1 (bright). Panels with more than 12 rows or columns have no numbers, and of more than
+    6 edge channels those with the largest sum are drawn.
+
+    Args:
+        graph: Batch of one.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If the batch does not hold one graph.
     """
     require_single(graph)
     nodes, edges = to_numpy(graph.nodes[0]), to_numpy(graph.edges[0])
     (N, K), names = nodes.shape, ["no edge", *graph.vocabulary.edge_labels]
     heaviest = 1 + np.argsort(-edges[..., 1:].sum((0, 1)), kind="stable")
-    shown = [0, *sorted(heaviest[: MOST_PANELS - 1].tolist())]
+    shown = [0, *sorted(heaviest[: MAX_CHANNELS - 1].tolist())]
     columns = -(-len(shown) // 2)
-    side, width = (min(CELL * count, WIDEST) for count in (max(N, 4), max(K, 3)))
+    side, width = (min(CELL * count, MAX_PANEL) for count in (max(N, 4), max(K, 3)))
     gap, head, foot = 0.45, 0.4, 0.5  # inches beside, above and below a panel
     left = gap + max(width, side) + gap
     size = (left + columns * (side + gap), 2 * (head + side + foot))
@@ -47,31 +56,31 @@ def tensors(graph: Graph) -> Figure:
     labels = [fit_text(name, 60, 11)[0] for name in ["absent", *graph.vocabulary.node_labels]]
     ax.set_xticks(
         range(K),
-        labels if K <= WRITTEN else [""] * K,
+        labels if K <= MAX_NUMBERED else [""] * K,
         parse_math=False,
         rotation=30,
         ha="right",
         rotation_mode="anchor",
     )
     ax.set_ylabel("slot", fontsize=12, labelpad=1)
-    _numbered(graph, panel(0.1, 1, left - 0.3))
+    _draw_numbered(graph, panel(0.1, 1, left - 0.3))
     for n, channel in enumerate(shown):
         ax = panel(left + n % columns * (side + gap), n // columns, side)
         _heat(ax, edges[..., channel], f"edges, {N} × {N}: {names[channel]}")
-        ax.set_xticks(range(N), range(N) if N <= WRITTEN else [""] * N)
+        ax.set_xticks(range(N), range(N) if N <= MAX_NUMBERED else [""] * N)
     return figure
 
 
-def _numbered(graph: Graph, ax: Axes) -> None:
-    """The graph, and beside each node that is there the number of its slot, where the heat maps have numbers too."""
+def _draw_numbered(graph: Graph, ax: Axes) -> None:
+    """The graph with slot numbers beside its nodes, if the heat maps have numbers, too."""
     positions = layout(graph)
     draw_graph(graph, ax, positions=positions)
-    if len(positions) > WRITTEN:
+    if len(positions) > MAX_NUMBERED:
         return
-    way = label_positions(graph, positions)[0] - positions
-    places = positions + (RADIUS + 0.18) * way / np.linalg.norm(way, axis=1, keepdims=True)
-    for i in np.flatnonzero(np.isfinite(places[:, 0])):
-        ax.text(*places[i], str(i), fontsize=11, color="#555555", ha="center", va="center", zorder=6, gid="slot")
+    offset = label_positions(graph, positions)[0] - positions
+    anchors = positions + (RADIUS + 0.18) * offset / np.linalg.norm(offset, axis=1, keepdims=True)
+    for i in np.flatnonzero(np.isfinite(anchors[:, 0])):  # NaN: absent
+        ax.text(*anchors[i], str(i), fontsize=11, color="#555555", ha="center", va="center", zorder=6, gid="slot")
 
 
 def _heat(ax: Axes, values: np.ndarray, title: str) -> None:
@@ -83,15 +92,15 @@ def _heat(ax: Axes, values: np.ndarray, title: str) -> None:
         ax.axvline(edge, color="white", lw=1)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0, labelsize=11)
-    ax.set_yticks(range(N), range(N) if N <= WRITTEN else [""] * N)
-    words, points = fit_text(title, 1.15 * ax.get_window_extent().width / ax.figure.dpi * 72, 13)
-    ax.set_title(words, fontsize=points, parse_math=False, pad=6)
-    if max(N, M) > WRITTEN:
+    ax.set_yticks(range(N), range(N) if N <= MAX_NUMBERED else [""] * N)
+    text, font_size = fit_text(title, 1.15 * ax.get_window_extent().width / ax.figure.dpi * 72, 13)
+    ax.set_title(text, fontsize=font_size, parse_math=False, pad=6)
+    if max(N, M) > MAX_NUMBERED:
         return
-    size = 11 if max(N, M) <= WIDEST / CELL else 9
+    size = 11 if max(N, M) <= MAX_PANEL / CELL else 9
     for (i, j), value in np.ndenumerate(values):
-        whole = abs(value - round(value)) < 5e-3
-        text = f"{value:.0f}" if whole else f"{value:.2f}".lstrip("0")
+        is_integer = abs(value - round(value)) < 5e-3
+        text = f"{value:.0f}" if is_integer else f"{value:.2f}".lstrip("0")
         color = "black" if value > 0.55 else "white"
-        faint = 0.45 if whole and value < 0.5 else 1  # zeros stand back
-        ax.text(j, i, text, ha="center", va="center", fontsize=size, color=color, alpha=faint, gid="number")
+        alpha = 0.45 if is_integer and value < 0.5 else 1  # zeros are faint
+        ax.text(j, i, text, ha="center", va="center", fontsize=size, color=color, alpha=alpha, gid="number")

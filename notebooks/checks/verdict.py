@@ -1,4 +1,4 @@
-"""What the check of an exercise answers: right or not yet, and a sentence that helps."""
+"""The result of a check: whether an answer is correct, and a message with a hint."""
 
 import math
 import numbers
@@ -6,46 +6,58 @@ import re
 import reprlib
 from dataclasses import dataclass
 
-PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")  # of ASCII: all that markdown and HTML read as signs
-LONGEST = 40  # letters of an answer that are quoted
+PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")  # ASCII punctuation: all characters with a meaning in Markdown or HTML
+MAX_QUOTED = 40  # characters of an answer that a message repeats
 
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """right: whether the exercise is solved. says: one or two sentences of plain text, markup in them means nothing."""
+    """Result of checking an answer.
 
-    right: bool
-    says: str
+    Attributes:
+        correct: True if the answer solves the exercise.
+        message: One to three sentences of plain text; markup in them is not interpreted.
+    """
+
+    correct: bool
+    message: str
 
     def __repr__(self) -> str:
-        return ("✓ Right: " if self.right else "Not yet: ") + self.says
+        return ("✓ Correct: " if self.correct else "Not yet: ") + self.message
 
     def _repr_markdown_(self) -> str:
-        return ("**✓ Right:** " if self.right else "**Not yet:** ") + " ".join(escaped(self.says).split())
+        head = "**✓ Correct:** " if self.correct else "**Not yet:** "
+        return head + " ".join(escape_markdown(self.message).split())
 
 
-def escaped(text: str) -> str:
-    """Markdown that shows the text as it is: punctuation as entities, and where a formula could begin, as code."""
+def escape_markdown(text: str) -> str:
+    """Markdown that displays `text` unchanged: punctuation as entities, `$` and backslashes (math) as code."""
 
-    def entity(sign) -> str:
-        shown = f"&#{ord(sign[0])};"
-        return f"<code>{shown}</code>" if sign[0] in "$\\" else shown
+    def entity(match: re.Match) -> str:
+        escaped = f"&#{ord(match[0])};"
+        return f"<code>{escaped}</code>" if match[0] in "$\\" else escaped
 
     return PUNCTUATION.sub(entity, text)
 
 
-def quoted(answer) -> str:
-    """What the reader gave, in one short line, whatever it is."""
-    words = answer if isinstance(answer, str) else reprlib.repr(answer)  # which bears a repr that raises
-    words = "".join(c if c.isprintable() else " " for c in words)
-    return f"'{words if len(words) <= LONGEST else words[: LONGEST - 1] + '…'}'"
+def quote(answer) -> str:
+    """An answer of any type in quotation marks, as one short line."""
+    text = answer if isinstance(answer, str) else reprlib.repr(answer)  # reprlib survives a __repr__ that raises
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return f"'{text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 1] + '…'}'"
 
 
-def number(answer) -> float | None:
-    """The answer as a finite number, None if it is none; a tensor or array of one value is one, True is not."""
+def as_number(answer) -> float | None:
+    """The answer as a finite float, or None. Tensors and arrays of one value are numbers; True is not."""
     try:
         answer = answer.item() if hasattr(answer, "item") else answer
-        plain = isinstance(answer, numbers.Real) and not isinstance(answer, bool)
-        return float(answer) if plain and math.isfinite(answer) else None
+        is_number = isinstance(answer, numbers.Real) and not isinstance(answer, bool)
+        return float(answer) if is_number and math.isfinite(answer) else None
     except (TypeError, ValueError, RuntimeError, OverflowError):
         return None
+
+
+def as_integer(answer) -> int | None:
+    """The answer as an integer, or None."""
+    value = as_number(answer)
+    return int(value) if value is not None and value == int(value) else None
