@@ -1,4 +1,4 @@
-"""The dashboard: what viewers see, and that they can do no more than look and move widgets."""
+"""The dashboard: what viewers see, and that they can use the widgets but run no code."""
 
 import subprocess
 import sys
@@ -16,9 +16,9 @@ CELLS = {
     "raise ValueError('only for learners')": ("lesson",),
     "artifact, data = ele.load('molecules7'), ele.datasets.load('molecules7')": (),
     "ele.widgets.inspect_loss(artifact.psi, 'CC(=O)NC', among=data.test.sample(50))": (),
-    "from ipywidgets import Button, IntText, Label, VBox\nheld, told = IntText(0), Label()": (),
-    "held.observe(lambda c: setattr(told, 'value', f'{c.new} in {os.getpid()}'), 'value')\n"
-    "VBox([held, told, Button(description='with an icon', icon='check')])": (),
+    "from ipywidgets import Button, IntText, Label, VBox\nnumber, text = IntText(0), Label()": (),
+    "number.observe(lambda c: setattr(text, 'value', f'{c.new} in {os.getpid()}'), 'value')\n"
+    "VBox([number, text, Button(description='with an icon', icon='check')])": (),
 }
 RUN_CODE = """async ([socket, code]) => {
   const channel = new WebSocket(socket), heard = [];
@@ -35,7 +35,7 @@ RUN_CODE = """async ([socket, code]) => {
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory, chromium):
-    """Where a small notebook is shown as a dashboard."""
+    """Address of a small notebook as a dashboard."""
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell, metadata={"tags": list(tags)}) for cell, tags in CELLS.items()],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
@@ -50,12 +50,10 @@ def address(tmp_path_factory, chromium):
 
 @pytest.fixture
 def viewers(lab, address):
-    """Two pages of the dashboard, drawn; `lab` sees to it that nothing leaves the machine."""
+    """Two open pages of the dashboard; `lab` checks that nothing leaves the machine."""
     pages = [lab.page.context.new_page() for _ in range(2)]
-    for page in pages:  # each kernel starts while the other does
-        policy = page.goto(address, wait_until="commit").headers[
-            "content-security-policy"
-        ]  # nothing can be asked of other machines
+    for page in pages:  # both kernels start at the same time
+        policy = page.goto(address, wait_until="commit").headers["content-security-policy"]
         assert policy.startswith("default-src 'self'") and "http" not in policy and "*" not in policy
     for page in pages:
         page.wait_for_selector(".elekit svg:visible", timeout=60_000)
@@ -66,36 +64,36 @@ def viewers(lab, address):
 
 
 @pytest.mark.browser
-def test_viewers_look_and_change_nothing(viewers, address, tmp_path):
+def test_viewers_use_widgets_and_run_no_code(viewers, address, tmp_path):
     first, second = viewers
     shown = first.inner_text("body")
     assert "Loss to the original" in shown
-    assert "only for learners" not in shown and "import os" not in shown  # neither run nor shown
+    assert "only for learners" not in shown and "import os" not in shown  # neither executed nor displayed
 
-    told = []
-    for page, number in ((first, "3"), (second, "5")):  # a widget answers, from a kernel of the viewer's own
+    values = []
+    for page, number in ((first, "3"), (second, "5")):  # each viewer has a separate kernel
         page.fill("input[type=number]", number)
         page.keyboard.press("Tab")
         page.wait_for_function("n => document.body.innerText.includes(n + ' in ')", arg=number)
-        told.append(page.evaluate("document.body.innerText.match(/([0-9]+) in ([0-9]+)/).slice(1)"))
-    (held, kernel), (other_held, other_kernel) = told
-    assert (held, other_held) == ("3", "5") and kernel != other_kernel
-    assert f"3 in {kernel}" in first.inner_text("body")  # the second viewer's 5 has not come here
+        values.append(page.evaluate("document.body.innerText.match(/([0-9]+) in ([0-9]+)/).slice(1)"))
+    (value, kernel), (other_value, other_kernel) = values
+    assert (value, other_value) == ("3", "5") and kernel != other_kernel
+    assert f"3 in {kernel}" in first.inner_text("body")  # not the 5 of the second viewer
 
     config = second.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent)")
     written = tmp_path / "written"
     socket = f"{address.replace('http', 'ws')}/api/kernels/{config['kernelId']}/channels?session_id=x"
     answer = second.evaluate(RUN_CODE, [socket, f"open({str(written)!r}, 'w').write('x')"])
-    assert answer["state"] == 1  # the channel is open, and the request was heard and dropped
+    assert answer["state"] == 1  # the channel is open, and the server dropped the request
     assert "execute_input" not in answer["heard"] and "execute_reply" not in answer["heard"] and not written.exists()
     for path in ("api/kernels", "api/contents", "api/sessions", "voila/files/small.ipynb", "voila/tree"):
         assert second.request.get(f"{address}/{path}").status in (403, 404), path
 
 
-def test_a_missing_notebook_is_one_sentence():
+def test_a_missing_notebook_is_one_line_of_error():
     run = subprocess.run([sys.executable, DASHBOARD, "no/such.ipynb"], capture_output=True, text=True, check=False)
-    assert run.returncode == 1 and run.stderr.strip() == "no notebook at no/such.ipynb"
+    assert run.returncode == 1 and len(run.stderr.splitlines()) == 1 and "no/such.ipynb" in run.stderr
 
 
-def test_the_dashboard_shows_the_notebook_for_stakeholders():
+def test_the_default_notebook_is_that_for_stakeholders():
     assert dashboard.__doc__ and NOTEBOOK.name == "07_explaining_to_stakeholders.ipynb"

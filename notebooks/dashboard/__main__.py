@@ -1,8 +1,8 @@
-"""`python notebooks/dashboard`: a notebook as a dashboard for viewers who are to look and not to change anything.
+"""Serve a notebook as a read-only dashboard: `python notebooks/dashboard [NOTEBOOK]`.
 
-Voilà runs the notebook anew for each viewer, in a kernel of her own that ends when she leaves; her browser may move
-widgets, but can run no code. Sources are not shown, nor are cells tagged "lesson". No page asks for anything from
-another machine: the policy in its header forbids it.
+Voilà executes the notebook for each viewer in a separate kernel, which ends when the viewer leaves. Viewers can use
+the widgets but cannot run code. Sources and cells tagged "lesson" are hidden. The Content-Security-Policy header of
+the page blocks requests to other machines.
 """
 
 import argparse
@@ -11,47 +11,46 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NOTEBOOK = HERE.parents[1] / "notebooks" / "07_explaining_to_stakeholders.ipynb"
-# Everything a page shows comes from the server that sent it. Widgets' browser sides are modules made of text (blob:).
+NOTEBOOK = HERE.parent / "07_explaining_to_stakeholders.ipynb"
+# Pages load everything from their own server. The JavaScript of widgets is text that is imported as a module (blob:).
 POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
     "style-src 'self' 'unsafe-inline' data:; connect-src 'self' ws: wss: data: blob:; frame-ancestors 'self'"
 )
-IDLE = 600  # seconds without a viewer after which a kernel is ended
-LESSON = "lesson"  # tag of cells that only learners need
+IDLE_SECONDS = 600  # a kernel without a viewer ends after this time
+LESSON = "lesson"  # tag of cells for learners only
 
 
-def command(notebook: Path, more: list[str]) -> list[str]:
-    """Voilà over one notebook; `more` are options of Voilà that come last, and so win."""
+def command(notebook: Path, options: list[str]) -> list[str]:
+    """The command line of Voilà for a notebook; `options` come last and override the defaults."""
     return [
         sys.executable, "-m", "voila", str(notebook),
         "--template=offline", "--theme=light",
         "--strip_sources=True", "--show_tracebacks=False",
         "--TagRemovePreprocessor.enabled=True", f"--TagRemovePreprocessor.remove_cell_tags={LESSON}",
-        f"--MappingKernelManager.cull_idle_timeout={IDLE}", "--MappingKernelManager.cull_interval=60",
+        f"--MappingKernelManager.cull_idle_timeout={IDLE_SECONDS}", "--MappingKernelManager.cull_interval=60",
         f"--Voila.tornado_settings={{'headers': {{'Content-Security-Policy': {POLICY!r}}}}}",
-        *more,
+        *options,
     ]  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Replace this process with Voilà; return 1 if the notebook does not exist."""
     parser = argparse.ArgumentParser(
         prog="python notebooks/dashboard",
-        description=__doc__,
-        epilog="further options are Voilà's: --port, --no-browser",
+        description="Serve a notebook as a read-only dashboard: viewers use its widgets and cannot run code.",
+        epilog="Further options are passed to Voilà, such as --port=8866 and --no-browser.",
     )
     parser.add_argument("notebook", type=Path, nargs="?", default=NOTEBOOK, help="default: %(default)s")
-    chosen, more = parser.parse_known_args(arguments)
-    if not chosen.notebook.is_file():
-        sys.stderr.write(f"no notebook at {chosen.notebook}\n")
+    args, options = parser.parse_known_args(arguments)
+    if not args.notebook.is_file():
+        sys.stderr.write(f"error: no notebook at {args.notebook}\n")
         return 1
     paths = [str(HERE / "jupyter"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
     os.environ["JUPYTER_PATH"] = os.pathsep.join(paths)
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", "1"
-    )  # viewers share the cores, and threads that wait for one another are slow
-    run = command(chosen.notebook, more)
-    os.execv(run[0], run)  # so that Ctrl-C and signals reach Voilà itself
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the kernels of all viewers share the cores
+    voila = command(args.notebook, options)
+    os.execv(voila[0], voila)  # Ctrl-C and signals reach Voilà itself
 
 
 if __name__ == "__main__":
