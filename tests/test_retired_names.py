@@ -164,15 +164,7 @@ def test_the_search_finds_them():
     assert resolves("elekit.load") and not resolves("elekit.nowhere.from_smiles")
 
 
-LESSONS = pytest.mark.xfail(strict=True, reason="not every lesson is rewritten yet")
-PLACES = (
-    "elekit",
-    "benchmarks",
-    "data/build",
-    pytest.param("notebooks", marks=LESSONS),
-    "README.md",
-    "CONTRIBUTING.md",
-)
+PLACES = ("elekit", "benchmarks", "data/build", "notebooks", "README.md", "CONTRIBUTING.md")
 
 
 @pytest.mark.parametrize("under", PLACES)
