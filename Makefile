@@ -34,7 +34,7 @@ lint: env ## check style, format and types of the Python and the JavaScript
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
-	@if [ -x .ci/js/check ]; then .ci/js/check; fi
+	.ci/js/check
 
 format: env ## apply the safe fixes and the format that `make lint` checks
 	$(PY) -m ruff check --fix
