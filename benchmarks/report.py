@@ -76,10 +76,10 @@ steps. Hyperparameters were tuned on validation pairs:
   eight rotations and reflections of an image.
 - On Text2Mol, ELE trains psi on training molecules of up to {MAX_PSI_NODES} heavy atoms (dense batches of larger
   ones exceed the time budget). It embeds molecules of every size, so none is left out of the ranking. h is kernel
-  ridge regression on character n-grams, as in the kernel ridge baselines. ELE is last there: in {LARGE_PSI_STEPS}
-  steps psi learns to recognize a molecule among others and among its edits, not by the substructures that a
-  description names, and a text predicts such points less well than counts of substructures. Longer training was not
-  tried.
+  ridge regression on character n-grams, as in the kernel ridge baselines. ELE is last there. A likely
+  reason: in {LARGE_PSI_STEPS} steps psi learns to recognize a molecule among others and among its edits, not by the
+  substructures that a description names, and a text predicts such points less well than counts of substructures.
+  Longer training was not tried.
 - *ELE + fitted metric* and *ELE* come from the same trained psi and h. Where validation kept the identity as the
   metric, both have the same results; elsewhere ELE was evaluated with one decoder only. *ELE + graph head + fitted
   metric* is listed only where the metric of some seed is not the identity.
