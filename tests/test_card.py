@@ -369,10 +369,11 @@ def test_rules_are_told_with_whether_they_hold():
 
 # -- words, intervals, facts -------------------------------------------------------------------------------------
 def test_every_kind_of_edit_has_words(vertices):
-    found = phrases.phrases(vertices.vocabulary, False)
+    loss = {"node_labels": vertices.vocabulary.node_labels, "edge_labels": vertices.vocabulary.edge_labels}
+    found = phrases.edit_phrases(loss | {"molecular": False})
     kinds = set(features.detailed_kinds(all_edits(vertices, ele.graphs.edits.KINDS), vertices))
     assert len(kinds) > 20 and kinds <= set(found)
-    assert phrases.phrases(vertices.vocabulary, True)["cut an edge"].startswith("cutting a bond")
+    assert phrases.edit_phrases(loss | {"molecular": True})["cut an edge"].startswith("cutting a bond")
 
 
 def test_wilson_covers_as_it_should():

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from elekit.card.phrases import counted, figure
 from elekit.card.results import Results
 from elekit.card.statement import Statement
+from elekit.evaluation.formatting import counted, figure
 
 _FACTS = re.compile(r'<script type="application/json" id="facts">(.*?)</script>', re.DOTALL)
 NEAR = 0.1  # of a value without an interval: smaller differences do not count as changes

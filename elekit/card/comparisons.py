@@ -9,7 +9,7 @@ from elekit.audit.concepts import concepts as probe_concepts
 from elekit.audit.findings import Severity, findings, hold_out, make_probe_set
 from elekit.audit.stability import neighbor_overlap, stability
 from elekit.card.context import Context, drawing
-from elekit.card.phrases import ENDS, SMALL, agreement_level, phrases_of
+from elekit.card.phrases import ENDS, SMALL, agreement_level, edit_phrases
 from elekit.card.results import Results, plain_values
 from elekit.inspect.faithfulness import faithfulness as measure_faithfulness
 from elekit.inspect.faithfulness import near_and_random
@@ -113,9 +113,9 @@ def _claims(context: Context, results: Results) -> dict:
     """Claims by the key of the statement that they support; their wording goes into the facts."""
     found = {}  # key: (claim, wording); None as a claim where this cannot be checked
     if "prices" in results.tables:
-        phrases = phrases_of(results.facts["loss"])
+        phrases = edit_phrases(results.facts["loss"])
         for claim in claims.cost_claims(results.tables["prices"], ends=ENDS).values():
-            other = f" {phrases[claim.other]}" if claim.other is not None else ""
+            other = f" {phrases.get(claim.other, claim.other)}" if claim.other is not None else ""
             # the first is the strongest: among the most expensive or cheapest
             found.setdefault(f"price of {claim.kind}", (_of("prices", claim.holds), claim.predicate + other))
     if "findings" in results.tables:

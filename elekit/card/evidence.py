@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from elekit.card.phrases import phrases_of
+from elekit.card.phrases import edit_phrases
 from elekit.card.results import Results
 from elekit.card.texts import TEXTS
 
@@ -50,7 +50,7 @@ def table(results: Results, name: str) -> Table | None:
     rows, (title, command) = results.rows(name), TABLES[name]
     loss, made, data = (results.facts[key] for key in ("loss", "made", "data"))
     command = command.format(seed=made["seed"], name=loss["name"], data=data["now"].get("name", "…"))
-    phrases = phrases_of(loss)
+    phrases = edit_phrases(loss)
     names = phrases | {f"price of {kind}": f"price of {phrase}" for kind, phrase in phrases.items()}
     names = names if name in ("prices", "stability") else {}
     columns = [c for c in (rows[0] if rows else {}) if c not in HIDDEN]

@@ -10,24 +10,17 @@ import jinja2
 from markupsafe import Markup
 
 from elekit.card.changes import Changes
-from elekit.card.evidence import table
+from elekit.card.evidence import cell, table
 from elekit.card.glossary import glossary, linked
 from elekit.card.results import Results
-from elekit.card.sections import SECTIONS, Section, case_text, charts, origin, scale
+from elekit.card.sections import SECTIONS, Section, charts
 from elekit.card.statement import Evidence, Statement
+from elekit.card.texts import FUNCTIONS, TEXTS
 from elekit.draw.svg import bar_svg, graph_svg
 from elekit.widgets import bundle
 
 STATIC = Path(__file__).parent / "static"
-MINUTE = (  # keys of the statements in the summary
-    "purpose", "defects", "agreement with edit distance, random pairs", "blind spots", "exact", "sets hold the truth",
-    "milliseconds", "rules", "stable",
-)  # fmt: skip
-TOPICS = {  # of a line in the summary, by the table of its evidence or its section
-    "slices": "Weakest at:", "coverage": "Certainty:", "purpose": "Purpose:", "dear": "Punished most:",
-    "cheap": "Punished least:", "findings": "Checks:", "blind": "Blind spots:", "agreement": "Known distances:",
-    "quality": "Predictions:", "cost": "Cost:", "rules": "Rules:", "stability": "Other trainings:",
-}  # fmt: skip
+SUMMARY, TOPICS = TEXTS["summary"], TEXTS["topics"]
 
 
 def render(results: Results, statements: list[Statement], changes: Changes | None = None) -> str:
@@ -60,10 +53,14 @@ def _environment() -> jinja2.Environment:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"linked": linked, "script_json": script_json}
+    environment.globals |= FUNCTIONS
     environment.globals |= {
-        "glossary": glossary, "scale": scale, "origin": origin, "charts": charts, "case_text": case_text,
-        "Evidence": Evidence, "new_terms": set,
-    }  # fmt: skip
+        "glossary": glossary,
+        "charts": charts,
+        "cell": cell,
+        "Evidence": Evidence,
+        "new_terms": set,
+    }
     return environment
 
 
@@ -108,7 +105,7 @@ def _summary(statements: list[Statement]) -> list[Statement]:
     """The statements for readers who read nothing else, in the order of the card."""
     dear, cheap = ([s.key for s in statements if s.section == section] for section in ("dear", "cheap"))
     slices = [s.key for s in statements if s.evidence is not None and s.evidence.table == "slices"]
-    keys = {*MINUTE, *dear[:1], *cheap[-1:], *slices[:1]}
+    keys = {*SUMMARY, *dear[:1], *cheap[-1:], *slices[:1]}
     return [s for s in statements if s.key in keys or s.defect]
 
 

@@ -1,99 +1,49 @@
-"""Names of edits and properties, and figures, for readers who know neither graphs nor machine learning."""
+"""Names of edits and properties for readers who know neither graphs nor machine learning; classes of figures."""
 
+import itertools
 import math
 
-from elekit.evaluation.formatting import counted, figure, joined, percent, things  # noqa: F401 - re-exported
-from elekit.graphs.graph import GraphVocabulary
+from elekit.card.texts import TEXTS
+from elekit.evaluation.formatting import things
 from elekit.inspect.search import GROUPS
 
 ENDS = 5  # kinds of edits at each end of the price list
 SMALL = 0.02  # of a typical edit: smaller losses count as 0; rounding errors are far smaller
 TRUE_POINT = "the true point"  # where predictions start, if not from an input
+AGREEMENT = (
+    0.8,
+    0.5,
+    0.2,
+)  # least rank correlations of two distances that order pairs largely, partly, a little alike
 
 
-def phrases(vocabulary: GraphVocabulary, molecular: bool) -> dict[str, str]:
-    """For each kind of edit of `elekit.graphs.features.detailed_kinds` a phrase such as "replacing C by N"."""
-    word = things(molecular)
-    node, edge, whole = word["node"], word["edge"], word["graph"]
-    labels, links = vocabulary.node_labels, vocabulary.edge_labels
-    found = {
-        "remove leaf": f"removing {_a(node)} at an end",
-        "remove node": f"removing {_a(node)} from the inside with its {edge}s",
-        "open a ring": f"taking {_a(edge)} out of a ring",
-        "cut an edge": f"cutting {_a(edge)} that alone holds two parts of the {whole} together",
-        "shift order": f"moving {edge} order from one {edge} to the next",
-    }
-    for a in labels:
-        found[f"add {a} on its own"] = f"adding {a} that is tied to nothing"
-        found |= {f"relabel {a} to {b}": f"replacing {a} by {b}" for b in labels if a != b}
-        found |= {f"add leaf {a} by {r} edge": f"attaching {a} by a {r} {edge}" for r in links}
-        found |= {f"swap labels {a} and {b}": f"swapping {a} and {b}" for b in labels}
-    for r in links:
-        found[f"close a ring with a {r} edge"] = f"closing a ring with a {r} {edge}"
-        found[f"join parts with a {r} edge"] = f"joining two separate parts by a {r} {edge}"
-        found[f"move a {r} edge"] = f"moving a {r} {edge}"
-        found |= {f"edge {r} to {s}": f"turning a {r} {edge} into a {s} one" for s in links if r != s}
-    return found
-
-
-def _a(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
-
-
-def between(low: float, high: float, write=figure) -> str:
-    """ " (95 % interval 0.21 to 0.25)", or "" if there is none."""
-    return f" (95 % interval {write(low)} to {write(high)})" if math.isfinite(low) and math.isfinite(high) else ""
-
-
-def tenths(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def two_digits(value: float) -> str:
-    return f"{value:.2f}"
-
-
-def phrases_of(loss: dict) -> "Phrases":
-    """`phrases` of the loss in `Results.facts`."""
-    return Phrases(phrases(GraphVocabulary(loss["node_labels"], loss["edge_labels"], 1), loss["molecular"]))
-
-
-class Phrases(dict):
-    """Phrases by kind of edit; an unknown kind is its own phrase."""
-
-    def __missing__(self, kind: str) -> str:
-        return kind
-
-
-AGREEMENT = (  # least rank correlation, and what two distances do with pairs of graphs
-    (0.8, "order {pairs} largely alike"),
-    (0.5, "order {pairs} partly alike"),
-    (0.2, "order {pairs} little alike"),
-    (-math.inf, "do not order {pairs} alike"),
-)
-
-
-def agreement_level(correlation: float) -> int:
-    """The row of AGREEMENT for a rank correlation."""
-    return next(level for level, (least, _) in enumerate(AGREEMENT) if correlation >= least)
+def edit_phrases(loss: dict) -> dict[str, str]:
+    """For each kind of `elekit.graphs.features.detailed_kinds` a phrase such as "replacing C by N"."""
+    return _expanded(TEXTS["edits"], loss)
 
 
 def property_names(loss: dict) -> dict[str, str]:
     """Names for readers of the properties of `elekit.audit.properties`; columns of the user's keep their names."""
-    word = things(loss["molecular"])
-    names = {
-        "nodes": f"number of {word['node']}s",
-        "edges": f"number of {word['edge']}s",
-        "rings": "number of rings",
-        "parts": "number of separate parts",
-        "leaves": f"number of {word['node']}s at an end",
-        "nodes on rings": f"number of {word['node']}s on rings",
-        "largest degree": f"most {word['edge']}s at one {word['node']}",
-        "diameter": f"longest shortest path through the {word['graph']}",
-    }
-    names |= {f"nodes: {label}": f"number of {label}" for label in loss["node_labels"]}
-    names |= {f"edges: {label}": f"number of {label} {word['edge']}s" for label in loss["edge_labels"]}
-    return names | {f"group: {name}": f"having the group {name}" for name in GROUPS}
+    return _expanded(TEXTS["properties"], loss)
+
+
+def _expanded(texts: dict[str, str], loss: dict) -> dict[str, str]:
+    """Fill in the nouns of a loss in `Results.facts`, and each of its labels for the placeholders of a key."""
+    words = things(loss["molecular"])
+    words |= {f"a_{word}": f"{'an' if words[word][0] in 'aeiou' else 'a'} {words[word]}" for word in ("node", "edge")}
+    nodes, edges = loss["node_labels"], loss["edge_labels"]
+    labels, found = {"a": nodes, "b": nodes, "r": edges, "s": edges, "group": GROUPS}, {}
+    for key, text in texts.items():
+        names = [name for name in labels if f"{{{name}}}" in key]
+        for values in itertools.product(*(labels[name] for name in names)):
+            given = dict(zip(names, values))
+            found[key.format(**given)] = text.format(**words, **given)
+    return found
+
+
+def agreement_level(correlation: float) -> int:
+    """0 for the strongest of the classes of AGREEMENT, 3 below all of them."""
+    return sum(correlation < least for least in AGREEMENT)
 
 
 def ends_of(prices: list[dict]) -> tuple[list[int], list[int]]:

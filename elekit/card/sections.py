@@ -4,14 +4,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from elekit.card.evidence import cell
-from elekit.card.phrases import counted, figure, joined, percent
 from elekit.card.results import Results
 from elekit.card.texts import TEXTS
 from elekit.draw.base import BLUE, VERMILION
 from elekit.draw.svg import chart_svg
-
-Facts = list[tuple[str, object]]
+from elekit.evaluation.formatting import joined, percent
 
 
 @dataclass(frozen=True)
@@ -49,53 +46,6 @@ SECTIONS = tuple(
     )
     for one in TEXTS["sections"]
 )
-
-
-def scale(results: Results) -> Facts:
-    """The size of the vocabulary and the scale of the loss."""
-    loss, found = results.facts["loss"], results.facts.get("scale", {})
-    names = {
-        "typical": "price of a typical change",
-        "far": "mean loss between two graphs",
-        "graphs": "graphs measured",
-        "edits": "changes priced",
-    }
-    return [(words, cell(found[name])) for name, words in names.items() if name in found] + [
-        ("node labels", ", ".join(loss["node_labels"])),
-        ("edge labels", ", ".join(loss["edge_labels"])),
-        ("nodes at most", loss["max_nodes"]),
-    ]
-
-
-def origin(results: Results) -> list[tuple[str, str | None, Facts]]:
-    """(title, id, facts) of the data, of the settings of each training, and of versions and digests."""
-    loss, trained, data = (results.facts[key] for key in ("loss", "trained", "data"))
-    on, blocks = data["trained_on"], []
-    entries: Facts = [(name, f"{on[name]:,}") for name in ("rows", "train", "validation", "test") if name in on]
-    entries += [("data digest", on.get("digest", "not recorded"))]
-    entries += [(f"left out: {why}", n) for why, n in on.get("skipped", {}).items()]
-    blocks.append(("Figures: the data", "data", entries))
-    for stage in ("psi", *loss["surrogates"]):
-        if stage not in trained:
-            continue
-        settings, last = trained[stage]["training"], trained[stage]["last"]
-        name = "The loss itself" if stage == "psi" else f"The predictor that reads the {stage}"
-        flat = {**settings.get("loop", {}), **{k: v for k, v in settings.items() if k != "loop"}}
-        entries = [
-            (k.replace("_", " "), ", ".join(map(str, v)) if isinstance(v, list) else v) for k, v in flat.items()
-        ]
-        entries += [(f"at the end: {k}", v) for k, v in last.items()]
-        blocks.append((f"{name}: settings", None, entries))
-    entries = [("command", trained["command"] or "not recorded")]
-    entries += [(k, v) for k, v in trained["by"].items() if not isinstance(v, (dict, list))]
-    entries += [(f"{name} then", version) for name, version in loss["versions"].items()]
-    entries += [
-        ("parameters of the loss", f"{loss['parameters']:,}"),
-        ("dimensions of its sphere", loss["dimensions"]),
-    ]
-    entries += [("artifact digest", loss["digest"] or "never saved")]
-    entries += [(f"sha256 of {n}", d) for n, d in loss["files"].items()]
-    return [*blocks, ("How it was made: versions and digests", "training", entries)]
 
 
 def charts(results: Results, key: str) -> list[tuple[Markup, str]]:
@@ -136,12 +86,3 @@ def _curves(results: Results) -> list[tuple[Markup, str]]:
         )
         found.append((Markup(drawn), caption))  # chart_svg escapes
     return found
-
-
-def case_text(case: dict) -> str:
-    """What became of a case, in a sentence."""
-    verdict = "exact" if case["exact"] else f"{counted(round(case['edits']), 'change')} from the truth"
-    return (
-        f"Predicted after {case['iterations']} steps of gradient descent and a search over single changes: "
-        f"{case['predicted']}, {verdict}; its loss to the predicted point is {figure(case['loss'])}."
-    )

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from elekit.card.phrases import things
 from elekit.card.results import Results, plain_values
 from elekit.card.texts import STATEMENTS, filled
+from elekit.evaluation.formatting import things
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import math
 
 from elekit.audit.concepts import CLOSE, Mark
 from elekit.audit.findings import Severity
-from elekit.card.phrases import SMALL, agreement_level, ends_of, phrases_of, property_names
+from elekit.card.phrases import SMALL, agreement_level, edit_phrases, ends_of, property_names
 from elekit.card.results import Results
 from elekit.card.statement import Statements, Writer, interval
 from elekit.card.texts import TEXTS
@@ -24,14 +24,14 @@ def purpose(results: Results, write: Writer) -> Statements:
 
 
 def prices(results: Results, write: Writer) -> Statements:
-    rows, phrases = results.rows("prices"), phrases_of(results.facts["loss"])
+    rows, phrases = results.rows("prices"), edit_phrases(results.facts["loss"])
     dear, cheap = ends_of(rows)
     for number, row in enumerate(rows):
         # the trait that explains most of the differences in price within a kind; nan compares false
         _, trait = max(((row[name], name) for name in TRAITS if row[name] >= EXPLAINED), default=(0.0, None))
         facts = {"typical_changes": row["median"] / results.facts["scale"]["typical"], "depends_on": trait}
         section = "dear" if number in dear else "cheap" if number in cheap else "other prices"
-        phrase = phrases[row["kind"]]
+        phrase = phrases.get(row["kind"], row["kind"])
         yield write("price", interval(row, "median"), number, facts=facts, row=row, section=section, phrase=phrase)
 
 

@@ -2,9 +2,10 @@
 
 import math
 
-from elekit.card.phrases import TRUE_POINT, counted
+from elekit.card.phrases import TRUE_POINT
 from elekit.card.results import Results
 from elekit.card.statement import Statements, Writer, interval
+from elekit.evaluation.formatting import counted
 
 TWICE = 2.0  # times the cost of the quickest decoder: below, the best one is not mentioned
 SHOWN = 3  # slices with the worst predictions
