@@ -101,7 +101,7 @@ def make(
     if isinstance(compare, (str, Path)) and Path(compare).is_file():
         old = read_card(compare)
     elif compare is not None:
-        older = measure(make_context(compare, context.data, repeats={}, seed=seed), progress=progress)
+        older = measure(make_context(compare, context.dataset, repeats={}, seed=seed), progress=progress)
         old = older, statements(older)
     results = measure(context, progress=progress)
     if command:

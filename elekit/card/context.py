@@ -7,13 +7,12 @@ from pathlib import Path
 
 import torch
 
-from elekit.audit.agreement import Agreement, agreement
-from elekit.audit.blind_spots import Pairs, blind_spots
+from elekit import datasets
+from elekit.audit import Agreement, Pairs, agreement, blind_spots
 from elekit.datasets import Dataset
 from elekit.datasets.splits import SPLITS, Split, digest
 from elekit.draw.layouts import layout
 from elekit.draw.scenes import scene
-from elekit.evaluation.formatting import graph_names
 from elekit.graphs.edits import SINGLE
 from elekit.graphs.graph import Graph
 from elekit.inspect.edit_costs import EditSample, sample_edits
@@ -29,20 +28,14 @@ PAIRS = 120  # of each kind, compared with known distances
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """A loss and what it is measured on.
+    """A loss and what it is measured on; for the fields see `elekit.card.make`.
 
-    Args:
-        artifact: The loss.
-        folder: The folder of the artifact; None if it was never saved.
-        data: The data set; None if there is none.
-        surrogate: Name of the predictor; None if there is none.
-        repeats: Further trainings of the same loss, by name.
-        seed: Seed of everything that is sampled.
+    folder: of the artifact; None if it was never saved. dataset: None if there is none.
     """
 
     artifact: Artifact
     folder: Path | None
-    data: Dataset | None
+    dataset: Dataset | None
     surrogate: str | None
     repeats: Mapping[str, Artifact] = field(default_factory=dict)
     seed: int = 0
@@ -52,10 +45,10 @@ class Context:
         return self.artifact.psi
 
     @property
-    def molecular(self) -> bool:
-        from elekit.graphs.smiles import is_molecular
-
-        return is_molecular(self.artifact.vocabulary)
+    def data(self) -> Dataset:
+        if self.dataset is None:
+            raise ValueError("there are no data to measure on; name them with --data")
+        return self.dataset
 
     @property
     def train(self) -> Graph:
@@ -63,11 +56,16 @@ class Context:
         return self.data.train.graphs if len(self.data.train) else self.data.test.graphs
 
     @property
+    def held_out(self) -> Graph | None:
+        """The test graphs; None if there are none, or no training graphs to compare them with."""
+        return self.data.test.graphs if len(self.data.train) and len(self.data.test) else None
+
+    @property
     def graphs(self) -> Graph:
         """Up to 1,000 graphs: of the test split if it has at least 100, otherwise of all splits."""
         test = self.data.test
         graphs = test.graphs if len(test) >= ENOUGH else Graph.cat([getattr(self.data, s).graphs for s in SPLITS])
-        return graphs[torch.randperm(len(graphs), generator=torch.Generator().manual_seed(self.seed))[:MOST]]
+        return graphs[shuffled(len(graphs), self.seed)[:MOST]]
 
     @cached_property
     def sample(self) -> EditSample:
@@ -84,21 +82,15 @@ class Context:
         """Pairs of graphs with the loss and known distances."""
         return agreement(self.psi, self.graphs, pairs=PAIRS, seed=self.seed)
 
-    def names(self, graphs: Graph) -> list[str]:
-        """Names of graphs: SMILES of molecules, otherwise their sizes."""
-        return graph_names(graphs)
-
     def same_data(self) -> bool | None:
         """Whether `data` are the data that the loss was trained on, by digest; None if the artifact has no digest."""
         about = self.artifact.about
         held = {entry.get("digest") for entry in about.get("surrogates", {}).values()}
         held = {*held, about.get("data", {}).get("digest")} - {None}
-        if not held or self.data is None:
+        if not held:
             return None
-        bare = digest(
-            [Split(None, part.graphs, part.frame) for part in (self.data.train, self.data.validation, self.data.test)]
-        )
-        return bool({self.data.digest, bare} & held)
+        parts = self.data.train, self.data.validation, self.data.test
+        return bool({self.data.digest, digest([Split(None, part.graphs, part.frame) for part in parts])} & held)
 
 
 def make_context(
@@ -110,30 +102,33 @@ def make_context(
     seed: int = 0,
 ) -> Context:
     """Load what is given by name; for the arguments see `elekit.card.make`."""
-    from elekit import datasets
-
     folder = None if isinstance(artifact, Artifact) else artifacts.locate(artifact)
-    artifact = artifacts.load(folder) if folder is not None else artifact
-    if artifact.surrogates or surrogate is not None:
-        surrogate, _ = artifact.surrogate(surrogate)
-    if data is None and artifact.name in datasets.NAMES and datasets.available_offline(artifact.name):
-        data = artifact.name
+    loss = artifact if isinstance(artifact, Artifact) else artifacts.load(artifact)
+    if loss.surrogates or surrogate is not None:
+        surrogate, _ = loss.surrogate(surrogate)
+    if data is None and loss.name in datasets.NAMES and datasets.available_offline(loss.name):
+        data = loss.name
     if isinstance(data, str):
-        trained_on = artifact.about.get("surrogates", {}).get(surrogate, {}).get("input") or [surrogate]
-        vocabulary, split = artifact.vocabulary, artifact.about.get("seed", 0)
-        kind = trained_on[0] if len(trained_on) == 1 else None
-        data = datasets.load(data, inputs=kind, vocabulary=vocabulary, seed=split)
-    if data is not None and data.vocabulary != artifact.vocabulary:
+        about = loss.about.get("surrogates", {}).get(surrogate, {})
+        inputs = about.get("input") or [surrogate]
+        kind, split = inputs[0] if len(inputs) == 1 else None, loss.about.get("seed", 0)
+        data = datasets.load(data, inputs=kind, vocabulary=loss.vocabulary, seed=split)
+    if data is not None and data.vocabulary != loss.vocabulary:
         raise ValueError(
-            f"data {data.name!r} have another vocabulary than artifact {artifact.name!r}; read them with "
+            f"data {data.name!r} have another vocabulary than artifact {loss.name!r}; read them with "
             "vocabulary=artifact.vocabulary"
         )
     if data is not None and not any(len(getattr(data, part)) for part in SPLITS):
-        raise ValueError(f"data {data.name!r} have no graphs that fit artifact {artifact.name!r}")
-    return Context(artifact, folder, data, surrogate, _repeats(folder, repeats), seed)
+        raise ValueError(f"data {data.name!r} have no graphs that fit artifact {loss.name!r}")
+    return Context(loss, folder, data, surrogate, _repeats(folder, repeats), seed)
 
 
-def _repeats(folder: Path | None, given) -> Mapping[str, Artifact]:
+def shuffled(length: int, seed: int) -> torch.Tensor:
+    """The numbers below `length` in random order."""
+    return torch.randperm(length, generator=torch.Generator().manual_seed(seed))
+
+
+def _repeats(folder: Path | None, given: Mapping[str, Artifact] | str | Path | None) -> Mapping[str, Artifact]:
     if isinstance(given, Mapping):
         return given
     if given is None:

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
 import elekit
-from elekit.audit.blind_spots import invariance_gaps
-from elekit.audit.findings import findings
+from elekit import audit
 from elekit.card.cases import cases
 from elekit.card.comparisons import agreement, concepts, faithfulness, other_trainings
 from elekit.card.context import Context, drawing
@@ -22,8 +22,10 @@ from elekit.card.results import Results, plain_values
 from elekit.draw.layouts import layout
 from elekit.draw.placement import neighbor_positions
 from elekit.draw.scenes import palette
+from elekit.evaluation.formatting import graph_names
 from elekit.evaluation.intervals import central_interval
 from elekit.graphs.graph import Graph
+from elekit.graphs.smiles import is_molecular
 from elekit.inspect.edit_costs import EditSample
 from elekit.model import artifact as artifacts
 from elekit.model.loss import points_of
@@ -33,41 +35,23 @@ TYPICAL = 6  # edits nearest to the median price; the one with the best drawing 
 REWRITTEN = 400  # graphs that are written in other ways
 PAIRS = 5_000  # of graphs whose mean loss says how far apart two graphs are
 
-STEPS: dict[str, tuple[str, Callable[[Context, Results], None]]] = {}
-"""What is measured, in this order: by name of the table, the label of the progress bar and the function."""
-
-
-def step(name: str, words: str):
-    """Register a function in STEPS."""
-
-    def register(function):
-        STEPS[name] = words, function
-        return function
-
-    return register
-
 
 def measure(context: Context, *, progress: bool = False) -> Results:
     """Run all steps. The message of a step that raises ValueError (too few graphs, no inputs) goes into `missing`."""
-    import pandas as pd
-
-    results = Results(facts={"loss": identity(context), "trained": trained(context), "data": data_facts(context)})
+    results = Results(facts=recorded(context))
     if correction := results.facts["trained"]["correction"]:
         results.tables["rules"] = pd.DataFrame(correction["report"]["rules"])
         results.tables["corrected"] = pd.DataFrame(correction["report"]["costs"])
     results.pictures["palette"] = palette(context.artifact.vocabulary)
     seconds = {}
     with tqdm(STEPS.items(), disable=not progress, bar_format="{desc:<34}{bar}| {n}/{total} [{elapsed}]") as bar:
-        for name, (words, run) in bar:
-            bar.set_description(words)
+        for name, (title, run) in bar:
+            bar.set_description(title)
             started = time.perf_counter()
-            if context.data is None:
-                results.missing[name] = "there are no data to measure on; name them with --data"
-            else:
-                try:
-                    run(context, results)
-                except ValueError as error:
-                    results.missing[name] = " ".join(str(error).split())
+            try:
+                run(context, results)
+            except ValueError as error:
+                results.missing[name] = " ".join(str(error).split())
             seconds[name] = round(time.perf_counter() - started, 1)
     results.facts["made"] = {
         "seed": context.seed,
@@ -83,53 +67,36 @@ def measure(context: Context, *, progress: bool = False) -> Results:
     return results
 
 
-def identity(context: Context) -> dict:
-    """Labels, sizes and digests of the loss."""
-    psi, vocabulary = context.artifact.psi, context.artifact.vocabulary
-    content = artifacts.verify(context.folder) if context.folder is not None else {}
-    return plain_values(
-        {
-            "name": context.artifact.name,
-            "molecular": context.molecular,
-            "node_labels": list(vocabulary.node_labels),
-            "edge_labels": list(vocabulary.edge_labels),
-            "max_nodes": vocabulary.max_nodes,
-            "dimensions": psi.config.dim,
-            "parameters": sum(weights.numel() for weights in psi.parameters()),
-            "surrogates": list(context.artifact.surrogates),
-            "surrogate": context.surrogate,
-            "repeats": list(context.repeats),
-            "digest": None
-            if context.folder is None
-            else json.loads((context.folder / artifacts.JSON_NAME).read_text())["digest"],
-            "files": {name: entry["sha256"] for name, entry in content.get("files", {}).items()},
-            "versions": content.get("versions", {}),
-        }
-    )
+def recorded(context: Context) -> dict:
+    """What the artifact and the data record: of the loss, of its training, and of the data."""
+    artifact, about, folder = context.artifact, context.artifact.about, context.folder
+    content = {} if folder is None else artifacts.verify(folder)
+    loss = {
+        "name": artifact.name,
+        "molecular": is_molecular(artifact.vocabulary),
+        "node_labels": artifact.vocabulary.node_labels,
+        "edge_labels": artifact.vocabulary.edge_labels,
+        "max_nodes": artifact.vocabulary.max_nodes,
+        "dimensions": artifact.psi.config.dim,
+        "parameters": sum(weights.numel() for weights in artifact.psi.parameters()),
+        "surrogates": list(artifact.surrogates),
+        "surrogate": context.surrogate,
+        "repeats": list(context.repeats),
+        "digest": None if folder is None else json.loads((folder / artifacts.JSON_NAME).read_text())["digest"],
+        "files": {name: entry["sha256"] for name, entry in content.get("files", {}).items()},
+        "versions": content.get("versions", {}),
+    }
+    trained = {"seed": about.get("seed"), "command": about.get("command"), "by": about.get("trained") or {}}
+    for name, stage in {"psi": about.get("psi", {}), **about.get("surrogates", {})}.items():
+        trained[name] = {"training": stage.get("training", {}), "last": (stage.get("history") or [{}])[-1]}
+    trained["correction"] = about.get("correction")
+    now = {} if context.dataset is None else {**context.dataset.report(), "same": context.same_data()}
+    data = {"trained_on": about.get("data", {}), "now": now}
+    return plain_values({"loss": loss, "trained": trained, "data": data})
 
 
-def trained(context: Context) -> dict:
-    """How the loss and its predictors were trained, from the artifact."""
-    about = context.artifact.about
-    kept = {"seed": about.get("seed"), "command": about.get("command"), "by": about.get("trained") or {}}
-    stages = {"psi": about.get("psi", {}), **about.get("surrogates", {})}
-    for name, stage in stages.items():
-        history = stage.get("history") or [{}]
-        kept[name] = {"training": stage.get("training", {}), "last": history[-1]}
-    return plain_values({**kept, "correction": about.get("correction")})
-
-
-def data_facts(context: Context) -> dict:
-    """The data that the loss was trained on, from the artifact, and the data that it is measured on."""
-    given = context.data
-    now = {} if given is None else {**given.report(), "same": context.same_data()}
-    return plain_values({"trained_on": context.artifact.about.get("data", {}), "now": now})
-
-
-@step("prices", "prices of edits")
 def prices(context: Context, results: Results) -> None:
     """The price of each kind of edit with a typical example; and the scale of the loss."""
-    graphs = context.graphs
     sample = context.sample
     own = points_of(context.psi, sample.graphs)
     priced = sample.edit_costs(context.psi, own)
@@ -143,9 +110,9 @@ def prices(context: Context, results: Results) -> None:
         {
             "typical": table["median"].median(),
             "far": far.mean() if len(far) else np.nan,
-            "graphs": len(graphs),
+            "graphs": len(sample.graphs),
             "edits": len(edits),
-            "nodes": [int(n) for n in np.unique((graphs.labels()[0] > 0).sum(1).numpy())[[0, -1]]],
+            "nodes": [int(n) for n in np.unique((sample.graphs.labels()[0] > 0).sum(1).numpy())[[0, -1]]],
         }
     )
     results.tables["prices"] = table
@@ -159,12 +126,11 @@ def _example(context: Context, sample: EditSample, edits, kind: str, row: int) -
     """A typical edit of a kind: of those nearest to the median price the one with the shortest drawn edges."""
     mine = edits[edits["kind"] == kind]
     nearest = (mine["price"] - mine["price"].median()).abs().sort_values(kind="stable").index[:TYPICAL]
-    best = min(((_placed(sample, e), e) for e in nearest), key=lambda tried: tried[0][0])
-    (_, positions), edit = best
+    (_, positions), edit = min(((_placed(sample, e), e) for e in nearest), key=lambda tried: tried[0][0])
     graphs = [sample.graphs[int(sample.edits.row[edit])], sample.results[int(edit)]]
-    words = [f"{when}: {name}" for when, name in zip(("before", "after"), context.names(Graph.cat(graphs)))]
-    touched = (edits["nodes"][edit], edits["pairs"][edit])
-    picture = drawing(graphs, words, row, positions=positions, changed=touched)
+    words = [f"{when}: {name}" for when, name in zip(("before", "after"), graph_names(Graph.cat(graphs)))]
+    changed = edits["nodes"][edit], edits["pairs"][edit]
+    picture = drawing(graphs, words, row, positions=positions, changed=changed)
     return {**picture, "price": round(float(edits["price"][edit]), 6)}
 
 
@@ -182,48 +148,35 @@ def _placed(sample: EditSample, edit: int) -> tuple[float, list]:
     return round(longest, 2), [where, moved]
 
 
-@step("findings", "checks for defects")
-def findings_of(context: Context, results: Results) -> None:
+def findings(context: Context, results: Results) -> None:
     """Findings, with drawings of their strongest evidence."""
-    import pandas as pd
-
-    held_out = context.data.test.graphs if len(context.data.train) and len(context.data.test) else None
-    found = findings(context.psi, context.train, held_out=held_out, seed=context.seed)
+    held_out = context.held_out
+    found = audit.findings.findings(context.psi, context.train, held_out=held_out, seed=context.seed)
     rows = [(f.name, str(f.severity), f.strength, f.description) for f in found]
     results.tables["findings"] = pd.DataFrame(rows, columns=["name", "severity", "strength", "description"])
     results.facts["findings"] = {"graphs": min(300, len(context.train)), "held_out": held_out is not None}
-    pictures = []
-    for row, finding in enumerate(found):
-        evidence = finding.evidence
-        if isinstance(evidence, tuple) and len(evidence[0]):
-            pair = [side[0] for side in evidence]
-            pictures.append(drawing(pair, [context.names(side)[0] for side in pair], row))
-    results.pictures["findings"] = pictures
+    pairs = [(row, f.evidence) for row, f in enumerate(found) if isinstance(f.evidence, tuple) and len(f.evidence[0])]
+    results.pictures["findings"] = [
+        drawing([a[0], b[0]], [graph_names(side[0])[0] for side in (a, b)], row) for row, (a, b) in pairs
+    ]
 
 
-@step("blind_spots", "blind spots")
-def blind_spots_of(context: Context, results: Results) -> None:
+def blind_spots(context: Context, results: Results) -> None:
     """Different graphs that the loss hardly separates."""
     pairs = context.blind_pairs
-    keep = ["differs", "edits", "proven", "path", "loss", "found"]
-    table = pairs.table[keep].copy()
-    for side, graphs in (("graph", pairs.graphs), ("other", pairs.others)):
-        table[side] = context.names(graphs)
+    table = pairs.table[["differs", "edits", "proven", "path", "loss", "found"]]
+    table = table.assign(graph=graph_names(pairs.graphs), other=graph_names(pairs.others))
     results.tables["blind_spots"] = table
-    groups = pairs.groups()
     results.pictures["blind_spots"] = [
         drawing([pairs.graphs[r], pairs.others[r]], [table["graph"][r], table["other"][r]], r)
-        for r in groups["example"].tolist()[:SHOWN]
+        for r in pairs.groups()["example"].tolist()[:SHOWN]
     ]
     results.facts["blind_spots"] = {"searched": min(2_000, len(context.train)), "starts": 24, "pairs": len(table)}
 
 
-@step("equals", "equal graphs separated")
 def equals(context: Context, results: Results) -> None:
     """The loss between two forms of the same graph, which should be 0."""
-    import pandas as pd
-
-    pairs = invariance_gaps(context.psi, context.train, samples=REWRITTEN, seed=context.seed)
+    pairs = audit.invariance_gaps(context.psi, context.train, samples=REWRITTEN, seed=context.seed)
     rows = []
     for why, some in pairs.table.groupby("variation", sort=False):
         loss = some["loss"].to_numpy()
@@ -233,14 +186,18 @@ def equals(context: Context, results: Results) -> None:
     columns = ["why", "graphs", "median", "low", "high", "most", "example"]
     table = pd.DataFrame(rows, columns=columns).sort_values("most", ascending=False, kind="stable", ignore_index=True)
     results.pictures["equals"] = [
-        drawing([pairs.graphs[r], pairs.others[r]], [context.names(pairs.graphs[r])[0]] * 2, row)
+        drawing([pairs.graphs[r], pairs.others[r]], [graph_names(pairs.graphs[r])[0]] * 2, row)
         for row, (why, r) in enumerate(zip(table["why"], table["example"]))
         if why == "Kekule form"
     ]
     results.tables["equals"] = table.drop(columns="example")
 
 
-STEPS |= {
+STEPS: dict[str, tuple[str, Callable[[Context, Results], None]]] = {
+    "prices": ("prices of edits", prices),
+    "findings": ("checks for defects", findings),
+    "blind_spots": ("blind spots", blind_spots),
+    "equals": ("equal graphs separated", equals),
     "agreement": ("against known distances", agreement),
     "concepts": ("properties encoded", concepts),
     "faithfulness": ("faithfulness of explanations", faithfulness),
@@ -250,3 +207,4 @@ STEPS |= {
     "cases": ("example cases", cases),
     "stability": ("other trainings", other_trainings),
 }
+"""What is measured, in this order: by name of the table, the label of the progress bar and the function."""

@@ -74,8 +74,9 @@ def script_json(value) -> Markup:
 
 def picture(results: Results, evidence: Evidence | None) -> dict | None:
     """The graphs of a row of a table, side by side: (SVG, caption) pairs, the sign between them, and a note."""
-    some = results.pictures.get(evidence.table, []) if evidence is not None else []
-    found = next((one for one in some if one["row"] == evidence.row), None)
+    if evidence is None:
+        return None
+    found = next((one for one in results.pictures.get(evidence.table, []) if one["row"] == evidence.row), None)
     if found is None:
         return None
     palette, edit = results.pictures["palette"], evidence.table == "prices"

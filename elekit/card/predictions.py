@@ -4,17 +4,20 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import torch
 
-from elekit.card.context import Context
+from elekit import evaluation
+from elekit.card.context import Context, shuffled
 from elekit.card.phrases import TRUE_POINT
 from elekit.card.results import Results, plain_values
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig
-from elekit.evaluation import conformal, judging
+from elekit.evaluation import conformal
 from elekit.evaluation.intervals import mean_interval, wilson
 from elekit.evaluation.slices import MIN_GRAPHS
 from elekit.evaluation.slices import slices as sliced
 from elekit.graphs.graph import Graph
+from elekit.graphs.smiles import is_molecular
 from elekit.model.loss import points_of
 
 JUDGED = 1_000  # predictions
@@ -26,24 +29,23 @@ TIMEOUT = 2.0  # seconds for an edit distance
 
 def quality(context: Context, results: Results) -> None:
     """Exact matches, edit distances and validity, predicted from inputs and from the true points."""
-    import pandas as pd
-
     test = context.data.test.sample(JUDGED, context.seed)
     if not len(test):
         raise ValueError("the data have no test split, so there is nothing to predict that was not trained on")
     known = known_graphs(context)
-    judged, rows = {}, []
-    for name, target in _targets(context, test, results).items():
-        judged[name] = judging.judge(context.psi, target, test.graphs, candidates=known, timeout=TIMEOUT)
-        summary = judged[name].summary
-        spent = {
-            "milliseconds": 1_000 / summary["graphs_per_second"],
-            "fits_better": summary["fits_better_than_truth"],
-        }
-        rows.append({"from": name, **_judged(judged[name].table, context.seed), **spent})
+    judged = {
+        name: evaluation.judge(context.psi, target, test.graphs, candidates=known, timeout=TIMEOUT)
+        for name, target in _targets(context, test, results).items()
+    }
+    rows = []
+    for name, found in judged.items():
+        spent = {"milliseconds": 1_000 / found.summary["graphs_per_second"]}
+        spent["fits_better"] = found.summary["fits_better_than_truth"]
+        rows.append({"from": name, **_judged(found.table, context.seed), **spent})
     results.tables["quality"] = pd.DataFrame(rows)
     name, best = next(iter(judged.items()))
-    results.tables["slices"] = slices(best.table, test.graphs, context.molecular, context.seed)
+    molecular = is_molecular(test.graphs.vocabulary)
+    results.tables["slices"] = slices(best.table, test.graphs, molecular, context.seed)
     results.facts["predictions"] = {"from": name, "candidates": 0 if known is None else len(known)}
 
 
@@ -56,42 +58,33 @@ def coverage(context: Context, results: Results) -> None:
         raise ValueError(
             "prediction sets need a validation split for calibration and a test split to measure coverage on"
         )
-    _, h = context.artifact.surrogate(context.surrogate)
-    search = {"candidates": known_graphs(context)}
+    (_, h), psi, known = context.artifact.surrogate(context.surrogate), context.psi, known_graphs(context)
     calibration = conformal.calibrate(
-        context.psi, h.predict(validation.inputs), validation.graphs, level=LEVEL, **search
+        psi, h.predict(validation.inputs), validation.graphs, level=LEVEL, candidates=known
     )
     results.tables["coverage"] = conformal.coverage(
-        context.psi, h.predict(test.inputs), test.graphs, calibration, **search
+        psi, h.predict(test.inputs), test.graphs, calibration, candidates=known
     )
-    low, high = calibration.expected(len(test))
-    results.facts["sets"] = plain_values(
-        {**calibration.to_json(), "expected": [low, high], "most": conformal.MAX_SIZE}
-    )
+    about = {**calibration.to_json(), "expected": calibration.expected(len(test)), "most": conformal.MAX_SIZE}
+    results.facts["sets"] = plain_values(about)
 
 
 def known_graphs(context: Context) -> Candidates | None:
     """Training graphs as candidates for the decoder; None if there is no training split."""
     graphs = context.data.train.graphs
-    generator = torch.Generator().manual_seed(context.seed)
-    if not len(graphs):
-        return None
-    return Candidates.of(context.psi, graphs[torch.randperm(len(graphs), generator=generator)[:CANDIDATES]])
+    rows = shuffled(len(graphs), context.seed)[:CANDIDATES]
+    return Candidates.of(context.psi, graphs[rows]) if len(graphs) else None
 
 
 def _targets(context: Context, test, results: Results) -> dict[str, torch.Tensor]:
     """Target points, by where they come from: inputs first, if there are inputs and a predictor."""
-    targets = {}
-    if context.surrogate is None:
-        results.missing["inputs"] = (
-            "the artifact has no predictor h, so graphs are decoded from their true points only"
-        )
-    elif test.inputs is None:
-        results.missing["inputs"] = "the data have no inputs, so graphs are decoded from their true points only"
-    else:
+    targets = {TRUE_POINT: points_of(context.psi, test.graphs)}
+    if context.surrogate is not None and test.inputs is not None:
         _, h = context.artifact.surrogate(context.surrogate)
-        targets[f"the input “{context.surrogate}”"] = h.predict(test.inputs)
-    return {**targets, TRUE_POINT: points_of(context.psi, test.graphs)}
+        return {f"the input “{context.surrogate}”": h.predict(test.inputs), **targets}
+    lacks = "the artifact has no predictor h" if context.surrogate is None else "the data have no inputs"
+    results.missing["inputs"] = f"{lacks}, so graphs are decoded from their true points only"
+    return targets
 
 
 def _judged(table, seed: int) -> dict:
@@ -111,8 +104,6 @@ def _judged(table, seed: int) -> dict:
 
 def slices(table, truth: Graph, molecular: bool, seed: int):
     """The quality by size, rings and labels, worst first; slices of fewer than 20 predictions come last."""
-    import pandas as pd
-
     rows = []
     for (by, name), members in sliced(truth, molecular=molecular).items():
         some = table[members]
@@ -124,53 +115,36 @@ def slices(table, truth: Graph, molecular: bool, seed: int):
 
 def decoders(known: bool) -> dict[str, DecodeConfig]:
     """The decoders that are timed, by a description, from quick to thorough."""
-    found = {}
-    if known:
-        found["nearest known graph"] = DecodeConfig("candidates")
-        for beam in (1, 2, 4):
-            found[f"nearest known graphs, edited (beam {beam})"] = DecodeConfig(
-                "candidates+polish", search_starts=min(beam, 3), local_search=LocalSearchConfig(beam=beam)
-            )
+    found = {"nearest known graph": DecodeConfig("candidates")}
+    for beam in (1, 2, 4):
+        found[f"nearest known graphs, edited (beam {beam})"] = DecodeConfig(
+            "candidates+polish", search_starts=min(beam, 3), local_search=LocalSearchConfig(beam=beam)
+        )
+    found = found if known else {}
     for starts, iterations in ((1, 25), (1, 100), (4, 100), (8, 100)):
-        words = f"gradient descent, {starts} start{'s' * (starts > 1)}, {iterations} iterations"
-        found[words] = DecodeConfig("gradient", gradient=GradientConfig(starts=starts, iterations=iterations))
-    found["gradient descent, 4 starts, then edited"] = DecodeConfig(
-        "gradient+polish", gradient=GradientConfig(starts=4)
-    )
-    return found
+        way = f"gradient descent, {starts} start{'s' * (starts > 1)}, {iterations} iterations"
+        found[way] = DecodeConfig("gradient", gradient=GradientConfig(starts=starts, iterations=iterations))
+    edited = DecodeConfig("gradient+polish", gradient=GradientConfig(starts=4))
+    return found | {"gradient descent, 4 starts, then edited": edited}
 
 
 def costs(context: Context, results: Results) -> None:
     """Time and exact matches of each decoder, measured on this machine."""
-    import pandas as pd
-
     test = context.data.test.sample(TIMED, context.seed)
     if not len(test):
         raise ValueError("the data have no test split, so there is no prediction to time")
     name, target = next(iter(_targets(context, test, results).items()))
-    known = known_graphs(context)
-    rows = []
-    for words, config in decoders(known is not None).items():
-        config, given = replace(config, seed=context.seed), known if config.method.startswith("candidates") else None
+    known, rows = known_graphs(context), []
+    for way, config in decoders(known is not None).items():
+        config, descends = replace(config, seed=context.seed), str(config.method).startswith("gradient")
         started = time.perf_counter()
-        decoded = judging.decode_many(context.psi, target, candidates=given, config=config)
+        decoded = evaluation.decode_many(context.psi, target, candidates=None if descends else known, config=config)
         seconds = time.perf_counter() - started
-        exact = judging.evaluate(decoded.graphs, test.graphs, edit_distance=False)["exact"]
+        exact = evaluation.evaluate(decoded.graphs, test.graphs, edit_distance=False)["exact"]
         low, high = wilson(int(exact.sum()), len(exact))
-        descends = config.method.startswith("gradient")
-        rows.append(
-            {
-                "way": words,
-                "gradient": descends,
-                "starts": config.gradient.starts if descends else 0,
-                "iterations": config.gradient.iterations if descends else 0,
-                "count": len(exact),
-                "exact": float(exact.mean()),
-                "low": low,
-                "high": high,
-                "milliseconds": 1_000 * seconds / len(exact),
-                "loss": float(decoded.loss.mean()),
-            }
-        )
-    results.tables["costs"] = pd.DataFrame(rows)
+        steps = (config.gradient.starts, config.gradient.iterations) if descends else (0, 0)
+        milliseconds, loss = 1_000 * seconds / len(exact), float(decoded.loss.mean())
+        rows.append((way, descends, *steps, len(exact), float(exact.mean()), low, high, milliseconds, loss))
+    columns = ["way", "gradient", "starts", "iterations", "count", "exact", "low", "high", "milliseconds", "loss"]
+    results.tables["costs"] = pd.DataFrame(rows, columns=columns)
     results.facts["costs"] = plain_values({"from": name, "count": len(test), "threads": torch.get_num_threads()})

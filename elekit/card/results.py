@@ -2,12 +2,10 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
 
 VERSION = 1
 
@@ -27,8 +25,8 @@ class Results:
     """
 
     facts: dict[str, dict] = field(default_factory=dict)
-    tables: dict[str, "pd.DataFrame"] = field(default_factory=dict)
-    pictures: dict[str, list[dict]] = field(default_factory=dict)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    pictures: dict[str, Any] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     states: list[dict] = field(default_factory=list, repr=False)
 
@@ -49,15 +47,9 @@ class Results:
         Returns:
             All fields but `states`, and the version of the format.
         """
-        return plain_values(
-            {
-                "version": VERSION,
-                "facts": self.facts,
-                "tables": {n: {c: t[c].tolist() for c in t.columns} for n, t in self.tables.items()},
-                "pictures": self.pictures,
-                "missing": self.missing,
-            }
-        )
+        tables = {name: {c: table[c].tolist() for c in table.columns} for name, table in self.tables.items()}
+        fields = {"version": VERSION, "facts": self.facts, "tables": tables}
+        return plain_values(fields | {"pictures": self.pictures, "missing": self.missing})
 
     @classmethod
     def from_json(cls, fields: dict) -> "Results":
@@ -72,8 +64,6 @@ class Results:
         Raises:
             ValueError: If another version of the format wrote them.
         """
-        import pandas as pd
-
         if fields.get("version") != VERSION:
             raise ValueError(f"the card has format version {fields.get('version')!r}; this elekit reads {VERSION}")
         tables = {}

@@ -77,11 +77,11 @@ def rules(results: Results, write: Writer) -> Statements:
     yield write("rules", held, given=given, of=len(report["rules"]))
     lines, judged = iter(report["says"]), [row for row in report["judgements"] if row["judgements"]]
     for number, row in enumerate(report["rules"]):
-        figures = tuple(_number(row[name]) for name in ("after", "after_low", "after_high"))
+        figures = _number(row["after"]), _number(row["after_low"]), _number(row["after_high"])
         facts = {"holds": row["after_says"]}
         yield write("rule", figures, number, facts=facts, row=row, sentence=next(lines))
     for row in judged:
-        figures = tuple(_number(row[name]) for name in ("after", "low", "high"))
+        figures = _number(row["after"]), _number(row["low"]), _number(row["high"])
         yield write("judgments", figures, row=row, sentence=next(lines))
     for number, row in enumerate(report["costs"]):
         yield write("cost of the rules", _number(row["after"]), number, row=row, sentence=next(lines))
