@@ -10,22 +10,22 @@ import jinja2
 from markupsafe import Markup
 
 from elekit.card.changes import Changes
+from elekit.card.charts import charts
 from elekit.card.evidence import cell, table
 from elekit.card.glossary import glossary, linked
 from elekit.card.results import Results
-from elekit.card.sections import SECTIONS, Section, charts
 from elekit.card.statement import Evidence, Statement
 from elekit.card.texts import FUNCTIONS, TEXTS
 from elekit.draw.svg import bar_svg, graph_svg
+from elekit.evaluation.formatting import joined
 from elekit.widgets import bundle
 
 STATIC = Path(__file__).parent / "static"
-SUMMARY, TOPICS = TEXTS["summary"], TEXTS["topics"]
 
 
 def render(results: Results, statements: list[Statement], changes: Changes | None = None) -> str:
     """The page as HTML."""
-    sections = [Section("changes", "What changed"), *SECTIONS] if changes is not None else list(SECTIONS)
+    since = [] if changes is None else [{"key": "changes", "heading": "What changed"}]
     facts = {"measured": results.to_json(), "statements": [statement.to_json() for statement in statements]}
     script = bundle.script(STATIC / "card.js")
     if "</script" in script.lower() or "<!--" in script:
@@ -33,7 +33,7 @@ def render(results: Results, statements: list[Statement], changes: Changes | Non
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     styles = [bundle.style("stepper.css", "inspector.css"), (STATIC / "card.css").read_text(encoding="utf-8")]
     return _environment().get_template("card.html.j2").render(
-        results=results, changes=changes, sections=sections, facts=facts,
+        results=results, changes=changes, sections=since + TEXTS["sections"], facts=facts,
         loss=results.facts["loss"], made=results.facts["made"],
         digest=(results.facts["loss"].get("digest") or "")[:16],
         by_section={s.section: [t for t in statements if t.section == s.section] for s in statements},
@@ -48,19 +48,15 @@ def render(results: Results, statements: list[Statement], changes: Changes | Non
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    loader = jinja2.PackageLoader("elekit.card")
+    loader, strict = jinja2.PackageLoader("elekit.card"), jinja2.StrictUndefined
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader, autoescape=True, undefined=strict, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"linked": linked, "script_json": script_json}
-    environment.globals |= FUNCTIONS
-    environment.globals |= {
-        "glossary": glossary,
-        "charts": charts,
-        "cell": cell,
-        "Evidence": Evidence,
-        "new_terms": set,
-    }
+    environment.globals.update(
+        FUNCTIONS, glossary=glossary, charts=charts, cell=cell, Evidence=Evidence, new_terms=set
+    )
+    environment.globals["checks"] = joined(TEXTS["checks"], "or")
     return environment
 
 
@@ -106,10 +102,10 @@ def _summary(statements: list[Statement]) -> list[Statement]:
     """The statements for readers who read nothing else, in the order of the card."""
     dear, cheap = ([s.key for s in statements if s.section == section] for section in ("dear", "cheap"))
     slices = [s.key for s in statements if s.evidence is not None and s.evidence.table == "slices"]
-    keys = {*SUMMARY, *dear[:1], *cheap[-1:], *slices[:1]}
+    keys = {*TEXTS["summary"], *dear[:1], *cheap[-1:], *slices[:1]}
     return [s for s in statements if s.key in keys or s.defect]
 
 
 def _topic(statement: Statement) -> str:
-    of = statement.evidence.table if statement.evidence is not None else ""
-    return TOPICS.get(of if of in ("slices", "coverage") else statement.section, "")
+    table, topics = statement.evidence.table if statement.evidence is not None else "", TEXTS["topics"]
+    return topics.get(table) or topics.get(statement.section, "")

@@ -145,21 +145,14 @@ class Writer:
         """
         template, loss, facts = STATEMENTS[name], self.results.facts["loss"], facts or {}
         value, low, high = figures if isinstance(figures, tuple) else (figures, math.nan, math.nan)
-        values |= {"loss": loss, "value": value, "low": low, "high": high, "defect": defect}
-        values |= things(loss["molecular"]) | facts
-        written = {
-            part: filled(template[part], values) for part in ("key", "section", "text", "unit") if part in template
-        }
-        written = {"key": name, **written}
+        given: dict[str, Any] = {"value": value, "low": low, "high": high}
+        values |= {"loss": loss, "defect": defect} | given | things(loss["molecular"]) | facts
+        parts = [part for part in ("key", "section", "text", "unit") if part in template]
+        written: dict[str, Any] = {"key": name} | {part: filled(template[part], values) for part in parts}
         stability = stability_of(self.results, written["key"]) if template.get("compared") else None
-        evidence = Evidence(template["evidence"], number)
-        return Statement(
-            **written,
-            value=value,
-            low=low,
-            high=high,
-            evidence=evidence,
-            stability=stability,
-            defect=defect,
-            facts=facts,
-        )
+        marks: dict[str, Any] = {
+            "evidence": Evidence(template["evidence"], number),
+            "stability": stability,
+            "defect": defect,
+        }
+        return Statement(**written, **given, **marks, facts=facts)

@@ -1,51 +1,11 @@
-"""The sections of a card: their order, headings and fixed texts, and what they show beside their statements."""
-
-from dataclasses import dataclass
+"""The charts of a card."""
 
 from markupsafe import Markup
 
 from elekit.card.results import Results
-from elekit.card.texts import TEXTS
 from elekit.draw.base import BLUE, VERMILION
 from elekit.draw.svg import chart_svg
-from elekit.evaluation.formatting import joined, percent
-
-
-@dataclass(frozen=True)
-class Group:
-    """Statements with one value of `Statement.section`; folded ones are not printed."""
-
-    section: str
-    heading: str = ""
-    folded: bool = False
-    reverse: bool = False
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the page: its id, heading, introduction, the tables behind it, and its groups of statements."""
-
-    key: str
-    heading: str
-    text: str = ""
-    tables: tuple[str, ...] = ()
-    groups: tuple[Group, ...] = ()
-
-    def parts(self) -> tuple[Group, ...]:
-        """The groups; one of all statements of the section by default."""
-        return self.groups or (Group(self.key),)
-
-
-SECTIONS = tuple(
-    Section(
-        one["key"],
-        one["heading"],
-        one.get("text", "").format(checks=joined(TEXTS["checks"], "or")),
-        tuple(one.get("tables", ())),
-        tuple(Group(**group) for group in one.get("groups", ())),
-    )
-    for one in TEXTS["sections"]
-)
+from elekit.evaluation.formatting import percent
 
 
 def charts(results: Results, key: str) -> list[tuple[Markup, str]]:
@@ -81,8 +41,6 @@ def _curves(results: Results) -> list[tuple[Markup, str]]:
             series.append((method, color, [100 * row["parts"] for row in line], [row["value"] for row in line]))
         words = f"2 minus the loss while parts are removed, {of} pairs: the faster it falls, the better the order"
         drawn = chart_svg(series, words, across="% of the parts removed", up="2 - loss")
-        caption = (
-            f"{of[0].upper()}{of[1:]} pairs. A line that falls fast belongs to an order that finds what matters."
-        )
-        found.append((Markup(drawn), caption))  # chart_svg escapes
+        caption = "A line that falls fast belongs to an order that finds what matters."
+        found.append((Markup(drawn), f"{of[0].upper()}{of[1:]} pairs. {caption}"))  # chart_svg escapes
     return found
