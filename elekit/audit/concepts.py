@@ -130,7 +130,9 @@ def concepts(
     counted = graph_properties(graphs[torch.from_numpy(rows)])
     own = [name for name in counted if name not in given]
     table = pd.concat([counted[own], given.iloc[rows].reset_index(drop=True)], axis=1)
-    parsed = [(parse_column(name, table[name], which), _baseline(name, own)) for name in table]
+    baselines = {f"nodes: {label}": Baseline.SIZE for label in graphs.vocabulary.node_labels}
+    baselines = {name: kind for name, kind in (baselines | {"nodes": Baseline.NONE}).items() if name in own}
+    parsed = [(parse_column(name, table[name], which), baselines.get(name, Baseline.COUNTS)) for name in table]
     with threadpool_limits(1):  # the matrices are small
         data = _probe_data(psi, graphs[torch.from_numpy(first)], generator, seed)
         figures = _figures(data, parsed, generator, progress)
@@ -153,12 +155,6 @@ def _as_table(graphs: Graph, properties: "pd.DataFrame | Mapping | None") -> "pd
     table = given.reset_index(drop=True)
     table = table.set_axis([str(name) for name in table.columns], axis=1)
     return table.loc[:, ~table.columns.duplicated()]
-
-
-def _baseline(name: str, own: list[str]) -> Baseline:
-    if name == "nodes" and name in own:
-        return Baseline.NONE
-    return Baseline.SIZE if name.startswith("nodes: ") and name in own else Baseline.COUNTS
 
 
 def _probe_data(psi: Psi, graphs: Graph, generator: np.random.Generator, seed: int) -> ProbeData:
