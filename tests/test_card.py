@@ -354,17 +354,19 @@ def test_rules_of_a_corrected_loss_are_told_as_its_report_tells_them(quick):
 def test_rules_are_told_with_whether_they_hold():
     assert "No rules were given" in statement_of(fabricated(), "rules").text
     results = fabricated()
-    row = {"rule": "C to N nearly free", "after": 0.1, "after_low": 0.05, "after_high": 0.2, "after_says": "holds"}
-    report = {
-        "rules": [row],
-        "judgements": [],
-        "costs": [],
-        "kinds": [],
-        "says": ["Rule 1 holds: 0.9 before, 0.1 now."],
-    }
+    row = {"rule": "C to N nearly free", "sense": "at most", "goal": 0.4, "before": 0.9, "after": 0.1, "after_low": 0.05,
+           "after_high": 0.2, "after_share": 0.7, "after_says": "holds", "cases": 30, "unseen": []}  # fmt: skip
+    kind = {"kind": "cut an edge", "named": False, "undoes": False, "before": 1.0, "after": 1.1, "shift": 1.1}
+    cost = {"measure": "price of a typical edit", "unit": "loss", "before": 0.25, "after": 0.26, "change": 0.01, "low": None,
+            "high": None, "cases": 9}  # fmt: skip
+    report = {"rules": [row], "judgements": [], "costs": [cost], "kinds": [kind]}
+    report["says"] = [*correction.Report.from_json({**report, "says": []}).sentences(), "A note."]
     results.facts["trained"]["correction"] = {"rules": [{}], "judgements": {"count": 0}, "report": report}
     assert "1 of 1 hold" in statement_of(results, "rules").text
-    assert statement_of(results, "rule: C to N nearly free").text == "Rule 1 holds: 0.9 before, 0.1 now."
+    held, typical = statement_of(results, "rule: C to N nearly free"), f"cost of the rules: {cost['measure']}"
+    assert (held.value, held.low, held.high, held.facts) == (0.1, 0.05, 0.2, {"holds": "holds"})
+    assert {"0.90", "0.10", "70 %"} <= set(re.findall(r"[\d.]+(?: %)?", held.text))
+    assert statement_of(results, typical).value == 0.26 and statement_of(results, "correction: 1").text == "A note."
 
 
 # -- words, intervals, facts -------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ import math
 from elekit.card.phrases import TRUE_POINT
 from elekit.card.results import Results
 from elekit.card.statement import Statements, Writer, interval
+from elekit.correction.probe_edits import HOLDS
+from elekit.correction.report import Report, cost_sentence, judgment_sentence, kinds_sentence, rule_sentence
 from elekit.evaluation.formatting import counted
 
 TWICE = 2.0  # times the cost of the quickest decoder: below, the best one is not mentioned
@@ -70,27 +72,21 @@ def rules(results: Results, write: Writer) -> Statements:
     if not correction:
         yield write("no rules")
         return
-    report = correction["report"]
+    report = Report.from_json(correction["report"])
     counts = (len(correction["rules"]), "rule"), (correction["judgements"]["count"], "judgment")
     given = [counted(number, noun) for number, noun in counts if number]
-    held = sum(row["after_says"] == "holds" for row in report["rules"])
-    yield write("rules", held, given=given, of=len(report["rules"]))
-    lines, judged = iter(report["says"]), [row for row in report["judgements"] if row["judgements"]]
-    for number, row in enumerate(report["rules"]):
-        figures = _number(row["after"]), _number(row["after_low"]), _number(row["after_high"])
-        facts = {"holds": row["after_says"]}
-        yield write("rule", figures, number, facts=facts, row=row, sentence=next(lines))
-    for row in judged:
-        figures = _number(row["after"]), _number(row["low"]), _number(row["high"])
-        yield write("judgments", figures, row=row, sentence=next(lines))
-    for number, row in enumerate(report["costs"]):
-        yield write("cost of the rules", _number(row["after"]), number, row=row, sentence=next(lines))
-    for number, line in enumerate(lines):
-        yield write("correction", facts={"note": line}, place=number)
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+    held = [row.after_says for row in report.rules.itertuples()].count(HOLDS)
+    yield write("rules", held, given=given, of=len(report.rules))
+    for row in report.rules.itertuples():
+        figures, facts = (row.after, row.after_low, row.after_high), {"holds": row.after_says}
+        yield write("rule", figures, row.Index, facts=facts, row=row, sentence=rule_sentence(row))
+    for row in report.judgments.itertuples():
+        if row.judgments:
+            yield write("judgments", (row.after, row.low, row.high), row=row, sentence=judgment_sentence(row))
+    for row in report.costs.itertuples():
+        yield write("cost of the rules", row.after, row.Index, row=row, sentence=cost_sentence(row))
+    for number, line in enumerate([kinds_sentence(report.kinds), *report.notes]):
+        yield write("correction", facts={"note": line}, number=number)
 
 
 def trainings(results: Results, write: Writer) -> Statements:

@@ -62,37 +62,10 @@ class Report:
         Returns:
             One per rule, one per group of judgments, one per cost, one about kinds, and the notes.
         """
-        lines = []
-        for row in self.rules.itertuples():
-            unseen = f" Nothing is known about {joined(list(row.unseen))}: too few cases." if row.unseen else ""
-            kept = f"; {percent(row.after_share)} of {row.cases:,} held-out cases keep it" if row.cases else ""
-            interval = "" if np.isnan(row.after_low) else f" ({_number(row.after_low)} to {_number(row.after_high)})"
-            lines.append(
-                f"Rule {row.Index + 1} ({row.rule}) {_verb(row.after_says)}: {_number(row.before)} before, "
-                f"{_number(row.after)} now{interval}{kept}.{unseen}"
-            )
-        for row in self.judgments.itertuples():
-            if row.judgments:
-                lines.append(
-                    f"The loss agrees with {percent(row.after)} of {row.judgments} judgments {row.which} "
-                    f"({percent(row.low)} to {percent(row.high)}); before: {percent(row.before)}."
-                )
-        for row in self.costs.itertuples():
-            interval = f" (change {row.change:+.3f}, {row.low:+.3f} to {row.high:+.3f}; {row.cases:,} cases)"
-            name = row.measure[0].upper() + row.measure[1:]
-            change = "" if np.isnan(row.low) else interval
-            lines.append(f"{name}: {_exact(row.before)} before, {_exact(row.after)} now{change}.")
-        others = self.kinds[~self.kinds["named"]]
-        moved = others[(others["shift"] - 1).abs() > SHIFTED]
-        listed = [
-            f"{row.kind}{' (undoes what a rule names)' * row.undoes} {_number(row.before)} to {_number(row.after)}"
-            for row in moved.head(3).itertuples()
-        ]
-        lines.append(
-            f"Of {len(others)} kinds of edits that no rule names, {len(moved)} changed their price, relative to a "
-            f"typical edit, by more than {percent(SHIFTED)}{': ' + '; '.join(listed) if listed else ''}."
-        )
-        return lines + list(self.notes)
+        lines = [rule_sentence(row) for row in self.rules.itertuples()]
+        lines += [judgment_sentence(row) for row in self.judgments.itertuples() if row.judgments]
+        lines += [cost_sentence(row) for row in self.costs.itertuples()]
+        return [*lines, kinds_sentence(self.kinds), *self.notes]
 
     def __str__(self) -> str:
         return "\n".join(self.sentences())
@@ -128,6 +101,44 @@ class Report:
         )
         without_notes = cls(rules, judgments, costs, kinds)
         return cls(rules, judgments, costs, kinds, tuple(fields["says"][len(without_notes.sentences()) :]))
+
+
+def rule_sentence(row: Any) -> str:
+    """A row of `Report.rules` in a sentence."""
+    unseen = f" Nothing is known about {joined(list(row.unseen))}: too few cases." if row.unseen else ""
+    kept = f"; {percent(row.after_share)} of {row.cases:,} held-out cases keep it" if row.cases else ""
+    interval = "" if np.isnan(row.after_low) else f" ({_number(row.after_low)} to {_number(row.after_high)})"
+    verdict, now = _verb(row.after_says), f"{_number(row.after)} now{interval}"
+    return f"Rule {row.Index + 1} ({row.rule}) {verdict}: {_number(row.before)} before, {now}{kept}.{unseen}"
+
+
+def judgment_sentence(row: Any) -> str:
+    """A row of `Report.judgments` in a sentence."""
+    return (
+        f"The loss agrees with {percent(row.after)} of {row.judgments} judgments {row.which} "
+        f"({percent(row.low)} to {percent(row.high)}); before: {percent(row.before)}."
+    )
+
+
+def cost_sentence(row: Any) -> str:
+    """A row of `Report.costs` in a sentence."""
+    interval = f" (change {row.change:+.3f}, {row.low:+.3f} to {row.high:+.3f}; {row.cases:,} cases)"
+    name, change = row.measure[0].upper() + row.measure[1:], "" if np.isnan(row.low) else interval
+    return f"{name}: {_exact(row.before)} before, {_exact(row.after)} now{change}."
+
+
+def kinds_sentence(kinds: "pd.DataFrame") -> str:
+    """`Report.kinds` in a sentence."""
+    others = kinds[~kinds["named"]]
+    moved = others[(others["shift"] - 1).abs() > SHIFTED]
+    listed = [
+        f"{row.kind}{' (undoes what a rule names)' * row.undoes} {_number(row.before)} to {_number(row.after)}"
+        for row in moved.head(3).itertuples()
+    ]
+    return (
+        f"Of {len(others)} kinds of edits that no rule names, {len(moved)} changed their price, relative to a "
+        f"typical edit, by more than {percent(SHIFTED)}{': ' + '; '.join(listed) if listed else ''}."
+    )
 
 
 def report(evaluation: Evaluation, before: Measurements, after: Measurements, notes: tuple[str, ...] = ()) -> Report:
