@@ -31,10 +31,12 @@ FIXED = ("palette", "anchor_scene", "anchor_name", "context", "map_note", "view"
 def cases(context: Context, results: Results) -> None:
     """One right, one wrong and one typical prediction, each with the state of its widgets."""
     split = context.data.test if len(context.data.test) else context.data.train
-    test, psi, inputs = split.sample(DECODED, context.seed), context.psi, None
-    target = points_of(psi, test.graphs)
-    if context.surrogate is not None and test.inputs is not None:
-        inputs, (_, h) = test.inputs, context.artifact.surrogate(context.surrogate)
+    test, psi = split.sample(DECODED, context.seed), context.psi
+    inputs = test.inputs if context.surrogate is not None else None
+    if inputs is None:
+        target = points_of(psi, test.graphs)
+    else:
+        _, h = context.artifact.surrogate(context.surrogate)
         target = h.predict(inputs)
     gradient = GradientConfig(iterations=ITERATIONS, starts=2)
     config = DecodeConfig("gradient+polish", gradient=gradient, seed=context.seed)
@@ -46,11 +48,13 @@ def cases(context: Context, results: Results) -> None:
     pictures = results.pictures.setdefault("cases", [])
     for kind, row in _chosen(judged["exact"].to_numpy(), decoded.loss.numpy()).items():
         truth, answer, found = test.graphs[row], decoded.graphs[row], None
-        names, given = graph_names(Graph.cat([truth, answer])), None if inputs is None else inputs[row]
+        names = graph_names(Graph.cat([truth, answer]))
+        given = None if inputs is None else inputs[row]
         if calibration is not None:
             sets = conformal.Calibration.from_json(calibration)
             (found,) = conformal.prediction_sets(psi, target[[row]], sets, candidates=candidates)
-        text, described = given if isinstance(given, str) else "", "" if found is None else found.describe()
+        text = given if isinstance(given, str) else ""
+        described = "" if found is None else found.describe()
         exact, edits, loss = bool(judged["exact"][row]), float(judged["edit_distance"][row]), float(decoded.loss[row])
         positions = [layout(truth)]
         positions.append(matching_layout(answer, truth, positions[0]))

@@ -25,8 +25,9 @@ OWN = "this loss"  # among its repeats
 
 def agreement(context: Context, results: Results) -> None:
     """Rank correlation with known distances, and the pairs with the strongest disagreement."""
-    found, pictures = context.agreement, []
+    found = context.agreement
     rows: list[tuple] = []
+    pictures = []
     results.tables["agreement"] = found.summary(seed=context.seed)
     for distance in found.distances:
         most = EXAMPLES if distance == "edit distance" else EXAMPLES // 2

@@ -55,10 +55,10 @@ def coverage(context: Context, results: Results) -> None:
     if context.surrogate is None or test.inputs is None:
         raise ValueError("prediction sets need inputs and a predictor h that reads them")
     if not len(validation) or not len(test):
-        raise ValueError(
-            "prediction sets need a validation split for calibration and a test split to measure coverage on"
-        )
-    (_, h), psi, known = context.artifact.surrogate(context.surrogate), context.psi, known_graphs(context)
+        why = "a validation split for calibration and a test split to measure coverage on"
+        raise ValueError(f"prediction sets need {why}")
+    _, h = context.artifact.surrogate(context.surrogate)
+    psi, known = context.psi, known_graphs(context)
     calibration = conformal.calibrate(
         psi, h.predict(validation.inputs), validation.graphs, level=LEVEL, candidates=known
     )
