@@ -54,13 +54,13 @@ def cases(context: Context, results: Results) -> None:
             sets = conformal.Calibration.from_json(calibration)
             (found,) = conformal.prediction_sets(psi, target[[row]], sets, candidates=candidates)
         text = given if isinstance(given, str) else ""
-        described = "" if found is None else found.describe()
+        set_text = "" if found is None else found.describe()
         exact, edits, loss = bool(judged["exact"][row]), float(judged["edit_distance"][row]), float(decoded.loss[row])
         positions = [layout(truth)]
         positions.append(matching_layout(answer, truth, positions[0]))
         words = [f"truth: {names[0]}", f"predicted: {names[1]}"]
         pictures.append(drawing([truth, answer], words, len(rows), positions=positions))
-        rows.append((kind, text, *names, exact, edits, loss, len(decoded.traces[row]) - 1, described))
+        rows.append((kind, text, *names, exact, edits, loss, len(decoded.traces[row]) - 1, set_text))
         inspector = _inspector(context, answer, truth, names[0])
         results.states.append({"stepper": _stepper(decoded.traces[row], truth, found), "inspector": inspector})
     results.tables["cases"] = pd.DataFrame(rows, columns=COLUMNS)
