@@ -10,7 +10,8 @@ from scipy.optimize import linear_sum_assignment
 
 from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
-from elekit.draw.pairs import MARKS, aligned_layouts, differences, draw_panel
+from elekit.draw.pairs import MARKS, aligned_layouts, draw_panel
+from elekit.draw.shapes import differences
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, node_colors

@@ -17,7 +17,7 @@ import elekit as ele
 from elekit import draw
 from elekit.audit import probes, properties
 from elekit.audit.concepts import Baseline, Mark, concepts, mark, untrained
-from elekit.draw.concepts import BARS
+from elekit.draw.charts import BARS
 from elekit.evaluation.formatting import percent
 from elekit.graphs import augment
 from elekit.graphs.edit_distance import isomorphic

@@ -93,7 +93,7 @@ def test_wrong_arguments_are_named(molecule, heat):
         draw.priced_edits(molecule, heat[0][:3], heat[1], table(3))
     with pytest.raises(ValueError, match=r"lacks columns \['price', 'valid'\]"):
         draw.priced_edits(molecule, *heat, table(3)[["edit"]])
-    with pytest.raises(ValueError, match="top must be >= 1"):
+    with pytest.raises(ValueError, match="top must be at least 1"):
         draw.priced_edits(molecule, *heat, table(3), top=0)
     with pytest.raises(ValueError, match="batch of 2"):
         draw.priced_edits(Graph.cat([molecule, molecule]), *heat, table(3))
@@ -280,7 +280,7 @@ def test_pairs_of_another_make_are_refused(vertices):
 
 
 def test_many_changes_are_not_marked(vertices):
-    from elekit.draw.pairs import differences
+    from elekit.draw.shapes import differences
 
     one, other = vertices[:1], vertices[1:2]
     every = differences(one, other)

@@ -385,7 +385,7 @@ def test_contrasts_of_one_node_and_wrong_ones(vocabulary, square):
     rendered(draw.contrasted(lonely, found.nodes, found.edges, found.table(lonely)))
     with pytest.raises(ValueError, match=r"lacks columns \['error'\]"):
         draw.contrasted(lonely, found.nodes, found.edges, found.table(lonely).drop(columns="error"))
-    with pytest.raises(ValueError, match="top must be >= 1"):
+    with pytest.raises(ValueError, match="top must be at least 1"):
         draw.contrasted(lonely, found.nodes, found.edges, found.table(lonely), top=0)
     with pytest.raises(ValueError, match=r"nodes \(5,\) and pairs \(5, 5\)"):
         draw.contrasted(lonely, found.nodes[:2], found.edges, found.table(lonely))

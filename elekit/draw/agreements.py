@@ -2,20 +2,18 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from elekit.draw._validation import require_columns
 from elekit.draw.base import BLUE, VERMILION, fit_text, printable
-from elekit.draw.figure import Picture, axes
+from elekit.draw.figure import Picture, axes, message, write
 from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_POINTS = 1_000  # of a panel; more become hexagons
 WIDE, HIGH, TEXT = 3.5, 3.1, 1.25  # inches: a graph, and the text above a pair
@@ -23,7 +21,7 @@ LINE = 64  # letters per line of text
 SIGNS = {"near": (BLUE, "loss near, distance far"), "far": (VERMILION, "loss far, distance near")}
 
 
-def agreement(table: "pd.DataFrame", summary: "pd.DataFrame", *, distances: Sequence[str] | None = None) -> Figure:
+def agreement(table: pd.DataFrame, summary: pd.DataFrame, *, distances: Sequence[str] | None = None) -> Figure:
     """Scatter plots of the learned loss over known distances: one row per distance, one column per kind of pairs.
 
     Panels with more than 1,000 pairs show hexagons, darker for more pairs.
@@ -35,14 +33,10 @@ def agreement(table: "pd.DataFrame", summary: "pd.DataFrame", *, distances: Sequ
 
     Returns:
         The figure.
-
-    Raises:
-        ValueError: If a column is missing, or a distance is not in both tables.
     """
-    missing = {"kind", "loss"} - set(table.columns)
-    missing |= {"distance", "kind", "pairs", "unknown", "spearman", "low", "high"} - set(summary.columns)
-    if missing:
-        raise ValueError(f"the table or its summary lacks columns {sorted(missing)}; use elekit.audit.agreement")
+    require_columns(table, ("kind", "loss"), source="elekit.audit.agreement")
+    needed = ("distance", "kind", "pairs", "unknown", "spearman", "low", "high")
+    require_columns(summary, needed, "the summary", source="Agreement.summary")
     names = list(dict.fromkeys(summary["distance"])) if distances is None else list(distances)
     unknown = [name for name in names if name not in table or not (summary["distance"] == name).any()]
     if unknown or not names:
@@ -56,17 +50,15 @@ def agreement(table: "pd.DataFrame", summary: "pd.DataFrame", *, distances: Sequ
         for kind, ax in zip(kinds, line):
             some = table[(table["kind"] == kind) & table[name].notna()]
             found = summary[(summary["distance"] == name) & (summary["kind"] == kind)].iloc[0]
-            _panel(axes(ax, None), some[name].to_numpy(dtype=float), some["loss"].to_numpy(dtype=float))
+            _panel(axes(ax, y="learned loss" if ax is line[0] else ""), some[name], some["loss"])
             head = f"{printable(kind)}\n" if row == 0 else ""
             ax.set_title(head + caption(found), fontsize=14, parse_math=False)
-        line[0].set_ylabel("learned loss", fontsize=14)
-        for ax in line:
-            words, size = fit_text(name, 250, 14)
-            ax.set_xlabel(words, fontsize=size, parse_math=False)
+            text, size = fit_text(name, 250, 14)
+            ax.set_xlabel(text, fontsize=size, parse_math=False)
     return figure
 
 
-def caption(found: "pd.Series") -> str:
+def caption(found: pd.Series) -> str:
     """Rank correlation with its interval, and the number of unknown distances, in one or two lines."""
     if np.isnan(found["spearman"]):
         text = "no rank correlation: too few pairs, or constant"
@@ -77,14 +69,14 @@ def caption(found: "pd.Series") -> str:
     return text + f"\n{found['unknown']:,} of {found['unknown'] + found['pairs']:,} unknown" * bool(found["unknown"])
 
 
-def _panel(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
+def _panel(ax: Axes, x: pd.Series, y: pd.Series) -> None:
     if len(x) > MAX_POINTS:
         ax.hexbin(x, y, gridsize=30, cmap="cividis_r", mincnt=1, linewidths=0, bins="log", gid="pairs")
     else:
         ax.scatter(x, y, s=26, color=BLUE, alpha=0.45, lw=0, gid="pairs")
 
 
-def disagreements(table: "pd.DataFrame", graphs: Graph, others: Graph, *, columns: int = 2) -> Figure:
+def disagreements(table: pd.DataFrame, graphs: Graph, others: Graph, *, columns: int = 2) -> Figure:
     """A sheet of pairs on which the loss and a distance disagree, with the description above both graphs.
 
     Args:
@@ -95,34 +87,26 @@ def disagreements(table: "pd.DataFrame", graphs: Graph, others: Graph, *, column
 
     Returns:
         The figure; without pairs, a note that there are none.
-
-    Raises:
-        ValueError: If a column is missing, or the numbers of rows and graphs differ.
     """
-    missing = {"description", "by_loss"} - set(table.columns)
-    if missing or not len(table) == len(graphs) == len(others):
-        raise ValueError(
-            f"the table lacks columns {sorted(missing)}"
-            if missing
-            else f"the table has {len(table)} rows, but there are {len(graphs)} and {len(others)} graphs"
-        )
+    require_columns(table, ("description", "by_loss"))
+    if not len(table) == len(graphs) == len(others):
+        found = f"{len(graphs)} and {len(others)} graphs"
+        raise ValueError(f"the table has {len(table)} rows, but there are {found}")
     if not len(table):
-        figure = Picture(figsize=(8, 1.5))
-        figure.text(0.5, 0.5, "The loss and the distance disagree on no pair.", ha="center", va="center", fontsize=16)
-        return figure
+        return message("The loss and the distance disagree on no pair.")
     columns = min(columns, len(table))
     rows = -(-len(table) // columns)
-    width, height = 2 * WIDE * columns, (HIGH + TEXT) * rows
-    figure = Picture(figsize=(width, height))
-    for place, (description, by_loss) in enumerate(zip(table["description"], table["by_loss"])):
-        row, column = divmod(place, columns)
-        left, top = 2 * WIDE * column / width, 1 - row * (HIGH + TEXT) / height
+    block, tall = 2 * WIDE, HIGH + TEXT
+    whole = np.array([block * columns, tall * rows])
+    figure = Picture(figsize=whole)
+    for n, (description, by_loss) in enumerate(zip(table["description"], table["by_loss"])):
+        row, column = divmod(n, columns)
+        left, top = block * column, whole[1] - tall * row
         color, sign = SIGNS[by_loss]
-        figure.text(left + 0.15 / width, top - 0.1 / height, f"{place + 1}. {sign}", color=color, fontsize=15,
-                    fontweight="bold", va="top")  # fmt: skip
-        words = "\n".join(textwrap.wrap(printable(description), LINE)[:3])
-        figure.text(left + 0.15 / width, top - 0.4 / height, words, fontsize=13, va="top", parse_math=False)
-        for side, graph in enumerate((graphs[place], others[place])):
-            bottom = top - (HIGH + TEXT) / height
-            draw_graph(graph, figure.add_axes((left + side * WIDE / width, bottom, WIDE / width, HIGH / height)))
+        write(figure, left + 0.15, top - 0.1, f"{n + 1}. {sign}", 15, color=color, fontweight="bold", va="top")
+        lines = textwrap.wrap(printable(description), LINE)[:3]
+        write(figure, left + 0.15, top - 0.4, "\n".join(lines), 13, va="top")
+        for side, graph in enumerate((graphs[n], others[n])):
+            corner = np.array([left + side * WIDE, top - tall])
+            draw_graph(graph, figure.add_axes((*corner / whole, *np.array([WIDE, HIGH]) / whole)))
     return figure

@@ -1,30 +1,34 @@
-"""Curves and bars of losses and training histories."""
+"""Curves, bars and histograms of losses; training histories; deletion and insertion curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from elekit.draw.base import (
-    BLUE,
-    GRAY,
-    GREEN,
-    LIGHT_GRAY,
-    ORANGE,
-    SKY,
-    VERMILION,
-    fit_text,
-    padded_limits,
-    printable,
-    to_numpy,
-)
-from elekit.draw.figure import Picture, axes, figure_of
+from elekit.draw import base
+from elekit.draw._validation import require_columns
+from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, fit_text, printable, to_numpy
+from elekit.draw.figure import OUTLINE, Picture, axes, fitted_title, legend, padded_limits
+from elekit.draw.rows import beside, name_rows
+
+COLORS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
+STYLES = (
+    (BLUE, "-"), (VERMILION, (0, (5, 1.5))), (ORANGE, (0, (5, 1.5, 1, 1.5))), (GREEN, (0, (2, 1))),
+    (PURPLE, (0, (8, 2))), (SKY, (0, (8, 2, 2, 2))),
+)  # fmt: skip
+AT_RANDOM = (GRAY, (0, (1, 1)))  # the baseline: a curve and no area
+MARKS = {"deletion": "v", "insertion": "^"}
+CURVES = {
+    "deletion": ("deletion: lower is better", "share of the parts that are gone"),
+    "insertion": ("insertion: higher is better", "share of the parts that stand"),
+}
 
 
 def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None = None) -> Figure:
-    """Draw the learned loss of the relaxed and of the rounded iterate over the iterations; the rounding gap is
-    shaded.
+    """Draw the learned loss of the relaxed and of the rounded iterates, with the rounding gap between them shaded.
 
     Args:
         relaxed: (S,) losses, S >= 1.
@@ -34,16 +38,14 @@ def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None 
 
     Returns:
         The whole figure.
-
-    Raises:
-        ValueError: If the shapes differ or are not (S,).
     """
     relaxed, rounded = to_numpy(relaxed), to_numpy(rounded)
     if relaxed.ndim != 1 or not len(relaxed) or relaxed.shape != rounded.shape:
         raise ValueError(f"want two curves (S,) of one length S >= 1, got {relaxed.shape} and {rounded.shape}")
-    ax = axes(ax, (7, 4.2))
+    below = f"\nstopped: {printable(stopped)}" if stopped else ""
+    ax = axes(ax, (7, 4.2), x="iteration" + below, y="learned loss")
     steps = np.arange(len(relaxed))
-    ax.fill_between(steps, relaxed, rounded, color=LIGHT_GRAY, alpha=0.45, linewidth=0)
+    ax.fill_between(steps, relaxed, rounded, color=base.LIGHT_GRAY, alpha=0.45, linewidth=0)
     mark = "o" if len(steps) < 30 else None
     for values, color in ((rounded, VERMILION), (relaxed, BLUE)):
         ax.plot(steps, values, color=color, linewidth=2.5, marker=mark, markersize=4)
@@ -53,46 +55,24 @@ def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None 
     ends = sorted([(rounded[-1], "rounded", VERMILION), (relaxed[-1], "relaxed", BLUE)], key=lambda end: end[0])
     nudge = max(0, 0.08 * (top - bottom) - (ends[1][0] - ends[0][0])) / 2
     for (value, name, color), shift in zip(ends, (-nudge, nudge)):
-        ax.annotate(
-            name,
-            (1, value + shift),
-            xycoords=("axes fraction", "data"),
-            xytext=(6, 0),
-            va="center",
-            textcoords="offset points",
-            color=color,
-            fontsize=13,
-            fontweight="bold",
-        )
+        beside(ax, 1, value + shift, name, gap=6, size=13, edge=True, color=color, fontweight="bold")
     upper, gap = np.fmax(relaxed, rounded), np.nan_to_num(np.abs(rounded - relaxed))
     if len(steps) > 1 and gap.max() > 0.1 * (top - bottom):
         widest, last = int(gap.argmax()), len(steps) - 1
         x = min(max(widest, 0.3 * last), 0.7 * last)
         near = upper[np.abs(steps - x) <= max(0.2 * last, 1)]
         y = np.nanmax(near) + 0.08 * (top - bottom)  # free of both curves
-        ax.annotate(
-            "rounding gap",
-            (widest, (relaxed[widest] + rounded[widest]) / 2),
-            xytext=(x, y),
-            fontsize=13,
-            ha="center",
-            va="bottom",
-            arrowprops={"arrowstyle": "-", "color": GRAY, "lw": 1.2},
-        )
+        middle, line = (relaxed[widest] + rounded[widest]) / 2, {"arrowstyle": "-", "color": GRAY, "lw": 1.2}
+        ax.annotate("rounding gap", (widest, middle), (x, y), fontsize=13, ha="center", va="bottom", arrowprops=line)
         ax.set_ylim(bottom, max(top, y + 0.1 * (top - bottom)))
-    ax.set_xlabel(
-        "iteration" + (f"\nstopped: {printable(stopped)}" if stopped else ""), fontsize=13, parse_math=False
-    )
-    ax.set_ylabel("learned loss", fontsize=13)
-    ax.locator_params(axis="x", integer=True)
-    return figure_of(ax)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    return ax.get_figure(root=True)
 
 
 def ranking(
     losses, names: Sequence[str], truth: int | None = None, ax: Axes | None = None, *, show: int = 10
 ) -> Figure:
-    """Draw the learned loss of the best candidates as bars, best first; the truth has a thick rim, hatching and a
-    label.
+    """Draw the learned loss of the best candidates as bars, best first; the truth is hatched and labeled.
 
     Args:
         losses: (C,) losses.
@@ -103,9 +83,6 @@ def ranking(
 
     Returns:
         The whole figure.
-
-    Raises:
-        ValueError: If the shapes do not fit, or if `truth` is no candidate.
     """
     losses = to_numpy(losses)
     if losses.ndim != 1 or not len(losses) or len(names) != len(losses):
@@ -115,27 +92,19 @@ def ranking(
     order = np.argsort(losses, kind="stable")
     best = order[:show].tolist() + ([truth] if truth is not None and truth not in order[:show] else [])
     rank = {int(c): 1 + n for n, c in enumerate(order)}
-    ax = axes(ax, (7, 1.1 + 0.42 * len(best)))
+    ax = axes(ax, (7, 1.1 + 0.42 * len(best)), x="learned loss")
     bars = ax.barh(range(len(best)), losses[best], color=SKY, height=0.7)
     reach = max(float(np.nanmax(losses[best])), 1e-9)
     for y, (candidate, bar) in enumerate(zip(best, bars)):
-        words = f"{losses[candidate]:.3f}"
+        text, weight = f"{losses[candidate]:.3f}", "normal"
         if candidate == truth:
             bar.set(facecolor=ORANGE, edgecolor="black", linewidth=2, hatch="//")
-            words += "  truth"
-        ax.text(
-            losses[candidate] + 0.015 * reach,
-            y,
-            words,
-            va="center",
-            fontsize=12,
-            fontweight="bold" if candidate == truth else "normal",
-        )
+            text, weight = f"{text}  truth", "bold"
+        ax.text(losses[candidate] + 0.015 * reach, y, text, va="center", fontsize=12, fontweight=weight)
     labels = [f"{fit_text(names[c], 260, 12)[0]}   #{rank[c]}" for c in best]
     ax.set_yticks(range(len(best)), labels, fontsize=12, parse_math=False)
     ax.set(ylim=(len(best) - 0.4, -0.6), xlim=(min(0.0, float(np.nanmin(losses[best]))), 1.2 * reach))
-    ax.set_xlabel("learned loss", fontsize=13)
-    return figure_of(ax)
+    return ax.get_figure(root=True)
 
 
 def history(records: Sequence[dict]) -> Figure:
@@ -146,34 +115,110 @@ def history(records: Sequence[dict]) -> Figure:
 
     Returns:
         The figure.
-
-    Raises:
-        ValueError: If no record has a loss or a retrieval.
     """
-    curves = {}
-    for name in ("loss", "retrieval"):
-        curves[name] = [(r["step"], r[name]) for r in records if r.get(name) is not None]
-    if not any(curves.values()):
+    names = ("loss", "retrieval")
+    curves = [[(r["step"], r[name]) for r in records if r.get(name) is not None] for name in names]
+    if not any(curves):
         raise ValueError(f"nothing to draw: none of the {len(records)} records has a loss or a retrieval")
     figure = Picture(figsize=(7, 5), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
-    for ax, (name, color, words) in zip(panels, (("loss", BLUE, "loss"), ("retrieval", GREEN, "retrieval@1"))):
-        axes(ax, None)
-        if curves[name]:
-            steps, values = zip(*curves[name])
+    for ax, curve, color, name in zip(panels, curves, (BLUE, GREEN), ("loss", "retrieval@1")):
+        axes(ax, y=name, x="step" if ax is panels[1] else "")
+        if curve:
+            steps, values = zip(*curve)
             ax.plot(steps, values, color=color, linewidth=2.5, marker="o", markersize=4)
-            ax.annotate(
-                f"{values[-1]:.3g}",
-                (steps[-1], values[-1]),
-                xytext=(8, 0),
-                textcoords="offset points",
-                va="center",
-                color=color,
-                fontsize=13,
-                fontweight="bold",
-                annotation_clip=False,
-            )
-        ax.set_ylabel(words, fontsize=13)
+            look = {"color": color, "fontweight": "bold", "annotation_clip": False}
+            beside(ax, steps[-1], values[-1], f"{values[-1]:.3g}", size=13, **look)
     panels[1].set_ylim(0, 1.05)
-    panels[1].set_xlabel("step", fontsize=13)
     return figure
+
+
+def histograms(values: Mapping[str, object], xlabel: str = "learned loss", *, bins: int = 50) -> Figure:
+    """Draw one histogram per group, one above the other, with median and count.
+
+    Args:
+        values: (n,) arrays or tensors by name, n >= 1, at most 6 groups; values that are not finite are left out.
+        xlabel: Label of the shared axis.
+        bins: Number of bins.
+
+    Returns:
+        The figure. Each histogram is scaled to its own maximum.
+    """
+    kinds = {name: to_numpy(given).ravel() for name, given in values.items()}
+    kinds = {name: held[np.isfinite(held)] for name, held in kinds.items()}
+    empty = [name for name, held in kinds.items() if not len(held)]
+    if not 1 <= len(kinds) <= len(COLORS) or empty:
+        found = f"{len(kinds)}" + f", empty: {empty}" * bool(empty)
+        raise ValueError(f"want 1 to {len(COLORS)} kinds of values, each with some, got {found}")
+    together = np.concatenate(list(kinds.values()))
+    edges = np.histogram_bin_edges(together, bins)
+    figure = Picture(figsize=(8, 0.75 + 1.15 * len(kinds)), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(len(kinds), 1, sharex=True))
+    for ax, (name, held), color in zip(panels, kinds.items(), COLORS):
+        axes(ax, x=printable(xlabel) if ax is panels[-1] else "")
+        counts, _ = np.histogram(held, edges)
+        ax.stairs(counts / len(held), edges, fill=True, color=color, alpha=0.8, gid="shares")
+        middle = float(np.median(held))
+        ax.axvline(middle, color="black", lw=1.5, ls="--")
+        ax.annotate(f"median {middle:.2f}", (middle, 1), xycoords=("data", "axes fraction"), xytext=(5, -2),
+                    textcoords="offset points", va="top", fontsize=12)  # fmt: skip
+        fitted_title(ax, f"{name}  ({len(held):,})", 250, 13, loc="left", color="black", pad=3)
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+        ax.set_ylim(0, 1.25 * (counts / len(held)).max())
+    return figure
+
+
+def faithfulness(curves: pd.DataFrame, summary: pd.DataFrame) -> Figure:
+    """Draw `2 - loss` as parts are removed or added, and how much better each method is than a random order.
+
+    Args:
+        curves: Columns curve ("deletion" or "insertion"), method, parts, value, low, high.
+        summary: Columns curve, method, area, low, high. A method of `curves` that is missing here is the baseline.
+            low and high, the ends of bands and whiskers, may be nan.
+
+    Returns:
+        The figure.
+    """
+    require_columns(curves, ("curve", "method", "parts", "value", "low", "high"))
+    require_columns(summary, ("curve", "method", "area", "low", "high"))
+    methods = list(dict.fromkeys(summary["method"]))
+    if not 1 <= len(methods) <= len(STYLES):
+        raise ValueError(f"want 1 to {len(STYLES)} methods, got {len(methods)}")
+    looks = dict(zip(methods, STYLES))
+    figure = Picture(figsize=(14, 4.8), layout="constrained")
+    *places, bars = figure.subplots(1, 3, width_ratios=(1, 1, 1.05))
+    for ax, (curve, (title, below)) in zip(places, CURVES.items()):
+        axes(ax, x=below, y="2 - loss to the anchor" if ax is places[0] else "")
+        for method, line in curves[curves["curve"] == curve].groupby("method", sort=False):
+            color, style = looks.get(method, AT_RANDOM)
+            parts = line["parts"].to_numpy()
+            ax.fill_between(parts, line["low"], line["high"], color=color, alpha=0.12, lw=0, gid=f"band-{method}")
+            ax.plot(parts, line["value"], color=color, ls=style, lw=2.6, gid=f"curve-{method}")
+        ax.set_title(title, fontsize=14)
+        ax.set(xlim=(0, 1))
+    named = [*methods, *(m for m in dict.fromkeys(curves["method"]) if m not in looks)]
+    _areas(bars, summary, named, looks)
+    return figure
+
+
+def _areas(ax: Axes, summary: pd.DataFrame, named: list, looks: dict) -> None:
+    """One row per method: its line, its name, and its area in both curves with whiskers."""
+    axes(ax, x="area between the curves (2 - loss)")
+    ax.axvline(0, color=AT_RANDOM[0], ls=AT_RANDOM[1], lw=2.6)
+    margin = ax.get_yaxis_transform()  # x in axes, y in data
+    for y, method in enumerate(named):
+        color, style = looks.get(method, AT_RANDOM)
+        ax.add_line(Line2D((-0.68, -0.55), (y, y), transform=margin, color=color, ls=style, lw=2.6, clip_on=False))
+        for curve, shift in zip(CURVES, (-0.15, 0.15)):
+            for row in summary[(summary["curve"] == curve) & (summary["method"] == method)].itertuples():
+                ax.plot((row.low, row.high), (y + shift,) * 2, color=color, lw=2.6, solid_capstyle="butt")
+                ax.plot(row.area, y + shift, MARKS[curve], color=color, ms=10, mec="white", gid=f"area-{method}")
+                end = np.nanmax([row.area, row.high])
+                beside(ax, end, y + shift, f"{row.area:+.2f}", gap=6, path_effects=OUTLINE)
+    name_rows(ax, named, width=130, margin=0.5)
+    ax.tick_params(axis="y", length=0)
+    ax.margins(x=0.3)
+    ax.set_title("better than a random order by", fontsize=14)
+    looks = {name: {"color": "black", "marker": mark, "ls": "", "ms": 9} for name, mark in MARKS.items()}
+    legend(ax, looks, 12, loc="lower right")

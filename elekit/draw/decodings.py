@@ -1,34 +1,22 @@
-"""A decoding run in one picture, whole or at one step: the static counterparts of the stepper."""
-
-from typing import Any
+"""Decoding runs, whole or at one step, and prediction sets: the static counterparts of the stepper."""
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Circle
-from matplotlib.patheffects import withStroke
 
 from elekit.decoding import Trace
-from elekit.draw.base import (
-    BLUE,
-    GRAY,
-    LIGHT_GRAY,
-    RADIUS,
-    VERMILION,
-    VISIBLE,
-    fit_text,
-    padded_limits,
-    printable,
-    to_numpy,
-)
+from elekit.draw._validation import require_positive
+from elekit.draw.base import BLUE, GRAY, LIGHT_GRAY, RADIUS, VERMILION, VISIBLE, fit_text, printable, to_numpy
 from elekit.draw.curves import loss_curve
-from elekit.draw.figure import Picture, axes
-from elekit.draw.frames import LOOKS, NUMBERS, Frames, frame_positions, frames, matching_layout
+from elekit.draw.figure import DASHED, Picture, axes, halo, legend, outlined, padded_limits, size_in_inches
+from elekit.draw.frames import LOOKS, NUMBERS, SHOWN, Frames, format_loss, frame_positions, frames, matching_layout
 from elekit.draw.layouts import layout
-from elekit.draw.sets import HIGH, prediction_set
-from elekit.draw.structures import graph, points_per_unit, size_in_inches
+from elekit.draw.rows import beside
+from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
+
+WIDE, HIGH = 2.3, 3.9  # inches: a graph of a prediction set, and the whole set
 
 
 def trace(trace: Trace, *, truth: Graph | None = None, frames: int = 4) -> Figure:
@@ -43,9 +31,6 @@ def trace(trace: Trace, *, truth: Graph | None = None, frames: int = 4) -> Figur
 
     Returns:
         The figure.
-
-    Raises:
-        ValueError: If `frames` is below 2.
     """
     if frames < 2:
         raise ValueError(f"frames must be at least 2, got {frames}")
@@ -91,11 +76,7 @@ def iterate(
 
     Returns:
         The figure.
-
-    Raises:
-        ValueError: If there is no such step.
     """
-
     runs = [frames(trace, directions)]
     runs += [frames(compare, compare_directions, like=runs[0])] if compare is not None else []
     last = max(map(len, runs)) - 1
@@ -104,23 +85,21 @@ def iterate(
     panels, lines = len(runs) + (truth is not None), 0.026 * 3 * len(runs)  # of text below the graphs
     whole = figure = Picture(figsize=(2.4 + 4.3 * max(panels, 2), 8.6 + HIGH * (found is not None)))
     if found is not None:
-        figure, below = whole.subfigures(2, 1, squeeze=False, height_ratios=(8.6, HIGH))[:, 0]
+        figure, below = whole.subfigures(2, 1, height_ratios=(8.6, HIGH))
         prediction_set(found, truth=truth, decoded=trace.result, figure=below)
-    for column, (run, name) in enumerate(zip(runs, names)):
+    places = [figure.add_axes((column / panels, 0.52, 0.97 / panels, 0.42)) for column in range(panels)]
+    for place, run, name in zip(places, runs, names):
         at = run.at(step)
-        place = figure.add_axes((column / panels, 0.52, 0.97 / panels, 0.42))
-        marked(run, at, place)
+        _marked(run, at, place)
         place.set_title(": ".join(filter(None, (printable(name), run.names[at]))), fontsize=14, parse_math=False)
     if truth is not None:
-        place = figure.add_axes(((panels - 1) / panels, 0.52, 0.97 / panels, 0.42))
-        graph(truth, place, positions=matching_layout(truth, runs[0].graphs[-1], runs[0].positions[-1]))
-        place.set_title("truth", fontsize=14)
+        graph(truth, places[-1], positions=matching_layout(truth, runs[0].graphs[-1], runs[0].positions[-1]))
+        places[-1].set_title("truth", fontsize=14)
     kinds = dict.fromkeys(mark.kind for run in runs for mark in run.marks[run.at(step)])
-    keys = [Line2D([], [], color=LOOKS[kind][0], ls=_dash(kind), lw=6) for kind in kinds]
-    words = [LOOKS[kind][2] for kind in kinds]
-    figure.legend(keys, words, loc="center", bbox_to_anchor=(0.5, 0.5), ncols=3, frameon=False, fontsize=12)
+    looks = [(LOOKS[kind][2], {"color": LOOKS[kind][0], "ls": _dash(kind), "lw": 6}) for kind in kinds]
+    legend(figure, looks, 12, loc="center", bbox_to_anchor=(0.5, 0.5), ncols=3)
     for n, (run, name) in enumerate(zip(runs, names)):
-        for line, (text, size) in enumerate(_words(run, run.at(step), printable(name))):
+        for line, (text, size) in enumerate(_lines(run, run.at(step), printable(name))):
             text, size = fit_text(text, 72 * 0.96 * whole.get_figwidth(), size)
             height = 0.475 - 0.026 * (3 * n + line)
             figure.text(0.5, height, text, fontsize=size, ha="center", va="top", parse_math=False, gid="said")
@@ -128,35 +107,25 @@ def iterate(
     return whole
 
 
-def marked(run: Frames, at: int, ax: Axes) -> None:
+def _marked(run: Frames, at: int, ax: Axes) -> None:
     """One frame of a run: the graph, outlines of absent nodes, and halos at the frame's marks."""
     one, positions = run.graphs[at], run.positions[at]
     graph(one, ax, positions=positions)
-    points = points_per_unit(ax)
-    for i in np.flatnonzero(to_numpy(one.presence()[0]) < VISIBLE).tolist():
+    for i in np.flatnonzero(to_numpy(one.presence()[0]) < VISIBLE):
         ax.add_patch(Circle(positions[i], RADIUS, fill=False, ec=GRAY, ls="--", zorder=0.8, gid=f"ghost-{i}"))
-    for i, (x, y) in enumerate(positions + 0.9 * RADIUS):
-        white = [withStroke(linewidth=3, foreground="white")]
-        ax.text(x, y, str(i), fontsize=10, color="#444444", zorder=7, path_effects=white, gid=f"number-{i}")
+    for i, position in enumerate(positions + 0.9 * RADIUS):
+        outlined(ax, position, str(i), 10, color="#444444", gid=f"number-{i}")
     largest = max((mark.size for mark in run.marks[at]), default=1.0)
     for part, kind, size, _ in run.marks[at]:
         width = 0.11 if kind == "changed" else 0.04 + 0.13 * size / largest
-        line = {
-            "lw": width * points,
-            "ls": _dash(kind),
-            "color": LOOKS[kind][0],
-            "gid": f"halo-{'-'.join(map(str, part))}",
-        }
-        if len(part) == 1:
-            ax.add_patch(Circle(positions[part[0]], RADIUS + width / 2, fill=False, zorder=0.6, **line))
-        else:
-            ax.add_line(Line2D(*positions[list(part)].T, zorder=0.5, solid_capstyle="butt", **line))
+        gid = f"halo-{'-'.join(map(str, part))}"
+        halo(ax, positions, part, width, width, color=LOOKS[kind][0], ls=_dash(kind), gid=gid)
     low, high = positions.min(0) - 0.6, positions.max(0) + 0.6  # ghosts and halos shall not be cut off
     ax.set(xlim=(min(low[0], ax.get_xlim()[0]), max(high[0], ax.get_xlim()[1])))
     ax.set(ylim=(min(low[1], ax.get_ylim()[0]), max(high[1], ax.get_ylim()[1])))
 
 
-def _words(run: Frames, at: int, name: str) -> list[tuple[str, float]]:
+def _lines(run: Frames, at: int, name: str) -> list[tuple[str, float]]:
     """The lines of text below the graphs, with their font sizes."""
     known = [f"{what} {value}" for what, value in zip(NUMBERS, run.numbers[at]) if value]
     strongest = [f"{mark.words} ({mark.size:.2f})" for mark in run.directions(at)[:3]]
@@ -165,49 +134,77 @@ def _words(run: Frames, at: int, name: str) -> list[tuple[str, float]]:
 
 
 def _dash(kind: str):
-    return (0, (1.5, 1)) if LOOKS[kind][1] else "-"
+    return DASHED if LOOKS[kind][1] else "-"
 
 
 def _curves(runs: list[Frames], names, step: int, ax: Axes) -> None:
     """The learned loss of all frames of one or two runs, with the rounding gap shaded and a cursor at the step."""
-    axes(ax, None)
-    across = frame_positions(runs)
-    ends: list[list[Any]] = []
+    stopped = " / ".join(dict.fromkeys(printable(run.stopped) for run in runs))
+    axes(ax, x=f"iteration, then rounding and edits\nstopped: {stopped}", y="learned loss")
+    across, ends = frame_positions(runs), []
     for run, name, dash in zip(runs, names, ("-", "--")):
-        x, S = across[: len(run)], run.iterates
-        ax.fill_between(
-            x[:S], run.relaxed[:S], run.rounded[:S], color=LIGHT_GRAY, alpha=0.45 / len(runs), linewidth=0
-        )
+        x, S, at = across[: len(run)], run.iterates, run.at(step)
+        gap = {"color": LIGHT_GRAY, "alpha": 0.45 / len(runs), "linewidth": 0}
+        ax.fill_between(x[:S], run.relaxed[:S], run.rounded[:S], **gap)
         ax.plot(x[:S], run.rounded[:S], color=VERMILION, lw=2.5, ls=dash)
         ax.plot(x[S:], run.rounded[S:], color=VERMILION, lw=1.5, ls=dash, marker="o", ms=6)
         ax.plot(x[:S], run.relaxed[:S], color=BLUE, lw=2.5, ls=dash)
         ax.axvline((x[S - 1] + x[S]) / 2, color=GRAY, lw=1, ls=":")
         for values, what, color in ((run.rounded, "rounded", VERMILION), (run.relaxed[:S], "relaxed", BLUE)):
-            ends.append([float(values[-1]), " ".join(filter(None, (fit_text(name, 100, 12)[0], what))), color])
-            ax.plot(
-                x[run.at(step)],
-                values[run.at(step)] if run.at(step) < len(values) else np.nan,
-                "o",
-                ms=9,
-                color=color,
-            )
+            ends.append((float(values[-1]), " ".join(filter(None, (fit_text(name, 100, 12)[0], what))), color))
+            ax.plot(x[at], values[at] if at < len(values) else np.nan, "o", ms=9, color=color)
     ax.axvline(across[step], color="black", lw=1.5, gid="cursor")
-    ax.set(
-        xlim=(-0.01, 1.01),
-        ylim=padded_limits(np.concatenate([[0.0], *(r.relaxed for r in runs), *(r.rounded for r in runs)])),
-    )
-    room = 15 / 72 / size_in_inches(ax)[1] * np.ptp(ax.get_ylim())  # of a line of words
-    ends.sort()
-    for n, (value, words, color) in enumerate(ends):
-        value = max(value, ends[n - 1][0] + room) if n else value
-        ends[n][0] = value
-        ax.annotate(
-            words, (1, value), xycoords=("axes fraction", "data"), xytext=(8, 0), textcoords="offset points",
-            va="center", color=color, fontsize=12, fontweight="bold", parse_math=False,
-        )  # fmt: skip
+    losses = np.concatenate([[0.0], *(r.relaxed for r in runs), *(r.rounded for r in runs)])
+    ax.set(xlim=(-0.01, 1.01), ylim=padded_limits(losses))
+    room = 15 / 72 / size_in_inches(ax)[1] * np.ptp(ax.get_ylim())  # of a line of text
+    free = -np.inf
+    for value, text, color in sorted(ends):
+        value = max(value, free)
+        free = value + room
+        beside(ax, 1, value, text, size=12, edge=True, color=color, fontweight="bold")
     S = max(run.iterates for run in runs) - 1
     every = max(1, round(S / 8 / 5) * 5) if S > 12 else 1
     ax.set_xticks(across[: S + 1 : every], [str(s) for s in range(0, S + 1, every)])
-    stopped = " / ".join(dict.fromkeys(printable(run.stopped) for run in runs))
-    ax.set_xlabel(f"iteration, then rounding and edits\nstopped: {stopped}", fontsize=13, parse_math=False)
-    ax.set_ylabel("learned loss", fontsize=13)
+
+
+def prediction_set(
+    found, *, truth: Graph | None = None, decoded: Graph | None = None, shown: int = SHOWN,
+    figure: Figure | SubFigure | None = None,
+) -> Figure:  # fmt: skip
+    """Draw a prediction set: its graphs, best first, and their losses beside the radius.
+
+    An empty set shows the decoded graph, which lies outside the radius.
+
+    Args:
+        found: A set from `elekit.evaluation.conformal.prediction_sets`.
+        truth: Batch of one, marked if it is shown.
+        decoded: Batch of one, marked if it is shown; None means the set's own decoded graph.
+        shown: Maximum number of graphs, at least 1.
+        figure: Figure to draw into; None makes a new one.
+
+    Returns:
+        The whole figure.
+    """
+    require_positive(shown=shown)
+    graphs, losses = (some[:shown] for some in found.displayed)
+    columns, radius, empty = max(len(graphs), 4), found.calibration.radius, not found.size
+    figure = Picture(figsize=(WIDE * columns, HIGH)) if figure is None else figure
+    more = f" (the nearest {len(graphs)} are shown)" if found.size > len(graphs) else ""
+    width = 72 * figure.get_figure(root=True).get_figwidth()
+    words, size = fit_text(found.describe() + more, 0.96 * width, 15)
+    figure.text(0.5, 0.97, words, fontsize=size, fontweight="bold", ha="center", va="top", parse_math=False)
+    for column, (one, loss, marks) in enumerate(zip(graphs, losses, found.captions(truth, decoded))):
+        left = 0.5 + (column - len(graphs) / 2) / columns
+        place = figure.add_axes((left, 0.38, 0.98 / columns, 0.38))
+        graph(one, place)
+        place.set_title(f"loss {format_loss(loss)}\n{', '.join(marks)}", fontsize=11, parse_math=False)
+    ax = axes(figure.add_axes((0.06, 0.2, 0.88, 0.12)), x="learned loss to what was predicted")
+    ax.axvspan(0, radius, color=LIGHT_GRAY, alpha=0.45, lw=0, gid="within")
+    ax.axvline(radius, color="black", lw=1.5, ls="--", gid="radius")
+    look = {"marker": "D", "color": VERMILION, "mfc": "white", "mew": 2} if empty else {"marker": "o", "color": BLUE}
+    ax.plot(losses, np.zeros(len(losses)), ls="", ms=9, clip_on=False, gid="losses", **look)
+    ax.set(xlim=(0, 1.12 * max(radius, *losses, 1e-3)), ylim=(-1, 1))
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.annotate(f"radius {radius:.3f}", (radius, 1), xytext=(4, 0), textcoords="offset points", va="top", fontsize=11)
+    return figure.get_figure(root=True)

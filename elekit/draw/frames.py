@@ -10,6 +10,7 @@ from elekit.decoding import SearchStep, Trace
 from elekit.draw.base import ORANGE, PURPLE, SKY, to_numpy
 from elekit.draw.layouts import layout
 from elekit.draw.placement import neighbor_positions
+from elekit.draw.shapes import differences
 from elekit.graphs.graph import Graph, to_networkx
 
 NUMBERS = {  # values of each frame, and their meaning
@@ -43,11 +44,10 @@ class Mark(NamedTuple):
 class Frames:
     """F = S + 2 + P frames: iterates 0 to S, the best one rounded, then P steps of local search (polish).
 
-    graphs: batch of F. positions: F arrays (N, 2); they change if local search restarts from another graph.
-    relaxed, rounded: (F,) learned loss; relaxed is nan after the iterates. names, numbers: title and values of
-    NUMBERS of each frame, as text. descriptions: one sentence per frame, without the descent directions. marks: the
-    descent directions of each frame, or the parts that an edit changed, strongest first. iterates: S + 1. stopped:
-    the reason why the run ended.
+    graphs: batch of F. positions: F arrays (N, 2); they change if local search restarts from another graph. relaxed,
+    rounded: (F,) learned loss; relaxed is nan after the iterates. names, descriptions: title and sentence. numbers:
+    values of NUMBERS as text. marks: descent directions, or parts that an edit changed, strongest first. iterates:
+    S + 1. stopped: why the run ended.
     """
 
     graphs: Graph
@@ -84,42 +84,26 @@ def frames(trace: Trace, directions=None, *, like: Frames | None = None) -> Fram
     directions: from `elekit.inspect.descent_directions`; None marks nothing on iterates. like: a run whose node
     positions are used if both results are isomorphic.
     """
-    S, answer = len(trace) - 1, trace.iterates[trace.best].rounded()
+    S, polish, answer = len(trace) - 1, trace.search_steps, trace.iterates[trace.best].rounded()
     where = layout(answer)
     if like is not None:
         where = matching_layout(answer, like.graphs[like.iterates], like.positions[0])
-    relaxed, rounded = (to_numpy(values) for values in (trace.relaxed, trace.rounded))
-    after = [float(rounded[trace.best]), *(done.loss for done in trace.search_steps)]
-    placed = _search_positions(answer, where, trace.search_steps)
-    columns = [
-        relaxed,
-        rounded,
-        to_numpy(trace.gap),
-        *map(to_numpy, (trace.gradient_norm, trace.step_size, trace.projection)),
-    ]
-    numbers = [tuple(map(format_loss, row)) for row in zip(*columns)]
+    relaxed, rounded = to_numpy(trace.relaxed), to_numpy(trace.rounded)
+    after = [float(rounded[trace.best]), *(done.loss for done in polish)]
+    columns = (relaxed, rounded, trace.gap, trace.gradient_norm, trace.step_size, trace.projection)
+    numbers = [tuple(map(format_loss, row)) for row in zip(*map(to_numpy, columns))]
     numbers += [("", format_loss(loss), *[""] * (len(NUMBERS) - 2)) for loss in after]
-    edits = list(_edits(answer, trace.search_steps, after))
+    rows = [(f"iteration {s} of {S}", _description(trace, s), _direction_marks(directions, s)) for s in range(S + 1)]
+    best = f"Best rounded iterate ({trace.best}): loss {format_loss(after[0])} (stopped: {trace.stopped})"
+    rows += [(f"iterate {trace.best} rounded", best, ()), *_edits(answer, polish, after)]
+    names, descriptions, marks = zip(*rows)
     return Frames(
-        graphs=Graph.cat([trace.iterates, answer, *(done.graph for done in trace.search_steps)]),
-        positions=(*[where] * (S + 2), *placed),
-        relaxed=np.concatenate([relaxed, np.full(len(after), np.nan)]),
-        rounded=np.concatenate([rounded, after]),
-        names=(
-            *(f"iteration {s} of {S}" for s in range(S + 1)),
-            f"iterate {trace.best} rounded",
-            *(e[0] for e in edits),
-        ),
-        descriptions=(
-            *(_description(trace, s) for s in range(S + 1)),
-            f"Best rounded iterate ({trace.best}): loss {format_loss(after[0])} (stopped: {trace.stopped})",
-            *(e[1] for e in edits),
-        ),
-        numbers=tuple(numbers),
-        marks=(*(_direction_marks(directions, s) for s in range(S + 1)), (), *(e[2] for e in edits)),
-        iterates=S + 1,
-        stopped=trace.stopped,
-    )
+        graphs=Graph.cat([trace.iterates, answer, *(done.graph for done in polish)]),
+        positions=(*[where] * (S + 2), *_search_positions(answer, where, polish)),
+        relaxed=np.concatenate([relaxed, np.full(len(after), np.nan)]), rounded=np.concatenate([rounded, after]),
+        names=names, descriptions=descriptions, numbers=tuple(numbers), marks=marks,
+        iterates=S + 1, stopped=trace.stopped,
+    )  # fmt: skip
 
 
 def format_loss(value: float) -> str:
@@ -133,29 +117,25 @@ def frame_positions(runs: list[Frames]) -> np.ndarray:
     """(F,) positions in [0, 1] of the frames of the longest run on a shared axis; edits are wider than iterates."""
     last = max(len(run) for run in runs) - 1
     wide = max(1.0, 0.04 * last)
-    polished = [any(run.iterates <= f < len(run) for run in runs) for f in range(1, last + 1)]
-    return np.cumsum([0.0, *(wide if p else 1.0 for p in polished)]) / max(
-        sum(wide if p else 1.0 for p in polished), 1
-    )
+    edited = [any(run.iterates <= f < len(run) for run in runs) for f in range(1, last + 1)]
+    widths = [wide if edit else 1.0 for edit in edited]
+    return np.cumsum([0.0, *widths]) / max(sum(widths), 1)
 
 
 def matching_layout(graph: Graph, other: Graph, positions: np.ndarray) -> np.ndarray:
     """Positions of a graph: those of `other` if the two are isomorphic, otherwise its own layout."""
     (ours,), (theirs,) = to_networkx(graph), to_networkx(other)
     matcher = GraphMatcher(ours, theirs, categorical_node_match("label", None), categorical_edge_match("label", None))
-    if not matcher.is_isomorphic():
-        return layout(graph)
     placed = layout(graph)
-    for i, j in matcher.mapping.items():
-        placed[i] = positions[j]
+    if matcher.is_isomorphic():
+        for i, j in matcher.mapping.items():
+            placed[i] = positions[j]
     return placed
 
 
 def _description(trace: Trace, s: int) -> str:
     last = f", the last (stopped: {trace.stopped})" if s == len(trace) - 1 else ""
-    losses = (
-        f"relaxed loss {format_loss(trace.relaxed[s].item())}, rounded loss {format_loss(trace.rounded[s].item())}"
-    )
+    losses = f"relaxed loss {format_loss(trace.relaxed[s])}, rounded loss {format_loss(trace.rounded[s])}"
     return f"Iteration {s}{last}: {losses}"
 
 
@@ -173,15 +153,9 @@ def _edits(before: Graph, polish: tuple[SearchStep, ...], losses: list[float]):
         else:
             number += 1
             change = f"loss from {format_loss(came_from)} to {format_loss(done.loss)}"
-            marks = tuple(Mark(part, "changed", 1.0, done.edit) for part in _changed(before, done.graph))
+            marks = tuple(Mark(part, "changed", 1.0, done.edit) for part, _ in differences(before, done.graph))
             yield f"edit {number} of {total}", f"Edit {number} of {total}, {done.edit}: {change}", marks
         before = done.graph
-
-
-def _changed(before: Graph, after: Graph) -> list[tuple[int, ...]]:
-    """Nodes (i,) and pairs (i, j) whose labels differ."""
-    (was, were), (now, are) = before.labels(), after.labels()
-    return [*map(tuple, (was != now)[0].nonzero().tolist()), *map(tuple, (were != are)[0].triu(1).nonzero().tolist())]
 
 
 def _search_positions(before: Graph, where: np.ndarray, polish: tuple[SearchStep, ...]):
@@ -190,8 +164,8 @@ def _search_positions(before: Graph, where: np.ndarray, polish: tuple[SearchStep
         if done.restart:
             where = layout(done.graph)
         else:
-            new = ((before.labels()[0] == 0) & (done.graph.labels()[0] > 0))[0].nonzero()[:, 0].tolist()
-            for i in new:
+            new = (before.labels()[0] == 0) & (done.graph.labels()[0] > 0)
+            for i in new[0].nonzero()[:, 0].tolist():
                 neighbors = done.graph.labels()[1][0, i].nonzero()[:, 0].tolist()
                 free = [place for place in neighbor_positions(before, where)[neighbors] if np.isfinite(place).all()]
                 if free:

@@ -3,7 +3,9 @@
 import networkx as nx
 import numpy as np
 
-from elekit.draw.base import RADIUS, has_bond_orders, require_single
+from elekit.draw._validation import require_single
+from elekit.draw.base import RADIUS
+from elekit.draw.shapes import distance_to_segments, has_bond_orders
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
 from elekit.graphs.smiles import bond_type, element_and_charge, is_molecular
@@ -21,9 +23,6 @@ def layout(graph: Graph) -> np.ndarray:
 
     Returns:
         (N, 2) positions of all slots.
-
-    Raises:
-        ValueError: If the batch does not hold one graph.
     """
     require_single(graph)
     drawn = to_networkx(graph)[0]
@@ -83,13 +82,10 @@ def _molecular_layout(drawn: nx.Graph) -> np.ndarray:
 def _clearance(positions: np.ndarray, drawn: nx.Graph) -> float:
     """Smallest distance of a node to another node or to an edge that does not end in it."""
     row = {i: n for n, i in enumerate(sorted(drawn))}
-    segments = [(row[i], row[j]) for i, j in drawn.edges] + [(n, n) for n in row.values()]
     closest = np.inf
-    for i, j in segments:
-        others = np.delete(positions, [i, j], axis=0) - positions[i]
-        along = positions[j] - positions[i]
-        share = (others @ along / max(along @ along, 1e-9)).clip(0, 1)
-        closest = min(closest, np.linalg.norm(others - share[:, None] * along, axis=1).min(initial=np.inf))
+    for i, j in [(row[i], row[j]) for i, j in drawn.edges] + [(n, n) for n in row.values()]:
+        others = np.delete(positions, [i, j], axis=0)
+        closest = min(closest, distance_to_segments(others, positions[[i]], positions[[j]]).min(initial=np.inf))
     return closest
 
 

@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize, to_hex, to_rgba_array
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, fit_text, printable
-from elekit.draw.figure import Picture, figure_of
+from elekit.draw.figure import Picture, fitted_title, legend
 from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
 
@@ -43,17 +42,14 @@ class Paint:
 
     def legend(self) -> dict:
         """As plain JSON: classes, ramp (colors from low to high), numbers (text at both ends and the middle)."""
-        found: dict[str, Any] = {
-            "classes": [{"color": c, "words": w, "count": n} for c, w, n in self.classes],
-            "ramp": [],
-            "numbers": [],
-        }
+        classes = [{"color": color, "words": words, "count": count} for color, words, count in self.classes]
+        found: dict = {"classes": classes, "ramp": [], "numbers": []}
         if self.scale is not None:
             low, high = self.scale
             words = [f"{low:.3g}", f"{(low + high) / 2:.3g}", f"{high:.3g}"]
             words[0] += " or less" * self.clipped[0]
             words[2] += " or more" * self.clipped[1]
-            found["ramp"], found["numbers"] = self.colors[:STEPS:7], words
+            found |= {"ramp": self.colors[:STEPS:7], "numbers": words}
         return found
 
 
@@ -63,8 +59,6 @@ def paint(values) -> Paint:
     Numbers with at most 8 distinct values are categories too, in order and on viridis. A scale runs from the 1 % to
     the 99 % quantile if the values beyond would squeeze it. Missing values are light gray.
     """
-    import pandas as pd
-
     values = pd.Series(values).reset_index(drop=True)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return _numbers(values.to_numpy(dtype=np.float64, na_value=np.nan))
@@ -123,22 +117,12 @@ def bounding_square(positions: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def embedding_map(
-    positions: np.ndarray,
-    values=None,
-    *,
-    column: str = "",
-    selected: Sequence[int] | None = None,
-    pinned: int | None = None,
-    neighbors: Sequence[int] = (),
-    graphs: Graph | None = None,
-    titles: Sequence[str] = (),
-    predictions: Sequence[tuple[int, np.ndarray]] = (),
-    paths: Sequence[np.ndarray] = (),
-    trust: str = "",
+    positions: np.ndarray, values=None, *, column: str = "", selected: Sequence[int] | None = None,
+    pinned: int | None = None, neighbors: Sequence[int] = (), graphs: Graph | None = None, titles: Sequence[str] = (),
+    predictions: Sequence[tuple[int, np.ndarray]] = (), paths: Sequence[np.ndarray] = (), trust: str = "",
     figure: Figure | None = None,
-) -> Figure:
-    """Draw a map of graphs: points colored by a column, a pinned graph and its numbered neighbors drawn beside the
-    map.
+) -> Figure:  # fmt: skip
+    """Draw a map of graphs, colored by a column, with a pinned graph and its numbered neighbors beside the map.
 
     Args:
         positions: (n, 2) map positions.
@@ -156,9 +140,6 @@ def embedding_map(
 
     Returns:
         The whole figure.
-
-    Raises:
-        ValueError: If shapes do not fit.
     """
     positions = np.asarray(positions, dtype=np.float64)
     if positions.ndim != 2 or positions.shape[1] != 2 or (values is not None and len(values) != len(positions)):
@@ -184,20 +165,17 @@ def embedding_map(
     for n, row in enumerate(neighbors, 1):
         _number(ax, positions[row], n)
     if pinned is not None:
-        ax.plot(
-            *positions[pinned], marker="o", ms=15, mfc="none", mec="black", mew=2.6, zorder=6, gid=f"pinned-{pinned}"
-        )
-    for k, one in enumerate(graphs if shown and graphs is not None else ()):
+        _ring(ax, positions[pinned], 15, mew=2.6, zorder=6, gid=f"pinned-{pinned}")
+    for k, one in enumerate(graphs if shown else ()):
         row, place = divmod(k, 3)
-        at = (width + (1 - width) * place / 3, 0.98 - (row + 1) * 0.3, (1 - width) / 3.1, 0.23)
-        small = figure.add_axes(at)
+        left, bottom = width + (1 - width) * place / 3, 0.98 - (row + 1) * 0.3
+        small = figure.add_axes((left, bottom, (1 - width) / 3.1, 0.23))
         graph(one, small)
         if titles:
-            words, size = fit_text(titles[k], 138, 12)
-            small.set_title(words, fontsize=size, fontweight="bold" if k == 0 else "normal", parse_math=False)
+            fitted_title(small, titles[k], 138, 12, fontweight="bold" if k == 0 else "normal")
     if trust:
         figure.text(0.01, 0.015, printable(trust), fontsize=11, parse_math=False)
-    return figure_of(ax)
+    return ax.get_figure(root=True)
 
 
 def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequence[int] | None):
@@ -209,8 +187,7 @@ def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequen
     size = float(np.clip(40_000 / max(len(positions), 1), 2, 30))
     for rows, look, z in ((behind, [CONTEXT], 1), (front, colors[front], 2)):
         if len(rows):
-            x, y = positions[rows].T
-            ax.scatter(x, y, s=size, c=look, lw=0, zorder=z, rasterized=True)
+            ax.scatter(*positions[rows].T, c=look, s=size, lw=0, zorder=z, rasterized=True)
     if values is None:
         return
     box = ax.get_position()
@@ -219,36 +196,25 @@ def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequen
         below = ax.figure.add_axes((box.x0 + 0.02, 0.105, box.width - 0.1, 0.022))
         bar = ax.figure.colorbar(ScalarMappable(Normalize(*found.scale), ramp), cax=below, orientation="horizontal")
         ends = ("min" if found.clipped[0] else "") + ("max" if found.clipped[1] else "")
-        bar.ax.set_title(
-            printable(column) + {"": "", "min": " (and below)", "max": " (and above)"}.get(ends, " (and beyond)"),
-            fontsize=12, loc="left", pad=3, parse_math=False,
-        )  # fmt: skip
+        beyond = {"": "", "min": " (and below)", "max": " (and above)"}.get(ends, " (and beyond)")
+        bar.ax.set_title(printable(column) + beyond, fontsize=12, loc="left", pad=3, parse_math=False)
         bar.ax.tick_params(labelsize=11)
         return
-    dots = [Line2D([], [], ls="", marker="o", ms=8, color=color) for color, *_ in found.classes]
-    names = [f"{fit_text(words, 110, 11)[0]} ({count:,})" for _, words, count in found.classes]
-    key = ax.legend(
-        dots, names, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.01), frameon=False, fontsize=11,
-        title=printable(column), alignment="left", title_fontsize=12, handletextpad=0.1, columnspacing=1.0,
-    )  # fmt: skip
-    for text in (*key.get_texts(), key.get_title()):
-        text.set_parse_math(False)
+    looks = [(f"{fit_text(words, 110, 11)[0]} ({count:,})", {"ls": "", "marker": "o", "ms": 8, "color": color})
+             for color, words, count in found.classes]  # fmt: skip
+    key = legend(ax, looks, 11, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.01), title=printable(column),
+                 alignment="left", title_fontsize=12, handletextpad=0.1, columnspacing=1.0)  # fmt: skip
+    key.get_title().set_parse_math(False)
 
 
-def _number(ax: Axes, position: np.ndarray, n: int):
+def _ring(ax: Axes, position: np.ndarray, size: float, **style) -> None:
+    ax.plot(*position, marker="o", ms=size, mfc="none", mec="black", **style)
+
+
+def _number(ax: Axes, position: np.ndarray, n: int) -> None:
     """A ring at a point and its number beside it, each number in another direction."""
     angle = 2 * np.pi * n / 8
-    ax.plot(*position, marker="o", ms=6, mfc="none", mec="black", mew=1.4, zorder=5, gid=f"neighbor-{n}")
-    ax.annotate(
-        str(n),
-        (position[0], position[1]),
-        xytext=(22 * np.cos(angle), 22 * np.sin(angle)),
-        textcoords="offset points",
-        ha="center",
-        va="center",
-        fontsize=12,
-        fontweight="bold",
-        zorder=7,
-        arrowprops={"arrowstyle": "-", "lw": 0.9},
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.8},
-    )
+    _ring(ax, position, 6, mew=1.4, zorder=5, gid=f"neighbor-{n}")
+    ax.annotate(str(n), position, (22 * np.cos(angle), 22 * np.sin(angle)), textcoords="offset points", ha="center",
+                va="center", fontsize=12, fontweight="bold", zorder=7, arrowprops={"arrowstyle": "-", "lw": 0.9},
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.8})  # fmt: skip

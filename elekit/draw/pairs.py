@@ -1,21 +1,20 @@
-"""Two graphs side by side in one orientation, with their differences marked."""
+"""Pairs of graphs side by side in one orientation, with their differences marked."""
 
 import textwrap
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Circle
-from matplotlib.patheffects import withStroke
 
-from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, printable, require_single
-from elekit.draw.figure import Picture
+from elekit.draw._validation import require_columns, require_positive
+from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, printable, shortened
+from elekit.draw.figure import Picture, halo, legend, message, outlined, write
 from elekit.draw.layouts import layout
 from elekit.draw.placement import label_positions
+from elekit.draw.shapes import differences, framed
 from elekit.draw.structures import graph as draw_graph
-from elekit.draw.structures import points_per_unit
 from elekit.graphs.graph import Graph
 
 MARKS = {  # what an edit does to a part: color, dashes, words; none of the colors is one of C, N, O and F
@@ -25,91 +24,147 @@ MARKS = {  # what an edit does to a part: color, dashes, words; none of the colo
 }
 WIDTH = 0.11  # of a halo, where an edge is about 1 long
 TEXT, GAP, LARGEST = 0.27, 0.45, 0.9  # inches: of a line, between two panels, and of an edge at most
+MAX_MARKS = 4  # changed parts of a pair; pairs with more have no marks
+
+
+def counterfactuals(graph: Graph, graphs: Graph, table: pd.DataFrame, preferred: str, *, most: int = 3) -> Figure:
+    """Draw one row per edited graph: before and after, with the changes marked, the losses below and the edits above.
+
+    Removed parts are dashed, changed ones solid, new ones dotted; numbers are those of the descriptions.
+
+    Args:
+        graph: Batch of one.
+        graphs: n edited graphs in its slots.
+        table: n rows from `elekit.inspect.counterfactuals`.
+        preferred: Name of the reference that was preferred before.
+        most: Maximum number of rows.
+
+    Returns:
+        The figure.
+    """
+    losses = [f"{whose}_{when}" for whose in ("old", "new") for when in ("before", "after")]
+    rows = _rows(table, ["edits", "path", "new", "margin", *losses, "proven"], graphs)[:most]
+    heads, feet = [], []
+    for row in rows:
+        number = "1 edit" if row["edits"] == 1 else f"{row['edits']} edits"
+        sure = "no fewer do" if row["proven"] else "fewer may do"
+        new, old = row["new"], preferred
+        title = f"{old} before, {new} after, by {row['margin']:.2f}"
+        heads.append((title, f"{number}, {sure}: {row['path']}"))
+        losses = [(row[f"old_{when}"], row[f"new_{when}"]) for when in ("before", "after")]
+        feet.append([f"loss to {old} {to_old:.2f}, to {new} {to_new:.2f}" for to_old, to_new in losses])
+    return pair_grid([(graph, graphs[i]) for i in range(len(rows))], heads, feet, columns=1, width=4.4)
+
+
+def analogies(
+    graph: Graph, other: Graph, path: str, loss: float, graphs: Graph, others: Graph, table: pd.DataFrame,
+    *, most: int = 7, columns: int = 2,
+) -> Figure:  # fmt: skip
+    """Draw a pair of graphs, then other pairs with the same difference, with loss and cosine below.
+
+    Args:
+        graph: Batch of one.
+        other: Batch of one in the same slots.
+        path: Description of the difference.
+        loss: Loss between the two.
+        graphs: First graphs of n pairs.
+        others: Second graphs of n pairs.
+        table: n rows from `elekit.inspect.analogies`.
+        most: Maximum number of pairs besides the first.
+        columns: Pairs per row.
+
+    Returns:
+        The figure.
+    """
+    rows = _rows(table, ("path", "loss", "cosine", "analogous"), graphs, fewest=0)[:most]
+    heads, feet = [("the given pair", path)], [[f"loss {loss:.2f}", ""]]
+    for row in rows:
+        alike = "analogous" if row["analogous"] else "another distance or direction"
+        heads.append((alike, row["path"]))
+        feet.append([f"loss {row['loss']:.2f}", f"cosine {row['cosine']:.2f}"])
+    pairs = [(graph, other), *((graphs[i], others[i]) for i in range(len(rows)))]
+    return pair_grid(pairs, heads, feet, columns=min(columns, len(pairs)), width=3.1)
+
+
+def _rows(table: pd.DataFrame, needed: Sequence[str], graphs: Graph, fewest: int = 1) -> list[dict]:
+    require_columns(table, needed)
+    if len(table) != len(graphs) or len(table) < fewest:
+        found = f"{len(table)} rows and {len(graphs)} graphs"
+        raise ValueError(f"want a row for each graph, at least {fewest}, got {found}")
+    return table.to_dict("records")
+
+
+def blind_spots(table: pd.DataFrame, graphs: Graph, others: Graph, *, most: int = 6, columns: int = 2) -> Figure:
+    """Pairs of graphs side by side, with what differs above and the loss below.
+
+    Args:
+        table: `Pairs.table` of `elekit.audit.blind_spots` (columns loss, differs, path and edits) or of
+            `elekit.audit.invariance_gaps` (columns loss and variation).
+        graphs: The first graph of each pair.
+        others: The second graph of each pair.
+        most: Largest number of pairs that are drawn, at least 1.
+        columns: Pairs per row.
+
+    Returns:
+        The figure; without pairs, a note that there are none.
+    """
+    title = next((name for name in ("differs", "variation") if name in table), None)
+    if title is None or "loss" not in table or not len(table) == len(graphs) == len(others):
+        found = f"columns {list(table.columns)}, {len(table)} rows, {len(graphs)} and {len(others)} graphs"
+        raise ValueError(f"the table needs columns loss and differs or variation, one row per pair; got {found}")
+    require_positive(most=most)
+    if not len(table):
+        return message("No pairs were found.")
+    rows = table.head(most).to_dict("records")
+    heads = [(row[title], row.get("path", "the same graph, written differently")) for row in rows]
+    feet = [[f"loss {row['loss']:.3f}", f"edits {row['edits']}" if "edits" in row else ""] for row in rows]
+    pairs = [(graphs[i], others[i]) for i in range(len(rows))]
+    return pair_grid(pairs, heads, feet, columns=min(columns, len(pairs)), width=3.1, few=MAX_MARKS, sign="≈")
 
 
 def pair_grid(pairs, heads, feet, *, columns: int, width: float, few: int | None = None, sign: str = "→") -> Figure:
-    """Pairs in a grid: a title and up to two lines above each, a line below each of its panels, a key at the end.
+    """Pairs in a grid: a title and up to two lines above each, a line below each of its panels, a legend at the end.
 
-    width: of a panel in inches. few: parts that may be marked; of more none is. sign: between the two of a pair.
+    width: of a panel in inches. few: pairs with more changed parts have no marks. sign: between the two of a pair.
     """
     rows, height = -(-len(pairs) // columns), 0.72 * width
     block, tall = 2 * width + GAP, height + 4.4 * TEXT
     whole = np.array([columns * (block + GAP), rows * tall + 1.6 * TEXT])
-    figure = Picture(figsize=(whole[0], whole[1]))
-
-    def say(x, y, words, size, **style):
-        figure.text(x / whole[0], y / whole[1], words, fontsize=size, parse_math=False, gid="said", **style)
-
-    seen = set()
+    figure, seen = Picture(figsize=whole), set()
     for n, (pair, (title, path), foot) in enumerate(zip(pairs, heads, feet)):
         row, column = divmod(n, columns)
         left, top = GAP / 2 + column * (block + GAP), whole[1] - row * tall
-        say(left, top - 1.15 * TEXT, _cut(title, 72 * block / 9.2), 14, va="bottom", fontweight="bold")
+        title = shortened(title, 72 * block / 9.2)
+        write(figure, left, top - 1.15 * TEXT, title, 14, va="bottom", fontweight="bold")
         lines = textwrap.wrap(printable(path), int(72 * block / 7.2))  # letters of 12 points
         lines = lines[:2] if len(lines) < 3 else [lines[0], f"{lines[1][:-2]} …"]
-        say(left, top - 1.3 * TEXT, "\n".join(lines), 12, va="top")
-        middle, (marks, places) = (
-            top - 3 * TEXT - height / 2,
-            (differences(pair[0], pair[1], few), aligned_layouts(*pair)),
-        )
+        write(figure, left, top - 1.3 * TEXT, "\n".join(lines), 12, va="top")
+        middle, marks = top - 3 * TEXT - height / 2, differences(*pair, few)
         seen |= {kind for _, kind in marks}
-        sizes = [drawn_size(one, positions) for one, positions in zip(pair, places)]
-        scale = min(LARGEST, *((np.array([width, height]) / size).min() for size in sizes))  # one for both
-        for side, (one, positions, size) in enumerate(zip(pair, places, sizes)):
+        draw_group(figure, pair, marks, (left, middle), (width, height), LARGEST)
+        for side, words in enumerate(foot):
             center = left + width / 2 + side * (width + GAP)
-            size = size * scale
-            box = (*((center, middle) - size / 2) / whole, *size / whole)
-            draw_panel(one, figure.add_axes(box), positions, [m for m in marks if m[1] != ("new", "gone")[side]])
-            words = _cut(foot[side], 72 * (width + GAP) / 7.2)
-            say(center, middle - height / 2 - 0.1 * TEXT, words, 12, ha="center", va="top")
-        say(left + width + GAP / 2, middle, sign, 26, ha="center", va="center")
-    shown = [look for kind, look in MARKS.items() if kind in seen]
-    keys = [Line2D([], [], color=color, ls=dash, lw=6) for color, dash, _ in shown]
-    figure.legend(
-        keys, [words for *_, words in shown], loc="lower center", ncols=3, frameon=False, fontsize=13, handlelength=3
-    )
+            words = shortened(words, 72 * (width + GAP) / 7.2)
+            write(figure, center, middle - height / 2 - 0.1 * TEXT, words, 12, ha="center", va="top")
+        write(figure, left + width + GAP / 2, middle, sign, 26, ha="center", va="center")
+    mark_legend(figure, seen)
     return figure
 
 
-def _cut(text: str, letters: float) -> str:
-    text = printable(text)
-    return text if len(text) <= letters else f"{text[: int(letters) - 1]}…"
-
-
-def drawn_size(graph: Graph, positions: np.ndarray) -> np.ndarray:
+def _drawn_size(graph: Graph, positions: np.ndarray) -> np.ndarray:
     """Width and height of a drawing with its node numbers, in edge lengths."""
-    there = _there(graph)
-    return np.maximum(np.ptp(positions[there], axis=0) + 1.1, [2.4, 1.6]) if there.any() else np.array([2.4, 1.6])
+    low, high = framed(positions[_present(graph)], 0.55, [1.2, 0.8])
+    return high - low
 
 
-def _there(graph: Graph) -> np.ndarray:
+def _present(graph: Graph) -> np.ndarray:
     return (graph.labels()[0][0] > 0).cpu().numpy()
-
-
-def differences(before: Graph, after: Graph, few: int | None = None) -> list[tuple[tuple[int, ...], str]]:
-    """Nodes (i,) and pairs (i, j), i < j, that differ between two graphs of the same slots, and how.
-
-    few: more than so many are told apart by looking, not by marks, and none is given.
-    """
-    require_single(before), require_single(after)
-    if before.nodes.shape != after.nodes.shape:
-        raise ValueError(
-            f"the two graphs of a pair need the same slots, got {before.nodes.shape[1]} and {after.nodes.shape[1]}"
-        )
-    found = []
-    for was, now in zip(before.labels(), after.labels()):
-        was, now = (labels[0].cpu() for labels in (was, now))
-        for part in (was != now).nonzero().tolist():
-            if part == sorted(part):
-                kind = "gone" if not now[tuple(part)] else "changed" if was[tuple(part)] else "new"
-                found.append((tuple(part), kind))
-    return found if few is None or len(found) <= few else []
 
 
 def aligned_layouts(before: Graph, after: Graph) -> tuple[np.ndarray, np.ndarray]:
     """Positions (N, 2) of both graphs, the second rotated or mirrored so that common nodes match."""
     first, second = layout(before), layout(after)
-    both = _there(before) & _there(after)
+    both = _present(before) & _present(after)
     if not both.any():
         return first, second
     ours, theirs = first[both].mean(0), second[both].mean(0)
@@ -118,22 +173,33 @@ def aligned_layouts(before: Graph, after: Graph) -> tuple[np.ndarray, np.ndarray
 
 
 def draw_panel(graph: Graph, ax: Axes, positions: np.ndarray, marks) -> None:
+    """One graph with the numbers of its nodes and its marks."""
     draw_graph(graph, ax, positions=positions)
-    points, white = points_per_unit(ax), [withStroke(linewidth=3, foreground="white")]
     way = label_positions(graph, positions)[0] - positions
     way *= (RADIUS + WIDTH + 0.12) / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
-    for i in np.flatnonzero(_there(graph)):
-        x, y = positions[i] + way[i]
-        gid, color = f"number-{i}", "#444444"
-        ax.text(
-            x, y, str(i), fontsize=11, color=color, path_effects=white, gid=gid, ha="center", va="center", zorder=7
-        )
+    for i in np.flatnonzero(_present(graph)):
+        outlined(ax, positions[i] + way[i], str(i), 11, color="#444444", ha="center", va="center", gid=f"number-{i}")
     for part, kind in marks:
         color, dash, _ = MARKS[kind]
-        line: dict[str, Any] = {"color": color, "ls": dash, "gid": f"{kind}-{'-'.join(map(str, part))}"}
-        if len(part) == 1:
-            rim = Circle(positions[part[0]], RADIUS + WIDTH / 2, fill=False, zorder=0.6, lw=WIDTH * points, **line)
-            ax.add_patch(rim)
-        else:
-            x, y = positions[list(part)].T
-            ax.add_line(Line2D(x, y, zorder=0.5, lw=3 * WIDTH * points, solid_capstyle="butt", **line))
+        halo(ax, positions, part, WIDTH, 3 * WIDTH, color=color, ls=dash, gid=f"{kind}-{'-'.join(map(str, part))}")
+
+
+def draw_group(figure: Figure, graphs, marks, corner, panel, largest: float) -> None:
+    """A graph, or an aligned pair, side by side at one scale; lengths in inches.
+
+    corner: left end and middle height of the first panel. panel: width and height. largest: of an edge.
+    """
+    whole, panel = figure.get_size_inches(), np.array(panel)
+    places = aligned_layouts(*graphs) if len(graphs) == 2 else [layout(graphs[0])]
+    sizes = np.stack([_drawn_size(one, positions) for one, positions in zip(graphs, places)])
+    sizes *= min(largest, (panel / sizes).min())
+    for side, (one, positions, size) in enumerate(zip(graphs, places, sizes)):
+        center = corner + np.array([panel[0] / 2 + side * (panel[0] + GAP), 0])
+        ax = figure.add_axes((*(center - size / 2) / whole, *size / whole))
+        draw_panel(one, ax, positions, [mark for mark in marks if mark[1] != ("new", "gone")[side]])
+
+
+def mark_legend(figure: Figure, seen: Collection[str]) -> None:
+    """The meaning of the marks in use."""
+    looks = [(words, {"color": color, "ls": dash, "lw": 6}) for k, (color, dash, words) in MARKS.items() if k in seen]
+    legend(figure, looks, 13, loc="lower center", ncols=3, handlelength=3)

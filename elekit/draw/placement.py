@@ -1,23 +1,14 @@
-"""Positions of labels and of new nodes beside a drawn graph, and the color ramp of edit prices; needs no
-matplotlib.
-"""
+"""Positions of labels and of new nodes beside a drawn graph, and the color ramp of edit prices; no matplotlib."""
 
 import numpy as np
 
-from elekit.draw.base import RADIUS, require_single, to_numpy
+from elekit.draw._validation import require_single
+from elekit.draw.base import RADIUS, to_numpy
+from elekit.draw.shapes import distance_to_segments
 from elekit.graphs.graph import Graph
 
-RAMP = [
-    "#00224e",
-    "#163770",
-    "#3f4c6c",
-    "#5c616e",
-    "#767676",
-    "#928c78",
-    "#afa471",
-    "#cfbd62",
-    "#f0d846",
-]  # matplotlib's cividis from 0 to 0.94; its light end is faint on white
+# matplotlib's cividis from 0 to 0.94; its light end is faint on white
+RAMP = ["#00224e", "#163770", "#3f4c6c", "#5c616e", "#767676", "#928c78", "#afa471", "#cfbd62", "#f0d846"]
 DIRECTIONS = np.stack([np.cos(a := np.arange(36) * np.pi / 18), np.sin(a)], 1)
 
 
@@ -29,18 +20,14 @@ def finite_range(*values) -> tuple[float, float]:
     return low, max(high, low + 1e-6)
 
 
-def signed(share: float) -> str:
+def signed(value: float) -> str:
     """A value with sign and two digits; no sign if it rounds to zero."""
-    words = f"{share:+.2f}"
+    words = f"{value:+.2f}"
     return words if words.strip("+-0.") else "0.00"
 
 
 def neighbor_positions(graph: Graph, positions) -> np.ndarray:
-    """(N, 2) position for a new neighbor of each node, at least one edge length away where most space is free; nan
-    if absent.
-
-    graph: batch of one. positions: (N, 2).
-    """
+    """(N, 2) position for a new neighbor of each node, at least one edge length away; nan if the node is absent."""
     require_single(graph)
     positions, found = to_numpy(positions), np.full(np.shape(positions), np.nan)
     there, segments = present_parts(graph, positions)
@@ -48,7 +35,8 @@ def neighbor_positions(graph: Graph, positions) -> np.ndarray:
         near = np.delete(there, np.searchsorted(there, i))
         for reach in (1.0, 1.4, 1.9, 2.5):
             tried = positions[i] + reach * DIRECTIONS
-            free = np.minimum(_distance(tried, positions[near], positions[near]), _distance(tried, *segments))
+            to_nodes = distance_to_segments(tried, positions[near], positions[near])
+            free = np.minimum(to_nodes, distance_to_segments(tried, *segments))
             found[i] = tried[free.round(3).argmax()]
             if free.max() > 2.2 * RADIUS:
                 break
@@ -56,11 +44,7 @@ def neighbor_positions(graph: Graph, positions) -> np.ndarray:
 
 
 def label_positions(graph: Graph, positions) -> tuple[np.ndarray, dict[tuple[int, int], np.ndarray]]:
-    """Positions with free space for a text at each node (N, 2), nan if absent, and at each edge {(i, j): (2,)}, i <
-    j.
-
-    graph: batch of one. positions: (N, 2).
-    """
+    """Free positions for a text at each node, (N, 2), nan if absent, and at each edge, {(i, j): (2,)}, i < j."""
     positions = to_numpy(positions)
     there, _ = present_parts(graph, positions)
     out = neighbor_positions(graph, positions) - positions
@@ -89,10 +73,3 @@ def present_parts(graph: Graph, positions: np.ndarray):
     nodes, edges = (labels[0].cpu() for labels in graph.labels())
     i, j = edges.triu(1).nonzero().numpy().T
     return nodes.nonzero()[:, 0].numpy(), (positions[i], positions[j])
-
-
-def _distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(M,) distance of each point to the nearest segment; infinite if there are none."""
-    along, off = end - start, points[:, None] - start
-    share = ((off * along).sum(-1) / np.maximum((along * along).sum(-1), 1e-9)).clip(0, 1)
-    return np.linalg.norm(off - share[..., None] * along, axis=-1).min(1, initial=np.inf)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from elekit.draw.base import has_bond_orders, label_colors, require_single
+from elekit.draw._validation import require_single
 from elekit.draw.layouts import layout
+from elekit.draw.shapes import has_bond_orders, label_colors
 from elekit.graphs.graph import Graph, GraphVocabulary
 
 

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Wedge
 from matplotlib.patheffects import withStroke
 
-from elekit.draw.base import GRAY, RADIUS, VISIBLE, fit_text, has_bond_orders, label_colors, require_single, to_numpy
-from elekit.draw.figure import Picture, figure_of
+from elekit.draw._validation import require_single
+from elekit.draw.base import GRAY, RADIUS, VISIBLE, fit_text, to_numpy
+from elekit.draw.figure import Picture, fitted_title, legend, points_per_unit, size_in_inches
 from elekit.draw.layouts import layout
+from elekit.draw.shapes import framed, has_bond_orders, label_colors, parallel_strokes, text_color
 from elekit.graphs.graph import Graph, GraphVocabulary
 
 
@@ -32,44 +33,30 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
 
     Returns:
         The whole figure.
-
-    Raises:
-        ValueError: If the batch does not hold one graph, or if positions have another shape.
     """
     require_single(graph)
-    nodes, edges = (t[0].detach().double().cpu().numpy() for t in (graph.nodes, graph.edges))
+    nodes, edges, vocabulary = to_numpy(graph.nodes[0]), to_numpy(graph.edges[0]), graph.vocabulary
     positions = layout(graph) if positions is None else to_numpy(positions)
     if positions.shape != (len(nodes), 2):
         raise ValueError(f"positions must be ({len(nodes)}, 2), one for each slot, got {positions.shape}")
     seen = np.flatnonzero(1 - nodes[:, 0] >= VISIBLE)
     mixed = [k for k in np.argsort(-nodes[:, 1:].sum(0)) if nodes[:, 1 + k].max() >= VISIBLE][:10]
     relaxed = bool((nodes.max(1) < 0.99).any())
-    ax = _canvas(ax, positions[seen], 0.5 * -(-len(mixed) // 5) if relaxed else 0, title, _inches(graph.vocabulary))
+    ax = _canvas(ax, positions[seen], 0.5 * -(-len(mixed) // 5) if relaxed else 0, title, vocabulary)
     points = points_per_unit(ax)
     written = [(*positions[i] - RADIUS, *positions[i] + RADIUS) for i in seen]  # boxes to keep clear of text
     for n, i in enumerate(seen):
         for j in seen[n + 1 :]:
-            _edge(ax, (i, j), edges[i, j], positions, nodes[[i, j], 0], graph.vocabulary, points, written)
-    colors = label_colors(graph.vocabulary)
+            _edge(ax, (i, j), edges[i, j], positions, nodes[[i, j], 0], vocabulary, points, written)
+    colors = label_colors(vocabulary)
     for i in seen:
-        _node(ax, i, nodes[i], positions[i], graph.vocabulary, colors, points)
+        _node(ax, i, nodes[i], positions[i], vocabulary, colors, points)
     if relaxed:
-        dots = [Line2D([], [], ls="", marker="o", ms=9, color=colors[k]) for k in mixed]
-        names = [fit_text(graph.vocabulary.node_labels[k], 90, 11)[0] for k in mixed]
-        key = ax.legend(
-            dots,
-            names,
-            ncols=min(5, len(mixed)),
-            loc="lower center",
-            frameon=False,
-            fontsize=11,
-            handletextpad=0.1,
-            columnspacing=1.0,
-            borderaxespad=0,
-        )
-        for text in key.get_texts():
-            text.set_parse_math(False)
-    return figure_of(ax)
+        dots = [(fit_text(vocabulary.node_labels[k], 90, 11)[0],
+                 {"ls": "", "marker": "o", "ms": 9, "color": colors[k]}) for k in mixed]  # fmt: skip
+        legend(ax, dots, 11, ncols=min(5, len(mixed)), loc="lower center", handletextpad=0.1, columnspacing=1.0,
+               borderaxespad=0)  # fmt: skip
+    return ax.get_figure(root=True)
 
 
 def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None, *, columns: int = 4) -> Figure:
@@ -82,33 +69,28 @@ def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None,
 
     Returns:
         The figure.
-
-    Raises:
-        ValueError: If there are no graphs, or another number of titles.
     """
     single = [one for batch in ([graphs] if isinstance(graphs, Graph) else graphs) for one in batch]
-    heads = [None] * len(single) if titles is None else list(titles)
-    if not single or len(heads) != len(single):
-        raise ValueError(f"want one title for each graph and at least one graph, got {len(single)} and {len(heads)}")
+    titles = [None] * len(single) if titles is None else list(titles)
+    if not single or len(titles) != len(single):
+        raise ValueError(f"want one title for each graph and at least one graph, got {len(single)} and {len(titles)}")
     columns = min(columns, len(single))
     rows = -(-len(single) // columns)
-    width, height, room = 3.6, 3.4, 0.4 * any(heads)
+    width, height, room = 3.6, 3.4, 0.4 * any(titles)
     figure = Picture(figsize=(width * columns, (height + room) * rows))
-    for i, (one, title) in enumerate(zip(single, heads)):
+    for i, (one, title) in enumerate(zip(single, titles)):
         row, column = divmod(i, columns)
         share = height / (height + room) / rows
         graph(one, figure.add_axes((column / columns, 1 - (row + 1) / rows, 1 / columns, share)), title=title)
     return figure
 
 
-def _canvas(ax: Axes | None, positions: np.ndarray, key: float, title: str | None, inches: float) -> Axes:
+def _canvas(ax: Axes | None, positions, key: float, title: str | None, vocabulary: GraphVocabulary) -> Axes:
     """Axes without frame that contain the positions, with room for a key below."""
-    low, high = (positions.min(0), positions.max(0)) if len(positions) else (np.zeros(2), np.zeros(2))
-    center = (low + high) / 2
-    half = np.maximum((high - low) / 2 + 0.55, [1.7 if key else 1.2, 0.8])
-    low, high = center - half - [0, key], center + half
+    low, high = framed(positions, 0.55, [1.7 if key else 1.2, 0.8])
+    low = low - [0, key]
     if ax is None:
-        size = inches * (high - low)
+        size = (0.95 if has_bond_orders(vocabulary) else 1.7) * (high - low)  # words need more room than strokes
         size *= min(1, 12 / size.max())
         room = 0.45 if title else 0
         ax = Picture(figsize=(size[0], size[1] + room)).add_axes((0, 0, 1, size[1] / (size[1] + room)))
@@ -118,26 +100,15 @@ def _canvas(ax: Axes | None, positions: np.ndarray, key: float, title: str | Non
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     ax.set_axis_off()
     if title:
-        words, size = fit_text(title, 72 * extent[0], 15)
-        ax.set_title(words, fontsize=size, parse_math=False)
+        fitted_title(ax, title, 72 * extent[0], 15)
     return ax
-
-
-def size_in_inches(ax: Axes) -> np.ndarray:
-    """Width and height of the axes in inches."""
-    return np.array(ax.get_window_extent().size) / figure_of(ax).dpi
-
-
-def points_per_unit(ax: Axes) -> float:
-    """Points per data unit of axes with equal aspect."""
-    return 72 * float((size_in_inches(ax) / [np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())]).min())
 
 
 def _node(ax, i, shares, position, vocabulary, colors, points):
     """A pie that is open where the node is absent, its rim, and its label if it survives rounding."""
     start = 90.0
     ax.add_patch(Circle(position, RADIUS, facecolor="white", edgecolor="none", zorder=2))
-    for k in np.flatnonzero(shares[1:] > 0.005).tolist():
+    for k in np.flatnonzero(shares[1:] > 0.005):
         end, start = start, start - 360 * shares[1 + k]
         ax.add_patch(Wedge(position, RADIUS, start, end, facecolor=colors[k], lw=0, zorder=3, gid=f"share-{i}"))
     kept = shares.argmax() > 0
@@ -146,22 +117,11 @@ def _node(ax, i, shares, position, vocabulary, colors, points):
     if kept:
         k = int(shares[1:].argmax())
         text, size = fit_text(vocabulary.node_labels[k], 1.8 * RADIUS * points, 1.1 * RADIUS * points)
-        plain = shares[1 + k] > 0.95
-        halo = None if plain else [withStroke(linewidth=size / 6, foreground="white")]
-        color = "white" if plain and np.dot(to_rgb(colors[k]), (0.3, 0.59, 0.11)) < 0.5 else "black"
-        ax.text(
-            *position,
-            text,
-            fontsize=size,
-            color=color,
-            path_effects=halo,
-            ha="center",
-            va="center_baseline",
-            fontweight="bold",
-            zorder=5,
-            parse_math=False,
-            gid=f"label-{i}",
-        )
+        pure = shares[1 + k] > 0.95
+        outline = None if pure else [withStroke(linewidth=size / 6, foreground="white")]
+        ax.text(*position, text, fontsize=size, color=text_color(colors[k]) if pure else "black", fontweight="bold",
+                path_effects=outline, ha="center", va="center_baseline", zorder=5, parse_math=False,
+                gid=f"label-{i}")  # fmt: skip
 
 
 def _edge(ax, ends, shares, positions, absent, vocabulary, points, written):
@@ -171,40 +131,23 @@ def _edge(ax, ends, shares, positions, absent, vocabulary, points, written):
     if strength < VISIBLE:
         return
     start, end = positions[i], positions[j]
-    length = max(float(np.linalg.norm(end - start)), 1e-9)
-    across = np.array([start[1] - end[1], end[0] - start[0]]) / length
     label, kept, bonds = int(shares[1:].argmax()), shares.argmax() > 0, has_bond_orders(vocabulary)
-    strokes = int(vocabulary.order[label]) if bonds and kept else 1
     width = 5 * strength * min(1, points / 65)
-    for n in range(strokes):
-        line = np.stack([start, end]) + 0.17 * (n - (strokes - 1) / 2) * across
-        ax.add_line(Line2D(*line.T, color="#333333", alpha=strength, lw=width, zorder=1, gid=f"edge-{i}-{j}"))
+    for line in parallel_strokes(start, end, int(vocabulary.order[label]) if bonds and kept else 1):
+        look = {"color": "#333333", "alpha": strength, "lw": width, "zorder": 1, "gid": f"edge-{i}-{j}"}
+        ax.add_line(Line2D(*np.stack(line).T, **look))
     if bonds or not kept or len(vocabulary.edge_labels) == 1:
         return
-    room = max(0.3, length - 2 * RADIUS) * points
+    room = max(0.3, np.linalg.norm(end - start) - 2 * RADIUS) * points
     text, size = fit_text(vocabulary.edge_labels[label], room, min(13, 0.26 * points))
     half = np.array([0.3 * len(text) + 0.2, 0.7]) * size / points
     centers = [start + t * (end - start) for t in (0.5, 0.42, 0.58, 0.35, 0.65)]
     free = [c for c in centers if not any(_overlap((*c - half, *c + half), box) for box in written)]
     at = (free or centers)[0]
     written.append((*at - half, *at + half))
-    ax.text(
-        *at,
-        text,
-        fontsize=size,
-        ha="center",
-        va="center",
-        zorder=2.5,
-        parse_math=False,
-        gid=f"label-{i}-{j}",
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-    )
+    ax.text(*at, text, fontsize=size, ha="center", va="center", zorder=2.5, parse_math=False, gid=f"label-{i}-{j}",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
 
 
 def _overlap(one, other) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _inches(vocabulary: GraphVocabulary) -> float:
-    """Length of an edge in a new figure: words need more room than strokes and element symbols."""
-    return 0.95 if has_bond_orders(vocabulary) else 1.7

@@ -6,7 +6,8 @@ from html import escape
 
 import numpy as np
 
-from elekit.draw.base import BLUE, ORANGE, RADIUS, printable
+from elekit.draw.base import BLUE, ORANGE, RADIUS, printable, shortened
+from elekit.draw.shapes import framed, parallel_strokes, rgb, text_color
 
 UNIT = 46  # pixels of an edge
 ROOM = 0.55  # around a drawing, in edges
@@ -17,42 +18,28 @@ WIDE, HIGH = 360, 250  # of a chart: as wide as a phone, so that its text stays 
 
 
 def graph_svg(
-    scene: dict,
-    palette: dict,
-    words: str,
-    *,
-    changed: tuple[Collection[int], Collection[tuple[int, int]]] = ((), ()),
-    around=None,
-) -> str:
+    scene: dict, palette: dict, words: str, *,
+    changed: tuple[Collection[int], Collection[tuple[int, int]]] = ((), ()), around=None,
+) -> str:  # fmt: skip
     """One rounded graph as an SVG element.
 
-    scene, palette: from `elekit.draw.scenes`. words: text for screen readers. changed: nodes and pairs (i, j) with
-    a wide rim because an edit touched them. around: positions (n, 2) that must be visible, so that two drawings
-    share one scale; None means those of the graph.
+    scene, palette: from `elekit.draw.scenes`. words: text for screen readers. changed: nodes and pairs with a wide
+    rim. around: (n, 2) positions that must be visible, so that drawings share one scale; None: those of the graph.
     """
     positions = np.asarray(scene["positions"], dtype=float).reshape(-1, 2) * [1, -1]
     there = [i for i, channel in enumerate(scene["nodes"]) if channel]
     shown = positions[there] if around is None else np.asarray(around, dtype=float).reshape(-1, 2) * [1, -1]
-    (left, top), (width, height) = _frame(shown)
+    low, high = framed(shown, ROOM, np.array(LEAST) / 2)
     nodes, pairs = set(changed[0]), {tuple(sorted(pair)) for pair in changed[1]}
     ends = sorted(pair for pair in pairs if set(pair) <= set(there))
     lines = [_line(positions[i], positions[j], ORANGE, 0.42, 'stroke-opacity="0.75" ') for i, j in ends]
     rims = [_circle(positions[i], RADIUS + 0.11, ORANGE) for i in sorted(nodes & set(there))]
     edges = [part for i, j, channel in scene["edges"] for part in _edge(positions[i], positions[j], channel, palette)]
     dots = [part for i in there for part in _node(positions[i], scene["nodes"][i] - 1, palette)]
-    box = " ".join(f"{UNIT * v:.0f}" for v in (left, top, width, height))
-    size = f'width="{UNIT * width:.0f}" height="{UNIT * height:.0f}"'
+    left, top, width, height = (f"{UNIT * value:.0f}" for value in (*low, *(high - low)))
     inside = "".join([f"<title>{escape(printable(words))}</title>", *lines, *rims, *edges, *dots])
-    return (
-        f'<svg class="graph" role="img" aria-label="{escape(printable(words))}" viewBox="{box}" {size}>{inside}</svg>'
-    )
-
-
-def _frame(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(left, top) and (width, height), in edge lengths, of a box around the positions."""
-    low, high = (positions.min(0), positions.max(0)) if len(positions) else (np.zeros(2), np.zeros(2))
-    half = np.maximum((high - low) / 2 + ROOM, np.array(LEAST) / 2)
-    return (low + high) / 2 - half, 2 * half
+    box = f'viewBox="{left} {top} {width} {height}" width="{width}" height="{height}"'
+    return f'<svg class="graph" role="img" aria-label="{escape(printable(words))}" {box}>{inside}</svg>'
 
 
 def _line(start, end, color: str, width: float, more: str = "") -> str:
@@ -74,11 +61,8 @@ def _text(at, words: str, size: float, fill: str, more: str = "") -> str:
 
 def _edge(start: np.ndarray, end: np.ndarray, channel: int, palette: dict) -> list[str]:
     """Strokes of an edge, or one stroke with the label on it."""
-    strokes = palette["strokes"][channel - 1] if palette["strokes"] else 1
-    length = max(float(np.linalg.norm(end - start)), 1e-9)
-    across = np.array([start[1] - end[1], end[0] - start[0]]) / length
-    offsets = [0.17 * (n - (strokes - 1) / 2) * across for n in range(strokes)]
-    parts = [_line(start + off, end + off, "#333333", 0.07) for off in offsets]
+    count = palette["strokes"][channel - 1] if palette["strokes"] else 1
+    parts = [_line(*line, "#333333", 0.07) for line in parallel_strokes(start, end, count)]
     if palette["strokes"] is None and len(palette["edges"]) > 1:
         rim = ' stroke="#ffffff" stroke-width="4" paint-order="stroke"'
         parts.append(_text((start + end) / 2, shortened(palette["edges"][channel - 1], 10), 11, "#000000", rim))
@@ -87,16 +71,9 @@ def _edge(start: np.ndarray, end: np.ndarray, channel: int, palette: dict) -> li
 
 def _node(at: np.ndarray, label: int, palette: dict) -> list[str]:
     color, name = palette["colors"][label], shortened(palette["nodes"][label], LETTERS)
-    red, green, blue = (int(color[k : k + 2], 16) for k in (1, 3, 5))
-    ink = "#ffffff" if 0.3 * red + 0.59 * green + 0.11 * blue < 128 else "#000000"
     size = min(max(42 / max(len(name), 2), 8), 16)
-    return [_circle(at, RADIUS, color, ' stroke="#000000" stroke-width="1.2"'), _text(at, name, size, ink)]
-
-
-def shortened(text: str, letters: int) -> str:
-    """The text on one printable line, cut to `letters` characters."""
-    text = printable(text)
-    return text if len(text) <= letters else text[: letters - 1] + "…"
+    rim = ' stroke="#000000" stroke-width="1.2"'
+    return [_circle(at, RADIUS, color, rim), _text(at, name, size, text_color(rgb(color)))]
 
 
 def bar_svg(value: float, low: float, high: float, top: float) -> str:
@@ -110,20 +87,13 @@ def bar_svg(value: float, low: float, high: float, top: float) -> str:
 
 
 def chart_svg(
-    series: Sequence[tuple[str, str, Sequence[float], Sequence[float]]],
-    words: str,
-    *,
-    across: str,
-    up: str,
-    logarithmic: bool = False,
-    limits: tuple[float, float] | None = None,
-) -> str:
+    series: Sequence[tuple[str, str, Sequence[float], Sequence[float]]], words: str, *, across: str, up: str,
+    logarithmic: bool = False, limits: tuple[float, float] | None = None,
+) -> str:  # fmt: skip
     """Lines with dots over two labeled axes.
 
-    series: (name, color, x values, y values) each, not empty. words: text for screen readers. across, up: axis
-    labels.
-    logarithmic: log scale of the x axis, for values above 0. limits: of the y axis; None means those of the values
-    and 0.
+    series: (name, color, x values, y values) each, not empty. words: text for screen readers. across, up: labels of
+    the axes. logarithmic: log scale of x > 0. limits: of the y axis; None: those of the values and 0.
     """
     scale = math.log10 if logarithmic else float
     xs = [scale(x) for _, _, values, _ in series for x in values]
@@ -149,9 +119,8 @@ def chart_svg(
         points = [place(*at) for at in zip(*values)]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
         dash = DASHES[number % len(DASHES)]
-        parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2.5" stroke-dasharray="{dash}"/>'
-        )
+        look = f'fill="none" stroke="{color}" stroke-width="2.5" stroke-dasharray="{dash}"'
+        parts.append(f'<polyline points="{path}" {look}/>')
         parts += [f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{color}" stroke="#000000"/>' for px, py in points]
     key = "".join(
         f'<span class="key"><svg aria-hidden="true" width="34" height="10"><line x1="1" x2="33" y1="5" y2="5" '

@@ -1,29 +1,25 @@
 """A loss before and after a correction, side by side."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.artist import Artist
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from elekit.draw._validation import require_columns
 from elekit.draw.base import BLUE, GRAY, SKY, VERMILION, fit_text, printable
-from elekit.draw.figure import Picture, axes
-
-if TYPE_CHECKING:
-    import pandas as pd
+from elekit.draw.figure import Picture, axes, legend
+from elekit.draw.rows import beside
 
 BROKEN = "does not hold"  # a value of `after_says`
 LETTERS = 44  # of a line of words beside a row
 NARROWEST = 1.6  # times the goal, each way, that the axis of the rules shows at least
 
 
-def corrections(rules: "pd.DataFrame", judgments: "pd.DataFrame", costs: "pd.DataFrame") -> Figure:
-    """Draw a loss before (open circles) and after (dots) its correction: rules above, judgments and side effects
-    below.
+def corrections(rules: pd.DataFrame, judgments: pd.DataFrame, costs: pd.DataFrame) -> Figure:
+    """Draw a loss before (circles) and after (dots) its correction: rules, then judgments and side effects.
 
     Args:
         rules: Columns rule, sense ("at most" or "at least"), goal, before, after, after_low, after_high, after_says;
@@ -33,18 +29,12 @@ def corrections(rules: "pd.DataFrame", judgments: "pd.DataFrame", costs: "pd.Dat
 
     Returns:
         The figure.
-
-    Raises:
-        ValueError: If columns are missing, or if there is nothing to draw.
     """
-    for name, table, wanted in (
-        ("rules", rules, ("rule", "sense", "goal", "before", "after", "after_low", "after_high", "after_says")),
-        ("judgments", judgments, ("which", "judgments", "before", "after", "low", "high")),
-        ("costs", costs, ("measure", "unit", "before", "after", "low", "high")),
-    ):
-        missing = set(wanted) - set(table.columns)
-        if missing:
-            raise ValueError(f"the table of {name} lacks columns {sorted(missing)}")
+    wanted = ("rule", "sense", "goal", "before", "after", "after_low", "after_high", "after_says")
+    require_columns(rules, wanted, "the table of rules")
+    numbers = ("before", "after", "low", "high")
+    require_columns(judgments, ("which", "judgments", *numbers), "the table of judgments")
+    require_columns(costs, ("measure", "unit", *numbers), "the table of costs")
     shares = [
         (f"agrees with {row.judgments} judgments {row.which}", row.before, row.after, row.low, row.high)
         for row in judgments.itertuples()
@@ -64,19 +54,17 @@ def corrections(rules: "pd.DataFrame", judgments: "pd.DataFrame", costs: "pd.Dat
         _draw_rules(panels.pop(0), rules)
     if shares:
         _draw_shares(panels.pop(0), shares)
-    keys: list[Artist] = [
-        Line2D([], [], ls="", marker="o", ms=11, mfc="white", mec="black", mew=1.8),
-        Line2D([], [], ls="-", lw=2.5, marker="o", ms=11, color=BLUE),
-    ]
-    words = ["before", "after, with 95 % interval"]
+    looks: dict[str, object] = {
+        "before": {"ls": "", "marker": "o", "ms": 11, "mfc": "white", "mec": "black", "mew": 1.8},
+        "after, with 95 % interval": {"ls": "-", "lw": 2.5, "marker": "o", "ms": 11, "color": BLUE},
+    }
     if len(rules):
-        keys.append(Patch(color=SKY, alpha=0.35))
-        words.append("keeps the rule")
-    figure.legend(keys, words, loc="outside lower center", ncols=3, frameon=False, fontsize=13)
+        looks["keeps the rule"] = Patch(color=SKY, alpha=0.35)
+    legend(figure, looks, 13, loc="outside lower center", ncols=3)
     return figure
 
 
-def _draw_rules(ax: Axes, rules: "pd.DataFrame") -> None:
+def _draw_rules(ax: Axes, rules: pd.DataFrame) -> None:
     """Values relative to their goals, on a log axis."""
     goal = rules["goal"].to_numpy(dtype=float)
     numbers = rules[["before", "after", "after_low", "after_high"]].to_numpy(dtype=float) / goal[:, None]
@@ -91,8 +79,8 @@ def _draw_rules(ax: Axes, rules: "pd.DataFrame") -> None:
         ax.fill_betweenx([y - 0.36, y + 0.36], left, right, color=SKY, alpha=0.35, lw=0, gid="keeps")
         _pair(ax, y, *numbers[y])
     ax.axvline(1, color="black", lw=1.5, ls="--")
-    notes = [f"{_short(row.before)} to {_short(row.after)}: {row.after_says}" for row in rules.itertuples()]
-    _rows(ax, [_wrapped(rule) for rule in rules["rule"]], notes, rules["after_says"].eq(BROKEN).tolist())
+    said = [f"{_short(row.before)} to {_short(row.after)}: {row.after_says}" for row in rules.itertuples()]
+    _rows(ax, [_wrapped(rule) for rule in rules["rule"]], said, rules["after_says"].eq(BROKEN).tolist())
     ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= t <= high]
     ax.set_xticks(ticks, ["goal" if t == 1 else f"{t:g} x goal" for t in ticks], minor=False)
     ax.set_xticks([], minor=True)
@@ -105,19 +93,15 @@ def _draw_shares(ax: Axes, shares: list[tuple]) -> None:
     ax.set_xlim(lowest - 0.02, 1.02)
     for y, (_, before, after, low, high) in enumerate(shares):
         _pair(ax, y, before, after, low, min(high, 1.0))
-    notes = [f"{_short(before)} to {_short(after)}" for _, before, after, *_ in shares]
-    _rows(ax, [_wrapped(words) for words, *_ in shares], notes)
+    said = [f"{_short(before)} to {_short(after)}" for _, before, after, *_ in shares]
+    _rows(ax, [_wrapped(words) for words, *_ in shares], said)
     ax.set_title("judgments, and what it cost elsewhere (1 is best)", fontsize=14, loc="left")
 
 
 def _pair(ax: Axes, y: int, before: float, after: float, low: float, high: float) -> None:
     if np.isfinite([before, after]).all():
-        ax.annotate(
-            "",
-            (after, y),
-            (before, y),
-            arrowprops={"arrowstyle": "->", "color": GRAY, "lw": 1.5, "shrinkA": 7, "shrinkB": 7},
-        )
+        arrow = {"arrowstyle": "->", "color": GRAY, "lw": 1.5, "shrinkA": 7, "shrinkB": 7}
+        ax.annotate("", (after, y), (before, y), arrowprops=arrow)
     ax.plot([low, high], [y, y], color=BLUE, lw=2.5, solid_capstyle="butt", gid="interval")
     ax.plot([before], [y], "o", ms=11, mfc="white", mec="black", mew=1.8, gid="before")
     ax.plot([after], [y], "o", ms=9, color=BLUE, gid="after")
@@ -125,23 +109,12 @@ def _pair(ax: Axes, y: int, before: float, after: float, low: float, high: float
 
 def _rows(ax: Axes, names: list[str], notes: list[str], broken: Sequence[bool] = ()) -> None:
     """Name each row at the left and annotate it at the right, in color if it is broken."""
-    axes(ax, None)
+    axes(ax)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_yticks(range(len(names)), names, fontsize=12, parse_math=False)
-    for y, words in enumerate(notes):
-        look: dict[str, Any] = {"color": VERMILION, "fontweight": "bold"} if y < len(broken) and broken[y] else {}
-        ax.annotate(
-            words,
-            (1, y),
-            xycoords=("axes fraction", "data"),
-            xytext=(10, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=12,
-            annotation_clip=False,
-            parse_math=False,
-            **look,
-        )
+    for y, text in enumerate(notes):
+        look = {"color": VERMILION, "fontweight": "bold"} if y < len(broken) and broken[y] else {}
+        beside(ax, 1, y, text, gap=10, size=12, edge=True, annotation_clip=False, **look)
 
 
 def _wrapped(words: str) -> str:

@@ -1,0 +1,72 @@
+"""Geometry and colors of drawn graphs, the same in matplotlib and in SVG."""
+
+import numpy as np
+
+from elekit.draw._validation import require_single
+from elekit.draw.base import ELEMENTS, OKABE_ITO
+from elekit.graphs.graph import Graph, GraphVocabulary
+
+
+def has_bond_orders(vocabulary: GraphVocabulary) -> bool:
+    """True if all edge labels are bond orders, drawn as parallel strokes."""
+    return vocabulary.order is not None and set(vocabulary.order) <= {1.0, 2.0, 3.0}
+
+
+def rgb(color: str) -> tuple[float, float, float]:
+    """ "#rrggbb" as three numbers in [0, 1]."""
+    red, green, blue = (int(color[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    return red, green, blue
+
+
+def label_colors(vocabulary: GraphVocabulary) -> list[tuple[float, ...]]:
+    """One RGB color per node label; a charged atom has a lighter (+) or darker (-) shade of its element's color."""
+    known = ELEMENTS if has_bond_orders(vocabulary) else {}
+    colors = []
+    for k, label in enumerate(vocabulary.node_labels):
+        color = np.array(rgb(known.get(label.rstrip("+-"), OKABE_ITO[k % len(OKABE_ITO)])))
+        charged = known and label[-1:]
+        colors.append(tuple(0.55 * color + 0.45 if charged == "+" else 0.65 * color if charged == "-" else color))
+    return colors
+
+
+def parallel_strokes(start: np.ndarray, end: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Start and end points of `count` parallel lines from node to node."""
+    across = np.array([start[1] - end[1], end[0] - start[0]]) / max(np.linalg.norm(end - start), 1e-9)
+    offsets = [0.17 * (n - (count - 1) / 2) * across for n in range(count)]
+    return [(start + offset, end + offset) for offset in offsets]
+
+
+def text_color(color: tuple[float, ...]) -> str:
+    """White on dark colors, black on light ones."""
+    return "#ffffff" if np.dot(color, (0.3, 0.59, 0.11)) < 0.5 else "#000000"
+
+
+def framed(positions: np.ndarray, margin: float, least) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper corner of a box around the positions, at least twice `least` wide and high."""
+    low, high = (positions.min(0), positions.max(0)) if len(positions) else (np.zeros(2), np.zeros(2))
+    half = np.maximum((high - low) / 2 + margin, least)
+    return (low + high) / 2 - half, (low + high) / 2 + half
+
+
+def differences(before: Graph, after: Graph, few: int | None = None) -> list[tuple[tuple[int, ...], str]]:
+    """Nodes (i,) and pairs (i, j), i < j, that are gone, changed or new; none if there are more than `few`."""
+    require_single(before)
+    require_single(after)
+    if before.nodes.shape != after.nodes.shape:
+        slots = f"{before.nodes.shape[1]} and {after.nodes.shape[1]}"
+        raise ValueError(f"the two graphs of a pair need the same slots, got {slots}")
+    found = []
+    for was, now in zip(before.labels(), after.labels()):
+        was, now = (labels[0].cpu() for labels in (was, now))
+        for part in (was != now).nonzero().tolist():
+            if part == sorted(part):
+                kind = "gone" if not now[tuple(part)] else "changed" if was[tuple(part)] else "new"
+                found.append((tuple(part), kind))
+    return found if few is None or len(found) <= few else []
+
+
+def distance_to_segments(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(M,) distance of each point to the nearest segment; infinite if there are none."""
+    along, off = end - start, points[:, None] - start
+    share = ((off * along).sum(-1) / np.maximum((along * along).sum(-1), 1e-9)).clip(0, 1)
+    return np.linalg.norm(off - share[..., None] * along, axis=-1).min(1, initial=np.inf)
