@@ -98,7 +98,7 @@ def disagreements(table: pd.DataFrame, graphs: Graph, others: Graph, *, columns:
     rows = -(-len(table) // columns)
     block, tall = 2 * WIDE, HIGH + TEXT
     whole = np.array([block * columns, tall * rows])
-    figure = Picture(figsize=whole)
+    figure = Picture(figsize=(whole[0], whole[1]))
     for n, (description, by_loss) in enumerate(zip(table["description"], table["by_loss"])):
         row, column = divmod(n, columns)
         left, top = block * column, whole[1] - tall * row

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from elekit.draw._validation import require_columns
 from elekit.draw.base import BLUE, GRAY, SKY, VERMILION, fit_text, printable
-from elekit.draw.figure import Picture, axes, legend
+from elekit.draw.figure import Picture, Style, axes, legend
 from elekit.draw.rows import beside
 
 BROKEN = "does not hold"  # a value of `after_says`
@@ -54,7 +55,7 @@ def corrections(rules: pd.DataFrame, judgments: pd.DataFrame, costs: pd.DataFram
         _draw_rules(panels.pop(0), rules)
     if shares:
         _draw_shares(panels.pop(0), shares)
-    looks: dict[str, object] = {
+    looks: dict[str, Artist | Style] = {
         "before": {"ls": "", "marker": "o", "ms": 11, "mfc": "white", "mec": "black", "mew": 1.8},
         "after, with 95 % interval": {"ls": "-", "lw": 2.5, "marker": "o", "ms": 11, "color": BLUE},
     }
@@ -113,7 +114,7 @@ def _rows(ax: Axes, names: list[str], notes: list[str], broken: Sequence[bool] =
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_yticks(range(len(names)), names, fontsize=12, parse_math=False)
     for y, text in enumerate(notes):
-        look = {"color": VERMILION, "fontweight": "bold"} if y < len(broken) and broken[y] else {}
+        look = Style(color=VERMILION, fontweight="bold") if y < len(broken) and broken[y] else {}
         beside(ax, 1, y, text, gap=10, size=12, edge=True, annotation_clip=False, **look)
 
 

@@ -8,22 +8,22 @@ from matplotlib.patches import Patch
 from elekit.draw._validation import require_columns, require_positive
 from elekit.draw.base import BLUE, GRAY, LIGHT_GRAY, ORANGE, VERMILION, fit_text, printable
 from elekit.draw.curves import COLORS
-from elekit.draw.figure import Picture, axes, legend
+from elekit.draw.figure import Picture, Style, axes, figure_of, legend
 from elekit.draw.rows import beside, ends, name_rows, whiskers
 
 SHAPES = "osD^v<>ph"
 WIDE = 520  # points for the text of a claim
-KNOWN = {"marker": "s", "markersize": 15, "markeredgewidth": 1.8, "ls": ""}
+KNOWN = Style(marker="s", markersize=15, markeredgewidth=1.8, ls="")
 MARKS = {  # also distinct in black and white
     "holds": {**KNOWN, "markerfacecolor": BLUE, "markeredgecolor": BLUE},
     "fails": {**KNOWN, "markerfacecolor": "white", "markeredgecolor": VERMILION},
-    "cannot be checked": {"marker": "$?$", "markersize": 11, "color": GRAY, "ls": ""},
+    "cannot be checked": Style(marker="$?$", markersize=11, color=GRAY, ls=""),
 }
-INSIDE = {"holds": {"marker": "+", "color": "white"}, "fails": {"marker": "x", "color": VERMILION}}
+INSIDE = {"holds": Style(marker="+", color="white"), "fails": Style(marker="x", color=VERMILION)}
 BARS = (  # name, offset below the middle of a row, height, style
-    ("psi, with 95 % interval", -0.17, 0.42, {"color": BLUE}),
-    ("size and label counts, without psi", 0.15, 0.2, {"facecolor": "white", "edgecolor": ORANGE, "hatch": "////"}),
-    ("psi, random values (control)", 0.34, 0.16, {"facecolor": LIGHT_GRAY, "edgecolor": "black", "lw": 0.8}),
+    ("psi, with 95 % interval", -0.17, 0.42, Style(color=BLUE)),
+    ("size and label counts, without psi", 0.15, 0.2, Style(facecolor="white", edgecolor=ORANGE, hatch="////")),
+    ("psi, random values (control)", 0.34, 0.16, Style(facecolor=LIGHT_GRAY, edgecolor="black", lw=0.8)),
 )
 SIGNS = {"encoded": "●", "explained by size and counts": "◐", "weakly encoded": "○"}
 
@@ -57,7 +57,7 @@ def edit_costs(summary: pd.DataFrame, *, top: int = 10) -> Figure:
         "nine in ten": {"color": LIGHT_GRAY, "lw": 6},
     }
     legend(ax.figure, looks, 12, loc="outside lower center", ncols=3)
-    return ax.get_figure(root=True)
+    return figure_of(ax)
 
 
 def coverage(table: pd.DataFrame, level: float) -> Figure:
@@ -96,7 +96,7 @@ def coverage(table: pd.DataFrame, level: float) -> Figure:
         f"promised: {100 * level:g} %": {"color": "black", "lw": 1.5, "ls": "--"},
     }
     legend(ax.figure, looks, 12, loc="outside lower center", ncols=3)
-    return ax.get_figure(root=True)
+    return figure_of(ax)
 
 
 def concepts(table: pd.DataFrame) -> Figure:
@@ -142,7 +142,7 @@ def concepts(table: pd.DataFrame) -> Figure:
         words, size = fit_text(f"not measured: {named}", 820, 11)
         ax.annotate(words, (0, 0), xycoords="axes fraction", xytext=(0, -58), textcoords="offset points", va="top",
                     fontsize=size, parse_math=False, gid="not measured")  # fmt: skip
-    return ax.get_figure(root=True)
+    return figure_of(ax)
 
 
 def stability(table: pd.DataFrame, *, most: int = 30) -> Figure:
@@ -209,7 +209,7 @@ def across_trainings(table: pd.DataFrame, xlabel: str = "median price", *, top: 
     ax.hlines(y, shown["lowest"], shown["highest"], color=LIGHT_GRAY, lw=5, zorder=1)
     looks = []
     for number, name in enumerate(trainings):
-        look = {"color": COLORS[number % len(COLORS)], "marker": SHAPES[number % len(SHAPES)], "ls": "", "ms": 9}
+        look = Style(color=COLORS[number % len(COLORS)], marker=SHAPES[number % len(SHAPES)], ls="", ms=9)
         ax.plot(shown[name].to_numpy(dtype=float), y, mec="white", gid=f"training-{number}", **look)
         looks.append((fit_text(name, 90, 12)[0], look))
     name_rows(ax, shown["name"], y)
@@ -218,7 +218,7 @@ def across_trainings(table: pd.DataFrame, xlabel: str = "median price", *, top: 
     subset = f"the {top} largest and the {top} smallest of {len(table)}, " if parted else ""
     ax.set_title(f"{subset}in each of {len(trainings)} trainings", fontsize=13, loc="left")
     legend(ax.figure, looks, 12, loc="outside lower center", ncols=6, columnspacing=1, handletextpad=0.2)
-    return ax.get_figure(root=True)
+    return figure_of(ax)
 
 
 def _answer(answer) -> str:

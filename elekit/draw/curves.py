@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from elekit.draw import base
 from elekit.draw._validation import require_columns
 from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, fit_text, printable, to_numpy
-from elekit.draw.figure import OUTLINE, Picture, axes, fitted_title, legend, padded_limits
+from elekit.draw.figure import OUTLINE, Picture, Style, axes, figure_of, fitted_title, legend, padded_limits
 from elekit.draw.rows import beside, name_rows
 
 COLORS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
@@ -65,8 +65,8 @@ def loss_curve(relaxed, rounded, ax: Axes | None = None, *, stopped: str | None 
         middle, line = (relaxed[widest] + rounded[widest]) / 2, {"arrowstyle": "-", "color": GRAY, "lw": 1.2}
         ax.annotate("rounding gap", (widest, middle), (x, y), fontsize=13, ha="center", va="bottom", arrowprops=line)
         ax.set_ylim(bottom, max(top, y + 0.1 * (top - bottom)))
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    return ax.get_figure(root=True)
+    ax.locator_params(axis="x", integer=True)
+    return figure_of(ax)
 
 
 def ranking(
@@ -104,7 +104,7 @@ def ranking(
     labels = [f"{fit_text(names[c], 260, 12)[0]}   #{rank[c]}" for c in best]
     ax.set_yticks(range(len(best)), labels, fontsize=12, parse_math=False)
     ax.set(ylim=(len(best) - 0.4, -0.6), xlim=(min(0.0, float(np.nanmin(losses[best]))), 1.2 * reach))
-    return ax.get_figure(root=True)
+    return figure_of(ax)
 
 
 def history(records: Sequence[dict]) -> Figure:
@@ -127,8 +127,8 @@ def history(records: Sequence[dict]) -> Figure:
         if curve:
             steps, values = zip(*curve)
             ax.plot(steps, values, color=color, linewidth=2.5, marker="o", markersize=4)
-            look = {"color": color, "fontweight": "bold", "annotation_clip": False}
-            beside(ax, steps[-1], values[-1], f"{values[-1]:.3g}", size=13, **look)
+            text, look = f"{values[-1]:.3g}", Style(color=color, fontweight="bold", annotation_clip=False)
+            beside(ax, steps[-1], values[-1], text, size=13, **look)
     panels[1].set_ylim(0, 1.05)
     return figure
 

@@ -9,7 +9,7 @@ from elekit.decoding import Trace
 from elekit.draw._validation import require_positive
 from elekit.draw.base import BLUE, GRAY, LIGHT_GRAY, RADIUS, VERMILION, VISIBLE, fit_text, printable, to_numpy
 from elekit.draw.curves import loss_curve
-from elekit.draw.figure import DASHED, Picture, axes, halo, legend, outlined, padded_limits, size_in_inches
+from elekit.draw.figure import DASHED, Picture, Style, axes, halo, legend, outlined, padded_limits, size_in_inches
 from elekit.draw.frames import LOOKS, NUMBERS, SHOWN, Frames, format_loss, frame_positions, frames, matching_layout
 from elekit.draw.layouts import layout
 from elekit.draw.rows import beside
@@ -85,7 +85,7 @@ def iterate(
     panels, lines = len(runs) + (truth is not None), 0.026 * 3 * len(runs)  # of text below the graphs
     whole = figure = Picture(figsize=(2.4 + 4.3 * max(panels, 2), 8.6 + HIGH * (found is not None)))
     if found is not None:
-        figure, below = whole.subfigures(2, 1, height_ratios=(8.6, HIGH))
+        figure, below = whole.subfigures(2, 1, squeeze=False, height_ratios=(8.6, HIGH))[:, 0]
         prediction_set(found, truth=truth, decoded=trace.result, figure=below)
     places = [figure.add_axes((column / panels, 0.52, 0.97 / panels, 0.42)) for column in range(panels)]
     for place, run, name in zip(places, runs, names):
@@ -111,7 +111,7 @@ def _marked(run: Frames, at: int, ax: Axes) -> None:
     """One frame of a run: the graph, outlines of absent nodes, and halos at the frame's marks."""
     one, positions = run.graphs[at], run.positions[at]
     graph(one, ax, positions=positions)
-    for i in np.flatnonzero(to_numpy(one.presence()[0]) < VISIBLE):
+    for i in np.flatnonzero(to_numpy(one.presence()[0]) < VISIBLE).tolist():
         ax.add_patch(Circle(positions[i], RADIUS, fill=False, ec=GRAY, ls="--", zorder=0.8, gid=f"ghost-{i}"))
     for i, position in enumerate(positions + 0.9 * RADIUS):
         outlined(ax, position, str(i), 10, color="#444444", gid=f"number-{i}")
@@ -144,7 +144,7 @@ def _curves(runs: list[Frames], names, step: int, ax: Axes) -> None:
     across, ends = frame_positions(runs), []
     for run, name, dash in zip(runs, names, ("-", "--")):
         x, S, at = across[: len(run)], run.iterates, run.at(step)
-        gap = {"color": LIGHT_GRAY, "alpha": 0.45 / len(runs), "linewidth": 0}
+        gap = Style(color=LIGHT_GRAY, alpha=0.45 / len(runs), linewidth=0)
         ax.fill_between(x[:S], run.relaxed[:S], run.rounded[:S], **gap)
         ax.plot(x[:S], run.rounded[:S], color=VERMILION, lw=2.5, ls=dash)
         ax.plot(x[S:], run.rounded[S:], color=VERMILION, lw=1.5, ls=dash, marker="o", ms=6)
@@ -190,8 +190,9 @@ def prediction_set(
     columns, radius, empty = max(len(graphs), 4), found.calibration.radius, not found.size
     figure = Picture(figsize=(WIDE * columns, HIGH)) if figure is None else figure
     more = f" (the nearest {len(graphs)} are shown)" if found.size > len(graphs) else ""
-    width = 72 * figure.get_figure(root=True).get_figwidth()
-    words, size = fit_text(found.describe() + more, 0.96 * width, 15)
+    whole = figure.get_figure(root=True)
+    assert whole is not None
+    words, size = fit_text(found.describe() + more, 0.96 * 72 * whole.get_figwidth(), 15)
     figure.text(0.5, 0.97, words, fontsize=size, fontweight="bold", ha="center", va="top", parse_math=False)
     for column, (one, loss, marks) in enumerate(zip(graphs, losses, found.captions(truth, decoded))):
         left = 0.5 + (column - len(graphs) / 2) / columns
@@ -201,10 +202,10 @@ def prediction_set(
     ax = axes(figure.add_axes((0.06, 0.2, 0.88, 0.12)), x="learned loss to what was predicted")
     ax.axvspan(0, radius, color=LIGHT_GRAY, alpha=0.45, lw=0, gid="within")
     ax.axvline(radius, color="black", lw=1.5, ls="--", gid="radius")
-    look = {"marker": "D", "color": VERMILION, "mfc": "white", "mew": 2} if empty else {"marker": "o", "color": BLUE}
+    look = Style(marker="D", color=VERMILION, mfc="white", mew=2) if empty else Style(marker="o", color=BLUE)
     ax.plot(losses, np.zeros(len(losses)), ls="", ms=9, clip_on=False, gid="losses", **look)
     ax.set(xlim=(0, 1.12 * max(radius, *losses, 1e-3)), ylim=(-1, 1))
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.annotate(f"radius {radius:.3f}", (radius, 1), xytext=(4, 0), textcoords="offset points", va="top", fontsize=11)
-    return figure.get_figure(root=True)
+    return whole

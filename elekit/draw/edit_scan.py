@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from elekit.draw._validation import require_columns, require_positive, require_single
 from elekit.draw.base import BLUE, GRAY, VERMILION, fit_text, to_numpy
-from elekit.draw.figure import DASHED, Picture, axes, fitted_title, halo, legend, outlined, points_per_unit
+from elekit.draw.figure import DASHED, Picture, Style, axes, fitted_title, halo, legend, outlined, points_per_unit
 from elekit.draw.layouts import layout
 from elekit.draw.placement import RAMP, finite_range, label_positions, present_parts, signed
 from elekit.draw.rows import ends, name_rows
@@ -118,7 +118,7 @@ def contrasted(
     bars = axes(figure.add_axes((0.68, 0.16, 0.29, 0.75)), x="share, with two standard errors")
     shown = table.iloc[table["share"].abs().argsort(kind="stable")[::-1][:top]]
     for y, row in enumerate(shown.itertuples()):
-        look = {"color": BLUE} if row.share >= 0 else {"color": VERMILION, "hatch": "//", "ec": "white"}
+        look = Style(color=BLUE) if row.share >= 0 else Style(color=VERMILION, hatch="//", ec="white")
         bars.barh(y, row.share, height=0.7, gid=f"bar-{y}", **look)
         bars.plot((row.share - 2 * row.error, row.share + 2 * row.error), (y, y), color="black", lw=1.8)
     bars.axvline(0, color="black", lw=1)
@@ -165,7 +165,7 @@ def _with_halos(graph: Graph, ax: Axes, nodes, pairs, look, positions) -> None:
     left, right = ax.get_xlim()
     ax.set_xlim(min([left, *of_nodes[present, 0] - 0.4]), max([right, *of_nodes[present, 0] + 0.4]))  # text, too
     size = float(np.clip(0.17 * points_per_unit(ax), 7, 11))
-    parts = [((i,), f"{i}: ", nodes[i], of_nodes[i]) for i in present]
+    parts: list[tuple] = [((i,), f"{i}: ", nodes[i], of_nodes[i]) for i in present]
     parts += [(pair, "", pairs[pair], place) for pair, place in of_edges.items()]
     for part, name, value, place in parts:
         width, color, dash, text = look(value)

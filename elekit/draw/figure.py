@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
 from elekit.draw.base import RADIUS, fit_text
 
+Style = dict[str, Any]  # keyword arguments of an artist
 DASHED = (0, (1.5, 1))
 OUTLINE = [withStroke(linewidth=3, foreground="white")]
 
@@ -37,6 +38,13 @@ def axes(ax: Axes | None, size: tuple[float, float] | None = None, *, x: str = "
     return ax
 
 
+def figure_of(ax: Axes) -> Figure:
+    """The whole figure that axes belong to."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
 def write(figure: Figure, x: float, y: float, text: str, size: float, **style) -> None:
     """Text at a place in inches, from the lower left corner of the figure."""
     width, height = figure.get_size_inches()
@@ -56,7 +64,7 @@ def fitted_title(ax: Axes, text: str, width: float, size: float, **style) -> Non
     ax.set_title(text, fontsize=size, parse_math=False, **style)
 
 
-def legend(owner: Axes | Figure, looks: Mapping[str, Artist | dict[str, Any]] | Sequence, size: float, **style):
+def legend(owner: Axes | FigureBase, looks: Mapping[str, Artist | Style] | Sequence, size: float, **style):
     """A legend without frame; `looks`: a handle, or the style of a line, by name or as (name, look) pairs."""
     pairs = list(looks.items() if isinstance(looks, Mapping) else looks)
     handles = [Line2D([], [], **look) if isinstance(look, dict) else look for _, look in pairs]
@@ -68,7 +76,8 @@ def legend(owner: Axes | Figure, looks: Mapping[str, Artist | dict[str, Any]] | 
 
 def outlined(ax: Axes, position, text: str, size: float, **style) -> None:
     """Text with a white outline, above all else."""
-    ax.text(*position, text, fontsize=size, zorder=7, path_effects=OUTLINE, parse_math=False, **style)
+    x, y = position
+    ax.text(x, y, text, fontsize=size, zorder=7, path_effects=OUTLINE, parse_math=False, **style)
 
 
 def padded_limits(values: np.ndarray) -> tuple[float, float]:
@@ -81,7 +90,7 @@ def padded_limits(values: np.ndarray) -> tuple[float, float]:
 
 def size_in_inches(ax: Axes) -> np.ndarray:
     """Width and height of the axes in inches."""
-    return np.array(ax.get_window_extent().size) / ax.get_figure(root=True).dpi
+    return np.array(ax.get_window_extent().size) / figure_of(ax).dpi
 
 
 def points_per_unit(ax: Axes) -> float:

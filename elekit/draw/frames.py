@@ -135,8 +135,8 @@ def matching_layout(graph: Graph, other: Graph, positions: np.ndarray) -> np.nda
 
 def _description(trace: Trace, s: int) -> str:
     last = f", the last (stopped: {trace.stopped})" if s == len(trace) - 1 else ""
-    losses = f"relaxed loss {format_loss(trace.relaxed[s])}, rounded loss {format_loss(trace.rounded[s])}"
-    return f"Iteration {s}{last}: {losses}"
+    relaxed, rounded = (format_loss(values[s].item()) for values in (trace.relaxed, trace.rounded))
+    return f"Iteration {s}{last}: relaxed loss {relaxed}, rounded loss {rounded}"
 
 
 def _direction_marks(directions, s: int) -> tuple[Mark, ...]:

@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap, Normalize, to_hex, to_rgba_array
 from matplotlib.figure import Figure
 
 from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, fit_text, printable
-from elekit.draw.figure import Picture, fitted_title, legend
+from elekit.draw.figure import Picture, figure_of, fitted_title, legend
 from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
 
@@ -166,7 +166,7 @@ def embedding_map(
         _number(ax, positions[row], n)
     if pinned is not None:
         _ring(ax, positions[pinned], 15, mew=2.6, zorder=6, gid=f"pinned-{pinned}")
-    for k, one in enumerate(graphs if shown else ()):
+    for k, one in enumerate(graphs if graphs is not None else ()):
         row, place = divmod(k, 3)
         left, bottom = width + (1 - width) * place / 3, 0.98 - (row + 1) * 0.3
         small = figure.add_axes((left, bottom, (1 - width) / 3.1, 0.23))
@@ -175,7 +175,7 @@ def embedding_map(
             fitted_title(small, titles[k], 138, 12, fontweight="bold" if k == 0 else "normal")
     if trust:
         figure.text(0.01, 0.015, printable(trust), fontsize=11, parse_math=False)
-    return ax.get_figure(root=True)
+    return figure_of(ax)
 
 
 def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequence[int] | None):
@@ -187,7 +187,8 @@ def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequen
     size = float(np.clip(40_000 / max(len(positions), 1), 2, 30))
     for rows, look, z in ((behind, [CONTEXT], 1), (front, colors[front], 2)):
         if len(rows):
-            ax.scatter(*positions[rows].T, c=look, s=size, lw=0, zorder=z, rasterized=True)
+            x, y = positions[rows].T
+            ax.scatter(x, y, c=look, s=size, lw=0, zorder=z, rasterized=True)
     if values is None:
         return
     box = ax.get_position()
@@ -215,6 +216,7 @@ def _number(ax: Axes, position: np.ndarray, n: int) -> None:
     """A ring at a point and its number beside it, each number in another direction."""
     angle = 2 * np.pi * n / 8
     _ring(ax, position, 6, mew=1.4, zorder=5, gid=f"neighbor-{n}")
-    ax.annotate(str(n), position, (22 * np.cos(angle), 22 * np.sin(angle)), textcoords="offset points", ha="center",
+    x, y = position
+    ax.annotate(str(n), (x, y), (22 * np.cos(angle), 22 * np.sin(angle)), textcoords="offset points", ha="center",
                 va="center", fontsize=12, fontweight="bold", zorder=7, arrowprops={"arrowstyle": "-", "lw": 0.9},
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.8})  # fmt: skip

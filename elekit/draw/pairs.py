@@ -51,8 +51,8 @@ def counterfactuals(graph: Graph, graphs: Graph, table: pd.DataFrame, preferred:
         new, old = row["new"], preferred
         title = f"{old} before, {new} after, by {row['margin']:.2f}"
         heads.append((title, f"{number}, {sure}: {row['path']}"))
-        losses = [(row[f"old_{when}"], row[f"new_{when}"]) for when in ("before", "after")]
-        feet.append([f"loss to {old} {to_old:.2f}, to {new} {to_new:.2f}" for to_old, to_new in losses])
+        pairs = [(row[f"old_{when}"], row[f"new_{when}"]) for when in ("before", "after")]
+        feet.append([f"loss to {old} {to_old:.2f}, to {new} {to_new:.2f}" for to_old, to_new in pairs])
     return pair_grid([(graph, graphs[i]) for i in range(len(rows))], heads, feet, columns=1, width=4.4)
 
 
@@ -130,7 +130,7 @@ def pair_grid(pairs, heads, feet, *, columns: int, width: float, few: int | None
     rows, height = -(-len(pairs) // columns), 0.72 * width
     block, tall = 2 * width + GAP, height + 4.4 * TEXT
     whole = np.array([columns * (block + GAP), rows * tall + 1.6 * TEXT])
-    figure, seen = Picture(figsize=whole), set()
+    figure, seen = Picture(figsize=(whole[0], whole[1])), set()
     for n, (pair, (title, path), foot) in enumerate(zip(pairs, heads, feet)):
         row, column = divmod(n, columns)
         left, top = GAP / 2 + column * (block + GAP), whole[1] - row * tall
@@ -139,7 +139,7 @@ def pair_grid(pairs, heads, feet, *, columns: int, width: float, few: int | None
         lines = textwrap.wrap(printable(path), int(72 * block / 7.2))  # letters of 12 points
         lines = lines[:2] if len(lines) < 3 else [lines[0], f"{lines[1][:-2]} …"]
         write(figure, left, top - 1.3 * TEXT, "\n".join(lines), 12, va="top")
-        middle, marks = top - 3 * TEXT - height / 2, differences(*pair, few)
+        middle, marks = top - 3 * TEXT - height / 2, differences(pair[0], pair[1], few)
         seen |= {kind for _, kind in marks}
         draw_group(figure, pair, marks, (left, middle), (width, height), LARGEST)
         for side, words in enumerate(foot):

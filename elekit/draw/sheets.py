@@ -50,7 +50,7 @@ def _sheet(finding, shown: list[tuple[Graph, ...]]) -> Figure:
     across = 2 if shown and len(shown[0]) == 2 else 4
     rows, top = -(-len(shown) // across), (len(lines) + 2.2) * TEXT
     whole = np.array([block + 2 * GAP, top + rows * (HEIGHT + TEXT) + 1.2 * TEXT * bool(rows)])
-    figure = Picture(figsize=whole)
+    figure = Picture(figsize=(whole[0], whole[1]))
 
     def text(down, words, size, left=GAP, **style):
         write(figure, left, whole[1] - down, words, size, **{"va": "top", **style})
@@ -66,7 +66,8 @@ def _sheet(finding, shown: list[tuple[Graph, ...]]) -> Figure:
         left = GAP + column * (block + GAP) / across
         middle = top + row * (HEIGHT + TEXT) + HEIGHT / 2
         pair = len(graphs) == 2
-        marks = differences(*graphs, MAX_MARKS) if pair and graphs[0].nodes.shape == graphs[1].nodes.shape else []
+        comparable = pair and graphs[0].nodes.shape == graphs[1].nodes.shape
+        marks = differences(graphs[0], graphs[1], MAX_MARKS) if comparable else []
         seen |= {kind for _, kind in marks}
         draw_group(figure, graphs, marks, (left, whole[1] - middle), (WIDTH, HEIGHT), MAX_EDGE)
         if pair:

@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 
 from elekit.draw._validation import require_single
 from elekit.draw.base import GRAY, RADIUS, VISIBLE, fit_text, to_numpy
-from elekit.draw.figure import Picture, fitted_title, legend, points_per_unit, size_in_inches
+from elekit.draw.figure import Picture, figure_of, fitted_title, legend, points_per_unit, size_in_inches
 from elekit.draw.layouts import layout
 from elekit.draw.shapes import framed, has_bond_orders, label_colors, parallel_strokes, text_color
 from elekit.graphs.graph import Graph, GraphVocabulary
@@ -56,7 +56,7 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
                  {"ls": "", "marker": "o", "ms": 9, "color": colors[k]}) for k in mixed]  # fmt: skip
         legend(ax, dots, 11, ncols=min(5, len(mixed)), loc="lower center", handletextpad=0.1, columnspacing=1.0,
                borderaxespad=0)  # fmt: skip
-    return ax.get_figure(root=True)
+    return figure_of(ax)
 
 
 def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None, *, columns: int = 4) -> Figure:
@@ -71,14 +71,14 @@ def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None,
         The figure.
     """
     single = [one for batch in ([graphs] if isinstance(graphs, Graph) else graphs) for one in batch]
-    titles = [None] * len(single) if titles is None else list(titles)
-    if not single or len(titles) != len(single):
-        raise ValueError(f"want one title for each graph and at least one graph, got {len(single)} and {len(titles)}")
+    heads = [None] * len(single) if titles is None else list(titles)
+    if not single or len(heads) != len(single):
+        raise ValueError(f"want one title for each graph and at least one graph, got {len(single)} and {len(heads)}")
     columns = min(columns, len(single))
     rows = -(-len(single) // columns)
-    width, height, room = 3.6, 3.4, 0.4 * any(titles)
+    width, height, room = 3.6, 3.4, 0.4 * any(heads)
     figure = Picture(figsize=(width * columns, (height + room) * rows))
-    for i, (one, title) in enumerate(zip(single, titles)):
+    for i, (one, title) in enumerate(zip(single, heads)):
         row, column = divmod(i, columns)
         share = height / (height + room) / rows
         graph(one, figure.add_axes((column / columns, 1 - (row + 1) / rows, 1 / columns, share)), title=title)
@@ -108,7 +108,7 @@ def _node(ax, i, shares, position, vocabulary, colors, points):
     """A pie that is open where the node is absent, its rim, and its label if it survives rounding."""
     start = 90.0
     ax.add_patch(Circle(position, RADIUS, facecolor="white", edgecolor="none", zorder=2))
-    for k in np.flatnonzero(shares[1:] > 0.005):
+    for k in np.flatnonzero(shares[1:] > 0.005).tolist():
         end, start = start, start - 360 * shares[1 + k]
         ax.add_patch(Wedge(position, RADIUS, start, end, facecolor=colors[k], lw=0, zorder=3, gid=f"share-{i}"))
     kept = shares.argmax() > 0
