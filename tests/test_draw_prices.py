@@ -235,7 +235,7 @@ def test_a_price_list_shows_both_ends_in_order():
     assert np.allclose(spans, listed[["q05", "q95"]].iloc[[0, 1, 2, 9, 10, 11]])
     said = [text.get_text() for text in ax.texts]
     assert said[0] == "1.00  (of 12)  surprisingly dear" and said[-1] == "0.08  (of 1)"
-    assert "3 dearest and the 3 cheapest of 12" in ax.get_title(loc="left")
+    assert "3 most expensive and the 3 cheapest of 12" in ax.get_title(loc="left")
     whole = draw.edit_costs(summary(1))
     assert len(whole.axes[0].texts) == 1 and not whole.axes[0].get_title(loc="left")
 

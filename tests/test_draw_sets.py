@@ -66,7 +66,7 @@ def test_coverage_by_slice_is_drawn_beside_the_promise():
     (dots,), (line,) = drawn(figure, "coverage"), drawn(figure, "level")
     assert dots.get_xdata() == pytest.approx([0.9, 0.8]) and line.get_xdata()[0] == 0.9
     assert "80.0 %   3.5 graphs   (of 80)" in said and "with $F$" in said
-    assert "too few pairs to say: of 1 node (3)" in said and "promised: 90 %" in said
+    assert "too few pairs: of 1 node (3)" in said and "target: 90 %" in said
     with pytest.raises(ValueError, match="lacks columns"):
         draw.coverage(pd.DataFrame({"slice": []}), 0.9)
     with pytest.raises(ValueError, match="lacks rows"):

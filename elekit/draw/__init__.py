@@ -11,18 +11,17 @@ import importlib
 from elekit.graphs._optional import extra
 
 _HOME = {
-    "agreements": ("agreement", "disagreements"),
     "base": ("OKABE_ITO", "RADIUS", "VISIBLE"),
     "before_after": ("corrections",),
     "charts": ("across_trainings", "concepts", "coverage", "edit_costs", "stability"),
-    "curves": ("faithfulness", "histograms", "history", "loss_curve", "ranking"),
+    "curves": ("agreement", "faithfulness", "histograms", "history", "loss_curve", "ranking"),
     "decodings": ("iterate", "prediction_set", "trace"),
     "edit_scan": ("contrasted", "priced_edits", "shared"),
     "figure": ("Picture",),
     "layouts": ("layout",),
     "maps": ("embedding_map",),
     "pairs": ("analogies", "blind_spots", "counterfactuals"),
-    "sheets": ("findings",),
+    "sheets": ("disagreements", "findings"),
     "structures": ("graph", "graphs"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}

@@ -1,7 +1,9 @@
-"""Colors, sizes and text fitting shared by all drawings; needs no matplotlib."""
+"""Colors, sizes, checks and text fitting shared by all drawings; needs no matplotlib."""
 
 import numpy as np
 import torch
+
+from elekit.graphs.graph import Graph
 
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = OKABE_ITO
@@ -11,6 +13,19 @@ ELEMENTS = {"C": GRAY, "N": BLUE, "O": VERMILION, "F": GREEN, "S": YELLOW, "Cl":
 RADIUS = 0.3  # of a node, where an edge is about 1 long
 VISIBLE = 0.05  # probabilities below are not drawn
 MIN_FONT_SIZE = 7  # points, of any text
+
+
+def require_single(graph: Graph):
+    """Raises ValueError unless the batch holds exactly one graph."""
+    if len(graph) != 1:
+        raise ValueError(f"one graph is drawn at a time, got a batch of {len(graph)}; use graph[0] or draw.graphs")
+
+
+def require_positive(**counts: int):
+    """Raises ValueError if a count is below 1."""
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 def to_numpy(values) -> np.ndarray:

@@ -1,5 +1,6 @@
 """A loss before and after a correction, side by side."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,10 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from elekit.draw._validation import require_columns
-from elekit.draw.base import BLUE, GRAY, SKY, VERMILION, fit_text, printable
+from elekit.draw.base import BLUE, GRAY, SKY, VERMILION, printable
 from elekit.draw.figure import Picture, Style, axes, legend
-from elekit.draw.rows import beside
+from elekit.draw.rows import beside, require_columns
 
 BROKEN = "does not hold"  # a value of `after_says`
 LETTERS = 44  # of a line of words beside a row
@@ -36,16 +36,10 @@ def corrections(rules: pd.DataFrame, judgments: pd.DataFrame, costs: pd.DataFram
     numbers = ("before", "after", "low", "high")
     require_columns(judgments, ("which", "judgments", *numbers), "the table of judgments")
     require_columns(costs, ("measure", "unit", *numbers), "the table of costs")
-    shares = [
-        (f"agrees with {row.judgments} judgments {row.which}", row.before, row.after, row.low, row.high)
-        for row in judgments.itertuples()
-        if row.judgments
-    ]
-    shares += [
-        (row.measure, row.before, row.after, row.before + row.low, row.before + row.high)
-        for row in costs.itertuples()
-        if row.unit != "loss"
-    ]
+    held = judgments.loc[judgments["judgments"] > 0, ["which", "judgments", *numbers]].itertuples(index=False)
+    shares = [(f"agrees with {count} judgments {which}", *values) for which, count, *values in held]
+    other = costs.loc[costs["unit"] != "loss", ["measure", *numbers]].itertuples(index=False)
+    shares += [(name, old, new, old + low, old + high) for name, old, new, low, high in other]
     counts = [count for count in (len(rules), len(shares)) if count]
     if not counts:
         raise ValueError("nothing to draw: no rules, no judgments and no costs")
@@ -96,7 +90,7 @@ def _draw_shares(ax: Axes, shares: list[tuple]) -> None:
         _pair(ax, y, before, after, low, min(high, 1.0))
     said = [f"{_short(before)} to {_short(after)}" for _, before, after, *_ in shares]
     _rows(ax, [_wrapped(words) for words, *_ in shares], said)
-    ax.set_title("judgments, and what it cost elsewhere (1 is best)", fontsize=14, loc="left")
+    ax.set_title("judgments and side effects (1 is best)", fontsize=14, loc="left")
 
 
 def _pair(ax: Axes, y: int, before: float, after: float, low: float, high: float) -> None:
@@ -118,14 +112,8 @@ def _rows(ax: Axes, names: list[str], notes: list[str], broken: Sequence[bool] =
         beside(ax, 1, y, text, gap=10, size=12, edge=True, annotation_clip=False, **look)
 
 
-def _wrapped(words: str) -> str:
-    """Text on at most two lines."""
-    words = printable(words)
-    if len(words) <= LETTERS:
-        return words
-    cut = words.rfind(" ", 0, LETTERS + 1)
-    cut = cut if cut > 0 else LETTERS
-    return f"{words[:cut]}\n{fit_text(words[cut:].strip(), 330, 12)[0]}"
+def _wrapped(text: str) -> str:
+    return "\n".join(textwrap.wrap(printable(text), LETTERS, max_lines=2, placeholder=" …"))
 
 
 def _short(value: float) -> str:

@@ -5,11 +5,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from elekit.draw._validation import require_columns, require_positive
-from elekit.draw.base import BLUE, GRAY, LIGHT_GRAY, ORANGE, VERMILION, fit_text, printable
+from elekit.draw.base import BLUE, GRAY, LIGHT_GRAY, ORANGE, VERMILION, fit_text, printable, require_positive
 from elekit.draw.curves import COLORS
 from elekit.draw.figure import Picture, Style, axes, figure_of, legend
-from elekit.draw.rows import beside, ends, name_rows, whiskers
+from elekit.draw.rows import beside, ends, name_rows, require_columns, whiskers
 
 SHAPES = "osD^v<>ph"
 WIDE = 520  # points for the text of a claim
@@ -50,11 +49,13 @@ def edit_costs(summary: pd.DataFrame, *, top: int = 10) -> Figure:
     name_rows(ax, shown["kind"], y, width=270)
     ax.set_xlim(0, 1.25 * float(shown["q95"].max()) or 1.0)
     if parted:
-        ax.set_title(f"the {top} dearest and the {top} cheapest of {len(summary)} kinds", fontsize=13, loc="left")
+        ax.set_title(
+            f"the {top} most expensive and the {top} cheapest of {len(summary)} kinds", fontsize=13, loc="left"
+        )
     looks = {
         "median": {"color": BLUE, "marker": "o", "ls": "", "markersize": 8},
         "its 95 % interval": {"color": "black", "lw": 1.8, "marker": "|", "markersize": 9},
-        "nine in ten": {"color": LIGHT_GRAY, "lw": 6},
+        "5 % to 95 % quantile": {"color": LIGHT_GRAY, "lw": 6},
     }
     legend(ax.figure, looks, 12, loc="outside lower center", ncols=3)
     return figure_of(ax)
@@ -76,7 +77,7 @@ def coverage(table: pd.DataFrame, level: float) -> Figure:
     shown, others = table[~few], table[few]
     y = np.arange(len(shown))
     height = 1.9 + 0.36 * len(y) + 0.3 * bool(len(others))
-    ax = axes(None, (10, height), x="share of truths that lie in their set")
+    ax = axes(None, (10, height), x="share of sets that contain the truth")
     ax.axvline(level, color="black", lw=1.5, ls="--", gid="level")
     whiskers(ax, y, shown["coverage"], shown["low"], shown["high"], color=GRAY, width=2)
     ax.plot(shown["coverage"], y, "o", ms=8, color=BLUE, gid="coverage")
@@ -86,14 +87,14 @@ def coverage(table: pd.DataFrame, level: float) -> Figure:
     ax.set_xlim(max(0.0, min(shown["low"].min(), level) - 0.03), 1.005)
     if len(others):
         names = ", ".join(f"{name} ({pairs:,})" for name, pairs in others[["slice", "pairs"]].itertuples(index=False))
-        words, size = fit_text(f"too few pairs to say: {names}", 900, 11)
+        words, size = fit_text(f"too few pairs: {names}", 900, 11)
         place = ("figure fraction", "axes fraction")
         ax.annotate(words, (0.01, 0), xycoords=place, xytext=(0, -52), textcoords="offset points", va="top",
                     fontsize=size, parse_math=False, gid="few")  # fmt: skip
     looks = {
         "measured": {"color": BLUE, "marker": "o", "ls": "", "markersize": 8},
         "its 95 % interval": {"color": GRAY, "lw": 2, "marker": "|", "markersize": 9},
-        f"promised: {100 * level:g} %": {"color": "black", "lw": 1.5, "ls": "--"},
+        f"target: {100 * level:g} %": {"color": "black", "lw": 1.5, "ls": "--"},
     }
     legend(ax.figure, looks, 12, loc="outside lower center", ncols=3)
     return figure_of(ax)
@@ -112,8 +113,7 @@ def concepts(table: pd.DataFrame) -> Figure:
     Returns:
         The figure.
     """
-    needed = ("property", "score", "low", "high", "control", "size", "counts", "mark")
-    require_columns(table, needed)
+    require_columns(table, ("property", "score", "low", "high", "control", "size", "counts", "mark"))
     shown, others = table[table["score"].notna()], table[table["score"].isna()]
     if not len(shown):
         raise ValueError(f"none of the {len(table)} properties has a score")
@@ -169,7 +169,7 @@ def stability(table: pd.DataFrame, *, most: int = 30) -> Figure:
     used = set()
     for y, row in enumerate(shown[trainings].itertuples(index=False)):
         for x, answer in enumerate(row):
-            name = _answer(answer)
+            name = "cannot be checked" if pd.isna(answer) else "holds" if answer else "fails"
             used.add(name)
             ax.plot(x, y, gid=f"{name}-{x}-{y}", **MARKS[name])
             if name in INSIDE:
@@ -219,13 +219,6 @@ def across_trainings(table: pd.DataFrame, xlabel: str = "median price", *, top: 
     ax.set_title(f"{subset}in each of {len(trainings)} trainings", fontsize=13, loc="left")
     legend(ax.figure, looks, 12, loc="outside lower center", ncols=6, columnspacing=1, handletextpad=0.2)
     return figure_of(ax)
-
-
-def _answer(answer) -> str:
-    """The name of a mark: True, False, or missing."""
-    if answer is True or answer is False or isinstance(answer, np.bool_):
-        return "holds" if answer else "fails"
-    return "cannot be checked"
 
 
 def _trainings(table: pd.DataFrame, needed: tuple[str, ...]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Curves, bars and histograms of losses; training histories; deletion and insertion curves."""
+"""Curves, bars, histograms and scatter plots of losses; training histories; deletion and insertion curves."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,24 +6,25 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from elekit.draw import base
-from elekit.draw._validation import require_columns
 from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, fit_text, printable, to_numpy
 from elekit.draw.figure import OUTLINE, Picture, Style, axes, figure_of, fitted_title, legend, padded_limits
-from elekit.draw.rows import beside, name_rows
+from elekit.draw.rows import beside, name_rows, require_columns
 
 COLORS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
 STYLES = (
     (BLUE, "-"), (VERMILION, (0, (5, 1.5))), (ORANGE, (0, (5, 1.5, 1, 1.5))), (GREEN, (0, (2, 1))),
     (PURPLE, (0, (8, 2))), (SKY, (0, (8, 2, 2, 2))),
 )  # fmt: skip
+MAX_POINTS = 1_000  # of a scatter plot; more become hexagons
 AT_RANDOM = (GRAY, (0, (1, 1)))  # the baseline: a curve and no area
 MARKS = {"deletion": "v", "insertion": "^"}
 CURVES = {
-    "deletion": ("deletion: lower is better", "share of the parts that are gone"),
-    "insertion": ("insertion: higher is better", "share of the parts that stand"),
+    "deletion": ("deletion: lower is better", "share of the parts removed"),
+    "insertion": ("insertion: higher is better", "share of the parts present"),
 }
 
 
@@ -102,8 +103,8 @@ def ranking(
             text, weight = f"{text}  truth", "bold"
         ax.text(losses[candidate] + 0.015 * reach, y, text, va="center", fontsize=12, fontweight=weight)
     labels = [f"{fit_text(names[c], 260, 12)[0]}   #{rank[c]}" for c in best]
-    ax.set_yticks(range(len(best)), labels, fontsize=12, parse_math=False)
-    ax.set(ylim=(len(best) - 0.4, -0.6), xlim=(min(0.0, float(np.nanmin(losses[best]))), 1.2 * reach))
+    name_rows(ax, labels, width=400)
+    ax.set_xlim(min(0.0, float(np.nanmin(losses[best]))), 1.2 * reach)
     return figure_of(ax)
 
 
@@ -131,6 +132,59 @@ def history(records: Sequence[dict]) -> Figure:
             beside(ax, steps[-1], values[-1], text, size=13, **look)
     panels[1].set_ylim(0, 1.05)
     return figure
+
+
+def agreement(table: pd.DataFrame, summary: pd.DataFrame, *, distances: Sequence[str] | None = None) -> Figure:
+    """Scatter plots of the learned loss over known distances: one row per distance, one column per kind of pairs.
+
+    Panels with more than 1,000 pairs show hexagons, darker for more pairs.
+
+    Args:
+        table: `Agreement.table`: one row per pair with columns kind, loss and the distances (nan where unknown).
+        summary: `Agreement.summary()`, shown above the panels.
+        distances: Distances to draw, in this order; None for all of the summary.
+
+    Returns:
+        The figure.
+    """
+    require_columns(table, ("kind", "loss"), source="elekit.audit.agreement")
+    needed = ("distance", "kind", "pairs", "unknown", "spearman", "low", "high")
+    require_columns(summary, needed, "the summary", source="Agreement.summary")
+    names = list(dict.fromkeys(summary["distance"])) if distances is None else list(distances)
+    unknown = [name for name in names if name not in table or not (summary["distance"] == name).any()]
+    if unknown or not names:
+        raise ValueError(f"unknown distances {unknown or names}; use some of {', '.join(set(summary['distance']))}")
+    kinds = list(dict.fromkeys(summary["kind"]))
+    figure = Picture(
+        figsize=(0.6 + 4.2 * len(kinds), 0.5 + 3.5 * len(names)), layout=ConstrainedLayoutEngine(h_pad=0.12)
+    )
+    panels = figure.subplots(len(names), len(kinds), sharex="row", sharey=True, squeeze=False)
+    for row, (name, line) in enumerate(zip(names, panels)):
+        for kind, ax in zip(kinds, line):
+            some = table[(table["kind"] == kind) & table[name].notna()]
+            found = summary[(summary["distance"] == name) & (summary["kind"] == kind)].iloc[0]
+            axes(ax, y="learned loss" if ax is line[0] else "")
+            if len(some) > MAX_POINTS:
+                look = Style(gridsize=30, cmap="cividis_r", mincnt=1, linewidths=0, bins="log")
+                ax.hexbin(some[name], some["loss"], gid="pairs", **look)
+            else:
+                ax.scatter(some[name], some["loss"], s=26, color=BLUE, alpha=0.45, lw=0, gid="pairs")
+            head = f"{printable(kind)}\n" if row == 0 else ""
+            ax.set_title(head + caption(found), fontsize=14, parse_math=False)
+            text, size = fit_text(name, 250, 14)
+            ax.set_xlabel(text, fontsize=size, parse_math=False)
+    return figure
+
+
+def caption(found: pd.Series) -> str:
+    """Rank correlation with its interval, and the number of unknown distances, in one or two lines."""
+    if np.isnan(found["spearman"]):
+        text = "no rank correlation: too few pairs, or constant"
+    elif np.isnan(found["low"]):
+        text = f"rank corr. {found['spearman']:.2f}, too few for an interval"
+    else:
+        text = f"rank corr. {found['spearman']:.2f}  ({found['low']:.2f} to {found['high']:.2f})"
+    return text + f"\n{found['unknown']:,} of {found['unknown'] + found['pairs']:,} unknown" * bool(found["unknown"])
 
 
 def histograms(values: Mapping[str, object], xlabel: str = "learned loss", *, bins: int = 50) -> Figure:

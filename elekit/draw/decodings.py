@@ -6,8 +6,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Circle
 
 from elekit.decoding import Trace
-from elekit.draw._validation import require_positive
-from elekit.draw.base import BLUE, GRAY, LIGHT_GRAY, RADIUS, VERMILION, VISIBLE, fit_text, printable, to_numpy
+from elekit.draw import base
+from elekit.draw.base import BLUE, GRAY, RADIUS, VERMILION, fit_text, printable, to_numpy
 from elekit.draw.curves import loss_curve
 from elekit.draw.figure import DASHED, Picture, Style, axes, halo, legend, outlined, padded_limits, size_in_inches
 from elekit.draw.frames import LOOKS, NUMBERS, SHOWN, Frames, format_loss, frame_positions, frames, matching_layout
@@ -111,7 +111,7 @@ def _marked(run: Frames, at: int, ax: Axes) -> None:
     """One frame of a run: the graph, outlines of absent nodes, and halos at the frame's marks."""
     one, positions = run.graphs[at], run.positions[at]
     graph(one, ax, positions=positions)
-    for i in np.flatnonzero(to_numpy(one.presence()[0]) < VISIBLE).tolist():
+    for i in np.flatnonzero(to_numpy(one.presence()[0]) < base.VISIBLE).tolist():
         ax.add_patch(Circle(positions[i], RADIUS, fill=False, ec=GRAY, ls="--", zorder=0.8, gid=f"ghost-{i}"))
     for i, position in enumerate(positions + 0.9 * RADIUS):
         outlined(ax, position, str(i), 10, color="#444444", gid=f"number-{i}")
@@ -120,7 +120,7 @@ def _marked(run: Frames, at: int, ax: Axes) -> None:
         width = 0.11 if kind == "changed" else 0.04 + 0.13 * size / largest
         gid = f"halo-{'-'.join(map(str, part))}"
         halo(ax, positions, part, width, width, color=LOOKS[kind][0], ls=_dash(kind), gid=gid)
-    low, high = positions.min(0) - 0.6, positions.max(0) + 0.6  # ghosts and halos shall not be cut off
+    low, high = positions.min(0) - 0.6, positions.max(0) + 0.6  # do not cut off outlines and halos
     ax.set(xlim=(min(low[0], ax.get_xlim()[0]), max(high[0], ax.get_xlim()[1])))
     ax.set(ylim=(min(low[1], ax.get_ylim()[0]), max(high[1], ax.get_ylim()[1])))
 
@@ -144,7 +144,7 @@ def _curves(runs: list[Frames], names, step: int, ax: Axes) -> None:
     across, ends = frame_positions(runs), []
     for run, name, dash in zip(runs, names, ("-", "--")):
         x, S, at = across[: len(run)], run.iterates, run.at(step)
-        gap = Style(color=LIGHT_GRAY, alpha=0.45 / len(runs), linewidth=0)
+        gap = Style(color=base.LIGHT_GRAY, alpha=0.45 / len(runs), linewidth=0)
         ax.fill_between(x[:S], run.relaxed[:S], run.rounded[:S], **gap)
         ax.plot(x[:S], run.rounded[:S], color=VERMILION, lw=2.5, ls=dash)
         ax.plot(x[S:], run.rounded[S:], color=VERMILION, lw=1.5, ls=dash, marker="o", ms=6)
@@ -185,7 +185,7 @@ def prediction_set(
     Returns:
         The whole figure.
     """
-    require_positive(shown=shown)
+    base.require_positive(shown=shown)
     graphs, losses = (some[:shown] for some in found.displayed)
     columns, radius, empty = max(len(graphs), 4), found.calibration.radius, not found.size
     figure = Picture(figsize=(WIDE * columns, HIGH)) if figure is None else figure
@@ -199,8 +199,8 @@ def prediction_set(
         place = figure.add_axes((left, 0.38, 0.98 / columns, 0.38))
         graph(one, place)
         place.set_title(f"loss {format_loss(loss)}\n{', '.join(marks)}", fontsize=11, parse_math=False)
-    ax = axes(figure.add_axes((0.06, 0.2, 0.88, 0.12)), x="learned loss to what was predicted")
-    ax.axvspan(0, radius, color=LIGHT_GRAY, alpha=0.45, lw=0, gid="within")
+    ax = axes(figure.add_axes((0.06, 0.2, 0.88, 0.12)), x="learned loss to the prediction")
+    ax.axvspan(0, radius, color=base.LIGHT_GRAY, alpha=0.45, lw=0, gid="within")
     ax.axvline(radius, color="black", lw=1.5, ls="--", gid="radius")
     look = Style(marker="D", color=VERMILION, mfc="white", mew=2) if empty else Style(marker="o", color=BLUE)
     ax.plot(losses, np.zeros(len(losses)), ls="", ms=9, clip_on=False, gid="losses", **look)

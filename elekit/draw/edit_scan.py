@@ -7,12 +7,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_hex
 from matplotlib.figure import Figure
 
-from elekit.draw._validation import require_columns, require_positive, require_single
-from elekit.draw.base import BLUE, GRAY, VERMILION, fit_text, to_numpy
+from elekit.draw.base import BLUE, GRAY, VERMILION, fit_text, require_positive, require_single, to_numpy
 from elekit.draw.figure import DASHED, Picture, Style, axes, fitted_title, halo, legend, outlined, points_per_unit
 from elekit.draw.layouts import layout
 from elekit.draw.placement import RAMP, finite_range, label_positions, present_parts, signed
-from elekit.draw.rows import ends, name_rows
+from elekit.draw.rows import ends, name_rows, require_columns
 from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph
 
@@ -55,7 +54,7 @@ def priced_edits(
     below = figure.add_axes((0.08, 0.1, 0.32, 0.03))
     key = figure.colorbar(ScalarMappable(scale, HALOS), cax=below, orientation="horizontal")
     key.ax.tick_params(labelsize=11)
-    key.set_label("price: the loss hardly minds (thin) to minds most (wide)", fontsize=11)
+    key.set_label("price of the edit, from low (thin) to high (wide)", fontsize=11)
     bars = figure.add_axes((0.72, 0.11, 0.26, 0.81))
     _price_bars(bars, table[table["valid"].astype(bool)], top, lambda price: HALOS(scale(price)))
     return figure
@@ -185,5 +184,5 @@ def _price_bars(ax: Axes, valid: pd.DataFrame, top: int, color) -> None:
         ax.text(price + 0.02 * reach, at, f"{price:.2f}", va="center", fontsize=11)
     name_rows(ax, shown["edit"], y, width=225, size=10 if len(y) > 18 else 11)
     ax.set_xlim(0, 1.2 * reach)
-    title = f"cheapest and dearest of {len(valid)} valid edits" if parted else f"all {len(valid)} valid edits"
+    title = f"cheapest and most expensive of {len(valid)} valid edits" if parted else f"all {len(valid)} valid edits"
     ax.set_title(title, fontsize=13)

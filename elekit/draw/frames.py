@@ -25,8 +25,8 @@ SHOWN = 6  # graphs of a prediction set
 MARKED, FAINTEST = 12, 0.1  # maximum number of marked directions, and their minimum share of the strongest
 # kinds of marks: color, dashed or not, key; no color is that of C, N, O or F
 LOOKS = {
-    "more": (SKY, False, "wanted there, or other"),
-    "less": (PURPLE, True, "wanted gone"),
+    "more": (SKY, False, "appearing or changing lowers the loss"),
+    "less": (PURPLE, True, "disappearing lowers the loss"),
     "changed": (ORANGE, False, "changed by the edit"),
 }
 
@@ -93,15 +93,21 @@ def frames(trace: Trace, directions=None, *, like: Frames | None = None) -> Fram
     columns = (relaxed, rounded, trace.gap, trace.gradient_norm, trace.step_size, trace.projection)
     numbers = [tuple(map(format_loss, row)) for row in zip(*map(to_numpy, columns))]
     numbers += [("", format_loss(loss), *[""] * (len(NUMBERS) - 2)) for loss in after]
-    rows = [(f"iteration {s} of {S}", _description(trace, s), _direction_marks(directions, s)) for s in range(S + 1)]
+    rows: list[tuple] = []
+    for s in range(S + 1):
+        last = f", the last (stopped: {trace.stopped})" if s == S else ""
+        losses = f"relaxed loss {format_loss(relaxed[s])}, rounded loss {format_loss(rounded[s])}"
+        strongest = [] if directions is None else directions.strongest(s, MARKED, share=FAINTEST)
+        marks = [Mark(d.part, "more" if d.channel else "less", d.gain, d.description) for d in strongest]
+        rows.append((f"iteration {s} of {S}", f"Iteration {s}{last}: {losses}", tuple(marks)))
     best = f"Best rounded iterate ({trace.best}): loss {format_loss(after[0])} (stopped: {trace.stopped})"
     rows += [(f"iterate {trace.best} rounded", best, ()), *_edits(answer, polish, after)]
-    names, descriptions, marks = zip(*rows)
+    names, descriptions, highlights = zip(*rows)
     return Frames(
         graphs=Graph.cat([trace.iterates, answer, *(done.graph for done in polish)]),
         positions=(*[where] * (S + 2), *_search_positions(answer, where, polish)),
         relaxed=np.concatenate([relaxed, np.full(len(after), np.nan)]), rounded=np.concatenate([rounded, after]),
-        names=names, descriptions=descriptions, numbers=tuple(numbers), marks=marks,
+        names=names, descriptions=descriptions, numbers=tuple(numbers), marks=highlights,
         iterates=S + 1, stopped=trace.stopped,
     )  # fmt: skip
 
@@ -131,17 +137,6 @@ def matching_layout(graph: Graph, other: Graph, positions: np.ndarray) -> np.nda
         for i, j in matcher.mapping.items():
             placed[i] = positions[j]
     return placed
-
-
-def _description(trace: Trace, s: int) -> str:
-    last = f", the last (stopped: {trace.stopped})" if s == len(trace) - 1 else ""
-    relaxed, rounded = (format_loss(values[s].item()) for values in (trace.relaxed, trace.rounded))
-    return f"Iteration {s}{last}: relaxed loss {relaxed}, rounded loss {rounded}"
-
-
-def _direction_marks(directions, s: int) -> tuple[Mark, ...]:
-    found = [] if directions is None else directions.strongest(s, MARKED, share=FAINTEST)
-    return tuple(Mark(one.part, "more" if one.channel else "less", one.gain, one.description) for one in found)
 
 
 def _edits(before: Graph, polish: tuple[SearchStep, ...], losses: list[float]):

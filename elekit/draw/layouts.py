@@ -3,8 +3,7 @@
 import networkx as nx
 import numpy as np
 
-from elekit.draw._validation import require_single
-from elekit.draw.base import RADIUS
+from elekit.draw.base import RADIUS, require_single
 from elekit.draw.shapes import distance_to_segments, has_bond_orders
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
@@ -27,12 +26,12 @@ def layout(graph: Graph) -> np.ndarray:
     require_single(graph)
     drawn = to_networkx(graph)[0]
     N = graph.nodes.shape[1]
-    there = sorted(drawn)
+    present = sorted(drawn)
     positions = np.zeros((N, 2))
-    if there:
-        positions[there] = _placed(drawn, graph.vocabulary)
+    if present:
+        positions[present] = _placed(drawn, graph.vocabulary)
     absent = [i for i in range(N) if i not in drawn]
-    radius = 0.9 + (np.linalg.norm(positions[there], axis=1).max() if there else 0)
+    radius = 0.9 + (np.linalg.norm(positions[present], axis=1).max() if present else 0)
     angles = np.pi / 2 - 2 * np.pi * (np.arange(len(absent)) + 0.5) / max(len(absent), 1)
     positions[absent] = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return positions
@@ -51,7 +50,7 @@ def _placed(drawn: nx.Graph, vocabulary: GraphVocabulary) -> np.ndarray:
 def _layouts(drawn: nx.Graph, vocabulary: GraphVocabulary):
     if has_bond_orders(vocabulary) and is_molecular(vocabulary):
         yield _molecular_layout(drawn)
-    # parts that hang together by nothing are put as if two edges apart
+    # disconnected parts are placed as if two edges apart
     distances = {i: dict.fromkeys(drawn, 2.0) | dict(nx.shortest_path_length(drawn, i)) for i in drawn}
     for seed in range(8):
         start = nx.circular_layout(np.random.default_rng(seed).permutation(sorted(drawn)).tolist())
@@ -71,7 +70,7 @@ def _molecular_layout(drawn: nx.Graph) -> np.ndarray:
         mol.GetAtomWithIdx(row[i]).SetFormalCharge(charge)
     for i, j, label in drawn.edges(data="label"):
         mol.AddBond(row[i], row[j], bond_type(label))
-    with rdBase.BlockLogs():  # a molecule that breaks a valence is drawn all the same
+    with rdBase.BlockLogs():  # molecules with invalid valences are drawn, too
         Chem.SanitizeMol(mol, catchErrors=True)
         mol.UpdatePropertyCache(strict=False)
         Chem.FastFindRings(mol)

@@ -1,7 +1,7 @@
 """Maps of many graphs: the colors of their points, and the map as a figure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib
 import numpy as np
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, fit_text, printable
 from elekit.draw.figure import Picture, figure_of, fitted_title, legend
+from elekit.draw.shapes import framed
 from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
 
@@ -94,9 +95,8 @@ def _numbers(values: np.ndarray) -> Paint:
     share = (np.where(missing, low, values) - low) / (high - low)
     codes = (share * STEPS).astype(np.int64).clip(0, STEPS - 1)
     colors = [to_hex(ramp(RAMP * k / (STEPS - 1))) for k in range(STEPS)]
-    found = _with_unknown(codes, colors, [], missing)
     clipped = (bool(different[0] < low), bool(different[-1] > high))
-    return Paint(found.codes, found.colors, found.classes, (float(low), float(high)), clipped, found.unknown)
+    return replace(_with_unknown(codes, colors, [], missing), scale=(float(low), float(high)), clipped=clipped)
 
 
 def _with_unknown(codes, colors, classes, missing) -> Paint:
@@ -109,10 +109,7 @@ def _with_unknown(codes, colors, classes, missing) -> Paint:
 
 def bounding_square(positions: np.ndarray) -> tuple[np.ndarray, float]:
     """Center (2,) and half width of a square around all positions, with a margin."""
-    positions = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
-    if not len(positions):
-        return np.zeros(2), 1.0
-    low, high = positions.min(0), positions.max(0)
+    low, high = framed(np.asarray(positions, dtype=np.float64).reshape(-1, 2), 0, 0)
     return (low + high) / 2, 1.06 * float((high - low).max()) / 2 or 1.0
 
 
@@ -165,7 +162,7 @@ def embedding_map(
     for n, row in enumerate(neighbors, 1):
         _number(ax, positions[row], n)
     if pinned is not None:
-        _ring(ax, positions[pinned], 15, mew=2.6, zorder=6, gid=f"pinned-{pinned}")
+        ax.plot(*positions[pinned], "o", ms=15, mfc="none", mec="black", mew=2.6, zorder=6, gid=f"pinned-{pinned}")
     for k, one in enumerate(graphs if graphs is not None else ()):
         row, place = divmod(k, 3)
         left, bottom = width + (1 - width) * place / 3, 0.98 - (row + 1) * 0.3
@@ -196,9 +193,10 @@ def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequen
         ramp = ListedColormap(found.colors[:STEPS])
         below = ax.figure.add_axes((box.x0 + 0.02, 0.105, box.width - 0.1, 0.022))
         bar = ax.figure.colorbar(ScalarMappable(Normalize(*found.scale), ramp), cax=below, orientation="horizontal")
-        ends = ("min" if found.clipped[0] else "") + ("max" if found.clipped[1] else "")
-        beyond = {"": "", "min": " (and below)", "max": " (and above)"}.get(ends, " (and beyond)")
-        bar.ax.set_title(printable(column) + beyond, fontsize=12, loc="left", pad=3, parse_math=False)
+        beyond = {(True, False): " (and below)", (False, True): " (and above)", (True, True): " (and beyond)"}
+        bar.ax.set_title(
+            printable(column) + beyond.get(found.clipped, ""), fontsize=12, loc="left", pad=3, parse_math=False
+        )
         bar.ax.tick_params(labelsize=11)
         return
     looks = [(f"{fit_text(words, 110, 11)[0]} ({count:,})", {"ls": "", "marker": "o", "ms": 8, "color": color})
@@ -208,15 +206,11 @@ def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequen
     key.get_title().set_parse_math(False)
 
 
-def _ring(ax: Axes, position: np.ndarray, size: float, **style) -> None:
-    ax.plot(*position, marker="o", ms=size, mfc="none", mec="black", **style)
-
-
 def _number(ax: Axes, position: np.ndarray, n: int) -> None:
     """A ring at a point and its number beside it, each number in another direction."""
     angle = 2 * np.pi * n / 8
-    _ring(ax, position, 6, mew=1.4, zorder=5, gid=f"neighbor-{n}")
     x, y = position
+    ax.plot(x, y, "o", ms=6, mfc="none", mec="black", mew=1.4, zorder=5, gid=f"neighbor-{n}")
     ax.annotate(str(n), (x, y), (22 * np.cos(angle), 22 * np.sin(angle)), textcoords="offset points", ha="center",
                 va="center", fontsize=12, fontweight="bold", zorder=7, arrowprops={"arrowstyle": "-", "lw": 0.9},
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.8})  # fmt: skip

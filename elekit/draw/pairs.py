@@ -8,19 +8,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elekit.draw._validation import require_columns, require_positive
-from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, printable, shortened
+from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, printable, require_positive, shortened
 from elekit.draw.figure import Picture, halo, legend, message, outlined, write
 from elekit.draw.layouts import layout
 from elekit.draw.placement import label_positions
+from elekit.draw.rows import require_columns
 from elekit.draw.shapes import differences, framed
 from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph
 
 MARKS = {  # what an edit does to a part: color, dashes, words; none of the colors is one of C, N, O and F
-    "gone": (PURPLE, (0, (1.5, 1)), "is gone afterwards"),
-    "changed": (ORANGE, "-", "gets another label"),
-    "new": (SKY, (0, (0.5, 0.5)), "is new"),
+    "gone": (PURPLE, (0, (1.5, 1)), "removed"),
+    "changed": (ORANGE, "-", "label changed"),
+    "new": (SKY, (0, (0.5, 0.5)), "added"),
 }
 WIDTH = 0.11  # of a halo, where an edge is about 1 long
 TEXT, GAP, LARGEST = 0.27, 0.45, 0.9  # inches: of a line, between two panels, and of an edge at most

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from elekit.draw._validation import require_single
-from elekit.draw.base import RADIUS, to_numpy
+from elekit.draw.base import RADIUS, require_single, to_numpy
 from elekit.draw.shapes import distance_to_segments
 from elekit.graphs.graph import Graph
 
@@ -30,9 +29,9 @@ def neighbor_positions(graph: Graph, positions) -> np.ndarray:
     """(N, 2) position for a new neighbor of each node, at least one edge length away; nan if the node is absent."""
     require_single(graph)
     positions, found = to_numpy(positions), np.full(np.shape(positions), np.nan)
-    there, segments = present_parts(graph, positions)
-    for i in there:
-        near = np.delete(there, np.searchsorted(there, i))
+    present, segments = present_parts(graph, positions)
+    for i in present:
+        near = np.delete(present, np.searchsorted(present, i))
         for reach in (1.0, 1.4, 1.9, 2.5):
             tried = positions[i] + reach * DIRECTIONS
             to_nodes = distance_to_segments(tried, positions[near], positions[near])
@@ -46,21 +45,21 @@ def neighbor_positions(graph: Graph, positions) -> np.ndarray:
 def label_positions(graph: Graph, positions) -> tuple[np.ndarray, dict[tuple[int, int], np.ndarray]]:
     """Free positions for a text at each node, (N, 2), nan if absent, and at each edge, {(i, j): (2,)}, i < j."""
     positions = to_numpy(positions)
-    there, _ = present_parts(graph, positions)
+    present, _ = present_parts(graph, positions)
     out = neighbor_positions(graph, positions) - positions
     out = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
-    to_others = positions[there] - positions[:, None]  # (N, nodes, 2)
+    to_others = positions[present] - positions[:, None]  # (N, nodes, 2)
     ahead = np.maximum((to_others * out[:, None]).sum(-1), 1e-9)
     halfway = (np.square(to_others).sum(-1) / (2 * ahead) + (to_others == 0).all(-1) * 9).min(1, initial=9.0)
-    reach = np.minimum(0.6 + 0.2 * np.abs(out[:, 0]), 0.98 * halfway)  # words are wider than high
+    reach = np.minimum(0.6 + 0.2 * np.abs(out[:, 0]), 0.98 * halfway)  # text is wider than high
     of_nodes = positions + reach[:, None] * out
-    of_edges, taken = {}, of_nodes[there]
+    of_edges, taken = {}, of_nodes[present]
     for i, j in graph.labels()[1][0].cpu().triu(1).nonzero().tolist():
         middle, along = (positions[i] + positions[j]) / 2, positions[j] - positions[i]
         across = np.array([-along[1], along[0]]) / max(np.linalg.norm(along), 1e-9)
         tried = middle + 0.27 * np.stack([across, -across])
-        others = positions[[n for n in there if n not in (i, j)]]
-        to_words = (tried[:, None] - taken) * [0.5, 1.2]  # words are wider than high
+        others = positions[[n for n in present if n not in (i, j)]]
+        to_words = (tried[:, None] - taken) * [0.5, 1.2]  # text is wider than high
         free = [np.linalg.norm(gaps, axis=-1).min(1, initial=9.0) for gaps in (to_words, tried[:, None] - others)]
         free = np.minimum(*free)
         of_edges[i, j] = tried[free.round(3).argmax()]

@@ -1,10 +1,19 @@
-"""Charts with one labeled row per item, the first at the top."""
+"""Tables, and charts with one labeled row per item, the first at the top."""
+
+from collections.abc import Collection
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from elekit.draw._validation import require_positive
-from elekit.draw.base import fit_text, to_numpy
+from elekit.draw.base import fit_text, require_positive, to_numpy
+
+
+def require_columns(table, needed: Collection[str], what: str = "the table", *, source: str = "", rows: bool = False):
+    """Raises ValueError if the table lacks columns, or rows; source: the function that returns such tables."""
+    missing = [name for name in needed if name not in table.columns]
+    if missing or (rows and not len(table)):
+        lacks = f"columns {sorted(missing)}" if missing else "rows"
+        raise ValueError(f"{what} lacks {lacks}" + f"; use the result of {source}" * bool(source))
 
 
 def name_rows(ax: Axes, names, y=None, *, width: float = 260, size: float = 12, margin: float = 0.6) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from elekit.draw._validation import require_single
+from elekit.draw.base import require_single
 from elekit.draw.layouts import layout
 from elekit.draw.shapes import has_bond_orders, label_colors
 from elekit.graphs.graph import Graph, GraphVocabulary

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from elekit.draw._validation import require_single
-from elekit.draw.base import ELEMENTS, OKABE_ITO
+from elekit.draw.base import ELEMENTS, OKABE_ITO, require_single
 from elekit.graphs.graph import Graph, GraphVocabulary
 
 

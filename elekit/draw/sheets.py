@@ -1,20 +1,25 @@
-"""Findings about a loss: the description of each above the graphs that show it."""
+"""Findings about a loss, and disagreements with a distance: each description above its graphs."""
 
 import textwrap
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
-from elekit.draw._validation import require_positive
-from elekit.draw.base import BLUE, VERMILION, printable
-from elekit.draw.figure import Picture, write
+from elekit.draw.base import BLUE, VERMILION, printable, require_positive
+from elekit.draw.figure import Picture, message, write
 from elekit.draw.pairs import GAP, MAX_MARKS, draw_group, mark_legend
+from elekit.draw.rows import require_columns
 from elekit.draw.shapes import differences
+from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph
 
 WIDTH, HEIGHT, TEXT = 2.3, 1.75, 0.3  # inches: a panel, a line of text
 MAX_EDGE = 0.8  # inches
+WIDE, HIGH, ABOVE = 3.5, 3.1, 1.25  # inches: a graph of a disagreement, and the text above the pair
+LINE = 64  # letters per line of that text
+SIGNS = {"near": (BLUE, "loss near, distance far"), "far": (VERMILION, "loss far, distance near")}
 SEVERITIES = {"defect": ("✗ defect", VERMILION), "note": ("• note", BLUE)}
 
 
@@ -73,4 +78,40 @@ def _sheet(finding, shown: list[tuple[Graph, ...]]) -> Figure:
         if pair:
             text(middle, "→" if marks else "|", 22, left + WIDTH + GAP / 2, ha="center", va="center")
     mark_legend(figure, seen)
+    return figure
+
+
+def disagreements(table: pd.DataFrame, graphs: Graph, others: Graph, *, columns: int = 2) -> Figure:
+    """A sheet of pairs on which the loss and a distance disagree, with the description above both graphs.
+
+    Args:
+        table: `Pairs.table` of `Agreement.disagreements`, with columns description and by_loss ("near" or "far").
+        graphs: The first graph of each pair.
+        others: The second graph of each pair.
+        columns: Pairs per row.
+
+    Returns:
+        The figure; without pairs, a note that there are none.
+    """
+    require_columns(table, ("description", "by_loss"))
+    if not len(table) == len(graphs) == len(others):
+        found = f"{len(graphs)} and {len(others)} graphs"
+        raise ValueError(f"the table has {len(table)} rows, but there are {found}")
+    if not len(table):
+        return message("The loss and the distance disagree on no pair.")
+    columns = min(columns, len(table))
+    rows = -(-len(table) // columns)
+    block, tall = 2 * WIDE, HIGH + ABOVE
+    whole = np.array([block * columns, tall * rows])
+    figure = Picture(figsize=(whole[0], whole[1]))
+    for n, (description, by_loss) in enumerate(zip(table["description"], table["by_loss"])):
+        row, column = divmod(n, columns)
+        left, top = block * column, whole[1] - tall * row
+        color, sign = SIGNS[by_loss]
+        write(figure, left + 0.15, top - 0.1, f"{n + 1}. {sign}", 15, color=color, fontweight="bold", va="top")
+        lines = textwrap.wrap(printable(description), LINE)[:3]
+        write(figure, left + 0.15, top - 0.4, "\n".join(lines), 13, va="top")
+        for side, graph in enumerate((graphs[n], others[n])):
+            corner = np.array([left + side * WIDE, top - tall])
+            draw_graph(graph, figure.add_axes((*corner / whole, *np.array([WIDE, HIGH]) / whole)))
     return figure

@@ -9,8 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Wedge
 from matplotlib.patheffects import withStroke
 
-from elekit.draw._validation import require_single
-from elekit.draw.base import GRAY, RADIUS, VISIBLE, fit_text, to_numpy
+from elekit.draw.base import GRAY, RADIUS, VISIBLE, fit_text, require_single, to_numpy
 from elekit.draw.figure import Picture, figure_of, fitted_title, legend, points_per_unit, size_in_inches
 from elekit.draw.layouts import layout
 from elekit.draw.shapes import framed, has_bond_orders, label_colors, parallel_strokes, text_color

@@ -5,8 +5,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elekit.draw._validation import require_single
-from elekit.draw.base import RADIUS, fit_text, to_numpy
+from elekit.draw.base import RADIUS, fit_text, require_single, to_numpy
 from elekit.draw.figure import Picture
 from elekit.draw.layouts import layout
 from elekit.draw.placement import label_positions
