@@ -72,7 +72,7 @@ def test_what_has_no_valid_edit_is_gray_and_dashed(molecule, heat):
 
 def test_bars_are_the_cheapest_and_the_dearest_valid_edits(molecule, heat):
     figure = draw.priced_edits(molecule, *heat, table(30, invalid=(0, 29)), top=3)
-    ax = next(ax for ax in figure.axes if ax.get_xlabel().startswith("price: learned loss"))
+    ax = next(ax for ax in figure.axes if ax.get_xlabel().startswith("learned loss"))
     assert [label.get_text() for label in ax.get_yticklabels()] == [f"edit {n}" for n in (28, 27, 26, 3, 2, 1)]
     lengths = [bar.get_width() for bar in ax.patches]
     assert lengths == sorted(lengths) and lengths[0] == pytest.approx(1 / 29)
@@ -84,7 +84,7 @@ def test_bars_are_the_cheapest_and_the_dearest_valid_edits(molecule, heat):
 @pytest.mark.parametrize("count, invalid, kept", [(4, (), 4), (6, (), 6), (2, (0, 1), 0), (0, (), 0)])
 def test_few_edits_are_all_shown(molecule, heat, count, invalid, kept):
     figure = rendered(draw.priced_edits(molecule, *heat, table(count, invalid), top=3))
-    ax = next(ax for ax in figure.axes if ax.get_xlabel().startswith("price: learned loss"))
+    ax = next(ax for ax in figure.axes if ax.get_xlabel().startswith("learned loss"))
     assert len(ax.patches) == len(ax.get_yticklabels()) == kept
 
 

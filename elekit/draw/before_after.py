@@ -74,8 +74,8 @@ def _draw_rules(ax: Axes, rules: pd.DataFrame) -> None:
         ax.fill_betweenx([y - 0.36, y + 0.36], left, right, color=SKY, alpha=0.35, lw=0, gid="keeps")
         _pair(ax, y, *numbers[y])
     ax.axvline(1, color="black", lw=1.5, ls="--")
-    said = [f"{_short(row.before)} to {_short(row.after)}: {row.after_says}" for row in rules.itertuples()]
-    _rows(ax, [_wrapped(rule) for rule in rules["rule"]], said, rules["after_says"].eq(BROKEN).tolist())
+    notes = [f"{_short(row.before)} to {_short(row.after)}: {row.after_says}" for row in rules.itertuples()]
+    _rows(ax, [_wrapped(rule) for rule in rules["rule"]], notes, rules["after_says"].eq(BROKEN).tolist())
     ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= t <= high]
     ax.set_xticks(ticks, ["goal" if t == 1 else f"{t:g} x goal" for t in ticks], minor=False)
     ax.set_xticks([], minor=True)
@@ -88,8 +88,8 @@ def _draw_shares(ax: Axes, shares: list[tuple]) -> None:
     ax.set_xlim(lowest - 0.02, 1.02)
     for y, (_, before, after, low, high) in enumerate(shares):
         _pair(ax, y, before, after, low, min(high, 1.0))
-    said = [f"{_short(before)} to {_short(after)}" for _, before, after, *_ in shares]
-    _rows(ax, [_wrapped(words) for words, *_ in shares], said)
+    notes = [f"{_short(before)} to {_short(after)}" for _, before, after, *_ in shares]
+    _rows(ax, [_wrapped(words) for words, *_ in shares], notes)
     ax.set_title("judgments and side effects (1 is best)", fontsize=14, loc="left")
 
 

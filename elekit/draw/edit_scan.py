@@ -175,7 +175,7 @@ def _with_halos(graph: Graph, ax: Axes, nodes, pairs, look, positions) -> None:
 
 def _price_bars(ax: Axes, valid: pd.DataFrame, top: int, color) -> None:
     """Bars of the cheapest and, below a gap, of the most expensive edits; all edits if there are few."""
-    axes(ax, x="price: learned loss to the edited graph")
+    axes(ax, x="learned loss to the edited graph")
     shown, y, parted = ends(valid.sort_values("price", kind="stable"), top)
     prices = shown["price"].to_numpy(dtype=float)
     ax.barh(y, prices, color=[color(price) for price in prices], height=0.75)
