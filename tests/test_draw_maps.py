@@ -169,6 +169,15 @@ def test_what_is_not_selected_is_gray(positions):
     assert len(where) == 40 and any("size" in words for words in words_of(figure))
 
 
+def test_a_long_sentence_below_the_map_fits_into_the_figure(positions):
+    figure = draw.embedding_map(positions, trust="word " * 26)
+    rendered(figure)
+    (text,) = figure.texts
+    box = text.get_window_extent()
+    assert text.get_text().split() == ["word"] * 26
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 < figure.axes[0].get_window_extent().y0
+
+
 def test_the_pinned_graph_and_its_neighbors_are_marked_numbered_and_drawn(positions, molecules):
     figure = draw.embedding_map(
         positions, pinned=4, neighbors=[9, 2], graphs=molecules, titles=["CCO", "1 CC", "2 C#N"], trust="Trust it."

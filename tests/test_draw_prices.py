@@ -70,7 +70,7 @@ def test_what_has_no_valid_edit_is_gray_and_dashed(molecule, heat):
     assert found["4"].get_linestyle() in ("-", "solid")
 
 
-def test_bars_are_the_cheapest_and_the_dearest_valid_edits(molecule, heat):
+def test_bars_are_the_cheapest_and_the_most_expensive_valid_edits(molecule, heat):
     figure = draw.priced_edits(molecule, *heat, table(30, invalid=(0, 29)), top=3)
     ax = next(ax for ax in figure.axes if ax.get_xlabel().startswith("learned loss"))
     assert [label.get_text() for label in ax.get_yticklabels()] == [f"edit {n}" for n in (28, 27, 26, 3, 2, 1)]
@@ -214,7 +214,7 @@ def test_marks_of_the_graph_itself_are_still_there(molecule, heat):
 
 
 def summary(kinds):
-    """A price list, dearest first, whose figures lie around 1, 1/2, 1/3, ...; the last kind has no interval."""
+    """Edit costs, most expensive first, whose figures lie around 1, 1/2, 1/3, ...; the last kind has no interval."""
     median = 1 / np.arange(1, kinds + 1)
     told = {"kind": [f"{HOSTILE} {n}" for n in range(kinds)], "count": range(kinds, 0, -1), "median": median}
     told |= {"low": 0.9 * median, "high": 1.2 * median, "q05": 0.5 * median, "q95": 1.5 * median}

@@ -1,5 +1,6 @@
 """Maps of many graphs: the colors of their points, and the map as a figure."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -171,7 +172,8 @@ def embedding_map(
         if titles:
             fitted_title(small, titles[k], 138, 12, fontweight="bold" if k == 0 else "normal")
     if trust:
-        figure.text(0.01, 0.015, printable(trust), fontsize=11, parse_math=False)
+        lines = textwrap.wrap(printable(trust), int(11.5 * figure.get_figwidth()))  # characters of 11 points per inch
+        figure.text(0.01, 0.005, "\n".join(lines), fontsize=11, va="bottom", parse_math=False)
     return figure_of(ax)
 
 
