@@ -118,8 +118,7 @@ def _marked(run: Frames, at: int, ax: Axes) -> None:
     largest = max((mark.size for mark in run.marks[at]), default=1.0)
     for part, kind, size, _ in run.marks[at]:
         width = 0.11 if kind == "changed" else 0.04 + 0.13 * size / largest
-        gid = f"halo-{'-'.join(map(str, part))}"
-        halo(ax, positions, part, width, width, color=LOOKS[kind][0], ls=_dash(kind), gid=gid)
+        halo(ax, positions, part, width, width, LOOKS[kind][0], _dash(kind), "halo")
     low, high = positions.min(0) - 0.6, positions.max(0) + 0.6  # do not cut off outlines and halos
     ax.set(xlim=(min(low[0], ax.get_xlim()[0]), max(high[0], ax.get_xlim()[1])))
     ax.set(ylim=(min(low[1], ax.get_ylim()[0]), max(high[1], ax.get_ylim()[1])))

@@ -123,7 +123,7 @@ def contrasted(
     bars.axvline(0, color="black", lw=1)
     name_rows(bars, shown["part"], width=190)
     bars.set_title(f"strongest {len(shown)} of {len(table)} parts", fontsize=14)
-    _key_of_signs(figure, f"draws it to {first}", f"draws it to {second}")
+    _key_of_signs(figure, f"closer to {first}", f"closer to {second}")
     return figure
 
 
@@ -168,9 +168,8 @@ def _with_halos(graph: Graph, ax: Axes, nodes, pairs, look, positions) -> None:
     parts += [(pair, "", pairs[pair], place) for pair, place in of_edges.items()]
     for part, name, value, place in parts:
         width, color, dash, text = look(value)
-        where = "-".join(map(str, part))
-        halo(ax, positions, part, width, 0.14 + 1.5 * width, color=color, ls=dash, gid=f"halo-{where}")
-        outlined(ax, place, name + text, size, ha="center", va="center", gid=f"value-{where}")
+        halo(ax, positions, part, width, 0.14 + 1.5 * width, color, dash, "halo")
+        outlined(ax, place, name + text, size, ha="center", va="center", gid=f"value-{'-'.join(map(str, part))}")
 
 
 def _price_bars(ax: Axes, valid: pd.DataFrame, top: int, color) -> None:

@@ -98,12 +98,13 @@ def points_per_unit(ax: Axes) -> float:
     return 72 * float((size_in_inches(ax) / [np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())]).min())
 
 
-def halo(ax: Axes, positions: np.ndarray, part: Sequence[int], width: float, bar: float, **line) -> None:
+def halo(ax: Axes, positions: np.ndarray, part: Sequence[int], width: float, bar: float, color, dash, name: str):
     """A rim around the node (i,), `width` wide, or a line under the pair (i, j), `bar` wide, in edge lengths."""
     points = points_per_unit(ax)
+    line = Style(color=color, ls=dash, gid=f"{name}-{'-'.join(map(str, part))}")
     if len(part) == 1:
         rim = Circle(positions[part[0]], RADIUS + width / 2, fill=False, zorder=0.6, lw=width * points, **line)
         ax.add_patch(rim)
     else:
-        ends_of_pair = positions[list(part)].T
-        ax.add_line(Line2D(*ends_of_pair, zorder=0.5, lw=bar * points, solid_capstyle="butt", **line))
+        x, y = positions[list(part)].T
+        ax.add_line(Line2D(x, y, zorder=0.5, lw=bar * points, solid_capstyle="butt", **line))

@@ -181,7 +181,7 @@ def draw_panel(graph: Graph, ax: Axes, positions: np.ndarray, marks) -> None:
         outlined(ax, positions[i] + way[i], str(i), 11, color="#444444", ha="center", va="center", gid=f"number-{i}")
     for part, kind in marks:
         color, dash, _ = MARKS[kind]
-        halo(ax, positions, part, WIDTH, 3 * WIDTH, color=color, ls=dash, gid=f"{kind}-{'-'.join(map(str, part))}")
+        halo(ax, positions, part, WIDTH, 3 * WIDTH, color, dash, kind)
 
 
 def draw_group(figure: Figure, graphs, marks, corner, panel, largest: float) -> None:

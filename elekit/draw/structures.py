@@ -43,7 +43,7 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
     relaxed = bool((nodes.max(1) < 0.99).any())
     ax = _canvas(ax, positions[seen], 0.5 * -(-len(mixed) // 5) if relaxed else 0, title, vocabulary)
     points = points_per_unit(ax)
-    written = [(*positions[i] - RADIUS, *positions[i] + RADIUS) for i in seen]  # boxes to keep clear of text
+    written = [(positions[i] - RADIUS, positions[i] + RADIUS) for i in seen]  # corners of boxes to keep clear of text
     for n, i in enumerate(seen):
         for j in seen[n + 1 :]:
             _edge(ax, (i, j), edges[i, j], positions, nodes[[i, j], 0], vocabulary, points, written)
@@ -141,12 +141,10 @@ def _edge(ax, ends, shares, positions, absent, vocabulary, points, written):
     text, size = fit_text(vocabulary.edge_labels[label], room, min(13, 0.26 * points))
     half = np.array([0.3 * len(text) + 0.2, 0.7]) * size / points
     centers = [start + t * (end - start) for t in (0.5, 0.42, 0.58, 0.35, 0.65)]
-    free = [c for c in centers if not any(_overlap((*c - half, *c + half), box) for box in written)]
+    free = [
+        c for c in centers if not any((c - half < high).all() and (low < c + half).all() for low, high in written)
+    ]
     at = (free or centers)[0]
-    written.append((*at - half, *at + half))
+    written.append((at - half, at + half))
     ax.text(*at, text, fontsize=size, ha="center", va="center", zorder=2.5, parse_math=False, gid=f"label-{i}-{j}",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
-
-
-def _overlap(one, other) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

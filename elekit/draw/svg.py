@@ -115,21 +115,19 @@ def chart_svg(
     parts += [_label(place(x, low)[0], bottom + 15, f"{x:g}", "middle") for x in marks]
     parts.append(_label(right, HIGH - 8, across, "end"))
     parts.append(_label(4, 12, up, "start"))
-    for number, (_, color, *values) in enumerate(series):
+    keys = []
+    for number, (name, color, *values) in enumerate(series):
         points = [place(*at) for at in zip(*values)]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
         dash = DASHES[number % len(DASHES)]
         look = f'fill="none" stroke="{color}" stroke-width="2.5" stroke-dasharray="{dash}"'
         parts.append(f'<polyline points="{path}" {look}/>')
         parts += [f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{color}" stroke="#000000"/>' for px, py in points]
-    key = "".join(
-        f'<span class="key"><svg aria-hidden="true" width="34" height="10"><line x1="1" x2="33" y1="5" y2="5" '
-        f'stroke="{color}" stroke-width="3" stroke-dasharray="{DASHES[n % len(DASHES)]}"/></svg>'
-        f"{escape(printable(name))}</span>"
-        for n, (name, color, *_) in enumerate(series)
-    )
+        sample = f'<line x1="1" x2="33" y1="5" y2="5" stroke="{color}" stroke-width="3" stroke-dasharray="{dash}"/>'
+        sample = f'<svg aria-hidden="true" width="34" height="10">{sample}</svg>'
+        keys.append(f'<span class="key">{sample}{escape(printable(name))}</span>')
     drawn = f'<svg class="chart" role="img" aria-label="{escape(printable(words))}" viewBox="0 0 {WIDE} {HIGH}">'
-    return f'{drawn}{"".join(parts)}</svg><p class="keys">{key}</p>'
+    return f'{drawn}{"".join(parts)}</svg><p class="keys">{"".join(keys)}</p>'
 
 
 def _label(x: float, y: float, words: str, anchor: str) -> str:
