@@ -141,10 +141,11 @@ def _edge(ax, ends, shares, positions, absent, vocabulary, points, written):
     text, size = fit_text(vocabulary.edge_labels[label], room, min(13, 0.26 * points))
     half = np.array([0.3 * len(text) + 0.2, 0.7]) * size / points
     centers = [start + t * (end - start) for t in (0.5, 0.42, 0.58, 0.35, 0.65)]
-    free = [
-        c for c in centers if not any((c - half < high).all() and (low < c + half).all() for low, high in written)
-    ]
-    at = (free or centers)[0]
+
+    def is_free(center):
+        return not any(((center - half < high) & (low < center + half)).all() for low, high in written)
+
+    at = next(filter(is_free, centers), centers[0])
     written.append((at - half, at + half))
     ax.text(*at, text, fontsize=size, ha="center", va="center", zorder=2.5, parse_math=False, gid=f"label-{i}-{j}",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
