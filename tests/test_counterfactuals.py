@@ -14,9 +14,9 @@ from conftest import equal, isomorphic, random_vertices
 from torch.nn.functional import normalize
 
 import elekit as ele
+from elekit.draw.pairs import aligned_layouts
 from elekit.draw.pairs import analogies as draw_analogies
 from elekit.draw.pairs import counterfactuals as draw_counterfactuals
-from elekit.draw.pairs import aligned_layouts
 from elekit.graphs.edit_distance import EditStep, edit_distance, edit_path
 from elekit.graphs.edit_distance import isomorphic as same_graphs
 from elekit.graphs.edits import SINGLE, all_edits

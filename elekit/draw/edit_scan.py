@@ -183,5 +183,5 @@ def _price_bars(ax: Axes, valid: pd.DataFrame, top: int, color) -> None:
         ax.text(price + 0.02 * reach, at, f"{price:.2f}", va="center", fontsize=11)
     name_rows(ax, shown["edit"], y, width=225, size=10 if len(y) > 18 else 11)
     ax.set_xlim(0, 1.2 * reach)
-    title = f"cheapest and most expensive of {len(valid)} valid edits" if parted else f"all {len(valid)} valid edits"
+    title = f"lowest and highest of {len(valid)} valid edits" if parted else f"all {len(valid)} valid edits"
     ax.set_title(title, fontsize=13)
