@@ -150,9 +150,5 @@ class Writer:
         parts = [part for part in ("key", "section", "text", "unit") if part in template]
         written: dict[str, Any] = {"key": name} | {part: filled(template[part], values) for part in parts}
         stability = stability_of(self.results, written["key"]) if template.get("compared") else None
-        marks: dict[str, Any] = {
-            "evidence": Evidence(template["evidence"], number),
-            "stability": stability,
-            "defect": defect,
-        }
-        return Statement(**written, **given, **marks, facts=facts)
+        evidence = Evidence(template["evidence"], number)
+        return Statement(**written, **given, evidence=evidence, stability=stability, defect=defect, facts=facts)
