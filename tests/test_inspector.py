@@ -25,7 +25,8 @@ from elekit.graphs.edit_distance import edit_distance
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.smiles import from_smiles, to_smiles
 from elekit.model.loss import LearnedLoss, points_of
-from elekit.widgets import LossInspector, inspect_loss
+from elekit.widgets import inspect_loss
+from elekit.widgets.inspector import LossInspector
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
 

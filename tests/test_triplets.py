@@ -13,7 +13,8 @@ from elekit.correction import Judgments, Triplets
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary
 from elekit.model.loss import LearnedLoss
-from elekit.widgets import TripletJudge, judge
+from elekit.widgets import judge
+from elekit.widgets.triplets import TripletJudge
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
 

@@ -10,18 +10,10 @@ EDIT_KINDS = ("relabel", "change edge", "change any pair", "add node", "remove n
 
 
 def random_edits(graph: Graph, counts: Tensor, generator: torch.Generator) -> Graph:
-    """Apply random single edits; edits that exceed a capacity are drawn again.
+    """Apply `counts` (B,) random single edits to B rounded graphs; edits that exceed a capacity are drawn again.
 
     An edit relabels a node, changes, adds or removes an edge, attaches a new node, or removes a node with at most one
-    edge.
-
-    Args:
-        graph: B graphs, rounded.
-        counts: (B,) number of edits of each graph, integers >= 0.
-        generator: Source of randomness.
-
-    Returns:
-        B discrete graphs. An edit that fails 8 draws is skipped, so some graphs have fewer edits.
+    edge. An edit that fails 8 draws is skipped, so some graphs have fewer edits.
     """
     node_labels, edge_labels = graph.labels()
     for done in range(int(counts.max()) if len(counts) else 0):
@@ -43,14 +35,7 @@ def propose_edits(
 ) -> tuple[Tensor, Tensor]:
     """Apply one random edit to each graph, of a uniformly drawn kind, ignoring capacities.
 
-    Args:
-        node_labels: (B, N) channels.
-        edge_labels: (B, N, N) channels.
-        vocabulary: Labels of the channels.
-        generator: Source of randomness.
-
-    Returns:
-        New channels (B, N) and (B, N, N), unchanged where the kind does not apply.
+    Channels (B, N) and (B, N, N) in and out, unchanged where the kind does not apply.
     """
     B, N = node_labels.shape
     rows = torch.arange(B)
@@ -97,32 +82,15 @@ def propose_edits(
 
 
 def within_capacity(node_labels: Tensor, edge_labels: Tensor, vocabulary: GraphVocabulary) -> Tensor:
-    """Check that no node exceeds its capacity.
-
-    Args:
-        node_labels: (B, N) channels.
-        edge_labels: (B, N, N) channels.
-        vocabulary: Labels, orders and capacities.
-
-    Returns:
-        (B,) bool.
-    """
+    """(B,) bool: no node exceeds its capacity; of channels (B, N) and (B, N, N)."""
     load = vocabulary.edge_orders().to(node_labels.device)[edge_labels.long()].sum(-1)
     return (load <= vocabulary.node_capacities().to(node_labels.device)[node_labels.long()]).all(-1)
 
 
 def softened(graph: Graph, amounts: Tensor, generator: torch.Generator) -> Graph:
-    """Mix each row with a uniform random point u of its simplex: `(1 - a) y + a u`.
+    """Mix each row with a uniform random point u of its simplex: `(1 - a) y + a u`, with a = amounts (B,) in [0, 1].
 
     Gradient decoding moves through the interior of the polytope, where only softened views train the loss.
-
-    Args:
-        graph: B graphs.
-        amounts: (B,) weights a in [0, 1].
-        generator: Source of randomness.
-
-    Returns:
-        B relaxed graphs.
     """
     B, N, K = graph.nodes.shape
     R = graph.vocabulary.R
@@ -142,14 +110,6 @@ def _uniform_simplex(shape: tuple[int, ...], generator: torch.Generator) -> Tens
 
 
 def shuffled(graph: Graph, generator: torch.Generator) -> Graph:
-    """Permute the nodes of each graph at random.
-
-    Args:
-        graph: B graphs.
-        generator: Source of randomness.
-
-    Returns:
-        B graphs, isomorphic to the given ones.
-    """
+    """Permute the nodes of each graph at random."""
     B, N = graph.nodes.shape[:2]
     return graph.permuted(torch.rand(B, N, generator=generator).argsort(-1).to(graph.nodes.device))

@@ -31,14 +31,7 @@ RADIUS, BITS = 2, 2048  # of Morgan fingerprints
 
 
 def distances_for(vocabulary: GraphVocabulary) -> dict[str, Distance]:
-    """Distances that apply to graphs of a vocabulary.
-
-    Args:
-        vocabulary: Any vocabulary; Tanimoto applies to molecules only.
-
-    Returns:
-        Distances by their names in prose.
-    """
+    """Distances that apply to graphs of a vocabulary, by their names in prose."""
     found: dict[str, Distance] = {
         "edit distance": edit,
         "Weisfeiler-Lehman": weisfeiler_lehman,
@@ -48,41 +41,20 @@ def distances_for(vocabulary: GraphVocabulary) -> dict[str, Distance]:
 
 
 def edit(a: Graph, b: Graph, *, timeout: float = 0.5) -> Tensor:
-    """Edit distance with cost 1 per edit; nan where it is not proven in time.
+    """Edit distance (B,) with cost 1 per edit; nan where it is not proven within `timeout` seconds.
 
     Pairs without a distance are mostly large graphs that are far apart; which pairs they are depends on the machine.
-
-    Args:
-        a: B graphs, rounded.
-        b: B graphs, rounded.
-        timeout: Seconds per pair, >= 0.
-
-    Returns:
-        (B,) float64.
-
-    Raises:
-        ValueError: If batch sizes or labels differ, or `timeout` is negative.
     """
     found = edit_distance(a, b, timeout=timeout)
     return torch.where(found.proven, found.distance.double(), torch.nan)
 
 
 def weisfeiler_lehman(a: Graph, b: Graph) -> Tensor:
-    """Squared distance of the normalized subtree kernel, `2 - 2 k(a, b) / sqrt(k(a, a) k(b, b))`.
+    """Squared distance (B,) in [0, 2] of the normalized subtree kernel, `2 - 2 k(a, b) / sqrt(k(a, a) k(b, b))`.
 
     `k(a, b) = sum_{t=0..3} sum_c #_t(c, a) #_t(c, b)` with #_t(c, a) the number of nodes of color c after t rounds of
-    refinement. Like the learned loss it compares directions, so graphs with proportional counts are at distance 0.
-    Source: Shervashidze et al., JMLR 12 (2011).
-
-    Args:
-        a: B graphs, rounded.
-        b: B graphs, rounded.
-
-    Returns:
-        (B,) float64 in [0, 2]; 2 between a graph without nodes and any other, 0 between two graphs without nodes.
-
-    Raises:
-        ValueError: If batch sizes or labels differ.
+    refinement. Like the learned loss it compares directions, so graphs with proportional counts are at distance 0, as
+    are two graphs without nodes. Source: Shervashidze et al., JMLR 12 (2011).
     """
     check_comparable(a, b)
     between, of_a, of_b = torch.zeros(3, len(a), dtype=torch.float64)
@@ -99,26 +71,16 @@ def weisfeiler_lehman(a: Graph, b: Graph) -> Tensor:
 
 
 def fused_gromov_wasserstein(a: Graph, b: Graph, *, alpha: float = ALPHA) -> Tensor:
-    """Cost of the best transport plan T from the nodes of one graph to those of the other.
+    """Cost (B,) in [0, 1] of the best transport plan T from the nodes of one graph to those of the other.
 
     `min_T (1 - alpha) sum_ij T_ij [n_i != n'_j] + alpha sum_ijkl T_ij T_kl (A_ik - A'_jl)^2` over plans whose rows
-    and columns sum to 1 / nodes; A is the adjacency (0 or 1), so edge labels are ignored.
+    and columns sum to 1 / nodes; A is the adjacency (0 or 1), so edge labels are ignored. nan if one graph has no
+    nodes.
 
     The problem is not convex. POT descends from ten plans (one matches nodes by color, the others by label and degree
     with noise seeded by the colors), and the lowest cost counts: an upper bound, 0 for isomorphic graphs. Nodes and
     the two graphs are put in a canonical order, so that neither order matters (except as in `canonical_colors`).
     Source: Vayer et al., ICML 2019; about 10 ms per pair of 8 nodes.
-
-    Args:
-        a: B graphs, rounded.
-        b: B graphs, rounded.
-        alpha: Weight of the structure, in (0, 1).
-
-    Returns:
-        (B,) float64 in [0, 1]; 0 between two graphs without nodes, nan if only one has none.
-
-    Raises:
-        ValueError: If batch sizes or labels differ, or `alpha` is not in (0, 1).
     """
     check_comparable(a, b)
     if not 0 < alpha < 1:
@@ -163,20 +125,7 @@ def _transport_cost(one: tuple[Array, Array, Array], other: tuple[Array, Array, 
 
 
 def tanimoto(a: Graph, b: Graph) -> Tensor:
-    """Tanimoto distance `1 - |shared bits| / |bits of either|` of Morgan fingerprints (radius 2, 2048 bits).
-
-    Source: Rogers and Hahn (2010).
-
-    Args:
-        a: B molecules, rounded.
-        b: B molecules, rounded.
-
-    Returns:
-        (B,) float64 in [0, 1]; nan if RDKit does not sanitize one of the two.
-
-    Raises:
-        ValueError: If batch sizes or labels differ, or the graphs are no molecules.
-    """
+    """Distance (B,) `1 - |shared bits| / |bits of either|` of Morgan fingerprints (Rogers and Hahn, 2010); or nan."""
     with extra("chem"):
         from rdkit import Chem, DataStructs
         from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator

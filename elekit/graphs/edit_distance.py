@@ -29,12 +29,7 @@ Channels = tuple[Array, Array]
 
 @dataclass(frozen=True, eq=False)
 class EditDistances:
-    """Edit distances of B pairs.
-
-    Args:
-        distance: (B,) float32 whole numbers; an upper bound where not proven.
-        proven: (B,) bool, True if the distance is exact.
-    """
+    """Edit distances of B pairs: whole numbers (B,) float32, upper bounds where not `proven` (B,) bool."""
 
     distance: Tensor
     proven: Tensor
@@ -42,13 +37,9 @@ class EditDistances:
 
 @dataclass(frozen=True)
 class EditStep:
-    """One edit of an edit path, as data.
+    """One edit of an edit path: a part gets another label.
 
-    Attributes:
-        kind: "node" or "edge", the part that gets another label.
-        where: Slots of the part: (i,) of a node, (i, j) with i < j of an edge.
-        before: Channel before the edit; 0 means absent.
-        after: Channel after the edit; 0 means absent.
+    where: slots, (i,) of a node, (i, j) with i < j of an edge. before, after: channels; 0 means absent.
     """
 
     kind: Literal["node", "edge"]
@@ -57,33 +48,16 @@ class EditStep:
     after: int
 
     def describe(self, vocabulary: GraphVocabulary) -> str:
-        """Describe the edit as `Edits.describe` does, for example "node 3: C to N".
-
-        Args:
-            vocabulary: Vocabulary of the edited graph.
-
-        Returns:
-            A description with slots and labels.
-        """
+        """Describe the edit as `Edits.describe` does, for example "node 3: C to N"."""
         node = self.kind == "node"
         names = ("nothing", *vocabulary.node_labels) if node else ("no edge", *vocabulary.edge_labels)
         return f"{self.kind} {'-'.join(map(str, self.where))}: {names[self.before]} to {names[self.after]}"
 
 
 def isomorphic(a: Graph, b: Graph) -> Tensor:
-    """Test whether graph i of `a` equals graph i of `b` up to the order of nodes, labels included.
+    """(B,) bool: graph i of `a` equals graph i of `b` up to the order of nodes, labels included.
 
     Graphs whose multisets of (node label, labels of its edges) agree are decided by VF2 of networkx.
-
-    Args:
-        a: B graphs, rounded.
-        b: B graphs, rounded; the number of slots may differ.
-
-    Returns:
-        (B,) bool.
-
-    Raises:
-        ValueError: If batch sizes or labels differ.
     """
     check_comparable(a, b)
     same = [_profile(*left) == _profile(*right) for left, right in zip(present_channels(a), present_channels(b))]
@@ -108,18 +82,8 @@ def edit_distance(
     molecules take about 7 ms at 9 heavy atoms and 0.2 s at 13 (networkx.graph_edit_distance: 1 s and over 15 s);
     beyond 20 atoms some pairs are not proven after 10 s.
 
-    Args:
-        a: B graphs, rounded.
-        b: B graphs, rounded; the number of slots may differ.
-        edge_labels: False ignores edge labels, so relabeling an edge is free.
-        timeout: Seconds per pair, >= 0; a pair that takes longer gets an upper bound, not proven.
-        progress: Show a progress bar.
-
-    Returns:
-        Distances, and whether each is proven.
-
-    Raises:
-        ValueError: If batch sizes or labels differ, or `timeout` is negative.
+    edge_labels: False ignores edge labels. timeout: seconds per pair, then the distance is an upper bound, not
+    proven.
     """
     check_comparable(a, b)
     _check_timeout(timeout)
@@ -134,38 +98,16 @@ def edit_distance(
 
 
 def edit_path(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[str]:
-    """Describe a shortest list of single edits that turns one graph into another, up to the order of nodes.
-
-    Args:
-        a: Batch of one; rounded.
-        b: Batch of one; rounded. Its number of slots may differ.
-        timeout: Seconds, at least 0.
-
-    Returns:
-        The edits of `edit_steps` in words: "node 3: C to N", "edge 1-2: single to no edge".
-
-    Raises:
-        ValueError: If a batch does not hold one graph, labels differ, or `timeout` is negative.
-    """
+    """The edits of `edit_steps` in words: "node 3: C to N", "edge 1-2: single to no edge"."""
     return [step.describe(a.vocabulary) for step in edit_steps(a, b, timeout=timeout)]
 
 
 def edit_steps(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[EditStep]:
-    """Find a shortest list of single edits that turns one graph into another, up to the order of nodes.
+    """A shortest list of single edits that turns graph `a` into graph `b` (batches of one), up to the order of nodes.
 
     Slots are those of `a`; added nodes take its first free slots, then numbers from N on. In the order given, edges
-    are removed before their nodes, and nodes are added before their edges.
-
-    Args:
-        a: Batch of one; rounded.
-        b: Batch of one; rounded. Its number of slots may differ.
-        timeout: Seconds, at least 0.
-
-    Returns:
-        As many edits as `edit_distance` counts; if time runs out, the shortest list found so far.
-
-    Raises:
-        ValueError: If a batch does not hold one graph, labels differ, or `timeout` is negative.
+    are removed before their nodes, and nodes are added before their edges. If time (in seconds) runs out, the
+    shortest list found so far.
     """
     if len(a) != 1 or len(b) != 1:
         raise ValueError(f"an edit path takes two single graphs, got batches of {len(a)} and {len(b)}; use a[0]")

@@ -45,26 +45,11 @@ class Edits:
 
     @classmethod
     def cat(cls, parts: Sequence["Edits"]) -> "Edits":
-        """Concatenate edits of one batch.
-
-        Args:
-            parts: At least one.
-
-        Returns:
-            All edits.
-        """
+        """Concatenate edits of one batch."""
         return cls(*(torch.cat([getattr(e, name) for e in parts]) for name in cls.__dataclass_fields__))
 
     def apply(self, nodes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
-        """Apply each edit to its graph.
-
-        Args:
-            nodes: (B, N) node channels of the batch.
-            edges: (B, N, N) edge channels of the batch.
-
-        Returns:
-            Channels (E, N) and (E, N, N) after the edits.
-        """
+        """Apply each edit to its graph: channels (B, N) and (B, N, N) of the batch to (E, N) and (E, N, N)."""
         nodes, edges = nodes[self.row].clone(), edges[self.row].clone()
         for slot in range(2):
             at = (self.node[:, slot] >= 0).nonzero()[:, 0]
@@ -76,20 +61,14 @@ class Edits:
         return nodes, edges * (present[:, :, None] & present[:, None, :])
 
     def first_order(self, nodes: Tensor, edges: Tensor, node_gradient: Tensor, pair_gradient: Tensor) -> Tensor:
-        """First-order estimate of the change of a loss: its gradient at the new channels minus that at the old ones.
+        """(E,) estimated changes of a loss: its gradient at the new channels minus that at the old ones.
 
         If edges at absent nodes have no weight, as in psi, the gradient at "absent" includes the edges of the node,
         so removal counts them once; the gradient at edges to a free slot is zero, so only the label of an added node
         counts (unless the slot is partly present, as in local search).
 
-        Args:
-            nodes: (B, N) node channels of the batch.
-            edges: (B, N, N) edge channels of the batch.
-            node_gradient: (B, N, K) gradient of the loss at the graphs.
-            pair_gradient: (B, N, N, R) gradient by unordered pairs.
-
-        Returns:
-            (E,) estimated changes.
+        nodes, edges: channels (B, N), (B, N, N). node_gradient: (B, N, K). pair_gradient: (B, N, N, R), by unordered
+        pairs.
         """
         change = node_gradient.new_zeros(len(self))
         for slot in range(2):
@@ -104,16 +83,7 @@ class Edits:
         return change
 
     def valence_violation(self, nodes: Tensor, edges: Tensor, vocabulary: GraphVocabulary) -> Tensor:
-        """`Graph.valence_violation` after each edit, without building the graphs.
-
-        Args:
-            nodes: (B, N) node channels of the batch.
-            edges: (B, N, N) edge channels of the batch.
-            vocabulary: Orders and capacities.
-
-        Returns:
-            (E,) >= 0.
-        """
+        """(E,) `Graph.valence_violation` after each edit, without building the graphs."""
         if vocabulary.capacity is None:
             return torch.zeros(len(self))
         order, capacity = vocabulary.edge_orders(), vocabulary.node_capacities()
@@ -134,16 +104,7 @@ class Edits:
         return (load - limit).clamp_min(0).sum(-1)
 
     def describe(self, nodes: Tensor, edges: Tensor, vocabulary: GraphVocabulary) -> list[str]:
-        """Describe each edit, such as "node 3: C to N" or "edge 1-2: single to double".
-
-        Args:
-            nodes: (B, N) node channels of the batch.
-            edges: (B, N, N) edge channels of the batch.
-            vocabulary: Names of the channels.
-
-        Returns:
-            E strings.
-        """
+        """Describe each edit, such as "node 3: C to N" or "edge 1-2: single to double"."""
         node_names, edge_names = ("nothing", *vocabulary.node_labels), ("no edge", *vocabulary.edge_labels)
         descriptions = []
         for e in range(len(self)):
@@ -163,24 +124,15 @@ def _difference(gradient: Tensor, new: Tensor, old: Tensor) -> Tensor:
 
 
 def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
-    """List every edit of each graph, ignoring capacities.
+    """List every edit of each of B rounded graphs, one kind after another, ignoring capacities.
 
-    Args:
-        graph: B graphs, rounded.
-        kinds: Names from `KINDS`:
-            "relabel": a node gets another label.
-            "remove node": with its edges; the last node of a graph is never removed.
-            "add node": in the first free slot, with one edge to a present node (none if the graph is empty).
-            "change edge": a pair of nodes gets another edge label, or loses its edge.
-            "swap labels": two nodes exchange their labels.
-            "move edge": one end of an edge moves to a node that is not a neighbor of the other end.
-            "shift order": of two edges at one node, one goes up one label and the other down one.
-
-    Returns:
-        All edits, one kind after another.
-
-    Raises:
-        ValueError: If `kinds` is empty or has a name that is not in `KINDS`.
+    "relabel": a node gets another label.
+    "remove node": with its edges; the last node of a graph is never removed.
+    "add node": in the first free slot, with one edge to a present node (none if the graph is empty).
+    "change edge": a pair of nodes gets another edge label, or loses its edge.
+    "swap labels": two nodes exchange their labels.
+    "move edge": one end of an edge moves to a node that is not a neighbor of the other end.
+    "shift order": of two edges at one node, one goes up one label and the other down one.
     """
     check_kinds(kinds)
     nodes, edges = (t.long() for t in graph.labels())
@@ -192,12 +144,7 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
     other = ~torch.eye(N, dtype=torch.bool)
     found = []
 
-    def add(
-        kind: str,
-        row: Tensor,
-        node_changes: Sequence[tuple[Tensor, Tensor | int]] = (),
-        pair_changes: Sequence[tuple[Tensor, Tensor, Tensor]] = (),
-    ) -> None:
+    def add(kind: str, row: Tensor, node_changes: Sequence[Any] = (), pair_changes: Sequence[Any] = ()) -> None:
         node, label, pair, edge = (torch.full((len(row), *shape), -1) for shape in ((2,), (2,), (2, 2), (2,)))
         for slot, (i, k) in enumerate(node_changes):
             node[:, slot], label[:, slot] = i, k

@@ -9,16 +9,11 @@ from torch import Tensor
 from elekit.graphs.edits import KINDS, Edits
 from elekit.graphs.graph import Graph, to_networkx
 
+Names = tuple[str, ...]
+
 
 def reachable(edges: Tensor) -> Tensor:
-    """Transitive closure of adjacency matrices.
-
-    Args:
-        edges: (B, N, N) edge channels or bool.
-
-    Returns:
-        (B, N, N) bool, True if a path connects two nodes; the diagonal is True.
-    """
+    """Transitive closure of edge channels (B, N, N): True if a path connects two nodes, and on the diagonal."""
     N = edges.shape[1]
     paths = ((edges > 0) | torch.eye(N, dtype=torch.bool, device=edges.device)).float()
     for _ in range(max(N - 1, 1).bit_length()):  # paths of up to 2, 4, 8, ... edges
@@ -27,43 +22,20 @@ def reachable(edges: Tensor) -> Tensor:
 
 
 def count_components(nodes: Tensor, edges: Tensor) -> Tensor:
-    """Number of connected components.
-
-    Args:
-        nodes: (B, N) node channels, 0 = absent.
-        edges: (B, N, N) edge channels or bool.
-
-    Returns:
-        (B,) int64.
-    """
-    return (
-        ((nodes > 0) / reachable(edges).sum(-1)).sum(1).round().long()
-    )  # each node counts 1 / size of its component
+    """Number (B,) of connected components, of channels (B, N) and (B, N, N)."""
+    shares = (nodes > 0) / reachable(edges).sum(-1)  # each node counts 1 / size of its component
+    return shares.sum(1).round().long()
 
 
 def is_connected(graphs: Graph) -> Tensor:
-    """Test whether each graph is connected.
-
-    Args:
-        graphs: B graphs, rounded.
-
-    Returns:
-        (B,) bool; True for a graph without nodes.
-    """
+    """(B,) bool, True for a graph without nodes."""
     nodes, edges = graphs.labels()
     present = nodes > 0
     return (reachable(edges) | ~(present[:, :, None] & present[:, None, :])).flatten(1).all(1)
 
 
 def shortest_path_lengths(edges: Tensor) -> Tensor:
-    """Lengths of shortest paths between all pairs of nodes.
-
-    Args:
-        edges: (B, N, N) edge channels or bool.
-
-    Returns:
-        (B, N, N) int64 number of edges, 0 on the diagonal, N where no path exists.
-    """
+    """Lengths (B, N, N) of shortest paths along edge channels (B, N, N), N where no path exists."""
     N = edges.shape[1]
     linked = ((edges > 0) | torch.eye(N, dtype=torch.bool)).float()
     within, lengths = torch.eye(N).expand(len(edges), N, N), torch.full(edges.shape, N)
@@ -74,27 +46,13 @@ def shortest_path_lengths(edges: Tensor) -> Tensor:
 
 
 def cycle_rank(graphs: Graph) -> Tensor:
-    """Number of independent rings: edges - nodes + connected components.
-
-    Args:
-        graphs: B graphs, rounded.
-
-    Returns:
-        (B,) int64.
-    """
+    """Number (B,) of independent rings: edges - nodes + connected components."""
     nodes, edges = (labels.long().cpu() for labels in graphs.labels())
     return (edges > 0).sum((1, 2)) // 2 - (nodes > 0).sum(1) + count_components(nodes, edges)
 
 
 def ring_edges(graphs: Graph) -> Tensor:
-    """Edges that lie on a ring, that is, all edges but bridges.
-
-    Args:
-        graphs: B graphs, rounded.
-
-    Returns:
-        (B, N, N) bool.
-    """
+    """(B, N, N) bool: edges that lie on a ring, that is, all edges but bridges."""
     found = graphs.labels()[1].cpu() > 0
     for b, one in enumerate(to_networkx(graphs)):
         if one.number_of_edges() < one.number_of_nodes() and nx.is_connected(one):
@@ -106,20 +64,12 @@ def ring_edges(graphs: Graph) -> Tensor:
 
 
 def detailed_kinds(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> list[str]:
-    """Kind of each edit with the labels involved, without its position.
+    """Kind of each edit with the labels involved, without its position. rings: `ring_edges(graphs)`, if known.
 
     The kinds are "relabel C to N", "add leaf N by single edge", "add N on its own", "remove leaf" (at most one edge),
     "remove node", "edge single to double", "close a ring with a single edge", "join parts with a single edge" (if no
     path connects the nodes), "open a ring", "cut an edge" (a bridge), "swap labels C and N", "move a single edge" and
     "shift order" (of two edges at one node).
-
-    Args:
-        edits: E edits of the graphs.
-        graphs: B graphs, rounded.
-        rings: `ring_edges(graphs)`, if known.
-
-    Returns:
-        E strings.
     """
     rings = ring_edges(graphs) if rings is None else rings
     nodes, edges = (labels.long().cpu() for labels in graphs.labels())
@@ -134,17 +84,8 @@ def detailed_kinds(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> 
     return [_detailed_kind(names, links, *values) for values in zip(*(column.tolist() for column in columns))]
 
 
-def _detailed_kind(
-    names: tuple[str, ...],
-    links: tuple[str, ...],
-    kind: int,
-    old: int,
-    label: Any,
-    before: int,
-    after: int,
-    *facts: int,
-) -> str:
-    path, ring, neighbors = facts
+def _detailed_kind(names: Names, links: Names, kind: int, old: int, label: Any, before: int, *facts: int) -> str:
+    after, path, ring, neighbors = facts
     match KINDS[kind]:
         case "relabel":
             return f"relabel {names[old]} to {names[label[0]]}"
@@ -168,18 +109,10 @@ def _detailed_kind(
 
 
 def ring_and_degree(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Surroundings of each edit: whether it is on a ring, and how crowded its nodes are.
+    """Of each edit (E,): whether it is on a ring, and the largest number of edges at its nodes.
 
     An edit is on a ring if an edge that it changes lies on one or, for edits without such edges, if one of its nodes
     does.
-
-    Args:
-        edits: E edits of the graphs.
-        graphs: B graphs, rounded.
-        rings: `ring_edges(graphs)`, if known.
-
-    Returns:
-        (E,) bool, on a ring, and (E,) int64, the largest number of edges at a node of the edit.
     """
     rings = ring_edges(graphs) if rings is None else rings
     nodes, edges = (labels.long().cpu() for labels in graphs.labels())

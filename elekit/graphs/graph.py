@@ -51,10 +51,8 @@ class GraphVocabulary:
             if not labels or len(set(labels)) != len(labels):
                 raise ValueError(f"{name} must be distinct and not empty, got {labels!r}")
             if len(labels) > MAX_LABELS:
-                raise ValueError(
-                    f"{name} has {len(labels)} labels, at most {MAX_LABELS} are supported; "
-                    "are they names of nodes instead of kinds?"
-                )
+                what = f"{name} has {len(labels)} labels, at most {MAX_LABELS} are supported"
+                raise ValueError(f"{what}; are they names of nodes instead of kinds?")
         for name, labels in (("capacity", self.node_labels), ("order", self.edge_labels)):
             values = getattr(self, name)
             if values is not None:
@@ -75,10 +73,10 @@ class GraphVocabulary:
         return len(self.edge_labels) + 1
 
     def edge_orders(self) -> Tensor:
-        """Order of each edge channel.
+        """Capacity that each edge channel uses.
 
         Returns:
-            (R,) capacity that each edge channel uses; 0 for "no edge".
+            (R,) orders; 0 for "no edge".
         """
         return torch.tensor([0.0, *(self.order or [1.0] * len(self.edge_labels))])
 
@@ -213,12 +211,10 @@ class Graph(GraphBatch):
         return cls(torch.cat([g.nodes for g in graphs]), torch.cat([g.edges for g in graphs]), graphs[0].vocabulary)
 
     def average(self) -> "Graph":
-        """Relaxed graph whose rows are the marginal frequencies of the batch, a start for decoding.
-
-        Edges are averaged over pairs of present nodes. All slots get the same row, since slots have no meaning.
+        """Relaxed graph of the marginal frequencies of the batch (edges: over present nodes), a start for decoding.
 
         Returns:
-            A batch of one.
+            A batch of one, the same row in all slots, since slots have no meaning.
         """
         N = self.nodes.shape[1]
         both = self.presence()[:, :, None] * self.presence()[:, None, :]
@@ -294,8 +290,7 @@ class Graph(GraphBatch):
             The batch itself.
 
         Raises:
-            ValueError: If values are not finite, rows are not on the simplex, or edges are asymmetric or loops; the
-                message names the first such graph and the fix.
+            ValueError: If values are not finite, rows are not on the simplex, or edges are asymmetric or loops.
         """
         for name, tensor in (("nodes", self.nodes), ("edges", self.edges)):
             flat = tensor.flatten(1)
@@ -314,8 +309,7 @@ class Graph(GraphBatch):
         """Move to another device or dtype.
 
         Args:
-            *args: As `torch.Tensor.to`.
-            **kwargs: As `torch.Tensor.to`.
+            *args: As `torch.Tensor.to`, like **kwargs.
 
         Returns:
             A new batch.
@@ -357,11 +351,8 @@ class Graph(GraphBatch):
         """
         order = order.expand(len(self), -1)
         rows = torch.arange(len(self), device=order.device)[:, None]
-        return replace(
-            self,
-            nodes=self.nodes[rows, order],
-            edges=self.edges[rows[..., None], order[:, :, None], order[:, None, :]],
-        )
+        edges = self.edges[rows[..., None], order[:, :, None], order[:, None, :]]
+        return replace(self, nodes=self.nodes[rows, order], edges=edges)
 
 
 def _raise_if(bad: Tensor, problem: str, fix: str) -> None:
@@ -477,13 +468,12 @@ def to_networkx(graph: Graph) -> list[nx.Graph]:
     Returns:
         B graphs with the attribute `label` on nodes and edges; nodes are the numbers of their slots.
     """
-    converted = []
+    names, converted = graph.vocabulary, []
     for nodes, edges in zip(*(channels.cpu() for channels in graph.labels())):
         one: nx.Graph = nx.Graph()
-        one.add_nodes_from(
-            (i, {"label": graph.vocabulary.node_labels[nodes[i] - 1]}) for i in nodes.nonzero()[:, 0].tolist()
-        )
+        for i in nodes.nonzero()[:, 0].tolist():
+            one.add_node(i, label=names.node_labels[nodes[i] - 1])
         for i, j in edges.triu(1).nonzero().tolist():
-            one.add_edge(i, j, label=graph.vocabulary.edge_labels[edges[i, j] - 1])
+            one.add_edge(i, j, label=names.edge_labels[edges[i, j] - 1])
         converted.append(one)
     return converted

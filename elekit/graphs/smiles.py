@@ -28,14 +28,7 @@ LARGEST_COORDINATION = 12
 
 @dataclass(frozen=True)
 class ParsedSmiles:
-    """Result of `parse_smiles`: a molecule, or an error.
-
-    Args:
-        canonical: Canonical SMILES without stereochemistry; the identity of the molecule.
-        nodes: Node labels.
-        edges: Bonds (i, j, edge label).
-        error: Why the SMILES was rejected; empty if it was not.
-    """
+    """A molecule, or an error: why the SMILES was rejected. canonical: its SMILES without stereochemistry."""
 
     canonical: str = ""
     nodes: tuple[str, ...] = ()
@@ -44,14 +37,7 @@ class ParsedSmiles:
 
 
 def parse_smiles(smiles: str) -> ParsedSmiles:
-    """Parse one SMILES to a kekulized graph in canonical form.
-
-    Args:
-        smiles: A SMILES; other values are rejected.
-
-    Returns:
-        The molecule, or the error.
-    """
+    """Parse one SMILES to a kekulized graph in canonical form."""
     if not isinstance(smiles, str) or not smiles.strip():
         return ParsedSmiles(error="empty SMILES")
     with rdBase.BlockLogs():
@@ -106,17 +92,7 @@ def _node_label(atom: Chem.Atom) -> str:
 
 @functools.cache
 def element_and_charge(label: str) -> tuple[str, int]:
-    """Split a node label.
-
-    Args:
-        label: Element with charge, such as "N+".
-
-    Returns:
-        Element and formal charge, such as ("N", 1).
-
-    Raises:
-        ValueError: If the label is no element with an optional charge.
-    """
+    """Split a node label such as "N+" into ("N", 1); a ValueError if it is no element with an optional charge."""
     symbol = label.rstrip("+-")
     try:
         Chem.GetPeriodicTable().GetAtomicNumber(symbol)
@@ -130,12 +106,6 @@ def valence(label: str) -> int:
     """Largest sum of bond orders of an atom: that of the isoelectronic neutral element (N+ as C, O- as F).
 
     RDKit's table has no limit for most metals (-1); they get the largest coordination number, 12.
-
-    Args:
-        label: Element with charge, such as "N+".
-
-    Returns:
-        The valence, >= 0.
     """
     symbol, charge = element_and_charge(label)
     table = Chem.GetPeriodicTable()
@@ -147,31 +117,13 @@ def valence(label: str) -> int:
 
 
 def molecule_vocabulary(node_labels: Iterable[str], max_nodes: int) -> GraphVocabulary:
-    """Vocabulary of molecules: capacities are valences, bond orders 1, 2, 3.
-
-    Args:
-        node_labels: Elements with charges; sorted, neutral ones first.
-        max_nodes: Largest number of heavy atoms.
-
-    Returns:
-        The vocabulary.
-
-    Raises:
-        ValueError: If a label is no element with an optional charge.
-    """
+    """Vocabulary of molecules, neutral atoms first: capacities are valences, bond orders 1, 2, 3."""
     labels = tuple(sorted(set(node_labels), key=lambda label: (element_and_charge(label)[1] != 0, label)))
     return GraphVocabulary(labels, EDGE_LABELS, max_nodes, tuple(valence(label) for label in labels), (1, 2, 3))
 
 
 def is_molecular(vocabulary: GraphVocabulary) -> bool:
-    """Test whether graphs of a vocabulary are molecules.
-
-    Args:
-        vocabulary: Any vocabulary.
-
-    Returns:
-        True if node labels are elements with charges and edge labels are `EDGE_LABELS`.
-    """
+    """Test whether node labels are elements with charges and edge labels are `EDGE_LABELS`."""
     try:
         return vocabulary.edge_labels == EDGE_LABELS and all(element_and_charge(v) for v in vocabulary.node_labels)
     except ValueError:
@@ -237,14 +189,7 @@ def _write(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> str |
 
 
 def is_valid(graph: GraphBatch) -> torch.Tensor:
-    """Test whether RDKit sanitizes each molecule.
-
-    Args:
-        graph: B molecules, rounded.
-
-    Returns:
-        (B,) bool.
-    """
+    """(B,) bool: RDKit sanitizes the molecule."""
     return torch.tensor([s is not None for s in to_smiles(graph)])
 
 
@@ -252,13 +197,8 @@ def canonicalized(graph: Graph) -> Graph:
     """Convert molecules to the Kekule form and atom order of `from_smiles`.
 
     Decoders may place the double bonds of an aromatic ring the other way: the same molecule, but another graph.
-
-    Args:
-        graph: B molecules, rounded.
-
-    Returns:
-        B discrete graphs. Invalid molecules are unchanged, as are molecules that RDKit rewrites with charges that the
-        vocabulary lacks, such as N(=O)=O.
+    Invalid molecules are unchanged, as are those that RDKit rewrites with charges that the vocabulary lacks, such as
+    N(=O)=O.
     """
     known = set(graph.vocabulary.node_labels)
     node_labels, edge_labels = graph.labels()
@@ -271,18 +211,7 @@ def canonicalized(graph: Graph) -> Graph:
 
 
 def kekule_forms(smiles: str, vocabulary: GraphVocabulary | None = None) -> Graph:
-    """List every way to place the double bonds of the aromatic rings of a molecule.
-
-    Args:
-        smiles: One SMILES.
-        vocabulary: Labels of the channels; None uses the atoms that occur.
-
-    Returns:
-        A batch of graphs of one node order; the first may differ from that of `from_smiles`.
-
-    Raises:
-        ValueError: If the SMILES is rejected.
-    """
+    """All ways to place the double bonds of the aromatic rings of a molecule, as graphs of one node order."""
     molecule = parse_smiles(smiles)
     if molecule.error:
         raise ValueError(f"SMILES {smiles!r}: {molecule.error}")
@@ -295,15 +224,7 @@ def kekule_forms(smiles: str, vocabulary: GraphVocabulary | None = None) -> Grap
 
 
 def randomize_smiles(smiles: Sequence[str], seed: int) -> list[str]:
-    """Rewrite each SMILES from a random atom along a random path; about 0.1 ms each.
-
-    Args:
-        smiles: n SMILES.
-        seed: Equal seeds give equal results.
-
-    Returns:
-        n SMILES of the same molecules; SMILES that RDKit rejects are unchanged.
-    """
+    """Rewrite each SMILES from a random atom along a random path (0.1 ms each); rejected SMILES are unchanged."""
     randomized = []
     with rdBase.BlockLogs():
         for i, text in enumerate(smiles):

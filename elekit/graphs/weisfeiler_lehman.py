@@ -10,14 +10,7 @@ BLOCK_SIZE = 4_096  # graphs colored at a time
 
 
 def splitmix64(numbers: Tensor) -> Tensor:
-    """Hash integers so well that sums of hashes identify multisets (Steele, Lea and Flood, 2014).
-
-    Args:
-        numbers: int64, any shape.
-
-    Returns:
-        int64 hashes of the same shape.
-    """
+    """Hash int64 numbers so well that sums of hashes identify multisets (Steele, Lea and Flood, 2014)."""
     numbers = numbers - 7046029254386353131
     numbers = (numbers ^ (numbers >> 30)) * -4658895280553007687
     numbers = (numbers ^ (numbers >> 27)) * -7723592293110705685
@@ -25,16 +18,9 @@ def splitmix64(numbers: Tensor) -> Tensor:
 
 
 def node_colors(graphs: GraphBatch, rounds: int) -> list[Tensor]:
-    """Node colors after each round of refinement (Weisfeiler and Leman, 1968).
+    """Node colors, T + 1 tensors (B, N), after 0, 1, ..., T rounds of refinement (Weisfeiler and Leman, 1968).
 
     The first color is the label; each round hashes it with the multiset of (edge label, color of the neighbor).
-
-    Args:
-        graphs: B graphs, rounded.
-        rounds: Number of rounds T, >= 0.
-
-    Returns:
-        T + 1 tensors (B, N), int64: the colors after 0, 1, ..., T rounds.
     """
     parts = []
     for rows, block in graphs.blocks(BLOCK_SIZE):
@@ -58,29 +44,14 @@ def _refine(colors: Tensor, edges: Tensor, rounds: int) -> list[Tensor]:
 
 
 def graph_hashes(graphs: GraphBatch, rounds: int) -> Tensor:
-    """Hash of the multiset of node colors after each round; equal for isomorphic graphs.
-
-    Args:
-        graphs: B graphs, rounded.
-        rounds: Number of rounds T, >= 0.
-
-    Returns:
-        (B, T + 1) int64; column 0 hashes the node labels, column 1 their neighborhoods, and so on.
-    """
+    """(B, T + 1) hashes of the multisets of node colors after 0, 1, ..., T rounds; equal for isomorphic graphs."""
     return torch.stack([(splitmix64(colors) * (colors != 0)).sum(1) for colors in node_colors(graphs, rounds)], 1)
 
 
 def color_occurrences(graphs: GraphBatch, rounds: int) -> list[tuple[Tensor, Tensor]]:
-    """All present nodes with their colors: the features of the Weisfeiler-Lehman subtree kernel, sparse.
+    """After each of 0, 1, ..., T rounds the graph numbers (M,) and colors (M,) of all M present nodes.
 
-    Source: Shervashidze et al., JMLR 12 (2011).
-
-    Args:
-        graphs: B graphs, rounded.
-        rounds: Number of rounds T, >= 0.
-
-    Returns:
-        For each of 0, 1, ..., T rounds, the graph numbers (M,) and the colors (M,) of all M nodes, int64.
+    These are the features of the subtree kernel, sparse. Source: Shervashidze et al., JMLR 12 (2011).
     """
     found = []
     for colors in node_colors(graphs, rounds):
@@ -90,17 +61,11 @@ def color_occurrences(graphs: GraphBatch, rounds: int) -> list[tuple[Tensor, Ten
 
 
 def canonical_colors(graphs: GraphBatch) -> Tensor:
-    """Colors that are unique within each graph, for a canonical node order.
+    """Colors (B, N) that are unique within each graph, for a canonical node order; 0 at absent nodes.
 
     Where refinement leaves several nodes with one color, one of them is individualized and the colors are refined
     again (McKay 1981, without the search). Isomorphic graphs get the same colors if nodes of equal color are
     symmetric; in some regular graphs they are not, and the colors depend on the node order.
-
-    Args:
-        graphs: B graphs, rounded.
-
-    Returns:
-        (B, N) int64, 0 at absent nodes.
     """
     edges, colors = graphs.labels()[1].long().cpu(), node_colors(graphs, ROUNDS)[-1]
     for _ in range(colors.shape[1]):

@@ -14,10 +14,7 @@ from typing import Any
 
 from elekit.graphs._optional import extra
 
-_HOME = {
-    "explore": "explorer", "Explorer": "explorer", "step_through": "stepper", "Stepper": "stepper",
-    "inspect_loss": "inspector", "LossInspector": "inspector", "judge": "triplets", "TripletJudge": "triplets",
-}  # fmt: skip
+_HOME = {"explore": "explorer", "step_through": "stepper", "inspect_loss": "inspector", "judge": "triplets"}
 
 __all__ = list(_HOME)
 

@@ -1,13 +1,17 @@
-"""What the widgets share: commands from the browser, errors shown in the widget, and a static picture."""
+"""What the widgets share: commands from the browser, errors shown in the widget, a static picture, threads."""
 
+import asyncio
 import base64
 import functools
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import anywidget
 import traitlets
 from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 
 def shows_errors(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,21 +34,15 @@ def show_error(widget: Any, error: Exception) -> None:
     """Set a widget's `error`, and its `problem` to the first line of the message."""
     lines = str(error).strip().splitlines()
     kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-    widget.error = error
-    widget.problem = kind + (
-        lines[0] if lines else "Unexpected error (no message). See the notebook log for the traceback."
-    )
+    first = lines[0] if lines else "Unexpected error (no message). See the notebook log for the traceback."
+    widget.error, widget.problem = error, kind + first
 
 
 class Panel(anywidget.AnyWidget):
-    """Base class of widgets drawn in the browser.
+    """Base class of widgets drawn in the browser. Subclasses implement `picture`.
 
-    Subclasses list in `COMMANDS` the methods that the browser may call, and implement `picture`.
-
-    Attributes:
-        problem: The last error in one sentence, "" after a success.
-        error: The last error, None after a success.
-        palette: Names and colors of the labels, see `elekit.draw.scenes.palette`.
+    COMMANDS: methods that the browser may call. problem: the last error in one sentence, "" after a success. error:
+    the exception, None after a success. palette: names and colors of the labels, see `elekit.draw.scenes.palette`.
     """
 
     COMMANDS: tuple[str, ...] = ()
@@ -58,11 +56,7 @@ class Panel(anywidget.AnyWidget):
         self.on_msg(self._receive)
 
     def picture(self) -> Figure:
-        """Draw what the widget shows.
-
-        Returns:
-            A matplotlib figure.
-        """
+        """Draw what the widget shows, for readers without a kernel."""
         raise NotImplementedError
 
     def _receive(self, _: object, content: Any, buffers: object) -> None:
@@ -76,6 +70,28 @@ class Panel(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         return with_picture(super()._repr_mimebundle_(**kwargs), self.picture)
+
+
+def run_in_background(work: Callable[[], T], callback: Callable[[T | None, Exception | None], None]) -> None:
+    """Run `work()` in a thread and call `callback(result, error)` in the event loop; one of the two is None.
+
+    Without a running event loop (outside of Jupyter), both run at once and errors are raised.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        callback(work(), None)
+        return
+
+    def run() -> None:
+        result = error = None
+        try:
+            result = work()
+        except Exception as caught:
+            error = caught
+        loop.call_soon_threadsafe(callback, result, error)
+
+    threading.Thread(target=run, daemon=True).start()  # a daemon: the kernel does not wait for it to stop
 
 
 def with_picture(bundle: Any, picture: Callable[[], Figure]) -> Any:

@@ -19,22 +19,10 @@ _OTHER = re.compile(r"^(import|export)\b.*", re.MULTILINE)
 
 
 def script(entry: Path) -> str:
-    """Return one ES module that holds `entry` and everything it imports, each module in a scope of its own.
+    """One ES module that holds `entry` and everything it imports, each module in a scope of its own.
 
     The default export is an object of the exports of `entry`, as anywidget expects of an entry that ends in
-    `export { render };`. The loss card is assembled the same way: its `card.js` imports the widgets it embeds
-    (`import { render as renderStepper } from "../../widgets/static/stepper.js";`), and the card inlines
-    `script(Path(card.__file__).parent / "static" / "card.js")` in one `<script type="module">`.
-
-    Args:
-        entry: Path of the entry module.
-
-    Returns:
-        The source of the module.
-
-    Raises:
-        ValueError: If a module breaks a rule of this file, imports a name that is not exported, or is in a cycle.
-        FileNotFoundError: If a module does not exist.
+    `export { render };`. Raises a ValueError if a module breaks a rule, imports an unknown name, or is in a cycle.
     """
     exports: dict[Path, set[str]] = {}
     parts: list[str] = []
@@ -43,7 +31,7 @@ def script(entry: Path) -> str:
 
 
 def style(*names: str) -> str:
-    """Return one style sheet: the rules that all widgets share, then the named sheets of `static`."""
+    """One style sheet: the rules that all widgets share, then the named sheets of `static`."""
     return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("shared.css", *names))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.colors import to_rgba
 
 from elekit.draw.maps import CONTEXT, Paint, bounding_square
+from elekit.widgets.explored import Predicted
 from elekit.widgets.inspector_io import Json
 
 NO_POINT = -1  # jupyter-scatter takes None for the first point
@@ -27,16 +28,9 @@ class Canvas:
     """
 
     def __init__(
-        self,
-        positions: np.ndarray,
-        height: int,
-        *,
-        reticle: bool,
-        clicked: Callable[[int], object],
-        lassoed: Callable[[np.ndarray], object],
-        pointed: Callable[[int | None], object],
-        sent: Callable[[], object],
-    ):
+        self, positions: np.ndarray, height: int, *, reticle: bool, clicked: Callable[[int], object],
+        lassoed: Callable[[np.ndarray], object], pointed: Callable[[int | None], object], sent: Callable[[], object],
+    ):  # fmt: skip
         self.clicked, self.lassoed, self.pointed, self.sent, self.version = clicked, lassoed, pointed, sent, 0
         self.frame = bounding_square(positions)
         self.places = self.on_canvas(positions)
@@ -100,17 +94,9 @@ class Canvas:
             self._set(hovering=point)
 
     def marks(
-        self,
-        *,
-        pinned: int | None,
-        neighbors: Iterable[int] = (),
-        predicted: Iterable[tuple[int, np.ndarray]] = (),
-        path: np.ndarray | None = None,
+        self, pinned: int | None, neighbors: Iterable[int], predicted: Iterable[Predicted], path: np.ndarray | None
     ) -> Json:
-        """Marks over the points, in coordinates of the canvas: dots {kind, at, number} and lines {kind, points}.
-
-        pinned, neighbors: rows. predicted: (row, (2,) position of its prediction) pairs. path: (m, 2) positions.
-        """
+        """Marks over the points, in coordinates of the canvas: dots {kind, at, number} and lines {kind, points}."""
         dots, lines = [], []
         if path is not None:
             path = self.on_canvas(path)
@@ -129,7 +115,6 @@ class Canvas:
         }
 
     def move(self, positions: np.ndarray) -> None:
-        """Move the points."""
         self.frame = bounding_square(positions)
         self.places = self.on_canvas(positions)
         self.send_points()

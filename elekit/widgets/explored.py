@@ -33,24 +33,20 @@ GROUP, TO_PINNED, KEPT, ERROR, FOUND = (
 )  # fmt: skip
 ON_CARD = ("nodes", "edges", "rings", "split", "id", TO_PINNED, FOUND, ERROR)  # on every card
 SIDES = ("first map", "second map")
+Predicted = tuple[int, np.ndarray]  # a row, and the (2,) position of its prediction
 
 
 class Explored:
     """n graphs, one or two learned losses over them (`spaces`), and `table`, with a row of facts about each graph.
 
     frame, texts: columns and inputs of the graphs. predictions: (n, D) unit vectors, or rows of nan. paths: for each
-    space the points of a decoding run. placed: their positions on its map. Raises ValueError for unfit predictions.
+    space the points of a decoding run. placed: their positions on its map.
     """
 
     def __init__(
-        self,
-        spaces: list[Space],
-        graphs: Graph,
-        frame: pd.DataFrame | None = None,
-        texts: list[str] | None = None,
-        predictions: Tensor | None = None,
-        trace: Trace | None = None,
-    ):
+        self, spaces: list[Space], graphs: Graph, frame: pd.DataFrame | None, texts: list[str] | None,
+        predictions: Tensor | None, trace: Trace | None,
+    ):  # fmt: skip
         self.spaces, self.graphs, self.texts = list(spaces), graphs, texts
         self.predictions = None if predictions is None else _unit_rows(predictions, self.spaces[0].points)
         self.paths = [] if trace is None else [_path(space.psi, trace) for space in self.spaces]
@@ -144,9 +140,8 @@ class Explored:
         line = self.table.iloc[row]
         counts = [f"{line[name]:,} {noun}{'' if line[name] == 1 else 's'}" for name, noun in NOUNS.items()]
         facts = [f"id {line['id']}" + (f", {line['split']}" if "split" in self.table else ""), ", ".join(counts)]
-        facts += [
-            f"{name}: {_formatted(line[name])}" for name in dict.fromkeys([column, ERROR]) if self._is_fact(name)
-        ]
+        extra = [name for name in dict.fromkeys([column, ERROR]) if self._is_fact(name)]
+        facts += [f"{name}: {_formatted(line[name])}" for name in extra]
         if pinned is not None and pinned != row:
             facts.append(f"loss to the pinned graph: {line[TO_PINNED]:.3f}")
         text = "" if self.texts is None or self.texts[row] == self.name(row) else self.texts[row]
@@ -188,8 +183,8 @@ class Explored:
         words = f"The two losses agree on {len(both)} of {len(sets[0])} neighbors." if len(sets) > 1 else ""
         return {"words": words, "lists": lists}
 
-    def predicted(self, rows: Iterable[int], most: int) -> list[tuple[int, np.ndarray]]:
-        """(row, (2,) place on the first map) of the first `most` rows that have a prediction."""
+    def predicted(self, rows: Iterable[int], most: int) -> list[Predicted]:
+        """The first `most` rows that have a prediction, with its place on the first map."""
         if self.predictions is None:
             return []
         known = [int(row) for row in rows if torch.isfinite(self.predictions[int(row)]).all()][:most]
@@ -204,7 +199,7 @@ class Explored:
         selected: np.ndarray,
         pinned: int | None,
         near: list[pd.DataFrame],
-        predicted: list[tuple[int, np.ndarray]],
+        predicted: list[Predicted],
     ) -> Figure:
         """All maps, one below the other, with selection, pinned graph, its neighbors (see `pin`) and predictions."""
         count = len(self.spaces)
@@ -213,47 +208,30 @@ class Explored:
             map, rows, titles = self.spaces[k].map, [], []
             if near and pinned is not None:
                 rows = [pinned, *near[k]["row"]]
-                losses = [
-                    f"{n}  {self.name(row)}  {loss:.2f}"
-                    for n, (row, loss) in enumerate(near[k].itertuples(index=False), 1)
-                ]
-                titles = [self.name(pinned), *losses]
+                losses = enumerate(near[k].itertuples(index=False), 1)
+                titles = [self.name(pinned), *(f"{n}  {self.name(row)}  {loss:.2f}" for n, (row, loss) in losses)]
             embedding_map(
-                map.positions,
-                self.column(column),
-                column=column,
-                selected=selected.tolist() if len(selected) else None,
-                pinned=pinned,
-                neighbors=rows[1:],
-                graphs=self.graphs[rows] if rows else None,
-                titles=titles,
-                predictions=predicted if k == 0 else (),
-                paths=self.placed[k : k + 1],
-                trust=trust_words(map.kept, map.method),
-                figure=place,
-            )
+                map.positions, self.column(column), column=column, figure=place,
+                selected=selected.tolist() if len(selected) else None, pinned=pinned, neighbors=rows[1:],
+                graphs=self.graphs[rows] if rows else None, titles=titles, predictions=predicted if k == 0 else (),
+                paths=self.placed[k : k + 1], trust=trust_words(map.kept, map.method),
+            )  # fmt: skip
         return figure
 
     # -- words -------------------------------------------------------------------------------------------------
     def selected_words(self, rows: np.ndarray) -> str:
-        """The number of selected graphs, and how many of their neighbors the map keeps."""
         if not len(rows):
             return f"{len(self):,} graphs, none selected: draw a lasso to select some."
-        kept = self.table[KEPT].to_numpy()[rows]
-        known = (
-            f"; the map keeps {15 * np.nanmean(kept):.1f} of their 15 nearest neighbors"
-            if np.isfinite(kept).any()
-            else ""
-        )
-        return f"{len(rows):,} of {len(self):,} selected{known}."
+        kept, words = self.table[KEPT].to_numpy()[rows], f"{len(rows):,} of {len(self):,} selected"
+        if np.isfinite(kept).any():
+            words += f"; the map keeps {15 * np.nanmean(kept):.1f} of their 15 nearest neighbors"
+        return f"{words}."
 
     def pinned_words(self, row: int) -> str:
-        """How many neighbors of a graph the map keeps."""
         kept = self.table[KEPT].iloc[row]
         return f"The map keeps {15 * kept:.0f} of its 15 nearest." if np.isfinite(kept) else ""
 
     def trust(self) -> str:
-        """How faithful the maps are."""
         words = [trust_words(space.map.kept, space.map.method) for space in self.spaces]
         return words[0] if len(words) == 1 else " ".join(f"{s.capitalize()}: {w}" for s, w in zip(SIDES, words))
 

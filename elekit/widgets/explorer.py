@@ -17,8 +17,7 @@ from elekit.draw.maps import paint
 from elekit.draw.scenes import palette
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi
-from elekit.widgets.background import run_in_background
-from elekit.widgets.base import show_error, shows_errors, with_picture
+from elekit.widgets.base import run_in_background, show_error, shows_errors, with_picture
 from elekit.widgets.canvas import Canvas
 from elekit.widgets.explored import FOUND, GROUP, KEPT, TO_PINNED, Explored
 from elekit.widgets.inspector_io import Json
@@ -45,8 +44,7 @@ def explore(
     Args:
         psi: The learned embedding.
         data: The graphs. The column split names the splits of a Dataset.
-        map: A map of these graphs, in this order; default: a stored map, otherwise the first two principal components
-            and a button that makes a UMAP map.
+        map: A map of these graphs, in this order; None = a stored map, otherwise principal components.
         other: A second embedding of the same graphs, shown on a second map.
         predictions: (n, D) unit vectors such as `h.predict(split.inputs)`, rows of nan for missing ones, drawn for
             the pinned and the selected graphs. The column "prediction error" is their learned loss to the truth.
@@ -55,7 +53,7 @@ def explore(
         height: Height of a map in pixels.
 
     Returns:
-        The widget.
+        The widget, an `elekit.widgets.explorer.Explorer`.
 
     Raises:
         ValueError: If `data` has no graphs, or if `map`, `predictions` or `color` do not fit it.
@@ -70,12 +68,9 @@ def explore(
 class Explorer(ipywidgets.Box):
     """A map of graphs to point at, pin, search, select, color and compare; made by `explore`.
 
-    Attributes:
-        selection_rows: The selected rows, a sorted array. Can be set, as the next four.
-        pinned, hovered: A row, or None.
-        color_by: A column of `frame`.
-        query: (kind, text) of the last search; kind is "id", "smiles", "substructure" or "label".
-        problem: The last error in one sentence, "" after a success. error: the exception.
+    selection_rows: the selected rows, a sorted array. pinned, hovered: a row, or None. color_by: a column of `frame`.
+    query: (kind, text) of the last search. All of these can be set. problem: the last error in one sentence, "" after
+    a success. error: the exception.
     """
 
     selection_rows = Rows()
@@ -113,12 +108,7 @@ class Explorer(ipywidgets.Box):
     # -- for Python --------------------------------------------------------------------------------------------
     @property
     def frame(self) -> pd.DataFrame:
-        """A copy of the table of all graphs, one row each.
-
-        Returns:
-            The data's columns, those of `elekit.inspect.search.overview`, and: neighbors kept (share of the 15
-            nearest neighbors that the map keeps), loss to pinned, found by search, prediction error.
-        """
+        """A copy of the table of all graphs: columns of the data, of `inspect.search.overview`, of the map."""
         return self.explored.table.copy()
 
     @property
@@ -142,29 +132,13 @@ class Explorer(ipywidgets.Box):
 
     @property
     def neighbors(self) -> pd.DataFrame:
-        """Neighbors of the pinned graph.
-
-        Returns:
-            Columns row, loss, by (0 or 1, the learned loss) and edits (those that separate the two graphs, in
-            words; "" until they are computed).
-        """
+        """Neighbors of the pinned graph: row, loss, by (0 or 1, the learned loss), and edits between the two."""
         near = [frame.assign(by=k) for k, frame in enumerate(self._near)]
         table = pd.concat(near, ignore_index=True) if near else pd.DataFrame(columns=["row", "loss", "by"])
         return table.assign(edits=[self._edits.get(int(row), "") for row in table["row"]])
 
     def find(self, kind: str, text: str) -> pd.DataFrame:
-        """Search for graphs, as `elekit.inspect.search.search` does.
-
-        Args:
-            kind: "id", "smiles", "substructure" or "label".
-            text: What to search for.
-
-        Returns:
-            The rows of `frame` that were found.
-
-        Raises:
-            ValueError: If the text cannot be read, or if there is no such kind.
-        """
+        """Rows of `frame` found by `elekit.inspect.search.search`: by "id", "smiles", "substructure" or "label"."""
         if self.query == (kind, text):
             self._answer()
         self.query = (kind, text)
@@ -191,11 +165,7 @@ class Explorer(ipywidgets.Box):
             raise
 
     def picture(self) -> Figure:
-        """Draw the maps with their colors, the selection, the pinned graph and its neighbors.
-
-        Returns:
-            A matplotlib figure.
-        """
+        """Draw the maps with their colors, the selection, the pinned graph and its neighbors."""
         return self.explored.picture(self.color_by, self.selection_rows, self.pinned, self._near, self._predicted)
 
     def close(self) -> None:
@@ -212,12 +182,6 @@ class Explorer(ipywidgets.Box):
     # -- from the browser --------------------------------------------------------------------------------------
     @shows_errors
     def execute(self, command: Callable[..., object], values: Json) -> None:
-        """Run a command of a panel, and show its error.
-
-        Args:
-            command: Method of the panel.
-            values: Its keyword arguments.
-        """
         command(**values)
 
     @shows_errors
@@ -238,11 +202,6 @@ class Explorer(ipywidgets.Box):
             show_error(self, error)
 
     def repaint(self, map: int) -> None:
-        """Send the points of a map again.
-
-        Args:
-            map: Index of the map.
-        """
         self._canvases[map].send_points()
 
     # -- to the browser ----------------------------------------------------------------------------------------
@@ -356,7 +315,6 @@ class Explorer(ipywidgets.Box):
 
     @shows_errors
     def _move(self, made: dict[int, inspect.EmbeddingMap] | None, error: Exception | None) -> None:
-        """Show new maps, by the number of their space."""
         if self._closed:
             return
         known, self._below.busy = self.explored, ""
@@ -375,14 +333,8 @@ class Explorer(ipywidgets.Box):
         known, pinned = self.explored, [] if self.pinned is None else [self.pinned]
         rows = dict.fromkeys([*pinned, *self.selection_rows[: 10 * DRAWN].tolist()])
         self._predicted = known.predicted(rows, DRAWN)
-        self._below.marks = [
-            canvas.marks(
-                pinned=self.pinned,
-                neighbors=self._near[k]["row"] if self._near else (),
-                predicted=self._predicted if k == 0 else (),
-                path=known.placed[k] if known.placed else None,
-            )
-            for k, canvas in enumerate(self._canvases)
-        ]
+        neighbors = [near["row"] for near in self._near] or [(), ()]
+        marks = zip(self._canvases, neighbors, (self._predicted, ()), known.placed or (None, None))
+        self._below.marks = [canvas.marks(self.pinned, *shown) for canvas, *shown in marks]
         selected = len(self.selection_rows)
         self._below.alternative = known.alternative(self.color_by, selected, self.pinned, self._near)

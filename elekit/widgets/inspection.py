@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from elekit import inspect
-from elekit.datasets import Dataset, Split
 from elekit.draw.layouts import layout
 from elekit.draw.placement import neighbor_positions
 from elekit.draw.scenes import palette, scene
@@ -20,18 +19,9 @@ from elekit.graphs.smiles import is_molecular
 from elekit.inspect import EditScan, EmbeddingMap, ShapleyValues
 from elekit.inspect.maps import trust_words
 from elekit.model.loss import Psi, points_of
-from elekit.widgets.inspector_io import (
-    DIGITS,
-    Json,
-    Visit,
-    columns,
-    heat,
-    one_graph,
-    parts,
-    roomy_scene,
-    synchronized,
-)
-from elekit.widgets.space import Space, read
+from elekit.widgets import inspector_io as io
+from elekit.widgets.inspector_io import DIGITS, Json, Visit, one_graph, roomy_scene, synchronized
+from elekit.widgets.space import Data, Space, read
 
 NEAREST = 4  # known graphs shown
 BACKGROUND = 10_000  # points of the map that are drawn
@@ -46,16 +36,7 @@ def vocabulary_of(psi: Psi, graph: Graph | str) -> GraphVocabulary:
 
 
 class Inspection:
-    """The state that the loss inspector shows. `LossInspector` declares and documents the same attributes as traits.
-
-    Args:
-        psi: The learned embedding.
-        graph: The graph to inspect: a batch of one, or SMILES.
-        anchor: The graph to measure losses to; the given graph if None.
-        among: Known graphs for the map and the nearest neighbors.
-        names: Names of the known graphs.
-        map: A map of the known graphs.
-    """
+    """The state that the loss inspector shows; `LossInspector` documents its attributes."""
 
     view = "price"
     valid_only = True
@@ -66,15 +47,9 @@ class Inspection:
     _shares: tuple[ShapleyValues, ...] | None
 
     def __init__(
-        self,
-        psi: Psi,
-        graph: Graph | str,
-        *,
-        anchor: Graph | str | None = None,
-        among: Dataset | Split | Graph | None = None,
-        names: Sequence[str] | None = None,
-        map: EmbeddingMap | None = None,
-    ):
+        self, psi: Psi, graph: Graph | str, *, anchor: Graph | str | None = None, among: Data | None = None,
+        names: Sequence[str] | None = None, map: EmbeddingMap | None = None,
+    ):  # fmt: skip
         self.psi, self._lock, self.vocabulary = psi, threading.RLock(), vocabulary_of(psi, graph)
         self.palette, self.molecular = palette(self.vocabulary), is_molecular(self.vocabulary)
         self.neighbors: list[Json] = []
@@ -86,7 +61,6 @@ class Inspection:
 
     @property
     def at(self) -> int:
-        """The step of the history that is shown; 0 is the original graph."""
         return self._at
 
     @at.setter
@@ -126,15 +100,9 @@ class Inspection:
 
     @synchronized
     def apply(self, row: int, at: int | None = None) -> None:
-        """Apply an edit. Steps that were undone are dropped.
+        """Apply the edit of a row of `scan.table`; steps that were undone are dropped.
 
-        Args:
-            row: Row of `scan.table`.
-            at: The step at which the row was read. If another step is shown by now, as after a double click, nothing
-                happens.
-
-        Raises:
-            ValueError: If the table has no such row.
+        at: the step at which the row was read. If another one is shown by now (a double click), nothing happens.
         """
         if at not in (None, self.at):
             return
@@ -151,48 +119,26 @@ class Inspection:
 
     @synchronized
     def undo(self) -> None:
-        """Return to the graph before the last edit.
-
-        Raises:
-            ValueError: At the original.
-        """
+        """Return to the graph before the last edit."""
         if self.at == 0:
             raise ValueError("nothing to undo; this is the original")
         self.at -= 1
 
     @synchronized
     def redo(self) -> None:
-        """Repeat the edit that was undone last.
-
-        Raises:
-            ValueError: If no edit was undone.
-        """
+        """Repeat the edit that was undone last."""
         if self.at == len(self._visits) - 1:
             raise ValueError("nothing to redo; this is the last step")
         self.at += 1
 
     @synchronized
     def go(self, step: int) -> None:
-        """Show a step of the history.
-
-        Args:
-            step: 0 is the original.
-
-        Raises:
-            traitlets.TraitError: If there is no such step.
-        """
+        """Show a step of the history; 0 is the original."""
         self.at = step
 
     @synchronized
     def reset(self, graph: Graph | str) -> None:
-        """Start over from another graph. An anchor other than the original is kept.
-
-        Args:
-            graph: A batch of one, or SMILES.
-
-        Raises:
-            ValueError: If this is not one graph with the labels of psi.
-        """
+        """Start over from another graph or SMILES. An anchor other than the original is kept."""
         original, follows = one_graph(graph, self.vocabulary), self._held.graph is self._visits[0].graph
         self._start(original)
         if follows:
@@ -204,14 +150,7 @@ class Inspection:
 
     @synchronized
     def set_anchor(self, what: Graph | str | int) -> None:
-        """Measure losses to another graph.
-
-        Args:
-            what: "original", "current" (the graph shown), a batch of one, SMILES, or a row of `among`.
-
-        Raises:
-            ValueError: If this is not one graph with the labels of psi.
-        """
+        """Measure losses to "original", "current" (the graph shown), a batch of one, SMILES, or a row of `among`."""
         self._hold(what)
         with self.hold_sync():
             self._price()
@@ -232,17 +171,12 @@ class Inspection:
             mine = inspect.shapley_values(self.psi, visit.graph, held.point)
             other = inspect.shapley_values(self.psi, held.graph, visit.point)
             self._shares = mine, other
-            self.shares = {
-                "graph": parts(mine, visit.graph), "anchor": parts(other, held.graph), "loss": mine.loss,
-            }  # fmt: skip
+            shares = {"graph": io.parts(mine, visit.graph), "anchor": io.parts(other, held.graph)}
+            self.shares = {**shares, "loss": mine.loss}
 
     @synchronized
     def compute_separations(self, place: int | None = None) -> None:
-        """Compute the edits that separate the graph from its neighbors.
-
-        Args:
-            place: Place of one neighbor in the list; None for all of them.
-        """
+        """Compute the edits that separate the graph from its neighbors, or from the one at `place`."""
         if self._known is None:
             return
         for n in range(len(self.separations)) if place is None else (place,):
@@ -254,9 +188,7 @@ class Inspection:
         nodes = self.scene.get("nodes", [])
         return all(isinstance(i, int) and 0 <= i < len(nodes) and nodes[i] for i in slots)
 
-    def _know(
-        self, among: Dataset | Split | Graph | None, names: Sequence[str] | None, map: EmbeddingMap | None
-    ) -> None:
+    def _know(self, among: Data | None, names: Sequence[str] | None, map: EmbeddingMap | None) -> None:
         """Set the known graphs. Without any, the map shows the single edits of the original."""
         self._known, self._names = None, []
         if among is None:
@@ -312,17 +244,16 @@ class Inspection:
             self._price()
         if self._known is not None:
             found = inspect.neighbors(visit.point, self._map.points, NEAREST)
+            pairs = zip(found["row"].tolist(), found["loss"])
             with self.hold_sync():
-                self.neighbors = [
-                    self._neighbor(self._known, int(row), loss) for row, loss in zip(found["row"], found["loss"])
-                ]
+                self.neighbors = [self._neighbor(self._known, row, loss) for row, loss in pairs]
                 self.separations = [""] * len(self.neighbors)
         self._turn()
 
     def _price(self) -> None:
         """Price all edits of the graph against the anchor."""
         self._scan = scan = inspect.edit_scan(self.psi, self.graph, self._held.point)
-        self.table, self.heat, self.loss = {**columns(scan), "step": self.at}, heat(scan), scan.loss
+        self.table, self.heat, self.loss = {**io.columns(scan), "step": self.at}, io.heat(scan), scan.loss
         self._shares, self.shares = None, {}
         self.path = {"places": [v.place.tolist() for v in self._visits], "anchor": self._held.place.tolist()}
 

@@ -31,40 +31,37 @@ def inspect_loss(
     Args:
         psi: The learned embedding.
         graph: A batch of one, or SMILES if psi embeds molecules.
-        anchor: The graph that losses are measured to; default: `graph`.
+        anchor: The graph that losses are measured to; None = `graph`.
         among: Known graphs, for the nearest neighbors and the map; embedded once.
-        names: A name for each known graph; default: their SMILES, otherwise numbers.
-        map: A map of `among`, in its order; default: a stored map, otherwise principal components (of the single
-            edits of `graph` if there is no `among`).
+        names: A name for each known graph; None = their SMILES, otherwise numbers.
+        map: A map of `among`, in its order; None = a stored map, otherwise principal components (of the single edits
+            of `graph` if there is no `among`).
 
     Returns:
-        The widget.
+        The widget, an `elekit.widgets.inspector.LossInspector`.
 
     Raises:
-        ValueError: If `graph` or `anchor` is not one graph with the labels of psi, or if `names` or `map` do not fit
-            `among`.
+        ValueError: If a graph is not one graph with the labels of psi, or if `names` or `map` do not fit `among`.
     """
     return LossInspector(psi, graph, anchor=anchor, among=among, names=names, map=map)
 
 
 class LossInspector(Inspection, Panel):
-    """One graph with its priced edits; made by `inspect_loss`.
+    """One graph with its priced edits; made by `inspect_loss`. The first four attributes can be set.
 
     Attributes:
-        at: Step of the history that is shown, 0 = the original. Can be set.
-        view: "price" or "shares", the meaning of the halos. Can be set.
-        valid_only: Whether the table leaves out edits that break a capacity or a valence. Can be set.
-        picked: {"node": i} or {"pair": [i, j]}, the part whose edits are listed; {} for all. Can be set.
+        at: Step of the history that is shown, 0 = the original.
+        view: "price" or "shares", the meaning of the halos.
+        valid_only: Whether the table leaves out edits that break a capacity or a valence.
+        picked: {"node": i} or {"pair": [i, j]}, the part whose edits are listed; {} for all.
         scene: The graph as of `elekit.draw.scenes`, with positions of words and of added nodes.
-        anchor_scene: The anchor, likewise.
-        anchor_name: "original", or a name of the anchor.
+        anchor_scene: The anchor, likewise. anchor_name: "original", or its name.
         molecular: Whether SMILES can be read.
         table: Columns of all edits, row i as in `scan.table`: edit, kind, price, change, valid, connected; node (-1 =
             none) and its new channel label; pair (None = none) and its new channel edge. step: the step of all rows.
         heat: Cheapest valid price of nodes and of pairs [i, j, price]; low, high and colors (ramp) of the scale.
         loss: Loss to the anchor, in [0, 4].
-        steps: What was done, in words. Undo and redo move along it.
-        path: Places on the map of all steps and of the anchor.
+        steps: What was done, in words. path: places on the map of all steps and of the anchor.
         context: x and y of the points in the background of the map, alternating. map_note: what they are.
         neighbors: Nearest known graphs: row, name, loss, place, scene.
         separations: Edits that separate each neighbor from the graph, "" until they are computed.
@@ -116,21 +113,15 @@ class LossInspector(Inspection, Panel):
     def _valid_part(self, proposal: Json) -> Json:
         part = proposal["value"]
         slots = part.get("pair") or [part.get("node")]
-        if part and not (
-            len(part) == 1 and len(set(slots)) == len(slots) == 1 + ("pair" in part) and self._has(slots)
-        ):
-            raise traitlets.TraitError(
-                f'picked must be {{}}, {{"node": i}} or {{"pair": [i, j]}} of this graph, got {part}'
-            )
+        fits = len(part) == 1 and len(set(slots)) == len(slots) == 1 + ("pair" in part) and self._has(slots)
+        if part and not fits:
+            kinds = '{}, {"node": i} or {"pair": [i, j]}'
+            raise traitlets.TraitError(f"picked must be {kinds} of this graph, got {part}")
         return {"pair": sorted(slots)} if "pair" in part else part
 
     @synchronized
     def picture(self) -> Figure:
-        """Draw the graph with its prices and extreme edits, or the shares of graph and anchor.
-
-        Returns:
-            A matplotlib figure.
-        """
+        """Draw the graph with its prices and extreme edits, or the shares of graph and anchor."""
         visit, held = self._visits[self.at], self._held
         if self.view == "shares" and self._shares is not None:
             arrays = ((found.nodes, found.edges) for found in self._shares)

@@ -139,23 +139,15 @@ class GraphPanel(ExplorerPanel):
 
 def row_of() -> Layout:
     """Side by side, or one below the other if there is no room."""
-    return Layout(
-        display="flex",
-        flex_flow="row wrap",
-        width="100%",
-        overflow="visible",
-        align_items="flex-start",
-        grid_gap="6px",
-    )
+    wrapped = {"display": "flex", "flex_flow": "row wrap", "width": "100%", "overflow": "visible"}
+    return Layout(**wrapped, align_items="flex-start", grid_gap="6px")
 
 
 def arranged(maps: list[Widget], below: MapPanel, beside: GraphPanel) -> list[Widget]:
     """A map and its panel beside the graphs; two maps above them."""
-    whole = len(maps) > 1
+    left_width, right_width = ("100%", "100%") if len(maps) > 1 else ("460px", "400px")
     for map in maps:
         map.layout = Layout(flex="1 1 400px", min_width="0")
-    left = VBox(
-        [Box(maps, layout=row_of()), below], layout=Layout(flex=f"3 1 {'100%' if whole else '460px'}", min_width="0")
-    )
-    beside.layout = Layout(flex=f"2 1 {'100%' if whole else '400px'}", min_width="0")
+    left = VBox([Box(maps, layout=row_of()), below], layout=Layout(flex=f"3 1 {left_width}", min_width="0"))
+    beside.layout = Layout(flex=f"2 1 {right_width}", min_width="0")
     return [left, beside]

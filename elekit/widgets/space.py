@@ -14,6 +14,8 @@ from elekit.datasets.splits import SPLITS
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of
 
+Data = Dataset | Split | Graph
+
 BATCH = 4_096  # graphs embedded per step of the progress bar
 CHECKED = 8  # graphs whose points are compared with those of a given map
 
@@ -28,18 +30,14 @@ class Space:
 
     @classmethod
     def of(cls, psi: Psi, graphs: Graph, map: inspect.EmbeddingMap | None = None) -> "Space":
-        """With the given map, a stored one, or the first two principal components.
-
-        Raises ValueError if the map shows other graphs.
-        """
+        """With the given map, a stored one, or the first two principal components."""
         if map is None:
             points = embedded(psi, graphs)
             map = inspect.load_map(inspect.map_key(psi, graphs), points) or inspect.fit_map(points, method="pca")
             return cls(psi, points, map)
         if len(map.positions) != len(graphs):
-            raise ValueError(
-                f"the map shows {len(map.positions)} graphs, expected {len(graphs)}; fit it to these graphs"
-            )
+            shown = len(map.positions)
+            raise ValueError(f"the map shows {shown} graphs, expected {len(graphs)}; fit it to these graphs")
         some = np.unique(np.linspace(0, len(graphs) - 1, CHECKED).astype(int)).tolist()
         own = points_of(psi, graphs[some])
         if own.shape[1] != map.points.shape[1] or not torch.allclose(own, map.points[some], atol=1e-3):
@@ -54,11 +52,8 @@ def embedded(psi: Psi, graphs: Graph) -> Tensor:
     return torch.cat([points_of(psi, graphs[start : start + BATCH]) for start in bar])
 
 
-def read(data: Dataset | Split | Graph) -> tuple[Graph, pd.DataFrame | None, list[str] | None]:
-    """Graphs, their frame, and their inputs if those are texts; a Dataset is read in the order of its splits.
-
-    Raises ValueError for other data and for no graphs.
-    """
+def read(data: Data) -> tuple[Graph, pd.DataFrame | None, list[str] | None]:
+    """Graphs, their frame, and their inputs if those are texts; a Dataset is read in the order of its splits."""
     if isinstance(data, Graph):
         graphs, frame, inputs = data, None, None
     elif isinstance(data, Split):

@@ -30,9 +30,7 @@ class Stepper(Panel):
         playing: Whether the widget advances by itself.
         speed: Frames per second, in (0, 60].
         show: "gradient" for halos that show descent directions, or "none".
-        trace, compare: The runs; compare is None if there is one.
-        truth: The true graph, or None.
-        sets: The prediction set of the target, or None.
+        trace, compare, truth, sets: As given to `step_through`.
         last, across, runs, numbers, truth_scene, found: State of the browser, see `stepper_state`.
     """
 
@@ -52,14 +50,9 @@ class Stepper(Panel):
     found = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self,
-        trace: Trace,
-        truth: Graph | None,
-        compare: Trace | None,
-        names: tuple[str, str],
-        step: int,
-        sets: PredictionSet | None = None,
-    ):
+        self, trace: Trace, truth: Graph | None, compare: Trace | None, names: tuple[str, str], step: int,
+        sets: PredictionSet | None,
+    ):  # fmt: skip
         self.trace, self.compare, self.truth, self.names, self.sets = trace, compare, truth, names, sets
         super().__init__(**stepper_state(trace, truth, compare, names, sets))
         self.step = step
@@ -77,23 +70,15 @@ class Stepper(Panel):
         return proposal["value"]
 
     def picture(self) -> Figure:
-        """Draw the current frame.
-
-        Returns:
-            A matplotlib figure.
-        """
-        shown = [t for t in (self.trace, self.compare) if t is not None]
-        directions = [descent_directions(t) if self.show == "gradient" else None for t in shown] + [None]
+        """Draw the current frame."""
+        directions = [
+            descent_directions(t) if t is not None and self.show == "gradient" else None
+            for t in (self.trace, self.compare)
+        ]
         return decodings.iterate(
-            self.trace,
-            self.step,
-            truth=self.truth,
-            directions=directions[0],
-            compare=self.compare,
-            compare_directions=directions[1],
-            names=self.names,
-            found=self.sets,
-        )
+            self.trace, self.step, truth=self.truth, directions=directions[0], compare=self.compare,
+            compare_directions=directions[1], names=self.names, found=self.sets,
+        )  # fmt: skip
 
 
 def step_through(
@@ -112,16 +97,14 @@ def step_through(
         truth: The true graph, a batch of one.
         compare: Another run of the same target, shown in lockstep.
         names: Names of the two runs.
-        step: The first frame shown, see `Stepper`.
-        sets: The prediction set of the target, from `elekit.evaluation.conformal.prediction_sets`, or a sequence that
-            holds one.
+        step: The first frame shown: iterates 0..S, the best of them rounded, then the steps of the local search.
+        sets: The prediction set of the target (`conformal.prediction_sets`), or a sequence that holds one.
 
     Returns:
-        The widget.
+        The widget, an `elekit.widgets.stepper.Stepper`.
 
     Raises:
-        ValueError: If `trace`, `compare` or `sets` is something else, if the runs have different targets, if labels
-            differ, if `truth` is not one graph, or if `step` is out of range.
+        ValueError: If targets or labels differ, or if an argument is of another kind or out of range.
     """
     run = _only(trace, Trace, "trace")
     vocabulary = run.iterates.vocabulary

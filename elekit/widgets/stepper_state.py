@@ -16,25 +16,13 @@ SPACED = 1.7  # factor on edge lengths if edges have words on them
 
 
 def stepper_state(
-    trace: Trace,
-    truth: Graph | None = None,
-    compare: Trace | None = None,
-    names: tuple[str, str] = ("", ""),
+    trace: Trace, truth: Graph | None = None, compare: Trace | None = None, names: tuple[str, str] = ("", ""),
     sets: PredictionSet | None = None,
-) -> dict[str, Any]:
-    """The state of a decode stepper that does not change while it is used.
+) -> dict[str, Any]:  # fmt: skip
+    """The state of a decode stepper that does not change while it is used; arguments as of `step_through`.
 
-    Args:
-        trace: The decoding run.
-        truth: The true graph, a batch of one.
-        compare: A second run of the same target, shown in lockstep.
-        names: Names of the two runs.
-        sets: The prediction set of the target.
-
-    Returns:
-        `last`, `across`, `runs`, `numbers`, `truth_scene`, `found` and `palette`, see `elekit.widgets.Stepper`. JSON
-        values, except `numbers`: of each run the probabilities of nodes (F, N, K), then of pairs (F, P, R), as
-        little-endian float32 bytes.
+    JSON values, except `numbers`: of each run the probabilities of nodes (F, N, K), then of pairs (F, P, R), as
+    little-endian float32 bytes.
     """
     runs = [frames(trace, descent_directions(trace))]
     if compare is not None:

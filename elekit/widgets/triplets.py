@@ -37,12 +37,12 @@ def judge(
             and answers are compared with the first.
         graphs: The graphs to ask about, at least 3 different ones.
         file: Judgments are appended here, one per line; an existing file is continued.
-        names: A name for each graph; default: SMILES for molecules.
+        names: A name for each graph; None = SMILES for molecules.
         random: Share of questions drawn at random, to be held out, see `elekit.correction.Triplets`.
         seed: Seed of the questions.
 
     Returns:
-        The widget.
+        The widget, an `elekit.widgets.triplets.TripletJudge`.
 
     Raises:
         ValueError: If there are fewer than 3 different graphs, or another number of names.
@@ -53,13 +53,10 @@ def judge(
 class TripletJudge(Panel):
     """Questions, answered by buttons or keys; made by `judge`.
 
-    Attributes:
-        judgments: All answers, for `elekit.correction.correct`.
-        triplet: The current question, or None if none is left.
-        question: What the browser shows: number, and scene and name of each graph; without graphs if none is left.
-        progress: The number of answers, and how often the loss agrees, in sentences. Agreement is shown for all
-            answers together, so that it does not influence the next one.
-        answered: Number of answers.
+    judgments: all answers, for `elekit.correction.correct`. triplet: the current question, or None if none is left.
+    question: what the browser shows: number, and scene and name of each graph; without graphs if none is left.
+    progress: the number of answers, and how often the loss agrees, in sentences (for all answers together, so that it
+    does not influence the next one). answered: number of answers.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "triplets.js")).tag(sync=True)
@@ -91,15 +88,9 @@ class TripletJudge(Panel):
 
     @synchronized
     def answer(self, choice: str, number: int | None = None) -> None:
-        """Answer the current question.
+        """Answer the current question with "left", "right" or "cannot say".
 
-        Args:
-            choice: "left", "right" or "cannot say".
-            number: Number of the question that was answered; if another one is current, nothing happens.
-
-        Raises:
-            ValueError: If there is no such choice.
-            OSError: If the file cannot be written; the answer is kept and written with the next one.
+        number: number of the question that was answered; if another one is current, nothing happens.
         """
         if self.triplet is None or number not in (None, len(self._answered)):
             return
@@ -115,11 +106,7 @@ class TripletJudge(Panel):
 
     @synchronized
     def undo(self, number: int | None = None) -> None:
-        """Take back the last answer, and ask its question again.
-
-        Args:
-            number: Number of the current question; if another one is current, nothing happens.
-        """
+        """Take back the last answer and ask its question again, unless `number` is not the current question."""
         if not self._answered or number not in (None, len(self._answered)):
             return
         self._answered.pop()
@@ -130,11 +117,7 @@ class TripletJudge(Panel):
         self._write()
 
     def picture(self) -> Figure:
-        """Draw the current question.
-
-        Returns:
-            A matplotlib figure.
-        """
+        """Draw the current question."""
         if self.triplet is None:
             return draw.graphs(self.graphs[0], ["no question is left"])
         parts = ("is", "closer to (1)", "or to (2)")
@@ -157,16 +140,14 @@ class TripletJudge(Panel):
         self._unwritten = []
 
     def _progress(self) -> list[str]:
-        """The number of answers, and how often the loss agrees, in sentences."""
         held = self.judgments
         answers = zip(self._margins, held.answers, held.random.tolist())
         agrees = [(margin > 0, drawn) for margin, answer, drawn in answers if answer != CANNOT_SAY]
         words = [f"{len(held)} judged, {len(held) - len(agrees)} of them 'cannot say'."]
         if agrees:
             count = sum(agree for agree, _ in agrees)
-            words.append(
-                f"The loss agrees with {count} of {len(agrees)}; most questions are those it is least sure of."
-            )
+            agreement = f"The loss agrees with {count} of {len(agrees)}"
+            words.append(f"{agreement}; most questions are those it is least sure of.")
         random = [agree for agree, drawn in agrees if drawn]
         if random:
             words[-1] += f" Of those drawn at random: {sum(random)} of {len(random)}."
