@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from elekit.cli.parser import parser
 
-__all__ = ["main", "parser"]
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

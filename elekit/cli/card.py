@@ -3,52 +3,34 @@
 import shlex
 from argparse import Namespace
 
+import elekit as ele
 from elekit.cli import data as cli_data
 from elekit.cli import evaluate
 
 
 def card(args: Namespace) -> None:
     """Measure a loss and write its card."""
-    from elekit import datasets
-    from elekit.card import make
-    from elekit.model import artifact as artifacts
-
-    artifact = artifacts.load(args.artifact)
+    artifact = ele.load(args.artifact)
     name, data = args.surrogate, None
-    if args.data is None and artifact.name in datasets.NAMES and datasets.available_offline(artifact.name):
+    if args.data is None and artifact.name in ele.datasets.NAMES and ele.datasets.available_offline(artifact.name):
         args.data = artifact.name
     if args.data is not None:
         if artifact.surrogates:
             name, h = artifact.surrogate(args.surrogate or evaluate.surrogate_for(args, artifact))
             args.input = evaluate.input_of(args, artifact, name, h)
-        data = cli_data.load(
-            args,
-            vocabulary=artifact.vocabulary,
-            inputs=bool(artifact.surrogates),
-            seed=artifact.about.get("seed", 0),
-            whole=args.whole,
-        )
+        options = {"vocabulary": artifact.vocabulary, "seed": artifact.about.get("seed", 0), "whole": args.whole}
+        data = cli_data.load(args, inputs=bool(artifact.surrogates), **options)
     elif args.surrogate:
         artifact.surrogate(args.surrogate)
-    made = make(
-        args.artifact,
-        data,
-        repeats=args.repeats,
-        surrogate=name,
-        compare=args.compare,
-        seed=args.seed,
-        command=_command(args),
-        progress=cli_data.show_progress(args),
-    )
-    path = made.save(args.out)
-    document = {
-        "card": str(path),
-        "bytes": path.stat().st_size,
-        "statements": [statement.to_json() for statement in made.statements],
-        "not_measured": made.results.missing,
-    }
+    made = ele.card.make(
+        args.artifact, data, repeats=args.repeats, surrogate=name, compare=args.compare, seed=args.seed,
+        command=_command(args), progress=cli_data.show_progress(args),
+    )  # fmt: skip
+    path, missing = made.save(args.out), made.results.missing
+    statements = [statement.to_json() for statement in made.statements]
+    document = {"card": str(path), "bytes": path.stat().st_size, "statements": statements, "not_measured": missing}
     lines = [f"written to {path} ({path.stat().st_size / 1e6:.1f} MB, {len(made.statements)} statements)"]
-    lines += [f"  not measured: {what}: {why}" for what, why in made.results.missing.items()]
+    lines += [f"  not measured: {what}: {why}" for what, why in missing.items()]
     if made.changes is not None:
         document["changes"] = made.changes.summary()
         lines.append(f"  {made.changes.summary()}")

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import elekit as ele
 from elekit.cli import data as cli_data
 from elekit.cli import evaluate, train
 
@@ -19,9 +20,7 @@ CHECKPOINT = "correct.checkpoint"
 
 def correct(args: Namespace) -> None:
     """Correct the loss of an artifact and save it as a new artifact, with the report."""
-    from elekit import correction
-    from elekit.model import artifact as artifacts
-
+    correction, artifacts = ele.correction, ele.model.artifact
     cli_data.check_positive(args, "steps", "batch_size")
     device = train.check_device(args.device)
     train.check_overwrite(args.out)
@@ -37,36 +36,21 @@ def correct(args: Namespace) -> None:
         raise ValueError("--refit needs an h of the artifact that reads this data; name its input with --input")
     config = correction.CorrectionTraining()
     config = replace(config, training=train.with_options(args, config.training), weight=args.weight)
+    checkpoint = args.out / CHECKPOINT
     corrected = correction.correct(
-        artifact.psi,
-        data.train.graphs,
-        rules,
-        judgments,
-        validation=data.validation.graphs,
-        config=config,
+        artifact.psi, data.train.graphs, rules, judgments, validation=data.validation.graphs, config=config,
         surrogate=None if name is None else (artifact.surrogates[name], data.validation),
-        refit=data.train if args.refit else None,
-        decoded=args.decoded,
-        seed=args.seed,
-        device=device,
-        checkpoint=args.out / CHECKPOINT,
-        progress=not args.json,
-    )
-    about = {
-        **artifact.about,
-        "surrogates": {},
-        "correction": {"of": artifact.name, **corrected.about},
-        "trained": artifacts.training_record(args.out / CHECKPOINT, args.by),
-    }
+        refit=data.train if args.refit else None, decoded=args.decoded, seed=args.seed, device=device,
+        checkpoint=checkpoint, progress=not args.json,
+    )  # fmt: skip
+    trained = artifacts.training_record(checkpoint, args.by)
+    correction_of = {"of": artifact.name, **corrected.about}
+    about = {**artifact.about, "surrogates": {}, "correction": correction_of, "trained": trained}
     surrogates = {}
     if name is not None and corrected.h is not None:
-        surrogates[name] = corrected.h
-        about["surrogates"][name] = {
-            "input": args.input,
-            "training": asdict(config.refitting),
-            "history": corrected.h.history,
-            "digest": data.digest,
-        }
+        surrogates[name], training = corrected.h, asdict(config.refitting)
+        refitted = {"input": args.input, "training": training, "history": corrected.h.history, "digest": data.digest}
+        about["surrogates"][name] = refitted
     histories = [corrected.psi.history, *(h.history for h in surrogates.values())]
     artifacts.save(artifacts.Artifact(artifact.name, corrected.psi, surrogates, about), args.out)
     interrupted = any(one[-1].get("interrupted") for one in histories)
@@ -80,24 +64,20 @@ def correct(args: Namespace) -> None:
 
 
 def _rules(path: Path | None) -> "Sequence[Rule]":
-    from elekit import correction
-
     if path is None:
         return ()
     try:
-        return correction.rules_from_json(json.loads(_read(path)))
+        return ele.correction.rules_from_json(json.loads(_read(path)))
     except ValueError as error:
         kind = "is no JSON: " if isinstance(error, json.JSONDecodeError) else ""
         raise ValueError(f"{path}: {kind}{error}") from None
 
 
 def _judgments(path: Path | None, vocabulary: "GraphVocabulary") -> "Judgments | None":
-    from elekit import correction
-
     if path is None:
         return None
     _read(path)
-    return correction.Judgments.read(path, vocabulary)
+    return ele.correction.Judgments.read(path, vocabulary)
 
 
 def _read(path: Path) -> str:

@@ -6,6 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import elekit as ele
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -17,40 +19,29 @@ DEFAULT_INPUT = {"molecules7": "description", "qm9": "smiles"}
 
 
 def load(
-    args: Namespace,
-    *,
-    whole: bool = False,
-    vocabulary: "GraphVocabulary | None" = None,
-    inputs: bool = True,
+    args: Namespace, *, whole: bool = False, vocabulary: "GraphVocabulary | None" = None, inputs: bool = True,
     seed: int | None = None,
-) -> "Dataset":
+) -> "Dataset":  # fmt: skip
     """The data set of --data; whole: put all rows of a file into the test split, duplicates included."""
-    from elekit import datasets
-
     columns = args.input or []
     seed = args.seed if seed is None else seed
-    if args.data in datasets.NAMES:
+    if args.data in ele.datasets.NAMES:
         if args.smiles or args.graph:
             raise ValueError(f"{args.data} has its own columns; --smiles and --graph are for tables")
         if len(columns) > 1:
             raise ValueError(f"{args.data} has one input at a time, got {', '.join(columns)}")
         fitting = vocabulary if whole else None  # evaluation skips graphs that do not fit, training must not
         kind = columns[0] if columns else None
-        return datasets.load(args.data, inputs=kind, vocabulary=fitting, seed=seed, progress=show_progress(args))
+        return ele.datasets.load(args.data, inputs=kind, vocabulary=fitting, seed=seed, progress=show_progress(args))
     check_source(args.data)
     try:
-        return datasets.from_frame(
-            args.data,
-            smiles=None if args.graph else args.smiles or "smiles",
-            graph=args.graph,
+        return ele.datasets.from_frame(
+            args.data, smiles=None if args.graph else args.smiles or "smiles", graph=args.graph,
             input=(columns[0] if len(columns) == 1 else columns or None) if inputs else None,
-            fractions=(0, 0, 1) if whole else datasets.FRACTIONS,
-            duplicates="keep" if whole else "drop",
-            vocabulary=vocabulary,
-            seed=seed,
-            progress=show_progress(args),
-        )
-    except datasets.MissingColumnError as missing:
+            fractions=(0, 0, 1) if whole else ele.datasets.FRACTIONS, duplicates="keep" if whole else "drop",
+            vocabulary=vocabulary, seed=seed, progress=show_progress(args),
+        )  # fmt: skip
+    except ele.datasets.MissingColumnError as missing:
         if missing.column == "smiles" and not (args.smiles or columns):
             raise ValueError(f"{missing}; name yours with --smiles or --graph") from None
         raise
@@ -58,25 +49,20 @@ def load(
 
 def check_source(source: str) -> None:
     """Raise a FileNotFoundError if `source` is neither a data set nor a file."""
-    from elekit import datasets
-
-    if source not in datasets.NAMES and not Path(source).is_file():
-        names = " and ".join(datasets.NAMES)
+    if source not in ele.datasets.NAMES and not Path(source).is_file():
+        names = " and ".join(ele.datasets.NAMES)
         raise FileNotFoundError(f"no data set and no file {source!r}; the data sets are {names}")
 
 
 def candidates(args: Namespace, artifact: "Artifact") -> "tuple[Graph | None, str]":
     """Candidates and a description of their source; None and the reason if there are none."""
-    from elekit import datasets
-
     if args.candidates == "none" or (args.method or "").startswith("gradient"):
         return None, "none"
     name = args.candidates or artifact.name
-    if name in datasets.NAMES:
-        if not args.candidates and not datasets.available_offline(name):
+    if name in ele.datasets.NAMES:
+        if not args.candidates and not ele.datasets.available_offline(name):
             return None, f"none ({name} is not on this machine; set ELEKIT_DATA_DIR or give --candidates)"
-        seed, progress = artifact.about.get("seed", 0), show_progress(args)
-        loaded = datasets.load(name, vocabulary=artifact.vocabulary, seed=seed, progress=progress).train.graphs
+        loaded = _named(args, artifact, name).train.graphs
     elif args.candidates:
         loaded = _all_rows(name, artifact, column=args.candidates_column).graphs
     else:
@@ -88,29 +74,27 @@ def candidates(args: Namespace, artifact: "Artifact") -> "tuple[Graph | None, st
 
 def calibration_pairs(args: Namespace, artifact: "Artifact", name: str) -> "Split":
     """Pairs that were not used for training psi or the h `name`: --calibrate, or a validation split."""
-    from elekit import datasets
-
     columns = artifact.about.get("surrogates", {}).get(name, {}).get("input") or [name]
     if args.calibrate:
         inputs = columns[0] if len(columns) == 1 else columns
         return _all_rows(args.calibrate, artifact, input=inputs, progress=show_progress(args))
-    if artifact.name not in datasets.NAMES or not datasets.available_offline(artifact.name):
+    if artifact.name not in ele.datasets.NAMES or not ele.datasets.available_offline(artifact.name):
         raise ValueError("--sets needs pairs that were not used for training; give a table of them with --calibrate")
-    seed, progress = artifact.about.get("seed", 0), show_progress(args)
-    return datasets.load(
-        artifact.name, inputs=columns[0], vocabulary=artifact.vocabulary, seed=seed, progress=progress
-    ).validation
+    return _named(args, artifact, artifact.name, inputs=columns[0]).validation
+
+
+def _named(args: Namespace, artifact: "Artifact", name: str, **options: Any) -> "Dataset":
+    """A named data set in the vocabulary of an artifact, split as in its training."""
+    options |= {"seed": artifact.about.get("seed", 0), "progress": show_progress(args)}
+    return ele.datasets.load(name, vocabulary=artifact.vocabulary, **options)
 
 
 def _all_rows(source: str, artifact: "Artifact", column: str | None = None, **options: Any) -> "Split":
     """All rows of a file as one split of the artifact's vocabulary."""
-    from elekit import datasets
-    from elekit.graphs.smiles import is_molecular
-
     check_source(source)
-    kind = "smiles" if is_molecular(artifact.vocabulary) else "graph"
+    kind = "smiles" if ele.graphs.smiles.is_molecular(artifact.vocabulary) else "graph"
     options |= {kind: column or kind, "vocabulary": artifact.vocabulary, "fractions": (1, 0, 0)}
-    return datasets.from_frame(source, **options).train
+    return ele.datasets.from_frame(source, **options).train
 
 
 def show_progress(args: Namespace) -> bool:
@@ -138,13 +122,11 @@ def print_result(args: Namespace, document: dict[str, Any], lines: list[str]) ->
 
 
 def write_csv(path: Path, frame: "pd.DataFrame") -> None:
-    from elekit.datasets.files import write_atomically
-
-    write_atomically(path, lambda partial: frame.to_csv(partial, index=False))
+    ele.datasets.files.write_atomically(path, lambda partial: frame.to_csv(partial, index=False))
 
 
 def report(args: Namespace) -> None:
-    """`elekit data`."""
+    """Summarize a data set."""
     data = load(args)
     found = data.report()
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
@@ -152,11 +134,8 @@ def report(args: Namespace) -> None:
     lines += [f"  {name:<11}{len(split):>9,}" for name, split in splits.items()]
     lines += [f"  {'skipped':<11}{len(data.skipped):>9,}"]
     lines += [f"    {count:>7,}  {reason}" for reason, count in found["skipped"].items()]
-    lines += [
-        f"  node labels  {' '.join(found['node_labels'])}",
-        f"  edge labels  {' '.join(found['edge_labels'])}",
-        f"  up to {found['max_nodes']} nodes; digest {found['digest'][:16]}",
-    ]
+    lines += [f"  {kind} labels  {' '.join(found[f'{kind}_labels'])}" for kind in ("node", "edge")]
+    lines += [f"  up to {found['max_nodes']} nodes; digest {found['digest'][:16]}"]
     if args.export:
         for name, split in splits.items():
             write_csv(args.export / f"{name}.csv", split.frame)

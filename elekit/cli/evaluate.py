@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import elekit as ele
 from elekit.cli import data as cli_data
 
 if TYPE_CHECKING:
@@ -25,23 +26,18 @@ SET_FIGURES = ("coverage", "low", "high", "mean_size", "median_size", "empty", "
 
 def decode(args: Namespace) -> None:
     """Decode inputs from the command line or standard input."""
-    from elekit.evaluation import conformal, judging
-    from elekit.graphs.graph import to_networkx
-    from elekit.graphs.smiles import is_molecular, to_smiles
-    from elekit.model import artifact as artifacts
-
     _config(args)  # raises on invalid options before anything is loaded
-    artifact = artifacts.load(args.artifact)
+    artifact = ele.load(args.artifact)
     name, h = artifact.surrogate(args.surrogate)
     inputs = args.inputs or [line.rstrip("\n") for line in sys.stdin if line.strip()]
     graphs, _, config = _method(args, artifact, h)
     read = _vectors(inputs) if _kind(h) == "vector" else inputs
     target, start = h.predict(read), _start_graphs(config, h, read)
-    decoded = judging.decode_many(artifact.psi, target, candidates=graphs, start=start, config=config)
-    kind = "smiles" if is_molecular(artifact.vocabulary) else "graph"
+    decoded = ele.evaluation.decode_many(artifact.psi, target, candidates=graphs, start=start, config=config)
+    kind = "smiles" if ele.graphs.smiles.is_molecular(artifact.vocabulary) else "graph"
 
     def to_json(some: "Graph", losses: "Tensor") -> list[dict[str, Any]]:
-        plain = to_smiles(some) if kind == "smiles" else [_plain(one) for one in to_networkx(some)]
+        plain = ele.to_smiles(some) if kind == "smiles" else [_plain(one) for one in ele.to_networkx(some)]
         return [{kind: one, "loss": round(max(0.0, loss), 6)} for one, loss in zip(plain, losses.tolist())]
 
     def line(answer: dict[str, Any]) -> str:
@@ -53,7 +49,7 @@ def decode(args: Namespace) -> None:
     if args.sets is not None:
         search: dict[str, Any] = {"candidates": graphs, "config": config, "progress": cli_data.show_progress(args)}
         calibration = _calibrate(args, artifact, name, h, search)
-        sets = conformal.prediction_sets(artifact.psi, target, calibration, start=start, **search)
+        sets = ele.evaluation.conformal.prediction_sets(artifact.psi, target, calibration, start=start, **search)
         for answer, own_lines, one in zip(answers, lines, sets):
             members = to_json(one.graphs, one.losses)
             answer["set"] = {"says": one.describe(), "size": one.size, "graphs": members}
@@ -67,17 +63,13 @@ def evaluate(args: Namespace) -> None:
     import pandas as pd
     import torch
 
-    from elekit import datasets
-    from elekit.evaluation import conformal, judging
-    from elekit.model import artifact as artifacts
-
     cli_data.check_positive(args, "limit")
     if not args.timeout >= 0:
         raise ValueError(f"--timeout must be seconds >= 0, got {args.timeout:g}")
     if args.oracle and args.sets is not None:
         raise ValueError("--sets measures the uncertainty of h, which --oracle leaves out; give one of them")
     _config(args)  # raises on invalid options before anything is loaded
-    artifact = artifacts.load(args.artifact)
+    artifact = ele.load(args.artifact)
     name, h = "", None
     if not args.oracle:
         name, h = artifact.surrogate(args.surrogate or surrogate_for(args, artifact))
@@ -86,7 +78,8 @@ def evaluate(args: Namespace) -> None:
     seed = artifact.about.get("seed", 0)  # the split of the training, so that no training graph is tested
     data = cli_data.load(args, whole=True, vocabulary=artifact.vocabulary, inputs=not args.oracle, seed=seed)
     cli_data.check_vocabulary(args, data, artifact)
-    test = data.test.sample(args.limit or (LIMIT if args.data in datasets.NAMES else len(data.test)), args.seed)
+    limit = args.limit or (LIMIT if args.data in ele.datasets.NAMES else len(data.test))
+    test = data.test.sample(limit, args.seed)
     if h is None:
         target, start = artifact.psi.embed(test.graphs), None
     else:
@@ -95,16 +88,8 @@ def evaluate(args: Namespace) -> None:
     number, _ = pd.factorize(test.frame["key"])  # equal graphs share a rank
     distinct = test.frame["key"].drop_duplicates().index.tolist()
     search: dict[str, Any] = {"candidates": graphs, "config": config, "progress": cli_data.show_progress(args)}
-    judged = judging.judge(
-        artifact.psi,
-        target,
-        test.graphs,
-        start=start,
-        timeout=args.timeout,
-        rank_among=test.graphs[distinct],
-        truth_among=torch.as_tensor(number),
-        **search,
-    )
+    ranking = {"rank_among": test.graphs[distinct], "truth_among": torch.as_tensor(number)}
+    judged = ele.judge(artifact.psi, target, test.graphs, start=start, timeout=args.timeout, **ranking, **search)
     if args.table:
         table = judged.table.copy()
         table.insert(0, "row", test.frame["row"].to_numpy())
@@ -122,7 +107,9 @@ def evaluate(args: Namespace) -> None:
     rows = dict(document)
     if h is not None and args.sets is not None:
         calibration = _calibrate(args, artifact, name, h, search)
-        table = conformal.coverage(artifact.psi, target, test.graphs, calibration, start=start, **search)
+        table = ele.evaluation.conformal.coverage(
+            artifact.psi, target, test.graphs, calibration, start=start, **search
+        )
         figures = table.iloc[0].to_dict()
         document["sets"] = {**calibration.to_json(), **{figure: figures[figure] for figure in SET_FIGURES}}
         rows |= {f"sets: {k.replace('_', ' ')}": v for k, v in document["sets"].items()}
@@ -131,36 +118,28 @@ def evaluate(args: Namespace) -> None:
 
 
 def _test_inputs(args: Namespace, inputs: "Sequence[str] | Tensor | None") -> "Sequence[str] | Tensor":
-    import torch
-
-    from elekit.graphs.smiles import randomize_smiles
-
     if inputs is None:
         raise ValueError(f"no inputs to decode from; name a column of {args.data} with --input")
     if not args.randomize:
         return inputs
-    if torch.is_tensor(inputs):
+    if not isinstance(inputs, (list, tuple)):
         raise ValueError("--randomize rewrites SMILES, but these inputs are vectors")
-    return randomize_smiles(list(inputs), args.seed)
+    return ele.graphs.smiles.randomize_smiles(list(inputs), args.seed)
 
 
 def _calibrate(
     args: Namespace, artifact: "Artifact", name: str, h: "SurrogateRegressor", search: dict[str, Any]
 ) -> "Calibration":
     """The radius of --sets, from pairs that were not used for training."""
-    from elekit.evaluation import conformal
-
     pairs = cli_data.calibration_pairs(args, artifact, name).sample(CALIBRATION_PAIRS, args.seed)
     if pairs.inputs is None:
         raise ValueError(f"{args.calibrate} has no inputs for h")
     start = _start_graphs(search["config"], h, pairs.inputs)
-    target = h.predict(pairs.inputs)
-    return conformal.calibrate(artifact.psi, target, pairs.graphs, level=args.sets, start=start, **search)
+    options = {"level": args.sets, "start": start, **search}
+    return ele.evaluation.conformal.calibrate(artifact.psi, h.predict(pairs.inputs), pairs.graphs, **options)
 
 
-def _method(
-    args: Namespace, artifact: "Artifact", h: "SurrogateRegressor | None"
-) -> "tuple[Graph | None, str, DecodeConfig]":
+def _method(args: Namespace, artifact: "Artifact", h: "SurrogateRegressor | None") -> "tuple[Any, str, DecodeConfig]":
     """Candidates, their source, and the config with the method; h is None for --oracle."""
     graphs, source = cli_data.candidates(args, artifact)
     method, has_graph_head = args.method, h is not None and h.has_graph_head
@@ -182,19 +161,15 @@ def _start_graphs(config: "DecodeConfig", h: "SurrogateRegressor", inputs: Any) 
 
 def _config(args: Namespace, *, search_only: bool = False) -> "DecodeConfig":
     """The options as a config; descent and local search each get half of the budget if both run."""
-    from elekit.decoding import DecodeConfig
-
-    config = DecodeConfig(method=args.method, seed=args.seed)
+    config = ele.DecodeConfig(method=args.method, seed=args.seed)
     budget = args.budget_ms
     if budget is not None and args.method != "gradient" and not search_only:
         budget = budget / 2
     descent = {"starts": args.starts, "iterations": args.iterations, "rule": args.rule, "budget_ms": budget}
     search = {"beam": args.beam, "budget_ms": budget}
-    return replace(
-        config,
-        gradient=replace(config.gradient, **{k: v for k, v in descent.items() if v is not None}),
-        local_search=replace(config.local_search, **{k: v for k, v in search.items() if v is not None}),
-    )
+    gradient = replace(config.gradient, **{k: v for k, v in descent.items() if v is not None})
+    local_search = replace(config.local_search, **{k: v for k, v in search.items() if v is not None})
+    return replace(config, gradient=gradient, local_search=local_search)
 
 
 def _kind(h: "SurrogateRegressor") -> str | None:
@@ -224,12 +199,10 @@ def surrogate_for(args: Namespace, artifact: "Artifact") -> str | None:
 
 def input_of(args: Namespace, artifact: "Artifact", name: str, h: "SurrogateRegressor") -> list[str] | None:
     """Input columns: --input, else those of the training, else the name of a shipped h; None = SMILES as written."""
-    from elekit import datasets
-
     if args.input:
         return args.input
     trained_on = artifact.about.get("surrogates", {}).get(name, {}).get("input")
-    if args.data in datasets.NAMES:
+    if args.data in ele.datasets.NAMES:
         return trained_on or [name]
     if not trained_on and _kind(h) in ("word", "vector"):
         raise ValueError(f"surrogate {name!r} reads {_kind(h)}s; name their column in {args.data} with --input")
@@ -238,7 +211,5 @@ def input_of(args: Namespace, artifact: "Artifact", name: str, h: "SurrogateRegr
 
 def _plain(graph: "nx.Graph") -> dict[str, Any]:
     """A networkx graph as JSON values."""
-    return {
-        "nodes": [label for _, label in graph.nodes(data="label")],
-        "edges": [[u, v, label] for u, v, label in graph.edges(data="label")],
-    }
+    nodes = [label for _, label in graph.nodes(data="label")]
+    return {"nodes": nodes, "edges": [list(edge) for edge in graph.edges(data="label")]}

@@ -40,11 +40,7 @@ Run = Callable[[argparse.Namespace], None]
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all commands.
-
-    Returns:
-        A parser whose result has the function to call as `run`.
-    """
+    """The parser of all commands; its result has the function to call as `run`."""
     whole = argparse.ArgumentParser(
         prog="elekit", description=OVERVIEW, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -96,22 +92,16 @@ def _backbone(text: str) -> str:
 def _surrogate(command: Command) -> None:
     _path(command, "--artifact", "FOLDER", "the loss to regress on; h is added to it", required=True)
     command.add_argument("--name", help="name of this h in the artifact (default: name of its input)")
-    command.add_argument(
-        "--backbone",
-        type=_backbone,
-        metavar=f"{{{','.join(BACKBONES)},hf:NAME}}",
-        help="how h reads its inputs (default: by their type); hf:NAME is a Hugging Face encoder, which needs a "
-        "small --learning-rate such as 3e-5",
-    )
+    about = "how h reads its inputs (default: by their type); hf:NAME is a Hugging Face encoder, which needs a small "
+    about += "--learning-rate such as 3e-5"
+    command.add_argument("--backbone", type=_backbone, metavar=f"{{{','.join(BACKBONES)},hf:NAME}}", help=about)
     _number(command, "--width", int, 128, "width of the backbone")
-    command.add_argument(
-        "--through",
-        choices=("point", "graph"),
-        default="point",
-        help="output of h: a point of the sphere, or a relaxed graph that psi embeds (graph head), which is far more "
+    about = "output of h: a point of the sphere, or a relaxed graph that psi embeds (graph head), which is far more "
+    about += (
         "exact if positions of the input become nodes, as in SMILES; with at most 1,000 pairs it is trained from "
-        "four random starts and the best on validation continues (default: %(default)s)",
     )
+    about += "four random starts and the best on validation continues (default: %(default)s)"
+    command.add_argument("--through", choices=("point", "graph"), default="point", help=about)
     _fit_options(command)
 
 
@@ -127,49 +117,32 @@ def _repeats(command: Command) -> None:
 def _correct(command: Command) -> None:
     _path(command, "--artifact", "FOLDER", f"the loss to correct: {ARTIFACT}", required=True)
     _path(command, "--out", "FOLDER", "where to write the new artifact", required=True)
-    _path(
-        command,
-        "--rules",
-        "JSON",
-        'a list of rules such as {"rule": "nearly free", "kinds": ["relabel C to N"]}, '
-        '{"rule": "at least", "kinds": ["close a ring *"], "times": 2} or {"rule": "grows"}',
-    )
+    about = 'a list of rules such as {"rule": "nearly free", "kinds": ["relabel C to N"]}, '
+    about += '{"rule": "at least", "kinds": ["close a ring *"], "times": 2} or {"rule": "grows"}'
+    _path(command, "--rules", "JSON", about)
     _path(command, "--judgments", "JSONL", "judgments, as written by the widget elekit.widgets.judge")
     _number(command, "--weight", float, 1.0, "weight of the rules and judgments")
     _number(command, "--decoded", int, 100, "held-out graphs to decode before and after; 0 = none")
-    command.add_argument(
-        "--refit", action="store_true", help="continue training the h of this data until it fits the corrected loss"
-    )
+    _flag(command, "--refit", "continue training the h of this data until it fits the corrected loss")
     _fit_options(command)
 
 
 def _decode(command: Command) -> None:
-    command.add_argument(
-        "inputs",
-        nargs="*",
-        help="inputs of h: texts, SMILES, or vectors as numbers with commas (default: lines of standard input)",
-    )
+    about = "inputs of h: texts, SMILES, or vectors as numbers with commas (default: lines of standard input)"
+    command.add_argument("inputs", nargs="*", help=about)
     _number(command, "--seed", int, 0, "seed of random starts")
     _decoding_options(command)
 
 
 def _evaluate(command: Command) -> None:
-    command.add_argument(
-        "--data",
-        required=True,
-        help="molecules7 or qm9 (their test split), or a csv, tsv or parquet file (all of its rows)",
-    )
+    about = "molecules7 or qm9 (their test split), or a csv, tsv or parquet file (all of its rows)"
+    command.add_argument("--data", required=True, help=about)
     _data_options(command, "seed of the sampled graphs and of random starts; the split is that of the training")
     _decoding_options(command)
-    command.add_argument(
-        "--oracle", action="store_true", help="decode from psi(y), the true embedding: how decodable is the loss?"
-    )
-    command.add_argument(
-        "--limit", type=int, help="largest number of graphs, sampled (default: 1000 of a named set, all of a file)"
-    )
-    command.add_argument(
-        "--randomize", action="store_true", help="rewrite SMILES inputs along random paths before h reads them"
-    )
+    _flag(command, "--oracle", "decode from psi(y), the true embedding: how decodable is the loss?")
+    about = "largest number of graphs, sampled (default: 1000 of a named set, all of a file)"
+    command.add_argument("--limit", type=int, help=about)
+    _flag(command, "--randomize", "rewrite SMILES inputs along random paths before h reads them")
     _number(command, "--timeout", float, 10.0, "seconds per edit distance")
     _path(command, "--table", "CSV", "write one row per prediction to this file")
 
@@ -178,13 +151,11 @@ def _card(command: Command) -> None:
     _path(command, "--artifact", "FOLDER", f"a learned loss: {ARTIFACT}", required=True)
     command.add_argument("--data", help=f"its training data: {SOURCE} (default: that of a shipped loss)")
     _data_options(command, "seed of all sampling; the split is that of the training")
-    command.add_argument("--whole", action="store_true", help="--data is a file of test cases: use all of its rows")
+    _flag(command, "--whole", "--data is a file of test cases: use all of its rows")
     command.add_argument("--surrogate", metavar="NAME", help="h of the artifact (default: the one that fits)")
     _path(command, "--repeats", "FOLDER", "other trainings (default: those in the artifact)")
     _path(command, "--compare", "OLD", "an older card or artifact: what changed?")
-    command.add_argument(
-        "--out", type=Path, default=Path("card.html"), metavar="HTML", help="card to write (default: %(default)s)"
-    )
+    _path(command, "--out", "HTML", "card to write (default: %(default)s)", default=Path("card.html"))
 
 
 def _fit_options(command: Command) -> None:
@@ -193,9 +164,7 @@ def _fit_options(command: Command) -> None:
     command.add_argument("--steps", type=int, help="training steps (default: that of the library)")
     command.add_argument("--batch-size", type=int, help="graphs or pairs per step (default: that of the library)")
     command.add_argument("--learning-rate", type=float, help="peak learning rate (default: that of the library)")
-    command.add_argument(
-        "--fast", action="store_true", help="bfloat16 inside matrix products, if the processor has it"
-    )
+    _flag(command, "--fast", "bfloat16 inside matrix products, if the processor has it")
     _training_options(command)
 
 
@@ -214,57 +183,43 @@ def _columns(command: Command) -> None:
     outputs = command.add_mutually_exclusive_group()
     outputs.add_argument("--smiles", metavar="COLUMN", help="column of molecules as SMILES (default: smiles)")
     outputs.add_argument("--graph", metavar="COLUMN", help="column of graphs as node-link JSON")
-    command.add_argument(
-        "--input",
-        action="append",
-        metavar="COLUMN",
-        help="column of the inputs of h (repeat it for the numbers of a vector; default: the SMILES as written); for "
-        "molecules7 description or smiles",
-    )
+    about = "column of the inputs of h (repeat it for the numbers of a vector; default: the SMILES as written); for "
+    about += "molecules7 description or smiles"
+    command.add_argument("--input", action="append", metavar="COLUMN", help=about)
 
 
 def _decoding_options(command: Command) -> None:
     _path(command, "--artifact", "FOLDER", f"a learned loss: {ARTIFACT}", required=True)
     command.add_argument("--surrogate", metavar="NAME", help="h of the artifact (default: the one that fits)")
-    command.add_argument(
-        "--method",
-        help="candidates, candidates+polish, gradient, gradient+polish, rounded or rounded+polish (default: "
-        "rounded+polish with a graph head; else candidates+polish with candidates, else gradient+polish)",
-    )
-    command.add_argument(
-        "--candidates",
-        metavar="DATA",
-        help="graphs to choose from: molecules7, qm9 (training split), a file, or none (default: training graphs of "
-        "a shipped psi, if available offline)",
-    )
-    command.add_argument(
-        "--candidates-column", metavar="COLUMN", help="column of that file (default: smiles; graph if no molecules)"
-    )
+    about = "candidates, candidates+polish, gradient, gradient+polish, rounded or rounded+polish (default: "
+    about += "rounded+polish with a graph head; else candidates+polish with candidates, else gradient+polish)"
+    command.add_argument("--method", help=about)
+    about = "graphs to choose from: molecules7, qm9 (training split), a file, or none (default: training graphs of a "
+    about += "shipped psi, if available offline)"
+    command.add_argument("--candidates", metavar="DATA", help=about)
+    about = "column of that file (default: smiles; graph if no molecules)"
+    command.add_argument("--candidates-column", metavar="COLUMN", help=about)
     command.add_argument("--starts", type=int, help="gradient descents of each target (default: 4)")
     command.add_argument("--iterations", type=int, help="gradient steps (default: 100)")
-    command.add_argument(
-        "--rule",
-        help="step rule: euclidean (the paper's), euclidean-plain, euclidean-adam, exponentiated or adam "
-        "(default: euclidean)",
-    )
+    about = "step rule: euclidean (the paper's, default), euclidean-plain, euclidean-adam, exponentiated or adam"
+    command.add_argument("--rule", help=about)
     command.add_argument("--beam", type=int, help="graphs kept by the polish (default: 2)")
-    command.add_argument(
-        "--sets", type=float, metavar="LEVEL", help="also prediction sets; 0.9 = contain the truth in 90 %% of cases"
-    )
-    command.add_argument(
-        "--calibrate",
-        metavar="FILE",
-        help="for --sets, a csv, tsv or parquet file of pairs that were not used for training, with the columns of h "
-        "(default: the validation split of a shipped h)",
-    )
-    command.add_argument(
-        "--budget-ms", type=float, help="milliseconds per batch of 256 targets; then the best result so far is used"
-    )
+    about = "also prediction sets; 0.9 = contain the truth in 90 %% of cases"
+    command.add_argument("--sets", type=float, metavar="LEVEL", help=about)
+    about = "for --sets, a csv, tsv or parquet file of pairs that were not used for training, with the columns of h "
+    about += "(default: the validation split of a shipped h)"
+    command.add_argument("--calibrate", metavar="FILE", help=about)
+    about = "milliseconds per batch of 256 targets; then the best result so far is used"
+    command.add_argument("--budget-ms", type=float, help=about)
 
 
-def _path(command: Command, name: str, metavar: str, text: str, required: bool = False) -> None:
-    command.add_argument(name, type=Path, required=required, metavar=metavar, help=text)
+def _path(command: Command, name: str, metavar: str, text: str, **options: Any) -> None:
+    command.add_argument(name, type=Path, metavar=metavar, help=text, **options)
 
 
 def _number(command: Command, name: str, kind: type, default: float, text: str) -> None:
     command.add_argument(name, type=kind, default=default, help=f"{text} (default: %(default)s)")
+
+
+def _flag(command: Command, name: str, text: str) -> None:
+    command.add_argument(name, action="store_true", help=text)

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import elekit as ele
 from elekit.cli import data as cli_data
 
 CHECKPOINT = "psi.checkpoint"
@@ -13,77 +14,54 @@ Training = TypeVar("Training", bound=Any)
 
 def embedding(args: Namespace) -> None:
     """Learn psi and save it as a new artifact."""
-    from elekit import datasets
-    from elekit.model import artifact as artifacts
-    from elekit.model.embedding import EmbeddingConfig
-    from elekit.training import EmbeddingTraining, fit_embedding
-
     cli_data.check_positive(args, "steps", "batch_size", "dim", "hidden")
     device = check_device(args.device)
     check_overwrite(args.out)
     data = cli_data.load(args, inputs=False)
-    training = with_options(args, EmbeddingTraining())
-    psi = fit_embedding(
-        data.train.graphs,
-        validation=data.validation.graphs,
-        config=EmbeddingConfig(hidden=args.hidden, dim=args.dim),
-        training=training,
-        seed=args.seed,
-        device=device,
-        checkpoint=args.out / CHECKPOINT,
-        progress=not args.json,
-    )
+    training, checkpoint = with_options(args, ele.EmbeddingTraining()), args.out / CHECKPOINT
+    psi = ele.fit_embedding(
+        data.train.graphs, validation=data.validation.graphs, training=training, seed=args.seed, device=device,
+        config=ele.EmbeddingConfig(hidden=args.hidden, dim=args.dim), checkpoint=checkpoint, progress=not args.json,
+    )  # fmt: skip
     about = {
         "data": data.report(),
         "seed": args.seed,
         "psi": {"training": asdict(training), "history": psi.history},
         "surrogates": {},
-        "trained": artifacts.training_record(args.out / CHECKPOINT, args.by),
+        "trained": ele.model.artifact.training_record(checkpoint, args.by),
     }
-    name = args.data if args.data in datasets.NAMES else Path(args.data).name
-    artifacts.save(artifacts.Artifact(name, psi, about=about), args.out)
+    name = args.data if args.data in ele.datasets.NAMES else Path(args.data).name
+    ele.save(ele.Artifact(name, psi, about=about), args.out)
     _report(args, args.out, psi.history)
 
 
 def surrogate(args: Namespace) -> None:
     """Learn h and add it to the artifact."""
-    from elekit import datasets
-    from elekit.model import artifact as artifacts
-    from elekit.model.surrogate import BackboneConfig
-    from elekit.training import fit_surrogate, infer_kind
-    from elekit.training.surrogate import default_training, settings
-
+    artifacts, trainings = ele.model.artifact, ele.training.surrogate
     cli_data.check_positive(args, "steps", "batch_size", "width")
     device = check_device(args.device)
     folder = _writable_folder(args.artifact, "h is")
     artifact = artifacts.load(folder)
-    if args.data in datasets.NAMES:
+    if args.data in ele.datasets.NAMES:
         args.input = args.input or [cli_data.DEFAULT_INPUT[args.data]]
     seed = artifact.about.get("seed", args.seed)  # the split of psi, so that no test graph is trained on
     data = cli_data.load(args, vocabulary=artifact.vocabulary, seed=seed)
     cli_data.check_vocabulary(args, data, artifact, "; train an embedding on it")
     if data.train.inputs is None:
         raise ValueError(f"no inputs to regress from; name a column of {args.data} with --input")
-    kind = args.backbone or infer_kind(data.train.inputs)
+    kind = args.backbone or trainings.infer_kind(data.train.inputs)
     name = args.name or (args.input[0] if args.input else kind)
-    shape = BackboneConfig(kind, width=args.width, through=args.through)
-    training = with_options(args, default_training(shape))
+    shape = ele.BackboneConfig(kind, width=args.width, through=args.through)
+    training = with_options(args, trainings.default_training(shape))
     checkpoint = folder / f"h-{artifacts.file_stem(name)}.checkpoint"
-    h = fit_surrogate(
-        artifact.psi,
-        data.train,
-        validation=data.validation,
-        backbone=shape,
-        training=training,
-        seed=args.seed,
-        device=device,
-        checkpoint=checkpoint,
-        progress=not args.json,
-    )
+    h = ele.fit_surrogate(
+        artifact.psi, data.train, validation=data.validation, backbone=shape, training=training, seed=args.seed,
+        device=device, checkpoint=checkpoint, progress=not args.json,
+    )  # fmt: skip
     artifact.surrogates[name] = h
     artifact.about.setdefault("surrogates", {})[name] = {
         "input": args.input,
-        "training": settings(training, has_graph_head=h.has_graph_head, pairs=len(data.train)),
+        "training": trainings.settings(training, has_graph_head=h.has_graph_head, pairs=len(data.train)),
         "history": h.history,
         "digest": data.digest,
         "trained": artifacts.training_record(checkpoint, args.by),
@@ -94,15 +72,12 @@ def surrogate(args: Namespace) -> None:
 
 def repeats(args: Namespace) -> None:
     """Learn psi again, with other seeds and on halves of the graphs, and add the results to the artifact."""
-    from elekit.model import artifact as artifacts
-    from elekit.training.reruns import fit_repeats
-
     device, folder = check_device(args.device), _writable_folder(args.artifact, "repeats are")
-    data = cli_data.load(args, inputs=False, seed=artifacts.load(folder).about.get("seed", 0))  # the same split
+    data = cli_data.load(args, inputs=False, seed=ele.load(folder).about.get("seed", 0))  # the same split
     options = {"seeds": args.seeds, "halves": args.halves, "device": device, "by": args.by}
-    found = fit_repeats(folder, data, **options, progress=not args.json)
+    found = ele.training.reruns.fit_repeats(folder, data, **options, progress=not args.json)
     last = {name: repeat.about["psi"]["history"][-1] for name, repeat in found.items()}
-    lines = [f"{len(found)} repeats in {folder / artifacts.REPEATS}:"]
+    lines = [f"{len(found)} repeats in {folder / ele.model.artifact.REPEATS}:"]
     lines += [f"  {name:<9}loss {end['loss']:.3f}, retrieval {end['retrieval']:.3f}" for name, end in last.items()]
     cli_data.print_result(args, {"artifact": str(folder), "repeats": last}, lines)
 
@@ -119,9 +94,7 @@ def with_options(args: Namespace, training: Training) -> Training:
 
 def _writable_folder(folder: Path, added: str) -> Path:
     """The folder; raises a ValueError for the name of a shipped artifact."""
-    from elekit.model import artifact as artifacts
-
-    shipped = artifacts.locate(folder)
+    shipped = ele.model.artifact.locate(folder)
     if not folder.exists() and shipped != folder:
         raise ValueError(f"{added} added to the artifact, and {folder} is shipped: copy {shipped} and give the copy")
     return folder
@@ -130,10 +103,8 @@ def _writable_folder(folder: Path, added: str) -> Path:
 def check_device(name: str) -> str:
     import torch
 
-    from elekit.training.loop import choose_device
-
     try:
-        torch.empty(0, device=choose_device(name))
+        torch.empty(0, device=ele.training.loop.choose_device(name))
     except (RuntimeError, AssertionError):
         raise ValueError(f"no device {name!r} on this machine; use auto or cpu") from None
     return name
@@ -141,17 +112,13 @@ def check_device(name: str) -> str:
 
 def check_overwrite(folder: Path) -> None:
     """Raise a ValueError if a new psi would replace one that has surrogates."""
-    from elekit.model import artifact as artifacts
-
     try:
-        surrogates = list(artifacts.verify(folder)["surrogates"])
-    except artifacts.ArtifactError:
+        surrogates = ", ".join(ele.model.artifact.verify(folder)["surrogates"])
+    except ele.model.ArtifactError:
         return
     if surrogates:
-        raise ValueError(
-            f"{folder} already holds a learned loss with surrogates ({', '.join(surrogates)}), which do not fit a "
-            "new one; name another folder"
-        )
+        held = f"{folder} already holds a learned loss with surrogates ({surrogates}), which do not fit a new one"
+        raise ValueError(f"{held}; name another folder")
 
 
 def raise_interrupted() -> NoReturn:
