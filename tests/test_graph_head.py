@@ -10,8 +10,8 @@ from conftest import equal
 
 from benchmarks.methods.graph_kernels import embed_kernel
 from elekit.datasets import Split
-from elekit.decoding import DecodeConfig, decode, refinement_loss
-from elekit.decoding.refinement_loss import MAX_SEARCHED
+from elekit.decoding import DecodeConfig, decode
+from elekit.decoding.refinement_loss import MAX_SEARCHED, refinement_loss
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists
 from elekit.model import artifact as artifacts

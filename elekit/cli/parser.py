@@ -201,7 +201,8 @@ def _decoding_options(command: Command) -> None:
     command.add_argument("--candidates-column", metavar="COLUMN", help=about)
     command.add_argument("--starts", type=int, help="gradient descents of each target (default: 4)")
     command.add_argument("--iterations", type=int, help="gradient steps (default: 100)")
-    about = "step rule: euclidean (the paper's, default), euclidean-plain, euclidean-adam, exponentiated or adam"
+    about = "step rule: euclidean (the paper's), euclidean-plain, euclidean-adam, exponentiated or adam "
+    about += "(default: euclidean)"
     command.add_argument("--rule", help=about)
     command.add_argument("--beam", type=int, help="graphs kept by the polish (default: 2)")
     about = "also prediction sets; 0.9 = contain the truth in 90 %% of cases"

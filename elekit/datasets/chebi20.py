@@ -6,6 +6,7 @@ github.com/blender-nlp/MolT5. Graphs have no stereochemistry, so several rows ma
 """
 
 import csv
+import functools
 import hashlib
 from pathlib import Path
 
@@ -27,7 +28,6 @@ PART = "chebi20_part.tsv.gz"  # validation and test together, for development
 FOLDS = 5
 TESTED = 1_000  # distinct molecules in the test split of a fold
 VALIDATED = 400
-LARGEST, FEW_TESTED, FEW_VALIDATED = 16, 250, 200  # of `load_small`
 
 
 def load_folds(
@@ -37,19 +37,7 @@ def load_folds(
 
     Molecules are ranked by a hash; fold f tests on ranks `f tested` to `(f + 1) tested - 1`, so folds are disjoint
     and no graph is in two splits. Test and validation keep the first row of each graph, training keeps all rows.
-
-    Args:
-        fold: In 0..4.
-        tested: Number of test molecules.
-        validated: Number of validation molecules, drawn from the others with the seed `fold`.
-        largest: Largest number of heavy atoms; the graphs are dense then. None keeps all, as `Molecules`.
-        progress: Show a progress bar.
-
-    Returns:
-        The data set.
-
-    Raises:
-        ValueError: If the fold does not exist or there are too few molecules.
+    largest: number of heavy atoms; the graphs are dense then. None keeps all, as `Molecules`.
     """
     if not 0 <= fold < FOLDS:
         raise ValueError(f"fold must be in 0 to {FOLDS - 1}, got {fold}")
@@ -68,28 +56,14 @@ def load_folds(
     return _dataset(name, everything, everything.frame["key"].map(place), skipped, vocabulary)
 
 
-def load_small(
-    fold: int,
-    *,
-    tested: int = FEW_TESTED,
-    validated: int = FEW_VALIDATED,
-    largest: int = LARGEST,
-    progress: bool = False,
-) -> Dataset[GraphBatch]:
-    """`load_folds` of molecules with at most `largest` heavy atoms, as dense graphs, which can be decoded."""
-    return load_folds(fold, tested=tested, validated=validated, largest=largest, progress=progress)
+# Folds of molecules with at most 16 heavy atoms, as dense graphs, which can be decoded.
+load_small = functools.partial(load_folds, tested=250, validated=200, largest=16)
 
 
 def load_public(*, progress: bool = False) -> Dataset[GraphBatch]:
     """Load the public split of 26,407, 3,301 and 3,300 pairs, from `$ELEKIT_DATA_DIR/chebi20/` or downloaded (10 MB).
 
     Without stereochemistry, a few graphs are in two splits.
-
-    Args:
-        progress: Show a progress bar.
-
-    Returns:
-        The data set.
     """
     table = pd.concat([_public(name).assign(split=name) for name in SPLITS])
     everything, skipped, vocabulary = read(table, progress)
@@ -104,29 +78,15 @@ def public_available_offline() -> bool:
 def read(
     table: pd.DataFrame, progress: bool = False, largest: int | None = None
 ) -> tuple[Split[GraphBatch], pd.DataFrame, GraphVocabulary]:
-    """Convert a table (cid, smiles, description).
-
-    Args:
-        table: One pair per row.
-        progress: Show a progress bar.
-        largest: Largest number of heavy atoms; the graphs are dense then. None keeps all, as `Molecules`.
-
-    Returns:
-        All valid pairs, the skipped rows, and the vocabulary.
-
-    Raises:
-        ValueError: If no SMILES is valid.
-    """
+    """All valid pairs of a table (cid, smiles, description), the skipped rows, and the vocabulary."""
     table = table.reset_index(drop=True)
     bar = tqdm(table["smiles"], desc="reading SMILES", disable=not progress, mininterval=0.5)
     parsed = [parse_smiles(text) for text in bar]
     if largest is not None:
         too_large = ParsedSmiles(error=f"more than {largest} heavy atoms")
         parsed = [too_large if len(one.nodes) > largest else one for one in parsed]
-    skipped = pd.DataFrame(
-        [(row, table["smiles"][row], one.error) for row, one in enumerate(parsed) if one.error],
-        columns=["row", "value", "reason"],
-    )
+    errors = [(row, table["smiles"][row], one.error) for row, one in enumerate(parsed) if one.error]
+    skipped = pd.DataFrame(errors, columns=["row", "value", "reason"])
     kept = [row for row, one in enumerate(parsed) if not one.error]
     valid = [parsed[row] for row in kept]
     if not valid:
@@ -146,13 +106,10 @@ def _dataset(
 ) -> Dataset[GraphBatch]:
     """Splits by place; validation and test keep only the first row of each graph."""
     repeated = everything.frame.assign(place=places).duplicated(["key", "place"]) & (places != "train")
-    more = everything.frame[repeated]
-    skipped = pd.concat(
-        [skipped, pd.DataFrame({"row": more["row"], "value": more["smiles"], "reason": "graph of an earlier row"})]
-    ).reset_index(drop=True)
-    train, validation, test = splits = [
-        everything.take(np.flatnonzero((places == place) & ~repeated)) for place in SPLITS
-    ]
+    repeats = everything.frame.loc[repeated, ["row", "smiles"]].rename(columns={"smiles": "value"})
+    skipped = pd.concat([skipped, repeats.assign(reason="graph of an earlier row")]).reset_index(drop=True)
+    rows = [np.flatnonzero((places == place) & ~repeated) for place in SPLITS]
+    train, validation, test = splits = [everything.take(own) for own in rows]
     return Dataset(name, vocabulary, train, validation, test, skipped, digest(splits))
 
 

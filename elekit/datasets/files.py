@@ -15,11 +15,7 @@ SHIPPED = _PACKAGE / "_data" if (_PACKAGE / "_data").is_dir() else _PACKAGE.pare
 
 
 def cache_folder() -> Path:
-    """Folder of downloads and of results that take long to compute.
-
-    Returns:
-        `$ELEKIT_CACHE_DIR`, otherwise `elekit` in `$XDG_CACHE_HOME` or `~/.cache`. It need not exist.
-    """
+    """Folder of downloads and of results that take long to compute; it need not exist."""
     own, shared = os.environ.get("ELEKIT_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
     return Path(own) if own else Path(shared or Path.home() / ".cache") / "elekit"
 
@@ -31,19 +27,7 @@ def local_file(*names: str) -> Path | None:
 
 
 def download(url: str, name: str, sha256: str | None = None) -> Path:
-    """Download a file into the cache, unless it is there.
-
-    Args:
-        url: Address of the file.
-        name: File name in `cache_folder()`.
-        sha256: Hash of the file in hexadecimal; None skips the check.
-
-    Returns:
-        Path of the file in the cache.
-
-    Raises:
-        ValueError: If the file has another hash.
-    """
+    """Download a file into the cache, unless it is there; a ValueError if it has another sha256."""
     with extra("data"):
         import pooch
     known = None if sha256 is None else f"sha256:{sha256}"
@@ -65,12 +49,7 @@ def cache_arrays(path: Path, **arrays: Any) -> None:
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Call `write` on a temporary file beside `path`, flush it to disk, then rename it to `path`.
 
-    Args:
-        path: File to write; its folder is created.
-        write: Function of the path of the temporary file.
-
-    Raises:
-        OSError: If that fails (disk full, read-only folder); an older file at `path` is unchanged.
+    If that fails (disk full, read-only folder), it raises OSError and an older file at `path` is unchanged.
     """
     path = Path(path)
     temporary = None

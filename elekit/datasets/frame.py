@@ -18,11 +18,7 @@ FRACTIONS = (0.8, 0.1, 0.1)
 
 
 class MissingColumnError(ValueError):
-    """A table lacks a column that was named.
-
-    Attributes:
-        column: Name of the missing column.
-    """
+    """A table lacks a column that was named, `column`."""
 
     def __init__(self, source: str, column: str, columns: Sequence[str]) -> None:
         super().__init__(f"{source} has no column {column!r}; it has {list(columns)}")
@@ -104,10 +100,8 @@ def from_frame(
                 seen.add(key)
     kept = [row for row, reason in enumerate(reasons) if not reason]
     shown = table[smiles].astype(str) if smiles else pd.Series([f"graph {i}" for i in range(len(table))])
-    skipped = pd.DataFrame(
-        [(row, shown[row], reason) for row, reason in enumerate(reasons) if reason],
-        columns=["row", "value", "reason"],
-    )
+    left_out = [(row, shown[row], reason) for row, reason in enumerate(reasons) if reason]
+    skipped = pd.DataFrame(left_out, columns=["row", "value", "reason"])
     if not kept:
         raise ValueError(f"{source}: none of {len(table)} rows is valid; first: {skipped.iloc[0].to_dict()}")
 
@@ -120,9 +114,8 @@ def from_frame(
     rest.insert(1, "key", [read.keys[row] for row in kept])
     everything = Split(inputs, Graph.from_labels(read.nodes[kept], read.edges[kept], read.vocabulary), rest)
     places = assign_splits(rest["key"].tolist(), fractions, seed)
-    train, validation, test = splits = [
-        everything.take([i for i, place in enumerate(places) if place == split]) for split in SPLITS
-    ]
+    rows = [[i for i, place in enumerate(places) if place == split] for split in SPLITS]
+    train, validation, test = splits = [everything.take(own) for own in rows]
     return Dataset(name or source, read.vocabulary, train, validation, test, skipped, digest(splits))
 
 
@@ -187,6 +180,5 @@ def _numbers(columns: pd.DataFrame) -> torch.Tensor:
     try:
         return torch.tensor(columns.to_numpy(dtype="float32", na_value=float("nan")))  # a copy
     except (TypeError, ValueError):
-        raise ValueError(
-            f"input columns {list(columns.columns)} are not all numbers; give one text column or only numbers"
-        ) from None
+        names = list(columns.columns)
+        raise ValueError(f"input columns {names} are not all numbers; give one text column or only numbers") from None

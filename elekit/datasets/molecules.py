@@ -16,14 +16,9 @@ BLOCK_BYTES = 2**25
 
 
 class Molecules(GraphBatch):
-    """A batch of B discrete graphs as lists of nodes and edges.
+    """A batch of B discrete graphs as lists of nodes and edges; dense tensors are as wide as the largest graph.
 
-    Indexing by an integer, a slice, a list, numbers or a mask gives `Molecules` again. Dense tensors are as wide as
-    the largest graph of the batch or block.
-
-    Args:
-        parts: For each graph its node channels (n,) and its edges (E, 3): two nodes and a channel.
-        vocabulary: Labels of the channels.
+    parts: of each graph, its node channels (n,) and its edges (E, 3): two nodes and a channel.
     """
 
     def __init__(self, parts: Sequence[tuple[np.ndarray, np.ndarray]], vocabulary: GraphVocabulary) -> None:
@@ -34,13 +29,10 @@ class Molecules(GraphBatch):
         """Convert parsed SMILES without errors; raises a KeyError for a label that the vocabulary lacks."""
         nodes = {label: channel for channel, label in enumerate(vocabulary.node_labels, 1)}
         bonds = {label: channel for channel, label in enumerate(vocabulary.edge_labels, 1)}
-        parts = [
-            (
-                np.array([nodes[label] for label in one.nodes], dtype=np.int8),
-                np.array([(i, j, bonds[label]) for i, j, label in one.edges], dtype=np.int16).reshape(-1, 3),
-            )
-            for one in molecules
-        ]
+        parts = []
+        for one in molecules:
+            links = np.array([(i, j, bonds[label]) for i, j, label in one.edges], dtype=np.int16).reshape(-1, 3)
+            parts.append((np.array([nodes[label] for label in one.nodes], dtype=np.int8), links))
         return cls(parts, vocabulary)
 
     @classmethod

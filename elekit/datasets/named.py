@@ -1,5 +1,7 @@
 """Data sets by name: `molecules7`, which is shipped, and QM9."""
 
+from typing import Any
+
 from elekit.datasets.files import SHIPPED, cache_folder, download, local_file
 from elekit.datasets.frame import FRACTIONS, from_frame
 from elekit.datasets.splits import Dataset
@@ -15,13 +17,9 @@ NAMES = ("molecules7", "qm9")
 
 
 def load(
-    name: str,
-    *,
-    inputs: str | None = None,
-    vocabulary: GraphVocabulary | None = None,
-    seed: int = 0,
+    name: str, *, inputs: str | None = None, vocabulary: GraphVocabulary | None = None, seed: int = 0,
     progress: bool = False,
-) -> Dataset:
+) -> Dataset:  # fmt: skip
     """Load a named data set in seeded splits.
 
     Args:
@@ -40,26 +38,16 @@ def load(
     """
     kinds = {"molecules7": {"description": "description", "smiles": "random_smiles"}, "qm9": {"smiles": "smiles"}}
     if name not in kinds:
-        raise ValueError(
-            f"no data set named {name!r}; the names are {', '.join(NAMES)}; for your own data use from_frame"
-        )
+        known = ", ".join(NAMES)
+        raise ValueError(f"no data set named {name!r}; the names are {known}; for your own data use from_frame")
     inputs = inputs or next(iter(kinds[name]))
     if inputs not in kinds[name]:
         raise ValueError(f"{name} has no inputs {inputs!r}; it has {', '.join(kinds[name])}")
+    path, fractions = SHIPPED / "molecules7.csv", FRACTIONS
     if name == "qm9":
-        path = local_file(*QM9_FILES) or download(QM9_URL, "qm9.csv", QM9_SHA256)
-    else:
-        path = SHIPPED / "molecules7.csv"
-    return from_frame(
-        path,
-        smiles="smiles",
-        input=kinds[name][inputs],
-        fractions=QM9_FRACTIONS if name == "qm9" else FRACTIONS,
-        vocabulary=vocabulary,
-        seed=seed,
-        name=name,
-        progress=progress,
-    )
+        path, fractions = local_file(*QM9_FILES) or download(QM9_URL, "qm9.csv", QM9_SHA256), QM9_FRACTIONS
+    options: dict[str, Any] = {"vocabulary": vocabulary, "seed": seed, "name": name, "progress": progress}
+    return from_frame(path, smiles="smiles", input=kinds[name][inputs], fractions=fractions, **options)
 
 
 def available_offline(name: str) -> bool:

@@ -60,9 +60,8 @@ def _translated(column: Column, vocabulary: GraphVocabulary, reasons: list[str])
     unknown = (nodes < 0).any(1) | (edges < 0).flatten(1).any(1)
     for row in unknown.nonzero()[:, 0].tolist():
         labels = {column.vocabulary.node_labels[k - 1] for k in column.nodes[row].tolist() if node_map[k] < 0}
-        reasons[row] = (
-            reasons[row] or f"label unknown to the vocabulary: {', '.join(sorted(labels)) or 'an edge label'}"
-        )
+        what = ", ".join(sorted(labels)) or "an edge label"
+        reasons[row] = reasons[row] or f"label unknown to the vocabulary: {what}"
     n, found = nodes.shape
     fitted_nodes, fitted_edges = torch.zeros(n, N, dtype=torch.int8), torch.zeros(n, N, N, dtype=torch.int8)
     width = min(N, found)
@@ -86,24 +85,15 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
     if path.exists():
         try:
             with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as stored:
-                return Column(
-                    GraphVocabulary.from_json(json.loads(str(stored["vocabulary"]))),
-                    torch.from_numpy(stored["nodes"]),
-                    torch.from_numpy(stored["edges"]),
-                    stored["keys"].tolist(),
-                    stored["reasons"].tolist(),
-                )
+                vocabulary = GraphVocabulary.from_json(json.loads(str(stored["vocabulary"])))
+                nodes, edges = torch.from_numpy(stored["nodes"]), torch.from_numpy(stored["edges"])
+                return Column(vocabulary, nodes, edges, stored["keys"].tolist(), stored["reasons"].tolist())
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
             pass  # a corrupt cache file is replaced
     column = _read_smiles(smiles, progress)
-    cache_arrays(
-        path,
-        vocabulary=json.dumps(column.vocabulary.to_json()),
-        nodes=column.nodes.numpy(),
-        edges=column.edges.numpy(),
-        keys=np.array(column.keys),
-        reasons=np.array(column.reasons),
-    )
+    words = {"keys": np.array(column.keys), "reasons": np.array(column.reasons)}
+    vocabulary_text = json.dumps(column.vocabulary.to_json())
+    cache_arrays(path, vocabulary=vocabulary_text, nodes=column.nodes.numpy(), edges=column.edges.numpy(), **words)
     return column
 
 

@@ -110,23 +110,14 @@ class Dataset(Generic[Batch]):
 
 
 def assign_splits(keys: Sequence[str], fractions: Sequence[float], seed: int) -> list[str]:
-    """Assign keys to splits by a seeded hash; the order of the keys does not matter.
+    """Assign keys to splits by a seeded hash: equal keys get the same split, and their order does not matter.
 
-    Args:
-        keys: n keys; equal keys get the same split.
-        fractions: Fractions of the distinct keys for train, validation and test, summing to 1.
-        seed: Seed of the hash.
-
-    Returns:
-        n names from `SPLITS`. With at least three distinct keys, no split of a positive fraction is empty.
-
-    Raises:
-        ValueError: If the fractions are not three numbers >= 0 that sum to 1.
+    fractions: of the distinct keys for train, validation and test. With at least three distinct keys, no split of a
+    positive fraction is empty.
     """
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise ValueError(
-            f"fractions must be three numbers >= 0 that sum to 1 (train, validation, test), got {fractions}"
-        )
+        needed = "three numbers >= 0 that sum to 1 (train, validation, test)"
+        raise ValueError(f"fractions must be {needed}, got {fractions}")
     ranked = sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())
     total, least = len(ranked), int(len(ranked) >= 3)
     counts = [max(least, round(f * total)) if f > 0 else round(f * total) for f in fractions]

@@ -12,16 +12,14 @@ from torch import Tensor
 from elekit.decoding.candidates import Candidates, check_target, decode_candidates
 from elekit.decoding.gradient import GradientConfig, decode_gradient, single_step_traces, uniform
 from elekit.decoding.local_search import LocalSearchConfig, local_search
-from elekit.decoding.refinement_loss import refinement_loss
-from elekit.decoding.step_rules import RULES, AdamOnLogits, Euclidean, EuclideanAdam, Exponentiated, StepRule
+from elekit.decoding.step_rules import RULES
 from elekit.decoding.trace import Decoded, SearchStep, Trace
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
 __all__ = [
-    "METHODS", "RULES", "AdamOnLogits", "Candidates", "DecodeConfig", "Decoded", "Euclidean", "EuclideanAdam",
-    "Exponentiated", "GradientConfig", "LocalSearchConfig", "SearchStep", "StepRule", "Trace", "decode",
-    "decode_candidates", "decode_gradient", "local_search", "refinement_loss", "uniform",
+    "METHODS", "RULES", "Candidates", "DecodeConfig", "Decoded", "GradientConfig", "LocalSearchConfig", "SearchStep",
+    "Trace", "decode", "decode_candidates", "decode_gradient", "local_search", "uniform",
 ]  # fmt: skip
 
 METHODS = ("candidates", "candidates+polish", "gradient", "gradient+polish", "rounded", "rounded+polish")
@@ -35,8 +33,8 @@ class DecodeConfig:
         method: One of `METHODS`; "+polish" adds local search. "candidates" ranks a candidate set, "gradient" runs
             gradient descent, "rounded" rounds given relaxed graphs, such as those of a graph head. None means
             "candidates+polish" if there are candidates, otherwise "gradient+polish".
-        search_starts: Number of candidates, or of results of gradient descent, that local search starts from. With
-            "rounded+polish" and candidates: the rounded graph and the nearest `search_starts - 1` candidates.
+        search_starts: Number of graphs that local search starts from. With "rounded+polish" and candidates: the
+            rounded graph and the nearest `search_starts - 1` candidates.
         gradient: Settings of gradient descent.
         local_search: Settings of local search.
         seed: Seed of the random starts of gradient descent.
@@ -75,9 +73,9 @@ def decode(
         psi: Differentiable embedding of relaxed graphs.
         target: (B, D) unit vectors, such as h(x) or psi(y).
         candidates: Graphs to choose from, or to start local search from.
-        start: Relaxed graphs, one or one per target, that gradient descent starts from; None means `psi.typical`
-            (the training marginals) or the center of the polytope. With the "rounded" methods: the graphs to round,
-            one per target, such as `h.graphs(x)`.
+        start: Relaxed graphs, one or one per target, that gradient descent starts from; None means `psi.typical` (the
+            training marginals) or the center of the polytope. With the "rounded" methods: the graphs to round, one
+            per target, such as `h.graphs(x)`.
         config: Method and settings.
         record: Record a `Trace` of each target.
 
@@ -85,8 +83,8 @@ def decode(
         The decoded graphs; unpacks as `graphs, traces`.
 
     Raises:
-        ValueError: If the method needs candidates or graphs to round and has none, if a target is not finite, or if
-            nothing gives the vocabulary of psi.
+        ValueError: If the method lacks candidates or graphs to round, a target is not finite, or there is no
+            vocabulary.
     """
     check_target(target)
     method = config.method or ("gradient+polish" if candidates is None else "candidates+polish")
@@ -117,10 +115,8 @@ def decode(
 def _rounded(psi: Psi, target: Tensor, method: str, start: Graph | None, penalty: float, record: bool) -> Decoded:
     """Given relaxed graphs, one per target, rounded."""
     if start is None or len(start) != len(target):
-        given = "none" if start is None else f"{len(start)}"
-        raise ValueError(
-            f"method {method!r} rounds one graph for each of {len(target)} targets, given as start=; got {given}"
-        )
+        needed = f"one graph for each of {len(target)} targets, given as start="
+        raise ValueError(f"method {method!r} rounds {needed}; got {'none' if start is None else len(start)}")
     start = start.detach()
     graphs = start.rounded()
     losses = squared_distance(points_of(psi, graphs), target.detach())

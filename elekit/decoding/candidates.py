@@ -57,7 +57,7 @@ class Candidates:
 def nearest(target: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k nearest of C points: learned losses (B, k) and indices (B, k), best first; k is cut to C.
 
-    Exact, in O(B * (BATCH_SIZE + k)) memory for any C. The order of equally near points is not defined.
+    Exact, in bounded memory. The order of equally near points is not defined.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")

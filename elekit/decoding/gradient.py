@@ -66,15 +66,9 @@ def uniform(vocabulary: GraphVocabulary) -> Graph:
 
 
 def decode_gradient(
-    psi: Psi,
-    target: Tensor,
-    start: Graph,
-    *,
-    config: GradientConfig = GradientConfig(),
-    k: int = 1,
-    seed: int = 0,
+    psi: Psi, target: Tensor, start: Graph, *, config: GradientConfig = GradientConfig(), k: int = 1, seed: int = 0,
     record: bool = False,
-) -> Decoded:
+) -> Decoded:  # fmt: skip
     """Decode by projected gradient descent: `y <- P(y - eta grad_y [2 - 2 <target, psi(y)> + penalty violation(y)])`.
 
     The first start of each target is `start` itself, softened but without noise, unless all of its nodes are alike
@@ -93,8 +87,7 @@ def decode_gradient(
         The best rounded graph of each target, with up to k alternatives.
 
     Raises:
-        ValueError: If `target` or `start` is not finite, if the number of starts does not fit, or if psi returns no
-            finite loss for a target.
+        ValueError: If target, start or the loss is not finite, or if the number of starts does not fit.
     """
     check_target(target)
     start.check()
@@ -112,13 +105,12 @@ def decode_gradient(
         generator = torch.Generator().manual_seed(seed * 1_000_003 + first)
         own_start = start if len(start) == 1 else start[rows]
         pieces.append(_descend(psi, target[rows], own_start, config, k, generator, clock, record))
-    loss = torch.cat([p.loss for p in pieces])
-    failed = (~torch.isfinite(loss)).nonzero()
+    found = Decoded.cat(pieces)
+    failed = (~torch.isfinite(found.loss)).nonzero()
     if len(failed):
-        raise ValueError(
-            f"psi gave no finite loss for target {int(failed[0])} ({len(failed)} of {B}); check its weights"
-        )
-    return Decoded.cat(pieces)
+        which = f"target {int(failed[0])} ({len(failed)} of {B})"
+        raise ValueError(f"psi gave no finite loss for {which}; check its weights")
+    return found
 
 
 class _Clock:
@@ -175,15 +167,9 @@ def unfold(nodes: Tensor, pairs: Tensor, vocabulary: GraphVocabulary) -> Graph:
 
 
 def _descend(
-    psi: Psi,
-    target: Tensor,
-    start: Graph,
-    config: GradientConfig,
-    k: int,
-    generator: torch.Generator,
-    clock: _Clock,
+    psi: Psi, target: Tensor, start: Graph, config: GradientConfig, k: int, generator: torch.Generator, clock: _Clock,
     record: bool,
-) -> Decoded:
+) -> Decoded:  # fmt: skip
     """Decode one batch of targets; all of their descents run together."""
     vocabulary, starts, B = start.vocabulary, config.starts, len(target)
     rule = RULES[config.rule] if isinstance(config.rule, str) else config.rule
@@ -211,9 +197,8 @@ def _descend(
         if due:
             score = loss + config.penalty * rounded.valence_violation()
             better = (score < best["score"][alive]) & searching[owner[alive]]
-            for name, value in zip(
-                best, (score[better], loss[better], *rounded[better].labels(), torch.tensor(step))
-            ):
+            found = (score[better], loss[better], *rounded[better].labels(), torch.tensor(step))
+            for name, value in zip(best, found):
                 best[name][alive[better]] = value
         return loss
 
@@ -240,11 +225,9 @@ def _descend(
         pairs, moved_pairs = rule.step(pairs, by_pairs, memories[1], step)
         if record:
             frame["moved"] = _length(nodes - frame["nodes"], pairs - frame["pairs"])
-            frame["projected"] = (
-                torch.zeros(M)
-                if moved_nodes is None or moved_pairs is None
-                else _length(nodes - moved_nodes, pairs - moved_pairs)
-            )
+            frame["projected"] = torch.zeros(M)
+            if moved_nodes is not None and moved_pairs is not None:
+                frame["projected"] = _length(nodes - moved_nodes, pairs - moved_pairs)
 
     order = best["score"].reshape(B, starts).argsort(1)
     rows = torch.arange(B)[:, None] * starts + order
@@ -289,18 +272,14 @@ def measure(
 def single_step_traces(
     psi: Psi, target: Tensor, chosen: Decoded, penalty: float, stopped: str, relaxed: Graph | None = None
 ) -> tuple[Trace, ...]:
-    """Traces of results that no descent led to, such as candidates: one iterate each, with its gradient.
-
-    relaxed: the graphs that were rounded to the results, which then are the iterates.
-    """
+    """Traces of results that no descent led to: one iterate each, the result or the relaxed graph rounded to it."""
     vocabulary = chosen.graphs.vocabulary
     frame = measure(psi, target.detach(), *fold(chosen.graphs if relaxed is None else relaxed), vocabulary, penalty)
     frame["rounded"] = frame["loss"] if relaxed is None else chosen.loss
     losses = chosen.alternative_losses
-    return tuple(
-        _trace(target[b].detach(), b, [frame], vocabulary, best=0, stopped=stopped, starts=losses[b])
-        for b in range(len(target))
-    )
+    options: dict[str, Any] = {"best": 0, "stopped": stopped}
+    rows = range(len(target))
+    return tuple(_trace(target[b].detach(), b, [frame], vocabulary, starts=losses[b], **options) for b in rows)
 
 
 def _distinct(scores: Tensor, k: int) -> Tensor:

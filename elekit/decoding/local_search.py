@@ -19,6 +19,9 @@ from elekit.model.loss import Psi, points_of, squared_distance
 FADE_IN = 0.1  # presence that a free slot gets for the linear model, which otherwise ignores edges to it
 SAME_SCORE = 1e-6  # scores of one target closer than this belong to one graph in another node order
 
+# From indices of new graphs to descriptions of their edits, or to numbers of starts; called if a search is recorded.
+Describe = Callable[[Tensor], Sequence[str | int]]
+
 # a free place in a beam
 EMPTY = {"nodes": 0, "edges": 0, "score": float("inf"), "loss": float("inf"), "expanded": True, "history": -1}
 
@@ -34,8 +37,7 @@ class LocalSearchConfig:
         patience: Rounds without improvement before the search of a target ends.
         penalty: Weight of `Graph.valence_violation`. Invalid starts are allowed.
         tolerance: A graph with at most this learned loss ends the search of its target.
-        retry_above: Targets whose best graph has a higher learned loss are searched again with twice the beam and
-            twice the screen.
+        retry_above: Targets with a higher learned loss are searched again with twice the beam and the screen.
         budget_ms: Time limit of a whole call in milliseconds; None for no limit.
         kinds: Kinds of edits, see `elekit.graphs.edits`.
         alternatives: Number of alternatives per target, at least `beam`; None means `beam`.
@@ -77,8 +79,8 @@ def local_search(
 
     Returns:
         The best graph of each target with alternatives, never worse than its best start (by loss + penalty), and for
-        each target the steps that led to it: empty if not recorded. If the path does not begin at the first start of
-        the target, it opens with a step whose `restart` is True.
+            each target the steps that led to it: empty if not recorded. A path that does not begin at the first start
+            of the target opens with a step whose `restart` is True.
 
     Raises:
         ValueError: If a target or start is not finite, or if `len(starts)` is not a positive multiple of B.
@@ -187,19 +189,10 @@ class _Search:
         scale = torch.where(free, 1 / faded, 1.0)
         return by_node, by_pair * scale[:, :, None, None] * scale[:, None, :, None]
 
-    def _merge(
-        self,
-        owner: Tensor,
-        nodes: Tensor,
-        edges: Tensor,
-        origin: Tensor,
-        describe: Callable[[Tensor], Sequence[str | int]],
-    ) -> None:
+    def _merge(self, owner: Tensor, nodes: Tensor, edges: Tensor, origin: Tensor, describe: Describe) -> None:
         """Evaluate new graphs and keep the best W different graphs, old and new, of each target.
 
         owner: target of each new graph. origin: `history` of the graph that each was made from.
-        describe: from indices of new graphs to descriptions of their edits, or to numbers of starts; called only if
-            the search is recorded.
         """
         B, W = self.score.shape
         made = Graph.from_labels(nodes, edges, self.vocabulary)

@@ -14,20 +14,12 @@ MIN_PROBABILITY = 1e-12  # keeps logarithms finite
 
 
 def refinement_loss(psi: Psi, graphs: Graph, target: Tensor) -> Tensor:
-    """Cross-entropy of relaxed graphs to their local search results.
+    """Cross-entropy of relaxed graphs (B, with gradient) to their local search results, divided by B.
 
     Single edits of a rounded graph find improvements that the gradient of the learned loss misses: on the way from
     one label to another lie mixtures that psi maps near a third label. Only graphs whose rounding misses its target
     count, at most `MAX_SEARCHED` of them (drawn from torch's global generator), and only those that the search
     improves. The improved graph has the same slots, so nodes need no matching.
-
-    Args:
-        psi: Embedding to search under.
-        graphs: B relaxed graphs, with gradient.
-        target: (B, D) unit vectors that psi should map the graphs to.
-
-    Returns:
-        Scalar: the cross-entropy, summed over nodes and edges, divided by B.
     """
     with torch.no_grad():
         rounded = graphs.detach().rounded()

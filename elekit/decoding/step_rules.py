@@ -16,16 +16,10 @@ class StepRule(ABC):
 
     @abstractmethod
     def step(self, rows: Tensor, gradient: Tensor, memory: Memory, t: int) -> tuple[Tensor, Tensor | None]:
-        """Take one step.
+        """The new rows on the simplex, and the rows before their projection (None if the rule has no projection).
 
-        Args:
-            rows: (M, ..., C) rows on the simplex, of M independent descents.
-            gradient: (M, ..., C) gradient of the loss by the rows.
-            memory: State of the rule (momentum and the like), updated in place; empty at t = 0.
-            t: Number of the step, from 0.
-
-        Returns:
-            The new rows on the simplex, and the rows before their projection (None if the rule has no projection).
+        rows, gradient: (M, ..., C) of M independent descents. memory: state of the rule, updated in place; empty at t
+        = 0.
         """
 
 
@@ -33,10 +27,8 @@ class StepRule(ABC):
 class Euclidean(StepRule):
     """Projected gradient descent, the step of the paper: `y <- P_simplex(y - eta g)`.
 
-    Args:
-        step_size: eta.
-        normalized: Divide g by its largest entry in each graph (nodes and pairs separately), so that eta is a length.
-        momentum: Heavy-ball coefficient, in [0, 1): m <- momentum m + g (Polyak 1964).
+    normalized: divide g by its largest entry in each graph (nodes and pairs separately), so that eta is a length.
+    momentum: heavy-ball coefficient, in [0, 1): m <- momentum m + g (Polyak 1964).
     """
 
     step_size: float = 0.2
@@ -50,13 +42,7 @@ class Euclidean(StepRule):
 
 @dataclass(frozen=True)
 class EuclideanAdam(StepRule):
-    """Euclidean projection of an Adam step: `y <- P_simplex(y - eta m / sqrt(v))`.
-
-    Args:
-        step_size: eta.
-        beta1: Decay of the mean of gradients, in [0, 1).
-        beta2: Decay of the mean of squared gradients, in [0, 1).
-    """
+    """Euclidean projection of an Adam step: `y <- P_simplex(y - eta m / sqrt(v))`."""
 
     step_size: float = 0.3
     beta1: float = 0.9
@@ -69,13 +55,7 @@ class EuclideanAdam(StepRule):
 
 @dataclass(frozen=True)
 class Exponentiated(StepRule):
-    """Mirror descent with the entropy: `y <- y exp(-eta g) / sum`, which never leaves the simplex.
-
-    Args:
-        step_size: eta.
-        normalized: As in `Euclidean`.
-        momentum: As in `Euclidean`.
-    """
+    """Mirror descent with the entropy: `y <- y exp(-eta g) / sum`, which never leaves the simplex."""
 
     step_size: float = 1.0
     normalized: bool = True
@@ -88,13 +68,7 @@ class Exponentiated(StepRule):
 
 @dataclass(frozen=True)
 class AdamOnLogits(StepRule):
-    """Adam on logits z with y = softmax(z); the gradient by z is `y * (g - <y, g>)` in each row.
-
-    Args:
-        step_size: Step size of Adam.
-        beta1: Decay of the mean of gradients, in [0, 1).
-        beta2: Decay of the mean of squared gradients, in [0, 1).
-    """
+    """Adam on logits z with y = softmax(z); the gradient by z is `y * (g - <y, g>)` in each row."""
 
     step_size: float = 0.2
     beta1: float = 0.9

@@ -37,6 +37,7 @@ WEIGHTS_NAME = re.compile(r"(psi|h-[\w.-]+)-[0-9a-f]{12}\.safetensors")  # names
 MODELS = SHIPPED / "models"
 REPEATS = "repeats"  # subfolder with the repeats of a training
 Json = dict[str, Any]
+Tensors = dict[str, Tensor]
 
 
 class ArtifactError(ValueError):
@@ -80,9 +81,8 @@ class Artifact:
             raise ArtifactError(f"artifact {self.name!r} holds no surrogate; train one (elekit train surrogate)")
         name = name or next(iter(self.surrogates))
         if name not in self.surrogates:
-            raise ArtifactError(
-                f"artifact {self.name!r} has no surrogate {name!r}; it has {', '.join(self.surrogates)}"
-            )
+            known = ", ".join(self.surrogates)
+            raise ArtifactError(f"artifact {self.name!r} has no surrogate {name!r}; it has {known}")
         return name, self.surrogates[name]
 
 
@@ -93,8 +93,7 @@ def save(artifact: Artifact, folder: str | Path, *, half: bool = False, half_psi
         artifact: What to write.
         folder: Where to write it.
         half: Store surrogate weights as float16.
-        half_psi: Store the weights of psi as float16, which changes learned losses by up to 0.002. Values that are
-            not trained, such as the scaling of vectors, stay as they are.
+        half_psi: Store the trained weights of psi as float16, which changes learned losses by up to 0.002.
 
     Returns:
         Path of the JSON file.
@@ -104,8 +103,8 @@ def save(artifact: Artifact, folder: str | Path, *, half: bool = False, half_psi
         ValueError: If `about` holds values that JSON cannot.
     """
     folder = Path(folder)
-    psi, tensors, surrogates = artifact.psi, {}, {}
-    tensors["psi"] = {f"psi.{k}": v for k, v in _weights(psi, half_psi).items()}
+    psi, surrogates = artifact.psi, {}
+    tensors = {"psi": {f"psi.{k}": v for k, v in _weights(psi, half_psi).items()}}
     if psi.typical is not None:
         tensors["psi"] |= {"typical.nodes": psi.typical.nodes, "typical.edges": psi.typical.edges}
     for name, h in artifact.surrogates.items():
@@ -125,7 +124,7 @@ def save(artifact: Artifact, folder: str | Path, *, half: bool = False, half_psi
     return path
 
 
-def _weights(module: nn.Module, half: bool) -> dict[str, Tensor]:
+def _weights(module: nn.Module, half: bool) -> Tensors:
     """The state of a module; half: its trained weights as float16."""
     trained = {k for k, v in module.named_parameters() if half and v.is_floating_point()}
     return {k: v.half() if k in trained else v for k, v in module.state_dict().items()}
@@ -135,17 +134,15 @@ def _remove_unused(folder: Path, files: set[Path]) -> None:
     """Remove those of these weights files that the artifact in the folder does not name."""
     path = folder / JSON_NAME
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # a spare file does no harm
-        entries = json.loads(path.read_text())["files"].values() if path.exists() else ()
-        named = {entry["file"] for entry in entries}
+        named = (
+            {entry["file"] for entry in json.loads(path.read_text())["files"].values()} if path.exists() else set()
+        )
         for file in files:
             if file.name not in named and WEIGHTS_NAME.fullmatch(file.name):
                 file.unlink()
 
 
-def _write(
-    folder: Path, artifact: Artifact, about: Json, surrogates: Json, tensors: dict[str, dict[str, Tensor]]
-) -> Path:
-    """Write the weights, then the JSON that names them."""
+def _write(folder: Path, artifact: Artifact, about: Json, surrogates: Json, tensors: dict[str, Tensors]) -> Path:
     psi = artifact.psi
     content = {
         "format": FORMAT,
@@ -159,11 +156,9 @@ def _write(
         "about": about,
     }
     content = json.loads(json.dumps(content))
-    content["digest"] = _digest(content)
-    path = folder / JSON_NAME
-    text = json.dumps(content, indent=1)
-    write_atomically(path, lambda partial: partial.write_text(text))
-    return path
+    text = json.dumps({**content, "digest": _digest(content)}, indent=1)
+    write_atomically(folder / JSON_NAME, lambda partial: partial.write_text(text))
+    return folder / JSON_NAME
 
 
 def load(folder: str | Path, *, modules: Mapping[str, nn.Module] | None = None) -> Artifact:
@@ -171,8 +166,8 @@ def load(folder: str | Path, *, modules: Mapping[str, nn.Module] | None = None) 
 
     Args:
         folder: Folder of the artifact, or the name of a shipped one ("molecules7", "qm9").
-        modules: For surrogates that were trained with a module of the user, an instance of that module by the name
-            of the surrogate; its weights are filled in.
+        modules: For surrogates that were trained with a module of the user, an instance of it, by name of the
+            surrogate.
 
     Returns:
         The artifact, with psi and surrogates in evaluation mode.
@@ -237,18 +232,14 @@ def verify(folder: str | Path) -> Json:
 def load_repeats(folder: str | Path) -> dict[str, Artifact]:
     """Repeats of an artifact's training (other seeds, or half of the graphs) by name, lowest seed first.
 
-    folder: as in `load`. Repeats are artifacts of psi alone in `repeats/<name>`, made by `elekit train repeats`.
-    Raises ArtifactError as `load` does, and for a repeat of another vocabulary, architecture, data set or training.
+    They are artifacts of psi alone in `repeats/<name>`. Raises ArtifactError for a repeat of another training.
     """
     folder = locate(folder)
     own, found = verify(folder), {}
     for path in sorted((folder / REPEATS).glob(f"*/{JSON_NAME}")):
-        different = differing_settings(own, verify(path.parent))
-        if different:
-            raise ArtifactError(
-                f"{path.parent} repeats another training than that of {folder}: {', '.join(different)} differ; "
-                "delete it, or make it again (elekit train repeats)"
-            )
+        if different := ", ".join(differing_settings(own, verify(path.parent))):
+            problem = f"{path.parent} repeats another training than that of {folder}: {different} differ"
+            raise ArtifactError(f"{problem}; delete it, or make it again (elekit train repeats)")
         found[path.parent.name] = load(path.parent)
     return dict(sorted(found.items(), key=lambda named: (named[1].about.get("seed", 0), named[0])))
 
@@ -311,7 +302,7 @@ def _read_checked(folder: Path, entry: Json) -> bytes:
     return data
 
 
-def _read_tensors(folder: Path, entry: Json) -> dict[str, Tensor]:
+def _read_tensors(folder: Path, entry: Json) -> Tensors:
     try:
         return tensors_of(_read_checked(folder, entry))
     except SafetensorError as error:
@@ -331,8 +322,6 @@ def _backbone(name: str, values: Json, module: nn.Module | None, psi: GraphEmbed
     if values["backbone"]["kind"] != "module":
         return from_config(values, values["dim"], vocabulary=psi.vocabulary, psi=psi)
     if module is None:
-        raise ArtifactError(
-            f"surrogate {name!r} was trained with a module {values['class']} of the user; "
-            f"give it: load(..., modules={{{name!r}: {values['class']}(...)}})"
-        )
+        fix = f"give it: load(..., modules={{{name!r}: {values['class']}(...)}})"
+        raise ArtifactError(f"surrogate {name!r} was trained with a module {values['class']} of the user; {fix}")
     return module

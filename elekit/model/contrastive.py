@@ -9,8 +9,7 @@ def info_nce(anchors: Tensor, positives: Tensor, temperature: float, negatives: 
     """Symmetric InfoNCE over a batch (van den Oord et al. 2018; the paper's contrastive objective), a scalar.
 
     `mean_i -log( exp(<a_i, p_i>/t) / sum_j exp(<a_i, p_j>/t) )`, averaged with the same for a and p exchanged.
-    anchors, positives: (B, D) unit rows; row i of both comes from the same graph. negatives: (B, M, D) further
-    negatives of each anchor (hard negatives).
+    anchors, positives: (B, D) unit rows. negatives: (B, M, D) further (hard) negatives of each anchor.
     """
     B = len(anchors)
     logits = anchors @ positives.T / temperature  # (B, B)

@@ -33,9 +33,8 @@ class EmbeddingConfig:
 class GraphEmbedding(nn.Module):
     """psi_theta: graphs to unit vectors (B, D), by relational message passing over dense tensors.
 
-    Permutation-invariant, differentiable in the graph, and independent of the values at absent nodes. Graphs are
-    moved to the device of the weights, and points back to the device of the graphs. `typical` holds the marginal
-    frequencies of the training graphs, `history` the course of the training.
+    Permutation-invariant, differentiable in the graph, and independent of the values at absent nodes. `typical` holds
+    the marginal frequencies of the training graphs, `history` the course of the training.
 
     Args:
         vocabulary: Labels of the graphs.

@@ -120,30 +120,28 @@ def fit_embedding(
         start: Embedding to continue from.
         targets: (n, D) unit vectors such as h(x_i), for fine-tuning with labeled pairs: a second InfoNCE term pulls
             psi(y_i) to targets[i] and away from other graphs.
-        penalty: A further term, called as `penalty(psi, step)`. It must be deterministic in the step. If it has an
-            attribute `identity`, these plain values distinguish runs (see `elekit.correction`).
+        penalty: A further term `penalty(psi, step)`, deterministic in the step. Plain values in its attribute
+            `identity`, if any, distinguish runs (see `elekit.correction`).
         seed: Seed of initial weights, batches and views.
         device: torch device; "auto" means CUDA if available.
         checkpoint: File that is written at intervals, and resumed from if it exists.
         progress: Show a progress bar.
-        callback: Called as `callback(step, psi)`, in evaluation mode and without gradients, before the first step
-            and at every validation; it does not change the result.
+        callback: Called as `callback(step, psi)`, in evaluation mode and without gradients, before the first step and
+            at every validation; it does not change the result.
 
     Returns:
         psi in evaluation mode on the CPU; `psi.history` has one dict (step, seconds, loss, retrieval) per validation.
 
     Raises:
-        ValueError: If there are fewer than two graphs, if `targets` or `start` do not fit, or if the checkpoint
-            belongs to another run.
+        ValueError: If there are fewer than two graphs, or `targets`, `start` or the checkpoint do not fit.
     """
     graphs.check()
     n = len(graphs)
     if n < 2:
         raise ValueError(f"contrastive learning needs graphs to compare: at least 2, got {n}")
     if targets is not None and targets.shape != (n, config.dim):
-        raise ValueError(
-            f"targets must be ({n}, {config.dim}), one unit vector per graph, got {tuple(targets.shape)}"
-        )
+        shape = tuple(targets.shape)
+        raise ValueError(f"targets must be ({n}, {config.dim}), one unit vector per graph, got {shape}")
     if start is not None:
         start._check_vocabulary(graphs.vocabulary)
         if start.config != config:

@@ -55,8 +55,6 @@ class TrainerConfig:
 
 
 class Fitted(Protocol):
-    """A trained model."""
-
     history: History
 
 
@@ -112,28 +110,15 @@ def uninterrupted() -> Iterator[None]:
 
 
 def run_loop(
-    model: nn.Module,
-    config: TrainerConfig,
-    loss_at: Callable[[int], Tensor],
-    validate: Callable[[], dict[str, float]],
-    *,
-    identity: dict[str, Any],
-    checkpoint: str | Path | None,
-    progress: bool,
-    title: str,
-    callback: Callback | None = None,
-    resume_from: str | Path | None = None,
-) -> History:
-    """Minimize `loss_at(step)` over the parameters of the model; returns the history.
+    model: nn.Module, config: TrainerConfig, loss_at: Callable[[int], Tensor],
+    validate: Callable[[], dict[str, float]], *, identity: dict[str, Any], checkpoint: str | Path | None,
+    progress: bool, title: str, callback: Callback | None = None, resume_from: str | Path | None = None,
+) -> History:  # fmt: skip
+    """Minimize `loss_at(step)` over the parameters of the model; returns the history, one dict per validation.
 
-    identity: plain values (settings, seed, data digest) that must be equal for a checkpoint to be resumed.
-    callback: called as `callback(step, model)`, in evaluation mode and without gradients, before the first step of
-    this run and at every validation; it does not change the result.
-    resume_from: the checkpoint to name in the message after Ctrl-C, if not `checkpoint`.
-
-    The history has one dict per validation: step, seconds, loss (running mean), and the values of `validate`.
+    identity: plain values (settings, seed, data digest) that must be equal for a checkpoint to be resumed. callback:
+    as in `fit_embedding`. resume_from: the checkpoint to name in the message after Ctrl-C, if not `checkpoint`.
     Ctrl-C stops after the current step, writes the checkpoint and marks the last entry with `interrupted: True`.
-    Raises FloatingPointError if the loss is not finite.
     """
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     identity = json.loads(json.dumps(identity))
@@ -227,19 +212,15 @@ def _schedule(step: int, config: TrainerConfig) -> float:
 def _resume(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, identity: dict[str, Any]
 ) -> tuple[int, History, float, float | None]:
-    """Load a checkpoint: step, history, seconds, running loss."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)  # no pickled code
         stored = json.loads(dict(state)["identity"])
     except Exception as error:  # torch.load raises a dozen kinds, depending on where a file is broken
-        raise ValueError(
-            f"{path} is not a checkpoint that can be resumed ({type(error).__name__}); delete it"
-        ) from error
-    different = sorted(k for k in identity.keys() | stored.keys() if identity.get(k) != stored.get(k))
+        kind = type(error).__name__
+        raise ValueError(f"{path} is not a checkpoint that can be resumed ({kind}); delete it") from error
+    different = ", ".join(sorted(k for k in identity.keys() | stored.keys() if identity.get(k) != stored.get(k)))
     if different:
-        raise ValueError(
-            f"{path} belongs to another run: {', '.join(different)} differ; delete it or name another checkpoint"
-        )
+        raise ValueError(f"{path} belongs to another run: {different} differ; delete it or name another checkpoint")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return state["step"], json.loads(state["history"]), state["seconds"], state.get("running")

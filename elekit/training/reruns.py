@@ -20,10 +20,7 @@ SEEDS, HALVES = 2, 2
 
 
 def plan(seed: int, seeds: int = SEEDS, halves: int = HALVES) -> dict[str, int]:
-    """Names of the repeats and their seeds: for a training with seed 0 seed-1, seed-2, half-3, half-4.
-
-    seeds: number of repeats on the same graphs. halves: number of repeats on a random half of them.
-    """
+    """Names of the repeats and their seeds: for a training with seed 0 seed-1, seed-2, half-3, half-4."""
     if min(seeds, halves) < 0 or seeds + halves < 1:
         raise ValueError(f"seeds and halves must be at least 0, and one of them above 0, got {seeds} and {halves}")
     kinds = ["seed"] * seeds + ["half"] * halves
@@ -36,25 +33,15 @@ def half_of(n: int, seed: int) -> Tensor:
 
 
 def fit_repeats(
-    folder: str | Path,
-    data: Dataset,
-    *,
-    seeds: int = SEEDS,
-    halves: int = HALVES,
-    work: str | Path | None = None,
-    device: str = "auto",
-    by: str | None = None,
-    command: str | None = None,
-    progress: bool = True,
-) -> dict[str, artifacts.Artifact]:
+    folder: str | Path, data: Dataset, *, seeds: int = SEEDS, halves: int = HALVES, work: str | Path | None = None,
+    device: str = "auto", by: str | None = None, command: str | None = None, progress: bool = True,
+) -> dict[str, artifacts.Artifact]:  # fmt: skip
     """Repeat the training of an artifact's psi with its own settings; returns all repeats by name.
 
     folder: of the artifact; repeats go to `repeats/<name>` in it, with float16 weights. data: the training data, with
     the same split. seeds, halves: how many of each, see `plan`. work: folder of the checkpoints, None for that of the
     repeats. by, command: who ran it, by which command, to be stored.
     Finished repeats with the same settings are kept. Ctrl-C raises KeyboardInterrupt; the same call continues.
-    Raises ValueError for other data, and for a psi whose settings do not determine it: they are not recorded, its
-    training was interrupted, or it was corrected afterwards.
     """
     folder = Path(folder)
     repeats = folder / artifacts.REPEATS
@@ -73,15 +60,9 @@ def fit_repeats(
                 continue
             checkpoint = work / f"{name}.checkpoint"
             psi = fit_embedding(
-                graphs[rows],
-                validation=data.validation.graphs,
-                config=artifact.psi.config,
-                training=training,
-                seed=seed,
-                device=device,
-                checkpoint=checkpoint,
-                progress=progress,
-            )
+                graphs[rows], validation=data.validation.graphs, config=artifact.psi.config, training=training,
+                seed=seed, device=device, checkpoint=checkpoint, progress=progress,
+            )  # fmt: skip
             if psi.history[-1].get("interrupted"):
                 raise KeyboardInterrupt("progress is saved; run the same command to continue")
             about = {

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from elekit.datasets import Split
-from elekit.decoding import refinement_loss
+from elekit.decoding.refinement_loss import refinement_loss
 from elekit.graphs import augment, projections
 from elekit.model.contrastive import info_nce
 from elekit.model.loss import Psi, points_of, squared_distance
@@ -47,7 +47,7 @@ class SurrogateTraining:
         rewritten: Share of SMILES inputs that are rewritten along a random path each time they are drawn, in [0, 1].
         bucket: Batches drawn together and sorted by length of text, which saves padding.
         hard_negatives: Single edits of each graph as further negatives; psi must embed any graph.
-        polished: Graph head only: weight of `elekit.decoding.refinement_loss` in the second half of the steps;
+        polished: Graph head only: weight of `refinement_loss` in the second half of the steps;
             graphs are then no longer rounded at random.
         starts: Number of random restarts for a graph head trained on at most 1,000 pairs. The restart with the
             lowest validation loss continues.
@@ -111,12 +111,11 @@ def fit_surrogate(
         callback: As in `fit_embedding`, with h.
 
     Returns:
-        h in evaluation mode on the CPU; `h.history` has one dict (step, seconds, loss, retrieval, cosine) per
-        validation.
+        h in evaluation mode on the CPU; `h.history` has a dict (step, seconds, loss, retrieval, cosine) per
+            validation.
 
     Raises:
-        ValueError: If there are no pairs or inputs, if vector inputs are not finite, or if the checkpoint belongs to
-            another run.
+        ValueError: If there are no pairs or inputs, inputs are not finite, or the checkpoint belongs to another run.
     """
     n = len(split)
     if n == 0:

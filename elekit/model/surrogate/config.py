@@ -20,10 +20,10 @@ class BackboneConfig:
         layers: Number of hidden layers.
         embedding: Width of a token, or channels that keep their location in an image.
         dropout: Dropout probability, in [0, 1).
-        through: "point" ends in a linear map to the sphere's space. "graph" adds the graph head: it needs a
-            differentiable psi, far fewer training pairs, and is more often exactly right.
-        symmetric: True if rotated and mirrored images have the same meaning. Training then draws from the eight
-            views of an image; without the graph head, h averages over all eight.
+        through: "point" ends in a linear map. "graph" adds the graph head: it needs a differentiable psi, far fewer
+            training pairs, and is more often exactly right.
+        symmetric: True if rotated and mirrored images have the same meaning: training draws from the eight views of
+            an image; without the graph head, h averages over all eight.
     """
 
     kind: str = "smiles"

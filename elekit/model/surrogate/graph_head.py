@@ -26,7 +26,7 @@ DECIDED_POWER = 12  # of the mean largest node probability, for the degree to wh
 class GraphBackbone(Backbone):
     """u_W(x) = psi(y_W(x)): any backbone as the reader, a head that makes a graph of what it read, and psi, frozen.
 
-    psi is not part of the weights; `set_psi` replaces it. Raises ValueError for a psi without gradient.
+    psi is not part of the weights; `set_psi` replaces it.
     """
 
     psi: Psi

@@ -14,11 +14,10 @@ MAX_LENGTH = 512  # tokens; longer texts are cut
 
 
 class HuggingFaceBackbone(SequenceBackbone):
-    """The mean of the encoder's last states over all tokens, then a linear map.
+    """The mean of the last states of an encoder, "hf:NAME" or "hf:FOLDER", over all tokens, then a linear map.
 
-    The kind is "hf:NAME", such as "hf:allenai/scibert_scivocab_uncased", or "hf:FOLDER" for a model on disk. All
-    weights are trained; use a small learning rate, such as 3e-5. An artifact stores the trained weights, but loading
-    it needs the encoder again. Raises ValueError if `transformers` is missing or cannot load the model.
+    All weights are trained; use a small learning rate, such as 3e-5. An artifact stores the trained weights, but
+    loading it needs the encoder again.
     """
 
     KINDS = ("hf",)
@@ -32,9 +31,8 @@ class HuggingFaceBackbone(SequenceBackbone):
         try:
             from transformers import AutoModel, AutoTokenizer
         except ImportError:
-            raise ValueError(
-                f"backbone {config.kind!r} needs transformers; install it by: pip install 'elekit[hf]'"
-            ) from None
+            fix = "install it by: pip install 'elekit[hf]'"
+            raise ValueError(f"backbone {config.kind!r} needs transformers; {fix}") from None
         try:
             self.tokenizer, self.encoder = AutoTokenizer.from_pretrained(name), AutoModel.from_pretrained(name)
         except (OSError, ValueError) as error:
@@ -49,9 +47,8 @@ class HuggingFaceBackbone(SequenceBackbone):
 
     def read(self, inputs: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         check_texts(inputs)
-        tokens = self.tokenizer(
-            list(inputs), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
-        )
+        options = {"padding": True, "truncation": True, "max_length": self.max_length, "return_tensors": "pt"}
+        tokens = self.tokenizer(list(inputs), **options)
         tokens = {name: tensor.to(self.leave.weight.device) for name, tensor in tokens.items()}
         states = self.encoder(**tokens).last_hidden_state  # (B, T, H)
         states, inside = self.dropout(states), tokens["attention_mask"].bool()

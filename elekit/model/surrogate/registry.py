@@ -19,29 +19,15 @@ from elekit.model.surrogate.text import TextBackbone
 from elekit.model.surrogate.tfidf import TfidfBackbone
 from elekit.model.surrogate.vector import VectorBackbone
 
-_CLASSES: tuple[type[Backbone], ...] = (
-    TextBackbone,
-    TfidfBackbone,
-    HuggingFaceBackbone,
-    VectorBackbone,
-    ImageBackbone,
-)
+_CLASSES: list[type[Backbone]] = [TextBackbone, TfidfBackbone, HuggingFaceBackbone, VectorBackbone, ImageBackbone]
 BACKBONES: dict[str, type[Backbone]] = {kind: backbone for backbone in _CLASSES for kind in backbone.KINDS}
 
 
 def make_backbone(
-    config: BackboneConfig,
-    inputs: Any,
-    dim: int,
-    *,
-    vocabulary: GraphVocabulary | None = None,
+    config: BackboneConfig, inputs: Any, dim: int, *, vocabulary: GraphVocabulary | None = None,
     psi: Psi | None = None,
-) -> Backbone:
-    """An untrained backbone for training inputs, whose tokens or scaling come from them.
-
-    dim: width of the output. vocabulary, psi: of the graphs; needed by the graph head.
-    Raises ValueError if the kind is unknown or does not fit the inputs.
-    """
+) -> Backbone:  # fmt: skip
+    """An untrained backbone whose tokens or scaling come from the training inputs; a graph head needs psi."""
     return _with_head(_class_of(config.kind).from_inputs(inputs, config, dim), dim, vocabulary, psi)
 
 

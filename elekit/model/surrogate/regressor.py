@@ -14,8 +14,7 @@ from elekit.model.surrogate.graph_head import GraphBackbone, compact
 class SurrogateRegressor(nn.Module):
     """h_W: inputs to unit vectors (B, D). `history` holds the course of the training.
 
-    If the backbone has `views` (batches with the same meaning), h in evaluation mode is the mean over them. Tensors
-    are moved to the device of the weights first.
+    If the backbone has `views` (batches with the same meaning), h in evaluation mode is the mean over them.
 
     Args:
         backbone: Any module from inputs to (B, D).
@@ -51,9 +50,8 @@ class SurrogateRegressor(nn.Module):
         shape = (len(inputs), self.dim)
         if not torch.is_tensor(out) or out.shape != shape:
             got = tuple(out.shape) if torch.is_tensor(out) else f"a {type(out).__name__}"
-            raise ValueError(
-                f"the backbone must return {shape} for {shape[0]} inputs to regress on this psi, it returned {got}"
-            )
+            needed = f"{shape} for {shape[0]} inputs to regress on this psi"
+            raise ValueError(f"the backbone must return {needed}, it returned {got}")
         return projections.sphere(out)
 
     @property

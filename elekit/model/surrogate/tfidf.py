@@ -33,23 +33,19 @@ class TfidfBackbone(Backbone):
     def __init__(self, readings: Sequence[tuple[Sequence[str], Sequence[float]]], config: BackboneConfig, dim: int):
         super().__init__()
         self.config, self.readings = config, [(list(terms), [float(x) for x in idf]) for terms, idf in readings]
-        self.vectorizers = [
-            _vectorizer(how, *known) for how, known in zip(ANALYZERS, self.readings, strict=True) if known[0]
-        ]
+        known = zip(ANALYZERS, self.readings, strict=True)
+        self.vectorizers = [_vectorizer(how, *reading) for how, reading in known if reading[0]]
         W = config.width
         self.enter = nn.EmbeddingBag(sum(len(terms) for terms, _ in self.readings), W, mode="sum")
         self.bias = nn.Parameter(torch.zeros(W))
-        self.hidden = residual_layers(config)
+        self.hidden = ResidualLayers(config)
         self.leave = nn.Linear(W, dim)
 
     def forward(self, inputs: Sequence[str]) -> Tensor:
         rows, device = self.rows(inputs), self.bias.device
         columns, starts = (torch.from_numpy(x.astype(np.int64)).to(device) for x in (rows.indices, rows.indptr[:-1]))
         values = torch.from_numpy(rows.data).to(device)
-        state: Tensor = self.enter(columns, starts, per_sample_weights=values) + self.bias
-        for layer in self.hidden:
-            state = state + layer(state)
-        out: Tensor = self.leave(state)
+        out: Tensor = self.leave(self.hidden(self.enter(columns, starts, per_sample_weights=values) + self.bias))
         return out
 
     def rows(self, texts: Sequence[str]) -> "sparse.csr_matrix":
@@ -83,13 +79,20 @@ class TfidfBackbone(Backbone):
         return cls([(known["terms"], known["idf"]) for known in values["readings"]], config, dim)
 
 
-def residual_layers(config: BackboneConfig) -> nn.ModuleList:
+class ResidualLayers(nn.ModuleList):
     """Layers of a perceptron that are added to its state."""
-    W = config.width
-    return nn.ModuleList(
-        nn.Sequential(nn.LayerNorm(W), nn.Linear(W, W), nn.SiLU(), nn.Dropout(config.dropout))
-        for _ in range(config.layers)
-    )
+
+    def __init__(self, config: BackboneConfig):
+        W, dropout = config.width, config.dropout
+        layers = range(config.layers)
+        super().__init__(
+            nn.Sequential(nn.LayerNorm(W), nn.Linear(W, W), nn.SiLU(), nn.Dropout(dropout)) for _ in layers
+        )
+
+    def forward(self, state: Tensor) -> Tensor:
+        for layer in self:
+            state = state + layer(state)
+        return state
 
 
 def _vectorizer(how: dict[str, Any], terms: Sequence[str] | None = None, idf: Sequence[float] = ()) -> Any:

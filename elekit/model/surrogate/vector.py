@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from elekit.model.surrogate.config import Backbone, BackboneConfig
-from elekit.model.surrogate.tfidf import residual_layers
+from elekit.model.surrogate.tfidf import ResidualLayers
 
 
 class VectorBackbone(Backbone):
@@ -23,7 +23,7 @@ class VectorBackbone(Backbone):
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("scale", torch.ones(features))
         self.enter = nn.Linear(features, config.width)
-        self.hidden = residual_layers(config)
+        self.hidden = ResidualLayers(config)
         self.leave = nn.Linear(config.width, dim)
 
     def forward(self, inputs: Any) -> Tensor:
@@ -33,10 +33,7 @@ class VectorBackbone(Backbone):
         if not torch.isfinite(x).all():
             bad = (~torch.isfinite(x)).any(1).nonzero()[0, 0]
             raise ValueError(f"input {int(bad)} holds NaN or infinity; drop or fill such rows")
-        state: Tensor = self.enter((x - self.mean) / self.scale)
-        for layer in self.hidden:
-            state = state + layer(state)
-        out: Tensor = self.leave(state)
+        out: Tensor = self.leave(self.hidden(self.enter((x - self.mean) / self.scale)))
         return out
 
     @classmethod
