@@ -16,7 +16,6 @@ from elekit.decoding import (
     RULES,
     Candidates,
     DecodeConfig,
-    Euclidean,
     GradientConfig,
     LocalSearchConfig,
     decode,
@@ -28,6 +27,7 @@ from elekit.decoding import (
 from elekit.decoding import candidates as candidates_module
 from elekit.decoding import gradient as gradient_module
 from elekit.decoding.candidates import nearest
+from elekit.decoding.step_rules import Euclidean
 from elekit.graphs.edits import SINGLE, all_edits
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding

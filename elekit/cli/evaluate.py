@@ -107,9 +107,8 @@ def evaluate(args: Namespace) -> None:
     rows = dict(document)
     if h is not None and args.sets is not None:
         calibration = _calibrate(args, artifact, name, h, search)
-        table = ele.evaluation.conformal.coverage(
-            artifact.psi, target, test.graphs, calibration, start=start, **search
-        )
+        coverage = ele.evaluation.conformal.coverage
+        table = coverage(artifact.psi, target, test.graphs, calibration, start=start, **search)
         figures = table.iloc[0].to_dict()
         document["sets"] = {**calibration.to_json(), **{figure: figures[figure] for figure in SET_FIGURES}}
         rows |= {f"sets: {k.replace('_', ' ')}": v for k, v in document["sets"].items()}

@@ -97,10 +97,8 @@ def _surrogate(command: Command) -> None:
     command.add_argument("--backbone", type=_backbone, metavar=f"{{{','.join(BACKBONES)},hf:NAME}}", help=about)
     _number(command, "--width", int, 128, "width of the backbone")
     about = "output of h: a point of the sphere, or a relaxed graph that psi embeds (graph head), which is far more "
-    about += (
-        "exact if positions of the input become nodes, as in SMILES; with at most 1,000 pairs it is trained from "
-    )
-    about += "four random starts and the best on validation continues (default: %(default)s)"
+    about += "exact if positions of the input become nodes, as in SMILES; with at most 1,000 pairs it is trained "
+    about += "from four random starts and the best on validation continues (default: %(default)s)"
     command.add_argument("--through", choices=("point", "graph"), default="point", help=about)
     _fit_options(command)
 

@@ -5,13 +5,6 @@ from elekit.datasets.named import NAMES, available_offline, load
 from elekit.datasets.splits import Dataset, Split
 
 __all__ = [
-    "FRACTIONS",
-    "NAMES",
-    "Dataset",
-    "MissingColumnError",
-    "Split",
-    "available_offline",
-    "from_frame",
-    "from_networkx_graphs",
-    "load",
-]
+    "FRACTIONS", "NAMES", "Dataset", "MissingColumnError", "Split", "available_offline", "from_frame",
+    "from_networkx_graphs", "load",
+]  # fmt: skip

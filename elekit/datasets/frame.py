@@ -26,19 +26,11 @@ class MissingColumnError(ValueError):
 
 
 def from_frame(
-    frame: pd.DataFrame | str | Path,
-    *,
-    smiles: str | None = None,
-    graph: str | None = None,
-    input: str | Sequence[str] | None = None,
-    fractions: Sequence[float] = FRACTIONS,
-    duplicates: str = "drop",
-    vocabulary: GraphVocabulary | None = None,
-    max_nodes: int | None = None,
-    seed: int = 0,
-    name: str | None = None,
+    frame: pd.DataFrame | str | Path, *, smiles: str | None = None, graph: str | None = None,
+    input: str | Sequence[str] | None = None, fractions: Sequence[float] = FRACTIONS, duplicates: str = "drop",
+    vocabulary: GraphVocabulary | None = None, max_nodes: int | None = None, seed: int = 0, name: str | None = None,
     progress: bool = False,
-) -> Dataset:
+) -> Dataset:  # fmt: skip
     """Load a table with one input and one graph per row, and split it. Invalid rows go to `Dataset.skipped`.
 
     Args:

@@ -59,14 +59,9 @@ class DecodeConfig:
 
 
 def decode(
-    psi: Psi,
-    target: Tensor,
-    *,
-    candidates: Graph | Candidates | None = None,
-    start: Graph | None = None,
-    config: DecodeConfig = DecodeConfig(),
-    record: bool = False,
-) -> Decoded:
+    psi: Psi, target: Tensor, *, candidates: Graph | Candidates | None = None, start: Graph | None = None,
+    config: DecodeConfig = DecodeConfig(), record: bool = False,
+) -> Decoded:  # fmt: skip
     """Decode a batch of targets: `argmin_y 2 - 2 <target, psi(y)>`.
 
     Args:

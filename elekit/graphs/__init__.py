@@ -9,18 +9,6 @@ from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, to_networ
 from elekit.graphs.smiles import from_smiles, to_smiles
 
 __all__ = [
-    "Graph",
-    "GraphVocabulary",
-    "augment",
-    "distances",
-    "edit_distance",
-    "edits",
-    "features",
-    "from_networkx",
-    "from_smiles",
-    "projections",
-    "smiles",
-    "to_networkx",
-    "to_smiles",
-    "weisfeiler_lehman",
-]
+    "Graph", "GraphVocabulary", "augment", "distances", "edit_distance", "edits", "features", "from_networkx",
+    "from_smiles", "projections", "smiles", "to_networkx", "to_smiles", "weisfeiler_lehman",
+]  # fmt: skip

@@ -361,13 +361,9 @@ def _raise_if(bad: Tensor, problem: str, fix: str) -> None:
 
 
 def from_networkx(
-    graphs: Iterable[nx.Graph],
-    vocabulary: GraphVocabulary | None = None,
-    *,
-    node_attribute: str = "label",
-    edge_attribute: str = "label",
-    max_nodes: int | None = None,
-) -> Graph:
+    graphs: Iterable[nx.Graph], vocabulary: GraphVocabulary | None = None, *, node_attribute: str = "label",
+    edge_attribute: str = "label", max_nodes: int | None = None,
+) -> Graph:  # fmt: skip
     """Convert undirected networkx graphs; nodes keep their order.
 
     Args:

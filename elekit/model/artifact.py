@@ -134,9 +134,8 @@ def _remove_unused(folder: Path, files: set[Path]) -> None:
     """Remove those of these weights files that the artifact in the folder does not name."""
     path = folder / JSON_NAME
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # a spare file does no harm
-        named = (
-            {entry["file"] for entry in json.loads(path.read_text())["files"].values()} if path.exists() else set()
-        )
+        entries = json.loads(path.read_text())["files"].values() if path.exists() else ()
+        named = {entry["file"] for entry in entries}
         for file in files:
             if file.name not in named and WEIGHTS_NAME.fullmatch(file.name):
                 file.unlink()

@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elekit.graphs import projections
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs import Graph, GraphVocabulary, projections
 
 History = list[dict[str, Any]]  # one dict per validation of a training
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from elekit.graphs import augment
-from elekit.graphs.graph import Graph
+from elekit.graphs import Graph, augment
 from elekit.model.contrastive import info_nce
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.training.loop import (
@@ -93,20 +92,12 @@ class EmbeddingTraining:
 
 
 def fit_embedding(
-    graphs: Graph,
-    *,
-    validation: Graph | None = None,
-    config: EmbeddingConfig = EmbeddingConfig(),
-    training: EmbeddingTraining = EmbeddingTraining(),
-    start: GraphEmbedding | None = None,
-    targets: Tensor | None = None,
-    penalty: Callable[[nn.Module, int], Tensor] | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    checkpoint: str | Path | None = None,
-    progress: bool = True,
+    graphs: Graph, *, validation: Graph | None = None, config: EmbeddingConfig = EmbeddingConfig(),
+    training: EmbeddingTraining = EmbeddingTraining(), start: GraphEmbedding | None = None,
+    targets: Tensor | None = None, penalty: Callable[[nn.Module, int], Tensor] | None = None, seed: int = 0,
+    device: str = "auto", checkpoint: str | Path | None = None, progress: bool = True,
     callback: Callback | None = None,
-) -> GraphEmbedding:
+) -> GraphEmbedding:  # fmt: skip
     """Learn psi by contrastive learning on outputs alone: InfoNCE over two views of each graph.
 
     Ctrl-C returns the weights reached so far.

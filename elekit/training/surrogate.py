@@ -81,18 +81,10 @@ def default_training(config: BackboneConfig) -> SurrogateTraining:
 
 
 def fit_surrogate(
-    psi: Psi,
-    split: Split,
-    *,
-    validation: Split | None = None,
-    backbone: BackboneConfig | nn.Module | None = None,
-    training: SurrogateTraining | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    checkpoint: str | Path | None = None,
-    progress: bool = True,
-    callback: Callback | None = None,
-) -> SurrogateRegressor:
+    psi: Psi, split: Split, *, validation: Split | None = None, backbone: BackboneConfig | nn.Module | None = None,
+    training: SurrogateTraining | None = None, seed: int = 0, device: str = "auto",
+    checkpoint: str | Path | None = None, progress: bool = True, callback: Callback | None = None,
+) -> SurrogateRegressor:  # fmt: skip
     """Regress on the learned loss: minimize `2 - 2 <h_W(x), psi(y)>` over pairs, with psi frozen.
 
     Ctrl-C returns the weights reached so far.

@@ -194,13 +194,9 @@ class Explored:
         return [(row, self.predicted_places[row]) for row in known]
 
     def picture(
-        self,
-        column: str,
-        selected: np.ndarray,
-        pinned: int | None,
-        near: list[pd.DataFrame],
+        self, column: str, selected: np.ndarray, pinned: int | None, near: list[pd.DataFrame],
         predicted: list[Predicted],
-    ) -> Figure:
+    ) -> Figure:  # fmt: skip
         """All maps, one below the other, with selection, pinned graph, its neighbors (see `pin`) and predictions."""
         count = len(self.spaces)
         figure = Picture(figsize=(7.6 if pinned is None else 13, 6.6 * count))

@@ -11,34 +11,25 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from elekit import inspect
-from elekit.datasets import Dataset, Split
 from elekit.decoding import Trace
 from elekit.draw.maps import paint
 from elekit.draw.scenes import palette
-from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi
 from elekit.widgets.base import run_in_background, show_error, shows_errors, with_picture
 from elekit.widgets.canvas import Canvas
 from elekit.widgets.explored import FOUND, GROUP, KEPT, TO_PINNED, Explored
 from elekit.widgets.inspector_io import Json
 from elekit.widgets.panels import GraphPanel, MapPanel, Rows, arranged, row_of
-from elekit.widgets.space import Space, read
+from elekit.widgets.space import Data, Space, read
 
 LISTED = 50  # results of a search that are shown
 DRAWN = 100  # predictions drawn at a time
 
 
 def explore(
-    psi: Psi,
-    data: Dataset | Split | Graph,
-    *,
-    map: inspect.EmbeddingMap | None = None,
-    other: Psi | None = None,
-    predictions: Tensor | None = None,
-    trace: Trace | None = None,
-    color: str | None = None,
-    height: int = 560,
-) -> "Explorer":
+    psi: Psi, data: Data, *, map: inspect.EmbeddingMap | None = None, other: Psi | None = None,
+    predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, height: int = 560,
+) -> "Explorer":  # fmt: skip
     """Make a widget that shows the embedding space of psi as a map, with the graphs behind its points.
 
     Args:

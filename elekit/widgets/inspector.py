@@ -7,7 +7,6 @@ import traitlets
 from matplotlib.figure import Figure
 
 from elekit import draw
-from elekit.datasets import Dataset, Split
 from elekit.graphs.graph import Graph
 from elekit.inspect import EmbeddingMap
 from elekit.model.loss import Psi
@@ -15,17 +14,13 @@ from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspection import Inspection, vocabulary_of
 from elekit.widgets.inspector_io import Json, synchronized
+from elekit.widgets.space import Data
 
 
 def inspect_loss(
-    psi: Psi,
-    graph: Graph | str,
-    *,
-    anchor: Graph | str | None = None,
-    among: Dataset | Split | Graph | None = None,
-    names: Sequence[str] | None = None,
-    map: EmbeddingMap | None = None,
-) -> "LossInspector":
+    psi: Psi, graph: Graph | str, *, anchor: Graph | str | None = None, among: Data | None = None,
+    names: Sequence[str] | None = None, map: EmbeddingMap | None = None,
+) -> "LossInspector":  # fmt: skip
     """Make a widget that prices every edit of a graph by the learned loss, applies edits, and shows the results.
 
     Args:

@@ -71,10 +71,8 @@ class Stepper(Panel):
 
     def picture(self) -> Figure:
         """Draw the current frame."""
-        directions = [
-            descent_directions(t) if t is not None and self.show == "gradient" else None
-            for t in (self.trace, self.compare)
-        ]
+        drawn = (self.trace, self.compare) if self.show == "gradient" else (None, None)
+        directions = [None if trace is None else descent_directions(trace) for trace in drawn]
         return decodings.iterate(
             self.trace, self.step, truth=self.truth, directions=directions[0], compare=self.compare,
             compare_directions=directions[1], names=self.names, found=self.sets,
@@ -82,14 +80,9 @@ class Stepper(Panel):
 
 
 def step_through(
-    trace: Trace | Sequence[Trace],
-    *,
-    truth: Graph | None = None,
-    compare: Trace | Sequence[Trace] | None = None,
-    names: tuple[str, str] = ("", ""),
-    step: int = 0,
-    sets: PredictionSet | Sequence[PredictionSet] | None = None,
-) -> Stepper:
+    trace: Trace | Sequence[Trace], *, truth: Graph | None = None, compare: Trace | Sequence[Trace] | None = None,
+    names: tuple[str, str] = ("", ""), step: int = 0, sets: PredictionSet | Sequence[PredictionSet] | None = None,
+) -> Stepper:  # fmt: skip
     """Make a widget that steps through a decoding run by keys, slider, chart or play.
 
     Args:

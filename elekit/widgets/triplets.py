@@ -22,14 +22,9 @@ from elekit.widgets.inspector_io import Json, synchronized
 
 
 def judge(
-    psi: Psi | Sequence[Psi],
-    graphs: Graph,
-    *,
-    file: str | Path | None = None,
-    names: Sequence[str] | None = None,
-    random: float = 0.25,
-    seed: int = 0,
-) -> "TripletJudge":
+    psi: Psi | Sequence[Psi], graphs: Graph, *, file: str | Path | None = None, names: Sequence[str] | None = None,
+    random: float = 0.25, seed: int = 0,
+) -> "TripletJudge":  # fmt: skip
     """Make a widget that asks which of two graphs is closer to a third, the most informative questions first.
 
     Args:

@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elekit.graphs import projections
-from elekit.graphs.graph import Graph
+from elekit.graphs import Graph, projections
 from elekit.model.embedding import History
 from elekit.model.surrogate.graph_head import GraphBackbone, compact
 

@@ -83,11 +83,10 @@ class ResidualLayers(nn.ModuleList):
     """Layers of a perceptron that are added to its state."""
 
     def __init__(self, config: BackboneConfig):
+        super().__init__()
         W, dropout = config.width, config.dropout
-        layers = range(config.layers)
-        super().__init__(
-            nn.Sequential(nn.LayerNorm(W), nn.Linear(W, W), nn.SiLU(), nn.Dropout(dropout)) for _ in layers
-        )
+        for _ in range(config.layers):
+            self.append(nn.Sequential(nn.LayerNorm(W), nn.Linear(W, W), nn.SiLU(), nn.Dropout(dropout)))
 
     def forward(self, state: Tensor) -> Tensor:
         for layer in self:
