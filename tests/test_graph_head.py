@@ -19,8 +19,9 @@ from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of, squared_distance
 from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
 from elekit.model.surrogate.graph_head import SPARE_SLOTS, GraphBackbone, compact, round_at_random
+from elekit.model.surrogate.image import ImageBackbone
 from elekit.model.surrogate.registry import from_config, make_backbone, to_config
-from elekit.model.surrogate.relative_positions import MAX_DISTANCE, image_relative_positions, text_relative_positions
+from elekit.model.surrogate.tokens import MAX_DISTANCE, TokenBackbone
 from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
 from elekit.training.loop import TrainerConfig
 
@@ -90,11 +91,11 @@ def test_a_text_has_no_more_nodes_than_tokens():
 
 
 def test_relative_positions():
-    offsets = text_relative_positions(2 * MAX_DISTANCE + 5)
+    offsets = TokenBackbone.relative_positions(None, 2 * MAX_DISTANCE + 5)
     assert offsets.diagonal().unique().tolist() == [MAX_DISTANCE]
     assert offsets[3, 1] == MAX_DISTANCE + 2 and offsets[1, 3] == MAX_DISTANCE - 2
     assert (offsets.min(), offsets.max()) == (0, 2 * MAX_DISTANCE)
-    grid = image_relative_positions(3)
+    grid = ImageBackbone.relative_positions(None, 9)
     assert grid.shape == (9, 9) and len(grid.unique()) == 25
     assert grid[4, 0] == grid[8, 4] == grid[5, 1] and grid[4, 0] != grid[0, 4]  # one down, one to the right
 

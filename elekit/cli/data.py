@@ -48,7 +48,6 @@ def load(
 
 
 def check_source(source: str) -> None:
-    """Raise a FileNotFoundError if `source` is neither a data set nor a file."""
     if source not in ele.datasets.NAMES and not Path(source).is_file():
         names = " and ".join(ele.datasets.NAMES)
         raise FileNotFoundError(f"no data set and no file {source!r}; the data sets are {names}")
@@ -103,7 +102,6 @@ def show_progress(args: Namespace) -> bool:
 
 
 def check_positive(args: Namespace, *names: str) -> None:
-    """Raise a ValueError for an option below 1."""
     for name in names:
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -111,7 +109,6 @@ def check_positive(args: Namespace, *names: str) -> None:
 
 
 def check_vocabulary(args: Namespace, data: "Dataset", artifact: "Artifact", fix: str = "") -> None:
-    """Raise a ValueError if data and artifact have different vocabularies."""
     if data.vocabulary != artifact.vocabulary:
         raise ValueError(f"{args.data} has another vocabulary than the artifact {args.artifact}{fix}")
 

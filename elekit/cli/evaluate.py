@@ -209,6 +209,5 @@ def input_of(args: Namespace, artifact: "Artifact", name: str, h: "SurrogateRegr
 
 
 def _plain(graph: "nx.Graph") -> dict[str, Any]:
-    """A networkx graph as JSON values."""
     nodes = [label for _, label in graph.nodes(data="label")]
     return {"nodes": nodes, "edges": [list(edge) for edge in graph.edges(data="label")]}

@@ -83,7 +83,6 @@ def repeats(args: Namespace) -> None:
 
 
 def with_options(args: Namespace, training: Training) -> Training:
-    """A training config with the options of the command line."""
     given = {"steps": args.steps, "learning_rate": args.learning_rate}
     loop = replace(training.loop, **{k: v for k, v in given.items() if v is not None})
     every = max(1, min(loop.validate_every, loop.steps // 4))
@@ -111,7 +110,6 @@ def check_device(name: str) -> str:
 
 
 def check_overwrite(folder: Path) -> None:
-    """Raise a ValueError if a new psi would replace one that has surrogates."""
     try:
         surrogates = ", ".join(ele.model.artifact.verify(folder)["surrogates"])
     except ele.model.ArtifactError:

@@ -71,7 +71,6 @@ def load_public(*, progress: bool = False) -> Dataset[GraphBatch]:
 
 
 def public_available_offline() -> bool:
-    """Test whether `load_public` works without a download."""
     return all(_local(file) or (cache_folder() / f"chebi20-{file}").exists() for file, _ in PUBLIC.values())
 
 

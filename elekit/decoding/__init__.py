@@ -30,9 +30,9 @@ class DecodeConfig:
     """Settings of `decode`.
 
     Args:
-        method: One of `METHODS`; "+polish" adds local search. "candidates" ranks a candidate set, "gradient" runs
-            gradient descent, "rounded" rounds given relaxed graphs, such as those of a graph head. None means
-            "candidates+polish" if there are candidates, otherwise "gradient+polish".
+        method: One of `METHODS`: "candidates" ranks a candidate set, "gradient" runs gradient descent, "rounded"
+            rounds given relaxed graphs; "+polish" adds local search. None = "candidates+polish" or, without,
+            "gradient+polish".
         search_starts: Number of graphs that local search starts from. With "rounded+polish" and candidates: the
             rounded graph and the nearest `search_starts - 1` candidates.
         gradient: Settings of gradient descent.
@@ -68,9 +68,8 @@ def decode(
         psi: Differentiable embedding of relaxed graphs.
         target: (B, D) unit vectors, such as h(x) or psi(y).
         candidates: Graphs to choose from, or to start local search from.
-        start: Relaxed graphs, one or one per target, that gradient descent starts from; None means `psi.typical` (the
-            training marginals) or the center of the polytope. With the "rounded" methods: the graphs to round, one
-            per target, such as `h.graphs(x)`.
+        start: Relaxed graphs, one or one per target, to start gradient descent from (None = `psi.typical`, otherwise
+            the center of the polytope), or to round, one per target, such as `h.graphs(x)`.
         config: Method and settings.
         record: Record a `Trace` of each target.
 
@@ -108,7 +107,6 @@ def decode(
 
 
 def _rounded(psi: Psi, target: Tensor, method: str, start: Graph | None, penalty: float, record: bool) -> Decoded:
-    """Given relaxed graphs, one per target, rounded."""
     if start is None or len(start) != len(target):
         needed = f"one graph for each of {len(target)} targets, given as start="
         raise ValueError(f"method {method!r} rounds {needed}; got {'none' if start is None else len(start)}")
@@ -132,7 +130,6 @@ def _add_alternatives(found: Decoded, other: Decoded) -> Decoded:
 
 
 def _default_start(psi: Psi, candidates: Graph | Candidates | None) -> Graph:
-    """The training marginals of psi, or the center of the polytope."""
     typical: Graph | None = getattr(psi, "typical", None)
     if typical is not None:
         return typical

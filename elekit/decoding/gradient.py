@@ -170,7 +170,6 @@ def _descend(
     psi: Psi, target: Tensor, start: Graph, config: GradientConfig, k: int, generator: torch.Generator, clock: _Clock,
     record: bool,
 ) -> Decoded:  # fmt: skip
-    """Decode one batch of targets; all of their descents run together."""
     vocabulary, starts, B = start.vocabulary, config.starts, len(target)
     rule = RULES[config.rule] if isinstance(config.rule, str) else config.rule
     nodes, pairs = random_starts(start, B, starts, config.noise, generator)
@@ -298,8 +297,6 @@ def _length(nodes: Tensor, pairs: Tensor) -> Tensor:
 
 
 def _trace(target: Tensor, row: int, frames: list[Frame], vocabulary: GraphVocabulary, **more: Any) -> Trace:
-    """The trace of one row of the frames of a descent; more: further fields of the trace."""
-
     def series(name: str) -> Tensor:
         return torch.stack([frame[name][row] for frame in frames])
 

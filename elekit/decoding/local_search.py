@@ -128,7 +128,6 @@ class _Search:
         self.active = self.loss[:, 0] > config.tolerance
 
     def run(self, deadline: float) -> "_Search":
-        """Search until every target is done or the deadline has passed."""
         for _ in range(self.config.rounds):
             if not self.active.any() or time.perf_counter() >= deadline:
                 break

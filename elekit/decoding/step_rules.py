@@ -100,7 +100,6 @@ def _adam(gradient: Tensor, memory: Memory, t: int, beta1: float, beta2: float) 
 
 
 def _heavy_ball(gradient: Tensor, normalized: bool, momentum: float, memory: Memory, t: int) -> Tensor:
-    """The gradient, normalized if requested, with momentum."""
     if normalized and gradient.numel():  # a single node has no pairs
         gradient = gradient / gradient.abs().amax(tuple(range(1, gradient.dim())), keepdim=True).clamp_min(1e-12)
     if momentum:

@@ -16,9 +16,8 @@ def extra(name: str) -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         if package in ("", "elekit"):
             raise
-        raise ModuleNotFoundError(
-            f"{package} is not installed; install it with: pip install 'elekit[{name}]'", name=error.name
-        ) from None
+        message = f"{package} is not installed; install it with: pip install 'elekit[{name}]'"
+        raise ModuleNotFoundError(message, name=error.name) from None
 
 
 class LazyModule(ModuleType):

@@ -110,6 +110,5 @@ def _uniform_simplex(shape: tuple[int, ...], generator: torch.Generator) -> Tens
 
 
 def shuffled(graph: Graph, generator: torch.Generator) -> Graph:
-    """Permute the nodes of each graph at random."""
     B, N = graph.nodes.shape[:2]
     return graph.permuted(torch.rand(B, N, generator=generator).argsort(-1).to(graph.nodes.device))

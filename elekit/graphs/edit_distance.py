@@ -127,12 +127,9 @@ def edit_steps(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[EditStep]:
 
 
 def check_comparable(a: Graph, b: Graph) -> None:
-    """Raise a ValueError if batch sizes or labels differ."""
     if len(a) != len(b):
-        raise ValueError(
-            f"graphs are compared pair by pair, got batches of {len(a)} and {len(b)}; "
-            "repeat a single one with Graph.cat([y] * B)"
-        )
+        sizes = f"graphs are compared pair by pair, got batches of {len(a)} and {len(b)}"
+        raise ValueError(f"{sizes}; repeat a single one with Graph.cat([y] * B)")
     for name in ("node_labels", "edge_labels"):
         labels, others = getattr(a.vocabulary, name), getattr(b.vocabulary, name)
         if labels != others:
@@ -170,8 +167,6 @@ def _profile(nodes: Array, edges: Array) -> list[tuple[int, ...]]:
 
 
 class _Search:
-    """Branch and bound for one pair, the smaller graph first."""
-
     def __init__(self, a: Channels, b: Channels) -> None:
         missing = len(b[0]) - len(a[0])
         self.nodes_a, self.edges_a = np.pad(a[0], (0, missing)), np.pad(a[1], (0, missing))

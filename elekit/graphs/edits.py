@@ -45,7 +45,6 @@ class Edits:
 
     @classmethod
     def cat(cls, parts: Sequence["Edits"]) -> "Edits":
-        """Concatenate edits of one batch."""
         return cls(*(torch.cat([getattr(e, name) for e in parts]) for name in cls.__dataclass_fields__))
 
     def apply(self, nodes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,7 +188,6 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
 
 
 def check_kinds(kinds: tuple[str, ...]) -> None:
-    """Raise a ValueError for unknown kinds of edits, and for none."""
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds:
         raise ValueError(f"unknown kinds of edits {unknown or list(kinds)}; the kinds are {', '.join(KINDS)}")

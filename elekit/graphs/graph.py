@@ -110,6 +110,13 @@ class GraphVocabulary:
         return cls(**values)
 
 
+def check_labels(given: GraphVocabulary, expected: GraphVocabulary, problem: str, owner: str) -> None:
+    """Raise a ValueError if two vocabularies have different labels; `owner` names what has the expected ones."""
+    if (given.node_labels, given.edge_labels) != (expected.node_labels, expected.edge_labels):
+        own, other = (f"nodes {list(v.node_labels)}, edges {list(v.edge_labels)}" for v in (expected, given))
+        raise ValueError(f"{problem}: {other}; {owner} has {own}; read both with one vocabulary")
+
+
 class GraphBatch(ABC):
     """Interface of a batch of B graphs: dense tensors (`Graph`) or lists (`elekit.datasets.molecules.Molecules`)."""
 

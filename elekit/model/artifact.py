@@ -125,7 +125,6 @@ def save(artifact: Artifact, folder: str | Path, *, half: bool = False, half_psi
 
 
 def _weights(module: nn.Module, half: bool) -> Tensors:
-    """The state of a module; half: its trained weights as float16."""
     trained = {k for k, v in module.named_parameters() if half and v.is_floating_point()}
     return {k: v.half() if k in trained else v for k, v in module.state_dict().items()}
 
@@ -281,7 +280,7 @@ def file_stem(name: str) -> str:
 
 
 def _write_tensors(folder: Path, name: str, tensors: Mapping[str, Tensor]) -> Json:
-    """Write a safetensors file named by its content, so that it never replaces one that an old JSON names."""
+    """Write a safetensors file, named by its content, so that it never replaces one that an old JSON names."""
     data = _bytes(tensors)
     sha256 = hashlib.sha256(data).hexdigest()
     path = folder / f"{file_stem(name)}-{sha256[:12]}.safetensors"

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elekit.graphs import Graph, GraphVocabulary, projections
+from elekit.graphs import projections
+from elekit.graphs.graph import Graph, GraphVocabulary, check_labels
 
 History = list[dict[str, Any]]  # one dict per validation of a training
 
@@ -65,7 +66,7 @@ class GraphEmbedding(nn.Module):
             ValueError: If the graphs have other labels.
         """
         if graph.vocabulary is not self.vocabulary:
-            self._check_vocabulary(graph.vocabulary)
+            check_labels(graph.vocabulary, self.vocabulary, "graphs of another vocabulary", "this embedding")
         device, graph = graph.nodes.device, graph.to(self.enter.weight.device)
         present = graph.presence()[..., None]  # (B, N, 1)
         links = graph.edges[..., 1:] * present[:, :, None] * present[:, None]  # (B, N, N, R-1); gated by both ends
@@ -85,14 +86,6 @@ class GraphEmbedding(nn.Module):
         if not counts:
             return adjacency.new_zeros(*adjacency.shape[:2], 0)
         return torch.stack(counts, -1).clamp_min(0).log1p()
-
-    def _check_vocabulary(self, other: GraphVocabulary) -> None:
-        own = self.vocabulary
-        if (own.node_labels, own.edge_labels) != (other.node_labels, other.edge_labels):
-            raise ValueError(
-                f"graphs of another vocabulary: nodes {list(other.node_labels)}, edges {list(other.edge_labels)}; "
-                f"this embedding has nodes {list(own.node_labels)}, edges {list(own.edge_labels)}"
-            )
 
     @torch.no_grad()
     def embed(self, graph: Graph, batch_size: int = 256) -> Tensor:

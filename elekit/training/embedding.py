@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from elekit.graphs import Graph, augment
+from elekit.graphs import augment
+from elekit.graphs.graph import Graph, check_labels
 from elekit.model.contrastive import info_nce
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.training.loop import (
@@ -134,7 +135,7 @@ def fit_embedding(
         shape = tuple(targets.shape)
         raise ValueError(f"targets must be ({n}, {config.dim}), one unit vector per graph, got {shape}")
     if start is not None:
-        start._check_vocabulary(graphs.vocabulary)
+        check_labels(graphs.vocabulary, start.vocabulary, "graphs of another vocabulary", "the start")
         if start.config != config:
             raise ValueError(f"start was built with {start.config}; give config=start.config")
     torch_device = choose_device(device)

@@ -59,7 +59,6 @@ class Fitted(Protocol):
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """The source of all randomness of one step."""
     return torch.Generator().manual_seed((seed * 1_000_003 + step) * 2_654_435_761 % (2**63))
 
 
@@ -205,7 +204,6 @@ def raise_if_interrupted(fitted: Fitted) -> None:
 
 
 def _schedule(step: int, config: TrainerConfig) -> float:
-    """Linear warm-up, then a cosine to zero."""
     return min(1.0, (step + 1) / max(1, config.warmup)) * (1 + math.cos(math.pi * step / config.steps)) / 2
 
 

@@ -92,7 +92,6 @@ def _training_of(folder: Path, artifact: artifacts.Artifact) -> EmbeddingTrainin
 
 
 def _is_done(folder: Path, own: dict[str, Any], seed: int, graphs: int) -> bool:
-    """True if this repeat exists, with the same settings and number of graphs."""
     try:
         content = artifacts.verify(folder)
     except artifacts.ArtifactError:

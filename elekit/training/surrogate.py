@@ -186,7 +186,6 @@ def _has_restarts(training: SurrogateTraining, *, has_graph_head: bool, pairs: i
 
 
 def _restart(training: SurrogateTraining) -> SurrogateTraining:
-    """The short training of one restart."""
     steps = max(1, round(training.loop.steps * RESTART_STEPS))
     loop = replace(training.loop, steps=steps, validate_every=steps, checkpoint_every=steps)
     return replace(training, loop=loop, batch_size=min(RESTART_BATCH, training.batch_size), polished=0.0, starts=1)

@@ -56,7 +56,6 @@ class Panel(anywidget.AnyWidget):
         self.on_msg(self._receive)
 
     def picture(self) -> Figure:
-        """Draw what the widget shows, for readers without a kernel."""
         raise NotImplementedError
 
     def _receive(self, _: object, content: Any, buffers: object) -> None:

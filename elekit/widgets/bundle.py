@@ -58,14 +58,8 @@ def _append(path: Path, importing: tuple[Path, ...], exports: dict[Path, set[str
     if other:
         raise ValueError(f"{path.name}: cannot bundle {other[0]!r}; see the rules in {Path(__file__).name}")
     exports[path] = set(names)
-    lines = [
-        f"const {_variable(path, exports)} = (() => {{",
-        *imports,
-        code.strip(),
-        f"return {{ {', '.join(names)} }};",
-        "})();",
-    ]
-    parts.append("\n".join(lines))
+    body = "\n".join([*imports, code.strip(), f"return {{ {', '.join(names)} }};"])
+    parts.append(f"const {_variable(path, exports)} = (() => {{\n{body}\n}})();")
 
 
 def _list(names: str) -> list[str]:

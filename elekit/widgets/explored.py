@@ -128,11 +128,9 @@ class Explored:
         return rows.astype(np.int64)
 
     def name(self, row: int) -> str:
-        """SMILES of a molecule, otherwise the id."""
         return self.search.smiles[row] or f"graph {self.table['id'].iloc[row]}"
 
     def entry(self, row: int) -> Json:
-        """Row, name and id of a graph."""
         return {"row": int(row), "name": self.name(row), "id": f"id {self.table['id'].iloc[row]}"}
 
     def card(self, row: int, *, column: str, pinned: int | None) -> Json:

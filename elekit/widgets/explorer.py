@@ -104,7 +104,6 @@ class Explorer(ipywidgets.Box):
 
     @property
     def map(self) -> inspect.EmbeddingMap:
-        """The (first) map."""
         return self.explored.spaces[0].map
 
     @property

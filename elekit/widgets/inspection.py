@@ -28,7 +28,6 @@ BACKGROUND = 10_000  # points of the map that are drawn
 
 
 def vocabulary_of(psi: Psi, graph: Graph | str) -> GraphVocabulary:
-    """The vocabulary of psi, or of the graph if psi has none."""
     vocabulary = getattr(psi, "vocabulary", None) or getattr(graph, "vocabulary", None)
     if vocabulary is None:
         raise ValueError("this psi has no vocabulary to read SMILES with; pass a Graph")
@@ -119,21 +118,18 @@ class Inspection:
 
     @synchronized
     def undo(self) -> None:
-        """Return to the graph before the last edit."""
         if self.at == 0:
             raise ValueError("nothing to undo; this is the original")
         self.at -= 1
 
     @synchronized
     def redo(self) -> None:
-        """Repeat the edit that was undone last."""
         if self.at == len(self._visits) - 1:
             raise ValueError("nothing to redo; this is the last step")
         self.at += 1
 
     @synchronized
     def go(self, step: int) -> None:
-        """Show a step of the history; 0 is the original."""
         self.at = step
 
     @synchronized
@@ -212,7 +208,6 @@ class Inspection:
         return Visit(graph, point, positions, self._map.transform(point[None])[0], words)
 
     def _start(self, original: Graph) -> None:
-        """Begin a history."""
         point = points_of(self.psi, original)[0]
         if self._known is None:
             edited = inspect.edit_scan(self.psi, original).points
@@ -251,14 +246,12 @@ class Inspection:
         self._turn()
 
     def _price(self) -> None:
-        """Price all edits of the graph against the anchor."""
         self._scan = scan = inspect.edit_scan(self.psi, self.graph, self._held.point)
         self.table, self.heat, self.loss = {**io.columns(scan), "step": self.at}, io.heat(scan), scan.loss
         self._shares, self.shares = None, {}
         self.path = {"places": [v.place.tolist() for v in self._visits], "anchor": self._held.place.tolist()}
 
     def _turn(self, change: object = None) -> None:
-        """Compute the shares if they are shown."""
         if self.view == "shares":
             self.compute_shares()
 

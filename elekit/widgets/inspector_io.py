@@ -11,7 +11,7 @@ from torch import Tensor
 
 from elekit.draw.placement import RAMP, finite_range, label_positions, neighbor_positions
 from elekit.draw.scenes import scene
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary, check_labels
 from elekit.graphs.smiles import from_smiles, is_molecular
 from elekit.inspect import EditScan, ShapleyValues
 
@@ -53,12 +53,7 @@ def one_graph(given: object, vocabulary: GraphVocabulary) -> Graph:
     if not isinstance(given, Graph) or len(given) != 1:
         what = f"a batch of {len(given)}" if isinstance(given, Graph) else type(given).__name__
         raise ValueError(f"expected one graph (a batch of one) or a SMILES string, got {what}; use graphs[0]")
-    other = given.vocabulary
-    if (vocabulary.node_labels, vocabulary.edge_labels) != (other.node_labels, other.edge_labels):
-        raise ValueError(
-            f"the graph has labels {list(other.node_labels)} and {list(other.edge_labels)}, the loss "
-            f"{list(vocabulary.node_labels)} and {list(vocabulary.edge_labels)}; read it with the loss's vocabulary"
-        )
+    check_labels(given.vocabulary, vocabulary, "the graph has other labels", "the loss")
     return given.detach().rounded()
 
 

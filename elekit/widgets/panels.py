@@ -47,7 +47,6 @@ class ExplorerPanel(Panel):
         self.owner.execute(getattr(self, command), values)
 
     def select(self, what: str) -> None:
-        """Select what the last search found, or nothing."""
         self.owner.selection = self.owner.found if what == "found" else None
 
     def picture(self) -> Figure:
@@ -99,7 +98,6 @@ class MapPanel(ExplorerPanel):
         self.owner.make_umap()
 
     def repaint(self, map: int) -> None:
-        """Send the points of a map again, because the browser missed them."""
         self.owner.repaint(map)
 
 
@@ -138,13 +136,11 @@ class GraphPanel(ExplorerPanel):
 
 
 def row_of() -> Layout:
-    """Side by side, or one below the other if there is no room."""
     wrapped = {"display": "flex", "flex_flow": "row wrap", "width": "100%", "overflow": "visible"}
     return Layout(**wrapped, align_items="flex-start", grid_gap="6px")
 
 
 def arranged(maps: list[Widget], below: MapPanel, beside: GraphPanel) -> list[Widget]:
-    """A map and its panel beside the graphs; two maps above them."""
     left_width, right_width = ("100%", "100%") if len(maps) > 1 else ("460px", "400px")
     for map in maps:
         map.layout = Layout(flex="1 1 400px", min_width="0")

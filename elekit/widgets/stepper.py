@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from elekit.decoding import Decoded, Trace
 from elekit.draw import decodings
 from elekit.evaluation.conformal import PredictionSet
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, check_labels
 from elekit.inspect.descent_directions import descent_directions
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
@@ -70,7 +70,6 @@ class Stepper(Panel):
         return proposal["value"]
 
     def picture(self) -> Figure:
-        """Draw the current frame."""
         drawn = (self.trace, self.compare) if self.show == "gradient" else (None, None)
         directions = [None if trace is None else descent_directions(trace) for trace in drawn]
         return decodings.iterate(
@@ -106,17 +105,17 @@ def step_through(
     first, second = (str(name) for name in names)
     other = None if compare is None else _only(compare, Trace, "compare")
     if other is not None:
-        _check_vocabulary(other.iterates.vocabulary, vocabulary, "compare")
+        check_labels(other.iterates.vocabulary, vocabulary, "compare has other labels", "the trace")
         if other.target.shape != run.target.shape or (other.target - run.target).abs().max() > 1e-5:
             raise ValueError("the two runs have different targets; compare runs of the same target")
         first, second = first or "first", second or "second"
     if truth is not None:
-        _check_vocabulary(truth.vocabulary, vocabulary, "truth")
+        check_labels(truth.vocabulary, vocabulary, "truth has other labels", "the trace")
         if len(truth) != 1:
             raise ValueError(f"truth must be a batch of one, got a batch of {len(truth)}; use graphs[0]")
     members = None if sets is None else _only(sets, PredictionSet, "sets")
     if members is not None:
-        _check_vocabulary(members.decoded.vocabulary, vocabulary, "sets")
+        check_labels(members.decoded.vocabulary, vocabulary, "sets has other labels", "the trace")
     last = max(len(t) + len(t.search_steps) for t in (run, other) if t is not None)
     if not 0 <= step <= last:
         raise ValueError(f"step must be in 0..{last}, got {step}")
@@ -136,11 +135,3 @@ def _only(given: T | Sequence[T], kind: type[T], name: str) -> T:
     elif isinstance(given, (tuple, list)):
         found, fix = (f"{len(given)} in a {found}", "pass one of them") if given else ("none", fix)
     raise ValueError(f"{name} must be one {kind.__name__}, got {found}; {fix}")
-
-
-def _check_vocabulary(given: GraphVocabulary, expected: GraphVocabulary, name: str) -> None:
-    if (given.node_labels, given.edge_labels) != (expected.node_labels, expected.edge_labels):
-        raise ValueError(
-            f"{name} has other labels (nodes {list(given.node_labels)}, edges {list(given.edge_labels)}) than the "
-            f"trace (nodes {list(expected.node_labels)}, edges {list(expected.edge_labels)})"
-        )

@@ -112,7 +112,6 @@ class TripletJudge(Panel):
         self._write()
 
     def picture(self) -> Figure:
-        """Draw the current question."""
         if self.triplet is None:
             return draw.graphs(self.graphs[0], ["no question is left"])
         parts = ("is", "closer to (1)", "or to (2)")
@@ -155,13 +154,13 @@ class TripletJudge(Panel):
 
 
 def _names(graphs: Graph, names: Sequence[str] | None) -> list[str]:
-    if names is not None:
-        if len(names) != len(graphs):
-            raise ValueError(f"expected one name for each of {len(graphs)} graphs, got {len(names)}")
-        return [str(name) for name in names]
-    if is_molecular(graphs.vocabulary):
-        return [smiles or "" for smiles in to_smiles(graphs)]
-    return [""] * len(graphs)
+    if names is None:
+        names = (
+            [smiles or "" for smiles in to_smiles(graphs)] if is_molecular(graphs.vocabulary) else [""] * len(graphs)
+        )
+    if len(names) != len(graphs):
+        raise ValueError(f"expected one name for each of {len(graphs)} graphs, got {len(names)}")
+    return [str(name) for name in names]
 
 
 def _found_again(judgments: Judgments, graphs: Graph) -> list[Triplet | None]:

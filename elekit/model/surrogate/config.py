@@ -13,15 +13,14 @@ class BackboneConfig:
     """Architecture of a backbone.
 
     Args:
-        kind: "character", "word" or "smiles" (recurrent net over such tokens), "tfidf" (n-grams of texts and a
-            perceptron), "hf:NAME" (an encoder of Hugging Face), "vector" (perceptron), "image" (convolutional net),
-            or "module" (a module of the user).
+        kind: "character", "word" or "smiles" (recurrent net over such tokens), "tfidf" (n-grams), "hf:NAME" (an
+            encoder of Hugging Face), "vector" (perceptron), "image" (convolutional net), or "module" (one of the
+            user).
         width: Width of hidden layers, of each direction of a recurrent layer, or channels of an image net.
         layers: Number of hidden layers.
         embedding: Width of a token, or channels that keep their location in an image.
         dropout: Dropout probability, in [0, 1).
-        through: "point" ends in a linear map. "graph" adds the graph head: it needs a differentiable psi, far fewer
-            training pairs, and is more often exactly right.
+        through: "point" ends in a linear map; "graph" adds the graph head, which needs a differentiable psi.
         symmetric: True if rotated and mirrored images have the same meaning: training draws from the eight views of
             an image; without the graph head, h averages over all eight.
     """

@@ -5,15 +5,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from elekit.model.surrogate.config import BackboneConfig, SequenceBackbone
-from elekit.model.surrogate.relative_positions import MAX_DISTANCE, text_relative_positions
-from elekit.model.surrogate.tokens import check_texts
+from elekit.model.surrogate.config import BackboneConfig
+from elekit.model.surrogate.tokens import TokenBackbone, check_texts
 
 EXAMPLE = "hf:allenai/scibert_scivocab_uncased"
 MAX_LENGTH = 512  # tokens; longer texts are cut
 
 
-class HuggingFaceBackbone(SequenceBackbone):
+class HuggingFaceBackbone(TokenBackbone):
     """The mean of the last states of an encoder, "hf:NAME" or "hf:FOLDER", over all tokens, then a linear map.
 
     All weights are trained; use a small learning rate, such as 3e-5. An artifact stores the trained weights, but
@@ -21,7 +20,6 @@ class HuggingFaceBackbone(SequenceBackbone):
     """
 
     KINDS = ("hf",)
-    num_relative_positions = 2 * MAX_DISTANCE + 1
 
     def __init__(self, config: BackboneConfig, dim: int):
         super().__init__()
@@ -41,9 +39,6 @@ class HuggingFaceBackbone(SequenceBackbone):
         self.dropout = nn.Dropout(config.dropout)
         self.state_width: int = self.encoder.config.hidden_size
         self.leave = nn.Linear(self.state_width, dim)
-
-    def relative_positions(self, T: int) -> Tensor:
-        return text_relative_positions(T)
 
     def read(self, inputs: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         check_texts(inputs)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from elekit.model.surrogate.config import BackboneConfig, SequenceBackbone
-from elekit.model.surrogate.relative_positions import image_relative_positions
 
 FINE, COARSE = 16, 8  # locations across: where residual blocks begin, and where most layers work
 
@@ -66,7 +65,10 @@ class ImageBackbone(SequenceBackbone):
         return [view(_images(images)) for view in SYMMETRIES] if self.config.symmetric else [images]
 
     def relative_positions(self, T: int) -> Tensor:
-        return image_relative_positions(math.isqrt(T))
+        """Index of the (row, column) offset between two locations."""
+        S = math.isqrt(T)
+        down, right = (step.flatten() for step in torch.meshgrid(torch.arange(S), torch.arange(S), indexing="ij"))
+        return (down[:, None] - down + S - 1) * (2 * S - 1) + right[:, None] - right + S - 1
 
     def read(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         images = _images(inputs).to(self.mean.device)

@@ -47,7 +47,6 @@ def from_config(
 
 
 def _with_head(reader: Backbone, dim: int, vocabulary: GraphVocabulary | None, psi: Psi | None) -> Backbone:
-    """The reader, with the graph head if its configuration says so."""
     if reader.config.through == "point":
         return reader
     if vocabulary is None or psi is None:

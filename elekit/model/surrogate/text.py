@@ -6,16 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elekit.model.surrogate.config import BackboneConfig, SequenceBackbone
-from elekit.model.surrogate.relative_positions import MAX_DISTANCE, text_relative_positions
-from elekit.model.surrogate.tokens import PAD, TOKEN_PATTERNS, Tokenizer, check_texts
+from elekit.model.surrogate.config import BackboneConfig
+from elekit.model.surrogate.tokens import PAD, TOKEN_PATTERNS, TokenBackbone, Tokenizer, check_texts
 
 
-class TextBackbone(SequenceBackbone):
+class TextBackbone(TokenBackbone):
     """Token embeddings, bidirectional recurrent layers, and pooling of their states; independent of padding."""
 
     KINDS = tuple(TOKEN_PATTERNS)
-    num_relative_positions = 2 * MAX_DISTANCE + 1
 
     def __init__(self, tokenizer: Tokenizer, config: BackboneConfig, dim: int):
         super().__init__()
@@ -27,9 +25,6 @@ class TextBackbone(SequenceBackbone):
         self.dropout = nn.Dropout(config.dropout)
         self.leave = nn.Linear(6 * config.width, dim)
         self.state_width = 2 * config.width
-
-    def relative_positions(self, T: int) -> Tensor:
-        return text_relative_positions(T)
 
     def read(self, inputs: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         tokens, lengths = (t.to(self.enter.weight.device) for t in self.tokenizer.encode(inputs))

@@ -80,8 +80,6 @@ class TfidfBackbone(Backbone):
 
 
 class ResidualLayers(nn.ModuleList):
-    """Layers of a perceptron that are added to its state."""
-
     def __init__(self, config: BackboneConfig):
         super().__init__()
         W, dropout = config.width, config.dropout

@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elekit.model.surrogate.config import SequenceBackbone
+
 TOKEN_PATTERNS = {
     "character": re.compile(r".", re.DOTALL),
     "word": re.compile(r"\w+|[^\w\s]"),
     "smiles": re.compile(r"\[[^\]]*\]|Br|Cl|%\d\d|."),  # a bracket atom is one token
 }
 PAD, UNKNOWN = 0, 1
+MAX_DISTANCE = 12  # tokens; larger distances count as this
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,16 @@ class Tokenizer:
         for b, row in enumerate(rows):
             encoded[b, : len(row)] = torch.tensor(row)
         return encoded, lengths
+
+
+class TokenBackbone(SequenceBackbone):
+    """A backbone whose places are tokens; their relative position is the signed distance, clipped and shifted."""
+
+    num_relative_positions = 2 * MAX_DISTANCE + 1
+
+    def relative_positions(self, T: int) -> Tensor:
+        place = torch.arange(T)
+        return (place[:, None] - place).clamp(-MAX_DISTANCE, MAX_DISTANCE) + MAX_DISTANCE
 
 
 def check_texts(texts: Any, kind: str | None = None) -> None:
