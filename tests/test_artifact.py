@@ -240,7 +240,7 @@ def test_a_full_or_read_only_disk_loses_nothing(vocabulary, folder, monkeypatch,
 
     monkeypatch.setattr(Path, "write_bytes", lambda path, data: fail(path, data, original[0]))
     monkeypatch.setattr(Path, "write_text", lambda path, data: fail(path, data, original[1]))
-    with pytest.raises(OSError, match=rf"cannot write {folder}/.*what stood there before is unchanged") as refused:
+    with pytest.raises(OSError, match=rf"cannot write {folder}/.*an older file there is unchanged") as refused:
         save(make(vocabulary, seed=1), folder)
     assert refused.value.errno == code
     monkeypatch.undo()
