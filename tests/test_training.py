@@ -406,7 +406,7 @@ def test_a_disk_that_cannot_be_written_leaves_the_old_checkpoint(
     )
     with monkeypatch.context() as patch:
         patch.setattr(owner, call, full(code))
-        with pytest.raises(OSError, match=f"cannot write {path}: {reason}; what stood there before") as failed:
+        with pytest.raises(OSError, match=f"cannot write {path}: {reason}; an older file there") as failed:
             fit(graphs, checkpoint=path)
     assert failed.value.errno == code
     assert [p.name for p in tmp_path.iterdir()] == ["run.pt"] and path.read_bytes() == before

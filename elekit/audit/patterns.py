@@ -24,7 +24,7 @@ def pattern_name(pattern: Pattern, vocabulary: GraphVocabulary) -> str:
 
 def patterns(vocabulary: GraphVocabulary, long: bool) -> list[Pattern]:
     """All patterns of two nodes, or of three (long), within the capacities; each from one end only."""
-    order, capacity = vocabulary.edge_orders().tolist(), vocabulary.node_capacities().tolist()
+    order, capacity = vocabulary.edge_orders.tolist(), vocabulary.node_capacities.tolist()
     labels, links = range(1, vocabulary.K), range(1, vocabulary.R)
     ends = [(k, r) for k, r in itertools.product(labels, links) if order[r] <= capacity[k]]
     if not long:
@@ -68,7 +68,7 @@ def _planted(
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A pattern over up to HOSTS paths in different graphs within the capacities: (rows, nodes, edges)."""
-    order, capacity = vocabulary.edge_orders(), vocabulary.node_capacities()
+    order, capacity = vocabulary.edge_orders, vocabulary.node_capacities
     row, path = paths[:, 0], paths[:, 1:]
     load = order[edges].sum(-1)[row[:, None], path]  # (P, nodes of the path)
     for place, r in enumerate(pattern[1::2]):
@@ -101,7 +101,7 @@ def rewrite(graphs: Graph, generator: torch.Generator) -> tuple[Graph, Tensor, T
     Exchanging the two labels is left out, as an edit of its own ("swap labels").
     """
     vocabulary = graphs.vocabulary
-    order, capacity = vocabulary.edge_orders(), vocabulary.node_capacities()
+    order, capacity = vocabulary.edge_orders, vocabulary.node_capacities
     nodes, edges = (labels.long() for labels in graphs.labels())
     load = order[edges].sum(-1)
     b, i, j = (edges > 0).nonzero().T  # each edge both ways

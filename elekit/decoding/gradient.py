@@ -9,7 +9,7 @@ from torch import Tensor
 
 from elekit.decoding.candidates import check_target
 from elekit.decoding.step_rules import RULES, Memory, StepRule
-from elekit.decoding.trace import Decoded, Trace
+from elekit.decoding.trace import Decoded, Trace, concatenate
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.model.loss import Psi, squared_distance
 
@@ -105,7 +105,7 @@ def decode_gradient(
         generator = torch.Generator().manual_seed(seed * 1_000_003 + first)
         own_start = start if len(start) == 1 else start[rows]
         pieces.append(_descend(psi, target[rows], own_start, config, k, generator, clock, record))
-    found = Decoded.cat(pieces)
+    found = concatenate(pieces)
     failed = (~torch.isfinite(found.loss)).nonzero()
     if len(failed):
         which = f"target {int(failed[0])} ({len(failed)} of {B})"

@@ -102,23 +102,16 @@ class Decoded:
     alternative_losses: Tensor
     traces: tuple[Trace, ...] = ()
 
-    @classmethod
-    def cat(cls, pieces: Sequence["Decoded"]) -> "Decoded":
-        """Concatenate results of several batches.
-
-        Args:
-            pieces: Results with the same number of alternatives per target.
-
-        Returns:
-            One result for all targets, in order.
-        """
-        return cls(
-            Graph.cat([p.graphs for p in pieces]),
-            torch.cat([p.loss for p in pieces]),
-            Graph.cat([p.alternatives for p in pieces]),
-            torch.cat([p.alternative_losses for p in pieces]),
-            tuple(trace for p in pieces for trace in p.traces),
-        )
-
     def __iter__(self) -> Iterator[Any]:
         return iter((self.graphs, self.traces))
+
+
+def concatenate(pieces: Sequence[Decoded]) -> Decoded:
+    """Results of several batches of targets as one, with the same number of alternatives per target."""
+    return Decoded(
+        Graph.cat([p.graphs for p in pieces]),
+        torch.cat([p.loss for p in pieces]),
+        Graph.cat([p.alternatives for p in pieces]),
+        torch.cat([p.alternative_losses for p in pieces]),
+        tuple(trace for p in pieces for trace in p.traces),
+    )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from elekit.decoding import Candidates, DecodeConfig, Decoded, decode
 from elekit.decoding.candidates import nearest
+from elekit.decoding.trace import concatenate
 from elekit.evaluation import ranking
 from elekit.graphs.edit_distance import edit_distance as exact_edit_distance
 from elekit.graphs.edit_distance import isomorphic
@@ -153,7 +154,7 @@ def decode_many(
         rows = slice(first, first + BATCH_SIZE)
         some = start if start is None or len(start) == 1 else start[rows]
         pieces.append(decode(psi, target[rows], candidates=candidates, start=some, config=config))
-    return Decoded.cat(pieces)
+    return concatenate(pieces)
 
 
 def judge(

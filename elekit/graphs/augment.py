@@ -83,8 +83,8 @@ def propose_edits(
 
 def within_capacity(node_labels: Tensor, edge_labels: Tensor, vocabulary: GraphVocabulary) -> Tensor:
     """(B,) bool: no node exceeds its capacity; of channels (B, N) and (B, N, N)."""
-    load = vocabulary.edge_orders().to(node_labels.device)[edge_labels.long()].sum(-1)
-    return (load <= vocabulary.node_capacities().to(node_labels.device)[node_labels.long()]).all(-1)
+    load = vocabulary.edge_orders.to(node_labels.device)[edge_labels.long()].sum(-1)
+    return (load <= vocabulary.node_capacities.to(node_labels.device)[node_labels.long()]).all(-1)
 
 
 def softened(graph: Graph, amounts: Tensor, generator: torch.Generator) -> Graph:

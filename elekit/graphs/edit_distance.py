@@ -86,7 +86,6 @@ def edit_distance(
     proven.
     """
     check_comparable(a, b)
-    _check_timeout(timeout)
     distance, proven = [], []
     pairs = zip(present_channels(a, edge_labels), present_channels(b, edge_labels))
     for pair in tqdm(pairs, total=len(a), desc="edit distance", disable=not progress):
@@ -112,7 +111,6 @@ def edit_steps(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[EditStep]:
     if len(a) != 1 or len(b) != 1:
         raise ValueError(f"an edit path takes two single graphs, got batches of {len(a)} and {len(b)}; use a[0]")
     check_comparable(a, b)
-    _check_timeout(timeout)
     (left,), (right,) = present_channels(a), present_channels(b)
     grows = len(left[0]) <= len(right[0])
     search = _Search(left, right) if grows else _Search(right, left)
@@ -134,11 +132,6 @@ def check_comparable(a: Graph, b: Graph) -> None:
         labels, others = getattr(a.vocabulary, name), getattr(b.vocabulary, name)
         if labels != others:
             raise ValueError(f"vocabularies differ in {name}: {list(labels)} and {list(others)}; load both with one")
-
-
-def _check_timeout(timeout: float) -> None:
-    if not timeout >= 0:
-        raise ValueError(f"timeout must be seconds >= 0, got {timeout}")
 
 
 def present_channels(graph: Graph, edge_labels: bool = True) -> Iterator[Channels]:
@@ -177,6 +170,8 @@ class _Search:
 
     def run(self, timeout: float) -> tuple[int, bool]:
         """Fewest edits found, and whether that is proven."""
+        if not timeout >= 0:
+            raise ValueError(f"timeout must be seconds >= 0, got {timeout}")
         self.deadline = time.monotonic() + timeout
         size = len(self.nodes_b)
         self.place = np.arange(size)  # of each node of a, the node of b

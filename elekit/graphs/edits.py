@@ -85,7 +85,7 @@ class Edits:
         """(E,) `Graph.valence_violation` after each edit, without building the graphs."""
         if vocabulary.capacity is None:
             return torch.zeros(len(self))
-        order, capacity = vocabulary.edge_orders(), vocabulary.node_capacities()
+        order, capacity = vocabulary.edge_orders, vocabulary.node_capacities
         weight = order[edges.long()]  # (B, N, N)
         load, limit = weight.sum(-1)[self.row], capacity[nodes.long()][self.row]  # (E, N)
         for slot in range(2):

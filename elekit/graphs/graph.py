@@ -72,20 +72,14 @@ class GraphVocabulary:
         """Number of edge channels, "no edge" included."""
         return len(self.edge_labels) + 1
 
+    @property
     def edge_orders(self) -> Tensor:
-        """Capacity that each edge channel uses.
-
-        Returns:
-            (R,) orders; 0 for "no edge".
-        """
+        """(R,) capacity that each edge channel uses; 0 for "no edge"."""
         return torch.tensor([0.0, *(self.order or [1.0] * len(self.edge_labels))])
 
+    @property
     def node_capacities(self) -> Tensor:
-        """Capacity of each node channel.
-
-        Returns:
-            (K,) capacities, infinite without limit; 0 for "absent".
-        """
+        """(K,) capacity of each node channel, infinite without limit; 0 for "absent"."""
         return torch.tensor([0.0, *(self.capacity or [float("inf")] * len(self.node_labels))])
 
     def to_json(self) -> dict[str, Any]:
@@ -274,8 +268,8 @@ class Graph(GraphBatch):
         """
         if self.vocabulary.capacity is None:
             return self.nodes.new_zeros(len(self))
-        order = self.vocabulary.edge_orders().to(self.edges)
-        capacity = self.vocabulary.node_capacities().to(self.nodes)
+        order = self.vocabulary.edge_orders.to(self.edges)
+        capacity = self.vocabulary.node_capacities.to(self.nodes)
         capacity = torch.where(capacity.isinf(), order.max() * self.nodes.shape[1], capacity)  # more than any load
         present = self.presence()
         load = ((self.edges @ order) * present[:, None, :]).sum(-1)
