@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from elekit.datasets.files import cache_folder, download, local_file
+from elekit.datasets.files import download, local_file
 from elekit.datasets.molecules import Molecules
 from elekit.datasets.splits import SPLITS, Dataset, Split, digest
 from elekit.graphs.graph import GraphBatch, GraphVocabulary
@@ -26,12 +26,10 @@ PUBLIC = {"train": ("train.txt", 26_407), "validation": ("validation.txt", 3_301
 PART = "chebi20_part.tsv.gz"  # validation and test together, for development
 
 FOLDS = 5
-TESTED = 1_000  # distinct molecules in the test split of a fold
-VALIDATED = 400
 
 
 def load_folds(
-    fold: int, *, tested: int = TESTED, validated: int = VALIDATED, largest: int | None = None, progress: bool = False
+    fold: int, *, tested: int = 1_000, validated: int = 400, largest: int | None = None, progress: bool = False
 ) -> Dataset[GraphBatch]:
     """Load one of five folds of the public validation and test pairs, from `$ELEKIT_DATA_DIR/chebi20/` or downloaded.
 
@@ -68,10 +66,6 @@ def load_public(*, progress: bool = False) -> Dataset[GraphBatch]:
     table = pd.concat([_public(name).assign(split=name) for name in SPLITS])
     everything, skipped, vocabulary = read(table, progress)
     return _dataset("chebi20", everything, everything.frame["split"], skipped, vocabulary)
-
-
-def public_available_offline() -> bool:
-    return all(_local(file) or (cache_folder() / f"chebi20-{file}").exists() for file, _ in PUBLIC.values())
 
 
 def read(

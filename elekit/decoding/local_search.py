@@ -79,8 +79,8 @@ def local_search(
 
     Returns:
         The best graph of each target with alternatives, never worse than its best start (by loss + penalty), and for
-            each target the steps that led to it: empty if not recorded. A path that does not begin at the first start
-            of the target opens with a step whose `restart` is True.
+        each target the steps that led to it: empty if not recorded. A path that does not begin at the first start of
+        the target opens with a step whose `restart` is True.
 
     Raises:
         ValueError: If a target or start is not finite, or if `len(starts)` is not a positive multiple of B.
