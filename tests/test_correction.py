@@ -25,10 +25,11 @@ from elekit.graphs.edits import KINDS, all_edits
 from elekit.graphs.features import detailed_kinds
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.smiles import molecule_vocabulary, to_smiles
+from elekit.model.contrastive import retrieval
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import LearnedLoss, points_of
 from elekit.training import EmbeddingTraining, fit_embedding
-from elekit.training.loop import TrainerConfig, retrieval, step_generator
+from elekit.training.loop import TrainerConfig, step_generator
 
 LOOP = TrainerConfig(steps=50, learning_rate=5e-3, warmup=5, validate_every=20, checkpoint_every=10)
 QUICK = CorrectionTraining(EmbeddingTraining(LOOP, batch_size=32, temperature=0.1), weight=3.0, edits=32, among=100)

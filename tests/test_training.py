@@ -16,11 +16,11 @@ from elekit.datasets import Split
 from elekit.datasets.reading import isomorphism_keys
 from elekit.graphs import augment, projections
 from elekit.graphs.graph import to_networkx
-from elekit.model.contrastive import info_nce
+from elekit.model.contrastive import info_nce, retrieval
 from elekit.model.embedding import EmbeddingConfig
 from elekit.model.surrogate import BackboneConfig
 from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
-from elekit.training.loop import TrainerConfig, choose_device, retrieval, step_generator
+from elekit.training.loop import TrainerConfig, choose_device, step_generator
 
 TINY = EmbeddingConfig(hidden=16, rounds=2, dim=12, walks=4)
 LOOP = TrainerConfig(steps=12, learning_rate=5e-3, warmup=3, validate_every=4, checkpoint_every=5)

@@ -1,8 +1,10 @@
-"""The contrastive objective of psi: views of one graph attract each other, views of different graphs repel."""
+"""The contrastive objective of psi (views of one graph attract, others repel), and retrieval, which validates it."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+
+RETRIEVAL_SIZE = 1_000  # held-out graphs that validation compares, at most
 
 
 def info_nce(anchors: Tensor, positives: Tensor, temperature: float, negatives: Tensor | None = None) -> Tensor:
@@ -19,3 +21,8 @@ def info_nce(anchors: Tensor, positives: Tensor, temperature: float, negatives: 
         own = torch.einsum("bd,bmd->bm", anchors, negatives) / temperature
         logits = torch.cat([logits, own], 1)
     return (cross_entropy(logits, target) + backward) / 2
+
+
+def retrieval(queries: Tensor, gallery: Tensor) -> float:
+    """Retrieval@1, in [0, 1]: share of queries (B, D) whose nearest row of the gallery (B, D) has the same index."""
+    return (queries @ gallery.T).argmax(1).eq(torch.arange(len(queries), device=queries.device)).float().mean().item()

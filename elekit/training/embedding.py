@@ -10,18 +10,9 @@ from torch import Tensor, nn
 
 from elekit.graphs import augment
 from elekit.graphs.graph import Graph, check_labels
-from elekit.model.contrastive import info_nce
+from elekit.model.contrastive import RETRIEVAL_SIZE, info_nce, retrieval
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.training.loop import (
-    RETRIEVAL_SIZE,
-    Callback,
-    TrainerConfig,
-    choose_device,
-    retrieval,
-    run_loop,
-    seeded,
-    step_generator,
-)
+from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
 
 VIEWS = ("edited", "softened")
 NEGATIVES = ("batch", "edits")

@@ -5,7 +5,6 @@ steps: on the CPU the result is bit for bit that of an uninterrupted run.
 """
 
 import contextlib
-import hashlib
 import io
 import json
 import math
@@ -25,7 +24,6 @@ from tqdm.auto import tqdm
 from elekit.datasets.files import write_atomically
 from elekit.model.embedding import History
 
-RETRIEVAL_SIZE = 1_000  # held-out graphs that validation compares, at most
 Callback = Callable[[int, nn.Module], None]
 
 
@@ -222,13 +220,3 @@ def _resume(
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return state["step"], json.loads(state["history"]), state["seconds"], state.get("running")
-
-
-def tensor_digest(tensor: Tensor) -> str:
-    """sha256 of the values, rounded to 4 digits, so that it does not depend on the last bits of a machine."""
-    return hashlib.sha256((tensor * 1e4).round().to(torch.int32).cpu().contiguous().numpy().tobytes()).hexdigest()
-
-
-def retrieval(queries: Tensor, gallery: Tensor) -> float:
-    """Retrieval@1, in [0, 1]: share of queries (B, D) whose nearest row of the gallery (B, D) has the same index."""
-    return (queries @ gallery.T).argmax(1).eq(torch.arange(len(queries), device=queries.device)).float().mean().item()

@@ -12,22 +12,12 @@ from torch import Tensor, nn
 from elekit.datasets import Split
 from elekit.decoding.refinement_loss import refinement_loss
 from elekit.graphs import augment, projections
-from elekit.model.contrastive import info_nce
+from elekit.model.contrastive import RETRIEVAL_SIZE, info_nce, retrieval
 from elekit.model.loss import Psi, points_of, squared_distance
 from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
 from elekit.model.surrogate.graph_head import GraphBackbone, compact
 from elekit.model.surrogate.registry import make_backbone, to_config
-from elekit.training.loop import (
-    RETRIEVAL_SIZE,
-    Callback,
-    TrainerConfig,
-    choose_device,
-    retrieval,
-    run_loop,
-    seeded,
-    step_generator,
-    tensor_digest,
-)
+from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
 
 REFINE_FROM = 0.5  # share of the steps after which local search refines: most graphs are nearly right by then
 RESTART_PAIRS = 1_000  # pairs; with at most so many, a graph head has random restarts
@@ -255,6 +245,11 @@ def _checked_inputs(name: str, inputs: Any) -> Any:
         row = int((~torch.isfinite(inputs)).flatten(1).any(1).nonzero()[0])
         raise ValueError(f"inputs of {name} split hold NaN or infinity, first in row {row}; drop or fill such rows")
     return inputs
+
+
+def tensor_digest(tensor: Tensor) -> str:
+    """sha256 of the values, rounded to 4 digits, so that it does not depend on the last bits of a machine."""
+    return hashlib.sha256((tensor * 1e4).round().to(torch.int32).cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 def inputs_digest(inputs: Any) -> str:

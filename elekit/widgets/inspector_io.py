@@ -99,9 +99,9 @@ def parts(shares: ShapleyValues, graph: Graph) -> Json:
     return {"nodes": listed(shares.nodes), "pairs": listed_pairs(shares.edges), **rows}
 
 
-def listed(values: ArrayLike) -> list[float | None]:
-    """(n,) numbers as a list, with None for nan and infinity."""
-    return [round(v, DIGITS) if np.isfinite(v) else None for v in np.asarray(values, dtype=float).tolist()]
+def listed(values: ArrayLike, digits: int = DIGITS) -> list[float | None]:
+    """(n,) numbers as a list, with None for nan and infinity, which JSON lacks."""
+    return [round(v, digits) if np.isfinite(v) else None for v in np.asarray(values, dtype=float).tolist()]
 
 
 def listed_pairs(values: Tensor) -> list[list[float]]:

@@ -11,6 +11,7 @@ from elekit.evaluation.conformal import PredictionSet
 from elekit.evaluation.formatting import graph_names
 from elekit.graphs.graph import Graph
 from elekit.inspect.descent_directions import descent_directions
+from elekit.widgets.inspector_io import listed
 
 SPACED = 1.7  # factor on edge lengths if edges have words on them
 
@@ -73,17 +74,12 @@ def _run_state(run: Frames, name: str, spaced: float) -> dict[str, Any]:
         "summaries": run.descriptions,
         "readings": [run.reading(at) for at in range(len(run))],
         "numbers": run.numbers,
-        "relaxed": _finite(run.relaxed),
-        "rounded": _finite(run.rounded),
+        "relaxed": listed(run.relaxed, 5),
+        "rounded": listed(run.rounded, 5),
         "layouts": layouts,
         "laid": laid,
         "marks": [[[list(m.part), m.kind, round(m.size, 4), m.words] for m in marks] for marks in run.marks],
     }
-
-
-def _finite(values: np.ndarray) -> list[float | None]:
-    """Rounded values, with None for nan and infinity, which JSON lacks."""
-    return [round(float(value), 5) if np.isfinite(value) else None for value in values]
 
 
 def _packed(run: Frames) -> bytes:

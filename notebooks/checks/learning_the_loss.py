@@ -9,9 +9,10 @@ from checks.verdict import Verdict, as_number, quote
 from elekit.graphs import projections
 from elekit.graphs.graph import Graph
 from elekit.inspect import uniformity
+from elekit.model.contrastive import retrieval
 from elekit.model.loss import points_of
 from elekit.training import EmbeddingTraining
-from elekit.training.loop import retrieval, step_generator
+from elekit.training.loop import step_generator
 
 GOAL = 0.5  # share of softened copies that must retrieve their own graph
 HOT = 0.3  # from this temperature on, the softmax weights all graphs nearly alike
