@@ -259,7 +259,7 @@ def test_what_does_not_fit_is_refused(psi, known, vocabulary):
     graph = known.graphs[0]
     with pytest.raises(ValueError, match="batch of 11"):
         inspect_loss(psi, known.graphs)
-    with pytest.raises(ValueError, match="the graph has labels"):
+    with pytest.raises(ValueError, match="the graph has other labels"):
         inspect_loss(psi, Graph.from_labels(torch.ones(1, 5), torch.zeros(1, 5, 5), vocabulary))
     with pytest.raises(ValueError, match="has no vocabulary"):
         inspect_loss(counting, "CCO")
