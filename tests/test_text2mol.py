@@ -343,7 +343,7 @@ def test_the_command_line_knows_them(capsys):
     with pytest.raises(SystemExit):
         main(["train", "surrogate", "--artifact", "a", "--data", "b", "--backbone", "hf:"])
     told = capsys.readouterr().err
-    assert "no backbone 'hf:'; there are character, word, smiles, tfidf, vector and hf:NAME" in told
+    assert "no backbone 'hf:'; choose character, word, smiles, tfidf, vector or hf:NAME" in told
 
 
 # -- counted parts -------------------------------------------------------------------------------------------------
