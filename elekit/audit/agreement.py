@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -12,18 +12,14 @@ from tqdm.auto import tqdm
 from elekit.audit.blind_spots import MAX_NEAREST, Pairs
 from elekit.evaluation.formatting import figure, percent
 from elekit.evaluation.intervals import MIN_SAMPLES, N_BOOTSTRAP, central_interval
-from elekit.graphs import augment
+from elekit.graphs import Graph, augment
 from elekit.graphs._optional import extra
 from elekit.graphs.distances import Distance, distances_for
 from elekit.graphs.edit_distance import isomorphic
-from elekit.graphs.graph import Graph
 from elekit.inspect._validation import finite_points
 from elekit.inspect.edit_scan import valid
 from elekit.inspect.neighbors import distinct, nearest_other
 from elekit.model.loss import Psi, paired_distance, points_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 KINDS = ("random pairs", "nearest neighbors", "walks of edits")
 MANY = 100  # graphs; from here on each is in at most one random pair, so that pairs are independent
@@ -41,36 +37,31 @@ class Agreement:
     """Pairs of graphs with the learned loss and known distances; row i of everything is one pair.
 
     Attributes:
-        table: Columns kind ("random pairs", "nearest neighbors" or "walks of edits"), graph (row of the given batch),
-            other (row; -1 for the end of a walk), steps (edits of a walk, else 0), loss (in [0, 4]), and one column
-            per distance, nan where it is unknown (edit distance not proven in time, invalid molecule).
+        table: Columns kind (of `KINDS`), graph (row of the given batch), other (row; -1 for the end of a walk), steps
+            (edits of a walk), loss, and one per distance, nan where unknown (not proven in time, invalid molecule).
         graphs: The first graph of each pair.
         others: The second graph of each pair.
         distances: Names of the distances.
     """
 
-    table: "pd.DataFrame"
+    table: pd.DataFrame
     graphs: Graph
     others: Graph
     distances: tuple[str, ...]
 
-    def summary(self, *, seed: int = 0) -> "pd.DataFrame":
+    def summary(self, *, seed: int = 0) -> pd.DataFrame:
         """Rank correlation of the loss with each distance, per kind of pairs.
 
-        Kinds are kept apart because a correlation depends on the population: nearest neighbors vary less, so they
-        agree less under the same loss. The interval is a bootstrap over groups of pairs that share graphs; where one
-        group holds most pairs it draws graphs, and a pair has the weight of both (Owen 2007; conservative).
+        The interval is a bootstrap over groups of pairs that share graphs; where one group holds most pairs it draws
+        graphs, and a pair has the weight of both (Owen 2007; conservative).
 
         Args:
             seed: Seed of the bootstrap.
 
         Returns:
-            Columns distance, kind, pairs (used), unknown (pairs without a distance), spearman (in [-1, 1], ties at
-            their mean rank; nan for fewer than 3 pairs or a constant side), low and high (95 % interval, nan for
-            fewer than 5 groups or graphs) and kendall (tau-b).
+            Columns distance, kind, pairs (used), unknown (pairs without a distance), spearman (nan for fewer than 3
+            pairs or a constant side), low and high (95 %, nan for fewer than 5 groups or graphs) and kendall (tau-b).
         """
-        import pandas as pd
-
         with extra("card"):
             from scipy.stats import kendalltau
 
@@ -92,22 +83,20 @@ class Agreement:
     def disagreements(self, distance: str, limit: int = 10) -> Pairs:
         """Pairs whose ranks by the loss and by a distance differ most.
 
-        Ranks are shares in [0, 1] among the pairs of one kind. Equal values share a range of ranks; the gap is the
-        space between the two ranges, so ties never disagree.
+        Ranks are shares among the pairs of one kind. Equal values share a range of ranks, and the gap is the space
+        between the two ranges, so ties never disagree.
 
         Args:
             distance: Name of the distance.
             limit: Largest number of pairs for each direction (near or far by the loss), at least 1.
 
         Returns:
-            Pairs, widest gap first, with the columns of `table`, the value of this distance as distance, by_loss
-            ("near" or "far"), gap (in [0.2, 1]), description (a sentence) and row (of `table`).
+            Pairs, widest gap first: columns of `table`, distance, by_loss ("near" or "far"), gap (in [0.2, 1]),
+            description (a sentence) and row (of `table`).
 
         Raises:
             ValueError: If the distance is unknown, or limit is below 1.
         """
-        import pandas as pd
-
         if distance not in self.distances:
             raise ValueError(f"unknown distance {distance!r}; use one of {', '.join(self.distances)}")
         if limit < 1:
@@ -130,7 +119,7 @@ class Agreement:
         rows = torch.tensor(table["row"].to_numpy(dtype=np.int64))
         return Pairs(table.reset_index(drop=True), self.graphs[rows], self.others[rows])
 
-    def _known(self, distance: str, kind: str) -> tuple["pd.DataFrame", np.ndarray, np.ndarray]:
+    def _known(self, distance: str, kind: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
         """Pairs of one kind with a known distance, their root losses and distances; nearly equal values are equal."""
         some = self.table[(self.table["kind"] == kind) & self.table[distance].notna()]
         values = some[distance].to_numpy(dtype=float)
@@ -149,16 +138,14 @@ def agreement(
 ) -> Agreement:
     """Compare the learned loss with known distances on three kinds of pairs.
 
-    Random pairs use each graph at most once (of fewer than 100 graphs, several times). Nearest neighbors pair a graph
-    with the nearest one by the loss. Walks pair a graph with the valid, different result of 1 to 6 random edits.
-    Takes about 10 s on one core for molecules7, most of it for fused Gromov-Wasserstein.
+    Random pairs use each of 100 graphs or more at most once. Nearest neighbors pair a graph with the nearest one by
+    the loss. Walks pair a graph with the valid, different result of 1 to 6 random edits.
 
     Args:
         psi: Maps graphs to unit vectors.
         graphs: At least 2 different graphs; duplicates are dropped, and of more than 2,000 a sample is drawn.
-        distances: Callables by name that map two batches to one number per pair, nan or infinite where unknown. None
-            for those of `elekit.graphs.distances.distances_for`; to add one: `distances_for(graphs.vocabulary) |
-            {"size": mine}`.
+        distances: Callables by name that map two batches to one number per pair, nan or infinite where unknown; None
+            for `elekit.graphs.distances.distances_for(graphs.vocabulary)`.
         pairs: Largest number of pairs of each kind, at least 1.
         seed: Seed of every random choice.
         progress: Show a progress bar.
@@ -167,17 +154,13 @@ def agreement(
         The pairs with loss and distances.
 
     Raises:
-        ValueError: If there are too few graphs, pairs or distances, a name is reserved, a distance returns another
-            shape, or psi is not finite.
+        ValueError: If graphs, pairs or distances are too few, a name is reserved, or a result has another shape.
     """
-    import pandas as pd
-
     distances = distances_for(graphs.vocabulary) if distances is None else dict(distances)
-    reserved = [name for name in distances if name in RESERVED]
-    if reserved or not distances:
-        raise ValueError(
-            f"distance name {reserved[0]!r} is reserved; rename it" if reserved else "no distances given"
-        )
+    if not distances:
+        raise ValueError("no distances given")
+    if reserved := [name for name in distances if name in RESERVED]:
+        raise ValueError(f"distance name {reserved[0]!r} is reserved; rename it")
     if pairs < 1:
         raise ValueError(f"pairs must be at least 1, got {pairs}")
     graphs, generator = graphs.detach().rounded(), torch.Generator().manual_seed(seed)
@@ -257,10 +240,7 @@ def _rank_ranges(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(draws,) Spearman's correlation of n pairs of values under weights (draws, n) >= 0, ties at their mean rank.
-
-    nan for fewer than 3 pairs and where either side is constant.
-    """
+    """(draws,) Spearman's correlation of n pairs under weights (draws, n); nan for n < 3 or a constant side."""
     if len(x) < 3:
         return np.full(len(weights), np.nan)
     total, centered = weights.sum(1, keepdims=True), []
@@ -272,19 +252,14 @@ def rank_correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.nd
             rank = np.empty(weights.shape)
             rank[:, order] = (mass.cumsum(1) - mass / 2)[:, new.cumsum() - 1]
             centered.append(rank - (weights * rank).sum(1, keepdims=True) / total)
-        (of_x, of_y), both = (
-            ((weights * c * c).sum(1) for c in centered),
-            (weights * centered[0] * centered[1]).sum(1),
-        )
+        x, y = centered
+        of_x, of_y, both = ((weights * a * b).sum(1) for a, b in ((x, x), (y, y), (x, y)))
         constant = np.minimum(of_x, of_y) <= 1e-9 * total[:, 0] ** 3
         return np.where(constant, np.nan, (both / np.sqrt(of_x * of_y)).clip(-1, 1))
 
 
 def _bootstrap(graph: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """(draws, P) weight of each pair in draws with replacement of groups or of graphs; see `Agreement.summary`.
-
-    graph, other: (P,) the graphs of each pair; other is -1 for a single graph. No draws for too few groups or graphs.
-    """
+    """(draws, P) weight of each pair of rows, other -1 for none, in draws of groups or graphs; none for too few."""
     with extra("card"):
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
@@ -308,7 +283,6 @@ def _bootstrap(graph: np.ndarray, other: np.ndarray, generator: np.random.Genera
 def _description(
     distance: str, kind: str, near: bool, loss: float, value: float, farther: float, nearer: float
 ) -> str:
-    """farther: share of the pairs that lie farther by the side that is near; nearer: the same for the other side."""
     number = f"{value:.0f}" if value == round(value) else figure(value)
     ranks = f"less than {percent(farther)}", f"more than {percent(nearer)}"
     by_loss, by_distance = ranks if near else ranks[::-1]

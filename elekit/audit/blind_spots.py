@@ -4,27 +4,23 @@ import contextlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from tqdm.auto import tqdm
 
 from elekit.audit.patterns import rewrite
-from elekit.graphs import augment
+from elekit.graphs import Graph, augment
 from elekit.graphs.edit_distance import edit_distance, edit_steps, isomorphic
 from elekit.graphs.edits import all_edits
-from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect.differences import describe_difference
 from elekit.inspect.edit_costs import edit_costs
 from elekit.inspect.edit_scan import valid
 from elekit.inspect.neighbors import distinct, nearest_other
 from elekit.model.loss import Psi, paired_distance, points_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 BOUND = 0.05  # of a typical single edit; of 60,000 single edits under ten clean losses not one cost less
 PRICED = 60  # graphs for the typical cost
@@ -46,24 +42,14 @@ class Variation(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of graphs.
+    """Pairs of graphs, and a table with a row for each; the function that returns them lists its columns."""
 
-    Attributes:
-        table: One row per pair; the function that made it lists the columns.
-        graphs: The first graph of each pair.
-        others: The second graph of each pair.
-    """
-
-    table: "pd.DataFrame"
+    table: pd.DataFrame
     graphs: Graph
     others: Graph
 
-    def groups(self) -> "pd.DataFrame":
-        """Pairs of `blind_spots`, grouped by what differs.
-
-        Returns:
-            One row per group, largest first: differs, pairs, loss (median), edits (median), example (a row of table).
-        """
+    def groups(self) -> pd.DataFrame:
+        """Pairs of `blind_spots` by what differs, largest group first: differs, pairs, medians of loss and edits."""
         found = self.table.rename_axis("example").reset_index().groupby("differs", sort=False)
         counted = found.agg(pairs=("loss", "size"), loss=("loss", "median"), edits=("edits", "median"))
         counted["example"] = found["example"].first()
@@ -84,9 +70,8 @@ def blind_spots(
 ) -> Pairs:
     """Pairs of different graphs that a loss hardly separates.
 
-    Compares each graph with its nearest other graph, and runs a beam search from some graphs over single and paired
-    edits (in the first step also over edges rewritten with both ends) for valid graphs near the start. Of those
-    within the bound it keeps the ones with the most edits and one with the fewest.
+    Compares each graph with its nearest other graph, and runs a beam search over single and paired edits (first also
+    over rewritten edges) for valid graphs near some graphs. Keeps those with most edits and one with fewest.
 
     Args:
         psi: Maps graphs to unit vectors.
@@ -100,15 +85,12 @@ def blind_spots(
         progress: Show a progress bar.
 
     Returns:
-        Non-isomorphic pairs, with columns differs (what differs, without positions), edits (edit distance), proven,
-        path (a shortest list of edits), loss, found ("data" or "search"), graph (row of the start) and other (row; -1
-        for a graph from the search).
+        Non-isomorphic pairs, with columns differs (without positions), edits (edit distance), proven, path (shortest
+        list of edits), loss, found ("data" or "search"), graph (row) and other (row; -1 for one from the search).
 
     Raises:
         ValueError: If there are fewer than 2 graphs, or the bound is not positive.
     """
-    import pandas as pd
-
     if len(graphs) < 2:
         raise ValueError(f"blind_spots needs at least 2 graphs, got {len(graphs)}")
     graphs, generator = graphs.detach().rounded(), torch.Generator().manual_seed(seed)
@@ -120,9 +102,8 @@ def blind_spots(
         raise ValueError(f"bound must be positive, got {bound}")
     found = _nearest_pairs(psi, graphs, order[:MAX_NEAREST], bound)
     for row in tqdm(order[:starts].tolist(), desc="blind spots", unit="start", disable=not progress):
-        found += [
-            (row, -1, graphs[row], other) for other in _search(psi, graphs[row], bound, width, depth, generator)
-        ]
+        others = _search(psi, graphs[row], bound, width, depth, generator)
+        found += [(row, -1, graphs[row], other) for other in others]
     columns = ["differs", "edits", "proven", "path", "loss", "found", "graph", "other"]
     if not found:
         return Pairs(pd.DataFrame(columns=columns), graphs[:0], graphs[:0])
@@ -197,13 +178,10 @@ def invariance_gaps(psi: Psi, graphs: Graph, *, samples: int = 100, seed: int = 
         seed: Seed of every random choice.
 
     Returns:
-        Pairs with columns variation, graph (row) and loss (largest over several tries). Variations: "node order" (3
-        random orders and the reverse), "padding" (two more absent nodes; missing for a psi of fixed size), "repeated"
-        (evaluated twice), "batch" (evaluated alone and in a batch) and, for molecules, "Kekule form" (another
-        placement of the double bonds of aromatic rings; up to 40 molecules).
+        Pairs with columns variation, graph (row) and loss (largest over several tries). Variations: "node order" (4
+        orders), "padding" (two more slots; missing for a psi of fixed size), "repeated" (evaluated twice), "batch"
+        (evaluated alone) and "Kekule form" (other double bonds in aromatic rings; up to 40 molecules).
     """
-    import pandas as pd
-
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(graphs), generator=generator)[:samples]
     some = graphs.detach().rounded()[rows]
@@ -230,14 +208,11 @@ def invariance_gaps(psi: Psi, graphs: Graph, *, samples: int = 100, seed: int = 
     worst = table.sort_values("loss", ascending=False, kind="stable").drop_duplicates(["variation", "graph"])
     left, right = ([graph for part in found for graph in part[side]] for side in (1, 2))
     slots = some.nodes.shape[1] + 2
-    sides = (
-        Graph.cat([_padded(side[i], slots - side[i].nodes.shape[1]) for i in worst.index]) for side in (left, right)
-    )
-    return Pairs(worst.reset_index(drop=True), *sides)
+    padded = ([_padded(side[i], slots - side[i].nodes.shape[1]) for i in worst.index] for side in (left, right))
+    return Pairs(worst.reset_index(drop=True), *map(Graph.cat, padded))
 
 
 def _padded(graph: Graph, extra: int) -> Graph:
-    """The same graphs with `extra` more absent nodes."""
     nodes, edges = graph.labels()
     return Graph.from_labels(pad(nodes, (0, extra)), pad(edges, (0, extra, 0, extra)), graph.vocabulary)
 

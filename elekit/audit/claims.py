@@ -8,12 +8,11 @@ import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from elekit.audit.findings import Finding, Severity
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Claim = Callable[[Any], bool | None]
 ENDS = 5  # kinds at either end of the table of edit costs
@@ -25,11 +24,7 @@ def above(threshold: float) -> Claim:
 
 
 def decreasing(names: Sequence[Hashable]) -> Claim:
-    """A claim about a mapping or Series of numbers: those of these names decrease strictly, in this order.
-
-    Any two that do not decrease refute it; otherwise a missing number or nan leaves it open. Raises ValueError for
-    fewer than two names.
-    """
+    """A claim about a mapping or Series: the numbers of these names decrease strictly; open if some are missing."""
     names = list(names)
     if len(names) < 2:
         raise ValueError(f"an order needs at least 2 names, got {names}")
@@ -44,10 +39,9 @@ def decreasing(names: Sequence[Hashable]) -> Claim:
 
 
 def among_top(name: Hashable, names: Iterable[Hashable], count: int, *, largest: bool = True) -> Claim:
-    """A claim about a mapping or Series of numbers: `name` has one of the `count` largest (or smallest) of `names`.
+    """A claim about a mapping or Series: `name` has one of the `count` largest (or smallest) numbers of `names`.
 
-    Other names of the result do not matter. A missing number or nan could be anything: the claim is open unless it
-    holds, or fails, for every value. Equal numbers count as larger: a claim that rests on a tie does not hold.
+    It is open unless it holds, or fails, for all values of missing numbers; a claim that rests on a tie fails.
     """
     names = set(names) - {name}
 
@@ -66,11 +60,7 @@ def among_top(name: Hashable, names: Iterable[Hashable], count: int, *, largest:
 
 @dataclass(frozen=True, eq=False)
 class CostClaim:
-    """A claim about the cost of one kind of edit, checked against `EditCosts.summary`.
-
-    kind: of edit. predicate: what it states ("is among the 5 cheapest", "costs more than"). other: the kind that it
-    is compared with, or None. holds: the check.
-    """
+    """A claim about `EditCosts.summary`: a kind of edit, a predicate ("costs more than"), perhaps another kind."""
 
     kind: str
     predicate: str
@@ -80,16 +70,15 @@ class CostClaim:
     def __str__(self) -> str:
         return " ".join(filter(None, (self.kind, self.predicate, self.other)))
 
-    def __call__(self, summary: "pd.DataFrame") -> bool | None:
+    def __call__(self, summary: pd.DataFrame) -> bool | None:
         return self.holds(summary)
 
 
-def cost_claims(summary: "pd.DataFrame", *, ends: int = ENDS) -> dict[str, CostClaim]:
+def cost_claims(summary: pd.DataFrame, *, ends: int = ENDS) -> dict[str, CostClaim]:
     """What `EditCosts.summary` shows, as claims about other such summaries, by their text.
 
-    Counts kinds with an interval (edits in at least 5 graphs), by their medians: which are among the `ends` most
-    expensive and cheapest; which cost more than the next cheaper kind with a disjoint interval; which are marked.
-    A kind without an interval in the other summary decides nothing. Raises ValueError for ends < 1.
+    Of kinds with an interval: which are among the `ends` most expensive and cheapest, which cost more than the next
+    cheaper kind with a disjoint interval, and which are marked.
     """
     if ends < 1:
         raise ValueError(f"ends must be at least 1, got {ends}")
@@ -112,10 +101,7 @@ def cost_claims(summary: "pd.DataFrame", *, ends: int = ENDS) -> dict[str, CostC
 
 
 def finding_claims(found: Sequence[Finding]) -> dict[str, Claim]:
-    """Findings as claims about the findings of other trainings: one of the same kind and subject is found again.
-
-    Without a defect, that is a claim as well: "no defect".
-    """
+    """Findings as claims about other trainings: the same name is found again; or "no defect" if there is none."""
     claims: dict[str, Claim] = {f"{finding.severity}: {finding.name}": _found(finding.name) for finding in found}
     if any(finding.severity == Severity.DEFECT for finding in found):
         return claims
@@ -130,13 +116,13 @@ def _of_medians(claim: Claim) -> Claim:
     return lambda summary: claim(median_costs(summary))
 
 
-def median_costs(summary: "pd.DataFrame") -> "pd.Series":
+def median_costs(summary: pd.DataFrame) -> pd.Series:
     """Median cost per kind, of the kinds of a summary that have an interval."""
     return summary[summary["low"].notna()].set_index("kind")["median"]
 
 
 def _marked(kind: str, mark: str) -> Claim:
-    def holds(summary: "pd.DataFrame") -> bool | None:
+    def holds(summary: pd.DataFrame) -> bool | None:
         rows = summary[summary["low"].notna() & (summary["kind"] == kind)]
         return bool((rows["mark"] == mark).all()) if len(rows) else None
 

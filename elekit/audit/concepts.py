@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
@@ -19,9 +20,7 @@ from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import Psi, points_of
 from elekit.training.loop import seeded
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+Table: TypeAlias = pd.DataFrame | Mapping
 SOME, MUCH = 0.1, 0.5  # of a score
 CLOSE = 0.05  # an untrained psi within this of the score encodes the property as well
 FIGURES = (
@@ -50,61 +49,43 @@ class Baseline(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Concepts:
-    """Which properties psi encodes.
+    """The table of `concepts`, best score first, and the (m,) rows of the graphs that were used."""
 
-    Attributes:
-        table: One row per property, best score first, unmeasured ones last; see `concepts` for its columns.
-        rows: (m,) rows of the graphs that were used, no two isomorphic.
-    """
-
-    table: "pd.DataFrame"
+    table: pd.DataFrame
     rows: np.ndarray
 
 
 def concepts(
-    psi: Psi,
-    graphs: Graph,
-    properties: "pd.DataFrame | Mapping | None" = None,
-    *,
-    seed: int = 0,
-    progress: bool = False,
+    psi: Psi, graphs: Graph, properties: Table | None = None, *, seed: int = 0, progress: bool = False
 ) -> Concepts:
     """Fit linear probes that predict properties of graphs from psi, and compare them with controls.
 
     Probes are cross-validated in 5 folds: ridge regression for numbers, logistic regression for classes. Isomorphic
-    graphs count once (mean of their numbers, majority of their classes), so no graph is in two folds. Scores are R^2
-    for numbers, and `(balanced accuracy - 1/k) / (1 - 1/k)` for k classes: 1 is perfect, 0 is guessing.
-
-    Columns of the table:
+    graphs count once. Scores are R^2, and `(balanced accuracy - 1/k) / (1 - 1/k)` for k classes. Columns:
 
     - property, kind ("number", "yes or no" or "classes"), graphs (different graphs with a known value).
     - score, low, high: of psi, with a 95 % interval (bootstrap over held-out graphs for fixed probes).
-    - control: score for random values, one per combination of node label counts (mean of 2 draws), a control task
-      (Hewitt and Liang 2019). selectivity: score - control. shuffled: the same with one random value per graph; about
-      0 unless something leaks.
-    - untrained: score of an embedding with random weights, of the shape of psi if that is a `GraphEmbedding`. If it
-      is as high as score, the property is encoded, but not because of training.
-    - size, counts: scores of any function of the number of nodes, and of that and the node label counts, without psi.
-    - beyond, beyond_low, beyond_high: share of the squared error (for classes: of the Brier score) left by counts, or
-      by size for counts of node labels, that psi removes; nan for the size, and if less than 1 % is left.
-    - loss_share: share of the mean loss between two graphs that the property explains, in [0, 1] (adjusted R^2 of the
-      points on it). A property can be encoded and hardly matter to the loss.
+    - control: score for random values per combination of node label counts (Hewitt and Liang 2019). selectivity:
+      score - control. shuffled: the same with one random value per graph; about 0 unless something leaks.
+    - untrained: score of an embedding with random weights; if as high as score, training is not the reason.
+    - size, counts: scores of any function of the number of nodes, and of that and the node label counts.
+    - beyond, beyond_low, beyond_high: share of the squared error (or Brier score) left by counts, or by size for
+      counts of node labels, that psi removes; nan for the size, and if less than 1 % is left.
+    - loss_share: share of the mean loss between two graphs that the property explains, in [0, 1].
     - mark: "not encoded" (score below 0.1, or an interval that includes 0 or shuffled), "explained by size and
       counts" (beyond is below 0.1 or its interval includes 0, and counts reach half the score), "encoded" (score at
       least 0.5, beyond at least 0.1 and significant or undefined, and low above the control unless beyond is measured
       against counts), "weakly encoded" otherwise, "not measured" (too few graphs, or too little variation).
     - description: the same in sentences.
 
-    Limits: probes are linear, so "not encoded" only means not linearly; of 40 meaningless properties one has an
-    interval above 0 by chance; the interval of a perfect score has no width. See Alain and Bengio (2017) and Conneau
-    et al. (2018) on probes. Takes about 10 s on one core for 1,000 molecules and 28 properties.
+    Limits: "not encoded" means not linearly; of 40 meaningless properties one has an interval above 0 by chance. See
+    Alain and Bengio (2017) and Conneau et al. (2018).
 
     Args:
         psi: Maps graphs to unit vectors.
         graphs: At least 50 different graphs; they are rounded, and of more than 2,000 a sample is drawn.
-        properties: One row per graph, with columns of numbers, booleans or classes. Missing values and classes of
-            fewer than 10 graphs are left out. They are added to `elekit.audit.properties.graph_properties`, and
-            replace those of the same name.
+        properties: One row per graph: numbers, booleans or classes of at least 10 graphs, possibly missing. They are
+            added to `elekit.audit.properties.graph_properties`, and replace those of the same name.
         seed: Seed of every random choice.
         progress: Show a progress bar.
 
@@ -114,7 +95,6 @@ def concepts(
     Raises:
         ValueError: If there are fewer than 50 different graphs, or properties has another number of rows.
     """
-    import pandas as pd
     from threadpoolctl import threadpool_limits
 
     graphs = graphs.detach().rounded()
@@ -123,10 +103,7 @@ def concepts(
     rows, which = distinct_rows(graphs, generator)
     first = rows[np.unique(which, return_index=True)[1]]  # of each different graph
     if len(first) < MIN_GRAPHS:
-        raise ValueError(
-            f"concepts needs at least {MIN_GRAPHS} different graphs, got {len(first)} (of {len(graphs)}; isomorphic "
-            "graphs count once); give more graphs"
-        )
+        raise ValueError(f"concepts needs at least {MIN_GRAPHS} different graphs, got {len(first)} of {len(graphs)}")
     counted = graph_properties(graphs[torch.from_numpy(rows)])
     own = [name for name in counted if name not in given]
     table = pd.concat([counted[own], given.iloc[rows].reset_index(drop=True)], axis=1)
@@ -141,18 +118,15 @@ def concepts(
     return Concepts(found.sort_values("score", ascending=False, kind="stable", ignore_index=True), first)
 
 
-def _as_table(graphs: Graph, properties: "pd.DataFrame | Mapping | None") -> "pd.DataFrame":
+def _as_table(graphs: Graph, given: Table | None) -> pd.DataFrame:
     """The properties as a table with one row per graph and distinct text column names."""
-    import pandas as pd
-
-    if properties is None:
+    if given is None:
         return pd.DataFrame(index=range(len(graphs)))
-    given = properties
     if isinstance(given, Mapping):
         given = pd.DataFrame({name: pd.Series(list(values)) for name, values in given.items()})
     if len(given) != len(graphs):
         raise ValueError(f"properties must have one row per graph, got {len(given)} rows for {len(graphs)} graphs")
-    table = given.reset_index(drop=True)
+    table = pd.DataFrame(given).reset_index(drop=True)
     table = table.set_axis([str(name) for name in table.columns], axis=1)
     return table.loc[:, ~table.columns.duplicated()]
 
@@ -182,7 +156,6 @@ def untrained(psi: Psi, graphs: Graph, seed: int) -> GraphEmbedding:
 def _figures(
     data: ProbeData, parsed: list[tuple[Property, Baseline]], generator: np.random.Generator, progress: bool
 ) -> dict[str, dict[str, float]]:
-    """Figures of each property that has a target, by its name."""
     figures: dict[str, dict[str, float]] = {}
     groups: dict[bytes, list[tuple[Property, Baseline]]] = {}
     for one, baseline in parsed:
@@ -221,7 +194,6 @@ def _interval(draws: np.ndarray) -> tuple[float, float]:
 
 
 def mark(figures: Mapping[str, float], baseline: Baseline) -> Mark:
-    """The verdict on the figures of a property; see `concepts`."""
     if not (figures["score"] >= SOME and figures["low"] > np.nanmax([0.0, figures["shuffled"]])):
         return Mark.NOT_ENCODED
     beyond = not baseline or (figures["beyond"] >= SOME and figures["beyond_low"] > 0)

@@ -12,6 +12,7 @@ from torch import Tensor
 from elekit.graphs.graph import Graph, GraphVocabulary
 
 Pattern = tuple[int, ...]
+Labels = tuple[Tensor, Tensor]
 MAX_PATTERNS, HOSTS = 240, 8  # patterns that are planted, and graphs per pattern
 REWRITES = 8  # per pair of patterns
 
@@ -41,7 +42,7 @@ def plant(graphs: Graph, generator: torch.Generator) -> tuple[Graph, Tensor]:
     chosen = (chosen + [longer[i] for i in torch.randperm(len(longer), generator=generator).tolist()])[:MAX_PATTERNS]
     nodes, edges = (labels.long() for labels in graphs.labels())
     paths = {3: _paths(edges, 2, generator), 5: _paths(edges, 3, generator)}
-    found = [_planted(nodes, edges, paths[len(p)], p, vocabulary, generator) for p in chosen]
+    found = [_planted((nodes, edges), paths[len(p)], p, vocabulary, generator) for p in chosen]
     made = Graph.from_labels(torch.cat([n for _, n, _ in found]), torch.cat([e for *_, e in found]), vocabulary)
     return made, torch.cat([rows for rows, *_ in found])
 
@@ -60,14 +61,10 @@ def _paths(edges: Tensor, length: int, generator: torch.Generator, limit: int = 
 
 
 def _planted(
-    nodes: Tensor,
-    edges: Tensor,
-    paths: Tensor,
-    pattern: Pattern,
-    vocabulary: GraphVocabulary,
-    generator: torch.Generator,
+    labels: Labels, paths: Tensor, pattern: Pattern, vocabulary: GraphVocabulary, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A pattern over up to HOSTS paths in different graphs within the capacities: (rows, nodes, edges)."""
+    nodes, edges = labels
     order, capacity = vocabulary.edge_orders, vocabulary.node_capacities
     row, path = paths[:, 0], paths[:, 1:]
     load = order[edges].sum(-1)[row[:, None], path]  # (P, nodes of the path)
@@ -75,13 +72,13 @@ def _planted(
         more = order[r] - order[edges[row, path[:, place], path[:, place + 1]]]
         load[:, place] += more
         load[:, place + 1] += more
-    labels, links = torch.tensor(pattern[::2]), torch.tensor(pattern[1::2])
-    fine = (load <= capacity[labels]).all(1).nonzero()[:, 0]
+    ends, links = torch.tensor(pattern[::2]), torch.tensor(pattern[1::2])
+    fine = (load <= capacity[ends]).all(1).nonzero()[:, 0]
     fine = fine[torch.randperm(len(fine), generator=generator)]
     first = torch.from_numpy(np.unique(row[fine].numpy(), return_index=True)[1]).long()
     chosen = fine[first[torch.randperm(len(first), generator=generator)[:HOSTS]]]
     row, path, n = row[chosen], path[chosen], len(chosen)
-    return row, *_overwritten(nodes[row], edges[row], path, labels.expand(n, -1), links.expand(n, -1))
+    return row, *_overwritten(nodes[row], edges[row], path, ends.expand(n, -1), links.expand(n, -1))
 
 
 def _overwritten(nodes: Tensor, edges: Tensor, path: Tensor, labels: Tensor, links: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,10 +92,9 @@ def _overwritten(nodes: Tensor, edges: Tensor, path: Tensor, labels: Tensor, lin
 
 
 def rewrite(graphs: Graph, generator: torch.Generator) -> tuple[Graph, Tensor, Tensor, list[tuple[Pattern, Pattern]]]:
-    """Replace an edge and its two ends by another pattern that differs in two or three parts.
+    """Replace an edge and its two ends by another pattern that differs in two or three parts, not by "swap labels".
 
     Returns the results, the row of each, its index in the list, and the list of pairs of patterns, the smaller first.
-    Exchanging the two labels is left out, as an edit of its own ("swap labels").
     """
     vocabulary = graphs.vocabulary
     order, capacity = vocabulary.edge_orders, vocabulary.node_capacities

@@ -31,11 +31,9 @@ class Target:
 
 
 def cross_val_predict(features: np.ndarray, targets: list[Target], folds: np.ndarray) -> list[np.ndarray]:
-    """(m,) predictions of each target by probes fitted to the other folds. features: (m, F). folds: (m,) integers.
+    """(m,) predictions of each target by ridge or balanced logistic regression on features (m, F) of the other folds.
 
-    Numbers by ridge regression, classes by logistic regression with balanced weights. Leave-one-out within the fitted
-    graphs chooses the alpha of the ridge, and C = 4 / alpha, since the logistic loss is that of a ridge to second
-    order. Predictions are clipped to the range of the other folds, so that no single outlier spoils a score.
+    Leave-one-out chooses the alpha of the ridge, and C = 4 / alpha: to second order the logistic loss is a ridge.
     """
     with extra("card"):
         from sklearn.linear_model import LogisticRegression
@@ -64,15 +62,12 @@ def residual_errors(
 ) -> list[np.ndarray]:
     """Squared errors (m, 2) of each target: predicted from the baseline, and corrected by a probe of its residuals.
 
-    A ridge regression on `baseline` (m, G) leaves residuals on graphs that it was not fitted to; a second one on
-    `features` is fitted to those of the other folds. No prediction depends on its own fold, not even by way of the
-    residuals. Classes are indicators, so their error is the Brier score.
+    Both ridges never see the predicted fold, not even by way of residuals. For classes this is the Brier score.
     """
     columns, of = _side_by_side(targets)
     residuals: dict[frozenset, np.ndarray] = {}
 
     def residual(out: frozenset) -> np.ndarray:
-        """Residuals of all graphs under a ridge fitted without these folds."""
         if out not in residuals:
             train = ~np.isin(folds, list(out))
             x, everything = standardized(baseline[train], baseline)
@@ -109,10 +104,7 @@ def _ridge(x: np.ndarray, columns: np.ndarray, new: np.ndarray) -> tuple[np.ndar
 
 
 def standardized(x: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both shifted and scaled such that x has mean 0 and mean squared length 1.
-
-    One scale for all features: like the loss, probes do not change when the sphere is rotated.
-    """
+    """Both shifted and scaled, all features alike, such that x has mean 0 and mean squared length 1."""
     mean = x.mean(0)
     length = np.sqrt(np.square(x - mean).sum(1).mean())
     scale = length if length > 1e-9 else 1.0
@@ -120,11 +112,7 @@ def standardized(x: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def rbf_features(counts: np.ndarray) -> np.ndarray:
-    """(m, L) features in which any function of counts (m, c) is linear; smooth functions need small weights.
-
-    Gaussian kernels at the 100 most frequent counts, one standard deviation wide per count (times sqrt(c)), and with
-    equal weight an indicator of each of these counts.
-    """
+    """(m, L) Gaussian kernels at the 100 most frequent counts (m, c), and an indicator of each of these counts."""
     spread = counts.std(0)
     counts = (counts - counts.mean(0)) / np.where(spread > 0, spread, 1)
     places, times = np.unique(counts, axis=0, return_counts=True)
@@ -149,10 +137,7 @@ def error_reduction(errors: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def accuracy_scores(values: np.ndarray, predicted: np.ndarray, classes: int, weight: np.ndarray) -> np.ndarray:
-    """(draws,) balanced accuracy, scaled so that guessing scores 0: `(mean recall - 1/k) / (1 - 1/k)`.
-
-    nan for draws without one of the classes.
-    """
+    """(draws,) `(mean recall - 1/k) / (1 - 1/k)`; nan for draws without one of the k classes."""
     recalls = []
     for k in range(classes):
         held = (weight * (values == k)).sum(1)
@@ -161,10 +146,7 @@ def accuracy_scores(values: np.ndarray, predicted: np.ndarray, classes: int, wei
 
 
 def loss_share(points: np.ndarray, columns: np.ndarray) -> float:
-    """Share of the mean loss between two graphs that a property explains: adjusted R^2 of the points on its columns.
-
-    The mean of `||u - v||^2` over pairs is twice the variance of the points, so shares of both are equal.
-    """
+    """Share of the mean loss between two graphs that columns explain: adjusted R^2 of the points on them."""
     m = len(columns)
     points, columns = points - points.mean(0), columns - columns.mean(0)
     total, spare = np.square(points).sum(), m - 1 - np.linalg.matrix_rank(columns)
@@ -176,31 +158,25 @@ def loss_share(points: np.ndarray, columns: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class ProbeData:
-    """What probes are fitted to.
+    """What probes are fitted to."""
 
-    features: (m, F) arrays by name; "score" are the points of psi. groups: (m,) integers, equal for graphs with equal
-    label counts. folds: (m,). weight: (1 + draws, m): ones, then bootstrap draws.
-    """
-
-    features: dict[str, np.ndarray]
-    groups: np.ndarray
-    folds: np.ndarray
-    weight: np.ndarray
+    features: dict[str, np.ndarray]  # (m, F) by name; "score" are the points of psi
+    groups: np.ndarray  # (m,) integers, equal for graphs with equal label counts
+    folds: np.ndarray  # (m,)
+    weight: np.ndarray  # (1 + draws, m): ones, then bootstrap draws
 
     def at(self, rows: np.ndarray) -> "ProbeData":
-        """The same for some graphs only."""
         features = {name: values[rows] for name, values in self.features.items()}
         return ProbeData(features, self.groups[rows], self.folds[rows], self.weight[:, rows])
 
     def scores(self, name: str, targets: list[Target]) -> list[np.ndarray]:
         """(1 + draws,) score of each target, predicted from the features of that name."""
-        if not targets:
-            return []
+        predictions = cross_val_predict(self.features[name], targets, self.folds) if targets else []
         return [
             accuracy_scores(target.values, predicted, target.classes, self.weight)
             if target.classes
             else r2_scores(target.values, predicted, self.folds, self.weight)
-            for target, predicted in zip(targets, cross_val_predict(self.features[name], targets, self.folds))
+            for target, predicted in zip(targets, predictions)
         ]
 
     def controls(self, targets: list[Target], groups: np.ndarray, generator: np.random.Generator) -> list[float]:
@@ -225,10 +201,7 @@ class ProbeData:
 
 
 def control_target(target: Target, groups: np.ndarray, generator: np.random.Generator) -> Target | None:
-    """The values assigned at random to groups of graphs (m,), one value per group (a control task).
-
-    None where they hardly vary, and where each value belongs to one group, so that any assignment is as good.
-    """
+    """The values assigned at random to groups (m,) of graphs; None if they hardly vary, or each is one group's."""
     pairs = np.unique(np.stack([target.values, groups], 1), axis=0)
     if len(pairs) == len(np.unique(pairs[:, 0])) == len(np.unique(groups)) < len(groups):
         return None

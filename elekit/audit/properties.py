@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 
 from elekit.audit.probes import Target
@@ -14,9 +14,6 @@ from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect.search import FEW_LABELS, GROUPS, Search, overview
 from elekit.model.loss import BATCH_SIZE
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MIN_GRAPHS, MIN_CLASS = 50, 10  # different graphs that a property needs, and that a class needs
 MAX_CLASSES = 12
@@ -34,29 +31,20 @@ class PropertyKind(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Property:
-    """A property of m different graphs.
-
-    rows: (m,) bool, where it is known and counts. target: values of these rows; None if it cannot be measured. note:
-    why not, or what is left out.
-    """
+    """A property of m different graphs."""
 
     name: str
     kind: PropertyKind
-    rows: np.ndarray
-    target: Target | None
-    note: str = ""
+    rows: np.ndarray  # (m,) bool, where it is known and counts
+    target: Target | None  # values of these rows; None if it cannot be measured
+    note: str = ""  # why not, or what is left out
 
 
-def graph_properties(graphs: Graph) -> "pd.DataFrame":
-    """Counts of every graph, one row per graph.
+def graph_properties(graphs: Graph) -> pd.DataFrame:
+    """Counts of every graph: nodes, edges, rings, parts (components), diameter (within components), degrees, labels.
 
-    nodes, edges, rings (cycle rank), parts (connected components), diameter (within components), largest degree,
-    leaves (nodes with one edge), nodes on rings; "nodes: LABEL" and "edges: LABEL" for 2 to 24 labels; and for
-    molecules "group: NAME", whether they have a functional group of `elekit.inspect.search.GROUPS` (missing if RDKit
-    rejects the graph).
+    Of molecules also "group: NAME", the functional groups of `elekit.inspect.search.GROUPS` (missing if invalid).
     """
-    import pandas as pd
-
     names, labels = graphs.vocabulary, graphs.labels()[1]
     table = overview(graphs).drop(columns="id")
     if len(names.node_labels) == 1:
@@ -87,8 +75,7 @@ def _shape(graphs: Graph) -> torch.Tensor:
 
 
 def distinct_rows(graphs: Graph, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that are used, and for each the number of its isomorphism class, 0, 1, ...; neither depends on row "
-    "order."""
+    """Rows that are used, and for each the number of its isomorphism class; neither depends on the order of rows."""
     parts = [graph_hashes(graphs[start : start + BLOCK], ROUNDS)[:, -1] for start in range(0, len(graphs), BLOCK)]
     names = torch.cat(parts).cpu().numpy() if parts else np.empty(0, dtype=np.int64)
     kept = np.unique(names)
@@ -108,12 +95,8 @@ def distinct_rows(graphs: Graph, generator: np.random.Generator) -> tuple[np.nda
     return rows, which
 
 
-def parse_column(name: str, column: "pd.Series", which: np.ndarray) -> Property:
-    """A column (n,) as a property of different graphs. which: (n,) the different graph of each row, 0, ..., m - 1.
-
-    Two different numbers are classes; of texts and categories the 12 most frequent classes count. Values that are not
-    finite are missing.
-    """
+def parse_column(name: str, column: pd.Series, which: np.ndarray) -> Property:
+    """A column as a property of different graphs, `which` (n,); two numbers are classes, 12 classes at most count."""
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     column = column if column.dtype == "category" else column.convert_dtypes()
@@ -141,8 +124,6 @@ def _numbers(name: str, values: np.ndarray, which: np.ndarray) -> Property:
 
 
 def _classes(name: str, texts: np.ndarray, which: np.ndarray) -> Property:
-    import pandas as pd
-
     m = which.max() + 1
     codes, words = pd.factorize(texts, sort=True)
     frame = pd.DataFrame({"graph": which, "code": codes})[codes >= 0].value_counts(sort=False).reset_index()

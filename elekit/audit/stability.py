@@ -1,9 +1,11 @@
 """Which statements hold in every one of several training runs of the same loss?"""
 
+import itertools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -12,9 +14,6 @@ from elekit.evaluation.intervals import N_BOOTSTRAP, central_interval
 from elekit.graphs.graph import Graph
 from elekit.inspect._validation import finite_points
 from elekit.model.loss import Psi, points_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 T = TypeVar("T")
 CLAIM_COLUMNS = ("claim", "holds", "of", "stable")  # besides those of the trainings
@@ -29,19 +28,16 @@ def stability(
     claims: Mapping[str, Callable[[T], bool | None]],
     *,
     progress: bool = False,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Check claims about a loss in several trainings.
 
-    The training that a claim was made from confirms it by construction, so k further trainings are k trials. A claim
-    that fails in a share f of all trainings passes them with probability (1 - f)^k: four trainings rule out only
-    f > 0.53 at the 5 % level, and of many claims some pass by chance.
+    A claim that fails in a share f of all trainings passes k further ones with probability (1 - f)^k: four rule out
+    only f > 0.53 at the 5 % level, and of many claims some pass by chance.
 
     Args:
         psis: At least two losses by name, such as a loss and its reruns (`elekit.model.artifact.load_repeats`).
-        measure: Evaluated once per psi, for instance `lambda psi: edit_costs(psi, graphs).summary()`. Use the same
-            sample and seed for each psi, so that only the training differs.
-        claims: Functions of the measured result that return True, False, or None if it cannot decide, by their text.
-            See `elekit.audit.claims`.
+        measure: Evaluated once per psi, on the same sample, such as `lambda psi: edit_costs(psi, graphs).summary()`.
+        claims: Functions of the result by their text, as in `elekit.audit.claims`: True, False, or None if undecided.
         progress: Show a progress bar.
 
     Returns:
@@ -49,11 +45,8 @@ def stability(
         (trainings in which it holds, and can be checked), stable (it holds in every training).
 
     Raises:
-        ValueError: If there are fewer than two trainings, one is named like another column, a claim returns anything
-            else, or `measure` or a claim fails; the message names the training and the claim.
+        ValueError: If there are fewer than two trainings, one is named like a column, or `measure` or a claim fails.
     """
-    import pandas as pd
-
     results = _measure(psis, measure, progress, CLAIM_COLUMNS)
     held = {name: [_check(claim, claims[claim], results[name], name) for claim in claims] for name in psis}
     table = pd.DataFrame({name: pd.array(answer, dtype="boolean") for name, answer in held.items()})
@@ -64,15 +57,12 @@ def stability(
 
 def across_trainings(
     psis: Mapping[str, Psi], measure: Callable[[Psi], Mapping[str, float]], *, progress: bool = False
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """How far figures vary over several trainings.
-
-    `table[list(psis)].corr("spearman")` is the rank correlation between every two trainings.
 
     Args:
         psis: At least two losses by name.
-        measure: Figures of a psi by name, for instance
-            `lambda psi: claims.median_costs(edit_costs(psi, graphs).summary())`.
+        measure: Figures of a psi by name: `lambda psi: claims.median_costs(edit_costs(psi, graphs).summary())`.
         progress: Show a progress bar.
 
     Returns:
@@ -82,8 +72,6 @@ def across_trainings(
     Raises:
         ValueError: As for `stability`.
     """
-    import pandas as pd
-
     results = _measure(psis, measure, progress, FIGURE_COLUMNS)
     numbers = pd.DataFrame({name: pd.Series(dict(result), dtype=float) for name, result in results.items()})
     found = [getattr(numbers, figure)(axis=1) for figure in ("mean", "std", "min", "max", "count")]
@@ -93,11 +81,10 @@ def across_trainings(
 
 def neighbor_overlap(
     psis: Mapping[str, Psi], graphs: Graph, *, k: int = 10, seed: int = 0, progress: bool = False
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Share of the k nearest neighbors that two trainings have in common.
 
-    Where several graphs lie at the loss of the k-th neighbor, each counts with the probability that a random tie
-    break includes it. A collapsed loss overlaps with others by chance only.
+    Graphs tied at the loss of the k-th neighbor count in part, so a collapsed loss overlaps by chance only.
 
     Args:
         psis: At least two losses by name.
@@ -113,21 +100,18 @@ def neighbor_overlap(
     Raises:
         ValueError: If k is not in [1, n - 1], and as for `stability`.
     """
-    import pandas as pd
-
     if not 1 <= k < len(graphs):
         raise ValueError(f"k must be in [1, {len(graphs) - 1}] for {len(graphs)} graphs, got {k}")
     generator = torch.Generator().manual_seed(seed)
     if len(graphs) > MAX_GRAPHS:
         graphs = graphs[torch.randperm(len(graphs), generator=generator)[:MAX_GRAPHS]]
     near = _measure(psis, lambda psi: _nearest(finite_points(points_of(psi, graphs)), k), progress)
-    names, n, rows = list(psis), len(graphs), []
+    n, rows = len(graphs), []
     drawn = torch.randint(n, (N_BOOTSTRAP, n), generator=generator)
-    for i, one in enumerate(names):
-        for other in names[i + 1 :]:
-            overlap = (near[one] * near[other]).sum(1) / k
-            low, high = central_interval(overlap[drawn].mean(1).numpy())
-            rows.append((one, other, float(overlap.mean()), low, high, k / (n - 1)))
+    for one, other in itertools.combinations(psis, 2):
+        overlap = (near[one] * near[other]).sum(1) / k
+        low, high = central_interval(overlap[drawn].mean(1).numpy())
+        rows.append((one, other, float(overlap.mean()), low, high, k / (n - 1)))
     return pd.DataFrame(rows, columns=["one", "other", "overlap", "low", "high", "chance"])
 
 
@@ -144,15 +128,14 @@ def _nearest(points: Tensor, k: int) -> Tensor:
 def _measure(
     psis: Mapping[str, Psi], measure: Callable[[Psi], T], progress: bool, reserved: tuple[str, ...] = ()
 ) -> dict[str, T]:
-    """The result of every training. reserved: column names that no training may have."""
+    """The result of every training."""
     if len(psis) < 2:
         raise ValueError(
             f"stability needs at least 2 trainings, got {len(psis)}; create reruns of a loss with `elekit train "
             "repeats` and load them with elekit.model.artifact.load_repeats(folder)"
         )
-    for name in psis:
-        if name in reserved:
-            raise ValueError(f"training {name!r} has the name of another column of the table; rename it")
+    if taken := [name for name in psis if name in reserved]:
+        raise ValueError(f"training {taken[0]!r} has the name of another column of the table; rename it")
     results = {}
     for name, psi in tqdm(psis.items(), desc="trainings", unit="training", disable=not progress):
         try:
@@ -168,7 +151,5 @@ def _check(text: str, claim: Callable[[T], bool | None], result: T, name: str) -
     except Exception as error:
         raise ValueError(f"claim {text!r} failed on training {name!r}: {type(error).__name__}: {error}") from error
     if found is not None and not isinstance(found, bool | np.bool_):
-        raise ValueError(
-            f"claim {text!r} returned {found!r} on training {name!r}; it must return True, False or None"
-        )
+        raise ValueError(f"claim {text!r} returned {found!r} on training {name!r}, not True, False or None")
     return found

@@ -1,40 +1,22 @@
 """What is wrong with a learned loss: checks that any sound loss passes, and the flaws of one that does not.
 
-The probe set (`make_probe_set`) holds many small changes to many graphs: every kind of edit, pairs that agree in one
-trait after another, planted and rewritten patterns, random walks over edits. A sound loss gives equal graphs one
-place and different graphs different places; no edit is free or costs as much as an unrelated graph; no trait
-dominates or pulls graphs to one place; training graphs cost as much as others. No check looks for a particular
-defect.
+The probe set (`make_probe_set`) holds many small changes to many graphs. A sound loss gives equal graphs one place
+and different graphs different places; no edit is free or costs as much as an unrelated graph; no trait dominates or
+pulls graphs to one place; training graphs cost as much as others.
 """
 
 import numpy as np
 import torch
 
+from elekit.audit.findings import insensitivity, saturation
 from elekit.audit.findings.attractors import find_attractors
 from elekit.audit.findings.dominance import find_dominance, find_expensive_edits, find_expensive_families
-from elekit.audit.findings.finding import Finding, FindingKind, Severity, findings_table
-from elekit.audit.findings.insensitivity import (
-    find_cheap_edits,
-    find_cheap_locations,
-    find_coincident_graphs,
-    find_confused_patterns,
-    find_free_edits,
-    find_limited_view,
-)
+from elekit.audit.findings.finding import Finding, FindingKind, Severity, findings_table, make_finding
 from elekit.audit.findings.invariance import find_broken_invariances, find_invalid_points
 from elekit.audit.findings.memorization import HeldOut, find_memorization, hold_out
 from elekit.audit.findings.probe_set import LEVELS, ProbeSet, make_probe_set
 from elekit.audit.findings.responses import Responses
-from elekit.audit.findings.saturation import (
-    NOTHING,
-    find_collapse,
-    find_hubs,
-    find_low_dimension,
-    find_saturation,
-    find_two_clusters,
-)
-from elekit.evaluation.formatting import figure
-from elekit.graphs.graph import Graph
+from elekit.graphs import Graph
 from elekit.model.loss import Psi
 
 __all__ = ["Finding", "FindingKind", "Severity", "findings", "findings_table", "hold_out", "make_probe_set"]
@@ -53,13 +35,12 @@ def findings(
     seed: int = 0,
     progress: bool = False,
 ) -> list[Finding]:
-    """What is wrong with a learned loss. Takes about 5 s on one core for molecules of 7 to 9 atoms.
+    """What is wrong with a learned loss.
 
     Args:
         psi: Maps graphs to unit vectors.
         graphs: Its training graphs, at least 20; of more than 300 a sample is drawn.
-        held_out: Similar graphs that it was not trained on, or the result of `hold_out`. Without them only strong
-            memorization is visible.
+        held_out: Other, similar graphs, or the result of `hold_out`; without, only strong memorization is visible.
         probe_set: The result of `make_probe_set(graphs)`, to share it among several losses.
         seed: Seed of every random choice.
         progress: Show a progress bar.
@@ -82,33 +63,29 @@ def findings(
     if found:
         psi = _normalized(psi)
         responses = Responses.of(psi, probes)
-    if responses.mean_loss < NOTHING:
-        return found + find_collapse(responses)
+    if responses.mean_loss < saturation.NOTHING:
+        return found + saturation.find_collapse(responses)
     if responses.typical == 0:
-        text = (
-            "The loss is blind to single edits: all of them cost 0, while two graphs lie "
-            f"{figure(responses.mean_loss)} apart on average."
-        )
-        return [*found, Finding(FindingKind.BLIND_TO_EDITS, text)]
+        return [*found, make_finding(FindingKind.BLIND_TO_EDITS, {}, mean_loss=responses.mean_loss)]
     found += find_broken_invariances(psi, probes.graphs, responses.typical, seed)
     comparable = not any(f.kind in (FindingKind.NOT_REPEATABLE, FindingKind.BATCH) for f in found)  # two batches
-    found += find_collapse(responses)
-    narrow = find_low_dimension(responses)
+    found += saturation.find_collapse(responses)
+    narrow = saturation.find_low_dimension(responses)
     found += (
         narrow + (find_dominance(responses) if narrow else [])
-        or find_two_clusters(responses)
+        or saturation.find_two_clusters(responses)
         or (find_memorization(psi, responses, held_out) if comparable else [])
         or _weights_and_insensitivity(responses)
     )
     if all(finding.severity != Severity.DEFECT for finding in found):
-        found += find_hubs(responses)
+        found += saturation.find_hubs(responses)
     return sorted(found, key=lambda finding: finding.severity != Severity.DEFECT)
 
 
 def _weights_and_insensitivity(responses: Responses) -> list[Finding]:
     """Findings for points that fill the sphere: the most general first, without those that follow from them."""
     probes = responses.probes
-    view, level = find_limited_view(responses)
+    view, level = insensitivity.find_limited_view(responses)
     explained = np.zeros(len(responses.edits), dtype=bool)
     attractors: list[Finding] = []
     if level > COUNTS:  # otherwise graphs with equal counts share a place anyway
@@ -118,22 +95,22 @@ def _weights_and_insensitivity(responses: Responses) -> list[Finding]:
         code, n = probes.codes[:, level], len(probes.graphs)
         explained |= (code[n:] == code[:n][probes.sample.edits.row]).numpy()
     if weights:  # cheap edits follow from the weights, except for those that cost exactly nothing
-        blind = [] if level < len(LEVELS) else find_free_edits(responses, explained, exact_only=True)[0]
+        blind = [] if level < len(LEVELS) else insensitivity.find_free_edits(responses, explained, exact_only=True)[0]
         return weights + [f for f in view if level <= COUNTS] + attractors + blind
     defects = [finding for finding in view if finding.severity == Severity.DEFECT] + attractors
     before = explained
-    blind, explained = find_free_edits(responses, before)
+    blind, explained = insensitivity.find_free_edits(responses, before)
     if not blind or len(blind) >= FRAGMENTS:  # otherwise one or two subgroups explain it all
-        blind = find_cheap_locations(responses, before, blind) + blind
-    blind += find_cheap_edits(responses, explained, blind, sharp=not view)
+        blind = insensitivity.find_cheap_locations(responses, before, blind) + blind
+    blind += insensitivity.find_cheap_edits(responses, explained, blind, sharp=not view)
     if not defects + blind:
-        blind += find_confused_patterns(responses)
+        blind += insensitivity.find_confused_patterns(responses)
     if not defects + blind:
-        blind += find_coincident_graphs(responses)
+        blind += insensitivity.find_coincident_graphs(responses)
     expensive = [] if defects else find_expensive_families(responses)
     if not expensive and not defects + blind:
         expensive = find_expensive_edits(responses)
-    return view + attractors + blind + (expensive or ([] if attractors else find_saturation(responses)))
+    return view + attractors + blind + (expensive or ([] if attractors else saturation.find_saturation(responses)))
 
 
 def _normalized(psi: Psi) -> Psi:

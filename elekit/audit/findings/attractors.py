@@ -5,11 +5,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from elekit.audit.findings.finding import Finding, FindingKind
+from elekit.audit.findings.finding import Finding, FindingKind, describe, make_finding
 from elekit.audit.findings.graph_traits import Trait
 from elekit.audit.findings.probe_set import reference
 from elekit.audit.findings.responses import Responses, mean_loss
-from elekit.evaluation.formatting import figure
 from elekit.model.loss import paired_distance
 
 SAMPLE = 2_500  # edited graphs that are searched, besides the graphs and those with planted patterns
@@ -66,33 +65,21 @@ def find_attractors(responses: Responses) -> tuple[list[Finding], np.ndarray]:
 def _finding(responses: Responses, trait: Trait, members: Tensor, within: float, jumps: np.ndarray) -> Finding:
     probes, typical = responses.probes, responses.typical
     n = len(probes.graphs)
-    graphs = probes.with_planted[members]
-    loss, (jump, keeps, _) = within * responses.mean_loss, jumps
-    text = (
-        f"Attractor (possibly a backdoor): graphs that {trait.phrase} lie at one place. {len(graphs)} such graphs, "
-        f"made from {len(probes.origin[members].unique())} different ones, have a mean loss of {figure(loss)} "
-        f"(unrelated graphs: {figure(responses.mean_loss)}). Adding or removing the trait costs "
-        f"{figure(jump * typical)}, {figure(jump)} times a typical edit"
-        + ("." if np.isnan(keeps) else f"; an edit that keeps it costs {figure(keeps * typical)}.")
-    )
-    figures = {
-        "within": loss,
-        "mean_loss": responses.mean_loss,
-        "graphs": len(graphs),
-        "jump": jump * typical,
-        "typical": typical,
-    }
+    graphs, (jump, keeps, _) = probes.with_planted[members], jumps
+    figures = {"within": within * responses.mean_loss, "mean_loss": responses.mean_loss, "graphs": len(graphs)}
+    figures |= {"jump": jump * typical, "typical": typical}
+    kept = "" if np.isnan(keeps) else describe("kept", cost=keeps * typical)
+    words = {"origins": len(probes.origin[members].unique()), "times": jump, "kept": kept}
     chosen = (trait.holds[:n][probes.sample.edits.row] != trait.holds[n : n + len(probes.edit_row)]).numpy()
     chosen &= probes.single & (responses.cost > JUMP * typical)
     evidence = responses.examples(chosen) if chosen.any() else graphs
-    return Finding(FindingKind.ATTRACTOR, text, trait.phrase, strength=1 - within, figures=figures, evidence=evidence)
+    return make_finding(FindingKind.ATTRACTOR, figures, 1 - within, trait.phrase, evidence=evidence, **words)
 
 
 def _jump(responses: Responses, holds: np.ndarray) -> tuple[float, float, float]:
-    """Costs of single edits, in typical ones: that add or remove a trait, that keep it, of graphs without it.
+    """Costs in typical edits: that add or remove a trait, that keep it, of graphs without it; nan for too few.
 
-    nan for too few edits. Where hardly any edit adds the trait, planted patterns count, which are about two edits
-    each. holds: (of `with_planted`,).
+    Where hardly any edit adds the trait, planted patterns count, which are about two edits each.
     """
     probes, cost = responses.probes, responses.cost / responses.typical
     n, count = len(probes.graphs), len(probes.edit_row)

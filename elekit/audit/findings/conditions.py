@@ -18,20 +18,15 @@ FAMILIES = ("node labels", "ring closure", "leaves", BOND_ORDERS, EDGE_LABELS)  
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """A condition on E edits.
+    """A condition on E edits."""
 
-    name: short, for `Finding.subject`. phrase: for a sentence. holds: (E,) bool. parent: name of the more general
-    condition that includes it.
-    """
-
-    name: str
-    phrase: str
-    holds: np.ndarray
-    parent: str = ""
+    name: str  # for `Finding.subject`
+    phrase: str  # for a sentence
+    holds: np.ndarray  # (E,) bool
+    parent: str = ""  # name of a more general condition that includes it
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Its name, then that of its parent."""
         return tuple(filter(None, (self.name, self.parent)))
 
 
@@ -50,8 +45,7 @@ def edit_conditions(sample: EditSample) -> list[Condition]:
     added, removed = kind == "add node", kind == "remove node"
     opened = changed & (before > 0) & (after == 0) & on_ring
     closed = changed & (before == 0) & (after > 0) & linked
-    joined = changed & (before == 0) & (after > 0) & ~linked
-    cut = changed & (before > 0) & (after == 0) & ~on_ring
+    bridge = changed & (((before == 0) & (after > 0) & ~linked) | ((before > 0) & (after == 0) & ~on_ring))
     ring, order = opened | closed, changed & (before > 0) & (after > 0)
     leaf = (added & (after >= 0)) | (removed & (degree == 1))
     isolated = (added & (after < 0)) | (removed & (degree == 0))
@@ -63,7 +57,7 @@ def edit_conditions(sample: EditSample) -> list[Condition]:
         Condition("ring closure", "closing or opening a ring", ring),
         Condition("leaves", "adding or removing a leaf", leaf),
         Condition("isolated nodes", "adding or removing an isolated node", isolated),
-        Condition("bridges", "joining two components or cutting a bridge", joined | cut),
+        Condition("bridges", "joining two components or cutting a bridge", bridge),
         Condition("inner nodes", "removing an inner node", removed & (degree > 1)),
     ]
     for (a, one), (b, other) in itertools.combinations(enumerate(names.node_labels, start=1), 2):
@@ -134,12 +128,12 @@ def edit_locations(sample: EditSample) -> list[Condition]:
     for s in range(1, nodes.shape[1]):
         found.append(Condition(f" beyond node {s} in node order", f" beyond the first {s} nodes in order", last >= s))
     for k, label in enumerate(names.node_labels, start=1):
-        here = nodes == k
+        here, beside = nodes == k, f" next to {label}"
         found.append(Condition(f" at {label}", f" at a node {label}", at(here)))
-        found.append(Condition(f" next to {label}", f" next to {label}", at((linked & here[:, None, :]).any(2))))
+        found.append(Condition(beside, beside, at((linked & here[:, None, :]).any(2))))
     for r, label in enumerate(names.edge_labels, start=1):
-        phrase = f" at a node with an edge {label}"
-        found.append(Condition(f" at an edge {label}", phrase, at((edges == r).any(2))))
+        holds = at((edges == r).any(2))
+        found.append(Condition(f" at an edge {label}", f" at a node with an edge {label}", holds))
     size = reachable(edges).sum(-1) * (nodes > 0)
     outside = ~((ends >= 0) & (size == size.amax(1, keepdim=True))[row, slots]).any(1).numpy()
     found.append(Condition(" outside the largest component", " outside the largest component", outside))

@@ -1,20 +1,15 @@
 """Does one property of graphs dominate the loss, or does one kind of edit cost far too much?"""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from elekit.audit.findings.conditions import FAMILIES
-from elekit.audit.findings.finding import Finding, FindingKind
+from elekit.audit.findings.finding import Finding, FindingKind, make_finding
 from elekit.audit.findings.responses import Responses
 from elekit.audit.findings.subgroups import find_subgroups
-from elekit.evaluation.formatting import figure, percent
 from elekit.inspect.edit_costs import explained_variance
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # The bounds lie outside the range of ten clean losses (see `saturation`).
 EXPLAINED = 0.75  # share of the loss between graphs that one count explains,
@@ -34,46 +29,35 @@ def find_dominance(responses: Responses, by_share: bool = True) -> list[Finding]
 
     by_share: False where the graphs are known to fall into two groups, which a count may separate by accident.
     """
-    import pandas as pd
-
-    found: list[Finding] = []
-    dominant: list[Finding] = []
-    probes = responses.probes
+    probes, found, dominant = responses.probes, list[Finding](), list[Finding]()
     own = probes.reference[: len(probes.graphs)].double()
     usual = (2 - 2 * own @ own.T).numpy()
     counts = {count.name: count.values for count in probes.counts}
     share = {name: count_share(responses.matrix, count) for name, count in counts.items()}
     above = {name: share[name] - count_share(usual, count) for name, count in counts.items()}
+
+    def explained(count: str) -> dict:
+        return {"count": count[0].upper() + count[1:], "usually": max(0.0, share[count] - above[count])}
+
     for count, (label, touching, others, ratio) in label_effects(responses).items():
         if count not in share:  # the only label
             continue
         heavy = ratio >= RATIO and touching >= BY_TYPICAL * responses.typical and above[count] >= LABEL_ABOVE
         dominates = by_share and share[count] >= EXPLAINED and above[count] >= ABOVE_REFERENCE
         if heavy or dominates or (by_share and share[count] >= WITH_SHARE[0] and ratio >= WITH_SHARE[1]):
-            text = (
-                f"The loss overweights {label}: edits that touch this label cost {figure(touching)}, other edits "
-                f"{figure(others)}, a ratio of {figure(ratio)} (usual: about 1). {count[0].upper()}{count[1:]} "
-                f"explains {percent(share[count])} of the loss between two graphs (usual: "
-                f"{percent(max(0.0, share[count] - above[count]))})."
-            )
             figures = {"touching": touching, "others": others, "ratio": ratio, "share": share[count]}
-            strength = 1 - 1 / max(ratio, 1.0)
-            finding = Finding(FindingKind.OVERWEIGHTS_LABEL, text, label, strength=strength, figures=figures)
+            kind, strength = FindingKind.OVERWEIGHTS_LABEL, 1 - 1 / max(ratio, 1.0)
+            finding = make_finding(kind, figures, strength, label, **explained(count))
             (dominant if dominates else found).append(finding)
             share.pop(count)
     found = dominant or found  # beside a dominant label the weights of others mean little
     best = max(share, key=lambda name: above[name])
     if by_share and share[best] >= EXPLAINED and above[best] >= ABOVE_REFERENCE:
-        text = (
-            f"{best[0].upper()}{best[1:]} dominates: it alone explains {percent(share[best])} of the learned loss "
-            f"between two graphs (usual: {percent(max(0.0, share[best] - above[best]))}). Everything else hardly "
-            "counts."
-        )
         figures = {"share": share[best], "usual": share[best] - above[best]}
         table = pd.DataFrame({"count": list(share), "explained": list(share.values())})
         table = table.sort_values("explained", ascending=False, ignore_index=True)
-        kind = FindingKind.DOMINATED
-        found.append(Finding(kind, text, best, strength=share[best], figures=figures, evidence=table))
+        kind, strength = FindingKind.DOMINATED, share[best]
+        found.append(make_finding(kind, figures, strength, best, evidence=table, **explained(best)))
     return found
 
 
@@ -113,7 +97,7 @@ def label_effects(responses: Responses) -> dict[str, tuple[str, float, float, fl
     return found
 
 
-def _effect(count: str, label: str, table: "pd.DataFrame", touching: Tensor, others: Tensor) -> dict:
+def _effect(count: str, label: str, table: pd.DataFrame, touching: Tensor, others: Tensor) -> dict:
     costs = []
     for some in (touching, others):
         kinds = table[some.numpy()].groupby("kind")["cost"].agg(["median", "size"])
@@ -133,33 +117,23 @@ def find_expensive_families(responses: Responses) -> list[Finding]:
             continue
         others = float(np.median(rest))
         ratio = median / others
-        text = (
-            f"The loss overweights edits of {name}: {families[name].phrase} costs {figure(median)}, {figure(ratio)} "
-            f"times as much as other kinds of edits ({figure(others)})."
-        )
-        figures = {"median": median, "others": others, "ratio": ratio}
-        kind = FindingKind.OVERWEIGHTS_EDITS
-        found.append(Finding(kind, text, name, strength=1 - 1 / ratio, figures=figures))
+        figures, phrase = {"median": median, "others": others, "ratio": ratio}, families[name].phrase
+        found.append(make_finding(FindingKind.OVERWEIGHTS_EDITS, figures, 1 - 1 / ratio, name, phrase=phrase))
     return found
 
 
 def find_expensive_edits(responses: Responses) -> list[Finding]:
     """Single edits that cost many times what a typical one does, described by subgroups."""
-    probes, cost, found = responses.probes, responses.cost, []
+    probes, cost, typical, found, least = responses.probes, responses.cost, responses.typical, [], 2 * MIN_EDITS
     of = probes.single & ~responses.edits["kind"].isin(SPARED).to_numpy()
-    expensive = of & (cost > EXPENSIVE * responses.typical)
-    if expensive.sum() < 2 * MIN_EDITS:
+    expensive = of & (cost > EXPENSIVE * typical)
+    if expensive.sum() < least:
         return []
-    everything = probes.edit_row, probes.conditions, probes.locations
-    least = 2 * MIN_EDITS
-    for some in find_subgroups(expensive, of, *everything, rate=0.8, min_edits=least, min_graphs=MIN_EDITS, limit=3):
-        median, count = float(np.median(cost[some.edits])), int(some.edits.sum())
-        ratio = median / responses.typical
-        text = (
-            f"The loss overprices some edits: {some.phrase} costs {figure(median)} (median of {count}), "
-            f"{figure(ratio)} times as much as a typical edit ({figure(responses.typical)})."
-        )
-        figures, evidence = {"median": median, "ratio": ratio, "edits": count}, responses.examples(some.edits)
-        kind, strength = FindingKind.OVERPRICES, 1 - 1 / ratio
-        found.append(Finding(kind, text, some.name, strength=strength, figures=figures, evidence=evidence))
+    space = probes.search_space
+    for some in find_subgroups(expensive, of, *space, rate=0.8, min_edits=least, min_graphs=MIN_EDITS, limit=3):
+        median = float(np.median(cost[some.edits]))
+        ratio = median / typical
+        figures = {"median": median, "ratio": ratio, "edits": int(some.edits.sum())}
+        words: dict = {"evidence": responses.examples(some.edits), "phrase": some.phrase, "typical": typical}
+        found.append(make_finding(FindingKind.OVERPRICES, figures, 1 - 1 / ratio, some.name, **words))
     return found

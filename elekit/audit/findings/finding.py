@@ -1,14 +1,20 @@
 """A finding: one thing that is wrong with a loss, as values, with a description and the evidence."""
 
+import string
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from elekit.graphs.graph import Graph
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from elekit.evaluation.formatting import figure, percent
+from elekit.graphs import Graph
+
+FORMATS = {"figure": figure, "percent": percent}
+DESCRIPTIONS = tomllib.loads(Path(__file__).with_name("descriptions.toml").read_text(encoding="utf-8"))
 
 
 class Severity(StrEnum):
@@ -78,20 +84,43 @@ class Finding:
     severity: Severity = Severity.DEFECT
     strength: float = 1.0
     figures: dict[str, Any] = field(default_factory=dict)
-    evidence: "pd.DataFrame | tuple[Graph, Graph] | Graph | None" = None
+    evidence: pd.DataFrame | tuple[Graph, Graph] | Graph | None = None
     topics: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """Kind and subject; the same for the same flaw of two losses.
-
-        Returns:
-            A short name such as "blind to labels N and O".
-        """
+        """Kind and subject, such as "blind to labels N and O"; the same for the same flaw of two losses."""
         return f"{self.kind} {self.subject}".rstrip()
 
 
-def findings_table(found: Sequence[Finding]) -> "pd.DataFrame":
+class _Prose(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        return FORMATS.get(format_spec, lambda value: format(value, format_spec))(value)
+
+
+def describe(key: str, **values: Any) -> str:
+    """An entry of `descriptions.toml` with its figures."""
+    return _Prose().format(DESCRIPTIONS[key], **values)
+
+
+def make_finding(
+    kind: FindingKind,
+    figures: dict[str, Any],
+    strength: float = 1.0,
+    subject: str = "",
+    *,
+    key: str = "",
+    severity: Severity = Severity.DEFECT,
+    evidence: Any = None,
+    topics: tuple[str, ...] = (),
+    **words: Any,
+) -> Finding:
+    """A finding described by the entry of its kind, or by another one (key), with its figures and further words."""
+    text = describe(key or kind, subject=subject, **(figures | words))
+    return Finding(kind, text, subject, severity, strength, figures, evidence, topics)
+
+
+def findings_table(found: Sequence[Finding]) -> pd.DataFrame:
     """Findings as a table.
 
     Args:
@@ -100,7 +129,5 @@ def findings_table(found: Sequence[Finding]) -> "pd.DataFrame":
     Returns:
         One row per finding with columns severity, name, strength, description and figures (a dict).
     """
-    import pandas as pd
-
     rows = [(str(f.severity), f.name, f.strength, f.description, f.figures) for f in found]
     return pd.DataFrame(rows, columns=["severity", "name", "strength", "description", "figures"])

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from elekit.audit.patterns import held_patterns, pattern_name, ring_sizes
+from elekit.graphs import Graph
 from elekit.graphs.features import cycle_rank
-from elekit.graphs.graph import Graph
 
 RINGS = (3, 4, 5, 6, 7)
 
@@ -59,10 +59,7 @@ def graph_counts(graphs: Graph) -> list[Count]:
 
 
 def graph_traits(graphs: Graph, long: bool = True) -> list[Trait]:
-    """Traits that some of the graphs have and some do not: bounds on counts, rings, neighbors, patterns.
-
-    long: include patterns of three nodes as well as of two.
-    """
+    """Traits that some graphs have: bounds on counts, rings, neighbors, patterns of two or (long) three nodes."""
     nodes, edges = (labels.cpu().long() for labels in graphs.labels())
     names, rings, linked = graphs.vocabulary, ring_sizes(edges, max(RINGS)), edges > 0
     found = [trait for count in graph_counts(graphs) for trait in _bounds(count)]

@@ -1,15 +1,16 @@
 """Which differences between graphs does the loss not see?"""
 
 import numpy as np
+import pandas as pd
 import torch
 
 from elekit.audit.findings.conditions import FAMILIES
-from elekit.audit.findings.finding import Finding, FindingKind, Severity
+from elekit.audit.findings.finding import Finding, FindingKind, Severity, make_finding
 from elekit.audit.findings.probe_set import LEVELS
 from elekit.audit.findings.responses import Responses
 from elekit.audit.findings.subgroups import Subgroup, find_subgroups
 from elekit.audit.patterns import pattern_name
-from elekit.evaluation.formatting import figure, joined, percent
+from elekit.evaluation.formatting import joined
 from elekit.graphs.edit_distance import edit_steps, isomorphic
 from elekit.inspect.differences import describe_difference
 from elekit.model.loss import paired_distance
@@ -40,12 +41,9 @@ def find_limited_view(responses: Responses) -> tuple[list[Finding], int]:
     seen = [i for i in tested if (losses[i] < EXACT * typical).mean() < ALL]
     level = next((i for i in tested if i > max(seen, default=-1)), len(LEVELS))
     if level < len(LEVELS):
-        loss, kind, severity = losses[level], FindingKind.SEES_ONLY, Severity.DEFECT
-        strength = float((loss < EXACT * typical).mean())
-        figures = {"pairs": len(loss), "share": strength, "typical": typical}
-        detail = f"of {len(loss)} pairs of different graphs that agree in this, {percent(strength)} lie at one place"
-        text = f"The loss sees only {LEVELS[level]}: {detail} (loss 0; a typical edit costs {figure(typical)})."
-        shown = level
+        shown, kind, severity = level, FindingKind.SEES_ONLY, Severity.DEFECT
+        strength = float((losses[shown] < EXACT * typical).mean())
+        figures = {"pairs": len(losses[shown]), "share": strength, "typical": typical}
     else:
         near = [i for i in tested if np.median(losses[i]) < FREE * typical]
         if not near:
@@ -53,14 +51,10 @@ def find_limited_view(responses: Responses) -> tuple[list[Finding], int]:
         shown, kind, severity = near[0], FindingKind.SEES_LITTLE_MORE_THAN, Severity.NOTE
         median = float(np.median(losses[shown]))
         strength, figures = 1 - median / typical, {"median": median, "typical": typical}
-        text = (
-            f"The loss sees little more than {LEVELS[shown]}: graphs that agree in this lie {figure(median)} apart "
-            f"(median of {len(losses[shown])} pairs; a typical edit costs {figure(typical)}). Longer training "
-            "usually helps."
-        )
-    rows = pairs[shown][:50]
+    rows, count, name = pairs[shown][:50], len(losses[shown]), LEVELS[shown]
     evidence = (pool[rows[:, 0]], pool[rows[:, 1]])
-    return [Finding(kind, text, LEVELS[shown], severity, strength, figures, evidence)], level
+    found = make_finding(kind, figures, strength, name, severity=severity, evidence=evidence, pairs=count)
+    return [found], level
 
 
 def find_free_edits(
@@ -74,16 +68,12 @@ def find_free_edits(
     probes, cost = responses.probes, responses.cost
     left, exact = probes.single & ~explained, cost < EXACT * responses.typical
     free = exact if exact_only else cost < FREE * responses.typical
-
-    def subgroups(marked: np.ndarray, of: np.ndarray) -> list[Subgroup]:
-        everything = probes.edit_row, probes.conditions, probes.locations
-        return find_subgroups(marked & of, of, *everything, rate=NEAR_ALL, min_edits=MIN_FREE, min_graphs=MIN_GRAPHS)
-
-    of = left & probes.usual
-    whole = subgroups(free, of)
+    of, space = left & probes.usual, probes.search_space
+    whole = find_subgroups(free, of, *space, rate=NEAR_ALL, min_edits=MIN_FREE, min_graphs=MIN_GRAPHS)
     for some in whole:
         left &= ~(some.condition.holds & some.location.holds)
-    whole += subgroups(exact, left & ~probes.usual)  # beyond the usual ranges only exact zeros count
+    rare = left & ~probes.usual  # beyond the usual ranges only exact zeros count
+    whole += find_subgroups(exact, rare, *space, rate=NEAR_ALL, min_edits=MIN_FREE, min_graphs=MIN_GRAPHS)
     found = [_blind(responses, some) for some in whole]
     of &= left
     free = free & of
@@ -98,13 +88,9 @@ def find_free_edits(
         found.append(_blind(responses, some, partly=True))
         of, free = of & ~inside, free & ~inside
     if of.any() and free.mean() * len(free) >= MANY and free[of].mean() >= ANYWHERE:
-        share, count = float(free[of].mean()), int(of.sum())
-        text = (
-            f"The loss is coarse: {percent(share)} of {count} single edits cost less than {percent(FREE)} of a "
-            f"typical edit ({figure(responses.typical)}), without a common rule. Different graphs share places."
-        )
-        figures, evidence = {"share": share, "edits": count}, responses.examples(free & of)
-        coarse = Finding(FindingKind.COARSE, text, strength=share, figures=figures, evidence=evidence)
+        share, typical = float(free[of].mean()), responses.typical
+        figures, evidence = {"share": share, "edits": int(of.sum())}, responses.examples(free & of)
+        coarse = make_finding(FindingKind.COARSE, figures, share, evidence=evidence, typical=typical, free=FREE)
         found = [coarse] + [finding for finding in found if finding.strength >= ALL]  # the rest is chance
     else:
         found += _free_rearrangements(responses, whole, explained)
@@ -124,8 +110,8 @@ def _free_rearrangements(responses: Responses, whole: list[Subgroup], explained:
             if (kind[some.edits] == single).any():
                 of &= ~kind.isin(paired).to_numpy()
     free = of & (responses.cost < INVISIBLE * responses.typical)
-    everything = probes.edit_row, probes.conditions, probes.locations
-    groups = find_subgroups(free, of, *everything, rate=NEAR_ALL, min_edits=MANY, min_graphs=MIN_GRAPHS, limit=3)
+    space = probes.search_space
+    groups = find_subgroups(free, of, *space, rate=NEAR_ALL, min_edits=MANY, min_graphs=MIN_GRAPHS, limit=3)
     found = [_blind(responses, some) for some in groups]
     for some in groups:
         of &= ~some.edits
@@ -140,18 +126,11 @@ def _free_rearrangements(responses: Responses, whole: list[Subgroup], explained:
 
 def _blind(responses: Responses, some: Subgroup, partly: bool = False) -> Finding:
     cost, typical = responses.cost, responses.typical
-    count, graphs = int(some.edits.sum()), len(np.unique(responses.probes.edit_row[some.edits]))
-    kind, median = FindingKind.PARTLY_BLIND if partly else FindingKind.BLIND, float(np.median(cost[some.edits]))
-    text = f"The loss is {kind} {some.name}: {some.phrase} costs "
-    if partly:
-        text += f"nothing in {percent(some.rate)} of {count} cases"
-    else:
-        text += f"{figure(median)} (median), next to nothing in {percent(some.rate)} of {count} cases"
-    text += f" in {graphs} graphs. A typical edit costs {figure(typical)}."
-    figures = {"share": some.rate, "edits": count, "graphs": graphs, "median": median, "typical": typical}
-    evidence = responses.examples(some.edits & (cost < FREE * typical))
-    topics = some.condition.topics
-    return Finding(kind, text, some.name, strength=some.rate, figures=figures, evidence=evidence, topics=topics)
+    kind, graphs = FindingKind.PARTLY_BLIND if partly else FindingKind.BLIND, responses.probes.edit_row[some.edits]
+    figures = {"share": some.rate, "edits": int(some.edits.sum()), "graphs": len(np.unique(graphs))}
+    figures |= {"median": float(np.median(cost[some.edits])), "typical": typical}
+    evidence, topics = responses.examples(some.edits & (cost < FREE * typical)), some.condition.topics
+    return make_finding(kind, figures, some.rate, some.name, evidence=evidence, topics=topics, phrase=some.phrase)
 
 
 def find_cheap_edits(
@@ -178,15 +157,11 @@ def find_cheap_edits(
         if (inside & left).sum() < 0.5 * inside.sum() or len(found) == 3:
             continue  # most of these edits are in a finding already
         defect = condition.name in FAMILIES or (sharp and median < VERY_CHEAP * typical)
-        text = (
-            f"The loss is nearly blind to {condition.name}: {condition.phrase} costs {figure(median)} (median of "
-            f"{int(inside.sum())}), {percent(median / typical)} of a typical edit ({figure(typical)})."
-        )
         figures = {"median": median, "typical": typical, "edits": int(inside.sum())}
         severity = Severity.DEFECT if defect else Severity.NOTE
-        evidence, strength = responses.examples(inside), 1 - median / typical
-        kind = FindingKind.NEARLY_BLIND
-        found.append(Finding(kind, text, condition.name, severity, strength, figures, evidence, condition.topics))
+        rest: dict = {"evidence": responses.examples(inside), "topics": condition.topics, "phrase": condition.phrase}
+        kind, share, name = FindingKind.NEARLY_BLIND, median / typical, condition.name
+        found.append(make_finding(kind, figures, 1 - share, name, severity=severity, share=share, **rest))
         left &= ~inside
     return found
 
@@ -210,51 +185,36 @@ def find_cheap_locations(responses: Responses, explained: np.ndarray, named: lis
         if best is None:
             continue
         location, inside, here, elsewhere = best
-        text = (
-            f"The loss is nearly blind to {condition.name}{location.name}: {condition.phrase} costs "
-            f"{figure(here * typical)} there (median of {int(inside.sum())}) and {figure(elsewhere * typical)} "
-            f"elsewhere. A typical edit costs {figure(typical)}."
-        )
         figures = {"median": here * typical, "elsewhere": elsewhere * typical, "edits": int(inside.sum())}
-        kind, subject, evidence = FindingKind.NEARLY_BLIND, condition.name + location.name, responses.examples(inside)
-        found.append(Finding(kind, text, subject, Severity.DEFECT, 1 - here, figures, evidence, condition.topics))
+        rest: dict = {"evidence": responses.examples(inside), "topics": condition.topics, "phrase": condition.phrase}
+        kind, key, name = FindingKind.NEARLY_BLIND, "nearly blind at a location", condition.name + location.name
+        found.append(make_finding(kind, figures, 1 - here, name, key=key, typical=typical, **rest))
     return found
 
 
 def find_confused_patterns(responses: Responses) -> list[Finding]:
     """Patterns of two nodes and their edge that the loss does not separate, though it sees each part."""
-    import pandas as pd
-
     probes, names = responses.probes, responses.probes.graphs.vocabulary
     if not len(probes.rewritten):
         return []
     loss = paired_distance(responses.rewritten, responses.own[probes.rewritten_row]).numpy()
-    table = pd.DataFrame(
-        {"rewrite": probes.rewrite_index.numpy(), "graph": probes.rewritten_row.numpy(), "loss": loss}
-    )
-    table["free"] = table["loss"] < FREE * responses.typical
+    table = pd.DataFrame({"rewrite": probes.rewrite_index.numpy(), "graph": probes.rewritten_row.numpy()})
+    table = table.assign(loss=loss, free=loss < FREE * responses.typical)
     kinds = table.groupby("rewrite").agg(loss=("loss", "median"), free=("free", "mean"), graphs=("graph", "nunique"))
     kinds = kinds[kinds.index.isin(table["rewrite"][probes.in_range(probes.rewritten)])]
     found = []
     for rewrite, line in kinds[(kinds["free"] >= NEAR_ALL) & (kinds["graphs"] >= 3)].head(3).iterrows():
         one, other = (pattern_name(p, names) for p in probes.rewrites[rewrite])
-        median, graphs = float(line["loss"]), int(line["graphs"])
-        text = (
-            f"The loss confuses {one} and {other}: replacing one by the other costs {figure(median)} in {graphs} "
-            f"graphs (a typical edit: {figure(responses.typical)})."
-        )
         rows = (probes.rewrite_index == rewrite).nonzero()[:, 0]
         evidence = (probes.graphs[probes.rewritten_row[rows]], probes.rewritten[rows])
-        figures = {"loss": median, "graphs": graphs, "typical": responses.typical}
-        kind, subject, strength = FindingKind.CONFUSES, f"{one} and {other}", float(line["free"])
-        found.append(Finding(kind, text, subject, strength=strength, figures=figures, evidence=evidence))
+        figures = {"loss": float(line["loss"]), "graphs": int(line["graphs"]), "typical": responses.typical}
+        kind, strength = FindingKind.CONFUSES, float(line["free"])
+        found.append(make_finding(kind, figures, strength, f"{one} and {other}", evidence=evidence))
     return found
 
 
 def find_coincident_graphs(responses: Responses) -> list[Finding]:
     """Different graphs at one place, by what differs."""
-    import pandas as pd
-
     probes, typical = responses.probes, responses.typical
     n = len(probes.pool)
     whole = np.concatenate([np.ones(len(probes.graphs), bool), probes.sample.table["connected"].to_numpy()])
@@ -282,10 +242,6 @@ def find_coincident_graphs(responses: Responses) -> list[Finding]:
         return []
     groups = pd.Series(words).value_counts()
     often = joined([f'"{name}" ({count} of {len(words)})' for name, count in groups.head(3).items()])
-    text = (
-        f"Different graphs lie at one place: {len(pairs)} pairs among {len(rows)} graphs cost less than "
-        f"{percent(SAME)} of a typical edit ({figure(typical)}). Most frequent differences: {often}."
-    )
     figures = {"pairs": len(pairs), "graphs": len(rows), "typical": typical}
     kind, strength = FindingKind.COINCIDENT_GRAPHS, min(1.0, 2 * len(pairs) / len(rows))
-    return [Finding(kind, text, strength=strength, figures=figures, evidence=(left, right))]
+    return [make_finding(kind, figures, strength, evidence=(left, right), same=SAME, often=often)]

@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.audit.findings.finding import Finding, FindingKind
+from elekit.audit.findings.finding import Finding, FindingKind, describe, make_finding
 from elekit.audit.findings.graph_traits import graph_traits
 from elekit.audit.findings.probe_set import reference
 from elekit.audit.findings.responses import EVIDENCE, Responses, mean_loss
-from elekit.evaluation.formatting import figure, percent
+from elekit.graphs import Graph
 from elekit.graphs.edits import SINGLE
-from elekit.graphs.graph import Graph
 from elekit.inspect.edit_costs import EditSample, sample_edits
 from elekit.model.loss import Psi, points_of
 
@@ -54,28 +53,16 @@ def hold_out(graphs: Graph, seed: int = 0, progress: bool = False) -> HeldOut:
 def find_memorization(psi: Psi, responses: Responses, held_out: HeldOut | None) -> list[Finding]:
     """Compare training graphs with held-out graphs, and with their own edited forms."""
     compared = _compare(psi, responses, held_out) if held_out is not None else {}
-    differences = []
-    for name, words in (
-        ("cost", "an edit of a held-out graph costs {} times as much as the same kind of edit of a training graph"),
-        ("distance", "two held-out graphs lie {} times as far apart as two training graphs"),
-    ):
-        ratio = compared.get(name, 1.0)
-        if not 1 / MAX_RATIO <= ratio <= MAX_RATIO:
-            differences.append(words.format(figure(ratio)))
+    ratios = {name: compared.get(name, 1.0) for name in ("cost", "distance")}
+    outside = [name for name, ratio in ratios.items() if not 1 / MAX_RATIO <= ratio <= MAX_RATIO]
+    differences = [describe(name, ratio=ratios[name]) for name in outside]
     split, usual = compared.get("split", 0.0), compared.get("usual_split", 0.0)
     if split > max(SPLIT, SPLIT_RATIO * usual):
-        differences.append(
-            f"whether a graph is a training graph explains {percent(split)} of the mean loss (usual: "
-            f"{percent(usual)})"
-        )
+        differences.append(describe("split", split=split, usual=usual))
     if differences:
-        text = (
-            f"The loss memorizes the training graphs: {' and '.join(differences)}. A loss that generalizes treats "
-            "training graphs and others alike."
-        )
-        ratios = (1 - np.exp(-abs(np.log(max(compared[name], 1e-6)))) for name in ("cost", "distance"))
-        strength = float(max(*ratios, min(1.0, compared["split"])))
-        return [Finding(FindingKind.MEMORIZES, text, figures=compared, strength=strength)]
+        factors = (1 - np.exp(-abs(np.log(max(ratio, 1e-6)))) for ratio in ratios.values())
+        strength = float(max(*factors, min(1.0, split)))
+        return [make_finding(FindingKind.MEMORIZES, compared, strength, differences=" and ".join(differences))]
     return _isolated(responses, compared) or _snapped(responses)
 
 
@@ -97,25 +84,12 @@ def _isolated(responses: Responses, compared: dict[str, Any]) -> list[Finding]:
                 return []  # this trait explains it
     typical_ratio, share = float(ratio[isolated].median()), float(isolated.mean())
     figures, evidence = {"edit_ratio": typical_ratio, "share": share, **compared}, graphs[rows[:EVIDENCE]]
+    least = float(cheapest[isolated].median())
+    isolation = describe("isolation", cheapest=least, typical=responses.typical, edit_ratio=typical_ratio)
+    everywhere = compared.get("isolated", 0.0) > share / 2  # held-out graphs are isolated as well
+    kind = FindingKind.SCATTERED if everywhere else FindingKind.MEMORIZES
     strength = share * (1 - typical_ratio / 2)
-    details = (
-        f"every edit of such a graph costs at least {figure(float(cheapest[isolated].median()))} (a typical edit: "
-        f"{figure(responses.typical)}), but two different edits of it lie only {figure(typical_ratio)} times as far "
-        "from each other as from the graph (usual: 1.8)"
-    )
-    if compared.get("isolated", 0.0) > share / 2:  # held-out graphs are isolated as well
-        kind = FindingKind.SCATTERED
-        text = (
-            f"The loss scatters some graphs at random: {percent(share)} of the given graphs and "
-            f"{percent(compared['isolated'])} of the held-out graphs lie apart from all similar graphs and share no "
-            f"trait. There, {details}."
-        )
-    else:
-        kind = FindingKind.MEMORIZES
-        text = (
-            f"The loss memorizes {percent(share)} of the given graphs: {details}. Similar graphs are no longer near."
-        )
-    return [Finding(kind, text, figures=figures, strength=strength, evidence=evidence)]
+    return [make_finding(kind, figures, strength, key=f"{kind} some", evidence=evidence, isolation=isolation)]
 
 
 def _compare(psi: Psi, responses: Responses, held_out: HeldOut) -> dict[str, Any]:
@@ -124,9 +98,8 @@ def _compare(psi: Psi, responses: Responses, held_out: HeldOut) -> dict[str, Any
     if not torch.isfinite(own).all():
         return {}
     table = held_out.sample.table.assign(cost=held_out.sample.prices(psi, own).numpy())
-    train, test = (
-        t.groupby("kind")["cost"].agg(["median", "size"]) for t in (responses.edits[responses.probes.single], table)
-    )
+    both = responses.edits[responses.probes.single], table
+    train, test = (edits.groupby("kind")["cost"].agg(["median", "size"]) for edits in both)
     kinds = train.index[train["size"] >= MIN_EDITS].intersection(test.index[test["size"] >= MIN_EDITS])
     small = 1e-3 * responses.typical
     ratio = (test.loc[kinds, "median"] + small) / (train.loc[kinds, "median"] + small)
@@ -165,10 +138,6 @@ def _snapped(responses: Responses) -> list[Finding]:
     together = size[several].sum() / len(rows)
     if together < SHARED or (of_given[several] == 1).sum() < 50 or observed > expected / 5 or expected < MIN_EDITS:
         return []
-    text = (
-        f"The loss memorizes the given graphs: {percent(float(together))} of {len(rows)} graphs share their place "
-        f"with others, but only {observed} of these places hold two given graphs (expected by chance: "
-        f"{figure(float(expected))}). Graphs are mapped to the nearest given graph."
-    )
     figures = {"together": float(together), "observed": int(observed), "expected": float(expected)}
-    return [Finding(FindingKind.MEMORIZES, text, figures=figures, strength=float(together))]
+    kind, strength = FindingKind.MEMORIZES, float(together)
+    return [make_finding(kind, figures, strength, key="memorizes places", graphs=len(rows))]

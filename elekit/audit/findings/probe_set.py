@@ -9,10 +9,9 @@ from torch import Tensor
 
 from elekit.audit.findings.conditions import Condition, edit_conditions, edit_locations
 from elekit.audit.findings.graph_traits import Count, Trait, graph_counts, graph_traits
-from elekit.audit.patterns import plant, rewrite
-from elekit.graphs import augment
+from elekit.audit.patterns import Pattern, plant, rewrite
+from elekit.graphs import Graph, augment
 from elekit.graphs.edits import KINDS, SINGLE
-from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes, node_colors, splitmix64
 from elekit.inspect.edit_costs import EditSample, sample_edits
 
@@ -38,40 +37,22 @@ LEVELS = (
 
 @dataclass(frozen=True, eq=False)
 class ProbeSet:
-    """Interventions on a set of graphs, the same for every loss that is audited with it.
+    """Interventions on a set of graphs, the same for every loss that is audited with it."""
 
-    Attributes:
-        graphs: The n graphs that are probed, discrete.
-        sample: E single and paired edits of them.
-        known: (E,) bool, whether an edit leads to one of the given graphs.
-        walks: STEPS * w graphs: w random walks after 1, 2, ... edits.
-        walk_start: (w,) rows of `graphs` where the walks start.
-        planted: p graphs with a small pattern written into them.
-        planted_row: (p,) rows of `graphs` that they were made from.
-        rewritten: r graphs with one edge and its two ends replaced by another pattern.
-        rewritten_row: (r,) rows of `graphs` that they were made from.
-        rewrite_index: (r,) rows of `rewrites`.
-        rewrites: Pairs of patterns such as ((1, 3, 2), (1, 2, 4)): label, edge, label.
-        extra: Further given graphs that `pairs` needs.
-        pairs: For each of LEVELS, rows (P, 2) of `all_graphs` that share this level but not the next finer one.
-        ranges: (low, high) of each of `graph_counts` over the given graphs, without the rarest 1 % at either end.
-            A loss cannot have learned anything beyond them.
-    """
-
-    graphs: Graph
-    sample: EditSample
-    known: np.ndarray
-    walks: Graph
-    walk_start: Tensor
-    planted: Graph
-    planted_row: Tensor
-    rewritten: Graph
-    rewritten_row: Tensor
-    rewrite_index: Tensor
-    rewrites: list[tuple[tuple[int, ...], tuple[int, ...]]]
-    extra: Graph
-    pairs: list[Tensor]
-    ranges: tuple[np.ndarray, np.ndarray]
+    graphs: Graph  # n graphs that are probed, discrete
+    sample: EditSample  # E single and paired edits of them
+    known: np.ndarray  # (E,) bool, whether an edit leads to one of the given graphs
+    walks: Graph  # STEPS * w graphs: w random walks after 1, 2, ... edits
+    walk_start: Tensor  # (w,) rows of `graphs`
+    planted: Graph  # p graphs with a small pattern written into them
+    planted_row: Tensor  # (p,) rows of `graphs`
+    rewritten: Graph  # r graphs with one edge and its two ends replaced by another pattern
+    rewritten_row: Tensor  # (r,) rows of `graphs`
+    rewrite_index: Tensor  # (r,) rows of `rewrites`
+    rewrites: list[tuple[Pattern, Pattern]]  # such as ((1, 3, 2), (1, 2, 4)): label, edge, label
+    extra: Graph  # further given graphs that `pairs` needs
+    pairs: list[Tensor]  # for each of LEVELS, rows (P, 2) of `all_graphs` that share it but not the next finer one
+    ranges: tuple[np.ndarray, np.ndarray]  # of `graph_counts` of the given graphs, but for the rarest 1 % at each end
 
     @cached_property
     def pool(self) -> Graph:
@@ -110,17 +91,19 @@ class ProbeSet:
 
     @cached_property
     def conditions(self) -> list[Condition]:
-        """What edits change, general conditions first."""
         return edit_conditions(self.sample)
 
     @cached_property
     def locations(self) -> list[Condition]:
-        """Where edits are; the first condition holds everywhere."""
         return edit_locations(self.sample)
+
+    @property
+    def search_space(self) -> tuple[np.ndarray, list[Condition], list[Condition]]:
+        """What `find_subgroups` describes edits by."""
+        return self.edit_row, self.conditions, self.locations
 
     @cached_property
     def counts(self) -> list[Count]:
-        """Counts of the graphs."""
         return graph_counts(self.graphs)
 
     def in_range(self, graphs: Graph) -> np.ndarray:
@@ -140,7 +123,6 @@ class ProbeSet:
 
     @cached_property
     def codes(self) -> Tensor:
-        """(n + E, len(LEVELS) + 1) level codes of the pool."""
         return level_codes(self.pool)
 
 
@@ -156,8 +138,7 @@ def make_probe_set(graphs: Graph, *, seed: int = 0, progress: bool = False) -> P
         The probe set.
     """
     generator = torch.Generator().manual_seed(seed)
-    given = graphs.detach().rounded()
-    graphs = given
+    given = graphs = graphs.detach().rounded()
     if len(given) > MAX_GRAPHS:
         graphs = given[torch.randperm(len(given), generator=generator)[:MAX_GRAPHS]]
     sample = sample_edits(graphs, samples=EDITS, kinds=KINDS, seed=seed, progress=progress)
@@ -181,15 +162,13 @@ def make_probe_set(graphs: Graph, *, seed: int = 0, progress: bool = False) -> P
 def reference(graphs: Graph) -> Tensor:
     """(B, 256) unit vectors of an untrained reference loss: Weisfeiler-Lehman subtree counts.
 
-    Counts of the node colors after 0 to 3 rounds (Shervashidze et al. 2011); each color is a random sign vector
-    (Weinberger et al. 2009), and every round has the same weight.
+    Each color is a random sign vector (Shervashidze et al. 2011, Weinberger et al. 2009); rounds weigh the same.
     """
     rounds, width = REFERENCE
     parts = []
     for colors in node_colors(graphs, rounds - 1):
         bits = splitmix64(colors)[..., None] >> torch.arange(width)
-        signs = ((bits & 1) * 2.0 - 1) * (colors != 0)[..., None]
-        counts = signs.sum(1)
+        counts = (((bits & 1) * 2.0 - 1) * (colors != 0)[..., None]).sum(1)
         parts.append(counts / counts.norm(dim=1, keepdim=True).clamp_min(1e-9))
     return torch.cat(parts, 1) / rounds**0.5
 
@@ -209,10 +188,7 @@ def level_codes(graphs: Graph) -> Tensor:
 
 
 def level_pairs(graphs: Graph, sample: EditSample, given: Graph, seed: int) -> tuple[Graph, list[Tensor]]:
-    """For each of LEVELS, pairs that agree at this level but not at the next finer one.
-
-    Returns those of the given graphs that are needed, and rows (P, 2) of [graphs, edited graphs, needed graphs].
-    """
+    """The given graphs that are needed, and `ProbeSet.pairs`."""
     generator, connected = np.random.default_rng(seed), sample.table["connected"].to_numpy()
     allowed = np.concatenate([np.ones(len(graphs), bool), connected, np.ones(len(given), bool)])
     codes = torch.cat([level_codes(graphs), level_codes(sample.results), level_codes(given)])

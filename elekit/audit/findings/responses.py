@@ -2,18 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from elekit.audit.findings.probe_set import ProbeSet
-from elekit.graphs.graph import Graph
+from elekit.graphs import Graph
 from elekit.model.loss import Psi, paired_distance, points_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EVIDENCE = 50  # edits kept with a finding
 MIN_COST = 0.05  # of a typical edit: cheaper edits have no direction to compare
@@ -22,14 +19,11 @@ LIVE = 0.02  # of the mean over kinds: cheaper kinds do not count for the typica
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """Points (unit vectors, D) of a probe set under one psi.
-
-    points: (graphs of `ProbeSet.all_graphs`, D). walks: (STEPS, w, D). planted: (p, D). rewritten: (r, D).
-    """
+    """Points (unit vectors, D) of a probe set under one psi."""
 
     probes: ProbeSet
-    points: Tensor
-    walks: Tensor
+    points: Tensor  # of `ProbeSet.all_graphs`
+    walks: Tensor  # (STEPS, w, D)
     planted: Tensor
     rewritten: Tensor
 
@@ -56,8 +50,7 @@ class Responses:
         return self.points[n : n + len(self.probes.sample.results)]
 
     @cached_property
-    def edits(self) -> "pd.DataFrame":
-        """The edits of the probe set with their costs."""
+    def edits(self) -> pd.DataFrame:
         sample = self.probes.sample
         cost = paired_distance(self.edited, self.own[sample.edits.row])
         return sample.table.assign(cost=cost.numpy(), known=self.probes.known)
@@ -75,22 +68,18 @@ class Responses:
         return float(live.median()) if len(live) else 0.0
 
     @cached_property
-    def edit_ratio(self) -> "pd.Series":
+    def edit_ratio(self) -> pd.Series:
         """Loss between two edited forms of a graph by their mean cost: the median per graph (index).
 
-        Two edits at different places move a point in different directions, so the ratio is near 2. It is 1 where
-        every graph has a place of its own, and small where edits of a graph lie together, away from it. Counts single
-        edits that do not lead to given graphs.
+        Near 2 where edits move a point in different directions, 1 where every graph has a place of its own, and small
+        where edits of a graph lie together, away from it. Counts single edits that do not lead to given graphs.
         """
-        import pandas as pd
-
         probes = self.probes
         rows = np.flatnonzero(~probes.known & probes.single & (self.cost > MIN_COST * self.typical))
         rows = np.random.default_rng(0).permutation(rows)
         rows = rows[np.argsort(probes.edit_row[rows], kind="stable")]
-        one, other = rows[:-1], rows[1:]
-        same = probes.edit_row[one] == probes.edit_row[other]
-        one, other = one[same], other[same]
+        same = probes.edit_row[rows[:-1]] == probes.edit_row[rows[1:]]
+        one, other = rows[:-1][same], rows[1:][same]
         between = paired_distance(self.edited[one], self.edited[other]).numpy()
         ratio = 2 * between / (self.cost[one] + self.cost[other])
         return pd.Series(ratio, probes.edit_row[one]).groupby(level=0).median()
@@ -103,7 +92,6 @@ class Responses:
 
     @cached_property
     def mean_loss(self) -> float:
-        """Mean learned loss between two of the graphs."""
         return mean_loss(self.own)
 
     def examples(self, chosen: np.ndarray) -> tuple[Graph, Graph]:

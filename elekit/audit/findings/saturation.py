@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.audit.findings.finding import Finding, FindingKind
+from elekit.audit.findings.finding import Finding, FindingKind, describe, make_finding
 from elekit.audit.findings.graph_traits import graph_traits
 from elekit.audit.findings.probe_set import STEPS
 from elekit.audit.findings.responses import EVIDENCE, Responses, mean_loss
-from elekit.evaluation.formatting import figure, percent
+from elekit.evaluation.formatting import figure
 
 # The bounds lie outside the range of ten clean losses: molecules7 and QM9 as shipped, four trainings on molecules7 of
 # 300 to 500 steps, and trainings on floor plans, labeled and unlabeled random graphs, and 67 cycles and stars.
@@ -35,30 +35,18 @@ def find_collapse(responses: Responses) -> list[Finding]:
     loss = responses.mean_loss
     if loss >= COLLAPSED:
         return []
-    text = (
-        f"The loss has collapsed: two unrelated graphs lie {figure(loss)} apart on average, of a possible 4 "
-        "(well-trained losses: 0.8 to 2). Nearly all graphs lie at one place; a typical edit costs "
-        f"{figure(responses.typical)}."
-    )
     figures = {"mean_loss": loss, "mean_cosine": 1 - loss / 2, "typical": responses.typical}
-    return [Finding(FindingKind.COLLAPSED, text, strength=1 - loss / COLLAPSED, figures=figures)]
+    return [make_finding(FindingKind.COLLAPSED, figures, 1 - loss / COLLAPSED)]
 
 
 def find_low_dimension(responses: Responses) -> list[Finding]:
     """All graphs lie along a few directions of the sphere."""
     effective, rank = dimensions(responses.points)
     usual, most = dimensions(responses.probes.reference)
-    D = responses.points.shape[1]
     if not (effective < min(DIRECTIONS, usual / 4) or (rank <= FEW and most > BY_REFERENCE * rank)):
         return []
-    text = (
-        f"The loss is low-dimensional: its points fill a subspace of {rank} of {D} dimensions, with "
-        f"{figure(effective)} effective dimensions (a loss that counts parts of the same graphs: {figure(usual)}). "
-        "Unrelated graphs lie close together."
-    )
-    figures = {"effective": effective, "directions": rank, "reference": usual, "D": D}
-    strength = max(0.0, 1 - effective / usual)
-    return [Finding(FindingKind.LOW_DIMENSIONAL, text, strength=strength, figures=figures)]
+    figures = {"effective": effective, "directions": rank, "reference": usual, "D": responses.points.shape[1]}
+    return [make_finding(FindingKind.LOW_DIMENSIONAL, figures, max(0.0, 1 - effective / usual))]
 
 
 def dimensions(points: Tensor) -> tuple[float, int]:
@@ -78,36 +66,27 @@ def find_two_clusters(responses: Responses) -> list[Finding]:
     share, cluster = split_in_two(responses.own)
     if share < CLUSTERS or split_in_two(responses.probes.reference[: len(responses.own)])[0] >= CLUSTERS:
         return []  # or there are only two kinds of graphs
-    graphs, count = responses.probes.graphs, int(cluster.sum())
-    within = [mean_loss(responses.own[some]) for some in (cluster, ~cluster)]
+    graphs, parts = responses.probes.graphs, (cluster, ~cluster)
+    within = [mean_loss(responses.own[some]) for some in parts]
     traits = graph_traits(graphs, long=False)
-    matches = [(float((trait.holds == cluster).float().mean()), trait.phrase) for trait in traits]
-    matches += [(float((trait.holds != cluster).float().mean()), trait.phrase) for trait in traits]
+    matches = [(float((trait.holds == part).float().mean()), trait.phrase) for part in parts for trait in traits]
     accuracy, phrase = max(matches, default=(0.0, ""))
-    text = (
-        f"The graphs form two clusters, of {count} and {len(cluster) - count}, which explain {percent(share)} of the "
-        f"variance. Two graphs of one cluster lie {figure(float(np.mean(within)))} apart, any two "
-        f"{figure(responses.mean_loss)}. "
-    )
-    if accuracy >= ALIKE:
-        text += f"One cluster holds the graphs that {phrase} (accuracy {percent(accuracy)})."
-    else:
-        text += "No simple trait separates the clusters."
     figures = {
         "share": share,
-        "sizes": (count, len(cluster) - count),
+        "sizes": (int(cluster.sum()), int((~cluster).sum())),
         "within": within,
         "mean_loss": responses.mean_loss,
         "accuracy": accuracy,
     }
-    evidence = (graphs[cluster.nonzero()[:8, 0]], graphs[(~cluster).nonzero()[:8, 0]])
+    trait = describe("trait" if accuracy >= ALIKE else "no trait", phrase=phrase, accuracy=accuracy)
+    evidence = tuple(graphs[some.nonzero()[:8, 0]] for some in parts)
     subject = f"by whether graphs {phrase}" if accuracy >= ALIKE else ""
-    return [Finding(FindingKind.TWO_CLUSTERS, text, subject, strength=share, figures=figures, evidence=evidence)]
+    inside, kind = float(np.mean(within)), FindingKind.TWO_CLUSTERS
+    return [make_finding(kind, figures, share, subject, evidence=evidence, inside=inside, trait=trait)]
 
 
 def split_in_two(points: Tensor) -> tuple[float, Tensor]:
-    """Best split along the first principal axis: share of the variance between the parts, and (n,) bool, the "
-    "first."""
+    """Best split along the first principal axis: share of the variance between the parts; (n,) bool, the first."""
     centered = (points - points.mean(0)).double()
     order = (centered @ torch.linalg.svd(centered, full_matrices=False)[2][0]).argsort()
     n, cluster = len(points), torch.zeros(len(points), dtype=torch.bool)
@@ -127,32 +106,18 @@ def find_saturation(responses: Responses) -> list[Finding]:
     edit_ratio = float(responses.edit_ratio.median()) if len(responses.edit_ratio) else 2.0
     single = responses.cost[responses.probes.single & ~responses.probes.known]
     floor = float(np.quantile(single, 0.01) / typical) if len(single) else 0.0
-    walk = f"After 1, 2, ... {STEPS} random edits the loss is {', '.join(figure(s) for s in steps)}."
     figures = {"ratio": ratio, "typical": typical, "mean_loss": responses.mean_loss, "growth": growth, "steps": steps}
     figures |= {"edit_ratio": edit_ratio, "floor": floor}
     if ratio > LOCAL or growth < GROWTH:
         kind, strength = FindingKind.SATURATED, float(np.clip(ratio, 0, 1))
-        text = (
-            f"The distance saturates: a single edit costs {figure(typical)}, an unrelated graph "
-            f"{figure(responses.mean_loss)}. {walk} The loss separates equal from different graphs, not near from "
-            "far."
-        )
     elif falls < FALLS:
         kind, strength = FindingKind.NON_MONOTONIC, 1 - falls
-        text = (
-            f"The distance is not monotonic: more edits cost less. {walk} A more different graph can count as nearer."
-        )
     elif edit_ratio < ROUGH and floor > FLOOR:
         kind, strength = FindingKind.SCATTERED, floor
-        text = (
-            f"The loss scatters similar graphs at random: even the cheapest edits cost {figure(floor * typical)}, "
-            f"{percent(floor)} of a typical edit (usual: below 40 %), and two edits of a graph lie "
-            f"{figure(edit_ratio)} times as far from each other as from the graph (usual: 1.8 to 2). Part of every "
-            "cost only says that two graphs differ."
-        )
     else:
         return []
-    return [Finding(kind, text, strength=strength, figures=figures)]
+    walk = f"After 1, 2, ... {STEPS} random edits the loss is {', '.join(figure(s) for s in steps)}."
+    return [make_finding(kind, figures, strength, walk=walk, cheapest=floor * typical)]
 
 
 def find_hubs(responses: Responses) -> list[Finding]:
@@ -163,10 +128,7 @@ def find_hubs(responses: Responses) -> list[Finding]:
     hub, share = int(count.argmax()), float(count.max() / n)
     if share < HUB or count.max() < MIN_GRAPHS:
         return []
-    rows, hubs = torch.from_numpy(np.flatnonzero(nearest == hub))[:EVIDENCE], int((count >= HUB * n).sum())
-    text = (
-        f"One graph is a hub: it is the nearest neighbor of {int(count.max())} of {n} graphs (usual: a few). There "
-        f"are {hubs} such graphs; they appear first in most searches."
-    )
+    rows = torch.from_numpy(np.flatnonzero(nearest == hub))[:EVIDENCE]
+    figures = {"share": share, "hubs": int((count >= HUB * n).sum())}
     evidence = (graphs[rows], graphs[torch.full((len(rows),), hub)])
-    return [Finding(FindingKind.HUB, text, strength=share, figures={"share": share, "hubs": hubs}, evidence=evidence)]
+    return [make_finding(FindingKind.HUB, figures, share, evidence=evidence, most=count.max(), graphs=n)]

@@ -21,12 +21,10 @@ class Subgroup:
 
     @property
     def name(self) -> str:
-        """Condition and location, for `Finding.subject`."""
         return f"{self.condition.name}{self.location.name}"
 
     @property
     def phrase(self) -> str:
-        """Condition and location, for a sentence."""
         return f"{self.condition.phrase}{self.location.phrase}"
 
 
@@ -53,15 +51,14 @@ def find_subgroups(
     condition_holds = torch.from_numpy(np.stack([c.holds for c in conditions])).float()
     location_holds = torch.from_numpy(np.stack([c.holds for c in locations])).float()
     while len(found) < limit and left.sum() >= min_edits:
-        covered = (condition_holds * torch.from_numpy(left)) @ location_holds.T
-        total = (condition_holds * torch.from_numpy(of)) @ location_holds.T
+        covered, total = ((condition_holds * torch.from_numpy(some)) @ location_holds.T for some in (left, of))
         share = covered / total.clamp_min(1)
         elsewhere = (float(left.sum()) - covered) / (float(of.sum()) - total).clamp_min(1)
         fine = (covered >= min_edits) & (share >= rate) & (share >= LIFT * elsewhere)
         if not fine.any():
             break
         enough = fine & (covered >= 0.95 * covered[fine].max())
-        longer = torch.ones(len(conditions), len(locations)) * 0.02
+        longer = torch.full((len(conditions), len(locations)), 0.02)
         longer[:, 0] = 0
         c, k = divmod(int((share - longer).masked_fill(~enough, -1).argmax()), len(locations))
         inside = conditions[c].holds & locations[k].holds & of
