@@ -192,7 +192,7 @@ def test_slices_are_described_by_the_shortest_rule():
 
     def found(marked):
         options = {"rate": 0.8, "min_edits": 10, "min_graphs": 4}
-        return find_subgroups(marked, np.ones(4_000, bool), np.arange(4_000) % 50, what, where, **options)
+        return find_subgroups(marked, np.ones(4_000, bool), (np.arange(4_000) % 50, what, where), **options)
 
     (one,) = found(marked)
     assert one.name == "label 1 size 2" and one.rate > 0.99 and (one.edits == ((label == 1) & (size == 2))).all()

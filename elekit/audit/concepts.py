@@ -72,10 +72,9 @@ def concepts(
     - beyond, beyond_low, beyond_high: share of the squared error (or Brier score) left by counts, or by size for
       counts of node labels, that psi removes; nan for the size, and if less than 1 % is left.
     - loss_share: share of the mean loss between two graphs that the property explains, in [0, 1].
-    - mark: "not encoded" (score below 0.1, or an interval that includes 0 or shuffled), "explained by size and
-      counts" (beyond is below 0.1 or its interval includes 0, and counts reach half the score), "encoded" (score at
-      least 0.5, beyond at least 0.1 and significant or undefined, and low above the control unless beyond is measured
-      against counts), "weakly encoded" otherwise, "not measured" (too few graphs, or too little variation).
+    - mark: "not encoded" (score below 0.1, or low not above 0 and shuffled), "explained by size and counts" (beyond
+      below 0.1 or not above 0, and counts reach half the score), "encoded" (score at least 0.5, beyond at least
+      0.1, low above control), "weakly encoded" otherwise, "not measured" (too few graphs, or too little variation).
     - description: the same in sentences.
 
     Limits: "not encoded" means not linearly; of 40 meaningless properties one has an interval above 0 by chance. See
@@ -216,19 +215,16 @@ def _description(one: Property, figures: dict[str, float], baseline: Baseline, v
     score = "R^2" if one.kind is PropertyKind.NUMBER else "adjusted balanced accuracy"
     known = "size" if baseline is Baseline.SIZE else "size and label counts"
     result = verdict if verdict is not Mark.BY_COUNTS else f"explained by {known}"
-    parts = [
-        f'"{one.name}" is {result}: a linear probe of psi has a {score} of {texts["score"]} on held-out graphs (95 % '
-        f"interval {texts['low']} to {texts['high']})"
-    ]
+    interval = f"(95 % interval {texts['low']} to {texts['high']})"
+    probed = f"a linear probe of psi has a {score} of {texts['score']} on held-out graphs {interval}"
+    parts = [f'"{one.name}" is {result}: {probed}']
     if not np.isnan(figures["control"]):
         parts.append(f"For random values per combination of label counts it has {texts['control']}")
     if baseline and np.isnan(figures["beyond"]):
         parts.append(f"A probe of {known} alone leaves no error that psi could remove")
     elif baseline:
-        parts.append(
-            f"A probe of {known} alone has {texts[baseline]}; psi removes {texts['beyond']} of its error "
-            f"({texts['beyond_low']} to {texts['beyond_high']})"
-        )
+        removed = f"{texts['beyond']} of its error ({texts['beyond_low']} to {texts['beyond_high']})"
+        parts.append(f"A probe of {known} alone has {texts[baseline]}; psi removes {removed}")
     if verdict is not Mark.NOT_ENCODED:
         parts.append(f"The property explains {texts['loss_share']} of the mean loss between two graphs")
         if figures["untrained"] >= figures["score"] - CLOSE:

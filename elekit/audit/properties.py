@@ -134,15 +134,12 @@ def _classes(name: str, texts: np.ndarray, which: np.ndarray) -> Property:
     times = np.bincount(of_graph[rows], minlength=len(words))
     kind = PropertyKind.YES_OR_NO if len(words) == 2 else PropertyKind.CLASSES
     seen = np.flatnonzero(times)
-    note = _too_few(rows)
-    if not note and len(seen) <= 2:
-        note = _constant(list(words[seen]), times[seen])
-    if note:
-        return Property(name, kind, rows, None, note)
+    note = _too_few(rows) or (_constant(list(words[seen]), times[seen]) if len(seen) <= 2 else "")
     kept = np.argsort(-times, kind="stable")[:MAX_CLASSES]
     kept = np.sort(kept[times[kept] >= MIN_CLASS])
-    if len(kept) < 2:
+    if not note and len(kept) < 2:
         note = f"fewer than two of its {len(seen):,} different values have {MIN_CLASS} graphs"
+    if note:
         return Property(name, kind, rows, None, note)
     left_out = rows & ~np.isin(of_graph, kept)
     if left_out.any():

@@ -49,51 +49,46 @@ def edit_conditions(sample: EditSample) -> list[Condition]:
     ring, order = opened | closed, changed & (before > 0) & (after > 0)
     leaf = (added & (after >= 0)) | (removed & (degree == 1))
     isolated = (added & (after < 0)) | (removed & (degree == 0))
-    bonds = BOND_ORDERS if names.order is not None else EDGE_LABELS
-    found = [
-        Condition("any edit", "any single edit", np.isin(kind, SINGLE)),
-        Condition("node labels", "relabeling a node", relabel),
-        Condition(bonds, "changing the label of an edge", order),
-        Condition("ring closure", "closing or opening a ring", ring),
-        Condition("leaves", "adding or removing a leaf", leaf),
-        Condition("isolated nodes", "adding or removing an isolated node", isolated),
-        Condition("bridges", "joining two components or cutting a bridge", bridge),
-        Condition("inner nodes", "removing an inner node", removed & (degree > 1)),
+    bonds, suffix = (EDGE_LABELS, "") if names.order is None else (BOND_ORDERS, " (edge order)")
+    found: list[tuple] = [
+        ("any edit", "any single edit", np.isin(kind, SINGLE)),
+        ("node labels", "relabeling a node", relabel),
+        (bonds, "changing the label of an edge", order),
+        ("ring closure", "closing or opening a ring", ring),
+        ("leaves", "adding or removing a leaf", leaf),
+        ("isolated nodes", "adding or removing an isolated node", isolated),
+        ("bridges", "joining two components or cutting a bridge", bridge),
+        ("inner nodes", "removing an inner node", removed & (degree > 1)),
     ]
     for (a, one), (b, other) in itertools.combinations(enumerate(names.node_labels, start=1), 2):
         pair = relabel & (((old == a) & (new == b)) | ((old == b) & (new == a)))
-        found.append(Condition(f"labels {one} and {other}", f"relabeling {one} to {other} or back", pair))
+        found.append((f"labels {one} and {other}", f"relabeling {one} to {other} or back", pair))
     for (a, one), (b, other) in itertools.combinations(enumerate(names.edge_labels, start=1), 2):
         pair = order & (((before == a) & (after == b)) | ((before == b) & (after == a)))
-        name = f"edges {one} and {other}" + (" (edge order)" if names.order is not None else "")
-        found.append(Condition(name, f"changing an edge from {one} to {other} or back", pair))
+        found.append((f"edges {one} and {other}{suffix}", f"changing an edge from {one} to {other} or back", pair))
     found += [
-        Condition("exchanged labels", "exchanging the labels of two nodes", swapped),
-        Condition("moved edges", "moving one end of an edge to another node", kind == "move edge"),
-        Condition("shifted edge labels", "raising one edge at a node and lowering another", kind == "shift order"),
+        ("exchanged labels", "exchanging the labels of two nodes", swapped),
+        ("moved edges", "moving one end of an edge to another node", kind == "move edge"),
+        ("shifted edge labels", "raising one edge at a node and lowering another", kind == "shift order"),
     ]
     of_two = np.array([""] * len(kind), dtype=object)
     for e in np.flatnonzero(swapped):
         of_two[e] = "{} and {}".format(*sorted(names.node_labels[k - 1] for k in edits.label[e].tolist()))
-    for labels in sorted(set(of_two[swapped])):
-        found.append(Condition(f"exchanged {labels}", f"exchanging {labels}", of_two == labels))
-    label_of_leaf = np.where(removed, old, new)
+    found += [(f"exchanged {pair}", f"exchanging {pair}", of_two == pair) for pair in sorted(set(of_two[swapped]))]
     for k, label in enumerate(names.node_labels, start=1):
-        holds = leaf & (label_of_leaf == k)
-        found.append(Condition(f"leaves {label}", f"adding or removing a leaf {label}", holds, "leaves"))
-        holds = relabel & ((old == k) | (new == k))
-        found.append(Condition(f"label {label}", f"relabeling a node to or from {label}", holds))
+        of_leaf, either = leaf & (np.where(removed, old, new) == k), relabel & ((old == k) | (new == k))
+        found.append((f"leaves {label}", f"adding or removing a leaf {label}", of_leaf, "leaves"))
+        found.append((f"label {label}", f"relabeling a node to or from {label}", either))
     length = (shortest_path_lengths(edges)[row, i, j] + 1).numpy()
     rows = np.flatnonzero(opened)
     without = shortest_path_lengths(sample.results[torch.from_numpy(rows)].labels()[1])
     length[rows] = without[torch.arange(len(rows)), i[rows], j[rows]].numpy() + 1
     for size in RINGS:
         phrase, holds = f"closing or opening a ring of {size} nodes", ring & (length == size)
-        found.append(Condition(f"ring closure of {size} nodes", phrase, holds, "ring closure"))
+        found.append((f"ring closure of {size} nodes", phrase, holds, "ring closure"))
     for r, label in enumerate(names.edge_labels, start=1):
-        phrase = f"closing a ring with an edge {label}"
-        found.append(Condition(f"rings closed by {label}", phrase, ring & (after == r)))
-    return found
+        found.append((f"rings closed by {label}", f"closing a ring with an edge {label}", ring & (after == r)))
+    return [Condition(*condition) for condition in found]
 
 
 def edit_locations(sample: EditSample) -> list[Condition]:
@@ -113,31 +108,28 @@ def edit_locations(sample: EditSample) -> list[Condition]:
     within = (ring_edges(graphs).any(-1)[row, slots] | ~touched).all(1).numpy() & touched.any(1).numpy()
     fewest = torch.where(touched, linked.sum(-1)[row, slots], 99).amin(1).numpy()
     found = [
-        Condition("", "", np.ones(len(table), dtype=bool)),
-        Condition(" on rings", " on a ring", on_ring),
-        Condition(" off rings", " off rings", ~on_ring),
-        Condition(" within rings", " within rings", within),
-        Condition(" at leaves", " at a node with at most one edge (a leaf)", fewest <= 1),
-        Condition(" at inner nodes", " at nodes with several edges", fewest >= 2),
-        Condition(" at branches", " at a node with three or more edges", degree >= 3),
+        ("", "", np.ones(len(table), dtype=bool)),
+        (" on rings", " on a ring", on_ring),
+        (" off rings", " off rings", ~on_ring),
+        (" within rings", " within rings", within),
+        (" at leaves", " at a node with at most one edge (a leaf)", fewest <= 1),
+        (" at inner nodes", " at nodes with several edges", fewest >= 2),
+        (" at branches", " at a node with three or more edges", degree >= 3),
     ]
-    sizes = smallest_rings(edges, max(RINGS))
-    for s in RINGS:
-        found.append(Condition(f" on rings of {s} nodes", f" on a ring of {s} nodes", at((sizes == s).any(2))))
-    last = ends.amax(1).numpy()
+    sizes, last = smallest_rings(edges, max(RINGS)), ends.amax(1).numpy()
+    found += [(f" on rings of {s} nodes", f" on a ring of {s} nodes", at((sizes == s).any(2))) for s in RINGS]
     for s in range(1, nodes.shape[1]):
-        found.append(Condition(f" beyond node {s} in node order", f" beyond the first {s} nodes in order", last >= s))
+        found.append((f" beyond node {s} in node order", f" beyond the first {s} nodes in order", last >= s))
     for k, label in enumerate(names.node_labels, start=1):
         here, beside = nodes == k, f" next to {label}"
-        found.append(Condition(f" at {label}", f" at a node {label}", at(here)))
-        found.append(Condition(beside, beside, at((linked & here[:, None, :]).any(2))))
+        found.append((f" at {label}", f" at a node {label}", at(here)))
+        found.append((beside, beside, at((linked & here[:, None, :]).any(2))))
     for r, label in enumerate(names.edge_labels, start=1):
-        holds = at((edges == r).any(2))
-        found.append(Condition(f" at an edge {label}", f" at a node with an edge {label}", holds))
+        found.append((f" at an edge {label}", f" at a node with an edge {label}", at((edges == r).any(2))))
     size = reachable(edges).sum(-1) * (nodes > 0)
     outside = ~((ends >= 0) & (size == size.amax(1, keepdim=True))[row, slots]).any(1).numpy()
-    found.append(Condition(" outside the largest component", " outside the largest component", outside))
+    found.append((" outside the largest component", " outside the largest component", outside))
     for trait in graph_traits(graphs, long=False):
         where = f" in graphs that {trait.phrase}"
-        found.append(Condition(where, where, trait.holds.numpy()[edits.row.numpy()]))
-    return found
+        found.append((where, where, trait.holds.numpy()[edits.row.numpy()]))
+    return [Condition(*condition) for condition in found]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from elekit.audit.findings.conditions import FAMILIES
 from elekit.audit.findings.finding import Finding, FindingKind, make_finding
+from elekit.audit.findings.graph_traits import graph_counts
 from elekit.audit.findings.responses import Responses
 from elekit.audit.findings.subgroups import find_subgroups
 from elekit.inspect.edit_costs import explained_variance
@@ -32,7 +33,7 @@ def find_dominance(responses: Responses, by_share: bool = True) -> list[Finding]
     probes, found, dominant = responses.probes, list[Finding](), list[Finding]()
     own = probes.reference[: len(probes.graphs)].double()
     usual = (2 - 2 * own @ own.T).numpy()
-    counts = {count.name: count.values for count in probes.counts}
+    counts = {count.name: count.values for count in graph_counts(probes.graphs)}
     share = {name: count_share(responses.matrix, count) for name, count in counts.items()}
     above = {name: share[name] - count_share(usual, count) for name, count in counts.items()}
 
@@ -83,10 +84,8 @@ def label_effects(responses: Responses) -> dict[str, tuple[str, float, float, fl
     i, j = edits.pair[:, 0].clamp_min(0).T
     old_node, old_edge = nodes[row, edits.node[:, 0].clamp_min(0)], edges[row, i, j]
     new_node, new_edge = edits.label[:, 0], edits.edge[:, 0]
-    relabel, add, change = (
-        torch.from_numpy((table["edit"] == kind).to_numpy(copy=True))
-        for kind in ("relabel", "add node", "change edge")
-    )
+    kinds = ("relabel", "add node", "change edge")
+    relabel, add, change = (torch.from_numpy((table["edit"] == kind).to_numpy(copy=True)) for kind in kinds)
     both = change & (old_edge > 0) & (new_edge > 0)
     for k, label in enumerate(names.node_labels, start=1):
         some, touching = relabel if names.K > 3 else add, (new_node == k) | (relabel & (old_node == k))
@@ -129,8 +128,7 @@ def find_expensive_edits(responses: Responses) -> list[Finding]:
     expensive = of & (cost > EXPENSIVE * typical)
     if expensive.sum() < least:
         return []
-    space = probes.search_space
-    for some in find_subgroups(expensive, of, *space, rate=0.8, min_edits=least, min_graphs=MIN_EDITS, limit=3):
+    for some in find_subgroups(expensive, of, probes.space, 0.8, min_edits=least, min_graphs=MIN_EDITS, limit=3):
         median = float(np.median(cost[some.edits]))
         ratio = median / typical
         figures = {"median": median, "ratio": ratio, "edits": int(some.edits.sum())}

@@ -79,20 +79,15 @@ def _bounds(count: Count) -> list[Trait]:
     values, (one, several), found = torch.from_numpy(count.values), count.noun, []
     labels, verb = (count.label,) if count.label else (), "contain" if count.label else "have"
     low, high = int(values.min()), int(values.max())
-
-    def add(phrase: str, holds: Tensor) -> None:
-        found.append(Trait(f"{verb} {phrase}", labels, holds))
-
     for v in range(low + 1, high + 1):
         if v == 1:
-            add(one if one == count.label else f"{'an' if one[0] in 'aeiou' else 'a'} {one}", values >= 1)
-            add(f"no {one}", values == 0)
+            article = "" if one == count.label else "an " if one[0] in "aeiou" else "a "
+            found += [(f"{article}{one}", values >= 1), (f"no {one}", values == 0)]
         else:
-            add(f"at least {v} {several}", values >= v)
-            add(f"at most {v - 1} {one if v == 2 else several}", values < v)
+            found.append((f"at least {v} {several}", values >= v))
+            found.append((f"at most {v - 1} {one if v == 2 else several}", values < v))
         if v < high:
-            add(f"exactly {v} {one if v == 1 else several}", values == v)
+            found.append((f"exactly {v} {one if v == 1 else several}", values == v))
     if high - low >= 2:
-        for rest, kind in enumerate(("even", "odd")):
-            add(f"an {kind} number of {several}", values % 2 == rest)
-    return found
+        found += [(f"an {kind} number of {several}", values % 2 == rest) for rest, kind in enumerate(("even", "odd"))]
+    return [Trait(f"{verb} {phrase}", labels, holds) for phrase, holds in found]

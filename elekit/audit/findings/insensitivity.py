@@ -68,12 +68,12 @@ def find_free_edits(
     probes, cost = responses.probes, responses.cost
     left, exact = probes.single & ~explained, cost < EXACT * responses.typical
     free = exact if exact_only else cost < FREE * responses.typical
-    of, space = left & probes.usual, probes.search_space
-    whole = find_subgroups(free, of, *space, rate=NEAR_ALL, min_edits=MIN_FREE, min_graphs=MIN_GRAPHS)
+    of, least = left & probes.usual, {"min_edits": MIN_FREE, "min_graphs": MIN_GRAPHS}
+    whole = find_subgroups(free, of, probes.space, NEAR_ALL, **least)
     for some in whole:
         left &= ~(some.condition.holds & some.location.holds)
     rare = left & ~probes.usual  # beyond the usual ranges only exact zeros count
-    whole += find_subgroups(exact, rare, *space, rate=NEAR_ALL, min_edits=MIN_FREE, min_graphs=MIN_GRAPHS)
+    whole += find_subgroups(exact, rare, probes.space, NEAR_ALL, **least)
     found = [_blind(responses, some) for some in whole]
     of &= left
     free = free & of
@@ -110,8 +110,7 @@ def _free_rearrangements(responses: Responses, whole: list[Subgroup], explained:
             if (kind[some.edits] == single).any():
                 of &= ~kind.isin(paired).to_numpy()
     free = of & (responses.cost < INVISIBLE * responses.typical)
-    space = probes.search_space
-    groups = find_subgroups(free, of, *space, rate=NEAR_ALL, min_edits=MANY, min_graphs=MIN_GRAPHS, limit=3)
+    groups = find_subgroups(free, of, probes.space, NEAR_ALL, min_edits=MANY, min_graphs=MIN_GRAPHS, limit=3)
     found = [_blind(responses, some) for some in groups]
     for some in groups:
         of &= ~some.edits
@@ -142,18 +141,18 @@ def find_cheap_edits(
     """
     found: list[Finding] = []
     probes, cost, typical = responses.probes, responses.cost, responses.typical
-    left = probes.single & ~explained & probes.usual
+    left = usual = probes.single & ~explained & probes.usual
     topics = {topic for finding in named for topic in finding.topics}
     medians = []
     for condition in probes.conditions[1:]:
-        inside = condition.holds & left
+        inside = condition.holds & usual
         if inside.sum() < MANY or (condition.holds & ~probes.single).any() or condition.name in topics:
             continue
         family, median = condition.name in FAMILIES, float(np.median(cost[inside]))
         if median < (CHEAP if family else CHEAP_KIND) * typical:
             medians.append((not family, median, condition))
     for _, median, condition in sorted(medians, key=lambda line: line[:2]):
-        inside = condition.holds & probes.single & ~explained & probes.usual
+        inside = condition.holds & usual
         if (inside & left).sum() < 0.5 * inside.sum() or len(found) == 3:
             continue  # most of these edits are in a finding already
         defect = condition.name in FAMILIES or (sharp and median < VERY_CHEAP * typical)
@@ -162,7 +161,7 @@ def find_cheap_edits(
         rest: dict = {"evidence": responses.examples(inside), "topics": condition.topics, "phrase": condition.phrase}
         kind, share, name = FindingKind.NEARLY_BLIND, median / typical, condition.name
         found.append(make_finding(kind, figures, 1 - share, name, severity=severity, share=share, **rest))
-        left &= ~inside
+        left = left & ~inside
     return found
 
 

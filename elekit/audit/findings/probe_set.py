@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from elekit.audit.findings.conditions import Condition, edit_conditions, edit_locations
-from elekit.audit.findings.graph_traits import Count, Trait, graph_counts, graph_traits
+from elekit.audit.findings.graph_traits import Trait, graph_counts, graph_traits
+from elekit.audit.findings.subgroups import Space
 from elekit.audit.patterns import Pattern, plant, rewrite
 from elekit.graphs import Graph, augment
 from elekit.graphs.edits import KINDS, SINGLE
@@ -98,13 +99,9 @@ class ProbeSet:
         return edit_locations(self.sample)
 
     @property
-    def search_space(self) -> tuple[np.ndarray, list[Condition], list[Condition]]:
+    def space(self) -> Space:
         """What `find_subgroups` describes edits by."""
         return self.edit_row, self.conditions, self.locations
-
-    @cached_property
-    def counts(self) -> list[Count]:
-        return graph_counts(self.graphs)
 
     def in_range(self, graphs: Graph) -> np.ndarray:
         """(B,) bool: graphs whose counts all lie within the usual ranges."""

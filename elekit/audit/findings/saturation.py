@@ -71,13 +71,8 @@ def find_two_clusters(responses: Responses) -> list[Finding]:
     traits = graph_traits(graphs, long=False)
     matches = [(float((trait.holds == part).float().mean()), trait.phrase) for part in parts for trait in traits]
     accuracy, phrase = max(matches, default=(0.0, ""))
-    figures = {
-        "share": share,
-        "sizes": (int(cluster.sum()), int((~cluster).sum())),
-        "within": within,
-        "mean_loss": responses.mean_loss,
-        "accuracy": accuracy,
-    }
+    figures = {"share": share, "sizes": tuple(int(part.sum()) for part in parts), "within": within}
+    figures |= {"mean_loss": responses.mean_loss, "accuracy": accuracy}
     trait = describe("trait" if accuracy >= ALIKE else "no trait", phrase=phrase, accuracy=accuracy)
     evidence = tuple(graphs[some.nonzero()[:8, 0]] for some in parts)
     subject = f"by whether graphs {phrase}" if accuracy >= ALIKE else ""

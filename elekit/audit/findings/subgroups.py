@@ -7,6 +7,7 @@ import torch
 
 from elekit.audit.findings.conditions import Condition
 
+Space = tuple[np.ndarray, list[Condition], list[Condition]]  # (E,) graphs, conditions and locations of edits
 LIFT = 2.5  # least share of marked edits in a subgroup by their share elsewhere
 
 
@@ -29,25 +30,16 @@ class Subgroup:
 
 
 def find_subgroups(
-    marked: np.ndarray,
-    of: np.ndarray,
-    row: np.ndarray,
-    conditions: list[Condition],
-    locations: list[Condition],
-    *,
-    rate: float,
-    min_edits: int,
-    min_graphs: int,
-    limit: int = 6,
+    marked: np.ndarray, of: np.ndarray, space: Space, rate: float, *, min_edits: int, min_graphs: int, limit: int = 6
 ) -> list[Subgroup]:
     """Greedy subgroup discovery: in turn the subgroup that covers most of the marked edits that are left.
 
-    marked, of: (E,) bool, edits to describe, and all edits that count. row: (E,) the graph of each. A subgroup needs
-    a share of `rate` marked edits, 2.5 times the share elsewhere, and `min_edits` marked edits of `min_graphs`
-    graphs. Among subgroups that cover 95 % of the best, the purest wins, then the shortest description.
+    marked, of: (E,) bool, edits to describe, and all edits that count. A subgroup needs a share of `rate` marked
+    edits, 2.5 times the share elsewhere, and `min_edits` marked edits of `min_graphs` graphs. Among subgroups that
+    cover 95 % of the best, the purest wins, then the shortest description.
     """
     found: list[Subgroup] = []
-    left, of = marked & of, of.copy()
+    (row, conditions, locations), left, of = space, marked & of, of.copy()
     condition_holds = torch.from_numpy(np.stack([c.holds for c in conditions])).float()
     location_holds = torch.from_numpy(np.stack([c.holds for c in locations])).float()
     while len(found) < limit and left.sum() >= min_edits:
