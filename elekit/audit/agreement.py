@@ -1,5 +1,6 @@
 """Does the learned loss order pairs of graphs as known distances do, and where do they disagree most?"""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,20 +30,12 @@ BATCH = 32  # pairs per call of a distance
 SAME = 1e-6  # root losses, or shares of the largest distance, that differ by less are equal (float32)
 MIN_GAP = 0.2  # between the ranks of a disagreement, as a share of the pairs
 LARGE_GROUP = 0.2  # of the pairs in one group of shared graphs: the bootstrap draws graphs instead of groups
-RESERVED = ("kind", "graph", "other", "steps", "loss")
+COLUMNS = ("kind", "graph", "other", "steps", "loss")
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Pairs of graphs with the learned loss and known distances; row i of everything is one pair.
-
-    Attributes:
-        table: Columns kind (of `KINDS`), graph (row of the given batch), other (row; -1 for the end of a walk), steps
-            (edits of a walk), loss, and one per distance, nan where unknown (not proven in time, invalid molecule).
-        graphs: The first graph of each pair.
-        others: The second graph of each pair.
-        distances: Names of the distances.
-    """
+    """Pairs of graphs with the learned loss and known distances, row by row; see `agreement`."""
 
     table: pd.DataFrame
     graphs: Graph
@@ -52,50 +45,32 @@ class Agreement:
     def summary(self, *, seed: int = 0) -> pd.DataFrame:
         """Rank correlation of the loss with each distance, per kind of pairs.
 
-        The interval is a bootstrap over groups of pairs that share graphs; where one group holds most pairs it draws
-        graphs, and a pair has the weight of both (Owen 2007; conservative).
-
-        Args:
-            seed: Seed of the bootstrap.
-
-        Returns:
-            Columns distance, kind, pairs (used), unknown (pairs without a distance), spearman (nan for fewer than 3
-            pairs or a constant side), low and high (95 %, nan for fewer than 5 groups or graphs) and kendall (tau-b).
+        Columns distance, kind, pairs (used), unknown (without a distance), spearman (nan for fewer than 3 pairs or a
+        constant side), low and high (95 %, nan for fewer than 5 groups or graphs) and kendall (tau-b). The bootstrap
+        draws groups of pairs that share graphs; where one group holds most pairs it draws graphs (Owen 2007).
         """
         with extra("card"):
             from scipy.stats import kendalltau
 
         rows, generator = [], np.random.default_rng(seed)
-        for name in self.distances:
-            for kind in KINDS:
-                some, loss, distance = self._known(name, kind)
-                weights = _bootstrap(some["graph"].to_numpy(), some["other"].to_numpy(), generator)
-                drawn = rank_correlation(loss, distance, weights)
-                drawn = drawn[np.isfinite(drawn)]
-                low, high = central_interval(drawn) if len(drawn) else (np.nan, np.nan)
-                (spearman,) = rank_correlation(loss, distance, np.ones((1, len(some))))
-                kendall = kendalltau(loss, distance)[0] if np.isfinite(spearman) else np.nan
-                unknown = int((self.table["kind"] == kind).sum()) - len(some)
-                rows.append((name, kind, len(some), unknown, spearman, low, high, kendall))
+        for name, kind in itertools.product(self.distances, KINDS):
+            some, loss, distance = self._known(name, kind)
+            weights = _bootstrap(some["graph"].to_numpy(), some["other"].to_numpy(), generator)
+            drawn = rank_correlation(loss, distance, weights)
+            drawn = drawn[np.isfinite(drawn)]
+            low, high = central_interval(drawn) if len(drawn) else (np.nan, np.nan)
+            (spearman,) = rank_correlation(loss, distance, np.ones((1, len(some))))
+            kendall = kendalltau(loss, distance)[0] if np.isfinite(spearman) else np.nan
+            unknown = int((self.table["kind"] == kind).sum()) - len(some)
+            rows.append((name, kind, len(some), unknown, spearman, low, high, kendall))
         columns = ["distance", "kind", "pairs", "unknown", "spearman", "low", "high", "kendall"]
         return pd.DataFrame(rows, columns=columns)
 
     def disagreements(self, distance: str, limit: int = 10) -> Pairs:
-        """Pairs whose ranks by the loss and by a distance differ most.
+        """Pairs whose ranks by the loss and by a distance differ most, widest gap first, `limit` in each direction.
 
-        Ranks are shares among the pairs of one kind. Equal values share a range of ranks, and the gap is the space
-        between the two ranges, so ties never disagree.
-
-        Args:
-            distance: Name of the distance.
-            limit: Largest number of pairs for each direction (near or far by the loss), at least 1.
-
-        Returns:
-            Pairs, widest gap first: columns of `table`, distance, by_loss ("near" or "far"), gap (in [0.2, 1]),
-            description (a sentence) and row (of `table`).
-
-        Raises:
-            ValueError: If the distance is unknown, or limit is below 1.
+        Columns of `table`, distance, by_loss ("near" or "far"), gap (between the ranges of ranks, as a share of the
+        pairs of this kind; ties never disagree), description (a sentence) and row (of `table`).
         """
         if distance not in self.distances:
             raise ValueError(f"unknown distance {distance!r}; use one of {', '.join(self.distances)}")
@@ -107,10 +82,9 @@ class Agreement:
             (low, high), (other_low, other_high) = _rank_ranges(loss), _rank_ranges(other)
             gap = np.maximum(other_low - high, low - other_high)
             near = other_low > high
-            table = some[list(RESERVED)].assign(distance=some[distance], gap=gap, row=some.index)
+            table = some[list(COLUMNS)].assign(distance=some[distance], gap=gap, row=some.index)
             table.insert(5, "by_loss", np.where(near, "near", "far"))
-            farther = np.where(near, 1 - high, 1 - other_high)  # share of the pairs that lie farther
-            nearer = np.where(near, other_low, low)
+            farther, nearer = np.where(near, 1 - high, 1 - other_high), np.where(near, other_low, low)  # shares
             lines = zip(near, some["loss"], some[distance], farther, nearer)
             table["description"] = [_description(distance, kind, *line) for line in lines]
             found.append(table[gap >= MIN_GAP])
@@ -151,7 +125,8 @@ def agreement(
         progress: Show a progress bar.
 
     Returns:
-        The pairs with loss and distances.
+        Pairs, and a table with columns kind, graph (row), other (row; -1 for the end of a walk), steps (of a walk),
+        loss, and one per distance, nan where unknown (not proven in time, invalid molecule).
 
     Raises:
         ValueError: If graphs, pairs or distances are too few, a name is reserved, or a result has another shape.
@@ -159,7 +134,7 @@ def agreement(
     distances = distances_for(graphs.vocabulary) if distances is None else dict(distances)
     if not distances:
         raise ValueError("no distances given")
-    if reserved := [name for name in distances if name in RESERVED]:
+    if reserved := [name for name in distances if name in COLUMNS]:
         raise ValueError(f"distance name {reserved[0]!r} is reserved; rename it")
     if pairs < 1:
         raise ValueError(f"pairs must be at least 1, got {pairs}")
@@ -176,15 +151,12 @@ def agreement(
     start, ends, steps = _walks(sample, pairs, generator)
     first = torch.cat([left, start])
     one, other = sample[first], Graph.cat([sample[right], ends])
-    table = pd.DataFrame(
-        {
-            "kind": np.repeat(KINDS, [len(left) - len(near), len(near), len(start)]),
-            "graph": rows[first].numpy(),
-            "other": torch.cat([rows[right], torch.full_like(start, -1)]).numpy(),
-            "steps": torch.cat([torch.zeros_like(left), steps]).numpy(),
-            "loss": paired_distance(finite_points(points_of(psi, one)), finite_points(points_of(psi, other))).numpy(),
-        }
-    )
+    kind = np.repeat(KINDS, [len(left) - len(near), len(near), len(start)])
+    other_rows = torch.cat([rows[right], torch.full_like(start, -1)])
+    steps = torch.cat([torch.zeros_like(left), steps])
+    loss = paired_distance(*(finite_points(points_of(psi, side)) for side in (one, other)))
+    columns = (rows[first], other_rows, steps, loss)
+    table = pd.DataFrame(dict(zip(COLUMNS, (kind, *(column.numpy() for column in columns)))))
     with tqdm(total=len(distances) * len(one), desc="distances", unit="pair", disable=not progress) as bar:
         for name, distance in distances.items():
             bar.set_postfix_str(name)
@@ -280,10 +252,8 @@ def _bootstrap(graph: np.ndarray, other: np.ndarray, generator: np.random.Genera
     return np.where(ends[0] == ends[1], first, first * second)
 
 
-def _description(
-    distance: str, kind: str, near: bool, loss: float, value: float, farther: float, nearer: float
-) -> str:
+def _description(distance: str, kind: str, near: bool, loss: float, value: float, *shares: float) -> str:
     number = f"{value:.0f}" if value == round(value) else figure(value)
-    ranks = f"less than {percent(farther)}", f"more than {percent(nearer)}"
+    ranks = f"less than {percent(shares[0])}", f"more than {percent(shares[1])}"
     by_loss, by_distance = ranks if near else ranks[::-1]
     return f"The loss is {figure(loss)}, {by_loss} of the {kind}; {distance} is {number}, {by_distance}."

@@ -25,7 +25,8 @@ from elekit.model.loss import Psi, paired_distance, points_of
 BOUND = 0.05  # of a typical single edit; of 60,000 single edits under ten clean losses not one cost less
 PRICED = 60  # graphs for the typical cost
 MAX_NEAREST = 2_000  # graphs among which nearest pairs are searched
-PER_START = 4  # pairs from one start of the search
+WIDTH, PER_START = 4, 4  # graphs kept per step of the search, pairs from one start
+TIMEOUT = 1.0  # seconds per pair for the exact edit distance
 TRIES = 3  # random node orders
 MAX_KEKULE = 40  # molecules whose Kekule forms are compared
 
@@ -62,9 +63,7 @@ def blind_spots(
     *,
     bound: float | None = None,
     starts: int = 24,
-    width: int = 4,
     depth: int = 4,
-    timeout: float = 1.0,
     seed: int = 0,
     progress: bool = False,
 ) -> Pairs:
@@ -78,9 +77,7 @@ def blind_spots(
         graphs: At least 2 graphs; of more than 2,000 a sample is compared.
         bound: Largest loss of a pair, in (0, 4]; None for 5 % of the cost of a typical single edit.
         starts: Graphs from which the search starts.
-        width: Graphs kept per step of the search.
         depth: Steps of the search.
-        timeout: Seconds per pair for the exact edit distance.
         seed: Seed of every random choice.
         progress: Show a progress bar.
 
@@ -102,27 +99,22 @@ def blind_spots(
         raise ValueError(f"bound must be positive, got {bound}")
     found = _nearest_pairs(psi, graphs, order[:MAX_NEAREST], bound)
     for row in tqdm(order[:starts].tolist(), desc="blind spots", unit="start", disable=not progress):
-        others = _search(psi, graphs[row], bound, width, depth, generator)
+        others = _search(psi, graphs[row], bound, depth, generator)
         found += [(row, -1, graphs[row], other) for other in others]
     columns = ["differs", "edits", "proven", "path", "loss", "found", "graph", "other"]
     if not found:
         return Pairs(pd.DataFrame(columns=columns), graphs[:0], graphs[:0])
     rows, other_rows, *sides = zip(*found)
     left, right = map(Graph.cat, sides)
-    distance = edit_distance(left, right, timeout=timeout)
-    paths = [edit_steps(a, b, timeout=timeout) for a, b in zip(left, right)]
-    table = pd.DataFrame(
-        {
-            "differs": [describe_difference(path, a, b) for path, a, b in zip(paths, left, right)],
-            "edits": distance.distance.long().numpy(),
-            "proven": distance.proven.numpy(),
-            "path": ["; ".join(step.describe(graphs.vocabulary) for step in path) for path in paths],
-            "loss": paired_distance(points_of(psi, left), points_of(psi, right)).numpy(),
-            "found": ["data" if other >= 0 else "search" for other in other_rows],
-            "graph": rows,
-            "other": other_rows,
-        }
-    ).sort_values(["edits", "loss"], ascending=[False, True], kind="stable")
+    edits = edit_distance(left, right, timeout=TIMEOUT)
+    paths = [edit_steps(a, b, timeout=TIMEOUT) for a, b in zip(left, right)]
+    differs = [describe_difference(path, a, b) for path, a, b in zip(paths, left, right)]
+    described = ["; ".join(step.describe(graphs.vocabulary) for step in path) for path in paths]
+    loss = paired_distance(points_of(psi, left), points_of(psi, right)).numpy()
+    origin = ["data" if other >= 0 else "search" for other in other_rows]
+    values = (differs, edits.distance.long().numpy(), edits.proven.numpy(), described, loss, origin, rows, other_rows)
+    table = pd.DataFrame(dict(zip(columns, values)))
+    table = table.sort_values(["edits", "loss"], ascending=[False, True], kind="stable")
     kept = torch.tensor(table.index.to_numpy())
     return Pairs(table.reset_index(drop=True), left[kept], right[kept])
 
@@ -138,7 +130,7 @@ def _nearest_pairs(psi: Psi, graphs: Graph, rows: Tensor, bound: float) -> list[
     return [(i, j, graphs[i], graphs[j]) for i, j in both]
 
 
-def _search(psi: Psi, start: Graph, bound: float, width: int, depth: int, generator: torch.Generator) -> list[Graph]:
+def _search(psi: Psi, start: Graph, bound: float, depth: int, generator: torch.Generator) -> list[Graph]:
     """Valid graphs within the bound of one, from a beam search: those with the most edits, one with the fewest."""
     vocabulary, own = start.vocabulary, points_of(psi, start)
     beam, seen = start, set(graph_hashes(start, ROUNDS)[:, -1].tolist())
@@ -161,7 +153,7 @@ def _search(psi: Psi, start: Graph, bound: float, width: int, depth: int, genera
         loss = paired_distance(points_of(psi, made), own)
         nearest = loss.argsort()
         found = list(made[nearest[: int((loss <= bound).sum())]][:PER_START]) + found  # most edits first
-        beam = made[nearest[:width]]
+        beam = made[nearest[:WIDTH]]
     if not found:
         return []
     chosen = Graph.cat(found[: PER_START - 1] + found[PER_START - 1 :][-1:])

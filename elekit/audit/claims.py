@@ -1,8 +1,4 @@
-"""Statements about a loss that can be checked against another training run; see `elekit.audit.stability`.
-
-A claim is a function of a result: True where it holds, False where it does not, None where the result cannot decide
-(a kind of edit that is missing is no evidence against a claim about it).
-"""
+"""Claims about a loss, checked in other trainings: functions of a result that return True, False or None (open)."""
 
 import itertools
 import math

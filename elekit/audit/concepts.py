@@ -63,7 +63,7 @@ def concepts(
     Probes are cross-validated in 5 folds: ridge regression for numbers, logistic regression for classes. Isomorphic
     graphs count once. Scores are R^2, and `(balanced accuracy - 1/k) / (1 - 1/k)` for k classes. Columns:
 
-    - property, kind ("number", "yes or no" or "classes"), graphs (different graphs with a known value).
+    - property, kind ("number", "yes or no" or "classes"), graphs (with a known value), description (sentences).
     - score, low, high: of psi, with a 95 % interval (bootstrap over held-out graphs for fixed probes).
     - control: score for random values per combination of node label counts (Hewitt and Liang 2019). selectivity:
       score - control. shuffled: the same with one random value per graph; about 0 unless something leaks.
@@ -75,10 +75,8 @@ def concepts(
     - mark: "not encoded" (score below 0.1, or low not above 0 and shuffled), "explained by size and counts" (beyond
       below 0.1 or not above 0, and counts reach half the score), "encoded" (score at least 0.5, beyond at least
       0.1, low above control), "weakly encoded" otherwise, "not measured" (too few graphs, or too little variation).
-    - description: the same in sentences.
 
-    Limits: "not encoded" means not linearly; of 40 meaningless properties one has an interval above 0 by chance. See
-    Alain and Bengio (2017) and Conneau et al. (2018).
+    "Not encoded" means not linearly (Alain and Bengio 2017, Conneau et al. 2018).
 
     Args:
         psi: Maps graphs to unit vectors.
@@ -118,7 +116,6 @@ def concepts(
 
 
 def _as_table(graphs: Graph, given: Table | None) -> pd.DataFrame:
-    """The properties as a table with one row per graph and distinct text column names."""
     if given is None:
         return pd.DataFrame(index=range(len(graphs)))
     if isinstance(given, Mapping):
@@ -188,7 +185,6 @@ def _figures(
 
 
 def _interval(draws: np.ndarray) -> tuple[float, float]:
-    """95 % interval of draws after the first, which is the figure itself."""
     return (np.nan, np.nan) if np.isnan(draws[0]) else central_interval(draws[1:])
 
 

@@ -13,7 +13,7 @@ from elekit.graphs.graph import Graph, GraphVocabulary
 
 Pattern = tuple[int, ...]
 Labels = tuple[Tensor, Tensor]
-MAX_PATTERNS, HOSTS = 240, 8  # patterns that are planted, and graphs per pattern
+MAX_PATTERNS, HOSTS, MAX_SLOTS = 240, 8, 16  # patterns that are planted, graphs per pattern, slots for long ones
 REWRITES = 8  # per pair of patterns
 
 
@@ -132,7 +132,7 @@ def _pattern(code: int, K: int, R: int) -> Pattern:
     return code // (K * R), code // K % R, code % K
 
 
-def held_patterns(graphs: Graph, max_slots: int = 16) -> list[tuple[Pattern, Tensor]]:
+def held_patterns(graphs: Graph) -> list[tuple[Pattern, Tensor]]:
     """Every pattern that occurs, and (B,) bool, which graphs contain it; of three nodes only for up to 16 slots."""
     vocabulary = graphs.vocabulary
     K, R = vocabulary.K, vocabulary.R
@@ -140,7 +140,7 @@ def held_patterns(graphs: Graph, max_slots: int = 16) -> list[tuple[Pattern, Ten
     b, i, j = (edges > 0).triu(1).nonzero().T
     codes, holds = _holders(_code(torch.stack([nodes[b, i], edges[b, i, j], nodes[b, j]], 1), K, R), b, len(graphs))
     found = [(_pattern(code, K, R), held) for code, held in zip(codes, holds)]
-    if nodes.shape[1] > max_slots:
+    if nodes.shape[1] > MAX_SLOTS:
         return found
     once = torch.ones(edges.shape[1:], dtype=torch.bool).triu(1)  # i < k: each path from one end
     linked = edges > 0

@@ -192,12 +192,8 @@ class ProbeData:
         if not targets:
             return []
         every = residual_errors(targets, self.folds, self.features[baseline], self.features["score"])
-        return [
-            np.full(len(self.weight), np.nan)
-            if error[:, 0].mean() < MIN_LEFT * target.columns.var(0).sum()
-            else error_reduction(error, self.weight)
-            for target, error in zip(targets, every)
-        ]
+        least, none = [MIN_LEFT * t.columns.var(0).sum() for t in targets], np.full(len(self.weight), np.nan)
+        return [none if e[:, 0].mean() < low else error_reduction(e, self.weight) for e, low in zip(every, least)]
 
 
 def control_target(target: Target, groups: np.ndarray, generator: np.random.Generator) -> Target | None:

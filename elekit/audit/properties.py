@@ -8,9 +8,9 @@ import pandas as pd
 import torch
 
 from elekit.audit.probes import Target
+from elekit.graphs import Graph
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.features import ring_edges, shortest_path_lengths
-from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect.search import FEW_LABELS, GROUPS, Search, overview
 from elekit.model.loss import BATCH_SIZE
@@ -151,13 +151,11 @@ def _classes(name: str, texts: np.ndarray, which: np.ndarray) -> Property:
 
 
 def _too_few(rows: np.ndarray) -> str:
-    """Why a property is known for too few graphs; "" if it is not."""
     known = int(rows.sum())
     return "" if known >= MIN_GRAPHS else f"it is known for only {known:,} graphs, and {MIN_GRAPHS} are needed"
 
 
 def _constant(values: list[str], times: np.ndarray) -> str:
-    """Why values that occur so many times hardly vary; "" if they do."""
     total, other = int(times.sum()), int(times.sum() - times.max())
     if other >= MIN_CLASS:
         return ""

@@ -82,9 +82,7 @@ def across_trainings(
 def neighbor_overlap(
     psis: Mapping[str, Psi], graphs: Graph, *, k: int = 10, seed: int = 0, progress: bool = False
 ) -> pd.DataFrame:
-    """Share of the k nearest neighbors that two trainings have in common.
-
-    Graphs tied at the loss of the k-th neighbor count in part, so a collapsed loss overlaps by chance only.
+    """Share of the k nearest neighbors that two trainings have in common; graphs tied for the k-th count in part.
 
     Args:
         psis: At least two losses by name.
@@ -128,12 +126,9 @@ def _nearest(points: Tensor, k: int) -> Tensor:
 def _measure(
     psis: Mapping[str, Psi], measure: Callable[[Psi], T], progress: bool, reserved: tuple[str, ...] = ()
 ) -> dict[str, T]:
-    """The result of every training."""
     if len(psis) < 2:
-        raise ValueError(
-            f"stability needs at least 2 trainings, got {len(psis)}; create reruns of a loss with `elekit train "
-            "repeats` and load them with elekit.model.artifact.load_repeats(folder)"
-        )
+        fix = "create reruns with `elekit train repeats` and load them with elekit.model.artifact.load_repeats"
+        raise ValueError(f"stability needs at least 2 trainings, got {len(psis)}; {fix}")
     if taken := [name for name in psis if name in reserved]:
         raise ValueError(f"training {taken[0]!r} has the name of another column of the table; rename it")
     results = {}

@@ -114,5 +114,4 @@ def _weights_and_insensitivity(responses: Responses) -> list[Finding]:
 
 
 def _normalized(psi: Psi) -> Psi:
-    """The same psi with points scaled to length 1."""
     return lambda graphs: torch.nn.functional.normalize(psi(graphs), dim=1)

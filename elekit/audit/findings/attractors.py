@@ -26,8 +26,7 @@ LIMIT = 3
 
 def find_attractors(responses: Responses) -> tuple[list[Finding], np.ndarray]:
     """Traits whose graphs lie at one place without another reason; and (E,) bool, edits that stay at such a place."""
-    probes = responses.probes
-    found: list[Finding] = []
+    probes, found = responses.probes, list[Finding]()
     n, count = len(probes.graphs), len(probes.sample.edits)
     points = torch.cat([responses.own, responses.edited, responses.planted])
     explained, left = np.zeros(count, dtype=bool), torch.ones(len(points), dtype=torch.bool)
@@ -77,10 +76,7 @@ def _finding(responses: Responses, trait: Trait, members: Tensor, within: float,
 
 
 def _jump(responses: Responses, holds: np.ndarray) -> tuple[float, float, float]:
-    """Costs in typical edits: that add or remove a trait, that keep it, of graphs without it; nan for too few.
-
-    Where hardly any edit adds the trait, planted patterns count, which are about two edits each.
-    """
+    """Costs in typical edits: that add or remove a trait, that keep it, of graphs without it; nan for too few."""
     probes, cost = responses.probes, responses.cost / responses.typical
     n, count = len(probes.graphs), len(probes.edit_row)
     before, after = holds[probes.edit_row], holds[n : n + count]
@@ -89,7 +85,7 @@ def _jump(responses: Responses, holds: np.ndarray) -> tuple[float, float, float]
     planted = holds[n + count :] & ~holds[probes.planted_row]
     if np.isnan(jump) and planted.sum() >= MIN_ORIGINS:
         loss = paired_distance(responses.planted[planted], responses.own[probes.planted_row[planted]])
-        jump = float(loss.median()) / 2 / responses.typical
+        jump = float(loss.median()) / 2 / responses.typical  # planting takes about two edits
     return jump, keeps, elsewhere
 
 

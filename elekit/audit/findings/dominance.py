@@ -26,10 +26,7 @@ SPARED = ("remove node",)  # removes several edges as well
 
 
 def find_dominance(responses: Responses, by_share: bool = True) -> list[Finding]:
-    """One count explains nearly all of the loss, or edits of one label cost many times those of others.
-
-    by_share: False where the graphs are known to fall into two groups, which a count may separate by accident.
-    """
+    """A count explains nearly all of the loss (by_share), or edits of one label cost many times those of others."""
     probes, found, dominant = responses.probes, list[Finding](), list[Finding]()
     own = probes.reference[: len(probes.graphs)].double()
     usual = (2 - 2 * own @ own.T).numpy()
@@ -63,20 +60,14 @@ def find_dominance(responses: Responses, by_share: bool = True) -> list[Finding]
 
 
 def count_share(matrix: np.ndarray, count: np.ndarray) -> float:
-    """Share of the variance of the loss between graphs (n, n) that the two counts of a pair explain, in [0, 1].
-
-    Adjusted R^2 of the means per unordered pair of values; 0 where the count does not vary.
-    """
+    """Share of the variance of the loss between graphs (n, n) that the unordered counts of a pair explain."""
     i, j = np.triu_indices(len(matrix), 1)
     pair = np.minimum(count[i], count[j]) * 10_000 + np.maximum(count[i], count[j])
     return float(np.nan_to_num(explained_variance(matrix[i, j], pair)))
 
 
 def label_effects(responses: Responses) -> dict[str, tuple[str, float, float, float]]:
-    """For the count of each label: the label, the costs of edits that touch it and of others, and their ratio.
-
-    Compares relabeling where there are at least three labels, otherwise added leaves; medians of medians per kind.
-    """
+    """For the count of each label: the label, the costs of edits that touch it and of others, and their ratio."""
     probes, table = responses.probes, responses.edits
     edits, (nodes, edges) = probes.sample.edits, (x.long() for x in probes.graphs.labels())
     row, names = edits.row, probes.graphs.vocabulary

@@ -18,12 +18,7 @@ DESCRIPTIONS = tomllib.loads(Path(__file__).with_name("descriptions.toml").read_
 
 
 class Severity(StrEnum):
-    """How serious a finding is.
-
-    Attributes:
-        DEFECT: A sound loss does not do this.
-        NOTE: Losses of this kind often do this; users should know it.
-    """
+    """How serious a finding is: sound losses have no defect; a note is common, but users should know it."""
 
     DEFECT = "defect"
     NOTE = "note"

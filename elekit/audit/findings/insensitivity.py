@@ -60,11 +60,7 @@ def find_limited_view(responses: Responses) -> tuple[list[Finding], int]:
 def find_free_edits(
     responses: Responses, explained: np.ndarray, exact_only: bool = False
 ) -> tuple[list[Finding], np.ndarray]:
-    """Edits that cost nothing, described by subgroups; and (E,) bool, edits that are explained now.
-
-    explained: (E,) bool, edits that are explained already. exact_only: another cost is so high that only edits that
-    cost exactly 0 count, and only subgroups of them.
-    """
+    """Edits that cost nothing (with exact_only, exactly 0), by subgroups; and (E,) bool, edits explained by now."""
     probes, cost = responses.probes, responses.cost
     left, exact = probes.single & ~explained, cost < EXACT * responses.typical
     free = exact if exact_only else cost < FREE * responses.typical
@@ -98,10 +94,7 @@ def find_free_edits(
 
 
 def _free_rearrangements(responses: Responses, whole: list[Subgroup], explained: np.ndarray) -> list[Finding]:
-    """Paired changes that leave the point exactly where it was; short trainings make all of them cheap.
-
-    Leaves out what follows from blindness to single edits: exchanging two labels that the loss does not separate.
-    """
+    """Paired changes that cost exactly nothing, unless this follows from blindness to single edits."""
     probes, kind = responses.probes, responses.edits["edit"]
     of = ~probes.single & ~explained & probes.usual
     implied = {"relabel": ["swap labels"], "change edge": ["shift order", "move edge"]}
@@ -135,12 +128,8 @@ def _blind(responses: Responses, some: Subgroup, partly: bool = False) -> Findin
 def find_cheap_edits(
     responses: Responses, explained: np.ndarray, named: list[Finding], sharp: bool = True
 ) -> list[Finding]:
-    """Edits that are nearly free, cheapest first: families are defects, single kinds mostly notes.
-
-    sharp: the loss sees everything else well, so that a cheap kind is not a matter of a short training.
-    """
-    found: list[Finding] = []
-    probes, cost, typical = responses.probes, responses.cost, responses.typical
+    """Edits that are nearly free, cheapest first: families are defects, kinds too if the loss is sharp otherwise."""
+    probes, cost, typical, found = responses.probes, responses.cost, responses.typical, list[Finding]()
     left = usual = probes.single & ~explained & probes.usual
     topics = {topic for finding in named for topic in finding.topics}
     medians = []
@@ -214,8 +203,7 @@ def find_confused_patterns(responses: Responses) -> list[Finding]:
 
 def find_coincident_graphs(responses: Responses) -> list[Finding]:
     """Different graphs at one place, by what differs."""
-    probes, typical = responses.probes, responses.typical
-    n = len(probes.pool)
+    probes, typical, n = responses.probes, responses.typical, len(responses.probes.pool)
     whole = np.concatenate([np.ones(len(probes.graphs), bool), probes.sample.table["connected"].to_numpy()])
     allowed = np.flatnonzero(whole & probes.in_range(probes.pool))
     distinct = np.sort(np.unique(probes.codes[:, -1].numpy()[allowed], return_index=True)[1])

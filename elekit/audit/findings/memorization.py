@@ -74,8 +74,7 @@ def _isolated(responses: Responses, compared: dict[str, Any]) -> list[Finding]:
     if not len(ratio) or isolated.mean() < SOME:
         return []
     rows = torch.from_numpy(ratio.index[isolated].to_numpy(copy=True))
-    graphs = responses.probes.graphs
-    holds = torch.zeros(len(graphs), dtype=torch.bool)
+    graphs, holds = responses.probes.graphs, torch.zeros(len(responses.probes.graphs), dtype=torch.bool)
     holds[rows] = True
     if isolated.mean() < 0.5:
         for trait in graph_traits(graphs):
@@ -123,8 +122,7 @@ def _loss_between(one: Tensor, other: Tensor) -> float:
 
 def _snapped(responses: Responses) -> list[Finding]:
     """Other graphs lie exactly on given graphs: places that graphs share hold one given graph, never two."""
-    probes = responses.probes
-    n = len(probes.pool)
+    probes, n = responses.probes, len(responses.probes.pool)
     given = np.concatenate([np.ones(len(probes.graphs), bool), probes.known])
     rows = np.sort(np.unique(probes.codes[:, -1].numpy(), return_index=True)[1])  # distinct graphs
     generator = torch.Generator().manual_seed(0)

@@ -77,7 +77,6 @@ class ProbeSet:
 
     @cached_property
     def traits(self) -> list[Trait]:
-        """Traits that some of `with_planted` have and some do not."""
         return graph_traits(self.with_planted)
 
     @cached_property
@@ -157,10 +156,7 @@ def make_probe_set(graphs: Graph, *, seed: int = 0, progress: bool = False) -> P
 
 
 def reference(graphs: Graph) -> Tensor:
-    """(B, 256) unit vectors of an untrained reference loss: Weisfeiler-Lehman subtree counts.
-
-    Each color is a random sign vector (Shervashidze et al. 2011, Weinberger et al. 2009); rounds weigh the same.
-    """
+    """(B, 256) points of an untrained reference loss: hashed subtree counts (Shervashidze et al. 2011)."""
     rounds, width = REFERENCE
     parts = []
     for colors in node_colors(graphs, rounds - 1):

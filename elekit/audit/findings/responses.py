@@ -40,12 +40,10 @@ class Responses:
 
     @property
     def own(self) -> Tensor:
-        """(n, D) points of the graphs."""
         return self.points[: len(self.probes.graphs)]
 
     @property
     def edited(self) -> Tensor:
-        """(E, D) points of the edited graphs."""
         n = len(self.probes.graphs)
         return self.points[n : n + len(self.probes.sample.results)]
 
@@ -69,10 +67,9 @@ class Responses:
 
     @cached_property
     def edit_ratio(self) -> pd.Series:
-        """Loss between two edited forms of a graph by their mean cost: the median per graph (index).
+        """Median loss between two single edits of a graph by their mean cost: near 2 if edits are independent.
 
-        Near 2 where edits move a point in different directions, 1 where every graph has a place of its own, and small
-        where edits of a graph lie together, away from it. Counts single edits that do not lead to given graphs.
+        It is 1 where every graph has a place of its own, and small where edits lie together, away from their graph.
         """
         probes = self.probes
         rows = np.flatnonzero(~probes.known & probes.single & (self.cost > MIN_COST * self.typical))

@@ -50,10 +50,7 @@ def find_low_dimension(responses: Responses) -> list[Finding]:
 
 
 def dimensions(points: Tensor) -> tuple[float, int]:
-    """Effective dimensions of points about their mean, and the number of directions with any variance.
-
-    exp of the entropy of the shares of variance (Roy and Vetterli 2007), of at most 3,000 points.
-    """
+    """Effective dimensions of points (Roy and Vetterli 2007), and the number of directions with any variance."""
     points = points[:MAX_POINTS].double()
     points = points - points.mean(0)
     share = torch.linalg.eigvalsh(points.T @ points).clamp_min(0)
