@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 
 from elekit import datasets
-from elekit.audit import Agreement, Pairs, agreement, blind_spots
+from elekit.audit import agreement, blind_spots
+from elekit.audit.agreement import Agreement
+from elekit.audit.blind_spots import Pairs
 from elekit.datasets import Dataset
 from elekit.datasets.splits import SPLITS, Split, digest
 from elekit.draw.layouts import layout
