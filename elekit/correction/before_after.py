@@ -1,9 +1,9 @@
 """Measurements of a loss before and after it is corrected, on the same held-out graphs."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -15,9 +15,6 @@ from elekit.evaluation.judging import decode_many, evaluate
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of
 from elekit.model.surrogate import SurrogateRegressor
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 RETRIEVAL = "retrieval: an edited, softened copy finds its own graph"
 CANDIDATES = "decodable: exact from psi(y), candidates and polish"
@@ -35,7 +32,7 @@ class Measurements:
     agrees.
     """
 
-    rules: "pd.DataFrame"
+    rules: pd.DataFrame
     points: Tensor
     prices: np.ndarray
     success: dict[str, np.ndarray]

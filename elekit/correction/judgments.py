@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, to_networkx
+from elekit.graphs.smiles import from_smiles, is_molecular, to_smiles
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.model.loss import Psi, paired_distance, points_of
 
@@ -285,8 +286,6 @@ def _from_rows(rows: Sequence[tuple[Graph, Graph, Graph, str, bool]], vocabulary
 def _parse_graph(written: str | dict[str, Any], vocabulary: GraphVocabulary) -> Graph:
     """One graph from SMILES or node-link JSON."""
     if isinstance(written, str) and not written.lstrip().startswith("{"):
-        from elekit.graphs.smiles import from_smiles, is_molecular  # imports RDKit
-
         if not is_molecular(vocabulary):
             raise ValueError(f"{written!r} is not node-link JSON, and these graphs are not molecules")
         return from_smiles(written, vocabulary)
@@ -297,8 +296,6 @@ def _parse_graph(written: str | dict[str, Any], vocabulary: GraphVocabulary) -> 
 
 def _plain_graph(graph: Graph) -> str | dict[str, Any]:
     """SMILES if it is read back as the same graph, else node-link JSON."""
-    from elekit.graphs.smiles import from_smiles, is_molecular, to_smiles
-
     if is_molecular(graph.vocabulary):
         (smiles,) = to_smiles(graph)
         if smiles is not None:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -17,9 +18,6 @@ from elekit.graphs.edits import PAIRED, SINGLE
 from elekit.graphs.graph import Graph
 from elekit.inspect.edit_costs import EditSample, sample_edits
 from elekit.model.loss import Psi, paired_distance, points_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SAMPLES = 24  # edits per graph, evenly over its kinds
 WALKS = 400
@@ -136,7 +134,7 @@ def _label_distance(one: Graph, other: Graph) -> Tensor:
     return (nodes != others).sum(1) + (edges != links).sum((1, 2)) // 2
 
 
-def evaluate_rules(psi: Psi, probes: ProbeEdits, *, seed: int = 0) -> "pd.DataFrame":
+def evaluate_rules(psi: Psi, probes: ProbeEdits, *, seed: int = 0) -> pd.DataFrame:
     """Test whether a loss keeps each rule: one row per rule.
 
     Columns: rule (in words), kind (nearest to breaking it), figure, low and high (95 % bootstrap interval), sense
@@ -147,8 +145,6 @@ def evaluate_rules(psi: Psi, probes: ProbeEdits, *, seed: int = 0) -> "pd.DataFr
     figure: median price of a kind over the typical price, the median over kinds of the median prices of single edits
     that no rule names, or over the most expensive of the kinds `of`; of walks, the share of steps that grow.
     """
-    import pandas as pd
-
     price = probes.sample.prices(psi).numpy()
     n = len(probes.sample.graphs)
     weight = bootstrap_weights(n, np.random.default_rng(seed))

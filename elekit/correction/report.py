@@ -1,9 +1,10 @@
 """What a correction achieved and what it cost, on held-out graphs and judgments."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from elekit.correction.before_after import FROM_INPUTS, REFITTED, Evaluation, Measurements
 from elekit.correction.judgments import CANNOT_SAY, Judgments
@@ -18,9 +19,6 @@ from elekit.evaluation.intervals import (
     median_interval,
     wilson,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 OF_GRAPHS = "rank correlation with the old loss, of pairs of graphs"
 OF_EDITS = "rank correlation with the old loss, of edits that no rule names"
@@ -50,10 +48,10 @@ class Report:
         notes: Further sentences.
     """
 
-    rules: "pd.DataFrame"
-    judgments: "pd.DataFrame"
-    costs: "pd.DataFrame"
-    kinds: "pd.DataFrame"
+    rules: pd.DataFrame
+    judgments: pd.DataFrame
+    costs: pd.DataFrame
+    kinds: pd.DataFrame
     notes: tuple[str, ...] = ()
 
     def sentences(self) -> list[str]:
@@ -92,8 +90,6 @@ class Report:
         Raises:
             KeyError: If a table is missing.
         """
-        import pandas as pd
-
         back = {key: name for name, key in TABLES.items()}
         tables = [pd.DataFrame(fields[key]).rename(columns=back) for key in TABLES.values()]
         rules, judgments, costs, kinds = (
@@ -152,7 +148,7 @@ def report(evaluation: Evaluation, before: Measurements, after: Measurements, no
     )
 
 
-def _rules(before: "pd.DataFrame", after: "pd.DataFrame") -> "pd.DataFrame":
+def _rules(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     table = after[["rule", "kind", "sense", "goal", "cases", "unseen"]].copy()
     for side, found in zip(SIDES, (before, after)):
         table[side] = found["figure"]
@@ -161,9 +157,7 @@ def _rules(before: "pd.DataFrame", after: "pd.DataFrame") -> "pd.DataFrame":
     return table
 
 
-def _judgments(before: Measurements, after: Measurements) -> "pd.DataFrame":
-    import pandas as pd
-
+def _judgments(before: Measurements, after: Measurements) -> pd.DataFrame:
     rows = []
     for which, old, new in zip(("learned from", "held out"), before.margins, after.margins):
         n = len(new)
@@ -173,9 +167,7 @@ def _judgments(before: Measurements, after: Measurements) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=["which", "judgments", *SIDES, "low", "high"])
 
 
-def _costs(evaluation: Evaluation, before: Measurements, after: Measurements) -> "pd.DataFrame":
-    import pandas as pd
-
+def _costs(evaluation: Evaluation, before: Measurements, after: Measurements) -> pd.DataFrame:
     probes, generator, rows = evaluation.probes, np.random.default_rng(evaluation.seed), []
     for measure, new in after.success.items():
         old = before.success[FROM_INPUTS if measure == REFITTED else measure]
@@ -195,9 +187,7 @@ def _costs(evaluation: Evaluation, before: Measurements, after: Measurements) ->
     return pd.DataFrame(rows, columns=["measure", "unit", *SIDES, "change", "low", "high", "cases"])
 
 
-def _kinds(evaluation: Evaluation, before: Measurements, after: Measurements) -> "pd.DataFrame":
-    import pandas as pd
-
+def _kinds(evaluation: Evaluation, before: Measurements, after: Measurements) -> pd.DataFrame:
     probes = evaluation.probes
     named = {kind for one in probes.rules for kind in (*one.kinds, *one.others)}
     inverse = known_kinds(evaluation.graphs.vocabulary)
@@ -243,8 +233,6 @@ def _correlation(
     old: np.ndarray, new: np.ndarray, cluster: np.ndarray, generator: np.random.Generator
 ) -> tuple[float, float, float, float]:
     """Rank correlation, itself minus 1, and the 95 % interval of that, by bootstrap over whole clusters."""
-    import pandas as pd
-
     n = cluster.max(initial=-1) + 1
     if len(old) < 3 or np.ptp(old) == 0 or np.ptp(new) == 0:
         return np.nan, np.nan, np.nan, np.nan
@@ -271,7 +259,7 @@ def _exact(value: float) -> str:
     return "unknown" if np.isnan(value) else f"{value:.3f}"
 
 
-def _plain_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+def _plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     def plain(value: Any) -> Any:
         value = value.item() if isinstance(value, np.generic) else list(value) if isinstance(value, tuple) else value
         return None if isinstance(value, float) and np.isnan(value) else value

@@ -1,6 +1,7 @@
 """Numbers, counts and graphs as text."""
 
 from elekit.graphs.graph import Graph
+from elekit.graphs.smiles import is_molecular, to_smiles
 
 
 def percent(share: float) -> str:
@@ -35,8 +36,6 @@ def things(molecular: bool) -> dict[str, str]:
 
 def graph_names(graphs: Graph) -> list[str]:
     """Display names: SMILES of molecules, sizes of other graphs."""
-    from elekit.graphs.smiles import is_molecular, to_smiles  # imports RDKit
-
     if is_molecular(graphs.vocabulary):
         return [smiles or "no valid molecule" for smiles in to_smiles(graphs)]
     nodes, edges = graphs.labels()

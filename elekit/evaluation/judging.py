@@ -15,6 +15,7 @@ from elekit.evaluation import ranking
 from elekit.graphs.edit_distance import edit_distance as exact_edit_distance
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
+from elekit.graphs.smiles import canonicalized, is_molecular, to_smiles
 from elekit.model.loss import Psi, points_of, squared_distance
 
 SAME = 1e-5  # graphs with a smaller learned loss count as the same
@@ -50,8 +51,6 @@ def evaluate(
     Raises:
         ValueError: If batch sizes or labels differ.
     """
-    from elekit.graphs.smiles import canonicalized, is_molecular, to_smiles  # imports RDKit
-
     if len(predicted) != len(truth):
         raise ValueError(f"predictions are compared pair by pair, got {len(predicted)} for {len(truth)} true graphs")
     for name in ("node_labels", "edge_labels"):

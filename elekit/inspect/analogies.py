@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -21,9 +21,6 @@ from elekit.inspect.differences import RewriteRule, apply_steps, describe_differ
 from elekit.inspect.edit_costs import sample_edits
 from elekit.inspect.edit_scan import valid
 from elekit.model.loss import Psi, points_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ALIKE = 0.25  # relative deviation of the loss of an analogous pair from that of the given pair
 PARALLEL = 0.95  # share of other edits whose cosine an analogous pair exceeds
@@ -61,14 +58,14 @@ class Analogies:
     difference: str
     path: str
     loss: float
-    table: "pd.DataFrame"
+    table: pd.DataFrame
     graphs: Graph
     others: Graph
     directions: Tensor
-    control: "pd.DataFrame"
+    control: pd.DataFrame
     control_directions: Tensor
 
-    def summary(self, *, seed: int = 0) -> "pd.DataFrame":
+    def summary(self, *, seed: int = 0) -> pd.DataFrame:
         """Compare losses and directions of the pairs with those of other edits.
 
         Args:
@@ -80,8 +77,6 @@ class Analogies:
             mutual (mean cosine of two different pairs of the row), mutual_low and mutual_high (its 95 % interval).
             Intervals are nan for fewer than 5 pairs.
         """
-        import pandas as pd
-
         rows, generator = [], np.random.default_rng(seed)
         same = ("same difference", self.table, self.directions)
         for name, table, directions in (same, ("other edits", self.control, self.control_directions)):
@@ -168,8 +163,6 @@ def analogies(
         ValueError: If a batch has the wrong size, labels or slots, both graphs are isomorphic, or `samples` is below
             1.
     """
-    import pandas as pd
-
     graph, other = (single_graph(y, what).detach().rounded() for y, what in ((graph, "graph"), (other, "other")))
     for what, y in (("other", other), ("among", among)):
         if y.vocabulary != graph.vocabulary or y.nodes.shape[1] != graph.nodes.shape[1]:
@@ -274,11 +267,9 @@ def _kind(graph: Graph, other: Graph) -> str | None:
 
 def _control(
     psi: Psi, starts: Graph, before: Tensor, kind: str | None, valid_only: bool, connected_only: bool, seed: int
-) -> tuple["pd.DataFrame", Tensor]:
+) -> tuple[pd.DataFrame, Tensor]:
     """One single edit of another kind of each graph: table (graph, kind, loss) and displacements."""
     if not len(starts):
-        import pandas as pd
-
         return pd.DataFrame({"graph": np.empty(0, int), "kind": np.empty(0, object), "loss": np.empty(0)}), before
     sample = sample_edits(starts, samples=CONTROL_EDITS, kinds=SINGLE, valid_only=valid_only, seed=seed)
     table = sample.table[(sample.table["kind"] != kind) & (sample.table["connected"] | (not connected_only))]

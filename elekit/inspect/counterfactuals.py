@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -18,9 +18,6 @@ from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes, splitmix64
 from elekit.inspect._validation import anchor_point, finite_points, reference_points, single_graph
 from elekit.inspect.edit_scan import valid
 from elekit.model.loss import Psi, paired_distance, points_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EDITED_ANSWER = "the edited answer"  # name of the graph where answers are edited, not their target
 BY = ("nearest", "mean")
@@ -55,7 +52,7 @@ class Counterfactuals:
     desired: str | None
     losses: dict[str, float]
     graphs: Graph
-    table: "pd.DataFrame"
+    table: pd.DataFrame
     exhausted: int
     tried: int
     complete: bool
@@ -136,8 +133,6 @@ def counterfactuals(
         ValueError: If a batch has the wrong size, references are too few, empty or of another dimension, a name, a
             kind or `by` is unknown, a number is below 1, or a vector does not have length 1.
     """
-    import pandas as pd
-
     check_kinds(kinds)
     for name, value in (("max_results", max_results), ("max_edits", max_edits), ("beam", beam)):
         if value < 1:

@@ -1,9 +1,9 @@
 """The price of each kind of edit over many graphs, with intervals, and what it depends on."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -16,9 +16,6 @@ from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect.edit_scan import edited_parts, valid
 from elekit.model.loss import Psi, paired_distance, points_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 BATCH_SIZE, BATCH_PAIRS = 100, 10_000  # graphs, and pairs of slots, edited at a time
 PRESAMPLE = 20  # if a graph has more edits than this multiple of the sample, some are drawn before kinds are computed
@@ -40,7 +37,7 @@ class EditSample:
     graphs: Graph
     edits: Edits
     results: Graph
-    table: "pd.DataFrame"
+    table: pd.DataFrame
 
     def prices(self, psi: Psi, before: Tensor | None = None) -> Tensor:
         """Compute the learned loss between each graph before and after the edit.
@@ -82,9 +79,9 @@ class EditCosts:
             node does), degree (largest number of edges at a touched node).
     """
 
-    edits: "pd.DataFrame"
+    edits: pd.DataFrame
 
-    def summary(self, *, seed: int = 0) -> "pd.DataFrame":
+    def summary(self, *, seed: int = 0) -> pd.DataFrame:
         """Summarize prices by kind of edit, most expensive first.
 
         The typical price is the median over kinds of their medians, so that frequent kinds do not set it. A kind is
@@ -100,8 +97,6 @@ class EditCosts:
             (share of the variance within the kind that the trait explains: adjusted R^2 of group means, in [0, 1],
             nan if the trait is constant), mark ("nearly free", "surprisingly dear" or "").
         """
-        import pandas as pd
-
         rows, generator = [], np.random.default_rng(seed)
         for kind, some in self.edits.groupby("kind", sort=True):
             price = some["price"].to_numpy()
@@ -175,8 +170,6 @@ def sample_edits(
     Raises:
         ValueError: If there are no graphs, `samples` is below 1, or a kind is unknown.
     """
-    import pandas as pd
-
     if not len(graphs):
         raise ValueError("no graphs to edit: the batch is empty")
     if samples is not None and samples < 1:
@@ -197,10 +190,8 @@ def sample_edits(
 
 def _edits_of(
     graphs: Graph, samples: int | None, kinds: tuple[str, ...], valid_only: bool, generator: np.random.Generator
-) -> tuple[Edits, Graph, "pd.DataFrame"]:
+) -> tuple[Edits, Graph, pd.DataFrame]:
     """Edits, results and table of a few graphs."""
-    import pandas as pd
-
     nodes, edges = graphs.labels()
     edits, rings = all_edits(graphs, kinds), ring_edges(graphs)
     if samples is not None and len(edits) > PRESAMPLE * samples * len(graphs):
@@ -237,8 +228,6 @@ def _edits_of(
 
 def _evenly(row: np.ndarray, kind: np.ndarray, samples: int | None, generator: np.random.Generator) -> np.ndarray:
     """Rows of up to `samples` edits per graph, one of each of its kinds before a second of any; ascending."""
-    import pandas as pd
-
     if samples is None:
         return np.arange(len(row))
     chance = generator.random(len(row))

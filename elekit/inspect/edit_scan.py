@@ -2,19 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from elekit.graphs.edits import KINDS, SINGLE, Edits, all_edits
 from elekit.graphs.features import is_connected
 from elekit.graphs.graph import Graph
+from elekit.graphs.smiles import is_molecular, is_valid
 from elekit.inspect._validation import anchor_point, single_graph
 from elekit.model.loss import Psi, points_of, squared_distance
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NODE_KINDS, PAIR_KINDS = ("relabel", "remove node"), ("change edge",)
 
@@ -39,7 +37,7 @@ class EditScan:
     loss: float
     edits: Edits
     points: Tensor
-    table: "pd.DataFrame"
+    table: pd.DataFrame
 
     @cached_property
     def results(self) -> Graph:
@@ -93,8 +91,6 @@ def edit_scan(
     Raises:
         ValueError: If a batch has the wrong size, a vector does not have length 1, or a kind is unknown.
     """
-    import pandas as pd
-
     graph = single_graph(graph).detach().rounded()
     nodes, edges = graph.labels()
     edits = all_edits(graph, kinds)
@@ -128,8 +124,6 @@ def edited_parts(edits: Edits) -> dict[str, list[tuple]]:
 
 def valid(graphs: Graph) -> Tensor:
     """(B,) bool: no node exceeds its capacity and, where graphs are molecules, RDKit sanitizes them."""
-    from elekit.graphs.smiles import is_molecular, is_valid  # imports RDKit
-
     fine = graphs.valence_violation() == 0
     if is_molecular(graphs.vocabulary) and fine.any():
         fine[fine.clone()] = is_valid(graphs[fine])

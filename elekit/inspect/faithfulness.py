@@ -1,9 +1,9 @@
 """Faithfulness of Shapley values: deletion and insertion curves against random orders and simpler attributions."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -14,9 +14,6 @@ from elekit.inspect._validation import reference_points
 from elekit.inspect.neighbors import nearest_other
 from elekit.inspect.shapley import build, marginal_gains, parts_of, values
 from elekit.model.loss import Psi, squared_distance
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CURVES = ("deletion", "insertion")
 SHARES, RANDOM = "shares", "random order"
@@ -36,10 +33,10 @@ class Faithfulness:
             random orders, in units of `2 - loss`; positive if the order is better than random).
     """
 
-    curves: "pd.DataFrame"
-    areas: "pd.DataFrame"
+    curves: pd.DataFrame
+    areas: pd.DataFrame
 
-    def summary(self, *, seed: int = 0) -> "pd.DataFrame":
+    def summary(self, *, seed: int = 0) -> pd.DataFrame:
         """Compare each method with a random order, and Shapley values ("shares") with each method.
 
         Args:
@@ -51,8 +48,6 @@ class Faithfulness:
             the shares have the larger area; ties count half), says (ahead in words). Intervals are 95 %; nan for
             fewer than 5 pairs.
         """
-        import pandas as pd
-
         generator, rows = np.random.default_rng(seed), []
         for curve in CURVES:
             some = self.areas[self.areas["curve"] == curve].pivot(index="pair", columns="method", values="area")
@@ -110,8 +105,6 @@ def faithfulness(
         ValueError: If graphs and anchors do not match or are none, a graph has no nodes, `orders` or `samples` is too
             small, or psi is not differentiable.
     """
-    import pandas as pd
-
     if orders < 1 or samples < 4:
         raise ValueError(f"need at least 1 random order and 4 samples, got {orders} and {samples}")
     points = reference_points(psi, anchors, graphs, "anchors")

@@ -2,8 +2,8 @@
 
 import numbers
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -13,16 +13,11 @@ from elekit.graphs.graph import Graph
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect._validation import finite_points, single_graph, unit_vector
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 BLOCK = 512
 MAX_LISTED = 4  # edits; longer lists are only counted
 
 
-def neighbors(
-    point: Tensor, points: Tensor, k: int = 8, exclude: int | Iterable[int] | None = None
-) -> "pd.DataFrame":
+def neighbors(point: Tensor, points: Tensor, k: int = 8, exclude: int | Iterable[int] | None = None) -> pd.DataFrame:
     """Find the k nearest of n points by the learned loss.
 
     Args:
@@ -37,8 +32,6 @@ def neighbors(
     Raises:
         ValueError: If `point` is not a unit vector or k is below 1.
     """
-    import pandas as pd
-
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
     rows = () if exclude is None else [exclude] if isinstance(exclude, numbers.Integral) else exclude

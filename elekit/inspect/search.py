@@ -3,17 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from elekit.graphs._optional import extra
 from elekit.graphs.features import count_components
 from elekit.graphs.graph import Graph
-
-if TYPE_CHECKING:
-    import pandas as pd
+from elekit.graphs.smiles import is_molecular, parse_smiles, to_smiles
 
 KINDS = ("id", "smiles", "substructure", "label")
 COMPARE = {
@@ -40,15 +39,13 @@ GROUPS = {
 }
 
 
-def overview(graphs: Graph, frame: "pd.DataFrame | None" = None) -> "pd.DataFrame":
+def overview(graphs: Graph, frame: pd.DataFrame | None = None) -> pd.DataFrame:
     """A table of n graphs: the columns of `frame`, if given, and those that it lacks of the following.
 
     id (column row of the frame, else the number of the graph), nodes, edges, rings (the cycle rank) and, for up to 24
     node labels, "nodes: LABEL", the number of nodes with it. The index is 0..n-1; column names are strings.
     Raises ValueError if the frame does not have n rows.
     """
-    import pandas as pd
-
     n = len(graphs)
     table = pd.DataFrame(index=range(n)) if frame is None else frame.reset_index(drop=True)
     table = table.set_axis([str(name) for name in table.columns], axis=1)
@@ -86,13 +83,11 @@ class Search:
         molecules.
     """
 
-    frame: "pd.DataFrame"
+    frame: pd.DataFrame
     graphs: Graph
 
     @cached_property
     def molecular(self) -> bool:
-        from elekit.graphs.smiles import is_molecular
-
         return is_molecular(self.graphs.vocabulary)
 
     @property
@@ -107,8 +102,6 @@ class Search:
             return [None] * len(self.graphs)
         written = next((self.frame[name] for name in ("key", "smiles") if name in self.frame), None)
         if written is None:
-            from elekit.graphs.smiles import to_smiles
-
             return to_smiles(self.graphs)
         return [text if isinstance(text, str) else None for text in written]
 
@@ -162,8 +155,6 @@ class Search:
         return np.arange(len(self.graphs)) == int(text) if not found.any() and text.isdecimal() else found
 
     def _by_smiles(self, text: str) -> np.ndarray:
-        from elekit.graphs.smiles import parse_smiles
-
         self._check_molecular("a SMILES")
         canonical = parse_smiles(text).canonical
         found = np.array([one == canonical and bool(one) for one in self.smiles], dtype=bool)
@@ -207,7 +198,7 @@ def _comparison(text: str) -> list[tuple[str, Callable[..., Any], int]]:
     return []
 
 
-def search(frame: "pd.DataFrame", graphs: Graph, kind: str, text: str) -> np.ndarray:
+def search(frame: pd.DataFrame, graphs: Graph, kind: str, text: str) -> np.ndarray:
     """Find graphs by id, SMILES, substructure or label.
 
     Args:

@@ -1,17 +1,14 @@
 """Shapley values of nodes and edges: what makes a graph similar to an anchor, or to one group rather than another."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from elekit.graphs.graph import Graph
 from elekit.inspect._validation import anchor_point, reference_points, single_graph
 from elekit.model.loss import Psi, points_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +27,7 @@ class PartValues:
     node_error: Tensor
     edge_error: Tensor
 
-    def table(self, graph: Graph) -> "pd.DataFrame":
+    def table(self, graph: Graph) -> pd.DataFrame:
         """List the values with labels.
 
         Args:
@@ -39,8 +36,6 @@ class PartValues:
         Returns:
             Columns part ("node 3: C", "edge 1-2: single"), share (the value) and error; largest value first.
         """
-        import pandas as pd
-
         names = graph.vocabulary
         nodes, edges = (labels[0].tolist() for labels in single_graph(graph).labels())
         parts = [

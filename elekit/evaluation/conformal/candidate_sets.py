@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -79,8 +80,6 @@ class CandidateSets:
         Returns:
             (B, W) bool; of equal graphs, only the best is marked.
         """
-        import pandas as pd
-
         within = self.losses <= radius
         keys, _ = self.keys(within)
         repeated = pd.DataFrame({"row": within.nonzero()[:, 0].numpy(), "key": keys}).duplicated()

@@ -4,6 +4,7 @@ import numpy as np
 
 from elekit.datasets.reading import isomorphism_keys
 from elekit.graphs.graph import Graph, to_networkx
+from elekit.graphs.smiles import is_molecular, to_smiles
 
 
 def canonical_keys(graphs: Graph) -> np.ndarray:
@@ -11,8 +12,6 @@ def canonical_keys(graphs: Graph) -> np.ndarray:
 
     All Kekule forms of a molecule have one key, see `elekit.graphs.smiles.canonicalized`.
     """
-    from elekit.graphs.smiles import is_molecular, to_smiles  # imports RDKit
-
     keys: list[str | None] = list(to_smiles(graphs)) if is_molecular(graphs.vocabulary) else [None] * len(graphs)
     rest = [row for row, key in enumerate(keys) if key is None]
     for row, number in zip(rest, isomorphism_keys(to_networkx(graphs[rest])) if rest else ()):

@@ -1,9 +1,10 @@
 """Calibrate, predict sets, and measure how often they contain the true graph."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -16,10 +17,8 @@ from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet
 from elekit.evaluation.intervals import wilson
 from elekit.evaluation.slices import MIN_GRAPHS, slices
 from elekit.graphs.graph import Graph
+from elekit.graphs.smiles import is_molecular
 from elekit.model.loss import Psi, points_of, squared_distance
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def calibrate(
@@ -116,7 +115,7 @@ def coverage(
     config: DecodeConfig = DecodeConfig(),
     max_size: int = MAX_SIZE,
     progress: bool = False,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Measure how often sets contain the true graph, and how large they are, over all pairs and by slice.
 
     Sets that abstain count like any other, as the guarantee is about all sets.
@@ -138,10 +137,6 @@ def coverage(
     Raises:
         ValueError: If there is not one target per true graph, or as in `candidate_sets`.
     """
-    import pandas as pd
-
-    from elekit.graphs.smiles import is_molecular
-
     _check_pairs(target, truth)
     scores, sizes = [], []
     for rows, found in iter_candidate_sets(
@@ -164,7 +159,7 @@ def _check_pairs(target: Tensor, truth: Graph) -> None:
         raise ValueError(f"need one target per true graph, at least one; got {len(target)} and {len(truth)}")
 
 
-def _summary(table: "pd.DataFrame", max_size: int) -> dict[str, Any]:
+def _summary(table: pd.DataFrame, max_size: int) -> dict[str, Any]:
     hits, pairs, size = int(table["hit"].sum()), len(table), table["size"]
     low, high = wilson(hits, pairs)
     return {
