@@ -12,7 +12,7 @@ from test_lessons import GARBAGE
 import checks
 from benchmarks import markdown, results
 from benchmarks.standings import standings
-from elekit.evaluation.conformal import CandidateSets
+from elekit.evaluation.conformal.candidate_sets import CandidateSets
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary
 
 HOSTILE = "<img src=x onerror=alert(1)>"

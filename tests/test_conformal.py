@@ -14,20 +14,13 @@ import torch
 from conftest import random_vertices
 from torch.nn.functional import normalize
 
+from benchmarks.prediction_sets import calibrate_and_test
 from elekit import datasets
 from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig, decode
 from elekit.evaluation import conformal
-from elekit.evaluation.conformal import (
-    Calibration,
-    calibrate,
-    calibrate_and_test,
-    candidate_sets,
-    coverage,
-    prediction_sets,
-    radius_of,
-)
-from elekit.evaluation.conformal.calibration import calibrated
+from elekit.evaluation.conformal import Calibration, calibrate, candidate_sets, coverage, prediction_sets
+from elekit.evaluation.conformal.calibration import calibrated, max_level, radius_of
 from elekit.evaluation.conformal.canonical import canonical_keys
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary
@@ -157,7 +150,7 @@ def test_unreachable_truths_make_the_radius_infinite_at_the_right_share():
         assert math.isinf(radius_of(scores, 0.9)) == (lost > 9)  # 90 of 99 must be finite
     with pytest.raises(ValueError, match=r"level 0\.9 .* 99 calibration pairs.* 20 .*level=0\.79.* wider beam"):
         calibrated(scores, 0.9)
-    assert calibrated(scores, conformal.max_level(scores)).radius == 98.0
+    assert calibrated(scores, max_level(scores)).radius == 98.0
     assert calibrated(scores, 0.79).unreachable == 20
 
 

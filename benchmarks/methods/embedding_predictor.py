@@ -3,9 +3,9 @@
 import torch
 
 from benchmarks.methods.base import Predictor
+from benchmarks.prediction_sets import calibrate_and_test
 from benchmarks.task_data import TestData
 from elekit.decoding import Candidates, DecodeConfig
-from elekit.evaluation import conformal
 from elekit.evaluation.judging import decode_many
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
@@ -43,6 +43,4 @@ class EmbeddingPredictor(Predictor):
         if not self.with_sets:
             return None
         universe = {"candidates": self.candidates} if data.gallery is None else {"gallery": data.gallery}
-        return conformal.calibrate_and_test(
-            self.psi, self.h, data.calibration, data.test, config=self.config, **universe
-        )
+        return calibrate_and_test(self.psi, self.h, data.calibration, data.test, config=self.config, **universe)

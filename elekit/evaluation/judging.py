@@ -66,14 +66,12 @@ def evaluate(
     exact = isomorphic(predicted, truth)
     columns["exact"] = exact.tolist()
     if edit_distance:
-        wrong = (~exact).nonzero()[:, 0]
-        proven = torch.ones(len(exact), dtype=torch.bool)
+        wrong, proven = (~exact).nonzero()[:, 0], torch.ones(len(exact), dtype=torch.bool)
         for name, labeled in (("edit_distance_unlabelled", False), ("edit_distance", True)):
             distance = torch.zeros(len(exact))
             if len(wrong):
-                found = exact_edit_distance(
-                    predicted[wrong], truth[wrong], edge_labels=labeled, timeout=timeout, progress=progress
-                )
+                pairs = predicted[wrong], truth[wrong]
+                found = exact_edit_distance(*pairs, edge_labels=labeled, timeout=timeout, progress=progress)
                 distance[wrong] = found.distance
                 proven[wrong] &= found.proven
             columns[name] = distance.tolist()
@@ -92,19 +90,18 @@ def summarize(table: pd.DataFrame) -> dict[str, float]:
     Returns:
         Plain numbers: count, shares in [0, 1], edit distances in edits, hits@1, hits@10 and mrr if there are ranks.
     """
-    summary: dict[str, float] = {"count": len(table)}
-    for name in ("exact", "valid", "edit_distance_unlabelled", "edit_distance"):
-        if name in table:
-            summary[name] = float(table[name].mean())
+
+    def means(*names: str) -> dict[str, float]:
+        return {name: float(table[name].mean()) for name in names if name in table}
+
+    summary = {"count": len(table)} | means("exact", "valid", "edit_distance_unlabelled", "edit_distance")
     if "proven" in table:
         summary["edit_distances_not_proven"] = int((~table["proven"]).sum())
     if "rank" in table:
         ranks = torch.tensor(table["rank"].tolist())
         summary |= {f"hits@{k}": ranking.hits_at(ranks, k) for k in (1, 10)}
         summary["mrr"] = ranking.mean_reciprocal_rank(ranks)
-    for name in ("loss", "loss_of_truth"):
-        if name in table:
-            summary[name] = float(table[name].mean())
+    summary |= means("loss", "loss_of_truth")
     if "loss_of_truth" in table:
         better = (table["loss"] < table["loss_of_truth"] - 1e-6) & ~table["exact"].astype(bool)
         summary["fits_better_than_truth"] = float(better.mean())
@@ -113,17 +110,11 @@ def summarize(table: pd.DataFrame) -> dict[str, float]:
 
 @dataclass(frozen=True, eq=False)
 class Judgment:
-    """Evaluation of a decoded batch.
-
-    Attributes:
-        decoded: The predictions.
-        table: One row per prediction, see `evaluate`; with loss and loss_of_truth in [0, 4].
-        summary: See `summarize`; with seconds and graphs_per_second of decoding.
-    """
+    """Evaluation of a decoded batch."""
 
     decoded: Decoded
-    table: pd.DataFrame
-    summary: dict[str, float]
+    table: pd.DataFrame  # of `evaluate`, with loss and loss_of_truth in [0, 4]
+    summary: dict[str, float]  # of `summarize`, with seconds and graphs_per_second of decoding
 
 
 def decode_many(
@@ -134,18 +125,7 @@ def decode_many(
     start: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
 ) -> Decoded:
-    """Decode any number of targets with bounded memory; traces are not recorded.
-
-    Args:
-        psi: The embedding.
-        target: (B, D) unit vectors.
-        candidates: Graphs to choose from or to start from.
-        start: Relaxed graphs, one or B, see `elekit.decoding.decode`.
-        config: How to decode.
-
-    Returns:
-        B decoded graphs.
-    """
+    """Decode any number of targets (B, D) with bounded memory and without traces; arguments as of `decode`."""
     if candidates is not None:
         candidates = Candidates.of(psi, candidates)
     pieces = []
@@ -185,7 +165,7 @@ def judge(
         progress: Whether to show a progress bar.
 
     Returns:
-        The predictions, one row for each, and their summary.
+        The predictions, their table and their summary.
 
     Raises:
         ValueError: If there are no targets, or not one for each true graph.

@@ -20,9 +20,8 @@ def ranks(scores: Tensor, truth: Tensor) -> Tensor:
         raise ValueError(f"scores must be (B, C) and truth (B,), got {tuple(scores.shape)} and {tuple(truth.shape)}")
     B, C = scores.shape
     if scores.isnan().any():
-        raise ValueError(
-            f"scores of row {int(scores.isnan().any(1).nonzero()[0])} contain NaN; they cannot be ranked"
-        )
+        row = int(scores.isnan().any(1).nonzero()[0])
+        raise ValueError(f"scores of row {row} contain NaN; they cannot be ranked")
     if B and not (truth.min() >= 0 and truth.max() < C):
         raise ValueError(f"truth must be columns 0..{C - 1}, got {int(truth.min())}..{int(truth.max())}")
     return (scores <= scores.gather(1, truth.long()[:, None])).sum(1)

@@ -24,8 +24,5 @@ def slices(graphs: Graph, *, molecular: bool = False) -> dict[tuple[str, str], n
         groups["holds", f"with {label}"] = (nodes == k).any(1)
     for r, label in enumerate(vocabulary.edge_labels, 1):
         groups["edges", f"with a {label} {word['edge']}"] = (edges == r).flatten(1).any(1)
-    return {
-        name: members.numpy()
-        for name, members in groups.items()
-        if 0 < int(members.sum()) <= MAX_SHARE * len(members)
-    }
+    most = MAX_SHARE * len(nodes)
+    return {name: members.numpy() for name, members in groups.items() if 0 < int(members.sum()) <= most}

@@ -1,8 +1,9 @@
 """Questions about one learned loss, answered as arrays and DataFrames; nothing here draws.
 
 edit_scan                the price of every single edit of a graph
-edit_costs               the price of each kind of edit over many graphs; `sample_edits` gives several losses the same
-edits shapley_values           which nodes and edges bring two graphs together, and which keep them apart
+edit_costs               the price of each kind of edit over many graphs
+sample_edits             the same edits for several losses
+shapley_values           which nodes and edges bring two graphs together, and which keep them apart
 contrast                 which nodes and edges make a graph more like some graphs than like others
 faithfulness             whether Shapley values find the parts that matter
 neighbors                the nearest graphs on the sphere
@@ -15,21 +16,20 @@ fit_map                  a map of the sphere; `map_key`, `load_map` and `save_ma
 search                   graphs by id, SMILES, substructure or label
 """
 
-from elekit.inspect.analogies import Analogies, analogies
-from elekit.inspect.counterfactuals import Counterfactuals, counterfactuals
-from elekit.inspect.descent_directions import DescentDirections, descent_directions
-from elekit.inspect.edit_costs import EditCosts, EditSample, edit_costs, sample_edits
-from elekit.inspect.edit_scan import EditScan, edit_scan
-from elekit.inspect.faithfulness import Faithfulness, faithfulness
+from elekit.inspect.analogies import analogies
+from elekit.inspect.counterfactuals import counterfactuals
+from elekit.inspect.descent_directions import descent_directions
+from elekit.inspect.edit_costs import edit_costs, sample_edits
+from elekit.inspect.edit_scan import edit_scan
+from elekit.inspect.faithfulness import faithfulness
 from elekit.inspect.maps import EmbeddingMap, fit_map, load_map, map_key, save_map
 from elekit.inspect.neighbors import neighbors, separating_edits
 from elekit.inspect.search import search
-from elekit.inspect.shapley import Contrast, ShapleyValues, contrast, shapley_values
+from elekit.inspect.shapley import contrast, shapley_values
 from elekit.inspect.uniformity import alignment, uniformity
 
 __all__ = [
-    "Analogies", "Contrast", "Counterfactuals", "DescentDirections", "EditCosts", "EditSample", "EditScan",
-    "EmbeddingMap", "Faithfulness", "ShapleyValues", "alignment", "analogies", "contrast", "counterfactuals",
-    "descent_directions", "edit_costs", "edit_scan", "faithfulness", "fit_map", "load_map", "map_key", "neighbors",
-    "sample_edits", "save_map", "search", "separating_edits", "shapley_values", "uniformity",
+    "EmbeddingMap", "alignment", "analogies", "contrast", "counterfactuals", "descent_directions",
+    "edit_costs", "edit_scan", "faithfulness", "fit_map", "load_map", "map_key", "neighbors", "sample_edits",
+    "save_map", "search", "separating_edits", "shapley_values", "uniformity",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
 """Other pairs of graphs with the same difference: does one edit mean the same everywhere?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from tqdm.auto import tqdm
 
 from elekit.evaluation.formatting import figure
 from elekit.evaluation.intervals import MIN_SAMPLES, bootstrap_weights, central_interval, median_interval
-from elekit.graphs.edit_distance import EditStep, edit_distance, edit_steps, isomorphic
+from elekit.graphs.edit_distance import edit_distance, edit_steps, isomorphic
 from elekit.graphs.edits import SINGLE, all_edits
 from elekit.graphs.features import cycle_rank, detailed_kinds, is_connected
 from elekit.graphs.graph import Graph
@@ -34,48 +35,33 @@ CONTROL_EDITS = 4  # edits sampled per graph, one of which is compared
 
 @dataclass(frozen=True, eq=False)
 class Analogies:
-    """Pairs with the same difference as a given pair; row i of every attribute belongs to pair i.
+    """Pairs with the same difference as a given pair; row i of the table and of the graphs belongs to pair i.
 
-    Attributes:
-        graph: First graph of the given pair.
-        other: Second graph, in the slots of the first.
-        difference: Their difference without positions, for example "C to N".
-        path: Their edits, joined by "; ".
-        loss: Their learned loss, in [0, 4].
-        table: Analogous pairs first, then by cosine: graph (row of the pool), other (row of the pool that is
-            isomorphic to the second graph, else -1), path, loss, cosine (of psi(second) - psi(first) with that of the
-            given pair), alike (the loss differs by at most 25 %), parallel (the cosine exceeds that of 95 % of other
-            edits of the same graphs), analogous (both).
-        graphs: The first graphs.
-        others: The second graphs, in the slots of the first ones.
-        directions: (n, D) psi(second) - psi(first) of length 1; 0 where both points coincide.
-        control: One single edit of another kind of each graph: graph, kind, loss, cosine.
-        control_directions: The same of the control.
+    Columns of the table, analogous pairs first, then by cosine: graph (row of the pool), other (row of the pool that
+    is isomorphic to the second graph, else -1), path, loss, cosine (of psi(second) - psi(first) with that of the
+    given pair), alike (the loss differs by at most 25 %), parallel (the cosine exceeds that of 95 % of other edits of
+    the same graphs), analogous (both).
     """
 
-    graph: Graph
-    other: Graph
-    difference: str
-    path: str
-    loss: float
+    graph: Graph  # first graph of the given pair
+    other: Graph  # second one, in the slots of the first
+    difference: str  # without positions, for example "C to N"
+    path: str  # their edits, joined by "; "
+    loss: float  # in [0, 4]
     table: pd.DataFrame
-    graphs: Graph
-    others: Graph
-    directions: Tensor
-    control: pd.DataFrame
+    graphs: Graph  # the first graphs
+    others: Graph  # the second ones, in the slots of the first ones
+    directions: Tensor  # (n, D) psi(second) - psi(first) of length 1; 0 where both points coincide
+    control: pd.DataFrame  # graph, kind, loss, cosine of one single edit of another kind of each graph
     control_directions: Tensor
 
     def summary(self, *, seed: int = 0) -> pd.DataFrame:
-        """Compare losses and directions of the pairs with those of other edits.
+        """Losses and directions of the pairs beside those of other edits; `seed` is that of the bootstrap.
 
-        Args:
-            seed: Seed of the bootstrap over graphs.
-
-        Returns:
-            Rows "same difference" and "other edits": of, pairs, loss (median), loss_low and loss_high (its 95 %
-            interval), loss_q05 and loss_q95 (quantiles), cosine, cosine_q05 and cosine_q95 (with the given pair),
-            mutual (mean cosine of two different pairs of the row), mutual_low and mutual_high (its 95 % interval).
-            Intervals are nan for fewer than 5 pairs.
+        Rows "same difference" and "other edits": of, pairs, loss (median), loss_low and loss_high (its 95 %
+        interval), loss_q05 and loss_q95 (quantiles), cosine, cosine_q05 and cosine_q95 (with the given pair), mutual
+        (mean cosine of two different pairs of the row), mutual_low and mutual_high (its 95 % interval). Intervals are
+        nan for fewer than 5 pairs.
         """
         rows, generator = [], np.random.default_rng(seed)
         same = ("same difference", self.table, self.directions)
@@ -93,11 +79,7 @@ class Analogies:
         return pd.DataFrame(rows)
 
     def describe(self) -> str:
-        """State whether the difference costs the same everywhere and has one direction.
-
-        Returns:
-            Sentences with figures.
-        """
+        """Sentences on whether the difference costs the same everywhere and has one direction."""
         n = len(self.table)
         if n < MIN_PAIRS:
             number = ("no other pair has", "only one other pair has", f"only {n} other pairs have")[min(n, 2)]
@@ -135,13 +117,12 @@ def analogies(
     seed: int = 0,
     progress: bool = False,
 ) -> Analogies:
-    """Find pairs (c, d) with the same difference as (a, b): is psi(d) - psi(c) parallel to psi(b) - psi(a), and as
-    long?
+    """Find pairs (c, d) with the same difference as (a, b), to compare psi(d) - psi(c) with psi(b) - psi(a).
 
     The difference is a shortest list of edits. It is applied at random matches in graphs of a pool, with the same
     change of rings; the surroundings may be anything. Each graph gives at most one pair, so pairs are independent; a
     result that is itself in the pool is preferred. Pairs that fewer edits separate are left out. Displacements on the
-    sphere are never quite parallel, so `Analogies.summary` compares them with other edits of the same graphs. 400
+    sphere are never quite parallel, so `summary` of the result compares them with other edits of the same graphs. 400
     pairs of molecules take about 4 s. Displacements as relations: Mikolov, Yih, Zweig (2013).
 
     Args:
@@ -150,8 +131,7 @@ def analogies(
         other: Batch of one, not isomorphic to `graph`.
         among: The pool, with the same labels and slots; graphs isomorphic to `graph` are left out.
         samples: Maximal number of pairs.
-        valid_only: Whether the second graphs must be valid, see `elekit.inspect.edit_scan`. They are connected if
-            `graph` and `other` are.
+        valid_only: Whether second graphs must be valid. They are connected if `graph` and `other` are.
         timeout: Seconds to find a shortest list of edits.
         seed: Seed of graphs and matches.
         progress: Whether to show a progress bar.
@@ -160,8 +140,7 @@ def analogies(
         The pairs and a control.
 
     Raises:
-        ValueError: If a batch has the wrong size, labels or slots, both graphs are isomorphic, or `samples` is below
-            1.
+        ValueError: If a batch has the wrong size, labels or slots, the graphs are isomorphic, or `samples` < 1.
     """
     graph, other = (single_graph(y, what).detach().rounded() for y, what in ((graph, "graph"), (other, "other")))
     for what, y in (("other", other), ("among", among)):
@@ -172,11 +151,11 @@ def analogies(
     steps = edit_steps(graph, other, timeout=timeout)
     if not steps:
         raise ValueError("graph and other are isomorphic, so there is no difference; give two different graphs")
-    pool, generator = among.detach().rounded(), np.random.default_rng(seed)
-    other = apply_steps(graph, steps)
+    pool, other = among.detach().rounded(), apply_steps(graph, steps)
     connected_only = bool(is_connected(Graph.cat([graph, other])).all())
-    with tqdm(total=samples, desc="pairs", unit="pair", disable=not progress) as bar:
-        pairs = _pairs(graph, other, steps, pool, samples, valid_only, connected_only, timeout, generator, bar)
+    rule = RewriteRule(graph, other, steps)
+    found = islice(_pairs(rule, graph, pool, valid_only, connected_only, timeout, seed), samples)
+    pairs = list(tqdm(found, total=samples, desc="pairs", unit="pair", disable=not progress))
     rows = torch.tensor([row for row, *_ in pairs], dtype=torch.long)
     starts, results = pool[rows], Graph.cat([result for _, result, *_ in pairs]) if pairs else pool[:0]
     own = points_of(psi, graph)
@@ -209,36 +188,21 @@ def analogies(
 
 
 def _pairs(
-    graph: Graph,
-    other: Graph,
-    steps: Sequence[EditStep],
-    pool: Graph,
-    samples: int,
-    valid_only: bool,
-    connected_only: bool,
-    timeout: float,
-    generator: np.random.Generator,
-    bar: tqdm,
-) -> list[tuple[int, Graph, int, str]]:
-    """(row of the first graph, the second one, its row or -1, path) of up to `samples` pairs."""
-    rule, keys = RewriteRule(graph, other, steps), graph_hashes(pool, ROUNDS)[:, -1].tolist()
-    own = int(graph_hashes(graph, ROUNDS)[0, -1])
+    rule: RewriteRule, graph: Graph, pool: Graph, valid_only: bool, connected_only: bool, timeout: float, seed: int
+) -> Iterator[tuple[int, Graph, int, str]]:
+    """(row of the first graph, the second one, its row or -1, path) of each pair, in random order."""
+    keys, own = graph_hashes(pool, ROUNDS)[:, -1].tolist(), int(graph_hashes(graph, ROUNDS)[0, -1])
+    generator = np.random.default_rng(seed)
     by_key: dict[int, list[int]] = {}
     for row, key in enumerate(keys):
         by_key.setdefault(key, []).append(row)
-    order = [
-        row
-        for row in generator.permutation(len(pool)).tolist()
-        if keys[row] != own or not isomorphic(pool[row], graph)
-    ]
-    found: list[tuple[int, Graph, int, str]] = []
+    order = generator.permutation(len(pool)).tolist()
+    order = [row for row in order if keys[row] != own or not isomorphic(pool[row], graph)]
     for start in range(0, len(order), BATCH_SIZE):
         rows, slots = rule.matches(pool, order[start : start + BATCH_SIZE], generator)
         results = rule.apply(pool[rows], slots)
-        fits = (cycle_rank(results) - cycle_rank(pool[rows]) == rule.rings) & (
-            is_connected(results) | (not connected_only)
-        )
-        fits &= ~isomorphic(results, pool[rows])
+        fits = cycle_rank(results) - cycle_rank(pool[rows]) == rule.rings
+        fits &= (is_connected(results) | (not connected_only)) & ~isomorphic(results, pool[rows])
         if valid_only:
             fits[fits.clone()] = valid(results[fits])
         best: dict[int, tuple[int, int]] = {}  # of each graph its match, and the row of the result in the pool
@@ -248,13 +212,9 @@ def _pairs(
             if earlier[1] < 0 <= known:
                 best[int(rows[i])] = (i, known)
         for row, (i, known) in best.items():
-            fewest = edit_distance(pool[row], results[i], timeout=timeout) if len(steps) > 1 else None
-            if fewest is None or int(fewest.distance) == len(steps):
-                found.append((row, results[i], known, rule.describe(slots[i])))
-                bar.update()
-            if len(found) == samples:
-                return found
-    return found
+            fewest = edit_distance(pool[row], results[i], timeout=timeout) if len(rule.steps) > 1 else None
+            if fewest is None or int(fewest.distance) == len(rule.steps):
+                yield row, results[i], known, rule.describe(slots[i])
 
 
 def _kind(graph: Graph, other: Graph) -> str | None:

@@ -29,40 +29,26 @@ BLOCK = 4_096  # graphs embedded at a time
 
 @dataclass(frozen=True, eq=False)
 class Counterfactuals:
-    """Smallest edits that change what a loss prefers; row i of every attribute belongs to counterfactual i.
+    """Smallest edits that change what a loss prefers; row i of the table belongs to edited graph i.
 
-    Attributes:
-        graph: The unedited graph, rounded.
-        preferred: The reference that it is nearest to.
-        desired: The requested reference; None for any other.
-        losses: Loss of the unedited graph to each reference by name, in [0, 4].
-        graphs: The edited graphs, in the slots of `graph`.
-        table: All with the same, smallest number of edits, largest margin first: edits (their number), path (the
-            edits, joined by "; "), kinds (the same without positions), new (the reference preferred now), margin
-            (loss of `preferred` minus that of new; if a reference was requested, smallest loss of all others minus
-            that of new), old_before, old_after, new_before, new_after (losses to `preferred` and to new), proven
-            (fewer edits do not suffice).
-        exhausted: Every set of up to this many edits was tried.
-        tried: Number of graphs that psi evaluated.
-        complete: True if every graph that edits can reach was tried, so what was not found does not exist.
+    Columns of the table, largest margin first: edits (their number, the smallest possible), path (the edits, joined
+    by "; "), kinds (the same without positions), new (the reference preferred now), margin (loss of `preferred` minus
+    that of new; if a reference was requested, smallest loss of all others minus that of new), old_before, old_after,
+    new_before, new_after (losses to `preferred` and to new), proven (fewer edits do not suffice).
     """
 
-    graph: Graph
-    preferred: str
-    desired: str | None
-    losses: dict[str, float]
-    graphs: Graph
+    graph: Graph  # the unedited graph, rounded
+    preferred: str  # the reference that it is nearest to
+    desired: str | None  # the requested reference; None for any other
+    losses: dict[str, float]  # of the unedited graph to each reference, in [0, 4]
+    graphs: Graph  # the edited graphs, in the slots of `graph`
     table: pd.DataFrame
-    exhausted: int
-    tried: int
-    complete: bool
+    exhausted: int  # every set of up to this many edits was tried
+    tried: int  # number of graphs that psi evaluated
+    complete: bool  # every graph that edits can reach was tried, so what was not found does not exist
 
     def describe(self) -> str:
-        """State what was found and how certain that is.
-
-        Returns:
-            Sentences with figures.
-        """
+        """Sentences on what was found and how certain that is."""
         nearest = sorted(self.losses.items(), key=lambda entry: entry[1])
         before = joined([f"{figure(loss)} to {name}" for name, loss in nearest[:3]])
         tied = [name for name, loss in nearest if loss <= nearest[0][1] + TOLERANCE]
@@ -114,12 +100,12 @@ def counterfactuals(
         graph: Batch of one; rounded.
         references: At least two by name: answers (batches of one), or neighborhoods (known graphs, or their points
             (n, D)). A graph isomorphic to `graph` is left out of a neighborhood of several graphs.
-        desired: The reference to be preferred to all others; None if any may be preferred to the present one.
+        desired: The reference to be preferred to all others; None for any other than the present one.
         target: None if `graph` is what answers are compared with, for example the true graph. Otherwise `graph` is
             itself an answer to this target, a batch of one or a unit vector (D,) such as h(x); it is called "the
             edited answer", and `references` are at least one other answer.
         by: Loss to a neighborhood: that to its nearest member ("nearest") or the mean ("mean").
-        max_results: Maximal number of edited graphs, no two isomorphic; all valid, see `elekit.inspect.edit_scan`.
+        max_results: Maximal number of edited graphs; all valid, no two isomorphic.
         max_edits: Maximal number of edits.
         beam: Width of the beam search.
         kinds: Kinds of edits, see `elekit.graphs.edits`.
@@ -142,11 +128,10 @@ def counterfactuals(
     names = losses_to.names
     if desired is not None and desired not in names:
         raise ValueError(f"no reference {desired!r}; the references are {', '.join(map(repr, names))}")
-    before = losses_to(points_of(psi, graph))[0]
-    old = int((before <= before.min() + TOLERANCE).nonzero()[0])  # the first of several equally near ones
     goal = None if desired is None else names.index(desired)
     connected_only = bool(is_connected(graph)) if connected_only is None else connected_only
-    search = _Search(psi, graph, losses_to, old, goal, kinds, connected_only)
+    search = _Search(psi, graph, losses_to, goal, kinds, connected_only)
+    before, old = search.before, search.old
     if goal != old:
         with tqdm(desc="edits tried", unit="graph", disable=not progress) as bar:
             search.run(max_results, max_edits, beam, bar)
@@ -242,23 +227,19 @@ class _Search:
     """Level by level: all sets of 1, 2, ... edits while they are few enough, then a beam of the best margins."""
 
     def __init__(
-        self,
-        psi: Psi,
-        graph: Graph,
-        losses_to: _References,
-        old: int,
-        goal: int | None,
-        kinds: tuple[str, ...],
-        connected_only: bool,
+        self, psi: Psi, graph: Graph, losses: _References, goal: int | None, kinds: tuple[str, ...], connected: bool
     ):
-        self.psi, self.losses_to, self.old, self.goal = psi, losses_to, old, goal
-        self.kinds, self.connected_only, self.vocabulary = kinds, connected_only, graph.vocabulary
+        self.psi, self.losses_to, self.goal = psi, losses, goal
+        self.before = losses(points_of(psi, graph))[0]
+        tied = self.before <= self.before.min() + TOLERANCE
+        self.old = int(tied.nonzero()[0])  # the first of several equally near ones
+        self.kinds, self.connected_only, self.vocabulary = kinds, connected, graph.vocabulary
         nodes, edges = (labels.to(torch.int8) for labels in graph.labels())
         self.levels = [_Level(nodes, edges, all_edits(graph, kinds)[:0])]
         self.seen = _keys(self.levels[0])
         self.exhausted, self.tried, self.complete = 0, 0, False
         self.rows = self.new = torch.empty(0, dtype=torch.long)  # results, as rows of the last level
-        self.margin, self.after = torch.empty(0), torch.empty(0, len(losses_to.names))
+        self.margin, self.after = torch.empty(0), torch.empty(0, len(losses.names))
 
     def run(self, max_results: int, max_edits: int, beam: int, bar: tqdm) -> None:
         """Add levels until a result is found, no new graph is reached, or `max_edits` is."""

@@ -11,53 +11,32 @@ from elekit.graphs.graph import GraphVocabulary
 
 
 class DescentDirection(NamedTuple):
-    """One node or pair that the gradient moves to another channel.
+    """One node or pair that the gradient moves to another channel."""
 
-    Attributes:
-        part: (i,) of a node, (i, j) with i < j of a pair.
-        channel: Channel that it moves to; 0 is absent.
-        gain: First-order decrease of the loss, at least 0.
-        description: For example "node 3 to become N" or "edge 1-2 to go".
-    """
-
-    part: tuple[int, ...]
-    channel: int
-    gain: float
-    description: str
+    part: tuple[int, ...]  # (i,) of a node, (i, j) with i < j of a pair
+    channel: int  # that it moves to; 0 is absent
+    gain: float  # first-order decrease of the loss, at least 0
+    description: str  # for example "node 3 to become N" or "edge 1-2 to go"
 
 
 @dataclass(frozen=True, eq=False)
 class DescentDirections:
-    """First-order gain of moving each node and pair of each iterate to its best channel.
+    """First-order gain, at least 0, of moving each node and pair of each iterate to its best channel.
 
-    Attributes:
-        nodes: (S + 1, N) gains, at least 0.
-        node_channels: (S + 1, N) best channels; -1 where the gain is 0.
-        pairs: (S + 1, P) gains of unordered pairs, in the order of `torch.triu_indices(N, N, 1)`.
-        pair_channels: (S + 1, P) best channels; -1 where the gain is 0.
-        vocabulary: Labels of the channels.
+    Pairs are unordered, in the order of `torch.triu_indices(N, N, 1)`. Channels are -1 where the gain is 0.
     """
 
-    nodes: Tensor
-    node_channels: Tensor
-    pairs: Tensor
-    pair_channels: Tensor
-    vocabulary: GraphVocabulary
+    nodes: Tensor  # (S + 1, N) gains
+    node_channels: Tensor  # (S + 1, N)
+    pairs: Tensor  # (S + 1, P) gains
+    pair_channels: Tensor  # (S + 1, P)
+    vocabulary: GraphVocabulary  # of the channels
 
     def __len__(self) -> int:
         return len(self.nodes)
 
     def strongest(self, step: int, k: int = 3, *, share: float = 0.0) -> list[DescentDirection]:
-        """List the directions with the largest gain at one iterate.
-
-        Args:
-            step: Number of the iterate.
-            k: Maximal number of directions.
-            share: Smallest gain to list, as a share of the largest, in [0, 1].
-
-        Returns:
-            Directions, largest gain first.
-        """
+        """The k largest gains at one iterate, largest first, that are at least `share` times the largest."""
         N = self.nodes.shape[1]
         parts = [(i,) for i in range(N)] + [(i, j) for i in range(N) for j in range(i + 1, N)]
         gains = torch.cat([self.nodes[step], self.pairs[step]])
@@ -68,11 +47,10 @@ class DescentDirections:
         return [self._direction(parts[n], int(channels[n]), float(gains[n])) for n in kept]
 
     def _direction(self, part: tuple[int, ...], channel: int, gain: float) -> DescentDirection:
-        node, names = len(part) == 1, self.vocabulary
-        labels = names.node_labels if node else names.edge_labels
+        kind, names = ("node", "edge")[len(part) - 1], self.vocabulary
+        labels = names.node_labels if kind == "node" else names.edge_labels
         change = f"to become {labels[channel - 1]}" if channel else "to go"
-        description = f"{'node' if node else 'edge'} {'-'.join(map(str, part))} {change}"
-        return DescentDirection(part, channel, gain, description)
+        return DescentDirection(part, channel, gain, f"{kind} {'-'.join(map(str, part))} {change}")
 
 
 def descent_directions(trace: Trace) -> DescentDirections:

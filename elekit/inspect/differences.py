@@ -55,15 +55,12 @@ class RewriteRule:
     def matches(self, pool: Graph, rows: list[int], generator: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Rows (n,) and slots (n, k) of up to MATCHES different random matches in each of some graphs."""
         nodes, edges = (labels.numpy() for labels in pool.labels())
-        found: list[tuple[int, tuple[int, ...]]] = []
+        found: dict[tuple[int, tuple[int, ...]], None] = {}
         for row in rows:
-            tried: dict[tuple[int, ...], None] = {}
             for _ in range(MATCHES):
-                match = self._match(nodes[row], edges[row], generator)
-                if match is None:
+                if (match := self._match(nodes[row], edges[row], generator)) is None:
                     break
-                tried[match] = None
-            found += [(row, match) for match in tried]
+                found[row, match] = None
         slots = torch.tensor([match for _, match in found], dtype=torch.long)
         return torch.tensor([row for row, _ in found], dtype=torch.long), slots.reshape(-1, len(self.slots))
 
@@ -75,10 +72,8 @@ class RewriteRule:
             fits = nodes == label if changed[k] else nodes > 0
             if label and not self.nodes[k]:
                 fits &= degree == (self.old_edges[k] > 0).sum()
-            slots = np.flatnonzero(fits)
-            options.append(
-                generator.permutation(slots).tolist() if label else slots.tolist()
-            )  # added: first free slot
+            slots = np.flatnonzero(fits)  # of an added node: first free slot
+            options.append((generator.permutation(slots) if label else slots).tolist())
         left = SEARCH_STEPS
 
         def descend(match: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -117,8 +112,7 @@ class RewriteRule:
 def describe_difference(steps: Sequence[EditStep], graph: Graph, other: Graph) -> str:
     """Describe the difference of two graphs without positions: "C to N", "ring closed, single to double".
 
-    Names are in alphabetical order, so both directions give the same text.
-    steps: of `elekit.graphs.edit_distance.edit_steps`, from graph to other.
+    Names are in alphabetical order, so both directions give the same text. steps: of `edit_steps`, graph to other.
     """
     names, links = graph.vocabulary.node_labels, graph.vocabulary.edge_labels
     edges_moved = extra_node = False

@@ -1,6 +1,7 @@
 """The price of each kind of edit over many graphs, with intervals, and what it depends on."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,43 +26,20 @@ TRAITS = ("size", "in_ring", "degree")  # that a price may depend on
 
 @dataclass(frozen=True, eq=False)
 class EditSample:
-    """Edits of many graphs without prices; row i of every attribute belongs to edit i. See `sample_edits`.
+    """Edits of many graphs without prices; row i of every attribute belongs to edit i. See `sample_edits`."""
 
-    Attributes:
-        graphs: The unedited graphs, rounded.
-        edits: The E edits.
-        results: The E edited graphs.
-        table: Columns as in `EditCosts.edits`, without price.
-    """
-
-    graphs: Graph
+    graphs: Graph  # the unedited graphs, rounded
     edits: Edits
     results: Graph
-    table: pd.DataFrame
+    table: pd.DataFrame  # columns as in `EditCosts.edits`, without price
 
     def prices(self, psi: Psi, before: Tensor | None = None) -> Tensor:
-        """Compute the learned loss between each graph before and after the edit.
-
-        Args:
-            psi: The embedding.
-            before: psi of the unedited graphs, if known.
-
-        Returns:
-            (E,) prices in [0, 4].
-        """
+        """(E,) learned loss between each graph before and after the edit; `before` is psi of the unedited graphs."""
         before = points_of(psi, self.graphs) if before is None else before
         return paired_distance(points_of(psi, self.results), before[self.edits.row])
 
     def edit_costs(self, psi: Psi, before: Tensor | None = None) -> "EditCosts":
-        """Price the edits by a loss, so that several losses are compared on the same edits.
-
-        Args:
-            psi: The embedding.
-            before: psi of the unedited graphs, if known.
-
-        Returns:
-            The priced edits.
-        """
+        """The edits with their prices by one loss; `before` as of `prices`."""
         table = self.table.copy()
         table.insert(3, "price", self.prices(psi, before).numpy())
         return EditCosts(table)
@@ -71,31 +49,26 @@ class EditSample:
 class EditCosts:
     """Single edits of many graphs, priced by the learned loss.
 
-    Attributes:
-        edits: One row per edit: graph (row of the batch), kind (see `elekit.graphs.features.detailed_kinds`), edit
-            (kind as in `elekit.graphs.edits.KINDS`), price (learned loss between before and after, in [0, 4]), valid
-            (no node exceeds its capacity, and RDKit sanitizes molecules), connected, nodes (slots it touches), pairs
-            ((i, j), i < j), size (nodes before), in_ring (the changed edge lies on a ring; if none changes, a touched
-            node does), degree (largest number of edges at a touched node).
+    Columns of the edits: graph (row of the batch), kind (see `elekit.graphs.features.detailed_kinds`), edit (kind as
+    in `elekit.graphs.edits.KINDS`), price (learned loss between before and after, in [0, 4]), valid (no node exceeds
+    its capacity, and RDKit sanitizes molecules), connected, nodes (slots it touches), pairs ((i, j), i < j), size
+    (nodes before), in_ring (the changed edge lies on a ring; if none changes, a touched node does), degree (largest
+    number of edges at a touched node).
     """
 
     edits: pd.DataFrame
 
     def summary(self, *, seed: int = 0) -> pd.DataFrame:
-        """Summarize prices by kind of edit, most expensive first.
+        """Prices by kind of edit, most expensive first; `seed` is that of the bootstrap over graphs.
 
         The typical price is the median over kinds of their medians, so that frequent kinds do not set it. A kind is
         "nearly free" if the interval of its median lies below 0.4 of the typical price, and "surprisingly dear" if it
         lies above 2.5 of it. Marks compare kinds of this list; `elekit.audit.findings` looks for defects of a loss.
 
-        Args:
-            seed: Seed of the bootstrap over graphs.
-
-        Returns:
-            One row per kind: kind, count (edits), graphs (with such edits), median, mean, q05 and q95 (quantiles),
-            low and high (95 % interval of the median; nan for fewer than 5 graphs), by_size, by_ring and by_degree
-            (share of the variance within the kind that the trait explains: adjusted R^2 of group means, in [0, 1],
-            nan if the trait is constant), mark ("nearly free", "surprisingly dear" or "").
+        One row per kind: kind, count (edits), graphs (with such edits), median, mean, q05 and q95 (quantiles), low
+        and high (95 % interval of the median; nan for fewer than 5 graphs), by_size, by_ring and by_degree (share of
+        the variance within the kind that the trait explains: adjusted R^2 of group means, in [0, 1], nan if the trait
+        is constant), mark ("nearly free", "surprisingly dear" or "").
         """
         rows, generator = [], np.random.default_rng(seed)
         for kind, some in self.edits.groupby("kind", sort=True):
@@ -112,16 +85,7 @@ class EditCosts:
         return table.sort_values("median", ascending=False, kind="stable", ignore_index=True)
 
 
-def edit_costs(
-    psi: Psi,
-    graphs: Graph,
-    *,
-    samples: int | None = 40,
-    kinds: tuple[str, ...] = SINGLE,
-    valid_only: bool = True,
-    seed: int = 0,
-    progress: bool = False,
-) -> EditCosts:
+def edit_costs(psi: Psi, graphs: Graph, *, kinds: tuple[str, ...] = SINGLE, **options: Any) -> EditCosts:
     """Price single edits of many graphs by the learned loss `2 - 2 <psi(y), psi(y')>` between before and after.
 
     1,000 molecules of molecules7 take about 10 s on one core, mostly in RDKit.
@@ -129,20 +93,16 @@ def edit_costs(
     Args:
         psi: The embedding.
         graphs: B graphs; rounded.
-        samples: Edits per graph, spread evenly over its detailed kinds; None for all.
-        kinds: Kinds of edits, see `elekit.graphs.edits`; paired edits that give back the same graph are left out.
-        valid_only: Whether to leave out edits with invalid results.
-        seed: Seed of the sample.
-        progress: Whether to show a progress bar.
+        kinds: Kinds of edits, see `elekit.graphs.edits`.
+        **options: samples, valid_only, seed and progress, see `sample_edits`.
 
     Returns:
-        The priced edits.
+        The priced edits, and their `summary()` by kind.
 
     Raises:
-        ValueError: If there are no graphs, `samples` is below 1, or a kind is unknown.
+        ValueError: As in `sample_edits`.
     """
-    sample = sample_edits(graphs, samples=samples, kinds=kinds, valid_only=valid_only, seed=seed, progress=progress)
-    return sample.edit_costs(psi)
+    return sample_edits(graphs, kinds=kinds, **options).edit_costs(psi)
 
 
 def sample_edits(
@@ -195,14 +155,12 @@ def _edits_of(
     nodes, edges = graphs.labels()
     edits, rings = all_edits(graphs, kinds), ring_edges(graphs)
     if samples is not None and len(edits) > PRESAMPLE * samples * len(graphs):
-        edits = edits[
-            torch.from_numpy(_evenly(edits.row.numpy(), edits.kind.numpy(), PRESAMPLE * samples, generator))
-        ]
+        edits = edits[_evenly(edits.row, edits.kind.numpy(), PRESAMPLE * samples, generator)]
     if valid_only:  # cheap part of the check, before sampling
         edits = edits[(edits.valence_violation(nodes, edges, graphs.vocabulary) == 0).nonzero()[:, 0]]
     detail = np.array(detailed_kinds(edits, graphs, rings), dtype=object)
-    drawn = _evenly(edits.row.numpy(), detail, samples, generator)
-    edits, detail = edits[torch.from_numpy(drawn)], detail[drawn]
+    drawn = _evenly(edits.row, detail, samples, generator)
+    edits, detail = edits[drawn], detail[drawn.numpy()]
     results = Graph.from_labels(*edits.apply(nodes, edges), graphs.vocabulary)
     fine = valid(results)
     keep = fine.clone() if valid_only else torch.ones_like(fine)
@@ -226,15 +184,16 @@ def _edits_of(
     return edits, results, table
 
 
-def _evenly(row: np.ndarray, kind: np.ndarray, samples: int | None, generator: np.random.Generator) -> np.ndarray:
+def _evenly(row: Tensor, kind: np.ndarray, samples: int | None, generator: np.random.Generator) -> Tensor:
     """Rows of up to `samples` edits per graph, one of each of its kinds before a second of any; ascending."""
     if samples is None:
-        return np.arange(len(row))
-    chance = generator.random(len(row))
-    frame = pd.DataFrame({"row": row, "kind": kind, "chance": chance}).sort_values("chance")
+        return torch.arange(len(row))
+    frame = pd.DataFrame({"row": row.numpy(), "kind": kind, "chance": generator.random(len(row))})
+    frame = frame.sort_values("chance")
     turn = frame.groupby(["row", "kind"]).cumcount()
     frame = frame.assign(turn=turn).sort_values(["row", "turn", "chance"])
-    return np.sort(frame.index[(frame.groupby("row").cumcount() < samples).to_numpy()].to_numpy())
+    kept = frame.index[(frame.groupby("row").cumcount() < samples).to_numpy()]
+    return torch.from_numpy(np.sort(kept.to_numpy()))
 
 
 def _unchanged(edits: Edits, graphs: Graph, results: Graph) -> Tensor:

@@ -19,24 +19,18 @@ NODE_KINDS, PAIR_KINDS = ("relabel", "remove node"), ("change edge",)
 
 @dataclass(frozen=True, eq=False)
 class EditScan:
-    """Every edit of one graph; row i of every attribute belongs to edit i.
+    """Every edit of one graph; row i of edits, points and table belongs to edit i.
 
-    Attributes:
-        graph: The unedited graph, rounded.
-        anchor: (D,) point that losses are measured to.
-        loss: Loss of the unedited graph to the anchor, in [0, 4].
-        edits: The E edits.
-        points: (E, D) psi of each result.
-        table: edit (description), kind, loss (of the result to the anchor, in [0, 4]), change (loss minus that of the
-            unedited graph), price (learned loss between result and unedited graph, in [0, 4]), valid (no node exceeds
-            its capacity, and RDKit sanitizes molecules), connected, nodes (slots it touches), pairs ((i, j), i < j).
+    Columns of the table: edit (description), kind, loss (of the result to the anchor, in [0, 4]), change (loss minus
+    that of the unedited graph), price (learned loss between result and unedited graph, in [0, 4]), valid (no node
+    exceeds its capacity, and RDKit sanitizes molecules), connected, nodes (slots it touches), pairs ((i, j), i < j).
     """
 
-    graph: Graph
-    anchor: Tensor
-    loss: float
+    graph: Graph  # the unedited graph, rounded
+    anchor: Tensor  # (D,) point that losses are measured to
+    loss: float  # of the unedited graph to the anchor, in [0, 4]
     edits: Edits
-    points: Tensor
+    points: Tensor  # (E, D) psi of each result
     table: pd.DataFrame
 
     @cached_property
@@ -45,22 +39,13 @@ class EditScan:
         return Graph.from_labels(*self.edits.apply(*self.graph.labels()), self.graph.vocabulary)
 
     def result(self, row: int) -> Graph:
-        """Return one edited graph.
-
-        Args:
-            row: Number of the edit.
-
-        Returns:
-            A batch of one.
-        """
+        """One edited graph, a batch of one."""
         return self.results[int(row)]
 
     def heat(self) -> tuple[Tensor, Tensor]:
-        """Find the cheapest valid edit of each node and pair; where it is cheap, the loss hardly sees the difference.
+        """Prices of the cheapest valid edit of each node and pair; where low, the loss hardly sees the difference.
 
-        Returns:
-            (N,) lowest price of relabeling or removing each node, and (N, N) of changing each pair; nan without such
-            an edit.
+        (N,) of relabeling or removing each node, and (N, N) of changing each pair; nan without such an edit.
         """
         N = self.graph.nodes.shape[1]
         nodes, pairs = torch.full((N,), torch.nan), torch.full((N, N), torch.nan)

@@ -25,28 +25,22 @@ GRID = np.linspace(0, 1, 21)  # where curves of graphs of different sizes are av
 class Faithfulness:
     """How well orders of parts, most supporting first, find what makes a graph similar to its anchor.
 
-    Attributes:
-        curves: One row per curve, method and point: curve ("deletion" or "insertion"), method (one of METHODS, or
-            "random order"), parts (share of the parts that are removed or present, in [0, 1]), value (`2 - loss` to
-            the anchor, mean over pairs), low and high (95 % bootstrap interval over pairs; nan for fewer than 5).
-        areas: One row per pair, curve and method: pair, curve, method, area (between the curve and the mean of the
-            random orders, in units of `2 - loss`; positive if the order is better than random).
+    Columns of the curves: curve ("deletion" or "insertion"), method (one of METHODS, or "random order"), parts (share
+    of the parts that are removed or present, in [0, 1]), value (`2 - loss` to the anchor, mean over pairs), low and
+    high (95 % bootstrap interval over pairs; nan for fewer than 5). Columns of the areas: pair, curve, method, area
+    (between the curve and the mean of the random orders, in units of `2 - loss`; positive if better than random).
     """
 
     curves: pd.DataFrame
     areas: pd.DataFrame
 
     def summary(self, *, seed: int = 0) -> pd.DataFrame:
-        """Compare each method with a random order, and Shapley values ("shares") with each method.
+        """Each method beside a random order, and Shapley values ("shares") beside each method.
 
-        Args:
-            seed: Seed of the bootstrap over pairs.
-
-        Returns:
-            One row per curve and method: curve, method, pairs, area (mean), low and high, ahead (mean area of the
-            shares minus that of the method on the same pair), ahead_low and ahead_high, wins (share of pairs on which
-            the shares have the larger area; ties count half), says (ahead in words). Intervals are 95 %; nan for
-            fewer than 5 pairs.
+        One row per curve and method: curve, method, pairs, area (mean), low and high, ahead (mean area of the shares
+        minus that of the method on the same pair), ahead_low and ahead_high, wins (share of pairs on which the shares
+        have the larger area; ties count half), says (ahead in words). Intervals are 95 %, by a bootstrap over pairs;
+        nan for fewer than 5.
         """
         generator, rows = np.random.default_rng(seed), []
         for curve in CURVES:
@@ -79,9 +73,8 @@ def faithfulness(
     Deletion removes parts (nodes and edges), insertion adds them, the most supporting part first, and records
     `v = 2 - loss` to the anchor (0 for the empty graph). The better the order, the sooner v falls or rises. Orders
     follow: Shapley values ("shares"; parts that keep graph and anchor apart come last); gradient magnitude (norm of
-        the
-    derivative of the loss in the channels of a part); gradient x input (minus that derivative times the channels);
-    leave one out (what v loses without the part). Ties are in random order.
+    the derivative of the loss in the channels of a part); gradient x input (minus that derivative times the
+    channels); leave one out (what v loses without the part). Ties are in random order.
 
     An edge is removed with its ends, so curves are over the share of removed parts, not over steps; otherwise any
     order that starts with nodes would seem far better than random. Areas are those between linearly interpolated
@@ -102,16 +95,15 @@ def faithfulness(
         Mean curves and the areas of each pair.
 
     Raises:
-        ValueError: If graphs and anchors do not match or are none, a graph has no nodes, `orders` or `samples` is too
-            small, or psi is not differentiable.
+        ValueError: If graphs and anchors do not match or are none, a graph has no nodes, a number is too small, or
+            psi is not differentiable.
     """
     if orders < 1 or samples < 4:
         raise ValueError(f"need at least 1 random order and 4 samples, got {orders} and {samples}")
     points = reference_points(psi, anchors, graphs, "anchors")
     if len(graphs) != len(points):
-        raise ValueError(
-            f"graphs are paired with anchors, got {len(graphs)} and {len(points)}; give one anchor per graph"
-        )
+        numbers = f"{len(graphs)} and {len(points)}"
+        raise ValueError(f"graphs are paired with anchors, got {numbers}; give one anchor per graph")
     graphs, generator = graphs.detach().rounded(), torch.Generator().manual_seed(seed)
     empty = (graphs.presence() == 0).all(1)
     if empty.any():
@@ -120,7 +112,7 @@ def faithfulness(
     for b in tqdm(range(len(graphs)), desc="faithfulness", unit="pair", disable=not progress):
         players, ends = parts_of(*(labels[0] for labels in graphs[b].labels()))
         game = psi, graphs[b], points[b], players, ends
-        shuffled = _shuffles(len(players), orders + 1, generator)
+        shuffled = torch.stack([torch.randperm(len(players), generator=generator) for _ in range(orders + 1)])
         score = scores(*game, samples, seed + b)[:, shuffled[0]]
         ranked = shuffled[0][score.argsort(dim=1, descending=True, stable=True)]
         x, v = _curves(*game, torch.cat([ranked, shuffled[1:]]))
@@ -156,24 +148,17 @@ def scores(
     i, j = players.T
 
     def per_part(of_node: Tensor, of_pair: Tensor) -> Tensor:
-        return torch.where(i == j, of_node[0, i], of_pair[0, i, j])
+        return torch.where(i == j, of_node[0, i], of_pair[0, i, j]).double()
 
-    return torch.stack(
-        [
-            marginal_gains(psi, graph, point, players, ends, (samples + 1) // 2, seed).mean(0),
-            per_part(of_nodes.norm(dim=-1), of_edges.norm(dim=-1)).double(),
-            -per_part((of_nodes * graph.nodes).sum(-1), (of_edges * graph.edges).sum(-1)).double(),
-            worth[0] - worth[1:],
-        ]
-    )
+    shares = marginal_gains(psi, graph, point, players, ends, (samples + 1) // 2, seed).mean(0)
+    magnitude = per_part(of_nodes.norm(dim=-1), of_edges.norm(dim=-1))
+    product = per_part((of_nodes * graph.nodes).sum(-1), (of_edges * graph.edges).sum(-1))
+    return torch.stack([shares, magnitude, -product, worth[0] - worth[1:]])
 
 
 def near_and_random(points: Tensor, count: int, *, seed: int = 0) -> dict[str, tuple[Tensor, Tensor]]:
-    """Rows of `count` of n >= 2 points and of their anchors: the nearest other point ("near"), and any other
-    ("random").
-
-    points: (n, D) unit vectors. The rows of the graphs are the same in both.
-    """
+    """Rows of `count` of n >= 2 unit vectors (n, D), and of their anchors: the nearest other ("near"), any other
+    ("random")."""
     if len(points) < 2:
         raise ValueError(f"pairs need at least 2 points, got {len(points)}")
     generator = torch.Generator().manual_seed(seed)
@@ -192,14 +177,9 @@ def _curves(
     return torch.stack([removed, added]), torch.stack([value[0].flip(1), value[1]])
 
 
-def _shuffles(count: int, times: int, generator: torch.Generator) -> Tensor:
-    return torch.stack([torch.randperm(count, generator=generator) for _ in range(times)])
-
-
 def _compared(ahead: float, low: float, high: float) -> str:
     if low > 0 or high < 0:
         span = f"{abs(ahead):.3f} ({min(abs(low), abs(high)):.3f} to {max(abs(low), abs(high)):.3f})"
         return f"shares are {'better' if low > 0 else 'worse'} by {span}"
-    return f"no clear difference: {ahead:+.3f}" + (
-        f" ({low:+.3f} to {high:+.3f})" if low <= high else ", too few pairs"
-    )
+    span = f" ({low:+.3f} to {high:+.3f})" if low <= high else ", too few pairs"
+    return f"no clear difference: {ahead:+.3f}{span}"

@@ -91,10 +91,8 @@ class EmbeddingMap:
             ValueError: If the numbers of points differ.
         """
         if len(self.positions) != len(other.positions):
-            raise ValueError(
-                f"maps of {len(self.positions)} and {len(other.positions)} points cannot be aligned; "
-                "they must show the same graphs in the same order"
-            )
+            sizes = f"{len(self.positions)} and {len(other.positions)}"
+            raise ValueError(f"maps of {sizes} points cannot be aligned; they must show the same graphs in one order")
         mine, others = (m.positions.astype(np.float64) for m in (self, other))
         middle = others.mean(0)
         mine = mine - mine.mean(0)
@@ -154,15 +152,8 @@ def _umap(points: Tensor, seed: int, start: np.ndarray | None, progress: bool) -
         init = "spectral" if start is None else np.asarray(start, dtype=np.float32)
         if start is not None and not (np.ptp(init, 0) > 0).all():
             init = "random"  # UMAP divides by the extent of its start
-        fit = UMAP(
-            n_neighbors=min(NEIGHBORS, len(points) - 1),
-            min_dist=0.1,
-            metric="cosine",
-            init=init,
-            random_state=seed,
-            n_jobs=1,
-            verbose=progress,
-        )
+        fixed = {"min_dist": 0.1, "metric": "cosine", "n_jobs": 1}
+        fit = UMAP(min(NEIGHBORS, len(points) - 1), init=init, random_state=seed, verbose=progress, **fixed)
         return np.ascontiguousarray(fit.fit_transform(points.numpy()), dtype=np.float32)
 
 

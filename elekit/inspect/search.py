@@ -1,6 +1,6 @@
 """Search graphs by id, SMILES, substructure or label; and tables of what can be counted in graphs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from elekit.graphs._optional import extra
+from elekit.graphs._optional import LazyModule
 from elekit.graphs.features import count_components
 from elekit.graphs.graph import Graph
 from elekit.graphs.smiles import is_molecular, parse_smiles, to_smiles
+
+Chem, rdBase = LazyModule("rdkit.Chem", "chem"), LazyModule("rdkit.rdBase", "chem")
 
 KINDS = ("id", "smiles", "substructure", "label")
 COMPARE = {
@@ -44,7 +46,6 @@ def overview(graphs: Graph, frame: pd.DataFrame | None = None) -> pd.DataFrame:
 
     id (column row of the frame, else the number of the graph), nodes, edges, rings (the cycle rank) and, for up to 24
     node labels, "nodes: LABEL", the number of nodes with it. The index is 0..n-1; column names are strings.
-    Raises ValueError if the frame does not have n rows.
     """
     n = len(graphs)
     table = pd.DataFrame(index=range(n)) if frame is None else frame.reset_index(drop=True)
@@ -52,35 +53,38 @@ def overview(graphs: Graph, frame: pd.DataFrame | None = None) -> pd.DataFrame:
     table = table.loc[:, ~table.columns.duplicated()]
     if len(table) != n:
         raise ValueError(f"the frame has {len(table)} rows for {n} graphs; it must have one row per graph")
-    nodes, edges, components = _counts(graphs)
+    K = graphs.vocabulary.K
+    counted = [
+        (
+            torch.nn.functional.one_hot(nodes, K)[..., 1:].sum(1),
+            (edges > 0).sum((1, 2)) // 2,
+            count_components(nodes, edges),
+        )
+        for nodes, edges in _blocks(graphs)
+    ]
+    of_label, edges, components = (torch.cat(parts).numpy() for parts in zip(*counted))
+    nodes = of_label.sum(1)
     counts = {"id": table["row"].to_numpy() if "row" in table else np.arange(n)}
-    counts |= {"nodes": nodes.sum(1), "edges": edges, "rings": edges - nodes.sum(1) + components}
+    counts |= {"nodes": nodes, "edges": edges, "rings": edges - nodes + components}
     labels = graphs.vocabulary.node_labels
     if len(labels) <= FEW_LABELS:
-        counts |= {f"nodes: {label}": nodes[:, k] for k, label in enumerate(labels)}
+        counts |= {f"nodes: {label}": of_label[:, k] for k, label in enumerate(labels)}
     new = pd.DataFrame({name: values for name, values in counts.items() if name not in table})
     return pd.concat([new, table], axis=1)
 
 
-def _counts(graphs: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(n, K - 1) nodes of each label, (n,) edges and (n,) connected components."""
-    K = graphs.vocabulary.K
-    of_label, edges, components = [torch.zeros(0, K - 1, dtype=torch.long)], [torch.zeros(0, dtype=torch.long)], []
-    for start in range(0, len(graphs), BLOCK):
-        node_labels, edge_labels = (t.cpu() for t in graphs[start : start + BLOCK].labels())
-        of_label.append(torch.nn.functional.one_hot(node_labels, K)[..., 1:].sum(1))
-        edges.append((edge_labels > 0).sum((1, 2)) // 2)
-        components.append(count_components(node_labels, edge_labels))
-    joined = [torch.cat(parts).numpy() for parts in (of_label, edges, components or edges)]
-    return joined[0], joined[1], joined[2]
+def _blocks(graphs: Graph) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Labels of the nodes and edges of some graphs at a time, at least once."""
+    for start in range(0, max(1, len(graphs)), BLOCK):
+        nodes, edges = graphs[start : start + BLOCK].labels()
+        yield nodes.cpu(), edges.cpu()
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
     """Searches the same graphs several times; molecules are parsed once, when first needed.
 
-    frame: n rows, for example of `overview`; its columns key or smiles are read as SMILES if the graphs are
-        molecules.
+    frame: n rows, for example of `overview`; columns key or smiles of molecules are read as SMILES.
     """
 
     frame: pd.DataFrame
@@ -108,17 +112,11 @@ class Search:
     @cached_property
     def molecules(self) -> list[Any]:
         """RDKit molecules; None for invalid ones."""
-        with extra("chem"):
-            from rdkit import Chem, rdBase
-
         with rdBase.BlockLogs():
             return [Chem.MolFromSmiles(text) if text else None for text in self.smiles]
 
     def having(self, smarts: str) -> np.ndarray:
         """(n,) bool: molecules with a substructure; ValueError for invalid SMARTS."""
-        with extra("chem"):
-            from rdkit import Chem, rdBase
-
         self._check_molecular("a substructure")
         with rdBase.BlockLogs():
             pattern = Chem.MolFromSmarts(smarts)
@@ -140,13 +138,8 @@ class Search:
         text = text.strip()
         if not text:
             return np.empty(0, dtype=np.int64)
-        by: dict[str, Callable[[str], np.ndarray]] = {
-            "id": self._by_id,
-            "smiles": self._by_smiles,
-            "substructure": self.having,
-            "label": self._by_label,
-        }
-        return np.flatnonzero(by[kind](text))
+        find = {"id": self._by_id, "smiles": self._by_smiles, "substructure": self.having, "label": self._by_label}
+        return np.flatnonzero(find[kind](text))
 
     def _by_id(self, text: str) -> np.ndarray:
         found = np.zeros(len(self.graphs), dtype=bool)
@@ -158,9 +151,8 @@ class Search:
         self._check_molecular("a SMILES")
         canonical = parse_smiles(text).canonical
         found = np.array([one == canonical and bool(one) for one in self.smiles], dtype=bool)
-        return (
-            found if found.any() else np.array([one is not None and text in one for one in self.smiles], dtype=bool)
-        )
+        contains = [one is not None and text in one for one in self.smiles]
+        return found if found.any() else np.array(contains, dtype=bool)
 
     def _by_label(self, text: str) -> np.ndarray:
         """A label, a comparison such as "N>=2", or part of a text of the frame."""
@@ -178,11 +170,8 @@ class Search:
 
     def _count(self, channel: int, edges: bool) -> np.ndarray:
         """(n,) number of nodes, or edges, of one label in each graph."""
-        counts = [torch.zeros(0, dtype=torch.long)]
-        for start in range(0, len(self.graphs), BLOCK):
-            labels = self.graphs[start : start + BLOCK].labels()[edges]
-            counts.append((labels == channel).flatten(1).sum(1).cpu() // (1 + edges))
-        return torch.cat(counts).numpy()
+        counts = [(labels[edges] == channel).flatten(1).sum(1) for labels in _blocks(self.graphs)]
+        return torch.cat(counts).numpy() // (1 + edges)
 
     def _check_molecular(self, what: str) -> None:
         if not self.molecular:
@@ -214,8 +203,7 @@ def search(frame: pd.DataFrame, graphs: Graph, kind: str, text: str) -> np.ndarr
         Rows, ascending.
 
     Raises:
-        ValueError: If the kind is unknown, SMARTS is invalid, or the graphs are not molecules but SMILES or SMARTS is
-            given.
+        ValueError: If the kind is unknown, SMARTS is invalid, or SMILES or SMARTS is given for other graphs.
     """
     return Search(frame, graphs)(kind, text)
 

@@ -13,29 +13,15 @@ from elekit.model.loss import Psi, points_of
 
 @dataclass(frozen=True, eq=False)
 class PartValues:
-    """A value for each node and edge of a graph.
+    """A value for each node and edge of a graph, nan for absent ones, and their standard errors."""
 
-    Attributes:
-        nodes: (N,) values; nan for absent nodes.
-        edges: (N, N) values, symmetric; nan for absent edges.
-        node_error: (N,) standard errors.
-        edge_error: (N, N) standard errors.
-    """
-
-    nodes: Tensor
-    edges: Tensor
+    nodes: Tensor  # (N,)
+    edges: Tensor  # (N, N), symmetric
     node_error: Tensor
     edge_error: Tensor
 
     def table(self, graph: Graph) -> pd.DataFrame:
-        """List the values with labels.
-
-        Args:
-            graph: The graph that the values belong to, a batch of one.
-
-        Returns:
-            Columns part ("node 3: C", "edge 1-2: single"), share (the value) and error; largest value first.
-        """
+        """Columns part ("node 3: C", "edge 1-2: single"), share (the value) and error; largest value first."""
         names = graph.vocabulary
         nodes, edges = (labels[0].tolist() for labels in single_graph(graph).labels())
         parts = [
@@ -53,29 +39,16 @@ class PartValues:
 
 @dataclass(frozen=True, eq=False)
 class ShapleyValues(PartValues):
-    """Contribution of each part to `2 - loss`: positive parts bring graph and anchor together.
+    """Contribution of each part to `2 - loss`, their sum: positive parts bring graph and anchor together."""
 
-    Over nodes and unordered pairs, the values sum to `2 - loss`.
-
-    Attributes:
-        loss: Loss of the graph to the anchor, in [0, 4].
-    """
-
-    loss: float
+    loss: float  # of the graph to the anchor, in [0, 4]
 
 
 @dataclass(frozen=True, eq=False)
 class Contrast(PartValues):
-    """Contribution of each part to being more similar to a corpus than to a foil: positive parts favor the corpus.
+    """Contribution of each part to `foil_loss - corpus_loss`, their sum: positive parts favor the corpus."""
 
-    Over nodes and unordered pairs, the values sum to `foil_loss - corpus_loss`.
-
-    Attributes:
-        corpus_loss: Mean loss of the graph to the graphs of the corpus, in [0, 4].
-        foil_loss: Mean loss of the graph to the graphs of the foil, in [0, 4].
-    """
-
-    corpus_loss: float
+    corpus_loss: float  # mean loss of the graph to the graphs of the corpus, in [0, 4]
     foil_loss: float
 
 
@@ -101,8 +74,7 @@ def shapley_values(
         Values and their standard errors.
 
     Raises:
-        ValueError: If a batch has the wrong size, a vector does not have length 1, the graph has no nodes, or
-            `samples` is below 4.
+        ValueError: If a batch has the wrong size, a vector does not have length 1, there are no nodes or < 4 samples.
     """
     graph, point = single_graph(graph), anchor_point(psi, anchor)
     players, added = _sample(psi, graph, point, samples, seed)
@@ -198,9 +170,8 @@ def build(
 
     orders: (orders, P) numbers of parts, first comes first. points: (D,), or (D, M) for values (orders, P + 1, M).
     """
-    present = (
-        orders.argsort(1)[:, None, :] < torch.arange(orders.shape[1] + 1)[:, None]
-    )  # the first 0, 1, ..., P parts
+    counts = torch.arange(orders.shape[1] + 1)  # the first 0, 1, ..., P parts are present
+    present = orders.argsort(1)[:, None, :] < counts[:, None]
     present &= present[..., ends[:, 0]] & present[..., ends[:, 1]]  # an edge needs its ends
     kept, back = torch.unique(present.flatten(0, 1), dim=0, return_inverse=True)  # orders share many partial graphs
     value = values(psi, graph, points, players, kept)[back]

@@ -13,7 +13,8 @@ from elekit.draw.placement import RAMP, finite_range, label_positions, neighbor_
 from elekit.draw.scenes import scene
 from elekit.graphs.graph import Graph, GraphVocabulary, check_labels
 from elekit.graphs.smiles import from_smiles, is_molecular
-from elekit.inspect import EditScan, ShapleyValues
+from elekit.inspect.edit_scan import EditScan
+from elekit.inspect.shapley import ShapleyValues
 
 DIGITS = 6  # of numbers sent to the browser
 

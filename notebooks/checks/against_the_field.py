@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from checks.verdict import Verdict, as_integer, as_number, quote
-from elekit.evaluation.conformal import CandidateSets, radius_of
+from elekit.evaluation.conformal import radius_of
+from elekit.evaluation.conformal.candidate_sets import CandidateSets
 from elekit.graphs.graph import Graph
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Answers that name an edit: by its row in `EditScan.table`, or by its text."""
 
 from checks.verdict import as_integer, quote
-from elekit.inspect import EditScan
+from elekit.inspect.edit_scan import EditScan
 
 ADDED_NODE = r"^node (\d+): nothing to (.+); edge \1-(\d+): no edge to (.+)$"  # the inspector shortens this text
 

@@ -8,7 +8,8 @@ import numpy as np
 from checks.answers import edit_row, unknown_edit
 from checks.verdict import Verdict, as_integer, as_number, quote
 from elekit.graphs.graph import Graph, from_networkx, to_networkx
-from elekit.inspect import EditScan, neighbors
+from elekit.inspect import neighbors
+from elekit.inspect.edit_scan import EditScan
 from elekit.model.loss import Psi, points_of
 
 TOLERANCE = 0.006  # of a price read from a table or a widget

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from checks.answers import edit_row, unknown_edit
 from checks.verdict import Verdict, as_integer, quote
-from elekit.inspect import EditScan
+from elekit.inspect.edit_scan import EditScan
 
 
 def check_cheap(answer, scan: EditScan, limit: float) -> Verdict:

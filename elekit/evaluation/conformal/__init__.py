@@ -18,12 +18,12 @@ The decoded graph is the nearest candidate. It is not forced into the set, which
 level wherever decoding is more often right than the level demands. If it lies outside, the set is empty.
 """
 
-from elekit.evaluation.conformal.calibration import LEVEL, Calibration, max_level, radius_of
-from elekit.evaluation.conformal.candidate_sets import CandidateSets, candidate_sets
-from elekit.evaluation.conformal.predict import calibrate, calibrate_and_test, coverage, prediction_sets
+from elekit.evaluation.conformal.calibration import LEVEL, Calibration, radius_of
+from elekit.evaluation.conformal.candidate_sets import candidate_sets
+from elekit.evaluation.conformal.predict import calibrate, coverage, prediction_sets
 from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet
 
 __all__ = [
-    "LEVEL", "MAX_SIZE", "Calibration", "CandidateSets", "PredictionSet", "calibrate", "calibrate_and_test",
-    "candidate_sets", "coverage", "max_level", "prediction_sets", "radius_of",
+    "LEVEL", "MAX_SIZE", "Calibration", "PredictionSet", "calibrate", "candidate_sets", "coverage", "prediction_sets",
+    "radius_of",
 ]  # fmt: skip

@@ -73,12 +73,12 @@ class Calibration:
         Raises:
             ValueError: If a field is missing or invalid.
         """
+        names = list(cls.__dataclass_fields__)
         try:
-            level, radius, pairs, unreachable = (fields[name] for name in cls.__dataclass_fields__)
+            level, radius, pairs, unreachable = (fields[name] for name in names)
             return cls(float(level), float(radius), int(pairs), int(unreachable))
         except (TypeError, KeyError) as error:
-            names = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(f"a calibration has the fields {names}, got {fields!r}") from error
+            raise ValueError(f"a calibration has the fields {', '.join(names)}, got {fields!r}") from error
 
 
 def quantile_rank(pairs: int, level: float) -> int:
@@ -105,19 +105,11 @@ def radius_of(scores: Tensor, level: float) -> float:
 
 
 def max_level(scores: Tensor) -> float:
-    """Compute the highest level that a finite radius guarantees.
-
-    Args:
-        scores: (n,) learned losses; inf where the true graph is not reached.
-
-    Returns:
-        Number of finite scores over n + 1.
-    """
+    """The highest level that a finite radius guarantees: the number of finite scores over n + 1."""
     return int(torch.isfinite(scores).sum()) / (len(scores) + 1)
 
 
 def check_level(level: float) -> None:
-    """Raise ValueError if level is not in (0, 1)."""
     if not 0 < level < 1:
         raise ValueError(f"level must lie above 0 and below 1, such as 0.9 for 90 %, got {level}")
 

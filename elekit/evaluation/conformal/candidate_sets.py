@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -23,63 +24,35 @@ STARTS = 16  # nearest candidates, or results of gradient descent, that the sear
 KEPT = 32  # graphs that the search returns
 BLOCK = 4_096  # candidates tested for connectedness at a time
 
+Known = Graph | Candidates | None
+
 
 @dataclass(frozen=True, eq=False)
 class CandidateSets:
-    """The candidates of B inputs, best first.
+    """The candidates of B inputs, best first."""
 
-    Attributes:
-        graphs: All graphs.
-        rows: (B, W) rows of `graphs`.
-        losses: (B, W) learned losses, ascending; inf marks an unused place.
-        decoded: B decoded graphs.
-        loss: (B,) learned losses of `decoded`.
-    """
-
-    graphs: Graph
-    rows: Tensor
-    losses: Tensor
+    graphs: Graph  # of all inputs
+    rows: Tensor  # (B, W) of `graphs`
+    losses: Tensor  # (B, W), ascending; inf marks an unused place
     decoded: Graph
-    loss: Tensor
+    loss: Tensor  # (B,) of `decoded`
 
     def keys(self, chosen: Tensor, *others: Graph) -> tuple[np.ndarray, np.ndarray]:
-        """Compute canonical keys, equal exactly for equal graphs.
-
-        Args:
-            chosen: (B, W) bool, which candidates.
-            *others: Further graphs.
-
-        Returns:
-            Keys of the chosen candidates, row by row, and keys of the other graphs.
-        """
+        """Canonical keys of the chosen (B, W) candidates, row by row, and of other graphs."""
         rows, inverse = np.unique(self.rows[chosen].numpy(), return_inverse=True)  # each graph of a gallery once
         keys = canonical_keys(Graph.cat([self.graphs[torch.from_numpy(rows)], *others]))
         return keys[: len(rows)][inverse], keys[len(rows) :]
 
     def scores(self, truth: Graph) -> Tensor:
-        """Compute the score of each true graph.
-
-        Args:
-            truth: B graphs.
-
-        Returns:
-            (B,) learned losses; inf where the true graph is not among the candidates of its input.
-        """
-        same = (_node_counts(self.graphs)[self.rows] == _node_counts(truth)[:, None]).all(-1)  # necessary, and fast
-        same &= torch.isfinite(self.losses)
+        """(B,) learned losses of B true graphs; inf where one is not among the candidates of its input."""
+        counts = _node_counts(self.graphs)[self.rows], _node_counts(truth)[:, None]
+        same = (counts[0] == counts[1]).all(-1) & torch.isfinite(self.losses)  # necessary, and fast
         keys, truths = self.keys(same, truth)
         same[same.clone()] = torch.from_numpy(keys == truths[same.nonzero()[:, 0].numpy()])
         return torch.where(same, self.losses, torch.inf).amin(1)
 
     def inside(self, radius: float) -> Tensor:
-        """Find the distinct candidates within a radius.
-
-        Args:
-            radius: Learned loss.
-
-        Returns:
-            (B, W) bool; of equal graphs, only the best is marked.
-        """
+        """(B, W) bool, the candidates within a radius; of equal graphs, only the best is marked."""
         within = self.losses <= radius
         keys, _ = self.keys(within)
         repeated = pd.DataFrame({"row": within.nonzero()[:, 0].numpy(), "key": keys}).duplicated()
@@ -87,15 +60,7 @@ class CandidateSets:
         return within
 
     def prediction_sets(self, calibration: Calibration, max_size: int = MAX_SIZE) -> list[PredictionSet]:
-        """Draw the prediction set of each input.
-
-        Args:
-            calibration: Level and radius.
-            max_size: Larger sets abstain.
-
-        Returns:
-            B prediction sets.
-        """
+        """The prediction set of each input."""
         sets = []
         for b, inside in enumerate(self.inside(calibration.radius)):
             listed, size = inside.nonzero()[:max_size, 0], int(inside.sum())
@@ -105,12 +70,22 @@ class CandidateSets:
         return sets
 
 
+class SearchOptions(TypedDict, total=False):
+    """Keyword arguments of `candidate_sets`, for any number of targets, and whether to show a progress bar."""
+
+    candidates: Known
+    gallery: Known
+    start: Graph | None
+    config: DecodeConfig
+    progress: bool
+
+
 def candidate_sets(
     psi: Psi,
     target: Tensor,
     *,
-    candidates: Graph | Candidates | None = None,
-    gallery: Graph | Candidates | None = None,
+    candidates: Known = None,
+    gallery: Known = None,
     start: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
     connected_only: bool = False,
@@ -159,33 +134,19 @@ def candidate_sets(
 
 
 def iter_candidate_sets(
-    psi: Psi,
-    target: Tensor,
-    *,
-    candidates: Graph | Candidates | None = None,
-    gallery: Graph | Candidates | None = None,
-    start: Graph | None = None,
-    config: DecodeConfig = DecodeConfig(),
-    progress: bool = False,
-) -> Iterator[tuple[slice, CandidateSets]]:
+    psi: Psi, target: Tensor, *, candidates: Known = None, gallery: Known = None, start: Graph | None = None,
+    config: DecodeConfig = DecodeConfig(), progress: bool = False,
+) -> Iterator[tuple[slice, CandidateSets]]:  # fmt: skip
     """`candidate_sets` of any number of targets, 256 at a time; disconnected graphs only if a candidate is one."""
     check_target(target)
-    candidates, gallery = (None if known is None else Candidates.of(psi, known) for known in (candidates, gallery))
+    candidates, gallery = (None if graphs is None else Candidates.of(psi, graphs) for graphs in (candidates, gallery))
     connected_only = candidates is not None and gallery is None and _all_connected(candidates.graphs)
     for first in tqdm(range(0, len(target), BATCH_SIZE), desc="prediction sets", disable=not progress):
         rows = slice(first, first + BATCH_SIZE)
-        yield (
-            rows,
-            candidate_sets(
-                psi,
-                target[rows],
-                candidates=candidates,
-                gallery=gallery,
-                start=None if start is None else start[rows],
-                config=config,
-                connected_only=connected_only,
-            ),
-        )
+        yield rows, candidate_sets(
+            psi, target[rows], candidates=candidates, gallery=gallery,
+            start=None if start is None else start[rows], config=config, connected_only=connected_only,
+        )  # fmt: skip
 
 
 def _all_connected(graphs: Graph) -> bool:

@@ -1,18 +1,15 @@
 """Calibrate, predict sets, and measure how often they contain the true graph."""
 
-import math
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from elekit.datasets import Split
-from elekit.decoding import Candidates, DecodeConfig
 from elekit.decoding.candidates import check_target
-from elekit.evaluation.conformal.calibration import LEVEL, Calibration, calibrated, check_level, max_level, radius_of
-from elekit.evaluation.conformal.candidate_sets import iter_candidate_sets
+from elekit.evaluation.conformal.calibration import LEVEL, Calibration, calibrated, check_level
+from elekit.evaluation.conformal.candidate_sets import SearchOptions, iter_candidate_sets
 from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet
 from elekit.evaluation.intervals import wilson
 from elekit.evaluation.slices import MIN_GRAPHS, slices
@@ -22,17 +19,9 @@ from elekit.model.loss import Psi, points_of, squared_distance
 
 
 def calibrate(
-    psi: Psi,
-    target: Tensor,
-    truth: Graph,
-    *,
-    level: float = LEVEL,
-    candidates: Graph | Candidates | None = None,
-    in_gallery: bool = False,
-    start: Graph | None = None,
-    config: DecodeConfig = DecodeConfig(),
-    progress: bool = False,
-) -> Calibration:
+    psi: Psi, target: Tensor, truth: Graph, *, level: float = LEVEL, in_gallery: bool = False,
+    **search: Unpack[SearchOptions],
+) -> Calibration:  # fmt: skip
     """Find the radius from pairs that neither psi nor h learned from.
 
     Args:
@@ -40,11 +29,8 @@ def calibrate(
         target: (n, D) h(x).
         truth: The n true graphs of the same inputs.
         level: Probability that a set contains the true graph, in (0, 1).
-        candidates: Graphs that the search starts from.
         in_gallery: Whether sets will be drawn from galleries that contain the true graphs; nothing is searched.
-        start: `h.graphs(x)`, if the method of `config` rounds given graphs.
-        config: How to decode, see `candidate_sets`.
-        progress: Whether to show a progress bar.
+        **search: candidates, start and config, see `candidate_sets`; progress.
 
     Returns:
         Level and radius.
@@ -54,11 +40,12 @@ def calibrate(
             true graphs; if there is not one target per true graph; or as in `candidate_sets`.
     """
     check_level(level)
-    search = {"candidates": candidates, "start": start, "config": config, "progress": progress}
     return calibrated(scores_of(psi, target, truth, in_gallery=in_gallery, **search), level)
 
 
-def scores_of(psi: Psi, target: Tensor, truth: Graph, *, in_gallery: bool = False, **search: Any) -> Tensor:
+def scores_of(
+    psi: Psi, target: Tensor, truth: Graph, *, in_gallery: bool = False, **search: Unpack[SearchOptions]
+) -> Tensor:
     """(n,) learned loss of each true graph; inf where the search does not reach it. See `calibrate`."""
     _check_pairs(target, truth)
     if in_gallery:
@@ -68,16 +55,7 @@ def scores_of(psi: Psi, target: Tensor, truth: Graph, *, in_gallery: bool = Fals
 
 
 def prediction_sets(
-    psi: Psi,
-    target: Tensor,
-    calibration: Calibration,
-    *,
-    candidates: Graph | Candidates | None = None,
-    gallery: Graph | Candidates | None = None,
-    start: Graph | None = None,
-    config: DecodeConfig = DecodeConfig(),
-    max_size: int = MAX_SIZE,
-    progress: bool = False,
+    psi: Psi, target: Tensor, calibration: Calibration, *, max_size: int = MAX_SIZE, **search: Unpack[SearchOptions]
 ) -> list[PredictionSet]:
     """Predict a set of graphs for each target; use the candidates and the search of the calibration.
 
@@ -85,9 +63,8 @@ def prediction_sets(
         psi: The embedding.
         target: (B, D) h(x).
         calibration: Level and radius, see `calibrate`.
-        candidates, gallery, start, config: See `candidate_sets`; a gallery only if calibrated with `in_gallery`.
         max_size: Larger sets abstain.
-        progress: Whether to show a progress bar.
+        **search: As for `calibrate`; or a gallery, only if calibrated with `in_gallery`.
 
     Returns:
         B prediction sets.
@@ -97,25 +74,14 @@ def prediction_sets(
     """
     if max_size < 1:
         raise ValueError(f"max_size must be at least 1, got {max_size}")
-    blocks = iter_candidate_sets(
-        psi, target, candidates=candidates, gallery=gallery, start=start, config=config, progress=progress
-    )
+    blocks = iter_candidate_sets(psi, target, **search)
     return [one for _, block in blocks for one in block.prediction_sets(calibration, max_size)]
 
 
 def coverage(
-    psi: Psi,
-    target: Tensor,
-    truth: Graph,
-    calibration: Calibration,
-    *,
-    candidates: Graph | Candidates | None = None,
-    gallery: Graph | Candidates | None = None,
-    start: Graph | None = None,
-    config: DecodeConfig = DecodeConfig(),
-    max_size: int = MAX_SIZE,
-    progress: bool = False,
-) -> pd.DataFrame:
+    psi: Psi, target: Tensor, truth: Graph, calibration: Calibration, *, max_size: int = MAX_SIZE,
+    **search: Unpack[SearchOptions],
+) -> pd.DataFrame:  # fmt: skip
     """Measure how often sets contain the true graph, and how large they are, over all pairs and by slice.
 
     Sets that abstain count like any other, as the guarantee is about all sets.
@@ -125,9 +91,8 @@ def coverage(
         target: (n, D) h(x) of pairs that were not used for calibration.
         truth: The n true graphs; in the gallery, if there is one.
         calibration: Level and radius.
-        candidates, gallery, start, config: See `candidate_sets`; a gallery only if calibrated with `in_gallery`.
         max_size: Larger sets abstain.
-        progress: Whether to show a progress bar.
+        **search: As for `prediction_sets`.
 
     Returns:
         First a row for all pairs, then slices from lowest coverage: slice, by ("all", "size", "rings", "holds",
@@ -139,10 +104,8 @@ def coverage(
     """
     _check_pairs(target, truth)
     scores, sizes = [], []
-    for rows, found in iter_candidate_sets(
-        psi, target, candidates=candidates, gallery=gallery, start=start, config=config, progress=progress
-    ):
-        if gallery is None:
+    for rows, found in iter_candidate_sets(psi, target, **search):
+        if search.get("gallery") is None:
             scores.append(found.scores(truth[rows]))
         else:
             scores.append(squared_distance(points_of(psi, truth[rows]), target[rows].detach()))
@@ -161,70 +124,7 @@ def _check_pairs(target: Tensor, truth: Graph) -> None:
 
 def _summary(table: pd.DataFrame, max_size: int) -> dict[str, Any]:
     hits, pairs, size = int(table["hit"].sum()), len(table), table["size"]
-    low, high = wilson(hits, pairs)
-    return {
-        "pairs": pairs,
-        "coverage": hits / pairs,
-        "low": low,
-        "high": high,
-        "mean_size": float(size.mean()),
-        "median_size": float(size.median()),
-        "empty": float((size == 0).mean()),
-        "large": float((size > max_size).mean()),
-        "few": pairs < MIN_GRAPHS,
-    }
-
-
-def calibrate_and_test(
-    psi: Psi,
-    h: Any,
-    calibration: Split,
-    test: Split,
-    *,
-    candidates: Graph | Candidates | None = None,
-    gallery: Graph | Candidates | None = None,
-    config: DecodeConfig = DecodeConfig(),
-    level: float = LEVEL,
-    max_size: int = MAX_SIZE,
-    progress: bool = False,
-) -> dict[str, Any]:
-    """Calibrate on one split and measure coverage on another.
-
-    Args:
-        psi: The embedding.
-        h: Surrogate with `predict(inputs)`, and `graphs(inputs)` if the method of `config` rounds given graphs.
-        calibration: Pairs that neither psi nor h learned from.
-        test: Other such pairs.
-        candidates: Graphs that the search starts from.
-        gallery: Graphs that the sets of the test split are drawn from; contains its true graphs.
-        config: How to decode, see `candidate_sets`.
-        level: In (0, 1).
-        max_size: Larger sets abstain.
-        progress: Whether to show a progress bar.
-
-    Returns:
-        Plain values: level, pairs, unreachable, possible (the highest level that can be guaranteed); and, if `level`
-        can be, radius, tests, coverage, coverage_low, coverage_high, set_size, set_size_median, empty, large (see
-        `coverage`), expected_low, expected_high (see `Calibration.expected`).
-    """
-    check_level(level)
-
-    def inputs_of(split: Split) -> tuple[Tensor, dict[str, Any]]:
-        start = h.graphs(split.inputs) if config.needs_start else None
-        search = {"candidates": candidates, "config": config, "progress": progress, "start": start}
-        return h.predict(split.inputs), search
-
-    target, search = inputs_of(calibration)
-    scores = scores_of(psi, target, calibration.graphs, in_gallery=gallery is not None, **search)
-    result = {"level": level, "pairs": len(scores), "unreachable": int(scores.isinf().sum())}
-    result["possible"] = max_level(scores)
-    if math.isinf(radius_of(scores, level)):
-        return result
-    found, (target, search) = calibrated(scores, level), inputs_of(test)
-    whole = coverage(psi, target, test.graphs, found, gallery=gallery, max_size=max_size, **search).iloc[0]
-    names = {
-        "tests": "pairs", "coverage": "coverage", "coverage_low": "low", "coverage_high": "high",
-        "set_size": "mean_size", "set_size_median": "median_size", "empty": "empty", "large": "large",
-    }  # fmt: skip
-    result |= {"radius": found.radius} | {name: whole[column].item() for name, column in names.items()}
-    return result | dict(zip(("expected_low", "expected_high"), found.expected(int(result["tests"]))))
+    shares = dict(zip(("coverage", "low", "high"), (hits / pairs, *wilson(hits, pairs))))
+    sizes = {"mean_size": float(size.mean()), "median_size": float(size.median())}
+    ends = {"empty": float((size == 0).mean()), "large": float((size > max_size).mean())}
+    return {"pairs": pairs, **shares, **sizes, **ends, "few": pairs < MIN_GRAPHS}
