@@ -380,15 +380,12 @@ def test_margins_and_sides_follow_the_answer(graphs):
     assert held.margins(loss).tolist() == pytest.approx(
         [first.item(), -first.item(), (d(graphs[3], graphs[5]) - d(graphs[3], graphs[4])).item()], abs=1e-5
     )
-    near, far = held.sides()
+    near, far = held.sides
     assert torch.equal(near.nodes, graphs[torch.tensor([1, 2, 4])].nodes)
     assert torch.equal(far.nodes, graphs[torch.tensor([2, 1, 5])].nodes)
-    assert len(held.decided()) == 2
+    assert len(held.decided) == 2
     nothing = Judgments.empty(graphs.vocabulary)
-    assert (
-        len(nothing) == 0 == len(nothing.margins(loss)) == len(nothing.contradictory())
-        and len(nothing.decided()) == 0
-    )
+    assert len(nothing) == 0 == len(nothing.margins(loss)) == len(nothing.contradictory) and len(nothing.decided) == 0
 
 
 def test_what_cannot_all_be_true_is_counted(graphs):
@@ -396,12 +393,12 @@ def test_what_cannot_all_be_true_is_counted(graphs):
     given = ["left"] * 5 + ["left", "left", "left", "left"]
     held = judged(graphs, rows, given)
     # 78 < 79, 89 < 87, 79 < 89 is a circle, too
-    assert held.contradictory().tolist() == [True] * 8 + [False]
-    assert not judged(graphs, rows[:2], ["left", "cannot say"]).contradictory().any()
+    assert held.contradictory.tolist() == [True] * 8 + [False]
+    assert not judged(graphs, rows[:2], ["left", "cannot say"]).contradictory.any()
     unsure = judged(graphs, [*rows[:2], rows[0], (5, 6, 7)], ["left", "left", "cannot say", "cannot say"])
-    assert unsure.contradictory().tolist() == [True, True, False, False]
+    assert unsure.contradictory.tolist() == [True, True, False, False]
     shuffled = replace(held, anchors=held.anchors.permuted(torch.tensor([4, 3, 2, 1, 0])))
-    assert shuffled.contradictory().tolist() == held.contradictory().tolist()  # of whatever node order
+    assert shuffled.contradictory.tolist() == held.contradictory.tolist()  # of whatever node order
 
 
 def test_a_file_of_judgments_loses_nothing(graphs, tmp_path):
@@ -516,7 +513,7 @@ def test_rules_hold_afterwards_that_did_not_before(corrected):
 
 def test_judgments_are_learned_and_told_of_those_held_out(corrected, taste, psi):
     table = corrected.report.judgments.set_index("which")
-    learned, apart = taste.decided().split()
+    learned, apart = taste.decided.split()
     assert apart.random.all() and table["judgments"].tolist() == [len(learned), len(apart)]
     assert table.loc["held out", "before"] == pytest.approx((apart.margins(psi) > 0).float().mean().item())
     assert table.loc["held out", "after"] == pytest.approx((apart.margins(corrected.psi) > 0).float().mean().item())

@@ -19,7 +19,7 @@ from elekit import datasets, decoding, inspect
 from elekit.datasets import Split
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
 from elekit.graphs.smiles import from_smiles, parse_smiles
-from elekit.inspect.search import Search, overview, search, step
+from elekit.inspect.search import Search, overview, step
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import LearnedLoss, points_of
 from elekit.widgets import explore
@@ -106,6 +106,10 @@ def molecules():
     return overview(
         graphs, pd.DataFrame({"id": [f"m{i}" for i in range(len(SMILES))], "key": keys, "note": SMILES})
     ), graphs
+
+
+def search(frame, graphs, kind, text):
+    return Search(frame, graphs)(kind, text)
 
 
 def named(molecules, kind, text):
@@ -283,7 +287,7 @@ def test_a_map_that_was_kept_is_taken(psi, data, tmp_path, monkeypatch):
     graphs = data.train.graphs
     kept = inspect.fit_map(points_of(psi, graphs), method="pca")
     kept = inspect.EmbeddingMap(kept.positions + 1, kept.points, kept.kept, "umap")
-    inspect.save_map(kept, inspect.map_key(psi, graphs))
+    inspect.maps.save_map(kept, inspect.maps.map_key(psi, graphs))
     made = explore(psi, graphs)
     assert made.map.method == "umap" and np.allclose(made.map.positions, kept.positions)
     assert made._below.offer == ""
@@ -691,7 +695,7 @@ def test_a_umap_is_made_only_when_asked_for_and_kept(psi, data, quick_umap):
 def test_a_umap_that_fails_leaves_the_map_and_can_be_made_again(psi, data, quick_umap, monkeypatch):
     made = explore(psi, data.train)
     with monkeypatch.context() as patched:
-        patched.setattr(inspect, "save_map", lambda *_: 1 / 0)
+        patched.setattr(inspect.maps, "save_map", lambda *_: 1 / 0)
         ask(made, "below", "make_umap")
     assert made.problem == "ZeroDivisionError: division by zero" and made._below.busy == ""
     assert made.map.method == "pca" and made._below.offer

@@ -22,19 +22,16 @@ from elekit.graphs.edits import KINDS, SINGLE
 from elekit.graphs.graph import Graph, from_edge_lists, to_networkx
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary, to_smiles
 from elekit.inspect import (
-    EmbeddingMap,
     alignment,
     edit_scan,
     fit_map,
-    load_map,
-    map_key,
     maps,
     neighbors,
-    save_map,
     separating_edits,
     shapley_values,
     uniformity,
 )
+from elekit.inspect.maps import EmbeddingMap, load_map, map_key, save_map
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import LearnedLoss, points_of
 

@@ -9,7 +9,8 @@ from conftest import random_vertices
 from matplotlib.figure import Figure
 from torch.nn.functional import normalize
 
-from elekit.correction import Judgments, Triplets
+from elekit.correction import Judgments
+from elekit.correction.triplets import Triplets
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary
 from elekit.model.loss import LearnedLoss
@@ -145,7 +146,7 @@ def test_answers_are_kept_in_order_and_in_the_file(graphs, tmp_path):
     assert widget.judgments.random.tolist() == [t.random for t in asked]
     kept = Judgments.read(path, graphs.vocabulary)
     assert kept.answers == widget.judgments.answers == ("left", "right", "cannot say")
-    agrees = (widget.judgments.decided().margins(widget.psi) > 0).sum().item()
+    agrees = (widget.judgments.decided.margins(widget.psi) > 0).sum().item()
     assert (
         widget.progress[0] == "3 judged, 1 of them 'cannot say'."
         and f"The loss agrees with {agrees} of 2" in widget.progress[1]

@@ -191,14 +191,14 @@ def make_card(path: Path | None) -> None:
 
 def fit_maps(folder: Path | None) -> None:
     """Fit the maps that the explorer uses: of the test split, and of all molecules of molecules7."""
-    from elekit import inspect
     from elekit.graphs.graph import Graph
+    from elekit.inspect import maps
     from elekit.model.loss import points_of
 
     data, psi = datasets.load("molecules7"), artifacts.load("molecules7").psi
     test = data.test.graphs
     for graphs in (test, Graph.cat([data.train.graphs, data.validation.graphs, test])):
-        inspect.save_map(inspect.fit_map(points_of(psi, graphs)), inspect.map_key(psi, graphs), folder or MAPS)
+        maps.save_map(maps.fit_map(points_of(psi, graphs)), maps.map_key(psi, graphs), folder or MAPS)
 
 
 def draw_pictures(folder: Path | None) -> None:

@@ -10,15 +10,14 @@ both into a term of `fit_embedding`, for a loss trained under them from the star
 """
 
 from elekit.correction.judgments import Judgments
-from elekit.correction.penalties import Penalty, penalty
+from elekit.correction.penalties import penalty
 from elekit.correction.report import Report
 from elekit.correction.rules import AtLeast, Grows, NearlyFree, Rule, known_kinds
 from elekit.correction.rules import from_json as rules_from_json
 from elekit.correction.rules import to_json as rules_to_json
-from elekit.correction.train import Corrected, CorrectionTraining, correct
-from elekit.correction.triplets import Triplet, Triplets
+from elekit.correction.train import CorrectionTraining, correct
 
 __all__ = [
-    "AtLeast", "Corrected", "CorrectionTraining", "Grows", "Judgments", "NearlyFree", "Penalty", "Report", "Rule",
-    "Triplet", "Triplets", "correct", "known_kinds", "penalty", "rules_from_json", "rules_to_json",
+    "AtLeast", "CorrectionTraining", "Grows", "Judgments", "NearlyFree", "Report", "Rule", "correct", "known_kinds",
+    "penalty", "rules_from_json", "rules_to_json",
 ]  # fmt: skip

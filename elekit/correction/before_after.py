@@ -25,37 +25,27 @@ REFITTED = "exact match with h, trained on to fit the corrected loss"
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """Measurements of one loss.
+    """Measurements of one loss."""
 
-    rules: of `evaluate_rules`. points: (B, D) psi of the graphs. prices: (E,) of the probe edits. success: 0 or 1 of
-    each graph, by measure. margins: (n,) of the judgments learned from, and of those held out; positive where psi
-    agrees.
-    """
-
-    rules: pd.DataFrame
-    points: Tensor
-    prices: np.ndarray
-    success: dict[str, np.ndarray]
-    margins: tuple[np.ndarray, np.ndarray]
+    rules: pd.DataFrame  # of `evaluate_rules`
+    points: Tensor  # (B, D) psi of the graphs
+    prices: np.ndarray  # (E,) of the probe edits
+    success: dict[str, np.ndarray]  # 0 or 1 of each graph, by measure
+    margins: tuple[np.ndarray, np.ndarray]  # of judgments learned from, and held out; positive where psi agrees
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Held-out data that losses are measured on.
-
-    graphs: held out. queries: a view of each. probes: edits and walks of the graphs. learned, held_out: judgments.
-    candidates: where decoding starts. decoded: number of graphs decoded by each method. surrogate: an h of the
-    uncorrected loss with held-out inputs and graphs, or None.
-    """
+    """Held-out data that losses are measured on."""
 
     graphs: Graph
-    queries: Graph
-    probes: ProbeEdits
+    queries: Graph  # a view of each graph
+    probes: ProbeEdits  # edits and walks of the graphs
     learned: Judgments
     held_out: Judgments
-    candidates: Graph
-    decoded: int
-    surrogate: tuple[SurrogateRegressor, Split] | None
+    candidates: Graph  # where decoding starts
+    decoded: int  # number of graphs decoded by each method
+    surrogate: tuple[SurrogateRegressor, Split] | None  # an h of the uncorrected loss, and held-out pairs
     seed: int
 
     def measure(self, psi: Psi, refitted: SurrogateRegressor | None = None) -> Measurements:

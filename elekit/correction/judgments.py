@@ -24,6 +24,8 @@ LEFT, RIGHT, CANNOT_SAY = "left", "right", "cannot say"
 ANSWERS = (LEFT, RIGHT, CANNOT_SAY)
 WITHDRAWN = "taken back"  # line of a file that removes the one before
 
+SIDES = ("anchors", "lefts", "rights")
+
 Pair = tuple[int, int]
 
 
@@ -79,12 +81,8 @@ class Judgments:
         Returns:
             All of them, in order.
         """
-        anchors, lefts, rights = (
-            Graph.cat([getattr(j, side) for j in several]) for side in ("anchors", "lefts", "rights")
-        )
-        answers, problems = (
-            tuple(itertools.chain(*(getattr(j, a) for j in several))) for a in ("answers", "problems")
-        )
+        anchors, lefts, rights = (Graph.cat([getattr(j, side) for j in several]) for side in SIDES)
+        answers, problems = (tuple(a for j in several for a in getattr(j, n)) for n in ("answers", "problems"))
         return cls(anchors, lefts, rights, answers, torch.cat([j.random for j in several]), problems)
 
     def __len__(self) -> int:
@@ -102,24 +100,17 @@ class Judgments:
         rows = torch.as_tensor(rows)
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows.long()
         answers = tuple(self.answers[i] for i in rows.tolist())
-        return Judgments(
-            self.anchors[rows], self.lefts[rows], self.rights[rows], answers, self.random[rows], self.problems
-        )
+        sides = self.anchors[rows], self.lefts[rows], self.rights[rows]
+        return Judgments(*sides, answers, self.random[rows], self.problems)
 
+    @property
     def decided(self) -> "Judgments":
-        """Select judgments with an answer other than "cannot say".
-
-        Returns:
-            The selected judgments.
-        """
+        """Judgments with an answer other than "cannot say"."""
         return self.take([answer != CANNOT_SAY for answer in self.answers])
 
+    @property
     def sides(self) -> tuple[Graph, Graph]:
-        """Order the compared graphs by distance to the anchor.
-
-        Returns:
-            n nearer graphs and n farther graphs; left and right for "cannot say".
-        """
+        """The n nearer and the n farther graphs; left and right for "cannot say"."""
         turned = torch.tensor([answer == RIGHT for answer in self.answers], dtype=torch.bool)
         both = Graph.cat([self.lefts, self.rights])
         rows = torch.arange(len(self)) + len(self) * turned
@@ -136,24 +127,22 @@ class Judgments:
         """
         if not len(self):
             return torch.zeros(0, dtype=torch.float64)
-        anchors, nearer, farther = (points_of(psi, graphs) for graphs in (self.anchors, *self.sides()))
+        anchors, nearer, farther = (points_of(psi, graphs) for graphs in (self.anchors, *self.sides))
         return paired_distance(anchors, farther) - paired_distance(anchors, nearer)
 
     @cached_property
     def pairs(self) -> list[tuple[Pair, Pair]]:
         """For each judgment the nearer and the farther pair of graphs; equal graphs have equal numbers."""
-        codes = [tuple(row) for row in graph_hashes(Graph.cat([self.anchors, *self.sides()]), ROUNDS).tolist()]
+        codes = [tuple(row) for row in graph_hashes(Graph.cat([self.anchors, *self.sides]), ROUNDS).tolist()]
         number = {code: i for i, code in enumerate(dict.fromkeys(codes))}
         rows = np.array([number[code] for code in codes], dtype=int).reshape(3, -1).T.tolist()
         return [((min(a, b), max(a, b)), (min(a, c), max(a, c))) for a, b, c in rows]
 
+    @cached_property
     def contradictory(self) -> Tensor:
-        """Find judgments that no symmetric loss can satisfy together with the others.
+        """(n,) bool, whether no symmetric loss can satisfy the judgment together with the others.
 
         Each judgment orders two pairs of graphs; judgments on a cycle contradict each other.
-
-        Returns:
-            (n,) bool.
         """
         order: nx.DiGraph = nx.DiGraph()
         decided = [answer != CANNOT_SAY for answer in self.answers]
@@ -239,20 +228,14 @@ class Judgments:
         Raises:
             OSError: If the file cannot be written.
         """
-        write_lines(path, [self.line(i) for i in range(len(self))])
+        write_lines(path, self.lines)
 
-    def line(self, row: int) -> dict[str, Any]:
-        """Convert one judgment to plain values.
-
-        Args:
-            row: Number of the judgment.
-
-        Returns:
-            anchor, left, right, answer and random.
-        """
-        sides = zip(("anchor", LEFT, RIGHT), (self.anchors, self.lefts, self.rights))
-        graphs = {name: _plain_graph(graphs[row]) for name, graphs in sides}
-        return {**graphs, "answer": self.answers[row], "random": bool(self.random[row])}
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """Each judgment as plain values: anchor, left, right, answer and random."""
+        sides = [[_plain_graph(graph) for graph in graphs] for graphs in (self.anchors, self.lefts, self.rights)]
+        rows = zip(*sides, self.answers, self.random.tolist())
+        return [dict(zip(("anchor", LEFT, RIGHT, "answer", "random"), row)) for row in rows]
 
 
 def write_lines(path: str | Path, lines: Iterable[dict[str, Any]]) -> None:
@@ -276,9 +259,8 @@ def write_lines(path: str | Path, lines: Iterable[dict[str, Any]]) -> None:
 def _from_rows(rows: Sequence[tuple[Graph, Graph, Graph, str, bool]], vocabulary: GraphVocabulary) -> Judgments:
     N = vocabulary.max_nodes
     none = Graph.from_labels(torch.zeros(0, N), torch.zeros(0, N, N), vocabulary)
-    anchors, lefts, rights = (
-        Graph.cat([none, *graphs]) for graphs in (zip(*(row[:3] for row in rows)) if rows else ((),) * 3)
-    )
+    graphs = list(zip(*(row[:3] for row in rows))) or [()] * 3
+    anchors, lefts, rights = (Graph.cat([none, *side]) for side in graphs)
     random = torch.tensor([row[4] for row in rows], dtype=torch.bool)
     return Judgments(anchors, lefts, rights, tuple(row[3] for row in rows), random)
 

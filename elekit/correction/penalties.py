@@ -52,25 +52,15 @@ def triplet_hinge(near: Tensor, far: Tensor, margin: float = 0.0) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Penalty:
-    """A penalty term of `fit_embedding`, see `penalty`.
-
-    Attributes:
-        probes: Edits and walks to draw from.
-        judgments: Decided judgments to draw from.
-        weight: Factor of the term.
-        margin: Required beyond what rules state.
-        edits: Edits per rule, and judgments, in each step.
-        seed: Seed of the draws.
-        identity: Plain values that identify the penalty when training is resumed.
-    """
+    """A penalty term of `fit_embedding`, see `penalty`."""
 
     probes: ProbeEdits
-    judgments: Judgments
+    judgments: Judgments  # decided ones
     weight: float
     margin: float
     edits: int
     seed: int
-    identity: dict[str, Any]
+    identity: dict[str, Any]  # plain values that identify the penalty when training is resumed
 
     def __call__(self, psi: Psi, step: int) -> Tensor:
         """A scalar, differentiable in psi's weights; random draws depend on the step alone."""
@@ -89,7 +79,7 @@ class Penalty:
                 graphs += probes.draw(others, self.edits, generator) if others else ()
         if len(self.judgments):
             some = self.judgments.take(generator.integers(len(self.judgments), size=self.edits))
-            graphs += [some.anchors, *some.sides()]
+            graphs += [some.anchors, *some.sides]
         if not graphs:
             return torch.zeros(())
         points = torch.split(psi(Graph.cat(graphs).to(_device_of(psi))), [len(batch) for batch in graphs])
@@ -148,33 +138,21 @@ def penalty(
             is out of range.
     """
     check_rules(rules, graphs.vocabulary)
-    for name, value, fine in (
-        ("weight", weight, weight > 0),
-        ("margin", margin, margin >= 0),
-        ("edits", edits, edits >= 1),
-    ):
-        if not fine or not math.isfinite(value):
+    above = {"weight": weight > 0, "margin": margin >= 0, "edits": edits >= 1}
+    for name, value in (("weight", weight), ("margin", margin), ("edits", edits)):
+        if not above[name] or not math.isfinite(value):
             raise ValueError(f"{name} of a penalty must be above 0 (a margin may be 0), got {value}")
-    judgments = Judgments.empty(graphs.vocabulary) if judgments is None else judgments.decided()
+    judgments = Judgments.empty(graphs.vocabulary) if judgments is None else judgments.decided
     chosen = graphs[torch.randperm(len(graphs), generator=step_generator(seed, -2))[:among]]
     probes = draw_probe_edits(chosen, rules, seed=seed, progress=progress)
     for number, one in enumerate(probes.rules, 1):
-        if not isinstance(one.rule, Grows) and not one.testable:
-            raise ValueError(
-                f"rule {number} ({one.rule}): none of {len(chosen)} graphs has a valid edit of such a kind"
-            )
-        if isinstance(one.rule, Grows) and not len(probes.walks[0]):
-            steps = one.rule.steps
-            raise ValueError(f"rule {number} ({one.rule}): none of {len(chosen)} graphs has a walk of {steps} edits")
-    identity = {
-        "rules": to_json(rules),
-        "judgements": judgments.digest() if len(judgments) else None,
-        "graphs": chosen.digest(),
-        "weight": weight,
-        "margin": margin,
-        "edits": edits,
-        "seed": seed,
-    }
+        grows = isinstance(one.rule, Grows)
+        if not (len(probes.walks[0]) if grows else one.testable):
+            what = "a walk of so many edits" if grows else "a valid edit of such a kind"
+            raise ValueError(f"rule {number} ({one.rule}): none of {len(chosen)} graphs has {what}")
+    settings = {"weight": weight, "margin": margin, "edits": edits, "seed": seed}
+    digest = judgments.digest() if len(judgments) else None
+    identity = {"rules": to_json(rules), "judgements": digest, "graphs": chosen.digest(), **settings}
     return Penalty(probes, judgments, weight, margin, edits, seed, identity)
 
 

@@ -41,18 +41,14 @@ class RuleProbes(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ProbeEdits:
-    """Edits and walks of a batch of graphs.
-
-    sample: the edits. rows: rows of the sample by kind. reference: kinds whose median sets the typical price. rules:
-    their kinds. walks: W graphs after 0, 1, ... edits. walk_starts: (W,) rows of the graphs that walks start at.
-    """
+    """Edits and walks of a batch of graphs."""
 
     sample: EditSample
-    rows: dict[str, np.ndarray]
-    reference: tuple[str, ...]
+    rows: dict[str, np.ndarray]  # of the sample, by kind
+    reference: tuple[str, ...]  # kinds whose median sets the typical price
     rules: tuple[RuleProbes, ...]
-    walks: tuple[Graph, ...]
-    walk_starts: Tensor
+    walks: tuple[Graph, ...]  # W graphs after 0, 1, ... edits
+    walk_starts: Tensor  # (W,) rows of the graphs that walks start at
 
     @property
     def has_price_rules(self) -> bool:
@@ -69,24 +65,18 @@ class ProbeEdits:
 
 
 def draw_probe_edits(
-    graphs: Graph,
-    rules: Sequence[Rule],
-    *,
-    samples: int = SAMPLES,
-    exact: bool = False,
-    seed: int = 0,
-    progress: bool = False,
+    graphs: Graph, rules: Sequence[Rule], *, exact: bool = False, seed: int = 0, progress: bool = False
 ) -> ProbeEdits:
     """Draw valid edits of graphs and, for rules about growth, walks.
 
-    samples: edits per graph, evenly over its kinds. exact: keep only walks along which the exact edit distance from
-    the start is proven to grow; otherwise the number of differing labels grows, slot by slot.
+    exact: keep only walks along which the exact edit distance from the start is proven to grow; otherwise the number
+    of differing labels grows, slot by slot.
     """
     vocabulary, named = graphs.vocabulary, named_kinds(rules, graphs.vocabulary)
     catalog = kind_catalog(vocabulary)
     paired = {catalog[kind].edit for kind in named}
     kinds = (*SINGLE, *(edit for edit in PAIRED if edit in paired))
-    sample = sample_edits(graphs, samples=samples, kinds=kinds, seed=seed, progress=progress)
+    sample = sample_edits(graphs, samples=SAMPLES, kinds=kinds, seed=seed, progress=progress)
     groups = sample.table.groupby("kind")
     rows = {kind: np.asarray(found) for kind, found in groups.indices.items()}
     n_graphs, edit = groups["graph"].nunique(), groups["edit"].first()

@@ -1,6 +1,6 @@
 """What a correction achieved and what it cost, on held-out graphs and judgments."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,8 @@ from elekit.correction.before_after import FROM_INPUTS, REFITTED, Evaluation, Me
 from elekit.correction.judgments import CANNOT_SAY, Judgments
 from elekit.correction.probe_edits import FAILS, HOLDS
 from elekit.correction.rules import known_kinds
+from elekit.evaluation import intervals
 from elekit.evaluation.formatting import figure, joined, percent
-from elekit.evaluation.intervals import (
-    MIN_SAMPLES,
-    bootstrap_weights,
-    central_interval,
-    mean_interval,
-    median_interval,
-    wilson,
-)
 
 OF_GRAPHS = "rank correlation with the old loss, of pairs of graphs"
 OF_EDITS = "rank correlation with the old loss, of edits that no rule names"
@@ -26,6 +19,10 @@ OF_TYPICAL = "price of a typical edit that no rule names"
 SHIFTED = 0.25  # a kind is reported if its price, relative to a typical one, changed by a larger share
 TABLES = {"rules": "rules", "judgments": "judgements", "costs": "costs", "kinds": "kinds"}  # by key in files
 SIDES = ("before", "after")
+INFORMATIVE = (
+    "The judgments held out were chosen because they were informative, so they are harder than others: their share "
+    "does not estimate agreement in general."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +89,9 @@ class Report:
         """
         back = {key: name for name, key in TABLES.items()}
         tables = [pd.DataFrame(fields[key]).rename(columns=back) for key in TABLES.values()]
-        rules, judgments, costs, kinds = (
-            table.fillna(np.nan).infer_objects() if len(table) else table for table in tables
-        )
-        without_notes = cls(rules, judgments, costs, kinds)
-        return cls(rules, judgments, costs, kinds, tuple(fields["says"][len(without_notes.sentences()) :]))
+        tables = [table.fillna(np.nan).infer_objects() if len(table) else table for table in tables]
+        bare = cls(tables[0], tables[1], tables[2], tables[3])
+        return replace(bare, notes=tuple(fields["says"][len(bare.sentences()) :]))
 
 
 def rule_sentence(row: Any) -> str:
@@ -139,13 +134,11 @@ def kinds_sentence(kinds: "pd.DataFrame") -> str:
 
 def report(evaluation: Evaluation, before: Measurements, after: Measurements, notes: tuple[str, ...] = ()) -> Report:
     """Compare two measurements of one evaluation."""
-    return Report(
-        _rules(before.rules, after.rules),
-        _judgments(before, after),
-        _costs(evaluation, before, after),
-        _kinds(evaluation, before, after),
-        (*_notes(evaluation.held_out), *notes),
-    )
+    both = evaluation, before, after
+    tables = _rules(before.rules, after.rules), _judgments(before, after), _costs(*both), _kinds(*both)
+    if not bool(evaluation.held_out.random.all()):
+        notes = (INFORMATIVE, *notes)
+    return Report(*tables, notes)
 
 
 def _rules(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
@@ -161,7 +154,7 @@ def _judgments(before: Measurements, after: Measurements) -> pd.DataFrame:
     rows = []
     for which, old, new in zip(("learned from", "held out"), before.margins, after.margins):
         n = len(new)
-        low, high = wilson(int((new > 0).sum()), n) if n else (np.nan, np.nan)
+        low, high = intervals.wilson(int((new > 0).sum()), n) if n else (np.nan, np.nan)
         shares = [float((margins > 0).mean()) if n else np.nan for margins in (old, new)]
         rows.append((which, n, *shares, low, high))
     return pd.DataFrame(rows, columns=["which", "judgments", *SIDES, "low", "high"])
@@ -171,7 +164,7 @@ def _costs(evaluation: Evaluation, before: Measurements, after: Measurements) ->
     probes, generator, rows = evaluation.probes, np.random.default_rng(evaluation.seed), []
     for measure, new in after.success.items():
         old = before.success[FROM_INPUTS if measure == REFITTED else measure]
-        changed = mean_interval((new - old)[:, None], generator)[0] if len(new) else np.full(3, np.nan)
+        changed = intervals.mean_interval((new - old)[:, None], generator)[0] if len(new) else np.full(3, np.nan)
         rows.append((measure, "share", old.mean(), new.mean(), *changed, len(new)))
     shuffled = generator.permutation(len(evaluation.graphs))
     half = len(shuffled) // 2
@@ -197,11 +190,10 @@ def _kinds(evaluation: Evaluation, before: Measurements, after: Measurements) ->
     for kind, at in probes.rows.items():
         old, new = (s.prices[at] / max(t, 1e-12) for s, t in zip((before, after), typical))
         shift = new / np.maximum(old, 1e-12)
-        low, high = median_interval(shift, graph[at], generator)
+        low, high = intervals.median_interval(shift, graph[at], generator)
         middle = [float(np.median(prices)) for prices in (old, new)]
-        rows.append(
-            (kind, kind in named, kind in undoing - named, *middle, float(np.median(shift)), low, high, len(at))
-        )
+        figures = *middle, float(np.median(shift)), low, high, len(at)
+        rows.append((kind, kind in named, kind in undoing - named, *figures))
     table = pd.DataFrame(rows, columns=["kind", "named", "undoes", *SIDES, "shift", "low", "high", "cases"])
     most = table["shift"].clip(lower=1e-12).map(np.log).abs()
     return table.iloc[most.argsort(kind="stable")[::-1]].reset_index(drop=True)
@@ -213,18 +205,9 @@ def _typical(evaluation: Evaluation, prices: np.ndarray) -> float:
     return float(np.median(medians)) if medians else np.nan
 
 
-def _notes(held_out: Judgments) -> list[str]:
-    if len(held_out) and not bool(held_out.random.all()):
-        return [
-            "The judgments held out were chosen because they were informative, so they are harder than others: their "
-            "share does not estimate agreement in general."
-        ]
-    return []
-
-
 def contradictions(judgments: Judgments) -> str:
     """A sentence on the judgments that cannot all be true; "" if there are none."""
-    cyclic, decided = int(judgments.contradictory().sum()), sum(a != CANNOT_SAY for a in judgments.answers)
+    cyclic, decided = int(judgments.contradictory.sum()), sum(a != CANNOT_SAY for a in judgments.answers)
     text = f"{cyclic} of {decided} judgments contradict each other: no symmetric loss can satisfy them all."
     return text if cyclic else ""
 
@@ -237,13 +220,13 @@ def _correlation(
     if len(old) < 3 or np.ptp(old) == 0 or np.ptp(new) == 0:
         return np.nan, np.nan, np.nan, np.nan
     x, y = (pd.Series(values).rank().to_numpy() - (len(values) + 1) / 2 for values in (old, new))
-    weight = np.concatenate([np.ones((1, n)), bootstrap_weights(n, generator)])[:, cluster]
+    weight = np.concatenate([np.ones((1, n)), intervals.bootstrap_weights(n, generator)])[:, cluster]
     mean = [weight @ values / weight.sum(1) for values in (x, y)]
     spread = [weight @ values**2 / weight.sum(1) - m**2 for values, m in zip((x, y), mean)]
     together = weight @ (x * y) / weight.sum(1) - mean[0] * mean[1]
     some = (spread[0] > 0) & (spread[1] > 0)  # a draw may contain a single graph
     found = together[some] / np.sqrt(spread[0] * spread[1])[some]
-    low, high = central_interval(found[1:] - 1) if n >= MIN_SAMPLES else (np.nan, np.nan)
+    low, high = intervals.central_interval(found[1:] - 1) if n >= intervals.MIN_SAMPLES else (np.nan, np.nan)
     return float(found[0]), float(found[0] - 1), low, high
 
 

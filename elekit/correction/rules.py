@@ -145,10 +145,8 @@ def from_json(fields: Sequence[dict[str, Any]]) -> tuple[Rule, ...]:
 
 
 class KnownKind(NamedTuple):
-    """A kind of edit: the kind that undoes it (itself if no single one does) and its edit in `graphs.edits.KINDS`."""
-
-    inverse: str
-    edit: str
+    inverse: str  # the kind that undoes it; itself if no single one does
+    edit: str  # as in `elekit.graphs.edits.KINDS`
 
 
 def kind_catalog(vocabulary: GraphVocabulary) -> dict[str, KnownKind]:
@@ -158,20 +156,16 @@ def kind_catalog(vocabulary: GraphVocabulary) -> dict[str, KnownKind]:
     for names, verb, edit in ((labels, "relabel", "relabel"), (links, "edge", "change edge")):
         for a, b in itertools.permutations(names, 2):
             kinds[f"{verb} {a} to {b}"] = KnownKind(f"{verb} {b} to {a}", edit)
-    for name in (f"add leaf {k} by {r} edge" for k in labels for r in links):
-        kinds[name] = KnownKind("remove leaf", "add node")
-    for name in (f"add {k} on its own" for k in labels):
-        kinds[name] = KnownKind("remove leaf", "add node")
-    for name in (f"close a ring with a {r} edge" for r in links):
-        kinds[name] = KnownKind("open a ring", "change edge")
-    for name in (f"join parts with a {r} edge" for r in links):
-        kinds[name] = KnownKind("cut an edge", "change edge")
-    alone = [("remove leaf", "remove node"), ("remove node", "remove node"), ("open a ring", "change edge")]
-    alone += [("cut an edge", "change edge"), ("shift order", "shift order")]
-    for pair in itertools.combinations(labels, 2):
-        alone.append(("swap labels {} and {}".format(*sorted(pair)), "swap labels"))
-    alone += [(f"move a {r} edge", "move edge") for r in links]
-    return kinds | {name: KnownKind(name, edit) for name, edit in alone}
+    added = [f"add leaf {k} by {r} edge" for k in labels for r in links] + [f"add {k} on its own" for k in labels]
+    kinds |= dict.fromkeys(added, KnownKind("remove leaf", "add node"))
+    kinds |= {f"close a ring with a {r} edge": KnownKind("open a ring", "change edge") for r in links}
+    kinds |= {f"join parts with a {r} edge": KnownKind("cut an edge", "change edge") for r in links}
+    alone = {"remove leaf": "remove node", "remove node": "remove node", "open a ring": "change edge"}
+    alone |= {"cut an edge": "change edge", "shift order": "shift order"}
+    pairs = (sorted(pair) for pair in itertools.combinations(labels, 2))
+    alone |= {f"swap labels {a} and {b}": "swap labels" for a, b in pairs}
+    alone |= {f"move a {r} edge": "move edge" for r in links}
+    return kinds | {name: KnownKind(name, edit) for name, edit in alone.items()}
 
 
 def known_kinds(vocabulary: GraphVocabulary) -> dict[str, str]:
@@ -254,12 +248,11 @@ def _negative_cycle(bounds: nx.DiGraph) -> list[str]:
     """A closed walk whose bounds sum to less than 0; [] if there is none."""
     for part in nx.strongly_connected_components(bounds):
         inside = bounds.subgraph(part)
-        for a, b, held in inside.edges(data=True):
-            if a == b and held["weight"] < 0:
-                return [a, a]
-        source = next(iter(part))
+        for a, b, held in nx.selfloop_edges(inside, data=True):
+            if held["weight"] < 0:
+                return [a, b]
         try:
-            cycle: list[str] = nx.find_negative_cycle(inside, source)
+            cycle: list[str] = nx.find_negative_cycle(inside, next(iter(part)))
             return cycle
         except nx.NetworkXError:
             continue

@@ -54,19 +54,12 @@ class CorrectionTraining:
 
 @dataclass(frozen=True, eq=False)
 class Corrected:
-    """A corrected loss.
+    """A corrected loss."""
 
-    Attributes:
-        psi: The corrected embedding, in evaluation mode; `psi.history` as of `fit_embedding`.
-        report: The loss before and after.
-        about: Plain values that an artifact keeps under "correction": rules, judgments, settings, history, report.
-        h: The surrogate fitted to the corrected loss, or None.
-    """
-
-    psi: GraphEmbedding
-    report: Report
-    about: dict[str, Any]
-    h: SurrogateRegressor | None = None
+    psi: GraphEmbedding  # in evaluation mode; `psi.history` as of `fit_embedding`
+    report: Report  # the loss before and after
+    about: dict[str, Any]  # plain values that an artifact keeps under "correction"
+    h: SurrogateRegressor | None = None  # fitted to the corrected loss
 
 
 def correct(
@@ -106,13 +99,13 @@ def correct(
         progress: Whether to show progress bars.
 
     Returns:
-        The corrected loss and its report.
+        The corrected psi with its report; `about`, the plain values that an artifact keeps; and h, if refitted.
 
     Raises:
         ValueError: If there is nothing to correct, rules contradict each other or name unknown kinds, or graphs have
             other labels than psi.
     """
-    if not len(rules) and not (judgments is not None and len(judgments.decided())):
+    if not len(rules) and not (judgments is not None and len(judgments.decided)):
         raise ValueError("nothing to correct: give rules, or judgments other than 'cannot say'")
     if decoded < 0:
         raise ValueError(f"decoded must be a number of graphs, at least 0, got {decoded}")
@@ -125,7 +118,7 @@ def correct(
         graphs, validation = graphs[order[held:]], graphs[order[:held]]
     validation = validation.detach().rounded()[:EVALUATED]
     judgments = Judgments.empty(graphs.vocabulary) if judgments is None else judgments
-    learned, held_out = judgments.decided().split(seed=seed)
+    learned, held_out = judgments.decided.split(seed=seed)
     term = penalty(
         graphs, rules, learned, weight=config.weight, margin=config.margin, edits=config.edits, among=config.among,
         seed=seed, progress=progress,
@@ -155,12 +148,7 @@ def correct(
     if surrogate is not None and h is None:
         notes.append("h regresses on the old loss: refit it before use with the corrected loss.")
     found = report(evaluation, before, evaluation.measure(better, h), tuple(filter(None, notes)))
-    about = {
-        "rules": to_json(rules),
-        "judgements": {"count": len(judgments), "digest": judgments.digest() if len(judgments) else None},
-        "config": asdict(config),
-        "seed": seed,
-        "history": history,
-        "report": found.to_json(),
-    }
+    digest = judgments.digest() if len(judgments) else None
+    about: dict[str, Any] = {"rules": to_json(rules), "judgements": {"count": len(judgments), "digest": digest}}
+    about |= {"config": asdict(config), "seed": seed, "history": history, "report": found.to_json()}
     return Corrected(better, found, json.loads(json.dumps(about)), h)

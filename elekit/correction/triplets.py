@@ -20,19 +20,12 @@ REPETITION = 0.15  # penalty for each earlier occurrence of a graph, in bits
 
 @dataclass(frozen=True)
 class Triplet:
-    """A question: is graph `anchor` closer to graph `left` or to graph `right`?
-
-    Attributes:
-        anchor: Row of the batch.
-        left: Row of the batch.
-        right: Row of the batch.
-        random: Whether it was drawn at random, not because it is informative.
-    """
+    """A question: is graph `anchor` closer to graph `left` or to graph `right`? Each is a row of the batch."""
 
     anchor: int
     left: int
     right: int
-    random: bool = False
+    random: bool = False  # drawn at random, not because it is informative
 
     @property
     def rows(self) -> tuple[int, int, int]:
@@ -48,14 +41,8 @@ class Triplets:
     agree with certainty. Graphs that occurred before count less. Both graphs are among the nearest to the anchor, and
     of many graphs only the half with nearer neighbors become anchors, since far graphs are hard to compare.
 
-    Args:
-        psis: One embedding, or several trainings of it.
-        graphs: At least 3 that are not isomorphic.
-        random: Share of triplets drawn at random, in [0, 1]. Only these estimate how often a loss agrees with people.
-        seed: Seed of all draws.
-
-    Raises:
-        ValueError: If there are fewer than 3 different graphs or no embedding, or `random` is not in [0, 1].
+    psis: one embedding, or several trainings of it. graphs: at least 3 that are not isomorphic. random: share of
+    triplets drawn at random, in [0, 1]; only these estimate how often a loss agrees with people.
     """
 
     def __init__(self, psis: Psi | Sequence[Psi], graphs: Graph, *, random: float = 0.25, seed: int = 0):
@@ -85,9 +72,9 @@ class Triplets:
         loss = 2 - 2 * points[torch.from_numpy(anchors)] @ points[among].T
         loss[torch.from_numpy(anchors)[:, None] == among] = torch.inf
         found = loss.topk(k, largest=False)
-        kept = (
-            slice(None) if len(anchors) <= FEW_ANCHORS else found.values[:, -1].argsort()[: len(anchors) // 2].numpy()
-        )
+        every_anchor = len(anchors) <= FEW_ANCHORS
+        nearest_half = found.values[:, -1].argsort()[: len(anchors) // 2].numpy()
+        kept = slice(None) if every_anchor else nearest_half
         anchors, near = anchors[kept], different[found.indices.numpy()[kept]]
         one, other = np.triu_indices(k, 1)
         pairs = np.stack([near[:, one], near[:, other]], -1)  # (anchors, pairs, 2)
@@ -110,14 +97,7 @@ class Triplets:
         return len(self.triplets)
 
     def next(self, earlier: Sequence[Triplet] = ()) -> Triplet | None:
-        """Choose the next triplet.
-
-        Args:
-            earlier: Earlier triplets.
-
-        Returns:
-            The next one; None if none is left.
-        """
+        """The next triplet after earlier ones; None if none is left."""
         taken = {self._key(one.rows) for one in earlier}
         free = np.array([self._key(rows) not in taken for rows in self.triplets.tolist()], dtype=bool)
         if not free.any():

@@ -12,8 +12,7 @@ counterfactuals          the smallest edit after which the loss prefers another 
 analogies                other pairs of graphs with the same difference
 descent_directions       what the gradient would change at each step of a decoding run
 uniformity, alignment    whether points fill the sphere, and whether views of a graph coincide
-fit_map                  a map of the sphere; `map_key`, `load_map` and `save_map` store maps in files
-search                   graphs by id, SMILES, substructure or label
+fit_map                  a map of the sphere; `maps` stores maps in files
 """
 
 from elekit.inspect.analogies import analogies
@@ -22,14 +21,13 @@ from elekit.inspect.descent_directions import descent_directions
 from elekit.inspect.edit_costs import edit_costs, sample_edits
 from elekit.inspect.edit_scan import edit_scan
 from elekit.inspect.faithfulness import faithfulness
-from elekit.inspect.maps import EmbeddingMap, fit_map, load_map, map_key, save_map
+from elekit.inspect.maps import EmbeddingMap, fit_map
 from elekit.inspect.neighbors import neighbors, separating_edits
-from elekit.inspect.search import search
 from elekit.inspect.shapley import contrast, shapley_values
 from elekit.inspect.uniformity import alignment, uniformity
 
 __all__ = [
     "EmbeddingMap", "alignment", "analogies", "contrast", "counterfactuals", "descent_directions",
-    "edit_costs", "edit_scan", "faithfulness", "fit_map", "load_map", "map_key", "neighbors", "sample_edits",
-    "save_map", "search", "separating_edits", "shapley_values", "uniformity",
+    "edit_costs", "edit_scan", "faithfulness", "fit_map", "neighbors", "sample_edits",
+    "separating_edits", "shapley_values", "uniformity",
 ]  # fmt: skip

@@ -208,17 +208,7 @@ def trust_words(kept: np.ndarray, method: str) -> str:
 
 # -- files -----------------------------------------------------------------------------------------------------
 def map_key(psi: Psi, graphs: Graph, *, method: str = "umap", seed: int = 0) -> str:
-    """Hash all that determines a map.
-
-    Args:
-        psi: The embedding; its class and weights are hashed, or its points if it is not a module.
-        graphs: The graphs on the map.
-        method: "umap" or "pca".
-        seed: Seed of UMAP.
-
-    Returns:
-        A sha256 in hexadecimal.
-    """
+    """sha256 of all that determines a map; of psi its class and weights, or its points if it is not a module."""
     running = hashlib.sha256(f"{FORMAT} {method} {seed} {graphs.digest()}".encode())
     named = psi.state_dict() if isinstance(psi, nn.Module) else {"points": points_of(psi, graphs)}
     running.update(type(psi).__name__.encode() if isinstance(psi, nn.Module) else b"")
@@ -229,17 +219,7 @@ def map_key(psi: Psi, graphs: Graph, *, method: str = "umap", seed: int = 0) -> 
 
 
 def load_map(key: str, points: Tensor) -> EmbeddingMap | None:
-    """Load a map that is shipped in `data/maps` or stored in the cache.
-
-    A file that is broken or does not fit the points is skipped with a warning.
-
-    Args:
-        key: As returned by `map_key`.
-        points: (n, D) points on the map.
-
-    Returns:
-        The map, or None.
-    """
+    """A map that is shipped in `data/maps` or cached, or None; warns of a file that is broken or does not fit."""
     for folder in (SHIPPED / "maps", cache_folder() / "maps"):
         path = folder / f"{key}.safetensors"
         if not path.exists():
@@ -252,19 +232,7 @@ def load_map(key: str, points: Tensor) -> EmbeddingMap | None:
 
 
 def save_map(map: EmbeddingMap, key: str, folder: str | Path | None = None) -> Path:
-    """Write a map atomically.
-
-    Args:
-        map: The map.
-        key: As returned by `map_key`.
-        folder: None for `maps` in the cache, `$ELEKIT_CACHE_DIR` if set.
-
-    Returns:
-        Path of the file.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
+    """Write a map atomically, by default into the cache, and return the path of the file."""
     path = Path(folder or cache_folder() / "maps") / f"{key}.safetensors"
     arrays = {"positions": map.positions.astype(np.float32), "kept": map.kept.astype(np.float32)}
     write_atomically(path, lambda p: save_file(arrays, p, {"format": FORMAT, "method": map.method}))

@@ -132,7 +132,13 @@ class Search:
         return [str(name) for name in names]
 
     def __call__(self, kind: str, text: str) -> np.ndarray:
-        """Rows, ascending; see `search`."""
+        """Rows of the graphs that a text finds, ascending; none for "".
+
+        kind: "id": value of column id, else the row number. "smiles": the molecule of a SMILES in any notation, else
+        SMILES that contain the text. "substructure": molecules that match a SMARTS pattern. "label": graphs with a
+        node or edge of that label, or with a number of them ("N>=2"; also <=, =, !=, <, >), else rows with the text
+        in a column, ignoring case.
+        """
         if kind not in KINDS:
             raise ValueError(f"no search by {kind!r}; the kinds are {', '.join(KINDS)}")
         text = text.strip()
@@ -185,27 +191,6 @@ def _comparison(text: str) -> list[tuple[str, Callable[..., Any], int]]:
         if found and count.strip().isdecimal() and label.strip():
             return [(label.strip(), compare, int(count))]
     return []
-
-
-def search(frame: pd.DataFrame, graphs: Graph, kind: str, text: str) -> np.ndarray:
-    """Find graphs by id, SMILES, substructure or label.
-
-    Args:
-        frame: One row per graph, for example of a data set.
-        graphs: n graphs.
-        kind: "id": value of column id, else the row number. "smiles": the molecule of a SMILES in any notation, else
-            SMILES that contain the text. "substructure": molecules that match a SMARTS pattern. "label": graphs with
-            a node or edge of that label, or with a number of them ("N>=2"; also <=, =, !=, <, >), else rows with the
-            text in a column, ignoring case.
-        text: What to find; nothing matches "".
-
-    Returns:
-        Rows, ascending.
-
-    Raises:
-        ValueError: If the kind is unknown, SMARTS is invalid, or SMILES or SMARTS is given for other graphs.
-    """
-    return Search(frame, graphs)(kind, text)
 
 
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, 1), "down": (0, -1)}

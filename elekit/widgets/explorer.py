@@ -145,7 +145,7 @@ class Explorer(ipywidgets.Box):
         def work() -> dict[int, inspect.EmbeddingMap]:
             made = {k: inspect.fit_map(spaces[k].points, method="umap") for k in lacking}
             for k, map in made.items():
-                inspect.save_map(map, inspect.map_key(spaces[k].psi, graphs))
+                inspect.maps.save_map(map, inspect.maps.map_key(spaces[k].psi, graphs))
             return made
 
         try:

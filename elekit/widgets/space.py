@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from elekit import inspect
 from elekit.datasets import Dataset, Split
 from elekit.datasets.splits import SPLITS
 from elekit.graphs.graph import Graph
+from elekit.inspect import EmbeddingMap, maps
 from elekit.model.loss import Psi, points_of
 
 Data = Dataset | Split | Graph
@@ -26,14 +26,14 @@ class Space:
 
     psi: Psi
     points: Tensor
-    map: inspect.EmbeddingMap
+    map: EmbeddingMap
 
     @classmethod
-    def of(cls, psi: Psi, graphs: Graph, map: inspect.EmbeddingMap | None = None) -> "Space":
+    def of(cls, psi: Psi, graphs: Graph, map: EmbeddingMap | None = None) -> "Space":
         """With the given map, a stored one, or the first two principal components."""
         if map is None:
             points = embedded(psi, graphs)
-            map = inspect.load_map(inspect.map_key(psi, graphs), points) or inspect.fit_map(points, method="pca")
+            map = maps.load_map(maps.map_key(psi, graphs), points) or maps.fit_map(points, method="pca")
             return cls(psi, points, map)
         if len(map.positions) != len(graphs):
             shown = len(map.positions)

@@ -9,8 +9,9 @@ import traitlets
 from matplotlib.figure import Figure
 
 from elekit import draw
-from elekit.correction import Judgments, Triplet, Triplets
+from elekit.correction import Judgments
 from elekit.correction.judgments import CANNOT_SAY, WITHDRAWN, write_lines
+from elekit.correction.triplets import Triplet, Triplets
 from elekit.draw.scenes import palette, scene
 from elekit.graphs.graph import Graph
 from elekit.graphs.smiles import is_molecular, to_smiles
@@ -33,7 +34,7 @@ def judge(
         graphs: The graphs to ask about, at least 3 different ones.
         file: Judgments are appended here, one per line; an existing file is continued.
         names: A name for each graph; None = SMILES for molecules.
-        random: Share of questions drawn at random, to be held out, see `elekit.correction.Triplets`.
+        random: Share of questions drawn at random, to be held out, see `elekit.correction.triplets`.
         seed: Seed of the questions.
 
     Returns:
@@ -95,7 +96,7 @@ class TripletJudge(Panel):
         self.judgments = Judgments.cat([self.judgments, made])
         self._margins += made.margins(self.psi).tolist()
         self._answered.append(self.triplet)
-        self._unwritten.append(made.line(0))
+        self._unwritten.append(made.lines[0])
         self._next()
         self._write()
 
@@ -145,7 +146,7 @@ class TripletJudge(Panel):
         random = [agree for agree, drawn in agrees if drawn]
         if random:
             words[-1] += f" Of those drawn at random: {sum(random)} of {len(random)}."
-        if contradictory := int(held.contradictory().sum()):
+        if contradictory := int(held.contradictory.sum()):
             words.append(f"{contradictory} contradict each other.")
         if held.problems:
             lines = f"{n} lines" if (n := len(held.problems)) > 1 else "1 line"
