@@ -7,7 +7,8 @@ import torch
 from conftest import random_vertices
 
 from elekit import draw
-from elekit.evaluation.conformal import Calibration, PredictionSet
+from elekit.evaluation.conformal import Calibration
+from elekit.evaluation.conformal.sets import PredictionSet
 
 
 @pytest.fixture

@@ -286,7 +286,7 @@ def test_a_map_that_was_kept_is_taken(psi, data, tmp_path, monkeypatch):
     monkeypatch.setenv("ELEKIT_CACHE_DIR", str(tmp_path))
     graphs = data.train.graphs
     kept = inspect.fit_map(points_of(psi, graphs), method="pca")
-    kept = inspect.EmbeddingMap(kept.positions + 1, kept.points, kept.kept, "umap")
+    kept = inspect.maps.EmbeddingMap(kept.positions + 1, kept.points, kept.kept, "umap")
     inspect.maps.save_map(kept, inspect.maps.map_key(psi, graphs))
     made = explore(psi, graphs)
     assert made.map.method == "umap" and np.allclose(made.map.positions, kept.positions)
@@ -640,7 +640,7 @@ def test_two_losses_share_everything_but_their_neighbors(psi, data):
 
 def test_the_second_map_is_laid_upon_the_first(psi, data):
     turned = inspect.fit_map(points_of(psi, data.train.graphs), method="pca")
-    turned = inspect.EmbeddingMap(turned.positions[:, ::-1] * [1, -3] + 5, turned.points, turned.kept, "pca")
+    turned = inspect.maps.EmbeddingMap(turned.positions[:, ::-1] * [1, -3] + 5, turned.points, turned.kept, "pca")
     made = explore(psi, data.train, map=turned, other=psi)
     first, second = (space.map.positions for space in made.explored.spaces)
     own = inspect.fit_map(points_of(psi, data.train.graphs), method="pca")
@@ -660,7 +660,7 @@ def quick_umap(monkeypatch, tmp_path):
         found = real(points, method="pca")
         if method == "umap":
             made.append(len(points))
-            found = inspect.EmbeddingMap(
+            found = inspect.maps.EmbeddingMap(
                 found.positions * np.float32([-2, 1]), found.points, found.kept * 0.5, "umap"
             )
         return found

@@ -18,7 +18,8 @@ from elekit import draw
 from elekit.decoding import DecodeConfig, Decoded, GradientConfig, SearchStep, Trace, decode
 from elekit.decoding.gradient import fold, single_step_traces
 from elekit.draw.frames import FAINTEST, MARKED, frame_positions, frames, matching_layout
-from elekit.evaluation.conformal import Calibration, PredictionSet
+from elekit.evaluation.conformal import Calibration
+from elekit.evaluation.conformal.sets import PredictionSet
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.inspect.descent_directions import descent_directions

@@ -12,12 +12,12 @@ both into a term of `fit_embedding`, for a loss trained under them from the star
 from elekit.correction.judgments import Judgments
 from elekit.correction.penalties import penalty
 from elekit.correction.report import Report
-from elekit.correction.rules import AtLeast, Grows, NearlyFree, Rule, known_kinds
+from elekit.correction.rules import AtLeast, Grows, NearlyFree, Rule
 from elekit.correction.rules import from_json as rules_from_json
 from elekit.correction.rules import to_json as rules_to_json
 from elekit.correction.train import CorrectionTraining, correct
 
 __all__ = [
-    "AtLeast", "CorrectionTraining", "Grows", "Judgments", "NearlyFree", "Report", "Rule", "correct", "known_kinds",
+    "AtLeast", "CorrectionTraining", "Grows", "Judgments", "NearlyFree", "Report", "Rule", "correct",
     "penalty", "rules_from_json", "rules_to_json",
 ]  # fmt: skip

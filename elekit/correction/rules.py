@@ -169,14 +169,7 @@ def kind_catalog(vocabulary: GraphVocabulary) -> dict[str, KnownKind]:
 
 
 def known_kinds(vocabulary: GraphVocabulary) -> dict[str, str]:
-    """List every kind of edit that graphs of a vocabulary can have.
-
-    Args:
-        vocabulary: Labels of nodes and edges.
-
-    Returns:
-        For each kind the kind that undoes it; itself if no single kind does.
-    """
+    """Every kind of edit that graphs of a vocabulary can have, and the kind that undoes it; itself if none does."""
     return {name: kind.inverse for name, kind in kind_catalog(vocabulary).items()}
 
 

@@ -21,13 +21,13 @@ from elekit.inspect.descent_directions import descent_directions
 from elekit.inspect.edit_costs import edit_costs, sample_edits
 from elekit.inspect.edit_scan import edit_scan
 from elekit.inspect.faithfulness import faithfulness
-from elekit.inspect.maps import EmbeddingMap, fit_map
+from elekit.inspect.maps import fit_map
 from elekit.inspect.neighbors import neighbors, separating_edits
 from elekit.inspect.shapley import contrast, shapley_values
 from elekit.inspect.uniformity import alignment, uniformity
 
 __all__ = [
-    "EmbeddingMap", "alignment", "analogies", "contrast", "counterfactuals", "descent_directions",
+    "alignment", "analogies", "contrast", "counterfactuals", "descent_directions",
     "edit_costs", "edit_scan", "faithfulness", "fit_map", "neighbors", "sample_edits",
     "separating_edits", "shapley_values", "uniformity",
 ]  # fmt: skip

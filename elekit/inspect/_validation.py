@@ -25,15 +25,20 @@ def anchor_point(psi: Psi, anchor: Graph | Tensor) -> Tensor:
 
 def unit_vector(point: Tensor) -> Tensor:
     """(D,) a unit vector given as (D,) or (1, D), detached; ValueError for another shape or length."""
-    shape, point = tuple(point.shape), point.detach()
-    point = point[0] if len(shape) == 2 and len(point) == 1 else point
-    if point.ndim != 1:
-        raise ValueError(f"expected a graph or one unit vector (D,), got shape {shape}; use points[0]")
-    if not abs(float(point.norm()) - 1) <= TOLERANCE:
-        raise ValueError(
-            f"expected a unit vector, got length {float(point.norm()):.3g}; use elekit.graphs.projections.sphere"
-        )
-    return point
+    rows = point[None] if point.ndim == 1 else point
+    if rows.ndim != 2 or len(rows) != 1:
+        raise ValueError(f"expected a graph or one unit vector (D,), got shape {tuple(point.shape)}; use points[0]")
+    return _unit_vectors(rows, "point")[0]
+
+
+def _unit_vectors(points: Tensor, what: str) -> Tensor:
+    points = finite_points(points)
+    off = (points.norm(dim=1) - 1).abs() > TOLERANCE
+    if off.any():
+        row = int(off.nonzero()[0])
+        wrong = f"row {row} of the {what} is not a unit vector, its length is {float(points[row].norm()):.3g}"
+        raise ValueError(f"{wrong}; use elekit.graphs.projections.sphere")
+    return points
 
 
 def finite_points(points: Tensor) -> Tensor:
@@ -55,12 +60,4 @@ def reference_points(psi: Psi, given: Graph | Tensor, graph: Graph, what: str) -
         if not len(given):
             raise ValueError(f"no graphs in the {what}: the batch is empty; give at least one")
         return finite_points(points_of(psi, given))
-    points = finite_points(given)
-    off = (points.norm(dim=1) - 1).abs() > TOLERANCE
-    if off.any():
-        row = int(off.nonzero()[0])
-        raise ValueError(
-            f"row {row} of the {what} is not a unit vector, its length is {float(points[row].norm()):.3g}; "
-            "use elekit.graphs.projections.sphere"
-        )
-    return points
+    return _unit_vectors(given, what)

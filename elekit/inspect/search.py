@@ -53,14 +53,10 @@ def overview(graphs: Graph, frame: pd.DataFrame | None = None) -> pd.DataFrame:
     table = table.loc[:, ~table.columns.duplicated()]
     if len(table) != n:
         raise ValueError(f"the frame has {len(table)} rows for {n} graphs; it must have one row per graph")
-    K = graphs.vocabulary.K
+    K, one_hot = graphs.vocabulary.K, torch.nn.functional.one_hot
     counted = [
-        (
-            torch.nn.functional.one_hot(nodes, K)[..., 1:].sum(1),
-            (edges > 0).sum((1, 2)) // 2,
-            count_components(nodes, edges),
-        )
-        for nodes, edges in _blocks(graphs)
+        (one_hot(labels, K)[..., 1:].sum(1), (links > 0).sum((1, 2)) // 2, count_components(labels, links))
+        for labels, links in _blocks(graphs)
     ]
     of_label, edges, components = (torch.cat(parts).numpy() for parts in zip(*counted))
     nodes = of_label.sum(1)

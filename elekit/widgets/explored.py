@@ -17,8 +17,7 @@ from elekit.draw.figure import Picture
 from elekit.draw.maps import embedding_map
 from elekit.draw.scenes import scene
 from elekit.graphs.graph import Graph
-from elekit.inspect import EmbeddingMap
-from elekit.inspect.maps import trust_words
+from elekit.inspect.maps import EmbeddingMap, trust_words
 from elekit.inspect.search import Search, overview
 from elekit.model.loss import LearnedLoss, Psi, points_of, squared_distance
 from elekit.widgets.inspector_io import Json

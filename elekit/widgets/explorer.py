@@ -27,7 +27,7 @@ DRAWN = 100  # predictions drawn at a time
 
 
 def explore(
-    psi: Psi, data: Data, *, map: inspect.EmbeddingMap | None = None, other: Psi | None = None,
+    psi: Psi, data: Data, *, map: inspect.maps.EmbeddingMap | None = None, other: Psi | None = None,
     predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, height: int = 560,
 ) -> "Explorer":  # fmt: skip
     """Make a widget that shows the embedding space of psi as a map, with the graphs behind its points.
@@ -103,7 +103,7 @@ class Explorer(ipywidgets.Box):
         return self.explored.table.copy()
 
     @property
-    def map(self) -> inspect.EmbeddingMap:
+    def map(self) -> inspect.maps.EmbeddingMap:
         return self.explored.spaces[0].map
 
     @property
@@ -142,7 +142,7 @@ class Explorer(ipywidgets.Box):
             return
         self._below.busy = "Making the UMAP map; you can continue meanwhile …"
 
-        def work() -> dict[int, inspect.EmbeddingMap]:
+        def work() -> dict[int, inspect.maps.EmbeddingMap]:
             made = {k: inspect.fit_map(spaces[k].points, method="umap") for k in lacking}
             for k, map in made.items():
                 inspect.maps.save_map(map, inspect.maps.map_key(spaces[k].psi, graphs))
@@ -304,7 +304,7 @@ class Explorer(ipywidgets.Box):
             self._color()
 
     @shows_errors
-    def _move(self, made: dict[int, inspect.EmbeddingMap] | None, error: Exception | None) -> None:
+    def _move(self, made: dict[int, inspect.maps.EmbeddingMap] | None, error: Exception | None) -> None:
         if self._closed:
             return
         known, self._below.busy = self.explored, ""

@@ -16,9 +16,8 @@ from elekit.draw.placement import neighbor_positions
 from elekit.draw.scenes import palette, scene
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.smiles import is_molecular
-from elekit.inspect import EmbeddingMap
 from elekit.inspect.edit_scan import EditScan
-from elekit.inspect.maps import trust_words
+from elekit.inspect.maps import EmbeddingMap, trust_words
 from elekit.inspect.shapley import ShapleyValues
 from elekit.model.loss import Psi, points_of
 from elekit.widgets import inspector_io as io

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from elekit import draw
 from elekit.graphs.graph import Graph
-from elekit.inspect import EmbeddingMap
+from elekit.inspect.maps import EmbeddingMap
 from elekit.model.loss import Psi
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style

@@ -11,7 +11,8 @@ from tqdm.auto import tqdm
 from elekit.datasets import Dataset, Split
 from elekit.datasets.splits import SPLITS
 from elekit.graphs.graph import Graph
-from elekit.inspect import EmbeddingMap, maps
+from elekit.inspect import maps
+from elekit.inspect.maps import EmbeddingMap
 from elekit.model.loss import Psi, points_of
 
 Data = Dataset | Split | Graph

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from elekit.decoding import Decoded, Trace
 from elekit.draw import decodings
-from elekit.evaluation.conformal import PredictionSet
+from elekit.evaluation.conformal.sets import PredictionSet
 from elekit.graphs.graph import Graph, check_labels
 from elekit.inspect.descent_directions import descent_directions
 from elekit.widgets.base import Panel

@@ -7,7 +7,7 @@ import numpy as np
 from elekit.decoding import Trace
 from elekit.draw.frames import LOOKS, NUMBERS, SHOWN, Frames, format_loss, frame_positions, frames, matching_layout
 from elekit.draw.scenes import palette, scene
-from elekit.evaluation.conformal import PredictionSet
+from elekit.evaluation.conformal.sets import PredictionSet
 from elekit.evaluation.formatting import graph_names
 from elekit.graphs.graph import Graph
 from elekit.inspect.descent_directions import descent_directions

@@ -21,9 +21,8 @@ level wherever decoding is more often right than the level demands. If it lies o
 from elekit.evaluation.conformal.calibration import LEVEL, Calibration, radius_of
 from elekit.evaluation.conformal.candidate_sets import candidate_sets
 from elekit.evaluation.conformal.predict import calibrate, coverage, prediction_sets
-from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet
+from elekit.evaluation.conformal.sets import MAX_SIZE
 
 __all__ = [
-    "LEVEL", "MAX_SIZE", "Calibration", "PredictionSet", "calibrate", "candidate_sets", "coverage", "prediction_sets",
-    "radius_of",
+    "LEVEL", "MAX_SIZE", "Calibration", "calibrate", "candidate_sets", "coverage", "prediction_sets", "radius_of",
 ]  # fmt: skip

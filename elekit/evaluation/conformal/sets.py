@@ -13,25 +13,15 @@ MAX_SIZE = 20  # graphs; larger sets abstain
 
 @dataclass(frozen=True, eq=False)
 class PredictionSet:
-    """The graphs that one input may have.
+    """The graphs that one input may have."""
 
-    Attributes:
-        graphs: Distinct graphs within the radius, best first; at most `max_size`, possibly none.
-        losses: (M,) learned losses of `graphs`, in [0, 4].
-        size: Number of graphs within the radius; may exceed `max_size`.
-        decoded: The nearest candidate, a batch of one; possibly outside the radius.
-        loss: Learned loss of `decoded`.
-        calibration: Level and radius.
-        max_size: Larger sets abstain.
-    """
-
-    graphs: Graph
-    losses: Tensor
-    size: int
-    decoded: Graph
-    loss: float
+    graphs: Graph  # distinct ones within the radius, best first; at most `max_size`, possibly none
+    losses: Tensor  # (M,) learned losses of `graphs`, in [0, 4]
+    size: int  # number of graphs within the radius; may exceed `max_size`
+    decoded: Graph  # the nearest candidate, a batch of one; possibly outside the radius
+    loss: float  # of `decoded`
     calibration: Calibration
-    max_size: int = MAX_SIZE
+    max_size: int = MAX_SIZE  # larger sets abstain
 
     def __len__(self) -> int:
         return self.size
@@ -56,14 +46,9 @@ class PredictionSet:
         return (self.graphs, self.losses.tolist()) if len(self.graphs) else (self.decoded, [self.loss])
 
     def captions(self, truth: Graph | None = None, decoded: Graph | None = None) -> list[list[str]]:
-        """Mark the displayed graphs that are decoded, true, or outside the set.
+        """For each displayed graph, those of "decoded", "truth" and "outside the set" that apply.
 
-        Args:
-            truth: Batch of one; None if the true graph is unknown.
-            decoded: Batch of one; None for the decoded graph of the set.
-
-        Returns:
-            For each displayed graph, those of "decoded", "truth" and "outside the set" that apply.
+        truth: a batch of one, if known. decoded: a batch of one; None for the decoded graph of the set.
         """
         graphs, decoded = self.displayed[0], self.decoded if decoded is None else decoded
         keys = canonical_keys(Graph.cat([graphs, decoded, *([] if truth is None else [truth])]))
@@ -72,11 +57,7 @@ class PredictionSet:
         return [[word for word, key in known if key == own] + outside for own in keys[: len(graphs)]]
 
     def describe(self) -> str:
-        """Summarize the set in a few words.
-
-        Returns:
-            For example "one of these 3, at 90 %", or "unsure" and the reason.
-        """
+        """For example "one of these 3, at 90 %", or "unsure" and the reason."""
         if self.abstained:
             return f"unsure: {self.reason}"
         which = "this one" if self.size == 1 else f"one of these {self.size}"
