@@ -4,9 +4,8 @@
     corrected = correct(psi, data.train.graphs, rules, validation=data.validation.graphs)
     print(corrected.report)
 
-`NearlyFree`, `AtLeast` and `Grows` are rules, stored by `rules_to_json` and `rules_from_json`. `Judgments` are
-answers to "is this graph closer to that one or to the other?", collected by `elekit.widgets.judge`. `penalty` turns
-both into a term of `fit_embedding`, for a loss trained under them from the start.
+`NearlyFree`, `AtLeast` and `Grows` are rules. `Judgments` are answers to "is this graph closer to that one or to the
+other?", collected by `elekit.widgets.judge`. `penalty` turns both into a term of `fit_embedding`.
 """
 
 from elekit.correction.judgments import Judgments

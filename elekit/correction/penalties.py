@@ -106,17 +106,9 @@ class Penalty:
 
 
 def penalty(
-    graphs: Graph,
-    rules: Sequence[Rule] = (),
-    judgments: Judgments | None = None,
-    *,
-    weight: float = 1.0,
-    margin: float = 0.2,
-    edits: int = 64,
-    among: int = 1_000,
-    seed: int = 0,
-    progress: bool = False,
-) -> Penalty:
+    graphs: Graph, rules: Sequence[Rule] = (), judgments: Judgments | None = None, *, weight: float = 1.0,
+    margin: float = 0.2, edits: int = 64, among: int = 1_000, seed: int = 0, progress: bool = False,
+) -> Penalty:  # fmt: skip
     """Turn rules and judgments into a penalty term of `fit_embedding`: `weight` times the sum of their hinges.
 
     Args:

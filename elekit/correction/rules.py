@@ -239,17 +239,13 @@ def check_rules(rules: Sequence[Rule], vocabulary: GraphVocabulary) -> None:
 
 def _negative_cycle(bounds: nx.DiGraph) -> list[str]:
     """A closed walk whose bounds sum to less than 0; [] if there is none."""
-    for part in nx.strongly_connected_components(bounds):
-        inside = bounds.subgraph(part)
-        for a, b, held in nx.selfloop_edges(inside, data=True):
-            if held["weight"] < 0:
-                return [a, b]
-        try:
-            cycle: list[str] = nx.find_negative_cycle(inside, next(iter(part)))
-            return cycle
-        except nx.NetworkXError:
-            continue
-    return []
+    rooted = bounds.copy()
+    rooted.add_weighted_edges_from(("", kind, 0.0) for kind in bounds)
+    try:
+        cycle: list[str] = nx.find_negative_cycle(rooted, "")
+        return cycle
+    except nx.NetworkXException:
+        return []
 
 
 def _checked_kinds(kinds: Any, rule: str) -> tuple[str, ...]:

@@ -63,21 +63,11 @@ class Corrected:
 
 
 def correct(
-    psi: GraphEmbedding,
-    graphs: Graph,
-    rules: Sequence[Rule] = (),
-    judgments: Judgments | None = None,
-    *,
-    validation: Graph | None = None,
-    config: CorrectionTraining = CorrectionTraining(),
-    surrogate: tuple[SurrogateRegressor, Split] | None = None,
-    refit: Split | None = None,
-    decoded: int = 100,
-    seed: int = 0,
-    device: str = "auto",
-    checkpoint: str | Path | None = None,
-    progress: bool = True,
-) -> Corrected:
+    psi: GraphEmbedding, graphs: Graph, rules: Sequence[Rule] = (), judgments: Judgments | None = None, *,
+    validation: Graph | None = None, config: CorrectionTraining = CorrectionTraining(),
+    surrogate: tuple[SurrogateRegressor, Split] | None = None, refit: Split | None = None, decoded: int = 100,
+    seed: int = 0, device: str = "auto", checkpoint: str | Path | None = None, progress: bool = True,
+) -> Corrected:  # fmt: skip
     """Train a copy of a learned loss to keep rules and judgments, and report what that costs elsewhere.
 
     Minimizes InfoNCE, as `fit_embedding` does, plus the penalties of `penalty`. Ctrl-C keeps what was reached, and

@@ -23,14 +23,9 @@ BATCH_SIZE = 256  # bounds the memory of decoding
 
 
 def evaluate(
-    predicted: Graph,
-    truth: Graph,
-    *,
-    edit_distance: bool = True,
-    timeout: float = 10.0,
-    ranks: Tensor | None = None,
+    predicted: Graph, truth: Graph, *, edit_distance: bool = True, timeout: float = 10.0, ranks: Tensor | None = None,
     progress: bool = False,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Compare predicted graphs with true ones, pair by pair.
 
     Molecules are brought to one Kekule form first, see `elekit.graphs.smiles.canonicalized`.
@@ -118,13 +113,9 @@ class Judgment:
 
 
 def decode_many(
-    psi: Psi,
-    target: Tensor,
-    *,
-    candidates: Graph | Candidates | None = None,
-    start: Graph | None = None,
+    psi: Psi, target: Tensor, *, candidates: Graph | Candidates | None = None, start: Graph | None = None,
     config: DecodeConfig = DecodeConfig(),
-) -> Decoded:
+) -> Decoded:  # fmt: skip
     """Decode any number of targets (B, D) with bounded memory and without traces; arguments as of `decode`."""
     if candidates is not None:
         candidates = Candidates.of(psi, candidates)
@@ -137,26 +128,17 @@ def decode_many(
 
 
 def judge(
-    psi: Psi,
-    target: Tensor,
-    truth: Graph,
-    *,
-    candidates: Graph | Candidates | None = None,
-    config: DecodeConfig = DecodeConfig(),
-    start: Graph | None = None,
-    timeout: float = 10.0,
-    rank_among: Graph | Candidates | None = None,
-    truth_among: Tensor | None = None,
-    progress: bool = False,
-) -> Judgment:
+    psi: Psi, target: Tensor, truth: Graph, *, candidates: Graph | Candidates | None = None,
+    config: DecodeConfig = DecodeConfig(), start: Graph | None = None, timeout: float = 10.0,
+    rank_among: Graph | Candidates | None = None, truth_among: Tensor | None = None, progress: bool = False,
+) -> Judgment:  # fmt: skip
     """Decode targets, measure the time, and compare with the truth.
 
     Args:
         psi: The embedding.
         target: (B, D) h(x), or psi(truth) to measure how decodable the loss itself is.
         truth: B graphs.
-        candidates: Graphs to choose from or to start from. Embedding them does not count as decoding time;
-            truths_among_candidates in the summary is the number of truths among them.
+        candidates: Graphs to choose from or to start from. Embedding them does not count as decoding time.
         config: How to decode.
         start: Relaxed graphs, one or B, see `elekit.decoding.decode`.
         timeout: Seconds per pair for the exact edit distance.
@@ -165,7 +147,7 @@ def judge(
         progress: Whether to show a progress bar.
 
     Returns:
-        The predictions, their table and their summary.
+        The predictions, their table and their summary; truths_among_candidates is the number of truths among them.
 
     Raises:
         ValueError: If there are no targets, or not one for each true graph.

@@ -106,24 +106,15 @@ class Analogies:
 
 
 def analogies(
-    psi: Psi,
-    graph: Graph,
-    other: Graph,
-    among: Graph,
-    *,
-    samples: int = 400,
-    valid_only: bool = True,
-    timeout: float = 1.0,
-    seed: int = 0,
-    progress: bool = False,
-) -> Analogies:
+    psi: Psi, graph: Graph, other: Graph, among: Graph, *, samples: int = 400, valid_only: bool = True,
+    timeout: float = 1.0, seed: int = 0, progress: bool = False,
+) -> Analogies:  # fmt: skip
     """Find pairs (c, d) with the same difference as (a, b), to compare psi(d) - psi(c) with psi(b) - psi(a).
 
-    The difference is a shortest list of edits. It is applied at random matches in graphs of a pool, with the same
-    change of rings; the surroundings may be anything. Each graph gives at most one pair, so pairs are independent; a
-    result that is itself in the pool is preferred. Pairs that fewer edits separate are left out. Displacements on the
-    sphere are never quite parallel, so `summary` of the result compares them with other edits of the same graphs. 400
-    pairs of molecules take about 4 s. Displacements as relations: Mikolov, Yih, Zweig (2013).
+    The difference, a shortest list of edits, is applied at random matches in graphs of a pool, with the same change
+    of rings. Each graph gives at most one pair; a result that is itself in the pool is preferred. Displacements on the
+    sphere are never quite parallel, so `summary()` compares them with other edits of the same graphs. 400 pairs of
+    molecules take about 4 s. Displacements as relations: Mikolov, Yih, Zweig (2013).
 
     Args:
         psi: The embedding.

@@ -75,20 +75,10 @@ class Counterfactuals:
 
 
 def counterfactuals(
-    psi: Psi,
-    graph: Graph,
-    references: Mapping[str, Graph | Tensor],
-    desired: str | None = None,
-    *,
-    target: Graph | Tensor | None = None,
-    by: str = "nearest",
-    max_results: int = 5,
-    max_edits: int = 4,
-    beam: int = 32,
-    kinds: tuple[str, ...] = SINGLE,
-    connected_only: bool | None = None,
-    progress: bool = False,
-) -> Counterfactuals:
+    psi: Psi, graph: Graph, references: Mapping[str, Graph | Tensor], desired: str | None = None, *,
+    target: Graph | Tensor | None = None, by: str = "nearest", max_results: int = 5, max_edits: int = 4,
+    beam: int = 32, kinds: tuple[str, ...] = SINGLE, connected_only: bool | None = None, progress: bool = False,
+) -> Counterfactuals:  # fmt: skip
     """Find the fewest edits of a graph y after which `argmin_r Delta(y, r)` over some references is another one.
 
     All sets of 1, 2, ... up to `max_edits` edits are tried while there are not too many (always 1; 2 for most
@@ -98,12 +88,11 @@ def counterfactuals(
     Args:
         psi: The embedding.
         graph: Batch of one; rounded.
-        references: At least two by name: answers (batches of one), or neighborhoods (known graphs, or their points
-            (n, D)). A graph isomorphic to `graph` is left out of a neighborhood of several graphs.
+        references: At least two by name, or one with a target: answers (batches of one), or neighborhoods (known
+            graphs without `graph` itself, or their points (n, D)).
         desired: The reference to be preferred to all others; None for any other than the present one.
         target: None if `graph` is what answers are compared with, for example the true graph. Otherwise `graph` is
-            itself an answer to this target, a batch of one or a unit vector (D,) such as h(x); it is called "the
-            edited answer", and `references` are at least one other answer.
+            itself an answer to this target, a batch of one or a unit vector (D,), called "the edited answer".
         by: Loss to a neighborhood: that to its nearest member ("nearest") or the mean ("mean").
         max_results: Maximal number of edited graphs; all valid, no two isomorphic.
         max_edits: Maximal number of edits.
@@ -116,8 +105,7 @@ def counterfactuals(
         The edited graphs; none if no counterfactual was found.
 
     Raises:
-        ValueError: If a batch has the wrong size, references are too few, empty or of another dimension, a name, a
-            kind or `by` is unknown, a number is below 1, or a vector does not have length 1.
+        ValueError: If a batch, a reference, a name, a kind, a number or a vector is invalid.
     """
     check_kinds(kinds)
     for name, value in (("max_results", max_results), ("max_edits", max_edits), ("beam", beam)):

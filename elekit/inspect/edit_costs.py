@@ -106,14 +106,9 @@ def edit_costs(psi: Psi, graphs: Graph, *, kinds: tuple[str, ...] = SINGLE, **op
 
 
 def sample_edits(
-    graphs: Graph,
-    *,
-    samples: int | None = 40,
-    kinds: tuple[str, ...] = KINDS,
-    valid_only: bool = True,
-    seed: int = 0,
-    progress: bool = False,
-) -> EditSample:
+    graphs: Graph, *, samples: int | None = 40, kinds: tuple[str, ...] = KINDS, valid_only: bool = True,
+    seed: int = 0, progress: bool = False,
+) -> EditSample:  # fmt: skip
     """Sample edits of many graphs independently of any loss, to compare several losses on the same edits.
 
     Args:

@@ -59,28 +59,18 @@ class Faithfulness:
 
 
 def faithfulness(
-    psi: Psi,
-    graphs: Graph,
-    anchors: Graph | Tensor,
-    *,
-    samples: int = 64,
-    orders: int = 10,
-    seed: int = 0,
+    psi: Psi, graphs: Graph, anchors: Graph | Tensor, *, samples: int = 64, orders: int = 10, seed: int = 0,
     progress: bool = False,
-) -> Faithfulness:
+) -> Faithfulness:  # fmt: skip
     """Compute deletion and insertion curves of graphs, each with its own anchor.
 
     Deletion removes parts (nodes and edges), insertion adds them, the most supporting part first, and records
     `v = 2 - loss` to the anchor (0 for the empty graph). The better the order, the sooner v falls or rises. Orders
-    follow: Shapley values ("shares"; parts that keep graph and anchor apart come last); gradient magnitude (norm of
-    the derivative of the loss in the channels of a part); gradient x input (minus that derivative times the
-    channels); leave one out (what v loses without the part). Ties are in random order.
-
-    An edge is removed with its ends, so curves are over the share of removed parts, not over steps; otherwise any
-    order that starts with nodes would seem far better than random. Areas are those between linearly interpolated
-    curves. A pair of molecules7 takes about 35 ms on one core.
-    Caveat: curves and Shapley values evaluate the same fragments; curves show whether the values describe psi, not
-    whether psi is right about fragments. Samek et al. (2017); Petsiuk, Das, Saenko (2018).
+    follow Shapley values ("shares"), gradient magnitude (norm of the derivative of the loss in the channels of a
+    part), gradient x input (minus that derivative times the channels), or leave one out (what v loses without the
+    part). An edge is removed with its ends, so curves are over the share of removed parts. A pair of molecules7 takes
+    about 35 ms on one core. Samek et al. (2017); Petsiuk, Das, Saenko (2018).
+    Caveat: curves show whether the values describe psi, not whether psi is right about fragments.
 
     Args:
         psi: The embedding; differentiable.

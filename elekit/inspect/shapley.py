@@ -102,8 +102,7 @@ def contrast(
         seed: Seed of the orders.
 
     Returns:
-        Values and standard errors. Errors cover the random orders and, as if the graphs of corpus and foil were drawn
-        at random, that draw; a batch of one adds nothing to the latter. Few samples overestimate them.
+        Values and standard errors, which cover the random orders and the draw of the graphs of corpus and foil.
 
     Raises:
         ValueError: As in `shapley_values`, and if corpus or foil is empty or has other labels than the graph.

@@ -4,18 +4,15 @@
     for prediction in prediction_sets(psi, h.predict(new), calibration, candidates=known):
         print(prediction.describe())
 
-The nonconformity score of a graph y for an input x is its learned loss `2 - 2 <h(x), psi(y)>`. The radius is the
-ceil((n + 1) * level)-th smallest score of the n true graphs of calibration pairs, from which neither psi nor h
-learned. The set of a new input contains all graphs within the radius. If the new pair is exchangeable with the
-calibration pairs, the set contains its true graph with probability at least `level`, and at most `level + 1 / (n +
-1)` without ties, however good h is (Vovk, Gammerman, Shafer 2005; Angelopoulos and Bates 2021, arXiv:2107.07511).
+The score of a graph y for an input x is its learned loss `2 - 2 <h(x), psi(y)>`. The radius is the ceil((n + 1) *
+level)-th smallest score of n true graphs from which neither psi nor h learned. The set of a new input contains all
+graphs within the radius. If the new pair is exchangeable with these, the set contains its true graph with probability
+at least `level`, and at most `level + 1 / (n + 1)` without ties, however good h is (Vovk, Gammerman, Shafer 2005;
+Angelopoulos and Bates 2021, arXiv:2107.07511).
 
-Not all graphs can be enumerated, so a set is drawn from candidates that depend on the input alone: the graphs that
-local search reaches, or a gallery that contains the true graph. A true graph that the search does not reach has an
-infinite score, so the guarantee still holds; if there are too many of them, `calibrate` raises ValueError.
-
-The decoded graph is the nearest candidate. It is not forced into the set, which would raise the coverage above the
-level wherever decoding is more often right than the level demands. If it lies outside, the set is empty.
+A set is drawn from candidates that depend on the input alone: the graphs that local search reaches, or a gallery that
+contains the true graph. A true graph that the search does not reach has an infinite score, so the guarantee still
+holds. The decoded graph, the nearest candidate, is not forced into the set, which would raise the coverage.
 """
 
 from elekit.evaluation.conformal.calibration import LEVEL, Calibration, radius_of

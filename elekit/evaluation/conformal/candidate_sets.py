@@ -81,15 +81,9 @@ class SearchOptions(TypedDict, total=False):
 
 
 def candidate_sets(
-    psi: Psi,
-    target: Tensor,
-    *,
-    candidates: Known = None,
-    gallery: Known = None,
-    start: Graph | None = None,
-    config: DecodeConfig = DecodeConfig(),
-    connected_only: bool = False,
-) -> CandidateSets:
+    psi: Psi, target: Tensor, *, candidates: Known = None, gallery: Known = None, start: Graph | None = None,
+    config: DecodeConfig = DecodeConfig(), connected_only: bool = False,
+) -> CandidateSets:  # fmt: skip
     """Find the candidates of targets: a gallery, or what local search reaches.
 
     The search starts from the 16 nearest candidates, or results of gradient descent, and returns the best 32 graphs
