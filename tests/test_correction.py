@@ -358,9 +358,7 @@ def test_walks_go_away_from_where_they_start(held_out):
     assert len(asked.walk_starts) > 20 and (found[0] == 0).all() and (found.diff(dim=0) > 0).all()
     assert isomorphic(asked.walks[0], held_out[:20][asked.walk_starts]).all()
     assert all((walk.valence_violation() == 0).all() for walk in asked.walks)
-    nodes, edges = zip(
-        *(walk.labels() for walk in probe_edits.draw_probe_edits(held_out, [Grows(3)], samples=2).walks)
-    )
+    nodes, edges = zip(*(walk.labels() for walk in probe_edits.draw_probe_edits(held_out, [Grows(3)]).walks))
     standing = [(n != nodes[0]).sum(1) + (e != edges[0]).sum((1, 2)) // 2 for n, e in zip(nodes, edges)]
     assert (torch.stack(standing).diff(dim=0) > 0).all()
 
@@ -406,8 +404,8 @@ def test_a_file_of_judgments_loses_nothing(graphs, tmp_path):
         tmp_path / "deep" / "j.jsonl",
         judged(graphs, [(0, 1, 2), (3, 4, 5), (6, 7, 8)], ANSWERS, [True, False, True]),
     )
-    held.take([0]).append(path)
-    held.take([1, 2]).append(path)
+    held[[0]].append(path)
+    held[[1, 2]].append(path)
     again = Judgments.read(path, graphs.vocabulary)
     assert again.answers == held.answers and torch.equal(again.random, held.random) and again.problems == ()
     for one, other in ((again.anchors, held.anchors), (again.lefts, held.lefts), (again.rights, held.rights)):
@@ -415,7 +413,7 @@ def test_a_file_of_judgments_loses_nothing(graphs, tmp_path):
     whole = path.read_bytes()
     for cut in (1, 20, 200):  # the last line was cut off, then somebody went on
         path.write_bytes(whole[:-cut])
-        held.take([0]).append(path)
+        held[[0]].append(path)
         again = Judgments.read(path, graphs.vocabulary)
         kept = held.answers[: 3 if cut == 1 else 2]
         assert again.answers == (*kept, held.answers[0])
@@ -611,7 +609,7 @@ def test_a_run_that_was_cut_goes_on_bit_for_bit(psi, graphs, held_out, corrected
 def test_a_loss_learned_under_rules_from_the_start(graphs, held_out, psi):
     config, loop = psi.config, replace(LOOP, steps=80)
     training = replace(QUICK.training, loop=loop)
-    term = correction.penalty(graphs, RULES[:1], weight=3.0, edits=32, among=100)
+    term = penalties.penalty(graphs, RULES[:1], weight=3.0, edits=32, among=100)
     learned = fit_embedding(graphs, config=config, training=training, penalty=term, device="cpu", progress=False)
     asked = probe_edits.draw_probe_edits(held_out, RULES[:1])
     assert evaluate_rules(psi, asked)["says"].tolist() == [FAILS] and evaluate_rules(learned, asked)[

@@ -71,32 +71,16 @@ class Judgments:
         """
         return _from_rows([], vocabulary)
 
-    @classmethod
-    def cat(cls, several: Sequence["Judgments"]) -> "Judgments":
-        """Concatenate judgments.
-
-        Args:
-            several: Judgments of graphs with the same vocabulary.
-
-        Returns:
-            All of them, in order.
-        """
-        anchors, lefts, rights = (Graph.cat([getattr(j, side) for j in several]) for side in SIDES)
-        answers, problems = (tuple(a for j in several for a in getattr(j, n)) for n in ("answers", "problems"))
-        return cls(anchors, lefts, rights, answers, torch.cat([j.random for j in several]), problems)
+    def __add__(self, other: "Judgments") -> "Judgments":
+        anchors, lefts, rights = (Graph.cat([getattr(j, side) for j in (self, other)]) for side in SIDES)
+        random = torch.cat([self.random, other.random])
+        return Judgments(anchors, lefts, rights, self.answers + other.answers, random, self.problems + other.problems)
 
     def __len__(self) -> int:
         return len(self.answers)
 
-    def take(self, rows: Any) -> "Judgments":
-        """Select judgments.
-
-        Args:
-            rows: Row numbers, or (n,) bool.
-
-        Returns:
-            The selected judgments.
-        """
+    def __getitem__(self, rows: Any) -> "Judgments":
+        """Judgments of some rows, or of a mask (n,)."""
         rows = torch.as_tensor(rows)
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows.long()
         answers = tuple(self.answers[i] for i in rows.tolist())
@@ -106,7 +90,7 @@ class Judgments:
     @property
     def decided(self) -> "Judgments":
         """Judgments with an answer other than "cannot say"."""
-        return self.take([answer != CANNOT_SAY for answer in self.answers])
+        return self[[answer != CANNOT_SAY for answer in self.answers]]
 
     @property
     def sides(self) -> tuple[Graph, Graph]:
@@ -182,7 +166,7 @@ class Judgments:
             held = torch.tensor([group in kept for group in groups], dtype=torch.bool)
         held_groups = set(itertools.compress(groups, held.tolist()))
         free = torch.tensor([group not in held_groups for group in groups], dtype=torch.bool)
-        return self.take(free), self.take(held)
+        return self[free], self[held]
 
     # -- files: one judgment per line ------------------------------------------------------------------------------
     @classmethod
@@ -197,9 +181,6 @@ class Judgments:
 
         Returns:
             The judgments.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
         """
         rows: list[tuple[Graph, Graph, Graph, str, bool]] = []
         problems = []
@@ -224,9 +205,6 @@ class Judgments:
 
         Args:
             path: The file; it is created if needed.
-
-        Raises:
-            OSError: If the file cannot be written.
         """
         write_lines(path, self.lines)
 

@@ -78,7 +78,7 @@ class Penalty:
                 graphs += probes.draw(kinds, self.edits, generator)
                 graphs += probes.draw(others, self.edits, generator) if others else ()
         if len(self.judgments):
-            some = self.judgments.take(generator.integers(len(self.judgments), size=self.edits))
+            some = self.judgments[generator.integers(len(self.judgments), size=self.edits)]
             graphs += [some.anchors, *some.sides]
         if not graphs:
             return torch.zeros(())
@@ -109,25 +109,10 @@ def penalty(
     graphs: Graph, rules: Sequence[Rule] = (), judgments: Judgments | None = None, *, weight: float = 1.0,
     margin: float = 0.2, edits: int = 64, among: int = 1_000, seed: int = 0, progress: bool = False,
 ) -> Penalty:  # fmt: skip
-    """Turn rules and judgments into a penalty term of `fit_embedding`: `weight` times the sum of their hinges.
+    """A penalty term of `fit_embedding`: `weight` times the sum of the hinges of rules and decided judgments.
 
-    Args:
-        graphs: Training graphs.
-        rules: What prices of edits must satisfy.
-        judgments: What people judged; undecided ones are ignored.
-        weight: Factor of the term, above 0.
-        margin: Required beyond what rules state, in logarithms of prices, so that rules hold on other graphs too.
-        edits: Edits per rule, and judgments, in each step.
-        among: Number of graphs whose edits and walks are drawn beforehand.
-        seed: Seed of all draws.
-        progress: Whether to show a progress bar.
-
-    Returns:
-        The term, called with psi and a step.
-
-    Raises:
-        ValueError: If rules name unknown kinds, contradict each other, or match no edits of the graphs, or a number
-            is out of range.
+    The other arguments are documented in `CorrectionTraining`. ValueError if rules name unknown kinds, contradict
+    each other, or match no edits of the graphs, or a number is out of range.
     """
     check_rules(rules, graphs.vocabulary)
     above = {"weight": weight > 0, "margin": margin >= 0, "edits": edits >= 1}

@@ -34,8 +34,7 @@ class RuleProbes(NamedTuple):
     unseen: tuple[str, ...]
 
     @property
-    def testable(self) -> bool:
-        """Whether there are edits to evaluate a rule about prices on."""
+    def testable(self) -> bool:  # whether there are edits to evaluate a rule about prices on
         return bool(self.kinds and (self.others or not getattr(self.rule, "of", ())))
 
 
@@ -52,7 +51,6 @@ class ProbeEdits:
 
     @property
     def has_price_rules(self) -> bool:
-        """Whether some rule is about prices."""
         return any(not isinstance(probes.rule, Grows) for probes in self.rules)
 
     def draw(self, kinds: Sequence[str], count: int, generator: np.random.Generator) -> tuple[Graph, Graph]:

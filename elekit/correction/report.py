@@ -8,7 +8,7 @@ import pandas as pd
 
 from elekit.correction.before_after import FROM_INPUTS, REFITTED, Evaluation, Measurements
 from elekit.correction.judgments import CANNOT_SAY, Judgments
-from elekit.correction.probe_edits import FAILS, HOLDS
+from elekit.correction.probe_edits import FAILS, HOLDS, UNPROVEN
 from elekit.correction.rules import known_kinds
 from elekit.evaluation import intervals
 from elekit.evaluation.formatting import figure, joined, percent
@@ -19,6 +19,7 @@ OF_TYPICAL = "price of a typical edit that no rule names"
 SHIFTED = 0.25  # a kind is reported if its price, relative to a typical one, changed by a larger share
 TABLES = {"rules": "rules", "judgments": "judgements", "costs": "costs", "kinds": "kinds"}  # by key in files
 SIDES = ("before", "after")
+VERBS = {HOLDS: "holds", FAILS: "does not hold", UNPROVEN: "is not proven either way"}
 INFORMATIVE = (
     "The judgments held out were chosen because they were informative, so they are harder than others: their share "
     "does not estimate agreement in general."
@@ -83,9 +84,6 @@ class Report:
 
         Returns:
             The report.
-
-        Raises:
-            KeyError: If a table is missing.
         """
         back = {key: name for name, key in TABLES.items()}
         tables = [pd.DataFrame(fields[key]).rename(columns=back) for key in TABLES.values()]
@@ -99,7 +97,7 @@ def rule_sentence(row: Any) -> str:
     unseen = f" Nothing is known about {joined(list(row.unseen))}: too few cases." if row.unseen else ""
     kept = f"; {percent(row.after_share)} of {row.cases:,} held-out cases keep it" if row.cases else ""
     interval = "" if np.isnan(row.after_low) else f" ({_number(row.after_low)} to {_number(row.after_high)})"
-    verdict, now = _verb(row.after_says), f"{_number(row.after)} now{interval}"
+    verdict, now = VERBS[row.after_says], f"{_number(row.after)} now{interval}"
     return f"Rule {row.Index + 1} ({row.rule}) {verdict}: {_number(row.before)} before, {now}{kept}.{unseen}"
 
 
@@ -115,7 +113,7 @@ def cost_sentence(row: Any) -> str:
     """A row of `Report.costs` in a sentence."""
     interval = f" (change {row.change:+.3f}, {row.low:+.3f} to {row.high:+.3f}; {row.cases:,} cases)"
     name, change = row.measure[0].upper() + row.measure[1:], "" if np.isnan(row.low) else interval
-    return f"{name}: {_exact(row.before)} before, {_exact(row.after)} now{change}."
+    return f"{name}: {_number(row.before, True)} before, {_number(row.after, True)} now{change}."
 
 
 def kinds_sentence(kinds: "pd.DataFrame") -> str:
@@ -230,16 +228,8 @@ def _correlation(
     return float(found[0]), float(found[0] - 1), low, high
 
 
-def _verb(verdict: str) -> str:
-    return {HOLDS: "holds", FAILS: "does not hold"}.get(verdict, "is not proven either way")
-
-
-def _number(value: float) -> str:
-    return "unknown" if np.isnan(value) else figure(value)
-
-
-def _exact(value: float) -> str:
-    return "unknown" if np.isnan(value) else f"{value:.3f}"
+def _number(value: float, exact: bool = False) -> str:
+    return "unknown" if np.isnan(value) else f"{value:.3f}" if exact else figure(value)
 
 
 def _plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:

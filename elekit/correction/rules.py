@@ -91,20 +91,11 @@ class Grows:
 
 
 Rule = NearlyFree | AtLeast | Grows
-RULES: dict[str, type[NearlyFree] | type[AtLeast] | type[Grows]] = {
-    kind.NAME: kind for kind in (NearlyFree, AtLeast, Grows)
-}
+RULES: dict[str, Any] = {kind.NAME: kind for kind in (NearlyFree, AtLeast, Grows)}
 
 
 def to_json(rules: Sequence[Rule]) -> list[dict[str, Any]]:
-    """Convert rules to plain values.
-
-    Args:
-        rules: The rules.
-
-    Returns:
-        One dictionary per rule, for `rules_from_json`.
-    """
+    """Rules as plain values, for `from_json`."""
     fields = ({name: list(v) if isinstance(v, tuple) else v for name, v in asdict(rule).items()} for rule in rules)
     return [{"rule": rule.NAME, **values} for rule, values in zip(rules, fields)]
 
@@ -130,15 +121,15 @@ def from_json(fields: Sequence[dict[str, Any]]) -> tuple[Rule, ...]:
             listed = joined([repr(rule) for rule in RULES])
             raise ValueError(f"rule {number}: no rule {named!r}; the rules are {listed}")
         kind = RULES[given["rule"]]
-        names = [field.name for field in fields_of(kind)]
-        unknown = [name for name in given if name not in ("rule", *names)]
-        if unknown:
+        names, values = [field.name for field in fields_of(kind)], {**given}
+        del values["rule"]
+        if unknown := [name for name in values if name not in names]:
             raise ValueError(f"rule {number}, {kind.NAME!r}, has no {unknown[0]!r}; it has {joined(names)}")
         try:
-            found.append(kind(**{name: value for name, value in given.items() if name != "rule"}))
+            found.append(kind(**values))
         except TypeError:
             missing = [name for name in ("kinds", "times") if name in names and name not in given]
-            raise ValueError(f"rule {number}, {kind.NAME!r}, lacks {joined([*map(str, missing)])}") from None
+            raise ValueError(f"rule {number}, {kind.NAME!r}, lacks {joined(missing)}") from None
         except ValueError as error:
             raise ValueError(f"rule {number}: {error}") from None
     return tuple(found)
@@ -175,9 +166,7 @@ def known_kinds(vocabulary: GraphVocabulary) -> dict[str, str]:
 
 def match_kinds(patterns: Sequence[str], vocabulary: GraphVocabulary) -> tuple[str, ...]:
     """The kinds that patterns match, see `NearlyFree`; ValueError, with the nearest names, if one matches nothing."""
-    known = known_kinds(vocabulary)
-    undone_by: dict[str, list[str]] = {kind: [o for o, inverse in known.items() if inverse == kind] for kind in known}
-    found: dict[str, None] = {}
+    known, found = known_kinds(vocabulary), dict[str, None]()
     for pattern in patterns:
         name = pattern.removesuffix(EITHER_WAY)
         shape = re.compile(".*".join(map(re.escape, name.split("*"))))
@@ -187,7 +176,8 @@ def match_kinds(patterns: Sequence[str], vocabulary: GraphVocabulary) -> tuple[s
             raise ValueError(f"no kind of edit {pattern!r}; the nearest are {joined([repr(n) for n in near], 'or')}")
         found |= dict.fromkeys(some)
         if pattern.endswith(EITHER_WAY):
-            found |= dict.fromkeys(other for kind in some for other in (known[kind], *undone_by[kind]))
+            undoing = {kind: [known[kind], *(o for o in known if known[o] == kind)] for kind in some}
+            found |= dict.fromkeys(itertools.chain(*undoing.values()))
     return tuple(found)
 
 
@@ -229,8 +219,7 @@ def check_rules(rules: Sequence[Rule], vocabulary: GraphVocabulary) -> None:
     for kind, inverse in known.items():
         if inverse != kind and known[inverse] == kind and {kind, inverse} <= set(bounds):
             bound(kind, inverse, 0.0, None)
-    cycle = _negative_cycle(bounds)
-    if cycle:
+    if cycle := _negative_cycle(bounds):
         numbers = sorted({r for a, b in itertools.pairwise(cycle) if (r := bounds[a][b]["rule"]) is not None})
         listed = joined([f"rule {n + 1} ({rules[n]})" for n in numbers])
         verb = "contradicts itself" if len(numbers) == 1 else "contradict each other"

@@ -34,10 +34,10 @@ class CorrectionTraining:
 
     Attributes:
         training: Of `fit_embedding`, whose contrastive objective continues, so that the loss stays good elsewhere.
-        weight: Of the penalty, see `penalty`.
-        margin: Of the penalty, see `penalty`.
-        edits: Per rule and step, see `penalty`.
-        among: Number of training graphs whose edits are drawn.
+        weight: Factor of the penalty, above 0.
+        margin: Required beyond what rules state, in logarithms of prices, so that rules hold on other graphs too.
+        edits: Edits per rule, and judgments, in each step.
+        among: Number of training graphs whose edits and walks are drawn beforehand.
         refitting: Of h, which continues from its weights.
     """
 
@@ -70,8 +70,7 @@ def correct(
 ) -> Corrected:  # fmt: skip
     """Train a copy of a learned loss to keep rules and judgments, and report what that costs elsewhere.
 
-    Minimizes InfoNCE, as `fit_embedding` does, plus the penalties of `penalty`. Ctrl-C keeps what was reached, and
-    the report is about that.
+    Minimizes InfoNCE, as `fit_embedding` does, plus hinges of rules and judgments. Ctrl-C keeps what was reached.
 
     Args:
         psi: The embedding; it is not changed.
@@ -92,8 +91,7 @@ def correct(
         The corrected psi with its report; `about`, the plain values that an artifact keeps; and h, if refitted.
 
     Raises:
-        ValueError: If there is nothing to correct, rules contradict each other or name unknown kinds, or graphs have
-            other labels than psi.
+        ValueError: If there is nothing to correct, or rules contradict each other or name unknown kinds.
     """
     if not len(rules) and not (judgments is not None and len(judgments.decided)):
         raise ValueError("nothing to correct: give rules, or judgments other than 'cannot say'")

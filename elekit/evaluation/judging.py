@@ -127,6 +127,11 @@ def decode_many(
     return concatenate(pieces)
 
 
+def check_pairs(target: Tensor, truth: Graph) -> None:
+    if len(target) != len(truth) or not len(truth):
+        raise ValueError(f"need one target per true graph, at least one; got {len(target)} and {len(truth)}")
+
+
 def judge(
     psi: Psi, target: Tensor, truth: Graph, *, candidates: Graph | Candidates | None = None,
     config: DecodeConfig = DecodeConfig(), start: Graph | None = None, timeout: float = 10.0,
@@ -152,8 +157,7 @@ def judge(
     Raises:
         ValueError: If there are no targets, or not one for each true graph.
     """
-    if len(target) != len(truth) or len(target) == 0:
-        raise ValueError(f"need one target per true graph, at least one; got {len(target)} and {len(truth)}")
+    check_pairs(target, truth)
     target = target.detach()
     if candidates is not None:
         candidates = Candidates.of(psi, candidates)

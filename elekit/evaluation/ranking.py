@@ -4,17 +4,9 @@ from torch import Tensor
 
 
 def ranks(scores: Tensor, truth: Tensor) -> Tensor:
-    """Rank the true candidate of each row; lower scores are better and ties count against the truth.
+    """(B,) ranks of the true candidates, columns (B,) of scores (B, C); 1 is best, the lowest score.
 
-    Args:
-        scores: (B, C), without NaN.
-        truth: (B,) column of the true candidate.
-
-    Returns:
-        (B,) ranks; 1 is best.
-
-    Raises:
-        ValueError: If a shape or a column is invalid, or a score is NaN.
+    Ties count against the truth. ValueError if a shape or a column is invalid, or a score is NaN.
     """
     if scores.ndim != 2 or truth.shape != scores.shape[:1]:
         raise ValueError(f"scores must be (B, C) and truth (B,), got {tuple(scores.shape)} and {tuple(truth.shape)}")

@@ -2,7 +2,6 @@
 
 from elekit.inspect.analogies import analogies
 from elekit.inspect.counterfactuals import counterfactuals
-from elekit.inspect.descent_directions import descent_directions
 from elekit.inspect.edit_costs import edit_costs, sample_edits
 from elekit.inspect.edit_scan import edit_scan
 from elekit.inspect.faithfulness import faithfulness
@@ -12,6 +11,6 @@ from elekit.inspect.shapley import contrast, shapley_values
 from elekit.inspect.uniformity import alignment, uniformity
 
 __all__ = [
-    "alignment", "analogies", "contrast", "counterfactuals", "descent_directions", "edit_costs", "edit_scan",
-    "faithfulness", "fit_map", "neighbors", "sample_edits", "separating_edits", "shapley_values", "uniformity",
+    "alignment", "analogies", "contrast", "counterfactuals", "edit_costs", "edit_scan", "faithfulness",
+    "fit_map", "neighbors", "sample_edits", "separating_edits", "shapley_values", "uniformity",
 ]  # fmt: skip

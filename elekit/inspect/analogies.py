@@ -112,9 +112,9 @@ def analogies(
     """Find pairs (c, d) with the same difference as (a, b), to compare psi(d) - psi(c) with psi(b) - psi(a).
 
     The difference, a shortest list of edits, is applied at random matches in graphs of a pool, with the same change
-    of rings. Each graph gives at most one pair; a result that is itself in the pool is preferred. Displacements on the
-    sphere are never quite parallel, so `summary()` compares them with other edits of the same graphs. 400 pairs of
-    molecules take about 4 s. Displacements as relations: Mikolov, Yih, Zweig (2013).
+    of rings. Each graph gives at most one pair; a result that is itself in the pool is preferred. Displacements on
+    the sphere are never quite parallel, so `summary()` compares them with other edits of the same graphs. 400 pairs
+    of molecules take about 4 s. Displacements as relations: Mikolov, Yih, Zweig (2013).
 
     Args:
         psi: The embedding.
@@ -157,17 +157,11 @@ def analogies(
     control = control.assign(cosine=_cosine(control_moved, given), graph=rows.numpy()[control["graph"]])
     cosine, reference = _cosine(moved, given), float(given.double().square().sum())
     loss = moved.double().square().sum(1).numpy()
-    table = pd.DataFrame(
-        {
-            "graph": rows.numpy(),
-            "other": [row for *_, row, _ in pairs],
-            "path": [path for *_, path in pairs],
-            "loss": loss,
-            "cosine": cosine,
-            "alike": np.abs(loss - reference) <= ALIKE * reference,
-            "parallel": cosine > control["cosine"].quantile(PARALLEL),
-        }
-    )
+    table = pd.DataFrame({
+        "graph": rows.numpy(), "other": [row for *_, row, _ in pairs], "path": [path for *_, path in pairs],
+        "loss": loss, "cosine": cosine, "alike": np.abs(loss - reference) <= ALIKE * reference,
+        "parallel": cosine > control["cosine"].quantile(PARALLEL),
+    })  # fmt: skip
     table["analogous"] = table["alike"] & table["parallel"]
     table = table.sort_values(["analogous", "cosine"], ascending=False, kind="stable")
     best = torch.tensor(table.index.to_numpy())

@@ -20,7 +20,6 @@ from elekit.inspect.edit_scan import valid
 from elekit.model.loss import Psi, paired_distance, points_of
 
 EDITED_ANSWER = "the edited answer"  # name of the graph where answers are edited, not their target
-BY = ("nearest", "mean")
 TOLERANCE = 1e-6  # losses that differ by less count as equal
 MAX_CHANNELS = 20_000_000  # of all graphs of one number of edits; beyond, the search becomes a beam search
 BATCH_SIZE = 64  # graphs edited, and results checked, at a time
@@ -124,20 +123,15 @@ def counterfactuals(
         with tqdm(desc="edits tried", unit="graph", disable=not progress) as bar:
             search.run(max_results, max_edits, beam, bar)
     new, after, edits, paths = search.new, search.after, len(search.levels) - 1, search.paths()
-    table = pd.DataFrame(
-        {
-            "edits": np.full(len(new), edits),
-            "path": ["; ".join(steps) for steps, _ in paths],
-            "kinds": [", ".join(kinds_of) for _, kinds_of in paths],
-            "new": [names[reference] for reference in new.tolist()],
-            "margin": search.margin.numpy(),
-            "old_before": np.full(len(new), float(before[old])),
-            "old_after": after[:, old].numpy(),
-            "new_before": before[new].numpy(),
-            "new_after": after.gather(1, new[:, None])[:, 0].numpy(),
-            "proven": np.full(len(new), edits <= search.exhausted + 1),
-        }
-    )
+    n = len(new)
+    table = pd.DataFrame({
+        "edits": np.full(n, edits), "path": ["; ".join(steps) for steps, _ in paths],
+        "kinds": [", ".join(kinds_of) for _, kinds_of in paths], "new": [names[k] for k in new.tolist()],
+        "margin": search.margin.numpy(),
+        "old_before": np.full(n, float(before[old])), "old_after": after[:, old].numpy(),
+        "new_before": before[new].numpy(), "new_after": after.gather(1, new[:, None])[:, 0].numpy(),
+        "proven": np.full(n, edits <= search.exhausted + 1),
+    })  # fmt: skip
     graphs, losses = search.graphs(search.levels[-1][search.rows]), dict(zip(names, before.tolist()))
     return Counterfactuals(
         graph, names[old], desired, losses, graphs, table, search.exhausted, search.tried, search.complete
@@ -150,8 +144,8 @@ class _References:
     def __init__(
         self, psi: Psi, graph: Graph, references: Mapping[str, Graph | Tensor], target: Graph | Tensor | None, by: str
     ):
-        if by not in BY:
-            raise ValueError(f"by must be one of {', '.join(BY)}, got {by!r}")
+        if by not in ("nearest", "mean"):
+            raise ValueError(f"by must be one of nearest, mean, got {by!r}")
         least = 2 if target is None else 1
         if len(references) < least or (target is not None and EDITED_ANSWER in references):
             wrong = f"one is called {EDITED_ANSWER!r}" if EDITED_ANSWER in references else f"got {len(references)}"

@@ -54,15 +54,9 @@ class DescentDirections:
 
 
 def descent_directions(trace: Trace) -> DescentDirections:
-    """Compute the Frank-Wolfe gap `sum_k p_k g_k - min_k g_k` of each row p with gradient g (Jaggi 2013, eq. 2).
+    """The Frank-Wolfe gap `sum_k p_k g_k - min_k g_k` of each row p, g the gradient of loss + penalty.
 
-    The sum over all rows is 0 only if no direction within the polytope descends.
-
-    Args:
-        trace: A decoding run; its gradients are those of loss + penalty.
-
-    Returns:
-        Gains and channels of all iterates.
+    The sum over all rows is 0 only if no direction within the polytope descends (Jaggi 2013, eq. 2).
     """
     graph = trace.iterates
     i, j = torch.triu_indices(graph.edges.shape[1], graph.edges.shape[2], 1)

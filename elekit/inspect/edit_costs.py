@@ -98,9 +98,6 @@ def edit_costs(psi: Psi, graphs: Graph, *, kinds: tuple[str, ...] = SINGLE, **op
 
     Returns:
         The priced edits, and their `summary()` by kind.
-
-    Raises:
-        ValueError: As in `sample_edits`.
     """
     return sample_edits(graphs, kinds=kinds, **options).edit_costs(psi)
 
@@ -163,19 +160,11 @@ def _edits_of(
     kept = keep.nonzero()[:, 0]
     edits, results, detail = edits[kept], results[kept], detail[kept.numpy()]
     ring, degree = ring_and_degree(edits, graphs, rings)
-    table = pd.DataFrame(
-        {
-            "graph": edits.row.numpy(),
-            "kind": detail,
-            "edit": [KINDS[k] for k in edits.kind.tolist()],
-            "valid": fine[kept].numpy(),
-            "connected": is_connected(results).numpy(),
-            **edited_parts(edits),
-            "size": (nodes > 0).sum(1)[edits.row].numpy(),
-            "in_ring": ring.numpy(),
-            "degree": degree.numpy(),
-        }
-    )
+    table = pd.DataFrame({
+        "graph": edits.row.numpy(), "kind": detail, "edit": [KINDS[k] for k in edits.kind.tolist()],
+        "valid": fine[kept].numpy(), "connected": is_connected(results).numpy(), **edited_parts(edits),
+        "size": (nodes > 0).sum(1)[edits.row].numpy(), "in_ring": ring.numpy(), "degree": degree.numpy(),
+    })  # fmt: skip
     return edits, results, table
 
 

@@ -84,18 +84,12 @@ def edit_scan(
     points = points_of(psi, results) if len(results) else own.new_empty(0, len(own))
     anchor = own if anchor is None else anchor_point(psi, anchor)
     loss, before = (squared_distance(p, anchor).clamp_min(0).double() for p in (points, own))
-    table = pd.DataFrame(
-        {
-            "edit": edits.describe(nodes, edges, graph.vocabulary),
-            "kind": [KINDS[k] for k in edits.kind.tolist()],
-            "loss": loss.numpy(),
-            "change": (loss - before).numpy(),
-            "price": squared_distance(points, own).clamp_min(0).double().numpy(),
-            "valid": valid(results).numpy(),
-            "connected": is_connected(results).numpy(),
-            **edited_parts(edits),
-        }
-    )
+    table = pd.DataFrame({
+        "edit": edits.describe(nodes, edges, graph.vocabulary), "kind": [KINDS[k] for k in edits.kind.tolist()],
+        "loss": loss.numpy(), "change": (loss - before).numpy(),
+        "price": squared_distance(points, own).clamp_min(0).double().numpy(),
+        "valid": valid(results).numpy(), "connected": is_connected(results).numpy(), **edited_parts(edits),
+    })  # fmt: skip
     return EditScan(graph, anchor, float(before), edits, points, table)
 
 

@@ -85,8 +85,7 @@ def faithfulness(
         Mean curves and the areas of each pair.
 
     Raises:
-        ValueError: If graphs and anchors do not match or are none, a graph has no nodes, a number is too small, or
-            psi is not differentiable.
+        ValueError: If graphs and anchors do not match, a graph is empty, or psi is not differentiable.
     """
     if orders < 1 or samples < 4:
         raise ValueError(f"need at least 1 random order and 4 samples, got {orders} and {samples}")

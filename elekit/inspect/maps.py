@@ -1,7 +1,4 @@
-"""Maps: points of the sphere on a plane, and how far such a map can be trusted.
-
-Fitting takes seconds to a minute, so maps are stored in files under a hash of all that determines them.
-"""
+"""Maps: points of the sphere on a plane, how far they can be trusted, and files of them."""
 
 import hashlib
 import warnings
@@ -177,7 +174,6 @@ def trust_words(kept: np.ndarray, method: str) -> str:
     return f"This {method.upper()} map {kept_share}{sample}: {meaning}."
 
 
-# -- files -----------------------------------------------------------------------------------------------------
 def map_key(psi: Psi, graphs: Graph, *, method: str = "umap", seed: int = 0) -> str:
     """sha256 of all that determines a map; of psi its class and weights, or its points if it is not a module."""
     running = hashlib.sha256(f"{FORMAT} {method} {seed} {graphs.digest()}".encode())

@@ -52,9 +52,6 @@ def separating_edits(graph: Graph, graphs: Graph, timeout: float = 0.5) -> list[
     Returns:
         For each graph a shortest list of edits, joined by "; "; the number of edits if there are more than 4 ("7
         edits apart"); or "the same graph".
-
-    Raises:
-        ValueError: As in `elekit.graphs.edit_distance.edit_path`.
     """
     paths = [edit_path(single_graph(graph), other, timeout=timeout) for other in graphs]
     listed = ["; ".join(path) if len(path) <= MAX_LISTED else f"{len(path)} edits apart" for path in paths]

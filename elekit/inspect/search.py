@@ -25,20 +25,11 @@ BLOCK = 8_192  # graphs counted at a time
 
 # The first that matches classifies a molecule; SMARTS.
 GROUPS = {
-    "carboxylic acid": "[CX3](=O)[OX2H1]",
-    "ester": "[CX3](=O)[OX2][#6]",
-    "amide": "[NX3][CX3]=O",
-    "aldehyde": "[CX3H1,CX3H2]=O",
-    "ketone": "[#6][CX3](=O)[#6]",
-    "nitrile": "[CX2]#[NX1]",
-    "imine": "[CX3]=[NX2]",
-    "alcohol": "[OX2H][CX4]",
-    "amine": "[NX3;!$(N-C=O)]",
-    "ether": "[OX2]([#6])[#6]",
-    "aromatic": "a",
-    "alkyne": "[CX2]#[CX2]",
-    "alkene": "[CX3]=[CX3]",
-}
+    "carboxylic acid": "[CX3](=O)[OX2H1]", "ester": "[CX3](=O)[OX2][#6]", "amide": "[NX3][CX3]=O",
+    "aldehyde": "[CX3H1,CX3H2]=O", "ketone": "[#6][CX3](=O)[#6]", "nitrile": "[CX2]#[NX1]", "imine": "[CX3]=[NX2]",
+    "alcohol": "[OX2H][CX4]", "amine": "[NX3;!$(N-C=O)]", "ether": "[OX2]([#6])[#6]", "aromatic": "a",
+    "alkyne": "[CX2]#[CX2]", "alkene": "[CX3]=[CX3]",
+}  # fmt: skip
 
 
 def overview(graphs: Graph, frame: pd.DataFrame | None = None) -> pd.DataFrame:

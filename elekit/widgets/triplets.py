@@ -93,7 +93,7 @@ class TripletJudge(Panel):
         rows = [torch.tensor([row]) for row in self.triplet.rows]
         anchor, left, right = (self.graphs[row] for row in rows)
         made = Judgments(anchor, left, right, (choice,), torch.tensor([self.triplet.random]))
-        self.judgments = Judgments.cat([self.judgments, made])
+        self.judgments = self.judgments + made
         self._margins += made.margins(self.psi).tolist()
         self._answered.append(self.triplet)
         self._unwritten.append(made.lines[0])
@@ -107,7 +107,7 @@ class TripletJudge(Panel):
             return
         self._answered.pop()
         self._margins.pop()
-        self.judgments = self.judgments.take(range(len(self._answered)))
+        self.judgments = self.judgments[range(len(self._answered))]
         self._unwritten.append({"answer": WITHDRAWN})
         self._next()
         self._write()

@@ -69,9 +69,6 @@ class Calibration:
 
         Returns:
             The calibration.
-
-        Raises:
-            ValueError: If a field is missing or invalid.
         """
         names = list(cls.__dataclass_fields__)
         try:

@@ -12,6 +12,7 @@ from elekit.evaluation.conformal.calibration import LEVEL, Calibration, calibrat
 from elekit.evaluation.conformal.candidate_sets import SearchOptions, iter_candidate_sets
 from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet
 from elekit.evaluation.intervals import wilson
+from elekit.evaluation.judging import check_pairs
 from elekit.evaluation.slices import MIN_GRAPHS, slices
 from elekit.graphs.graph import Graph
 from elekit.graphs.smiles import is_molecular
@@ -36,8 +37,7 @@ def calibrate(
         Level and radius.
 
     Raises:
-        ValueError: If the level cannot be guaranteed, because there are too few pairs or the search misses too many
-            true graphs; if there is not one target per true graph; or as in `candidate_sets`.
+        ValueError: If there are too few pairs for the level, or the search misses too many true graphs.
     """
     check_level(level)
     return calibrated(scores_of(psi, target, truth, in_gallery=in_gallery, **search), level)
@@ -47,7 +47,7 @@ def scores_of(
     psi: Psi, target: Tensor, truth: Graph, *, in_gallery: bool = False, **search: Unpack[SearchOptions]
 ) -> Tensor:
     """(n,) learned loss of each true graph; inf where the search does not reach it. See `calibrate`."""
-    _check_pairs(target, truth)
+    check_pairs(target, truth)
     if in_gallery:
         check_target(target)
         return squared_distance(points_of(psi, truth), target.detach())
@@ -102,7 +102,7 @@ def coverage(
     Raises:
         ValueError: If there is not one target per true graph, or as in `candidate_sets`.
     """
-    _check_pairs(target, truth)
+    check_pairs(target, truth)
     scores, sizes = [], []
     for rows, found in iter_candidate_sets(psi, target, **search):
         if search.get("gallery") is None:
@@ -115,11 +115,6 @@ def coverage(
     groups |= slices(truth, molecular=is_molecular(truth.vocabulary))
     found_rows = [{"slice": name, "by": by, **_summary(table[part], max_size)} for (by, name), part in groups.items()]
     return pd.DataFrame([found_rows[0], *sorted(found_rows[1:], key=lambda row: (row["few"], row["coverage"]))])
-
-
-def _check_pairs(target: Tensor, truth: Graph) -> None:
-    if len(target) != len(truth) or not len(truth):
-        raise ValueError(f"need one target per true graph, at least one; got {len(target)} and {len(truth)}")
 
 
 def _summary(table: pd.DataFrame, max_size: int) -> dict[str, Any]:
