@@ -80,7 +80,7 @@ def _chosen(exact: np.ndarray, loss: np.ndarray) -> dict[str, int]:
     return chosen
 
 
-def _stepper(trace: Trace, truth: Graph, sets: conformal.PredictionSet | None) -> dict:
+def _stepper(trace: Trace, truth: Graph, sets: conformal.sets.PredictionSet | None) -> dict:
     """The traits of the decode stepper."""
     state = stepper_state(trace, truth, sets=sets)
     used = {"step": 0, "playing": False, "speed": 4.0, "show": "gradient", "problem": ""}

@@ -14,6 +14,7 @@ from elekit.card.results import Results, plain_values
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig
 from elekit.evaluation import conformal
 from elekit.evaluation.intervals import mean_interval, wilson
+from elekit.evaluation.judging import decode_many
 from elekit.evaluation.slices import MIN_GRAPHS
 from elekit.evaluation.slices import slices as sliced
 from elekit.graphs.graph import Graph
@@ -138,7 +139,7 @@ def costs(context: Context, results: Results) -> None:
     for way, config in decoders(known is not None).items():
         config, descends = replace(config, seed=context.seed), str(config.method).startswith("gradient")
         started = time.perf_counter()
-        decoded = evaluation.decode_many(context.psi, target, candidates=None if descends else known, config=config)
+        decoded = decode_many(context.psi, target, candidates=None if descends else known, config=config)
         seconds = time.perf_counter() - started
         exact = evaluation.evaluate(decoded.graphs, test.graphs, edit_distance=False)["exact"]
         low, high = wilson(int(exact.sum()), len(exact))

@@ -128,7 +128,7 @@ def from_json(fields: Sequence[dict[str, Any]]) -> tuple[Rule, ...]:
         try:
             found.append(kind(**values))
         except TypeError:
-            missing = [name for name in ("kinds", "times") if name in names and name not in given]
+            missing: list[str] = [name for name in ("kinds", "times") if name in names and name not in given]
             raise ValueError(f"rule {number}, {kind.NAME!r}, lacks {joined(missing)}") from None
         except ValueError as error:
             raise ValueError(f"rule {number}: {error}") from None
