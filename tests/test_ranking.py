@@ -28,11 +28,11 @@ def test_hits_and_reciprocal_rank_by_hand():
 @pytest.mark.parametrize(
     "scores, truth, what",
     [
-        (torch.zeros(3), torch.tensor([0]), "shape|want"),
-        (torch.zeros(2, 3), torch.tensor([0]), "want scores"),
+        (torch.zeros(3), torch.tensor([0]), r"got \(3,\) and \(1,\)"),
+        (torch.zeros(2, 3), torch.tensor([0]), r"got \(2, 3\) and \(1,\)"),
         (torch.zeros(1, 3), torch.tensor([3]), r"columns 0\.\.2"),
         (torch.zeros(1, 3), torch.tensor([-1]), r"columns 0\.\.2"),
-        (torch.tensor([[0.0, 1.0], [float("nan"), 0.0]]), torch.tensor([0, 0]), "row 1 hold NaN"),
+        (torch.tensor([[0.0, 1.0], [float("nan"), 0.0]]), torch.tensor([0, 0]), "row 1 contain NaN"),
     ],
 )
 def test_scores_that_cannot_be_ranked_are_refused(scores, truth, what):
