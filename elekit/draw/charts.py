@@ -31,14 +31,14 @@ def edit_costs(summary: pd.DataFrame, *, top: int = 10) -> Figure:
     """Draw the median price of each kind of edit, its 95 % interval, and a band from the 5 % to the 95 % quantile.
 
     Args:
-        summary: From `elekit.inspect.EditCosts.summary`, most expensive first.
+        summary: From `elekit.inspect.edit_costs(...).summary()`, most expensive first.
         top: Number of most expensive and of cheapest kinds, at least 1.
 
     Returns:
         The figure.
     """
     needed = ("kind", "count", "median", "low", "high", "q05", "q95", "mark")
-    require_columns(summary, needed, source="elekit.inspect.EditCosts.summary", rows=True)
+    require_columns(summary, needed, source="elekit.inspect.edit_costs", rows=True)
     shown, y, parted = ends(summary, top)
     ax = axes(None, (10, 1.7 + 0.36 * len(y)), x="price: learned loss between before and after")
     ax.hlines(y, shown["q05"], shown["q95"], color=LIGHT_GRAY, lw=6, gid="band")
