@@ -689,7 +689,7 @@ def test_neighbors_of_what_is_no_unit_vector_are_refused():
     points = on_sphere(5)
     with pytest.raises(ValueError, match="k must be at least 1"):
         neighbors(points[0], points, 0)
-    with pytest.raises(ValueError, match="length 3"):
+    with pytest.raises(ValueError, match="length is 3"):
         neighbors(3 * points[0], points)
     with pytest.raises(ValueError, match=r"got shape \(2, 8\)"):
         neighbors(points[:2], points)
