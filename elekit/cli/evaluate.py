@@ -33,7 +33,7 @@ def decode(args: Namespace) -> None:
     graphs, _, config = _method(args, artifact, h)
     read = _vectors(inputs) if _kind(h) == "vector" else inputs
     target, start = h.predict(read), _start_graphs(config, h, read)
-    decoded = ele.evaluation.decode_many(artifact.psi, target, candidates=graphs, start=start, config=config)
+    decoded = ele.evaluation.judging.decode_many(artifact.psi, target, candidates=graphs, start=start, config=config)
     kind = "smiles" if ele.graphs.smiles.is_molecular(artifact.vocabulary) else "graph"
 
     def to_json(some: "Graph", losses: "Tensor") -> list[dict[str, Any]]:
