@@ -172,7 +172,8 @@ def embedding_map(
         if titles:
             fitted_title(small, titles[k], 138, 12, fontweight="bold" if k == 0 else "normal")
     if trust:
-        lines = textwrap.wrap(printable(trust), int(11.5 * figure.get_figwidth()))  # characters of 11 points per inch
+        inches = figure.bbox.width / figure.dpi  # a subfigure has no get_figwidth
+        lines = textwrap.wrap(printable(trust), int(11.5 * inches))  # characters of 11 points per inch
         figure.text(0.01, 0.005, "\n".join(lines), fontsize=11, va="bottom", parse_math=False)
     return figure_of(ax)
 
