@@ -168,19 +168,19 @@ def _load_coloring(seed: int, progress: bool) -> Dataset:
 
 
 def _load_chebi20(fold: int, progress: bool) -> Dataset[Any]:
-    from elekit.datasets import chebi20  # RDKit loads here
+    from benchmarks import chebi20  # RDKit loads here
 
     return chebi20.load_folds(fold, progress=progress)
 
 
 def _load_chebi20_small(fold: int, progress: bool) -> Dataset[Any]:
-    from elekit.datasets import chebi20
+    from benchmarks import chebi20
 
     return chebi20.load_small(fold, progress=progress)
 
 
 def _load_chebi20_public(seed: int, progress: bool) -> Dataset[Any]:
-    from elekit.datasets import chebi20
+    from benchmarks import chebi20
 
     return chebi20.load_public(progress=progress)
 

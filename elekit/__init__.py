@@ -3,7 +3,7 @@
     data = ele.datasets.load("molecules7")
     psi = ele.fit_embedding(data.train.graphs, seed=0)
     h = ele.fit_surrogate(psi, data.train, seed=0)
-    graphs, traces = ele.decode(psi, h(data.test.inputs[:8]), candidates=data.train.graphs)
+    graphs, traces = ele.decode(psi, h.predict(data.test.inputs[:8]), candidates=data.train.graphs)
     ele.evaluate(graphs, data.test.graphs[:8])
 
 Names load on first use, so `import elekit` is fast and needs none of the optional packages.

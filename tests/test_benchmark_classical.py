@@ -10,10 +10,10 @@ from conftest import random_vertices
 from benchmarks.methods import METHODS, barycenter, graph_kernels, input_features, regression
 from benchmarks.methods.ile import ILE
 from benchmarks.methods.nearest_neighbor import NearestNeighbor
+from benchmarks.molecules import Molecules
 from benchmarks.task_data import Budget, TrainingData
 from elekit import datasets
 from elekit.datasets import Split
-from elekit.datasets.molecules import Molecules
 from elekit.graphs import distances
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph

@@ -21,7 +21,7 @@ from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearc
 from elekit.evaluation import conformal
 from elekit.evaluation.conformal import Calibration, calibrate, candidate_sets, coverage, prediction_sets
 from elekit.evaluation.conformal.calibration import calibrated, max_level, radius_of
-from elekit.evaluation.conformal.canonical import canonical_keys
+from elekit.evaluation.conformal.sets import canonical_keys
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.smiles import kekule_forms

@@ -438,10 +438,15 @@ def test_umap_keeps_clusters_together_repeats_itself_and_starts_where_it_is_told
     middles = np.stack([fitted.positions[c::3].mean(0) for c in range(3)])
     nearest_middle = np.square(fitted.positions[:, None] - middles).sum(-1).argmin(1)
     assert nearest_middle.tolist() == [0, 1, 2] * 20 and fitted.trust > 0.6
+    for sign in (1, -1):  # a map that ignores its start would differ from one of the two
+        start = sign * fitted.positions
+        moved = fit_map(points, start=start).positions
+        assert all(np.corrcoef(moved[:, axis], start[:, axis])[0, 1] > 0.5 for axis in (0, 1))
     for few in (5, 16, 17, 31):  # no neighbors to spare
         fitted = fit_map(points[:few])
         assert fitted.method == "umap" and np.isfinite(fitted.positions).all()
     assert np.isfinite(fit_map(points[:1].expand(12, -1)).positions).all()
+    assert np.isfinite(fit_map(points[:12], start=np.zeros((12, 2))).positions).all()
 
 
 def test_what_cannot_be_mapped_is_refused():
@@ -452,6 +457,9 @@ def test_what_cannot_be_mapped_is_refused():
         fit_map(points[0])
     with pytest.raises(ValueError, match=r"got shape \(0, 8\)"):
         fit_map(points[:0])
+    for start in (np.zeros((5, 2)), np.full((6, 2), np.nan)):
+        with pytest.raises(ValueError, match=r"\(6, 2\)"):
+            fit_map(points, start=start)
     points[4, 2] = float("nan")
     with pytest.raises(ValueError, match="point 4 has NaN or infinity"):
         fit_map(points, method="pca")

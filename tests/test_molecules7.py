@@ -181,7 +181,9 @@ def test_rebuild_is_the_head_of_the_shipped_file(tmp_path):
 def test_build_does_not_depend_on_the_hash_seed(tmp_path):
     """A process with a fixed hash seed (this one has a random seed) writes the head of the shipped file."""
     path = tmp_path / "head.csv"
-    code = "import sys; from elekit.datasets import molecules7; molecules7.build(sys.argv[1], max_atoms=4)"
+    code = (
+        "import sys; sys.path.insert(0, 'data/build'); import molecules7; molecules7.build(sys.argv[1], max_atoms=4)"
+    )
     subprocess.run(
         [sys.executable, "-c", code, str(path)], cwd=ROOT, check=True, env=os.environ | {"PYTHONHASHSEED": "1"}
     )

@@ -13,18 +13,19 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import nn
 
+from benchmarks import chebi20
 from benchmarks.methods import METHODS
 from benchmarks.methods.count_ridge import COUNT_RIDGES, TextKernel, TextRidge
 from benchmarks.methods.ele import ELE, trainable
 from benchmarks.methods.encoders import encoder_for
 from benchmarks.methods.part_weights import PART_SHARE, PartsAndPsi, PartWeights, WeightTraining, leave_one_out
 from benchmarks.methods.substructure_counts import PART_KINDS, CountEmbedding, SubstructureCounts
+from benchmarks.molecules import Molecules
 from benchmarks.runner import evaluate_predictor
 from benchmarks.task_data import Budget, TestData, TrainingData
 from benchmarks.tasks import TASKS, fill_gallery
 from elekit.cli import main
-from elekit.datasets import Split, chebi20
-from elekit.datasets.molecules import Molecules
+from elekit.datasets import Split
 from elekit.graphs.smiles import Chem, from_parsed, from_smiles, molecule_vocabulary, parse_smiles, to_smiles
 from elekit.graphs.weisfeiler_lehman import node_colors
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
@@ -130,7 +131,7 @@ def test_a_digest_tells_which_molecules_and_in_which_order(molecules):
 
 
 def test_a_batch_that_is_too_large_says_what_to_do(molecules, monkeypatch):
-    monkeypatch.setattr("elekit.datasets.molecules.MAX_BYTES", 50_000)
+    monkeypatch.setattr("benchmarks.molecules.MAX_BYTES", 50_000)
     lazy, dense = molecules
     with pytest.raises(ValueError, match="5 molecules of up to 30 atoms .* use blocks"):
         lazy.labels()

@@ -14,9 +14,9 @@ from benchmarks.methods.embedding_predictor import EmbeddingPredictor
 from benchmarks.methods.encoders import encoding_for
 from benchmarks.methods.fitted_metric import MetricH, MetricPsi, fit_metric
 from benchmarks.methods.regression import fit_both, fit_neural
+from benchmarks.molecules import Molecules
 from benchmarks.task_data import RETRIEVAL_TASKS, TrainingData
 from elekit.datasets import Split
-from elekit.datasets.molecules import Molecules
 from elekit.decoding import Candidates, DecodeConfig, LocalSearchConfig
 from elekit.evaluation.judging import evaluate
 from elekit.graphs import projections

@@ -3,7 +3,7 @@
 An interrupted training continues when the same command runs again.
 
 molecules7: psi and two h (description, smiles); about 6 minutes on two cores.
-qm9: psi and h (smiles) on real QM9; about an hour and a half.
+qm9: psi and h (smiles) on real QM9; about 1 h 50 min.
     For both, `--surrogate NAME` trains one h again, on the stored psi.
 repeats: four more psi of molecules7, two with other seeds, two on halves of its graphs; about 8 minutes on one core.
 corrected: the molecules7 loss corrected by data/examples/rules.json, and its h for descriptions; about 4 minutes.

@@ -109,10 +109,19 @@ def blind_spots(
     edits = edit_distance(left, right, timeout=TIMEOUT)
     paths = [edit_steps(a, b, timeout=TIMEOUT) for a, b in zip(left, right)]
     differs = [describe_difference(path, a, b) for path, a, b in zip(paths, left, right)]
-    described = ["; ".join(step.describe(graphs.vocabulary) for step in path) for path in paths]
+    descriptions = ["; ".join(step.describe(graphs.vocabulary) for step in path) for path in paths]
     loss = paired_distance(points_of(psi, left), points_of(psi, right)).numpy()
     origin = ["data" if other >= 0 else "search" for other in other_rows]
-    values = (differs, edits.distance.long().numpy(), edits.proven.numpy(), described, loss, origin, rows, other_rows)
+    values = (
+        differs,
+        edits.distance.long().numpy(),
+        edits.proven.numpy(),
+        descriptions,
+        loss,
+        origin,
+        rows,
+        other_rows,
+    )
     table = pd.DataFrame(dict(zip(columns, values)))
     table = table.sort_values(["edits", "loss"], ascending=[False, True], kind="stable")
     kept = torch.tensor(table.index.to_numpy())

@@ -106,6 +106,6 @@ def make(
     results = measure(context, progress=progress)
     if command:
         results.facts["made"]["command"] = command
-    found = statements(results)
+    found = statements(Results.from_json(results.to_json()))  # from the figures as the card keeps them: in six digits
     since = changes(old[0].facts["loss"]["name"], old[1], found) if old is not None else None
     return Card(results, found, since, render(results, found, since))

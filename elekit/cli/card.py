@@ -10,7 +10,7 @@ from elekit.cli import evaluate
 
 def card(args: Namespace) -> None:
     """Measure a loss and write its card."""
-    artifact = ele.load(args.artifact)
+    artifact = ele.model.load(args.artifact)
     name, data = args.surrogate, None
     if args.data is None and artifact.name in ele.datasets.NAMES and ele.datasets.available_offline(artifact.name):
         args.data = artifact.name

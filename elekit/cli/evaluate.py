@@ -27,7 +27,7 @@ SET_FIGURES = ("coverage", "low", "high", "mean_size", "median_size", "empty", "
 def decode(args: Namespace) -> None:
     """Decode inputs from the command line or standard input."""
     _config(args)  # raises on invalid options before anything is loaded
-    artifact = ele.load(args.artifact)
+    artifact = ele.model.load(args.artifact)
     name, h = artifact.surrogate(args.surrogate)
     inputs = args.inputs or [line.rstrip("\n") for line in sys.stdin if line.strip()]
     graphs, _, config = _method(args, artifact, h)
@@ -37,7 +37,9 @@ def decode(args: Namespace) -> None:
     kind = "smiles" if ele.graphs.smiles.is_molecular(artifact.vocabulary) else "graph"
 
     def to_json(some: "Graph", losses: "Tensor") -> list[dict[str, Any]]:
-        plain = ele.to_smiles(some) if kind == "smiles" else [_plain(one) for one in ele.to_networkx(some)]
+        plain = (
+            ele.graphs.to_smiles(some) if kind == "smiles" else [_plain(one) for one in ele.graphs.to_networkx(some)]
+        )
         return [{kind: one, "loss": round(max(0.0, loss), 6)} for one, loss in zip(plain, losses.tolist())]
 
     def line(answer: dict[str, Any]) -> str:
@@ -69,7 +71,7 @@ def evaluate(args: Namespace) -> None:
     if args.oracle and args.sets is not None:
         raise ValueError("--sets measures the uncertainty of h, which --oracle leaves out; give one of them")
     _config(args)  # raises on invalid options before anything is loaded
-    artifact = ele.load(args.artifact)
+    artifact = ele.model.load(args.artifact)
     name, h = "", None
     if not args.oracle:
         name, h = artifact.surrogate(args.surrogate or surrogate_for(args, artifact))
@@ -89,7 +91,9 @@ def evaluate(args: Namespace) -> None:
     distinct = test.frame["key"].drop_duplicates().index.tolist()
     search: dict[str, Any] = {"candidates": graphs, "config": config, "progress": cli_data.show_progress(args)}
     ranking = {"rank_among": test.graphs[distinct], "truth_among": torch.as_tensor(number)}
-    judged = ele.judge(artifact.psi, target, test.graphs, start=start, timeout=args.timeout, **ranking, **search)
+    judged = ele.evaluation.judge(
+        artifact.psi, target, test.graphs, start=start, timeout=args.timeout, **ranking, **search
+    )
     if args.table:
         table = judged.table.copy()
         table.insert(0, "row", test.frame["row"].to_numpy())
@@ -160,7 +164,7 @@ def _start_graphs(config: "DecodeConfig", h: "SurrogateRegressor", inputs: Any) 
 
 def _config(args: Namespace, *, search_only: bool = False) -> "DecodeConfig":
     """The options as a config; descent and local search each get half of the budget if both run."""
-    config = ele.DecodeConfig(method=args.method, seed=args.seed)
+    config = ele.decoding.DecodeConfig(method=args.method, seed=args.seed)
     budget = args.budget_ms
     if budget is not None and args.method != "gradient" and not search_only:
         budget = budget / 2

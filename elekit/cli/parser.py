@@ -16,7 +16,7 @@ use their names in place of a folder.
 EXAMPLES = """\
 examples:
   elekit data molecules7                       summarize the shipped data set and its skipped rows
-  elekit data my.csv --smiles structure        the same for your table
+  elekit data my.csv                           the same for your table with a column smiles (or --smiles NAME)
   elekit data my.csv --export splits           write splits/train.csv, validation.csv, test.csv, skipped.csv
   elekit train embedding --data splits/train.csv --out runs/mine
   elekit train surrogate --artifact runs/mine --data splits/train.csv --input text
@@ -25,7 +25,7 @@ examples:
   elekit correct --artifact molecules7 --rules rules.json --data molecules7 --out runs/corrected
   elekit card --artifact molecules7            write the loss card, a page for reviewers
   elekit decode --artifact molecules7 "The molecule is an ether ..."
-  elekit decode --artifact molecules7 --sets 0.9 "..."   a set that contains the truth in 90 % of cases
+  elekit decode --artifact molecules7 --sets 0.9 "..."   a set that contains the truth with probability at least 0.9
   elekit evaluate --artifact qm9 --data my.csv
   elekit evaluate --artifact qm9 --data my.csv --oracle --method gradient --starts 16
 
@@ -96,9 +96,11 @@ def _surrogate(command: Command) -> None:
     about += "--learning-rate such as 3e-5"
     command.add_argument("--backbone", type=_backbone, metavar=f"{{{','.join(BACKBONES)},hf:NAME}}", help=about)
     _number(command, "--width", int, 128, "width of the backbone")
-    about = "output of h: a point of the sphere, or a relaxed graph that psi embeds (graph head), which is far more "
-    about += "exact if positions of the input become nodes, as in SMILES; with at most 1,000 pairs it is trained "
-    about += "from four random starts and the best on validation continues (default: %(default)s)"
+    about = (
+        "point: h ends in a point of the sphere. graph: h goes through a relaxed graph that psi embeds (graph head); "
+    )
+    about += "choose it if input positions correspond to nodes, as in SMILES. With at most 1,000 pairs, graph trains "
+    about += "four random starts and continues the best one (default: %(default)s)"
     command.add_argument("--through", choices=("point", "graph"), default="point", help=about)
     _fit_options(command)
 
@@ -203,7 +205,7 @@ def _decoding_options(command: Command) -> None:
     about += "(default: euclidean)"
     command.add_argument("--rule", help=about)
     command.add_argument("--beam", type=int, help="graphs kept by the polish (default: 2)")
-    about = "also prediction sets; 0.9 = contain the truth in 90 %% of cases"
+    about = "also prediction sets; 0.9 = contain the truth with probability at least 0.9"
     command.add_argument("--sets", type=float, metavar="LEVEL", help=about)
     about = "for --sets, a csv, tsv or parquet file of pairs that were not used for training, with the columns of h "
     about += "(default: the validation split of a shipped h)"

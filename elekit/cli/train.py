@@ -18,10 +18,11 @@ def embedding(args: Namespace) -> None:
     device = check_device(args.device)
     check_overwrite(args.out)
     data = cli_data.load(args, inputs=False)
-    training, checkpoint = with_options(args, ele.EmbeddingTraining()), args.out / CHECKPOINT
-    psi = ele.fit_embedding(
+    training, checkpoint = with_options(args, ele.training.EmbeddingTraining()), args.out / CHECKPOINT
+    psi = ele.training.fit_embedding(
         data.train.graphs, validation=data.validation.graphs, training=training, seed=args.seed, device=device,
-        config=ele.EmbeddingConfig(hidden=args.hidden, dim=args.dim), checkpoint=checkpoint, progress=not args.json,
+        config=ele.model.EmbeddingConfig(hidden=args.hidden, dim=args.dim), checkpoint=checkpoint,
+        progress=not args.json,
     )  # fmt: skip
     about = {
         "data": data.report(),
@@ -31,7 +32,7 @@ def embedding(args: Namespace) -> None:
         "trained": ele.model.artifact.training_record(checkpoint, args.by),
     }
     name = args.data if args.data in ele.datasets.NAMES else Path(args.data).name
-    ele.save(ele.Artifact(name, psi, about=about), args.out)
+    ele.model.save(ele.model.Artifact(name, psi, about=about), args.out)
     _report(args, args.out, psi.history)
 
 
@@ -51,10 +52,10 @@ def surrogate(args: Namespace) -> None:
         raise ValueError(f"no inputs to regress from; name a column of {args.data} with --input")
     kind = args.backbone or trainings.infer_kind(data.train.inputs)
     name = args.name or (args.input[0] if args.input else kind)
-    shape = ele.BackboneConfig(kind, width=args.width, through=args.through)
+    shape = ele.model.BackboneConfig(kind, width=args.width, through=args.through)
     training = with_options(args, trainings.default_training(shape))
     checkpoint = folder / f"h-{artifacts.file_stem(name)}.checkpoint"
-    h = ele.fit_surrogate(
+    h = ele.training.fit_surrogate(
         artifact.psi, data.train, validation=data.validation, backbone=shape, training=training, seed=args.seed,
         device=device, checkpoint=checkpoint, progress=not args.json,
     )  # fmt: skip
@@ -73,7 +74,7 @@ def surrogate(args: Namespace) -> None:
 def repeats(args: Namespace) -> None:
     """Learn psi again, with other seeds and on halves of the graphs, and add the results to the artifact."""
     device, folder = check_device(args.device), _writable_folder(args.artifact, "repeats are")
-    data = cli_data.load(args, inputs=False, seed=ele.load(folder).about.get("seed", 0))  # the same split
+    data = cli_data.load(args, inputs=False, seed=ele.model.load(folder).about.get("seed", 0))  # the same split
     options = {"seeds": args.seeds, "halves": args.halves, "device": device, "by": args.by}
     found = ele.training.reruns.fit_repeats(folder, data, **options, progress=not args.json)
     last = {name: repeat.about["psi"]["history"][-1] for name, repeat in found.items()}

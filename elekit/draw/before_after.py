@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from elekit.draw.base import BLUE, GRAY, SKY, VERMILION, printable
-from elekit.draw.figure import Picture, Style, axes, legend
-from elekit.draw.rows import beside, require_columns
+from elekit.draw.figure import Picture, Style, axes, beside, legend, require_columns
 
 BROKEN = "does not hold"  # a value of `after_says`
 LETTERS = 44  # of a line of words beside a row

@@ -7,8 +7,18 @@ from matplotlib.patches import Patch
 
 from elekit.draw.base import BLUE, GRAY, LIGHT_GRAY, ORANGE, VERMILION, fit_text, printable, require_positive
 from elekit.draw.curves import COLORS
-from elekit.draw.figure import Picture, Style, axes, figure_of, legend
-from elekit.draw.rows import beside, ends, name_rows, require_columns, whiskers
+from elekit.draw.figure import (
+    Picture,
+    Style,
+    axes,
+    beside,
+    ends,
+    figure_of,
+    legend,
+    name_rows,
+    require_columns,
+    whiskers,
+)
 
 SHAPES = "osD^v<>ph"
 WIDE = 520  # points for the text of a claim

@@ -11,8 +11,19 @@ from matplotlib.lines import Line2D
 
 from elekit.draw import base
 from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, fit_text, printable, to_numpy
-from elekit.draw.figure import OUTLINE, Picture, Style, axes, figure_of, fitted_title, legend, padded_limits
-from elekit.draw.rows import beside, name_rows, require_columns
+from elekit.draw.figure import (
+    OUTLINE,
+    Picture,
+    Style,
+    axes,
+    beside,
+    figure_of,
+    fitted_title,
+    legend,
+    name_rows,
+    padded_limits,
+    require_columns,
+)
 
 COLORS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
 STYLES = (

@@ -9,10 +9,20 @@ from elekit.decoding import Trace
 from elekit.draw import base
 from elekit.draw.base import BLUE, GRAY, RADIUS, VERMILION, fit_text, printable, to_numpy
 from elekit.draw.curves import loss_curve
-from elekit.draw.figure import DASHED, Picture, Style, axes, halo, legend, outlined, padded_limits, size_in_inches
+from elekit.draw.figure import (
+    DASHED,
+    Picture,
+    Style,
+    axes,
+    beside,
+    halo,
+    legend,
+    outlined,
+    padded_limits,
+    size_in_inches,
+)
 from elekit.draw.frames import LOOKS, NUMBERS, SHOWN, Frames, format_loss, frame_positions, frames, matching_layout
 from elekit.draw.layouts import layout
-from elekit.draw.rows import beside
 from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
 

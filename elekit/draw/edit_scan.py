@@ -8,10 +8,22 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, to_hex
 from matplotlib.figure import Figure
 
 from elekit.draw.base import BLUE, GRAY, VERMILION, fit_text, require_positive, require_single, to_numpy
-from elekit.draw.figure import DASHED, Picture, Style, axes, fitted_title, halo, legend, outlined, points_per_unit
+from elekit.draw.figure import (
+    DASHED,
+    Picture,
+    Style,
+    axes,
+    ends,
+    fitted_title,
+    halo,
+    legend,
+    name_rows,
+    outlined,
+    points_per_unit,
+    require_columns,
+)
 from elekit.draw.layouts import layout
 from elekit.draw.placement import RAMP, finite_range, label_positions, present_parts, signed
-from elekit.draw.rows import ends, name_rows, require_columns
 from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph
 

@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, printable, require_positive, shortened
-from elekit.draw.figure import Picture, halo, legend, message, outlined, write
+from elekit.draw.figure import Picture, halo, legend, message, outlined, require_columns, write
 from elekit.draw.layouts import layout
 from elekit.draw.placement import label_positions
-from elekit.draw.rows import require_columns
 from elekit.draw.shapes import differences, framed
 from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph

@@ -8,9 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from elekit.draw.base import BLUE, VERMILION, printable, require_positive
-from elekit.draw.figure import Picture, message, write
+from elekit.draw.figure import Picture, message, require_columns, write
 from elekit.draw.pairs import GAP, MAX_MARKS, draw_group, mark_legend
-from elekit.draw.rows import require_columns
 from elekit.draw.shapes import differences
 from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.graph import Graph

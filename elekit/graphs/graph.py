@@ -112,7 +112,7 @@ def check_labels(given: GraphVocabulary, expected: GraphVocabulary, problem: str
 
 
 class GraphBatch(ABC):
-    """Interface of a batch of B graphs: dense tensors (`Graph`) or lists (`elekit.datasets.molecules.Molecules`)."""
+    """Interface of a batch of B graphs: dense tensors (`Graph`) or another container with the same methods."""
 
     vocabulary: GraphVocabulary
 

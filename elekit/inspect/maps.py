@@ -79,7 +79,9 @@ class EmbeddingMap:
         return replace(self, positions=(scale * mine @ left @ right + middle).astype(np.float32))
 
 
-def fit_map(points: Tensor, *, method: str = "umap", seed: int = 0) -> EmbeddingMap:
+def fit_map(
+    points: Tensor, *, method: str = "umap", seed: int = 0, start: np.ndarray | None = None, progress: bool = False
+) -> EmbeddingMap:
     """Lay out points of the sphere on a plane; the same arguments give the same map.
 
     UMAP (McInnes, Healy, Melville 2018) uses 15 neighbors, min_dist 0.1 and the cosine metric, which is half the
@@ -90,18 +92,22 @@ def fit_map(points: Tensor, *, method: str = "umap", seed: int = 0) -> Embedding
         method: "umap", which keeps neighbors together, or "pca", the two directions of largest variance; fewer than 5
             points use PCA.
         seed: Seed of UMAP.
+        start: (n, 2) positions that UMAP starts from, such as those of an earlier map.
+        progress: Whether UMAP prints its progress.
 
     Returns:
         The map.
 
     Raises:
-        ValueError: If the method is unknown, or `points` has the wrong shape or is not finite.
+        ValueError: If the method is unknown, or `points` or `start` has the wrong shape or is not finite.
     """
     points = finite_points(points).cpu()
     if method not in METHODS:
         raise ValueError(f"no map method {method!r}; the methods are {', '.join(METHODS)}")
+    if start is not None and (np.shape(start) != (len(points), 2) or not np.isfinite(start).all()):
+        raise ValueError(f"start must be ({len(points)}, 2), finite; got shape {np.shape(start)}")
     method = "pca" if len(points) < MIN_UMAP else method
-    positions = principal_components(points) if method == "pca" else _umap(points, seed)
+    positions = principal_components(points) if method == "pca" else _umap(points, seed, start, progress)
     return EmbeddingMap(positions, points, neighbors_kept(points, positions, seed), method)
 
 
@@ -114,14 +120,17 @@ def principal_components(points: Tensor) -> np.ndarray:
     return nn.functional.pad(found, (0, 2 - found.shape[1])).float().numpy()
 
 
-def _umap(points: Tensor, seed: int) -> np.ndarray:
+def _umap(points: Tensor, seed: int, start: np.ndarray | None, progress: bool) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about threads, and about disconnected neighbor graphs
         with extra("lab"):
             from umap import UMAP
 
-        k = min(NEIGHBORS, len(points) - 1)
-        fit = UMAP(n_neighbors=k, min_dist=0.1, metric="cosine", random_state=seed, n_jobs=1)
+        init = "spectral" if start is None else np.asarray(start, dtype=np.float32)
+        if start is not None and not (np.ptp(init, 0) > 0).all():
+            init = "random"  # UMAP divides by the extent of its start
+        fixed = {"min_dist": 0.1, "metric": "cosine", "n_jobs": 1}
+        fit = UMAP(min(NEIGHBORS, len(points) - 1), init=init, random_state=seed, verbose=progress, **fixed)
         return np.ascontiguousarray(fit.fit_transform(points.numpy()), dtype=np.float32)
 
 

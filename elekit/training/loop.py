@@ -1,7 +1,7 @@
 """The training loop: steps, schedule, checkpoints, Ctrl-C, validation.
 
-All randomness of step s comes from a generator seeded by (seed, s), so an interrupted and resumed run takes the same
-steps: on the CPU the result is bit for bit that of an uninterrupted run.
+Batches and views of step s come from a generator seeded by (seed, s), dropout from s alone. A resumed run takes the
+same steps: on the CPU the result is bit for bit that of an uninterrupted run.
 """
 
 import contextlib

@@ -86,7 +86,7 @@ def fit_surrogate(
             mean of <h, psi>, which ranks restarts; None means training pairs.
         backbone: Architecture, or any module from inputs to (B, D); None means the default for the inputs.
         training: Settings of the training; None means the default for the backbone.
-        seed: Seed of initial weights, batches and dropout.
+        seed: Seed of initial weights and batches; dropout is seeded by the step.
         device: torch device; "auto" means CUDA if available.
         checkpoint: File that is written at intervals, and resumed from if it exists.
         progress: Show a progress bar.

@@ -128,7 +128,7 @@ class Explorer(ipywidgets.Box):
         return table.assign(edits=[self._edits.get(int(row), "") for row in table["row"]])
 
     def find(self, kind: str, text: str) -> pd.DataFrame:
-        """Rows of `frame` found by `elekit.inspect.search.search`: by "id", "smiles", "substructure" or "label"."""
+        """Rows of `frame` found by `elekit.inspect.search.Search`: by "id", "smiles", "substructure" or "label"."""
         if self.query == (kind, text):
             self._answer()
         self.query = (kind, text)

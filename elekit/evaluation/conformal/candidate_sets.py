@@ -13,8 +13,7 @@ from tqdm.auto import tqdm
 from elekit.decoding import Candidates, DecodeConfig, decode
 from elekit.decoding.candidates import check_target, nearest
 from elekit.evaluation.conformal.calibration import Calibration
-from elekit.evaluation.conformal.canonical import canonical_keys
-from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet
+from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet, canonical_keys
 from elekit.graphs.features import is_connected
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
+from elekit.datasets.reading import isomorphism_keys
 from elekit.evaluation.conformal.calibration import Calibration
-from elekit.evaluation.conformal.canonical import canonical_keys
-from elekit.graphs.graph import Graph
+from elekit.graphs import Graph, to_networkx
+from elekit.graphs.smiles import is_molecular, to_smiles
 
 MAX_SIZE = 20  # graphs; larger sets abstain
 
@@ -62,3 +64,15 @@ class PredictionSet:
             return f"unsure: {self.reason}"
         which = "this one" if self.size == 1 else f"one of these {self.size}"
         return f"{which}, at {100 * self.calibration.level:g} %"
+
+
+def canonical_keys(graphs: Graph) -> np.ndarray:
+    """(n,) strings, equal exactly for equal graphs of this batch: SMILES of molecules, else isomorphism classes.
+
+    All Kekule forms of a molecule have one key, see `elekit.graphs.smiles.canonicalized`.
+    """
+    keys: list[str | None] = list(to_smiles(graphs)) if is_molecular(graphs.vocabulary) else [None] * len(graphs)
+    rest = [row for row, key in enumerate(keys) if key is None]
+    for row, number in zip(rest, isomorphism_keys(to_networkx(graphs[rest])) if rest else ()):
+        keys[row] = f"class {number}"
+    return np.array(keys, dtype=str)

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from benchmarks.molecules import Molecules
 from elekit.datasets.files import download, local_file
-from elekit.datasets.molecules import Molecules
 from elekit.datasets.splits import SPLITS, Dataset, Split, digest
 from elekit.graphs.graph import GraphBatch, GraphVocabulary
 from elekit.graphs.smiles import ParsedSmiles, from_parsed, molecule_vocabulary, parse_smiles
