@@ -90,7 +90,7 @@ def evaluate(args: Namespace) -> None:
     number, _ = pd.factorize(test.frame["key"])  # equal graphs share a rank
     distinct = test.frame["key"].drop_duplicates().index.tolist()
     search: dict[str, Any] = {"candidates": graphs, "config": config, "progress": cli_data.show_progress(args)}
-    ranking = {"rank_among": test.graphs[distinct], "truth_among": torch.as_tensor(number)}
+    ranking: dict[str, Any] = {"rank_among": test.graphs[distinct], "truth_among": torch.as_tensor(number)}
     judged = ele.evaluation.judge(
         artifact.psi, target, test.graphs, start=start, timeout=args.timeout, **ranking, **search
     )
