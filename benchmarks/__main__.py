@@ -2,13 +2,13 @@
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
 import benchmarks
 from benchmarks import results, runner
 from benchmarks.tasks import TASKS
+from elekit.cli import process
 
 DESCRIPTION = "Run a benchmark task with every method and append the results to the task's results file."
 EPILOG = """\
@@ -17,12 +17,13 @@ examples:
   python -m benchmarks smi2mol --list          which runs are done and which are open
   python -m benchmarks report                  tables and figures of all results, for data/results/README.md
 
-Runs that are already in the results file are skipped. After Ctrl-C, the same command resumes.
-exit status: 0 success, 1 error (one line on standard error), 2 wrong usage, 130 interrupted (progress is kept)
+Runs that are already in the results file are skipped. After Ctrl-C, SIGTERM or SIGHUP, the same command resumes.
+exit status: 0 success, 1 error (one line on standard error), 2 wrong usage, 130, 143 or 129 after Ctrl-C, SIGTERM or
+SIGHUP (progress is kept), 141 if the reader of standard output has gone
 """
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=DESCRIPTION,
@@ -55,7 +56,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    return parser.parse_args(arguments)
+    parser.set_defaults(run=run, continued="finished runs are kept; the same command continues from what is saved")
+    return parser
 
 
 def _labels(text: str) -> int | None:
@@ -102,17 +104,7 @@ def show(args: argparse.Namespace, document: dict, lines: list[str]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit status."""
-    args = parse_arguments(arguments)
-    try:
-        run(args)
-    except KeyboardInterrupt as error:
-        sys.stderr.write(f"benchmarks: interrupted{'; ' if str(error) else ''}{error}\n")
-        return 130
-    except (ValueError, OSError, FloatingPointError) as error:
-        message = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
-        sys.stderr.write(f"benchmarks: {' '.join(message.split())}\n")
-        return 1
-    return 0
+    return process.run("benchmarks", parser(), arguments)
 
 
 if __name__ == "__main__":

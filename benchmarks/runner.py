@@ -5,26 +5,24 @@ import json
 import os
 import platform
 import resource
-import signal
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import elekit
-from benchmarks import results
+from benchmarks import child_process, results
 from benchmarks.methods import ABLATION_PREFIX, METHODS, Predictor
 from benchmarks.noise import corrupts_test_inputs
 from benchmarks.task_data import TestData
 from benchmarks.tasks import TASKS
-from elekit.datasets.files import write_atomically
+from elekit.datasets.files import check_writable, write_atomically
 from elekit.evaluation import judging, ranking
 
+SPENT = "spent.json"
 EDIT_DISTANCE_TIMEOUT = 2.0  # seconds per pair
 
 
@@ -75,6 +73,7 @@ def run_all(
 
     Raises:
         KeyboardInterrupt: On Ctrl-C. Finished runs are kept, and the interrupted one resumes from its checkpoint.
+        OSError: If the results or checkpoints cannot be written.
     """
     executed = 0
     for number, planned in enumerate(plan, 1):
@@ -83,10 +82,10 @@ def run_all(
             continue
         if progress:
             sys.stderr.write(f"[{number} of {len(plan)}] {describe_run(planned)}\n")
-        # its own process: memory is measured for the run alone, and no state leaks into the next run
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=terminate_like_ctrl_c) as pool:
-            run_work = work / planned["task"] / checkpoint_folder(planned)
-            run = pool.submit(execute_run, planned, run_work, threads, progress).result()
+        run_work = work / planned["task"] / checkpoint_folder(planned)
+        for needed in (path, run_work / SPENT):
+            check_writable(needed)  # not only after hours of training
+        run = child_process.call(execute_run, planned, run_work, threads, progress)
         results.append_run(path, run)
         executed += 1
         if progress:
@@ -127,7 +126,7 @@ def execute_run(planned: dict, work: Path, threads: int, progress: bool) -> dict
         labels=planned["labels"], seed=planned["seed"], noise=noise, progress=progress
     )
     method.prepare(data, seed=planned["seed"], work=work, progress=progress)
-    with track_cost(work / "spent.json") as cost:
+    with track_cost(work / SPENT) as cost:
         fitted = method.fit(data, seed=planned["seed"], work=work, progress=progress)
     evaluated = {decoder: evaluate_predictor(one, test_data) for decoder, one in fitted.predictors.items()}
     return {
@@ -175,11 +174,6 @@ def evaluate_predictor(predictor: Predictor, data: TestData) -> dict:
 
 def _round(metrics: dict) -> dict:
     return {name: round(value, 5) if isinstance(value, float) else value for name, value in metrics.items()}
-
-
-def terminate_like_ctrl_c() -> None:
-    """Make SIGTERM raise KeyboardInterrupt, so that a terminated run keeps its checkpoint and its cost."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @contextlib.contextmanager

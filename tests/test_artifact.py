@@ -256,7 +256,7 @@ def test_a_folder_that_cannot_be_made_is_named(artifact, tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(elekit.datasets.files.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(elekit.datasets.files.os, "open", refuse)
     with pytest.raises(OSError, match="cannot write .*Permission denied"):
         save(artifact, tmp_path / "new")
     assert listing(tmp_path) == {"file": b"in the way"}

@@ -2,11 +2,9 @@
 
 import fcntl
 import json
-import os
 import re
 import signal
 import threading
-import time
 
 import numpy as np
 import pandas as pd
@@ -19,6 +17,7 @@ from benchmarks.aggregate import METRICS, means, paired_differences
 from benchmarks.methods import METHODS, Fitted, Method, Predictor
 from benchmarks.task_data import DECODING_TASKS, MOLECULE_TASKS, RETRIEVAL_TASKS, Budget, TestData, TrainingData
 from benchmarks.tasks import SELECTED_METHODS
+from elekit.cli.process import interrupting_signals
 from elekit.datasets import Split
 from elekit.graphs.graph import GraphVocabulary
 
@@ -575,20 +574,9 @@ class TinyTask:
 @pytest.fixture
 def tiny(monkeypatch):
     """The registries with one more task and method, and runs in this process instead of one of their own."""
-
-    class Here:
-        def __init__(self, *given, **named): ...
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *raised): ...
-        def submit(self, do, *given):
-            made = do(*given)
-            return type("Done", (), {"result": lambda self: made})()
-
     monkeypatch.setitem(METHODS, "quick", Quick())
     monkeypatch.setitem(TASKS, "tiny", TinyTask())
-    monkeypatch.setattr(runner, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(runner.child_process, "call", lambda function, *args: function(*args))
     return [{"task": "tiny", "method": "quick", "labels": 4, "seed": seed, "noise": None} for seed in range(3)]
 
 
@@ -668,15 +656,10 @@ def test_time_adds_up_over_sittings_and_the_most_memory_stays(tmp_path):
 
 
 def test_a_run_that_is_ended_by_kill_keeps_what_it_has_spent(tmp_path):
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        runner.terminate_like_ctrl_c()
-        with pytest.raises(KeyboardInterrupt), runner.track_cost(tmp_path / "spent.json"):  # noqa: PT012
-            sum(range(200_000))
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(5)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with interrupting_signals(), pytest.raises(KeyboardInterrupt), runner.track_cost(tmp_path / "spent.json"):  # noqa: PT012
+        sum(range(200_000))
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     kept = json.loads((tmp_path / "spent.json").read_text())
     assert kept["seconds"] > 0 and kept["memory_mb"] > 0 and not kept["done"]
 

@@ -11,6 +11,7 @@ from elekit.cli import evaluate
 def card(args: Namespace) -> None:
     """Measure a loss and write its card."""
     artifact = ele.model.load(args.artifact)
+    ele.datasets.files.check_writable(args.out)
     name, data = args.surrogate, None
     if args.data is None and artifact.name in ele.datasets.NAMES and ele.datasets.available_offline(artifact.name):
         args.data = artifact.name

@@ -26,6 +26,7 @@ def correct(args: Namespace) -> None:
     train.check_overwrite(args.out)
     rules = _rules(args.rules)
     artifact = artifacts.load(args.artifact)
+    ele.datasets.files.check_writable(args.out / CHECKPOINT)
     if args.out.resolve() == artifacts.locate(args.artifact).resolve():
         raise ValueError(f"{args.out} holds the loss to correct; name another folder")
     judgments = _judgments(args.judgments, artifact.vocabulary)

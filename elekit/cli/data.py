@@ -124,6 +124,8 @@ def write_csv(path: Path, frame: "pd.DataFrame") -> None:
 
 def report(args: Namespace) -> None:
     """Summarize a data set."""
+    if args.export:
+        ele.datasets.files.check_writable(args.export / "train.csv")
     data = load(args)
     found = data.report()
     splits = {"train": data.train, "validation": data.validation, "test": data.test}

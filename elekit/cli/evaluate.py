@@ -71,6 +71,8 @@ def evaluate(args: Namespace) -> None:
     if args.oracle and args.sets is not None:
         raise ValueError("--sets measures the uncertainty of h, which --oracle leaves out; give one of them")
     _config(args)  # raises on invalid options before anything is loaded
+    if args.table:
+        ele.datasets.files.check_writable(args.table)
     artifact = ele.model.load(args.artifact)
     name, h = "", None
     if not args.oracle:

@@ -29,7 +29,8 @@ examples:
   elekit evaluate --artifact qm9 --data my.csv
   elekit evaluate --artifact qm9 --data my.csv --oracle --method gradient --starts 16
 
-exit status: 0 success, 1 error (one line on standard error), 2 wrong usage, 130 interrupted (progress is saved)
+exit status: 0 success, 1 error (one line on standard error), 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
+SIGHUP; progress is saved), 141 if the reader of standard output has gone
 """
 BACKBONES = ("character", "word", "smiles", "tfidf", "vector")
 SOURCE = "molecules7, qm9, or a csv, tsv or parquet file"
@@ -171,7 +172,8 @@ def _fit_options(command: Command) -> None:
 def _training_options(command: Command) -> None:
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
     command.add_argument("--by", metavar="NAME", help="who trains, recorded in the artifact (default: nobody)")
-    command.epilog = "Ctrl-C saves the progress; the same command continues from there."
+    command.epilog = "Ctrl-C, SIGTERM and SIGHUP save the progress; the same command continues from there."
+    command.set_defaults(continued="the same command continues from what is saved")
 
 
 def _data_options(command: Command, seed: str = "seed of the split and of all sampling") -> None:

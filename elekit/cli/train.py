@@ -17,6 +17,7 @@ def embedding(args: Namespace) -> None:
     cli_data.check_positive(args, "steps", "batch_size", "dim", "hidden")
     device = check_device(args.device)
     check_overwrite(args.out)
+    ele.datasets.files.check_writable(args.out / CHECKPOINT)
     data = cli_data.load(args, inputs=False)
     training, checkpoint = with_options(args, ele.training.EmbeddingTraining()), args.out / CHECKPOINT
     psi = ele.training.fit_embedding(

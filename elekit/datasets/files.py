@@ -1,13 +1,20 @@
 """Folders of shipped and cached files, downloads, and atomic writes."""
 
 import contextlib
+import errno
 import os
-import tempfile
-from collections.abc import Callable
+import secrets
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from elekit.graphs._optional import extra
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Shipped data and models, read-only: in the wheel, or else in the checkout.
@@ -47,26 +54,116 @@ def cache_arrays(path: Path, **arrays: Any) -> None:
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Call `write` on a temporary file beside `path`, flush it to disk, then rename it to `path`.
+    """Call `write` on a temporary file, flush it to disk, then give it the name `path`.
 
-    If that fails (disk full, read-only folder), it raises OSError and an older file at `path` is unchanged.
+    Links are followed. A new file gets the permissions of the umask, a replaced file keeps its own. A device or pipe
+    is written directly. If that fails (disk full, read-only folder), it raises OSError and an older file at `path` is
+    unchanged. Concurrent writers do not mix: the last one to finish wins.
     """
-    path = Path(path)
-    temporary = None
+    with _named_errors(path):
+        target = _target(path)
+        if target is None:
+            write(Path(path))
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _unfinished(target.parent) as (partial, name):
+            write(partial)
+            if target.exists():
+                partial.chmod(stat.S_IMODE(target.stat().st_mode))
+            with open(partial, "rb+") as written:
+                os.fsync(written.fileno())
+            if partial != name:
+                os.link(partial, name, src_dir_fd=0)  # a folder makes os.link follow the link in /proc
+            name.replace(target)
+        with contextlib.suppress(OSError):  # the name is on disk once the folder is; some systems cannot flush one
+            folder = os.open(target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def check_writable(path: str | Path, size: int = 1) -> None:
+    """Raise the OSError of `write_atomically` if a file of so many bytes cannot be written to `path` now."""
+    with _named_errors(path):
+        target = _target(path)
+        if target is not None:
+            folder = next(parent for parent in target.parents if parent.exists())
+            with _unfinished(folder) as (partial, _), open(partial, "rb+") as opened:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(opened.fileno(), 0, max(1, size))
+                opened.write(b"0")
+
+
+@contextlib.contextmanager
+def _named_errors(path: str | Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        yield
     except OSError as failed:
         reason = failed.strerror or str(failed)
         message = f"cannot write {path}: {reason}; an older file there is unchanged"
         raise OSError(failed.errno or 0, message) from failed
+
+
+def _target(path: str | Path) -> Path | None:
+    """The file that `path` leads to; None for a device or pipe."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        return None
+    return Path(os.path.realpath(path))
+
+
+@contextlib.contextmanager
+def _unfinished(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """A new file in the folder, to be written by this path and then renamed from that name.
+
+    Where the system can, the file has no name until it is complete, and nothing is left of a process that is killed.
+    Elsewhere its name is left, and removed by the next writer in the folder: the file of a living writer is locked.
+    """
+    for old in folder.glob(".elekit-*.partial"):
+        with contextlib.suppress(OSError), open(old, "rb+") as opened:
+            if _lock(opened.fileno()):
+                old.unlink()
+    name = folder / f".elekit-{secrets.token_hex(8)}.partial"
+    handle, partial = _create(folder, name)
+    try:
+        if fcntl is None:  # Windows renames no open file
+            os.close(handle)
+        yield partial, name
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
+        if fcntl is not None:
+            os.close(handle)
+
+
+def _create(folder: Path, name: Path) -> tuple[int, Path]:
+    """The descriptor of a new locked file, and the path to write to: `name`, or one that holds while it is open."""
+    with contextlib.suppress(OSError, AttributeError):  # not Linux, or a file system without such files
+        handle = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666)
+        partial = Path(f"/proc/self/fd/{handle}")
+        if partial.exists():
+            _lock(handle)
+            return handle, partial
+        os.close(handle)
+    while True:
+        handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        _lock(handle, wait=True)
+        if name.exists():  # no other writer took it for abandoned before it was locked
+            return handle, name
+        os.close(handle)
+
+
+def _lock(handle: int, *, wait: bool = False) -> bool:
+    """Lock an open file until it is closed; False if another process holds the lock or files cannot be locked."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True

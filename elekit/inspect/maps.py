@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as bytes_of
 from torch import Tensor, nn
 
 from elekit.datasets.files import SHIPPED, cache_folder, write_atomically
@@ -211,7 +211,8 @@ def save_map(map: EmbeddingMap, key: str, folder: str | Path | None = None) -> P
     """Write a map atomically, by default into the cache, and return the path of the file."""
     path = Path(folder or cache_folder() / "maps") / f"{key}.safetensors"
     arrays = {"positions": map.positions.astype(np.float32), "kept": map.kept.astype(np.float32)}
-    write_atomically(path, lambda p: save_file(arrays, p, {"format": FORMAT, "method": map.method}))
+    data = bytes_of(arrays, {"format": FORMAT, "method": map.method})
+    write_atomically(path, lambda partial: partial.write_bytes(data))
     return path
 
 

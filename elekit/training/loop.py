@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from elekit.datasets.files import write_atomically
+from elekit.datasets.files import check_writable, write_atomically
 from elekit.model.embedding import History
 
 Callback = Callable[[int, nn.Module], None]
@@ -90,20 +91,72 @@ def _fast_arithmetic(matmul_precision: str) -> Iterator[None]:
         torch.set_flush_denormal(before[1])
 
 
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Delay Ctrl-C to the end of the block, so that no step is half done (in the main thread)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    waiting = []
-    before = signal.signal(signal.SIGINT, lambda *_: waiting.append(True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
-    if waiting:
-        signal.raise_signal(signal.SIGINT)
+class _Interrupts:
+    """Ctrl-C, SIGTERM and SIGHUP in the main thread during a training; the handlers from before return at the end.
+
+    The first signal raises KeyboardInterrupt, or what the handler from before raises. The second one prints a note:
+    impatience loses nothing that is being saved. Further ones raise KeyboardInterrupt.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.count = 0  # of signals that ask the training to stop
+        self._title = title
+        self._before: dict[int, Any] = {}
+        self._delaying, self._delayed = False, 0
+        self._fatal = 0  # the signal that would have ended the process without this class
+
+    def __enter__(self) -> "_Interrupts":
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)  # Windows has no SIGHUP
+                if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):  # nohup ignores
+                    self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._before:
+            signal.signal(*self._before.popitem())
+
+    def _receive(self, number: int, frame: Any = None) -> None:
+        handler = self._before.get(number)
+        if self._delaying:
+            self._delayed = number
+        elif self.count == 0 and callable(handler):
+            try:
+                handler(number, frame)  # it may go on, as a user's own handler that sets a flag does
+            except BaseException:
+                self.count = 1
+                raise
+        else:
+            self.count += 1
+            self._fatal = self._fatal if callable(handler) else number
+            if self.count != 2:
+                raise KeyboardInterrupt
+            _tell(f"{self._title}: saving, one moment; once more stops at once")
+
+    @contextlib.contextmanager
+    def delayed(self) -> Iterator[None]:
+        """Delay signals to the end of the block, so that no step is half done."""
+        self._delaying = True
+        try:
+            yield
+        finally:
+            self._delaying = False
+        if self._delayed:
+            number, self._delayed = self._delayed, 0
+            self._receive(number)
+
+    def end_process(self) -> None:
+        """End the process if the signal would have done so without this class."""
+        if self._fatal:
+            self.__exit__()
+            signal.raise_signal(self._fatal)
+
+
+def _tell(message: str) -> None:
+    """Print to stderr, like the bar: standard output may be a document. The terminal may be gone."""
+    with contextlib.suppress(OSError, ValueError):
+        tqdm.write(message, file=sys.stderr)
 
 
 def run_loop(
@@ -116,6 +169,8 @@ def run_loop(
     identity: plain values (settings, seed, data digest) that must be equal for a checkpoint to be resumed. callback:
     as in `fit_embedding`. resume_from: the checkpoint to name in the message after Ctrl-C, if not `checkpoint`.
     Ctrl-C stops after the current step, writes the checkpoint and marks the last entry with `interrupted: True`.
+    SIGTERM and SIGHUP do the same, and then end the process unless it handles them. An error (such as a lack of
+    memory) is raised after the checkpoint is written. A checkpoint that cannot be written is an error at the start.
     """
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     identity = json.loads(json.dumps(identity))
@@ -123,6 +178,9 @@ def run_loop(
     running: float | None = None
     if checkpoint is not None and Path(checkpoint).exists():
         done, history, earlier, running = _resume(Path(checkpoint), model, optimizer, identity)
+    if checkpoint is not None and done < config.steps:
+        values = sum(p.numel() * p.element_size() for p in model.parameters())
+        check_writable(checkpoint, 3 * values)  # AdamW keeps two values beside each weight
     started = time.perf_counter()
 
     def save() -> None:
@@ -158,39 +216,60 @@ def run_loop(
 
     model.train()
     bar = tqdm(total=config.steps, initial=done, desc=title, unit="step", disable=not progress, mininterval=0.5)
-    saved = done
-    try:
-        with bar, _fast_arithmetic(config.matmul_precision):
-            call_back()
-            while done < config.steps:
-                for group in optimizer.param_groups:
-                    group["lr"] = config.learning_rate * _schedule(done, config)
-                loss = loss_at(done)
-                value = loss.item()
-                if not math.isfinite(value):
-                    raise FloatingPointError(f"{title}: the loss is {value} at step {done}; lower learning_rate")
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-                with uninterrupted():
-                    optimizer.step()
-                    done += 1
-                    running = value if running is None else 0.98 * running + 0.02 * value
-                bar.update()
-                if done % config.validate_every == 0 or done == config.steps:
-                    note()
-                    bar.set_postfix({k: f"{v:.3f}" for k, v in history[-1].items() if k not in ("step", "seconds")})
-                if done % config.checkpoint_every == 0 or done == config.steps:
-                    save()
-                    saved = done
-    except KeyboardInterrupt:
+    saved, whole = done, True  # whole: no update is half done
+    interrupts = _Interrupts(title)
+
+    def keep_progress(how: str) -> None:
+        nonlocal saved
         if done > saved:
             save()
-        note(interrupted=True)
+            saved = done
         path = resume_from or checkpoint
         hint = f"call again with checkpoint={str(path)!r} to continue" if path else "give checkpoint= to resume later"
-        # to stderr, like the bar: standard output may be a document
-        tqdm.write(f"{title}: interrupted after {done} of {config.steps} steps; {hint}", file=sys.stderr)
+        _tell(f"{title}: {how} after {done} of {config.steps} steps; {hint}")
+
+    with interrupts:
+        try:
+            with bar, _fast_arithmetic(config.matmul_precision):
+                call_back()
+                while done < config.steps:
+                    for group in optimizer.param_groups:
+                        group["lr"] = config.learning_rate * _schedule(done, config)
+                    loss = loss_at(done)
+                    value = loss.item()
+                    if not math.isfinite(value):
+                        raise FloatingPointError(f"{title}: the loss is {value} at step {done}; lower learning_rate")
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+                    with interrupts.delayed():
+                        whole = False
+                        optimizer.step()
+                        done += 1
+                        running = value if running is None else 0.98 * running + 0.02 * value
+                        whole = True
+                    bar.update()
+                    if done % config.validate_every == 0 or done == config.steps:
+                        note()
+                        bar.set_postfix(
+                            {k: f"{v:.3f}" for k, v in history[-1].items() if k not in ("step", "seconds")}
+                        )
+                    if done % config.checkpoint_every == 0 or done == config.steps:
+                        save()
+                        saved = done
+                    if interrupts.count:  # an exception that was lost, as in a finalizer
+                        raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            keep_progress("interrupted")
+            interrupts.end_process()
+            note(interrupted=True)
+        except BaseException as error:
+            if isinstance(error, (MemoryError, RuntimeError)):  # torch raises the latter
+                traceback.clear_frames(error.__traceback__)  # frees the memory of the step
+            if whole and not isinstance(error, FloatingPointError):
+                with contextlib.suppress(Exception):
+                    keep_progress(f"stopped by {type(error).__name__}")
+            raise
     model.eval()
     return history
 
