@@ -489,3 +489,9 @@ def test_qm9_is_read_from_the_data_folder_first_and_else_fetched_by_checksum(tmp
     monkeypatch.setenv("ELEKIT_DATA_DIR", str(tmp_path))
     assert named.available_offline("qm9") and load("qm9").report()["rows"] == 3
     assert len(calls) == 1
+
+
+def test_the_report_counts_what_graphs_leave_out_of_the_rows_that_are_kept():
+    written = ["C[C@H](N)O", "CCO ethanol", "[13CH4]", "F/C=C/F", "C1CC", "CCO"]
+    data = from_frame(pd.DataFrame({"smiles": written}), smiles="smiles")
+    assert data.report()["dropped"] == {"stereochemistry": 2, "a name after the SMILES": 1, "isotopes": 1}

@@ -215,3 +215,23 @@ def test_kekule_forms_are_drawings_of_one_molecule(smiles, forms):
 def test_kekule_forms_refuse_what_is_no_smiles():
     with pytest.raises(ValueError, match="not a molecule"):
         kekule_forms("not a molecule")
+
+
+@pytest.mark.parametrize(
+    ("smiles", "dropped"),
+    [
+        ("CCO", ()),
+        ("c1cc[nH]c1", ()),
+        ("C[C@H](N)O", ("stereochemistry",)),
+        ("F/C=C/F", ("stereochemistry",)),
+        ("[13CH4]", ("isotopes",)),
+        ("[2H]C", ("isotopes", "explicit hydrogens")),
+        ("[CH3:1][CH2:12]O", ("atom maps",)),
+        ("[H]OC([H])([H])[H]", ("explicit hydrogens",)),
+        ("CCO\tethanol @ 96 %", ("a name after the SMILES",)),
+    ],
+)
+def test_what_a_graph_leaves_out_of_a_smiles_is_named(smiles, dropped):
+    parsed = parse_smiles(smiles)
+    assert parsed.dropped == dropped and not parsed.error
+    assert parsed == parse_smiles(parsed.canonical)

@@ -133,6 +133,7 @@ def report(args: Namespace) -> None:
     lines += [f"  {name:<11}{len(split):>9,}" for name, split in splits.items()]
     lines += [f"  {'skipped':<11}{len(data.skipped):>9,}"]
     lines += [f"    {count:>7,}  {reason}" for reason, count in found["skipped"].items()]
+    lines += [f"  {'left out':<11}{count:>9,}  {part}" for part, count in found["dropped"].items()]
     lines += [f"  {kind} labels  {' '.join(found[f'{kind}_labels'])}" for kind in ("node", "edge")]
     lines += [f"  up to {found['max_nodes']} nodes; digest {found['digest'][:16]}"]
     if args.export:

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,10 @@ def from_frame(
     places = assign_splits(rest["key"].tolist(), fractions, seed)
     rows = [[i for i, place in enumerate(places) if place == split] for split in SPLITS]
     train, validation, test = splits = [everything.take(own) for own in rows]
-    return Dataset(name or source, read.vocabulary, train, validation, test, skipped, digest(splits))
+    dropped = Counter(
+        part for row in kept for part in (read.dropped[row] if read.dropped else "").split("; ") if part
+    )
+    return Dataset(name or source, read.vocabulary, train, validation, test, skipped, digest(splits), dropped)
 
 
 def from_networkx_graphs(

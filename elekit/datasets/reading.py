@@ -18,19 +18,23 @@ from elekit.graphs._optional import extra
 from elekit.graphs.graph import EdgeList, GraphVocabulary, from_networkx, label_tensors, to_edge_lists, vocabulary_of
 from elekit.graphs.smiles import molecule_vocabulary, parse_smiles
 
-READER = 3  # raise it when the parsing of SMILES changes, which invalidates the cache
+READER = 4  # raise it when the parsing of SMILES changes, which invalidates the cache
 CACHED_FROM = 5_000  # rows; shorter columns are parsed in seconds
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """n graphs: channels (n, N) and (n, N, N) int8, canonical keys, reasons to skip them ("" = valid)."""
+    """n graphs: channels (n, N) and (n, N, N) int8, canonical keys, reasons to skip them ("" = valid).
+
+    dropped: for each graph, what it leaves out of its SMILES, joined by "; "; None if graphs leave nothing out.
+    """
 
     vocabulary: GraphVocabulary
     nodes: torch.Tensor
     edges: torch.Tensor
     keys: list[str]
     reasons: list[str]
+    dropped: list[str] | None = None
 
 
 def read_smiles_column(
@@ -46,7 +50,9 @@ def read_smiles_column(
     if vocabulary is None:
         N = max(1, min(limit, int(sizes.max())))
         vocabulary = replace(column.vocabulary, max_nodes=N)
-        return Column(vocabulary, column.nodes[:, :N], column.edges[:, :N, :N], column.keys, reasons)
+        return replace(
+            column, vocabulary=vocabulary, nodes=column.nodes[:, :N], edges=column.edges[:, :N, :N], reasons=reasons
+        )
     return _translated(column, vocabulary, reasons)
 
 
@@ -67,7 +73,7 @@ def _translated(column: Column, vocabulary: GraphVocabulary, reasons: list[str])
     width = min(N, found)
     fitted_nodes[:, :width] = nodes[:, :width].clamp_min(0)
     fitted_edges[:, :width, :width] = edges[:, :width, :width].clamp_min(0)
-    return Column(vocabulary, fitted_nodes, fitted_edges, column.keys, reasons)
+    return replace(column, vocabulary=vocabulary, nodes=fitted_nodes, edges=fitted_edges, reasons=reasons)
 
 
 def _channel(label: str, labels: Sequence[str]) -> int:
@@ -87,11 +93,12 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
             with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as stored:
                 vocabulary = GraphVocabulary.from_json(json.loads(str(stored["vocabulary"])))
                 nodes, edges = torch.from_numpy(stored["nodes"]), torch.from_numpy(stored["edges"])
-                return Column(vocabulary, nodes, edges, stored["keys"].tolist(), stored["reasons"].tolist())
+                words = (stored[name].tolist() for name in ("keys", "reasons", "dropped"))
+                return Column(vocabulary, nodes, edges, *words)
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
             pass  # a corrupt cache file is replaced
     column = _read_smiles(smiles, progress)
-    words = {"keys": np.array(column.keys), "reasons": np.array(column.reasons)}
+    words = {name: np.array(getattr(column, name)) for name in ("keys", "reasons", "dropped")}
     vocabulary_text = json.dumps(column.vocabulary.to_json())
     cache_arrays(path, vocabulary=vocabulary_text, nodes=column.nodes.numpy(), edges=column.edges.numpy(), **words)
     return column
@@ -103,7 +110,8 @@ def _read_smiles(smiles: Sequence[str], progress: bool) -> Column:
     labels = {label for one in molecules for label in one.nodes}
     vocabulary = molecule_vocabulary(labels or {"C"}, max(1, *(len(one.nodes) for one in molecules), 1))
     nodes, edges = label_tensors([(one.nodes, one.edges) for one in molecules], vocabulary)
-    return Column(vocabulary, nodes, edges, [one.canonical for one in molecules], [one.error for one in molecules])
+    words = [(one.canonical, one.error, "; ".join(one.dropped)) for one in molecules]
+    return Column(vocabulary, nodes, edges, *map(list, zip(*words)))
 
 
 def read_networkx_column(

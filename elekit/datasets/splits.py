@@ -1,8 +1,8 @@
 """`Dataset` and `Split`, and the assignment of graphs to splits: equal graphs share a split."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
 import pandas as pd
@@ -80,6 +80,7 @@ class Dataset(Generic[Batch]):
         test: Test split.
         skipped: Frame with the columns row (number in the source), value and reason.
         digest: sha256 of inputs and graphs of the splits, which artifacts store.
+        dropped: Number of rows of the splits by what their graphs leave out of the source, such as stereochemistry.
     """
 
     name: str
@@ -89,12 +90,14 @@ class Dataset(Generic[Batch]):
     test: Split[Batch]
     skipped: pd.DataFrame
     digest: str
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     def report(self) -> dict[str, Any]:
         """Summarize the data set.
 
         Returns:
-            Name, number of rows read, sizes of the splits, skipped rows by reason, labels, max_nodes and digest.
+            Name, number of rows read, sizes of the splits, skipped rows by reason, rows by what their graphs leave
+                out, labels, max_nodes and digest.
         """
         sizes = {name: len(getattr(self, name)) for name in SPLITS}
         return {
@@ -102,6 +105,7 @@ class Dataset(Generic[Batch]):
             "rows": sum(sizes.values()) + len(self.skipped),
             **sizes,
             "skipped": {str(k): int(v) for k, v in self.skipped["reason"].value_counts().items()},
+            "dropped": dict(self.dropped),
             "node_labels": list(self.vocabulary.node_labels),
             "edge_labels": list(self.vocabulary.edge_labels),
             "max_nodes": self.vocabulary.max_nodes,

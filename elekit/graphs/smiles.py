@@ -8,8 +8,9 @@ label is the element with its formal charge ("N+", "O-").
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,22 +25,35 @@ else:
 
 EDGE_LABELS = ("single", "double", "triple")
 LARGEST_COORDINATION = 12
+DROPPED = {  # what graphs leave out of a SMILES: its name in reports, and how it is written
+    "stereochemistry": re.compile(r"^\S*(@|[/\\])"),
+    "isotopes": re.compile(r"^\S*\[\d+[A-Za-z]"),
+    "atom maps": re.compile(r"^\S*\[[^\]\s]*:\d+\]"),
+    "explicit hydrogens": re.compile(r"^\S*\[\d*H(:\d+)?\]"),
+    "a name after the SMILES": re.compile(r"\s"),
+}
 
 
 @dataclass(frozen=True)
 class ParsedSmiles:
-    """A molecule, or an error: why the SMILES was rejected. canonical: its SMILES without stereochemistry."""
+    """A molecule, or an error: why the SMILES was rejected. canonical: its SMILES without stereochemistry.
+
+    dropped: what the graph leaves out, of `DROPPED`.
+    """
 
     canonical: str = ""
     nodes: tuple[str, ...] = ()
     edges: tuple[tuple[int, int, str], ...] = ()
     error: str = ""
+    dropped: tuple[str, ...] = field(default=(), compare=False)
 
 
 def parse_smiles(smiles: str) -> ParsedSmiles:
-    """Parse one SMILES to a kekulized graph in canonical form."""
+    """Parse one SMILES to a kekulized graph in canonical form. A name may follow the SMILES after a blank."""
     if not isinstance(smiles, str) or not smiles.strip():
         return ParsedSmiles(error="empty SMILES")
+    dropped = tuple(name for name, written in DROPPED.items() if written.search(smiles.strip()))
+    smiles = smiles.split(maxsplit=1)[0]
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
         if mol is None:
@@ -58,7 +72,7 @@ def parse_smiles(smiles: str) -> ParsedSmiles:
             return ParsedSmiles(error="a bond that is neither single, double nor triple")
         if _write(nodes, bonds) != canonical:
             return ParsedSmiles(error="not determined by elements, charges and bonds (radical or unusual valence)")
-    return ParsedSmiles(canonical, nodes, tuple(bonds))
+    return ParsedSmiles(canonical, nodes, tuple(bonds), dropped=dropped)
 
 
 def _canonical(mol: Chem.Mol) -> str:
