@@ -1,14 +1,20 @@
 """Molecules: SMILES in and out, Kekule forms, valences, randomized SMILES."""
 
+import re
+
 import pytest
 import torch
 from conftest import equal
+from hypothesis import given
+from hypothesis import strategies as st
 from rdkit import Chem
 
 from elekit.graphs.graph import Graph, label_tensors
 from elekit.graphs.smiles import (
+    ParsedSmiles,
     canonicalized,
     element_and_charge,
+    from_parsed,
     from_smiles,
     is_molecular,
     is_valid,
@@ -152,7 +158,25 @@ def test_stereochemistry_isotopes_and_atom_maps_are_left_out(written, flat):
         ("[CH3]", "radical"),
         ("C[O]", "radical"),
         ("[NH3]->[Cu]", "neither single, double nor triple"),
+        ("C" * 1001, "more than 1,000 atoms"),
+        ("[CH2]" * 999, "radical"),
+        ("C" * 20_000, "more than 5,000 characters"),
+        ("C" + "(" * 10**5 + "C" + ")" * 10**5, "more than 5,000 characters"),
+        ("C" * 10**7, "more than 5,000 characters"),
+        ("C1C1" * 301, "more than 300 rings"),
+        ("[Fe]" + "%(100)" * 601, "more than 300 rings"),
+        ("[" * 4_999, "RDKit refuses"),
+        ("CCé", r"the character '\xe9'"),
+        ("C\nC", r"the character '\n'"),
+        ("CC\x00C", r"the character '\x00'"),
+        ("C\xa0C", r"the character '\xa0'"),
+        ("\u202eCC", r"the character '\u202e'"),
+        ("CC name\nCCC", r"the character '\n'"),
+        ("CC |^1:0|", "CXSMILES"),
+        ("CC |Sg:n:0:n:ht|", "CXSMILES"),
+        ("[C-200]", "a charge beyond 15"),
     ],
+    ids=lambda value: str(value)[:30].encode("unicode_escape").decode(),
 )
 def test_refusals_have_a_reason(smiles, reason):
     reading = parse_smiles(smiles)
@@ -160,9 +184,47 @@ def test_refusals_have_a_reason(smiles, reason):
     assert (reading.canonical, reading.nodes, reading.edges) == ("", (), ())
 
 
+@pytest.mark.parametrize("name", [" ethanol", "\tethanol", "  (2R) éthanol |not first|", " |&1:0|", " |o1:0,1,r|"])
+def test_a_name_does_not_change_the_molecule(name):
+    assert parse_smiles("CCO" + name).nodes == parse_smiles("CCO").nodes == ("C", "C", "O")
+
+
+@given(st.text(max_size=30), st.text("CNO()=#123[]+-.%@/\\: cn\t\n\0é", max_size=30))
+def test_no_text_is_read_in_part(words, almost):
+    for text in (words, almost):
+        molecule = parse_smiles(text)
+        if not molecule.error:
+            token = text.strip().replace("\t", " ").split(" ")[0]
+            assert token.isascii() and parse_smiles(token).nodes == molecule.nodes
+            heavy = [
+                atom for atom in re.findall(r"\[[^]]*\]|Br|Cl|[A-Za-z*]", token) if not re.match(r"\[\d*H", atom)
+            ]
+            assert len(heavy) <= len(molecule.nodes)  # explicit hydrogens may stay, nothing else may go
+
+
+@pytest.mark.parametrize("bonds, valid", [(700, False), (998, True), (1_000, False)])
+def test_graphs_too_large_for_rdkit_are_not_valid(bonds, valid):
+    atoms = bonds + 1 if bonds > 900 else 400
+    links = [(i, i + 1, "single") for i in range(atoms - 1)] + [
+        (i, i + 2, "single") for i in range(bonds - atoms + 1)
+    ]
+    plain = from_parsed([ParsedSmiles(nodes=("C",) * atoms, edges=tuple(links))])
+    assert (to_smiles(plain) == ["C" * atoms]) == valid and (to_smiles(plain) == [None]) == (not valid)
+
+
+def test_kekule_forms_of_large_cages_are_refused():
+    acene = "c1ccc2cc3cc4cc5cc6cc7cc8ccccc8cc7cc6cc5cc4cc3cc2c1"  # 34 atoms, 9 forms; those of C60 take RDKit hours
+    with pytest.raises(ValueError, match="more than 32 atoms in conjugated rings"):
+        kekule_forms(acene)
+    assert len(kekule_forms("c1ccccc1" * 5)) == 32
+
+
 def test_from_smiles_names_the_first_one_refused():
     with pytest.raises(ValueError, match=r"SMILES 1, 'C\(C': RDKit refuses"):
         from_smiles(["CC", "C(C", "nonsense"])
+    with pytest.raises(ValueError, match=r"SMILES 0, 'C{57}'\.\.\.: more than") as long:
+        from_smiles("C" * 10**6)
+    assert len(str(long.value)) < 200
     with pytest.raises(ValueError, match="at least one"):
         from_smiles([])
     with pytest.raises(ValueError, match="label 'N'"):

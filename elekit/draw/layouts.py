@@ -7,7 +7,7 @@ from elekit.draw.base import RADIUS, require_single
 from elekit.draw.shapes import distance_to_segments, has_bond_orders
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
-from elekit.graphs.smiles import bond_type, element_and_charge, is_molecular
+from elekit.graphs.smiles import bond_type, element_and_charge, is_molecular, is_readable_size
 
 
 def layout(graph: Graph) -> np.ndarray:
@@ -48,7 +48,8 @@ def _placed(drawn: nx.Graph, vocabulary: GraphVocabulary) -> np.ndarray:
 
 
 def _layouts(drawn: nx.Graph, vocabulary: GraphVocabulary):
-    if has_bond_orders(vocabulary) and is_molecular(vocabulary):
+    readable = is_readable_size(drawn.number_of_nodes(), drawn.number_of_edges())
+    if readable and has_bond_orders(vocabulary) and is_molecular(vocabulary):
         yield _molecular_layout(drawn)
     # disconnected parts are placed as if two edges apart
     distances = {i: dict.fromkeys(drawn, 2.0) | dict(nx.shortest_path_length(drawn, i)) for i in drawn}

@@ -33,6 +33,18 @@ DROPPED = {  # what graphs leave out of a SMILES: its name in reports, and how i
     "a name after the SMILES": re.compile(r"\s"),
 }
 
+# RDKit recurses along chains, and its search for rings takes minutes from about 1,000 rings on: larger input ends or
+# hangs the process. The largest molecule of ChEBI-20 has 574 atoms, 69 rings and 1,598 characters.
+MAX_CHARACTERS, MAX_ATOMS, MAX_RINGS = 5_000, 1_000, 300
+MAX_CHARGE = 15  # OpenSMILES, 3.1.4; RDKit's charges overflow at 128
+MAX_KEKULE_ATOMS = 32  # of conjugated rings; the time of RDKit's enumeration grows exponentially
+MAX_KEKULE_FORMS = 1_000
+
+_ATOM = re.compile(r"\[[^\[\]]*\]|Br|Cl|[BCNOPSFIbcnops*]")
+_RING_CLOSURE = re.compile(r"%\(\d+\)|%\d\d|\d")
+_CHARGE = re.compile(r"[+-](\d+)")
+_STEREO_GROUPS = re.compile(r"\|(?:,?(?:[ao&]\d*:\d+(?:,\d+)*|r))*\|")  # extensions that RDKit's SMILES do not need
+
 
 @dataclass(frozen=True)
 class ParsedSmiles:
@@ -48,30 +60,77 @@ class ParsedSmiles:
     dropped: tuple[str, ...] = field(default=(), compare=False)
 
 
-def parse_smiles(smiles: str) -> ParsedSmiles:
-    """Parse one SMILES to a kekulized graph in canonical form. A name may follow the SMILES after a blank."""
-    if not isinstance(smiles, str) or not smiles.strip():
-        return ParsedSmiles(error="empty SMILES")
-    dropped = tuple(name for name, written in DROPPED.items() if written.search(smiles.strip()))
-    smiles = smiles.split(maxsplit=1)[0]
+def molecule_of(text: object) -> Chem.Mol:
+    """Read a SMILES with RDKit; all SMILES from outside pass through here.
+
+    A name after a blank or tab is not passed to RDKit, which would also ignore everything after a character that is
+    not ASCII or a line break.
+
+    Args:
+        text: One SMILES, possibly followed by a name.
+
+    Returns:
+        The sanitized molecule.
+
+    Raises:
+        ValueError: If it is no SMILES, too large, or has parts that RDKit would ignore; the message is the reason.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("empty SMILES")
+    if len(text) > 2 * MAX_CHARACTERS:  # before anything that reads all of it
+        raise ValueError(f"more than {MAX_CHARACTERS:,} characters")
+    smiles, *name = re.split(r"[ \t]+", text.strip(), maxsplit=1)
+    reason = _reason_to_refuse(smiles, "".join(name))
+    if reason:
+        raise ValueError(reason)
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
-        if mol is None:
-            return ParsedSmiles(error="RDKit refuses the SMILES")
+    if mol is None:
+        raise ValueError("RDKit refuses the SMILES")
+    return mol
+
+
+def _reason_to_refuse(smiles: str, name: str) -> str:
+    """Why a SMILES must not reach RDKit, "" if it may; takes time linear in its length."""
+    if len(smiles) > MAX_CHARACTERS:
+        return f"more than {MAX_CHARACTERS:,} characters"
+    strange = next((c for c in smiles if not "!" <= c <= "~"), "") or next(iter(set(name) & set("\n\r\v\f\0")), "")
+    if strange:
+        return f"no SMILES: the character {strange!a}"
+    if name.startswith("|") and not _STEREO_GROUPS.fullmatch(name.split()[0]):
+        return "a CXSMILES extension (|...|), which may change the molecule"
+    atoms = _ATOM.findall(smiles)
+    if len(atoms) > MAX_ATOMS:
+        return f"more than {MAX_ATOMS:,} atoms"
+    if len(_RING_CLOSURE.findall(_ATOM.sub("", smiles))) > 2 * MAX_RINGS:
+        return f"more than {MAX_RINGS} rings"
+    if any(len(n) > 3 or int(n) > MAX_CHARGE for atom in atoms for n in _CHARGE.findall(atom)):
+        return f"a charge beyond {MAX_CHARGE}"
+    return ""
+
+
+def parse_smiles(smiles: str) -> ParsedSmiles:
+    """Parse one SMILES to a kekulized graph in canonical form. A name may follow the SMILES after a blank."""
+    try:
+        mol = molecule_of(smiles)
         # Parsing the canonical form fixes atom order and Kekule form.
         canonical = _canonical(mol)
-        mol = Chem.MolFromSmiles(canonical)
-        if mol is None:
-            return ParsedSmiles(error="RDKit refuses its own canonical SMILES")
-        if mol.GetNumAtoms() == 0:
-            return ParsedSmiles(error="no atoms")
-        Chem.Kekulize(mol, clearAromaticFlags=True)
+        with rdBase.BlockLogs():
+            mol = Chem.MolFromSmiles(canonical)
+            if mol is None:
+                return ParsedSmiles(error="RDKit refuses its own canonical SMILES")
+            if mol.GetNumAtoms() == 0:
+                return ParsedSmiles(error="no atoms")
+            Chem.Kekulize(mol, clearAromaticFlags=True)
         nodes = tuple(_node_label(atom) for atom in mol.GetAtoms())
         bonds = _bonds(mol)
         if any(name not in EDGE_LABELS for *_, name in bonds):
             return ParsedSmiles(error="a bond that is neither single, double nor triple")
         if _write(nodes, bonds) != canonical:
             return ParsedSmiles(error="not determined by elements, charges and bonds (radical or unusual valence)")
+    except (ValueError, RuntimeError) as error:  # RDKit raises both
+        return ParsedSmiles(error=str(error).strip().partition("\n")[0][:100] or "RDKit fails")
+    dropped = tuple(name for name, written in DROPPED.items() if written.search(smiles.strip()))
     return ParsedSmiles(canonical, nodes, tuple(bonds), dropped=dropped)
 
 
@@ -163,8 +222,13 @@ def from_smiles(smiles: str | Sequence[str], vocabulary: GraphVocabulary | None 
     molecules = [parse_smiles(s) for s in smiles]
     for i, (text, molecule) in enumerate(zip(smiles, molecules)):
         if molecule.error:
-            raise ValueError(f"SMILES {i}, {text!r}: {molecule.error}")
+            raise ValueError(f"SMILES {i}, {short_text(text)}: {molecule.error}")
     return from_parsed(molecules, vocabulary)
+
+
+def short_text(text: object) -> str:
+    """A value in a message: quoted, without control characters, cut to 60 characters."""
+    return ascii(text) if len(str(text)) <= 60 else f"{str(text)[:57]!a}..."
 
 
 def from_parsed(molecules: Sequence[ParsedSmiles], vocabulary: GraphVocabulary | None = None) -> Graph:
@@ -182,12 +246,14 @@ def to_smiles(graph: GraphBatch) -> list[str | None]:
         graph: B molecules, rounded.
 
     Returns:
-        B SMILES; None for graphs that RDKit does not sanitize.
+        B SMILES; None for graphs that RDKit does not sanitize, and for those with more than 1,000 atoms or 300 rings.
     """
     return [_write(nodes, bonds) for nodes, bonds in to_edge_lists(graph)]
 
 
 def _write(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> str | None:
+    if not is_readable_size(len(nodes), len(bonds)):
+        return None
     mol = Chem.RWMol()
     for label in nodes:
         symbol, charge = element_and_charge(label)
@@ -200,6 +266,11 @@ def _write(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> str |
         if not nodes or Chem.SanitizeMol(mol, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
             return None
         return Chem.MolToSmiles(mol)
+
+
+def is_readable_size(atoms: int, bonds: int) -> bool:
+    """Whether RDKit handles a molecule of this size: 1,000 atoms and 300 rings at most."""
+    return atoms <= MAX_ATOMS and bonds - atoms < MAX_RINGS
 
 
 def is_valid(graph: GraphBatch) -> torch.Tensor:
@@ -225,13 +296,20 @@ def canonicalized(graph: Graph) -> Graph:
 
 
 def kekule_forms(smiles: str, vocabulary: GraphVocabulary | None = None) -> Graph:
-    """All ways to place the double bonds of the aromatic rings of a molecule, as graphs of one node order."""
+    """All ways to place the double bonds of the aromatic rings of a molecule, as graphs of one node order.
+
+    A ValueError for rings of more than 32 conjugated atoms; at most 1,000 forms.
+    """
     molecule = parse_smiles(smiles)
     if molecule.error:
-        raise ValueError(f"SMILES {smiles!r}: {molecule.error}")
+        raise ValueError(f"SMILES {short_text(smiles)}: {molecule.error}")
     mol = Chem.MolFromSmiles(molecule.canonical)
+    rings = {i for bond in mol.GetBonds() if bond.GetIsConjugated() and bond.IsInRing()
+             for i in (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())}  # fmt: skip
+    if len(rings) > MAX_KEKULE_ATOMS:
+        raise ValueError(f"SMILES {short_text(smiles)}: more than {MAX_KEKULE_ATOMS} atoms in conjugated rings")
     forms = []
-    for form in Chem.ResonanceMolSupplier(mol, Chem.ResonanceFlags.KEKULE_ALL) or [mol]:
+    for form in Chem.ResonanceMolSupplier(mol, Chem.ResonanceFlags.KEKULE_ALL, MAX_KEKULE_FORMS) or [mol]:
         if [_node_label(atom) for atom in form.GetAtoms()] == list(molecule.nodes):  # skip forms that move charges
             forms.append(replace(molecule, edges=tuple(_bonds(form))))
     return from_parsed(forms, vocabulary)
@@ -240,9 +318,10 @@ def kekule_forms(smiles: str, vocabulary: GraphVocabulary | None = None) -> Grap
 def randomize_smiles(smiles: Sequence[str], seed: int) -> list[str]:
     """Rewrite each SMILES from a random atom along a random path (0.1 ms each); rejected SMILES are unchanged."""
     randomized = []
-    with rdBase.BlockLogs():
-        for i, text in enumerate(smiles):
-            mol = Chem.MolFromSmiles(text)
-            own_seed = 1 + (seed * 1_000_003 + i) % (2**31 - 2)
-            randomized.append(Chem.MolToRandomSmilesVect(mol, 1, randomSeed=own_seed)[0] if mol else text)
+    for i, text in enumerate(smiles):
+        own_seed = 1 + (seed * 1_000_003 + i) % (2**31 - 2)
+        try:
+            randomized.append(Chem.MolToRandomSmilesVect(molecule_of(text), 1, randomSeed=own_seed)[0])
+        except ValueError:
+            randomized.append(text)
     return randomized

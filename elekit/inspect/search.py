@@ -12,7 +12,7 @@ import torch
 from elekit.graphs._optional import LazyModule
 from elekit.graphs.features import count_components
 from elekit.graphs.graph import Graph
-from elekit.graphs.smiles import is_molecular, parse_smiles, to_smiles
+from elekit.graphs.smiles import is_molecular, molecule_of, parse_smiles, short_text, to_smiles
 
 Chem, rdBase = LazyModule("rdkit.Chem", "chem"), LazyModule("rdkit.rdBase", "chem")
 
@@ -22,6 +22,7 @@ COMPARE = {
 }  # fmt: skip
 FEW_LABELS = 24  # up to so many labels each gets a column of its own
 BLOCK = 8_192  # graphs counted at a time
+MAX_SMARTS = 200  # characters; the time of a search may grow exponentially with its pattern
 
 # The first that matches classifies a molecule; SMARTS.
 GROUPS = {
@@ -99,16 +100,17 @@ class Search:
     @cached_property
     def molecules(self) -> list[Any]:
         """RDKit molecules; None for invalid ones."""
-        with rdBase.BlockLogs():
-            return [Chem.MolFromSmiles(text) if text else None for text in self.smiles]
+        return [_molecule(text) for text in self.smiles]
 
     def having(self, smarts: str) -> np.ndarray:
         """(n,) bool: molecules with a substructure; ValueError for invalid SMARTS."""
         self._check_molecular("a substructure")
-        with rdBase.BlockLogs():
-            pattern = Chem.MolFromSmarts(smarts)
+        pattern = None
+        if len(smarts) <= MAX_SMARTS and smarts.isascii() and smarts.isprintable() and " " not in smarts:
+            with rdBase.BlockLogs():
+                pattern = Chem.MolFromSmarts(smarts)
         if pattern is None:
-            raise ValueError(f"{smarts!r} is not valid SMARTS; try for example c1ccccc1, C=O or [NH2]")
+            raise ValueError(f"{short_text(smarts)} is not valid SMARTS; try for example c1ccccc1, C=O or [NH2]")
         return np.array([m is not None and m.HasSubstructMatch(pattern) for m in self.molecules], dtype=bool)
 
     def functional_groups(self) -> list[str]:
@@ -169,6 +171,13 @@ class Search:
     def _check_molecular(self, what: str) -> None:
         if not self.molecular:
             raise ValueError(f"these graphs are not molecules, so {what} cannot be found; search by id or label")
+
+
+def _molecule(text: str | None) -> Any:
+    try:
+        return molecule_of(text)
+    except ValueError:
+        return None
 
 
 def _comparison(text: str) -> list[tuple[str, Callable[..., Any], int]]:
