@@ -39,7 +39,7 @@ def test_missing_labels_get_the_default_and_other_attributes_are_named():
     colored.add_nodes_from([(0, {"color": "red"}), (1, {"color": 5})])
     colored.add_edge(0, 1, kind=2.0)
     made = from_networkx([colored], node_attribute="color", edge_attribute="kind", max_nodes=4).vocabulary
-    assert (made.node_labels, made.edge_labels, made.max_nodes) == (("5", "red"), ("2.0",), 4)
+    assert (made.node_labels, made.edge_labels, made.max_nodes) == (("5", "red"), ("2",), 4)
 
 
 def looped():

@@ -1,49 +1,60 @@
 """Data sets from tables with a column of SMILES or graphs, and from lists of networkx graphs."""
 
-import json
-import zlib
+import numbers
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import networkx as nx
+import numpy as np
 import pandas as pd
 import torch
 
-from elekit.datasets import reading
+from elekit.datasets import reading, tables
 from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary, is_unicode, short
 
 FRACTIONS = (0.8, 0.1, 0.1)
+MEMORY_SHARE = 0.6  # of this machine that dense graphs may take
+VECTORS = (list, tuple, np.ndarray, torch.Tensor)
 
 
 class MissingColumnError(ValueError):
     """A table lacks a column that was named, `column`."""
 
-    def __init__(self, source: str, column: str, columns: Sequence[str]) -> None:
-        super().__init__(f"{source} has no column {column!r}; it has {list(columns)}")
+    def __init__(self, source: str, column: Hashable, columns: Iterable[Hashable]) -> None:
+        names = list(columns)
+        shown = ", ".join(short(name, 40) for name in names[:12]) + (", ..." if len(names) > 12 else "")
+        super().__init__(f"{source} has no column {short(column)}; it has [{shown}]")
         self.column = column
 
 
 def from_frame(
-    frame: pd.DataFrame | str | Path, *, smiles: str | None = None, graph: str | None = None,
-    input: str | Sequence[str] | None = None, fractions: Sequence[float] = FRACTIONS, duplicates: str = "drop",
-    vocabulary: GraphVocabulary | None = None, max_nodes: int | None = None, seed: int = 0, name: str | None = None,
-    progress: bool = False,
+    frame: pd.DataFrame | str | Path, *, smiles: Hashable | None = None, graph: Hashable | None = None,
+    input: Hashable | Sequence[Hashable] | None = None, fractions: Sequence[float] = FRACTIONS,
+    duplicates: str = "drop", vocabulary: GraphVocabulary | None = None, max_nodes: int | None = None,
+    min_count: int = 1, node_attribute: str | None = "label", edge_attribute: str | None = "label", seed: int = 0,
+    name: str | None = None, progress: bool = False,
 ) -> Dataset:  # fmt: skip
     """Load a table with one input and one graph per row, and split it. Invalid rows go to `Dataset.skipped`.
 
     Args:
-        frame: A DataFrame, or the path of a csv, tsv (also gzipped) or parquet file.
-        smiles: Column of the graphs as SMILES; give either this or `graph`.
-        graph: Column of the graphs as networkx graphs or node-link JSON.
-        input: Column of the inputs (text, SMILES), or several numeric columns (vectors). None uses the column
+        frame: A DataFrame, or the path of a file: csv, tsv, txt, parquet, JSON (records or lines), smi, sdf, GraphML or
+            GML, also compressed. Text is UTF-8; the separator is that of the header line.
+        smiles: Column of the graphs as SMILES; give either this or `graph`. A file may leave out both if it has a
+            column `smiles` or `graph`.
+        graph: Column of the graphs as networkx graphs or node-link JSON (of networkx or D3).
+        input: Column of the inputs (text, SMILES, vectors), or several numeric columns (vectors). None uses the column
             `smiles`, or no inputs with `graph`.
         fractions: Fractions of train, validation and test, summing to 1.
         duplicates: "drop" keeps the first row of each graph; "keep" keeps all rows, with equal graphs in one split.
         vocabulary: Labels of the channels, rows that do not fit are skipped; None uses the labels that occur.
         max_nodes: Rows with larger graphs are skipped.
+        min_count: Rows with a label that occurs in fewer rows are skipped; for a new vocabulary.
+        node_attribute: Attribute of the node labels, text or numbers; None for nodes without labels.
+        edge_attribute: Attribute of the edge labels; None for edges without labels.
         seed: Seed of the splits.
         name: Name of the data set; None uses the path.
         progress: Show a progress bar.
@@ -53,37 +64,43 @@ def from_frame(
 
     Raises:
         MissingColumnError: If the table lacks a column.
-        ValueError: If the table cannot be read, is empty, or has no valid row.
+        ValueError: If the table cannot be read, is empty, has no valid row, or does not fit the memory.
     """
-    source = str(frame) if not isinstance(frame, pd.DataFrame) else "the frame"
-    table = frame if isinstance(frame, pd.DataFrame) else read_table(frame)
+    if not isinstance(frame, (pd.DataFrame, str, os.PathLike)):
+        raise ValueError(f"expected a DataFrame or the path of a file, got a {type(frame).__name__}")
+    table, refused, source = frame, dict[int, str](), "the frame"
+    if not isinstance(frame, pd.DataFrame):
+        source = str(frame)
+        table, refused = tables.read_file(frame)
+        if smiles is None and graph is None:
+            smiles, graph = (None, "graph") if "graph" in table and "smiles" not in table else ("smiles", None)
+    table = cast(pd.DataFrame, table).reset_index(drop=True)
     if (smiles is None) == (graph is None):
         raise ValueError("name the column of the graphs: either smiles= or graph=")
-    inputs_in = [input] if isinstance(input, str) else list(input or ([smiles] if smiles else []))
-    missing = [c for c in [smiles or graph or "", *inputs_in] if c not in table.columns]
-    if missing:
-        raise MissingColumnError(source, missing[0], table.columns)
     if duplicates not in ("drop", "keep"):
         raise ValueError(f"duplicates must be 'drop' or 'keep', got {duplicates!r}")
+    column = graph if smiles is None else smiles
+    if input is None or (isinstance(input, list) and not input):
+        inputs_in = [] if smiles is None else [smiles]
+    elif isinstance(input, Iterable) and not isinstance(input, str):
+        inputs_in = [input] if isinstance(input, tuple) and input in table.columns else list(input)
+    else:
+        inputs_in = [input]
+    table = _distinct_columns(source, table, [column, *inputs_in])
     if len(table) == 0:
         raise ValueError(f"{source} has no rows")
 
-    table = table.reset_index(drop=True)
-    vector = len(inputs_in) > 1 or (inputs_in and pd.api.types.is_numeric_dtype(table[inputs_in[0]]))
-    if smiles:
-        read = reading.read_smiles_column(table[smiles].tolist(), vocabulary, max_nodes, progress)
-    else:
-        read = reading.read_networkx_column([_as_networkx(g) for g in table[graph]], vocabulary, max_nodes)
-
-    reasons = list(read.reasons)
-    if inputs_in:
-        absent = table[inputs_in].isna().any(axis=1)
-        infinite = ~torch.isfinite(_numbers(table[inputs_in])).all(1) if vector else torch.zeros(len(table)).bool()
-        for row in range(len(table)):
-            if not reasons[row] and absent[row]:
-                reasons[row] = "input missing or NaN"
-            elif not reasons[row] and infinite[row]:
-                reasons[row] = "input not finite"
+    options: dict[str, Any] = {"vocabulary": vocabulary, "max_nodes": max_nodes, "min_count": min_count}
+    try:
+        if smiles is None:
+            attributes = {"node_attribute": node_attribute, "edge_attribute": edge_attribute}
+            read, vocabulary = reading.read_graph_column(table[graph].tolist(), **options, **attributes)
+        else:
+            read, vocabulary = reading.read_smiles_column(table[smiles].tolist(), **options, progress=progress)
+        inputs, problems = _read_inputs(table, inputs_in) if inputs_in else (None, {})
+    except ValueError as wrong:
+        raise ValueError(f"{source}: {wrong}") from None
+    reasons = [refused.get(row) or reason or problems.get(row, "") for row, reason in enumerate(read.reasons)]
     if duplicates == "drop":
         seen = set()
         for row, key in enumerate(read.keys):
@@ -92,37 +109,44 @@ def from_frame(
             elif not reasons[row]:
                 seen.add(key)
     kept = [row for row, reason in enumerate(reasons) if not reason]
-    shown = table[smiles].astype(str) if smiles else pd.Series([f"graph {i}" for i in range(len(table))])
+    shown = [f"graph {row}" for row in range(len(table))] if smiles is None else table[smiles].astype(str)
     left_out = [(row, shown[row], reason) for row, reason in enumerate(reasons) if reason]
     skipped = pd.DataFrame(left_out, columns=["row", "value", "reason"])
     if not kept:
-        raise ValueError(f"{source}: none of {len(table)} rows is valid; first: {skipped.iloc[0].to_dict()}")
+        row, value, reason = left_out[0]
+        first = f"row {row}, {short(value)}: {reason}"
+        raise ValueError(f"{source}: none of {len(table)} rows is valid; first: {first}")
+    _check_memory(source, read.graphs.sizes[kept], vocabulary)
 
-    rest = table.iloc[kept].drop(columns=[graph] if graph else []).reset_index(drop=True)
-    inputs = None
-    if inputs_in:
-        inputs = _numbers(rest[inputs_in]) if vector else rest[inputs_in[0]].astype(str).tolist()
-    rest = rest.rename(columns={"row": "source_row", "key": "source_key"})
+    rest = table.iloc[kept].drop(columns=[column] if smiles is None else []).reset_index(drop=True)
+    for own in ("row", "key"):
+        if own in rest:
+            rest = rest.rename(columns={own: _free_name(f"source_{own}", "_", rest.columns)})
     rest.insert(0, "row", kept)
     rest.insert(1, "key", [read.keys[row] for row in kept])
-    everything = Split(inputs, Graph.from_labels(read.nodes[kept], read.edges[kept], read.vocabulary), rest)
     places = assign_splits(rest["key"].tolist(), fractions, seed)
-    rows = [[i for i, place in enumerate(places) if place == split] for split in SPLITS]
-    train, validation, test = splits = [everything.take(own) for own in rows]
-    dropped = Counter(
-        part for row in kept for part in (read.dropped[row] if read.dropped else "").split("; ") if part
-    )
-    return Dataset(name or source, read.vocabulary, train, validation, test, skipped, digest(splits), dropped)
+    splits = []
+    for split in SPLITS:
+        own_rows = [i for i, place in enumerate(places) if place == split]
+        of_table = [kept[i] for i in own_rows]
+        own_inputs = inputs
+        if inputs is not None:
+            own_inputs = inputs[of_table] if torch.is_tensor(inputs) else [inputs[row] for row in of_table]
+        graphs = Graph.from_labels(*read.graphs.tensors(of_table, vocabulary), vocabulary)
+        splits.append(Split(own_inputs, graphs, rest.iloc[own_rows].reset_index(drop=True)))
+    left = [part for row in kept for part in (read.dropped[row].split("; ") if read.dropped else ()) if part]
+    return Dataset(name or source, vocabulary, *splits, skipped, digest(splits), Counter(left))
 
 
 def from_networkx_graphs(
-    graphs: Sequence[nx.Graph], inputs: Sequence[Any] | torch.Tensor | None = None, **options: Any
+    graphs: Iterable[nx.Graph], inputs: Sequence[Any] | torch.Tensor | None = None, **options: Any
 ) -> Dataset:
-    """Split a list of networkx graphs with labels in the attribute `label`.
+    """Split networkx graphs with labels in the attribute `label`, or in those of `node_attribute`, `edge_attribute`.
 
     Args:
         graphs: n graphs.
-        inputs: n strings or vectors; None if only outputs are known.
+        inputs: n strings or n vectors of one length (lists, arrays, Series, tensors), None or NaN where one is missing;
+            None if only outputs are known.
         **options: Other arguments of `from_frame`.
 
     Returns:
@@ -131,50 +155,154 @@ def from_networkx_graphs(
     Raises:
         ValueError: If the numbers of inputs and graphs differ, or no graph is valid.
     """
+    if isinstance(graphs, (nx.Graph, str, dict)) or not isinstance(graphs, Iterable):
+        raise ValueError(f"expected a list of networkx graphs, got a {type(graphs).__name__}")
     table = pd.DataFrame({"graph": pd.Series(list(graphs), dtype=object)})
     columns: str | list[str] | None = None
     if inputs is not None:
-        if len(inputs) != len(table):
-            raise ValueError(f"{len(inputs)} inputs for {len(table)} graphs; give one input per graph")
-        if len(inputs) and not isinstance(inputs[0], str):
-            vectors = pd.DataFrame(torch.as_tensor(inputs, dtype=torch.float32).reshape(len(table), -1).numpy())
+        if isinstance(inputs, (str, bytes, dict, set)):
+            raise ValueError(f"expected one input per graph, in a list, got a {type(inputs).__name__}")
+        cells = list(inputs)
+        if len(cells) != len(table):
+            raise ValueError(f"{len(cells)} inputs for {len(table)} graphs; give one input per graph")
+        table["input"], columns = pd.Series(cells, dtype=object), "input"
+        values, problems = _read_inputs(table, ["input"])
+        if torch.is_tensor(values) and not any("input has" in problem for problem in problems.values()):
+            vectors = pd.DataFrame(values.numpy())
             vectors.columns = columns = [f"x{i}" for i in vectors.columns]
-            table = pd.concat([table, vectors], axis=1)
-        else:
-            table["input"], columns = list(inputs), "input"
+            table = pd.concat([table.drop(columns="input"), vectors], axis=1)
     options.setdefault("name", "graphs")
     return from_frame(table, graph="graph", input=columns, **options)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a csv, tsv (also compressed) or parquet file; raises a ValueError or FileNotFoundError with its path."""
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"no file {path}")
-    suffixes = [s.lower() for s in path.suffixes]
-    try:
-        if ".parquet" in suffixes:
-            return pd.read_parquet(path)
-        return pd.read_csv(path, sep="\t" if ".tsv" in suffixes else ",")
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"{path} is empty") from None
-    except (ValueError, OSError, EOFError, zlib.error) as broken:
-        raise ValueError(f"{path} cannot be read as a table: {broken}") from None
+    """Read a file as `from_frame` does; rows that cannot be read are empty.
+
+    Args:
+        path: A file of a format of `from_frame`.
+
+    Returns:
+        The table.
+
+    Raises:
+        ValueError: If it cannot be read; a FileNotFoundError if there is none.
+    """
+    return tables.read_file(path)[0]
 
 
-def _as_networkx(value: Any) -> nx.Graph | str:
-    """A networkx graph or parsed node-link JSON; for other values the reason to skip them."""
-    if isinstance(value, nx.Graph):
-        return value
+def _distinct_columns(source: str, table: pd.DataFrame, named: Sequence[Hashable]) -> pd.DataFrame:
+    """The table with distinct names of columns; raises a ValueError if a named one is missing or there twice."""
+    if table.columns.nlevels > 1:
+        raise ValueError(f"{source} has {table.columns.nlevels} levels of column names; flatten them to one")
+    names, count = list(table.columns), Counter(table.columns)
+    for column in named:
+        if column not in count:
+            raise MissingColumnError(source, column, names)
+        if count[column] > 1:
+            raise ValueError(f"{source} has {count[column]} columns {short(column)}; rename all but one")
+    if len(count) == len(names):
+        return table
+    seen = set()
+    for place, name in enumerate(names):
+        if name in seen:
+            names[place] = _free_name(name, ".", names)
+        seen.add(name)
+    return table.set_axis(names, axis=1)
+
+
+def _free_name(name: Hashable, mark: str, taken: Iterable[Hashable]) -> Hashable:
+    free, k, names = name, 1, set(taken)
+    while free in names:
+        free, k = f"{name}{mark}{k}", k + 1
+    return free
+
+
+def _check_memory(source: str, sizes: np.ndarray, vocabulary: GraphVocabulary) -> None:
+    """Raise a ValueError if dense graphs of these sizes do not fit the memory, with the max_nodes that does."""
+    N, per_pair, memory = vocabulary.max_nodes, 10 + 4 * vocabulary.R, _memory()
+    needed = len(sizes) * N**2 * per_pair
+    if needed <= MEMORY_SHARE * memory:
+        return
+    options = np.arange(1, N)
+    counts = np.searchsorted(np.sort(sizes), options, side="right")  # graphs of at most so many nodes
+    fine = np.flatnonzero(counts * options**2 * float(per_pair) <= MEMORY_SHARE * memory)
+    most, kept = (options[fine[-1]], counts[fine[-1]]) if len(fine) else (1, 0)
+    problem = f"{len(sizes):,} graphs in {N} node slots each need {needed / 2**30:,.0f} GiB, this machine has"
+    fix = f"max_nodes={most} (of the vocabulary, if one is given) keeps {kept:,} of these rows"
+    raise ValueError(f"{source}: {problem} {memory / 2**30:,.0f} GiB; {fix}")
+
+
+def _memory() -> float:
+    """Bytes of memory of this machine or container, infinite if unknown."""
     try:
-        return nx.node_link_graph(json.loads(value), edges="links" if '"links"' in value else "edges")
-    except (TypeError, ValueError, KeyError, AttributeError, nx.NetworkXError):
-        return "neither a networkx graph nor node-link JSON"
+        total = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        return min(total, float(limit)) if limit.isdigit() else total
+    except FileNotFoundError:
+        return total
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
+def _read_inputs(table: pd.DataFrame, columns: list[Hashable]) -> tuple[list[str] | torch.Tensor, dict[int, str]]:
+    """Texts or vectors (n, d) of one or several columns, and why rows have none."""
+    column = table[columns[0]]
+    absent = table[columns].isna().any(axis=1).to_numpy()
+    problems = {row: "input missing or NaN" for row in np.flatnonzero(absent).tolist()}
+    if len(columns) > 1 or pd.api.types.is_numeric_dtype(column):
+        return _finite(_numbers(table[columns]), problems)
+    if not (column.dtype == object or pd.api.types.is_string_dtype(column)):
+        return column.astype(str).tolist(), problems  # dates, categories
+    cells = column.tolist()
+    present = [cell for cell, missing in zip(cells, absent) if not missing]
+    if present and all(isinstance(cell, numbers.Number) for cell in present):
+        return _finite(_numbers(table[columns]), problems)
+    if present and all(isinstance(cell, VECTORS) for cell in present):
+        return _finite(_vectors(cells, problems), problems)
+    texts = [cell for cell in present if isinstance(cell, str)]
+    numeric = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").notna()
+    if 0.5 <= numeric.mean() < 1:
+        odd = short(texts[int(numeric.to_numpy().argmin())])
+        problem = f"column {short(columns[0])} has numbers and {len(texts) - numeric.sum()} other values, such as {odd}"
+        raise ValueError(f"{problem}; correct or empty these cells")
+    for row, cell in enumerate(cells):
+        if row not in problems and not isinstance(cell, str):
+            problems[row] = f"input is a {type(cell).__name__}, not text"
+        elif row not in problems and not is_unicode(cell):
+            problems[row] = "input is no valid Unicode (a lone surrogate)"
+    return [str(cell) for cell in cells], problems
+
+
+def _vectors(cells: list[Any], problems: dict[int, str]) -> torch.Tensor:
+    rows: dict[int, np.ndarray] = {}
+    for row, cell in enumerate(cells):
+        if row not in problems:
+            try:
+                rows[row] = np.asarray(cell, dtype=np.float32).ravel()
+            except (TypeError, ValueError, RuntimeError):
+                problems[row] = "input has other values than numbers"
+    width = Counter(len(one) for one in rows.values()).most_common(1)[0][0] if rows else 0
+    values = torch.full((len(cells), width), float("nan"))
+    for row, one in rows.items():
+        if len(one) == width:
+            values[row] = torch.from_numpy(one)
+        else:
+            problems[row] = f"input has {len(one)} numbers, others {width}"
+    return values
+
+
+def _finite(values: torch.Tensor, problems: dict[int, str]) -> tuple[torch.Tensor, dict[int, str]]:
+    for name, bad in (("missing or NaN", values.isnan()), ("not finite", values.isinf())):
+        for row in bad.any(1).nonzero()[:, 0].tolist():
+            problems.setdefault(row, f"input {name}")
+    return values, problems
 
 
 def _numbers(columns: pd.DataFrame) -> torch.Tensor:
     try:
+        if any(pd.api.types.is_complex_dtype(kind) for kind in columns.dtypes):
+            raise TypeError
         return torch.tensor(columns.to_numpy(dtype="float32", na_value=float("nan")))  # a copy
     except (TypeError, ValueError):
-        names = list(columns.columns)
+        names = short(list(columns.columns), 150)
         raise ValueError(f"input columns {names} are not all numbers; give one text column or only numbers") from None

@@ -1,12 +1,13 @@
-"""Columns of SMILES or networkx graphs as channel tensors, with a reason for each row that is skipped."""
+"""Columns of SMILES or graphs as packed edge lists, with a reason for each row that is skipped."""
 
 import hashlib
 import json
 import zipfile
 import zlib
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -15,69 +16,163 @@ from tqdm.auto import tqdm
 
 from elekit.datasets.files import cache_arrays, cache_folder
 from elekit.graphs._optional import extra
-from elekit.graphs.graph import EdgeList, GraphVocabulary, from_networkx, label_tensors, to_edge_lists, vocabulary_of
+from elekit.graphs.graph import MAX_LABELS, EdgeList, GraphVocabulary, edge_lists, short
 from elekit.graphs.smiles import molecule_vocabulary, parse_smiles
 
-READER = 4  # raise it when the parsing of SMILES changes, which invalidates the cache
+READER = 5  # raise it when the parsing of SMILES changes, which invalidates the cache
 CACHED_FROM = 5_000  # rows; shorter columns are parsed in seconds
+NO_GRAPH = "neither a networkx graph nor node-link JSON"
+
+
+@dataclass(frozen=True, eq=False)
+class PackedGraphs:
+    """n graphs of any size as integers: memory follows the nodes and edges, not the largest graph.
+
+    nodes: (S, 2), the row and label of each node, sorted by row. edges: (E, 4), the row, both ends and label.
+    """
+
+    count: int
+    nodes: np.ndarray
+    edges: np.ndarray
+    node_labels: list[str]
+    edge_labels: list[str]
+
+    @classmethod
+    def pack(cls, graphs: Sequence[EdgeList]) -> "PackedGraphs":
+        node_code: dict[str, int] = {}
+        edge_code: dict[str, int] = {}
+        nodes = [(row, node_code.setdefault(v, len(node_code))) for row, (labels, _) in enumerate(graphs) for v in labels]
+        edges = [(row, i, j, edge_code.setdefault(e, len(edge_code))) for row, g in enumerate(graphs) for i, j, e in g[1]]
+        arrays = (np.array(some, np.int32).reshape(-1, width) for some, width in ((nodes, 2), (edges, 4)))
+        return cls(len(graphs), *arrays, list(node_code), list(edge_code))
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(n,) number of nodes."""
+        return np.bincount(self.nodes[:, 0], minlength=self.count)
+
+    def tensors(self, rows: Sequence[int], vocabulary: GraphVocabulary) -> tuple[torch.Tensor, torch.Tensor]:
+        """Channel numbers (b, N) and (b, N, N), int8, of some rows, which fit the vocabulary."""
+        place = np.full(self.count, -1)
+        place[list(rows)] = np.arange(len(rows))
+        first = np.concatenate([[0], np.cumsum(self.sizes)])[:-1]
+        slots = np.arange(len(self.nodes)) - first[self.nodes[:, 0]]
+        N = vocabulary.max_nodes
+        nodes, edges = np.zeros((len(rows), N), np.int8), np.zeros((len(rows), N, N), np.int8)
+        here = place[self.nodes[:, 0]] >= 0
+        row, label = self.nodes[here].T
+        nodes[place[row], slots[here]] = _channels(self.node_labels, vocabulary.node_labels)[label]
+        row, i, j, label = self.edges[place[self.edges[:, 0]] >= 0].T
+        channels = _channels(self.edge_labels, vocabulary.edge_labels)[label]
+        edges[place[row], i, j] = edges[place[row], j, i] = channels
+        return torch.from_numpy(nodes), torch.from_numpy(edges)
+
+
+def _channels(labels: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    """The channel of each label; 0 if it is not among the known ones."""
+    channel = {label: k for k, label in enumerate(known, 1)}
+    return np.array([channel.get(label, 0) for label in labels], np.int8)
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """n graphs: channels (n, N) and (n, N, N) int8, canonical keys, reasons to skip them ("" = valid).
+    """n graphs, their canonical keys, and reasons to skip them ("" = valid).
 
     dropped: for each graph, what it leaves out of its SMILES, joined by "; "; None if graphs leave nothing out.
     """
 
-    vocabulary: GraphVocabulary
-    nodes: torch.Tensor
-    edges: torch.Tensor
+    graphs: PackedGraphs
     keys: list[str]
     reasons: list[str]
     dropped: list[str] | None = None
 
 
 def read_smiles_column(
-    smiles: Sequence[str], vocabulary: GraphVocabulary | None, max_nodes: int | None, progress: bool
-) -> Column:
-    """Parse SMILES; the keys are canonical SMILES. Long columns are cached: QM9 takes half a minute."""
+    smiles: Sequence[str], vocabulary: GraphVocabulary | None, max_nodes: int | None, progress: bool,
+    min_count: int = 1,
+) -> tuple[Column, GraphVocabulary]:  # fmt: skip
+    """Parse SMILES; the keys are canonical SMILES. Long columns are cached: QM9 takes half a minute.
+
+    Returns the column, and the vocabulary: the given one, or that of the rows that fit `max_nodes` and `min_count`.
+    """
     column = _cached(smiles, progress)
-    sizes = (column.nodes > 0).sum(1)
-    reasons = list(column.reasons)
-    limit = min(max_nodes or column.vocabulary.max_nodes, vocabulary.max_nodes if vocabulary else 10**9)
-    for row in (sizes > limit).nonzero()[:, 0].tolist():
-        reasons[row] = f"more than {limit} nodes"
-    if vocabulary is None:
-        N = max(1, min(limit, int(sizes.max())))
-        vocabulary = replace(column.vocabulary, max_nodes=N)
-        return replace(
-            column, vocabulary=vocabulary, nodes=column.nodes[:, :N], edges=column.edges[:, :N, :N], reasons=reasons
-        )
-    return _translated(column, vocabulary, reasons)
+
+    def new(node_labels: set[str], _: set[str], N: int) -> GraphVocabulary:
+        return molecule_vocabulary(node_labels or {"C"}, N)
+
+    return column, _fit(column, vocabulary, max_nodes, min_count, new)
 
 
-def _translated(column: Column, vocabulary: GraphVocabulary, reasons: list[str]) -> Column:
-    """Convert to the channels of another vocabulary; rows with labels that it lacks are skipped."""
-    N = vocabulary.max_nodes
-    node_map = [0] + [_channel(v, vocabulary.node_labels) for v in column.vocabulary.node_labels]
-    edge_map = [0] + [_channel(v, vocabulary.edge_labels) for v in column.vocabulary.edge_labels]
-    nodes = torch.tensor(node_map, dtype=torch.int8)[column.nodes.long()]
-    edges = torch.tensor(edge_map, dtype=torch.int8)[column.edges.long()]
-    unknown = (nodes < 0).any(1) | (edges < 0).flatten(1).any(1)
-    for row in unknown.nonzero()[:, 0].tolist():
-        labels = {column.vocabulary.node_labels[k - 1] for k in column.nodes[row].tolist() if node_map[k] < 0}
-        what = ", ".join(sorted(labels)) or "an edge label"
-        reasons[row] = reasons[row] or f"label unknown to the vocabulary: {what}"
-    n, found = nodes.shape
-    fitted_nodes, fitted_edges = torch.zeros(n, N, dtype=torch.int8), torch.zeros(n, N, N, dtype=torch.int8)
-    width = min(N, found)
-    fitted_nodes[:, :width] = nodes[:, :width].clamp_min(0)
-    fitted_edges[:, :width, :width] = edges[:, :width, :width].clamp_min(0)
-    return replace(column, vocabulary=vocabulary, nodes=fitted_nodes, edges=fitted_edges, reasons=reasons)
+def read_graph_column(
+    values: Sequence[Any], vocabulary: GraphVocabulary | None, max_nodes: int | None, *, min_count: int = 1,
+    node_attribute: str | None = "label", edge_attribute: str | None = "label",
+) -> tuple[Column, GraphVocabulary]:  # fmt: skip
+    """Read networkx graphs or node-link JSON, with `isomorphism_keys`; returns what `read_smiles_column` does."""
+    graphs: list[nx.Graph | str] = [_graph_of(value) for value in values]
+    lists = iter(edge_lists([g for g in graphs if not isinstance(g, str)], node_attribute, edge_attribute))
+    found = [g if isinstance(g, str) else next(lists) for g in graphs]
+    reasons = [one if isinstance(one, str) else "" for one in found]
+    packed = [((), ()) if isinstance(one, str) else one for one in found]
+    column = Column(PackedGraphs.pack(packed), [""] * len(packed), reasons)
+
+    def new(node_labels: set[str], edge_labels: set[str], N: int) -> GraphVocabulary:
+        return GraphVocabulary(tuple(sorted(node_labels or {"node"})), tuple(sorted(edge_labels or {"edge"})), N)
+
+    vocabulary = _fit(column, vocabulary, max_nodes, min_count, new)
+    fitting = [row for row, reason in enumerate(reasons) if not reason]
+    for row, key in zip(fitting, isomorphism_keys([_plain(packed[row]) for row in fitting])):
+        column.keys[row] = key
+    return column, vocabulary
 
 
-def _channel(label: str, labels: Sequence[str]) -> int:
-    return labels.index(label) + 1 if label in labels else -1
+def _plain(one: EdgeList) -> nx.Graph:
+    graph: nx.Graph = nx.Graph()
+    graph.add_nodes_from((i, {"label": v}) for i, v in enumerate(one[0]))
+    graph.add_edges_from((i, j, {"label": e}) for i, j, e in one[1])
+    return graph
+
+
+def _fit(
+    column: Column, vocabulary: GraphVocabulary | None, max_nodes: int | None, min_count: int,
+    new: Callable[[set[str], set[str], int], GraphVocabulary],
+) -> GraphVocabulary:  # fmt: skip
+    """The vocabulary, given or new; rows that do not fit get a reason before any tensor is allocated."""
+    graphs, reasons, sizes = column.graphs, column.reasons, column.graphs.sizes
+    limit = min(max_nodes or 10**9, vocabulary.max_nodes if vocabulary else 10**9)
+    for row in np.flatnonzero(sizes > limit).tolist():
+        reasons[row] = reasons[row] or f"more than {limit} nodes"
+    kinds = (("node", graphs.nodes, graphs.node_labels), ("edge", graphs.edges, graphs.edge_labels))
+    for kind, table, labels in kinds:
+        valid = np.array([not reason for reason in reasons])
+        pairs = np.unique(table[valid[table[:, 0]]][:, [0, -1]], axis=0)  # which row has which label
+        rows = np.bincount(pairs[:, 1], minlength=len(labels))  # with each label
+        if vocabulary:
+            misfit = _channels(labels, getattr(vocabulary, f"{kind}_labels")) == 0
+            problem = "label unknown to the vocabulary"
+        else:
+            misfit, problem = rows < min_count, f"label in fewer than {min_count} rows"
+            _check_number(kind, rows[~misfit & (rows > 0)])
+        found: dict[int, list[str]] = defaultdict(list)
+        for row, label in pairs[misfit[pairs[:, 1]]].tolist():
+            found[row].append(labels[label])
+        for row, those in found.items():
+            names = ", ".join(sorted(name if name.isprintable() and name else repr(name) for name in those))
+            reasons[row] = f"{problem}: {names if len(names) < 80 else names[:80] + '...'}"
+    if vocabulary:
+        return vocabulary
+    valid = np.array([not reason for reason in reasons])
+    used = [{labels[k] for k in np.unique(table[valid[table[:, 0]], -1]).tolist()} for _, table, labels in kinds]
+    return new(used[0], used[1], int(max(1, sizes[valid].max(initial=1))))
+
+
+def _check_number(kind: str, rows: np.ndarray) -> None:
+    """Raise a ValueError for too many labels, which occur in so many rows."""
+    if len(rows) > MAX_LABELS:
+        least = np.sort(rows)[-MAX_LABELS - 1] + 1
+        problem = f"{len(rows)} {kind} labels, at most {MAX_LABELS} are supported"
+        fix = f"min_count={least} skips rows with a label that occurs in fewer than {least} rows, vocabulary= fixes the labels"
+        names = f" (are they names of {kind}s instead of kinds?)" if (rows == 1).mean() > 0.5 else ""
+        raise ValueError(f"{problem}; {fix}{names}")
 
 
 def _cached(smiles: Sequence[str], progress: bool) -> Column:
@@ -86,63 +181,112 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
     with extra("chem"):
         import rdkit
 
-    name = hashlib.sha256("\n".join([f"{READER} {rdkit.__version__}", *map(str, smiles)]).encode()).hexdigest()[:24]
+    text = "\n".join([f"{READER} {rdkit.__version__}", *map(str, smiles)])
+    name = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:24]
     path = cache_folder() / f"smiles-{name}.npz"
     if path.exists():
         try:
             with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as stored:
-                vocabulary = GraphVocabulary.from_json(json.loads(str(stored["vocabulary"])))
-                nodes, edges = torch.from_numpy(stored["nodes"]), torch.from_numpy(stored["edges"])
-                words = (stored[name].tolist() for name in ("keys", "reasons", "dropped"))
-                return Column(vocabulary, nodes, edges, *words)
+                labels, words = json.loads(str(stored["labels"])), json.loads(str(stored["words"]))
+                return Column(PackedGraphs(len(smiles), stored["nodes"], stored["edges"], *labels), *words)
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
             pass  # a corrupt cache file is replaced
     column = _read_smiles(smiles, progress)
-    words = {name: np.array(getattr(column, name)) for name in ("keys", "reasons", "dropped")}
-    vocabulary_text = json.dumps(column.vocabulary.to_json())
-    cache_arrays(path, vocabulary=vocabulary_text, nodes=column.nodes.numpy(), edges=column.edges.numpy(), **words)
+    graphs = column.graphs
+    labels = json.dumps([graphs.node_labels, graphs.edge_labels])
+    words = json.dumps([column.keys, column.reasons, column.dropped])
+    cache_arrays(path, labels=labels, words=words, nodes=graphs.nodes, edges=graphs.edges)
     return column
 
 
 def _read_smiles(smiles: Sequence[str], progress: bool) -> Column:
     bar = tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)
     molecules = [parse_smiles(text) for text in bar]
-    labels = {label for one in molecules for label in one.nodes}
-    vocabulary = molecule_vocabulary(labels or {"C"}, max(1, *(len(one.nodes) for one in molecules), 1))
-    nodes, edges = label_tensors([(one.nodes, one.edges) for one in molecules], vocabulary)
+    graphs = PackedGraphs.pack([(one.nodes, one.edges) for one in molecules])
     words = [(one.canonical, one.error, "; ".join(one.dropped)) for one in molecules]
-    return Column(vocabulary, nodes, edges, *map(list, zip(*words)))
+    return Column(graphs, *map(list, zip(*words)))
 
 
-def read_networkx_column(
-    graphs: Sequence[nx.Graph | str], vocabulary: GraphVocabulary | None, max_nodes: int | None
-) -> Column:
-    """Convert networkx graphs, with `isomorphism_keys`; a string in place of a graph is the reason to skip it."""
-    reasons: list[str] = []
-    lists: list[EdgeList] = []
-    for graph in graphs:
-        reason = ""
-        edge_list: EdgeList = ((), ())
-        if isinstance(graph, str):
-            reason = graph
-        else:
-            try:
-                if max_nodes and graph.number_of_nodes() > max_nodes:
-                    raise ValueError(f"more than {max_nodes} nodes")
-                (edge_list,) = to_edge_lists(from_networkx([graph], vocabulary))
-            except ValueError as error:
-                reason = str(error).replace("graph 0 ", "", 1)
-        reasons.append(reason)
-        lists.append(edge_list)
-    if vocabulary is None:
-        vocabulary = vocabulary_of(lists)
-    plain = []
-    for labels, links in lists:
-        graph = nx.Graph()
-        graph.add_nodes_from((i, {"label": v}) for i, v in enumerate(labels))
-        graph.add_edges_from((i, j, {"label": e}) for i, j, e in links)
-        plain.append(graph)
-    return Column(vocabulary, *label_tensors(lists, vocabulary), isomorphism_keys(plain), reasons)
+def _graph_of(value: Any) -> nx.Graph | str:
+    """A networkx graph, also of node-link JSON (text or parsed); for other values the reason to skip them."""
+    if isinstance(value, nx.Graph):
+        return value
+    if isinstance(value, (str, bytes)):
+        try:
+            value = json.loads(value, object_pairs_hook=distinct)
+        except json.JSONDecodeError:
+            return NO_GRAPH
+        except (ValueError, RecursionError) as wrong:
+            return f"unreadable JSON: {str(wrong)[:80]}"
+    if not isinstance(value, dict):
+        return NO_GRAPH
+    try:
+        return _from_node_link(value)
+    except ValueError as wrong:
+        return str(wrong)
+
+
+def distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; a ValueError if a key is repeated."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {short(key)} is repeated")
+        found[key] = value
+    return found
+
+
+def _from_node_link(document: dict[str, Any]) -> nx.Graph:
+    """A graph of node-link JSON, of networkx or D3. Ids that edges write as text ("0" for 0) are matched.
+
+    networkx.node_link_graph would add a node for each unknown id, merge repeated ones, and read JSON without
+    "multigraph" as a multigraph.
+    """
+    for kind in ("directed", "multigraph"):
+        if document.get(kind):
+            raise ValueError(f"is {'a multigraph' if kind == 'multigraph' else kind}; convert it to a simple undirected graph")
+    listed = [document[name] for name in ("edges", "links") if name in document]
+    nodes = document.get("nodes")
+    if not isinstance(nodes, list) or len(listed) != 1 or not isinstance(listed[0], list):
+        raise ValueError(f'{NO_GRAPH}: it needs a list "nodes" and one list "edges" or "links"')
+    for what, some in (("node", nodes), ("edge", listed[0])):
+        odd = next((k for k, one in enumerate(some) if not isinstance(one, dict)), None)
+        if odd is not None:
+            raise ValueError(f"{what} {odd} is no JSON object but {short(some[odd])}")
+    named = ["id" in one for one in nodes]
+    if any(named) and not all(named):
+        raise ValueError(f'node {named.index(False)} has no "id", others have')
+    ids = [_node_id(one.get("id", k)) for k, one in enumerate(nodes)]
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"two nodes have the id {short(Counter(ids).most_common(1)[0][0])}")
+    texts: dict[str, list[Any]] = defaultdict(list)
+    for one in ids:
+        texts[str(one)].append(one)
+    known, graph = set(ids), nx.Graph()
+    graph.add_nodes_from((i, {k: v for k, v in one.items() if k != "id"}) for i, one in zip(ids, nodes))
+    for number, one in enumerate(listed[0]):
+        ends = []
+        for end in ("source", "target"):
+            if end not in one:
+                raise ValueError(f'edge {number} has no "{end}"')
+            end = _node_id(one[end])
+            matched = [end] if end in known else texts.get(str(end), [])
+            if len(matched) != 1:
+                raise ValueError(f"edge {number} names the unknown node {short(end)}")
+            ends += matched
+        if graph.has_edge(*ends):
+            raise ValueError(f"two edges join the nodes {short(ends[0])} and {short(ends[1])}")
+        graph.add_edges_from([(*ends, {k: v for k, v in one.items() if k not in ("source", "target", "key")})])
+    return graph
+
+
+def _node_id(value: Any) -> Any:
+    """A hashable id that equals no id of another type: 1 and true, say."""
+    if isinstance(value, list):
+        return tuple(_node_id(one) for one in value)
+    if value is None or isinstance(value, (dict, bool)) or value != value:
+        raise ValueError(f"{short(value)} is no id of a node; ids are text or numbers")
+    return value
 
 
 def isomorphism_keys(graphs: Sequence[nx.Graph]) -> list[str]:
@@ -157,10 +301,21 @@ def isomorphism_keys(graphs: Sequence[nx.Graph]) -> list[str]:
     classes: dict[str, list[nx.Graph]] = defaultdict(list)
     keys = []
     for graph in graphs:
-        code = nx.weisfeiler_lehman_graph_hash(graph, node_attr="label", edge_attr="label") if len(graph) else "empty"
+        code = nx.weisfeiler_lehman_graph_hash(_ascii(graph), node_attr="label", edge_attr="label") if len(graph) else "empty"
         known = classes[code]
         number = next((i for i, g in enumerate(known) if nx.is_isomorphic(g, graph, same, same)), len(known))
         if number == len(known):
             known.append(graph)
         keys.append(f"{code}-{number}")
     return keys
+
+
+def _ascii(graph: nx.Graph) -> nx.Graph:
+    """The graph with labels in ASCII, which networkx needs for its hashes."""
+    attributes = [a for *_, a in (*graph.nodes(data=True), *graph.edges(data=True))]
+    if all(a.get("label", "").isascii() for a in attributes):
+        return graph
+    graph = graph.copy()
+    for *_, a in (*graph.nodes(data=True), *graph.edges(data=True)):
+        a["label"] = a.get("label", "").encode("ascii", "backslashreplace").decode()
+    return graph

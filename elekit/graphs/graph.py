@@ -5,11 +5,12 @@ unordered pair of nodes a distribution over edge labels (channel 0 = "no edge").
 """
 
 import hashlib
+import math
 import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import networkx as nx
 import torch
@@ -49,7 +50,7 @@ class GraphVocabulary:
             labels = tuple(getattr(self, name))
             object.__setattr__(self, name, labels)
             if not labels or len(set(labels)) != len(labels):
-                raise ValueError(f"{name} must be distinct and not empty, got {labels!r}")
+                raise ValueError(f"{name} must be distinct and not empty, got {short(labels, 200)}")
             if len(labels) > MAX_LABELS:
                 what = f"{name} has {len(labels)} labels, at most {MAX_LABELS} are supported"
                 raise ValueError(f"{what}; are they names of nodes instead of kinds?")
@@ -58,7 +59,7 @@ class GraphVocabulary:
             if values is not None:
                 object.__setattr__(self, name, tuple(float(v) for v in values))
                 if len(values) != len(labels):
-                    raise ValueError(f"{name} has {len(values)} values for {len(labels)} labels {labels!r}")
+                    raise ValueError(f"{name} has {len(values)} values for {len(labels)} labels {short(labels, 150)}")
         if self.max_nodes < 1:
             raise ValueError(f"max_nodes must be at least 1, got {self.max_nodes}")
 
@@ -107,7 +108,10 @@ class GraphVocabulary:
 def check_labels(given: GraphVocabulary, expected: GraphVocabulary, problem: str, owner: str) -> None:
     """Raise a ValueError if two vocabularies have different labels; `owner` names what has the expected ones."""
     if (given.node_labels, given.edge_labels) != (expected.node_labels, expected.edge_labels):
-        own, other = (f"nodes {list(v.node_labels)}, edges {list(v.edge_labels)}" for v in (expected, given))
+        own, other = (
+            f"nodes {short(list(v.node_labels), 150)}, edges {short(list(v.edge_labels), 150)}"
+            for v in (expected, given)
+        )
         raise ValueError(f"{problem}: {other}; {owner} has {own}; read both with one vocabulary")
 
 
@@ -203,9 +207,7 @@ class Graph(GraphBatch):
         Returns:
             A batch of B one-hot graphs.
         """
-        nodes = torch.nn.functional.one_hot(node_labels.long(), vocabulary.K).float()
-        edges = torch.nn.functional.one_hot(edge_labels.long(), vocabulary.R).float()
-        return cls(nodes, edges, vocabulary)
+        return cls(_one_hot(node_labels, vocabulary.K), _one_hot(edge_labels, vocabulary.R), vocabulary)
 
     @classmethod
     def cat(cls, graphs: Sequence[Self]) -> Self:
@@ -356,34 +358,46 @@ class Graph(GraphBatch):
         return replace(self, nodes=self.nodes[rows, order], edges=edges)
 
 
+def _one_hot(labels: Tensor, channels: int) -> Tensor:
+    """(..., channels) float32; torch's own one_hot takes three times the memory."""
+    whole = torch.zeros(*labels.shape, channels, device=labels.device)
+    return whole.scatter_(-1, labels.long()[..., None], 1.0)
+
+
 def _raise_if(bad: Tensor, problem: str, fix: str) -> None:
     if bad.any():
         raise ValueError(f"{problem} in graph {int(bad.nonzero()[0])} ({int(bad.sum())} of {len(bad)}); {fix}")
 
 
 def from_networkx(
-    graphs: Iterable[nx.Graph], vocabulary: GraphVocabulary | None = None, *, node_attribute: str = "label",
-    edge_attribute: str = "label", max_nodes: int | None = None,
+    graphs: Iterable[nx.Graph], vocabulary: GraphVocabulary | None = None, *, node_attribute: str | None = "label",
+    edge_attribute: str | None = "label", max_nodes: int | None = None,
 ) -> Graph:  # fmt: skip
     """Convert undirected networkx graphs; nodes keep their order.
 
     Args:
         graphs: Simple undirected graphs without self-loops, each with at least one node.
         vocabulary: Labels of the channels; None uses the sorted labels of the graphs.
-        node_attribute: Attribute with the node label; nodes without it get the label "node".
-        edge_attribute: Attribute with the edge label; edges without it get the label "edge".
+        node_attribute: Attribute with the node label, a string or number. All nodes get the label "node" if they have
+            no attributes, or with None.
+        edge_attribute: The same for edges; their common label is "edge".
         max_nodes: Number of node slots of a new vocabulary; None = size of the largest graph.
 
     Returns:
         A batch of discrete graphs.
 
     Raises:
-        ValueError: If there are no graphs, a graph is of another kind or too large, or the vocabulary lacks a label.
+        ValueError: If there are no graphs, a graph is of another kind or too large, labels are missing, or the
+            vocabulary lacks a label.
     """
     graphs = list(graphs)
     if not graphs:
         raise ValueError("no graphs given: from_networkx needs at least one")
-    lists = [_edge_list(i, g, node_attribute, edge_attribute) for i, g in enumerate(graphs)]
+    lists = edge_lists(graphs, node_attribute, edge_attribute)
+    for b, one in enumerate(lists):
+        if isinstance(one, str):
+            raise ValueError(f"graph {b} {one}")
+    lists = cast(list[EdgeList], lists)
     return from_edge_lists(lists, vocabulary or vocabulary_of(lists, max_nodes))
 
 
@@ -418,29 +432,101 @@ def label_tensors(graphs: Sequence[EdgeList], vocabulary: GraphVocabulary) -> tu
             for i, j, label in edges:
                 edge_labels[b, i, j] = edge_labels[b, j, i] = edge_channel[label]
         except KeyError as unknown:
+            nodes_and_edges = (short(list(labels), 150) for labels in (vocabulary.node_labels, vocabulary.edge_labels))
+            known = "nodes {}, edges {}".format(*nodes_and_edges)
             raise ValueError(
-                f"graph {b} has the label {unknown.args[0]!r}, unknown to the vocabulary "
-                f"(nodes {list(vocabulary.node_labels)}, edges {list(vocabulary.edge_labels)})"
+                f"graph {b} has the label {short(unknown.args[0])}, unknown to the vocabulary ({known})"
             ) from None
     return node_labels, edge_labels
 
 
-def _edge_list(index: int, graph: nx.Graph, node_attribute: str, edge_attribute: str) -> EdgeList:
+def edge_lists(
+    graphs: Sequence[Any], node_attribute: str | None = "label", edge_attribute: str | None = "label"
+) -> list[EdgeList | str]:
+    """Edge lists of networkx graphs; a string in place of one is the reason why a value is no usable graph.
+
+    Raises:
+        ValueError: If no node (or edge) has the attribute, but they have others.
+    """
+    reasons = [_unusable(graph) for graph in graphs]
+    usable = [graph for graph, reason in zip(graphs, reasons) if not reason]
+    nodes, edges = ([a for g in usable for *_, a in getattr(g, kind)(data=True)] for kind in ("nodes", "edges"))
+    node_attribute = _labeled("node", node_attribute, nodes)
+    edge_attribute = _labeled("edge", edge_attribute, edges)
+    found: list[EdgeList | str] = []
+    for graph, reason in zip(graphs, reasons):
+        try:
+            found.append(reason or _edge_list(graph, node_attribute, edge_attribute))
+        except ValueError as wrong:
+            found.append(str(wrong))
+    return found
+
+
+def _unusable(graph: Any) -> str:
     if not isinstance(graph, nx.Graph):
-        kind = type(graph).__name__
-        raise ValueError(f"graph {index} is no networkx graph but a {kind}; give a list of networkx graphs")
+        return f"is no networkx graph but a {type(graph).__name__}; give a list of networkx graphs"
     if graph.is_directed() or graph.is_multigraph():
         kind = "a multigraph" if graph.is_multigraph() else "directed"
-        raise ValueError(f"graph {index} is {kind}; convert it with networkx.Graph(graph) first")
+        return f"is {kind}; convert it with networkx.Graph(graph) first"
     if graph.number_of_nodes() == 0:
-        raise ValueError(f"graph {index} has no nodes; remove it from the list")
+        return "has no nodes; remove it from the list"
     loop = next(iter(nx.selfloop_edges(graph)), None)
     if loop is not None:
-        raise ValueError(f"graph {index} has a self-loop at node {loop[0]!r}; remove it with graph.remove_edges_from")
+        return f"has a self-loop at node {short(loop[0])}; remove it with graph.remove_edges_from"
+    return ""
+
+
+def _labeled(kind: str, attribute: str | None, elements: Sequence[dict[Any, Any]]) -> str | None:
+    """The attribute; None if the elements have no attributes at all."""
+    if attribute is None or any(attribute in one for one in elements):
+        return attribute
+    others = sorted({str(name) for one in elements for name in one})
+    if others:
+        fix = f"give {kind}_attribute={others[0]!r}" + (" or another one" if len(others) > 1 else "")
+        problem = f"no {kind} has the attribute {attribute!r}, they have {short(others, 120)}"
+        raise ValueError(f"{problem}; {fix}, or {kind}_attribute=None for {kind}s without labels")
+    return None
+
+
+def _edge_list(graph: nx.Graph, node_attribute: str | None, edge_attribute: str | None) -> EdgeList:
+    def text(kind: str, element: Any, attribute: str | None, attributes: dict[Any, Any]) -> str:
+        if attribute is None:
+            return kind
+        if attribute not in attributes:
+            raise ValueError(f"has the {kind} {short(element)} without the attribute {attribute!r}, which others have")
+        return label_text(attributes[attribute])
+
     position = {node: i for i, node in enumerate(graph)}
-    nodes = [str(attributes.get(node_attribute, "node")) for _, attributes in graph.nodes(data=True)]
-    edges = [(position[u], position[v], str(a.get(edge_attribute, "edge"))) for u, v, a in graph.edges(data=True)]
+    nodes = [text("node", node, node_attribute, a) for node, a in graph.nodes(data=True)]
+    edges = [(position[u], position[v], text("edge", (u, v), edge_attribute, a)) for u, v, a in graph.edges(data=True)]
     return nodes, edges
+
+
+def label_text(value: Any) -> str:
+    """The label of a node or edge as a string: text, truth values, and finite numbers (1.0 is "1")."""
+    if isinstance(value, str):
+        text = str.__str__(value)
+        if not is_unicode(text):
+            raise ValueError(f"has the label {short(text)}, which is no valid Unicode (a lone surrogate)")
+        return text
+    if type(value).__name__ == "bool":  # also numpy's
+        return str(value)
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    if isinstance(value, numbers.Real) and math.isfinite(value):
+        return str(int(value)) if value == int(value) else repr(float(value))
+    raise ValueError(f"has the label {short(value)}; labels are strings or finite numbers")
+
+
+def is_unicode(text: str) -> bool:
+    """Test whether a text has no lone surrogate, which no file can hold."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def short(value: Any, limit: int = 60) -> str:
+    """The repr of a value for an error message, cut to about `limit` characters."""
+    text = repr(value[:1000] if isinstance(value, (str, bytes, list, tuple)) else value)
+    return text if len(text) <= limit else f"{text[: limit - 20]}...{text[-15:]}"
 
 
 def to_edge_lists(graphs: GraphBatch) -> list[EdgeList]:

@@ -1,0 +1,326 @@
+"""Files of other programs as tables: what can be read without guessing, and why the rest cannot."""
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import json
+import lzma
+import re
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+from xml.etree import ElementTree
+from xml.parsers import expat
+
+import networkx as nx
+import pandas as pd
+
+from elekit.datasets.reading import distinct
+from elekit.graphs._optional import extra
+from elekit.graphs.graph import short
+
+Table = tuple[pd.DataFrame, dict[int, str]]  # the rows, and why some of them cannot be read
+
+MAX_BYTES = 2**30  # of a file, decompressed
+MAX_DEPTH = 50  # of XML
+SAMPLE = 100  # records that must agree with the header about the separator
+SEPARATORS = (",", ";", "\t", "|")
+COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"))
+MARKS += ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+BINARY = (  # how files begin that are no text
+    (b"PK\x03\x04", "an Excel or zip file; save the sheet as csv"),
+    (b"\xd0\xcf\x11\xe0", "an Excel file; save the sheet as csv"),
+    (b"PAR1", "a parquet file; name it .parquet"),
+    (b"\x1f\x8b", "a gzip file; end its name in .gz"),
+    (b"BZh", "a bzip2 file; end its name in .bz2"),
+    (b"\xfd7zXZ", "an xz file; end its name in .xz"),
+    (b"\x89HDF", "an HDF5 file; save the table as csv or parquet"),
+    (b"\x80", "a pickle, which can run code; save the table as csv or parquet"),
+)
+BROKEN = (ValueError, OSError, EOFError, KeyError, IndexError, TypeError, AttributeError, RecursionError, csv.Error)
+BROKEN += (zlib.error, lzma.LZMAError, zipfile.BadZipFile, nx.NetworkXError, expat.ExpatError, ElementTree.ParseError)
+
+
+def read_file(path: Any) -> Table:
+    """Read a file by the ending of its name.
+
+    Returns the rows, and by row number the reasons why some cannot be read; these have empty cells. Raises a
+    ValueError of one line that names the file, the problem and a fix.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}")
+    suffixes = [s.lower() for s in path.suffixes]
+    packed = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSED else ""
+    kind = suffixes[-1] if suffixes else ""
+    try:
+        if kind == ".parquet":
+            with extra("data"):
+                import pyarrow  # noqa: F401  so that a missing package names its extra
+            return pd.read_parquet(path), {}
+        with COMPRESSED.get(packed, open)(path, "rb") as opened:
+            content = opened.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES / 2**30:g} GiB; read it in parts and give a DataFrame")
+        if not content.strip():
+            raise _EmptyError
+        return READERS.get(kind, _delimited)(content, kind)
+    except (_EmptyError, pd.errors.EmptyDataError):
+        raise ValueError(f"{path} is empty") from None
+    except ModuleNotFoundError:
+        raise
+    except BROKEN as broken:
+        problem = f"the key {broken} is missing" if isinstance(broken, KeyError) else str(broken)
+        problem = " ".join(problem.split()) or type(broken).__name__
+        problem = problem if len(problem) <= 300 else f"{problem[:280]}..."
+        raise ValueError(f"{path} cannot be read as a table: {problem}") from None
+
+
+class _EmptyError(Exception):
+    pass
+
+
+def _text(content: bytes) -> str:
+    for start, format in BINARY:
+        if content.startswith(start):
+            raise ValueError(f"it is {format}")
+    encoding = next((name for mark, name in MARKS if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as wrong:
+        line = content[: wrong.start].count(b"\n") + 1
+        fix = "save it as UTF-8 (Latin-1: iconv -f latin1 -t utf-8), or give pandas.read_csv(path, encoding='latin-1')"
+        raise ValueError(f"line {line} is no {encoding.upper().removesuffix('-SIG')} text; {fix}") from None
+    if "\0" in text:
+        raise ValueError("it has NUL characters, as UTF-16 without a mark has; save it as UTF-8")
+    if not text.strip():
+        raise _EmptyError
+    return text
+
+
+# -- delimited text ------------------------------------------------------------------------------------------------
+def _delimited(content: bytes, kind: str) -> Table:
+    text = _text(content)
+    if re.match(r"\s*(\{|\[\s*[\[{])", text):
+        raise ValueError("it looks like JSON; end its name in .json, or .jsonl for one object per line")
+    if text.lstrip().startswith("<"):
+        raise ValueError("it looks like XML or HTML; graphs in GraphML end in .graphml")
+    native = {".csv": ",", ".tsv": "\t", ".tab": "\t"}.get(kind)
+    old = csv.field_size_limit(MAX_BYTES)
+    try:
+        return _rectangle(text, _separator(text, native))
+    finally:
+        csv.field_size_limit(old)
+
+
+def _records(text: str, separator: str) -> Any:
+    """The records that are not blank, as lists of fields; quoted fields may have separators and several lines."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        yield from (row for row in rows if len(row) > 1 or (row and row[0].strip()))
+    except csv.Error as wrong:
+        raise ValueError(f"line {rows.line_num}: {wrong}; check the quotes") from None
+
+
+def _separator(text: str, native: str | None) -> str:
+    """The separator of the header line, if that is clear."""
+    clear, possible = [], []
+    for separator in SEPARATORS:
+        rows, records = _records(text, separator), list[list[str]]()
+        try:
+            records = [row for row, _ in zip(rows, range(SAMPLE + 1))]
+        except ValueError:
+            if separator == native:
+                raise
+        if records and len(records[0]) > 1:
+            possible.append(separator)
+            if all(_fields(row, len(records[0])) for row in records):
+                clear.append(separator)
+    found = clear or possible or [native or ","]
+    if len(found) > 1 and native not in found:
+        raise ValueError(f"the separator may be {' or '.join(map(repr, found))}; save it as .csv with commas")
+    return found[0] if len(found) == 1 else str(native)
+
+
+def _fields(row: list[str], width: int) -> list[str]:
+    """The fields of a row of a table so wide, without empty ones at its end; none if it does not fit."""
+    return row[:width] if len(row) >= width and not any(row[width:]) else []
+
+
+def _rectangle(text: str, separator: str) -> Table:
+    """A table whose rows all have the fields of the header; pandas alone would shift, fill or cut other rows."""
+    records = _records(text, separator)
+    header = next(records)
+    width, refused, count, plain = len(header), dict[int, str](), 0, "\r" not in text
+    for row in records:
+        if len(row) != width:
+            plain = False
+            if not _fields(row, width):
+                refused[count] = f"{len(row)} fields, the header has {width}"
+        count += 1
+    if count and len(refused) == count and width > 1:
+        raise ValueError(f"its rows have {next(iter(refused.values()))}; check the separator {separator!r}")
+    table = _parsed(text, separator) if plain else None
+    if table is None or len(table) != count:
+        clean = io.StringIO(newline="")
+        writer = csv.writer(clean, delimiter=separator)
+        writer.writerows(_fields(row, width) or [""] * width for row in _records(text, separator))
+        table = _parsed(clean.getvalue(), separator, skip_blank_lines=False)
+    if table.shape != (count, width):
+        raise ValueError(f"{count} rows of {width} fields were read as {table.shape[0]} of {table.shape[1]}")
+    names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
+    return table.set_axis(names, axis=1), refused
+
+
+def _parsed(text: str, separator: str, **options: Any) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text, newline=""), sep=separator, index_col=False, low_memory=False, **options)
+
+
+# -- JSON ----------------------------------------------------------------------------------------------------------
+def _json(content: bytes, kind: str) -> Table:
+    text, refused = _text(content), dict[int, str]()
+    if kind == ".json":
+        try:
+            document = json.loads(text, object_pairs_hook=distinct)
+        except json.JSONDecodeError as wrong:
+            if not wrong.msg.startswith("Extra data"):
+                raise
+            kind = ".jsonl"  # several objects
+    if kind == ".json":
+        rows = [document] if isinstance(document, dict) and "nodes" in document else document
+        if not isinstance(rows, list):
+            raise ValueError("it is no list of objects; write one object per row, such as DataFrame.to_json(orient='records')")
+    else:
+        rows = []
+        for line in filter(str.strip, text.splitlines() if "\n" not in text else text.split("\n")):
+            try:
+                rows.append(json.loads(line, object_pairs_hook=distinct))
+            except (ValueError, RecursionError) as wrong:
+                refused[len(rows)] = f"unreadable JSON: {str(wrong)[:80]}"
+                rows.append({})
+    for row, one in enumerate(rows):
+        if not isinstance(one, dict):
+            refused[row] = f"no JSON object but {short(one, 40)}"
+    return _of_rows([_row(one) if isinstance(one, dict) else {} for one in rows]), refused
+
+
+def _row(one: dict[str, Any]) -> dict[str, Any]:
+    """One row; an object in node-link form becomes a graph with its own attributes as columns."""
+    if not isinstance(one.get("nodes"), list):
+        return one
+    own = one["graph"] if isinstance(one.get("graph"), dict) else {}
+    rest = {k: v for k, v in one.items() if k not in ("nodes", "edges", "links", "directed", "multigraph", "graph")}
+    return {**rest, **{k: v for k, v in own.items() if k not in rest}, "graph": one}
+
+
+def _of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    columns: dict[str, list[Any]] = {str(name): [] for row in rows for name in row}
+    for row in rows:
+        for name, cells in columns.items():
+            cells.append(row.get(name))
+    return pd.DataFrame({k: pd.Series(v, dtype=object).infer_objects() for k, v in columns.items()}, range(len(rows)))
+
+
+# -- molecules and graphs ------------------------------------------------------------------------------------------
+def _smi(content: bytes, kind: str) -> Table:
+    """Lines of a SMILES and a name; with a header line (its first word has "smiles") a delimited table."""
+    text = _text(content)
+    lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
+    if "smiles" in re.split(r"[\s,;|]", lines[0].strip())[0].lower():
+        return _delimited(content if any(s in lines[0] for s in SEPARATORS) else _tabbed(lines), ".tsv")
+    parts = [[*re.split(r"[\s,;]+", line.strip(), maxsplit=1), ""][:2] for line in lines]  # no SMILES has , or ;
+    return pd.DataFrame(parts, columns=["smiles", "name"]), {}
+
+
+def _tabbed(lines: list[str]) -> bytes:
+    """Columns that blanks separate, the last one with its blanks, separated by tabs."""
+    width = len(lines[0].split())
+    return "\n".join("\t".join(line.split(maxsplit=width - 1)) for line in lines).encode()
+
+
+def _sdf(content: bytes, kind: str) -> Table:
+    with extra("chem"):
+        from rdkit import Chem, rdBase
+    rows: list[dict[str, Any]] = []
+    refused: dict[int, str] = {}
+    content = content.rstrip() + b"\n"
+    with rdBase.BlockLogs():
+        for mol in Chem.ForwardSDMolSupplier(io.BytesIO(content)):
+            if mol is None:
+                refused[len(rows)] = "RDKit refuses the record"
+                rows.append({"smiles": None})
+                continue
+            try:
+                fields = {"name": mol.GetProp("_Name")} if mol.HasProp("_Name") else {}
+                rows.append({"smiles": Chem.MolToSmiles(mol, canonical=False), **fields, **mol.GetPropsAsDict()})
+            except (RuntimeError, UnicodeDecodeError, ValueError) as wrong:
+                refused[len(rows)] = f"unreadable record: {str(wrong)[:80]}"
+                rows.append({"smiles": None})
+    return _of_rows(rows), refused
+
+
+def _graphml(content: bytes, kind: str) -> Table:
+    depth, scanner = [0, 0], expat.ParserCreate()
+
+    def refuse(*_: Any) -> None:
+        raise ValueError("it declares a document type or entities, which elekit does not read; remove the DOCTYPE")
+
+    def start(*_: Any) -> None:
+        depth[0] += 1
+        if depth[0] > MAX_DEPTH:
+            raise ValueError(f"elements are nested more than {MAX_DEPTH} deep")
+
+    def end(*_: Any) -> None:
+        depth[0] -= 1
+
+    scanner.StartDoctypeDeclHandler = scanner.EntityDeclHandler = refuse
+    scanner.StartElementHandler, scanner.EndElementHandler = start, end
+    scanner.Parse(content, True)
+    root, rows = ElementTree.fromstring(content), list[dict[str, Any]]()
+    name = nx.readwrite.graphml.GraphMLReader
+    space = f"{{{name.NS_GRAPHML}}}"
+    for element in root.findall(f"{space}graph"):
+        reader = name()
+        try:
+            graph = reader.make_graph(element, *reader.find_graphml_keys(root))
+            ids = [node.get("id") for node in element.iter(f"{space}node")]
+            if len(set(ids)) != len(ids) or set(ids) != set(map(str, graph)):
+                graph = "ids of nodes are repeated, or edges name unknown nodes"
+        except BROKEN as wrong:
+            graph = f"no graph of GraphML: {str(wrong)[:80]}"
+        rows.append({**_attributes(graph), "graph": graph})
+    if not rows:
+        raise ValueError(f"it has no element graph of {name.NS_GRAPHML}")
+    return _of_rows(rows), {k: one["graph"] for k, one in enumerate(rows) if isinstance(one["graph"], str)}
+
+
+def _gml(content: bytes, kind: str) -> Table:
+    graph = nx.parse_gml(_text(content).splitlines(), label=None)
+    return _of_rows([{**_attributes(graph), "graph": graph}]), {}
+
+
+def _attributes(graph: Any) -> dict[str, Any]:
+    """Attributes of the graph itself, which become columns."""
+    own = graph.graph.items() if isinstance(graph, nx.Graph) else ()
+    return {k: v for k, v in own if k not in ("node_default", "edge_default", "edge_ids")}
+
+
+def _no_reader(content: bytes, kind: str) -> Table:
+    _text(content)
+    raise ValueError(f"there is no reader for {kind} files; save the table as csv, parquet or JSON lines")
+
+
+READERS: dict[str, Callable[[bytes, str], Table]] = {
+    **dict.fromkeys((".json", ".jsonl", ".ndjson"), _json),
+    **dict.fromkeys((".smi", ".smiles", ".ism"), _smi),
+    **dict.fromkeys((".sdf", ".sd", ".mol"), _sdf),
+    ".graphml": _graphml,
+    ".gml": _gml,
+    **dict.fromkeys((".xls", ".xlsx", ".ods", ".zip", ".pkl", ".pickle", ".npz", ".h5", ".feather"), _no_reader),
+}
