@@ -41,13 +41,13 @@ def from_frame(
     """Load a table with one input and one graph per row, and split it. Invalid rows go to `Dataset.skipped`.
 
     Args:
-        frame: A DataFrame, or the path of a file: csv, tsv, txt, parquet, JSON (records or lines), smi, sdf, GraphML or
-            GML, also compressed. Text is UTF-8; the separator is that of the header line.
+        frame: A DataFrame, or the path of a file: csv, tsv, txt, parquet, JSON (records or lines), smi, sdf, GraphML
+            or GML, also compressed. Text is UTF-8; the separator is that of the header line.
         smiles: Column of the graphs as SMILES; give either this or `graph`. A file may leave out both if it has a
             column `smiles` or `graph`.
         graph: Column of the graphs as networkx graphs or node-link JSON (of networkx or D3).
-        input: Column of the inputs (text, SMILES, vectors), or several numeric columns (vectors). None uses the column
-            `smiles`, or no inputs with `graph`.
+        input: Column of the inputs (text, SMILES, vectors), or several numeric columns (vectors). None uses the
+            column `smiles`, or no inputs with `graph`.
         fractions: Fractions of train, validation and test, summing to 1.
         duplicates: "drop" keeps the first row of each graph; "keep" keeps all rows, with equal graphs in one split.
         vocabulary: Labels of the channels, rows that do not fit are skipped; None uses the labels that occur.
@@ -91,9 +91,9 @@ def from_frame(
         raise ValueError(f"{source} has no rows")
 
     options: dict[str, Any] = {"vocabulary": vocabulary, "max_nodes": max_nodes, "min_count": min_count}
+    attributes: dict[str, Any] = {"node_attribute": node_attribute, "edge_attribute": edge_attribute}
     try:
         if smiles is None:
-            attributes = {"node_attribute": node_attribute, "edge_attribute": edge_attribute}
             read, vocabulary = reading.read_graph_column(table[graph].tolist(), **options, **attributes)
         else:
             read, vocabulary = reading.read_smiles_column(table[smiles].tolist(), **options, progress=progress)
@@ -135,7 +135,8 @@ def from_frame(
         graphs = Graph.from_labels(*read.graphs.tensors(of_table, vocabulary), vocabulary)
         splits.append(Split(own_inputs, graphs, rest.iloc[own_rows].reset_index(drop=True)))
     left = [part for row in kept for part in (read.dropped[row].split("; ") if read.dropped else ()) if part]
-    return Dataset(name or source, vocabulary, *splits, skipped, digest(splits), Counter(left))
+    train, validation, test = splits
+    return Dataset(name or source, vocabulary, train, validation, test, skipped, digest(splits), Counter(left))
 
 
 def from_networkx_graphs(
@@ -145,7 +146,7 @@ def from_networkx_graphs(
 
     Args:
         graphs: n graphs.
-        inputs: n strings or n vectors of one length (lists, arrays, Series, tensors), None or NaN where one is missing;
+        inputs: n strings or n vectors of one length (list, array, Series, tensor), None or NaN where one is missing;
             None if only outputs are known.
         **options: Other arguments of `from_frame`.
 
@@ -248,7 +249,7 @@ def _read_inputs(table: pd.DataFrame, columns: list[Hashable]) -> tuple[list[str
     """Texts or vectors (n, d) of one or several columns, and why rows have none."""
     column = table[columns[0]]
     absent = table[columns].isna().any(axis=1).to_numpy()
-    problems = {row: "input missing or NaN" for row in np.flatnonzero(absent).tolist()}
+    problems = dict.fromkeys(np.flatnonzero(absent).tolist(), "input missing or NaN")
     if len(columns) > 1 or pd.api.types.is_numeric_dtype(column):
         return _finite(_numbers(table[columns]), problems)
     if not (column.dtype == object or pd.api.types.is_string_dtype(column)):
@@ -263,7 +264,9 @@ def _read_inputs(table: pd.DataFrame, columns: list[Hashable]) -> tuple[list[str
     numeric = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").notna()
     if 0.5 <= numeric.mean() < 1:
         odd = short(texts[int(numeric.to_numpy().argmin())])
-        problem = f"column {short(columns[0])} has numbers and {len(texts) - numeric.sum()} other values, such as {odd}"
+        problem = (
+            f"column {short(columns[0])} has numbers and {len(texts) - numeric.sum()} other values, such as {odd}"
+        )
         raise ValueError(f"{problem}; correct or empty these cells")
     for row, cell in enumerate(cells):
         if row not in problems and not isinstance(cell, str):

@@ -41,10 +41,13 @@ class PackedGraphs:
     def pack(cls, graphs: Sequence[EdgeList]) -> "PackedGraphs":
         node_code: dict[str, int] = {}
         edge_code: dict[str, int] = {}
-        nodes = [(row, node_code.setdefault(v, len(node_code))) for row, (labels, _) in enumerate(graphs) for v in labels]
-        edges = [(row, i, j, edge_code.setdefault(e, len(edge_code))) for row, g in enumerate(graphs) for i, j, e in g[1]]
-        arrays = (np.array(some, np.int32).reshape(-1, width) for some, width in ((nodes, 2), (edges, 4)))
-        return cls(len(graphs), *arrays, list(node_code), list(edge_code))
+        nodes: list[tuple[int, int]] = []
+        edges: list[tuple[int, int, int, int]] = []
+        for row, (labels, links) in enumerate(graphs):
+            nodes += [(row, node_code.setdefault(label, len(node_code))) for label in labels]
+            edges += [(row, i, j, edge_code.setdefault(label, len(edge_code))) for i, j, label in links]
+        node_array, edge_array = np.array(nodes, np.int32).reshape(-1, 2), np.array(edges, np.int32).reshape(-1, 4)
+        return cls(len(graphs), node_array, edge_array, list(node_code), list(edge_code))
 
     @property
     def sizes(self) -> np.ndarray:
@@ -169,10 +172,10 @@ def _check_number(kind: str, rows: np.ndarray) -> None:
     """Raise a ValueError for too many labels, which occur in so many rows."""
     if len(rows) > MAX_LABELS:
         least = np.sort(rows)[-MAX_LABELS - 1] + 1
-        problem = f"{len(rows)} {kind} labels, at most {MAX_LABELS} are supported"
-        fix = f"min_count={least} skips rows with a label that occurs in fewer than {least} rows, vocabulary= fixes the labels"
         names = f" (are they names of {kind}s instead of kinds?)" if (rows == 1).mean() > 0.5 else ""
-        raise ValueError(f"{problem}; {fix}{names}")
+        problem = f"{len(rows)} {kind} labels{names}, at most {MAX_LABELS} are supported"
+        fix = f"min_count={least} skips rows with a label that fewer than {least} rows have"
+        raise ValueError(f"{problem}; {fix}, vocabulary= those with labels that it lacks")
 
 
 def _cached(smiles: Sequence[str], progress: bool) -> Column:
@@ -244,7 +247,9 @@ def _from_node_link(document: dict[str, Any]) -> nx.Graph:
     """
     for kind in ("directed", "multigraph"):
         if document.get(kind):
-            raise ValueError(f"is {'a multigraph' if kind == 'multigraph' else kind}; convert it to a simple undirected graph")
+            raise ValueError(
+                f"is {'a multigraph' if kind == 'multigraph' else kind}; convert it to a simple undirected graph"
+            )
     listed = [document[name] for name in ("edges", "links") if name in document]
     nodes = document.get("nodes")
     if not isinstance(nodes, list) or len(listed) != 1 or not isinstance(listed[0], list):
@@ -301,7 +306,11 @@ def isomorphism_keys(graphs: Sequence[nx.Graph]) -> list[str]:
     classes: dict[str, list[nx.Graph]] = defaultdict(list)
     keys = []
     for graph in graphs:
-        code = nx.weisfeiler_lehman_graph_hash(_ascii(graph), node_attr="label", edge_attr="label") if len(graph) else "empty"
+        code = (
+            nx.weisfeiler_lehman_graph_hash(_ascii(graph), node_attr="label", edge_attr="label")
+            if len(graph)
+            else "empty"
+        )
         known = classes[code]
         number = next((i for i, g in enumerate(known) if nx.is_isomorphic(g, graph, same, same)), len(known))
         if number == len(known):

@@ -8,12 +8,10 @@ import io
 import json
 import lzma
 import re
-import warnings
-import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from xml.etree import ElementTree
 from xml.parsers import expat
 
@@ -31,8 +29,10 @@ MAX_DEPTH = 50  # of XML
 SAMPLE = 100  # records that must agree with the header about the separator
 SEPARATORS = (",", ";", "\t", "|")
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"))
-MARKS += ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
 BINARY = (  # how files begin that are no text
     (b"PK\x03\x04", "an Excel or zip file; save the sheet as csv"),
     (b"\xd0\xcf\x11\xe0", "an Excel file; save the sheet as csv"),
@@ -43,8 +43,10 @@ BINARY = (  # how files begin that are no text
     (b"\x89HDF", "an HDF5 file; save the table as csv or parquet"),
     (b"\x80", "a pickle, which can run code; save the table as csv or parquet"),
 )
-BROKEN = (ValueError, OSError, EOFError, KeyError, IndexError, TypeError, AttributeError, RecursionError, csv.Error)
-BROKEN += (zlib.error, lzma.LZMAError, zipfile.BadZipFile, nx.NetworkXError, expat.ExpatError, ElementTree.ParseError)
+BROKEN = (
+    ValueError, OSError, EOFError, LookupError, TypeError, AttributeError, RecursionError, csv.Error, zlib.error,
+    lzma.LZMAError, nx.NetworkXError, expat.ExpatError, ElementTree.ParseError,
+)  # fmt: skip
 
 
 def read_file(path: Any) -> Table:
@@ -61,8 +63,6 @@ def read_file(path: Any) -> Table:
     kind = suffixes[-1] if suffixes else ""
     try:
         if kind == ".parquet":
-            with extra("data"):
-                import pyarrow  # noqa: F401  so that a missing package names its extra
             return pd.read_parquet(path), {}
         with COMPRESSED.get(packed, open)(path, "rb") as opened:
             content = opened.read(MAX_BYTES + 1)
@@ -90,12 +90,14 @@ def _text(content: bytes) -> str:
     for start, format in BINARY:
         if content.startswith(start):
             raise ValueError(f"it is {format}")
-    encoding = next((name for mark, name in MARKS if content.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as wrong:
         line = content[: wrong.start].count(b"\n") + 1
-        fix = "save it as UTF-8 (Latin-1: iconv -f latin1 -t utf-8), or give pandas.read_csv(path, encoding='latin-1')"
+        fix = (
+            "save it as UTF-8 (Latin-1: iconv -f latin1 -t utf-8), or give pandas.read_csv(path, encoding='latin-1')"
+        )
         raise ValueError(f"line {line} is no {encoding.upper().removesuffix('-SIG')} text; {fix}") from None
     if "\0" in text:
         raise ValueError("it has NUL characters, as UTF-16 without a mark has; save it as UTF-8")
@@ -195,7 +197,9 @@ def _json(content: bytes, kind: str) -> Table:
     if kind == ".json":
         rows = [document] if isinstance(document, dict) and "nodes" in document else document
         if not isinstance(rows, list):
-            raise ValueError("it is no list of objects; write one object per row, such as DataFrame.to_json(orient='records')")
+            raise ValueError(
+                "it is no list of objects; write one object per row, such as DataFrame.to_json(orient='records')"
+            )
     else:
         rows = []
         for line in filter(str.strip, text.splitlines() if "\n" not in text else text.split("\n")):

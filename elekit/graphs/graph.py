@@ -10,7 +10,7 @@ import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import networkx as nx
 import torch
@@ -393,11 +393,11 @@ def from_networkx(
     graphs = list(graphs)
     if not graphs:
         raise ValueError("no graphs given: from_networkx needs at least one")
-    lists = edge_lists(graphs, node_attribute, edge_attribute)
-    for b, one in enumerate(lists):
+    lists: list[EdgeList] = []
+    for b, one in enumerate(edge_lists(graphs, node_attribute, edge_attribute)):
         if isinstance(one, str):
             raise ValueError(f"graph {b} {one}")
-    lists = cast(list[EdgeList], lists)
+        lists.append(one)
     return from_edge_lists(lists, vocabulary or vocabulary_of(lists, max_nodes))
 
 
@@ -432,7 +432,9 @@ def label_tensors(graphs: Sequence[EdgeList], vocabulary: GraphVocabulary) -> tu
             for i, j, label in edges:
                 edge_labels[b, i, j] = edge_labels[b, j, i] = edge_channel[label]
         except KeyError as unknown:
-            nodes_and_edges = (short(list(labels), 150) for labels in (vocabulary.node_labels, vocabulary.edge_labels))
+            nodes_and_edges = (
+                short(list(labels), 150) for labels in (vocabulary.node_labels, vocabulary.edge_labels)
+            )
             known = "nodes {}, edges {}".format(*nodes_and_edges)
             raise ValueError(
                 f"graph {b} has the label {short(unknown.args[0])}, unknown to the vocabulary ({known})"
@@ -493,12 +495,16 @@ def _edge_list(graph: nx.Graph, node_attribute: str | None, edge_attribute: str 
         if attribute is None:
             return kind
         if attribute not in attributes:
-            raise ValueError(f"has the {kind} {short(element)} without the attribute {attribute!r}, which others have")
+            raise ValueError(
+                f"has the {kind} {short(element)} without the attribute {attribute!r}, which others have"
+            )
         return label_text(attributes[attribute])
 
     position = {node: i for i, node in enumerate(graph)}
     nodes = [text("node", node, node_attribute, a) for node, a in graph.nodes(data=True)]
-    edges = [(position[u], position[v], text("edge", (u, v), edge_attribute, a)) for u, v, a in graph.edges(data=True)]
+    edges = [
+        (position[u], position[v], text("edge", (u, v), edge_attribute, a)) for u, v, a in graph.edges(data=True)
+    ]
     return nodes, edges
 
 
@@ -513,8 +519,8 @@ def label_text(value: Any) -> str:
         return str(value)
     if isinstance(value, numbers.Integral):
         return str(int(value))
-    if isinstance(value, numbers.Real) and math.isfinite(value):
-        return str(int(value)) if value == int(value) else repr(float(value))
+    if isinstance(value, numbers.Real) and math.isfinite(number := float(value)):
+        return str(int(number)) if number.is_integer() else repr(number)
     raise ValueError(f"has the label {short(value)}; labels are strings or finite numbers")
 
 
