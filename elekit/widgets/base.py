@@ -5,13 +5,18 @@ import base64
 import functools
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import anywidget
 import traitlets
+from IPython.display import display
 from matplotlib.figure import Figure
 
 T = TypeVar("T")
+
+RUN_AGAIN = "Picture of a widget. Run this cell to use it."
+STILL = (Path(__file__).parent / "static" / "still.css").read_text(encoding="utf-8")
 
 
 def shows_errors(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,7 +43,35 @@ def show_error(widget: Any, error: Exception) -> None:
     widget.error, widget.problem = error, kind + first
 
 
-class Panel(anywidget.AnyWidget):
+class Displayed:
+    """Displays a widget, its picture, and the style by which a page shows one of the two.
+
+    The picture is an output of its own because viewers prefer the widget's type to all others of the same output, also
+    without a kernel, where they cannot draw it. Viewers without style sheets show a sentence and the picture.
+    """
+
+    picture: Callable[[], Figure]
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        bundle = self._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return
+        data, metadata = bundle
+        png = data.pop("image/png")
+        display({**data, "text/plain": RUN_AGAIN}, metadata=metadata, raw=True)
+        display({"image/png": png}, raw=True)
+        display({"text/html": f'<style class="elekit-still">\n{STILL}</style>'}, raw=True)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        found: Any = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]
+        if found is None:
+            return None
+        data, metadata = found if isinstance(found, tuple) else (found, {})
+        figure: Any = self.picture()
+        return {**data, "image/png": base64.b64encode(figure._repr_png_()).decode()}, metadata
+
+
+class Panel(Displayed, anywidget.AnyWidget):
     """Base class of widgets drawn in the browser. Subclasses implement `picture`.
 
     COMMANDS: methods that the browser may call. problem: the last error in one sentence, "" after a success. error:
@@ -59,16 +92,15 @@ class Panel(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _receive(self, _: object, content: Any, buffers: object) -> None:
-        """Handle a message of the browser: {"do": one of COMMANDS, "with": its arguments}."""
-        if isinstance(content, dict) and content.get("do") in self.COMMANDS:
+        """Handle a message of the browser: {"do": "ping" or one of COMMANDS, "with": its arguments}."""
+        if isinstance(content, dict) and content.get("do") == "ping":  # the browser asks whether this kernel lives
+            self.send({"pong": True})
+        elif isinstance(content, dict) and content.get("do") in self.COMMANDS:
             self._execute(content["do"], content.get("with") or {})
 
     @shows_errors
     def _execute(self, command: str, values: dict[str, Any]) -> None:
         getattr(self, command)(**values)
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return with_picture(super()._repr_mimebundle_(**kwargs), self.picture)
 
 
 def run_in_background(work: Callable[[], T], callback: Callable[[T | None, Exception | None], None]) -> None:
@@ -91,12 +123,3 @@ def run_in_background(work: Callable[[], T], callback: Callable[[T | None, Excep
         loop.call_soon_threadsafe(callback, result, error)
 
     threading.Thread(target=run, daemon=True).start()  # a daemon: the kernel does not wait for it to stop
-
-
-def with_picture(bundle: Any, picture: Callable[[], Figure]) -> Any:
-    """Add the static picture to a display bundle, for readers without a kernel: printed, exported, online."""
-    if bundle is None:
-        return None
-    data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-    figure: Any = picture()
-    return {**data, "image/png": base64.b64encode(figure._repr_png_()).decode()}, metadata

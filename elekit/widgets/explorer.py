@@ -15,7 +15,7 @@ from elekit.decoding import Trace
 from elekit.draw.maps import paint
 from elekit.draw.scenes import palette
 from elekit.model.loss import Psi
-from elekit.widgets.base import run_in_background, show_error, shows_errors, with_picture
+from elekit.widgets.base import Displayed, run_in_background, show_error, shows_errors
 from elekit.widgets.canvas import Canvas
 from elekit.widgets.explored import FOUND, GROUP, KEPT, TO_PINNED, Explored
 from elekit.widgets.inspector_io import Json
@@ -56,7 +56,7 @@ def explore(
     return Explorer(Explored(spaces, graphs, frame, texts, predictions, trace), color=color, height=height)
 
 
-class Explorer(ipywidgets.Box):
+class Explorer(Displayed, ipywidgets.Box):
     """A map of graphs to point at, pin, search, select, color and compare; made by `explore`.
 
     selection_rows: the selected rows, a sorted array. pinned, hovered: a row, or None. color_by: a column of `frame`.
@@ -165,9 +165,6 @@ class Explorer(ipywidgets.Box):
         for part in (self._below, self._beside, *self._canvases, left.children[0], left):
             part.close()
         super().close()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return with_picture(super()._repr_mimebundle_(**kwargs), self.picture)
 
     # -- from the browser --------------------------------------------------------------------------------------
     @shows_errors

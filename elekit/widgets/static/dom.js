@@ -8,6 +8,10 @@
 /** @typedef {(() => void)[]} Cleanups What to undo when a view is removed. */
 
 const SVG = "http://www.w3.org/2000/svg";
+const PATIENCE = 5000; // ms the kernel may take to answer before the widget says so
+const AGAIN = "Run the cell again to use this widget; in a dashboard, reload the page.";
+const LOST = `The kernel of this widget was stopped or restarted. ${AGAIN}`;
+const SILENT = `The kernel does not answer. Wait if it is busy. If it was stopped or restarted: ${AGAIN}`;
 const KEEP_KEYS = { "data-lm-suppress-shortcuts": "true" }; // JupyterLab then leaves the element's keys alone
 
 /**
@@ -104,8 +108,70 @@ function follow(model, cleanups, traits, callback) {
   callback();
 }
 
+/** @type {WeakMap<Element, () => void>} */
+const asking = new WeakMap();
+
 /**
- * Add the root of a view to `el`: a labeled group with a line for the last error.
+ * Ask the kernel of a root made by `frame` for an answer, after a use outside of the root.
+ * @param {Element} root
+ */
+const askKernel = (root) => asking.get(root)?.();
+
+/**
+ * A line that says when the kernel is gone. A kernel that dies without a word is noticed when the widget is used: each
+ * use asks it for an answer, by the returned function.
+ * @template State
+ * @param {Model<State>} model
+ * @param {HTMLElement} root
+ * @param {Cleanups} cleanups
+ */
+function watchKernel(model, root, cleanups) {
+  const line = html("div", { class: "elekit-kernel", role: "alert", hidden: true });
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  let rested = 0; // time from which on the next question may be asked
+  /** @param {string} text */
+  const show = (text) => {
+    setText(line, text);
+    line.hidden = !text;
+    root.classList.toggle("elekit-lost", text === LOST);
+  };
+  const overdue = () => {
+    timer = undefined;
+    if (line.hidden) show(SILENT);
+  };
+  const ask = () => {
+    if (timer !== undefined || performance.now() < rested) return;
+    rested = performance.now() + 1000;
+    try {
+      model.send({ do: "ping", with: {} });
+      timer = setTimeout(overdue, PATIENCE);
+    } catch {
+      show(LOST);
+    }
+  };
+  /** @param {any} message */
+  const hear = (message) => {
+    if (!message?.pong) return;
+    clearTimeout(timer);
+    timer = undefined;
+    show("");
+  };
+  const look = () => setTimeout(ask, 500);
+  root.append(line);
+  for (const event of ["click", "change", "keydown"]) root.addEventListener(event, ask, true);
+  model.on("msg:custom", hear);
+  model.on("comm_live_update", look); // JupyterLab restarts the kernel
+  cleanups.push(() => {
+    clearTimeout(timer);
+    model.off("msg:custom", hear);
+    model.off("comm_live_update", look);
+  });
+  return ask;
+}
+
+/**
+ * Add the root of a view to `el`: a labeled group with a line for the last error and one for a lost kernel.
  * @template {Problem} State
  * @param {Model<State>} model
  * @param {HTMLElement} el
@@ -116,6 +182,7 @@ function frame(model, el, cleanups, label) {
   const problem = html("div", { class: "elekit-problem", role: "alert" });
   const root = control("section", { class: "elekit", role: "group", "aria-label": label }, problem);
   el.append(root);
+  asking.set(root, watchKernel(model, root, cleanups));
   follow(model, cleanups, "problem", () => {
     setText(problem, model.get("problem") || "");
     problem.hidden = !model.get("problem");
@@ -124,14 +191,18 @@ function frame(model, el, cleanups, label) {
 }
 
 /**
- * Call a command of the widget's Python class.
+ * Call a command of the widget's Python class. Without a kernel nothing happens; `watchKernel` says so.
  * @template State
  * @param {Model<State>} model
  * @param {string} command
  * @param {object} [values]
  */
 function send(model, command, values = {}) {
-  model.send({ do: command, with: values });
+  try {
+    model.send({ do: command, with: values });
+  } catch (error) {
+    console.warn(error);
+  }
 }
 
 /**
@@ -182,6 +253,7 @@ function shortened(text, length) {
 }
 
 export {
+  askKernel,
   button,
   clamp,
   cleaning,

@@ -2,6 +2,7 @@
 // pinned graph, its neighbors, predictions and decoding runs.
 
 import {
+  askKernel,
   button,
   cleaning,
   consume,
@@ -70,9 +71,14 @@ function markKey(maps) {
 
 /** Marks over one map, drawn beside its canvas. */
 class Marks {
-  /** @param {PlotElement} home the element in which jupyter-scatter keeps its canvas and, as `.api`, its plot */
-  constructor(home) {
+  /**
+   * @param {PlotElement} home the element in which jupyter-scatter keeps its canvas and, as `.api`, its plot
+   * @param {() => void} onuse
+   */
+  constructor(home, onuse) {
     this.home = home;
+    this.onuse = onuse;
+    home.addEventListener("pointerup", onuse, true);
     this.plot = home.api;
     this.distance = 1;
     this.late = 0;
@@ -156,6 +162,7 @@ class Marks {
 
   remove() {
     this.observer.disconnect();
+    this.home.removeEventListener("pointerup", this.onuse, true);
     this.plot.unsubscribe("draw", this.move);
     this.layer.remove();
   }
@@ -214,10 +221,10 @@ function fitHiddenCanvas(whole = false) {
 /**
  * Find the maps of this explorer, and put marks on them; again when a map was made anew.
  * @param {Model<MapPanelState>} model
- * @param {HTMLElement} el
+ * @param {HTMLElement} root
  * @param {Cleanups} cleanups
  */
-function overlay(model, el, cleanups) {
+function overlay(model, root, cleanups) {
   /** @type {(Marks | undefined)[]} */
   const shown = [];
   const draw = () => {
@@ -229,12 +236,12 @@ function overlay(model, el, cleanups) {
     }
   };
   const attach = () => {
-    const maps = el.closest(".elekit-explorer")?.querySelectorAll(".elekit-map") ?? [];
+    const maps = root.closest(".elekit-explorer")?.querySelectorAll(".elekit-map") ?? [];
     for (const [k, map] of [...maps].entries()) {
       const home = /** @type {Element[]} */ ([...map.querySelectorAll("div")]).find(hasPlot);
       if (!home || shown[k]?.home === home) continue;
       shown[k]?.remove();
-      shown[k] = new Marks(home);
+      shown[k] = new Marks(home, () => askKernel(root));
       shown[k].fit();
       draw();
     }
@@ -313,7 +320,7 @@ function render({ model, el }) {
     make.hidden = !model.get("offer") || Boolean(model.get("busy"));
     setText(busy, model.get("busy"));
   });
-  overlay(model, el, cleanups);
+  overlay(model, root, cleanups);
   return cleaning(cleanups);
 }
 

@@ -5,8 +5,8 @@ export interface Model<State> {
   set<Key extends keyof State>(name: Key, value: State[Key]): void;
   save_changes(): void;
   send(message: { do: string; with: object }): void;
-  on(event: string, callback: () => void): void;
-  off(event: string, callback: () => void): void;
+  on(event: string, callback: (message?: unknown) => void): void;
+  off(event: string, callback: (message?: unknown) => void): void;
 }
 
 export interface View<State> {
