@@ -104,7 +104,9 @@ def browser_page(profile: Path):
         strays: list[str] = []
 
         def watch(request):
-            if not request.url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "about:")):
+            if not request.url.startswith(
+                ("http://127.0.0.1", "ws://127.0.0.1", "file:", "data:", "blob:", "about:")
+            ):
                 strays.append(request.url)
 
         context.on("request", watch)
@@ -176,6 +178,16 @@ class Lab:
             for output in cell["outputs"]:
                 if output["output_type"] == "error":
                     raise AssertionError("\n".join(output["traceback"]))
+
+    def save(self) -> Path:
+        """Save the open notebook; its path."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        return self.folder / self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.path")
+
+    def open(self, name: str) -> None:
+        """Open a notebook with a new kernel, and run nothing."""
+        self.page.goto(f"{self.url}/lab/tree/{name}?token={self.token}&reset")
+        self.page.wait_for_function(CONNECTED, timeout=60_000)
 
     def python(self, code: str) -> str:
         """What the code prints, run in the kernel of the open notebook; its errors are raised."""

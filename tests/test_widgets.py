@@ -2,11 +2,14 @@
 
 import gc
 import re
+import subprocess
+import sys
 import weakref
 
 import pytest
 import torch
 import traitlets
+from lab import NOTEBOOKS
 
 from elekit import draw
 from elekit.draw.scenes import palette, scene
@@ -113,10 +116,24 @@ def test_a_browser_calls_nothing_but_commands(content):
     assert widget.problem == "" and widget.comm is not None
 
 
-def test_readers_without_a_kernel_get_the_static_twin():
+def test_readers_without_a_kernel_get_the_static_twin(monkeypatch):
     data, _ = Small()._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     assert data["image/png"].startswith("iVBORw0KGgo")  # the signature of a PNG
+
+    outputs = []  # a viewer that cannot draw a widget shows the picture, which is the only type of its output
+    monkeypatch.setattr(base, "display", lambda data, **options: outputs.append(data))
+    Small()._ipython_display_()
+    assert ["application/vnd.jupyter.widget-view+json" in output for output in outputs] == [True, False, False]
+    assert list(outputs[1]) == ["image/png"] and list(outputs[2]) == ["text/html"]
+
+
+def test_a_ping_is_answered_and_keeps_the_last_problem(monkeypatch):
+    widget, sent = Small(), []
+    widget.problem = "an earlier one"
+    monkeypatch.setattr(widget, "send", sent.append)
+    widget._receive(widget, {"do": "ping", "with": {}}, [])
+    assert sent == [{"pong": True}] and widget.problem == "an earlier one"
 
 
 def test_a_closed_widget_is_freed():
@@ -184,8 +201,21 @@ panel
 """
 
 
+STILL, LOST = ".jp-RenderedImage img", ".elekit-kernel:not([hidden])"
+
+
+def assert_only_the_picture(page):
+    """In place of the widget there is its picture, and a sentence instead of a viewer's error."""
+    page.locator(STILL).wait_for(state="visible")
+    assert page.locator(".elekit").count() == 0 and page.evaluate("window.hacked") is None
+    assert page.locator(STILL).evaluate("image => image.naturalWidth") > 100
+    place = page.locator(".jp-OutputArea-output").first
+    said = place.evaluate("e => [e.innerText, getComputedStyle(e).fontSize, getComputedStyle(e, '::after').content]")
+    assert said[1:] == ["0px", f'"{base.RUN_AGAIN}"'] or base.RUN_AGAIN in said[0]
+
+
 @pytest.mark.browser
-def test_a_drawn_graph_is_picked_and_hostile_names_stay_text(lab):
+def test_a_drawn_graph_is_picked_and_hostile_names_stay_text_also_without_a_kernel(lab, tmp_path):
     lab.run(PANEL)
     page = lab.page
     page.locator("[data-part=n1]").click()
@@ -199,3 +229,31 @@ def test_a_drawn_graph_is_picked_and_hostile_names_stay_text(lab):
     assert page.locator("[data-part=n0]").get_attribute("aria-label") == f"node 0: {HOSTILE}"
     assert page.locator(".elekit-graph img").count() == 0
     assert page.evaluate("window.hacked") is None
+
+    assert page.locator(STILL).count() == 1 and not page.locator(STILL).is_visible()
+    assert page.locator(LOST).count() == 0
+    saved = lab.save()
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    page.locator(LOST).wait_for()
+    page.locator("[data-part=n1]").click()
+    assert "Run the cell again" in page.locator(LOST).text_content()
+    lab.leave()
+
+    lab.open(saved.name)
+    assert_only_the_picture(page)
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter",
+        "nbconvert",
+        "--to",
+        "html",
+        "--output-dir",
+        str(tmp_path),
+        str(saved),
+    ]
+    subprocess.run([*command, f"--config={NOTEBOOKS / 'offline.json'}"], check=True, capture_output=True)
+    other = page.context.new_page()
+    other.goto((tmp_path / f"{saved.stem}.html").as_uri())
+    assert_only_the_picture(other)
+    other.close()

@@ -46,7 +46,7 @@ def show_error(widget: Any, error: Exception) -> None:
 class Displayed:
     """Displays a widget, its picture, and the style by which a page shows one of the two.
 
-    The picture is an output of its own because viewers prefer the widget's type to all others of the same output, also
+    The picture is an output of its own because viewers prefer the widget's type to all others of an output, also
     without a kernel, where they cannot draw it. Viewers without style sheets show a sentence and the picture.
     """
 

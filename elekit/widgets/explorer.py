@@ -28,7 +28,7 @@ DRAWN = 100  # predictions drawn at a time
 
 def explore(
     psi: Psi, data: Data, *, map: inspect.maps.EmbeddingMap | None = None, other: Psi | None = None,
-    predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, height: int = 560,
+    predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, height: int = 360,
 ) -> "Explorer":  # fmt: skip
     """Make a widget that shows the embedding space of psi as a map, with the graphs behind its points.
 
@@ -72,7 +72,7 @@ class Explorer(Displayed, ipywidgets.Box):
     problem = traitlets.Unicode()
     error: Exception | None = None
 
-    def __init__(self, explored: Explored, *, color: str | None = None, height: int = 560):
+    def __init__(self, explored: Explored, *, color: str | None = None, height: int = 360):
         self.explored, self._closed = explored, False
         self._near: list[pd.DataFrame] = []
         self._edits: dict[int, str] = {}
@@ -89,7 +89,7 @@ class Explorer(Displayed, ipywidgets.Box):
             for space in explored.spaces
         ]  # fmt: skip
         maps = [canvas.widget for canvas in self._canvases]
-        super().__init__(arranged(maps, self._below, self._beside), layout=row_of())
+        super().__init__(arranged(maps, self._below, self._beside, height), layout=row_of())
         self.add_class("elekit-explorer")
         traitlets.dlink((self, "problem"), (self._beside, "problem"))
         self.color_by = explored.first_column() if color is None else color

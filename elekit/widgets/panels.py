@@ -140,10 +140,12 @@ def row_of() -> Layout:
     return Layout(**wrapped, align_items="flex-start", grid_gap="6px")
 
 
-def arranged(maps: list[Widget], below: MapPanel, beside: GraphPanel) -> list[Widget]:
-    left_width, right_width = ("100%", "100%") if len(maps) > 1 else ("460px", "400px")
+def arranged(maps: list[Widget], below: MapPanel, beside: GraphPanel, height: int) -> list[Widget]:
+    """Lay out maps of this height and their panels. The panel beside a single map scrolls, so all fits a laptop."""
+    left_width, right_width = ("100%", "100%") if len(maps) > 1 else ("400px", "340px")
     for map in maps:
-        map.layout = Layout(flex="1 1 400px", min_width="0")
+        map.layout = Layout(flex="1 1 340px", min_width="0")
     left = VBox([Box(maps, layout=row_of()), below], layout=Layout(flex=f"3 1 {left_width}", min_width="0"))
-    beside.layout = Layout(flex=f"2 1 {right_width}", min_width="0")
+    scrolled = {} if len(maps) > 1 else {"max_height": f"{height + 250}px", "overflow": "auto"}
+    beside.layout = Layout(flex=f"2 1 {right_width}", min_width="0", **scrolled)
     return [left, beside]

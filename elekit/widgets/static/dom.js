@@ -8,7 +8,7 @@
 /** @typedef {(() => void)[]} Cleanups What to undo when a view is removed. */
 
 const SVG = "http://www.w3.org/2000/svg";
-const PATIENCE = 5000; // ms the kernel may take to answer before the widget says so
+const PATIENCE = 8000; // ms the kernel may take to answer before the widget says so
 const AGAIN = "Run the cell again to use this widget; in a dashboard, reload the page.";
 const LOST = `The kernel of this widget was stopped or restarted. ${AGAIN}`;
 const SILENT = `The kernel does not answer. Wait if it is busy. If it was stopped or restarted: ${AGAIN}`;
@@ -141,7 +141,11 @@ function watchKernel(model, root, cleanups) {
     if (line.hidden) show(SILENT);
   };
   const ask = () => {
-    if (timer !== undefined || performance.now() < rested) return;
+    if (timer === undefined && performance.now() >= rested) askNow();
+  };
+  const askNow = () => {
+    clearTimeout(timer);
+    timer = undefined;
     rested = performance.now() + 1000;
     try {
       model.send({ do: "ping", with: {} });
@@ -157,7 +161,7 @@ function watchKernel(model, root, cleanups) {
     timer = undefined;
     show("");
   };
-  const look = () => setTimeout(ask, 500);
+  const look = () => setTimeout(askNow, 500);
   root.append(line);
   for (const event of ["click", "change", "keydown"]) root.addEventListener(event, ask, true);
   model.on("msg:custom", hear);
