@@ -3,8 +3,13 @@
 import errno
 import json
 import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +20,8 @@ import torch
 from conftest import differences, random_relaxed, random_vertices
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load as tensors_of
+from safetensors.torch import save as bytes_of
 from torch import nn
 
 import elekit.datasets.files
@@ -212,14 +219,21 @@ def test_a_shipped_artifact_is_found_by_its_name(folder, monkeypatch, tmp_path):
 
 
 # -- saving --------------------------------------------------------------------------------------------------------
-def test_saving_again_leaves_only_what_is_named(artifact, vocabulary, folder):
+def named(folder):
+    return {entry["file"] for entry in verify(folder)["files"].values()}
+
+
+def test_saving_again_leaves_what_is_named_and_the_weights_before(artifact, vocabulary, folder):
     (folder / "mine.safetensors").write_bytes(b"not elekit's")
     (folder / "notes.txt").write_text("keep")
-    save(make(vocabulary, seed=1), folder)
-    content = json.loads((folder / artifacts.JSON_NAME).read_text())
-    named = {entry["file"] for entry in content["files"].values()}
-    assert set(listing(folder)) == named | {artifacts.JSON_NAME, "mine.safetensors", "notes.txt"} and len(named) == 3
-    assert load(folder).about["seed"] == 1
+    kept, generations = {artifacts.JSON_NAME, "mine.safetensors", "notes.txt"}, [named(folder)]
+    for seed in (1, 2):
+        save(make(vocabulary, seed=seed), folder)
+        generations.append(named(folder))
+        assert set(listing(folder)) == generations[-1] | generations[-2] | kept and len(generations[-1]) == 3
+        assert load(folder).about["seed"] == seed
+    save(make(vocabulary, seed=1), folder, keep_previous=False)
+    assert set(listing(folder)) == named(folder) | kept
     before = listing(folder)
     save(load(folder), folder)
     assert listing(folder) == before
@@ -250,7 +264,7 @@ def test_a_full_or_read_only_disk_loses_nothing(vocabulary, folder, monkeypatch,
 
 def test_a_folder_that_cannot_be_made_is_named(artifact, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match=f"cannot write {tmp_path}/file/psi-"):
+    with pytest.raises(OSError, match=f"cannot write {tmp_path}/file/"):
         save(artifact, tmp_path / "file")
 
     def refuse(*args, **kwargs):
@@ -291,6 +305,62 @@ def test_about_holds_plain_values_only(artifact, folder):
     artifact.about["weights"] = torch.zeros(2)
     with pytest.raises(ValueError, match="about must hold plain values only.*Tensor"):
         save(artifact, folder)
+    assert listing(folder) == before
+
+
+# -- several processes ---------------------------------------------------------------------------------------------
+def test_an_artifact_loads_while_it_is_written(vocabulary, folder):
+    def write():
+        for turn in range(12):
+            save(make(vocabulary, seed=turn), folder)
+
+    with ThreadPoolExecutor() as pool:
+        writing, seen = pool.submit(write), set()
+        while not writing.done():
+            seen.add(load(folder).about["seed"])
+    assert writing.exception() is None and load(folder).about["seed"] == 11 and len(seen) > 1
+    assert not list(folder.glob(".*"))
+
+
+def test_each_of_two_surrogates_that_were_fitted_at_once_is_kept(vocabulary, artifact, folder):
+    first, second = load(folder), load(folder)  # both trainings begin with the same artifact
+    with ThreadPoolExecutor() as pool:
+        adding = [
+            pool.submit(artifacts.add_surrogate, folder, name, read.surrogates["word"], {"seed": name}, psi=read.psi)
+            for name, read in (("first", first), ("second", second))
+        ]
+    assert sorted(len(one.result().surrogates) for one in adding) == [3, 4]  # one waited for the other
+    held = load(folder)
+    assert set(held.surrogates) == {"word", "vector", "first", "second"}
+    assert {name: held.about["surrogates"][name]["seed"] for name in ("first", "second")} == {
+        "first": "first",
+        "second": "second",
+    }
+    save(make(vocabulary, seed=1), folder)
+    before = listing(folder)
+    with pytest.raises(ValueError, match="psi in .* was replaced while 'third' was fitted"):
+        artifacts.add_surrogate(folder, "third", first.surrogates["word"], {}, psi=first.psi)
+    assert listing(folder) == before
+
+
+def test_a_lock_excludes_others_and_goes_with_its_process(folder, monkeypatch):
+    monkeypatch.setattr(artifacts, "LOCK_WAIT", 0.2)
+    path = folder / artifacts.LOCK_NAME
+    code = "import filelock, os, signal, sys; filelock.FileLock(sys.argv[1]).acquire(); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", code, path]).returncode == -signal.SIGKILL and path.exists()
+    save(load(folder), folder)
+    assert not path.exists()
+    before = listing(folder)
+    with elekit.datasets.files.locked(path, "busy"):
+        assert load(folder).name == "tiny"  # readers take no lock
+        with pytest.raises(TimeoutError, match=f"another process has been writing to {folder}"):
+            save(load(folder), folder)
+        path.rename(folder / "aside")
+        path.symlink_to(folder / artifacts.JSON_NAME)
+        with pytest.raises(OSError, match="cannot write"):  # a link is not followed
+            save(load(folder), folder)
+        path.unlink()
+        (folder / "aside").rename(path)
     assert listing(folder) == before
 
 
@@ -412,6 +482,126 @@ def test_graphs_of_another_vocabulary_are_refused(folder):
     other = from_networkx([nx.path_graph(3)])
     with pytest.raises(ValueError, match=r"another vocabulary: nodes \['node'\].* has nodes \['a', 'b', 'c'\]"):
         load(folder).psi(other)
+
+
+@pytest.mark.parametrize("module", ["psi", "word"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_neither_saved_nor_loaded(vocabulary, folder, module, value):
+    broken, before = make(vocabulary, seed=1), listing(folder)
+    part = broken.psi if module == "psi" else broken.surrogates["word"]
+    name, weight = list(part.named_parameters())[1]
+    weight.data.flatten()[0] = value
+    with pytest.raises(ValueError, match=f"{module}.* holds NaN or infinity in {re.escape(name)}"):
+        save(broken, folder)
+    assert listing(folder) == before
+    stem = "psi" if module == "psi" else "h-word"
+    reweigh(folder, stem, lambda tensors: tensors[f"psi.{name}" if module == "psi" else name].fill_(value))
+    with pytest.raises(ArtifactError, match=f"holds NaN or infinity in {re.escape(name)}"):
+        load(folder)
+
+
+def test_masks_of_a_user_module_may_be_infinite(vocabulary, tmp_path):
+    own = Tied()
+    own.register_buffer("mask", torch.full((2,), -torch.inf))
+    save(make(vocabulary, mine=SurrogateRegressor(own, DIM)), tmp_path)
+    other = Tied()
+    other.register_buffer("mask", torch.zeros(2))
+    assert load(tmp_path, modules={"mine": other}).surrogates["mine"].backbone.mask.isinf().all()
+
+
+def reweigh(folder, name, change):
+    """Change the weights in a file and renew all digests, as a forger could."""
+    content = json.loads((folder / artifacts.JSON_NAME).read_text())
+    tensors = tensors_of((folder / content["files"][name]["file"]).read_bytes())
+    change(tensors)
+    data = bytes_of({k: v.contiguous() for k, v in tensors.items()})
+    entry = artifacts._entry(name, data)
+    (folder / entry["file"]).write_bytes(data)
+    rewrite(folder, lambda content: content["files"].update({name: entry}))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "problem"),
+    [
+        ("psi", lambda t: t.pop("psi.enter.bias"), "missing 'psi.enter.bias'"),
+        ("psi", lambda t: t.update(more=torch.zeros(1)), "unexpected 'more'"),
+        ("psi", lambda t: t.update({"psi.enter.bias": torch.zeros(17)}), "size mismatch .*psi.enter.bias"),
+        ("psi", lambda t: t.update({"psi.enter.bias": torch.zeros(16, dtype=torch.bool)}), "is torch.bool"),
+        ("psi", lambda t: t.update({k: v * 3e38 for k, v in t.items() if "value" in k}), "psi of graph 0 is not fin"),
+        ("psi", lambda t: t.update({"typical.nodes": t["typical.nodes"].half()}), "'typical.nodes' is torch.float16"),
+        ("psi", lambda t: t.update({"typical.nodes": t["typical.nodes"] * 2}), "rows are not on the simplex"),
+        ("psi", lambda t: t.update({"typical.edges": t["typical.edges"][:, :2]}), "size mismatch .*typical.edges"),
+        ("psi", lambda t: t.pop("typical.edges"), "missing 'typical.edges'"),
+        ("h-word", lambda t: t.update({"backbone.leave.bias": torch.zeros(0)}), "size mismatch"),
+        ("h-vector", lambda t: t.update({"backbone.mean": torch.zeros(2, dtype=torch.int64)}), "is torch.int64"),
+    ],
+)  # fmt: skip
+def test_forged_weights_are_refused(folder, name, change, problem):
+    reweigh(folder, name, change)
+    with pytest.raises(ArtifactError, match=problem) as error:
+        load(folder)
+    assert str(folder) in str(error.value) and len(str(error.value)) < 500
+
+
+WRONG = [None, "x", [1], {"a": 1}, True, -3, 10**7, 1e300, "y" * 10_000, "a\x1b]0;x"]
+FORGED = [
+    "name", "vocabulary.node_labels", "vocabulary.max_nodes", "vocabulary.capacity.0", "embedding.hidden",
+    "embedding.rounds", "embedding.dim", "embedding.walks", "surrogates.word.dim", "surrogates.word.backbone.kind",
+    "surrogates.word.backbone.width", "surrogates.word.backbone.layers", "surrogates.word.backbone.dropout",
+    "surrogates.word.backbone.through", "surrogates.word.backbone.symmetric", "surrogates.word.tokens",
+    "surrogates.vector.features", "files.psi.file", "files.psi.sha256", "files.psi.bytes", "about.seed", "about.data",
+    "about.psi.history", "about.psi.history.0.step", "about.psi.history.0.loss",
+]  # fmt: skip
+FITS = {
+    "name": ["x"], "about.seed": [-3, 10**7], "about.data": [{"a": 1}], "about.psi.history.0.step": [10**7],
+    "about.psi.history.0.loss": [None, -3, 10**7, 1e300],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", FORGED)
+def test_values_of_another_kind_or_size_are_refused(folder, path):
+    """Before anything is built: no value allocates much, and all messages are short."""
+    text = (folder / artifacts.JSON_NAME).read_text()
+    for value in WRONG:
+
+        def change(content, value=value):
+            *parents, last = (int(key) if key.isdecimal() else key for key in path.split("."))
+            for key in parents:
+                content = content[key]
+            content[last] = value
+
+        (folder / artifacts.JSON_NAME).write_text(text)
+        rewrite(folder, change)
+        if any(type(value) is type(fits) and value == fits for fits in FITS.get(path, ())):
+            load(folder)
+            continue
+        with pytest.raises(ArtifactError) as error:
+            load(folder)
+        told = str(error.value)
+        assert str(folder) in told and len(told) < 600 and told.isprintable(), told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000, '{"a":' * 5_000 + "1" + "}" * 5_000, '{"about": 1, "about": 2}', '{"seed": NaN}',
+        '{"seed": 1e400}', '{"seed": ' + "9" * 5_000 + "}", '{"name": "\\ud800"}', "\ufeff{}",
+    ],
+)  # fmt: skip
+def test_json_that_parsers_disagree_on_is_refused(folder, text):
+    (folder / artifacts.JSON_NAME).write_text(text, encoding="utf-8")
+    refused(folder, "truncated or not an artifact")
+
+
+@pytest.mark.parametrize("file", [artifacts.JSON_NAME, "psi-*"])
+def test_what_is_no_file_is_refused(folder, file):
+    (path,) = folder.glob(file)
+    path.unlink()
+    os.mkfifo(path)  # reading it would never end
+    refused(folder, "no artifact at|is missing")
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    refused(folder, "no artifact at|is missing")
 
 
 # -- repeats -------------------------------------------------------------------------------------------------------

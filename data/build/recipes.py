@@ -103,7 +103,7 @@ def train(
     artifact = _train_psi(recipe, work, by, progress)
     for name in recipe.surrogates:
         _train_surrogate(recipe, artifact, name, work, by, progress)
-    artifacts.save(artifact, folder, half=recipe.half)
+    artifacts.save(artifact, folder, half=recipe.half, keep_previous=False)
     return artifact
 
 
@@ -113,7 +113,7 @@ def train_surrogate(
     """Train one h again, on the psi of the artifact in `folder`, and save it there; see `train`."""
     artifact = artifacts.load(folder)
     _train_surrogate(recipe, artifact, name, work, by, progress=True)
-    artifacts.save(artifact, folder, half=recipe.half)
+    artifacts.save(artifact, folder, half=recipe.half, keep_previous=False)
     return artifact
 
 
@@ -177,7 +177,7 @@ def correct_loss(folder: Path, work: Path, by: str | None = None) -> int:
         return status
     artifact = artifacts.load(work)
     artifact.about["command"] = "python data/build/recipes.py corrected"
-    artifacts.save(artifact, folder, half=True, half_psi=True)
+    artifacts.save(artifact, folder, half=True, half_psi=True, keep_previous=False)
     return 0
 
 

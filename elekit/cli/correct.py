@@ -53,7 +53,8 @@ def correct(args: Namespace) -> None:
         refitted = {"input": args.input, "training": training, "history": corrected.h.history, "digest": data.digest}
         about["surrogates"][name] = refitted
     histories = [corrected.psi.history, *(h.history for h in surrogates.values())]
-    artifacts.save(artifacts.Artifact(artifact.name, corrected.psi, surrogates, about), args.out)
+    new = artifacts.Artifact(artifact.name, corrected.psi, surrogates, about)
+    artifacts.save(new, args.out, check=train.check_overwrite)
     interrupted = any(one[-1].get("interrupted") for one in histories)
     report = corrected.report
     dropped = artifact.surrogates and not surrogates

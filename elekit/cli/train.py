@@ -19,6 +19,7 @@ def embedding(args: Namespace) -> None:
     check_overwrite(args.out)
     ele.datasets.files.check_writable(args.out / CHECKPOINT)
     data = cli_data.load(args, inputs=False)
+    data.vocabulary.from_json(data.vocabulary.to_json())  # an artifact can store it
     training, checkpoint = with_options(args, ele.training.EmbeddingTraining()), args.out / CHECKPOINT
     psi = ele.training.fit_embedding(
         data.train.graphs, validation=data.validation.graphs, training=training, seed=args.seed, device=device,
@@ -33,7 +34,7 @@ def embedding(args: Namespace) -> None:
         "trained": ele.model.artifact.training_record(checkpoint, args.by),
     }
     name = args.data if args.data in ele.datasets.NAMES else Path(args.data).name
-    ele.model.save(ele.model.Artifact(name, psi, about=about), args.out)
+    ele.model.save(ele.model.Artifact(name, psi, about=about), args.out, check=check_overwrite)
     _report(args, args.out, psi.history)
 
 
@@ -53,6 +54,7 @@ def surrogate(args: Namespace) -> None:
         raise ValueError(f"no inputs to regress from; name a column of {args.data} with --input")
     kind = args.backbone or trainings.infer_kind(data.train.inputs)
     name = args.name or (args.input[0] if args.input else kind)
+    artifacts.NAME(name, "the name of h")  # before the training
     shape = ele.model.BackboneConfig(kind, width=args.width, through=args.through)
     training = with_options(args, trainings.default_training(shape))
     checkpoint = folder / f"h-{artifacts.file_stem(name)}.checkpoint"
@@ -60,15 +62,14 @@ def surrogate(args: Namespace) -> None:
         artifact.psi, data.train, validation=data.validation, backbone=shape, training=training, seed=args.seed,
         device=device, checkpoint=checkpoint, progress=not args.json,
     )  # fmt: skip
-    artifact.surrogates[name] = h
-    artifact.about.setdefault("surrogates", {})[name] = {
+    about = {
         "input": args.input,
         "training": trainings.settings(training, has_graph_head=h.has_graph_head, pairs=len(data.train)),
         "history": h.history,
         "digest": data.digest,
         "trained": artifacts.training_record(checkpoint, args.by),
     }
-    artifacts.save(artifact, folder)
+    artifacts.add_surrogate(folder, name, h, about, psi=artifact.psi)
     _report(args, folder, h.history)
 
 

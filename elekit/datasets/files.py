@@ -1,4 +1,4 @@
-"""Folders of shipped and cached files, downloads, and atomic writes."""
+"""Folders of shipped and cached files, downloads, atomic writes, and locks."""
 
 import contextlib
 import errno
@@ -8,6 +8,8 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from elekit.graphs._optional import extra
 
@@ -167,3 +169,35 @@ def _lock(handle: int, *, wait: bool = False) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def locked(path: str | Path, busy: str, wait: float = 0.0) -> Iterator[None]:
+    """Hold a lock file within the block, against other processes and threads, and remove it at the end.
+
+    The system releases the lock of a process that dies; its file is left, and removed by the next one that locks it.
+
+    Args:
+        path: The lock file; its folder is made if needed.
+        busy: Message of the TimeoutError if the lock is held elsewhere.
+        wait: Seconds to wait for it.
+
+    Raises:
+        TimeoutError: If the lock is held elsewhere for longer than `wait`.
+        OSError: If the folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire(timeout=wait)
+    except Timeout:
+        raise TimeoutError(busy) from None
+    except OSError as failed:
+        raise OSError(failed.errno or 0, f"cannot write {path}: {failed.strerror or failed}") from failed
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()  # while it is held: whoever waits for this file sees that it is gone, and makes a new one
+        lock.release()

@@ -16,12 +16,23 @@ import networkx as nx
 import torch
 from torch import Tensor
 
-from elekit.graphs import projections
+from elekit.graphs import _schema, projections
 
 MAX_LABELS = 127  # channel numbers are stored as int8
+MAX_NODES = 10_000  # of a vocabulary that is read from a file; a pair of nodes takes a row of a dense tensor
 
 EdgeList = tuple[Sequence[str], Sequence[tuple[int, int, str]]]
 """One graph as node labels and edges (i, j, edge label), with i and j positions in the node labels."""
+
+
+VOCABULARY_FIELDS = _schema.fields(  # of `to_json`
+    {
+        "node_labels": _schema.items(_schema.text(visible=True), MAX_LABELS, 1),
+        "edge_labels": _schema.items(_schema.text(visible=True), MAX_LABELS, 1),
+        "max_nodes": _schema.whole(1, MAX_NODES),
+    },
+    dict.fromkeys(("capacity", "order"), _schema.maybe(_schema.items(_schema.number(0, 1e6), MAX_LABELS))),
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,11 @@ class GraphVocabulary:
 
         Returns:
             The vocabulary.
+
+        Raises:
+            ValueError: If fields are missing or have other types or values.
         """
+        VOCABULARY_FIELDS(fields, "the vocabulary")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
         return cls(**values)
 

@@ -1,8 +1,11 @@
 """The artifact of a learned loss: weights, and all that is needed to trust and use them.
 
 An artifact is a folder with `artefact.json` and safetensors files. The JSON holds the sha256 of each file and a
-digest of itself. It is written last, by one rename: a reader sees either the old or the new artifact. Nothing is
-pickled, so loading an artifact never runs code from it.
+digest of itself. It is written last, by one rename: a reader sees either the old or the new artifact. Writers hold
+`.lock` in the folder while they write, and keep the weights of the artifact before, for those who are reading it.
+
+Nothing is pickled, so loading an artifact never runs code from it. Anybody can renew a digest, so the JSON is checked
+(`_CONTENT`), and the weights are held against it, before anything is built.
 """
 
 import contextlib
@@ -11,11 +14,11 @@ import json
 import platform
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -24,20 +27,75 @@ from safetensors.torch import save as bytes_of
 from torch import Tensor, nn
 
 import elekit
-from elekit.datasets.files import SHIPPED, write_atomically
-from elekit.graphs.graph import Graph, GraphVocabulary
-from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.datasets.files import SHIPPED, locked, write_atomically
+from elekit.datasets.strict_json import parse_json, read_json
+from elekit.graphs import _schema as schema
+from elekit.graphs._schema import cut
+from elekit.graphs.graph import VOCABULARY_FIELDS, Graph, GraphVocabulary
+from elekit.model.embedding import EMBEDDING_FIELDS, EmbeddingConfig, GraphEmbedding
 from elekit.model.surrogate import SurrogateRegressor
-from elekit.model.surrogate.registry import from_config, to_config
+from elekit.model.surrogate.config import BACKBONE_FIELDS, Backbone
+from elekit.model.surrogate.registry import FIELDS, from_config, to_config
 
 FORMAT = "elekit learned loss"
 VERSION = 1
 JSON_NAME = "artefact.json"
-WEIGHTS_NAME = re.compile(r"(psi|h-[\w.-]+)-[0-9a-f]{12}\.safetensors")  # names that _write_tensors gives
+WEIGHTS_NAME = re.compile(r"(psi|h-[\w.-]*)-[0-9a-f]{12}\.safetensors")  # names that _write_tensors gives
+LOCK_NAME = ".lock"
+LOCK_WAIT = 60.0  # seconds; a writer holds the lock for less than one
+MAX_HEADER = 10_000_000  # bytes of a safetensors file beside its tensors
+RETRIES = 20  # of a reader whose artifact is replaced meanwhile
 MODELS = SHIPPED / "models"
 REPEATS = "repeats"  # subfolder with the repeats of a training
 Json = dict[str, Any]
 Tensors = dict[str, Tensor]
+Read = TypeVar("Read")
+
+# -- what the JSON may hold; fields that are not named here are refused, except in `about` ---------------------------
+NAME, _TEXT, _COUNT = schema.text(visible=True), schema.maybe(schema.text()), schema.whole(0, 2**63)
+# of each h, beside the values of its kind of backbone (`Backbone.FIELDS`)
+SURROGATE_FIELDS = {"dim": schema.whole(1, 65_536), "backbone": BACKBONE_FIELDS}
+SURROGATE_OPTIONAL = {"class": NAME}  # of a module of the user
+_OBJECT = schema.by_name(schema.anything, schema.text())
+_FIGURES = dict.fromkeys(("seconds", "loss", "retrieval", "cosine"), schema.maybe(schema.number()))
+_STAGE = {
+    "input": schema.maybe(schema.items(schema.text(), 100_000)),
+    "training": _OBJECT,
+    "history": schema.items(schema.fields({}, {"step": _COUNT, **_FIGURES}, schema.anything), 1_000_000),
+    "digest": _TEXT,
+    "trained": schema.maybe(schema.fields({}, {"at": _TEXT, "by": _TEXT}, schema.anything)),
+}
+_DATA = {
+    **dict.fromkeys(("rows", "train", "validation", "test", "max_nodes"), _COUNT),
+    **dict.fromkeys(("node_labels", "edge_labels"), schema.items(schema.text(), 1_000)),
+    "name": schema.text(),
+    "skipped": schema.by_name(_COUNT, schema.text(100_000)),
+    "digest": _TEXT,
+}
+_ABOUT = {
+    "seed": schema.whole(-(2**63), 2**63),
+    "data": schema.fields({}, _DATA, schema.anything),
+    "psi": schema.fields({}, _STAGE, schema.anything),
+    "surrogates": schema.by_name(schema.fields({}, _STAGE, schema.anything), NAME),
+    "correction": _OBJECT,
+    "repeat": _OBJECT,
+    "command": schema.maybe(schema.text(100_000)),
+    "trained": _STAGE["trained"],
+}
+_FILE = {"file": schema.text(200, visible=True), "sha256": schema.text(64), "bytes": schema.whole(0, 2**37)}
+_CONTENT = schema.fields(
+    {
+        "format": schema.one_of(FORMAT),
+        "version": schema.one_of(VERSION),
+        "name": NAME,
+        "vocabulary": VOCABULARY_FIELDS,
+        "embedding": EMBEDDING_FIELDS,
+        "surrogates": schema.by_name(schema.fields(SURROGATE_FIELDS, {**SURROGATE_OPTIONAL, **FIELDS}), NAME),
+        "files": schema.by_name(schema.fields(_FILE), schema.text(1_100)),
+        "about": schema.fields({}, _ABOUT, schema.anything),
+    },
+    {"versions": schema.by_name(schema.text(), schema.text())},
+)
 
 
 class ArtifactError(ValueError):
@@ -86,7 +144,10 @@ class Artifact:
         return name, self.surrogates[name]
 
 
-def save(artifact: Artifact, folder: str | Path, *, half: bool = False, half_psi: bool = False) -> Path:
+def save(
+    artifact: Artifact, folder: str | Path, *, half: bool = False, half_psi: bool = False, keep_previous: bool = True,
+    check: Callable[[Path], object] | None = None,
+) -> Path:  # fmt: skip
     """Write an artifact; an older artifact in the folder stays valid until the new one is complete.
 
     Args:
@@ -94,54 +155,145 @@ def save(artifact: Artifact, folder: str | Path, *, half: bool = False, half_psi
         folder: Where to write it.
         half: Store surrogate weights as float16.
         half_psi: Store the trained weights of psi as float16, which changes learned losses by up to 0.002.
+        keep_previous: Leave the weights of the artifact that is replaced, for processes that are reading it; the
+            next call removes them.
+        check: Called with the folder while no other process can write to it; what it raises leaves the folder alone.
 
     Returns:
         Path of the JSON file.
 
     Raises:
-        OSError: If a file cannot be written; the message names it.
-        ValueError: If `about` holds values that JSON cannot.
+        OSError: If a file cannot be written, or other processes write to the folder all the time (TimeoutError).
+        ValueError: If weights are not finite, a name cannot be stored, or `about` holds values that JSON cannot.
     """
     folder = Path(folder)
+    with _locked(folder):
+        if check is not None:
+            check(folder)
+        return _save(artifact, folder, half, half_psi, keep_previous)
+
+
+def update(
+    folder: str | Path, change: Callable[[Artifact], object], *, modules: Mapping[str, nn.Module] | None = None
+) -> Artifact:
+    """Change an artifact in its folder: read it, change it and write it, while no other process can write to it.
+
+    Args:
+        folder: Folder of the artifact.
+        change: Called with the artifact that is there now, which it changes; what it raises leaves the folder alone.
+        modules: As in `load`.
+
+    Returns:
+        The changed artifact.
+
+    Raises:
+        ArtifactError: If there is no artifact, as in `load`.
+        OSError: As in `save`.
+    """
+    folder = Path(folder)
+    _content(folder)  # no lock is made where there is no artifact
+    with _locked(folder):
+        artifact = load(folder, modules=modules)
+        change(artifact)
+        _save(artifact, folder)
+    return artifact
+
+
+def add_surrogate(
+    folder: str | Path, name: str, h: SurrogateRegressor, about: Json, *, psi: GraphEmbedding
+) -> Artifact:
+    """Add an h to the artifact in a folder, beside those that other processes add meanwhile.
+
+    Args:
+        folder: Folder of the artifact.
+        name: Name of the inputs of h; an older h of this name is replaced.
+        h: What to add.
+        about: Its provenance, for `about["surrogates"]`.
+        psi: The embedding that h was fitted to.
+
+    Returns:
+        The artifact with h.
+
+    Raises:
+        ValueError: If the artifact holds another psi by now; also as in `update`.
+    """
+
+    def add(artifact: Artifact) -> None:
+        now, then = artifact.psi.state_dict(), psi.state_dict()
+        if now.keys() != then.keys() or not all(torch.equal(now[key], then[key]) for key in now):
+            raise ValueError(f"psi in {folder} was replaced while {name!r} was fitted to the old one; train it again")
+        artifact.surrogates[name] = h
+        artifact.about.setdefault("surrogates", {})[name] = about
+
+    return update(folder, add)
+
+
+def _locked(folder: Path) -> contextlib.AbstractContextManager[None]:
+    busy = f"another process has been writing to {folder} for {LOCK_WAIT:.0f} seconds; run this again when it is done"
+    return locked(folder / LOCK_NAME, busy, LOCK_WAIT)
+
+
+def _save(
+    artifact: Artifact, folder: Path, half: bool = False, half_psi: bool = False, keep_previous: bool = True
+) -> Path:
     psi, surrogates = artifact.psi, {}
-    tensors = {"psi": {f"psi.{k}": v for k, v in _weights(psi, half_psi).items()}}
+    tensors = {"psi": {f"psi.{k}": v for k, v in _weights("psi", psi, half_psi).items()}}
     if psi.typical is not None:
         tensors["psi"] |= {"typical.nodes": psi.typical.nodes, "typical.edges": psi.typical.edges}
     for name, h in artifact.surrogates.items():
-        tensors[f"h-{name}"] = _weights(h, half)
+        tensors[f"h-{name}"] = _weights(f"surrogate {cut(name)}", h, half)
         surrogates[name] = {"dim": h.dim, **to_config(h.backbone)}
     try:
-        about = json.loads(json.dumps(artifact.about))
-    except TypeError as error:
+        about = json.loads(json.dumps(artifact.about, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"artifact.about must hold plain values only, as JSON does: {error}") from None
-    before = set(folder.glob("*.safetensors"))
+    before, previous = set(folder.glob("*.safetensors")), _named(folder) if keep_previous else set()
     try:
         path = _write(folder, artifact, about, surrogates, tensors)
     except BaseException:  # a full disk, or Ctrl-C: the new files go, the old artifact stays
-        _remove_unused(folder, set(folder.glob("*.safetensors")) - before)
+        _remove(folder, set(folder.glob("*.safetensors")) - before)
         raise
-    _remove_unused(folder, before)
+    _remove(folder, before, previous)
     return path
 
 
-def _weights(module: nn.Module, half: bool) -> Tensors:
+def _weights(name: str, module: nn.Module, half: bool) -> Tensors:
+    check_finite(module, name, "lower the learning rate and train it again")
     trained = {k for k, v in module.named_parameters() if half and v.is_floating_point()}
     return {k: v.half() if k in trained else v for k, v in module.state_dict().items()}
 
 
-def _remove_unused(folder: Path, files: set[Path]) -> None:
-    """Remove those of these weights files that the artifact in the folder does not name."""
-    path = folder / JSON_NAME
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # a spare file does no harm
-        entries = json.loads(path.read_text())["files"].values() if path.exists() else ()
-        named = {entry["file"] for entry in entries}
-        for file in files:
-            if file.name not in named and WEIGHTS_NAME.fullmatch(file.name):
+def check_finite(module: nn.Module, name: str, fix: str) -> None:
+    """Raise a ValueError that names the first weight of a module that is NaN or infinite.
+
+    Buffers of a module of the user may be: masks often hold minus infinity.
+    """
+    own = isinstance(module, GraphEmbedding) or isinstance(getattr(module, "backbone", None), Backbone)
+    for key, value in (module.state_dict() if own else dict(module.named_parameters())).items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"{name} holds NaN or infinity in {key}; {fix}")
+
+
+def _named(folder: Path) -> set[str]:
+    """Names of the weights files that the artifact in the folder names; none if there is no artifact."""
+    try:
+        return {str(entry["file"]) for entry in read_json(folder / JSON_NAME)["files"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
+
+
+def _remove(folder: Path, files: set[Path], previous: Set[str] = frozenset()) -> None:
+    """Remove those of these weights files that neither the artifact in the folder names nor the previous one."""
+    named = _named(folder)
+    for file in files if named or not (folder / JSON_NAME).exists() else ():
+        if file.name not in named | previous and WEIGHTS_NAME.fullmatch(file.name):
+            with contextlib.suppress(OSError):  # a spare file does no harm
                 file.unlink()
 
 
 def _write(folder: Path, artifact: Artifact, about: Json, surrogates: Json, tensors: dict[str, Tensors]) -> Path:
     psi = artifact.psi
+    data = {name: _bytes(held) for name, held in tensors.items()}
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -149,13 +301,16 @@ def _write(folder: Path, artifact: Artifact, about: Json, surrogates: Json, tens
         "vocabulary": psi.vocabulary.to_json(),
         "embedding": asdict(psi.config),
         "surrogates": surrogates,
-        "files": {name: _write_tensors(folder, name, held) for name, held in tensors.items()},
+        "files": {name: _entry(name, held) for name, held in data.items()},
         "versions": {"elekit": elekit.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "about": about,
     }
-    content = json.loads(json.dumps(content))
-    text = json.dumps({**content, "digest": _digest(content)}, indent=1)
-    write_atomically(folder / JSON_NAME, lambda partial: partial.write_text(text))
+    content = parse_json(json.dumps(content))
+    _check(content, f"this artifact cannot be stored in {folder}")
+    written = json.dumps({**content, "digest": _digest(content)}, indent=1)
+    for name, entry in content["files"].items():
+        _write_file(folder / entry["file"], data[name])
+    write_atomically(folder / JSON_NAME, lambda partial: partial.write_text(written))
     return folder / JSON_NAME
 
 
@@ -171,29 +326,70 @@ def load(folder: str | Path, *, modules: Mapping[str, nn.Module] | None = None) 
         The artifact, with psi and surrogates in evaluation mode.
 
     Raises:
-        ArtifactError: If a file is missing, truncated, altered, of another format or of a newer version.
+        ArtifactError: If a file is missing, truncated, altered, of another format or of a newer version, or if what
+            it holds is no learned loss.
     """
     folder = locate(folder)
-    content = verify(folder)
+    return _retried(folder, lambda: _build(_content(folder), folder, modules or {}))
+
+
+def _retried(folder: Path, read: Callable[[], Read]) -> Read:
+    """What `read` returns; it is called again if it fails and the artifact was replaced meanwhile."""
+    for _ in range(RETRIES):
+        before = _stamp(folder)
+        try:
+            return read()
+        except ArtifactError:
+            if _stamp(folder) == before:
+                raise
+    return read()
+
+
+def _stamp(folder: Path) -> tuple[int, int, int] | None:
     try:
-        return _build(content, folder, modules or {})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{folder / JSON_NAME} does not describe a learned loss: {error!r}") from None
+        found = (folder / JSON_NAME).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _build(content: Json, folder: Path, modules: Mapping[str, nn.Module]) -> Artifact:
-    vocabulary = GraphVocabulary.from_json(content["vocabulary"])
-    psi = GraphEmbedding(vocabulary, EmbeddingConfig(**content["embedding"]))
-    tensors = _read_tensors(folder, content["files"]["psi"])
-    if "typical.nodes" in tensors:
-        psi.typical = Graph(tensors.pop("typical.nodes"), tensors.pop("typical.edges"), vocabulary)
-    _fill(psi, {k.removeprefix("psi."): v for k, v in tensors.items()}, folder)
-    surrogates = {}
-    for name, values in content["surrogates"].items():
-        backbone = _backbone(name, values, modules.get(name), psi)
-        surrogates[name] = SurrogateRegressor(backbone, values["dim"])
-        _fill(surrogates[name], _read_tensors(folder, content["files"][f"h-{name}"]), folder)
+    """The artifact that was described; on torch's meta device first, which allocates nothing."""
+    try:
+        with torch.device("meta"):
+            psi = _psi(content)
+            parts: dict[str, nn.Module] = {"psi": psi}
+            parts |= {f"h-{name}": h for name, h in _surrogates(content, psi, modules).items()}
+        tensors = {name: _read_tensors(folder, content["files"][name], part) for name, part in parts.items()}
+        psi = _psi(content)
+        if "typical.nodes" in tensors["psi"]:
+            nodes, edges = (tensors["psi"].pop(f"typical.{part}") for part in ("nodes", "edges"))
+            psi.typical = Graph(nodes, edges, psi.vocabulary).check()
+        _fill(psi, "psi", tensors["psi"])
+        dot = Graph.from_labels(torch.ones(1, 1), torch.zeros(1, 1, 1), psi.vocabulary)
+        psi.embed(dot)  # finite weights may still overflow
+        surrogates = _surrogates(content, psi, modules)
+        for name, h in surrogates.items():
+            _fill(h, f"h-{name}", tensors[f"h-{name}"])
+    except ArtifactError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+        why = " ".join(str(error).split()) if isinstance(error, ValueError | ArithmeticError) else repr(error)
+        raise ArtifactError(f"{folder / JSON_NAME} does not describe a learned loss: {why[:500]}") from None
     return Artifact(content["name"], psi, surrogates, content["about"])
+
+
+def _psi(content: Json) -> GraphEmbedding:
+    return GraphEmbedding(GraphVocabulary.from_json(content["vocabulary"]), EmbeddingConfig(**content["embedding"]))
+
+
+def _surrogates(
+    content: Json, psi: GraphEmbedding, modules: Mapping[str, nn.Module]
+) -> dict[str, SurrogateRegressor]:
+    return {
+        name: SurrogateRegressor(_backbone(name, values, modules.get(name), psi), values["dim"])
+        for name, values in content["surrogates"].items()
+    }
 
 
 def locate(folder: str | Path) -> Path:
@@ -204,27 +400,49 @@ def locate(folder: str | Path) -> Path:
 
 def verify(folder: str | Path) -> Json:
     """The JSON of an artifact, after checking its format, its digest and all files; raises ArtifactError."""
-    path = Path(folder) / JSON_NAME
+    folder = Path(folder)
+
+    def read() -> Json:
+        content = _content(folder)
+        for entry in content["files"].values():
+            _read_checked(folder, entry)
+        return content
+
+    return _retried(folder, read)
+
+
+def _content(folder: Path) -> Json:
+    """The JSON of an artifact, checked, but for its files."""
+    path = folder / JSON_NAME
     if not path.is_file():
         raise ArtifactError(f"no artifact at {folder}: there is no {JSON_NAME}")
     try:
-        content: Json = json.loads(path.read_text())
+        content: Json = read_json(path)
         known = content["format"] == FORMAT
-    except (ValueError, KeyError, TypeError):
-        raise ArtifactError(f"{path} is truncated or not an artifact of elekit") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = f" ({error})" if type(error) is ValueError else ""
+        raise ArtifactError(f"{path} is truncated or not an artifact of elekit{why}") from None
     if not known:
-        raise ArtifactError(f"{path} is not an artifact of elekit (its format is {content['format']!r})")
+        raise ArtifactError(f"{path} is not an artifact of elekit (its format is {cut(content['format'])})")
     version = content.get("version")
     if version != VERSION:
-        raise ArtifactError(f"{path} has version {version!r}, this elekit reads {VERSION}; upgrade elekit")
+        raise ArtifactError(f"{path} has version {cut(version)}, this elekit reads {VERSION}; upgrade elekit")
     if content.pop("digest", None) != _digest(content):
         raise ArtifactError(f"{path} was altered after it was written: its digest does not fit")
-    try:
-        for entry in content["files"].values():
-            _read_checked(Path(folder), entry)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{path} does not name its files: {error!r}") from None
+    _check(content, str(path))
     return content
+
+
+def _check(content: Json, where: str) -> None:
+    try:
+        _CONTENT(content, "the artifact")
+        for name, values in content["surrogates"].items():
+            if values["dim"] != EmbeddingConfig(**content["embedding"]).dim:
+                raise ValueError(f"surrogate {cut(name)} has another dim than the embedding: {values['dim']}")
+        if content["files"].keys() != {"psi", *(f"h-{name}" for name in content["surrogates"])}:
+            raise ValueError("its files are not those of psi and of each surrogate")
+    except ValueError as error:
+        raise ArtifactError(f"{where}: {error}") from None
 
 
 def load_repeats(folder: str | Path) -> dict[str, Artifact]:
@@ -279,40 +497,68 @@ def file_stem(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)[:60]
 
 
-def _write_tensors(folder: Path, name: str, tensors: Mapping[str, Tensor]) -> Json:
-    """Write a safetensors file, named by its content, so that it never replaces one that an old JSON names."""
-    data = _bytes(tensors)
-    sha256 = hashlib.sha256(data).hexdigest()
-    path = folder / f"{file_stem(name)}-{sha256[:12]}.safetensors"
+def _write_file(path: Path, data: bytes) -> None:
     write_atomically(path, lambda partial: partial.write_bytes(data))
-    return {"file": path.name, "sha256": sha256, "bytes": len(data)}
+
+
+def _entry(name: str, data: bytes) -> Json:
+    """A safetensors file as the JSON names it: by content, so that it never replaces one that an old JSON names."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    return {"file": f"{file_stem(name)}-{sha256[:12]}.safetensors", "sha256": sha256, "bytes": len(data)}
 
 
 def _read_checked(folder: Path, entry: Json) -> bytes:
     path = folder / Path(entry["file"]).name  # the name only: an artifact reads no file outside its folder
     if not path.is_file():
         raise ArtifactError(f"{path} is missing")
-    data = path.read_bytes()
-    if len(data) != entry["bytes"]:
-        raise ArtifactError(f"{path} is truncated or altered: {len(data)} bytes, {entry['bytes']} were written")
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size == entry["bytes"] else b""
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from None
+    if size != entry["bytes"]:
+        raise ArtifactError(f"{path} is truncated or altered: {size} bytes, {entry['bytes']} were written")
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
         raise ArtifactError(f"{path} was altered after it was written: its sha256 does not fit")
     return data
 
 
-def _read_tensors(folder: Path, entry: Json) -> Tensors:
+def _read_tensors(folder: Path, entry: Json, module: nn.Module) -> Tensors:
+    """The weights of a module in this file; their names, shapes and types are held against the module."""
+    path, expected = folder / Path(entry["file"]).name, module.state_dict()
+    problem = f"the weights in {path} do not fit a {type(module).__name__} of this configuration"
+    typical = {}
+    if isinstance(module, GraphEmbedding):
+        expected = {f"psi.{k}": v for k, v in expected.items()}
+        N, K, R = module.vocabulary.max_nodes, module.vocabulary.K, module.vocabulary.R
+        typical = {"typical.nodes": torch.empty(1, N, K, device="meta")}
+        typical["typical.edges"] = torch.empty(1, N, N, R, device="meta")
+    largest = MAX_HEADER + 8 * sum(value.numel() for value in [*expected.values(), *typical.values()])
+    if entry["bytes"] > largest:
+        raise ArtifactError(f"{problem}: {entry['bytes']:,} bytes, at most {largest:,}")
     try:
-        return tensors_of(_read_checked(folder, entry))
-    except SafetensorError as error:
-        raise ArtifactError(f"{folder / entry['file']} is not a safetensors file: {error}") from None
+        tensors = tensors_of(_read_checked(folder, entry))
+    except (SafetensorError, RuntimeError) as error:
+        raise ArtifactError(f"{path} is not a safetensors file: {cut(str(error))}") from None
+    if typical.keys() & tensors.keys():
+        expected |= typical
+    if other := sorted(expected.keys() ^ tensors.keys()):
+        kind = "missing" if other[0] in expected else "unexpected"
+        raise ArtifactError(f"{problem}: {kind} {cut(other[0])} ({len(other)} such names)")
+    for key, value in tensors.items():
+        want = expected[key]
+        if value.shape != want.shape:
+            shapes = f"{cut(list(value.shape))}, expected {list(want.shape)}"
+            raise ArtifactError(f"{problem}: size mismatch for {cut(key)}: {shapes}")
+        cast = value.is_floating_point() and want.is_floating_point() and key not in typical  # float16 is cast
+        if value.dtype != want.dtype and not cast:
+            raise ArtifactError(f"{problem}: {cut(key)} is {value.dtype}, expected {want.dtype}")
+    return {key.removeprefix("psi.") if typical else key: value for key, value in tensors.items()}
 
 
-def _fill(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
-    try:
-        module.load_state_dict(tensors)  # float16 is cast to the type of the module
-    except RuntimeError as error:
-        why, kind = " ".join(str(error).split()), type(module).__name__
-        raise ArtifactError(f"the weights in {folder} do not fit a {kind} of this configuration: {why}") from None
+def _fill(module: nn.Module, name: str, tensors: Mapping[str, Tensor]) -> None:
+    module.load_state_dict(tensors)
+    check_finite(module, name, "it was damaged before it was saved")
     module.eval().requires_grad_(False)
 
 

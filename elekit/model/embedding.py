@@ -6,10 +6,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elekit.graphs import projections
+from elekit.graphs import _schema, projections
 from elekit.graphs.graph import Graph, GraphVocabulary, check_labels
+from elekit.model.loss import checked_finite
 
 History = list[dict[str, Any]]  # one dict per validation of a training
+
+
+EMBEDDING_FIELDS = _schema.fields(
+    {},
+    {
+        "hidden": _schema.whole(1, 16_384),
+        "rounds": _schema.whole(0, 64),
+        "dim": _schema.whole(1, 65_536),
+        "walks": _schema.whole(0, 64),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,9 @@ class EmbeddingConfig:
     rounds: int = 4
     dim: int = 256
     walks: int = 7
+
+    def __post_init__(self) -> None:
+        EMBEDDING_FIELDS(vars(self), "the embedding")
 
 
 class GraphEmbedding(nn.Module):
@@ -97,9 +112,12 @@ class GraphEmbedding(nn.Module):
 
         Returns:
             (B, D) unit vectors on the CPU.
+
+        Raises:
+            FloatingPointError: If a vector is not finite, as with damaged weights.
         """
         parts = [self(graph[start : start + batch_size]).cpu() for start in range(0, len(graph), batch_size)]
-        return torch.cat(parts) if parts else torch.empty(0, self.config.dim)
+        return checked_finite(torch.cat(parts), "psi", "graph") if parts else torch.empty(0, self.config.dim)
 
 
 class _Round(nn.Module):

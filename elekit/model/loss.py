@@ -19,7 +19,17 @@ def points_of(psi: Psi, graphs: Graph) -> Tensor:
         return torch.empty(0, 0)
     with torch.no_grad():
         rows, parts = zip(*((rows, psi(block)) for rows, block in graphs.blocks(BATCH_SIZE)))
-    return torch.cat(parts)[torch.cat(rows).argsort()]
+    return checked_finite(torch.cat(parts)[torch.cat(rows).argsort()], "psi", "graph")
+
+
+def checked_finite(points: Tensor, of: str, what: str) -> Tensor:
+    """The points (B, D); raises FloatingPointError for the first that is not finite."""
+    bad = ~torch.isfinite(points).all(-1)
+    if bad.any():
+        raise FloatingPointError(
+            f"{of} of {what} {int(bad.nonzero()[0])} is not finite: damaged weights, or a diverged training"
+        )
+    return points
 
 
 def squared_distance(u: Tensor, v: Tensor) -> Tensor:

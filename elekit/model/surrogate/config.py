@@ -5,7 +5,23 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
+from elekit.graphs import _schema
+
 THROUGH = ("point", "graph")
+
+
+BACKBONE_FIELDS = _schema.fields(
+    {},
+    {
+        "kind": _schema.text(500, visible=True),
+        "width": _schema.whole(1, 16_384),
+        "layers": _schema.whole(0, 64),
+        "embedding": _schema.whole(1, 16_384),
+        "dropout": _schema.number(0, 1),
+        "through": _schema.one_of(*THROUGH),
+        "symmetric": _schema.one_of(False, True),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -34,8 +50,7 @@ class BackboneConfig:
     symmetric: bool = False
 
     def __post_init__(self) -> None:
-        if self.through not in THROUGH:
-            raise ValueError(f"through must be one of {THROUGH}, got {self.through!r}")
+        BACKBONE_FIELDS(vars(self), "the backbone")
         if self.symmetric and self.kind != "image":
             raise ValueError(f"only images can be symmetric (rotated and mirrored), not what {self.kind!r} reads")
 
@@ -44,6 +59,7 @@ class Backbone(nn.Module):
     """u_W: inputs to (B, dim). A new kind is a subclass that `elekit.model.surrogate.registry` lists."""
 
     KINDS: ClassVar[tuple[str, ...]] = ()
+    FIELDS: ClassVar[dict[str, _schema.Check]] = {}  # what `to_config` returns, for the check of a file
     config: BackboneConfig
 
     @classmethod

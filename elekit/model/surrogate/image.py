@@ -2,12 +2,13 @@
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from elekit.graphs import _schema
 from elekit.model.surrogate.config import BackboneConfig, SequenceBackbone
 
 FINE, COARSE = 16, 8  # locations across: where residual blocks begin, and where most layers work
@@ -32,6 +33,7 @@ class ImageBackbone(SequenceBackbone):
     """
 
     KINDS = ("image",)
+    FIELDS: ClassVar = {"shape": _schema.items(_schema.whole(1, 16_384), 3, 3)}
     mean: Tensor
     scale: Tensor
 

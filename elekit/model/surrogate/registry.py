@@ -21,6 +21,7 @@ from elekit.model.surrogate.vector import VectorBackbone
 
 _CLASSES: list[type[Backbone]] = [TextBackbone, TfidfBackbone, HuggingFaceBackbone, VectorBackbone, ImageBackbone]
 BACKBONES: dict[str, type[Backbone]] = {kind: backbone for backbone in _CLASSES for kind in backbone.KINDS}
+FIELDS = {name: check for backbone in _CLASSES for name, check in backbone.FIELDS.items()}  # what `to_config` adds
 
 
 def make_backbone(

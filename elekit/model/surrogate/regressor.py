@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from elekit.graphs import Graph, projections
 from elekit.model.embedding import History
+from elekit.model.loss import checked_finite
 from elekit.model.surrogate.graph_head import GraphBackbone, compact
 
 
@@ -89,8 +90,9 @@ class SurrogateRegressor(nn.Module):
 
         Raises:
             ValueError: If there are no inputs.
+            FloatingPointError: If a vector is not finite, as with damaged weights.
         """
-        return torch.cat([self(some).cpu() for some in _batches(inputs, batch_size)])
+        return checked_finite(torch.cat([self(some).cpu() for some in _batches(inputs, batch_size)]), "h", "input")
 
 
 def _batches(inputs: Any, batch_size: int) -> list[Any]:

@@ -1,11 +1,12 @@
 """u_W for texts and SMILES: a recurrent net over tokens."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from elekit.graphs import _schema
 from elekit.model.surrogate.config import BackboneConfig
 from elekit.model.surrogate.tokens import PAD, TOKEN_PATTERNS, TokenBackbone, Tokenizer, check_texts
 
@@ -14,6 +15,7 @@ class TextBackbone(TokenBackbone):
     """Token embeddings, bidirectional recurrent layers, and pooling of their states; independent of padding."""
 
     KINDS = tuple(TOKEN_PATTERNS)
+    FIELDS: ClassVar = {"tokens": _schema.items(_schema.text(100_000), 1_000_000)}
 
     def __init__(self, tokenizer: Tokenizer, config: BackboneConfig, dim: int):
         super().__init__()

@@ -1,12 +1,13 @@
 """u_W for texts: TF-IDF weights of n-grams (scikit-learn's) and a perceptron."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from elekit.graphs import _schema
 from elekit.graphs._optional import extra
 from elekit.model.surrogate.config import Backbone, BackboneConfig
 from elekit.model.surrogate.tokens import check_texts
@@ -19,6 +20,12 @@ ANALYZERS: tuple[dict[str, Any], ...] = (  # arguments of TfidfVectorizer
     {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": r"[^\W\d_]+|\d+"},
 )
 MAX_FEATURES = 20_000  # most frequent n-grams kept per analyzer
+_READING = _schema.fields(
+    {
+        "terms": _schema.items(_schema.text(100_000), MAX_FEATURES),
+        "idf": _schema.items(_schema.number(0, 1_000), MAX_FEATURES),
+    }
+)
 
 
 class TfidfBackbone(Backbone):
@@ -29,6 +36,7 @@ class TfidfBackbone(Backbone):
     """
 
     KINDS = ("tfidf",)
+    FIELDS: ClassVar = {"readings": _schema.items(_READING, len(ANALYZERS), len(ANALYZERS))}
 
     def __init__(self, readings: Sequence[tuple[Sequence[str], Sequence[float]]], config: BackboneConfig, dim: int):
         super().__init__()

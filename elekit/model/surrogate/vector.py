@@ -1,11 +1,12 @@
 """u_W for vectors: a perceptron."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from elekit.graphs import _schema
 from elekit.model.surrogate.config import Backbone, BackboneConfig
 from elekit.model.surrogate.tfidf import ResidualLayers
 
@@ -14,6 +15,7 @@ class VectorBackbone(Backbone):
     """Vectors (B, F), standardized by the training inputs, then a perceptron with residual layers."""
 
     KINDS = ("vector",)
+    FIELDS: ClassVar = {"features": _schema.whole(1, 10_000_000)}
     mean: Tensor
     scale: Tensor
 
