@@ -8,7 +8,7 @@
 Every widget keeps its state in typed traits, shows errors in `problem`, needs no network, says when its kernel is
 gone, and has a static picture (`.picture()`), which saved and exported notebooks show to readers without a kernel.
 The HTML of nbconvert loads nothing from elsewhere with the options of notebooks/offline.json: no addresses of scripts
-(`--HTMLExporter.require_js_url=`, also `mathjax_url`, `mermaid_js_url`), `--ExecutePreprocessor.store_widget_state=False`.
+(`--HTMLExporter.require_js_url=`, also `mathjax_url`, `mermaid_js_url`) and no state of widgets stored.
 """
 
 import importlib
