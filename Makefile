@@ -24,7 +24,7 @@ help: ## list the targets
 lab: env ## open the workbench: JupyterLab on the first notebook
 	$(PY) -m jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
-dashboard: env ## show a learned loss to stakeholders, read-only; DASHBOARD_ARGS="--port=8866" goes to Voilà
+dashboard: env ## show a learned loss to stakeholders, read-only; DASHBOARD_ARGS="--kernels=4 --port=8866" adds options
 	$(PY) notebooks/dashboard $(DASHBOARD_ARGS)
 
 test: env ## run all tests; PYTEST_ARGS="-k name" narrows them
