@@ -147,7 +147,15 @@ def test_make_and_conda_take_torch_from_the_same_index():
 
 
 def test_extras_keep_the_core_light():
-    assert set(project()["dependencies"]) == {"torch", "numpy", "networkx", "pandas", "safetensors", "filelock", "tqdm"}
+    assert set(project()["dependencies"]) == {
+        "torch",
+        "numpy",
+        "networkx",
+        "pandas",
+        "safetensors",
+        "filelock",
+        "tqdm",
+    }
     assert brought_by("chem") == {"rdkit", "scipy"}
     assert brought_by("chem") < brought_by("card") < brought_by("lab")
     assert not brought_by("card") & {"jupyterlab", "ipywidgets", "anywidget", "jupyter-scatter"}

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from elekit.datasets.files import cache_arrays, cache_folder
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import MAX_LABELS, EdgeList, GraphVocabulary, edge_lists, short
+from elekit.graphs.isomorphism import TooSymmetricError, isomorphism_keys
 from elekit.graphs.smiles import molecule_vocabulary, parse_smiles
 
 READER = 5  # raise it when the parsing of SMILES changes, which invalidates the cache
@@ -124,7 +125,7 @@ def read_graph_column(
     vocabulary = _fit(column, vocabulary, max_nodes, min_count, new)
     fitting = [row for row, reason in enumerate(reasons) if not reason]
     for row, key in zip(fitting, isomorphism_keys([_plain(packed[row]) for row in fitting])):
-        column.keys[row] = key
+        column.keys[row], reasons[row] = key, "" if key else str(TooSymmetricError())
     return column, vocabulary
 
 
@@ -292,39 +293,3 @@ def _node_id(value: Any) -> Any:
     if value is None or isinstance(value, (dict, bool)) or value != value:
         raise ValueError(f"{short(value)} is no id of a node; ids are text or numbers")
     return value
-
-
-def isomorphism_keys(graphs: Sequence[nx.Graph]) -> list[str]:
-    """A key for each graph, equal exactly for isomorphic labeled graphs (attribute `label`) of the list.
-
-    The key is the Weisfeiler-Lehman hash with the number of the isomorphism class under it.
-    """
-
-    def same(a: dict[str, str], b: dict[str, str]) -> bool:
-        return a.get("label") == b.get("label")
-
-    classes: dict[str, list[nx.Graph]] = defaultdict(list)
-    keys = []
-    for graph in graphs:
-        code = (
-            nx.weisfeiler_lehman_graph_hash(_ascii(graph), node_attr="label", edge_attr="label")
-            if len(graph)
-            else "empty"
-        )
-        known = classes[code]
-        number = next((i for i, g in enumerate(known) if nx.is_isomorphic(g, graph, same, same)), len(known))
-        if number == len(known):
-            known.append(graph)
-        keys.append(f"{code}-{number}")
-    return keys
-
-
-def _ascii(graph: nx.Graph) -> nx.Graph:
-    """The graph with labels in ASCII, which networkx needs for its hashes."""
-    attributes = [a for *_, a in (*graph.nodes(data=True), *graph.edges(data=True))]
-    if all(a.get("label", "").isascii() for a in attributes):
-        return graph
-    graph = graph.copy()
-    for *_, a in (*graph.nodes(data=True), *graph.edges(data=True)):
-        a["label"] = a.get("label", "").encode("ascii", "backslashreplace").decode()
-    return graph

@@ -1,17 +1,19 @@
 """A decoding run as a sequence of frames, in numbers and words; shared by the static picture and the stepper."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from networkx.algorithms.isomorphism import GraphMatcher, categorical_edge_match, categorical_node_match
 
 from elekit.decoding import SearchStep, Trace
 from elekit.draw.base import ORANGE, PURPLE, SKY, to_numpy
 from elekit.draw.layouts import layout
 from elekit.draw.placement import neighbor_positions
 from elekit.draw.shapes import differences
-from elekit.graphs.graph import Graph, to_networkx
+from elekit.graphs.edit_distance import isomorphism_of
+from elekit.graphs.graph import Graph
+from elekit.graphs.isomorphism import TooSymmetricError
 
 NUMBERS = {  # values of each frame, and their meaning
     "relaxed loss": "learned loss of the relaxed graph to the target, in [0, 4]",
@@ -130,11 +132,9 @@ def frame_positions(runs: list[Frames]) -> np.ndarray:
 
 def matching_layout(graph: Graph, other: Graph, positions: np.ndarray) -> np.ndarray:
     """Positions of a graph: those of `other` if the two are isomorphic, otherwise its own layout."""
-    (ours,), (theirs,) = to_networkx(graph), to_networkx(other)
-    matcher = GraphMatcher(ours, theirs, categorical_node_match("label", None), categorical_edge_match("label", None))
     placed = layout(graph)
-    if matcher.is_isomorphic():
-        for i, j in matcher.mapping.items():
+    with contextlib.suppress(TooSymmetricError):
+        for i, j in (isomorphism_of(graph, other) or {}).items():
             placed[i] = positions[j]
     return placed
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import networkx as nx
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from elekit.graphs._optional import LazyModule
-from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
+from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.isomorphism import LabeledGraph, TooSymmetricError
 
 if TYPE_CHECKING:
     from scipy import optimize
@@ -57,16 +57,32 @@ class EditStep:
 def isomorphic(a: Graph, b: Graph) -> Tensor:
     """(B,) bool: graph i of `a` equals graph i of `b` up to the order of nodes, labels included.
 
-    Graphs whose multisets of (node label, labels of its edges) agree are decided by VF2 of networkx.
+    Pairs whose multisets of (node label, labels of its edges) agree are decided by `isomorphism`; a
+    `TooSymmetricError` (a ValueError) if that exceeds its bound for a pair.
     """
     check_comparable(a, b)
-    same = [_profile(*left) == _profile(*right) for left, right in zip(present_channels(a), present_channels(b))]
-    match = nx.algorithms.isomorphism.categorical_node_match("label", None)
-    for i, undecided in enumerate(same):
-        if undecided:
-            (left,), (right,) = to_networkx(a[i]), to_networkx(b[i])
-            same[i] = nx.is_isomorphic(left, right, node_match=match, edge_match=match)
+    same = []
+    for i, (left, right) in enumerate(zip(present_channels(a), present_channels(b))):
+        undecided = _profile(*left) == _profile(*right)
+        try:
+            same.append(undecided and _labeled(left).isomorphism(_labeled(right)) is not None)
+        except TooSymmetricError:
+            raise TooSymmetricError(f"graph {i}: ") from None
     return torch.tensor(same, dtype=torch.bool)
+
+
+def isomorphism_of(a: Graph, b: Graph) -> dict[int, int] | None:
+    """The slot of `b` for each present node of `a` (batches of one); None if they are not isomorphic."""
+    (left,), (right,) = present_channels(a), present_channels(b)
+    image = _labeled(left).isomorphism(_labeled(right))
+    slots, others = ((graph.labels()[0][0] > 0).nonzero()[:, 0].tolist() for graph in (a, b))
+    return None if image is None else {slot: others[k] for slot, k in zip(slots, image.tolist())}
+
+
+def _labeled(channels: Channels) -> LabeledGraph:
+    nodes, edges = channels
+    ends = np.nonzero(np.triu(edges, 1))
+    return LabeledGraph(nodes, np.column_stack([*ends, edges[ends]]))
 
 
 def edit_distance(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from elekit.datasets.reading import isomorphism_keys
 from elekit.evaluation.conformal.calibration import Calibration
 from elekit.graphs import Graph, to_networkx
+from elekit.graphs.isomorphism import TooSymmetricError, isomorphism_keys
 from elekit.graphs.smiles import is_molecular, to_smiles
 
 MAX_SIZE = 20  # graphs; larger sets abstain
@@ -74,5 +74,7 @@ def canonical_keys(graphs: Graph) -> np.ndarray:
     keys: list[str | None] = list(to_smiles(graphs)) if is_molecular(graphs.vocabulary) else [None] * len(graphs)
     rest = [row for row, key in enumerate(keys) if key is None]
     for row, number in zip(rest, isomorphism_keys(to_networkx(graphs[rest])) if rest else ()):
+        if not number:
+            raise TooSymmetricError(f"graph {row} of {len(graphs)}: ")
         keys[row] = f"class {number}"
     return np.array(keys, dtype=str)
