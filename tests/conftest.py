@@ -174,7 +174,7 @@ def differences(one: artifacts.Artifact, other: artifacts.Artifact) -> dict[str,
 
     def facts(artifact):
         modules = {"psi": artifact.psi, **{f"h-{k}": h for k, h in artifact.surrogates.items()}}
-        weights = {name: artifacts._bytes(module.state_dict()) for name, module in modules.items()}
+        weights = {name: artifacts.tensor_bytes(module.state_dict()) for name, module in modules.items()}
         config = asdict(artifact.psi.config)
         values = {"vocabulary": artifact.vocabulary.to_json(), "embedding": config, "about": artifact.about}
         return flat({**values, "weights": weights})

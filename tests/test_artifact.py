@@ -264,7 +264,7 @@ def test_a_full_or_read_only_disk_loses_nothing(vocabulary, folder, monkeypatch,
 
 def test_a_folder_that_cannot_be_made_is_named(artifact, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match=f"cannot write {tmp_path}/file/"):
+    with pytest.raises(OSError, match=f"cannot write {tmp_path}/file"):
         save(artifact, tmp_path / "file")
 
     def refuse(*args, **kwargs):
@@ -351,7 +351,7 @@ def test_a_lock_excludes_others_and_goes_with_its_process(folder, monkeypatch):
     save(load(folder), folder)
     assert not path.exists()
     before = listing(folder)
-    with elekit.datasets.files.locked(path, "busy"):
+    with elekit.datasets.files.locked(path, folder, "busy"):
         assert load(folder).name == "tiny"  # readers take no lock
         with pytest.raises(TimeoutError, match=f"another process has been writing to {folder}"):
             save(load(folder), folder)

@@ -1,6 +1,5 @@
 """Neural baselines: what is written is read back, beam search against brute force, and the loop that they share."""
 
-import json
 from itertools import product
 
 import pandas as pd
@@ -27,7 +26,7 @@ from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, from_edge_lists
 from elekit.graphs.smiles import canonicalized, from_smiles
 from elekit.model.surrogate import BackboneConfig
-from elekit.training import SurrogateTraining
+from elekit.training import SurrogateTraining, checkpoints
 from elekit.training.loop import TrainerConfig
 
 SMILES = [
@@ -253,7 +252,7 @@ def test_a_run_that_was_cut_off_goes_on(method, molecules, narrow, tmp_path, mon
         learned("cut")
     monkeypatch.setattr(neural, "draw_inputs", original)
     assert equal(learned("cut"), expected)
-    whole, cut = (torch.load(next((tmp_path / folder).iterdir()), weights_only=True) for folder in ("whole", "cut"))
-    assert [entry["step"] for entry in json.loads(cut["history"])] == [6]
-    for name, weights in whole["model"].items():
-        assert torch.equal(weights, cut["model"][name]), name
+    whole, cut = (checkpoints.read(next((tmp_path / folder).iterdir()), 10**8) for folder in ("whole", "cut"))
+    assert [entry["step"] for entry in cut[0]["history"]] == [6]
+    for name, weights in whole[1].items():
+        assert torch.equal(weights, cut[1][name]), name

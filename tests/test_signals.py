@@ -13,9 +13,9 @@ import pytest
 import torch
 from test_training import fit, graphs, same  # noqa: F401 - a fixture
 
-import elekit.training.loop
 from elekit.cli import process
 from elekit.model.contrastive import info_nce
+from elekit.training import checkpoints
 
 ROOT = Path(__file__).resolve().parents[1]
 STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -49,7 +49,7 @@ def at_step(contrastive_loss):
 
 
 def saved_step(path):
-    return torch.load(path, weights_only=True)["step"]
+    return checkpoints.read(path, 10**8)[0]["step"]
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_a_script_ends_by_the_signal_after_saving(graphs, tmp_path, at_step, num
 def test_a_second_signal_waits_for_the_checkpoint_and_a_third_leaves_the_old_one(
     graphs, tmp_path, at_step, monkeypatch, capsys, more  # noqa: F811
 ):  # fmt: skip
-    path, write = tmp_path / "run.pt", elekit.training.loop.write_atomically
+    path, write = tmp_path / "run.pt", checkpoints.write_atomically
 
     def interrupted(target, content):
         def twice(partial):
@@ -98,7 +98,7 @@ def test_a_second_signal_waits_for_the_checkpoint_and_a_third_leaves_the_old_one
         signal.raise_signal(signal.SIGINT)
 
     interrupting: list[bool] = []
-    monkeypatch.setattr(elekit.training.loop, "write_atomically", interrupted)
+    monkeypatch.setattr(checkpoints, "write_atomically", interrupted)
     at_step(7, interrupt)
     if more == 1:
         assert fit(graphs, checkpoint=path).history[-1]["interrupted"]

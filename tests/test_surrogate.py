@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-import json
 from dataclasses import replace
 
 import pytest
@@ -18,7 +17,7 @@ from elekit.model.surrogate.registry import make_backbone
 from elekit.model.surrogate.text import TextBackbone
 from elekit.model.surrogate.tokens import PAD, UNKNOWN, Tokenizer
 from elekit.model.surrogate.vector import VectorBackbone
-from elekit.training import SurrogateTraining, fit_surrogate, infer_kind, surrogate
+from elekit.training import SurrogateTraining, checkpoints, fit_surrogate, infer_kind, surrogate
 from elekit.training.loop import TrainerConfig
 from elekit.training.surrogate import RESTART_PAIRS, bucketed_rows, default_training, draw_inputs, settings
 
@@ -308,7 +307,7 @@ def test_training_on_few_pairs_continues_from_the_restart_with_the_lowest_valida
     best = restarts[cosines.index(max(cosines))]
     file, given = tmp_path / "h.pt", copy.deepcopy(best.backbone)
     expected = fit(psi, molecules, backbone=given, training=training, seed=4, checkpoint=file)
-    identity = json.loads(torch.load(file, weights_only=True)["identity"])
+    identity = checkpoints.read(file, 10**8)[0]["identity"]
     assert "starts" not in identity["training"]  # a given module is not restarted
     found = fit(psi, molecules, backbone=GRAPH, training=training, seed=4)
     assert torch.equal(weights(found), weights(expected)) and without_clock(found) == without_clock(expected)

@@ -1,7 +1,10 @@
 """The training loop: learning, interruption and resuming, callbacks, errors."""
 
 import errno
+import hashlib
 import itertools
+import json
+import os
 import signal
 from dataclasses import replace
 
@@ -16,10 +19,11 @@ from elekit.datasets import Split
 from elekit.datasets.reading import isomorphism_keys
 from elekit.graphs import augment, projections
 from elekit.graphs.graph import to_networkx
+from elekit.model.artifact import tensor_bytes
 from elekit.model.contrastive import info_nce, retrieval
 from elekit.model.embedding import EmbeddingConfig
 from elekit.model.surrogate import BackboneConfig
-from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
+from elekit.training import EmbeddingTraining, SurrogateTraining, checkpoints, fit_embedding, fit_surrogate
 from elekit.training.loop import TrainerConfig, choose_device, step_generator
 
 TINY = EmbeddingConfig(hidden=16, rounds=2, dim=12, walks=4)
@@ -210,9 +214,9 @@ def test_ctrl_c_in_the_middle_of_an_update_waits_for_its_end(graphs, tmp_path, m
 def test_ctrl_c_keeps_the_progress(graphs, tmp_path, interrupt_at, capsys):
     interrupt_at(7)
     cut = fit(graphs, checkpoint=tmp_path / "run.pt")
-    kept = torch.load(tmp_path / "run.pt", weights_only=True)
+    kept, tensors = checkpoints.read(tmp_path / "run.pt", 10**8)
     assert kept["step"] == 7
-    assert all(torch.equal(v, kept["model"][k]) for k, v in cut.state_dict().items())
+    assert all(torch.equal(v, tensors[f"model.{k}"]) for k, v in cut.state_dict().items())
     assert not cut.training
     output = "".join(capsys.readouterr())
     assert "interrupted after 7 of 12 steps" in output and f"checkpoint='{tmp_path / 'run.pt'}'" in output
@@ -322,19 +326,108 @@ def test_the_checkpoint_of_other_targets_is_refused(graphs, tmp_path):
         fit(graphs, targets=targets.roll(1, 0), checkpoint=tmp_path / "run.pt")
 
 
-@pytest.mark.parametrize("content", ["half", "nothing", "text", "a tensor", "a dict"])
+@pytest.mark.parametrize("content", ["half", "nothing", "text", "older", "more", "huge"])
 def test_a_broken_checkpoint_is_refused_and_left(graphs, tmp_path, content):
     path = tmp_path / "run.pt"
     fit(graphs, checkpoint=path)
     whole = path.read_bytes()
-    if content in ("a tensor", "a dict"):
-        torch.save(torch.zeros(3) if content == "a tensor" else {"step": 3}, path)
+    if content == "older":
+        torch.save({"step": 3}, path)
+    elif content == "huge":
+        os.truncate(path, 2 * 10**8)
     else:
-        path.write_bytes({"half": whole[: len(whole) // 2], "nothing": b"", "text": b"hello\n"}[content])
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"run.pt is not a checkpoint that can be resumed \(\w+\); delete it"):
+        path.write_bytes(
+            {"half": whole[: len(whole) // 2], "nothing": b"", "text": b"x\n", "more": whole + b"0"}[content]
+        )
+    before = path.stat().st_size, path.open("rb").read(len(whole))
+    with pytest.raises(ValueError, match=r"run.pt is not a checkpoint that can be resumed \(.+\); delete it"):
         fit(graphs, checkpoint=path)
-    assert path.read_bytes() == before
+    assert before == (path.stat().st_size, path.open("rb").read(len(whole)))
+
+
+def test_no_flipped_bit_of_a_checkpoint_goes_unnoticed(graphs, tmp_path, monkeypatch):
+    """Wherever it is: in the line at the beginning, in the record, in weights or in the state of the optimizer."""
+    path = tmp_path / "run.pt"
+    fit(graphs, checkpoint=path)
+    whole = path.read_bytes()
+    for place in [*range(0, 90, 9), *range(90, len(whole), len(whole) // 40)]:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises((ValueError, OSError), match="sha256 does not fit"):
+            checkpoints.read(path, 10**8)
+    path.unlink()
+    for special in (path.mkdir, lambda: os.mkfifo(path)):
+        special()
+        with pytest.raises(ValueError, match="is not a file"):
+            fit(graphs, checkpoint=path)
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def forged(path, record=None, tensors=None):
+    """Write a checkpoint with a sha256 that fits."""
+    old_record, old_tensors = checkpoints.read(path, 10**8)
+    record, tensors = {**old_record, **(record or {})}, {**old_tensors, **(tensors or {})}
+    for held in (record, tensors):
+        for key in [k for k, v in held.items() if v == "gone" and isinstance(v, str)]:
+            del held[key]
+    data = tensor_bytes(tensors, {"record": json.dumps(record)})
+    digest = hashlib.sha256(data).hexdigest().encode()
+    path.write_bytes(checkpoints.MAGIC + digest + b"\n" + data)
+
+
+@pytest.mark.parametrize(
+    ("record", "tensors", "problem"),
+    [
+        ({"step": -1}, {}, "checkpoint.step must be a whole number"),
+        ({"step": 13}, {}, "it has more steps"),
+        ({"running": "x"}, {}, "running must be a number"),
+        ({"seconds": float("nan")}, {}, "NaN"),
+        ({"history": {}}, {}, "history must be a list"),
+        ({"identity": "gone"}, {}, "lacks identity"),
+        ({}, {"model.gate.bias": "gone"}, "missing or added, such as model.gate.bias"),
+        ({}, {"more": torch.zeros(1)}, "missing or added, such as more"),
+        ({}, {"model.gate.bias": torch.zeros(3)}, "model.gate.bias is torch.float32 .3,., expected"),
+        ({}, {"model.gate.bias": torch.zeros(12).double()}, "model.gate.bias is torch.float64"),
+        ({}, {"model.gate.bias": torch.full((12,), torch.nan)}, "model.gate.bias holds NaN"),
+        ({}, {"optimizer.0.exp_avg_sq": "gone"}, "missing or added, such as optimizer.0.exp_avg_sq"),
+        ({}, {"optimizer.0.step": torch.tensor(torch.inf)}, "optimizer.0.step holds NaN or infinity"),
+    ],
+)  # fmt: skip
+def test_a_forged_checkpoint_is_refused(graphs, tmp_path, record, tensors, problem):
+    path = tmp_path / "run.pt"
+    fit(graphs, checkpoint=path)
+    forged(path)
+    assert same(fit(graphs, checkpoint=path), fit(graphs))  # as it was
+    forged(path, record, tensors)
+    with pytest.raises(ValueError, match=problem) as error:
+        fit(graphs, checkpoint=path)
+    assert str(path) in str(error.value) and len(str(error.value)) < 400
+
+
+def test_one_checkpoint_is_for_one_training_at_a_time(graphs, tmp_path):
+    path, refused = tmp_path / "run.pt", []
+
+    def second(step, psi):
+        with pytest.raises(TimeoutError, match="run.pt is in use by another training") as error:
+            fit(graphs, checkpoint=path, seed=1)
+        refused.append(str(error.value))
+
+    assert same(fit(graphs, checkpoint=path, callback=second), fit(graphs))
+    assert len(refused) == 4 and [p.name for p in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_weights_that_are_not_finite_after_the_last_step_are_no_result(graphs, tmp_path, monkeypatch):
+    """The loss was finite: only the update was not."""
+    original, steps = torch.optim.AdamW.step, iter(range(1, 100))
+
+    def step(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        if next(steps) == LOOP.steps:
+            self.param_groups[0]["params"][0].data[0] = torch.nan
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    with pytest.raises(FloatingPointError, match="not finite"):
+        fit(graphs, checkpoint=tmp_path / "run.pt")
+    assert checkpoints.read(tmp_path / "run.pt", 10**8)[0]["step"] == 10
 
 
 def test_fewer_than_two_graphs_are_refused(graphs):
@@ -368,7 +461,7 @@ def test_a_loss_that_is_not_finite_raises_and_keeps_the_checkpoint(graphs, tmp_p
     contrastive_loss(lambda *given: info_nce(*given) * (float("nan") if next(calls) == 7 else 1))
     with pytest.raises(FloatingPointError, match="the loss is nan at step 7; lower learning_rate"):
         fit(graphs, checkpoint=tmp_path / "run.pt")
-    assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 5
+    assert checkpoints.read(tmp_path / "run.pt", 10**8)[0]["step"] == 5
     contrastive_loss(info_nce)
     assert same(fit(graphs, checkpoint=tmp_path / "run.pt"), fit(graphs))
 

@@ -172,13 +172,14 @@ def _lock(handle: int, *, wait: bool = False) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: str | Path, busy: str, wait: float = 0.0) -> Iterator[None]:
+def locked(path: str | Path, guarded: str | Path, busy: str, wait: float = 0.0) -> Iterator[None]:
     """Hold a lock file within the block, against other processes and threads, and remove it at the end.
 
     The system releases the lock of a process that dies; its file is left, and removed by the next one that locks it.
 
     Args:
         path: The lock file; its folder is made if needed.
+        guarded: What the lock is for, to be named in errors.
         busy: Message of the TimeoutError if the lock is held elsewhere.
         wait: Seconds to wait for it.
 
@@ -187,14 +188,13 @@ def locked(path: str | Path, busy: str, wait: float = 0.0) -> Iterator[None]:
         OSError: If the folder cannot be written.
     """
     path = Path(path)
-    try:
+    with _named_errors(guarded):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        lock.acquire(timeout=wait)
-    except Timeout:
-        raise TimeoutError(busy) from None
-    except OSError as failed:
-        raise OSError(failed.errno or 0, f"cannot write {path}: {failed.strerror or failed}") from failed
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=wait)
+    if not lock.is_locked:
+        raise TimeoutError(busy)
     try:
         yield
     finally:

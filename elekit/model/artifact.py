@@ -230,7 +230,7 @@ def add_surrogate(
 
 def _locked(folder: Path) -> contextlib.AbstractContextManager[None]:
     busy = f"another process has been writing to {folder} for {LOCK_WAIT:.0f} seconds; run this again when it is done"
-    return locked(folder / LOCK_NAME, busy, LOCK_WAIT)
+    return locked(folder / LOCK_NAME, folder, busy, LOCK_WAIT)
 
 
 def _save(
@@ -293,7 +293,7 @@ def _remove(folder: Path, files: set[Path], previous: Set[str] = frozenset()) ->
 
 def _write(folder: Path, artifact: Artifact, about: Json, surrogates: Json, tensors: dict[str, Tensors]) -> Path:
     psi = artifact.psi
-    data = {name: _bytes(held) for name, held in tensors.items()}
+    data = {name: tensor_bytes(held) for name, held in tensors.items()}
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -487,9 +487,10 @@ def _digest(content: Json) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _bytes(tensors: Mapping[str, Tensor]) -> bytes:
+def tensor_bytes(tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
     """Tensors as a safetensors file; tensors that share memory (tied weights) are written separately."""
-    return bytes_of({k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()})
+    plain = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+    return bytes_of(plain, metadata)
 
 
 def file_stem(name: str) -> str:

@@ -5,7 +5,6 @@ same steps: on the CPU the result is bit for bit that of an uninterrupted run.
 """
 
 import contextlib
-import io
 import json
 import math
 import signal
@@ -22,8 +21,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from elekit.datasets.files import check_writable, write_atomically
+from elekit.datasets.files import check_writable
 from elekit.model.embedding import History
+from elekit.training import checkpoints
 
 Callback = Callable[[int, nn.Module], None]
 
@@ -159,6 +159,7 @@ def _tell(message: str) -> None:
         tqdm.write(message, file=sys.stderr)
 
 
+@checkpoints.one_at_a_time
 def run_loop(
     model: nn.Module, config: TrainerConfig, loss_at: Callable[[int], Tensor],
     validate: Callable[[], dict[str, float]], *, identity: dict[str, Any], checkpoint: str | Path | None,
@@ -174,29 +175,20 @@ def run_loop(
     """
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     identity = json.loads(json.dumps(identity))
-    done, earlier, history = 0, 0.0, History()
-    running: float | None = None
+    start, history = checkpoints.Progress(), History()
     if checkpoint is not None and Path(checkpoint).exists():
-        done, history, earlier, running = _resume(Path(checkpoint), model, optimizer, identity)
+        start, history = checkpoints.resume(Path(checkpoint), model, optimizer, identity, config.steps)
+    done, running = start.step, start.running
     if checkpoint is not None and done < config.steps:
         values = sum(p.numel() * p.element_size() for p in model.parameters())
         check_writable(checkpoint, 3 * values)  # AdamW keeps two values beside each weight
     started = time.perf_counter()
 
     def save() -> None:
+        checkpoints.check_finite(model, title, done)
         if checkpoint is not None:
-            state = {
-                "step": done,
-                "seconds": earlier + time.perf_counter() - started,
-                "running": running,
-                "history": json.dumps(history),
-                "identity": json.dumps(identity),
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            }
-            buffer = io.BytesIO()  # torch.save to a path raises RuntimeError on a full disk
-            torch.save(state, buffer)
-            write_atomically(checkpoint, lambda path: path.write_bytes(buffer.getbuffer()))
+            progress = checkpoints.Progress(done, start.seconds + time.perf_counter() - started, running)
+            checkpoints.write(checkpoint, model, optimizer, progress, history, identity)
 
     def call_back() -> None:
         if callback is not None:
@@ -211,7 +203,7 @@ def run_loop(
             figures = validate()
         model.train()
         call_back()
-        seconds = round(earlier + time.perf_counter() - started, 1)
+        seconds = round(start.seconds + time.perf_counter() - started, 1)
         history.append({"step": done, "seconds": seconds, "loss": running, **figures, **more})
 
     model.train()
@@ -282,20 +274,3 @@ def raise_if_interrupted(fitted: Fitted) -> None:
 
 def _schedule(step: int, config: TrainerConfig) -> float:
     return min(1.0, (step + 1) / max(1, config.warmup)) * (1 + math.cos(math.pi * step / config.steps)) / 2
-
-
-def _resume(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, identity: dict[str, Any]
-) -> tuple[int, History, float, float | None]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)  # no pickled code
-        stored = json.loads(dict(state)["identity"])
-    except Exception as error:  # torch.load raises a dozen kinds, depending on where a file is broken
-        kind = type(error).__name__
-        raise ValueError(f"{path} is not a checkpoint that can be resumed ({kind}); delete it") from error
-    different = ", ".join(sorted(k for k in identity.keys() | stored.keys() if identity.get(k) != stored.get(k)))
-    if different:
-        raise ValueError(f"{path} belongs to another run: {different} differ; delete it or name another checkpoint")
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["step"], json.loads(state["history"]), state["seconds"], state.get("running")
