@@ -4,6 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 CONSTRAINTS := constraints.txt
+HASHES := .ci/hashes.txt
 
 # Where torch is looked for first. Linux wheels from the default index bring
 # several GB of CUDA along, so this is the CPU build. For a GPU name a CUDA
@@ -73,12 +74,18 @@ clean: ## remove the environment, caches and build output
 # older than the files it depends on) and the next call tries again.
 # torch goes first and without its dependencies: those come in the second step,
 # from the default index, where the pinned versions are. pip takes X.Y.Z+cpu for
-# X.Y.Z and leaves it alone there.
-$(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
+# X.Y.Z and leaves it alone there. Files of the second step must have a hash of
+# $(HASHES). The last step adds elekit, and what torch for a GPU or another
+# system needs beyond that list.
+$(VENV)/.ready: pyproject.toml $(CONSTRAINTS) $(HASHES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "elekit needs Python 3.11 or newer: make env PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
+	@$(PY) .ci/lock.py --print pip > $(VENV)/pip.txt
+	@$(PY) .ci/lock.py --print > $(VENV)/requirements.txt
+	$(PIP) install --require-hashes -r $(VENV)/pip.txt
 	@echo "Installing $(TORCH) from $(TORCH_INDEX)"
 	@$(PIP) install --no-deps --index-url $(TORCH_INDEX) --retries 1 --timeout 15 "$(TORCH)" 2> $(VENV)/torch-index.log \
 	  || echo "No $(TORCH) from $(TORCH_INDEX) (see $(VENV)/torch-index.log): taking it from the default index."
-	$(PIP) install -c $(CONSTRAINTS) -e ".[lab,bench,dev]"
+	$(PIP) install --no-deps --require-hashes -r $(VENV)/requirements.txt
+	$(PIP) install --no-build-isolation -c $(CONSTRAINTS) -e ".[lab,bench,dev]"
 	@touch $@

@@ -1,7 +1,9 @@
 """Reading anybody's data, splitting it without leaks, and saying what was left out."""
 
+import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -471,25 +473,50 @@ def test_qm9_is_read_from_the_data_folder_first_and_else_fetched_by_checksum(tmp
     monkeypatch.setenv("ELEKIT_CACHE_DIR", str(tmp_path / "cache"))
     calls = []
 
-    def retrieve(url, known_hash, fname, path):
-        calls.append((url, known_hash))
-        fetched = tmp_path / fname
-        fetched.write_text("mol_id,smiles\n1,CCO\n2,CCN\n3,CCC\n4,CCF\n")
-        return str(fetched)
+    content = "mol_id,smiles\n1,CCO\n2,CCN\n3,CCC\n4,CCF\n"
 
-    monkeypatch.setattr("pooch.retrieve", retrieve)
+    def fetch(url, output, _):
+        calls.append(url)
+        Path(output).write_text(content)
+
+    monkeypatch.setattr("pooch.HTTPDownloader", lambda: fetch)
     monkeypatch.delenv("ELEKIT_DATA_DIR", raising=False)
     assert not named.available_offline("qm9")
+    with pytest.raises(ValueError, match="qm9.csv has the sha256 .* it is not used"):
+        load("qm9")
+    assert list((tmp_path / "cache").iterdir()) == []
+    monkeypatch.setattr(named, "QM9_SHA256", hashlib.sha256(content.encode()).hexdigest())
     assert load("qm9").report()["rows"] == 4
-    ((url, known_hash),) = calls
-    assert url.startswith("https://") and url.endswith("/qm9.csv")
-    assert known_hash.startswith("sha256:") and len(known_hash) == len("sha256:") + 64
+    assert calls[0].startswith("https://") and calls[0].endswith("/qm9.csv")
 
     (tmp_path / "qm9").mkdir()
     (tmp_path / "qm9" / "qm9.csv").write_text("smiles\nCO\nCN\nCC\n")
     monkeypatch.setenv("ELEKIT_DATA_DIR", str(tmp_path))
     assert named.available_offline("qm9") and load("qm9").report()["rows"] == 3
-    assert len(calls) == 1
+    assert len(calls) == 2
+
+
+def test_a_file_without_a_known_hash_must_stay_the_one_first_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("ELEKIT_CACHE_DIR", str(tmp_path))
+    content = ["one"]
+    monkeypatch.setattr("pooch.HTTPDownloader", lambda: lambda url, output, _: Path(output).write_text(content[0]))
+    path = files.download("https://a/b", "b.txt")
+    assert path.read_text() == "one" and files.download("https://a/b", "b.txt") == path
+    path.write_text("another")
+    with pytest.raises(ValueError, match="b.txt has the sha256 .*; delete it to download it again"):
+        files.download("https://a/b", "b.txt")
+    path.unlink()
+    content[0] = "changed at its source"
+    with pytest.raises(ValueError, match="https://a/b has the sha256 .* delete .*b.txt.sha256 if you trust"):
+        files.download("https://a/b", "b.txt")
+
+    def fail(url, output, _):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("pooch.HTTPDownloader", lambda: fail)
+    with pytest.raises(ValueError, match="cannot download https://a/c: no route"):
+        files.download("https://a/c", "c.txt")
+    assert [one.name for one in tmp_path.iterdir()] == ["b.txt.sha256"]
 
 
 def test_the_report_counts_what_graphs_leave_out_of_the_rows_that_are_kept():

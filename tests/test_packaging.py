@@ -97,26 +97,51 @@ def test_every_dependency_is_pinned():
     assert declared() - constraints().keys() == set()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems need further packages")
-def test_every_transitive_dependency_is_pinned():
+def needed_by(names):
+    """Packages that these bring along here, themselves among them; what one that is not installed brings is unknown."""
     requirements = pytest.importorskip("packaging.requirements")
-    extras = project()["optional-dependencies"]
-    todo = [
-        (name, "") for name in declared() - {norm(NAME.match(one)[0]) for extra in LARGE for one in extras[extra]}
-    ]
-    seen = set()
+    todo, seen = [(name, "") for name in names], set()
     while todo:
         name, extra = todo.pop()
         # A CUDA build of torch brings these; their versions are torch's own pins.
         if (name, extra) in seen or name.startswith(("nvidia-", "cuda-", "triton")):
             continue
         seen.add((name, extra))
-        for line in metadata.requires(name) or []:
+        try:
+            lines = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            lines = []
+        for line in lines:
             need = requirements.Requirement(line)
             if need.marker is None or need.marker.evaluate({"extra": extra}):
                 todo += [(norm(need.name), e) for e in ("", *need.extras)]
-    assert len(seen) > 50
-    assert {name for name, _ in seen} - constraints().keys() == set()
+    return {name for name, _ in seen}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems need further packages")
+def test_every_transitive_dependency_is_pinned():
+    found = needed_by(declared())
+    assert len(found) > 50
+    assert found - constraints().keys() == set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems need further packages")
+def test_make_checks_the_hashes_of_all_that_it_installs():
+    """Of pip, too. The packages that Python 3.11 alone needs may be missing here."""
+    lines = [line.split() for line in read(".ci/hashes.txt").splitlines()]
+    hashed = {name for name, _ in lines}
+    assert all(re.fullmatch("[0-9a-f]{64}", sha256) for _, sha256 in lines)
+    made = needed_by(set().union(*map(brought_by, installed())) | set(map(norm, project()["dependencies"])))
+    assert made - hashed == set() and "pip" in hashed
+    assert hashed - constraints().keys() == set() and not hashed & {"transformers", "tokenizers"}
+    commands = re.findall(r"^\t.*\$\(PIP\) (install .*)$", read("Makefile"), re.M)
+    from_torch, from_list, editable = commands[-3:]
+    assert "--require-hashes" in commands[0] and "--require-hashes" in from_list and "--index-url" in from_torch
+    assert editable.startswith("install --no-build-isolation -c")
+    printed = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "lock.py", "--print", "pip"], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.startswith(f"pip=={constraints()['pip']} --hash=sha256:") and printed.count("\n") == 1
 
 
 def test_conda_pins_equal_the_constraints():
@@ -135,8 +160,8 @@ def test_conda_installs_the_project_with_the_constraints():
 def test_make_installs_the_project_with_the_constraints():
     makefile = read("Makefile")
     assert makefile_variable("CONSTRAINTS") == "constraints.txt"
-    (extras,) = re.findall(r'\$\(PIP\) install -c \$\(CONSTRAINTS\) -e "\.\[(.*)\]"', makefile)
-    assert "$(VENV)/.ready: pyproject.toml $(CONSTRAINTS)\n" in makefile
+    (extras,) = re.findall(r'\$\(PIP\) install .*-c \$\(CONSTRAINTS\) -e "\.\[(.*)\]"', makefile)
+    assert "$(VENV)/.ready: pyproject.toml $(CONSTRAINTS) $(HASHES)\n" in makefile
     named = extras.split(",")
     assert set().union(*map(brought_by, named)) == set().union(*map(brought_by, installed()))
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import stat
@@ -36,11 +37,37 @@ def local_file(*names: str) -> Path | None:
 
 
 def download(url: str, name: str, sha256: str | None = None) -> Path:
-    """Download a file into the cache, unless it is there; a ValueError if it has another sha256."""
-    with extra("data"):
-        import pooch
-    known = None if sha256 is None else f"sha256:{sha256}"
-    return Path(pooch.retrieve(url, known_hash=known, fname=name, path=cache_folder()))
+    """Download a file into the cache, unless it is there.
+
+    Where the publisher gives no sha256, that of the first download is kept beside the file as `name.sha256`, and no
+    other file is accepted later. Raises ValueError if the sha256 differs or the download fails.
+    """
+    path = cache_folder() / name
+    record = path.with_name(f"{name}.sha256")
+    expected = record.read_text().strip() if sha256 is None and record.exists() else sha256
+
+    def check(file: Path, origin: str, fix: str) -> str:
+        with open(file, "rb") as opened:
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
+        if expected not in (None, found):
+            raise ValueError(f"{origin} has the sha256 {found[:16]}..., expected is {str(expected)[:16]}...; {fix}")
+        return found
+
+    def fetch(partial: Path) -> None:
+        try:
+            pooch.HTTPDownloader()(url, str(partial), None)
+        except OSError as error:
+            raise ValueError(f"cannot download {url}: {error}") from error
+        check(partial, url, "it is not used" if sha256 else f"delete {record} if you trust the new file")
+
+    if not path.exists():
+        with extra("data"):
+            import pooch
+        write_atomically(path, fetch)
+    found = check(path, str(path), "delete it to download it again")
+    if expected is None:
+        write_atomically(record, lambda partial: partial.write_text(f"{found}\n"))
+    return path
 
 
 def cache_arrays(path: Path, **arrays: Any) -> None:
