@@ -1,6 +1,7 @@
 """`elekit data`, and what all commands share: data sets, candidates, checks of options, and output."""
 
 import json
+import re
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from elekit.graphs.graph import Graph, GraphVocabulary
     from elekit.model.artifact import Artifact
 
+REASONS = 20  # shown of those to skip rows
 DEFAULT_INPUT = {"molecules7": "description", "qm9": "smiles"}
 
 
@@ -36,15 +38,31 @@ def load(
     check_source(args.data)
     try:
         return ele.datasets.from_frame(
-            args.data, smiles=None if args.graph else args.smiles or "smiles", graph=args.graph,
+            args.data, smiles=args.smiles, graph=args.graph,
             input=(columns[0] if len(columns) == 1 else columns or None) if inputs else None,
             fractions=(0, 0, 1) if whole else ele.datasets.FRACTIONS, duplicates="keep" if whole else "drop",
-            vocabulary=vocabulary, seed=seed, progress=show_progress(args),
+            vocabulary=vocabulary, seed=seed, progress=show_progress(args), max_nodes=args.max_nodes,
+            min_count=args.min_count, **attributes(args),
         )  # fmt: skip
     except ele.datasets.MissingColumnError as missing:
-        if missing.column == "smiles" and not (args.smiles or columns):
+        if missing.column == "smiles" and not args.smiles:
             raise ValueError(f"{missing}; name yours with --smiles or --graph") from None
         raise
+    except ValueError as wrong:
+        raise ValueError(_as_options(str(wrong))) from None
+
+
+def _as_options(message: str) -> str:
+    """A message of `from_frame` with the options of the command line in place of its arguments."""
+    names = "node_attribute|edge_attribute|max_nodes|min_count"
+    message = re.sub(rf"\b({names})=", lambda found: f"--{found[1].replace('_', '-')} ", message)
+    return message.replace("-attribute None", "-attribute none")
+
+
+def attributes(args: Namespace) -> dict[str, str | None]:
+    """The attributes of labels, as options of `from_frame`; "none" for graphs without labels."""
+    named = {"node_attribute": args.node_attribute, "edge_attribute": args.edge_attribute}
+    return {key: None if name == "none" else name for key, name in named.items()}
 
 
 def check_source(source: str) -> None:
@@ -63,7 +81,7 @@ def candidates(args: Namespace, artifact: "Artifact") -> "tuple[Graph | None, st
             return None, f"none ({name} is not on this machine; set ELEKIT_DATA_DIR or give --candidates)"
         loaded = _named(args, artifact, name).train.graphs
     elif args.candidates:
-        loaded = _all_rows(name, artifact, column=args.candidates_column).graphs
+        loaded = _all_rows(args, name, artifact, column=args.candidates_column).graphs
     else:
         return None, "none (give --candidates)"
     if loaded.vocabulary != artifact.vocabulary:
@@ -76,7 +94,7 @@ def calibration_pairs(args: Namespace, artifact: "Artifact", name: str) -> "Spli
     columns = artifact.about.get("surrogates", {}).get(name, {}).get("input") or [name]
     if args.calibrate:
         inputs = columns[0] if len(columns) == 1 else columns
-        return _all_rows(args.calibrate, artifact, input=inputs, progress=show_progress(args))
+        return _all_rows(args, args.calibrate, artifact, input=inputs, progress=show_progress(args))
     if artifact.name not in ele.datasets.NAMES or not ele.datasets.available_offline(artifact.name):
         raise ValueError("--sets needs pairs that were not used for training; give a table of them with --calibrate")
     return _named(args, artifact, artifact.name, inputs=columns[0]).validation
@@ -88,11 +106,13 @@ def _named(args: Namespace, artifact: "Artifact", name: str, **options: Any) -> 
     return ele.datasets.load(name, vocabulary=artifact.vocabulary, **options)
 
 
-def _all_rows(source: str, artifact: "Artifact", column: str | None = None, **options: Any) -> "Split":
+def _all_rows(
+    args: Namespace, source: str, artifact: "Artifact", column: str | None = None, **options: Any
+) -> "Split":
     """All rows of a file as one split of the artifact's vocabulary."""
     check_source(source)
     kind = "smiles" if ele.graphs.smiles.is_molecular(artifact.vocabulary) else "graph"
-    options |= {kind: column or kind, "vocabulary": artifact.vocabulary, "fractions": (1, 0, 0)}
+    options |= {kind: column or kind, "vocabulary": artifact.vocabulary, "fractions": (1, 0, 0), **attributes(args)}
     return ele.datasets.from_frame(source, **options).train
 
 
@@ -119,7 +139,7 @@ def print_result(args: Namespace, document: dict[str, Any], lines: list[str]) ->
 
 
 def write_csv(path: Path, frame: "pd.DataFrame") -> None:
-    ele.datasets.files.write_atomically(path, lambda partial: frame.to_csv(partial, index=False))
+    ele.datasets.files.write_atomically(path, lambda partial: frame.to_csv(partial, index=False, errors="backslashreplace"))
 
 
 def report(args: Namespace) -> None:
@@ -132,9 +152,14 @@ def report(args: Namespace) -> None:
     lines = [f"{found['name']}: {found['rows']:,} rows"]
     lines += [f"  {name:<11}{len(split):>9,}" for name, split in splits.items()]
     lines += [f"  {'skipped':<11}{len(data.skipped):>9,}"]
-    lines += [f"    {count:>7,}  {reason}" for reason, count in found["skipped"].items()]
+    reasons = list(found["skipped"].items())
+    lines += [f"    {count:>7,}  {reason}" for reason, count in reasons[:REASONS]]
+    if rest := reasons[REASONS:]:
+        lines += [f"    {sum(count for _, count in rest):>7,}  {len(rest)} other reasons (--json, --export)"]
     lines += [f"  {'left out':<11}{count:>9,}  {part}" for part, count in found["dropped"].items()]
-    lines += [f"  {kind} labels  {' '.join(found[f'{kind}_labels'])}" for kind in ("node", "edge")]
+    for kind in ("node", "edge"):
+        plain = [v if v.isprintable() and v.split() == [v] else repr(v) for v in found[f"{kind}_labels"]]
+        lines += [f"  {kind} labels  {' '.join(plain)}"]
     lines += [f"  up to {found['max_nodes']} nodes; digest {found['digest'][:16]}"]
     if args.export:
         for name, split in splits.items():

@@ -33,7 +33,8 @@ exit status: 0 success, 1 error (one line on standard error), 2 wrong usage, 130
 SIGHUP; progress is saved), 141 if the reader of standard output has gone
 """
 BACKBONES = ("character", "word", "smiles", "tfidf", "vector")
-SOURCE = "molecules7, qm9, or a csv, tsv or parquet file"
+FILE = "a file (csv, tsv, txt, parquet, json, jsonl, smi, sdf, graphml, gml)"
+SOURCE = f"molecules7, qm9, or {FILE}"
 ARTIFACT = "a folder, molecules7 or qm9"
 
 Command = argparse.ArgumentParser
@@ -133,10 +134,11 @@ def _decode(command: Command) -> None:
     command.add_argument("inputs", nargs="*", help=about)
     _number(command, "--seed", int, 0, "seed of random starts")
     _decoding_options(command)
+    _attributes(command)
 
 
 def _evaluate(command: Command) -> None:
-    about = "molecules7 or qm9 (their test split), or a csv, tsv or parquet file (all of its rows)"
+    about = f"molecules7 or qm9 (their test split), or all rows of {FILE}"
     command.add_argument("--data", required=True, help=about)
     _data_options(command, "seed of the sampled graphs and of random starts; the split is that of the training")
     _decoding_options(command)
@@ -184,10 +186,19 @@ def _data_options(command: Command, seed: str = "seed of the split and of all sa
 def _columns(command: Command) -> None:
     outputs = command.add_mutually_exclusive_group()
     outputs.add_argument("--smiles", metavar="COLUMN", help="column of molecules as SMILES (default: smiles)")
-    outputs.add_argument("--graph", metavar="COLUMN", help="column of graphs as node-link JSON")
+    outputs.add_argument("--graph", metavar="COLUMN", help="column of graphs as node-link JSON (of networkx or D3)")
     about = "column of the inputs of h (repeat it for the numbers of a vector; default: the SMILES as written); for "
     about += "molecules7 description or smiles"
     command.add_argument("--input", action="append", metavar="COLUMN", help=about)
+    command.add_argument("--max-nodes", type=int, metavar="N", help="skip rows of graphs with more nodes")
+    _number(command, "--min-count", int, 1, "skip rows with a label that occurs in fewer rows")
+    _attributes(command)
+
+
+def _attributes(command: Command) -> None:
+    about = "attribute of the labels of {}s of graphs; none for graphs without (default: %(default)s)"
+    for kind in ("node", "edge"):
+        command.add_argument(f"--{kind}-attribute", metavar="NAME", default="label", help=about.format(kind))
 
 
 def _decoding_options(command: Command) -> None:
@@ -209,7 +220,7 @@ def _decoding_options(command: Command) -> None:
     command.add_argument("--beam", type=int, help="graphs kept by the polish (default: 2)")
     about = "also prediction sets; 0.9 = contain the truth with probability at least 0.9"
     command.add_argument("--sets", type=float, metavar="LEVEL", help=about)
-    about = "for --sets, a csv, tsv or parquet file of pairs that were not used for training, with the columns of h "
+    about = "for --sets, a file of pairs that were not used for training, with the columns of h "
     about += "(default: the validation split of a shipped h)"
     command.add_argument("--calibrate", metavar="FILE", help=about)
     about = "milliseconds per batch of 256 targets; then the best result so far is used"

@@ -21,6 +21,7 @@ import pandas as pd
 from elekit.datasets.reading import distinct
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import short
+from elekit.graphs.smiles import MAX_ATOMS
 
 Table = tuple[pd.DataFrame, dict[int, str]]  # the rows, and why some of them cannot be read
 
@@ -239,6 +240,7 @@ def _smi(content: bytes, kind: str) -> Table:
     if "smiles" in re.split(r"[\s,;|]", lines[0].strip())[0].lower():
         return _delimited(content if any(s in lines[0] for s in SEPARATORS) else _tabbed(lines), ".tsv")
     parts = [[*re.split(r"[\s,;]+", line.strip(), maxsplit=1), ""][:2] for line in lines]  # no SMILES has , or ;
+    parts = [[f"{one} {name}", ""] if name.startswith("|") else [one, name] for one, name in parts]  # CXSMILES
     return pd.DataFrame(parts, columns=["smiles", "name"]), {}
 
 
@@ -255,16 +257,16 @@ def _sdf(content: bytes, kind: str) -> Table:
     refused: dict[int, str] = {}
     content = content.rstrip() + b"\n"
     with rdBase.BlockLogs():
-        for mol in Chem.ForwardSDMolSupplier(io.BytesIO(content)):
-            if mol is None:
-                refused[len(rows)] = "RDKit refuses the record"
-                rows.append({"smiles": None})
-                continue
+        for mol in Chem.ForwardSDMolSupplier(io.BytesIO(content), sanitize=False):
             try:
+                if mol is None or mol.GetNumAtoms() > MAX_ATOMS:
+                    raise ValueError("RDKit refuses it" if mol is None else f"more than {MAX_ATOMS:,} atoms")
+                Chem.SanitizeMol(mol)
                 fields = {"name": mol.GetProp("_Name")} if mol.HasProp("_Name") else {}
-                rows.append({"smiles": Chem.MolToSmiles(mol, canonical=False), **fields, **mol.GetPropsAsDict()})
-            except (RuntimeError, UnicodeDecodeError, ValueError) as wrong:
-                refused[len(rows)] = f"unreadable record: {str(wrong)[:80]}"
+                smiles = Chem.MolToSmiles(Chem.RemoveHs(mol), canonical=False)
+                rows.append({"smiles": smiles, **fields, **mol.GetPropsAsDict()})
+            except (RuntimeError, ValueError) as wrong:
+                refused[len(rows)] = f"unreadable record: {' '.join(str(wrong).split())[:80]}"
                 rows.append({"smiles": None})
     return _of_rows(rows), refused
 
