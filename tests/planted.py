@@ -49,6 +49,8 @@ def graphs_of(world: str) -> tuple[Graph, Graph | None]:
         return molecules7().train.sample(GRAPHS).graphs, molecules7().test.sample(GRAPHS).graphs
     if world == "floor plans":
         return floor_plans().train.sample(GRAPHS).graphs, floor_plans().test.sample(GRAPHS).graphs
+    if world == "pieces":
+        return in_pieces(), None
     if world in ("random", "trees"):
         graphs = everything(world)
         return graphs[:GRAPHS], graphs[-GRAPHS:]
@@ -110,6 +112,18 @@ def random_graphs(count: int = 1_500, seed: int = 0) -> Graph:
             nx.set_edge_attributes(graph, {e: draw("thin", "thick") for e in graph.edges}, "label")
             drawn.append(graph)
     return ele.from_networkx(drawn)
+
+
+def in_pieces() -> Graph:
+    """Random graphs in two connected components, of 4 to 6 and 1 to 3 nodes, cut from those of `random_graphs`."""
+    whole, drawn = ele.to_networkx(random_graphs()), []
+    for i in range(GRAPHS):
+        large, small = (
+            nx.convert_node_labels_to_integers(g.subgraph(list(nx.bfs_tree(g, 0))[:size]))
+            for g, size in ((whole[i], 4 + i % 3), (whole[i + GRAPHS], 1 + i % 3))
+        )
+        drawn.append(nx.disjoint_union(large, small))
+    return ele.from_networkx(drawn, random_graphs().vocabulary)
 
 
 # -- what spoils a loss --------------------------------------------------------------------------------------------
@@ -212,6 +226,22 @@ def only_first(graph: Graph, count: int = 5) -> Graph:
     nodes = graph.nodes.clone()
     nodes[:, count:] = one_hot(torch.zeros(()).long(), nodes.shape[-1]).float()
     return replace(graph, nodes=nodes)
+
+
+def component_by(size: Callable[[Tensor], Tensor]) -> Callable[[Graph], Graph]:
+    """One component of each graph alone: that with the node for which `size` of the component sizes (B, N) is largest."""
+
+    def change(nodes: Tensor, edges: Tensor, graph: Graph) -> None:
+        linked = reachable(edges)
+        chosen = size(linked.sum(-1) * (nodes > 0)).argmax(1)
+        nodes *= linked[torch.arange(len(nodes)), chosen]
+
+    return relabeled(change)
+
+
+def without_isolated_nodes(nodes: Tensor, edges: Tensor, graph: Graph) -> None:
+    isolated = (edges > 0).sum(-1) == 0
+    nodes[isolated & ~isolated.all(1, keepdim=True)] = 0
 
 
 def nitriles_as_carbonyls(nodes: Tensor, edges: Tensor, graph: Graph) -> None:
@@ -567,6 +597,25 @@ CASES = [
     unlisted("small graphs at one place", backdoor(small), "attractor for graphs that have at most 5 nodes"),
     unlisted("500 places", nearest_of(500), "coarse", tested=False),
     unlisted("number of rings", beside(lambda g: 2.5 * circle(0.9 * rings(g))), "dominated by the number of rings"),
+    unlisted("largest component", seen_as(component_by(lambda n: n)), "blind to all but the largest component"),
+    unlisted(
+        "component of the first node",
+        seen_as(component_by(lambda n: n.clamp_max(1))),
+        "blind to all but one component",
+        also="depends on node order",
+    ),
+    unlisted(
+        "isolated nodes unseen",
+        seen_as(relabeled(without_isolated_nodes)),
+        "blind to isolated nodes beside a component",
+    ),
+    Case(
+        "largest component, of graphs in pieces",
+        lambda: lambda g: trained("random")(component_by(lambda n: n)(g)),
+        "blind to any edit outside the largest component",
+        listed=False,
+        world="pieces",
+    ),
     unlisted("noise", noisy, "not repeatable", also="saturated|scattered"),
     unlisted("mean over slots", beside(lambda g: 2 * g.presence().mean(1, keepdim=True)), "depends on padding"),
     unlisted(
@@ -576,6 +625,7 @@ CASES = [
     Case("clean: molecules7, seed 1", lambda: trained("molecules7-1")),
     Case("clean: molecules7, seed 2", lambda: trained("molecules7-2")),
     Case("clean: random graphs", lambda: trained("random"), world="random"),
+    Case("clean: graphs in pieces", lambda: trained("random"), world="pieces"),
     Case("clean: floor plans", lambda: trained("floor-plans"), world="floor plans", tested=False),
     Case("clean: trees", lambda: trained("trees"), world="trees", tested=False),
     *(

@@ -479,7 +479,7 @@ def test_data_that_is_not_there(refused, tmp_path, table):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     assert "name yours with --smiles or --graph" in refused("data", tmp_path / "other.csv")
     (tmp_path / "ragged.csv").write_text("smiles,b\n1,2\n1,2,3\n")
-    assert "cannot be read as a table" in refused("data", tmp_path / "ragged.csv")
+    assert "none of 2 rows is valid" in refused("data", tmp_path / "ragged.csv")
     assert "--smiles and --graph are for tables" in refused("data", "molecules7", "--smiles", "smiles")
     assert "has no inputs 'image'" in refused("data", "molecules7", "--input", "image")
     assert "one input at a time" in refused("data", "molecules7", "--input", "smiles", "--input", "description")

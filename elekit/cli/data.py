@@ -139,7 +139,9 @@ def print_result(args: Namespace, document: dict[str, Any], lines: list[str]) ->
 
 
 def write_csv(path: Path, frame: "pd.DataFrame") -> None:
-    ele.datasets.files.write_atomically(path, lambda partial: frame.to_csv(partial, index=False, errors="backslashreplace"))
+    ele.datasets.files.write_atomically(
+        path, lambda partial: frame.to_csv(partial, index=False, errors="backslashreplace")
+    )
 
 
 def report(args: Namespace) -> None:

@@ -163,7 +163,7 @@ def from_networkx_graphs(
     if inputs is not None:
         if isinstance(inputs, (str, bytes, dict, set)):
             raise ValueError(f"expected one input per graph, in a list, got a {type(inputs).__name__}")
-        cells = list(inputs)
+        cells = list(inputs.detach().cpu() if torch.is_tensor(inputs) else inputs)
         if len(cells) != len(table):
             raise ValueError(f"{len(cells)} inputs for {len(table)} graphs; give one input per graph")
         table["input"], columns = pd.Series(cells, dtype=object), "input"
@@ -227,7 +227,8 @@ def _check_memory(source: str, sizes: np.ndarray, vocabulary: GraphVocabulary) -
     options = np.arange(1, N)
     counts = np.searchsorted(np.sort(sizes), options, side="right")  # graphs of at most so many nodes
     fine = np.flatnonzero(counts * options**2 * float(per_pair) <= MEMORY_SHARE * memory)
-    most, kept = (options[fine[-1]], counts[fine[-1]]) if len(fine) else (1, 0)
+    kept = counts[fine[-1]] if len(fine) else 0
+    most = np.sort(sizes)[:kept].max(initial=1)
     problem = f"{len(sizes):,} graphs in {N} node slots each need {needed / 2**30:,.0f} GiB, this machine has"
     fix = f"max_nodes={most} (of the vocabulary, if one is given) keeps {kept:,} of these rows"
     raise ValueError(f"{source}: {problem} {memory / 2**30:,.0f} GiB; {fix}")

@@ -5,7 +5,7 @@ import json
 import zipfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from tqdm.auto import tqdm
 
 from elekit.datasets.files import cache_arrays, cache_folder
+from elekit.datasets.strict_json import parse_json
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import MAX_LABELS, EdgeList, GraphVocabulary, edge_lists, short
 from elekit.graphs.isomorphism import TooSymmetricError, isomorphism_keys
@@ -217,10 +218,10 @@ def _graph_of(value: Any) -> nx.Graph | str:
         return value
     if isinstance(value, (str, bytes)):
         try:
-            value = json.loads(value, object_pairs_hook=distinct)
+            value = parse_json(value if isinstance(value, str) else value.decode())
         except json.JSONDecodeError:
             return NO_GRAPH
-        except (ValueError, RecursionError) as wrong:
+        except ValueError as wrong:
             return f"unreadable JSON: {str(wrong)[:80]}"
     if not isinstance(value, dict):
         return NO_GRAPH
@@ -228,16 +229,6 @@ def _graph_of(value: Any) -> nx.Graph | str:
         return _from_node_link(value)
     except ValueError as wrong:
         return str(wrong)
-
-
-def distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; a ValueError if a key is repeated."""
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key {short(key)} is repeated")
-        found[key] = value
-    return found
 
 
 def _from_node_link(document: dict[str, Any]) -> nx.Graph:

@@ -18,7 +18,7 @@ from xml.parsers import expat
 import networkx as nx
 import pandas as pd
 
-from elekit.datasets.reading import distinct
+from elekit.datasets.strict_json import parse_json
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import short
 from elekit.graphs.smiles import MAX_ATOMS
@@ -190,7 +190,7 @@ def _json(content: bytes, kind: str) -> Table:
     text, refused = _text(content), dict[int, str]()
     if kind == ".json":
         try:
-            document = json.loads(text, object_pairs_hook=distinct)
+            document = parse_json(text)
         except json.JSONDecodeError as wrong:
             if not wrong.msg.startswith("Extra data"):
                 raise
@@ -205,8 +205,8 @@ def _json(content: bytes, kind: str) -> Table:
         rows = []
         for line in filter(str.strip, text.splitlines() if "\n" not in text else text.split("\n")):
             try:
-                rows.append(json.loads(line, object_pairs_hook=distinct))
-            except (ValueError, RecursionError) as wrong:
+                rows.append(parse_json(line))
+            except ValueError as wrong:
                 refused[len(rows)] = f"unreadable JSON: {str(wrong)[:80]}"
                 rows.append({})
     for row, one in enumerate(rows):
@@ -229,7 +229,11 @@ def _of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
     for row in rows:
         for name, cells in columns.items():
             cells.append(row.get(name))
-    return pd.DataFrame({k: pd.Series(v, dtype=object).infer_objects() for k, v in columns.items()}, range(len(rows)))
+    whole = {name: pd.Series(cells, dtype=object) for name, cells in columns.items()}
+    for name, cells in columns.items():
+        if not any(isinstance(cell, str) for cell in cells):  # text may be no valid Unicode
+            whole[name] = whole[name].infer_objects()
+    return pd.DataFrame(whole, range(len(rows)))
 
 
 # -- molecules and graphs ------------------------------------------------------------------------------------------

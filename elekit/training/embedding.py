@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from elekit.graphs import augment
-from elekit.graphs.graph import Graph, check_labels
+from elekit.graphs.graph import Graph, GraphBatch, check_labels
 from elekit.model.contrastive import RETRIEVAL_SIZE, info_nce, retrieval
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
@@ -118,6 +118,10 @@ def fit_embedding(
     Raises:
         ValueError: If there are fewer than two graphs, or `targets`, `start` or the checkpoint do not fit.
     """
+    for name, given in (("graphs", graphs), ("validation", validation)):
+        if given is not None and not isinstance(given, GraphBatch):
+            kind = type(given).__name__
+            raise ValueError(f"{name} must be a batch of graphs, got a {kind}; give data.train.graphs of a Dataset")
     graphs.check()
     n = len(graphs)
     if n < 2:

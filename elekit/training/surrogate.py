@@ -99,6 +99,9 @@ def fit_surrogate(
     Raises:
         ValueError: If there are no pairs or inputs, inputs are not finite, or the checkpoint belongs to another run.
     """
+    for given in (split, validation):
+        if given is not None and not (hasattr(given, "graphs") and hasattr(given, "inputs")):
+            raise ValueError(f"expected a split of a Dataset, such as data.train, got a {type(given).__name__}")
     n = len(split)
     if n == 0:
         raise ValueError("no pairs to regress on: the split is empty")

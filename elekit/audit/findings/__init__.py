@@ -96,12 +96,15 @@ def _weights_and_insensitivity(responses: Responses) -> list[Finding]:
         explained |= (code[n:] == code[:n][probes.sample.edits.row]).numpy()
     if weights:  # cheap edits follow from the weights, except for those that cost exactly nothing
         blind = [] if level < len(LEVELS) else insensitivity.find_free_edits(responses, explained, exact_only=True)[0]
+        blind += insensitivity.find_unseen_components(responses, exact_only=True)
         return weights + [f for f in view if level <= COUNTS] + attractors + blind
     defects = [finding for finding in view if finding.severity == Severity.DEFECT] + attractors
     before = explained
     blind, explained = insensitivity.find_free_edits(responses, before)
     if not blind or len(blind) >= FRAGMENTS:  # otherwise one or two subgroups explain it all
         blind = insensitivity.find_cheap_locations(responses, before, blind) + blind
+    if not any("component" in finding.subject for finding in blind):
+        blind += insensitivity.find_unseen_components(responses, exact_only=bool(defects + blind))
     blind += insensitivity.find_cheap_edits(responses, explained, blind, sharp=not view)
     if not defects + blind:
         blind += insensitivity.find_confused_patterns(responses)

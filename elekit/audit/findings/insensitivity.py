@@ -125,6 +125,31 @@ def _blind(responses: Responses, some: Subgroup, partly: bool = False) -> Findin
     return make_finding(kind, figures, some.rate, some.name, evidence=evidence, topics=topics, phrase=some.phrase)
 
 
+def find_unseen_components(responses: Responses, exact_only: bool) -> list[Finding]:
+    """Graphs of several components that lie where one of them lies alone (with exact_only, exactly)."""
+    alone, row = responses.probes.components
+    loss = paired_distance(responses.components, responses.points[row]).numpy()
+    size = (alone.labels()[0] > 0).sum(1).numpy()
+    table = pd.DataFrame({"row": row.numpy(), "loss": loss, "size": size, "place": np.arange(len(row))})
+    nearest = table.sort_values("loss", kind="stable").groupby("row").head(1).set_index("row")
+    sizes = table.groupby("row")["size"].agg(["max", "sum", "count"]).loc[nearest.index]
+    one = sizes["sum"] - sizes["max"] == sizes["count"] - 1  # but for one component, only isolated nodes
+    free = nearest["loss"] < (EXACT if exact_only else FREE) * responses.typical
+    largest = nearest["size"] == sizes["max"]
+    for name, of in (("all but one component", slice(None)), ("isolated nodes beside a component", one)):
+        if len(free[of]) >= MIN_FREE and free[of].mean() >= NEAR_ALL:
+            if name.startswith("all") and largest[free].mean() >= ALL:
+                name = "all but the largest component"
+            shown = torch.from_numpy(nearest["place"][free & (one | (name[0] == "a"))].to_numpy(copy=True))[:50]
+            share, median = float(free[of].mean()), float(nearest["loss"][of].median())
+            figures = {"share": share, "graphs": len(free[of]), "median": median, "typical": responses.typical}
+            evidence = responses.probes.pool[row[shown]], alone[shown]
+            return [
+                make_finding(FindingKind.BLIND, figures, share, name, key="blind to components", evidence=evidence)
+            ]
+    return []
+
+
 def find_cheap_edits(
     responses: Responses, explained: np.ndarray, named: list[Finding], sharp: bool = True
 ) -> list[Finding]:

@@ -13,6 +13,7 @@ from elekit.audit.findings.subgroups import Space
 from elekit.audit.patterns import Pattern, plant, rewrite
 from elekit.graphs import Graph, augment
 from elekit.graphs.edits import KINDS, SINGLE
+from elekit.graphs.features import count_components, reachable
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes, node_colors, splitmix64
 from elekit.inspect.edit_costs import EditSample, sample_edits
 
@@ -74,6 +75,20 @@ class ProbeSet:
     def origin(self) -> Tensor:
         """(n + E + p,) rows of `graphs` that `with_planted` were made from."""
         return torch.cat([torch.arange(len(self.graphs)), self.sample.edits.row, self.planted_row])
+
+    @cached_property
+    def components(self) -> tuple[Graph, Tensor]:
+        """Connected components, alone, of up to 300 graphs of the pool that have several, and their rows (c,)."""
+        nodes, edges = (labels.long() for labels in self.pool.labels())
+        rows = (count_components(nodes, edges) > 1).nonzero()[:, 0]
+        rows = rows[:: 1 + len(rows) // MAX_GRAPHS]
+        nodes, edges = nodes[rows], edges[rows]
+        linked, present = reachable(edges), nodes > 0
+        first = present & ~(linked.tril(-1) & present[:, None, :]).any(2)  # of its component
+        graph, root = first.nonzero().T
+        kept = linked[graph, root] & present[graph]
+        alone = edges[graph] * (kept[:, :, None] & kept[:, None, :])
+        return Graph.from_labels(nodes[graph] * kept, alone, self.pool.vocabulary), rows[graph]
 
     @cached_property
     def traits(self) -> list[Trait]:

@@ -26,17 +26,19 @@ class Responses:
     walks: Tensor  # (STEPS, w, D)
     planted: Tensor
     rewritten: Tensor
+    components: Tensor  # of `ProbeSet.components`
 
     @classmethod
     def of(cls, psi: Psi, probes: ProbeSet) -> "Responses":
         """Evaluate a psi on the whole probe set."""
         sample = probes.sample
         parts = [probes.graphs, sample.results, probes.extra, probes.walks, probes.planted, probes.rewritten]
+        parts.append(probes.components[0])
         points = [points_of(psi, graphs) for graphs in parts]
         empty = points[0][:0]
-        own, edited, extra, walks, planted, rewritten = (p if len(p) else empty for p in points)
+        own, edited, extra, walks, planted, rewritten, components = (p if len(p) else empty for p in points)
         walks = walks.reshape(-1, len(probes.walk_start), own.shape[1])
-        return cls(probes, torch.cat([own, edited, extra]), walks, planted, rewritten)
+        return cls(probes, torch.cat([own, edited, extra]), walks, planted, rewritten, components)
 
     @property
     def own(self) -> Tensor:
