@@ -109,7 +109,7 @@ def test_help_from_a_shell():
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (["data"], ["--smiles", "--graph", "--input", "--export", "csv, tsv or parquet", "left out"]),
+        (["data"], ["--smiles", "--graph", "--input", "--export", "csv, tsv, txt, parquet", "--node-attribute", "left out"]),
         (["train"], ["embedding", "surrogate", "repeats", "learn psi", "learn h"]),
         (["train", "embedding"], ["--out", "--steps", "--seed", "graphs alone", "Ctrl-C"]),
         (
@@ -118,7 +118,7 @@ def test_help_from_a_shell():
         ),
         (["train", "repeats"], ["--seeds", "--halves", "--by", "same settings", "hold each time", "Ctrl-C"]),
         (["decode"], ["--candidates", "--method", "--budget-ms", "standard input", "euclidean (the paper's)"]),
-        (["evaluate"], ["--oracle", "psi(y)", "--limit", "--table", "--randomize", "all of its rows", "--json"]),
+        (["evaluate"], ["--oracle", "psi(y)", "--limit", "--table", "--randomize", "all rows of a file", "--json"]),
     ],
 )
 def test_every_help_says_what_a_newcomer_needs(command, words, capsys):

@@ -13,13 +13,14 @@ Psi = Callable[[Graph], Tensor]
 BATCH_SIZE = 256  # graphs embedded at a time: bounds memory and fits a processor's cache
 
 
-def points_of(psi: Psi, graphs: Graph) -> Tensor:
-    """psi of any number of graphs, in batches and without gradients: (B, D), or (0, 0) for no graphs."""
+def points_of(psi: Psi, graphs: Graph, check: bool = True) -> Tensor:
+    """psi of any number of graphs, in batches and without gradients: (B, D), or (0, 0); finite if checked."""
     if not len(graphs):
         return torch.empty(0, 0)
     with torch.no_grad():
         rows, parts = zip(*((rows, psi(block)) for rows, block in graphs.blocks(BATCH_SIZE)))
-    return checked_finite(torch.cat(parts)[torch.cat(rows).argsort()], "psi", "graph")
+    points = torch.cat(parts)[torch.cat(rows).argsort()]
+    return checked_finite(points, "psi", "graph") if check else points
 
 
 def checked_finite(points: Tensor, of: str, what: str) -> Tensor:
