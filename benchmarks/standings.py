@@ -22,6 +22,7 @@ from benchmarks.aggregate import (
 from benchmarks.markdown import VERDICTS, format_signed
 from benchmarks.methods import ELE_FAMILY
 from benchmarks.tasks import TASKS
+from elekit.widgets.base import Displayed
 
 DPI = 90
 CELL_STYLE = "padding:2px 12px 2px 0;text-align:{}"
@@ -39,7 +40,7 @@ def standings(table: pd.DataFrame | None = None) -> "Standings":
     return Standings(load_results() if table is None else table)
 
 
-class Standings(VBox):
+class Standings(Displayed, VBox):
     """Dropdowns for task, group and metric above a table and a figure; created by `standings`.
 
     Attributes:

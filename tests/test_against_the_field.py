@@ -198,3 +198,8 @@ def test_the_selection_is_displayed_in_the_browser(lab, runs):
     page.wait_for_function("document.querySelectorAll('.elekit select')[1].options.length == 2")
     assert page.evaluate("document.querySelectorAll('.elekit table img').length") == 0  # a title is text
     lab.screenshot("standings")
+    assert not page.locator(".jp-RenderedImage img").is_visible()  # the picture for readers without a kernel
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    page.wait_for_function(
+        "() => getComputedStyle(document.querySelector('.elekit'), '::before').content.includes('Run the cell again')"
+    )

@@ -9,9 +9,10 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const PATIENCE = 8000; // ms the kernel may take to answer before the widget says so
-const AGAIN = "Run the cell again to use this widget; in a dashboard, reload the page.";
-const LOST = `The kernel of this widget was stopped or restarted. ${AGAIN}`;
-const SILENT = `The kernel does not answer. Wait if it is busy. If it was stopped or restarted: ${AGAIN}`;
+const LOST =
+  "The kernel of this widget was stopped or restarted. Run the cell again, or reload the page of a dashboard.";
+const SILENT =
+  "The kernel does not answer. Wait if it is busy. Run the cell again if it was stopped (of a dashboard, reload the page).";
 const KEEP_KEYS = { "data-lm-suppress-shortcuts": "true" }; // JupyterLab then leaves the element's keys alone
 
 /**
