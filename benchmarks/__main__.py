@@ -99,7 +99,8 @@ def write_report(args: argparse.Namespace) -> None:
 
 def show(args: argparse.Namespace, document: dict, lines: list[str]) -> None:
     """Print the document as JSON, or the lines."""
-    sys.stdout.write((json.dumps(document, indent=1, default=str) if args.json else "\n".join(lines)) + "\n")
+    text = process.printable("\n".join(lines))
+    sys.stdout.write((json.dumps(document, indent=1, default=str) if args.json else text) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """The command line: every command end to end on small tables, and every refusal in one line."""
 
+import csv
 import io
 import json
 import os
@@ -608,3 +609,95 @@ def test_a_full_disk_is_one_line_and_loses_nothing(refused, table, artifact, mon
     assert "cannot write" in said and list((tmp_path / "out").iterdir()) == []
     monkeypatch.undo()
     assert artifacts.verify(artifact) == before
+
+
+# -- what reaches a terminal or a spreadsheet --------------------------------------------------------------------------
+CONTROLS = "\x1b]0;title\x07\x1b[31m\u202e\x9b31m\r"
+
+
+def test_no_control_character_reaches_the_terminal(run, tmp_path, trained):
+    graphs = [{"nodes": [{"id": k, "label": CONTROLS} for k in range(n)], "edges": []} for n in (1, 2, 3, 4, 5)]
+    table = tmp_path / "graphs.csv"
+    pd.DataFrame({"graph": map(json.dumps, graphs), CONTROLS: "x"}).to_csv(table, index=False)
+    (tmp_path / "rules.json").write_text(json.dumps([{"kind": CONTROLS}]))
+    correct = ["correct", "--artifact", trained, "--rules", tmp_path / "rules.json", "--out", tmp_path / "c"]
+    for command in (
+        ["data", table, "--graph", "graph"], ["data", table], ["data", table, "--smiles", CONTROLS],
+        ["data", tmp_path / CONTROLS], ["decode", "--artifact", trained, f"CCO{CONTROLS}\nforged line"],
+        ["decode", "--artifact", tmp_path / CONTROLS, "C"], [*correct, "--data", "molecules7"],
+    ):  # fmt: skip
+        _, out, err = run(*command)
+        assert out or err
+        assert all(c.isprintable() or c in "\t\n" for c in out + err), command
+        assert not any(line.startswith("forged") for line in (out + err).splitlines())
+        _, out, err = run(*command, "--json")
+        assert out == "" or json.loads(out)
+    _, out, _ = run("data", table, "--graph", "graph", "--json")
+    assert json.loads(out)["node_labels"] == [CONTROLS]
+
+
+def test_usage_errors_escape_and_are_short(capsys):
+    with pytest.raises(SystemExit):
+        main(["data", "molecules7", CONTROLS, "x" * 100_000])
+    err = capsys.readouterr().err
+    assert "usage: elekit" in err and "\\x1b" in err and "\x1b" not in err and len(err) < 5_000
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (RecursionError("maximum recursion depth exceeded"), "nested too deeply"),
+        (MemoryError(), "out of memory; lower"),
+        (MemoryError("Unable to allocate 59.6 GiB"), "out of memory (Unable to allocate 59.6 GiB); lower"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes"), "out of memory (Default"),
+        (OSError(12, "Cannot allocate memory"), "out of memory (Cannot allocate memory); lower"),
+        (RuntimeError("mat1 and mat2\nshapes"), "internal error, RuntimeError: mat1 and mat2 shapes; please report"),
+        (TypeError("x" * 10_000), "internal error, TypeError: xxx"),
+        (ValueError(), "elekit: ValueError"),
+        (ValueError("y" * 10**6), "elekit: yyy"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_error_is_one_line_and_a_traceback_on_demand(run, monkeypatch, error, words):
+    def fails(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(datasets, "load", fails)
+    monkeypatch.delenv("ELEKIT_DEBUG", raising=False)
+    status, out, err = run("data", "molecules7")
+    assert (status, out) == (1, "") and words in err and err.count("\n") == 1 and len(err) < 900
+    monkeypatch.setenv("ELEKIT_DEBUG", "1")
+    assert "Traceback (most recent call last)" in run("data", "molecules7")[2]
+
+
+def test_exports_have_no_formulas_and_are_read_back_as_they_were(run, tmp_path):
+    texts = [
+        "=1+1",
+        "+1",
+        "-2",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "'=1",
+        "''-",
+        "'quoted'",
+        "=",
+        "plain",
+        "－1",
+        "a=b",
+        "-CC",
+    ]
+    table = pd.DataFrame({"smiles": ["C" * n for n in range(1, 15)], "=HYPERLINK(1)": texts, "x": -1.5})
+    table.to_csv(tmp_path / "mine.csv", index=False, quoting=csv.QUOTE_ALL)
+    assert run("data", tmp_path / "mine.csv", "--input", "=HYPERLINK(1)", "--export", tmp_path / "splits")[0] == 0
+    again = []
+    for name in ("train", "validation", "test"):
+        path = tmp_path / "splits" / f"{name}.csv"
+        plain = pd.read_csv(path, keep_default_na=False, dtype=str)
+        text = plain.drop(columns=["row", "x"])
+        assert not any(cell[0] in "=+-@\t\r\n－" for cell in [*plain.columns, *text.to_numpy().flatten()])
+        assert (plain["x"] == "-1.5").all()
+        again.append(datasets.from_frame(path, smiles="smiles", input="=HYPERLINK(1)", fractions=(1, 0, 0)).train)
+    frame = pd.concat([split.frame for split in again]).sort_values("source_row")
+    assert frame["=HYPERLINK(1)"].tolist() == texts and frame["smiles"].tolist() == table["smiles"].tolist()
+    assert sorted(text for split in again for text in split.inputs) == sorted(texts)

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import elekit as ele
+from elekit.cli.process import printable
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from elekit.datasets import Dataset, Split
     from elekit.graphs.graph import Graph, GraphVocabulary
     from elekit.model.artifact import Artifact
@@ -135,13 +134,8 @@ def check_vocabulary(args: Namespace, data: "Dataset", artifact: "Artifact", fix
 
 def print_result(args: Namespace, document: dict[str, Any], lines: list[str]) -> None:
     """Print the document with --json, otherwise the lines."""
-    sys.stdout.write((json.dumps(document, indent=1, default=str) if args.json else "\n".join(lines)) + "\n")
-
-
-def write_csv(path: Path, frame: "pd.DataFrame") -> None:
-    ele.datasets.files.write_atomically(
-        path, lambda partial: frame.to_csv(partial, index=False, errors="backslashreplace")
-    )
+    text = "\n".join(printable(line.replace("\n", "\\n")) for line in lines)
+    sys.stdout.write((json.dumps(document, indent=1, default=str) if args.json else text) + "\n")
 
 
 def report(args: Namespace) -> None:
@@ -165,7 +159,7 @@ def report(args: Namespace) -> None:
     lines += [f"  up to {found['max_nodes']} nodes; digest {found['digest'][:16]}"]
     if args.export:
         for name, split in splits.items():
-            write_csv(args.export / f"{name}.csv", split.frame)
-        write_csv(args.export / "skipped.csv", data.skipped)
+            ele.datasets.tables.write_csv(args.export / f"{name}.csv", split.frame)
+        ele.datasets.tables.write_csv(args.export / "skipped.csv", data.skipped)
         lines.append(f"written to {args.export}: train.csv, validation.csv, test.csv, skipped.csv")
     print_result(args, found, lines)

@@ -99,7 +99,7 @@ def evaluate(args: Namespace) -> None:
     if args.table:
         table = judged.table.copy()
         table.insert(0, "row", test.frame["row"].to_numpy())
-        cli_data.write_csv(args.table, table)
+        ele.datasets.tables.write_csv(args.table, table)
     document = {
         "artifact": str(args.artifact),
         "data": args.data,

@@ -2,15 +2,20 @@
 
 import argparse
 import contextlib
+import io
 import os
 import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
 BROKEN_PIPE = 141  # exit status of a program that SIGPIPE ends
+DEBUG = "ELEKIT_DEBUG"  # environment variable: tracebacks, too
+LONGEST = 600  # characters of a message
+MEMORY = re.compile(r"out of memory|not enough memory|(can't|cannot) allocate|bad_alloc", re.IGNORECASE)
 
 
 def run(name: str, parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
@@ -32,7 +37,7 @@ def run(name: str, parser: argparse.ArgumentParser, arguments: Sequence[str] | N
     hint = ""
     with interrupting_signals() as received:
         try:
-            args = parser.parse_args(arguments)
+            args = _parsed(parser, arguments)
             hint = getattr(args, "continued", "")
             args.run(args)
             sys.stdout.flush()
@@ -43,9 +48,10 @@ def run(name: str, parser: argparse.ArgumentParser, arguments: Sequence[str] | N
             return 128 + (received or [signal.SIGINT])[0]
         except BrokenPipeError:
             return BROKEN_PIPE
-        except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
-            message = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
-            tell(f"{name}: {' '.join(message.split())}")  # messages of libraries may have several lines
+        except Exception as error:
+            if os.environ.get(DEBUG):
+                tell(traceback.format_exc())
+            tell(f"{name}: {_one_line(error)}")
             return 1
         finally:
             _discard_unwritable()
@@ -80,7 +86,40 @@ def interrupting_signals() -> Iterator[list[int]]:
 def tell(message: str) -> None:
     """Print to standard error, which may be a terminal that has gone."""
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(message + "\n")
+        sys.stderr.write(printable(message) + "\n")
+
+
+def printable(text: str) -> str:
+    """The text with escapes such as \\x1b for characters that control a terminal or the direction of writing."""
+    return "".join(c if c.isprintable() or c in "\t\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return parser.parse_args(arguments)
+    finally:
+        if said.getvalue():
+            tell(said.getvalue()[: 4 * LONGEST].rstrip())
+
+
+def _one_line(error: Exception) -> str:
+    """The message of an error, and what to do about those that are not about the input."""
+    message = " ".join(re.sub(r"^\[Errno -?\d+\] ", "", str(error)).split())  # those of libraries have several lines
+    kind = type(error).__name__
+    if len(message) > LONGEST:
+        message = f"{message[: LONGEST - 100]} ... {message[-90:]}"
+    if isinstance(error, MemoryError) or (isinstance(error, (RuntimeError, OSError)) and MEMORY.search(message)):
+        advice = (
+            "lower the size of batches, the number of starts, candidates or rows, or leave out the largest graphs"
+        )
+        return f"out of memory{f' ({message[:200]})' if message else ''}; {advice}"
+    if isinstance(error, RecursionError):
+        return f"the input is nested too deeply; if it is not, report this with the traceback ({DEBUG}=1 prints it)"
+    if isinstance(error, (ValueError, OSError, FloatingPointError, ModuleNotFoundError)):
+        return message or kind
+    return f"internal error, {kind}: {message}; please report this with the traceback ({DEBUG}=1 prints it)"
 
 
 def _open_closed_streams() -> None:

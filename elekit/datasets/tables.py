@@ -18,6 +18,7 @@ from xml.parsers import expat
 import networkx as nx
 import pandas as pd
 
+from elekit.datasets import files
 from elekit.datasets.strict_json import parse_json
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import short
@@ -25,6 +26,7 @@ from elekit.graphs.smiles import MAX_ATOMS
 
 Table = tuple[pd.DataFrame, dict[int, str]]  # the rows, and why some of them cannot be read
 
+ROW = "row"  # first column of exported tables: numbers of the rows of the source
 MAX_BYTES = 2**30  # of a file, decompressed
 MAX_DEPTH = 50  # of XML
 SAMPLE = 100  # records that must agree with the header about the separator
@@ -34,6 +36,7 @@ MARKS = {
     codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
+FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # how cells begin that a spreadsheet may compute, or that are quoted
 BINARY = (  # how files begin that are no text
     (b"PK\x03\x04", "an Excel or zip file; save the sheet as csv"),
     (b"\xd0\xcf\x11\xe0", "an Excel file; save the sheet as csv"),
@@ -81,6 +84,37 @@ def read_file(path: Any) -> Table:
         problem = " ".join(problem.split()) or type(broken).__name__
         problem = problem if len(problem) <= 300 else f"{problem[:280]}..."
         raise ValueError(f"{path} cannot be read as a table: {problem}") from None
+
+
+def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table whose first column is "row", so that no cell of text or name of a column is a formula.
+
+    A spreadsheet computes cells that begin with =, +, -, @, tab or a line break; these get an apostrophe before them,
+    as do those that begin with apostrophes and then so. `read_file` takes it away again where "row" is the first
+    column.
+    """
+    assert table.columns[0] == ROW
+    quoted = _apply_to_text(table, lambda text: "'" + text if FORMULA.match(text) else text)
+    text = quoted.to_csv(index=False)
+    if "\r" in text.replace("\r\n", "\n"):  # which csv leaves without quotes
+        text = quoted.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
+    files.write_atomically(
+        path, lambda partial: partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+    )
+
+
+def _unquoted(table: pd.DataFrame) -> pd.DataFrame:
+    return _apply_to_text(table, lambda text: text[1:] if text[:1] == "'" and FORMULA.match(text) else text)
+
+
+def _apply_to_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    changed = table.set_axis(range(table.shape[1]), axis=1)
+    for place, (_, column) in enumerate(table.items()):
+        cells = column.tolist()
+        new = [change(cell) if isinstance(cell, str) else cell for cell in cells]
+        if any(a is not b for a, b in zip(cells, new)):
+            changed[place] = pd.Series(new, index=table.index, dtype=object).infer_objects()
+    return changed.set_axis([change(name) if isinstance(name, str) else name for name in table.columns], axis=1)
 
 
 class _EmptyError(Exception):
@@ -178,7 +212,8 @@ def _rectangle(text: str, separator: str) -> Table:
     if table.shape != (count, width):
         raise ValueError(f"{count} rows of {width} fields were read as {table.shape[0]} of {table.shape[1]}")
     names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
-    return table.set_axis(names, axis=1), refused
+    table = table.set_axis(names, axis=1)
+    return _unquoted(table) if names[0] == ROW else table, refused
 
 
 def _parsed(text: str, separator: str, **options: Any) -> pd.DataFrame:
