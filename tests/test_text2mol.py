@@ -1,6 +1,8 @@
 """Text2Mol: the pairs of ChEBI-20, molecules that are dense on demand, backbones for texts, counted parts."""
 
+import copy
 import gzip
+import json
 import sys
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
@@ -281,52 +283,127 @@ def test_texts_without_ngrams():
 class Encoder(nn.Module):
     """States of 4 numbers for each token, which is a character."""
 
-    def __init__(self):
+    def __init__(self, config):
         super().__init__()
-        self.config, self.states = SimpleNamespace(hidden_size=4), nn.Embedding(128, 4)
+        self.config, self.states = config, nn.Embedding(config.vocab_size, config.hidden_size)
 
     def forward(self, input_ids, attention_mask):
         return SimpleNamespace(last_hidden_state=self.states(input_ids))
 
 
-class Reader:
-    model_max_length = 10**30
+class Configuration:
+    """Like `PretrainedConfig`: what it is not given has a default."""
 
-    def __call__(self, texts, padding, truncation, max_length, return_tensors):
-        assert padding and truncation and max_length == 512 and return_tensors == "pt"
-        numbers = [torch.tensor([ord(c) for c in text[:max_length]], dtype=torch.long) for text in texts]
-        ids = nn.utils.rnn.pad_sequence(numbers, batch_first=True)
-        return {"input_ids": ids, "attention_mask": (ids > 0).long()}
+    def __init__(self, **given):
+        fields = {"model_type": "bert", "hidden_size": 4, "vocab_size": 128, "pad_token_id": 0}
+        vars(self).update({**fields, "max_position_embeddings": 64, "auto_map": None, **given})
+
+    def to_dict(self):
+        return dict(vars(self))
+
+
+class Reader:
+    """Like `tokenizers.Tokenizer`: each character is a token. Stored as JSON of the largest token."""
+
+    def __init__(self, largest=127):
+        self.largest, self.longest = largest, 10**9
+
+    def to_str(self):
+        return json.dumps(self.largest)
+
+    @classmethod
+    def from_str(cls, text):
+        return cls(json.loads(text))
+
+    def no_padding(self):
+        pass
+
+    def enable_truncation(self, longest):
+        self.longest = longest
+
+    def get_vocab(self):
+        return {"largest": self.largest}
+
+    def encode_batch(self, texts):
+        return [SimpleNamespace(ids=[ord(c) for c in text[: self.longest]]) for text in texts]
 
 
 @pytest.fixture
-def transformers(monkeypatch):
-    """A module of that name that knows one encoder, and downloads nothing."""
+def asked(monkeypatch):
+    """Modules `transformers` and `tokenizers` that know one encoder and download nothing; what they are asked for."""
+    calls = []
 
     def known(made):
-        def from_pretrained(name):
+        def from_pretrained(name, **options):
+            calls.append((name, options))
+            assert options.pop("trust_remote_code") is False
             if name != "some/encoder":
                 raise OSError(f"{name} is not a local folder and is not a valid model identifier")
-            return made()
+            return made(**options)
 
-        return SimpleNamespace(from_pretrained=from_pretrained)
+        return from_pretrained
 
-    module = ModuleType("transformers")
-    module.AutoModel, module.AutoTokenizer = known(Encoder), known(Reader)
+    def encoder(config, use_safetensors, dtype):
+        assert use_safetensors is True and dtype == torch.float32 and config.auto_map is None
+        return Encoder(config)
+
+    def configuration(kind, **fields):
+        return Configuration(model_type=kind, **fields)
+
+    module, tokenizers = ModuleType("transformers"), ModuleType("tokenizers")
+    remote = {"auto_map": {"AutoModel": "some/code--run.Me"}, "_name_or_path": "some/encoder"}
+    module.AutoConfig = SimpleNamespace(
+        from_pretrained=known(lambda: Configuration(**remote)), for_model=configuration
+    )
+    module.AutoModel = SimpleNamespace(
+        from_pretrained=known(encoder), from_config=lambda config, trust_remote_code: Encoder(config)
+    )
+    reader = SimpleNamespace(model_max_length=10**30, backend_tokenizer=Reader())
+    module.AutoTokenizer = SimpleNamespace(from_pretrained=known(lambda: reader))
+    tokenizers.Tokenizer = Reader
     monkeypatch.setitem(sys.modules, "transformers", module)
+    monkeypatch.setitem(sys.modules, "tokenizers", tokenizers)
+    return calls
 
 
-def test_an_encoder_by_name(transformers):
+def test_an_encoder_by_name(asked):
     torch.manual_seed(0)
     backbone = make_backbone(BackboneConfig("hf:some/encoder"), TEXTS, 5).eval()
-    texts = ["ab", "abcdef", "b"]
-    mean = torch.stack([backbone.encoder.states(torch.tensor([ord(c) for c in text])).mean(0) for text in texts])
+    texts = ["ab", "abcdef", "b", ""]
+    mean = torch.stack([backbone.encoder.states(torch.tensor([ord(c) for c in t] or [0])).mean(0) for t in texts])
     torch.testing.assert_close(backbone(texts), backbone.leave(mean))
-    again = from_config(to_config(backbone), 5)
-    again.load_state_dict(backbone.state_dict())
-    assert torch.equal(again.eval()(texts), backbone(texts))
     with pytest.raises(ValueError, match="'hf:other' cannot be loaded: other is not a local folder"):
         make_backbone(BackboneConfig("hf:other"), TEXTS, 5)
+    asked.clear()
+    values = json.loads(json.dumps(to_config(backbone)))
+    again = from_config(values, 5)
+    again.load_state_dict(backbone.state_dict())
+    assert torch.equal(again.eval()(texts), backbone(texts))
+    assert torch.equal(copy.deepcopy(again)(texts), backbone(texts)) and to_config(again) == values
+    assert asked == [] and values["max_length"] == 64, "nothing is asked of a hub or of the disk"
+    assert "auto_map" not in values["encoder"] and "_name_or_path" not in values["encoder"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"encoder": {"model_type": "evil"}}, "encoders of kind 'evil' are not supported"),
+        ({"encoder": {"model_type": ["bert"]}}, "encoders of kind .* are not supported"),
+        ({"encoder": {"model_type": "bert", "auto_map": {"AutoModel": "x--y.Z"}}}, "field 'auto_map'"),
+        ({"encoder": {"model_type": "bert", "_attn_implementation": "some/kernel"}}, "field '_attn_implementation'"),
+        ({"encoder": {"model_type": "bert", "vocab_size": 10**9}}, "the encoder's vocab_size must be a number"),
+        ({"encoder": {"model_type": "bert", "vocab_size": 100}}, "has more tokens than its encoder"),
+        ({"encoder": {"model_type": "bert", "hidden_size": {"a": {"b": {"c": {"d": 1}}}}}}, "hidden_size must be"),
+        ({"tokenizer": "no JSON"}, "the tokenizer of 'hf:some/encoder' cannot be read"),
+        ({"encoder": None}, "saved without its encoder, by an older version"),
+    ],
+)
+def test_an_encoder_of_an_artifact_is_built_from_known_fields_alone(asked, change, problem):
+    values = to_config(make_backbone(BackboneConfig("hf:some/encoder"), TEXTS, 5))
+    asked.clear()
+    with pytest.raises(ValueError, match=problem):
+        from_config({k: v for k, v in {**values, **change}.items() if v is not None}, 5)
+    assert asked == []
 
 
 def test_without_transformers_it_is_said_what_to_install(monkeypatch):

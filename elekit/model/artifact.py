@@ -373,7 +373,7 @@ def _build(content: Json, folder: Path, modules: Mapping[str, nn.Module]) -> Art
             _fill(h, f"h-{name}", tensors[f"h-{name}"])
     except ArtifactError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
         why = " ".join(str(error).split()) if isinstance(error, ValueError | ArithmeticError) else repr(error)
         raise ArtifactError(f"{folder / JSON_NAME} does not describe a learned loss: {why[:500]}") from None
     return Artifact(content["name"], psi, surrogates, content["about"])

@@ -34,6 +34,7 @@ _RECORD = schema.fields(
         "identity": schema.by_name(schema.anything, schema.text()),
     }
 )
+_HEADER = schema.fields({"__metadata__": schema.fields({"record": schema.text(MAX_RECORD)})}, {}, schema.anything)
 Run = TypeVar("Run", bound=Callable[..., Any])
 
 
@@ -117,7 +118,9 @@ def read(path: Path, max_bytes: int) -> tuple[dict[str, Any], dict[str, Tensor]]
     if content[:start] != MAGIC + hashlib.sha256(data).hexdigest().encode() + b"\n":
         raise ValueError("it is truncated or damaged: its sha256 does not fit")
     length = int.from_bytes(data[:8], "little")
-    record = parse_json(parse_json(bytes(data[8 : 8 + length]).decode())["__metadata__"]["record"])
+    header = parse_json(bytes(data[8 : 8 + length]).decode())
+    _HEADER(header, "the header")
+    record = parse_json(header["__metadata__"]["record"])
     _RECORD(record, "the checkpoint")
     return record, tensors_of(bytes(data))
 
