@@ -37,8 +37,8 @@ RUN_CODE = """async ([socket, code]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory, chromium):
+@pytest.fixture(scope="session")  # tests with a browser come last, long after those without one
+def address(tmp_path_factory):
     """Address of a small notebook as a dashboard."""
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell, metadata={"tags": list(tags)}) for cell, tags in CELLS.items()],
@@ -75,6 +75,7 @@ REFUSED = {
     "a name that an attacker points at this machine": (403, {"host": "evil.example"}),
     "the same, with the token": (403, {"host": "evil.example", "path": f"/?token={TOKEN}"}),
     "a name that only begins well": (403, {"host": "localhost.evil.example"}),
+    "a name that only ends well": (403, {"host": "evil.example:localhost"}),
     "another page": (403, {"sec_fetch_site": "cross-site"}),
     "another port of this machine": (403, {"sec_fetch_site": "same-site"}),
     "another origin": (403, {"origin": "http://evil.example"}),

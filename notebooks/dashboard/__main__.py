@@ -39,6 +39,7 @@ KERNELS = 8  # at once; each takes several hundred MB
 ALONE_SECONDS = 60  # a kernel ends after this time without a viewer
 UNUSED_SECONDS = 1800  # a kernel ends after this time without a message, if its page is still open
 SOCKETS = 4  # per kernel
+LOCAL = ("localhost", "127.0.0.1", "::1")
 BODY_BYTES, MESSAGE_BYTES = (
     2**14,
     2**22,
@@ -154,7 +155,8 @@ class Kernels(AsyncMappingKernelManager):
 class Dashboard(Voila):
     """Voilà for one notebook, behind a gate through which every request goes."""
 
-    secret, hosts = "", frozenset()
+    secret: str = ""
+    names: ClassVar[list[str]] = ["localhost"]  # of this server
 
     def init_handlers(self) -> list:
         """Put the gate before the handlers."""
@@ -186,7 +188,7 @@ class Dashboard(Voila):
         app.find_handler = find_handler
         app.add_transform(Headers)
         app.listen = lambda *args: listen(
-            *args, max_body_size=BODY_BYTES, max_header_size=BODY_BYTES, idle_connection_timeout=120, body_timeout=10
+            *args, max_body_size=BODY_BYTES, max_header_size=BODY_BYTES, idle_connection_timeout=20, body_timeout=10
         )
         self.ending = PeriodicCallback(self.kernel_manager.end_unused, 5000)
         self.ending.start()
@@ -200,7 +202,7 @@ class Dashboard(Voila):
             return 405
         host = request.headers.get("Host", "").lower()
         name = re.fullmatch(r"\[?([\w.:-]+?)\]?(:\d{1,5})?", host, re.ASCII)
-        if not name or name[1] not in self.hosts:
+        if not name or name[1] not in (*LOCAL, *self.names, self.ip.lower()):
             return 403
         page = request.path == self.server_url
         token = request.query_arguments.get("token", [b""])[-1] if page else b""
@@ -229,7 +231,7 @@ class Dashboard(Voila):
 
     @property
     def display_url(self) -> str:
-        return f"{self._url(self.ip or 'localhost')}?token={self.secret}"
+        return f"{self._url(self.names[-1])}?token={self.secret}"
 
     def launch_browser(self) -> None:
         """Open a local file that leads to the dashboard: command lines, which everyone can read, hold no token."""
@@ -272,7 +274,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the kernels of all viewers share the cores
     Kernels.limit = args.kernels
     Dashboard.secret = args.token or secrets.token_urlsafe(32)
-    Dashboard.hosts = frozenset({"localhost", "127.0.0.1", "::1", *(host.lower() for host in args.host)})
+    Dashboard.names = ["localhost", *(name.lower() for name in args.host)]
     app = Dashboard(config=Config(VoilaConfiguration={"multi_kernel_manager_class": Kernels}))
     app.initialize(command(args.notebook, options))
     app.start()
