@@ -4,7 +4,7 @@ import html
 import io
 
 import pandas as pd
-from ipywidgets import HTML, Dropdown, HBox, Image, Layout, VBox
+from ipywidgets import HTML, Dropdown, HBox, Image, Layout, VBox, Widget
 from matplotlib.figure import Figure
 
 from benchmarks import figures
@@ -72,6 +72,15 @@ class Standings(Displayed, VBox):
         ):
             dropdown.observe(lambda _, update=update: self._filling or update(), "value")
         self._update_groups()
+
+    def close(self) -> None:
+        """Release the widget and those that it consists of; each would stay in memory as long as the kernel."""
+        for box in (*self.children, self):
+            for part in (*getattr(box, "children", ()), box):
+                for own in (part.layout, getattr(part, "style", None)):
+                    if own is not None:
+                        own.close()
+                Widget.close(part)
 
     def _fill(self, dropdown: Dropdown, options: list[tuple]) -> None:
         """Set new options without triggering updates; keep the value if it is still an option."""

@@ -1,8 +1,11 @@
 """Notebook 08 and its widget: the selection is displayed, and only correct answers are accepted."""
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
+import ipywidgets
 import pandas as pd
 import pytest
 import torch
@@ -95,6 +98,16 @@ def test_the_picture_shows_what_the_table_shows(runs):
     assert "lower is better" in widget.picture().axes[0].get_xlabel()
     with pytest.raises(ValueError, match="no runs to show"):
         standings(results.to_table([]))
+
+
+def test_a_closed_widget_is_freed(runs):
+    gc.collect()
+    before, widget = set(ipywidgets.widgets.widget._instances), standings(results.to_table(runs))
+    gone = weakref.ref(widget)
+    widget.close()
+    del widget
+    gc.collect()
+    assert gone() is None and set(ipywidgets.widgets.widget._instances) == before
 
 
 # -- the exercises -------------------------------------------------------------------------------------------------

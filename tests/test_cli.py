@@ -110,7 +110,10 @@ def test_help_from_a_shell():
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (["data"], ["--smiles", "--graph", "--input", "--export", "csv, tsv, txt, parquet", "--node-attribute", "left out"]),
+        (
+            ["data"],
+            ["--smiles", "--graph", "--input", "--export", "csv, tsv, txt, parquet", "--node-attribute", "left out"],
+        ),
         (["train"], ["embedding", "surrogate", "repeats", "learn psi", "learn h"]),
         (["train", "embedding"], ["--out", "--steps", "--seed", "graphs alone", "Ctrl-C"]),
         (

@@ -455,6 +455,23 @@ def test_a_file_may_be_written_by_hand(tmp_path):
         Judgments.read(tmp_path / "none.jsonl", vocabulary)
 
 
+@pytest.mark.parametrize(
+    "left",
+    [
+        "C" * 20_000, "CCé", "C\nC", "[" * 10**5, '{"nodes": ' * 10**5, '{"nodes": [{"id": 0}]}',
+        {"nodes": [{"id": 0, "label": "C"}], "edges": [{"source": 0, "target": 7}]}, 10**400, [[[["C"]]]],
+    ],
+    ids=lambda value: repr(value)[:20],
+)  # fmt: skip
+def test_a_judgment_that_would_crash_or_be_read_in_part_is_a_problem(left, tmp_path):
+    line = {"anchor": "CC", "left": "C", "right": "CO", "answer": "left"}
+    text = "\n".join([json.dumps(line), json.dumps({**line, "left": left}), "[" * 10**5, json.dumps(line)])
+    (tmp_path / "hostile.jsonl").write_text(text)
+    held = Judgments.read(tmp_path / "hostile.jsonl", molecule_vocabulary(["C", "N", "O"], 6))
+    assert len(held) == 2 and [p.split(":")[0] for p in held.problems] == ["line 2", "line 3"]
+    assert all(len(p) < 400 for p in held.problems)
+
+
 def test_what_is_held_out_is_not_learned_from(graphs):
     rows = [(i, i + 1, i + 2) for i in range(20)]
     by_lot = [i % 4 == 0 for i in range(20)]

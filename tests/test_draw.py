@@ -20,7 +20,7 @@ from elekit.draw.decodings import iterate
 from elekit.draw.frames import LOOKS, frames
 from elekit.graphs import augment
 from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists
-from elekit.graphs.smiles import from_smiles, molecule_vocabulary
+from elekit.graphs.smiles import ParsedSmiles, from_parsed, from_smiles, molecule_vocabulary
 from elekit.inspect.descent_directions import descent_directions
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "$\\frac", "$x^2$", "a\nb\x00", "_{", "ß→漢")
@@ -103,6 +103,13 @@ def test_a_molecule_that_breaks_valences_has_a_layout(molecules):
 
 
 # -- one graph -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("nodes", [250, 1_200])
+def test_large_graphs_have_a_layout_in_time(nodes):
+    chain = [(i, i + 1, "single") for i in range(nodes - 1)]
+    graph = from_parsed([ParsedSmiles(nodes=("C",) * nodes, edges=tuple(chain))])
+    assert np.isfinite(draw.layout(graph)).all()
+
+
 def test_a_vertex_is_drawn_cleanly(molecules):
     figure = rendered(draw.graph(molecules[0], title="a title"))
     bonds = from_smiles(SMILES[0]).labels()[1][0].triu(1)

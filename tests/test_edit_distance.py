@@ -159,6 +159,21 @@ def test_what_stops_halfway_is_proven_only_if_it_is_right(monkeypatch, looks):
     assert torch.equal(hasty.distance[hasty.proven], exact.distance[hasty.proven])
 
 
+def test_graphs_of_many_nodes_are_unproven_not_too_deep():
+    """Unequal labels lead straight down, one node at a time."""
+    N, labels = 500, tuple(map(str, range(100)))
+    vocabulary = GraphVocabulary(labels, ("edge",), N)
+    nodes, edges = torch.arange(N)[None] % 100 + 1, torch.zeros(1, N, N)
+    path = torch.arange(N - 1)
+    edges[0, path, path + 1] = edges[0, path + 1, path] = 1
+    turned = edges.clone()
+    turned[0, 0, 1] = turned[0, 1, 0] = 0
+    turned[0, 0, 2] = turned[0, 2, 0] = 1
+    one, other = (Graph.from_labels(nodes, e, vocabulary) for e in (edges, turned))
+    found = edit_distance(one, other, timeout=0.2)
+    assert 1 <= found.distance <= 2
+
+
 def test_one_node_and_no_node():
     one = GraphVocabulary(("A", "B"), ("x",), 1)
     a = Graph.from_labels(torch.tensor([[1], [1], [0], [0]]), torch.zeros(4, 1, 1), one)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import elekit as ele
 from elekit.cli import data as cli_data
 from elekit.cli import evaluate, train
+from elekit.datasets.strict_json import parse_json
 
 if TYPE_CHECKING:
     from elekit.correction import Judgments, Rule
@@ -69,7 +70,7 @@ def _rules(path: Path | None) -> "Sequence[Rule]":
     if path is None:
         return ()
     try:
-        return ele.correction.rules_from_json(json.loads(_read(path)))
+        return ele.correction.rules_from_json(parse_json(_read(path)))
     except ValueError as error:
         kind = "is no JSON: " if isinstance(error, json.JSONDecodeError) else ""
         raise ValueError(f"{path}: {kind}{error}") from None

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, to_networkx
+from elekit.datasets.reading import graph_of
+from elekit.datasets.strict_json import parse_json
+from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, short, to_networkx
 from elekit.graphs.smiles import from_smiles, is_molecular, to_smiles
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.model.loss import Psi, paired_distance, points_of
@@ -188,16 +190,16 @@ class Judgments:
             if not line.strip():
                 continue
             try:
-                entry = json.loads(line)
+                entry = parse_json(line)
                 if entry == {"answer": WITHDRAWN}:
                     rows = rows[:-1]
                     continue
                 anchor, left, right = (_parse_graph(entry[side], vocabulary) for side in ("anchor", LEFT, RIGHT))
                 if entry["answer"] not in ANSWERS:
-                    raise ValueError(f"no answer {entry['answer']!r}")
+                    raise ValueError(f"no answer {short(entry['answer'])}")
                 rows.append((anchor, left, right, entry["answer"], bool(entry.get("random", False))))
             except (ValueError, KeyError, TypeError, AttributeError, nx.NetworkXError) as error:
-                problems.append(f"line {number}: {' '.join(str(error).split()) or type(error).__name__}")
+                problems.append(f"line {number}: {' '.join(str(error).split())[:300] or type(error).__name__}")
         return replace(_from_rows(rows, vocabulary), problems=tuple(problems))
 
     def append(self, path: str | Path) -> None:
@@ -247,10 +249,11 @@ def _parse_graph(written: str | dict[str, Any], vocabulary: GraphVocabulary) -> 
     """One graph from SMILES or node-link JSON."""
     if isinstance(written, str) and not written.lstrip().startswith("{"):
         if not is_molecular(vocabulary):
-            raise ValueError(f"{written!r} is not node-link JSON, and these graphs are not molecules")
+            raise ValueError(f"{short(written)} is not node-link JSON, and these graphs are not molecules")
         return from_smiles(written, vocabulary)
-    fields = json.loads(written) if isinstance(written, str) else written
-    linked = nx.node_link_graph(fields, multigraph=False, edges="links" if "links" in fields else "edges")
+    linked = graph_of(written)
+    if isinstance(linked, str):
+        raise ValueError(linked)
     return from_networkx([linked], vocabulary)
 
 

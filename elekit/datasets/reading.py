@@ -113,7 +113,7 @@ def read_graph_column(
     node_attribute: str | None = "label", edge_attribute: str | None = "label",
 ) -> tuple[Column, GraphVocabulary]:  # fmt: skip
     """Read networkx graphs or node-link JSON, with `isomorphism_keys`; returns what `read_smiles_column` does."""
-    graphs: list[nx.Graph | str] = [_graph_of(value) for value in values]
+    graphs: list[nx.Graph | str] = [graph_of(value) for value in values]
     lists = iter(edge_lists([g for g in graphs if not isinstance(g, str)], node_attribute, edge_attribute))
     found = [g if isinstance(g, str) else next(lists) for g in graphs]
     reasons = [one if isinstance(one, str) else "" for one in found]
@@ -212,7 +212,7 @@ def _read_smiles(smiles: Sequence[str], progress: bool) -> Column:
     return Column(graphs, *map(list, zip(*words)))
 
 
-def _graph_of(value: Any) -> nx.Graph | str:
+def graph_of(value: Any) -> nx.Graph | str:
     """A networkx graph, also of node-link JSON (text or parsed); for other values the reason to skip them."""
     if isinstance(value, nx.Graph):
         return value

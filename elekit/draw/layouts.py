@@ -9,6 +9,8 @@ from elekit.graphs._optional import extra
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
 from elekit.graphs.smiles import bond_type, element_and_charge, is_molecular, is_readable_size
 
+MAX_PLACED = 250  # nodes by distances; larger graphs are placed on a circle
+
 
 def layout(graph: Graph) -> np.ndarray:
     """Deterministic node positions of one graph, with edges about one unit long.
@@ -51,9 +53,12 @@ def _layouts(drawn: nx.Graph, vocabulary: GraphVocabulary):
     readable = is_readable_size(drawn.number_of_nodes(), drawn.number_of_edges())
     if readable and has_bond_orders(vocabulary) and is_molecular(vocabulary):
         yield _molecular_layout(drawn)
+    if len(drawn) > MAX_PLACED:
+        yield np.array([place for _, place in sorted(nx.circular_layout(sorted(drawn)).items())])
+        return
     # disconnected parts are placed as if two edges apart
     distances = {i: dict.fromkeys(drawn, 2.0) | dict(nx.shortest_path_length(drawn, i)) for i in drawn}
-    for seed in range(8):
+    for seed in range(8 if len(drawn) <= 64 else 1):  # the time grows with the cube of the nodes
         start = nx.circular_layout(np.random.default_rng(seed).permutation(sorted(drawn)).tolist())
         found = nx.kamada_kawai_layout(drawn, dist=distances, pos=start)
         yield np.array([found[i] for i in sorted(drawn)])

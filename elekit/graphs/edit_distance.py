@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 else:
     optimize = LazyModule("scipy.optimize", "chem")
 
+MAX_DEPTH = 400  # of the search, in assigned nodes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Channels = tuple[Array, Array]
@@ -221,7 +222,7 @@ class _Search:
         self.place[rest_a] = rest_b[columns]
         if (edits := self._edits()) < self.best:
             self.answer, self.best = self.place.copy(), edits
-        if time.monotonic() > self.deadline:
+        if time.monotonic() > self.deadline or len(self.place) - len(rest_a) > MAX_DEPTH:
             return False
         degree = (self.edges_a[rest_a] > 0).sum(1)
         tied = degree - loose_a.sum(-1)  # edges to assigned nodes: the most constrained node comes next
@@ -230,6 +231,8 @@ class _Search:
         for column in np.argsort(cost[row], kind="stable"):
             if so_far + cost[row, column] >= self.best:
                 break
+            if time.monotonic() > self.deadline:
+                return False
             node, image = rest_a[row], rest_b[column]
             next_a, next_b = np.delete(rest_a, row), np.delete(rest_b, column)
             edges_differ = self.edges_a[next_a, node][:, None] != self.edges_b[next_b, image]

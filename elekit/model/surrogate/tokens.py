@@ -17,6 +17,7 @@ TOKEN_PATTERNS = {
     "smiles": re.compile(r"\[[^\]]*\]|Br|Cl|%\d\d|."),  # a bracket atom is one token
 }
 PAD, UNKNOWN = 0, 1
+MAX_TOKENS = 5_000  # of an input: recurrent layers take a step for each
 MAX_DISTANCE = 12  # tokens; larger distances count as this
 
 
@@ -50,6 +51,9 @@ class Tokenizer:
         """Token numbers (B, T), padded, and lengths (B,), at least 1."""
         check_texts(texts)
         rows = [[self._number.get(token, UNKNOWN) for token in self.split(text)] or [UNKNOWN] for text in texts]
+        long = next((b for b, row in enumerate(rows) if len(row) > MAX_TOKENS), None)
+        if long is not None:
+            raise ValueError(f"input {long} has {len(rows[long]):,} tokens, at most {MAX_TOKENS:,} are read")
         lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
         encoded = torch.zeros(len(rows), int(lengths.max()) if rows else 1, dtype=torch.long)
         for b, row in enumerate(rows):
@@ -73,7 +77,7 @@ def check_texts(texts: Any, kind: str | None = None) -> None:
         shape = tuple(texts.shape)
         raise ValueError(f"backbone {kind!r} reads texts, the inputs are vectors {shape}; use 'vector'")
     if isinstance(texts, str):
-        raise ValueError(f"inputs must be a list of texts, got one text {texts!r}; give [{texts!r}]")
+        raise ValueError(f"inputs must be a list of texts, got one text {texts[:60]!r}; give [{texts[:60]!r}]")
     for b, text in enumerate(texts):
         if not isinstance(text, str):
-            raise ValueError(f"input {b} is not text but {type(text).__name__}: {text!r}")
+            raise ValueError(f"input {b} is not text but {type(text).__name__}: {repr(text)[:60]}")
