@@ -55,6 +55,7 @@ def fit_neural(
         seed=seed,
         checkpoint=work / "h.pt",
         progress=progress,
+        reads="verbatim",  # SMILES written at random are a task of their own
     )
     raise_if_interrupted(h)
     return h, settings(training, has_graph_head=h.has_graph_head, pairs=len(data.train))

@@ -7,6 +7,7 @@ qm9: psi and h (smiles) on real QM9; about 1 h 50 min.
     For both, `--surrogate NAME` trains one h again, on the stored psi.
 repeats: four more psi of molecules7, two with other seeds, two on halves of its graphs; about 8 minutes on one core.
 corrected: the molecules7 loss corrected by data/examples/rules.json, and its h for descriptions; about 4 minutes.
+readers: what each shipped h records about its inputs, with limits from validation pairs; about a minute.
 card: the shipped loss card of molecules7; about 2 minutes.
 maps: the shipped UMAP maps of molecules7; about a minute. Make them again after the models.
 pictures: the picture of decoding in the README.
@@ -26,11 +27,13 @@ import torch
 from elekit import datasets
 from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig
+from elekit.model.loss import points_of
 from elekit.model.surrogate import BackboneConfig
+from elekit.model.surrogate.reader import make_reader
 from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
 from elekit.training.loop import TrainerConfig, raise_if_interrupted
 from elekit.training.reruns import fit_repeats
-from elekit.training.surrogate import settings
+from elekit.training.surrogate import calibrate_reader, settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,6 +184,17 @@ def correct_loss(folder: Path, work: Path, by: str | None = None) -> int:
     return 0
 
 
+def record_readers(_: Path | None = None) -> None:
+    """Record anew what each shipped h knows about its inputs; weights stay as they are."""
+    for folder in (artifacts.MODELS / name for name in ("molecules7", "qm9", CORRECTED)):
+        artifact = artifacts.load(folder)
+        for name, h in artifact.surrogates.items():
+            data = datasets.load(folder.name.partition("-")[0], inputs=name, vocabulary=artifact.vocabulary)
+            h.reader = make_reader(data.train.inputs, artifact.vocabulary)
+            calibrate_reader(h, artifact.psi, data.validation, points_of(artifact.psi, data.train.graphs))
+        artifacts.save(artifact, folder, half=True, half_psi=folder.name == CORRECTED)
+
+
 def make_card(path: Path | None) -> None:
     """Make the card of the molecules7 loss."""
     from elekit import card
@@ -193,7 +207,6 @@ def fit_maps(folder: Path | None) -> None:
     """Fit the maps that the explorer uses: of the test split, and of all molecules of molecules7."""
     from elekit.graphs.graph import Graph
     from elekit.inspect import maps
-    from elekit.model.loss import points_of
 
     data, psi = datasets.load("molecules7"), artifacts.load("molecules7").psi
     test = data.test.graphs
@@ -276,6 +289,7 @@ def print_faithfulness(_: Path | None) -> None:
 
 
 OTHERS = {
+    "readers": record_readers,
     "card": make_card, "maps": fit_maps, "pictures": draw_pictures, "figures": print_weaknesses,
     "faithfulness": print_faithfulness,
 }  # fmt: skip

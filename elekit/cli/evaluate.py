@@ -1,6 +1,7 @@
 """`elekit decode` and `elekit evaluate`."""
 
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import elekit as ele
 from elekit.cli import data as cli_data
+from elekit.model.surrogate.regressor import UnfamiliarInputWarning
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -18,21 +20,70 @@ if TYPE_CHECKING:
     from elekit.graphs.graph import Graph
     from elekit.model.artifact import Artifact
     from elekit.model.surrogate import SurrogateRegressor
+    from elekit.model.surrogate.reader import Reading
 
 LIMIT = 1_000  # default --limit of a named data set
 CALIBRATION_PAIRS = 1_000  # at most
 SET_FIGURES = ("coverage", "low", "high", "mean_size", "median_size", "empty", "large")
 
 
-def decode(args: Namespace) -> None:
-    """Decode inputs from the command line or standard input."""
+def decode(args: Namespace) -> int:
+    """Decode inputs from the command line or standard input; the status is 1 if h refuses one of them."""
     _config(args)  # raises on invalid options before anything is loaded
     artifact = ele.model.load(args.artifact)
     name, h = artifact.surrogate(args.surrogate)
     inputs = args.inputs or [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    if not inputs:
+        raise ValueError("no inputs to decode; give them as arguments or as lines of standard input")
+    readings = h.read(_vectors(inputs) if _kind(h) == "vector" else inputs)
+    answers: list[dict[str, Any]] = [{"input": text, **_read_as(text, one)} for text, one in zip(inputs, readings)]
+    lines = [[f"refused: {one.refused}\t{text}"] for text, one in zip(inputs, readings)]
+    document: dict[str, Any] = {"decoded": answers}
+    if rows := [row for row, one in enumerate(readings) if not one.refused]:
+        understood = [readings[row] for row in rows]
+        found, calibration = _decoded(args, artifact, name, h, understood)
+        for row, (answer, own_lines) in zip(rows, found):
+            answers[row] |= answer
+            lines[row] = [f"{line}\t{inputs[row]}" if not at else line for at, line in enumerate(own_lines)]
+            lines[row] += [f"  {note}" for note in _notes(answers[row])]
+        document |= {} if calibration is None else {"calibration": calibration.to_json()}
+    counts = {"refused": len(inputs) - len(rows), "unsure": sum("unsure" in answer for answer in answers)}
+    document |= counts
+    cli_data.print_result(args, document, [text for own_lines in lines for text in own_lines])
+    if any(counts.values()):
+        refused, unsure = counts.values()
+        sys.stderr.write(f"elekit: of {len(inputs)} inputs, {refused} refused and {unsure} answered but unsure\n")
+    return int(counts["refused"] > 0)
+
+
+def _read_as(text: str, reading: "Reading") -> dict[str, Any]:
+    """What is to be known about the reading of one input, as far as it differs from the input."""
+    found = {"refused": reading.refused, "unknown": list(reading.unknown), "dropped": list(reading.dropped)}
+    if isinstance(reading.value, str) and reading.value != text and not reading.refused:
+        found["read_as"] = reading.value
+    return {name: value for name, value in found.items() if value}
+
+
+def _notes(answer: dict[str, Any]) -> list[str]:
+    """Lines below an answer: why it is unsure, and what h did not read."""
+    notes = [f"unsure: {answer['unsure']}"] if "unsure" in answer else []
+    if "unknown" in answer and "unsure" not in answer:
+        notes.append(f"unknown to h: {', '.join(map(repr, answer['unknown']))}")
+    if "dropped" in answer:
+        notes.append(f"read as {answer['read_as']}, without {', '.join(answer['dropped'])}")
+    return notes
+
+
+def _decoded(
+    args: Namespace, artifact: "Artifact", name: str, h: "SurrogateRegressor", readings: "Sequence[Reading]"
+) -> "tuple[list[tuple[dict[str, Any], list[str]]], Calibration | None]":
+    """For each reading the entries of its answer and the lines to print; and the calibration of --sets."""
     graphs, _, config = _method(args, artifact, h)
-    read = _vectors(inputs) if _kind(h) == "vector" else inputs
-    target, start = h.predict(read), _start_graphs(config, h, read)
+    values = [one.value for one in readings]
+    read = h.reader.collect(values) if h.reader is not None else values
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnfamiliarInputWarning)  # each answer carries its own doubt
+        target, start = h.predict(read), _start_graphs(config, h, read)
     decoded = ele.evaluation.judging.decode_many(artifact.psi, target, candidates=graphs, start=start, config=config)
     kind = "smiles" if ele.graphs.smiles.is_molecular(artifact.vocabulary) else "graph"
 
@@ -45,19 +96,23 @@ def decode(args: Namespace) -> None:
     def line(answer: dict[str, Any]) -> str:
         return f"{answer[kind] or '(no valid molecule)'}\tloss {answer['loss']:.4f}"
 
-    answers = [{"input": text, **answer} for text, answer in zip(inputs, to_json(decoded.graphs, decoded.loss))]
-    lines = [[f"{line(answer)}\t{answer['input']}"] for answer in answers]
-    document: dict[str, Any] = {"decoded": answers}
-    if args.sets is not None:
-        search: dict[str, Any] = {"candidates": graphs, "config": config, "progress": cli_data.show_progress(args)}
-        calibration = _calibrate(args, artifact, name, h, search)
-        sets = ele.evaluation.conformal.prediction_sets(artifact.psi, target, calibration, start=start, **search)
-        for answer, own_lines, one in zip(answers, lines, sets):
-            members = to_json(one.graphs, one.losses)
-            answer["set"] = {"says": one.describe(), "size": one.size, "graphs": members}
-            own_lines += [f"  {one.describe()}", *(f"    {line(member)}" for member in members)]
-        document["calibration"] = calibration.to_json()
-    cli_data.print_result(args, document, [text for own_lines in lines for text in own_lines])
+    answers = to_json(decoded.graphs, decoded.loss)
+    doubts = [one.doubt(loss) for one, loss in zip(readings, decoded.loss.tolist())]
+    found = [
+        ({**answer, **({"unsure": doubt} if doubt else {})}, [line(answer)]) for answer, doubt in zip(answers, doubts)
+    ]
+    if args.sets is None:
+        return found, None
+    search: dict[str, Any] = {"candidates": graphs, "config": config, "progress": cli_data.show_progress(args)}
+    calibration = _calibrate(args, artifact, name, h, search)
+    sets = ele.evaluation.conformal.prediction_sets(
+        artifact.psi, target, calibration, readings=readings, start=start, **search
+    )
+    for (answer, own_lines), one in zip(found, sets):
+        members = to_json(one.graphs, one.losses)
+        answer["set"] = {"says": one.describe(), "size": one.size, "graphs": members}
+        own_lines += [f"  {one.describe()}", *(f"    {line(member)}" for member in members)]
+    return found, calibration
 
 
 def evaluate(args: Namespace) -> None:

@@ -38,7 +38,7 @@ SOURCE = f"molecules7, qm9, or {FILE}"
 ARTIFACT = "a folder, molecules7 or qm9"
 
 Command = argparse.ArgumentParser
-Run = Callable[[argparse.Namespace], None]
+Run = Callable[[argparse.Namespace], int | None]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -131,7 +131,7 @@ def correct(
         beside = None if checkpoint is None else Path(checkpoint).with_suffix(".h.checkpoint")
         h = fit_surrogate(
             better, refit, backbone=backbone, training=config.refitting, seed=seed, device=device, checkpoint=beside,
-            progress=progress,
+            progress=progress, reads=surrogate[0].reader or "auto",
         )  # fmt: skip
     if surrogate is not None and h is None:
         notes.append("h regresses on the old loss: refit it before use with the corrected loss.")

@@ -35,7 +35,8 @@ from elekit.graphs.graph import VOCABULARY_FIELDS, Graph, GraphVocabulary
 from elekit.model.embedding import EMBEDDING_FIELDS, EmbeddingConfig, GraphEmbedding
 from elekit.model.surrogate import SurrogateRegressor
 from elekit.model.surrogate.config import BACKBONE_FIELDS, Backbone
-from elekit.model.surrogate.registry import FIELDS, from_config, to_config
+from elekit.model.surrogate.reader import READER_SCHEMA, reader_from_json
+from elekit.model.surrogate.registry import FIELDS, from_config, to_config, tokens_reader
 
 FORMAT = "elekit learned loss"
 VERSION = 1
@@ -55,7 +56,7 @@ Read = TypeVar("Read")
 NAME, _TEXT, _COUNT = schema.text(visible=True), schema.maybe(schema.text()), schema.whole(0, 2**63)
 # of each h, beside the values of its kind of backbone (`Backbone.FIELDS`)
 SURROGATE_FIELDS = {"dim": schema.whole(1, 65_536), "backbone": BACKBONE_FIELDS}
-SURROGATE_OPTIONAL = {"class": NAME}  # of a module of the user
+SURROGATE_OPTIONAL = {"class": NAME, "reader": schema.maybe(READER_SCHEMA)}  # class: of a module of the user
 _OBJECT = schema.by_name(schema.anything, schema.text())
 _FIGURES = dict.fromkeys(("seconds", "loss", "retrieval", "cosine"), schema.maybe(schema.number()))
 _STAGE = {
@@ -69,7 +70,7 @@ _DATA = {
     **dict.fromkeys(("rows", "train", "validation", "test", "max_nodes"), _COUNT),
     **dict.fromkeys(("node_labels", "edge_labels"), schema.items(schema.text(), 1_000)),
     "name": schema.text(),
-    "skipped": schema.by_name(_COUNT, schema.text(100_000)),
+    **dict.fromkeys(("skipped", "dropped"), schema.by_name(_COUNT, schema.text(100_000))),
     "digest": _TEXT,
 }
 _ABOUT = {
@@ -242,7 +243,8 @@ def _save(
         tensors["psi"] |= {"typical.nodes": psi.typical.nodes, "typical.edges": psi.typical.edges}
     for name, h in artifact.surrogates.items():
         tensors[f"h-{name}"] = _weights(f"surrogate {cut(name)}", h, half)
-        surrogates[name] = {"dim": h.dim, **to_config(h.backbone)}
+        reader = None if h.reader is None else h.reader.to_json()
+        surrogates[name] = {"dim": h.dim, **to_config(h.backbone), "reader": reader}
     try:
         about = json.loads(json.dumps(artifact.about, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
@@ -386,10 +388,14 @@ def _psi(content: Json) -> GraphEmbedding:
 def _surrogates(
     content: Json, psi: GraphEmbedding, modules: Mapping[str, nn.Module]
 ) -> dict[str, SurrogateRegressor]:
-    return {
-        name: SurrogateRegressor(_backbone(name, values, modules.get(name), psi), values["dim"])
-        for name, values in content["surrogates"].items()
-    }
+    found = {}
+    for name, values in content["surrogates"].items():
+        backbone, reader = _backbone(name, values, modules.get(name), psi), values.get("reader")
+        known = reader_from_json(reader) if reader else None
+        if "reader" not in values:  # made by an older elekit
+            known = tokens_reader(backbone, psi.vocabulary)
+        found[name] = SurrogateRegressor(backbone, values["dim"], known)
+    return found
 
 
 def locate(folder: str | Path) -> Path:

@@ -10,18 +10,22 @@ import torch
 from torch import Tensor, nn
 
 from elekit.datasets import Split
+from elekit.decoding.candidates import nearest
 from elekit.decoding.refinement_loss import refinement_loss
 from elekit.graphs import augment, projections
 from elekit.model.contrastive import RETRIEVAL_SIZE, info_nce, retrieval
 from elekit.model.loss import Psi, points_of, squared_distance
 from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
 from elekit.model.surrogate.graph_head import GraphBackbone, compact
+from elekit.model.surrogate.reader import Reader, SmilesReader, TextReader, make_reader, misspell
 from elekit.model.surrogate.registry import make_backbone, to_config
 from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
 
 REFINE_FROM = 0.5  # share of the steps after which local search refines: most graphs are nearly right by then
 RESTART_PAIRS = 1_000  # pairs; with at most so many, a graph head has random restarts
 RESTART_STEPS, RESTART_BATCH = 1 / 3, 32  # of a restart: share of the steps, and maximal batch size
+MAX_TYPOS = 0.04  # share of the letters of a misspelled text
+CALIBRATED_ON = 1_000  # pairs, at most, that limits come from
 RESTART_SEED_STRIDE = 1_000  # between the seeds of restarts
 
 
@@ -35,6 +39,7 @@ class SurrogateTraining:
         contrast: Weight of InfoNCE within the batch, beside the regression; it separates near neighbors.
         temperature: Temperature of InfoNCE, above 0.
         rewritten: Share of SMILES inputs that are rewritten along a random path each time they are drawn, in [0, 1].
+        misspelled: Share of other texts that get typos in up to 4 % of their letters each time they are drawn.
         bucket: Batches drawn together and sorted by length of text, which saves padding.
         hard_negatives: Single edits of each graph as further negatives; psi must embed any graph.
         polished: Graph head only: weight of `refinement_loss` in the second half of the steps;
@@ -48,6 +53,7 @@ class SurrogateTraining:
     contrast: float = 0.1
     temperature: float = 0.05
     rewritten: float = 0.0
+    misspelled: float = 0.0
     bucket: int = 4
     hard_negatives: int = 0
     polished: float = 0.3
@@ -57,8 +63,9 @@ class SurrogateTraining:
         for name in ("batch_size", "bucket", "starts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.rewritten <= 1:
-            raise ValueError(f"rewritten must lie in [0, 1], got {self.rewritten}")
+        for name in ("rewritten", "misspelled"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         if self.temperature <= 0:
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
 
@@ -74,6 +81,7 @@ def fit_surrogate(
     psi: Psi, split: Split, *, validation: Split | None = None, backbone: BackboneConfig | nn.Module | None = None,
     training: SurrogateTraining | None = None, seed: int = 0, device: str = "auto",
     checkpoint: str | Path | None = None, progress: bool = True, callback: Callback | None = None,
+    reads: str | Reader = "auto",
 ) -> SurrogateRegressor:  # fmt: skip
     """Regress on the learned loss: minimize `2 - 2 <h_W(x), psi(y)>` over pairs, with psi frozen.
 
@@ -91,13 +99,18 @@ def fit_surrogate(
         checkpoint: File that is written at intervals, and resumed from if it exists.
         progress: Show a progress bar.
         callback: As in `fit_embedding`, with h.
+        reads: "smiles" brings inputs to the canonical form of their graphs, in training and later, and refuses
+            what is no molecule. "verbatim" reads inputs as they are. "auto" means "smiles" if the graphs are
+            molecules and 95 % of the inputs are SMILES; in other texts it corrects typos in words. Or the reader of
+            another h.
 
     Returns:
-        h in evaluation mode on the CPU; `h.history` has a dict (step, seconds, loss, retrieval, cosine) per
-            validation.
+        h in evaluation mode on the CPU, with a `reader` whose limits come from the validation pairs; `h.history` has
+            a dict (step, seconds, loss, retrieval, cosine) per validation.
 
     Raises:
-        ValueError: If there are no pairs or inputs, inputs are not finite, or the checkpoint belongs to another run.
+        ValueError: If there are no pairs or inputs, inputs are not finite or refused, or the checkpoint belongs to
+            another run.
     """
     for given in (split, validation):
         if given is not None and not (hasattr(given, "graphs") and hasattr(given, "inputs")):
@@ -114,6 +127,10 @@ def fit_surrogate(
         backbone = backbone or BackboneConfig(kind=infer_kind(inputs))
         training = training or default_training(backbone)
     torch_device = choose_device(device)
+    known = reads if isinstance(reads, Reader) else make_reader(inputs, split.graphs.vocabulary, reads)
+    if isinstance(known, SmilesReader):
+        split, held_out = _in_normal_form(known, split), _in_normal_form(known, held_out)
+        held_out, inputs, n = held_out if len(held_out) else split, split.inputs, len(split)
     targets = points_of(psi, split.graphs).cpu()
     held_out = held_out.take(range(min(RETRIEVAL_SIZE, len(held_out))))
     held_out_targets = points_of(psi, held_out.graphs).cpu()
@@ -127,7 +144,7 @@ def fit_surrogate(
             module = backbone
             if isinstance(module, GraphBackbone):
                 module.set_psi(psi)
-        return SurrogateRegressor(module, D).to(torch_device)
+        return SurrogateRegressor(module, D, known and replace(known, limits={})).to(torch_device)
 
     def learn(h: SurrogateRegressor, training: SurrogateTraining, seed: int, **options: Any) -> None:
         def validate() -> dict[str, float]:
@@ -171,7 +188,43 @@ def fit_surrogate(
         for file in files:
             if file is not None:
                 file.unlink(missing_ok=True)
-    return h.to("cpu").eval()
+    h = h.to("cpu").eval()
+    if isinstance(reads, Reader) and reads.limits:
+        h.reader = reads
+        return h
+    return calibrate_reader(h, psi, held_out, targets if validation is not None and len(validation) else None)
+
+
+def calibrate_reader(h: SurrogateRegressor, psi: Psi, split: Split, known: Tensor | None) -> SurrogateRegressor:
+    """Set the limits of `h.reader`, beyond which an input is unsure, from pairs that h was not trained on.
+
+    known: (n, D) psi of the training graphs. The loss is that of the nearest of them, or with a graph head that of
+    the rounded graph: an upper bound of what decoding finds. None leaves the loss without a limit.
+    """
+    if h.reader is None:
+        return h
+    inputs = split.take(range(min(CALIBRATED_ON, len(split)))).inputs
+    readings = h.read(inputs)
+    rows = [row for row, one in enumerate(readings) if not one.refused]
+    losses = None if known is None else torch.full((len(readings),), torch.nan)
+    if rows and losses is not None and known is not None:
+        read = [inputs[row] for row in rows] if not torch.is_tensor(inputs) else inputs[rows]
+        h.reader = replace(h.reader, limits={})  # no warnings while they are set
+        points = h.predict(read)
+        if h.has_graph_head:
+            losses[rows] = squared_distance(points, points_of(psi, h.graphs(read).rounded()))
+        else:
+            losses[rows] = nearest(points, known, 1)[0][:, 0]
+        losses = losses.clamp_min(0)
+    h.reader = h.reader.calibrated(readings, losses)
+    return h
+
+
+def _in_normal_form(reader: Reader, split: Split) -> Split:
+    """The split with inputs as the reader reads them, without refused ones."""
+    readings = reader.read(split.inputs)
+    kept = split.take([row for row, one in enumerate(readings) if not one.refused])
+    return replace(kept, inputs=reader.collect([one.value for one in readings if not one.refused]))
 
 
 def _has_restarts(training: SurrogateTraining, *, has_graph_head: bool, pairs: int) -> bool:
@@ -193,6 +246,11 @@ def _step_loss(
     generator = step_generator(seed, step)
     target = targets[rows].to(device)
     drawn = draw_inputs(split.inputs, rows, training.rewritten, generator)
+    if training.misspelled and isinstance(h.reader, TextReader) and not isinstance(h.reader, SmilesReader):
+        chosen = torch.rand(len(drawn), generator=generator) < training.misspelled
+        rates = torch.rand(len(drawn), generator=generator) * chosen * MAX_TYPOS
+        typed = [misspell(text, rate, generator) for text, rate in zip(drawn, rates.tolist())]
+        drawn = [one.value for one in h.reader.read(typed)]
     refinement: Tensor | float = 0.0
     with seeded(step):  # dropout
         if isinstance(h.backbone, GraphBackbone) and training.polished and step >= training.loop.steps * REFINE_FROM:
@@ -213,8 +271,9 @@ def _step_loss(
 def settings(training: SurrogateTraining, *, has_graph_head: bool, pairs: int) -> dict[str, Any]:
     """The settings that have an effect on a training with so many pairs, as plain values."""
     values = asdict(training)
-    if not training.hard_negatives:
-        del values["hard_negatives"]
+    for name in ("hard_negatives", "misspelled"):
+        if not values[name]:
+            del values[name]
     if not (has_graph_head and training.polished):
         del values["polished"]
     if not _has_restarts(training, has_graph_head=has_graph_head, pairs=pairs):

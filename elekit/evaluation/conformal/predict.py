@@ -1,5 +1,7 @@
 """Calibrate, predict sets, and measure how often they contain the true graph."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -17,6 +19,7 @@ from elekit.evaluation.slices import MIN_GRAPHS, slices
 from elekit.graphs.graph import Graph
 from elekit.graphs.smiles import is_molecular
 from elekit.model.loss import Psi, points_of, squared_distance
+from elekit.model.surrogate.reader import Reading
 
 
 def calibrate(
@@ -55,8 +58,9 @@ def scores_of(
 
 
 def prediction_sets(
-    psi: Psi, target: Tensor, calibration: Calibration, *, max_size: int = MAX_SIZE, **search: Unpack[SearchOptions]
-) -> list[PredictionSet]:
+    psi: Psi, target: Tensor, calibration: Calibration, *, max_size: int = MAX_SIZE,
+    readings: Sequence[Reading] | None = None, **search: Unpack[SearchOptions],
+) -> list[PredictionSet]:  # fmt: skip
     """Predict a set of graphs for each target; use the candidates and the search of the calibration.
 
     Args:
@@ -64,18 +68,25 @@ def prediction_sets(
         target: (B, D) h(x).
         calibration: Level and radius, see `calibrate`.
         max_size: Larger sets abstain.
+        readings: `h.read(inputs)`: sets of inputs unlike those of the calibration abstain, since the guarantee does
+            not hold for them.
         **search: As for `calibrate`; or a gallery, only if calibrated with `in_gallery`.
 
     Returns:
         B prediction sets.
 
     Raises:
-        ValueError: If `max_size` is below 1, or as in `candidate_sets`.
+        ValueError: If `max_size` is below 1, there is not one reading per target, or as in `candidate_sets`.
     """
+    if readings is not None and len(readings) != len(target):
+        raise ValueError(f"need one reading per target, got {len(readings)} for {len(target)}")
     if max_size < 1:
         raise ValueError(f"max_size must be at least 1, got {max_size}")
     blocks = iter_candidate_sets(psi, target, **search)
-    return [one for _, block in blocks for one in block.prediction_sets(calibration, max_size)]
+    sets = [one for _, block in blocks for one in block.prediction_sets(calibration, max_size)]
+    if readings is not None:
+        sets = [replace(one, doubt=reading.doubt(one.loss)) for one, reading in zip(sets, readings)]
+    return sets
 
 
 def coverage(

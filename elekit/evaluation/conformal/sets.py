@@ -24,6 +24,7 @@ class PredictionSet:
     loss: float  # of `decoded`
     calibration: Calibration
     max_size: int = MAX_SIZE  # larger sets abstain
+    doubt: str = ""  # why the input is unlike those of the calibration
 
     def __len__(self) -> int:
         return self.size
@@ -31,6 +32,8 @@ class PredictionSet:
     @property
     def reason(self) -> str:
         """Why the set abstains; "" if it does not."""
+        if self.doubt:
+            return f"{self.doubt}; the promise of {100 * self.calibration.level:g} % does not hold for such inputs"
         if not self.size:
             return f"no graph lies within the radius of {self.calibration.radius:.3f}"
         if self.size > self.max_size:
@@ -39,7 +42,7 @@ class PredictionSet:
 
     @property
     def abstained(self) -> bool:
-        """True if the set is empty or larger than `max_size`."""
+        """True if the set is empty or larger than `max_size`, or the input is unlike those of the calibration."""
         return bool(self.reason)
 
     @property

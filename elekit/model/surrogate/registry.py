@@ -15,6 +15,7 @@ from elekit.model.surrogate.config import Backbone, BackboneConfig
 from elekit.model.surrogate.graph_head import GraphBackbone
 from elekit.model.surrogate.huggingface import HuggingFaceBackbone
 from elekit.model.surrogate.image import ImageBackbone
+from elekit.model.surrogate.reader import Reader, reader_of_tokens
 from elekit.model.surrogate.text import TextBackbone
 from elekit.model.surrogate.tfidf import TfidfBackbone
 from elekit.model.surrogate.vector import VectorBackbone
@@ -45,6 +46,14 @@ def from_config(
     """The backbone that `to_config` described, with untrained weights; for the parameters see `make_backbone`."""
     config = BackboneConfig(**values["backbone"])
     return _with_head(_class_of(config.kind).from_config(config, dim, values), dim, vocabulary, psi)
+
+
+def tokens_reader(backbone: nn.Module, vocabulary: GraphVocabulary) -> Reader | None:
+    """The reader of an h that was saved without one, by the tokens of its backbone; None without tokens."""
+    inner = backbone.reader if isinstance(backbone, GraphBackbone) else backbone
+    if not isinstance(inner, TextBackbone):
+        return None
+    return reader_of_tokens(inner.tokenizer.level, inner.tokenizer.tokens, vocabulary)
 
 
 def _with_head(reader: Backbone, dim: int, vocabulary: GraphVocabulary | None, psi: Psi | None) -> Backbone:

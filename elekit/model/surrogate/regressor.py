@@ -1,5 +1,6 @@
 """h_W: a backbone, normalized to the sphere."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -9,22 +10,43 @@ from elekit.graphs import Graph, projections
 from elekit.model.embedding import History
 from elekit.model.loss import checked_finite
 from elekit.model.surrogate.graph_head import GraphBackbone, compact
+from elekit.model.surrogate.reader import UNSURE_SHARE, Reader, Reading
+
+
+class UnfamiliarInputWarning(UserWarning):
+    """More inputs than expected are unlike those that h was trained on; see `Reading.doubt`."""
 
 
 class SurrogateRegressor(nn.Module):
     """h_W: inputs to unit vectors (B, D). `history` holds the course of the training.
 
-    If the backbone has `views` (batches with the same meaning), h in evaluation mode is the mean over them.
+    If the backbone has `views` (batches with the same meaning), h in evaluation mode is the mean over them. In
+    evaluation mode, h also brings inputs to the normal form of its `reader` first, and raises on refused ones.
 
     Args:
         backbone: Any module from inputs to (B, D).
         dim: D, the dimension of the embedding space of psi.
+        reader: What h knows about its inputs; None if that is not recorded.
     """
 
-    def __init__(self, backbone: nn.Module, dim: int):
+    def __init__(self, backbone: nn.Module, dim: int, reader: Reader | None = None):
         super().__init__()
-        self.backbone, self.dim = backbone, dim
+        self.backbone, self.dim, self.reader = backbone, dim, reader
         self.history: History = []
+
+    def read(self, inputs: Any) -> list[Reading]:
+        """Read inputs without embedding them: their normal form, what is refused, and what h does not know.
+
+        Args:
+            inputs: B texts, vectors or images.
+
+        Returns:
+            B readings.
+
+        Raises:
+            ValueError: If the inputs are of another kind, such as numbers in place of texts.
+        """
+        return [Reading(one) for one in inputs] if self.reader is None else self.reader.read(inputs)
 
     def forward(self, inputs: Any) -> Tensor:
         """Map a batch of inputs to the sphere.
@@ -36,8 +58,9 @@ class SurrogateRegressor(nn.Module):
             (B, D) unit vectors.
 
         Raises:
-            ValueError: If the backbone cannot read the inputs, or returns another shape than (B, D).
+            ValueError: If h refuses an input or cannot read the inputs, or the backbone returns another shape.
         """
+        inputs = self._normal(inputs)
         weight = next(self.backbone.parameters(), None)
         if torch.is_tensor(inputs) and weight is not None:
             inputs = inputs.to(weight.device)
@@ -53,6 +76,26 @@ class SurrogateRegressor(nn.Module):
             needed = f"{shape} for {shape[0]} inputs to regress on this psi"
             raise ValueError(f"the backbone must return {needed}, it returned {got}")
         return projections.sphere(out)
+
+    def _normal(self, inputs: Any) -> Any:
+        """The inputs in normal form; raises ValueError if one is refused, warns if many are unsure."""
+        if self.training or self.reader is None or not len(inputs):
+            return inputs
+        readings = self.reader.read(inputs)
+        refused = [(row, one) for row, one in enumerate(readings) if one.refused]
+        if refused:
+            row, one = refused[0]
+            given = repr(inputs[row])[:100] if isinstance(inputs[row], str) else "values"
+            count = f"{len(refused)} of {len(readings)} inputs"
+            raise ValueError(f"input {row}, {given}: {one.refused}; {count} are refused, h.read(inputs) names them")
+        doubts = [(row, doubt) for row, one in enumerate(readings) if (doubt := one.doubt())]
+        if len(doubts) > UNSURE_SHARE * len(readings) + 3 * (UNSURE_SHARE * len(readings)) ** 0.5:
+            row, doubt = doubts[0]
+            message = (
+                f"h knows too little about {len(doubts)} of {len(readings)} inputs to be sure; input {row}: {doubt}"
+            )
+            warnings.warn(message, UnfamiliarInputWarning, stacklevel=3)
+        return self.reader.collect([one.value for one in readings])
 
     @property
     def has_graph_head(self) -> bool:
@@ -71,11 +114,12 @@ class SurrogateRegressor(nn.Module):
             B relaxed graphs in `max_nodes` slots, on the CPU.
 
         Raises:
-            ValueError: If h has no graph head, or if there are no inputs.
+            ValueError: If h has no graph head, refuses an input, or if there are no inputs.
         """
         if not isinstance(self.backbone, GraphBackbone):
             raise ValueError("this h has no graph head (it goes through a point); train it with through='graph'")
-        return Graph.cat([compact(self.backbone.graphs(some).to("cpu")) for some in _batches(inputs, batch_size)])
+        batches = _batches(inputs, batch_size)
+        return Graph.cat([compact(self.backbone.graphs(self._normal(some)).to("cpu")) for some in batches])
 
     @torch.no_grad()
     def predict(self, inputs: Any, batch_size: int = 256) -> Tensor:
@@ -89,7 +133,7 @@ class SurrogateRegressor(nn.Module):
             (B, D) unit vectors on the CPU.
 
         Raises:
-            ValueError: If there are no inputs.
+            ValueError: If h refuses an input, or if there are no inputs.
             FloatingPointError: If a vector is not finite, as with damaged weights.
         """
         return checked_finite(torch.cat([self(some).cpu() for some in _batches(inputs, batch_size)]), "h", "input")
