@@ -7,7 +7,7 @@ import pandas as pd
 
 from elekit import evaluation
 from elekit.card.context import Context, drawing, shuffled
-from elekit.card.predictions import known_graphs
+from elekit.card.predictions import known_graphs, readable_inputs
 from elekit.card.results import Results, plain_values
 from elekit.decoding import DecodeConfig, GradientConfig, Trace, decode
 from elekit.draw.frames import matching_layout
@@ -16,6 +16,7 @@ from elekit.evaluation import conformal
 from elekit.evaluation.formatting import graph_names
 from elekit.graphs.graph import Graph
 from elekit.model.loss import points_of
+from elekit.model.surrogate.reader import Reading
 from elekit.widgets.inspection import Inspection
 from elekit.widgets.stepper_state import stepper_state
 
@@ -31,13 +32,13 @@ FIXED = ("palette", "anchor_scene", "anchor_name", "context", "map_note", "view"
 def cases(context: Context, results: Results) -> None:
     """One right, one wrong and one typical prediction, each with the state of its widgets."""
     split = context.data.test if len(context.data.test) else context.data.train
-    test, psi = split.sample(DECODED, context.seed), context.psi
-    inputs = test.inputs if context.surrogate is not None else None
+    test, psi = readable_inputs(context, split.sample(DECODED, context.seed)), context.psi
+    inputs, readings = test.inputs if context.surrogate is not None else None, None
     if inputs is None:
         target = points_of(psi, test.graphs)
     else:
         _, h = context.artifact.surrogate(context.surrogate)
-        target = h.predict(inputs)
+        target, readings = h.predict(inputs), h.read(inputs)
     gradient = GradientConfig(iterations=ITERATIONS, starts=2)
     config = DecodeConfig("gradient+polish", gradient=gradient, seed=context.seed)
     decoded = decode(psi, target, config=config, record=True)
@@ -52,7 +53,8 @@ def cases(context: Context, results: Results) -> None:
         given = None if inputs is None else inputs[row]
         if calibration is not None:
             sets = conformal.Calibration.from_json(calibration)
-            (found,) = conformal.prediction_sets(psi, target[[row]], sets, candidates=candidates)
+            reading = None if readings is None else [readings[row]]
+            (found,) = conformal.prediction_sets(psi, target[[row]], sets, candidates=candidates, readings=reading)
         text = given if isinstance(given, str) else ""
         set_text = "" if found is None else found.describe()
         exact, edits, loss = bool(judged["exact"][row]), float(judged["edit_distance"][row]), float(decoded.loss[row])
@@ -62,7 +64,9 @@ def cases(context: Context, results: Results) -> None:
         pictures.append(drawing([truth, answer], words, len(rows), positions=positions))
         rows.append((kind, text, *names, exact, edits, loss, len(decoded.traces[row]) - 1, set_text))
         inspector = _inspector(context, answer, truth, names[0])
-        results.states.append({"stepper": _stepper(decoded.traces[row], truth, found), "inspector": inspector})
+        reading = None if readings is None else readings[row]
+        stepper = _stepper(decoded.traces[row], truth, found, reading)
+        results.states.append({"stepper": stepper, "inspector": inspector})
     results.tables["cases"] = pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -80,9 +84,9 @@ def _chosen(exact: np.ndarray, loss: np.ndarray) -> dict[str, int]:
     return chosen
 
 
-def _stepper(trace: Trace, truth: Graph, sets: conformal.sets.PredictionSet | None) -> dict:
+def _stepper(trace: Trace, truth: Graph, sets: conformal.sets.PredictionSet | None, reading: Reading | None) -> dict:
     """The traits of the decode stepper."""
-    state = stepper_state(trace, truth, sets=sets)
+    state = stepper_state(trace, truth, sets=sets, reading=reading)
     used = {"step": 0, "playing": False, "speed": 4.0, "show": "gradient", "problem": ""}
     return {**plain_values(used | state | {"numbers": None}), "numbers": base64.b64encode(state["numbers"]).decode()}
 

@@ -16,6 +16,7 @@ from elekit import audit
 from elekit.card.cases import cases
 from elekit.card.comparisons import agreement, concepts, faithfulness, other_trainings
 from elekit.card.context import Context, drawing
+from elekit.card.input_changes import input_changes
 from elekit.card.phrases import ends_of
 from elekit.card.predictions import costs, coverage, quality
 from elekit.card.results import Results, plain_values
@@ -203,6 +204,7 @@ STEPS: dict[str, tuple[str, Callable[[Context, Results], None]]] = {
     "faithfulness": ("faithfulness of explanations", faithfulness),
     "quality": ("quality of predictions", quality),
     "coverage": ("prediction sets", coverage),
+    "input_changes": ("inputs with typos", input_changes),
     "costs": ("cost of predictions", costs),
     "cases": ("example cases", cases),
     "stability": ("other trainings", other_trainings),

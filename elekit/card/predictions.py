@@ -11,6 +11,7 @@ from elekit import evaluation
 from elekit.card.context import Context, shuffled
 from elekit.card.phrases import TRUE_POINT
 from elekit.card.results import Results, plain_values
+from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig
 from elekit.evaluation import conformal
 from elekit.evaluation.intervals import mean_interval, wilson
@@ -30,7 +31,7 @@ TIMEOUT = 2.0  # seconds for an edit distance
 
 def quality(context: Context, results: Results) -> None:
     """Exact matches, edit distances and validity, predicted from inputs and from the true points."""
-    test = context.data.test.sample(JUDGED, context.seed)
+    test = readable_inputs(context, context.data.test.sample(JUDGED, context.seed))
     if not len(test):
         raise ValueError("the data have no test split, so there is nothing to predict that was not trained on")
     known = known_graphs(context)
@@ -47,12 +48,16 @@ def quality(context: Context, results: Results) -> None:
     name, best = next(iter(judged.items()))
     molecular = is_molecular(test.graphs.vocabulary)
     results.tables["slices"] = slices(best.table, test.graphs, molecular, context.seed)
-    results.facts["predictions"] = {"from": name, "candidates": 0 if known is None else len(known)}
+    refused = min(JUDGED, len(context.data.test)) - len(test)
+    results.facts["predictions"] = {
+        "from": name, "candidates": 0 if known is None else len(known), "refused": refused,
+    }  # fmt: skip
 
 
 def coverage(context: Context, results: Results) -> None:
     """Coverage of prediction sets: calibrated on the validation split, measured on the test split."""
-    validation, test = (part.sample(JUDGED, context.seed) for part in (context.data.validation, context.data.test))
+    parts = (part.sample(JUDGED, context.seed) for part in (context.data.validation, context.data.test))
+    validation, test = (readable_inputs(context, part) for part in parts)
     if context.surrogate is None or test.inputs is None:
         raise ValueError("prediction sets need inputs and a predictor h that reads them")
     if not len(validation) or not len(test):
@@ -68,6 +73,13 @@ def coverage(context: Context, results: Results) -> None:
     )
     about = {**calibration.to_json(), "expected": calibration.expected(len(test)), "most": conformal.MAX_SIZE}
     results.facts["sets"] = plain_values(about)
+
+
+def readable_inputs(context: Context, split: Split) -> Split:
+    """The pairs whose input h does not refuse; all if there is no h, or no inputs."""
+    if context.surrogate is None or split.inputs is None:
+        return split
+    return evaluation.judging.readable(context.artifact.surrogate(context.surrogate)[1], split)[0]
 
 
 def known_graphs(context: Context) -> Candidates | None:
@@ -131,7 +143,7 @@ def decoders(known: bool) -> dict[str, DecodeConfig]:
 
 def costs(context: Context, results: Results) -> None:
     """Time and exact matches of each decoder, measured on this machine."""
-    test = context.data.test.sample(TIMED, context.seed)
+    test = readable_inputs(context, context.data.test.sample(TIMED, context.seed))
     if not len(test):
         raise ValueError("the data have no test split, so there is no prediction to time")
     name, target = next(iter(_targets(context, test, results).items()))

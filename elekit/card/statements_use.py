@@ -8,9 +8,11 @@ from elekit.card.statement import Statements, Writer, interval
 from elekit.correction.probe_edits import HOLDS
 from elekit.correction.report import Report, cost_sentence, judgment_sentence, kinds_sentence, rule_sentence
 from elekit.evaluation.formatting import counted
+from elekit.model.surrogate.reader import UNSURE_SHARE
 
 TWICE = 2.0  # times the cost of the quickest decoder: below, the best one is not mentioned
 SHOWN = 3  # slices with the worst predictions
+SHOWN_TYPOS = 0.02  # share of letters with a typo in the statement
 FEW = 6  # slices with too few cases that are named
 
 
@@ -43,6 +45,23 @@ def sets(results: Results, write: Writer) -> Statements:
     if enough := [number for number, row in enumerate(rows) if number and not row["few"]]:
         worst = min(enough, key=lambda number: rows[number]["coverage"])
         yield write("sets hold the truth least", interval(rows[worst], "coverage"), worst, row=rows[worst])
+
+
+def input_changes(results: Results, write: Writer) -> Statements:
+    about = results.facts.get("inputs")
+    if about is None:
+        return
+    rows = results.rows("input_changes")
+    number = next(n for n, row in enumerate(rows) if row["written"].startswith(f"typos in {100 * SHOWN_TYPOS:g} %"))
+    if "covered" in rows[number]:
+        yield write("inputs with typos", interval(rows[number], "covered"), number, row=rows[number], plain=rows[0])
+    if about["limits"]:
+        names = {"unknown": "unknown tokens", "unseen": "unknown pairs of tokens", "loss": "learned loss"}
+        limits = [
+            f"{limit:.2f} for the {names[name]}" if name == "loss" else f"{limit:.1%} of {names[name]}"
+            for name, limit in about["limits"].items()
+        ]
+        yield write("unsure rule", UNSURE_SHARE, about=about, limits=limits)
 
 
 def cost(results: Results, write: Writer) -> Statements:
@@ -97,4 +116,4 @@ def trainings(results: Results, write: Writer) -> Statements:
         yield write("neighbors kept", interval(near, "kept"), near=near)
 
 
-MAKERS = (predictions, sets, cost, origin, rules, trainings)
+MAKERS = (predictions, sets, input_changes, cost, origin, rules, trainings)

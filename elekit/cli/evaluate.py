@@ -3,6 +3,7 @@
 import sys
 import warnings
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -139,11 +140,17 @@ def evaluate(args: Namespace) -> None:
     cli_data.check_vocabulary(args, data, artifact)
     limit = args.limit or (LIMIT if args.data in ele.datasets.NAMES else len(data.test))
     test = data.test.sample(limit, args.seed)
+    readings: list[Reading] = []
     if h is None:
         target, start = artifact.psi.embed(test.graphs), None
     else:
-        inputs = _test_inputs(args, test.inputs)
-        target, start = h.predict(inputs), _start_graphs(config, h, inputs)
+        test = replace(test, inputs=_test_inputs(args, test.inputs))
+        test, readings = ele.evaluation.judging.readable(h, test)
+        if not len(test):
+            raise ValueError(f"h refuses all {len(readings)} inputs; the first: {readings[0].refused}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnfamiliarInputWarning)  # they are counted
+            target, start = h.predict(test.inputs), _start_graphs(config, h, test.inputs)
     number, _ = pd.factorize(test.frame["key"])  # equal graphs share a rank
     distinct = test.frame["key"].drop_duplicates().index.tolist()
     search: dict[str, Any] = {"candidates": graphs, "config": config, "progress": cli_data.show_progress(args)}
@@ -151,9 +158,13 @@ def evaluate(args: Namespace) -> None:
     judged = ele.evaluation.judge(
         artifact.psi, target, test.graphs, start=start, timeout=args.timeout, **ranking, **search
     )
+    answered = [one for one in readings if not one.refused]
+    doubts = [one.doubt(loss) for one, loss in zip(answered, judged.decoded.loss.tolist())]
     if args.table:
         table = judged.table.copy()
         table.insert(0, "row", test.frame["row"].to_numpy())
+        if doubts:
+            table["unsure"] = doubts
         ele.datasets.tables.write_csv(args.table, table)
     document = {
         "artifact": str(args.artifact),
@@ -162,6 +173,7 @@ def evaluate(args: Namespace) -> None:
         "method": config.method,
         "candidates": source,
         "skipped": data.report()["skipped"],
+        **_understood(readings, doubts),
         "ranked_among": len(distinct),
         **judged.summary,
     }
@@ -175,6 +187,19 @@ def evaluate(args: Namespace) -> None:
         rows |= {f"sets: {k.replace('_', ' ')}": v for k, v in document["sets"].items()}
     lines = [f"{k:>26}  {v:.4f}" if isinstance(v, float) else f"{k:>26}  {v}" for k, v in rows.items() if v != {}]
     cli_data.print_result(args, document, lines)
+
+
+def _understood(readings: "Sequence[Reading]", doubts: Sequence[str]) -> dict[str, Any]:
+    """Counts of refused inputs by reason, of what was left out of inputs, and the share of unsure answers."""
+    if not readings:
+        return {}
+    refused = Counter(one.refused for one in readings if one.refused)
+    dropped = Counter(part for one in readings for part in one.dropped)
+    return {
+        "refused": dict(refused),
+        "dropped": dict(dropped),
+        "unsure": sum(map(bool, doubts)) / max(1, len(doubts)),
+    }
 
 
 def _test_inputs(args: Namespace, inputs: "Sequence[str] | Tensor | None") -> "Sequence[str] | Tensor":
@@ -194,6 +219,7 @@ def _calibrate(
     pairs = cli_data.calibration_pairs(args, artifact, name).sample(CALIBRATION_PAIRS, args.seed)
     if pairs.inputs is None:
         raise ValueError(f"{args.calibrate} has no inputs for h")
+    pairs, _ = ele.evaluation.judging.readable(h, pairs)
     start = _start_graphs(search["config"], h, pairs.inputs)
     options = {"level": args.sets, "start": start, **search}
     return ele.evaluation.conformal.calibrate(artifact.psi, h.predict(pairs.inputs), pairs.graphs, **options)

@@ -30,8 +30,8 @@ def run(name: str, parser: argparse.ArgumentParser, arguments: Sequence[str] | N
         arguments: Words after the name; None uses those of the process.
 
     Returns:
-        0; 1 after an error (one line on standard error); 130, 143 or 129 after Ctrl-C, SIGTERM or SIGHUP; 141 if the
-            reader has gone.
+        What `run` returns, 0 for None; 1 after an error (one line on standard error); 130, 143 or 129 after Ctrl-C,
+            SIGTERM or SIGHUP; 141 if the reader has gone.
     """
     _open_closed_streams()
     hint = ""
@@ -39,9 +39,9 @@ def run(name: str, parser: argparse.ArgumentParser, arguments: Sequence[str] | N
         try:
             args = _parsed(parser, arguments)
             hint = getattr(args, "continued", "")
-            args.run(args)
+            status = args.run(args)
             sys.stdout.flush()
-            return 0
+            return status or 0
         except KeyboardInterrupt as interrupted:
             how = str(interrupted) or hint
             tell(f"{name}: interrupted{'; ' if how else ''}{how}")

@@ -67,7 +67,7 @@ def trace(trace: Trace, *, truth: Graph | None = None, frames: int = 4) -> Figur
 
 def iterate(
     trace: Trace, step: int, *, truth: Graph | None = None, directions=None, compare: Trace | None = None,
-    compare_directions=None, names: tuple[str, str] = ("", ""), found=None,
+    compare_directions=None, names: tuple[str, str] = ("", ""), found=None, doubt: str = "",
 ) -> Figure:  # fmt: skip
     """Draw one step of a decoding run: its graph, the descent directions, the truth, and the loss of all steps.
 
@@ -83,6 +83,7 @@ def iterate(
         compare_directions: Of the other run.
         names: Names of the two runs.
         found: The target's prediction set, drawn below.
+        doubt: Why the answer is unsure, written above.
 
     Returns:
         The figure.
@@ -113,6 +114,11 @@ def iterate(
             text, size = fit_text(text, 72 * 0.96 * whole.get_figwidth(), size)
             height = 0.475 - 0.026 * (3 * n + line)
             figure.text(0.5, height, text, fontsize=size, ha="center", va="top", parse_math=False, gid="said")
+    if doubt:
+        text, size = fit_text(f"Unsure: {doubt}", 72 * 0.96 * whole.get_figwidth(), 12)
+        figure.text(
+            0.5, 0.997, text, fontsize=size, ha="center", va="top", parse_math=False, color=VERMILION, gid="doubt"
+        )
     _curves(runs, names, step, figure.add_axes((0.08, 0.09, 0.76, 0.345 - lines)))
     return whole
 

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig, Decoded, decode
 from elekit.decoding.candidates import nearest
 from elekit.decoding.trace import concatenate
@@ -17,6 +18,8 @@ from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
 from elekit.graphs.smiles import canonicalized, is_molecular, to_smiles
 from elekit.model.loss import Psi, points_of, squared_distance
+from elekit.model.surrogate import SurrogateRegressor
+from elekit.model.surrogate.reader import Reading
 
 SAME = 1e-5  # graphs with a smaller learned loss count as the same
 BATCH_SIZE = 256  # bounds the memory of decoding
@@ -125,6 +128,21 @@ def decode_many(
         some = start if start is None or len(start) == 1 else start[rows]
         pieces.append(decode(psi, target[rows], candidates=candidates, start=some, config=config))
     return concatenate(pieces)
+
+
+def readable(h: SurrogateRegressor, split: Split) -> tuple[Split, list[Reading]]:
+    """The pairs whose input h does not refuse, and the readings of all inputs.
+
+    Args:
+        h: The surrogate.
+        split: n pairs with inputs.
+
+    Returns:
+        A split, and n readings.
+    """
+    readings = h.read(split.inputs)
+    rows = [row for row, one in enumerate(readings) if not one.refused]
+    return (split if len(rows) == len(split) else split.take(rows)), readings
 
 
 def check_pairs(target: Tensor, truth: Graph) -> None:

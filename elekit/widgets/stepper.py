@@ -11,6 +11,7 @@ from elekit.draw import decodings
 from elekit.evaluation.conformal.sets import PredictionSet
 from elekit.graphs.graph import Graph, check_labels
 from elekit.inspect.descent_directions import descent_directions
+from elekit.model.surrogate.reader import Reading
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.stepper_state import stepper_state
@@ -31,7 +32,7 @@ class Stepper(Panel):
         speed: Frames per second, in (0, 60].
         show: "gradient" for halos that show descent directions, or "none".
         trace, compare, truth, sets: As given to `step_through`.
-        last, across, runs, numbers, truth_scene, found: State of the browser, see `stepper_state`.
+        last, across, runs, numbers, truth_scene, doubt, found: State of the browser, see `stepper_state`.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "stepper.js")).tag(sync=True)
@@ -47,14 +48,15 @@ class Stepper(Panel):
     runs = traitlets.List(traitlets.Dict()).tag(sync=True)
     numbers = traitlets.Bytes(b"").tag(sync=True)  # of each run nodes (F, N, K), then pairs (F, P, R): float32 "<"
     truth_scene = traitlets.Dict().tag(sync=True)
+    doubt = traitlets.Unicode("").tag(sync=True)
     found = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self, trace: Trace, truth: Graph | None, compare: Trace | None, names: tuple[str, str], step: int,
-        sets: PredictionSet | None,
+        sets: PredictionSet | None, reading: Reading | None = None,
     ):  # fmt: skip
         self.trace, self.compare, self.truth, self.names, self.sets = trace, compare, truth, names, sets
-        super().__init__(**stepper_state(trace, truth, compare, names, sets))
+        super().__init__(**stepper_state(trace, truth, compare, names, sets, reading))
         self.step = step
 
     @traitlets.validate("step")
@@ -74,13 +76,14 @@ class Stepper(Panel):
         directions = [None if trace is None else descent_directions(trace) for trace in drawn]
         return decodings.iterate(
             self.trace, self.step, truth=self.truth, directions=directions[0], compare=self.compare,
-            compare_directions=directions[1], names=self.names, found=self.sets,
+            compare_directions=directions[1], names=self.names, found=self.sets, doubt=self.doubt,
         )  # fmt: skip
 
 
 def step_through(
     trace: Trace | Sequence[Trace], *, truth: Graph | None = None, compare: Trace | Sequence[Trace] | None = None,
     names: tuple[str, str] = ("", ""), step: int = 0, sets: PredictionSet | Sequence[PredictionSet] | None = None,
+    reading: Reading | Sequence[Reading] | None = None,
 ) -> Stepper:  # fmt: skip
     """Make a widget that steps through a decoding run by keys, slider, chart or play.
 
@@ -91,6 +94,8 @@ def step_through(
         names: Names of the two runs.
         step: The first frame shown: iterates 0..S, the best of them rounded, then the steps of the local search.
         sets: The prediction set of the target (`conformal.prediction_sets`), or a sequence that holds one.
+        reading: The reading of the input (`h.read`), or a sequence that holds one; the widget then says if the answer
+            is unsure, and why.
 
     Returns:
         The widget, an `elekit.widgets.stepper.Stepper`.
@@ -119,7 +124,8 @@ def step_through(
     last = max(len(t) + len(t.search_steps) for t in (run, other) if t is not None)
     if not 0 <= step <= last:
         raise ValueError(f"step must be in 0..{last}, got {step}")
-    return Stepper(run, truth, other, (first, second), step, members)
+    read = None if reading is None else _only(reading, Reading, "reading")
+    return Stepper(run, truth, other, (first, second), step, members, read)
 
 
 def _only(given: T | Sequence[T], kind: type[T], name: str) -> T:
@@ -129,7 +135,8 @@ def _only(given: T | Sequence[T], kind: type[T], name: str) -> T:
     if isinstance(given, kind):
         return given
     found = type(given).__name__
-    fix = "use conformal.prediction_sets" if kind is PredictionSet else "decode with record=True"
+    fixes = {PredictionSet: "use conformal.prediction_sets", Reading: "use h.read(inputs)"}
+    fix = fixes.get(kind, "decode with record=True")
     if isinstance(given, Decoded):
         fix = "pass its traces[0]"
     elif isinstance(given, (tuple, list)):

@@ -11,6 +11,7 @@ from elekit.evaluation.conformal.sets import PredictionSet
 from elekit.evaluation.formatting import graph_names
 from elekit.graphs.graph import Graph
 from elekit.inspect.descent_directions import descent_directions
+from elekit.model.surrogate.reader import Reading
 from elekit.widgets.inspector_io import listed
 
 SPACED = 1.7  # factor on edge lengths if edges have words on them
@@ -18,7 +19,7 @@ SPACED = 1.7  # factor on edge lengths if edges have words on them
 
 def stepper_state(
     trace: Trace, truth: Graph | None = None, compare: Trace | None = None, names: tuple[str, str] = ("", ""),
-    sets: PredictionSet | None = None,
+    sets: PredictionSet | None = None, reading: Reading | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The state of a decode stepper that does not change while it is used; arguments as of `step_through`.
 
@@ -37,6 +38,7 @@ def stepper_state(
         "runs": [_run_state(run, name, spaced) for run, name in zip(runs, names)],
         "numbers": b"".join(_packed(run) for run in runs),
         "truth_scene": {} if truth is None or laid is None else scene(truth, spaced * laid),
+        "doubt": "" if reading is None else reading.doubt(float(runs[0].rounded[-1])),
         "found": {} if sets is None else _found(sets, truth, trace.result, runs[0], spaced),
         "palette": {**shown, "looks": LOOKS, "numbers": list(NUMBERS.items())},
     }

@@ -71,6 +71,8 @@ class Reading:
             return self.refused
         found = {**self.measures, **({} if loss is None else {"loss": loss})}
         over = [name for name, limit in self.limits.items() if name in found and not found[name] <= limit]
+        if "unknown" in over and "unseen" in over:
+            over.remove("unseen")  # an unknown token is in two unknown pairs
         reasons = {name: REASONS[name](found[name], self.limits[name]) for name in over}
         if "unknown" in reasons:
             reasons["unknown"] += f": {self.describe_unknown()}"

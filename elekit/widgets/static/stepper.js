@@ -346,11 +346,13 @@ function render({ model, el }) {
     const caption = html("figcaption", { class: "elekit-title" }, "truth");
     graphs.append(html("figure", { class: "elekit-stepper-truth" }, caption, view.element));
   }
+  const doubt = model.get("doubt");
   const found = model.get("found");
   fill(
     root,
     { tabindex: "0" },
     row,
+    doubt ? html("p", { class: "elekit-stepper-doubt", role: "note" }, `Unsure: ${doubt}`) : null,
     reading,
     graphs,
     found.graphs ? predictionSet(/** @type {PredictionSet} */ (found), palette) : null,

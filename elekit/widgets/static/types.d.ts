@@ -103,6 +103,7 @@ export interface StepperState extends Problem {
   runs: RunState[];
   numbers: DataView;
   truth_scene: Partial<Scene>;
+  doubt: string;
   found: Partial<PredictionSet>;
 }
 

@@ -1,0 +1,69 @@
+"""Measures how predictions and prediction sets fare on inputs unlike those of training and calibration."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from elekit import evaluation
+from elekit.card.context import Context
+from elekit.card.predictions import known_graphs
+from elekit.card.results import Results, plain_values
+from elekit.evaluation import conformal
+from elekit.evaluation.conformal.predict import scores_of
+from elekit.evaluation.intervals import wilson
+from elekit.evaluation.judging import decode_many
+from elekit.graphs.smiles import randomize_smiles
+from elekit.model.surrogate.reader import SmilesReader, TextReader, misspell
+
+CHANGED = 400  # test inputs
+TYPOS = (0.005, 0.02, 0.05)  # shares of the letters
+
+
+def input_changes(context: Context, results: Results) -> None:
+    """Exact answers, sets that contain the truth, and answers marked unsure, for inputs with typos."""
+    if "sets" not in results.facts:
+        raise ValueError("there are no prediction sets to measure on other inputs")
+    _, h = context.artifact.surrogate(context.surrogate)
+    if not isinstance(h.reader, TextReader):
+        raise ValueError("only texts and SMILES can be written with typos, and h must record its training inputs")
+    test = context.data.test.sample(CHANGED, context.seed)
+    rows = []
+    for name, texts in _variants(list(test.inputs), isinstance(h.reader, SmilesReader), context.seed).items():
+        readings = h.read(texts)
+        kept = [row for row, one in enumerate(readings) if not one.refused]
+        rows.append({"written": name, "count": len(texts), "refused": 1 - len(kept) / len(texts)})
+        rows[-1] |= _judged(context, results, h, [readings[row] for row in kept], test.graphs[kept]) if kept else {}
+    results.tables["input_changes"] = pd.DataFrame(rows)
+    limits = {"limits": dict(h.reader.limits), "calibrated_on": h.reader.calibrated_on}
+    results.facts["inputs"] = plain_values({"smiles": isinstance(h.reader, SmilesReader), **limits})
+
+
+def _variants(inputs: list[str], smiles: bool, seed: int) -> dict[str, list[str]]:
+    """The inputs in other writings, by a description."""
+    generator = torch.Generator().manual_seed(seed)
+    found = {"as in the data": inputs}
+    if smiles:
+        found["atoms in another order"] = randomize_smiles(inputs, seed)
+    for rate in TYPOS:
+        found[f"typos in {100 * rate:g} % of letters"] = [misspell(text, rate, generator) for text in inputs]
+    return found
+
+
+def _judged(context: Context, results: Results, h, readings: Sequence, truth) -> dict:
+    """The figures of one variant, of the inputs that h does not refuse."""
+    psi, known = context.psi, known_graphs(context)
+    target = h.predict(h.reader.collect([one.value for one in readings]))
+    decoded = decode_many(psi, target, candidates=known)
+    exact = evaluation.evaluate(decoded.graphs, truth, edit_distance=False)["exact"].to_numpy()
+    radius = conformal.Calibration.from_json(results.facts["sets"]).radius
+    covered = (scores_of(psi, target, truth, candidates=known) <= radius).numpy()
+    unsure = np.array([bool(one.doubt(loss)) for one, loss in zip(readings, decoded.loss.tolist())])
+    sure = ~unsure
+    hits = int(covered.sum())
+    low, high = wilson(hits, len(covered))
+    ends = {"covered": hits / len(covered), "low": low, "high": high, "exact": exact.mean(), "unsure": unsure.mean()}
+    if sure.any():
+        ends |= {"exact_if_sure": exact[sure].mean(), "covered_if_sure": covered[sure].mean()}
+    return {**ends, "wrong_but_sure": (sure & ~exact).mean()}
