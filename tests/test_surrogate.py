@@ -239,7 +239,7 @@ def without_clock(h):
 def long_fit(psi, molecules):
     before = weights(psi)
     loop = replace(LOOP, steps=90, warmup=5, validate_every=1)
-    h = fit(psi, molecules, training=replace(FAST, loop=loop, batch_size=60, contrast=1.0))
+    h = fit(psi, molecules, training=replace(FAST, loop=loop, batch_size=60, contrast=1.0), reads="verbatim")
     return h, before
 
 

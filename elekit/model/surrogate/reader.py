@@ -187,11 +187,9 @@ class TextReader(Reader):
         return [self._read(text) for text in inputs]
 
     def _read(self, text: str, dropped: tuple[str, ...] = ()) -> Reading:
-        if not text.strip():
-            return Reading(text, "the text is empty")
         split, number = self._tokenizer.split(text), self._number  # type: ignore[attr-defined]
         unknown = tuple(dict.fromkeys(token for token in split if token not in number))
-        measures = {"unknown": sum(token not in number for token in split) / len(split)}
+        measures = {"unknown": sum(token not in number for token in split) / len(split) if split else 1.0}
         respelled = {token: known for token in unknown if self.spelling and (known := self._respelled(token))}
         if respelled:
             split = [respelled.get(token, token) for token in split]
