@@ -26,12 +26,12 @@ else:
 EDGE_LABELS = ("single", "double", "triple")
 LARGEST_COORDINATION = 12
 DROPPED = {  # what graphs leave out of a SMILES: its name in reports, and how it is written
-    "stereochemistry": re.compile(r"^\S*(@|[/\\])"),
-    "isotopes": re.compile(r"^\S*\[\d+[A-Za-z]"),
-    "atom maps": re.compile(r"^\S*\[[^\]\s]*:\d+\]"),
-    "explicit hydrogens": re.compile(r"^\S*\[\d*H(:\d+)?\]"),
-    "a name after the SMILES": re.compile(r"\s"),
+    "stereochemistry": re.compile(r"[@/\\]"),
+    "isotopes": re.compile(r"\[\d+[A-Za-z]"),
+    "atom maps": re.compile(r":\d+\]"),
+    "explicit hydrogens": re.compile(r"\[\d*H(:\d+)?\]"),
 }
+NAME = "a name after the SMILES"
 
 # RDKit recurses along chains, and its search for rings takes minutes from about 1,000 rings on: larger input ends or
 # hangs the process. The largest molecule of ChEBI-20 has 574 atoms, 69 rings and 1,598 characters.
@@ -50,7 +50,7 @@ _STEREO_GROUPS = re.compile(r"\|(?:,?(?:[ao&]\d*:\d+(?:,\d+)*|r))*\|")  # extens
 class ParsedSmiles:
     """A molecule, or an error: why the SMILES was rejected. canonical: its SMILES without stereochemistry.
 
-    dropped: what the graph leaves out, of `DROPPED`.
+    dropped: what the graph leaves out, of `DROPPED` and `NAME`.
     """
 
     canonical: str = ""
@@ -130,8 +130,9 @@ def parse_smiles(smiles: str) -> ParsedSmiles:
             return ParsedSmiles(error="not determined by elements, charges and bonds (radical or unusual valence)")
     except (ValueError, RuntimeError) as error:  # RDKit raises both
         return ParsedSmiles(error=str(error).strip().partition("\n")[0][:100] or "RDKit fails")
-    dropped = tuple(name for name, written in DROPPED.items() if written.search(smiles.strip()))
-    return ParsedSmiles(canonical, nodes, tuple(bonds), dropped=dropped)
+    written, *name = smiles.split(maxsplit=1)
+    dropped = [part for part, pattern in DROPPED.items() if pattern.search(written)]
+    return ParsedSmiles(canonical, nodes, tuple(bonds), dropped=(*dropped, *([NAME] if name else ())))
 
 
 def _canonical(mol: Chem.Mol) -> str:
