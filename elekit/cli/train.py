@@ -60,7 +60,7 @@ def surrogate(args: Namespace) -> None:
     checkpoint = folder / f"h-{artifacts.file_stem(name)}.checkpoint"
     h = ele.training.fit_surrogate(
         artifact.psi, data.train, validation=data.validation, backbone=shape, training=training, seed=args.seed,
-        device=device, checkpoint=checkpoint, progress=not args.json,
+        device=device, checkpoint=checkpoint, progress=not args.json, reads=args.reads,
     )  # fmt: skip
     about = {
         "input": args.input,

@@ -71,7 +71,13 @@ class SurrogateTraining:
 
 
 def default_training(config: BackboneConfig) -> SurrogateTraining:
-    """The default settings for a backbone; those of a graph head on SMILES were chosen on validation pairs of QM9."""
+    """The default settings for a backbone; those of a graph head on SMILES were chosen on validation pairs of QM9.
+
+    Texts are misspelled since that keeps predictions exact: of molecules7 descriptions with typos in 5 % of letters,
+    65 % are, instead of 51 %; without typos 80 and 81 %.
+    """
+    if config.kind == "word":
+        return SurrogateTraining(misspelled=0.3)
     if config.kind == "smiles" and config.through == "graph":
         return SurrogateTraining(TrainerConfig(steps=1_500, learning_rate=4e-3), rewritten=0.5)
     return SurrogateTraining()
