@@ -17,7 +17,13 @@ from elekit.graphs.smiles import Chem, is_molecular, parse_smiles
 from elekit.model.artifact import JSON_NAME, load, save
 from elekit.model.surrogate import BackboneConfig
 from elekit.model.surrogate.reader import (
-    UNSURE_SHARE, SmilesReader, TextReader, ValueReader, make_reader, misspell, reader_from_json,
+    UNSURE_SHARE,
+    SmilesReader,
+    TextReader,
+    ValueReader,
+    make_reader,
+    misspell,
+    reader_from_json,
 )  # fmt: skip
 from elekit.model.surrogate.regressor import UnfamiliarInputWarning
 from elekit.training.loop import TrainerConfig
