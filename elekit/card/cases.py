@@ -53,8 +53,8 @@ def cases(context: Context, results: Results) -> None:
         given = None if inputs is None else inputs[row]
         if calibration is not None:
             sets = conformal.Calibration.from_json(calibration)
-            reading = None if readings is None else [readings[row]]
-            (found,) = conformal.prediction_sets(psi, target[[row]], sets, candidates=candidates, readings=reading)
+            own = None if readings is None else [readings[row]]
+            (found,) = conformal.prediction_sets(psi, target[[row]], sets, candidates=candidates, readings=own)
         text = given if isinstance(given, str) else ""
         set_text = "" if found is None else found.describe()
         exact, edits, loss = bool(judged["exact"][row]), float(judged["edit_distance"][row]), float(decoded.loss[row])

@@ -30,7 +30,8 @@ def input_changes(context: Context, results: Results) -> None:
         raise ValueError("only texts and SMILES can be written with typos, and h must record its training inputs")
     test = context.data.test.sample(CHANGED, context.seed)
     rows = []
-    for name, texts in _variants(list(test.inputs), isinstance(h.reader, SmilesReader), context.seed).items():
+    inputs = [str(text) for text in test.inputs or ()]
+    for name, texts in _variants(inputs, isinstance(h.reader, SmilesReader), context.seed).items():
         readings = h.read(texts)
         kept = [row for row, one in enumerate(readings) if not one.refused]
         rows.append({"written": name, "count": len(texts), "refused": 1 - len(kept) / len(texts)})

@@ -214,7 +214,7 @@ def calibrate_reader(h: SurrogateRegressor, psi: Psi, split: Split, known: Tenso
     rows = [row for row, one in enumerate(readings) if not one.refused]
     losses = None if known is None else torch.full((len(readings),), torch.nan)
     if rows and losses is not None and known is not None:
-        read = [inputs[row] for row in rows] if not torch.is_tensor(inputs) else inputs[rows]
+        read = split.take(rows).inputs
         h.reader = replace(h.reader, limits={})  # no warnings while they are set
         points = h.predict(read)
         if h.has_graph_head:
