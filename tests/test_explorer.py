@@ -875,7 +875,7 @@ def places(lab, n, k=0):
     return np.array(lab.page.evaluate(PLACES, [k, n]))
 
 
-def alone(where, least=14):
+def alone(where, least=10):
     """A point in the middle that has no other one near it on the screen."""
     apart = np.linalg.norm(where[:, None] - where, axis=-1) + 1e9 * np.eye(len(where))
     apart = np.where(np.abs(where - np.median(where, 0)).max(1) < 150, apart.min(1), 0)
@@ -909,7 +909,7 @@ import elekit as ele, numpy as np
 from elekit.inspect.search import step
 from elekit.widgets import explore
 artifact, split = ele.load("molecules7"), ele.datasets.load("molecules7").test
-explorer = explore(artifact.psi, split, color="nodes", height=480)
+explorer = explore(artifact.psi, split, color="nodes")
 explorer
 """
 
@@ -971,7 +971,15 @@ def test_exploring_by_hand(lab):
     page.get_by_role("button", name="Clear selection").click()
     lab.eventually("len(explorer.selection)", 0)
     page.wait_for_function(f"([k]) => {HOME}.api.get('selectedPoints').length === 0", arg=[0])
-    assert wrong == []
+    page.set_viewport_size(
+        {"width": 1280, "height": 800}
+    )  # all of it is visible on a laptop, beside the file browser
+    page.wait_for_timeout(300)
+    explorer, notebook = (
+        page.locator(name).bounding_box() for name in (".elekit-explorer", ".jp-WindowedPanel-outer")
+    )
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    assert explorer["height"] <= notebook["height"] and wrong == []
 
 
 @pytest.mark.browser

@@ -96,6 +96,7 @@ class Socket(VoilaKernelWebsocketHandler):
     """The websocket of a page to its kernel."""
 
     opened: ClassVar[Counter] = Counter()
+    received, since = 0, 0.0
 
     async def get(self, kernel_id: str) -> None:
         if self.opened[kernel_id] >= SOCKETS:
@@ -105,6 +106,16 @@ class Socket(VoilaKernelWebsocketHandler):
             await super().get(kernel_id)  # returns when the connection ends
         finally:
             self.opened[kernel_id] -= 1
+
+    def on_message(self, message: str | bytes) -> None:
+        now = time.monotonic()
+        if now - self.since > 10:
+            self.received, self.since = 0, now
+        self.received += len(message)
+        if self.received <= 4 * MESSAGE_BYTES:  # in ten seconds; a busy kernel would let them pile up
+            super().on_message(message)
+        else:
+            self.close(1008, "too many messages")
 
     def write_error(self, status_code: int, **kwargs) -> None:
         refuse(self, status_code)
