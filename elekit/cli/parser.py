@@ -104,9 +104,9 @@ def _surrogate(command: Command) -> None:
     about += "choose it if input positions correspond to nodes, as in SMILES. With at most 1,000 pairs, graph trains "
     about += "four random starts and continues the best one (default: %(default)s)"
     reads = (
-        "smiles: inputs are molecules, read in one canonical form, or else refused. verbatim: inputs are read as they "
-        "are. auto: smiles if 95 %% of the inputs are and the graphs are molecules; typos in other texts are corrected "
-        "(default: %(default)s)"
+        "smiles: inputs are molecules, read in one canonical form, or else refused. verbatim: inputs are read as "
+        "they are. auto: smiles if 95 %% of the inputs are and the graphs are molecules; typos in other texts are "
+        "corrected (default: %(default)s)"
     )
     command.add_argument("--reads", choices=("auto", "smiles", "verbatim"), default="auto", help=reads)
     command.add_argument("--through", choices=("point", "graph"), default="point", help=about)

@@ -95,13 +95,13 @@ def printable(text: str) -> str:
 
 
 def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    said = io.StringIO()
+    complaints = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(complaints):
             return parser.parse_args(arguments)
     finally:
-        if said.getvalue():
-            tell(said.getvalue()[: 4 * LONGEST].rstrip())
+        if complaints.getvalue():
+            tell(complaints.getvalue()[: 4 * LONGEST].rstrip())
 
 
 def _one_line(error: Exception) -> str:
