@@ -151,7 +151,7 @@ def _evaluate(command: Command) -> None:
     _flag(command, "--oracle", "decode from psi(y), the true embedding: how decodable is the loss?")
     about = "largest number of graphs, sampled (default: 1000 of a named set, all of a file)"
     command.add_argument("--limit", type=int, help=about)
-    _flag(command, "--randomize", "rewrite SMILES inputs along random paths before h reads them")
+    _flag(command, "--randomize", "rewrite SMILES along random paths first (matters to an h with --reads verbatim)")
     _number(command, "--timeout", float, 10.0, "seconds per edit distance")
     _path(command, "--table", "CSV", "write one row per prediction to this file")
 
