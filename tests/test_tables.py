@@ -82,6 +82,8 @@ FILES = {
     "names.csv": CSV.replace("smiles,text", " smiles , text"), "index.csv": ",smiles,text\n0,CCO,an alcohol\n1,CCN,an amine\n2,CCC,propane\n",
     "ends.csv": "smiles,text\nCCO,an alcohol,\nCCN,an amine,\nCCC,propane,\n", "all ends.csv": CSV.replace("\n", ",\n"),
     "some ends.csv": "smiles,text\nCCO,an alcohol,\nCCN,an amine\nCCC,propane,,,\n",
+    "r.csv": '"","smiles","text"\n"1","CCO","an alcohol"\n"2","CCN","an amine"\n"3","CCC","propane"\n',
+    "r2.csv": '"";"smiles";"text"\n"1";"CCO";"an alcohol"\n"2";"CCN";"an amine"\n"3";"CCC";"propane"\n',
     "records.json": json.dumps([{"smiles": k, "text": v} for k, v in READ.items()]),
     "lines.jsonl": "\n".join(json.dumps({"smiles": k, "text": v}) for k, v in READ.items()),
     "lines.json": "\n".join(json.dumps({"smiles": k, "text": v}) for k, v in READ.items()),
@@ -103,7 +105,7 @@ def test_a_file_is_read_whatever_wrote_it(tmp_path, name):
         ("packed.csv", gzip.compress(CSV.encode()), [".gz"]),
         ("sheet.xlsx", b"PK\x03\x04", ["Excel", "csv"]),
         ("sheet.csv", b"PK\x03\x04", ["Excel", "csv"]),
-        ("old.xls", b"a table", ["no reader for .xls"]),
+        ("old.xls", b"\xd0\xcf\x11\xe0", ["Excel", "csv"]),
         ("table.pkl", b"\x80\x04K\x01.", ["pickle"]),
         ("lines.csv", b'{"smiles": "CCO"}', ["JSON", ".jsonl"]),
         ("page.csv", b"<html></html>", ["HTML"]),
@@ -229,6 +231,14 @@ def test_a_graphml_or_gml_file_with_unknown_or_repeated_ids_is_refused(tmp_path,
     for old, new in (('target="1"', 'target="9"'), ('node id="1"', 'node id="0"')):
         (tmp_path / "a.graphml").write_text(text.replace(old, new))
         refused(lambda: from_frame(tmp_path / "a.graphml"), "unknown nodes")
+    named = 'for="{}" attr.name="label" attr.type="string"><default>{}</default></key>'
+    keys = f'<key id="n" {named.format("node", "C")}<key id="e" {named.format("edge", "s")}'
+    nodes = '<node id="a"/><node id="b"><data key="n">N</data></node><edge source="a" target="b"/>'
+    space = "http://graphml.graphdrawing.org/xmlns"
+    text = f'<graphml xmlns="{space}">{keys}<graph edgedefault="undirected">{nodes}</graph></graphml>'
+    (tmp_path / "defaults.graphml").write_text(text)
+    data = from_frame(tmp_path / "defaults.graphml")
+    assert label_sets(data) == [["C", "N"]] and data.vocabulary.edge_labels == ("s",)
     gml = 'graph [ node [ id 0 label "Küche" ] node [ id 1 label "b" ] edge [ source 0 target {} label "s" ] ]'
     (tmp_path / "a.gml").write_text(gml.format(1))
     assert label_sets(from_frame(tmp_path / "a.gml")) == [["Küche", "b"]]
@@ -393,6 +403,11 @@ def test_a_filtered_series_and_missing_or_strange_inputs(refused):
     assert list(reasons(data)) == [0, 2] and sorted(data.train.inputs.tolist()) == [[1, 2], [5, 6]]
     refused(lambda: from_networkx_graphs(RINGS, "pqrs"), "one input per graph")
     refused(lambda: from_networkx_graphs(RINGS[0]), "a list of networkx graphs")
+    cells = pd.DataFrame({"s": pd.Series(["CCO", b"CC", 5, None], dtype=object)})
+    found = reasons(from_frame(cells, smiles="s", fractions=(1, 0, 0)))
+    assert found == {1: "a bytes in place of a SMILES", 2: "a int in place of a SMILES", 3: "empty SMILES"}
+    for nonsense in (0, -1, 1.5, "5"):
+        refused(lambda nonsense=nonsense: from_networkx_graphs(RINGS, max_nodes=nonsense), "max_nodes must be")
     numbers = pd.DataFrame({"smiles": ["C", "CC", "CCC"], "x": pd.Series([1, None, 3], dtype=object)})
     data = from_frame(numbers, smiles="smiles", input="x", fractions=(1, 0, 0))
     assert list(reasons(data)) == [1] and sorted(data.train.inputs[:, 0].tolist()) == [1, 3]

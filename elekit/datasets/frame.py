@@ -67,18 +67,23 @@ def from_frame(
         ValueError: If the table cannot be read, is empty, has no valid row, or does not fit the memory.
     """
     if not isinstance(frame, (pd.DataFrame, str, os.PathLike)):
-        raise ValueError(f"expected a DataFrame or the path of a file, got a {type(frame).__name__}")
+        raise ValueError(f"expected a pandas DataFrame or the path of a file, got a {type(frame).__name__}")
     table, refused, source = frame, dict[int, str](), "the frame"
     if not isinstance(frame, pd.DataFrame):
         source = str(frame)
         table, refused = tables.read_file(frame)
         if smiles is None and graph is None:
-            smiles, graph = (None, "graph") if "graph" in table and "smiles" not in table else ("smiles", None)
+            alike = [name for name in table if str(name).lower() == "smiles"]
+            smiles = "smiles" if "smiles" in alike or len(alike) != 1 else alike[0]
+            smiles, graph = (None, "graph") if not alike and "graph" in table else (smiles, None)
     table = cast(pd.DataFrame, table).reset_index(drop=True)
     if (smiles is None) == (graph is None):
         raise ValueError("name the column of the graphs: either smiles= or graph=")
     if duplicates not in ("drop", "keep"):
         raise ValueError(f"duplicates must be 'drop' or 'keep', got {duplicates!r}")
+    for option, least in (("max_nodes", max_nodes), ("min_count", min_count)):
+        if least is not None and not (isinstance(least, numbers.Integral) and least >= 1):
+            raise ValueError(f"{option} must be an integer of at least 1, got {short(least)}")
     column = graph if smiles is None else smiles
     if input is None or (isinstance(input, list) and not input):
         inputs_in = [] if smiles is None else [smiles]
@@ -197,7 +202,7 @@ def _distinct_columns(source: str, table: pd.DataFrame, named: Sequence[Hashable
         raise ValueError(f"{source} has {table.columns.nlevels} levels of column names; flatten them to one")
     names, count = list(table.columns), Counter(table.columns)
     for column in named:
-        if column not in count:
+        if not isinstance(column, Hashable) or column not in count:
             raise MissingColumnError(source, column, names)
         if count[column] > 1:
             raise ValueError(f"{source} has {count[column]} columns {short(column)}; rename all but one")

@@ -11,6 +11,7 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
@@ -209,6 +210,9 @@ def _read_smiles(smiles: Sequence[str], progress: bool) -> Column:
     molecules = [parse_smiles(text) for text in bar]
     graphs = PackedGraphs.pack([(one.nodes, one.edges) for one in molecules])
     words = [(one.canonical, one.error, "; ".join(one.dropped)) for one in molecules]
+    for row, text in enumerate(smiles):
+        if not isinstance(text, str) and not (pd.api.types.is_scalar(text) and pd.isna(text)):
+            words[row] = ("", f"a {type(text).__name__} in place of a SMILES", "")
     return Column(graphs, *map(list, zip(*words)))
 
 
@@ -242,6 +246,7 @@ def _from_node_link(document: dict[str, Any]) -> nx.Graph:
             raise ValueError(
                 f"is {'a multigraph' if kind == 'multigraph' else kind}; convert it to a simple undirected graph"
             )
+    document = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in document.items()}  # of parquet
     listed = [document[name] for name in ("edges", "links") if name in document]
     nodes = document.get("nodes")
     if not isinstance(nodes, list) or len(listed) != 1 or not isinstance(listed[0], list):

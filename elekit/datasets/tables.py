@@ -42,9 +42,6 @@ BINARY = (  # how files begin that are no text
     (b"\xd0\xcf\x11\xe0", "an Excel file; save the sheet as csv"),
     (b"PAR1", "a parquet file; name it .parquet"),
     (b"\x1f\x8b", "a gzip file; end its name in .gz"),
-    (b"BZh", "a bzip2 file; end its name in .bz2"),
-    (b"\xfd7zXZ", "an xz file; end its name in .xz"),
-    (b"\x89HDF", "an HDF5 file; save the table as csv or parquet"),
     (b"\x80", "a pickle, which can run code; save the table as csv or parquet"),
 )
 BROKEN = (
@@ -60,8 +57,8 @@ def read_file(path: Any) -> Table:
     ValueError of one line that names the file, the problem and a fix.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"no file {path}")
+    if not path.is_file():  # a pipe may never end
+        raise FileNotFoundError(f"no file {path}{' but a folder' if path.is_dir() else ''}")
     suffixes = [s.lower() for s in path.suffixes]
     packed = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSED else ""
     kind = suffixes[-1] if suffixes else ""
@@ -169,13 +166,11 @@ def _separator(text: str, native: str | None) -> str:
     """The separator of the header line, if that is clear."""
     clear, possible = [], []
     for separator in SEPARATORS:
-        rows, records = _records(text, separator), list[list[str]]()
         try:
-            records = [row for row, _ in zip(rows, range(SAMPLE + 1))]
+            records = [row for row, _ in zip(_records(text, separator), range(SAMPLE + 1))]
         except ValueError:
-            if separator == native:
-                raise
-        if records and len(records[0]) > 1:
+            continue  # quotes that only another separator explains
+        if len(records[0]) > 1:
             possible.append(separator)
             if all(_fields(row, len(records[0])) for row in records):
                 clear.append(separator)
@@ -334,6 +329,9 @@ def _graphml(content: bytes, kind: str) -> Table:
         reader = name()
         try:
             graph = reader.make_graph(element, *reader.find_graphml_keys(root))
+            for kind in ("node", "edge"):  # networkx keeps default values apart
+                for *_, own in getattr(graph, f"{kind}s")(data=True):
+                    own.update({**graph.graph.get(f"{kind}_default", {}), **own})
             ids = [node.get("id") for node in element.iter(f"{space}node")]
             if len(set(ids)) != len(ids) or set(ids) != set(map(str, graph)):
                 graph = "ids of nodes are repeated, or edges name unknown nodes"
@@ -356,16 +354,10 @@ def _attributes(graph: Any) -> dict[str, Any]:
     return {k: v for k, v in own if k not in ("node_default", "edge_default", "edge_ids")}
 
 
-def _no_reader(content: bytes, kind: str) -> Table:
-    _text(content)
-    raise ValueError(f"there is no reader for {kind} files; save the table as csv, parquet or JSON lines")
-
-
 READERS: dict[str, Callable[[bytes, str], Table]] = {
     **dict.fromkeys((".json", ".jsonl", ".ndjson"), _json),
     **dict.fromkeys((".smi", ".smiles", ".ism"), _smi),
     **dict.fromkeys((".sdf", ".sd", ".mol"), _sdf),
     ".graphml": _graphml,
     ".gml": _gml,
-    **dict.fromkeys((".xls", ".xlsx", ".ods", ".zip", ".pkl", ".pickle", ".npz", ".h5", ".feather"), _no_reader),
 }
