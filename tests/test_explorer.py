@@ -1150,3 +1150,25 @@ def test_two_maps_move_together_and_hostile_names_stay_text(lab):
     lab.python("explorer.close()")
     page.locator(".elekit-explorer").wait_for(state="detached")
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("smarts", "problem"),
+    [
+        ("~".join("*" * 30) + "N", "fits in too many ways"),
+        (f"[$({'~'.join('*' * 30)}N)]", "is not valid SMARTS"),
+        ("C" * 20_000, "is not valid SMARTS"),
+        ("C\nN", "is not valid SMARTS"),
+        ("CCé", "is not valid SMARTS"),
+        ("C name", "is not valid SMARTS"),
+    ],
+)
+def test_patterns_that_would_hang_or_be_read_in_part_are_refused(smarts, problem):
+    sheet = nx.convert_node_labels_to_integers(nx.hexagonal_lattice_graph(4, 4))
+    closures = [[f"%{10 + k}" for k, edge in enumerate(sheet.edges) if node in edge] for node in sheet]
+    cage = ".".join("C" + "".join(own) for own in closures)
+    search = Search(pd.DataFrame(index=range(2)), from_smiles([cage, "CN"]))
+    with pytest.raises(ValueError, match=problem) as refusal:
+        search("substructure", smarts)
+    assert len(str(refusal.value)) < 200
+    assert search("substructure", "[$(C-N),$(O=C)]").tolist() == [1]

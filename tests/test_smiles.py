@@ -222,7 +222,7 @@ def test_kekule_forms_of_large_cages_are_refused():
 def test_from_smiles_names_the_first_one_refused():
     with pytest.raises(ValueError, match=r"SMILES 1, 'C\(C': RDKit refuses"):
         from_smiles(["CC", "C(C", "nonsense"])
-    with pytest.raises(ValueError, match=r"SMILES 0, 'C{57}'\.\.\.: more than") as long:
+    with pytest.raises(ValueError, match=r"SMILES 0, 'C+\.\.\.C+': more than") as long:
         from_smiles("C" * 10**6)
     assert len(str(long.value)) < 200
     with pytest.raises(ValueError, match="at least one"):

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from elekit.graphs._optional import LazyModule
-from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary, from_edge_lists, label_tensors, to_edge_lists
+from elekit.graphs.graph import (
+    Graph,
+    GraphBatch,
+    GraphVocabulary,
+    from_edge_lists,
+    label_tensors,
+    short,
+    to_edge_lists,
+)
 
 if TYPE_CHECKING:
     from rdkit import Chem, rdBase
@@ -223,13 +231,8 @@ def from_smiles(smiles: str | Sequence[str], vocabulary: GraphVocabulary | None 
     molecules = [parse_smiles(s) for s in smiles]
     for i, (text, molecule) in enumerate(zip(smiles, molecules)):
         if molecule.error:
-            raise ValueError(f"SMILES {i}, {short_text(text)}: {molecule.error}")
+            raise ValueError(f"SMILES {i}, {short(text)}: {molecule.error}")
     return from_parsed(molecules, vocabulary)
-
-
-def short_text(text: object) -> str:
-    """A value in a message: quoted, without control characters, cut to 60 characters."""
-    return ascii(text) if len(str(text)) <= 60 else f"{str(text)[:57]!a}..."
 
 
 def from_parsed(molecules: Sequence[ParsedSmiles], vocabulary: GraphVocabulary | None = None) -> Graph:
@@ -303,12 +306,12 @@ def kekule_forms(smiles: str, vocabulary: GraphVocabulary | None = None) -> Grap
     """
     molecule = parse_smiles(smiles)
     if molecule.error:
-        raise ValueError(f"SMILES {short_text(smiles)}: {molecule.error}")
+        raise ValueError(f"SMILES {short(smiles)}: {molecule.error}")
     mol = Chem.MolFromSmiles(molecule.canonical)
     rings = {i for bond in mol.GetBonds() if bond.GetIsConjugated() and bond.IsInRing()
              for i in (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())}  # fmt: skip
     if len(rings) > MAX_KEKULE_ATOMS:
-        raise ValueError(f"SMILES {short_text(smiles)}: more than {MAX_KEKULE_ATOMS} atoms in conjugated rings")
+        raise ValueError(f"SMILES {short(smiles)}: more than {MAX_KEKULE_ATOMS} atoms in conjugated rings")
     forms = []
     for form in Chem.ResonanceMolSupplier(mol, Chem.ResonanceFlags.KEKULE_ALL, MAX_KEKULE_FORMS) or [mol]:
         if [_node_label(atom) for atom in form.GetAtoms()] == list(molecule.nodes):  # skip forms that move charges

@@ -11,8 +11,8 @@ import torch
 
 from elekit.graphs._optional import LazyModule
 from elekit.graphs.features import count_components
-from elekit.graphs.graph import Graph
-from elekit.graphs.smiles import is_molecular, molecule_of, parse_smiles, short_text, to_smiles
+from elekit.graphs.graph import Graph, short
+from elekit.graphs.smiles import is_molecular, molecule_of, parse_smiles, to_smiles
 
 Chem, rdBase = LazyModule("rdkit.Chem", "chem"), LazyModule("rdkit.rdBase", "chem")
 
@@ -22,7 +22,8 @@ COMPARE = {
 }  # fmt: skip
 FEW_LABELS = 24  # up to so many labels each gets a column of its own
 BLOCK = 8_192  # graphs counted at a time
-MAX_SMARTS = 200  # characters; the time of a search may grow exponentially with its pattern
+MAX_SMARTS, MAX_RECURSIVE = 200, 40  # characters of a pattern, and of each part $(...), whose steps are not counted
+MAX_STEPS = 100_000  # atoms compared in one molecule: their number may grow exponentially with the pattern
 
 # The first that matches classifies a molecule; SMARTS.
 GROUPS = {
@@ -103,15 +104,27 @@ class Search:
         return [_molecule(text) for text in self.smiles]
 
     def having(self, smarts: str) -> np.ndarray:
-        """(n,) bool: molecules with a substructure; ValueError for invalid SMARTS."""
+        """(n,) bool: molecules with a substructure; ValueError for SMARTS that are invalid or take too long."""
         self._check_molecular("a substructure")
-        pattern = None
-        if len(smarts) <= MAX_SMARTS and smarts.isascii() and smarts.isprintable() and " " not in smarts:
-            with rdBase.BlockLogs():
-                pattern = Chem.MolFromSmarts(smarts)
+        steps = 0
+
+        def step(*_: Any) -> bool:
+            nonlocal steps
+            steps += 1
+            if steps > MAX_STEPS:
+                raise ValueError(f"{short(smarts)} fits in too many ways; name elements instead of any atom (*)")
+            return True
+
+        pattern = _pattern(smarts)
         if pattern is None:
-            raise ValueError(f"{short_text(smarts)} is not valid SMARTS; try for example c1ccccc1, C=O or [NH2]")
-        return np.array([m is not None and m.HasSubstructMatch(pattern) for m in self.molecules], dtype=bool)
+            raise ValueError(f"{short(smarts)} is not valid SMARTS; try for example c1ccccc1, C=O or [NH2]")
+        options = Chem.SubstructMatchParameters()
+        options.setExtraAtomCheckFunc(step)
+        found = np.zeros(len(self.molecules), dtype=bool)
+        for row, molecule in enumerate(self.molecules):
+            steps = 0
+            found[row] = molecule is not None and molecule.HasSubstructMatch(pattern, options)
+        return found
 
     def functional_groups(self) -> list[str]:
         """The first of `GROUPS` that each molecule contains, else "none of these"."""
@@ -171,6 +184,23 @@ class Search:
     def _check_molecular(self, what: str) -> None:
         if not self.molecular:
             raise ValueError(f"these graphs are not molecules, so {what} cannot be found; search by id or label")
+
+
+def _pattern(smarts: str) -> Any:
+    if len(smarts) > MAX_SMARTS or not smarts.isascii() or not smarts.isprintable() or " " in smarts:
+        return None
+    depth, starts = 0, list[tuple[int, int]]()
+    for place, character in enumerate(smarts):
+        if character == "(":
+            depth += 1
+            if smarts[place - 1 : place] == "$":
+                starts.append((depth, place))
+        elif character == ")":
+            if starts and starts[-1][0] == depth and place - starts.pop()[1] > MAX_RECURSIVE:
+                return None
+            depth -= 1
+    with rdBase.BlockLogs():
+        return Chem.MolFromSmarts(smarts)
 
 
 def _molecule(text: str | None) -> Any:
