@@ -11,7 +11,7 @@ from elekit.correction.judgments import Judgments
 from elekit.correction.probe_edits import ProbeEdits, evaluate_rules
 from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig
-from elekit.evaluation.judging import decode_many, evaluate
+from elekit.evaluation.judging import decode_many, evaluate, readable
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of
 from elekit.model.surrogate import SurrogateRegressor
@@ -67,7 +67,7 @@ class Evaluation:
             success[GRADIENT] = exact(points[: self.decoded], truth, descent)
         if self.decoded and self.surrogate is not None:
             h, split = self.surrogate
-            split = split.take(range(min(self.decoded, len(split))))
+            split, _ = readable(h, split.take(range(min(self.decoded, len(split)))))
             success[FROM_INPUTS] = exact(h.predict(split.inputs), split.graphs)
             if refitted is not None:
                 success[REFITTED] = exact(refitted.predict(split.inputs), split.graphs)
