@@ -56,11 +56,13 @@ def input_changes(results: Results, write: Writer) -> Statements:
     if "covered" in rows[number]:
         yield write("inputs with typos", interval(rows[number], "covered"), number, row=rows[number], plain=rows[0])
     if about["limits"]:
-        names = {"unknown": "unknown tokens", "unseen": "unknown pairs of tokens", "loss": "learned loss"}
+        unit = "symbols" if about["smiles"] else "words"
+        names = {"unknown": f"unknown {unit}", "unseen": f"unknown pairs of neighboring {unit}"}
         limits = [
-            f"{limit:.2f} for the {names[name]}" if name == "loss" else f"{limit:.1%} of {names[name]}"
+            f"a learned loss of {limit:.2f} between h(x) and the answer" if name == "loss"
+            else f"{limit:.1%} {names[name]}" if limit else f"no {names[name]}"
             for name, limit in about["limits"].items()
-        ]
+        ]  # fmt: skip
         yield write("unsure rule", UNSURE_SHARE, about=about, limits=limits)
 
 

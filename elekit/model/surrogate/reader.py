@@ -28,11 +28,12 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SHORTEST = 5  # letters of an unknown word that may be a misspelled known one
 END = -1  # before the first and after the last token
 SMILES_TOKEN = re.compile(r"\[.*\]|Br|Cl|%\d\d|[BCNOSPFIbcnosp\d()=#$:/\\.@+*~-]")
-REASONS: dict[str, Callable[[float, float], str]] = {
-    "unknown": lambda x, limit: f"{x:.0%} of its tokens are unknown to h (limit {limit:.1%})",
-    "unseen": lambda x, limit: f"{x:.0%} of its pairs of tokens are unknown to h (limit {limit:.1%})",
-    "deviation": lambda x, limit: f"a value lies {x:.3g} standard deviations from the mean (limit {limit:.3g})",
-    "loss": lambda x, limit: f"no graph lies near h(x), the learned loss is {x:.3f} (limit {limit:.3f})",
+UNITS = {"word": "words", "character": "characters", "smiles": "symbols"}  # what the tokens of a level are called
+REASONS: dict[str, Callable[[float, float, str], str]] = {
+    "unknown": lambda x, limit, unit: f"{x:.0%} of its {unit} are unknown to h (limit {limit:.1%})",
+    "unseen": lambda x, limit, unit: f"{x:.0%} of its pairs of {unit} are unknown to h (limit {limit:.1%})",
+    "deviation": lambda x, limit, _: f"a value lies {x:.3g} standard deviations from the mean (limit {limit:.3g})",
+    "loss": lambda x, limit, _: f"no graph lies near h(x), the learned loss is {x:.3f} (limit {limit:.3f})",
 }  # by measure: the description of a value above its limit
 
 
@@ -48,6 +49,7 @@ class Reading:
         respelled: For unknown words that are one typo away from exactly one known word, that word.
         measures: Value of each measure of `REASONS`, except the loss.
         limits: Largest value of each measure that is not unsure.
+        unit: What the tokens are called.
     """
 
     value: Any
@@ -57,6 +59,7 @@ class Reading:
     respelled: Mapping[str, str] = field(default_factory=dict)
     measures: Mapping[str, float] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "tokens"
 
     def doubt(self, loss: float | None = None) -> str:
         """Explain why an answer is unsure: the input is refused, or unlike those that h was calibrated on.
@@ -73,7 +76,7 @@ class Reading:
         over = [name for name, limit in self.limits.items() if name in found and not found[name] <= limit]
         if "unknown" in over and "unseen" in over:
             over.remove("unseen")  # an unknown token is in two unknown pairs
-        reasons = {name: REASONS[name](found[name], self.limits[name]) for name in over}
+        reasons = {name: REASONS[name](found[name], self.limits[name], self.unit) for name in over}
         if "unknown" in reasons:
             reasons["unknown"] += f": {self.describe_unknown()}"
         return "; ".join(reasons.values())
@@ -199,7 +202,7 @@ class TextReader(Reader):
             pairs = zip([END, *path], [*path, END])
             unseen = sum(a is None or b is None or b not in after[a] for a, b in pairs)
             measures["unseen"] = unseen / (len(path) + 1)
-        return Reading(text, "", dropped, unknown, respelled, measures, self.limits)
+        return Reading(text, "", dropped, unknown, respelled, measures, self.limits, UNITS[self.level])
 
     def _respelled(self, word: str) -> str | None:
         """The only known word that one typo turns into this one; None if there is none or several."""
