@@ -85,7 +85,8 @@ def test_columns_of_the_frame_stay_and_it_is_not_changed(vocabulary, generator):
     before = frame.copy()
     table = overview(graphs, frame)
     pd.testing.assert_frame_equal(frame, before)
-    assert table["id"].tolist() == [7, 5, 6] and table["nodes"].tolist() == ["x", "y", "z"]
+    assert table["id"].tolist() == [7, 5, 6] and table["nodes (given)"].tolist() == ["x", "y", "z"]
+    assert table["nodes"].tolist() == (graphs.labels()[0] > 0).sum(1).tolist()
     assert table["4"].tolist() == [1, 2, 3] and table.index.tolist() == [0, 1, 2] and "rings" in table
     with pytest.raises(ValueError, match="2 rows for 3 graphs"):
         overview(graphs, frame.iloc[:2])

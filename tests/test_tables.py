@@ -17,6 +17,7 @@ from elekit.cli import main
 from elekit.datasets import frame, from_frame, from_networkx_graphs
 from elekit.datasets.splits import SPLITS
 from elekit.graphs.smiles import molecule_vocabulary
+from elekit.inspect.search import overview
 
 CSV = "smiles,text\nCCO,an alcohol\nCCN,an amine\nCCC,propane\n"
 READ = {"CCO": "an alcohol", "CCN": "an amine", "CCC": "propane"}
@@ -415,6 +416,20 @@ def test_a_filtered_series_and_missing_or_strange_inputs(refused):
     refused(
         lambda: from_frame(numbers, smiles="smiles", input="x"), "column 'x' has numbers and 1 other values", "n.a."
     )
+
+
+def test_columns_named_like_counts_do_not_replace_them():
+    table = pd.DataFrame(
+        {"graph": RINGS, "nodes": ["three", "3", "four", "4"], "edges": [3, 3, 4, 4], "rings": [9] * 4}
+    )
+    data = from_frame(table, graph="graph", input="nodes", fractions=(1, 0, 0))
+    found = overview(data.train.graphs, data.train.frame).set_index("id")
+    assert found["nodes"].to_dict() == {0: 3, 1: 3, 2: 4, 3: 4} and set(found["rings"]) == {1}
+    assert found["nodes (given)"].to_dict() == table["nodes"].to_dict() and "edges (given)" not in found
+    psi = ele.model.GraphEmbedding(data.vocabulary, ele.EmbeddingConfig(hidden=8, dim=8))
+    explorer = pytest.importorskip("elekit.widgets").explore(psi, data.train)
+    explorer.pinned = 2
+    assert explorer.error is None
 
 
 def test_a_data_set_in_place_of_graphs_is_named(refused):

@@ -268,7 +268,7 @@ def _read_inputs(table: pd.DataFrame, columns: list[Hashable]) -> tuple[list[str
         return _finite(_vectors(cells, problems), problems)
     texts = [cell for cell in present if isinstance(cell, str)]
     numeric = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").notna()
-    if 0.5 <= numeric.mean() < 1:
+    if 0.5 < numeric.mean() < 1:
         odd = short(texts[int(numeric.to_numpy().argmin())])
         problem = (
             f"column {short(columns[0])} has numbers and {len(texts) - numeric.sum()} other values, such as {odd}"

@@ -35,10 +35,11 @@ GROUPS = {
 
 
 def overview(graphs: Graph, frame: pd.DataFrame | None = None) -> pd.DataFrame:
-    """A table of n graphs: the columns of `frame`, if given, and those that it lacks of the following.
+    """A table of n graphs: the columns of `frame`, if given, and the following.
 
-    id (column row of the frame, else the number of the graph), nodes, edges, rings (the cycle rank) and, for up to 24
-    node labels, "nodes: LABEL", the number of nodes with it. The index is 0..n-1; column names are strings.
+    id (of the frame, or its column row, else the number of the graph), nodes, edges, rings (the cycle rank) and, for
+    up to 24 node labels, "nodes: LABEL", the number of nodes with it. A column of the frame with one of these names
+    but other values becomes "NAME (given)". The index is 0..n-1; column names are strings.
     """
     n = len(graphs)
     table = pd.DataFrame(index=range(n)) if frame is None else frame.reset_index(drop=True)
@@ -58,6 +59,10 @@ def overview(graphs: Graph, frame: pd.DataFrame | None = None) -> pd.DataFrame:
     labels = graphs.vocabulary.node_labels
     if len(labels) <= FEW_LABELS:
         counts |= {f"nodes: {label}": of_label[:, k] for k, label in enumerate(labels)}
+    other = [
+        name for name in counts if name in table and name != "id" and not np.array_equal(table[name], counts[name])
+    ]
+    table = table.rename(columns={name: f"{name} (given)" for name in other})
     new = pd.DataFrame({name: values for name, values in counts.items() if name not in table})
     return pd.concat([new, table], axis=1)
 
