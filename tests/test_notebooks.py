@@ -74,7 +74,7 @@ def assert_drawn(lab, name, outputs):
     assert pictures
     for cell in page.locator(".jp-Cell").all():  # a cell is drawn when it scrolls into view
         cell.scroll_into_view_if_needed()
-    page.wait_for_selector(".jp-RenderedImage img")
+    page.wait_for_selector(".jp-RenderedImage img", state="attached")  # hidden where its widget lives
     drawn = page.eval_on_selector_all(".jp-RenderedImage img", "all => all.map(i => i.complete && i.naturalWidth)")
     assert len(drawn) == len(pictures) and all(drawn)
     widgets = len(outputs_of(outputs, WIDGET))
