@@ -6,14 +6,12 @@ predicted from the image. Their regions are Voronoi cells of the city-block dist
 here borders are bent, and images with ambiguous borders are rejected.
 """
 
-from zipfile import BadZipFile
-
 import numpy as np
 import pandas as pd
 import torch
 from scipy import ndimage
 
-from elekit.datasets.files import cache_arrays, cache_folder
+from elekit.datasets.files import cache_arrays, cache_folder, cached_arrays
 from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
@@ -65,10 +63,9 @@ def coloring(
     if count < 1 or size < 24 or noise < 0:
         raise ValueError(f"need count >= 1, size >= 24, noise >= 0; got count={count}, size={size}, noise={noise}")
     path = cache_folder() / f"coloring-{CACHE_VERSION}-{count}-{size}-{seed}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            regions, colors = stored["regions"], stored["colors"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    if (stored := cached_arrays(path)) is not None:
+        regions, colors = stored["regions"], stored["colors"]
+    else:
         generator = np.random.default_rng(seed)
         regions = partitions(count, size, generator)
         colors = proper_colors(adjacency_of(regions), generator)

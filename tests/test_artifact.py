@@ -90,7 +90,7 @@ def rewrite(folder: Path, change, resign: bool = True):
     change(content)
     if resign:
         content.pop("digest", None)
-        content["digest"] = artifacts._digest(content)
+        content["digest"] = artifacts.digest(content)
     path.write_text(json.dumps(content))
 
 

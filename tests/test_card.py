@@ -462,6 +462,21 @@ def test_the_same_again_says_the_same_and_another_loss_does_not(made, quick, tmp
         card.make(artifact(), molecules(), compare=tmp_path / "no.html")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("key", ["a"]), ("value", "x"), ("low", {}), ("evidence", 3), ("facts", []), ("unit", "u" * 5_000)],
+)
+def test_a_card_with_other_values_is_refused(tmp_path, key, value):
+    page = card.SHIPPED.read_text(encoding="utf-8")
+    begin = page.index('id="facts">') + len('id="facts">')
+    end = page.index("</script>", begin)
+    fields = json.loads(page[begin:end])
+    for forged in ({**fields, "statements": [{**fields["statements"][0], key: value}]}, {**fields, "statements": 3}):
+        (tmp_path / "forged.html").write_text(page[:begin] + json.dumps(forged) + page[end:], encoding="utf-8")
+        with pytest.raises(ValueError, match="forged.html is not a loss card of this version .the card.statements"):
+            card.read_card(tmp_path / "forged.html")
+
+
 def test_what_does_not_fit_is_refused(tmp_path):
     names = GraphVocabulary(("q",), ("e",), 3)
     graphs = random_vertices(names, 6, torch.Generator().manual_seed(0))

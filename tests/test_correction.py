@@ -151,6 +151,8 @@ def test_rules_survive_json():
         ([{"rule": "nearly free", "kinds": "a", "at_most": "low"}], "at_most must be a number above 0, got 'low'"),
         ([{"rule": "at least", "kinds": "a", "times": math.inf}], "times must be a number above 0, got inf"),
         ([{"rule": "grows", "steps": 1}], "steps must be an integer of at least 2, got 1"),
+        ([{"rule": "grows", "steps": 10**9}], "got 1000000000; at most 1,000"),
+        ([{"rule": ["grows"]}], "rule 1: no rule list of 1"),
         ([{"rule": "grows", "share": True}], "share must lie in \\(0, 1\\], got True"),
     ],
 )
@@ -442,13 +444,17 @@ def test_a_file_may_be_written_by_hand(tmp_path):
                 json.dumps({"anchor": "CCO", "answer": "left"}),
                 "[1]",
                 json.dumps({"anchor": "CCO", "left": json.dumps(linked), "right": "C", "answer": "cannot say"}),
+                json.dumps({"anchor": "C", "left": "C", "right": "C", "answer": "left", "random": "no"}),
+                '{"anchor": "C", "anchor": "CC", "left": "C", "right": "C", "answer": "left"}',
+                "[" * 100_000,
             ]
         )
     )
     held = Judgments.read(path, vocabulary)
     assert held.answers == ("right", "cannot say") and not held.random.any()
     assert to_smiles(held.rights) == ["C=O", "C"] and to_smiles(held.lefts) == ["CCN", "C=O"]
-    assert [p.split(":")[0] for p in held.problems] == ["line 3", "line 4", "line 5", "line 6", "line 7"]
+    assert [p.split(":")[0] for p in held.problems] == [f"line {n}" for n in (3, 4, 5, 6, 7, 9, 10, 11)]
+    assert max(map(len, held.problems)) < 400
     held.append(tmp_path / "again.jsonl")
     assert json.loads((tmp_path / "again.jsonl").read_text().splitlines()[0])["anchor"] == "CCO"
     with pytest.raises(FileNotFoundError):

@@ -1,7 +1,9 @@
 """Reading anybody's data, splitting it without leaks, and saying what was left out."""
 
 import hashlib
+import io
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -409,7 +411,7 @@ def test_short_columns_are_not_cached(cache):
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "text", "changed", "another archive"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "changed", "another archive", "too large"])
 def test_a_broken_cache_file_is_made_anew(cache, count_reads, damage):
     first, _ = reading.read_smiles_column(SMILES, None, None, False)
     (path,) = cache.iterdir()
@@ -419,6 +421,13 @@ def test_a_broken_cache_file_is_made_anew(cache, count_reads, damage):
     if damage == "another archive":
         with open(path, "wb") as opened:
             np.savez(opened, other=np.zeros(3))
+    elif damage == "too large":  # an array of 10^15 numbers is declared, in an archive whose sha256 fits
+        with io.BytesIO() as packed:
+            with zipfile.ZipFile(packed, "w") as archive, archive.open("nodes.npy", "w") as member:
+                header = {"descr": "<i4", "fortran_order": False, "shape": (10**15,)}
+                np.lib.format.write_array_header_1_0(member, header)
+            data = packed.getvalue()
+        path.write_bytes(hashlib.sha256(data).digest() + data)
     else:
         path.write_bytes(broken[damage])
     again, _ = reading.read_smiles_column(SMILES, None, None, False)

@@ -450,7 +450,10 @@ def test_misfitting_targets_and_starts_are_refused(graphs, vocabulary):
         fit(replace(graphs, vocabulary=replace(vocabulary, node_labels=("a", "b", "z"))), start=start)
 
 
-@pytest.mark.parametrize("field, value", [("views", ()), ("views", ("cropped",)), ("negatives", "none")])
+@pytest.mark.parametrize(
+    "field, value",
+    [("views", ()), ("views", ("cropped",)), ("negatives", "none"), ("batch_size", 0), ("edited", None)],
+)
 def test_invalid_settings_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} must be"):
         EmbeddingTraining(**{field: value})

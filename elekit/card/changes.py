@@ -1,6 +1,5 @@
 """What changed between two releases of a loss, by the statements of their cards."""
 
-import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -8,9 +7,25 @@ from pathlib import Path
 
 from elekit.card.results import Results
 from elekit.card.statement import Statement
+from elekit.datasets.strict_json import parse_json
 from elekit.evaluation.formatting import counted, figure
+from elekit.graphs import _schema as schema
 
 _FACTS = re.compile(r'<script type="application/json" id="facts">(.*?)</script>', re.DOTALL)
+_VALUE, _OBJECT = schema.maybe(schema.number()), schema.by_name(schema.anything, schema.text())
+_STATEMENT = schema.fields(
+    {"key": schema.text(), "section": schema.text(), "text": schema.text(100_000)},
+    {
+        **dict.fromkeys(("value", "low", "high"), _VALUE),
+        "unit": schema.text(),
+        "evidence": schema.maybe(_OBJECT),
+        "stability": schema.maybe(_OBJECT),
+        "defect": schema.one_of(False, True),
+        "facts": _OBJECT,
+    },
+    schema.anything,
+)
+_FIELDS = schema.fields({"measured": _OBJECT, "statements": schema.items(_STATEMENT, 100_000)}, {}, schema.anything)
 NEAR = 0.1  # of a value without an interval: smaller differences do not count as changes
 SPEED = "ms"  # a unit that depends on the machine
 EXAMPLES = "disagreements"  # a section of examples: every loss has others
@@ -74,10 +89,12 @@ def read_card(path: str | Path) -> tuple[Results, list[Statement]]:
     text = Path(path).read_text(encoding="utf-8", errors="replace")
     found = _FACTS.search(text)
     try:
-        fields = json.loads(found[1]) if found else {}
+        fields = parse_json(found[1] if found else "{}")
+        _FIELDS(fields, "the card")
         return Results.from_json(fields["measured"]), [Statement.from_json(one) for one in fields["statements"]]
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError):
-        raise ValueError(f"{path} is not a loss card of this version; make one with elekit card") from None
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        problem = f" ({error})" if isinstance(error, ValueError) and found else ""
+        raise ValueError(f"{path} is not a loss card of this version{problem}; make one with elekit card") from None
 
 
 def changes(old_name: str, old: list[Statement], new: list[Statement]) -> Changes:

@@ -1,6 +1,5 @@
 """Measures everything that a card states."""
 
-import json
 import os
 import platform
 import time
@@ -83,7 +82,7 @@ def recorded(context: Context) -> dict:
         "surrogates": list(artifact.surrogates),
         "surrogate": context.surrogate,
         "repeats": list(context.repeats),
-        "digest": None if folder is None else json.loads((folder / artifacts.JSON_NAME).read_text())["digest"],
+        "digest": None if folder is None else artifacts.digest(content),
         "files": {name: entry["sha256"] for name, entry in content.get("files", {}).items()},
         "versions": content.get("versions", {}),
     }

@@ -197,7 +197,9 @@ class Judgments:
                 anchor, left, right = (_parse_graph(entry[side], vocabulary) for side in ("anchor", LEFT, RIGHT))
                 if entry["answer"] not in ANSWERS:
                     raise ValueError(f"no answer {short(entry['answer'])}")
-                rows.append((anchor, left, right, entry["answer"], bool(entry.get("random", False))))
+                if not isinstance(entry.get("random", False), bool):
+                    raise ValueError(f"random must be true or false, got {short(entry['random'])}")
+                rows.append((anchor, left, right, entry["answer"], entry.get("random", False)))
             except (ValueError, KeyError, TypeError, AttributeError, nx.NetworkXError) as error:
                 problems.append(f"line {number}: {' '.join(str(error).split())[:300] or type(error).__name__}")
         return replace(_from_rows(rows, vocabulary), problems=tuple(problems))

@@ -12,11 +12,13 @@ from typing import Any, ClassVar, NamedTuple
 import networkx as nx
 
 from elekit.evaluation.formatting import figure, joined, percent
+from elekit.graphs._schema import cut
 from elekit.graphs.graph import GraphVocabulary
 from elekit.inspect.edit_costs import CHEAP
 
 TYPICAL = "a typical edit"  # median over kinds of their median prices, of single edits that no rule names
 EITHER_WAY = " either way"  # after a kind: this one and its inverse
+MAX_STEPS = 1_000  # of a walk
 SLACK = 1e-9  # keeps rounding from making contradictions
 
 
@@ -81,8 +83,9 @@ class Grows:
     NAME: ClassVar[str] = "grows"
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.steps, int) and self.steps >= 2):
-            raise ValueError(f"rule {self.NAME!r}: steps must be an integer of at least 2, got {self.steps!r}")
+        if not (isinstance(self.steps, int) and 2 <= self.steps <= MAX_STEPS):
+            limits = f"an integer of at least 2, got {cut(self.steps)}; at most {MAX_STEPS:,}"
+            raise ValueError(f"rule {self.NAME!r}: steps must be {limits}")
         if not (_is_number(self.share) and 0 < self.share <= 1):
             raise ValueError(f"rule {self.NAME!r}: share must lie in (0, 1], got {self.share!r}")
 
@@ -116,10 +119,10 @@ def from_json(fields: Sequence[dict[str, Any]]) -> tuple[Rule, ...]:
         raise ValueError(f"rules must be a list of objects, got {type(fields).__name__}; put one rule into [ ]")
     found: list[Rule] = []
     for number, given in enumerate(fields, 1):
-        if not isinstance(given, dict) or given.get("rule") not in RULES:
-            named = given.get("rule") if isinstance(given, dict) else given
+        named = given.get("rule") if isinstance(given, dict) else given
+        if not isinstance(given, dict) or not isinstance(named, str) or named not in RULES:
             listed = joined([repr(rule) for rule in RULES])
-            raise ValueError(f"rule {number}: no rule {named!r}; the rules are {listed}")
+            raise ValueError(f"rule {number}: no rule {cut(named)}; the rules are {listed}")
         kind = RULES[given["rule"]]
         names, values = [field.name for field in fields_of(kind)], {**given}
         del values["rule"]

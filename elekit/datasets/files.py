@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import secrets
 import stat
@@ -71,15 +72,29 @@ def download(url: str, name: str, sha256: str | None = None) -> Path:
 
 
 def cache_arrays(path: Path, **arrays: Any) -> None:
-    """Write a compressed numpy file; a cache that cannot be written is ignored."""
+    """Write compressed arrays after a sha256 of them; a cache that cannot be written is ignored."""
     import numpy as np  # keeps this module light
 
-    def write(partial: Path) -> None:
-        with open(partial, "wb") as opened:
-            np.savez_compressed(opened, **arrays)
-
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    data = packed.getvalue()
     with contextlib.suppress(OSError):
-        write_atomically(path, write)
+        write_atomically(path, lambda partial: partial.write_bytes(hashlib.sha256(data).digest() + data))
+
+
+def cached_arrays(path: Path) -> dict[str, Any] | None:
+    """The arrays of `cache_arrays`; None if the file is missing, damaged, or not one of these."""
+    import numpy as np
+
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+        digest, data = content[:32], content[32:]
+        if hashlib.sha256(data).digest() != digest:
+            return None
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            return dict(stored)
+    except Exception:  # whatever it is, the arrays are computed again
+        return None
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:

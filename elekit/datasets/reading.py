@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from elekit.datasets.files import cache_arrays, cache_folder
+from elekit.datasets.files import cache_arrays, cache_folder, cached_arrays
 from elekit.datasets.strict_json import parse_json
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import MAX_LABELS, EdgeList, GraphVocabulary, edge_lists, short
@@ -190,13 +188,9 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
     text = "\n".join([f"{READER} {rdkit.__version__}", *map(str, smiles)])
     name = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:24]
     path = cache_folder() / f"smiles-{name}.npz"
-    if path.exists():
-        try:
-            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as stored:
-                labels, words = json.loads(str(stored["labels"])), json.loads(str(stored["words"]))
-                return Column(PackedGraphs(len(smiles), stored["nodes"], stored["edges"], *labels), *words)
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
-            pass  # a corrupt cache file is replaced
+    if (stored := cached_arrays(path)) is not None:
+        labels, words = json.loads(str(stored["labels"])), json.loads(str(stored["words"]))
+        return Column(PackedGraphs(len(smiles), stored["nodes"], stored["edges"], *labels), *words)
     column = _read_smiles(smiles, progress)
     graphs = column.graphs
     labels = json.dumps([graphs.node_labels, graphs.edge_labels])

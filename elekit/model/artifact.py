@@ -309,7 +309,7 @@ def _write(folder: Path, artifact: Artifact, about: Json, surrogates: Json, tens
     }
     content = parse_json(json.dumps(content))
     _check(content, f"this artifact cannot be stored in {folder}")
-    written = json.dumps({**content, "digest": _digest(content)}, indent=1)
+    written = json.dumps({**content, "digest": digest(content)}, indent=1)
     for name, entry in content["files"].items():
         _write_file(folder / entry["file"], data[name])
     write_atomically(folder / JSON_NAME, lambda partial: partial.write_text(written))
@@ -433,7 +433,7 @@ def _content(folder: Path) -> Json:
     version = content.get("version")
     if version != VERSION:
         raise ArtifactError(f"{path} has version {cut(version)}, this elekit reads {VERSION}; upgrade elekit")
-    if content.pop("digest", None) != _digest(content):
+    if content.pop("digest", None) != digest(content):
         raise ArtifactError(f"{path} was altered after it was written: its digest does not fit")
     _check(content, str(path))
     return content
@@ -489,7 +489,8 @@ def training_record(checkpoint: Path, by: str | None = None) -> Json:
     return {"at": datetime.fromtimestamp(ended, UTC).date().isoformat(), "by": by or None}
 
 
-def _digest(content: Json) -> str:
+def digest(content: Json) -> str:
+    """The digest of the JSON of an artifact, as `verify` returns it."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from elekit.graphs import augment
+from elekit.graphs import _schema, augment
 from elekit.graphs.graph import Graph, GraphBatch, check_labels
 from elekit.model.contrastive import RETRIEVAL_SIZE, info_nce, retrieval
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
@@ -16,6 +16,14 @@ from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loo
 
 VIEWS = ("edited", "softened")
 NEGATIVES = ("batch", "edits")
+_NUMBERS = _schema.fields(
+    {"views": _schema.items(_schema.anything, len(VIEWS))},
+    {
+        **dict.fromkeys(("batch_size", "max_edits", "hard_negatives"), _schema.whole(1, 10**6)),
+        **dict.fromkeys(("temperature", "edited", "softened", "softening", "target_weight"), _schema.number(0)),
+    },
+    _schema.anything,
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +58,9 @@ class EmbeddingTraining:
     target_weight: float = 1.0
 
     def __post_init__(self) -> None:
+        _NUMBERS(vars(self), "the training")
         object.__setattr__(self, "views", tuple(self.views))
-        if not self.views or set(self.views) - set(VIEWS):
+        if not self.views or any(view not in VIEWS for view in self.views):
             raise ValueError(f"views must be some of {VIEWS}, got {self.views}")
         if self.max_edits < 1:
             raise ValueError(f"max_edits must be at least 1, got {self.max_edits}")

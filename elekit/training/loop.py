@@ -22,10 +22,19 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from elekit.datasets.files import check_writable
+from elekit.graphs import _schema
 from elekit.model.embedding import History
 from elekit.training import checkpoints
 
 Callback = Callable[[int, nn.Module], None]
+_NUMBERS = _schema.fields(
+    {"matmul_precision": _schema.one_of("highest", "high", "medium")},
+    {
+        **dict.fromkeys(("steps", "warmup"), _schema.whole(0, 10**9)),
+        **dict.fromkeys(("validate_every", "checkpoint_every"), _schema.whole(1, 10**9)),
+        **dict.fromkeys(("learning_rate", "weight_decay", "clip"), _schema.number(0)),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,9 @@ class TrainerConfig:
     validate_every: int = 500
     checkpoint_every: int = 500
     matmul_precision: str = "highest"
+
+    def __post_init__(self) -> None:
+        _NUMBERS(vars(self), "the training loop")
 
 
 class Fitted(Protocol):

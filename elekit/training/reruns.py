@@ -88,7 +88,10 @@ def _training_of(folder: Path, artifact: artifacts.Artifact) -> EmbeddingTrainin
         raise ValueError(f"{prefix}its training was interrupted; finish it first")
     if "correction" in artifact.about:
         raise ValueError(f"{prefix}it was corrected after its training; repeat the loss from before the correction")
-    return EmbeddingTraining(**{**recorded["training"], "loop": TrainerConfig(**recorded["training"]["loop"])})
+    try:
+        return EmbeddingTraining(**{**recorded["training"], "loop": TrainerConfig(**recorded["training"]["loop"])})
+    except (KeyError, TypeError, ValueError) as error:  # fields of a newer version, or forged ones
+        raise ValueError(f"{prefix}its settings cannot be read: {error}") from None
 
 
 def _is_done(folder: Path, own: dict[str, Any], seed: int, graphs: int) -> bool:
