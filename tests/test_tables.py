@@ -191,6 +191,7 @@ def test_molecules_of_smi_and_sdf_files(tmp_path):
     assert list(reasons(data)) == [1, 3]
     mol = Chem.AddHs(Chem.MolFromSmiles("c1ccncc1O"))
     mol.SetProp("text", "hydroxypyridine")
+    mol.SetProp("smiles", "CC")  # the structure counts
     with Chem.SDWriter(str(tmp_path / "a.sdf")) as writer:
         writer.write(mol)
     text = (tmp_path / "a.sdf").read_text()

@@ -192,7 +192,11 @@ def _data_options(command: Command, seed: str = "seed of the split and of all sa
 def _columns(command: Command) -> None:
     outputs = command.add_mutually_exclusive_group()
     outputs.add_argument("--smiles", metavar="COLUMN", help="column of molecules as SMILES (default: smiles)")
-    outputs.add_argument("--graph", metavar="COLUMN", help="column of graphs as node-link JSON (of networkx or D3)")
+    outputs.add_argument(
+        "--graph",
+        metavar="COLUMN",
+        help="column of graphs as node-link JSON (default: graph, without a column smiles)",
+    )
     about = "column of the inputs of h (repeat it for the numbers of a vector; default: the SMILES as written); for "
     about += "molecules7 description or smiles"
     command.add_argument("--input", action="append", metavar="COLUMN", help=about)

@@ -241,14 +241,12 @@ def _check_memory(source: str, sizes: np.ndarray, vocabulary: GraphVocabulary) -
 
 def _memory() -> float:
     """Bytes of memory of this machine or container, infinite if unknown."""
-    try:
-        total = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        return min(total, float(limit)) if limit.isdigit() else total
-    except FileNotFoundError:
-        return total
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
+    total = (
+        float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else float("inf")
+    )
+    group = Path("/sys/fs/cgroup/memory.max")
+    limit = group.read_text().strip() if group.is_file() else ""
+    return min(total, float(limit)) if limit.isdigit() else total
 
 
 def _read_inputs(table: pd.DataFrame, columns: list[Hashable]) -> tuple[list[str] | torch.Tensor, dict[int, str]]:

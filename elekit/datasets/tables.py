@@ -127,9 +127,7 @@ def _text(content: bytes) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as wrong:
         line = content[: wrong.start].count(b"\n") + 1
-        fix = (
-            "save it as UTF-8 (Latin-1: iconv -f latin1 -t utf-8), or give pandas.read_csv(path, encoding='latin-1')"
-        )
+        fix = "save it as UTF-8 (from Latin-1: iconv -f latin1 -t utf-8), or give pandas.read_csv(path, encoding=...)"
         raise ValueError(f"line {line} is no {encoding.upper().removesuffix('-SIG')} text; {fix}") from None
     if "\0" in text:
         raise ValueError("it has NUL characters, as UTF-16 without a mark has; save it as UTF-8")
@@ -228,9 +226,7 @@ def _json(content: bytes, kind: str) -> Table:
     if kind == ".json":
         rows = [document] if isinstance(document, dict) and "nodes" in document else document
         if not isinstance(rows, list):
-            raise ValueError(
-                "it is no list of objects; write one object per row, such as DataFrame.to_json(orient='records')"
-            )
+            raise ValueError("it is no list of objects, one per row, as DataFrame.to_json(orient='records') writes")
     else:
         rows = []
         for line in filter(str.strip, text.splitlines() if "\n" not in text else text.split("\n")):
@@ -247,7 +243,7 @@ def _json(content: bytes, kind: str) -> Table:
 
 def _row(one: dict[str, Any]) -> dict[str, Any]:
     """One row; an object in node-link form becomes a graph with its own attributes as columns."""
-    if not isinstance(one.get("nodes"), list):
+    if not isinstance(one.get("nodes"), list) or not {"edges", "links"} & set(one):
         return one
     own = one["graph"] if isinstance(one.get("graph"), dict) else {}
     rest = {k: v for k, v in one.items() if k not in ("nodes", "edges", "links", "directed", "multigraph", "graph")}
@@ -296,9 +292,9 @@ def _sdf(content: bytes, kind: str) -> Table:
                 if mol is None or mol.GetNumAtoms() > MAX_ATOMS:
                     raise ValueError("RDKit refuses it" if mol is None else f"more than {MAX_ATOMS:,} atoms")
                 Chem.SanitizeMol(mol)
-                fields = {"name": mol.GetProp("_Name")} if mol.HasProp("_Name") else {}
-                smiles = Chem.MolToSmiles(Chem.RemoveHs(mol), canonical=False)
-                rows.append({"smiles": smiles, **fields, **mol.GetPropsAsDict()})
+                title = {"name": mol.GetProp("_Name")} if mol.HasProp("_Name") and mol.GetProp("_Name") else {}
+                smiles = Chem.MolToSmiles(Chem.RemoveHs(mol), canonical=False)  # not the property of that name
+                rows.append({**mol.GetPropsAsDict(), **title, "smiles": smiles})
             except (RuntimeError, ValueError) as wrong:
                 refused[len(rows)] = f"unreadable record: {' '.join(str(wrong).split())[:80]}"
                 rows.append({"smiles": None})
@@ -306,7 +302,7 @@ def _sdf(content: bytes, kind: str) -> Table:
 
 
 def _graphml(content: bytes, kind: str) -> Table:
-    depth, scanner = [0, 0], expat.ParserCreate()
+    depth, scanner = [0], expat.ParserCreate()
 
     def refuse(*_: Any) -> None:
         raise ValueError("it declares a document type or entities, which elekit does not read; remove the DOCTYPE")
