@@ -105,7 +105,7 @@ def show(args: argparse.Namespace, document: dict, lines: list[str]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit status."""
-    return process.run("benchmarks", parser(), arguments)
+    return process.run("benchmarks", parser, arguments)
 
 
 if __name__ == "__main__":

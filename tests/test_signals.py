@@ -135,6 +135,14 @@ def test_an_interrupt_that_is_swallowed_still_stops(graphs, at_step):  # noqa: F
     assert history[-1]["interrupted"] and history[-1]["step"] == 8
 
 
+def test_an_interrupt_that_was_lost_before_the_training_starts_none(graphs):  # noqa: F811
+    with process.interrupting_signals():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            fit(graphs)
+
+
 def test_another_thread_trains_without_handlers(graphs, whole):  # noqa: F811
     found = []
     thread = threading.Thread(target=lambda: found.append(fit(graphs)))
@@ -173,13 +181,23 @@ def test_an_error_in_the_middle_of_an_update_saves_no_half_of_it(graphs, tmp_pat
 def status(run, **defaults):
     parser = argparse.ArgumentParser()
     parser.set_defaults(run=lambda args: run(), **defaults)
-    return process.run("program", parser, [])
+    return process.run("program", lambda: parser, [])
 
 
 @pytest.mark.parametrize("number", STOPPING)
 def test_exit_status_of_signals(number, capsys):
     assert status(lambda: signal.raise_signal(number), continued="again") == 128 + number
     assert capsys.readouterr().err == "program: interrupted; again\n"
+
+
+def test_a_signal_that_a_package_turns_into_another_error_is_still_one(capsys):
+    def load():
+        try:
+            exec("signal.raise_signal(signal.SIGTERM)")
+        except KeyboardInterrupt:
+            raise AttributeError("half of a module") from None
+
+    assert status(load) == 143 and capsys.readouterr().err == "program: interrupted\n"
 
 
 def test_a_terminal_that_has_gone_is_no_error(monkeypatch):
@@ -199,7 +217,7 @@ import argparse, sys
 from elekit.cli import process
 parser = argparse.ArgumentParser()
 parser.set_defaults(run=lambda args: sys.stdout.write("line\\n" * len(sys.stdin.read() + "x")))
-sys.exit(process.run("program", parser, []))
+sys.exit(process.run("program", lambda: parser, []))
 """
 
 

@@ -22,4 +22,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    return process.run("elekit", parser(), arguments)
+    return process.run("elekit", parser, arguments)

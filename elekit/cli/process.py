@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 BROKEN_PIPE = 141  # exit status of a program that SIGPIPE ends
@@ -18,7 +18,11 @@ LONGEST = 600  # characters of a message
 MEMORY = re.compile(r"out of memory|not enough memory|(can't|cannot) allocate|bad_alloc", re.IGNORECASE)
 
 
-def run(name: str, parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+class Interrupted(KeyboardInterrupt):
+    """A signal. A plain KeyboardInterrupt in code that `exec` runs ends Python as by Ctrl-C, even if it is caught."""
+
+
+def run(name: str, parser: Callable[[], argparse.ArgumentParser], arguments: Sequence[str] | None) -> int:
     """Parse arguments, call `run` of the result with it, and return the exit status.
 
     SIGTERM and SIGHUP interrupt it as Ctrl-C does. A reader of standard output that has gone (`| head`) ends it
@@ -26,7 +30,8 @@ def run(name: str, parser: argparse.ArgumentParser, arguments: Sequence[str] | N
 
     Args:
         name: Name of the program, before each message.
-        parser: Parser whose result has a function `run`, and may have `continued`, how to continue after Ctrl-C.
+        parser: Makes the parser, whose result has a function `run`, and may have `continued`, how to continue after
+            Ctrl-C.
         arguments: Words after the name; None uses those of the process.
 
     Returns:
@@ -37,18 +42,18 @@ def run(name: str, parser: argparse.ArgumentParser, arguments: Sequence[str] | N
     hint = ""
     with interrupting_signals() as received:
         try:
-            args = _parsed(parser, arguments)
+            args = _parsed(parser(), arguments)
             hint = getattr(args, "continued", "")
             status = args.run(args)
             sys.stdout.flush()
             return status or 0
-        except KeyboardInterrupt as interrupted:
-            how = str(interrupted) or hint
-            tell(f"{name}: interrupted{'; ' if how else ''}{how}")
-            return 128 + (received or [signal.SIGINT])[0]
-        except BrokenPipeError:
-            return BROKEN_PIPE
-        except Exception as error:
+        except (KeyboardInterrupt, Exception) as error:
+            if received or isinstance(error, KeyboardInterrupt):  # packages make other errors of it while they load
+                how = str(error) if isinstance(error, KeyboardInterrupt) and str(error) else hint
+                tell(f"{name}: interrupted{'; ' if how else ''}{how}")
+                return 128 + (received or [signal.SIGINT])[0]
+            if isinstance(error, BrokenPipeError):
+                return BROKEN_PIPE
             if os.environ.get(DEBUG):
                 tell(traceback.format_exc())
             tell(f"{name}: {_one_line(error)}")
@@ -59,22 +64,23 @@ def run(name: str, parser: argparse.ArgumentParser, arguments: Sequence[str] | N
 
 @contextlib.contextmanager
 def interrupting_signals() -> Iterator[list[int]]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt within the block, as Ctrl-C does; returns the numbers received.
+    """Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt within the block; returns the numbers received.
 
-    Signals that are ignored (`nohup`) or have a handler already stay as they are, and so do all outside the main
+    Signals that are ignored (`nohup`) or have a handler of their own stay as they are, and so do all outside the main
     thread.
     """
     received: list[int] = []
 
     def interrupt(number: int, _: FrameType | None) -> None:
         received.append(number)
-        raise KeyboardInterrupt
+        raise Interrupted
 
+    interrupt.received = received  # type: ignore[attr-defined]  # a training looks here, see `run_loop`
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 before[number] = signal.signal(number, interrupt)
     try:
         yield received

@@ -123,6 +123,9 @@ class _Interrupts:
                 number = getattr(signal, name, None)  # Windows has no SIGHUP
                 if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):  # nohup ignores
                     self._before[number] = signal.signal(number, self._receive)
+        if any(getattr(handler, "received", ()) for handler in self._before.values()):  # lost while a package loaded
+            self.__exit__()
+            raise KeyboardInterrupt
         return self
 
     def __exit__(self, *_: object) -> None:
