@@ -216,7 +216,7 @@ CODE = """
 import argparse, sys
 from elekit.cli import process
 parser = argparse.ArgumentParser()
-parser.set_defaults(run=lambda args: sys.stdout.write("line\\n" * len(sys.stdin.read() + "x")))
+parser.set_defaults(run=lambda args: print("line\\n" * len(sys.stdin.read() + "x")))
 sys.exit(process.run("program", lambda: parser, []))
 """
 
