@@ -337,7 +337,11 @@ def test_repeats_that_are_done_are_not_done_again(folder, data, monkeypatch):
     reruns.fit_repeats(folder, data, seeds=1, halves=0, progress=False)
     original, seeds = reruns.fit_embedding, []
     monkeypatch.setattr(reruns, "fit_embedding", lambda *a, **k: seeds.append(k["seed"]) or original(*a, **k))
+    left = [folder / "repeats" / "seed-6" / artifacts.LOCK_NAME, folder / "repeats" / "seed-6.checkpoint"]
+    for path in left:  # by a kill before the end of the repeat
+        path.touch()
     assert list(reruns.fit_repeats(folder, data, seeds=1, halves=1, progress=False)) == ["seed-6", "half-7"]
+    assert not any(path.exists() for path in left)
     (weights,) = (folder / "repeats" / "seed-6").glob("psi-*")
     weights.write_bytes(weights.read_bytes()[:-1])
     reruns.fit_repeats(folder, data, seeds=1, halves=1, progress=False)

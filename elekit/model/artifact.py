@@ -234,6 +234,13 @@ def _locked(folder: Path) -> contextlib.AbstractContextManager[None]:
     return locked(folder / LOCK_NAME, folder, busy, LOCK_WAIT)
 
 
+def remove_dead_lock(folder: Path) -> None:
+    """Remove the lock of a writer that was killed."""
+    if (folder / LOCK_NAME).exists():
+        with _locked(folder):
+            pass
+
+
 def _save(
     artifact: Artifact, folder: Path, half: bool = False, half_psi: bool = False, keep_previous: bool = True
 ) -> Path:

@@ -56,9 +56,11 @@ def fit_repeats(
         for name, seed in bar:
             bar.set_postfix_str(name)
             rows = half_of(n, seed) if name.startswith("half") else torch.arange(n)
-            if _is_done(repeats / name, own, seed, len(rows)):
-                continue
             checkpoint = work / f"{name}.checkpoint"
+            if _is_done(repeats / name, own, seed, len(rows)):
+                checkpoint.unlink(missing_ok=True)  # of a process that was killed after it had saved the repeat
+                artifacts.remove_dead_lock(repeats / name)
+                continue
             psi = fit_embedding(
                 graphs[rows], validation=data.validation.graphs, config=artifact.psi.config, training=training,
                 seed=seed, device=device, checkpoint=checkpoint, progress=progress,
