@@ -183,6 +183,34 @@ def test_an_export_is_read_and_exported_again(tmp_path, capsys):
 
 
 # -- JSON, molecules and graphs ------------------------------------------------------------------------------------
+def test_records_and_texts_too_large_are_skipped_and_counted(tmp_path):
+    """RDKit's search for rings ends the process for 512 atoms with nine bonds each."""
+    Chem = pytest.importorskip("rdkit.Chem")
+    links = [(i, i ^ (1 << k)) for i in range(512) for k in range(9) if i < i ^ (1 << k)]
+    lines = [
+        "",
+        "",
+        "",
+        "  0  0  0  0  0  0            999 V3000",
+        "M  V30 BEGIN CTAB",
+        f"M  V30 COUNTS 512 {len(links)} 0 0 0",
+    ]
+    lines += [
+        "M  V30 BEGIN ATOM",
+        *(f"M  V30 {i + 1} U 0 0 0 0" for i in range(512)),
+        "M  V30 END ATOM",
+        "M  V30 BEGIN BOND",
+    ]
+    lines += [f"M  V30 {k + 1} 1 {i + 1} {j + 1}" for k, (i, j) in enumerate(links)]
+    lines += ["M  V30 END BOND", "M  V30 END CTAB", "M  END", "$$$$", ""]
+    ethane = Chem.MolToMolBlock(Chem.MolFromSmiles("CC")) + "$$$$\n"
+    (tmp_path / "a.sdf").write_text(ethane + "\n".join(lines))
+    skipped = from_frame(tmp_path / "a.sdf", fractions=(1, 0, 0)).skipped
+    assert len(skipped) == 1 and "1,000 atoms or 300 rings" in skipped["reason"][0]
+    texts = pd.DataFrame({"smiles": ["C", "CC"], "text": ["word", "x" * 1_000_001]})
+    assert "1,000,000 characters" in from_frame(texts, smiles="smiles", input="text").skipped["reason"][0]
+
+
 def test_molecules_of_smi_and_sdf_files(tmp_path):
     Chem = pytest.importorskip("rdkit.Chem")
     (tmp_path / "a.smi").write_text("CCO ethanol\nno_smiles\nCCN\tan amine\nCCF |$R1;;$|\n")

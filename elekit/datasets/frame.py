@@ -17,6 +17,7 @@ from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest
 from elekit.graphs.graph import Graph, GraphVocabulary, is_unicode, short
 
 FRACTIONS = (0.8, 0.1, 0.1)
+MAX_TEXT = 1_000_000  # characters of an input
 MEMORY_SHARE = 0.6  # of this machine that dense graphs may take
 VECTORS = (list, tuple, np.ndarray, torch.Tensor)
 
@@ -275,6 +276,8 @@ def _read_inputs(table: pd.DataFrame, columns: list[Hashable]) -> tuple[list[str
     for row, cell in enumerate(cells):
         if row not in problems and not isinstance(cell, str):
             problems[row] = f"input is a {type(cell).__name__}, not text"
+        elif row not in problems and len(cell) > MAX_TEXT:
+            problems[row] = f"input has more than {MAX_TEXT:,} characters"
         elif row not in problems and not is_unicode(cell):
             problems[row] = "input is no valid Unicode (a lone surrogate)"
     return [str(cell) for cell in cells], problems

@@ -22,7 +22,7 @@ from elekit.datasets import files
 from elekit.datasets.strict_json import parse_json
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import short
-from elekit.graphs.smiles import MAX_ATOMS
+from elekit.graphs.smiles import is_readable_size
 
 Table = tuple[pd.DataFrame, dict[int, str]]  # the rows, and why some of them cannot be read
 
@@ -289,8 +289,8 @@ def _sdf(content: bytes, kind: str) -> Table:
     with rdBase.BlockLogs():
         for mol in Chem.ForwardSDMolSupplier(io.BytesIO(content), sanitize=False):
             try:
-                if mol is None or mol.GetNumAtoms() > MAX_ATOMS:
-                    raise ValueError("RDKit refuses it" if mol is None else f"more than {MAX_ATOMS:,} atoms")
+                if mol is None or not is_readable_size(mol.GetNumAtoms(), mol.GetNumBonds()):
+                    raise ValueError("RDKit refuses it" if mol is None else "more than 1,000 atoms or 300 rings")
                 Chem.SanitizeMol(mol)
                 title = {"name": mol.GetProp("_Name")} if mol.HasProp("_Name") and mol.GetProp("_Name") else {}
                 smiles = Chem.MolToSmiles(Chem.RemoveHs(mol), canonical=False)  # not the property of that name

@@ -138,7 +138,7 @@ class _Part:
         total = np.zeros(1, dtype=np.uint64)
         for piece in [self] if self.discrete else self.split[1]:
             choices = [piece]
-            if not piece.discrete and len(piece.cells[0]) * (10 * ROUND_WORK + 3 * len(piece.kinds)) < MAX_WORK / 5:
+            if not piece.discrete and len(piece.cells[0]) * (10 * ROUND_WORK + 3 * len(piece.kinds)) < MAX_WORK / 10:
                 choices = [piece.individualized(node) for node in piece.cells[0].tolist()]
             for choice in choices:
                 total = total + _mix(_mix(choice.colors).sum(keepdims=True))
