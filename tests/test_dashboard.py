@@ -183,10 +183,11 @@ def test_a_kernel_ends_a_minute_after_its_viewer_has_left(monkeypatch):
     assert set(ended) == {"left alone", "looked at", "executing the page"} and running == [] and not kernels.full
 
 
-def test_a_missing_notebook_is_one_line_of_error(capsys):
-    assert dashboard.main(["no/such.ipynb"]) == dashboard.main(["--kernels=0"]) == 1
-    first, second = capsys.readouterr().err.splitlines()
-    assert "no/such.ipynb" in first and "--kernels" in second
+def test_a_wrong_argument_is_one_line_of_error(capsys):
+    for wrong in ("no/such.ipynb", "--kernels=0", "--token=a;b"):
+        assert dashboard.main([wrong]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert wrong.split("=")[0] in line
 
 
 def test_the_default_notebook_is_that_for_stakeholders():

@@ -15,6 +15,7 @@ import hmac
 import os
 import re
 import secrets
+import signal
 import sys
 import tempfile
 import threading
@@ -160,7 +161,10 @@ class Kernels(AsyncMappingKernelManager):
             active = getattr(self.get_kernel(kernel_id), "last_activity", None)
             unused = time.time() - active.timestamp() if active else 0
             if now - self.seen.setdefault(kernel_id, now) > ALONE_SECONDS or unused > UNUSED_SECONDS:
-                await self.shutdown_kernel(kernel_id, now=True)
+                try:
+                    await self.shutdown_kernel(kernel_id, now=True)
+                except Exception:  # such as a page that ended it meanwhile; the others have their turn
+                    self.log.warning("Kernel %s was not shut down", kernel_id, exc_info=True)
 
 
 class Dashboard(Voila):
@@ -266,6 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted; return 1 if the notebook does not exist or an option is wrong."""
     parser = argparse.ArgumentParser(
         prog="python notebooks/dashboard",
+        allow_abbrev=False,
         description="Serve a notebook as a read-only dashboard: viewers use its widgets and cannot run code.",
         epilog="Further options are passed to Voilà, such as --port=8866, --Voila.ip=0.0.0.0 and --no-browser.",
     )
@@ -276,6 +281,9 @@ def main(arguments: list[str] | None = None) -> int:
     args, options = parser.parse_known_args(arguments)
     if not args.notebook.is_file():
         sys.stderr.write(f"error: no notebook at {args.notebook}\n")
+        return 1
+    if not re.fullmatch(r"[\w.~-]*", args.token, re.ASCII):
+        sys.stderr.write("error: --token may hold letters, digits and - . _ ~ only\n")
         return 1
     if args.kernels < 1:
         sys.stderr.write(f"error: --kernels must be at least 1, got {args.kernels}\n")
@@ -288,6 +296,8 @@ def main(arguments: list[str] | None = None) -> int:
     Dashboard.names = ["localhost", *(name.lower() for name in args.host)]
     app = Dashboard(config=Config(VoilaConfiguration={"multi_kernel_manager_class": Kernels}))
     app.initialize(command(args.notebook, options))
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # a closed terminal ends it as SIGTERM does
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     app.start()
     return 0
 
