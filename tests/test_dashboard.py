@@ -110,7 +110,7 @@ def viewers(lab, address):
         policy = answer.headers["content-security-policy"]
         assert policy.startswith("default-src 'self'") and "http" not in policy and "*" not in policy
     for page in pages:
-        page.wait_for_selector(".elekit svg:visible", timeout=60_000)
+        page.wait_for_selector(".elekit svg:visible", timeout=120_000)
         page.wait_for_selector("input[type=number]")
     yield pages
     for page in pages:
