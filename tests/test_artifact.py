@@ -300,6 +300,15 @@ def test_ctrl_c_while_saving_loses_nothing(vocabulary, folder, monkeypatch):
     assert load(folder).about["seed"] == 1
 
 
+def test_a_link_in_place_of_the_json_is_not_followed(vocabulary, folder, tmp_path):
+    (folder / artifacts.JSON_NAME).rename(tmp_path / "shared")
+    (folder / artifacts.JSON_NAME).symlink_to(tmp_path / "shared")
+    before = (tmp_path / "shared").read_bytes()
+    with pytest.raises(ValueError, match="is a link to another file"):
+        save(load(folder), folder)  # caches of downloads are made of such links
+    assert (tmp_path / "shared").read_bytes() == before
+
+
 def test_about_holds_plain_values_only(artifact, folder):
     before = listing(folder)
     artifact.about["weights"] = torch.zeros(2)
@@ -336,6 +345,12 @@ def test_each_of_two_surrogates_that_were_fitted_at_once_is_kept(vocabulary, art
         "first": "first",
         "second": "second",
     }
+    with pytest.raises(ValueError, match="was changed by another process after it was loaded"):
+        save(first, folder)  # which would lose both
+    held.about["more"] = 1
+    save(held, folder)
+    save(held, folder)
+    assert load(folder).about["more"] == 1
     save(make(vocabulary, seed=1), folder)
     before = listing(folder)
     with pytest.raises(ValueError, match="psi in .* was replaced while 'third' was fitted"):

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 import elekit
 from elekit.datasets.files import SHIPPED, locked, write_atomically
-from elekit.datasets.strict_json import parse_json, read_json
+from elekit.datasets.strict_json import MAX_BYTES, parse_json, read_json
 from elekit.graphs import _schema as schema
 from elekit.graphs._schema import cut
 from elekit.graphs.graph import VOCABULARY_FIELDS, Graph, GraphVocabulary
@@ -118,6 +118,9 @@ class Artifact:
     psi: GraphEmbedding
     surrogates: dict[str, SurrogateRegressor] = field(default_factory=dict)
     about: Json = field(default_factory=dict)
+    _source: tuple[Path, str] | None = field(
+        default=None, init=False, repr=False
+    )  # folder and digest that it was read from
 
     @property
     def vocabulary(self) -> GraphVocabulary:
@@ -244,6 +247,12 @@ def remove_dead_lock(folder: Path) -> None:
 def _save(
     artifact: Artifact, folder: Path, half: bool = False, half_psi: bool = False, keep_previous: bool = True
 ) -> Path:
+    if (folder / JSON_NAME).is_symlink():
+        raise ValueError(f"{folder / JSON_NAME} is a link to another file; copy the artifact to a folder of its own")
+    source, now = artifact._source, (folder.resolve(), _digest_in(folder))
+    if source is not None and source[0] == now[0] and source != now and now[1]:
+        fix = "change it by elekit.model.artifact.update, or load it again"
+        raise ValueError(f"the artifact in {folder} was changed by another process after it was loaded; {fix}")
     psi, surrogates = artifact.psi, {}
     tensors = {"psi": {f"psi.{k}": v for k, v in _weights("psi", psi, half_psi).items()}}
     if psi.typical is not None:
@@ -253,7 +262,7 @@ def _save(
         reader = None if h.reader is None else h.reader.to_json()
         surrogates[name] = {"dim": h.dim, **to_config(h.backbone), "reader": reader}
     try:
-        about = json.loads(json.dumps(artifact.about, allow_nan=False))
+        about = parse_json(json.dumps(artifact.about, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"artifact.about must hold plain values only, as JSON does: {error}") from None
     before, previous = set(folder.glob("*.safetensors")), _named(folder) if keep_previous else set()
@@ -263,7 +272,16 @@ def _save(
         _remove(folder, set(folder.glob("*.safetensors")) - before)
         raise
     _remove(folder, before, previous)
+    artifact._source = folder.resolve(), _digest_in(folder)
     return path
+
+
+def _digest_in(folder: Path) -> str:
+    """The digest that the JSON in the folder states; "" if there is none."""
+    try:
+        return str(read_json(folder / JSON_NAME)["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _weights(name: str, module: nn.Module, half: bool) -> Tensors:
@@ -319,6 +337,10 @@ def _write(folder: Path, artifact: Artifact, about: Json, surrogates: Json, tens
     written = json.dumps({**content, "digest": digest(content)}, indent=1)
     for name, entry in content["files"].items():
         _write_file(folder / entry["file"], data[name])
+    if len(written) > MAX_BYTES:
+        raise ValueError(
+            f"the provenance and tokens of this artifact take {len(written):,} bytes, at most {MAX_BYTES:,}"
+        )
     write_atomically(folder / JSON_NAME, lambda partial: partial.write_text(written))
     return folder / JSON_NAME
 
@@ -339,7 +361,14 @@ def load(folder: str | Path, *, modules: Mapping[str, nn.Module] | None = None) 
             it holds is no learned loss.
     """
     folder = locate(folder)
-    return _retried(folder, lambda: _build(_content(folder), folder, modules or {}))
+
+    def read() -> Artifact:
+        content = _content(folder)
+        artifact = _build(content, folder, modules or {})
+        artifact._source = folder.resolve(), digest(content)
+        return artifact
+
+    return _retried(folder, read)
 
 
 def _retried(folder: Path, read: Callable[[], Read]) -> Read:
