@@ -36,6 +36,7 @@ MARKS = {
     codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
+EMPTY = b"\n\n\n  0  0  0     0  0            999 V2000\nM  END\n"  # a record of SD files without atoms
 FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # how cells begin that a spreadsheet may compute, or that are quoted
 BINARY = (  # how files begin that are no text
     (b"PK\x03\x04", "an Excel or zip file; save the sheet as csv"),
@@ -285,11 +286,13 @@ def _sdf(content: bytes, kind: str) -> Table:
         from rdkit import Chem, rdBase
     rows: list[dict[str, Any]] = []
     refused: dict[int, str] = {}
-    content = content.rstrip() + b"\n"
+    records = re.split(rb"^\$\$\$\$.*\n", content.rstrip() + b"\n", flags=re.MULTILINE)
+    large = {row for row, record in enumerate(records) if not is_readable_size(*_counts(record))}
+    content = b"$$$$\n".join(EMPTY if row in large else record for row, record in enumerate(records))
     with rdBase.BlockLogs():
         for mol in Chem.ForwardSDMolSupplier(io.BytesIO(content), sanitize=False):
             try:
-                if mol is None or not is_readable_size(mol.GetNumAtoms(), mol.GetNumBonds()):
+                if mol is None or len(rows) in large:
                     raise ValueError("RDKit refuses it" if mol is None else "more than 1,000 atoms or 300 rings")
                 Chem.SanitizeMol(mol)
                 title = {"name": mol.GetProp("_Name")} if mol.HasProp("_Name") and mol.GetProp("_Name") else {}
@@ -299,6 +302,16 @@ def _sdf(content: bytes, kind: str) -> Table:
                 refused[len(rows)] = f"unreadable record: {' '.join(str(wrong).split())[:80]}"
                 rows.append({"smiles": None})
     return _of_rows(rows), refused
+
+
+def _counts(record: bytes) -> tuple[int, int]:
+    """Atoms and bonds that a record announces; RDKit takes minutes for many rings, also without sanitizing."""
+    found = re.findall(rb"M  V30 COUNTS +(\d+) +(\d+)", re.sub(rb"-\r?\nM  V30 ", b"", record))
+    line = (*record.split(b"\n", 4), b"", b"", b"")[3]
+    if not found and line[:6].replace(b" ", b"0").isdigit():
+        found = [(line[:3].replace(b" ", b"0"), line[3:6].replace(b" ", b"0"))]
+    atoms, bonds = (sum(int(one[k][:9]) for one in found) for k in (0, 1))
+    return atoms, bonds
 
 
 def _graphml(content: bytes, kind: str) -> Table:
