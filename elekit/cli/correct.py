@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import elekit as ele
 from elekit.cli import data as cli_data
 from elekit.cli import evaluate, train
-from elekit.datasets.strict_json import parse_json
 
 if TYPE_CHECKING:
     from elekit.correction import Judgments, Rule
@@ -69,6 +68,8 @@ def correct(args: Namespace) -> None:
 def _rules(path: Path | None) -> "Sequence[Rule]":
     if path is None:
         return ()
+    from elekit.datasets.strict_json import parse_json  # not with `elekit --help`
+
     try:
         return ele.correction.rules_from_json(parse_json(_read(path)))
     except ValueError as error:
