@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from argparse import Namespace
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +150,11 @@ def report(args: Namespace) -> None:
     lines += [f"  {name:<11}{len(split):>9,}" for name, split in splits.items()]
     lines += [f"  {'skipped':<11}{len(data.skipped):>9,}"]
     reasons = list(found["skipped"].items())
+    if len(reasons) > REASONS:  # without the values that differ
+        whole = Counter[str]()
+        for reason, count in reasons:
+            whole[reason.partition(":")[0]] += count
+        reasons = whole.most_common()
     lines += [f"    {count:>7,}  {reason}" for reason, count in reasons[:REASONS]]
     if rest := reasons[REASONS:]:
         lines += [f"    {sum(count for _, count in rest):>7,}  {len(rest)} other reasons (--json, --export)"]
