@@ -133,6 +133,20 @@ def test_inputs_like_those_of_calibration_are_rarely_unsure(shipped, description
         assert unsure <= UNSURE_SHARE + sampled
 
 
+def test_with_typos_few_answers_are_wrong_and_not_marked(shipped, descriptions):
+    """The statement of the shipped card, on another sample of other typos."""
+    _, h = shipped.surrogate("description")
+    test = descriptions.test.sample(150, seed=8)
+    generator = torch.Generator().manual_seed(8)
+    texts = [misspell(text, 0.02, generator) for text in test.inputs]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnfamiliarInputWarning)
+        result = decode_many(shipped.psi, h.predict(texts), candidates=descriptions.train.graphs)
+    exact = ele.evaluation.evaluate(result.graphs, test.graphs, edit_distance=False)["exact"].to_numpy()
+    sure = np.array([not one.doubt(loss) for one, loss in zip(h.read(texts), result.loss.tolist())])
+    assert exact.mean() > 0.6 and (~sure).mean() > 0.7 and (sure & ~exact).mean() < 0.05
+
+
 def test_python_raises_or_warns(shipped):
     _, h = shipped.surrogate("description")
     with pytest.warns(UnfamiliarInputWarning, match="sulfanyl"):

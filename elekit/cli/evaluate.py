@@ -67,7 +67,7 @@ def _read_as(text: str, reading: "Reading") -> dict[str, Any]:
 
 def _notes(answer: dict[str, Any]) -> list[str]:
     """Lines below an answer: why it is unsure, and what h did not read."""
-    notes = [f"unsure: {answer['unsure']}"] if "unsure" in answer else []
+    notes = [f"unsure: {answer['unsure']}"] if "unsure" in answer and "set" not in answer else []  # a set names it
     if "unknown" in answer and "unsure" not in answer:
         notes.append(f"unknown to h: {', '.join(map(repr, answer['unknown']))}")
     if "dropped" in answer:
