@@ -358,7 +358,8 @@ def test_graph_heads_rewrite_smiles_by_default(psi, molecules, through, monkeypa
     with pytest.raises(Enough) as found:
         fit(psi, molecules, backbone=replace(SMALL, through=through), training=None)
     assert found.value.args == ({"point": 0.0, "graph": 0.5}[through],)
-    assert default_training(GRAPH) != default_training(replace(GRAPH, kind="word")) == SurrogateTraining()
+    assert default_training(GRAPH) != default_training(replace(GRAPH, kind="tfidf")) == SurrogateTraining()
+    assert default_training(replace(SMALL, kind="word")) == SurrogateTraining(misspelled=0.3)
 
 
 def test_a_checkpoint_of_other_inputs_is_refused(psi, molecules, tmp_path):

@@ -1,5 +1,6 @@
 """Measures how predictions and prediction sets fare on inputs unlike those of training and calibration."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,13 +12,14 @@ from elekit.card.context import Context
 from elekit.card.predictions import known_graphs
 from elekit.card.results import Results, plain_values
 from elekit.evaluation import conformal
-from elekit.evaluation.conformal.predict import scores_of
+from elekit.evaluation.conformal.candidate_sets import iter_candidate_sets
 from elekit.evaluation.intervals import wilson
-from elekit.evaluation.judging import decode_many
+from elekit.graphs.graph import Graph
 from elekit.graphs.smiles import randomize_smiles
 from elekit.model.surrogate.reader import SmilesReader, TextReader, misspell
+from elekit.model.surrogate.regressor import UnfamiliarInputWarning
 
-CHANGED = 400  # test inputs
+CHANGED = 1_000  # test inputs, at most
 TYPOS = (0.005, 0.02, 0.05)  # shares of the letters
 
 
@@ -55,12 +57,18 @@ def _variants(inputs: list[str], smiles: bool, seed: int) -> dict[str, list[str]
 def _judged(context: Context, results: Results, h, readings: Sequence, truth) -> dict:
     """The figures of one variant, of the inputs that h does not refuse."""
     psi, known = context.psi, known_graphs(context)
-    target = h.predict(h.reader.collect([one.value for one in readings]))
-    decoded = decode_many(psi, target, candidates=known)
-    exact = evaluation.evaluate(decoded.graphs, truth, edit_distance=False)["exact"].to_numpy()
-    radius = conformal.Calibration.from_json(results.facts["sets"]).radius
-    covered = (scores_of(psi, target, truth, candidates=known) <= radius).numpy()
-    unsure = np.array([bool(one.doubt(loss)) for one, loss in zip(readings, decoded.loss.tolist())])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnfamiliarInputWarning)  # they are counted
+        target = h.predict(h.reader.collect([one.value for one in readings]))
+    calibration = conformal.Calibration.from_json(results.facts["sets"])
+    scores, sets = [], []
+    for rows, block in iter_candidate_sets(psi, target, candidates=known):
+        scores.append(block.scores(truth[rows]))
+        sets += block.prediction_sets(calibration, conformal.MAX_SIZE)
+    decoded = Graph.cat([one.decoded for one in sets])
+    exact = evaluation.evaluate(decoded, truth, edit_distance=False)["exact"].to_numpy()
+    covered = (torch.cat(scores) <= calibration.radius).numpy()
+    unsure = np.array([bool(one.doubt(found.loss)) for one, found in zip(readings, sets)])
     sure = ~unsure
     hits = int(covered.sum())
     low, high = wilson(hits, len(covered))

@@ -60,7 +60,9 @@ class SurrogateRegressor(nn.Module):
         Raises:
             ValueError: If h refuses an input or cannot read the inputs, or the backbone returns another shape.
         """
-        inputs = self._normal(inputs)
+        return self._embed(self._normal(inputs))
+
+    def _embed(self, inputs: Any) -> Tensor:
         weight = next(self.backbone.parameters(), None)
         if torch.is_tensor(inputs) and weight is not None:
             inputs = inputs.to(weight.device)
@@ -94,7 +96,7 @@ class SurrogateRegressor(nn.Module):
             message = (
                 f"h knows too little about {len(doubts)} of {len(readings)} inputs to be sure; input {row}: {doubt}"
             )
-            warnings.warn(message, UnfamiliarInputWarning, stacklevel=3)
+            warnings.warn(message, UnfamiliarInputWarning, stacklevel=4)
         return self.reader.collect([one.value for one in readings])
 
     @property
@@ -118,8 +120,8 @@ class SurrogateRegressor(nn.Module):
         """
         if not isinstance(self.backbone, GraphBackbone):
             raise ValueError("this h has no graph head (it goes through a point); train it with through='graph'")
-        batches = _batches(inputs, batch_size)
-        return Graph.cat([compact(self.backbone.graphs(self._normal(some)).to("cpu")) for some in batches])
+        batches = _batches(self._normal(inputs), batch_size)
+        return Graph.cat([compact(self.backbone.graphs(some).to("cpu")) for some in batches])
 
     @torch.no_grad()
     def predict(self, inputs: Any, batch_size: int = 256) -> Tensor:
@@ -136,7 +138,8 @@ class SurrogateRegressor(nn.Module):
             ValueError: If h refuses an input, or if there are no inputs.
             FloatingPointError: If a vector is not finite, as with damaged weights.
         """
-        return checked_finite(torch.cat([self(some).cpu() for some in _batches(inputs, batch_size)]), "h", "input")
+        batches = _batches(self._normal(inputs), batch_size)
+        return checked_finite(torch.cat([self._embed(some).cpu() for some in batches]), "h", "input")
 
 
 def _batches(inputs: Any, batch_size: int) -> list[Any]:
