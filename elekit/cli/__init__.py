@@ -2,7 +2,7 @@
 
 Exit status: 0 success, 1 error (one line on standard error), 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
 SIGHUP; progress is saved), 141 if the reader of standard output has gone. With --json standard output is one JSON
-document.
+document. ELEKIT_DEBUG=1 in the environment prints tracebacks of errors, too.
 """
 
 from collections.abc import Sequence

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import elekit as ele
 from elekit.cli import data as cli_data
-from elekit.model.surrogate.regressor import UnfamiliarInputWarning
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -83,7 +82,9 @@ def _decoded(
     values = [one.value for one in readings]
     read = h.reader.collect(values) if h.reader is not None else values
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnfamiliarInputWarning)  # each answer carries its own doubt
+        warnings.simplefilter(
+            "ignore", ele.model.surrogate.regressor.UnfamiliarInputWarning
+        )  # each answer carries its own doubt
         target, start = h.predict(read), _start_graphs(config, h, read)
     decoded = ele.evaluation.judging.decode_many(artifact.psi, target, candidates=graphs, start=start, config=config)
     kind = "smiles" if ele.graphs.smiles.is_molecular(artifact.vocabulary) else "graph"
@@ -149,7 +150,7 @@ def evaluate(args: Namespace) -> None:
         if not len(test):
             raise ValueError(f"h refuses all {len(readings)} inputs; the first: {readings[0].refused}")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UnfamiliarInputWarning)  # they are counted
+            warnings.simplefilter("ignore", ele.model.surrogate.regressor.UnfamiliarInputWarning)  # they are counted
             target, start = h.predict(test.inputs), _start_graphs(config, h, test.inputs)
     number, _ = pd.factorize(test.frame["key"])  # equal graphs share a rank
     distinct = test.frame["key"].drop_duplicates().index.tolist()

@@ -74,7 +74,7 @@ def _command(commands: Any, name: str, about: str, run: Run | None = None) -> Co
 def _data(command: Command) -> None:
     command.add_argument("data", help=SOURCE)
     _data_options(command)
-    _path(command, "--export", "FOLDER", "write train, validation, test and skipped rows as csv files")
+    _path(command, "--export", "FOLDER", "write train, validation, test and skipped rows as csv, formulas quoted")
 
 
 def _embedding(command: Command) -> None:
