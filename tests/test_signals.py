@@ -279,7 +279,7 @@ def test_the_process_of_a_run_ends_with_its_parent(tmp_path, number, code):
     script.write_text(PARENT)
 
     def until(content):
-        for _ in range(200):
+        for _ in range(1200):
             if path.exists() and path.read_text() == content:
                 return
             time.sleep(0.05)
@@ -291,8 +291,8 @@ def test_the_process_of_a_run_ends_with_its_parent(tmp_path, number, code):
     until("begun")
     os.killpg(parent.pid, number) if number == signal.SIGINT else parent.send_signal(number)  # a terminal or `kill`
     until("saved")
-    assert parent.wait(10) == code
-    for _ in range(100):
+    assert parent.wait(60) == code
+    for _ in range(1200):
         if not alive(parent.pid):
             return
         time.sleep(0.05)

@@ -23,7 +23,8 @@ def correct(args: Namespace) -> None:
     correction, artifacts = ele.correction, ele.model.artifact
     cli_data.check_positive(args, "steps", "batch_size")
     device = train.check_device(args.device)
-    train.check_overwrite(args.out)
+    if not (args.out / CHECKPOINT).exists():  # an earlier call of this command, whose checkpoint knows its settings
+        train.check_overwrite(args.out)
     rules = _rules(args.rules)
     artifact = artifacts.load(args.artifact)
     ele.datasets.files.check_writable(args.out / CHECKPOINT)
