@@ -23,7 +23,8 @@ def correct(args: Namespace) -> None:
     correction, artifacts = ele.correction, ele.model.artifact
     cli_data.check_positive(args, "steps", "batch_size")
     device = train.check_device(args.device)
-    if not (args.out / CHECKPOINT).exists():  # an earlier call of this command, whose checkpoint knows its settings
+    continued = (args.out / CHECKPOINT).exists()  # of an earlier call, whose settings are in its checkpoint
+    if not continued:
         train.check_overwrite(args.out)
     rules = _rules(args.rules)
     artifact = artifacts.load(args.artifact)
@@ -55,7 +56,7 @@ def correct(args: Namespace) -> None:
         about["surrogates"][name] = refitted
     histories = [corrected.psi.history, *(h.history for h in surrogates.values())]
     new = artifacts.Artifact(artifact.name, corrected.psi, surrogates, about)
-    artifacts.save(new, args.out, check=train.check_overwrite)
+    artifacts.save(new, args.out, check=None if continued else train.check_overwrite)
     interrupted = any(one[-1].get("interrupted") for one in histories)
     report = corrected.report
     dropped = artifact.surrogates and not surrogates
