@@ -93,7 +93,7 @@ def _training_of(folder: Path, artifact: artifacts.Artifact) -> EmbeddingTrainin
     try:
         return EmbeddingTraining(**{**recorded["training"], "loop": TrainerConfig(**recorded["training"]["loop"])})
     except (KeyError, TypeError, ValueError) as error:  # fields of a newer version, or forged ones
-        raise ValueError(f"{prefix}its settings cannot be read: {error}") from None
+        raise ValueError(f"{prefix}its settings cannot be read: {str(error)[:300]}") from None
 
 
 def _is_done(folder: Path, own: dict[str, Any], seed: int, graphs: int) -> bool:
