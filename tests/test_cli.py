@@ -343,7 +343,9 @@ def test_decode_from_the_command_line_and_from_standard_input(table, trained, ru
     assert all(0 <= one["loss"] <= 4 for one in answer)
     status, out, _ = run(*common, *texts)
     assert status == 0
-    assert out.splitlines() == [f"{one['smiles']}\tloss {one['loss']:.4f}\t{one['input']}" for one in answer]
+    lines = [[one["smiles"], f"loss {one['loss']:.4f}", one["input"]] for one in answer]
+    doubts = [[f"unsure: {one['unsure']}"] if "unsure" in one else [] for one in answer]
+    assert [line.split("\t") for line in out.splitlines()] == [line + doubt for line, doubt in zip(lines, doubts)]
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(texts) + "\n\n"))
     assert document(*common)["decoded"] == answer
 
@@ -584,7 +586,8 @@ def test_inputs_that_cannot_be_read(refused, run, trained, artifact, table, monk
     assert "this h reads vectors, numbers separated by commas, got 'CCO'" in refused(*numbers, "CCO")
     assert "equal lengths, got 2 and 3" in refused(*numbers, "1,2", "1,2,3")
     assert "inputs must be (B, 2), got (1, 3)" in refused(*numbers, "1,2,3")
-    assert "input 0 holds NaN" in refused(*numbers, "nan,2")
+    status, out, err = run(*numbers, "nan,2")
+    assert status == 1 and out.startswith("refused: holds NaN") and "1 of 1" in err
     judged = ["evaluate", "--artifact", artifact, "--data", table, "--surrogate", "numbers", "--randomize"]
     assert "these inputs are vectors" in refused(*judged)
 

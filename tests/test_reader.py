@@ -231,7 +231,7 @@ def test_vectors_far_from_those_of_training_are_unsure(shipped, descriptions):
     assert h.reader.calibrated_on == 100 and set(h.reader.limits) == {"deviation", "loss"}
     near, far = h.read(torch.stack([values.median(0).values, torch.tensor([1e6, 2.0])]))
     assert not near.doubt() and "standard deviations" in far.doubt()
-    with pytest.raises(ValueError, match="must have 2 values"):
+    with pytest.raises(ValueError, match=r"inputs must be \(B, 2\), got \(1, 3\)"):
         h.read(torch.zeros(1, 3))
 
 
@@ -306,16 +306,11 @@ def test_the_command_line_refuses_and_marks(capsys):
     status, out, problem = decoded(capsys, "--artifact", "qm9", "CC(=O)Cl", "C[C@H](N)O ala", "C1CC")
     lines = out.splitlines()
     assert status == 1 and lines[0].startswith("refused") and "Cl" in lines[0] and lines[-1].startswith("refused")
-    assert lines[1].startswith("CC(N)O\t") and "stereochemistry" in lines[2] and "2 refused" in problem
+    assert lines[1].startswith("CC(N)O\t") and "stereochemistry" in lines[1] and "2 of 3" in problem
     text = "The molecule is a methane carrying a sulfanyl substituent."
     status, out, problem = decoded(capsys, "--artifact", "molecules7", "--json", text)
     (answer,) = json.loads(out)["decoded"]
-    assert (
-        status == 0
-        and "sulfanyl" in answer["unsure"]
-        and answer["unknown"] == ["sulfanyl"]
-        and "1 answered" in problem
-    )
+    assert status == 0 and "sulfanyl" in answer["unsure"] and answer["unknown"] == ["sulfanyl"] and not problem
     status, out, problem = decoded(capsys, "--artifact", "molecules7", KNOWN_TEXT)
     assert status == 0 and "unsure" not in out and not problem
 

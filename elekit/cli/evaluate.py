@@ -34,7 +34,7 @@ def decode(args: Namespace) -> int:
     name, h = artifact.surrogate(args.surrogate)
     inputs = args.inputs or [line.rstrip("\n") for line in sys.stdin if line.strip()]
     if not inputs:
-        raise ValueError("no inputs to decode; give them as arguments or as lines of standard input")
+        raise ValueError("no inputs given; name them, or write them to standard input, one per line")
     readings = h.read(_vectors(inputs) if _kind(h) == "vector" else inputs)
     answers: list[dict[str, Any]] = [{"input": text, **_read_as(text, one)} for text, one in zip(inputs, readings)]
     lines = [[f"refused: {one.refused}\t{text}"] for text, one in zip(inputs, readings)]
@@ -44,15 +44,14 @@ def decode(args: Namespace) -> int:
         found, calibration = _decoded(args, artifact, name, h, understood)
         for row, (answer, own_lines) in zip(rows, found):
             answers[row] |= answer
-            lines[row] = [f"{line}\t{inputs[row]}" if not at else line for at, line in enumerate(own_lines)]
-            lines[row] += [f"  {note}" for note in _notes(answers[row])]
+            first = "\t".join([own_lines[0], inputs[row], *_notes(answers[row])])  # one line per input
+            lines[row] = [first, *own_lines[1:]]
         document |= {} if calibration is None else {"calibration": calibration.to_json()}
     counts = {"refused": len(inputs) - len(rows), "unsure": sum("unsure" in answer for answer in answers)}
     document |= counts
     cli_data.print_result(args, document, [text for own_lines in lines for text in own_lines])
-    if any(counts.values()):
-        refused, unsure = counts.values()
-        sys.stderr.write(f"elekit: of {len(inputs)} inputs, {refused} refused and {unsure} answered but unsure\n")
+    if counts["refused"]:
+        sys.stderr.write(f"elekit: h refuses {counts['refused']} of {len(inputs)} inputs\n")
     return int(counts["refused"] > 0)
 
 
@@ -65,7 +64,7 @@ def _read_as(text: str, reading: "Reading") -> dict[str, Any]:
 
 
 def _notes(answer: dict[str, Any]) -> list[str]:
-    """Lines below an answer: why it is unsure, and what h did not read."""
+    """Fields after an answer: why it is unsure, and what h did not read."""
     notes = [f"unsure: {answer['unsure']}"] if "unsure" in answer and "set" not in answer else []  # a set names it
     if "unknown" in answer and "unsure" not in answer:
         notes.append(f"unknown to h: {', '.join(map(repr, answer['unknown']))}")

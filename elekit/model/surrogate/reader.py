@@ -282,7 +282,7 @@ class ValueReader(Reader):
         values = torch.as_tensor(inputs, dtype=torch.float32)
         flat = values.flatten(1)
         if flat.shape[1] != len(self.mean):
-            raise ValueError(f"each input must have {len(self.mean)} values, got {flat.shape[1]}")
+            raise ValueError(f"inputs must be (B, {len(self.mean)}), got {tuple(values.shape)}")
         away = ((flat.cpu() - torch.tensor(self.mean)) / torch.tensor(self.scale)).abs().amax(1).tolist()
         odd = "holds NaN or infinity"
         return [
@@ -298,10 +298,12 @@ FORMATS: dict[str, type[Reader]] = {"text": TextReader, "smiles": SmilesReader, 
 
 
 _NUMBERS = _schema.items(_schema.whole(END, 10**6), 10**6)
+_SHARE = _schema.number(0, 1)
+_LIMITS = {"unknown": _SHARE, "unseen": _SHARE, "deviation": _schema.number(0), "loss": _schema.number(0, 4)}
 READER_SCHEMA = _schema.fields(
     {"format": _schema.one_of(*FORMATS)},
     {
-        "limits": _schema.by_name(_schema.number(0), _schema.one_of(*REASONS)),
+        "limits": _schema.fields({}, _LIMITS),
         "calibrated_on": _schema.whole(0, 2**63),
         "level": _schema.one_of(*TOKEN_PATTERNS),
         "tokens": _schema.items(_schema.text(100_000), 10**6),
@@ -310,7 +312,7 @@ READER_SCHEMA = _schema.fields(
         "atoms": _schema.items(_schema.text(), 1_000),
         "max_atoms": _schema.whole(0, 10**6),
         "mean": _schema.items(_schema.number(), 10**7),
-        "scale": _schema.items(_schema.number(), 10**7),
+        "scale": _schema.items(_schema.number(1e-30, 1e30), 10**7),
     },
 )
 
