@@ -1,6 +1,7 @@
 """What h does not understand is refused or marked unsure, and a molecule has one answer however it is written."""
 
 import hashlib
+import io
 import json
 import warnings
 from dataclasses import replace
@@ -335,3 +336,54 @@ def test_pairs_with_refused_inputs_are_left_out():
     assert (
         kept.inputs == ["CCO"] and len(kept.graphs) == 1 and [bool(one.refused) for one in readings].count(True) == 2
     )
+
+
+def test_a_long_text_is_refused_alone_and_a_long_word_is_no_typo(shipped):
+    _, h = shipped.surrogate("description")
+    word, text, known = h.read(["x" * 10**6, "methane " * 20_000, KNOWN_TEXT])
+    assert word.unknown == ("x" * 10**6,) and not word.respelled and len(word.doubt()) < 200
+    assert "20,000 words" in text.refused and not known.doubt()
+    (empty,) = h.read([" "])
+    assert empty.doubt() == "it holds no words"
+
+
+@pytest.mark.parametrize("kind", [iter, np.array, tuple, pd.Series, lambda texts: pd.Series(texts, index=[7, 5])])
+def test_texts_are_read_from_any_iterable(kind):
+    _, h = ele.load("qm9").surrogate()
+    assert [one.value for one in h.read(kind(["OCC", "NC"]))] == ["CCO", "CN"]
+    assert len(h.predict(kind(["OCC", "NC"]))) == 2
+    with pytest.raises(ValueError, match="input 1, 'CCl': atoms unknown"):
+        h.predict(kind(["CC", "CCl"]))
+
+
+@pytest.mark.parametrize("inputs", [None, 3, [], pd.DataFrame({"CCO": ["CCO"]}), {"CCO"}.pop(), [None], [["CCO"]]])
+def test_what_is_no_list_of_texts_is_named(inputs):
+    _, h = ele.load("qm9").surrogate()
+    for read in (h, h.predict):
+        with pytest.raises(ValueError, match="input"):
+            read(inputs)
+
+
+@pytest.mark.parametrize("inputs", [torch.zeros(2), [[1, 2], [3]], [["a", "b"]], [], 3.0, "1 2"])
+def test_what_are_no_vectors_is_named(inputs):
+    reader = ValueReader(mean=[0.0, 0.0], scale=[1.0, 1.0])
+    with pytest.raises(ValueError, match="rows of 2 numbers"):
+        reader.read(inputs)
+
+
+def test_vectors_that_h_cannot_compute_with_are_refused():
+    reader = ValueReader(mean=[0.0, 0.0], scale=[1.0, 1.0])
+    readings = reader.read(pd.DataFrame([[1, 2], [1e30, 0], [0, None], [-np.inf, 0], [1e300, 0]]))
+    assert [bool(one.refused) for one in readings] == [False, True, True, True, True]
+    assert "1e+30" in readings[1].refused
+
+
+def test_lines_of_other_systems(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeffCCO\r\n\r\nCC\rCN\n", newline=""))
+    assert cli.main(["decode", "--artifact", "qm9", "--json"]) == 0
+    assert [one["input"] for one in json.loads(capsys.readouterr().out)["decoded"]] == ["CCO", "CC", "CN"]
+
+
+def test_hydrogens_that_stay_are_not_reported_by_rdkit(capfd):
+    assert parse_smiles("[H+].C").nodes
+    assert not capfd.readouterr().err

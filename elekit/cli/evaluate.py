@@ -1,5 +1,6 @@
 """`elekit decode` and `elekit evaluate`."""
 
+import re
 import sys
 import warnings
 from argparse import Namespace
@@ -32,7 +33,7 @@ def decode(args: Namespace) -> int:
     _config(args)  # raises on invalid options before anything is loaded
     artifact = ele.model.load(args.artifact)
     name, h = artifact.surrogate(args.surrogate)
-    inputs = args.inputs or [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    inputs = args.inputs or [line for line in _lines(sys.stdin.read()) if line.strip()]
     if not inputs:
         raise ValueError("no inputs given; name them, or write them to standard input, one per line")
     readings = h.read(_vectors(inputs) if _kind(h) == "vector" else inputs)
@@ -53,6 +54,11 @@ def decode(args: Namespace) -> int:
     if counts["refused"]:
         sys.stderr.write(f"elekit: h refuses {counts['refused']} of {len(inputs)} inputs\n")
     return int(counts["refused"] > 0)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text of any system, without a byte order mark."""
+    return re.split(r"\r\n?|\n", text.removeprefix("\ufeff"))
 
 
 def _read_as(text: str, reading: "Reading") -> dict[str, Any]:

@@ -150,7 +150,8 @@ def _canonical(mol: Chem.Mol) -> str:
     for atom in mol.GetAtoms():
         atom.SetIsotope(0)
         atom.SetAtomMapNum(0)
-    return Chem.MolToSmiles(Chem.RemoveHs(mol))
+    with rdBase.BlockLogs():
+        return Chem.MolToSmiles(Chem.RemoveHs(mol))
 
 
 def _bonds(mol: Chem.Mol) -> list[tuple[int, int, str]]:

@@ -6,7 +6,7 @@ inputs hold, and limits that come from held-out inputs (conformal quantiles). An
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from elekit.graphs import _schema
 from elekit.graphs.graph import GraphVocabulary
 from elekit.graphs.smiles import is_molecular, parse_smiles
-from elekit.model.surrogate.tokens import TOKEN_PATTERNS, Tokenizer, check_texts
+from elekit.model.surrogate.tokens import MAX_TOKENS, TOKEN_PATTERNS, Tokenizer, check_texts
 
 UNSURE_SHARE = 0.05  # of inputs like those of calibration, at most this share exceeds a limit
 READS = ("auto", "smiles", "verbatim")
@@ -26,6 +26,7 @@ SMILES_CHECKED = 1_000
 SHOWN = 5  # unknown tokens in a message
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SHORTEST = 5  # letters of an unknown word that may be a misspelled known one
+FARTHEST = 1e6  # standard deviations; h of values far beyond is not finite
 END = -1  # before the first and after the last token
 SMILES_TOKEN = re.compile(r"\[.*\]|Br|Cl|%\d\d|[BCNOSPFIbcnosp\d()=#$:/\\.@+*~-]")
 UNITS = {"word": "words", "character": "characters", "smiles": "symbols"}  # what the tokens of a level are called
@@ -78,7 +79,8 @@ class Reading:
             over.remove("unseen")  # an unknown token is in two unknown pairs
         reasons = {name: REASONS[name](found[name], self.limits[name], self.unit) for name in over}
         if "unknown" in reasons:
-            reasons["unknown"] += f": {self.describe_unknown()}"
+            named = f"{reasons['unknown']}: {self.describe_unknown()}"
+            reasons["unknown"] = named if self.unknown else f"it holds no {self.unit}"
         return "; ".join(reasons.values())
 
     def describe_unknown(self) -> str:
@@ -166,6 +168,7 @@ class TextReader(Reader):
     def __post_init__(self) -> None:
         object.__setattr__(self, "_tokenizer", Tokenizer(self.level, tuple(self.tokens)))
         object.__setattr__(self, "_number", {token: i for i, token in enumerate(self.tokens)})
+        object.__setattr__(self, "_longest", max(map(len, self.tokens), default=0))
         after = None if self.followers is None else [frozenset(numbers) for numbers in self.followers]
         if after is not None and len(after) != len(self.tokens) + 1:
             raise ValueError(
@@ -186,11 +189,15 @@ class TextReader(Reader):
         return cls(level=level, tokens=tokenizer.tokens, followers=[sorted(numbers) for numbers in after], **fields)
 
     def read(self, inputs: Any) -> list[Reading]:
+        if not isinstance(inputs, (str, Sequence)) and isinstance(inputs, Iterable):
+            inputs = list(inputs.to_numpy() if hasattr(inputs, "to_numpy") else inputs)  # rows, not column names
         check_texts(inputs)
         return [self._read(text) for text in inputs]
 
     def _read(self, text: str, dropped: tuple[str, ...] = ()) -> Reading:
         split, number = self._tokenizer.split(text), self._number  # type: ignore[attr-defined]
+        if len(split) > MAX_TOKENS:
+            return Reading(text, f"{len(split):,} {UNITS[self.level]}, at most {MAX_TOKENS:,} are read")
         unknown = tuple(dict.fromkeys(token for token in split if token not in number))
         measures = {"unknown": sum(token not in number for token in split) / len(split) if split else 1.0}
         respelled = {token: known for token in unknown if self.spelling and (known := self._respelled(token))}
@@ -206,7 +213,8 @@ class TextReader(Reader):
 
     def _respelled(self, word: str) -> str | None:
         """The only known word that one typo turns into this one; None if there is none or several."""
-        if len(word) < SHORTEST or not word.isalpha():
+        longest: int = self._longest  # type: ignore[attr-defined]
+        if not SHORTEST <= len(word) <= longest + 1 or not word.isalpha():
             return None
         cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
         found = {a + b[1:] for a, b in cuts if b} | {a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1}
@@ -279,16 +287,24 @@ class ValueReader(Reader):
         return cls(mean=mean.tolist(), scale=scale.tolist())
 
     def read(self, inputs: Any) -> list[Reading]:
-        values = torch.as_tensor(inputs, dtype=torch.float32)
-        flat = values.flatten(1)
+        try:
+            with np.errstate(over="ignore"):
+                values = torch.as_tensor(inputs if torch.is_tensor(inputs) else np.asarray(inputs, np.float32))
+            flat = values.float().flatten(1)
+        except (ValueError, TypeError, IndexError):
+            raise ValueError(f"inputs must be rows of {len(self.mean)} numbers, got {repr(inputs)[:60]}") from None
         if flat.shape[1] != len(self.mean):
             raise ValueError(f"inputs must be (B, {len(self.mean)}), got {tuple(values.shape)}")
         away = ((flat.cpu() - torch.tensor(self.mean)) / torch.tensor(self.scale)).abs().amax(1).tolist()
-        odd = "holds NaN or infinity"
         return [
-            Reading(row, "" if math.isfinite(far) else odd, measures={"deviation": far}, limits=self.limits)
-            for row, far in zip(values, away)
+            Reading(row, self._reason_to_refuse(far), measures={"deviation": far}, limits=self.limits)
+            for row, far in zip(values.float(), away)
         ]
+
+    def _reason_to_refuse(self, far: float) -> str:
+        if not math.isfinite(far):
+            return "holds NaN or infinity"
+        return f"a value lies {far:.0e} standard deviations from the mean" if far > FARTHEST else ""
 
     def collect(self, values: list[Any]) -> Any:
         return torch.stack(values)

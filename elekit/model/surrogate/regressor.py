@@ -81,13 +81,15 @@ class SurrogateRegressor(nn.Module):
 
     def _normal(self, inputs: Any) -> Any:
         """The inputs in normal form; raises ValueError if one is refused, warns if many are unsure."""
-        if self.training or self.reader is None or not len(inputs):
+        if self.training or self.reader is None or (torch.is_tensor(inputs) and not len(inputs)):
             return inputs
         readings = self.reader.read(inputs)
+        if not readings:
+            raise ValueError("no inputs given")
         refused = [(row, one) for row, one in enumerate(readings) if one.refused]
         if refused:
             row, one = refused[0]
-            given = repr(inputs[row])[:100] if isinstance(inputs[row], str) else "values"
+            given = repr(str(one.value))[:100] if isinstance(one.value, str) else "values"
             count = f"{len(refused)} of {len(readings)} inputs"
             raise ValueError(f"input {row}, {given}: {one.refused}; {count} are refused, h.read(inputs) names them")
         doubts = [(row, doubt) for row, one in enumerate(readings) if (doubt := one.doubt())]

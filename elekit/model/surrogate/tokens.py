@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +78,8 @@ def check_texts(texts: Any, kind: str | None = None) -> None:
         raise ValueError(f"backbone {kind!r} reads texts, the inputs are vectors {shape}; use 'vector'")
     if isinstance(texts, str):
         raise ValueError(f"inputs must be a list of texts, got one text {texts[:60]!r}; give [{texts[:60]!r}]")
+    if not isinstance(texts, Iterable):
+        raise ValueError(f"inputs must be a list of texts, got a {type(texts).__name__}")
     for b, text in enumerate(texts):
         if not isinstance(text, str):
             raise ValueError(f"input {b} is not text but {type(text).__name__}: {repr(text)[:60]}")
