@@ -387,3 +387,10 @@ def test_lines_of_other_systems(monkeypatch, capsys):
 def test_hydrogens_that_stay_are_not_reported_by_rdkit(capfd):
     assert parse_smiles("[H+].C").nodes
     assert not capfd.readouterr().err
+
+
+def test_an_input_of_which_nothing_is_known_is_unsure_whatever_calibration_held():
+    reader = TextReader.from_texts(["a ring of 3", "a path"], "word")
+    reader = reader.calibrated(reader.read(["zz yy", "xx"]))
+    assert reader.limits["unknown"] == 1
+    assert [bool(one.doubt()) for one in reader.read(["ww vv", "", "a ww"])] == [True, True, False]

@@ -26,6 +26,7 @@ SMILES_CHECKED = 1_000
 SHOWN = 5  # unknown tokens in a message
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SHORTEST = 5  # letters of an unknown word that may be a misspelled known one
+MOST_UNKNOWN = 0.99  # share; an input of which h knows nothing is unsure, whatever calibration held
 FARTHEST = 1e6  # standard deviations; h of values far beyond is not finite
 END = -1  # before the first and after the last token
 SMILES_TOKEN = re.compile(r"\[.*\]|Br|Cl|%\d\d|[BCNOSPFIbcnosp\d()=#$:/\\.@+*~-]")
@@ -74,10 +75,13 @@ class Reading:
         if self.refused:
             return self.refused
         found = {**self.measures, **({} if loss is None else {"loss": loss})}
-        over = [name for name, limit in self.limits.items() if name in found and not found[name] <= limit]
+        limits = dict(self.limits)
+        if "unknown" in limits:
+            limits["unknown"] = min(limits["unknown"], MOST_UNKNOWN)
+        over = [name for name, limit in limits.items() if name in found and not found[name] <= limit]
         if "unknown" in over and "unseen" in over:
             over.remove("unseen")  # an unknown token is in two unknown pairs
-        reasons = {name: REASONS[name](found[name], self.limits[name], self.unit) for name in over}
+        reasons = {name: REASONS[name](found[name], limits[name], self.unit) for name in over}
         if "unknown" in reasons:
             named = f"{reasons['unknown']}: {self.describe_unknown()}"
             reasons["unknown"] = named if self.unknown else f"it holds no {self.unit}"
