@@ -394,3 +394,17 @@ def test_an_input_of_which_nothing_is_known_is_unsure_whatever_calibration_held(
     reader = reader.calibrated(reader.read(["zz yy", "xx"]))
     assert reader.limits["unknown"] == 1
     assert [bool(one.doubt()) for one in reader.read(["ww vv", "", "a ww"])] == [True, True, False]
+
+
+def test_calibration_pairs_that_h_refuses_are_named(tmp_path, capsys):
+    table = tmp_path / "long.csv"
+    pd.DataFrame({"smiles": ["CC", "CCO", "CCN"], "description": ["a " * 6_000] * 3}).to_csv(table, index=False)
+    command = ["decode", "--artifact", "molecules7", "--surrogate", "description", "--candidates", "none"]
+    assert cli.main([*command, "--sets", "0.5", "--calibrate", str(table), KNOWN_TEXT]) == 1
+    assert "h refuses all 3 inputs of" in (error := capsys.readouterr().err) and "6,000 words" in error
+
+
+def test_a_reader_that_refuses_all_training_inputs_is_named(shipped, descriptions):
+    some = descriptions.train.take(range(4))
+    with pytest.raises(ValueError, match="the reader refuses all inputs"):
+        ele.fit_surrogate(shipped.psi, some, reads=ele.load("qm9").surrogate()[1].reader, progress=False)

@@ -225,7 +225,11 @@ def _calibrate(
     pairs = cli_data.calibration_pairs(args, artifact, name).sample(CALIBRATION_PAIRS, args.seed)
     if pairs.inputs is None:
         raise ValueError(f"{args.calibrate} has no inputs for h")
-    pairs, _ = ele.evaluation.judging.readable(h, pairs)
+    pairs, readings = ele.evaluation.judging.readable(h, pairs)
+    if not len(pairs):
+        raise ValueError(
+            f"h refuses all {len(readings)} inputs of {args.calibrate}; the first: {readings[0].refused}"
+        )
     start = _start_graphs(search["config"], h, pairs.inputs)
     options = {"level": args.sets, "start": start, **search}
     return ele.evaluation.conformal.calibrate(artifact.psi, h.predict(pairs.inputs), pairs.graphs, **options)

@@ -137,6 +137,8 @@ def fit_surrogate(
     if isinstance(known, SmilesReader):
         split, held_out = _in_normal_form(known, split), _in_normal_form(known, held_out)
         held_out, inputs, n = held_out if len(held_out) else split, split.inputs, len(split)
+        if not n:
+            raise ValueError("the reader refuses all inputs; reads='auto' makes one that knows them")
     targets = points_of(psi, split.graphs).cpu()
     held_out = held_out.take(range(min(RETRIEVAL_SIZE, len(held_out))))
     held_out_targets = points_of(psi, held_out.graphs).cpu()
