@@ -144,7 +144,7 @@ def agreement(
     if len(rows) < 2:
         raise ValueError(f"agreement needs at least 2 different graphs, got {len(rows)} (of {len(graphs)})")
     sample, n = graphs[rows], len(rows)
-    nearest = nearest_other(finite_points(points_of(psi, sample)))
+    nearest = nearest_other(finite_points(points_of(psi, sample, check=False)))
     near = torch.stack([torch.arange(n), nearest], 1).sort(1).values.unique(dim=0)
     near = near[torch.randperm(len(near), generator=generator)[:pairs]]
     left, right = torch.cat([_random_pairs(n, pairs, generator), near]).T
@@ -154,7 +154,7 @@ def agreement(
     kind = np.repeat(KINDS, [len(left) - len(near), len(near), len(start)])
     other_rows = torch.cat([rows[right], torch.full_like(start, -1)])
     steps = torch.cat([torch.zeros_like(left), steps])
-    loss = paired_distance(*(finite_points(points_of(psi, side)) for side in (one, other)))
+    loss = paired_distance(*(finite_points(points_of(psi, side, check=False)) for side in (one, other)))
     columns = (rows[first], other_rows, steps, loss)
     table = pd.DataFrame(dict(zip(COLUMNS, (kind, *(column.numpy() for column in columns)))))
     with tqdm(total=len(distances) * len(one), desc="distances", unit="pair", disable=not progress) as bar:

@@ -59,5 +59,5 @@ def reference_points(psi: Psi, given: Graph | Tensor, graph: Graph, what: str) -
             raise ValueError(f"labels of the {what} are {labels}, those of the graph {own}; they must be the same")
         if not len(given):
             raise ValueError(f"no graphs in the {what}: the batch is empty; give at least one")
-        return finite_points(points_of(psi, given))
+        return finite_points(points_of(psi, given, check=False))
     return _unit_vectors(given, what)
