@@ -214,8 +214,9 @@ def test_what_is_read_as_smiles_follows_from_the_data():
     assert type(make_reader(["ethanol", "nitrile"], molecules)) is TextReader
     assert type(make_reader(["CCO", "C#N"], molecules, "verbatim")) is TextReader
     assert make_reader([("a", 1)], others) is None
-    with pytest.raises(ValueError, match=r"training input 1, 'C1CC'.*1 of 2"):
-        make_reader(["CCO", "C1CC"], molecules, "smiles")
+    assert make_reader(["CCO", "C1CC", "CN"], molecules, "smiles").atoms == ("C", "N", "O")
+    with pytest.raises(ValueError, match="none of 2 training inputs is a molecule.*C1CC"):
+        make_reader(["C1CC", "hello"], molecules, "smiles")
     with pytest.raises(ValueError, match="reads must be one of"):
         make_reader(["CCO"], molecules, "words")
 
@@ -248,6 +249,9 @@ def test_a_smiles_reader_is_learned_kept_and_used(shipped, tmp_path):
     for one, other in zip(h.state_dict().values(), same.state_dict().values()):
         assert torch.equal(one, other)  # the inputs are the same molecules
     assert "N" in h.reader.atoms and h.reader.max_atoms == 5 and h.reader.calibrated_on > 0
+    broken = replace(some, inputs=["C1CC", *some.inputs[1:]])
+    with pytest.warns(UnfamiliarInputWarning, match="1 of 120 inputs are left out.*C1CC"):
+        ele.fit_surrogate(shipped.psi, broken, validation=validation, **options)
     save(ele.model.Artifact("kept", shipped.psi, {"smiles": h}), tmp_path)
     back = load(tmp_path).surrogates["smiles"]
     assert back.reader.to_json() == json.loads(json.dumps(h.reader.to_json()))

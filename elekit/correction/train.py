@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +129,11 @@ def correct(
     elif refit is not None and surrogate is not None:
         backbone = copy.deepcopy(surrogate[0].backbone).requires_grad_(True)
         beside = None if checkpoint is None else Path(checkpoint).with_suffix(".h.checkpoint")
+        reader = surrogate[0].reader
+        known = "auto" if reader is None else replace(reader, limits={})  # they belong to the old loss
         h = fit_surrogate(
-            better, refit, backbone=backbone, training=config.refitting, seed=seed, device=device, checkpoint=beside,
-            progress=progress, reads=surrogate[0].reader or "auto",
+            better, refit, validation=surrogate[1], backbone=backbone, training=config.refitting, seed=seed,
+            device=device, checkpoint=beside, progress=progress, reads=known,
         )  # fmt: skip
     if surrogate is not None and h is None:
         notes.append("h regresses on the old loss: refit it before use with the corrected loss.")

@@ -1,6 +1,7 @@
 """`fit_surrogate`: regress on the learned loss."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
 from elekit.model.surrogate.graph_head import GraphBackbone, compact
 from elekit.model.surrogate.reader import Reader, SmilesReader, TextReader, make_reader, misspell
 from elekit.model.surrogate.registry import make_backbone, to_config
+from elekit.model.surrogate.regressor import UnfamiliarInputWarning
 from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
 
 REFINE_FROM = 0.5  # share of the steps after which local search refines: most graphs are nearly right by then
@@ -231,6 +233,13 @@ def calibrate_reader(h: SurrogateRegressor, psi: Psi, split: Split, known: Tenso
 def _in_normal_form(reader: Reader, split: Split) -> Split:
     """The split with inputs as the reader reads them, without refused ones."""
     readings = reader.read(split.inputs)
+    refused = [(row, one.refused) for row, one in enumerate(readings) if one.refused]
+    if refused:
+        row, why = refused[0]
+        message = (
+            f"{len(refused)} of {len(readings)} inputs are left out; the first, {readings[row].value[:80]!r}: {why}"
+        )
+        warnings.warn(message, UnfamiliarInputWarning, stacklevel=3)
     kept = split.take([row for row, one in enumerate(readings) if not one.refused])
     return replace(kept, inputs=reader.collect([one.value for one in readings if not one.refused]))
 

@@ -245,15 +245,13 @@ class SmilesReader(TextReader):
 
     @classmethod
     def from_smiles(cls, inputs: Sequence[str]) -> Self:
-        """Record training inputs; raises ValueError for one that is not a molecule."""
-        parsed = [parse_smiles(text) for text in inputs]
-        for row, one in enumerate(parsed):
-            if one.error:
-                bad = sum(bool(other.error) for other in parsed)
-                raise ValueError(
-                    f"training input {row}, {inputs[row][:80]!r}: {one.error} ({bad} of {len(parsed)} inputs are no "
-                    "molecules); leave such rows out, or give reads='verbatim'"
-                )
+        """Record the training inputs that are molecules; raises ValueError if none is."""
+        parsed = [one for text in inputs if not (one := parse_smiles(text)).error]
+        if not parsed:
+            first = parse_smiles(inputs[0]).error
+            raise ValueError(
+                f"none of {len(inputs)} training inputs is a molecule; the first, {inputs[0][:80]!r}: {first}"
+            )
         atoms = sorted({label for one in parsed for label in one.nodes})
         largest = max(len(one.nodes) for one in parsed)
         return cls.from_texts([one.canonical for one in parsed], "smiles", atoms=tuple(atoms), max_atoms=largest)
