@@ -12,7 +12,9 @@ from elekit import datasets
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig
 from elekit.evaluation import judging
 from elekit.evaluation.judging import decode_many, evaluate, judge, summarize
+from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, label_tensors
+from elekit.graphs.isomorphism import TooSymmetricError
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary, to_smiles
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 
@@ -42,6 +44,20 @@ def labeled(graph: nx.Graph, nodes, edges="thin") -> nx.Graph:
 
 
 # -- pairs ---------------------------------------------------------------------------------------------------------
+def test_pairs_that_are_too_symmetric_to_compare_are_counted(monkeypatch):
+    truth = molecules("C1CC1", "CCO", "C1CCC1")
+
+    def compared(a, b):
+        if any(len(nodes) == 3 for nodes in map(torch.nonzero, b.labels()[0])):
+            raise TooSymmetricError("graph 0: ")
+        return isomorphic(a, b)
+
+    monkeypatch.setattr(judging, "isomorphic", compared)
+    table = evaluate(truth, truth, edit_distance=False)
+    assert table["exact"].tolist() == [False, False, True] and table["too_symmetric"].tolist() == [True, True, False]
+    assert summarize(table)["too_symmetric"] == 2
+
+
 def test_hand_made_pairs_of_molecules():
     truth = Graph.cat([molecules("CCO", "CCO", "CCO", "CCO", "C")])
     predicted = Graph.cat(

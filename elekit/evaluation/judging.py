@@ -16,6 +16,7 @@ from elekit.evaluation import ranking
 from elekit.graphs.edit_distance import edit_distance as exact_edit_distance
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
+from elekit.graphs.isomorphism import TooSymmetricError
 from elekit.graphs.smiles import canonicalized, is_molecular, to_smiles
 from elekit.model.loss import Psi, points_of, squared_distance
 from elekit.model.surrogate import SurrogateRegressor
@@ -42,7 +43,8 @@ def evaluate(
         progress: Whether to show a progress bar.
 
     Returns:
-        One row per pair: exact (labeled isomorphism), edit_distance_unlabelled and edit_distance (without and with
+        One row per pair: exact (labeled isomorphism), too_symmetric (only if some pairs are too symmetric to compare;
+        they count as not exact), edit_distance_unlabelled and edit_distance (without and with
         edge labels, in edits), proven (both are exact), rank if given; for molecules also valid (RDKit sanitizes the
         prediction), predicted and truth (SMILES).
 
@@ -61,8 +63,10 @@ def evaluate(
             columns[name] = pd.Series(to_smiles(graphs), dtype=object)  # pandas would turn None into NaN
         columns["valid"] = [smiles is not None for smiles in columns["predicted"]]
         predicted, truth = canonicalized(predicted), canonicalized(truth)
-    exact = isomorphic(predicted, truth)
+    exact, hard = _compared(predicted, truth)
     columns["exact"] = exact.tolist()
+    if any(hard):
+        columns["too_symmetric"] = hard
     if edit_distance:
         wrong, proven = (~exact).nonzero()[:, 0], torch.ones(len(exact), dtype=torch.bool)
         for name, labeled in (("edit_distance_unlabelled", False), ("edit_distance", True)):
@@ -77,6 +81,22 @@ def evaluate(
     if ranks is not None:
         columns["rank"] = ranks.tolist()
     return pd.DataFrame(columns)
+
+
+def _compared(predicted: Graph, truth: Graph) -> tuple[Tensor, list[bool]]:
+    """(B,) bool, which pairs are equal; and which are too symmetric to compare."""
+    try:
+        return isomorphic(predicted, truth), [False] * len(truth)
+    except TooSymmetricError:
+        hard = []
+        exact = torch.zeros(len(truth), dtype=torch.bool)
+        for i in range(len(truth)):
+            try:
+                exact[i] = isomorphic(predicted[i], truth[i])[0]
+                hard.append(False)
+            except TooSymmetricError:
+                hard.append(True)
+        return exact, hard
 
 
 def summarize(table: pd.DataFrame) -> dict[str, float]:
@@ -95,6 +115,8 @@ def summarize(table: pd.DataFrame) -> dict[str, float]:
     summary = {"count": len(table)} | means("exact", "valid", "edit_distance_unlabelled", "edit_distance")
     if "proven" in table:
         summary["edit_distances_not_proven"] = int((~table["proven"]).sum())
+    if "too_symmetric" in table:
+        summary["too_symmetric"] = int(table["too_symmetric"].sum())
     if "rank" in table:
         ranks = torch.tensor(table["rank"].tolist())
         summary |= {f"hits@{k}": ranking.hits_at(ranks, k) for k in (1, 10)}
