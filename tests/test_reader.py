@@ -23,6 +23,7 @@ from elekit.model.surrogate.reader import (
     SmilesReader,
     TextReader,
     ValueReader,
+    holds_words,
     make_reader,
     misspell,
     reader_from_json,
@@ -214,6 +215,9 @@ def test_what_is_read_as_smiles_follows_from_the_data():
     assert type(make_reader(["ethanol", "nitrile"], molecules)) is TextReader
     assert type(make_reader(["CCO", "C#N"], molecules, "verbatim")) is TextReader
     assert make_reader([("a", 1)], others) is None
+    for text, words in (("CCO mol1", False), ("C\tmethane", False), ("C is methane", True), ("an ether", True)):
+        assert holds_words([text, "CC"]) is words
+        assert type(make_reader([text], molecules)) is (TextReader if words else SmilesReader)
     assert make_reader(["CCO", "C1CC", "CN"], molecules, "smiles").atoms == ("C", "N", "O")
     with pytest.raises(ValueError, match="none of 2 training inputs is a molecule.*C1CC"):
         make_reader(["C1CC", "hello"], molecules, "smiles")

@@ -18,7 +18,7 @@ from elekit.model.contrastive import RETRIEVAL_SIZE, info_nce, retrieval
 from elekit.model.loss import Psi, points_of, squared_distance
 from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
 from elekit.model.surrogate.graph_head import GraphBackbone, compact
-from elekit.model.surrogate.reader import Reader, SmilesReader, TextReader, make_reader, misspell
+from elekit.model.surrogate.reader import Reader, SmilesReader, TextReader, holds_words, make_reader, misspell
 from elekit.model.surrogate.registry import make_backbone, to_config
 from elekit.model.surrogate.regressor import UnfamiliarInputWarning
 from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
@@ -305,7 +305,7 @@ def infer_kind(inputs: Tensor | Sequence[Any]) -> str:
         inputs: Images (n, C, S, S), vectors (n, F), or texts.
 
     Returns:
-        "image", "vector", "word" (texts with blanks) or "smiles" (other texts).
+        "image", "vector", "word" (texts of words) or "smiles" (other texts).
 
     Raises:
         ValueError: If the inputs are neither a tensor nor texts.
@@ -314,7 +314,7 @@ def infer_kind(inputs: Tensor | Sequence[Any]) -> str:
         return "image" if inputs.dim() == 4 else "vector"
     if not all(isinstance(text, str) for text in inputs[:100]):
         raise ValueError(f"no backbone suits inputs such as {inputs[0]!r}; give vectors as a tensor, or a module")
-    return "word" if any(" " in text.strip() for text in inputs[:100]) else "smiles"
+    return "word" if holds_words(inputs) else "smiles"
 
 
 def _checked_inputs(name: str, inputs: Any) -> Any:

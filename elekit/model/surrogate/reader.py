@@ -347,16 +347,27 @@ def make_reader(inputs: Any, vocabulary: GraphVocabulary, reads: str = "auto") -
         return ValueReader.from_values(inputs)
     if not all(isinstance(text, str) for text in inputs):
         return None
-    words = any(" " in text.strip() for text in inputs[:SMILES_CHECKED])
+    words = holds_words(inputs)
     if reads == "smiles" or (reads == "auto" and not words and is_molecular(vocabulary) and _mostly_smiles(inputs)):
         return SmilesReader.from_smiles(inputs)
     level = "word" if words else "character"
     return TextReader.from_texts(inputs, level, spelling=words and reads == "auto")
 
 
+def holds_words(texts: Sequence[str]) -> bool:
+    """Whether texts consist of words; a column of SMILES does not, even if a name follows each after a blank."""
+    some = [text.split() for text in texts[:SMILES_CHECKED]]
+    if all(len(parts) < 2 for parts in some):
+        return False
+    return any(len(parts) > 2 for parts in some) or not _mostly_smiles(texts)
+
+
 def _mostly_smiles(texts: Sequence[str]) -> bool:
     some = texts[:SMILES_CHECKED]
-    return sum(not parse_smiles(text).error for text in some) >= SMILES_SHARE * len(some)
+    try:
+        return sum(not parse_smiles(text).error for text in some) >= SMILES_SHARE * len(some)
+    except ModuleNotFoundError:  # without RDKit nothing is read as SMILES
+        return False
 
 
 def misspell(text: str, rate: float, generator: torch.Generator) -> str:
