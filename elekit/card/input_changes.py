@@ -11,6 +11,7 @@ from elekit import evaluation
 from elekit.card.context import Context
 from elekit.card.predictions import known_graphs
 from elekit.card.results import Results, plain_values
+from elekit.decoding import Candidates
 from elekit.evaluation import conformal
 from elekit.evaluation.conformal.candidate_sets import iter_candidate_sets
 from elekit.evaluation.intervals import wilson
@@ -31,13 +32,14 @@ def input_changes(context: Context, results: Results) -> None:
     if not isinstance(h.reader, TextReader):
         raise ValueError("only texts and SMILES can be written with typos, and h must record its training inputs")
     test = context.data.test.sample(CHANGED, context.seed)
-    rows = []
+    known, rows = known_graphs(context), []  # embedded once
     inputs = [str(text) for text in test.inputs or ()]
     for name, texts in _variants(inputs, isinstance(h.reader, SmilesReader), context.seed).items():
         readings = h.read(texts)
         kept = [row for row, one in enumerate(readings) if not one.refused]
         rows.append({"written": name, "count": len(texts), "refused": 1 - len(kept) / len(texts)})
-        rows[-1] |= _judged(context, results, h, [readings[row] for row in kept], test.graphs[kept]) if kept else {}
+        if kept:
+            rows[-1] |= _judged(context, results, h, known, [readings[row] for row in kept], test.graphs[kept])
     results.tables["input_changes"] = pd.DataFrame(rows)
     limits = {"limits": dict(h.reader.limits), "calibrated_on": h.reader.calibrated_on}
     results.facts["inputs"] = plain_values({"smiles": isinstance(h.reader, SmilesReader), **limits})
@@ -54,15 +56,16 @@ def _variants(inputs: list[str], smiles: bool, seed: int) -> dict[str, list[str]
     return found
 
 
-def _judged(context: Context, results: Results, h, readings: Sequence, truth) -> dict:
+def _judged(
+    context: Context, results: Results, h, known: Candidates | None, readings: Sequence, truth: Graph
+) -> dict:
     """The figures of one variant, of the inputs that h does not refuse."""
-    psi, known = context.psi, known_graphs(context)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnfamiliarInputWarning)  # they are counted
         target = h.predict(h.reader.collect([one.value for one in readings]))
     calibration = conformal.Calibration.from_json(results.facts["sets"])
     scores, sets = [], []
-    for rows, block in iter_candidate_sets(psi, target, candidates=known):
+    for rows, block in iter_candidate_sets(context.psi, target, candidates=known):
         scores.append(block.scores(truth[rows]))
         sets += block.prediction_sets(calibration, conformal.MAX_SIZE)
     decoded = Graph.cat([one.decoded for one in sets])

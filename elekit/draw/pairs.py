@@ -105,7 +105,7 @@ def blind_spots(table: pd.DataFrame, graphs: Graph, others: Graph, *, most: int 
         columns: Pairs per row.
 
     Returns:
-        The figure; without pairs, a note that there are none.
+        The figure; if there are no pairs, it holds a note instead.
     """
     title = next((name for name in ("differs", "variation") if name in table), None)
     if title is None or "loss" not in table or not len(table) == len(graphs) == len(others):

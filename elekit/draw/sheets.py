@@ -90,7 +90,7 @@ def disagreements(table: pd.DataFrame, graphs: Graph, others: Graph, *, columns:
         columns: Pairs per row.
 
     Returns:
-        The figure; without pairs, a note that there are none.
+        The figure; if there are no pairs, it holds a note instead.
     """
     require_columns(table, ("description", "by_loss"))
     if not len(table) == len(graphs) == len(others):

@@ -33,8 +33,7 @@ def polytope(nodes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
     """Project nodes (..., N, K) and edges (..., N, N, R) onto the relaxed graphs.
 
     Exact: (i, j) and (j, i) share one target, so averaging them and then projecting each row is the projection onto
-    the
-    intersection.
+    the intersection.
     """
     return simplex(nodes), simplex(symmetric(edges))
 
