@@ -69,7 +69,7 @@ class Counterfactuals:
             return f"{text} No edits {goal}: all {self.tried:,} graphs within reach were tried."
         return (
             f"{text} No edits were found that {goal}. {tried}; of more, only the most promising "
-            f"({self.tried:,} graphs in all), which does not prove that none exist."
+            f"({self.tried:,} graphs in all), so this is no proof that there are none."
         )
 
 
