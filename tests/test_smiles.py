@@ -1,7 +1,9 @@
 """Molecules: SMILES in and out, Kekule forms, valences, randomized SMILES."""
 
 import re
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 from conftest import equal
@@ -16,6 +18,8 @@ from elekit.graphs.smiles import (
     element_and_charge,
     from_parsed,
     from_smiles,
+    hydrogens,
+    is_aromatic,
     is_molecular,
     is_valid,
     kekule_forms,
@@ -50,28 +54,96 @@ MOLECULES = {
 }
 
 
-@pytest.mark.parametrize("name", MOLECULES)
-def test_smiles_round_trip(name):
-    smiles = Chem.CanonSmiles(MOLECULES[name])
-    graph = from_smiles(smiles).check()
+HYDROGENS = {  # on aromatic atoms, which bonds do not determine
+    "pyrrole": "c1cc[nH]c1",
+    "two imidazoles in one": "c1[nH]cnc1-c1c[nH]cn1",
+    "borole": "c1cc[bH]c1",
+    "protonated pyridine": "c1cc[nH+]cc1",
+    "protonated furan": "c1cc[oH+]c1",
+    "cyclopentadienyl": "c1cc[cH-]c1",
+    "tropylium": "c1ccc[cH+]cc1",
+    "phosphole": "c1cc[pH]c1",
+    "porphyrin": "C1=Cc2cc3ccc(cc4nc(cc5ccc(cc1n2)[nH]5)C=C4)[nH]3",
+    "pyridone": "O=c1cccc[nH]1",
+    "selenophene": "c1cc[se]c1",
+}
+BOTH = pytest.mark.parametrize("aromatic", [False, True])
+EVERY = pytest.mark.parametrize("name", [*MOLECULES, *HYDROGENS])
+
+
+@EVERY
+@BOTH
+def test_smiles_round_trip(name, aromatic):
+    smiles = Chem.CanonSmiles({**MOLECULES, **HYDROGENS}[name])
+    graph = from_smiles(smiles, aromatic=aromatic).check()
     assert to_smiles(graph) == [smiles]
     assert graph.presence().sum() == Chem.MolFromSmiles(smiles).GetNumAtoms()
+    assert is_molecular(graph.vocabulary) and is_aromatic(graph.vocabulary) == aromatic
+    names = {name for *_, name in parse_smiles(smiles, aromatic).edges}
+    assert ("aromatic" in names) == (
+        aromatic and any(a.GetIsAromatic() for a in Chem.MolFromSmiles(smiles).GetAtoms())
+    )
 
 
-@pytest.mark.parametrize("name", MOLECULES)
-def test_a_molecule_respects_its_own_valences(name):
-    assert from_smiles(MOLECULES[name]).valence_violation().item() == 0
+@EVERY
+@BOTH
+def test_a_molecule_respects_its_own_valences(name, aromatic):
+    assert from_smiles({**MOLECULES, **HYDROGENS}[name], aromatic=aromatic).valence_violation().item() == 0
 
 
-@pytest.mark.parametrize("name", MOLECULES)
-def test_any_way_to_write_a_molecule_gives_the_same_graph(name):
-    smiles = MOLECULES[name]
+@EVERY
+@BOTH
+def test_any_way_to_write_a_molecule_gives_the_same_graph(name, aromatic):
+    smiles = {**MOLECULES, **HYDROGENS}[name]
     kekule = Chem.MolFromSmiles(smiles)
     Chem.Kekulize(kekule, clearAromaticFlags=True)
     written = [Chem.MolToSmiles(kekule), Chem.MolToSmiles(Chem.AddHs(kekule))]
     written += randomize_smiles([smiles] * 5, seed=0)
-    readings = {parse_smiles(text) for text in written}
-    assert readings == {parse_smiles(smiles)} and not parse_smiles(smiles).error
+    readings = {parse_smiles(text, aromatic) for text in written}
+    assert readings == {parse_smiles(smiles, aromatic)} and not parse_smiles(smiles, aromatic).error
+
+
+@pytest.mark.realdata
+@BOTH
+@pytest.mark.parametrize("file", ["chembl/chembl_part.csv.gz", "qm9/qm9.csv.gz"])
+def test_real_molecules_come_back_and_have_one_graph_for_all_drawings(file, aromatic, data_dir):
+    chosen = pd.read_csv(data_dir / file)["smiles"].sample(300, random_state=0)
+    molecules = [one for one in (parse_smiles(text, aromatic) for text in chosen) if not one.error]
+    assert len(molecules) > 280 and to_smiles(from_parsed(molecules, aromatic=aromatic)) == [
+        one.canonical for one in molecules
+    ]
+    for molecule in molecules:
+        drawn = Chem.MolFromSmiles(molecule.canonical)
+        drawn = Chem.RenumberAtoms(drawn, list(reversed(range(drawn.GetNumAtoms()))))  # another Kekule form
+        Chem.Kekulize(drawn, clearAromaticFlags=True)
+        assert parse_smiles(Chem.MolToSmiles(drawn, canonical=False), aromatic) == molecule
+
+
+def ring(size, label, first=0):
+    return [(first + i, first + (i + 1) % size, label) for i in range(size)]
+
+
+@pytest.mark.parametrize(
+    ("atoms", "bonds", "smiles"),
+    [
+        (["C"] * 6, ring(6, "aromatic"), "c1ccccc1"),
+        (["C"] * 6, [(i, (i + 1) % 6, ("single", "double")[i % 2]) for i in range(6)], "c1ccccc1"),
+        (["C"] * 5, ring(5, "aromatic"), None),
+        (["N", *"CCCC"], ring(5, "aromatic"), None),
+        (["NH", *"CCCC"], ring(5, "aromatic"), "c1cc[nH]c1"),
+        (["NH", *"CCCCC"], ring(6, "aromatic"), None),
+        (["C"] * 4, ring(4, "aromatic"), "C1=CC=C1"),
+        (["C", "C"], [(0, 1, "aromatic")], None),
+        (["C"] * 7, [*ring(6, "aromatic"), (0, 6, "aromatic")], None),
+        (["C", "NH", "C"], [(0, 1, "single"), (1, 2, "single")], "CNC"),
+    ],
+)
+def test_aromatic_bonds_need_a_kekule_form(atoms, bonds, smiles):
+    vocabulary = molecule_vocabulary({"C", "N", "NH"}, 7, aromatic=True)
+    graph = drawn(atoms, bonds, vocabulary)
+    assert to_smiles(graph) == [smiles] and is_valid(graph).tolist() == [smiles is not None]
+    expected = graph if smiles is None else from_smiles(smiles, vocabulary)
+    assert equal(canonicalized(graph), expected)
 
 
 def test_a_batch_is_read_as_one_by_one():
@@ -81,10 +153,11 @@ def test_a_batch_is_read_as_one_by_one():
     assert to_smiles(batch) == [Chem.CanonSmiles(s) for s in MOLECULES.values()]
 
 
-def test_both_kekule_forms_of_o_xylene_give_one_graph():
+@BOTH
+def test_both_kekule_forms_of_o_xylene_give_one_graph(aromatic):
     """The ring bond between the methyl groups may be single or double."""
     ring = [(i, (i + 1) % 6) for i in range(6)]
-    vocabulary = molecule_vocabulary({"C"}, 8)
+    vocabulary = molecule_vocabulary({"C"}, 8, aromatic)
     forms = []
     for first in (0, 1):
         bonds = [(i, j, "double" if k % 2 == first else "single") for k, (i, j) in enumerate(ring)]
@@ -234,20 +307,25 @@ def test_from_smiles_names_the_first_one_refused():
 VALENCES = [
     ("C", 4), ("N", 3), ("O", 2), ("F", 1), ("S", 6), ("P", 5), ("N+", 4), ("O-", 1), ("O+", 3), ("C-", 3),
     ("B-", 4), ("Na+", 0), ("Cl-", 0), ("H", 1), ("H+", 0), ("He", 0), ("Hg", 12),
+    ("NH", 2), ("N+H", 3), ("C-H", 2), ("BH", 2),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("label, wanted", VALENCES)
 def test_valence(label, wanted):
-    assert valence(label) == wanted
+    assert valence(label) == wanted and hydrogens(label) == (label[-1] == "H" and label != "H")
 
 
 def test_vocabulary_of_molecules():
-    made = molecule_vocabulary(["O", "N+", "C", "O", "O-"], 7)
+    made = molecule_vocabulary(["O", "N+", "C", "O", "O-"], 7, aromatic=False)
     assert made.node_labels == ("C", "O", "N+", "O-") and made.capacity == (4, 2, 4, 1) and made.order == (1, 2, 3)
     assert is_molecular(made) and element_and_charge("Cl+++") == ("Cl", 3)
     with pytest.raises(ValueError, match="'Xx' is no chemical element"):
         molecule_vocabulary(["Xx"], 3)
+    wider = molecule_vocabulary(["C", "NH", "N+H"], 7, aromatic=True)
+    assert wider.edge_labels == (*made.edge_labels, "aromatic") and wider.order == (1, 2, 3, 1)
+    assert is_molecular(wider) and not is_molecular(replace(wider, edge_labels=made.edge_labels, order=made.order))
+    assert not is_molecular(replace(wider, edge_labels=("aromatic", "double", "triple", "single")))
 
 
 def test_other_graphs_are_not_molecular(vocabulary):
@@ -272,6 +350,8 @@ def test_kekule_forms_are_drawings_of_one_molecule(smiles, forms):
     assert len(different) == forms
     one_form = canonicalized(drawn).labels()[1]
     assert (one_form == one_form[:1]).all()
+    alone = from_smiles(smiles, aromatic=True)
+    assert equal(kekule_forms(smiles, alone.vocabulary), alone)
 
 
 def test_kekule_forms_refuse_what_is_no_smiles():

@@ -59,7 +59,7 @@ def _as_options(message: str) -> str:
     return message.replace("-attribute None", "-attribute none")
 
 
-def attributes(args: Namespace) -> dict[str, str | None]:
+def attributes(args: Namespace) -> dict[str, Any]:
     """The attributes of labels, as options of `from_frame`; "none" for graphs without labels."""
     named = {"node_attribute": args.node_attribute, "edge_attribute": args.edge_attribute}
     return {key: None if name == "none" else name for key, name in named.items()}

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from elekit.datasets import reading, tables
+from elekit.datasets.prepare import Prepare
 from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest
 from elekit.graphs.graph import Graph, GraphVocabulary, is_unicode, short
 
@@ -37,7 +38,7 @@ def from_frame(
     input: Hashable | Sequence[Hashable] | None = None, fractions: Sequence[float] = FRACTIONS,
     duplicates: str = "drop", vocabulary: GraphVocabulary | None = None, max_nodes: int | None = None,
     min_count: int = 1, node_attribute: str | None = "label", edge_attribute: str | None = "label", seed: int = 0,
-    name: str | None = None, progress: bool = False,
+    name: str | None = None, prepare: Prepare | None = None, progress: bool = False,
 ) -> Dataset:  # fmt: skip
     """Load a table with one input and one graph per row, and split it. Invalid rows go to `Dataset.skipped`.
 
@@ -58,6 +59,7 @@ def from_frame(
         edge_attribute: Attribute of the edge labels; None for edges without labels.
         seed: Seed of the splits.
         name: Name of the data set; None uses the path.
+        prepare: How rows become graphs; None = `Prepare()`.
         progress: Show a progress bar.
 
     Returns:
@@ -85,6 +87,7 @@ def from_frame(
     for option, least in (("max_nodes", max_nodes), ("min_count", min_count)):
         if least is not None and not (isinstance(least, numbers.Integral) and least >= 1):
             raise ValueError(f"{option} must be an integer of at least 1, got {short(least)}")
+    prepare = prepare or Prepare()
     column = graph if smiles is None else smiles
     if input is None or (isinstance(input, list) and not input):
         inputs_in = [] if smiles is None else [smiles]
@@ -102,7 +105,9 @@ def from_frame(
         if smiles is None:
             read, vocabulary = reading.read_graph_column(table[graph].tolist(), **options, **attributes)
         else:
-            read, vocabulary = reading.read_smiles_column(table[smiles].tolist(), **options, progress=progress)
+            read, vocabulary = reading.read_smiles_column(
+                table[smiles].tolist(), **options, aromatic=prepare.aromatic, progress=progress
+            )
         inputs, problems = _read_inputs(table, inputs_in) if inputs_in else (None, {})
     except ValueError as wrong:
         raise ValueError(f"{source}: {wrong}") from None

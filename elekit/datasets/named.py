@@ -4,6 +4,7 @@ from typing import Any
 
 from elekit.datasets.files import SHIPPED, cache_folder, download, local_file
 from elekit.datasets.frame import FRACTIONS, from_frame
+from elekit.datasets.prepare import Prepare
 from elekit.datasets.splits import Dataset
 from elekit.graphs.graph import GraphVocabulary
 
@@ -18,7 +19,7 @@ NAMES = ("molecules7", "qm9")
 
 def load(
     name: str, *, inputs: str | None = None, vocabulary: GraphVocabulary | None = None, seed: int = 0,
-    progress: bool = False,
+    prepare: Prepare | None = None, progress: bool = False,
 ) -> Dataset:  # fmt: skip
     """Load a named data set in seeded splits.
 
@@ -28,6 +29,7 @@ def load(
         inputs: For molecules7 "description" (default) or "smiles" (randomized); for qm9 "smiles".
         vocabulary: Vocabulary of an artifact, molecules that do not fit are skipped; None uses that of the data.
         seed: Seed of the splits.
+        prepare: How rows become graphs; None = `Prepare()`.
         progress: Show a progress bar.
 
     Returns:
@@ -46,8 +48,9 @@ def load(
     path, fractions = SHIPPED / "molecules7.csv", FRACTIONS
     if name == "qm9":
         path, fractions = local_file(*QM9_FILES) or download(QM9_URL, "qm9.csv", QM9_SHA256), QM9_FRACTIONS
-    options: dict[str, Any] = {"vocabulary": vocabulary, "seed": seed, "name": name, "progress": progress}
-    return from_frame(path, smiles="smiles", input=kinds[name][inputs], fractions=fractions, **options)
+    options: dict[str, Any] = {"seed": seed, "name": name, "prepare": prepare, "progress": progress}
+    options |= {"vocabulary": vocabulary, "fractions": fractions}
+    return from_frame(path, smiles="smiles", input=kinds[name][inputs], **options)
 
 
 def available_offline(name: str) -> bool:

@@ -18,7 +18,7 @@ from elekit.datasets.strict_json import parse_json
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import MAX_LABELS, EdgeList, GraphVocabulary, edge_lists, short
 from elekit.graphs.isomorphism import TooSymmetricError, isomorphism_keys
-from elekit.graphs.smiles import molecule_vocabulary, parse_smiles
+from elekit.graphs.smiles import AROMATIC, is_aromatic, molecule_vocabulary, parse_smiles
 
 READER = 5  # raise it when the parsing of SMILES changes, which invalidates the cache
 CACHED_FROM = 5_000  # rows; shorter columns are parsed in seconds
@@ -93,16 +93,18 @@ class Column:
 
 def read_smiles_column(
     smiles: Sequence[str], vocabulary: GraphVocabulary | None, max_nodes: int | None, progress: bool,
-    min_count: int = 1,
+    min_count: int = 1, aromatic: bool = AROMATIC,
 ) -> tuple[Column, GraphVocabulary]:  # fmt: skip
     """Parse SMILES; the keys are canonical SMILES. Long columns are cached: QM9 takes half a minute.
 
-    Returns the column, and the vocabulary: the given one, or that of the rows that fit `max_nodes` and `min_count`.
+    Returns the column, and the vocabulary: the given one, which decides whether bonds are aromatic, or that of the
+    rows that fit `max_nodes` and `min_count`.
     """
-    column = _cached(smiles, progress)
+    aromatic = is_aromatic(vocabulary) if vocabulary else aromatic
+    column = _cached(smiles, aromatic, progress)
 
     def new(node_labels: set[str], _: set[str], N: int) -> GraphVocabulary:
-        return molecule_vocabulary(node_labels or {"C"}, N)
+        return molecule_vocabulary(node_labels or {"C"}, N, aromatic)
 
     return column, _fit(column, vocabulary, max_nodes, min_count, new)
 
@@ -179,19 +181,19 @@ def _check_number(kind: str, rows: np.ndarray) -> None:
         raise ValueError(f"{problem}; {fix}, vocabulary= those with labels that it lacks")
 
 
-def _cached(smiles: Sequence[str], progress: bool) -> Column:
+def _cached(smiles: Sequence[str], aromatic: bool, progress: bool) -> Column:
     if len(smiles) < CACHED_FROM:
-        return _read_smiles(smiles, progress)
+        return _read_smiles(smiles, aromatic, progress)
     with extra("chem"):
         import rdkit
 
-    text = "\n".join([f"{READER} {rdkit.__version__}", *map(str, smiles)])
+    text = "\n".join([f"{READER} {rdkit.__version__} {aromatic}", *map(str, smiles)])
     name = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:24]
     path = cache_folder() / f"smiles-{name}.npz"
     if (stored := cached_arrays(path)) is not None:
         labels, words = json.loads(str(stored["labels"])), json.loads(str(stored["words"]))
         return Column(PackedGraphs(len(smiles), stored["nodes"], stored["edges"], *labels), *words)
-    column = _read_smiles(smiles, progress)
+    column = _read_smiles(smiles, aromatic, progress)
     graphs = column.graphs
     labels = json.dumps([graphs.node_labels, graphs.edge_labels])
     words = json.dumps([column.keys, column.reasons, column.dropped])
@@ -199,9 +201,9 @@ def _cached(smiles: Sequence[str], progress: bool) -> Column:
     return column
 
 
-def _read_smiles(smiles: Sequence[str], progress: bool) -> Column:
+def _read_smiles(smiles: Sequence[str], aromatic: bool, progress: bool) -> Column:
     bar = tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)
-    molecules = [parse_smiles(text) for text in bar]
+    molecules = [parse_smiles(text, aromatic) for text in bar]
     graphs = PackedGraphs.pack([(one.nodes, one.edges) for one in molecules])
     words = [(one.canonical, one.error, "; ".join(one.dropped)) for one in molecules]
     for row, text in enumerate(smiles):

@@ -7,7 +7,7 @@ from elekit.draw.base import RADIUS, require_single
 from elekit.draw.shapes import distance_to_segments, has_bond_orders
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
-from elekit.graphs.smiles import bond_type, element_and_charge, is_molecular, is_readable_size
+from elekit.graphs.smiles import is_molecular, is_readable_size, to_mol
 
 MAX_PLACED = 250  # nodes by distances; larger graphs are placed on a circle
 
@@ -69,13 +69,9 @@ def _molecular_layout(drawn: nx.Graph) -> np.ndarray:
         from rdkit import Chem, rdBase
         from rdkit.Chem import rdDepictor
 
-    mol, row = Chem.RWMol(), {}
-    for i in sorted(drawn):
-        symbol, charge = element_and_charge(drawn.nodes[i]["label"])
-        row[i] = mol.AddAtom(Chem.Atom(symbol))
-        mol.GetAtomWithIdx(row[i]).SetFormalCharge(charge)
-    for i, j, label in drawn.edges(data="label"):
-        mol.AddBond(row[i], row[j], bond_type(label))
+    row = {i: k for k, i in enumerate(sorted(drawn))}
+    bonds = [(row[i], row[j], label) for i, j, label in drawn.edges(data="label")]
+    mol = to_mol([drawn.nodes[i]["label"] for i in sorted(drawn)], bonds)
     with rdBase.BlockLogs():  # molecules with invalid valences are drawn, too
         Chem.SanitizeMol(mol, catchErrors=True)
         mol.UpdatePropertyCache(strict=False)

@@ -1,8 +1,12 @@
 """Molecules as labeled graphs: SMILES in and out, validity, Kekule forms, randomized SMILES. Needs RDKit.
 
-Graphs are kekulized: an aromatic ring has alternating single and double bonds, in the form that RDKit derives from
-the canonical SMILES, so that equal molecules give equal graphs. Stereochemistry and isotopes are dropped. The node
-label is the element with its formal charge ("N+", "O-").
+The node label is the element with its formal charge ("N+", "O-"). Stereochemistry and isotopes are dropped. Equal
+molecules give equal graphs, whichever way they are drawn. The edge labels of a vocabulary say which form is read:
+
+- With "aromatic", the bonds of aromatic rings have that label. Their double bonds do not tell which of their atoms
+  carry hydrogens, so the label of these atoms says so ("NH", "C+H"); a neutral carbon needs none.
+- Without, graphs are kekulized: an aromatic ring has alternating single and double bonds, placed as RDKit places
+  those of the canonical SMILES.
 """
 
 from __future__ import annotations
@@ -31,7 +35,9 @@ if TYPE_CHECKING:
 else:
     Chem, rdBase = LazyModule("rdkit.Chem", "chem"), LazyModule("rdkit.rdBase", "chem")
 
-EDGE_LABELS = ("single", "double", "triple")
+EDGE_LABELS = ("single", "double", "triple", "aromatic")
+ORDERS = (1, 2, 3, 1)  # of the bonds that are sure; an atom has at most one double bond more in aromatic rings
+AROMATIC = False  # whether the vocabularies made from SMILES have "aromatic", unless `aromatic=` is given
 LARGEST_COORDINATION = 12
 DROPPED = {  # what graphs leave out of a SMILES: its name in reports, and how it is written
     "stereochemistry": re.compile(r"[@/\\]"),
@@ -51,6 +57,7 @@ MAX_KEKULE_FORMS = 1_000
 _ATOM = re.compile(r"\[[^\[\]]*\]|Br|Cl|[BCNOPSFIbcnops*]")
 _RING_CLOSURE = re.compile(r"%\(\d+\)|%\d\d|\d")
 _CHARGE = re.compile(r"[+-](\d+)")
+_LABEL = re.compile(r"([A-Z*][a-z]*)([+-]*)(H*)")
 _STEREO_GROUPS = re.compile(r"\|(?:,?(?:[ao&]\d*:\d+(?:,\d+)*|r))*\|")  # extensions that RDKit's SMILES do not need
 
 
@@ -117,11 +124,19 @@ def _reason_to_refuse(smiles: str, name: str) -> str:
     return ""
 
 
-def parse_smiles(smiles: str) -> ParsedSmiles:
-    """Parse one SMILES to a kekulized graph in canonical form. A name may follow the SMILES after a blank."""
+def parse_smiles(smiles: str, aromatic: bool = AROMATIC) -> ParsedSmiles:
+    """Parse one SMILES to a graph in canonical form. A name may follow the SMILES after a blank.
+
+    Args:
+        smiles: One SMILES.
+        aromatic: Label the bonds of aromatic rings "aromatic", False = "single" and "double".
+
+    Returns:
+        The molecule, or the reason why it is rejected.
+    """
     try:
         mol = molecule_of(smiles)
-        # Parsing the canonical form fixes atom order and Kekule form.
+        # Parsing the canonical form fixes the order of atoms and the Kekule form.
         canonical = _canonical(mol)
         with rdBase.BlockLogs():
             mol = Chem.MolFromSmiles(canonical)
@@ -129,7 +144,8 @@ def parse_smiles(smiles: str) -> ParsedSmiles:
                 return ParsedSmiles(error="RDKit refuses its own canonical SMILES")
             if mol.GetNumAtoms() == 0:
                 return ParsedSmiles(error="no atoms")
-            Chem.Kekulize(mol, clearAromaticFlags=True)
+            if not aromatic:
+                Chem.Kekulize(mol, clearAromaticFlags=True)
         nodes = tuple(_node_label(atom) for atom in mol.GetAtoms())
         bonds = _bonds(mol)
         if any(name not in EDGE_LABELS for *_, name in bonds):
@@ -160,7 +176,7 @@ def _bonds(mol: Chem.Mol) -> list[tuple[int, int, str]]:
 
 
 @functools.cache
-def bond_type(label: str) -> Chem.BondType:
+def _bond_type(label: str) -> Chem.BondType:
     """RDKit's bond type of one of EDGE_LABELS."""
     if label not in EDGE_LABELS:
         raise KeyError(label)
@@ -169,56 +185,94 @@ def bond_type(label: str) -> Chem.BondType:
 
 
 def _node_label(atom: Chem.Atom) -> str:
-    charge = atom.GetFormalCharge()
-    return atom.GetSymbol() + ("+" if charge > 0 else "-") * abs(charge)
+    charge, symbol = atom.GetFormalCharge(), atom.GetSymbol()
+    known = not atom.GetIsAromatic() or (symbol == "C" and not charge)  # hydrogens by the bonds
+    return symbol + ("+" if charge > 0 else "-") * abs(charge) + ("" if known else "H" * atom.GetTotalNumHs())
 
 
 @functools.cache
 def element_and_charge(label: str) -> tuple[str, int]:
     """Split a node label such as "N+" into ("N", 1); a ValueError if it is no element with an optional charge."""
-    symbol = label.rstrip("+-")
+    found = _LABEL.fullmatch(label)
     try:
-        Chem.GetPeriodicTable().GetAtomicNumber(symbol)
+        Chem.GetPeriodicTable().GetAtomicNumber(found[1] if found else "")
     except RuntimeError:
+        found = None
+    if found is None:
         raise ValueError(f"{label!r} is no chemical element with an optional charge") from None
-    return symbol, label.count("+") - label.count("-")
+    return found[1], found[2].count("+") - found[2].count("-")
+
+
+@functools.cache
+def hydrogens(label: str) -> int:
+    """Number of hydrogens in the node label of an aromatic atom: 1 of "N+H", 0 of "H"."""
+    found = _LABEL.fullmatch(label)
+    return len(found[3]) if found else 0
 
 
 @functools.cache
 def valence(label: str) -> int:
     """Largest sum of bond orders of an atom: that of the isoelectronic neutral element (N+ as C, O- as F).
 
-    RDKit's table has no limit for most metals (-1); they get the largest coordination number, 12.
+    Hydrogens of the label count as bonds. RDKit's table has no limit for most metals (-1); they get the largest
+    coordination number, 12.
     """
     symbol, charge = element_and_charge(label)
     table = Chem.GetPeriodicTable()
     electrons = table.GetAtomicNumber(symbol) - charge
     largest = max(table.GetValenceList(max(0, electrons)))
-    if largest >= 0:
-        return largest
-    return 0 if charge and electrons <= 0 else LARGEST_COORDINATION
+    if largest < 0:
+        largest = 0 if charge and electrons <= 0 else LARGEST_COORDINATION
+    return max(0, largest - hydrogens(label))
 
 
-def molecule_vocabulary(node_labels: Iterable[str], max_nodes: int) -> GraphVocabulary:
-    """Vocabulary of molecules, neutral atoms first: capacities are valences, bond orders 1, 2, 3."""
+def molecule_vocabulary(node_labels: Iterable[str], max_nodes: int, aromatic: bool = AROMATIC) -> GraphVocabulary:
+    """Vocabulary of molecules, neutral atoms first: capacities are valences, bond orders 1, 2, 3.
+
+    Args:
+        node_labels: Elements with charges, of `ParsedSmiles.nodes`.
+        max_nodes: Number of node slots, >= 1.
+        aromatic: Whether it has the edge label "aromatic", of order 1.
+
+    Returns:
+        The vocabulary.
+
+    Raises:
+        ValueError: If a label is no element with an optional charge.
+    """
     labels = tuple(sorted(set(node_labels), key=lambda label: (element_and_charge(label)[1] != 0, label)))
-    return GraphVocabulary(labels, EDGE_LABELS, max_nodes, tuple(valence(label) for label in labels), (1, 2, 3))
+    bonds = len(EDGE_LABELS) - (not aromatic)
+    capacity = tuple(valence(label) for label in labels)
+    return GraphVocabulary(labels, EDGE_LABELS[:bonds], max_nodes, capacity, ORDERS[:bonds])
+
+
+def is_aromatic(vocabulary: GraphVocabulary) -> bool:
+    """Test whether molecules of a vocabulary have bonds with the label "aromatic"."""
+    return EDGE_LABELS[-1] in vocabulary.edge_labels
 
 
 def is_molecular(vocabulary: GraphVocabulary) -> bool:
-    """Test whether node labels are elements with charges and edge labels are `EDGE_LABELS`."""
+    """Test whether node labels are elements with charges and edge labels are `EDGE_LABELS`, all or without the last.
+
+    Only with "aromatic" may node labels have hydrogens.
+    """
+    aromatic = is_aromatic(vocabulary)
     try:
-        return vocabulary.edge_labels == EDGE_LABELS and all(element_and_charge(v) for v in vocabulary.node_labels)
+        atoms = all(element_and_charge(v) and (aromatic or not hydrogens(v)) for v in vocabulary.node_labels)
     except ValueError:
         return False
+    return atoms and vocabulary.edge_labels == EDGE_LABELS[: len(EDGE_LABELS) - (not aromatic)]
 
 
-def from_smiles(smiles: str | Sequence[str], vocabulary: GraphVocabulary | None = None) -> Graph:
+def from_smiles(
+    smiles: str | Sequence[str], vocabulary: GraphVocabulary | None = None, *, aromatic: bool = AROMATIC
+) -> Graph:
     """Convert SMILES to graphs.
 
     Args:
         smiles: One or more SMILES.
         vocabulary: Labels of the channels; None uses the atoms that occur.
+        aromatic: Without a vocabulary, whether aromatic bonds have a label of their own.
 
     Returns:
         A batch of discrete graphs.
@@ -229,18 +283,21 @@ def from_smiles(smiles: str | Sequence[str], vocabulary: GraphVocabulary | None 
     smiles = [smiles] if isinstance(smiles, str) else list(smiles)
     if not smiles:
         raise ValueError("no SMILES given: from_smiles needs at least one")
-    molecules = [parse_smiles(s) for s in smiles]
+    aromatic = is_aromatic(vocabulary) if vocabulary else aromatic
+    molecules = [parse_smiles(s, aromatic) for s in smiles]
     for i, (text, molecule) in enumerate(zip(smiles, molecules)):
         if molecule.error:
             raise ValueError(f"SMILES {i}, {short(text)}: {molecule.error}")
-    return from_parsed(molecules, vocabulary)
+    return from_parsed(molecules, vocabulary, aromatic)
 
 
-def from_parsed(molecules: Sequence[ParsedSmiles], vocabulary: GraphVocabulary | None = None) -> Graph:
+def from_parsed(
+    molecules: Sequence[ParsedSmiles], vocabulary: GraphVocabulary | None = None, aromatic: bool = AROMATIC
+) -> Graph:
     """Convert parsed SMILES without errors to a batch; without a vocabulary, of the atoms that occur."""
     if vocabulary is None:
         labels = {label for one in molecules for label in one.nodes}
-        vocabulary = molecule_vocabulary(labels, max(len(one.nodes) for one in molecules))
+        vocabulary = molecule_vocabulary(labels, max(len(one.nodes) for one in molecules), aromatic)
     return from_edge_lists([(one.nodes, one.edges) for one in molecules], vocabulary)
 
 
@@ -251,7 +308,8 @@ def to_smiles(graph: GraphBatch) -> list[str | None]:
         graph: B molecules, rounded.
 
     Returns:
-        B SMILES; None for graphs that RDKit does not sanitize, and for those with more than 1,000 atoms or 300 rings.
+        B SMILES; None for graphs that RDKit does not sanitize, such as rings of aromatic bonds that have no Kekule
+            form, and for those with more than 1,000 atoms or 300 rings.
     """
     return [_write(nodes, bonds) for nodes, bonds in to_edge_lists(graph)]
 
@@ -259,18 +317,28 @@ def to_smiles(graph: GraphBatch) -> list[str | None]:
 def _write(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> str | None:
     if not is_readable_size(len(nodes), len(bonds)):
         return None
+    with rdBase.BlockLogs():
+        mol = to_mol(nodes, bonds)
+        if not nodes or Chem.SanitizeMol(mol, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
+            return None
+        return Chem.MolToSmiles(mol)
+
+
+def to_mol(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> Chem.RWMol:
+    """An RDKit molecule of node labels and edges, not sanitized."""
     mol = Chem.RWMol()
     for label in nodes:
         symbol, charge = element_and_charge(label)
         atom = Chem.Atom(symbol)
         atom.SetFormalCharge(charge)
+        atom.SetNumExplicitHs(hydrogens(label))
         mol.AddAtom(atom)
     for i, j, name in bonds:
-        mol.AddBond(i, j, bond_type(name))
-    with rdBase.BlockLogs():
-        if not nodes or Chem.SanitizeMol(mol, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
-            return None
-        return Chem.MolToSmiles(mol)
+        count = mol.AddBond(i, j, _bond_type(name))
+        if name == EDGE_LABELS[-1]:
+            for part in (mol.GetBondWithIdx(count - 1), mol.GetAtomWithIdx(i), mol.GetAtomWithIdx(j)):
+                part.SetIsAromatic(True)
+    return mol
 
 
 def is_readable_size(atoms: int, bonds: int) -> bool:
@@ -284,16 +352,16 @@ def is_valid(graph: GraphBatch) -> torch.Tensor:
 
 
 def canonicalized(graph: Graph) -> Graph:
-    """Convert molecules to the Kekule form and atom order of `from_smiles`.
+    """Convert molecules to the form and atom order of `from_smiles`.
 
-    Decoders may place the double bonds of an aromatic ring the other way: the same molecule, but another graph.
+    Decoders may draw an aromatic ring another way: the same molecule, but another graph.
     Invalid molecules are unchanged, as are those that RDKit rewrites with charges that the vocabulary lacks, such as
     N(=O)=O.
     """
     known = set(graph.vocabulary.node_labels)
     node_labels, edge_labels = graph.labels()
     for b, smiles in enumerate(to_smiles(graph)):
-        molecule = parse_smiles(smiles) if smiles else None
+        molecule = parse_smiles(smiles, is_aromatic(graph.vocabulary)) if smiles else None
         if molecule and not molecule.error and known.issuperset(molecule.nodes):
             nodes, edges = label_tensors([(molecule.nodes, molecule.edges)], graph.vocabulary)
             node_labels[b], edge_labels[b] = nodes[0], edges[0]
@@ -303,9 +371,12 @@ def canonicalized(graph: Graph) -> Graph:
 def kekule_forms(smiles: str, vocabulary: GraphVocabulary | None = None) -> Graph:
     """All ways to place the double bonds of the aromatic rings of a molecule, as graphs of one node order.
 
-    A ValueError for rings of more than 32 conjugated atoms; at most 1,000 forms.
+    The one graph of `from_smiles` in a vocabulary with "aromatic". A ValueError for rings of more than 32 conjugated
+    atoms; at most 1,000 forms.
     """
-    molecule = parse_smiles(smiles)
+    if vocabulary and is_aromatic(vocabulary):
+        return from_smiles(smiles, vocabulary)
+    molecule = parse_smiles(smiles, aromatic=False)
     if molecule.error:
         raise ValueError(f"SMILES {short(smiles)}: {molecule.error}")
     mol = Chem.MolFromSmiles(molecule.canonical)
@@ -317,7 +388,7 @@ def kekule_forms(smiles: str, vocabulary: GraphVocabulary | None = None) -> Grap
     for form in Chem.ResonanceMolSupplier(mol, Chem.ResonanceFlags.KEKULE_ALL, MAX_KEKULE_FORMS) or [mol]:
         if [_node_label(atom) for atom in form.GetAtoms()] == list(molecule.nodes):  # skip forms that move charges
             forms.append(replace(molecule, edges=tuple(_bonds(form))))
-    return from_parsed(forms, vocabulary)
+    return from_parsed(forms, vocabulary, aromatic=False)
 
 
 def randomize_smiles(smiles: Sequence[str], seed: int) -> list[str]:
