@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from benchmarks.molecules import Molecules
 from elekit.datasets.files import download, local_file
 from elekit.datasets.splits import SPLITS, Dataset, Split, digest
 from elekit.graphs.graph import GraphBatch, GraphVocabulary
-from elekit.graphs.smiles import ParsedSmiles, from_parsed, molecule_vocabulary, parse_smiles
+from elekit.graphs.packed import PackedGraphs
+from elekit.graphs.smiles import ParsedSmiles, molecule_vocabulary, parse_smiles
 
 # The publisher gives no hashes, and none was taken here: an entry is None until someone who has compared the files
 # with the publisher's fills it in. Until then the address names a commit, columns and number of rows are checked, and
@@ -38,7 +38,7 @@ def load_folds(
 
     Molecules are ranked by a hash; fold f tests on ranks `f tested` to `(f + 1) tested - 1`, so folds are disjoint
     and no graph is in two splits. Test and validation keep the first row of each graph, training keeps all rows.
-    largest: number of heavy atoms; the graphs are dense then. None keeps all, as `Molecules`.
+    largest: number of heavy atoms; the graphs are dense then. None keeps all, as `PackedGraphs`.
     """
     if not 0 <= fold < FOLDS:
         raise ValueError(f"fold must be in 0 to {FOLDS - 1}, got {fold}")
@@ -93,7 +93,8 @@ def read(
     frame.insert(0, "row", kept)
     frame.insert(1, "key", [one.canonical for one in valid])
     graphs: GraphBatch
-    graphs = Molecules.from_parsed(valid, vocabulary) if largest is None else from_parsed(valid, vocabulary)
+    graphs = PackedGraphs.from_edge_lists([(one.nodes, one.edges) for one in valid], vocabulary)
+    graphs = graphs if largest is None else graphs.dense()
     return Split(frame["description"].astype(str).tolist(), graphs, frame), skipped, vocabulary
 
 

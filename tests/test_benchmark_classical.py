@@ -10,14 +10,14 @@ from conftest import random_vertices
 from benchmarks.methods import METHODS, barycenter, graph_kernels, input_features, regression
 from benchmarks.methods.ile import ILE
 from benchmarks.methods.nearest_neighbor import NearestNeighbor
-from benchmarks.molecules import Molecules
 from benchmarks.task_data import Budget, TrainingData
 from elekit import datasets
 from elekit.datasets import Split
 from elekit.graphs import distances
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
-from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary, parse_smiles
+from elekit.graphs.packed import PackedGraphs
+from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary
 from elekit.model.loss import points_of
 
 CLASSICAL = ("nearest-neighbor", "ile-tanimoto", "ile-wl", "ile-fgw", "nnbary-fgw", "ilebary-fgw")
@@ -95,7 +95,7 @@ def test_what_is_no_molecule_has_its_place_too(data, broken, name):
 
 def test_molecules_of_very_different_sizes_have_the_same_points(data):
     texts = ["C" * n + "O" for n in (3, 30, 2, 60)]
-    lazy = Molecules.from_parsed([parse_smiles(text) for text in texts], molecule_vocabulary(["C", "O"], 61))
+    lazy = PackedGraphs.of(from_smiles(texts, molecule_vocabulary(["C", "O"], 61)))
     dense = from_smiles(texts)
     for name in ("tanimoto", "wl"):
         one, other = (graph_kernels.KERNELS[name](graphs)(graphs) for graphs in (lazy, dense))

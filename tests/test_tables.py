@@ -398,12 +398,12 @@ def test_more_labels_and_nodes_than_fit_are_named_with_the_option_that_helps(ref
     assert data.report()["rows"] == len(table) and data.report()["skipped"]["more than 10 nodes"] == 5 * 10 + 2
     data = from_frame(table, smiles="smiles", max_nodes=10, min_count=3, fractions=(1, 0, 0))
     assert data.vocabulary.max_nodes == 10 and set(data.vocabulary.node_labels) == set("CFNOPS")
-    many = [graph([f"kind {i}", "a"], [(0, 1, "s")]) for i in range(200)] * 2 + [ring("abc")]
+    many = [graph([f"kind {i}", "a"], [(0, 1, "s")]) for i in range(1_001)] * 2 + [ring("abc")]
     message = refused(
-        lambda: from_networkx_graphs(many[:200] + many[-1:]), "203 node labels", "names of nodes", "min_count=2"
+        lambda: from_networkx_graphs(many[:1_001] + many[-1:]), "1004 node labels", "names of nodes", "min_count=2"
     )
     assert "vocabulary=" in message
-    assert label_sets(from_networkx_graphs(many[:200] + [ring("abc")] * 2, min_count=2)) == [["a", "b", "c"]]
+    assert label_sets(from_networkx_graphs(many[:1_001] + [ring("abc")] * 2, min_count=2)) == [["a", "b", "c"]]
 
 
 def test_graphs_that_do_not_fit_the_memory_are_refused_before_tensors_are_made(refused, monkeypatch):

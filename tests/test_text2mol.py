@@ -22,13 +22,13 @@ from benchmarks.methods.ele import ELE, trainable
 from benchmarks.methods.encoders import encoder_for
 from benchmarks.methods.part_weights import PART_SHARE, PartsAndPsi, PartWeights, WeightTraining, leave_one_out
 from benchmarks.methods.substructure_counts import PART_KINDS, CountEmbedding, SubstructureCounts
-from benchmarks.molecules import Molecules
 from benchmarks.runner import evaluate_predictor
 from benchmarks.task_data import Budget, TestData, TrainingData
 from benchmarks.tasks import TASKS, fill_gallery
 from elekit.cli import main
 from elekit.datasets import Split
-from elekit.graphs.smiles import Chem, from_parsed, from_smiles, molecule_vocabulary, parse_smiles, to_smiles
+from elekit.graphs.packed import PackedGraphs
+from elekit.graphs.smiles import Chem, from_smiles, to_smiles
 from elekit.graphs.weisfeiler_lehman import node_colors
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of
@@ -68,76 +68,21 @@ def load(fold: int, tested=8, validated=6):
     return chebi20.load_folds(fold, tested=tested, validated=validated)
 
 
-@pytest.fixture(scope="module")
-def molecules():
-    readings = [parse_smiles(smiles) for smiles in ("C" * 30, "CCO", "c1ccccc1", "[Na+].[Cl-]", "C")]
-    vocabulary = molecule_vocabulary({label for one in readings for label in one.nodes}, 30)
-    return Molecules.from_parsed(readings, vocabulary), from_parsed(readings, vocabulary)
-
-
 # -- molecules of very different sizes -----------------------------------------------------------------------------
-def test_molecules_are_the_dense_batch(molecules):
-    lazy, dense = molecules
-    assert len(lazy) == len(dense) and lazy.sizes.tolist() == [30, 3, 6, 2, 1]
-    whole = lazy.dense()
-    assert torch.equal(whole.nodes, dense.nodes) and torch.equal(whole.edges, dense.edges)
-    for index in (slice(1, 3), [4, 0, 0], torch.tensor([2, 1]), np.array([True, False, False, True, False]), -1):
-        part, wanted = lazy[index], dense[index]
-        assert isinstance(part, Molecules)
-        sizes, part = part.sizes, part.dense()
-        N = part.nodes.shape[1]
-        assert sizes.max() == N
-        assert torch.equal(part.nodes, wanted.nodes[:, :N]) and torch.equal(part.edges, wanted.edges[:, :N, :N])
-        assert (wanted.nodes[:, N:, 0] == 1).all()
-    assert to_smiles(lazy) == to_smiles(dense)
-    with pytest.raises(IndexError):
-        lazy[5]
-
-
-def test_blocks_hold_every_row_once_and_the_smallest_first(molecules):
-    lazy, dense = molecules
-    for graphs in molecules:
-        for together in (1, 2, 9):
-            found = list(graphs.blocks(together))
-            assert sorted(torch.cat([rows for rows, _ in found]).tolist()) == list(range(5))
-            assert max(len(rows) for rows, _ in found) == min(together, 5)
-            assert [s for rows, b in found for s in to_smiles(b)] == [
-                to_smiles(dense)[i] for rows, _ in found for i in rows.tolist()
-            ]
-    widths = [block.nodes.shape[1] for _, block in lazy.blocks(2)]
-    assert widths == sorted(widths) and widths[0] == 2
-
-
-def test_what_takes_many_graphs_takes_molecules(molecules):
-    lazy, dense = molecules
+def test_what_takes_many_graphs_takes_packed_graphs():
+    dense = from_smiles(["C" * 30, "CCO", "c1ccccc1", "[Na+].[Cl-]", "C"])
+    packed = PackedGraphs.of(dense)
+    assert to_smiles(packed) == to_smiles(dense)
     torch.manual_seed(0)
     psi = GraphEmbedding(dense.vocabulary, EmbeddingConfig(8, 2, 6)).eval()
-    torch.testing.assert_close(points_of(psi, lazy), points_of(psi, dense), atol=1e-5, rtol=1e-5)
-    for ours, theirs in zip(node_colors(lazy, 2), node_colors(dense, 2), strict=True):
+    torch.testing.assert_close(points_of(psi, packed), points_of(psi, dense), atol=1e-5, rtol=1e-5)
+    for ours, theirs in zip(node_colors(packed, 2), node_colors(dense, 2), strict=True):
         assert torch.equal(ours, theirs)
-    split = Split(["a", "b", "c", "d", "e"], lazy, pd.DataFrame({"key": to_smiles(lazy)}))
+    split = Split(["a", "b", "c", "d", "e"], packed, pd.DataFrame({"key": to_smiles(packed)}))
     assert to_smiles(split.take([3, 1]).graphs) == [split.frame["key"][i] for i in (3, 1)]
     training = SurrogateTraining(TrainerConfig(2, 1e-3, warmup=1), batch_size=4)
     h = fit_surrogate(psi, split, backbone=BackboneConfig("tfidf", width=8), training=training, progress=False)
     assert h.predict(["a b"]).shape == (1, 6)
-
-
-def test_a_digest_tells_which_molecules_and_in_which_order(molecules):
-    lazy, _ = molecules
-    assert lazy.digest() == lazy[:].digest() == lazy[range(5)].digest()
-    others = [lazy[rows].digest() for rows in ([1, 0, 2, 3, 4], [0, 1, 2, 3], [0, 1, 1, 3, 4])]
-    assert len({lazy.digest(), *others}) == 4
-    readings = [parse_smiles(smiles) for smiles in ("CC", "C=C", "C#C")]
-    vocabulary = molecule_vocabulary(["C"], 2)
-    assert len({Molecules.from_parsed([one], vocabulary).digest() for one in readings}) == 3
-
-
-def test_a_batch_that_is_too_large_says_what_to_do(molecules, monkeypatch):
-    monkeypatch.setattr("benchmarks.molecules.MAX_BYTES", 50_000)
-    lazy, dense = molecules
-    with pytest.raises(ValueError, match="5 molecules of up to 30 atoms .* use blocks"):
-        lazy.labels()
-    assert to_smiles(lazy) == to_smiles(dense)
 
 
 # -- the pairs -----------------------------------------------------------------------------------------------------
@@ -172,7 +117,7 @@ def test_small_molecules_are_folds_of_dense_graphs(local):
 
     folds = [small(fold) for fold in range(5)]
     for data in folds:
-        assert data.vocabulary.max_nodes == 6 and not isinstance(data.test.graphs, Molecules)
+        assert data.vocabulary.max_nodes == 6 and not isinstance(data.test.graphs, PackedGraphs)
         keys = [key for split in (data.train, data.validation, data.test) for key in split.frame["key"]]
         sizes = [Chem.MolFromSmiles(key).GetNumHeavyAtoms() for key in keys]
         assert max(sizes) == 6 and len(data.test) == 4 and len(data.validation) == 3

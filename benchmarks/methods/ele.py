@@ -14,13 +14,13 @@ from benchmarks.methods.embedding_predictor import EmbeddingPredictor
 from benchmarks.methods.encoders import encoding_for
 from benchmarks.methods.fitted_metric import MetricH, MetricPsi, fit_metric
 from benchmarks.methods.regression import fit_both, fit_neural
-from benchmarks.molecules import Molecules
-from benchmarks.task_data import RETRIEVAL_TASKS, TrainingData
+from benchmarks.task_data import DECODING_TASKS, RETRIEVAL_TASKS, TrainingData
 from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig, LocalSearchConfig
 from elekit.evaluation.judging import evaluate
 from elekit.graphs import projections
 from elekit.graphs.graph import Graph
+from elekit.graphs.packed import PackedGraphs
 from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of
@@ -85,7 +85,7 @@ class ELE(Method):
 
     def training_for(self, data: TrainingData) -> EmbeddingTraining:
         """The training of psi on the outputs of a task."""
-        if not isinstance(data.outputs, Molecules):
+        if data.task in DECODING_TASKS:
             return self.psi_training
         loop = replace(self.psi_training.loop, steps=LARGE_PSI_STEPS, validate_every=400, checkpoint_every=50)
         return replace(self.psi_training, loop=loop, batch_size=LARGE_PSI_BATCH)
@@ -155,7 +155,7 @@ class ELE(Method):
         settings |= {"psi_graphs": len(trainable(data.outputs)), "ridge": ridge, "mrr_by_ridge": tried}
         parameters = sum(p.numel() for p in psi.parameters()) + h.weights.size
         ranked = TextRidgePredictor(psi, h, known, seed)
-        if isinstance(data.outputs, Molecules):  # too large to decode
+        if data.task not in DECODING_TASKS:  # too large to decode
             return Fitted({"": ranked}, settings, parameters)
         decoders = {one: EmbeddingPredictor(psi, h, known, replace(c, seed=seed)) for one, c in TEXT_DECODERS.items()}
         return Fitted({**decoders, "candidates": ranked}, settings, parameters)
@@ -174,7 +174,7 @@ class ELE(Method):
 
 def trainable(graphs: Graph) -> Graph:
     """The graphs that psi trains on: of graphs of any size, those of up to `MAX_PSI_NODES` nodes."""
-    return graphs[graphs.sizes <= MAX_PSI_NODES].dense() if isinstance(graphs, Molecules) else graphs
+    return graphs[graphs.sizes <= MAX_PSI_NODES].dense() if isinstance(graphs, PackedGraphs) else graphs
 
 
 def _ablation(name: str, title: str, description: str, **changes) -> ELE:

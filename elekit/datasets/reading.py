@@ -56,13 +56,13 @@ class PackedGraphs:
         return np.bincount(self.nodes[:, 0], minlength=self.count)
 
     def tensors(self, rows: Sequence[int], vocabulary: GraphVocabulary) -> tuple[torch.Tensor, torch.Tensor]:
-        """Channel numbers (b, N) and (b, N, N), int8, of some rows, which fit the vocabulary."""
+        """Channel numbers (b, N) and (b, N, N), int16, of some rows, which fit the vocabulary."""
         place = np.full(self.count, -1)
         place[list(rows)] = np.arange(len(rows))
         first = np.concatenate([[0], np.cumsum(self.sizes)])[:-1]
         slots = np.arange(len(self.nodes)) - first[self.nodes[:, 0]]
         N = vocabulary.max_nodes
-        nodes, edges = np.zeros((len(rows), N), np.int8), np.zeros((len(rows), N, N), np.int8)
+        nodes, edges = np.zeros((len(rows), N), np.int16), np.zeros((len(rows), N, N), np.int16)
         here = place[self.nodes[:, 0]] >= 0
         row, label = self.nodes[here].T
         nodes[place[row], slots[here]] = _channels(self.node_labels, vocabulary.node_labels)[label]
@@ -75,7 +75,7 @@ class PackedGraphs:
 def _channels(labels: Sequence[str], known: Sequence[str]) -> np.ndarray:
     """The channel of each label; 0 if it is not among the known ones."""
     channel = {label: k for k, label in enumerate(known, 1)}
-    return np.array([channel.get(label, 0) for label in labels], np.int8)
+    return np.array([channel.get(label, 0) for label in labels], np.int16)
 
 
 @dataclass(frozen=True, eq=False)

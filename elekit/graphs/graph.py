@@ -18,7 +18,7 @@ from torch import Tensor
 
 from elekit.graphs import _schema, projections
 
-MAX_LABELS = 127  # channel numbers are stored as int8
+MAX_LABELS = 1_000  # of nodes, and of edges
 MAX_NODES = 10_000  # of a vocabulary that is read from a file; a pair of nodes takes a row of a dense tensor
 
 EdgeList = tuple[Sequence[str], Sequence[tuple[int, int, str]]]
@@ -40,8 +40,8 @@ class GraphVocabulary:
     """Labels and size limit that a batch of graphs shares; artifacts store it.
 
     Args:
-        node_labels: Distinct names of the node labels, without "absent", at most 127.
-        edge_labels: Distinct names of the edge labels, without "no edge", at most 127.
+        node_labels: Distinct names of the node labels, without "absent", at most 1,000.
+        edge_labels: Distinct names of the edge labels, without "no edge", at most 1,000.
         max_nodes: Number of node slots N of the dense tensors, >= 1.
         capacity: For each node label, the largest sum of edge orders at a node (a valence); None = no limit.
         order: For each edge label, how much of the capacity an edge uses; None = 1 each.
@@ -131,7 +131,7 @@ def check_labels(given: GraphVocabulary, expected: GraphVocabulary, problem: str
 
 
 class GraphBatch(ABC):
-    """Interface of a batch of B graphs: dense tensors (`Graph`) or another container with the same methods."""
+    """Interface of a batch of B graphs: dense tensors (`Graph`), or lists of nodes and edges (`PackedGraphs`)."""
 
     vocabulary: GraphVocabulary
 
@@ -165,6 +165,29 @@ class GraphBatch(ABC):
         """
 
     @abstractmethod
+    def lists(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The discrete graphs as lists of present nodes and edges, as the fields of `PackedGraphs`.
+
+        Returns:
+            Offsets (B + 1,), node channels (S,), pairs (2, E) and edge channels (E,).
+        """
+
+    @abstractmethod
+    def dense(self, slots: int | None = None) -> "Graph":
+        """Convert to dense tensors.
+
+        Args:
+            slots: Number N of node slots. None keeps dense graphs as they are; packed ones get those of the largest
+                graph and a few free ones.
+
+        Returns:
+            The same graphs.
+
+        Raises:
+            ValueError: If a graph has more nodes.
+        """
+
+    @abstractmethod
     def blocks(self, size: int) -> Iterator[tuple[Tensor, "Graph"]]:
         """Iterate over all graphs in dense blocks; the order of the rows is up to the batch.
 
@@ -175,13 +198,16 @@ class GraphBatch(ABC):
             Row numbers (b,) and the graphs of these rows.
         """
 
-    @abstractmethod
     def digest(self) -> str:
-        """Hash of the vocabulary and the discrete graphs, which identifies training data.
+        """Hash of labels and discrete graphs, which identifies training data; free slots do not count.
 
         Returns:
             A sha256 in hexadecimal.
         """
+        running = hashlib.sha256(repr((self.vocabulary.node_labels, self.vocabulary.edge_labels)).encode())
+        for part in self.lists():
+            running.update(part.long().cpu().contiguous().numpy().tobytes())
+        return running.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,11 +318,28 @@ class Graph(GraphBatch):
         load = ((self.edges @ order) * present[:, None, :]).sum(-1)
         return (present * load - self.nodes @ capacity).clamp_min(0).sum(-1)
 
-    def digest(self) -> str:
-        running = hashlib.sha256(repr(self.vocabulary).encode())
-        for labels in self.labels():
-            running.update(labels.to(torch.int8).cpu().contiguous().numpy().tobytes())
-        return running.hexdigest()
+    def lists(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        nodes, edges = self.labels()
+        present = nodes > 0
+        number = (present.flatten().cumsum(0) - 1).reshape(present.shape)
+        b, i, j = (edges.triu(1) > 0).nonzero().T
+        pairs = torch.stack([number[b, i], number[b, j]])
+        sizes = present.sum(1)
+        offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+        return offsets, nodes[present].to(torch.int16), pairs, edges[b, i, j].to(torch.int16)
+
+    def dense(self, slots: int | None = None) -> "Graph":
+        extra = 0 if slots is None else slots - self.nodes.shape[1]
+        if extra == 0:
+            return self
+        if extra < 0:
+            if bool((self.labels()[0][:, extra:] > 0).any()):
+                raise ValueError(f"{self} has nodes beyond the first {slots} slots")
+            return replace(self, nodes=self.nodes[:, :extra], edges=self.edges[:, :extra, :extra])
+        nodes = torch.nn.functional.pad(self.nodes, (0, 0, 0, extra))
+        edges = torch.nn.functional.pad(self.edges, (0, 0, 0, extra, 0, extra))
+        nodes[:, -extra:, 0] = edges[:, -extra:, :, 0] = edges[:, :, -extra:, 0] = 1
+        return replace(self, nodes=nodes, edges=edges)
 
     def check(self, tolerance: float = 1e-3) -> "Graph":
         """Verify that the graphs lie in the polytope.
@@ -431,30 +474,40 @@ def from_edge_lists(graphs: Sequence[EdgeList], vocabulary: GraphVocabulary) -> 
 
 
 def label_tensors(graphs: Sequence[EdgeList], vocabulary: GraphVocabulary) -> tuple[Tensor, Tensor]:
-    """Channel numbers (B, N) and (B, N, N), int8, of edge lists."""
+    """Channel numbers (B, N) and (B, N, N) of edge lists, N = max_nodes."""
+    sizes, nodes, edges = channel_lists(graphs, vocabulary)
     N = vocabulary.max_nodes
+    node_labels = torch.zeros(len(graphs), N, dtype=torch.long)
+    edge_labels = torch.zeros(len(graphs), N, N, dtype=torch.long)
+    node_labels[torch.arange(N) < torch.tensor(sizes)[:, None]] = torch.tensor(nodes, dtype=torch.long)
+    b, i, j, kind = torch.tensor(edges, dtype=torch.long).reshape(-1, 4).T
+    edge_labels[b, i, j] = edge_labels[b, j, i] = kind
+    return node_labels, edge_labels
+
+
+def channel_lists(
+    graphs: Sequence[EdgeList], vocabulary: GraphVocabulary
+) -> tuple[list[int], list[int], list[tuple[int, int, int, int]]]:
+    """Sizes of edge lists, node channels of all graphs in order, and (graph, i, j, edge channel) of all edges."""
     node_channel = {label: k for k, label in enumerate(vocabulary.node_labels, 1)}
     edge_channel = {label: r for r, label in enumerate(vocabulary.edge_labels, 1)}
-    node_labels = torch.zeros(len(graphs), N, dtype=torch.int8)
-    edge_labels = torch.zeros(len(graphs), N, N, dtype=torch.int8)
+    sizes, channels, links = [], [], []
     for b, (nodes, edges) in enumerate(graphs):
-        if len(nodes) > N:
-            raise ValueError(f"graph {b} has {len(nodes)} nodes, the vocabulary allows {N}; raise max_nodes")
+        if len(nodes) > vocabulary.max_nodes:
+            limit = vocabulary.max_nodes
+            raise ValueError(f"graph {b} has {len(nodes)} nodes, the vocabulary allows {limit}; raise max_nodes")
+        sizes.append(len(nodes))
         try:
-            if nodes:
-                channels = [node_channel[label] for label in nodes]
-                node_labels[b, : len(nodes)] = torch.tensor(channels, dtype=torch.int8)
-            for i, j, label in edges:
-                edge_labels[b, i, j] = edge_labels[b, j, i] = edge_channel[label]
+            channels += [node_channel[label] for label in nodes]
+            links += [(b, i, j, edge_channel[label]) for i, j, label in edges]
         except KeyError as unknown:
-            nodes_and_edges = (
-                short(list(labels), 150) for labels in (vocabulary.node_labels, vocabulary.edge_labels)
+            known = "nodes {}, edges {}".format(
+                *(short(list(labels), 150) for labels in (vocabulary.node_labels, vocabulary.edge_labels))
             )
-            known = "nodes {}, edges {}".format(*nodes_and_edges)
             raise ValueError(
                 f"graph {b} has the label {short(unknown.args[0])}, unknown to the vocabulary ({known})"
             ) from None
-    return node_labels, edge_labels
+    return sizes, channels, links
 
 
 def edge_lists(
@@ -552,18 +605,16 @@ def short(value: Any, limit: int = 60) -> str:
 
 def to_edge_lists(graphs: GraphBatch) -> list[EdgeList]:
     """Inverse of `from_edge_lists`, of the rounded graphs; absent nodes are left out and nodes renumbered."""
-    names = graphs.vocabulary
-    lists: list[EdgeList] = [((), ())] * len(graphs)
-    for rows, block in graphs.blocks(4_096):
-        for row, nodes, edges in zip(rows.tolist(), *(channels.cpu() for channels in block.labels())):
-            present = nodes.nonzero()[:, 0]
-            edges = edges[present][:, present]
-            links = [(i, j, names.edge_labels[edges[i, j] - 1]) for i, j in edges.triu(1).nonzero().tolist()]
-            lists[row] = [names.node_labels[k - 1] for k in nodes[present].tolist()], links
-    return lists
+    names, (offsets, node_labels, pairs, edge_labels) = graphs.vocabulary, (part.cpu() for part in graphs.lists())
+    nodes = [names.node_labels[k - 1] for k in node_labels.tolist()]
+    graph = torch.searchsorted(offsets, pairs[0], right=True) - 1  # of each pair
+    kinds = [names.edge_labels[r - 1] for r in edge_labels.tolist()]
+    links = list(zip(*(pairs - offsets[graph]).tolist(), kinds))
+    cuts, link_cuts = offsets.tolist(), torch.searchsorted(pairs[0].contiguous(), offsets).tolist()
+    return [(nodes[a:b], links[c:d]) for a, b, c, d in zip(cuts, cuts[1:], link_cuts, link_cuts[1:])]
 
 
-def to_networkx(graph: Graph) -> list[nx.Graph]:
+def to_networkx(graph: GraphBatch) -> list[nx.Graph]:
     """Convert the rounded graphs to networkx.
 
     Args:
@@ -572,12 +623,13 @@ def to_networkx(graph: Graph) -> list[nx.Graph]:
     Returns:
         B graphs with the attribute `label` on nodes and edges; nodes are the numbers of their slots.
     """
-    names, converted = graph.vocabulary, []
-    for nodes, edges in zip(*(channels.cpu() for channels in graph.labels())):
+    converted, slots = [], None
+    if isinstance(graph, Graph):
+        slots = [(nodes > 0).nonzero()[:, 0].tolist() for nodes in graph.labels()[0].cpu()]
+    for b, (nodes, edges) in enumerate(to_edge_lists(graph)):
+        place = range(len(nodes)) if slots is None else slots[b]
         one: nx.Graph = nx.Graph()
-        for i in nodes.nonzero()[:, 0].tolist():
-            one.add_node(i, label=names.node_labels[nodes[i] - 1])
-        for i, j in edges.triu(1).nonzero().tolist():
-            one.add_edge(i, j, label=names.edge_labels[edges[i, j] - 1])
+        one.add_nodes_from((place[i], {"label": label}) for i, label in enumerate(nodes))
+        one.add_edges_from((place[i], place[j], {"label": label}) for i, j, label in edges)
         converted.append(one)
     return converted

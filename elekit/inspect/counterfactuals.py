@@ -216,7 +216,7 @@ class _Search:
         tied = self.before <= self.before.min() + TOLERANCE
         self.old = int(tied.nonzero()[0])  # the first of several equally near ones
         self.kinds, self.connected_only, self.vocabulary = kinds, connected, graph.vocabulary
-        nodes, edges = (labels.to(torch.int8) for labels in graph.labels())
+        nodes, edges = (labels.to(torch.int16) for labels in graph.labels())
         self.levels = [_Level(nodes, edges, all_edits(graph, kinds)[:0])]
         self.seen = _keys(self.levels[0])
         self.exhausted, self.tried, self.complete = 0, 0, False
