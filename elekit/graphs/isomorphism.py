@@ -20,6 +20,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 MAX_WORK = 100_000_000  # of one comparison, in edges that are refined; takes about 1 s
 MAX_CLASS_WORK = 3 * MAX_WORK  # of all comparisons of graphs with one hash and one code
 ROUND_WORK = 3_000  # overhead of a round of refinement, as edges
+CODE_ROUNDS = 4, 16  # of refinement for a code, at least and at most
+CODE_BLOCK = 500_000  # edges that are refined at once for a code
 MAX_DEPTH = 100  # of nested searches
 CELLS = 4  # colors among which a search chooses
 
@@ -137,12 +139,32 @@ class _Part:
         """A hash that is equal for isomorphic parts: the colors after each choice of one node in each piece."""
         total = np.zeros(1, dtype=np.uint64)
         for piece in [self] if self.discrete else self.split[1]:
-            choices = [piece]
-            if not piece.discrete and len(piece.cells[0]) * (10 * ROUND_WORK + 3 * len(piece.kinds)) < MAX_WORK / 10:
-                choices = [piece.individualized(node) for node in piece.cells[0].tolist()]
-            for choice in choices:
-                total = total + _mix(_mix(choice.colors).sum(keepdims=True))
+            total = total + _mix(_mix(piece.colors).sum(keepdims=True)) + piece.choices()
         return int(total[0])
+
+    def choices(self) -> Array:
+        """(1,) a hash of the colors after individualizing each node of the largest cell, if that is cheap."""
+        total, size = np.zeros(1, dtype=np.uint64), len(self.kinds)
+        if self.discrete or not size:
+            return total
+        cell, (least, most) = self.cells[0], CODE_ROUNDS
+        rounds = min(most, MAX_WORK // (2 * len(cell) * size))  # that half of the work allows
+        if rounds < least:
+            return total
+        order = np.argsort(self.ends[0], kind="stable")
+        linked, first = np.unique(self.ends[0, order], return_index=True)
+        links, right = _mix(self.kinds[order].astype(np.uint64)), self.ends[1, order]
+        count = max(1, CODE_BLOCK // size)
+        for nodes in (cell[k : k + count] for k in range(0, len(cell), count)):
+            colors = np.repeat(self.colors[None], len(nodes), 0)
+            rows = np.arange(len(nodes))
+            colors[rows, nodes] = _mix(colors[rows, nodes])
+            for _ in range(rounds):
+                sums = np.add.reduceat(_mix(links + colors[:, right]), first, axis=1)
+                colors = _mix(colors)
+                colors[:, linked] += sums
+            total = total + _mix(_mix(colors).sum(1)).sum(keepdims=True)
+        return total
 
 
 def _components(n: int, ends: Array) -> Array:
