@@ -421,7 +421,7 @@ def test_evaluate_keeps_equal_graphs_and_counts_them_once_in_the_ranking(trained
 def test_a_named_set_is_split_once_for_all_commands(tmp_path, document, monkeypatch):
     """--seed of evaluate draws the graphs; the split stays that of the training: nothing trained on is judged."""
     folder, common = tmp_path / "m7", ["--data", "molecules7"]
-    document("train", "embedding", *common, "--out", folder, "--steps", 1, "--seed", 7, *TINY)
+    document("train", "embedding", *common, "--out", folder, "--steps", 9, "--minutes", 0, "--seed", 7, *TINY)
     document("train", "surrogate", *common, "--artifact", folder, "--steps", 1, "--width", 8, "--device", "cpu")
     data = datasets.load("molecules7", seed=7)
     about = artifacts.load(folder).about["surrogates"]

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -226,6 +227,26 @@ def test_ctrl_c_without_a_checkpoint_names_the_parameter(graphs, interrupt_at, c
     interrupt_at(0)
     assert fit(graphs).history[-1]["step"] == 0
     assert "give checkpoint=" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(("minutes", "steps"), [(0.0, 1), (0.1, 6), (60.0, 12)])
+def test_a_time_limit_ends_the_training_with_its_schedule(graphs, tmp_path, monkeypatch, minutes, steps):
+    """A clock that advances by a second each step."""
+    rates, step = [], torch.optim.AdamW.step
+
+    def counted(self, *args, **options):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", counted)
+    monkeypatch.setattr("elekit.training.loop.time", SimpleNamespace(perf_counter=lambda: float(len(rates))))
+    loop = replace(LOOP, minutes=minutes, warmup=0)
+    cut = fit(graphs, training=replace(FAST, loop=loop), checkpoint=tmp_path / "run.pt")
+    assert len(rates) == cut.history[-1]["step"] == steps and "interrupted" not in cut.history[-1]
+    assert rates == sorted(rates, reverse=True) and (steps < 6 or rates[-1] < 0.1 * rates[0])
+    assert same(fit(graphs, training=replace(FAST, loop=loop), checkpoint=tmp_path / "run.pt"), cut)
+    assert len(rates) == steps  # the time is used up
+    assert steps < 12 or same(cut, fit(graphs, training=replace(FAST, loop=replace(LOOP, warmup=0))))
 
 
 def test_a_finished_run_is_not_run_again(graphs, tmp_path, monkeypatch):

@@ -171,6 +171,7 @@ def _fit_options(command: Command) -> None:
     command.add_argument("--data", required=True, help=SOURCE)
     _data_options(command)
     command.add_argument("--steps", type=int, help="training steps (default: that of the library)")
+    command.add_argument("--minutes", type=float, help="largest time of the training, which it plans for")
     command.add_argument("--batch-size", type=int, help="graphs or pairs per step (default: that of the library)")
     command.add_argument("--learning-rate", type=float, help="peak learning rate (default: that of the library)")
     _flag(command, "--fast", "bfloat16 inside matrix products, if the processor has it")

@@ -86,7 +86,7 @@ def repeats(args: Namespace) -> None:
 
 
 def with_options(args: Namespace, training: Training) -> Training:
-    given = {"steps": args.steps, "learning_rate": args.learning_rate}
+    given = {"steps": args.steps, "learning_rate": args.learning_rate, "minutes": args.minutes}
     loop = replace(training.loop, **{k: v for k, v in given.items() if v is not None})
     every = max(1, min(loop.validate_every, loop.steps // 4))
     precision = "medium" if args.fast else loop.matmul_precision

@@ -33,6 +33,7 @@ _NUMBERS = _schema.fields(
         **dict.fromkeys(("steps", "warmup"), _schema.whole(0, 10**9)),
         **dict.fromkeys(("validate_every", "checkpoint_every"), _schema.whole(1, 10**9)),
         **dict.fromkeys(("learning_rate", "weight_decay", "clip"), _schema.number(0)),
+        "minutes": _schema.maybe(_schema.number(0)),
     },
 )
 
@@ -50,6 +51,8 @@ class TrainerConfig:
         validate_every: Steps between validations.
         checkpoint_every: Steps between checkpoints.
         matmul_precision: As in `torch.set_float32_matmul_precision`; "medium" is 2 x faster on CPUs with bfloat16.
+        minutes: Largest time, in all runs that a checkpoint joins; the learning rate falls accordingly. None = no
+            limit. With a limit, two runs may differ.
     """
 
     steps: int
@@ -60,9 +63,17 @@ class TrainerConfig:
     validate_every: int = 500
     checkpoint_every: int = 500
     matmul_precision: str = "highest"
+    minutes: float | None = None
 
     def __post_init__(self) -> None:
         _NUMBERS(vars(self), "the training loop")
+
+    def share(self, step: int, seconds: float) -> float:
+        """Share of the training that is done, from 0 to 1, after so many steps and seconds."""
+        share = step / self.steps if self.steps else 1.0
+        if self.minutes is None or step == 0:  # at least one step
+            return share
+        return min(1.0, max(share, seconds / max(1e-9, 60 * self.minutes)))
 
 
 class Fitted(Protocol):
@@ -199,10 +210,13 @@ def run_loop(
         check_writable(checkpoint, 3 * values)  # AdamW keeps two values beside each weight
     started = time.perf_counter()
 
+    def seconds() -> float:
+        return start.seconds + time.perf_counter() - started
+
     def save() -> None:
         checkpoints.check_finite(model, title, done)
         if checkpoint is not None:
-            progress = checkpoints.Progress(done, start.seconds + time.perf_counter() - started, running)
+            progress = checkpoints.Progress(done, seconds(), running)
             checkpoints.write(checkpoint, model, optimizer, progress, history, identity)
 
     def call_back() -> None:
@@ -218,8 +232,7 @@ def run_loop(
             figures = validate()
         model.train()
         call_back()
-        seconds = round(start.seconds + time.perf_counter() - started, 1)
-        history.append({"step": done, "seconds": seconds, "loss": running, **figures, **more})
+        history.append({"step": done, "seconds": round(seconds(), 1), "loss": running, **figures, **more})
 
     model.train()
     bar = tqdm(total=config.steps, initial=done, desc=title, unit="step", disable=not progress, mininterval=0.5)
@@ -239,9 +252,10 @@ def run_loop(
         try:
             with bar, _fast_arithmetic(config.matmul_precision):
                 call_back()
-                while done < config.steps:
+                share = config.share(done, seconds())
+                while share < 1:
                     for group in optimizer.param_groups:
-                        group["lr"] = config.learning_rate * _schedule(done, config)
+                        group["lr"] = config.learning_rate * _schedule(done, share, config)
                     loss = loss_at(done)
                     value = loss.item()
                     if not math.isfinite(value):
@@ -256,12 +270,13 @@ def run_loop(
                         running = value if running is None else 0.98 * running + 0.02 * value
                         whole = True
                     bar.update()
-                    if done % config.validate_every == 0 or done == config.steps:
+                    share = config.share(done, seconds())
+                    if done % config.validate_every == 0 or share == 1:
                         note()
                         bar.set_postfix(
                             {k: f"{v:.3f}" for k, v in history[-1].items() if k not in ("step", "seconds")}
                         )
-                    if done % config.checkpoint_every == 0 or done == config.steps:
+                    if done % config.checkpoint_every == 0 or share == 1:
                         save()
                         saved = done
                     if interrupts.count:  # an exception that was lost, as in a finalizer
@@ -287,5 +302,5 @@ def raise_if_interrupted(fitted: Fitted) -> None:
         raise KeyboardInterrupt
 
 
-def _schedule(step: int, config: TrainerConfig) -> float:
-    return min(1.0, (step + 1) / max(1, config.warmup)) * (1 + math.cos(math.pi * step / config.steps)) / 2
+def _schedule(step: int, share: float, config: TrainerConfig) -> float:
+    return min(1.0, (step + 1) / max(1, config.warmup)) * (1 + math.cos(math.pi * share)) / 2
