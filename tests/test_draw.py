@@ -1,10 +1,12 @@
 """Figures hold what they should: counted, read and measured; nothing is shown, nothing is left behind."""
 
 import itertools
+import re
 import subprocess
 import sys
 from dataclasses import replace
 
+import networkx as nx
 import numpy as np
 import pytest
 import torch
@@ -15,9 +17,12 @@ from matplotlib.figure import Figure
 
 from elekit import draw
 from elekit.decoding import SearchStep
-from elekit.draw.base import BLUE
+from elekit.draw import layouts
+from elekit.draw.base import BLUE, RADIUS, VERTEX
 from elekit.draw.decodings import iterate
 from elekit.draw.frames import LOOKS, frames
+from elekit.draw.scenes import palette, scene
+from elekit.draw.svg import graph_svg
 from elekit.graphs import augment
 from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists
 from elekit.graphs.smiles import ParsedSmiles, from_parsed, from_smiles, molecule_vocabulary
@@ -82,6 +87,51 @@ def test_nodes_of_a_layout_touch_nothing(smiles):
                 assert np.linalg.norm(positions[i] + t * (positions[j] - positions[i]) - point, axis=1).min() > 0.2
 
 
+def apart(positions: np.ndarray, edges) -> tuple[float, float]:
+    """Smallest distance between two nodes, and between a node and an edge that does not end in it."""
+    gaps = np.linalg.norm(positions[:, None] - positions, axis=-1) + 99 * np.eye(len(positions))
+    to_edges, t = [99.0], np.linspace(0, 1, 60)[:, None, None]
+    for i, j in edges:
+        line = positions[i] + t * (positions[j] - positions[i])
+        to_edges.append(np.linalg.norm(np.delete(positions, [i, j], 0) - line, axis=-1).min(initial=99))
+    return gaps.min(), min(to_edges)
+
+
+@pytest.mark.parametrize("nodes", [24, 40, 60])
+def test_graphs_of_up_to_60_nodes_are_placed_without_overlaps(nodes):
+    for known in (
+        nx.random_regular_graph(3, nodes, seed=1),
+        nx.convert_node_labels_to_integers(nx.grid_2d_graph(4, nodes // 4)),
+        nx.gnm_random_graph(nodes, int(1.2 * nodes), seed=2),
+        nx.random_labeled_tree(nodes, seed=3),
+        nx.star_graph(nodes - 1),
+    ):
+        vocabulary = GraphVocabulary(("a",), ("x",), nodes)
+        graph = from_edge_lists([(["a"] * nodes, [(i, j, "x") for i, j in known.edges])], vocabulary)
+        positions = draw.layout(graph)
+        assert np.array_equal(positions, draw.layout(graph))
+        to_nodes, to_edges = apart(positions, known.edges)
+        assert to_nodes > 2 * RADIUS and to_edges > RADIUS, known
+
+
+def test_a_large_molecule_has_equal_bonds_and_regular_rings():
+    graph = from_smiles("CC(C)Cc1ccc(cc1)C(C)C(=O)NCc1ccc2[nH]c(=O)c(cc2c1)-c1nc2cc(OC)c(OC)cc2[nH]1")
+    positions, bonds = draw.layout(graph), graph.labels()[1][0].triu(1).nonzero().tolist()
+    lengths = [np.linalg.norm(positions[i] - positions[j]) for i, j in bonds]
+    assert np.ptp(lengths) < 0.05 and min(apart(positions, bonds)) > RADIUS
+    centers = layouts.ring_centers(graph, positions)
+    assert len(centers) == 6 + 11 + 10  # bonds of a ring of six, of two of six, and of one of six and one of five
+    for (i, j), center in centers.items():
+        assert np.linalg.norm(positions[i] - center) == pytest.approx(np.linalg.norm(positions[j] - center), abs=0.02)
+
+
+def test_molecules_have_a_layout_without_rdkit(molecules, monkeypatch):
+    monkeypatch.setattr(layouts.importlib.util, "find_spec", lambda name: None)
+    for graph in molecules:
+        positions, bonds = draw.layout(graph), graph.labels()[1][0].triu(1).nonzero().tolist()
+        assert min(apart(positions, bonds)) > RADIUS
+
+
 def test_absent_nodes_lie_around_the_others(molecules, named):
     for graph in (molecules[2], named, padded(molecules[3], 3)):
         distance = np.linalg.norm(draw.layout(graph), axis=1)
@@ -114,7 +164,9 @@ def test_a_vertex_is_drawn_cleanly(molecules):
     figure = rendered(draw.graph(molecules[0], title="a title"))
     bonds = from_smiles(SMILES[0]).labels()[1][0].triu(1)
     assert len(marked(figure, "node")) == len(marked(figure, "share")) == 9
-    assert sorted(texts(figure)) == sorted(["C"] * 6 + ["N"] * 3)
+    assert texts(figure) == ["N"] * 3  # carbon atoms with bonds are small dots without a letter
+    radii = [rim.radius for rim in marked(figure, "node")]
+    assert sorted(radii) == [VERTEX] * 6 + [RADIUS] * 3
     assert len(marked(figure, "edge")) == int(bonds.sum())  # as many strokes as bond orders
     (ax,) = figure.axes
     assert ax.get_legend() is None and not ax.axison and ax.get_aspect() == 1 and ax.get_title() == "a title"
@@ -124,6 +176,34 @@ def test_bond_orders_are_strokes(molecules):
     figure = draw.graph(from_smiles("C=CC#N"))
     strokes = [line.get_gid() for line in marked(figure, "edge")]
     assert sorted(strokes.count(gid) for gid in set(strokes)) == [1, 2, 3]
+
+
+def test_ring_bonds_lie_inside_and_aromatic_ones_are_dashed():
+    """Also where no Kekule form exists, as in a decoded ring of five carbons."""
+    vocabulary = GraphVocabulary(("C", "NH"), ("single", "double", "triple", "aromatic"), 7, (4, 3), (1, 2, 3, 1))
+    for size in (5, 6):
+        ring = [(i, (i + 1) % size, "aromatic") for i in range(size)]
+        graph = from_edge_lists([(["C"] * size + ["NH"], [*ring, (0, size, "double")])], vocabulary)
+        positions = draw.layout(graph)
+        middle, found = positions[:size].mean(0), {}
+        for line in marked(rendered(draw.graph(graph, positions=positions)), "edge"):
+            found.setdefault(line.get_gid(), []).append(line)
+        for i, j, _ in ring:
+            outer, inner = found[f"edge-{min(i, j)}-{max(i, j)}"]
+            off = [np.linalg.norm(np.mean(line.get_xydata(), 0) - middle) for line in (outer, inner)]
+            assert off[1] < off[0] - 0.1 and (outer.get_linestyle(), inner.get_linestyle()) == ("-", "--")
+        assert [line.get_linestyle() for line in found[f"edge-0-{size}"]] == ["-", "-"]
+        written = graph_svg(scene(graph, positions), palette(vocabulary), "a ring")
+        assert written.count("stroke-dasharray") == size and written.count("<line") == 2 * size + 2
+        assert re.findall(r">(\w+)</text>", written) == ["NH"]
+
+
+def test_colors_of_elements_are_their_own():
+    labels = ("C", "N", "O", "F", "S", "Cl", "P", "Br", "I", "B", "Si", "Se", "NH", "N+", "N+H", "Rh")
+    vocabulary = GraphVocabulary(labels, ("single", "aromatic"), 3, order=(1, 1))
+    colors = dict(zip(labels, palette(vocabulary)["colors"]))
+    assert len({colors[name] for name in labels[:12]}) == 12
+    assert colors["NH"] == colors["N"] and colors["N+H"] == colors["N+"] != colors["N"]
 
 
 def test_a_relaxed_graph_is_drawn_as_probable_as_it_is(molecules):

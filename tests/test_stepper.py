@@ -16,8 +16,8 @@ from conftest import equal, random_relaxed
 
 from elekit import draw
 from elekit.decoding import DecodeConfig, Decoded, GradientConfig, SearchStep, Trace, decode
-from elekit.decoding.gradient import fold, single_step_traces
-from elekit.draw.frames import FAINTEST, MARKED, frame_positions, frames, matching_layout
+from elekit.decoding.gradient import single_step_traces
+from elekit.draw.frames import FAINTEST, MARKED, frame_positions, frames, frames_of_runs, matching_layout
 from elekit.evaluation.conformal import Calibration
 from elekit.evaluation.conformal.sets import PredictionSet
 from elekit.graphs.edit_distance import isomorphic
@@ -26,6 +26,7 @@ from elekit.inspect.descent_directions import descent_directions
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import squared_distance
 from elekit.widgets.stepper import step_through
+from elekit.widgets.stepper_state import packed
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
 
@@ -241,15 +242,55 @@ def _repeated(trace: Trace, times: int) -> dict:
 def test_the_browser_gets_every_frame(trace, truth):
     widget = step_through(trace, truth=truth, compare=trace, names=("one", "other"))
     run = frames(trace, descent_directions(trace))
-    nodes, pairs = fold(run.graphs)
-    sent = np.frombuffer(widget.numbers, "<f4")
-    assert np.array_equal(sent, np.tile(np.concatenate([nodes.flatten(), pairs.flatten()]), 2))
+    assert widget.numbers == 2 * packed(run)
+    nodes, pairs = unpacked(packed(run), run.graphs)
+    assert torch.allclose(nodes, run.graphs.nodes, atol=1e-5)
+    strength = (1 - run.graphs.edges[..., 0]) * run.graphs.presence()[:, None] * run.graphs.presence()[..., None]
+    seen = strength >= draw.VISIBLE
+    assert torch.allclose(pairs[seen], run.graphs.edges[seen], atol=1e-5) and (pairs[~seen][..., 0] == 1).all()
     first, second = widget.runs
     assert (first["name"], second["name"]) == ("one", "other") and widget.last == len(run) - 1
     assert [first["layouts"][n] for n in first["laid"]] == [p.round(3).tolist() for p in run.positions]
     part, kind, size, words = run.marks[0][0]
     assert first["marks"][0][0] == [list(part), kind, pytest.approx(size, abs=1e-3), words]
     json.dumps([widget.runs, widget.across, widget.truth_scene, widget.palette], allow_nan=False)
+
+
+def unpacked(sent: bytes, graphs: Graph) -> tuple[torch.Tensor, torch.Tensor]:
+    """Nodes (F, N, K) and symmetric edges (F, N, N, R) that the browser reads from the bytes of a run."""
+    F, N, K = graphs.nodes.shape
+    counts = np.frombuffer(sent, "<u4", F)
+    pairs = np.frombuffer(sent, "<u4", counts.sum(), 4 * F)
+    shares = torch.tensor(np.frombuffer(sent, "<u2", offset=4 * (F + counts.sum())) / 65_535).float()
+    edges = torch.zeros(graphs.edges.shape)
+    edges[..., 0] = 1
+    i, j = np.array(np.triu_indices(N, 1))[:, pairs]
+    frame = np.repeat(np.arange(F), counts)
+    rows = shares[F * N * K :][: len(pairs) * edges.shape[-1]].reshape(len(pairs), -1)
+    edges[frame, i, j] = edges[frame, j, i] = rows
+    return shares[: F * N * K].reshape(F, N, K), edges
+
+
+def test_long_runs_of_large_graphs_are_thinned_and_what_is_kept_is_exact(generator):
+    vocabulary = GraphVocabulary(("a", "b"), ("x",), 60)
+    iterates, S = random_relaxed(vocabulary, 150, generator), 150
+    numbers = torch.rand(5, S, generator=generator)
+    made = Trace(
+        torch.zeros(4), iterates, *numbers, torch.randn(iterates.nodes.shape), torch.randn(iterates.edges.shape),
+        best=77, stopped="done",
+    )  # fmt: skip
+    run = frames(made)
+    kept = np.array(run.iterations)
+    assert {0, 77, 149} <= set(run.iterations) and 100 < len(kept) < 115 and (np.diff(kept) > 0).all()
+    assert equal(run.graphs[: run.iterates], iterates[kept]) and run.names[3] == f"iteration {kept[3]} of 149"
+    assert run.relaxed[: len(kept)] == pytest.approx(numbers[0, kept].numpy())
+    nodes, edges = unpacked(packed(run), run.graphs)
+    assert torch.allclose(nodes, run.graphs.nodes, atol=1e-5)
+    listed = (edges[:, :, :, 0] < 1).sum((1, 2)) // 2
+    assert listed.max() <= 180 and len(packed(run)) < 400_000
+    parts = {name: getattr(made, name)[:90] for name in _first(made)}
+    long, short = frames_of_runs([made, replace(made, iterates=iterates[:90], best=5, **parts)], [None, None])
+    assert short.iterations == tuple(s for s in long.iterations if s < 90) and {5, 89} <= set(short.iterations)
 
 
 def test_two_runs_to_one_graph_are_laid_alike(trace, truth):
@@ -368,7 +409,7 @@ def test_a_candidate_and_a_single_node_are_runs_too(truth, vocabulary):
     lonely = GraphVocabulary(("a", "b"), ("thin",), 1)
     one = Graph.from_labels(torch.tensor([[1]]), torch.zeros(1, 1, 1), lonely)
     widget = step_through(run_of(lonely, one, iterations=3), truth=one)
-    assert len(widget.numbers) == 4 * 3 * len(widget.runs[0]["names"])
+    assert len(widget.numbers) == (4 + 2 * 3) * len(widget.runs[0]["names"])
     widget.picture()
 
 
@@ -394,7 +435,7 @@ def test_closing_frees_and_stepping_keeps_nothing(trace, truth):
 MOLECULE = """
 import gc, weakref
 import elekit as ele
-from elekit.draw.frames import frames
+from elekit.draw.frames import frames_of_runs, frames
 from elekit.inspect.descent_directions import descent_directions
 data, artifact = ele.datasets.load("molecules7", inputs="description", seed=0), ele.load("molecules7")
 case, (_, h) = data.test.take([35]), artifact.surrogate("description")

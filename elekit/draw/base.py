@@ -8,9 +8,23 @@ from elekit.graphs.graph import Graph
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = OKABE_ITO
 GRAY, LIGHT_GRAY = "#999999", "#BBBBBB"
-ELEMENTS = {"C": GRAY, "N": BLUE, "O": VERMILION, "F": GREEN, "S": YELLOW, "Cl": SKY, "P": ORANGE, "Br": PURPLE}
+ELEMENTS = {
+    "C": GRAY,
+    "N": BLUE,
+    "O": VERMILION,
+    "F": GREEN,
+    "S": YELLOW,
+    "Cl": SKY,
+    "P": ORANGE,
+    "Br": PURPLE,
+    "I": "#882255",
+    "B": "#44AA99",
+    "Si": "#DDCC77",
+    "Se": "#999933",
+}  # the last four from Tol's muted colors
 
 RADIUS = 0.3  # of a node, where an edge is about 1 long
+VERTEX = 0.11  # radius of a carbon with bonds
 VISIBLE = 0.05  # probabilities below are not drawn
 MIN_FONT_SIZE = 7  # points, of any text
 

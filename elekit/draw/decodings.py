@@ -19,9 +19,19 @@ from elekit.draw.figure import (
     legend,
     outlined,
     padded_limits,
+    points_per_unit,
     size_in_inches,
 )
-from elekit.draw.frames import LOOKS, NUMBERS, SHOWN, Frames, format_loss, frame_positions, frames, matching_layout
+from elekit.draw.frames import (
+    LOOKS,
+    NUMBERS,
+    SHOWN,
+    Frames,
+    format_loss,
+    frame_positions,
+    frames_of_runs,
+    matching_layout,
+)
 from elekit.draw.layouts import layout
 from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
@@ -76,7 +86,8 @@ def iterate(
 
     Args:
         trace: A recorded run.
-        step: Iterate 0..S, then the best one rounded (S + 1), then each step of local search.
+        step: Number of a frame: iterates (fewer of long runs of large graphs), then the best one rounded, then each
+            step of local search.
         truth: Batch of one, if known.
         directions: Of the trace, from `elekit.inspect.descent_directions`; None draws none.
         compare: Another run of the same target at the same step; a run that has ended stays on its last frame.
@@ -88,8 +99,8 @@ def iterate(
     Returns:
         The figure.
     """
-    runs = [frames(trace, directions)]
-    runs += [frames(compare, compare_directions, like=runs[0])] if compare is not None else []
+    both = [(trace, directions)] + ([(compare, compare_directions)] if compare is not None else [])
+    runs = frames_of_runs(*zip(*both))
     last = max(map(len, runs)) - 1
     if not 0 <= step <= last:
         raise ValueError(f"step must lie in 0..{last}, got {step}")
@@ -127,15 +138,18 @@ def _marked(run: Frames, at: int, ax: Axes) -> None:
     """One frame of a run: the graph, outlines of absent nodes, and halos at the frame's marks."""
     one, positions = run.graphs[at], run.positions[at]
     graph(one, ax, positions=positions)
-    for i in np.flatnonzero(to_numpy(one.presence()[0]) < base.VISIBLE).tolist():
+    ghosts = run.ghosts(at)
+    shown = sorted({*ghosts, *np.flatnonzero(to_numpy(one.presence()[0]) >= base.VISIBLE).tolist()})
+    for i in ghosts:
         ax.add_patch(Circle(positions[i], RADIUS, fill=False, ec=GRAY, ls="--", zorder=0.8, gid=f"ghost-{i}"))
-    for i, position in enumerate(positions + 0.9 * RADIUS):
-        outlined(ax, position, str(i), 10, color="#444444", gid=f"number-{i}")
+    size = float(np.clip(0.17 * points_per_unit(ax), 6, 10))
+    for i in shown:
+        outlined(ax, positions[i] + 0.9 * RADIUS, str(i), size, color="#444444", gid=f"number-{i}")
     largest = max((mark.size for mark in run.marks[at]), default=1.0)
     for part, kind, size, _ in run.marks[at]:
         width = 0.11 if kind == "changed" else 0.04 + 0.13 * size / largest
         halo(ax, positions, part, width, width, LOOKS[kind][0], _dash(kind), "halo")
-    low, high = positions.min(0) - 0.6, positions.max(0) + 0.6  # do not cut off outlines and halos
+    low, high = positions[shown].min(0) - 0.6, positions[shown].max(0) + 0.6  # do not cut off outlines and halos
     ax.set(xlim=(min(low[0], ax.get_xlim()[0]), max(high[0], ax.get_xlim()[1])))
     ax.set(ylim=(min(low[1], ax.get_ylim()[0]), max(high[1], ax.get_ylim()[1])))
 
@@ -177,9 +191,10 @@ def _curves(runs: list[Frames], names, step: int, ax: Axes) -> None:
         value = max(value, free)
         free = value + room
         beside(ax, 1, value, text, size=12, edge=True, color=color, fontweight="bold")
-    S = max(run.iterates for run in runs) - 1
-    every = max(1, round(S / 8 / 5) * 5) if S > 12 else 1
-    ax.set_xticks(across[: S + 1 : every], [str(s) for s in range(0, S + 1, every)])
+    iterations = max((run.iterations for run in runs), key=len)
+    S = iterations[-1]
+    ticks = range(0, S + 1, max(1, round(S / 8 / 5) * 5) if S > 12 else 1)
+    ax.set_xticks(np.interp(ticks, iterations, across[: len(iterations)]), [str(s) for s in ticks])
 
 
 def prediction_set(

@@ -1,13 +1,14 @@
 """A decoding run as a sequence of frames, in numbers and words; shared by the static picture and the stepper."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from elekit.decoding import SearchStep, Trace
-from elekit.draw.base import ORANGE, PURPLE, SKY, to_numpy
+from elekit.draw.base import ORANGE, PURPLE, SKY, VISIBLE, to_numpy
 from elekit.draw.layouts import layout
 from elekit.draw.placement import neighbor_positions
 from elekit.draw.shapes import differences
@@ -24,6 +25,8 @@ NUMBERS = {  # values of each frame, and their meaning
     "projection": "distance that the projection onto the polytope moved the iterate",
 }
 SHOWN = 6  # graphs of a prediction set
+PAIRS = 400_000  # pairs of nodes of all iterates that are shown: all of small graphs, 111 of 60 nodes
+GHOSTS = 12  # absent nodes that are outlined; of more, only marked ones
 MARKED, FAINTEST = 12, 0.1  # maximum number of marked directions, and their minimum share of the strongest
 # kinds of marks: color, dashed or not, key; no color is that of C, N, O or F
 LOOKS = {
@@ -44,12 +47,12 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """F = S + 2 + P frames: iterates 0 to S, the best one rounded, then P steps of local search (polish).
+    """F frames: iterates, the best one rounded, then the steps of local search (polish).
 
     graphs: batch of F. positions: F arrays (N, 2); they change if local search restarts from another graph. relaxed,
     rounded: (F,) learned loss; relaxed is nan after the iterates. names, descriptions: title and sentence. numbers:
-    values of NUMBERS as text. marks: descent directions, or parts that an edit changed, strongest first. iterates:
-    S + 1. stopped: why the run ended.
+    values of NUMBERS as text. marks: descent directions, or parts that an edit changed, strongest first. iterations:
+    number of each iterate in the trace. stopped: why the run ended.
     """
 
     graphs: Graph
@@ -60,11 +63,16 @@ class Frames:
     descriptions: tuple[str, ...]
     numbers: tuple[tuple[str, ...], ...]
     marks: tuple[tuple[Mark, ...], ...]
-    iterates: int
+    iterations: tuple[int, ...]
     stopped: str
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def iterates(self) -> int:
+        """Number of iterates, the first frames."""
+        return len(self.iterations)
 
     def at(self, step: int) -> int:
         """The frame at a step; a run that has ended stays on its last frame."""
@@ -79,13 +87,44 @@ class Frames:
         """Descent directions of a frame, strongest first."""
         return [mark for mark in self.marks[at] if mark.kind != "changed"]
 
+    def ghosts(self, at: int) -> list[int]:
+        """Absent nodes that are outlined in a frame: all if they are few, otherwise those with marks."""
+        absent = np.flatnonzero(to_numpy(self.graphs[at].presence()[0]) < VISIBLE).tolist()
+        marked = {i for mark in self.marks[at] for i in mark.part}
+        return [i for i in absent if len(absent) <= GHOSTS or i in marked]
 
-def frames(trace: Trace, directions=None, *, like: Frames | None = None) -> Frames:
+
+def frames_of_runs(traces: Sequence[Trace], directions: Sequence) -> list[Frames]:
+    """The frames of runs in lockstep: with the same iterates and, if the results are isomorphic, the same positions.
+
+    directions: of each run, from `elekit.inspect.descent_directions`; None marks nothing on iterates.
+    """
+    kept = np.unique(np.concatenate([shown_iterates(trace) for trace in traces]))
+    runs: list[Frames] = []
+    for trace, found in zip(traces, directions):
+        runs.append(frames(trace, found, like=runs[0] if runs else None, kept=kept[kept < len(trace)]))
+    return runs
+
+
+def shown_iterates(trace: Trace) -> np.ndarray:
+    """Numbers of the iterates that are shown: all of small graphs, otherwise more of them where the iterates move."""
+    count, slots = trace.iterates.nodes.shape[:2]
+    most = max(PAIRS // slots**2, 20)
+    if count <= most:
+        return np.arange(count)
+    moved = np.nan_to_num(to_numpy(trace.step_size)).cumsum()
+    progress = np.linspace(0, 1, count) + moved / max(moved[-1], 1e-9)
+    shown = np.searchsorted(progress, np.linspace(0, progress[-1], most - 1))
+    return np.unique([*shown.clip(0, count - 1), trace.best, count - 1])
+
+
+def frames(trace: Trace, directions=None, *, like: Frames | None = None, kept=None) -> Frames:
     """The frames of a decoding run.
 
     directions: from `elekit.inspect.descent_directions`; None marks nothing on iterates. like: a run whose node
-    positions are used if both results are isomorphic.
+    positions are used if both results are isomorphic. kept: numbers of the iterates, None for `shown_iterates`.
     """
+    kept = shown_iterates(trace) if kept is None else kept
     S, polish, answer = len(trace) - 1, trace.search_steps, trace.iterates[trace.best].rounded()
     where = layout(answer)
     if like is not None:
@@ -93,10 +132,10 @@ def frames(trace: Trace, directions=None, *, like: Frames | None = None) -> Fram
     relaxed, rounded = to_numpy(trace.relaxed), to_numpy(trace.rounded)
     after = [float(rounded[trace.best]), *(done.loss for done in polish)]
     columns = (relaxed, rounded, trace.gap, trace.gradient_norm, trace.step_size, trace.projection)
-    numbers = [tuple(map(format_loss, row)) for row in zip(*map(to_numpy, columns))]
+    numbers = [tuple(map(format_loss, row)) for row in zip(*(to_numpy(column)[kept] for column in columns))]
     numbers += [("", format_loss(loss), *[""] * (len(NUMBERS) - 2)) for loss in after]
     rows: list[tuple] = []
-    for s in range(S + 1):
+    for s in kept.tolist():
         last = f", the last (stopped: {trace.stopped})" if s == S else ""
         losses = f"relaxed loss {format_loss(relaxed[s])}, rounded loss {format_loss(rounded[s])}"
         strongest = [] if directions is None else directions.strongest(s, MARKED, share=FAINTEST)
@@ -106,11 +145,12 @@ def frames(trace: Trace, directions=None, *, like: Frames | None = None) -> Fram
     rows += [(f"iterate {trace.best} rounded", best, ()), *_edits(answer, polish, after)]
     names, descriptions, highlights = zip(*rows)
     return Frames(
-        graphs=Graph.cat([trace.iterates, answer, *(done.graph for done in polish)]),
-        positions=(*[where] * (S + 2), *_search_positions(answer, where, polish)),
-        relaxed=np.concatenate([relaxed, np.full(len(after), np.nan)]), rounded=np.concatenate([rounded, after]),
+        graphs=Graph.cat([trace.iterates[kept], answer, *(done.graph for done in polish)]),
+        positions=(*[where] * (len(kept) + 1), *_search_positions(answer, where, polish)),
+        relaxed=np.concatenate([relaxed[kept], np.full(len(after), np.nan)]),
+        rounded=np.concatenate([rounded[kept], after]),
         names=names, descriptions=descriptions, numbers=tuple(numbers), marks=highlights,
-        iterates=S + 1, stopped=trace.stopped,
+        iterations=tuple(kept.tolist()), stopped=trace.stopped,
     )  # fmt: skip
 
 
@@ -124,9 +164,12 @@ def format_loss(value: float) -> str:
 def frame_positions(runs: list[Frames]) -> np.ndarray:
     """(F,) positions in [0, 1] of the frames of the longest run on a shared axis; edits are wider than iterates."""
     last = max(len(run) for run in runs) - 1
-    wide = max(1.0, 0.04 * last)
+    iterations = max((run.iterations for run in runs), key=len)
+    widths = np.ones(last)
+    widths[: len(iterations) - 1] = np.diff(iterations)
+    wide = max(1.0, 0.04 * widths.sum())
     edited = [any(run.iterates <= f < len(run) for run in runs) for f in range(1, last + 1)]
-    widths = [wide if edit else 1.0 for edit in edited]
+    widths = np.where(edited, np.maximum(widths, wide), widths)
     return np.cumsum([0.0, *widths]) / max(sum(widths), 1)
 
 

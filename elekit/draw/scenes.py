@@ -3,30 +3,31 @@
 import numpy as np
 
 from elekit.draw.base import require_single
-from elekit.draw.layouts import layout
-from elekit.draw.shapes import has_bond_orders, label_colors
+from elekit.draw.layouts import layout, ring_centers
+from elekit.draw.shapes import label_colors, line_counts, vertex_labels
 from elekit.graphs.graph import Graph, GraphVocabulary
 
 
 def palette(vocabulary: GraphVocabulary) -> dict:
     """Names and appearance of the labels, without "absent" and "no edge".
 
-    nodes, edges: label names. colors: "#rrggbb" per node label. strokes: number of lines per edge label if the
-    labels are bond orders; None if edge labels are written.
+    nodes, edges: label names. colors: "#rrggbb" per node label. vertices: node labels drawn as a small dot.
+    strokes: number of lines per edge label if the labels are bonds (1.5: one of two is dashed); None if edge labels
+    are written.
     """
-    strokes = [int(order) for order in vocabulary.order or ()] if has_bond_orders(vocabulary) else None
     return {
         "nodes": list(vocabulary.node_labels),
         "colors": ["#" + "".join(f"{round(255 * part):02x}" for part in color) for color in label_colors(vocabulary)],
+        "vertices": vertex_labels(vocabulary),
         "edges": list(vocabulary.edge_labels),
-        "strokes": strokes,
+        "strokes": line_counts(vocabulary),
     }
 
 
 def scene(graph: Graph, positions=None) -> dict:
     """One rounded graph. nodes: N channels; edges: [i, j, channel] with i < j; positions: N pairs, see `layout`.
 
-    Raises ValueError if the batch does not hold one graph.
+    centers: [i, j, x, y] of the rings that bonds are drawn into. Raises ValueError if the batch is not one graph.
     """
     require_single(graph)
     (nodes,), (edges,) = (t.cpu() for t in graph.labels())
@@ -36,4 +37,10 @@ def scene(graph: Graph, positions=None) -> dict:
         "nodes": nodes.tolist(),
         "edges": [[i, j, int(edges[i, j])] for i, j in found],
         "positions": positions.round(3).tolist(),
+        "centers": listed_centers(graph, positions),
     }
+
+
+def listed_centers(graph: Graph, positions) -> list[list[float]]:
+    """[i, j, x, y] of `ring_centers`, as plain JSON."""
+    return [[i, j, *at.round(3).tolist()] for (i, j), at in ring_centers(graph, positions).items()]

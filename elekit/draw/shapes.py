@@ -1,14 +1,23 @@
 """Geometry and colors of drawn graphs, the same in matplotlib and in SVG."""
 
+import re
+
 import numpy as np
 
 from elekit.draw.base import ELEMENTS, OKABE_ITO, require_single
 from elekit.graphs.graph import Graph, GraphVocabulary
 
+ATOM = re.compile(r"([A-Z][a-z]?)([+-]*)H?")  # element and charge; aromatic atoms may carry a hydrogen
+AROMATIC = 1.5
+GAP, SHORT = 0.17, 0.14  # between the lines of a bond, and by how much an inner one is shorter at each end
 
-def has_bond_orders(vocabulary: GraphVocabulary) -> bool:
-    """True if all edge labels are bond orders, drawn as parallel strokes."""
-    return vocabulary.order is not None and set(vocabulary.order) <= {1.0, 2.0, 3.0}
+
+def line_counts(vocabulary: GraphVocabulary) -> list[float] | None:
+    """Lines of each edge label if all are different bonds, 1.5 for "aromatic"; None if labels are written."""
+    if vocabulary.order is None or not set(vocabulary.order) <= {1.0, 1.5, 2.0, 3.0}:
+        return None
+    lines = [AROMATIC if label == "aromatic" else n for label, n in zip(vocabulary.edge_labels, vocabulary.order)]
+    return lines if len(set(lines)) == len(lines) else None
 
 
 def rgb(color: str) -> tuple[float, float, float]:
@@ -19,19 +28,33 @@ def rgb(color: str) -> tuple[float, float, float]:
 
 def label_colors(vocabulary: GraphVocabulary) -> list[tuple[float, ...]]:
     """One RGB color per node label; a charged atom has a lighter (+) or darker (-) shade of its element's color."""
-    known = ELEMENTS if has_bond_orders(vocabulary) else {}
+    chemical = line_counts(vocabulary) is not None
     colors = []
     for k, label in enumerate(vocabulary.node_labels):
-        color = np.array(rgb(known.get(label.rstrip("+-"), OKABE_ITO[k % len(OKABE_ITO)])))
-        charged = known and label[-1:]
-        colors.append(tuple(0.55 * color + 0.45 if charged == "+" else 0.65 * color if charged == "-" else color))
+        atom = ATOM.fullmatch(label) if chemical else None
+        fallback = OKABE_ITO[k % len(OKABE_ITO)]
+        color = np.array(rgb(ELEMENTS.get(atom[1], fallback) if atom else fallback))
+        charge = atom[2][:1] if atom else ""
+        colors.append(tuple(0.55 * color + 0.45 if charge == "+" else 0.65 * color if charge == "-" else color))
     return colors
 
 
-def parallel_strokes(start: np.ndarray, end: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Start and end points of `count` parallel lines from node to node."""
-    across = np.array([start[1] - end[1], end[0] - start[0]]) / max(np.linalg.norm(end - start), 1e-9)
-    offsets = [0.17 * (n - (count - 1) / 2) * across for n in range(count)]
+def vertex_labels(vocabulary: GraphVocabulary) -> list[int]:
+    """Node labels that are only a small dot where bonds meet, as chemists draw carbon."""
+    return [k for k, label in enumerate(vocabulary.node_labels) if label == "C" and line_counts(vocabulary)]
+
+
+def bond_lines(start: np.ndarray, end: np.ndarray, count: float, center=None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Start and end points of the lines of a bond; the second of 1.5 lines is to be dashed.
+
+    center: of the ring that the bond is in, None if it is in none. There the second line is shorter and lies inside.
+    """
+    along = (end - start) / max(np.linalg.norm(end - start), 1e-9)
+    across = np.array([-along[1], along[0]])
+    if count == AROMATIC or (count == 2 and center is not None):
+        inside = across if center is None or across @ (center - start) >= 0 else -across
+        return [(start, end), (start + GAP * inside + SHORT * along, end + GAP * inside - SHORT * along)]
+    offsets = [GAP * (n - (count - 1) / 2) * across for n in range(int(count))]
     return [(start + offset, end + offset) for offset in offsets]
 
 

@@ -1,6 +1,7 @@
 """Drawings of graphs, relaxed or discrete: nodes as pies of their labels, edges as strong as they are probable."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,11 +10,22 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Wedge
 from matplotlib.patheffects import withStroke
 
-from elekit.draw.base import GRAY, RADIUS, VISIBLE, fit_text, require_single, to_numpy
+from elekit.draw.base import GRAY, RADIUS, VERTEX, VISIBLE, fit_text, require_single, to_numpy
 from elekit.draw.figure import Picture, figure_of, fitted_title, legend, points_per_unit, size_in_inches
-from elekit.draw.layouts import layout
-from elekit.draw.shapes import framed, has_bond_orders, label_colors, parallel_strokes, text_color
+from elekit.draw.layouts import layout, ring_centers
+from elekit.draw.shapes import AROMATIC, bond_lines, framed, label_colors, line_counts, text_color, vertex_labels
 from elekit.graphs.graph import Graph, GraphVocabulary
+
+PURE = 0.95  # a node is drawn without outline of its text, or as a vertex, above this share
+
+
+class _Line(NamedTuple):
+    """An edge from `start` to `end`: the probability that it and both ends exist, and the center of its ring."""
+
+    start: np.ndarray
+    end: np.ndarray
+    strength: float
+    center: np.ndarray | None
 
 
 def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | None = None) -> Figure:
@@ -21,8 +33,9 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
 
     A node is a pie of its labels with the most probable one written on it; the absent share stays open, and a node
     that is more likely absent has a dashed rim and no text. The width and opacity of an edge are the probability that
-    it and both ends exist. Bond orders are drawn as one to three strokes; other edge labels are written if they
-    survive rounding. A key explains the colors if nodes are mixtures.
+    it and both ends exist. Molecules look as chemists draw them: a carbon with bonds is a small dot, bond orders are
+    one to three strokes, in rings inside the ring, and the second stroke of an aromatic bond is dashed. Other edge
+    labels are written if they survive rounding. A key explains the colors if nodes are mixtures.
 
     Args:
         graph: Batch of one.
@@ -44,12 +57,15 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
     ax = _canvas(ax, positions[seen], 0.5 * -(-len(mixed) // 5) if relaxed else 0, title, vocabulary)
     points = points_per_unit(ax)
     written = [(positions[i] - RADIUS, positions[i] + RADIUS) for i in seen]  # corners of boxes to keep clear of text
-    for n, i in enumerate(seen):
-        for j in seen[n + 1 :]:
-            _edge(ax, (i, j), edges[i, j], positions, nodes[[i, j], 0], vocabulary, points, written)
-    colors = label_colors(vocabulary)
-    for i in seen:
-        _node(ax, i, nodes[i], positions[i], vocabulary, colors, points)
+    strength = np.triu((1 - edges[..., 0]) * np.outer(1 - nodes[:, 0], 1 - nodes[:, 0]), 1)
+    centers = ring_centers(graph, positions)
+    for i, j in np.argwhere(strength >= VISIBLE).tolist():
+        line = _Line(positions[i], positions[j], float(strength[i, j]), centers.get((i, j)))
+        _edge(ax, (i, j), edges[i, j], line, vocabulary, points, written)
+    colors, linked = label_colors(vocabulary), (strength + strength.T).sum(1) > 0.5
+    for i in seen.tolist():
+        vertex = linked[i] and nodes[i].argmax() - 1 in vertex_labels(vocabulary) and nodes[i].max() > PURE
+        _node(ax, i, nodes[i], positions[i], vocabulary, colors, points, VERTEX if vertex else RADIUS)
     if relaxed:
         dots = [(fit_text(vocabulary.node_labels[k], 90, 11)[0],
                  {"ls": "", "marker": "o", "ms": 9, "color": colors[k]}) for k in mixed]  # fmt: skip
@@ -89,7 +105,7 @@ def _canvas(ax: Axes | None, positions, key: float, title: str | None, vocabular
     low, high = framed(positions, 0.55, [1.7 if key else 1.2, 0.8])
     low = low - [0, key]
     if ax is None:
-        size = (0.95 if has_bond_orders(vocabulary) else 1.7) * (high - low)  # words need more room than strokes
+        size = (0.95 if line_counts(vocabulary) else 1.7) * (high - low)  # words need more room than strokes
         size *= min(1, 12 / size.max())
         room = 0.45 if title else 0
         ax = Picture(figsize=(size[0], size[1] + room)).add_axes((0, 0, 1, size[1] / (size[1] + room)))
@@ -103,38 +119,37 @@ def _canvas(ax: Axes | None, positions, key: float, title: str | None, vocabular
     return ax
 
 
-def _node(ax, i, shares, position, vocabulary, colors, points):
+def _node(ax, i, shares, position, vocabulary, colors, points, radius):
     """A pie that is open where the node is absent, its rim, and its label if it survives rounding."""
     start = 90.0
-    ax.add_patch(Circle(position, RADIUS, facecolor="white", edgecolor="none", zorder=2))
+    ax.add_patch(Circle(position, radius, facecolor="white", edgecolor="none", zorder=2))
     for k in np.flatnonzero(shares[1:] > 0.005).tolist():
         end, start = start, start - 360 * shares[1 + k]
-        ax.add_patch(Wedge(position, RADIUS, start, end, facecolor=colors[k], lw=0, zorder=3, gid=f"share-{i}"))
+        ax.add_patch(Wedge(position, radius, start, end, facecolor=colors[k], lw=0, zorder=3, gid=f"share-{i}"))
     kept = shares.argmax() > 0
     rim = {"edgecolor": "black", "lw": 1.2} if kept else {"edgecolor": GRAY, "lw": 1.0, "ls": "--"}
-    ax.add_patch(Circle(position, RADIUS, facecolor="none", zorder=4, gid=f"node-{i}", **rim))
-    if kept:
+    ax.add_patch(Circle(position, radius, facecolor="none", zorder=4, gid=f"node-{i}", **rim))
+    if kept and radius == RADIUS:
         k = int(shares[1:].argmax())
         text, size = fit_text(vocabulary.node_labels[k], 1.8 * RADIUS * points, 1.1 * RADIUS * points)
-        pure = shares[1 + k] > 0.95
+        pure = shares[1 + k] > PURE
         outline = None if pure else [withStroke(linewidth=size / 6, foreground="white")]
         ax.text(*position, text, fontsize=size, color=text_color(colors[k]) if pure else "black", fontweight="bold",
                 path_effects=outline, ha="center", va="center_baseline", zorder=5, parse_math=False,
                 gid=f"label-{i}")  # fmt: skip
 
 
-def _edge(ax, ends, shares, positions, absent, vocabulary, points, written):
+def _edge(ax, ends, shares, line, vocabulary, points, written):
     """The strokes of one edge, and its label if it is legible; appends the label's box to `written`."""
     i, j = ends
-    strength = float((1 - shares[0]) * (1 - absent).prod())
-    if strength < VISIBLE:
-        return
-    start, end = positions[i], positions[j]
-    label, kept, bonds = int(shares[1:].argmax()), shares.argmax() > 0, has_bond_orders(vocabulary)
+    start, end, strength, center = line
+    label, kept, bonds = int(shares[1:].argmax()), shares.argmax() > 0, line_counts(vocabulary)
     width = 5 * strength * min(1, points / 65)
-    for line in parallel_strokes(start, end, int(vocabulary.order[label]) if bonds and kept else 1):
+    count = bonds[label] if bonds and kept else 1
+    for n, stroke in enumerate(bond_lines(start, end, count, center)):
         look = {"color": "#333333", "alpha": strength, "lw": width, "zorder": 1, "gid": f"edge-{i}-{j}"}
-        ax.add_line(Line2D(*np.stack(line).T, **look))
+        dashes = (0, (2, 1.4)) if n and count == AROMATIC else "-"
+        ax.add_line(Line2D(*np.stack(stroke).T, ls=dashes, **look))
     if bonds or not kept or len(vocabulary.edge_labels) == 1:
         return
     room = max(0.3, np.linalg.norm(end - start) - 2 * RADIUS) * points

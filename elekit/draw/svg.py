@@ -6,8 +6,8 @@ from html import escape
 
 import numpy as np
 
-from elekit.draw.base import BLUE, ORANGE, RADIUS, printable, shortened
-from elekit.draw.shapes import framed, parallel_strokes, rgb, text_color
+from elekit.draw.base import BLUE, ORANGE, RADIUS, VERTEX, printable, shortened
+from elekit.draw.shapes import AROMATIC, bond_lines, framed, rgb, text_color
 
 UNIT = 46  # pixels of an edge
 ROOM = 0.55  # around a drawing, in edges
@@ -34,8 +34,11 @@ def graph_svg(
     ends = sorted(pair for pair in pairs if set(pair) <= set(there))
     lines = [_line(positions[i], positions[j], ORANGE, 0.42, 'stroke-opacity="0.75" ') for i, j in ends]
     rims = [_circle(positions[i], RADIUS + 0.11, ORANGE) for i in sorted(nodes & set(there))]
-    edges = [part for i, j, channel in scene["edges"] for part in _edge(positions[i], positions[j], channel, palette)]
-    dots = [part for i in there for part in _node(positions[i], scene["nodes"][i] - 1, palette)]
+    centers = {(i, j): np.array([x, -y]) for i, j, x, y in scene.get("centers", ())}
+    edges = [part for i, j, channel in scene["edges"]
+             for part in _edge(positions[i], positions[j], channel, palette, centers.get((i, j)))]  # fmt: skip
+    linked = {i for edge in scene["edges"] for i in edge[:2]}
+    dots = [part for i in there for part in _node(positions[i], scene["nodes"][i] - 1, palette, i in linked)]
     left, top, width, height = (f"{UNIT * value:.0f}" for value in (*low, *(high - low)))
     inside = "".join([f"<title>{escape(printable(words))}</title>", *lines, *rims, *edges, *dots])
     box = f'viewBox="{left} {top} {width} {height}" width="{width}" height="{height}"'
@@ -59,20 +62,24 @@ def _text(at, words: str, size: float, fill: str, more: str = "") -> str:
     return f'<text {place} font-size="{size:.0f}" font-weight="700" fill="{fill}"{more}>{escape(words)}</text>'
 
 
-def _edge(start: np.ndarray, end: np.ndarray, channel: int, palette: dict) -> list[str]:
+def _edge(start: np.ndarray, end: np.ndarray, channel: int, palette: dict, center=None) -> list[str]:
     """Strokes of an edge, or one stroke with the label on it."""
     count = palette["strokes"][channel - 1] if palette["strokes"] else 1
-    parts = [_line(*line, "#333333", 0.07) for line in parallel_strokes(start, end, count)]
+    lines = bond_lines(start, end, count, center)
+    dashes = ["", 'stroke-dasharray="6 6" ' if count == AROMATIC else "", ""]
+    parts = [_line(a, b, "#333333", 0.07, dash) for (a, b), dash in zip(lines, dashes)]
     if palette["strokes"] is None and len(palette["edges"]) > 1:
         rim = ' stroke="#ffffff" stroke-width="4" paint-order="stroke"'
         parts.append(_text((start + end) / 2, shortened(palette["edges"][channel - 1], 10), 11, "#000000", rim))
     return parts
 
 
-def _node(at: np.ndarray, label: int, palette: dict) -> list[str]:
+def _node(at: np.ndarray, label: int, palette: dict, linked: bool) -> list[str]:
     color, name = palette["colors"][label], shortened(palette["nodes"][label], LETTERS)
-    size = min(max(42 / max(len(name), 2), 8), 16)
     rim = ' stroke="#000000" stroke-width="1.2"'
+    if linked and label in palette.get("vertices", ()):
+        return [_circle(at, VERTEX, color, rim)]
+    size = min(max(42 / max(len(name), 2), 8), 16)
     return [_circle(at, RADIUS, color, rim), _text(at, name, size, text_color(rgb(color)))]
 
 

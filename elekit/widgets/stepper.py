@@ -23,8 +23,9 @@ FASTEST = 60  # frames per second
 class Stepper(Panel):
     """A decoding run, or two in lockstep, frame by frame; made by `step_through`.
 
-    The frames are the iterates 0..S, the best of them rounded, then each step of the local search. Of two runs, the
-    shorter one stays on its last frame. The browser holds all frames, so stepping needs no kernel.
+    The frames are the iterates (fewer of long runs of large graphs), the best of them rounded, then each step of the
+    local search. Of two runs, the shorter one stays on its last frame. The browser holds all frames, so that stepping
+    needs no kernel.
 
     Attributes:
         step: The frame shown, 0..last. Can be set, as the next three.
@@ -46,7 +47,7 @@ class Stepper(Panel):
     last = traitlets.Int(0).tag(sync=True)
     across = traitlets.List(traitlets.Float()).tag(sync=True)
     runs = traitlets.List(traitlets.Dict()).tag(sync=True)
-    numbers = traitlets.Bytes(b"").tag(sync=True)  # of each run nodes (F, N, K), then pairs (F, P, R): float32 "<"
+    numbers = traitlets.Bytes(b"").tag(sync=True)  # probabilities, see `stepper_state.packed`
     truth_scene = traitlets.Dict().tag(sync=True)
     doubt = traitlets.Unicode("").tag(sync=True)
     found = traitlets.Dict().tag(sync=True)
@@ -56,7 +57,10 @@ class Stepper(Panel):
         sets: PredictionSet | None, reading: Reading | None = None,
     ):  # fmt: skip
         self.trace, self.compare, self.truth, self.names, self.sets = trace, compare, truth, names, sets
-        super().__init__(**stepper_state(trace, truth, compare, names, sets, reading))
+        state = stepper_state(trace, truth, compare, names, sets, reading)
+        if not 0 <= step <= state["last"]:
+            raise ValueError(f"step must be in 0..{state['last']}, got {step}")
+        super().__init__(**state)
         self.step = step
 
     @traitlets.validate("step")
@@ -92,7 +96,8 @@ def step_through(
         truth: The true graph, a batch of one.
         compare: Another run of the same target, shown in lockstep.
         names: Names of the two runs.
-        step: The first frame shown: iterates 0..S, the best of them rounded, then the steps of the local search.
+        step: The first frame shown: iterates, the best of them rounded, then the steps of the local search. All
+            iterates are frames of up to 200 iterations of 40 nodes; of more, the iterates that move most.
         sets: The prediction set of the target (`conformal.prediction_sets`), or a sequence that holds one.
         reading: The reading of the input (`h.read`), or a sequence that holds one; the widget then says if the answer
             is unsure, and why.
@@ -121,9 +126,6 @@ def step_through(
     members = None if sets is None else _only(sets, PredictionSet, "sets")
     if members is not None:
         check_labels(members.decoded.vocabulary, vocabulary, "sets has other labels", "the trace")
-    last = max(len(t) + len(t.search_steps) for t in (run, other) if t is not None)
-    if not 0 <= step <= last:
-        raise ValueError(f"step must be in 0..{last}, got {step}")
     read = None if reading is None else _only(reading, Reading, "reading")
     return Stepper(run, truth, other, (first, second), step, members, read)
 

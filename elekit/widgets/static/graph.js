@@ -2,17 +2,22 @@
 
 import { clamp, fill, KEEP_KEYS, setText, shortened, svg, update } from "./dom.js";
 
-/** @import { Halo, Halos, Palette, Part, Point, Scene } from "./types.d.ts" */
+/** @import { Center, Halo, Halos, Palette, Part, Point, Scene } from "./types.d.ts" */
 /** @typedef {(part: Part, event: MouseEvent | KeyboardEvent) => void} OnPick */
 /** @typedef {{ part: Part, group: SVGGElement, title: SVGTitleElement, words: string }} Drawing */
-/** @typedef {Drawing & { rim: SVGCircleElement, text: SVGTextElement, number: SVGTextElement | null, wedges: SVGPathElement[] }} NodeDrawing */
+/** @typedef {Map<number, Float32Array>} Pairs Shares by pair number; a pair that is not listed is "no edge". */
+/** @typedef {Drawing & { disk: SVGCircleElement, rim: SVGCircleElement, text: SVGTextElement, number: SVGTextElement | null, wedges: SVGPathElement[] }} NodeDrawing */
 /** @typedef {Drawing & { lines: SVGLineElement[], text: SVGTextElement | null }} PairDrawing */
 
 const UNIT = 100; // size of one unit of a layout, about the length of an edge
 const RADIUS = 30; // of a node, as in elekit.draw
+const VERTEX = 11; // of a carbon with bonds
 const GAP = 17; // between the lines of a double bond
+const SHORT = 14; // by how much a line inside a ring is shorter at each end
+const AROMATIC = 1.5; // lines of an aromatic bond, the second one dashed
 const MARGIN = 48; // around the graph
 const LEAST = 0.05; // probabilities below are not drawn, as in elekit.draw
+const PURE = 0.95; // a node above this share is certain
 const BLUE = "#0072B2"; // colors of Okabe and Ito
 const VERMILION = "#D55E00";
 const ORANGE = "#E69F00";
@@ -58,11 +63,11 @@ function inkOn(color) {
 /**
  * Path of a pie slice between two shares of a turn.
  * @param {Point} center
+ * @param {number} R
  * @param {number} from
  * @param {number} to
  */
-function slice([x, y], from, to) {
-  const R = RADIUS;
+function slice([x, y], R, from, to) {
   if (to - from > 0.9999) return `M${x - R},${y}a${R},${R} 0 1 1 ${2 * R},0a${R},${R} 0 1 1 ${-2 * R},0z`;
   /** @param {number} share */
   const at = (share) =>
@@ -71,24 +76,44 @@ function slice([x, y], from, to) {
 }
 
 /**
- * Ends of `count` parallel lines between two points.
+ * Ends of the lines of a bond between two points; in a ring the second line is shorter and lies inside.
  * @param {Point} a
  * @param {Point} b
  * @param {number} count
+ * @param {Point} [center] of the ring that the bond is in
  */
-function parallels(a, b, count) {
+function bondLines(a, b, count, center) {
   const length = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1;
   const [u, v] = [(a[1] - b[1]) / length, (b[0] - a[0]) / length];
-  return Array.from({ length: count }, (_, n) => GAP * (n - (count - 1) / 2)).map((off) => ({
-    x1: a[0] + off * u,
-    y1: a[1] + off * v,
-    x2: b[0] + off * u,
-    y2: b[1] + off * v,
-  }));
+  /**
+   * @param {number} off
+   * @param {number} short
+   */
+  const line = (off, short) => ({
+    x1: a[0] + off * u + short * v,
+    y1: a[1] + off * v - short * u,
+    x2: b[0] + off * u - short * v,
+    y2: b[1] + off * v + short * u,
+  });
+  if (count === AROMATIC || (count === 2 && center)) {
+    const inside = center && u * (center[0] - a[0]) + v * (center[1] - a[1]) < 0 ? -1 : 1;
+    return [line(0, 0), line(GAP * inside, SHORT)];
+  }
+  return Array.from({ length: count }, (_, n) => line(GAP * (n - (count - 1) / 2), 0));
 }
 
 /** @param {string} name */
 const labelSize = (name) => clamp(92 / Math.max(name.length, 2), 13, 33).toFixed(0);
+
+/**
+ * @param {number} size
+ * @param {number} channel
+ */
+function oneHot(size, channel) {
+  const shares = new Float32Array(size);
+  shares[channel] = 1;
+  return shares;
+}
 
 /**
  * Index of the largest value, the first of equals.
@@ -124,13 +149,12 @@ function mixture(shares, names, none) {
 class GraphView {
   /**
    * @param {Palette} palette
-   * @param {{ label?: string, onpick?: OnPick | null, ghosts?: boolean, numbers?: boolean }} [options]
-   *   ghosts: also draw absent nodes. numbers: write the index of each drawn node beside it.
+   * @param {{ label?: string, onpick?: OnPick | null, numbers?: boolean }} [options]
+   *   numbers: write the index of each drawn node beside it.
    */
-  constructor(palette, { label = "graph", onpick = null, ghosts = false, numbers = false } = {}) {
+  constructor(palette, { label = "graph", onpick = null, numbers = false } = {}) {
     this.palette = palette;
     this.onpick = onpick;
-    this.ghosts = ghosts;
     this.numbers = numbers;
     this.K = palette.nodes.length + 1;
     this.R = palette.edges.length + 1;
@@ -150,7 +174,9 @@ class GraphView {
     this.pairs = new Map();
     /** @type {Map<string, SVGElement>} */
     this.halos = new Map();
-    /** @type {{ nodes: Float32Array, edges: Float32Array } | null} */
+    /** @type {Map<number, Point>} centers of rings, by pair number */
+    this.centers = new Map();
+    /** @type {{ nodes: Float32Array, pairs: Pairs, linked: Set<number>, ghosts: Set<number> } | null} */
     this.last = null;
     this.size = { width: 0, height: 0 };
   }
@@ -171,9 +197,11 @@ class GraphView {
   /**
    * Set the positions of all N node slots; the drawing starts anew.
    * @param {Point[]} positions in units of an edge
+   * @param {Center[]} [centers] of rings
    */
-  place(positions) {
+  place(positions, centers = []) {
     this.positions = positions.map(GraphView.at);
+    this.centers = new Map(centers.map(([i, j, x, y]) => [pairNumber(i, j, this.N), GraphView.at([x, y])]));
     this.last = null;
     for (const layer of Object.values(this.layers)) layer.replaceChildren();
     this.nodes.clear();
@@ -187,21 +215,16 @@ class GraphView {
    * @param {Point[]} [around] points of the layout that the drawing shows; default: all drawn nodes
    */
   show(scene, around) {
-    this.place(scene.positions);
+    this.place(scene.positions, scene.centers);
     const { N, K, R } = this;
-    const pairs = (N * (N - 1)) / 2;
     const nodes = new Float32Array(N * K);
-    const edges = new Float32Array(pairs * R);
+    /** @type {Pairs} */
+    const pairs = new Map();
     for (const [i, k] of scene.nodes.entries()) nodes[i * K + k] = 1;
-    for (let p = 0; p < pairs; p++) edges[p * R] = 1;
-    for (const [i, j, r] of scene.edges) {
-      const p = pairNumber(i, j, N);
-      edges[p * R] = 0;
-      edges[p * R + r] = 1;
-    }
+    for (const [i, j, r] of scene.edges) pairs.set(pairNumber(i, j, N), oneHot(R, r));
     const drawn = scene.positions.filter((_, i) => scene.nodes[i] > 0);
-    this.look(around ?? (this.ghosts || !drawn.length ? scene.positions : drawn));
-    this.draw(nodes, edges);
+    this.look(around ?? (drawn.length ? drawn : scene.positions));
+    this.draw(nodes, pairs);
   }
 
   /**
@@ -221,30 +244,45 @@ class GraphView {
   /**
    * Draw a relaxed graph; only what differs from the last call is touched.
    * @param {Float32Array} nodes (N * K) probabilities
-   * @param {Float32Array} edges (pairs * R) probabilities, by `pairNumber`
+   * @param {Pairs} pairs
+   * @param {Set<number>} [ghosts] absent nodes to outline
    */
-  draw(nodes, edges) {
-    const { N, K, R, last } = this;
-    /**
-     * @param {Float32Array} now
-     * @param {Float32Array | undefined} before
-     * @param {number} start
-     * @param {number} size
-     */
-    const changed = (now, before, start, size) => {
-      if (!before) return true;
-      for (let c = start; c < start + size; c++) if (now[c] !== before[c]) return true;
+  draw(nodes, pairs, ghosts = new Set()) {
+    const { N, K, last } = this;
+    /** @type {Set<number>} nodes with an edge */
+    const linked = new Set();
+    /** @type {Map<number, [number, number, number]>} ends, and the probability that both exist */
+    const ends = new Map();
+    for (const p of new Set([...pairs.keys(), ...(last?.pairs.keys() ?? [])])) {
+      const [i, j] = this.ends(p);
+      const present = (1 - nodes[i * K]) * (1 - nodes[j * K]);
+      ends.set(p, [i, j, present]);
+      if (present * (1 - (pairs.get(p)?.[0] ?? 1)) > 0.5) linked.add(i).add(j);
+    }
+    const stale = Array.from({ length: N }, (_, i) => {
+      if (!last || linked.has(i) !== last.linked.has(i) || ghosts.has(i) !== last.ghosts.has(i)) return true;
+      for (let c = i * K; c < (i + 1) * K; c++) if (nodes[c] !== last.nodes[c]) return true;
       return false;
-    };
-    const stale = Array.from({ length: N }, (_, i) => changed(nodes, last?.nodes, i * K, K));
-    for (let i = 0; i < N; i++) if (stale[i]) this.drawNode(i, nodes.subarray(i * K, (i + 1) * K));
-    for (let i = 0, p = 0; i < N; i++)
-      for (let j = i + 1; j < N; j++, p++)
-        if (stale[i] || stale[j] || changed(edges, last?.edges, p * R, R)) {
-          const present = (1 - nodes[i * K]) * (1 - nodes[j * K]);
-          this.drawPair(i, j, p, edges.subarray(p * R, (p + 1) * R), present);
-        }
-    this.last = { nodes: nodes.slice(), edges: edges.slice() };
+    });
+    for (let i = 0; i < N; i++)
+      if (stale[i]) this.drawNode(i, nodes.subarray(i * K, (i + 1) * K), linked.has(i), ghosts.has(i));
+    for (const [p, [i, j, present]] of ends) {
+      const [now, before] = [pairs.get(p), last?.pairs.get(p)];
+      const same = now && before && now.every((share, r) => share === before[r]);
+      if (!same || stale[i] || stale[j]) this.drawPair(i, j, p, now ?? oneHot(this.R, 0), present);
+    }
+    this.last = { nodes: nodes.slice(), pairs: new Map(pairs), linked, ghosts };
+  }
+
+  /**
+   * The nodes i < j of a pair number.
+   * @param {number} p
+   * @returns {[number, number]}
+   */
+  ends(p) {
+    let i = 0;
+    for (let start = this.N - 1; p >= start; start += this.N - i - 1) i++;
+    return [i, p - pairNumber(i, i + 1, this.N) + i + 1];
   }
 
   /**
@@ -295,12 +333,14 @@ class GraphView {
     const [x, y] = this.positions[i];
     const drawing = {
       ...this.makeGroup("dots", `n${i}`, { node: i }),
-      rim: svg("circle", { cx: x, cy: y, r: RADIUS, fill: "none", "data-node": i }),
+      disk: svg("circle", { cx: x, cy: y, fill: "#ffffff" }),
+      rim: svg("circle", { cx: x, cy: y, fill: "none", "data-node": i }),
       text: svg("text", { x, y, class: "elekit-label", ...CENTERED }),
       number: this.numbers ? svg("text", { class: "elekit-node-number" }, String(i)) : null,
       wedges: [],
     };
-    drawing.group.append(svg("circle", { cx: x, cy: y, r: RADIUS, fill: "#ffffff" }), drawing.rim, drawing.text);
+    if (this.onpick) drawing.group.append(svg("circle", { cx: x, cy: y, r: RADIUS, fill: "transparent" }));
+    drawing.group.append(drawing.disk, drawing.rim, drawing.text);
     if (drawing.number) {
       fill(drawing.number, { x: x + 0.86 * RADIUS, y: y - 0.86 * RADIUS });
       this.layers.notes.append(drawing.number);
@@ -312,12 +352,21 @@ class GraphView {
   /**
    * @param {number} i
    * @param {Float32Array} shares
+   * @param {boolean} linked whether an edge ends in it
+   * @param {boolean} ghost whether it is outlined even if it is absent
    */
-  drawNode(i, shares) {
+  drawNode(i, shares, linked, ghost) {
     const { palette } = this;
+    const visible = 1 - shares[0] >= LEAST || ghost;
+    if (!visible && !this.nodes.has(i)) return;
     const drawing = this.nodes.get(i) ?? this.makeNode(i);
-    const { group, rim, text, number, wedges } = drawing;
-    const visibility = 1 - shares[0] >= LEAST || this.ghosts ? "visible" : "hidden";
+    const { group, disk, rim, text, number, wedges } = drawing;
+    const best = argmax(shares);
+    const certain = best > 0 && shares[best] > PURE;
+    const vertex = certain && linked && palette.vertices.includes(best - 1);
+    const r = vertex ? VERTEX : RADIUS;
+    update(disk, { r });
+    const visibility = visible ? "visible" : "hidden";
     update(group, { visibility });
     if (number) update(number, { visibility });
     for (let k = 1, start = 0; k < this.K; start += shares[k++]) {
@@ -326,17 +375,16 @@ class GraphView {
           wedges[k] = svg("path", { fill: palette.colors[k - 1] });
           group.insertBefore(wedges[k], rim);
         }
-        update(wedges[k], { d: slice(this.positions[i], start, start + shares[k]), visibility: "inherit" });
+        update(wedges[k], { d: slice(this.positions[i], r, start, start + shares[k]), visibility: "inherit" });
       } else if (wedges[k]) update(wedges[k], { visibility: "hidden" });
     }
-    const best = argmax(shares);
     update(rim, {
+      r,
       stroke: best ? "#000000" : GRAY,
       "stroke-width": best ? 2 : 1.6,
       "stroke-dasharray": best ? "none" : "6 5",
     });
-    const name = best ? palette.nodes[best - 1] : "";
-    const certain = best > 0 && shares[best] > 0.95;
+    const name = best && !vertex ? palette.nodes[best - 1] : "";
     setText(text, shortened(name, 6));
     update(text, {
       fill: certain ? inkOn(palette.colors[best - 1]) : "#000000",
@@ -375,7 +423,8 @@ class GraphView {
     if (strength < LEAST) return;
     const best = argmax(shares);
     const [a, b] = [this.positions[i], this.positions[j]];
-    const ends = parallels(a, b, palette.strokes && best ? palette.strokes[best - 1] : 1);
+    const count = palette.strokes && best ? palette.strokes[best - 1] : 1;
+    const ends = bondLines(a, b, count, this.centers.get(p));
     while (lines.length < ends.length) {
       lines.push(svg("line", { stroke: "#333333", "stroke-linecap": "round", "data-edge": `${i}-${j}` }));
       group.append(lines[lines.length - 1]);
@@ -388,6 +437,7 @@ class GraphView {
           ...ends[n],
           "stroke-width": (7 * strength).toFixed(2),
           "stroke-opacity": strength.toFixed(3),
+          "stroke-dasharray": n && count === AROMATIC ? "11 12" : "none",
         });
     }
     if (!palette.strokes && palette.edges.length > 1) {
@@ -413,16 +463,11 @@ class GraphView {
       const halo = this.halo(`n${i}`, () => svg("circle", { fill: "none" }), look);
       update(halo, { cx, cy, r: (RADIUS + (look.width ?? 10) / 2).toFixed(1) });
     }
-    for (let i = 0, p = 0; i < this.N; i++)
-      for (let j = i + 1; j < this.N; j++, p++) {
-        const look = pairs.get(p);
-        if (!look) continue;
-        const [[x1, y1], [x2, y2]] = [this.positions[i], this.positions[j]];
-        update(
-          this.halo(`p${p}`, () => svg("line", { "stroke-linecap": "butt" }), look),
-          { x1, y1, x2, y2 },
-        );
-      }
+    for (const [p, look] of pairs) {
+      const [[x1, y1], [x2, y2]] = this.ends(p).map((i) => this.positions[i]);
+      const halo = this.halo(`p${p}`, () => svg("line", { "stroke-linecap": "butt" }), look);
+      update(halo, { x1, y1, x2, y2 });
+    }
   }
 
   /**
@@ -463,7 +508,7 @@ class GraphView {
       svg("circle", { cx, cy, r: RADIUS + room, ...look, "stroke-dasharray": dashes }),
     );
     if (!pair) return rings;
-    return [svg("line", { ...parallels(ends[0], ends[1], 1)[0], ...look, "stroke-dasharray": "4 9" }), ...rings];
+    return [svg("line", { ...bondLines(ends[0], ends[1], 1)[0], ...look, "stroke-dasharray": "4 9" }), ...rings];
   }
 
   /**
@@ -480,7 +525,7 @@ class GraphView {
     const [cx, cy] = GraphView.at(position);
     const name = shortened(nodes[label - 1], 6);
     const count = neighbor !== null && strokes ? strokes[edge - 1] : 1;
-    const lines = parallels(neighbor === null ? [cx, cy] : this.positions[neighbor], [cx, cy], count).map((ends) =>
+    const lines = bondLines(neighbor === null ? [cx, cy] : this.positions[neighbor], [cx, cy], count).map((ends) =>
       svg("line", { ...ends, stroke: color, "stroke-width": 7 }),
     );
     const disk = { fill: "#ffffff", stroke: color, "stroke-width": 6, "stroke-dasharray": "10 6" };
@@ -507,4 +552,4 @@ class GraphView {
   }
 }
 
-export { BLUE, CENTERED, GRAY, GREEN, GraphView, ORANGE, pairNumber, RADIUS, rampColor, VERMILION };
+export { BLUE, CENTERED, GRAY, GREEN, GraphView, LEAST, ORANGE, oneHot, pairNumber, RADIUS, rampColor, VERMILION };

@@ -1,7 +1,7 @@
 // The inspector's graph: halos of prices or shares, words beside the parts, and previews of edits.
 
 import { clamp, html, setText, svg, update } from "./dom.js";
-import { BLUE, CENTERED, GRAY, GraphView, ORANGE, pairNumber, rampColor, VERMILION } from "./graph.js";
+import { BLUE, CENTERED, GRAY, GraphView, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
 import { signed } from "./inspector_session.js";
 
 /** @import { EditTable, Halo, Halos, Heat, InspectorState, Model, Part, PartShares, Point, RoomyScene } from "./types.d.ts" */
@@ -132,7 +132,7 @@ class InspectedGraph {
     view.mark(halos);
     const notes = view.outline(picked, BLACK, 20);
     const preview = row === null ? [] : this.preview(scene, unedited, row);
-    if (row === null) view.draw(unedited.nodes, unedited.edges);
+    if (row === null) view.draw(unedited.nodes, unedited.pairs);
     for (const [i, at] of scene.words.entries()) {
       const words = halos.nodes.get(i)?.words;
       if (at) notes.push(this.text(at, words ? `${i}: ${words}` : String(i)));
@@ -175,21 +175,11 @@ class InspectedGraph {
     const { view } = this;
     const table = this.model.get("table");
     const [node, pair] = [table.node[row], table.pair[row]];
-    const [nodes, edges] = [unedited.nodes.slice(), unedited.edges.slice()];
-    /**
-     * @param {Float32Array} values
-     * @param {number} at
-     * @param {number} size
-     * @param {number} channel
-     */
-    const set = (values, at, size, channel) => {
-      values.fill(0, at * size, (at + 1) * size);
-      values[at * size + channel] = 1;
-    };
+    const [nodes, pairs] = [unedited.nodes.slice(), new Map(unedited.pairs)];
     const adds = table.kind[row] === "add node";
-    if (!adds && node >= 0) set(nodes, node, view.K, table.label[row]);
-    else if (!adds && pair) set(edges, pairNumber(pair[0], pair[1], scene.nodes.length), view.R, table.edge[row]);
-    view.draw(nodes, edges);
+    if (!adds && node >= 0) nodes.set(oneHot(view.K, table.label[row]), node * view.K);
+    else if (!adds && pair) pairs.set(pairNumber(...pair, scene.nodes.length), oneHot(view.R, table.edge[row]));
+    view.draw(nodes, pairs);
     if (adds) return this.addedNode(scene, table, row);
     return view.outline(node >= 0 || !pair ? { node } : { pair }, ORANGE, 27, "10 6");
   }

@@ -17,7 +17,7 @@ import {
   svg,
   update,
 } from "./dom.js";
-import { GraphView, pairNumber } from "./graph.js";
+import { GraphView, LEAST, pairNumber } from "./graph.js";
 import { Chart } from "./stepper_chart.js";
 
 /** @import { Halos, Mark, Model, Palette, PredictionSet, RunState, StepperPalette, StepperState, View } from "./types.d.ts" */
@@ -39,23 +39,46 @@ const MOVES = {
   End: () => Infinity,
 };
 
-/** Takes arrays one after the other from a buffer of 32-bit floats. */
-class Reader {
-  /** @param {DataView} view */
-  constructor(view) {
-    this.floats = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
-    this.start = 0;
-  }
+/** @typedef {{ nodes: Float32Array, pairs: import("./graph.js").Pairs }} Frame */
 
+/**
+ * The frames of all runs, from the bytes that `stepper_state.packed` writes.
+ * @param {DataView} view
+ * @param {RunState[]} runs
+ * @param {Palette} palette
+ * @returns {Frame[][]}
+ */
+function unpacked(view, runs, palette) {
+  const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+  const [K, R] = [palette.nodes.length + 1, palette.edges.length + 1];
+  let start = 0;
   /**
-   * @param {number} count
-   * @param {number} size
+   * @template {Uint32Array | Uint16Array} A
+   * @param {new (buffer: ArrayBufferLike, start: number, length: number) => A} Kind
+   * @param {number} length
    */
-  take(count, size) {
-    const start = this.start;
-    this.start += count * size;
-    return Array.from({ length: count }, (_, n) => this.floats.subarray(start + n * size, start + (n + 1) * size));
-  }
+  const take = (Kind, length) => {
+    const found = new Kind(bytes, start, length);
+    start += found.byteLength;
+    return found;
+  };
+  /** @param {Uint16Array} shares */
+  const floats = (shares) => Float32Array.from(shares, (share) => share / 65535);
+  return runs.map(({ names, slots }) => {
+    const counts = take(Uint32Array, names.length);
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    const numbers = take(Uint32Array, total);
+    const nodes = take(Uint16Array, names.length * slots * K);
+    const rows = take(Uint16Array, total * R);
+    start = 4 * Math.ceil(start / 4);
+    let edge = 0;
+    return names.map((_, f) => {
+      const pairs = new Map();
+      for (const end = edge + counts[f]; edge < end; edge++)
+        pairs.set(numbers[edge], floats(rows.subarray(edge * R, (edge + 1) * R)));
+      return { nodes: floats(nodes.subarray(f * slots * K, (f + 1) * slots * K)), pairs };
+    });
+  });
 }
 
 /** One run: its graph with halos, its title, and its strongest descent directions in words. */
@@ -63,17 +86,16 @@ class Run {
   /**
    * @param {RunState} state
    * @param {StepperPalette} palette
-   * @param {Reader} reader
+   * @param {Frame[]} frames
    */
-  constructor(state, palette, reader) {
-    const { names, name, slots } = state;
+  constructor(state, palette, frames) {
+    const { names, name } = state;
     this.state = state;
     this.palette = palette;
     this.last = names.length - 1;
     this.layout = -1;
-    this.nodes = reader.take(names.length, slots * (palette.nodes.length + 1));
-    this.edges = reader.take(names.length, ((slots * (slots - 1)) / 2) * (palette.edges.length + 1));
-    this.view = new GraphView(palette, { label: name || "relaxed graph", ghosts: true, numbers: true });
+    this.frames = frames;
+    this.view = new GraphView(palette, { label: name || "relaxed graph", numbers: true });
     this.title = html("span");
     this.directions = html("p", { class: "elekit-stepper-directions" });
     const heading = name ? html("span", { title: name }, name) : null;
@@ -105,20 +127,50 @@ class Run {
    */
   draw(step, directions) {
     const at = this.at(step);
-    const { layouts, laid, name } = this.state;
+    const { layouts, centers, laid, name } = this.state;
     const marks = this.state.marks[at].filter(([, kind]) => directions || kind === "changed");
     if (laid[at] !== this.layout) {
       this.layout = laid[at];
-      this.view.place(layouts[this.layout]);
-      this.view.look(layouts[this.layout]);
+      this.view.place(layouts[this.layout], centers[this.layout]);
+      this.view.look(layouts[this.layout].filter((_, i) => this.isSeen(i)));
     }
-    this.view.draw(this.nodes[at], this.edges[at]);
+    const { nodes, pairs } = this.frames[at];
+    this.view.draw(nodes, pairs, new Set(this.ghosts(at)));
     this.view.mark(this.halos(marks));
     setText(this.title, this.name(step));
     update(this.view.element, { "aria-label": [name, this.name(step)].filter(Boolean).join(": ") });
     const strongest = marks.filter(([, kind]) => kind !== "changed").slice(0, 3);
     const words = strongest.map(([, , size, what]) => `${what} (${size.toFixed(2)})`).join(", ");
     setText(this.directions, words && `Descent directions: ${words}`);
+  }
+
+  /**
+   * Whether a node is absent from a frame.
+   * @param {number} at
+   * @param {number} i
+   */
+  isAbsent(at, i) {
+    return this.frames[at].nodes[i * this.view.K] > 1 - LEAST;
+  }
+
+  /**
+   * Absent nodes that are outlined in a frame: all if they are few, otherwise those with marks.
+   * @param {number} at
+   */
+  ghosts(at) {
+    const absent = [...Array(this.state.slots).keys()].filter((i) => this.isAbsent(at, i));
+    const marked = new Set(this.state.marks[at].flatMap(([part]) => part));
+    return absent.length <= this.palette.ghosts ? absent : absent.filter((i) => marked.has(i));
+  }
+
+  /**
+   * Whether a node is drawn in any frame of the current layout.
+   * @param {number} i
+   */
+  isSeen(i) {
+    return this.state.laid.some(
+      (layout, at) => layout === this.layout && (!this.isAbsent(at, i) || this.ghosts(at).includes(i)),
+    );
   }
 
   /**
@@ -286,8 +338,8 @@ function render({ model, el }) {
   const palette = model.get("palette");
   const last = model.get("last");
   const root = frame(model, el, cleanups, "decoding, step by step");
-  const reader = new Reader(model.get("numbers"));
-  const runs = model.get("runs").map((state) => new Run(state, palette, reader));
+  const frames = unpacked(model.get("numbers"), model.get("runs"), palette);
+  const runs = model.get("runs").map((state, n) => new Run(state, palette, frames[n]));
   const showsDirections = () => model.get("show") === "gradient";
 
   /** @type {ReturnType<typeof setTimeout> | undefined} */

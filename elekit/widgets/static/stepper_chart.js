@@ -124,10 +124,12 @@ class Chart {
       const grid = svg("line", { x1: LEFT, y1: y, x2: right, y2: y, stroke: "#e4e4e4" });
       return [grid, label(LEFT - 8, y + 5, String(value), { "text-anchor": "end" })];
     });
-    const last = Math.max(...this.runs.map((run) => run.iterates)) - 1;
-    const count = Math.min(Math.max(1, (this.x(last) - this.x(0)) / 55), Math.max(last, 1));
+    const iterations = this.runs.map((run) => run.iterations).reduce((a, b) => (b.length > a.length ? b : a));
+    const last = iterations[iterations.length - 1];
+    const wide = this.x(iterations.length - 1) - this.x(0);
+    const count = Math.min(Math.max(1, wide / 55), Math.max(last, 1));
     for (const step of ticks(0, last, count).filter(Number.isInteger))
-      parts.push(label(this.x(step), BOTTOM + 18, String(step)));
+      parts.push(label(this.x(0) + (wide * step) / Math.max(last, 1), BOTTOM + 18, String(step)));
     const stops = [...new Set(this.runs.map((run) => run.stopped))].join(" / ");
     const words = shortened(
       `iteration, then rounding and edits; stopped: ${stops}`,
@@ -145,8 +147,8 @@ class Chart {
    * @param {RunState} run
    * @param {number} n
    */
-  curves({ iterates, relaxed, rounded }, n) {
-    const last = rounded.length - 1;
+  curves({ iterations, relaxed, rounded }, n) {
+    const [iterates, last] = [iterations.length, rounded.length - 1];
     /**
      * @param {Curve} curve
      * @param {number} from

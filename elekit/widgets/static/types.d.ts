@@ -22,15 +22,20 @@ export type PairValue = [i: number, j: number, value: number];
 export interface Palette {
   nodes: string[];
   colors: string[];
+  vertices: number[];
   edges: string[];
   strokes: number[] | null;
 }
+
+/** A bond i < j and the center of the ring that it is in. */
+export type Center = [i: number, j: number, x: number, y: number];
 
 /** `elekit.draw.scenes.scene`: one rounded graph. */
 export interface Scene {
   nodes: number[];
   edges: PairValue[];
   positions: Point[];
+  centers: Center[];
 }
 
 /** A node, a pair of nodes, or neither (the whole graph). */
@@ -69,7 +74,7 @@ export type Mark = [part: [number] | [number, number], kind: string, size: numbe
 export interface RunState {
   name: string;
   slots: number;
-  iterates: number;
+  iterations: number[];
   stopped: string;
   names: string[];
   summaries: string[];
@@ -78,6 +83,7 @@ export interface RunState {
   relaxed: (number | null)[];
   rounded: (number | null)[];
   layouts: Point[][];
+  centers: Center[][];
   laid: number[];
   marks: Mark[][];
 }
@@ -85,6 +91,7 @@ export interface RunState {
 export interface StepperPalette extends Palette {
   looks: Record<string, [color: string, dashed: boolean, words: string]>;
   numbers: [name: string, meaning: string][];
+  ghosts: number;
 }
 
 export interface PredictionSet {
