@@ -474,7 +474,7 @@ def test_graphs_that_are_no_molecules(tmp_path, document, run):
 # -- refusals ------------------------------------------------------------------------------------------------------
 def test_data_that_is_not_there(refused, tmp_path, table):
     said = refused("data", "molecule7")
-    assert "no data set and no file 'molecule7'" in said and "molecules7 and qm9" in said
+    assert "no data set and no file 'molecule7'" in said and "molecules7, qm9 and chembl" in said
     assert "missing.csv" in refused("data", tmp_path / "missing.csv")
     (tmp_path / "empty.csv").write_text("")
     assert "empty.csv is empty" in refused("data", tmp_path / "empty.csv")

@@ -448,7 +448,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache, monkeypatch):
 # -- data sets with a name -----------------------------------------------------------------------------------------
 def test_unknown_names_and_inputs_say_what_there_is():
     with pytest.raises(
-        ValueError, match="no data set named 'zinc'; the names are molecules7, qm9; for your own data"
+        ValueError, match="no data set named 'zinc'; the names are molecules7, qm9, chembl; for your own data"
     ):
         load("zinc")
     for name in NAMES:
@@ -503,6 +503,26 @@ def test_qm9_is_read_from_the_data_folder_first_and_else_fetched_by_checksum(tmp
     monkeypatch.setenv("ELEKIT_DATA_DIR", str(tmp_path))
     assert named.available_offline("qm9") and load("qm9").report()["rows"] == 3
     assert len(calls) == 2
+
+
+def test_chembl_is_read_from_the_data_folder_first_and_else_downloaded(tmp_path, monkeypatch):
+    from elekit.datasets import named
+
+    monkeypatch.setenv("ELEKIT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("ELEKIT_DATA_DIR", raising=False)
+    content = "smiles,fr_C_O,fr_Al_OH\n" + "".join(f"{'C' * n}\t1\t0\t0,0\n" for n in range(1, 7))
+    monkeypatch.setattr("pooch.HTTPDownloader", lambda: lambda url, output, _: Path(output).write_text(content))
+    assert not named.available_offline("chembl")
+    data = load("chembl")
+    assert named.available_offline("chembl") and rows(data) == list(range(6)) and data.vocabulary.max_nodes == 6
+    content = "<!DOCTYPE html>"
+    monkeypatch.setenv("ELEKIT_CACHE_DIR", str(tmp_path / "other"))
+    with pytest.raises(ValueError, match="is not the file it was: it begins with '<!DOCTYPE"):
+        load("chembl")
+    (tmp_path / "chembl").mkdir()
+    (tmp_path / "chembl" / "chembl_part.csv").write_text("smiles\nCO\nCN\nCC\n")
+    monkeypatch.setenv("ELEKIT_DATA_DIR", str(tmp_path))
+    assert named.available_offline("chembl") and load("chembl").report()["rows"] == 3
 
 
 def test_a_file_without_a_known_hash_must_stay_the_one_first_downloaded(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from elekit.model.artifact import Artifact
 
 REASONS = 20  # shown of those to skip rows
-DEFAULT_INPUT = {"molecules7": "description", "qm9": "smiles"}
+DEFAULT_INPUT = {"molecules7": "description", "qm9": "smiles", "chembl": "smiles"}
 
 
 def load(
@@ -67,8 +67,10 @@ def attributes(args: Namespace) -> dict[str, Any]:
 
 def check_source(source: str) -> None:
     if source not in ele.datasets.NAMES and not Path(source).is_file():
-        names = " and ".join(ele.datasets.NAMES)
-        raise FileNotFoundError(f"no data set and no file {source!r}; the data sets are {names}")
+        *names, last = ele.datasets.NAMES
+        raise FileNotFoundError(
+            f"no data set and no file {source!r}; the data sets are {', '.join(names)} and {last}"
+        )
 
 
 def candidates(args: Namespace, artifact: "Artifact") -> "tuple[Graph | None, str]":

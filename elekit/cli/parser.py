@@ -34,7 +34,7 @@ SIGHUP; progress is saved), 141 if the reader of standard output has gone
 """
 BACKBONES = ("character", "word", "smiles", "tfidf", "vector")
 FILE = "a file (csv, tsv, txt, parquet, json, jsonl, smi, sdf, graphml, gml)"
-SOURCE = f"molecules7, qm9, or {FILE}"
+SOURCE = f"molecules7, qm9, chembl, or {FILE}"
 ARTIFACT = "a folder, molecules7 or qm9"
 
 Command = argparse.ArgumentParser
@@ -144,7 +144,7 @@ def _decode(command: Command) -> None:
 
 
 def _evaluate(command: Command) -> None:
-    about = f"molecules7 or qm9 (their test split), or all rows of {FILE}"
+    about = f"molecules7, qm9 or chembl (their test split), or all rows of {FILE}"
     command.add_argument("--data", required=True, help=about)
     _data_options(command, "seed of the sampled graphs and of random starts; the split is that of the training")
     _decoding_options(command)
@@ -218,8 +218,8 @@ def _decoding_options(command: Command) -> None:
     about = "candidates, candidates+polish, gradient, gradient+polish, rounded or rounded+polish (default: "
     about += "rounded+polish with a graph head; else candidates+polish with candidates, else gradient+polish)"
     command.add_argument("--method", help=about)
-    about = "graphs to choose from: molecules7, qm9 (training split), a file, or none (default: training graphs of a "
-    about += "shipped psi, if available offline)"
+    about = "graphs to choose from: molecules7, qm9, chembl (training split), a file, or none (default: training "
+    about += "graphs of a shipped psi, if available offline)"
     command.add_argument("--candidates", metavar="DATA", help=about)
     about = "column of that file (default: smiles; graph if no molecules)"
     command.add_argument("--candidates-column", metavar="COLUMN", help=about)

@@ -68,13 +68,6 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         _NUMBERS(vars(self), "the training loop")
 
-    def share(self, step: int, seconds: float) -> float:
-        """Share of the training that is done, from 0 to 1, after so many steps and seconds."""
-        share = step / self.steps if self.steps else 1.0
-        if self.minutes is None or step == 0:  # at least one step
-            return share
-        return min(1.0, max(share, seconds / max(1e-9, 60 * self.minutes)))
-
 
 class Fitted(Protocol):
     history: History
@@ -252,7 +245,7 @@ def run_loop(
         try:
             with bar, _fast_arithmetic(config.matmul_precision):
                 call_back()
-                share = config.share(done, seconds())
+                share = _share(done, seconds(), config)
                 while share < 1:
                     for group in optimizer.param_groups:
                         group["lr"] = config.learning_rate * _schedule(done, share, config)
@@ -270,7 +263,7 @@ def run_loop(
                         running = value if running is None else 0.98 * running + 0.02 * value
                         whole = True
                     bar.update()
-                    share = config.share(done, seconds())
+                    share = _share(done, seconds(), config)
                     if done % config.validate_every == 0 or share == 1:
                         note()
                         bar.set_postfix(
@@ -300,6 +293,14 @@ def raise_if_interrupted(fitted: Fitted) -> None:
     """Raise KeyboardInterrupt if Ctrl-C ended the training, so that nothing is made of half a model."""
     if fitted.history and fitted.history[-1].get("interrupted"):
         raise KeyboardInterrupt
+
+
+def _share(step: int, seconds: float, config: TrainerConfig) -> float:
+    """Share of the training that is done, from 0 to 1, after so many steps and seconds."""
+    share = step / config.steps if config.steps else 1.0
+    if config.minutes is None or step == 0:  # at least one step
+        return share
+    return min(1.0, max(share, seconds / max(1e-9, 60 * config.minutes)))
 
 
 def _schedule(step: int, share: float, config: TrainerConfig) -> float:
