@@ -28,8 +28,8 @@ lab: env ## open the workbench: JupyterLab on the first notebook
 dashboard: env ## show a learned loss to stakeholders, read-only; DASHBOARD_ARGS="--kernels=4 --port=8866" adds options
 	$(PY) notebooks/dashboard $(DASHBOARD_ARGS)
 
-test: env ## run all tests; PYTEST_ARGS="-k name" narrows them
-	$(PY) -m pytest $(PYTEST_ARGS)
+test: env ## run all tests, by two processes; PYTEST_ARGS="-n 0 -k name" narrows them, in one
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: env ## check style, format and types of the Python and the JavaScript
 	$(PY) -m ruff check

@@ -20,10 +20,16 @@ from elekit.training import embedding, surrogate
 torch.set_num_threads(1)  # tensors here are tiny; a second thread mostly waits for the first
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     # A browser leaves an event loop running in this thread, in which other tests would find themselves: those with a
     # browser come last, and of these last those that share the one of the session, beside which no other can start.
+    # Processes take groups in this order: a file without its tests with a browser, or one test of the shared browser.
     items.sort(key=lambda item: (item.get_closest_marker("browser") is not None, "running_lab" in item.fixturenames))
+    for item in items:
+        if "running_lab" not in item.fixturenames:
+            browser = item.get_closest_marker("browser") is not None
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{'-browser' * browser}"))
     if not os.environ.get("ELEKIT_DATA_DIR"):
         for item in items:
             if item.get_closest_marker("realdata"):
