@@ -17,7 +17,7 @@ from elekit.model import artifact as artifacts
 from elekit.model.contrastive import info_nce
 from elekit.training import embedding, surrogate
 
-torch.set_num_threads(1)  # tensors here are tiny; a second thread mostly waits for the first
+torch.set_num_threads(1)  # also while tests are collected; tensors are tiny, a second thread waits for the first
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -34,6 +34,12 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if item.get_closest_marker("realdata"):
                 item.add_marker(pytest.mark.skip(reason="ELEKIT_DATA_DIR is not set"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """UMAP sets the threads of torch, too; more than one round in another order."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ def test_help_from_a_shell():
             ["--artifact", "--input", "--backbone", "{character,word,smiles,tfidf,vector,hf:NAME}"],
         ),
         (["train", "repeats"], ["--seeds", "--halves", "--by", "same settings", "hold each time", "Ctrl-C"]),
-        (["decode"], ["--candidates", "--method", "--budget-ms", "standard input", "euclidean (the paper's)"]),
+        (["decode"], ["--candidates", "--method", "--budget", "--threads", "standard input", "euclidean (the paper's)"]),
         (["evaluate"], ["--oracle", "psi(y)", "--limit", "--table", "--randomize", "all rows of a file", "--json"]),
     ],
 )
@@ -354,7 +354,7 @@ def test_decode_without_candidates(trained, document, run):
     common = ["decode", "--artifact", trained, "a molecule", *QUICK]
     answer = document(*common, "--seed", 1)
     assert answer == document(*common, "--seed", 1)
-    assert document(*common, "--method", "gradient", "--rule", "euclidean", "--budget-ms", 50)["decoded"]
+    assert document(*common, "--method", "gradient", "--rule", "euclidean", "--budget", "0.05")["decoded"]
     status, out, _ = run(*common, "--method", "gradient")
     assert status == 0 and out.count("\n") == 1
 
@@ -559,7 +559,9 @@ def test_an_artifact_of_another_vocabulary(refused, run, tmp_path, table, traine
     ("options", "expected"),
     [
         (["--iterations", "0"], "iterations must be at least 1, got 0"),
-        (["--budget-ms", "0"], "budget_ms must be above 0, got 0"),
+        (["--budget", "0"], "budget must be seconds above 0, got 0"),
+        (["--threads", "0"], "--threads must be at least 1, got 0"),
+        (["--budget", "3", "--sets", "0.9"], "give --budget or --sets"),
         (["--starts", "0"], "starts must be at least 1"),
         (["--beam", "0"], "beam must be at least 1"),
         (["--rule", "newton"], "no step rule 'newton'; there are "),

@@ -154,9 +154,36 @@ def test_what_stops_halfway_is_proven_only_if_it_is_right(monkeypatch, looks):
     exact = edit_distance(a, b)
     ticks = itertools.count()
     monkeypatch.setattr(edit_distance_module, "time", types.SimpleNamespace(monotonic=lambda: next(ticks)))
+    monkeypatch.setattr(edit_distance_module, "QUICK", looks)
+    monkeypatch.setattr(edit_distance_module._Search, "solve", lambda self, timeout: None)
     hasty = edit_distance(a, b, timeout=looks)
     assert not hasty.proven.all() and (hasty.distance >= exact.distance).all()
     assert torch.equal(hasty.distance[hasty.proven], exact.distance[hasty.proven])
+
+
+@pytest.mark.parametrize("edge_labels", [True, False])
+def test_the_integer_program_alone_is_that_of_brute_force(monkeypatch, edge_labels):
+    monkeypatch.setattr(edit_distance_module, "QUICK", 0)
+    a, b = random_graphs(30, seed=3), random_graphs(30, seed=4)
+    found = edit_distance(a, b, edge_labels=edge_labels)
+    assert found.proven.all() and found.distance.tolist() == brute_force(a, b, edge_labels)
+    steps = [edit_steps(u, v) for u, v in zip(a, b)]
+    assert not edge_labels or [len(path) for path in steps] == found.distance.tolist()
+
+
+def test_large_related_graphs_are_proven_and_a_budget_of_all_pairs_is_kept():
+    """Two rings of 12 in a chain, a few edits apart in another node order: far beyond the branch and bound."""
+    vocabulary = GraphVocabulary(("C", "N", "O"), ("single", "double", "triple"), 24, (4, 3, 2), (1, 2, 3))
+    links = [(i, i + 1, "single") for i in range(23)] + [(0, 11, "single"), (12, 23, "single")]
+    a = from_edge_lists([(["C", "C", "N", "C"] * 6, links)] * 6, vocabulary)
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.tensor([1, 2, 3, 4, 5, 6])
+    b = augment.shuffled(augment.random_edits(a, counts, generator), generator)
+    found = edit_distance(a, b, timeout=30)
+    assert found.proven.all() and (found.distance <= 2 * counts).all() and (found.distance >= 1).all()
+    hasty = edit_distance(a, b, budget=1e-3)
+    assert (hasty.distance >= found.distance).all() and (hasty.at_least <= found.distance).all()
+    assert not hasty.proven.all()
 
 
 def test_graphs_of_many_nodes_are_unproven_not_too_deep():

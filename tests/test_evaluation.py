@@ -1,5 +1,7 @@
 """Judging: figures of hand-made pairs, summaries by hand, a judge that finds what is there to be found."""
 
+import itertools
+import signal
 from dataclasses import replace
 
 import networkx as nx
@@ -9,9 +11,10 @@ import torch
 from conftest import equal
 
 from elekit import datasets
-from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig
+from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig, uniform
 from elekit.evaluation import judging
 from elekit.evaluation.judging import decode_many, evaluate, judge, summarize
+from elekit.graphs import augment
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, label_tensors
 from elekit.graphs.isomorphism import TooSymmetricError
@@ -221,6 +224,47 @@ def test_equal_truths_rank_as_one(psi, held_out):
     rows = torch.tensor([0, 1, 0, 0])
     merged = judge(psi, target, truth, candidates=truth, config=config, rank_among=truth[:2], truth_among=rows)
     assert merged.table["rank"].tolist() == [1, 1, 1, 1]
+
+
+def test_graphs_that_coincide_with_the_truth_are_not_the_truth(held_out):
+    """A psi that sees nothing puts all graphs at one point; only equal graphs count, in any order of their nodes."""
+
+    def blind(graphs):
+        return torch.nn.functional.one_hot(torch.zeros(len(graphs), dtype=torch.long), 4).float()
+
+    truth, others = held_out[:10], held_out[10:]
+    twins = augment.shuffled(Graph.cat([truth[:3], truth[2:4]]), torch.Generator().manual_seed(0))
+    for known, number in ((others, 0), (Graph.cat([others, twins]), 4)):
+        judged = judge(blind, blind(truth), truth, candidates=known, config=DecodeConfig("candidates"))
+        assert judged.summary["truths_among_candidates"] == number
+
+
+def test_a_judge_without_time_has_an_answer_for_each_and_says_what_is_missing(psi, held_out):
+    truth, target = held_out[:8], psi.embed(held_out[8:16])
+    config = DecodeConfig("gradient+polish", gradient=GradientConfig(iterations=100, starts=1))
+    hasty = judge(psi, target, truth, config=config, budget=1e-6, timeout=0)
+    assert hasty.summary["unfinished"] == len(hasty.table) == 8 and "interrupted" not in hasty.summary
+    assert hasty.summary["edit_distances_not_proven"] == (~hasty.table["proven"]).sum() > 0
+    exact = evaluate(hasty.decoded.graphs, truth)
+    assert (hasty.table["edit_distance"] >= exact["edit_distance"]).all()
+    assert (hasty.table["edit_distance_at_least"] <= exact["edit_distance"]).all()
+    assert "edit_distance_at_least" not in exact and exact["proven"].all()
+
+
+def test_ctrl_c_in_a_judge_gives_what_is_there(psi, held_out):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    calls = itertools.count()
+
+    def interrupted(graphs):
+        if next(calls) == 4:
+            signal.raise_signal(signal.SIGINT)
+        return psi(graphs)
+
+    config = DecodeConfig("gradient", gradient=GradientConfig(iterations=1_000, starts=1, tolerance=-1))
+    target, start = psi.embed(held_out[:3]), uniform(held_out.vocabulary)
+    judged = judge(interrupted, target, held_out[:3], start=start, config=config)
+    assert judged.summary["interrupted"] and judged.summary["unfinished"] == 3 and next(calls) < 20
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("method", ["candidates+polish", "gradient+polish"])

@@ -31,15 +31,6 @@ def handlers():
     assert after == own
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Threads of torch round in another order, and other tests may have set their number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def at_step(contrastive_loss):
     """Call an action in one step of a fit."""

@@ -1,6 +1,7 @@
 """`elekit data`, and what all commands share: data sets, candidates, checks of options, and output."""
 
 import json
+import os
 import re
 import sys
 from argparse import Namespace
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import elekit as ele
-from elekit.cli.process import printable
+from elekit.cli.process import printable, tell
 
 if TYPE_CHECKING:
     from elekit.datasets import Dataset, Split
     from elekit.graphs.graph import Graph, GraphVocabulary
     from elekit.model.artifact import Artifact
 
+BUSY = 1.5  # load per core, from which one thread computes
 REASONS = 20  # shown of those to skip rows
 DEFAULT_INPUT = {"molecules7": "description", "qm9": "smiles", "chembl": "smiles"}
 
@@ -121,6 +123,19 @@ def _all_rows(
 def show_progress(args: Namespace) -> bool:
     """Whether to show progress bars: on a terminal, without --json."""
     return not args.json and sys.stderr.isatty()
+
+
+def set_threads(args: Namespace) -> None:
+    """Set the threads of torch: --threads, or one on a busy machine, where two wait for each other."""
+    import torch
+
+    check_positive(args, "threads")
+    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    elif load > BUSY * cores and torch.get_num_threads() > 1:
+        torch.set_num_threads(1)
+        tell(f"elekit: the machine is busy (load {load:.1f}, {cores} cores), so one thread computes; see --threads")
 
 
 def check_positive(args: Namespace, *names: str) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from elekit.decoding import DecodeConfig
     from elekit.evaluation.conformal import Calibration
+    from elekit.graphs.budget import Clock
     from elekit.graphs.graph import Graph
     from elekit.model.artifact import Artifact
     from elekit.model.surrogate import SurrogateRegressor
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
 
 LIMIT = 1_000  # default --limit of a named data set
 CALIBRATION_PAIRS = 1_000  # at most
+CUT_OFF = "the results are the best that were found in time"
 SET_FIGURES = ("coverage", "low", "high", "mean_size", "median_size", "empty", "large")
 
 
 def decode(args: Namespace) -> int:
     """Decode inputs from the command line or standard input; the status is 1 if h refuses one of them."""
-    _config(args)  # raises on invalid options before anything is loaded
+    clock, _ = ele.graphs.budget.Clock(args.budget), _config(args)  # raise on invalid options, before loading
+    cli_data.set_threads(args)
     artifact = ele.model.load(args.artifact)
     name, h = artifact.surrogate(args.surrogate)
     inputs = args.inputs or [line for line in _lines(sys.stdin.read()) if line.strip()]
@@ -42,7 +45,7 @@ def decode(args: Namespace) -> int:
     document: dict[str, Any] = {"decoded": answers}
     if rows := [row for row, one in enumerate(readings) if not one.refused]:
         understood = [readings[row] for row in rows]
-        found, calibration = _decoded(args, artifact, name, h, understood)
+        found, calibration = _decoded(args, artifact, name, h, understood, clock)
         for row, (answer, own_lines) in zip(rows, found):
             answers[row] |= answer
             first = "\t".join([own_lines[0], inputs[row], *_notes(answers[row])])  # one line per input
@@ -53,6 +56,10 @@ def decode(args: Namespace) -> int:
     cli_data.print_result(args, document, [text for own_lines in lines for text in own_lines])
     if counts["refused"]:
         sys.stderr.write(f"elekit: h refuses {counts['refused']} of {len(inputs)} inputs\n")
+    if clock.interrupted:
+        raise KeyboardInterrupt(CUT_OFF)
+    if args.budget is not None and clock.over:
+        sys.stderr.write(f"elekit: {args.budget:g} seconds are over; {CUT_OFF}\n")
     return int(counts["refused"] > 0)
 
 
@@ -80,8 +87,9 @@ def _notes(answer: dict[str, Any]) -> list[str]:
 
 
 def _decoded(
-    args: Namespace, artifact: "Artifact", name: str, h: "SurrogateRegressor", readings: "Sequence[Reading]"
-) -> "tuple[list[tuple[dict[str, Any], list[str]]], Calibration | None]":
+    args: Namespace, artifact: "Artifact", name: str, h: "SurrogateRegressor", readings: "Sequence[Reading]",
+    clock: "Clock",
+) -> "tuple[list[tuple[dict[str, Any], list[str]]], Calibration | None]":  # fmt: skip
     """For each reading the entries of its answer and the lines to print; and the calibration of --sets."""
     graphs, _, config = _method(args, artifact, h)
     values = [one.value for one in readings]
@@ -91,7 +99,8 @@ def _decoded(
             "ignore", ele.model.surrogate.regressor.UnfamiliarInputWarning
         )  # each answer carries its own doubt
         target, start = h.predict(read), _start_graphs(config, h, read)
-    decoded = ele.evaluation.judging.decode_many(artifact.psi, target, candidates=graphs, start=start, config=config)
+    search: dict[str, Any] = {"candidates": graphs, "config": config, "progress": cli_data.show_progress(args)}
+    decoded = ele.evaluation.judging.decode_many(artifact.psi, target, start=start, budget=clock, **search)
     kind = "smiles" if ele.graphs.smiles.is_molecular(artifact.vocabulary) else "graph"
 
     def to_json(some: "Graph", losses: "Tensor") -> list[dict[str, Any]]:
@@ -110,7 +119,6 @@ def _decoded(
     ]
     if args.sets is None:
         return found, None
-    search: dict[str, Any] = {"candidates": graphs, "config": config, "progress": cli_data.show_progress(args)}
     calibration = _calibrate(args, artifact, name, h, search)
     sets = ele.evaluation.conformal.prediction_sets(
         artifact.psi, target, calibration, readings=readings, start=start, **search
@@ -132,7 +140,8 @@ def evaluate(args: Namespace) -> None:
         raise ValueError(f"--timeout must be seconds >= 0, got {args.timeout:g}")
     if args.oracle and args.sets is not None:
         raise ValueError("--sets measures the uncertainty of h, which --oracle leaves out; give one of them")
-    _config(args)  # raises on invalid options before anything is loaded
+    clock, _ = ele.graphs.budget.Clock(args.budget), _config(args)  # raise on invalid options, before loading
+    cli_data.set_threads(args)
     if args.table:
         ele.datasets.files.check_writable(args.table)
     artifact = ele.model.load(args.artifact)
@@ -162,7 +171,7 @@ def evaluate(args: Namespace) -> None:
     search: dict[str, Any] = {"candidates": graphs, "config": config, "progress": cli_data.show_progress(args)}
     ranking: dict[str, Any] = {"rank_among": test.graphs[distinct], "truth_among": torch.as_tensor(number)}
     judged = ele.evaluation.judge(
-        artifact.psi, target, test.graphs, start=start, timeout=args.timeout, **ranking, **search
+        artifact.psi, target, test.graphs, start=start, timeout=args.timeout, budget=clock, **ranking, **search
     )
     answered = [one for one in readings if not one.refused]
     doubts = [one.doubt(loss) for one, loss in zip(answered, judged.decoded.loss.tolist())]
@@ -193,6 +202,8 @@ def evaluate(args: Namespace) -> None:
         rows |= {f"sets: {k.replace('_', ' ')}": v for k, v in document["sets"].items()}
     lines = [f"{k:>26}  {v:.4f}" if isinstance(v, float) else f"{k:>26}  {v}" for k, v in rows.items() if v != {}]
     cli_data.print_result(args, document, lines)
+    if clock.interrupted:
+        raise KeyboardInterrupt(CUT_OFF)
 
 
 def _understood(readings: "Sequence[Reading]", doubts: Sequence[str]) -> dict[str, Any]:
@@ -247,24 +258,21 @@ def _method(args: Namespace, artifact: "Artifact", h: "SurrogateRegressor | None
         raise ValueError(f"--method {method} needs candidates, there are {source}; or use gradient+polish")
     if method.startswith("rounded") and not has_graph_head:
         raise ValueError(f"--method {method} needs an h with a graph head (elekit train surrogate --through graph)")
-    search_only = method in ("candidates+polish", "rounded+polish")
-    return graphs, source, replace(_config(args, search_only=search_only), method=method)
+    return graphs, source, replace(_config(args), method=method)
 
 
 def _start_graphs(config: "DecodeConfig", h: "SurrogateRegressor", inputs: Any) -> "Graph | None":
     return h.graphs(inputs) if config.needs_start else None
 
 
-def _config(args: Namespace, *, search_only: bool = False) -> "DecodeConfig":
-    """The options as a config; descent and local search each get half of the budget if both run."""
+def _config(args: Namespace) -> "DecodeConfig":
+    """The options as a config."""
+    if args.budget is not None and args.sets is not None:
+        raise ValueError("a search with a time limit finds other sets each time; give --budget or --sets")
     config = ele.decoding.DecodeConfig(method=args.method, seed=args.seed)
-    budget = args.budget_ms
-    if budget is not None and args.method != "gradient" and not search_only:
-        budget = budget / 2
-    descent = {"starts": args.starts, "iterations": args.iterations, "rule": args.rule, "budget_ms": budget}
-    search = {"beam": args.beam, "budget_ms": budget}
+    descent = {"starts": args.starts, "iterations": args.iterations, "rule": args.rule}
     gradient = replace(config.gradient, **{k: v for k, v in descent.items() if v is not None})
-    local_search = replace(config.local_search, **{k: v for k, v in search.items() if v is not None})
+    local_search = config.local_search if args.beam is None else replace(config.local_search, beam=args.beam)
     return replace(config, gradient=gradient, local_search=local_search)
 
 

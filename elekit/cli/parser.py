@@ -152,7 +152,7 @@ def _evaluate(command: Command) -> None:
     about = "largest number of graphs, sampled (default: 1000 of a named set, all of a file)"
     command.add_argument("--limit", type=int, help=about)
     _flag(command, "--randomize", "rewrite SMILES along random paths first (matters to an h with --reads verbatim)")
-    _number(command, "--timeout", float, 10.0, "seconds per edit distance")
+    _number(command, "--timeout", float, 2.0, "seconds per edit distance")
     _path(command, "--table", "CSV", "write one row per prediction to this file")
 
 
@@ -179,6 +179,7 @@ def _fit_options(command: Command) -> None:
 
 
 def _training_options(command: Command) -> None:
+    _threads(command)
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
     command.add_argument("--by", metavar="NAME", help="who trains, recorded in the artifact (default: nobody)")
     command.epilog = "Ctrl-C, SIGTERM and SIGHUP save the progress; the same command continues from there."
@@ -234,8 +235,18 @@ def _decoding_options(command: Command) -> None:
     about = "for --sets, a file of pairs that were not used for training, with the columns of h "
     about += "(default: the validation split of a shipped h)"
     command.add_argument("--calibrate", metavar="FILE", help=about)
-    about = "milliseconds per batch of 256 targets; then the best result so far is used"
-    command.add_argument("--budget-ms", type=float, help=about)
+    _budget(command, "the best results so far")
+    _threads(command)
+
+
+def _budget(command: Command, results: str) -> None:
+    about = f"time for the whole measurement; then, as after Ctrl-C, {results} are used (default: no limit)"
+    command.add_argument("--budget", type=float, metavar="SECONDS", help=about)
+
+
+def _threads(command: Command) -> None:
+    about = "threads of torch (default: those of torch, OMP_NUM_THREADS; on a busy machine one)"
+    command.add_argument("--threads", type=int, metavar="N", help=about)
 
 
 def _path(command: Command, name: str, metavar: str, text: str, **options: Any) -> None:

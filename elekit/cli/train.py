@@ -15,6 +15,7 @@ Training = TypeVar("Training", bound=Any)
 def embedding(args: Namespace) -> None:
     """Learn psi and save it as a new artifact."""
     cli_data.check_positive(args, "steps", "batch_size", "dim", "hidden")
+    cli_data.set_threads(args)
     device = check_device(args.device)
     check_overwrite(args.out)
     ele.datasets.files.check_writable(args.out / CHECKPOINT)
@@ -42,6 +43,7 @@ def surrogate(args: Namespace) -> None:
     """Learn h and add it to the artifact."""
     artifacts, trainings = ele.model.artifact, ele.training.surrogate
     cli_data.check_positive(args, "steps", "batch_size", "width")
+    cli_data.set_threads(args)
     device = check_device(args.device)
     folder = _writable_folder(args.artifact, "h is")
     artifact = artifacts.load(folder)
@@ -75,6 +77,7 @@ def surrogate(args: Namespace) -> None:
 
 def repeats(args: Namespace) -> None:
     """Learn psi again, with other seeds and on halves of the graphs, and add the results to the artifact."""
+    cli_data.set_threads(args)
     device, folder = check_device(args.device), _writable_folder(args.artifact, "repeats are")
     data = cli_data.load(args, inputs=False, seed=ele.model.load(folder).about.get("seed", 0))  # the same split
     options = {"seeds": args.seeds, "halves": args.halves, "device": device, "by": args.by}

@@ -5,6 +5,7 @@ graphs by single edits, and `decode` combines them.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from elekit.decoding.gradient import GradientConfig, decode_gradient, single_ste
 from elekit.decoding.local_search import LocalSearchConfig, local_search
 from elekit.decoding.step_rules import RULES
 from elekit.decoding.trace import Decoded, SearchStep, Trace
+from elekit.graphs.budget import Clock
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
@@ -60,7 +62,7 @@ class DecodeConfig:
 
 def decode(
     psi: Psi, target: Tensor, *, candidates: Graph | Candidates | None = None, start: Graph | None = None,
-    config: DecodeConfig = DecodeConfig(), record: bool = False,
+    config: DecodeConfig = DecodeConfig(), record: bool = False, budget: float | Clock | None = None,
 ) -> Decoded:  # fmt: skip
     """Decode a batch of targets: `argmin_y 2 - 2 <target, psi(y)>`.
 
@@ -72,6 +74,7 @@ def decode(
             the center of the polytope), or to round, one per target, such as `h.graphs(x)`.
         config: Method and settings.
         record: Record a `Trace` of each target.
+        budget: Seconds for the whole call, shared by descent and local search; then the best result so far counts.
 
     Returns:
         The decoded graphs; unpacks as `graphs, traces`.
@@ -81,6 +84,7 @@ def decode(
             vocabulary.
     """
     check_target(target)
+    clock = Clock.of(budget)
     method = config.method or ("gradient+polish" if candidates is None else "candidates+polish")
     with_search = method.endswith("+polish")
     k, penalty = config.search_starts if with_search else 1, config.gradient.penalty
@@ -98,12 +102,16 @@ def decode(
             found = _add_alternatives(found, decode_candidates(psi, target, candidates, k - 1))
     else:
         start = _default_start(psi, candidates) if start is None else start
-        found = decode_gradient(psi, target, start, config=config.gradient, k=k, seed=config.seed, record=record)
+        options: dict[str, Any] = {"k": k, "seed": config.seed, "record": record}
+        part = clock.part(1 / 2) if with_search else clock
+        found = decode_gradient(psi, target, start, config=config.gradient, budget=part, **options)
     if not with_search:
-        return found
-    improved, paths = local_search(psi, target, found.alternatives, config=config.local_search, record=record)
+        return replace(found, unfinished=len(target) * (clock.over and method == "gradient"))
+    improved, paths = local_search(
+        psi, target, found.alternatives, config=config.local_search, record=record, budget=clock
+    )
     traces = tuple(replace(trace, search_steps=path) for trace, path in zip(found.traces, paths))
-    return replace(improved, traces=traces)
+    return replace(improved, traces=traces, unfinished=len(target) * clock.over)
 
 
 def _rounded(psi: Psi, target: Tensor, method: str, start: Graph | None, penalty: float, record: bool) -> Decoded:

@@ -1,6 +1,6 @@
 """Decoding by projected gradient descent over relaxed graphs: starts, steps, rounding (paper section on decoding)."""
 
-import time
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from elekit.decoding.candidates import check_target
 from elekit.decoding.step_rules import RULES, Memory, StepRule
 from elekit.decoding.trace import Decoded, Trace, concatenate
+from elekit.graphs.budget import Clock
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.model.loss import Psi, squared_distance
 
@@ -30,7 +31,6 @@ class GradientConfig:
         penalty: Weight of `Graph.valence_violation`; without effect if the vocabulary has no capacities.
         check_every: Iterations between roundings.
         tolerance: A rounded graph with at most this learned loss ends the search of its target.
-        budget_ms: Time limit of a whole call in milliseconds; None for no limit.
     """
 
     rule: str | StepRule = "euclidean"
@@ -40,7 +40,6 @@ class GradientConfig:
     penalty: float = 0.1
     check_every: int = 10
     tolerance: float = 1e-4
-    budget_ms: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.rule, str) and self.rule not in RULES:
@@ -48,8 +47,6 @@ class GradientConfig:
         for name in ("iterations", "starts", "check_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.budget_ms is not None and self.budget_ms <= 0:
-            raise ValueError(f"budget_ms must be above 0, got {self.budget_ms}")
 
 
 def uniform(vocabulary: GraphVocabulary) -> Graph:
@@ -67,7 +64,7 @@ def uniform(vocabulary: GraphVocabulary) -> Graph:
 
 def decode_gradient(
     psi: Psi, target: Tensor, start: Graph, *, config: GradientConfig = GradientConfig(), k: int = 1, seed: int = 0,
-    record: bool = False,
+    record: bool = False, budget: float | Clock | None = None,
 ) -> Decoded:  # fmt: skip
     """Decode by projected gradient descent: `y <- P(y - eta grad_y [2 - 2 <target, psi(y)> + penalty violation(y)])`.
 
@@ -82,6 +79,7 @@ def decode_gradient(
         k: Number of alternatives per target; at most one per start.
         seed: Seed of the noise, drawn separately for each batch of `BATCH_SIZE` descents.
         record: Record a `Trace` of the best descent of each target; the decoded graphs do not depend on it.
+        budget: Seconds for the whole call, see `elekit.graphs.budget`.
 
     Returns:
         The best rounded graph of each target, with up to k alternatives.
@@ -97,36 +95,19 @@ def decode_gradient(
     if len(start) not in (1, B):
         raise ValueError(f"start must be one graph or one for each of {B} targets, got {len(start)}")
     batch_size = max(1, BATCH_SIZE // config.starts)
-    clock = _Clock(config.budget_ms)
-    pieces = []
+    clock, pieces = Clock.of(budget), []
     for first in range(0, B, batch_size):
         rows = slice(first, first + batch_size)
-        clock.share((B - first + batch_size - 1) // batch_size)
+        part = clock.part(1 / math.ceil((B - first) / batch_size))
         generator = torch.Generator().manual_seed(seed * 1_000_003 + first)
         own_start = start if len(start) == 1 else start[rows]
-        pieces.append(_descend(psi, target[rows], own_start, config, k, generator, clock, record))
+        pieces.append(_descend(psi, target[rows], own_start, config, k, generator, part, record))
     found = concatenate(pieces)
     failed = (~torch.isfinite(found.loss)).nonzero()
     if len(failed):
         which = f"target {int(failed[0])} ({len(failed)} of {B})"
         raise ValueError(f"psi gave no finite loss for {which}; check its weights")
     return found
-
-
-class _Clock:
-    """The time budget: each batch may take its share of the remaining time."""
-
-    def __init__(self, budget_ms: float | None):
-        self.end = None if budget_ms is None else time.perf_counter() + budget_ms / 1000
-        self.stop = self.end
-
-    def share(self, pieces: int) -> None:
-        if self.end is not None:
-            now = time.perf_counter()
-            self.stop = now + max(0.0, self.end - now) / pieces
-
-    def over(self) -> bool:
-        return self.stop is not None and time.perf_counter() >= self.stop
 
 
 def random_starts(
@@ -167,7 +148,7 @@ def unfold(nodes: Tensor, pairs: Tensor, vocabulary: GraphVocabulary) -> Graph:
 
 
 def _descend(
-    psi: Psi, target: Tensor, start: Graph, config: GradientConfig, k: int, generator: torch.Generator, clock: _Clock,
+    psi: Psi, target: Tensor, start: Graph, config: GradientConfig, k: int, generator: torch.Generator, clock: Clock,
     record: bool,
 ) -> Decoded:  # fmt: skip
     vocabulary, starts, B = start.vocabulary, config.starts, len(target)
@@ -203,7 +184,7 @@ def _descend(
 
     for step in range(config.iterations + 1):
         frame = measure(psi, target[owner[alive]], nodes, pairs, vocabulary, config.penalty)
-        last = step == config.iterations or clock.over()
+        last = step == config.iterations or clock.over
         due = last or step % config.check_every == 0
         if record or due:
             frame["rounded"] = judge(step, due)
@@ -240,7 +221,7 @@ def _descend(
     if record:
         not_found = f"all {config.iterations} iterations done"
         if step < config.iterations:
-            not_found = f"the time budget of {config.budget_ms or 0:g} ms was used up"
+            not_found = "the time budget was used up"
         found = f"found (loss at most {config.tolerance:g})"
         of_starts = best["loss"].reshape(B, starts)
         traces = tuple(

@@ -3,7 +3,6 @@
 A linear model of the loss (one backward pass) ranks all edits of a graph; only the most promising are evaluated.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from elekit.decoding.candidates import check_target
 from elekit.decoding.trace import Decoded, SearchStep
+from elekit.graphs.budget import Clock
 from elekit.graphs.edits import KINDS, Edits, all_edits, check_kinds
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
@@ -38,7 +38,6 @@ class LocalSearchConfig:
         penalty: Weight of `Graph.valence_violation`. Invalid starts are allowed.
         tolerance: A graph with at most this learned loss ends the search of its target.
         retry_above: Targets with a higher learned loss are searched again with twice the beam and the screen.
-        budget_ms: Time limit of a whole call in milliseconds; None for no limit.
         kinds: Kinds of edits, see `elekit.graphs.edits`.
         alternatives: Number of alternatives per target, at least `beam`; None means `beam`.
     """
@@ -50,7 +49,6 @@ class LocalSearchConfig:
     penalty: float = 1.0
     tolerance: float = 1e-4
     retry_above: float = 0.15
-    budget_ms: float | None = None
     kinds: tuple[str, ...] = KINDS
     alternatives: int | None = None
 
@@ -61,13 +59,12 @@ class LocalSearchConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.alternatives is not None and self.alternatives < self.beam:
             raise ValueError(f"alternatives must be at least the beam, {self.beam}, got {self.alternatives}")
-        if self.budget_ms is not None and self.budget_ms <= 0:
-            raise ValueError(f"budget_ms must be above 0, got {self.budget_ms}")
 
 
 def local_search(
-    psi: Psi, target: Tensor, starts: Graph, *, config: LocalSearchConfig = LocalSearchConfig(), record: bool = False
-) -> tuple[Decoded, list[tuple[SearchStep, ...]]]:
+    psi: Psi, target: Tensor, starts: Graph, *, config: LocalSearchConfig = LocalSearchConfig(), record: bool = False,
+    budget: float | Clock | None = None,
+) -> tuple[Decoded, list[tuple[SearchStep, ...]]]:  # fmt: skip
     """Improve graphs by edits, under `2 - 2 <target, psi(y)>` plus the valence penalty.
 
     Args:
@@ -76,6 +73,7 @@ def local_search(
         starts: B * s discrete graphs, those of one target next to each other.
         config: Settings of the search.
         record: Record the accepted steps.
+        budget: Seconds for the whole call, see `elekit.graphs.budget`.
 
     Returns:
         The best graph of each target with alternatives, never worse than its best start (by loss + penalty), and for
@@ -91,16 +89,16 @@ def local_search(
     B = len(target)
     if len(starts) == 0 or len(starts) % B:
         raise ValueError(f"{len(starts)} starts for {B} targets: give each target the same number, at least 1")
-    deadline = float("inf") if config.budget_ms is None else time.perf_counter() + config.budget_ms / 1000
-    search = _Search(psi, target, starts, config, record).run(deadline)
+    clock = Clock.of(budget)
+    search = _Search(psi, target, starts, config, record).run(clock)
     paths = search.paths()
     retried = (search.loss[:, 0] > config.retry_above).nonzero()[:, 0]
-    if len(retried) and time.perf_counter() < deadline:
+    if len(retried) and not clock.over:
         per_target = len(starts) // B
         rows = (retried[:, None] * per_target + torch.arange(per_target)).flatten()
         alternatives = None if config.alternatives is None else max(config.alternatives, 2 * config.beam)
         wide = replace(config, beam=2 * config.beam, screen=2 * config.screen, alternatives=alternatives)
-        again = _Search(psi, target[retried], starts[rows], wide, record).run(deadline)
+        again = _Search(psi, target[retried], starts[rows], wide, record).run(clock)
         for row, better, path in zip(retried.tolist(), search.take_better(retried, again).tolist(), again.paths()):
             paths[row] = path if better else paths[row]
     return search.result(), paths
@@ -127,9 +125,9 @@ class _Search:
         self._merge(owner, nodes, edges, origin, lambda new: [n % per_target for n in new.tolist()])
         self.active = self.loss[:, 0] > config.tolerance
 
-    def run(self, deadline: float) -> "_Search":
+    def run(self, clock: Clock) -> "_Search":
         for _ in range(self.config.rounds):
-            if not self.active.any() or time.perf_counter() >= deadline:
+            if not self.active.any() or clock.over:
                 break
             self.advance()
         return self

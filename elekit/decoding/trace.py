@@ -94,6 +94,7 @@ class Decoded:
             penalty if the vocabulary has capacities).
         alternative_losses: (B, k) their learned losses, inf where a target has fewer than k.
         traces: One trace per target, or none if not recorded.
+        unfinished: Number of targets whose search the end of the budget cut off.
     """
 
     graphs: Graph
@@ -101,6 +102,7 @@ class Decoded:
     alternatives: Graph
     alternative_losses: Tensor
     traces: tuple[Trace, ...] = ()
+    unfinished: int = 0
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.graphs, self.traces))
@@ -114,4 +116,5 @@ def concatenate(pieces: Sequence[Decoded]) -> Decoded:
         Graph.cat([p.alternatives for p in pieces]),
         torch.cat([p.alternative_losses for p in pieces]),
         tuple(trace for p in pieces for trace in p.traces),
+        sum(p.unfinished for p in pieces),
     )

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,14 +11,15 @@ from torch import Tensor
 
 from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig, Decoded, decode
-from elekit.decoding.candidates import nearest
 from elekit.decoding.trace import concatenate
 from elekit.evaluation import ranking
+from elekit.graphs.budget import Clock
 from elekit.graphs.edit_distance import edit_distance as exact_edit_distance
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph
 from elekit.graphs.isomorphism import TooSymmetricError
 from elekit.graphs.smiles import canonicalized, is_molecular, to_smiles
+from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.model.loss import Psi, points_of, squared_distance
 from elekit.model.surrogate import SurrogateRegressor
 from elekit.model.surrogate.reader import Reading
@@ -27,8 +29,8 @@ BATCH_SIZE = 256  # bounds the memory of decoding
 
 
 def evaluate(
-    predicted: Graph, truth: Graph, *, edit_distance: bool = True, timeout: float = 10.0, ranks: Tensor | None = None,
-    progress: bool = False,
+    predicted: Graph, truth: Graph, *, edit_distance: bool = True, timeout: float = 2.0, ranks: Tensor | None = None,
+    budget: float | Clock | None = None, progress: bool | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Compare predicted graphs with true ones, pair by pair.
 
@@ -40,12 +42,14 @@ def evaluate(
         edit_distance: Whether to compute edit distances.
         timeout: Seconds per pair for the exact edit distance.
         ranks: (B,) rank of the truth among candidates.
-        progress: Whether to show a progress bar.
+        budget: Seconds for all edit distances; those that are not proven in time are upper bounds.
+        progress: Whether to show progress bars; None shows them after 2 s, if standard error is a terminal.
 
     Returns:
         One row per pair: exact (labeled isomorphism), too_symmetric (only if some pairs are too symmetric to compare;
         they count as not exact), edit_distance_unlabelled and edit_distance (without and with
-        edge labels, in edits), proven (both are exact), rank if given; for molecules also valid (RDKit sanitizes the
+        edge labels, in edits), proven (both are exact), edit_distance_at_least (only if some are not; a lower bound
+        of edit_distance), rank if given; for molecules also valid (RDKit sanitizes the
         prediction), predicted and truth (SMILES).
 
     Raises:
@@ -68,19 +72,31 @@ def evaluate(
     if any(hard):
         columns["too_symmetric"] = hard
     if edit_distance:
-        wrong, proven = (~exact).nonzero()[:, 0], torch.ones(len(exact), dtype=torch.bool)
-        for name, labeled in (("edit_distance_unlabelled", False), ("edit_distance", True)):
-            distance = torch.zeros(len(exact))
-            if len(wrong):
-                pairs = predicted[wrong], truth[wrong]
-                found = exact_edit_distance(*pairs, edge_labels=labeled, timeout=timeout, progress=progress)
-                distance[wrong] = found.distance
-                proven[wrong] &= found.proven
-            columns[name] = distance.tolist()
-        columns["proven"] = proven.tolist()
+        columns |= _edit_distances(predicted, truth, (~exact).nonzero()[:, 0], timeout, Clock.of(budget), progress)
     if ranks is not None:
         columns["rank"] = ranks.tolist()
     return pd.DataFrame(columns)
+
+
+def _edit_distances(
+    predicted: Graph, truth: Graph, rows: Tensor, timeout: float, clock: Clock, progress: bool | None
+) -> dict[str, list[float]]:
+    """Columns with the edit distances of these rows; the others are equal."""
+    distance, plain, at_least = torch.zeros(3, len(truth)).unbind()
+    proven = torch.ones(len(truth), dtype=torch.bool)
+    if len(rows):
+        shared: dict[str, Any] = {"timeout": timeout, "progress": progress}
+        pairs = predicted[rows], truth[rows]
+        with clock:
+            found = exact_edit_distance(*pairs, budget=clock.part(1 / 2), **shared)
+            without = exact_edit_distance(*pairs, edge_labels=False, budget=clock, **shared)
+        distance[rows], at_least[rows] = found.distance, found.at_least
+        plain[rows] = without.distance.minimum(found.distance)  # which is never smaller
+        proven[rows] = found.proven & (plain[rows] <= without.at_least)
+    columns = {"edit_distance_unlabelled": plain.tolist(), "edit_distance": distance.tolist()}
+    if not proven.all():
+        columns["edit_distance_at_least"] = at_least.tolist()
+    return {**columns, "proven": proven.tolist()}
 
 
 def _compared(predicted: Graph, truth: Graph) -> tuple[Tensor, list[bool]]:
@@ -112,7 +128,8 @@ def summarize(table: pd.DataFrame) -> dict[str, float]:
     def means(*names: str) -> dict[str, float]:
         return {name: float(table[name].mean()) for name in names if name in table}
 
-    summary = {"count": len(table)} | means("exact", "valid", "edit_distance_unlabelled", "edit_distance")
+    edits = "edit_distance_unlabelled", "edit_distance", "edit_distance_at_least"
+    summary = {"count": len(table)} | means("exact", "valid", *edits)
     if "proven" in table:
         summary["edit_distances_not_proven"] = int((~table["proven"]).sum())
     if "too_symmetric" in table:
@@ -139,16 +156,20 @@ class Judgment:
 
 def decode_many(
     psi: Psi, target: Tensor, *, candidates: Graph | Candidates | None = None, start: Graph | None = None,
-    config: DecodeConfig = DecodeConfig(),
+    config: DecodeConfig = DecodeConfig(), budget: float | Clock | None = None, progress: bool | None = None,
 ) -> Decoded:  # fmt: skip
-    """Decode any number of targets (B, D) with bounded memory and without traces; arguments as of `decode`."""
+    """Decode any number of targets (B, D) with bounded memory and without traces.
+
+    Arguments as of `decode`; each batch gets its share of the budget. progress: as in `Clock.track`.
+    """
     if candidates is not None:
         candidates = Candidates.of(psi, candidates)
-    pieces = []
-    for first in range(0, len(target), BATCH_SIZE):
-        rows = slice(first, first + BATCH_SIZE)
-        some = start if start is None or len(start) == 1 else start[rows]
-        pieces.append(decode(psi, target[rows], candidates=candidates, start=some, config=config))
+    pieces, batches = [], range(0, len(target), BATCH_SIZE)
+    with Clock.of(budget) as clock:
+        for done, first in enumerate(clock.track(batches, "decoding", progress=progress, to_end=True)):
+            rows, part = slice(first, first + BATCH_SIZE), clock.part(1 / (len(batches) - done))
+            some = start if start is None or len(start) == 1 else start[rows]
+            pieces.append(decode(psi, target[rows], candidates=candidates, start=some, config=config, budget=part))
     return concatenate(pieces)
 
 
@@ -174,8 +195,9 @@ def check_pairs(target: Tensor, truth: Graph) -> None:
 
 def judge(
     psi: Psi, target: Tensor, truth: Graph, *, candidates: Graph | Candidates | None = None,
-    config: DecodeConfig = DecodeConfig(), start: Graph | None = None, timeout: float = 10.0,
-    rank_among: Graph | Candidates | None = None, truth_among: Tensor | None = None, progress: bool = False,
+    config: DecodeConfig = DecodeConfig(), start: Graph | None = None, timeout: float = 2.0,
+    rank_among: Graph | Candidates | None = None, truth_among: Tensor | None = None,
+    budget: float | Clock | None = None, progress: bool | None = None,
 ) -> Judgment:  # fmt: skip
     """Decode targets, measure the time, and compare with the truth.
 
@@ -189,10 +211,13 @@ def judge(
         timeout: Seconds per pair for the exact edit distance.
         rank_among: Graphs that contain each truth once, for Hits@k and MRR.
         truth_among: (B,) rows of the truths in `rank_among`; None for 0..B-1.
-        progress: Whether to show a progress bar.
+        budget: Seconds for decoding, at most half of them, and for edit distances. After them, and after Ctrl-C, the
+            best graphs so far are judged by bounds of their edit distances.
+        progress: Whether to show progress bars; None shows them after 2 s, if standard error is a terminal.
 
     Returns:
-        The predictions, their table and their summary; truths_among_candidates is the number of truths among them.
+        The predictions, their table and their summary; truths_among_candidates is the number of truths that equal a
+        candidate, unfinished the number of targets whose search was cut off, interrupted whether Ctrl-C did that.
 
     Raises:
         ValueError: If there are no targets, or not one for each true graph.
@@ -201,19 +226,43 @@ def judge(
     target = target.detach()
     if candidates is not None:
         candidates = Candidates.of(psi, candidates)
-    started = time.perf_counter()
-    decoded = decode_many(psi, target, candidates=candidates, start=start, config=config)
-    seconds = time.perf_counter() - started
-    ranks = None
-    if rank_among is not None:
-        gallery = Candidates.of(psi, rank_among)
-        rows = torch.arange(len(target)) if truth_among is None else truth_among
-        ranks = ranking.ranks(2 - 2 * target @ gallery.points.T, rows)
-    table = evaluate(decoded.graphs, truth, timeout=timeout, ranks=ranks, progress=progress)
+    with Clock.of(budget) as clock:
+        started = time.perf_counter()
+        decoding: dict[str, Any] = {"budget": clock.part(1 / 2), "progress": progress}
+        decoded = decode_many(psi, target, candidates=candidates, start=start, config=config, **decoding)
+        seconds = time.perf_counter() - started
+        ranks = None
+        if rank_among is not None:
+            gallery = Candidates.of(psi, rank_among)
+            rows = torch.arange(len(target)) if truth_among is None else truth_among
+            ranks = ranking.ranks(2 - 2 * target @ gallery.points.T, rows)
+        table = evaluate(decoded.graphs, truth, timeout=timeout, ranks=ranks, budget=clock, progress=progress)
     table["loss"] = decoded.loss.numpy()
     points = points_of(psi, truth)
     table["loss_of_truth"] = squared_distance(points, target).clamp_min(0).numpy().astype(np.float64)
     summary = summarize(table) | {"seconds": seconds, "graphs_per_second": len(target) / seconds}
     if candidates is not None:
-        summary["truths_among_candidates"] = int((nearest(points, candidates.points, 1)[0] <= SAME).sum())
-    return Judgment(decoded, table, summary)
+        summary["truths_among_candidates"] = _number_among(truth, points, candidates)
+    summary |= {"unfinished": decoded.unfinished} if decoded.unfinished else {}
+    return Judgment(decoded, table, summary | ({"interrupted": True} if clock.interrupted else {}))
+
+
+def _number_among(truth: Graph, points: Tensor, candidates: Candidates) -> int:
+    """Number of true graphs that equal a candidate; only candidates whose points coincide are compared."""
+    counts, others = graph_hashes(truth, 0)[:, 0], graph_hashes(candidates.graphs, 0)[:, 0]
+    pairs = []
+    for first in range(0, len(truth), BATCH_SIZE):
+        rows = slice(first, first + BATCH_SIZE)
+        close = 2 - 2 * points[rows] @ candidates.points.T <= SAME
+        pairs.append((close & (counts[rows, None] == others)).nonzero() + torch.tensor([first, 0]))
+    which, of = torch.cat(pairs).T
+    if not len(which):
+        return 0
+    of_all, of = of.unique(return_inverse=True)
+    near = candidates.graphs[of_all]
+    if is_molecular(truth.vocabulary):
+        truth, near = canonicalized(truth), canonicalized(near)
+    alike = (graph_hashes(truth, ROUNDS)[which] == graph_hashes(near, ROUNDS)[of]).all(1)
+    which, of = which[alike], of[alike]
+    equal, _ = _compared(truth[which], near[of])
+    return len(which[equal].unique())
