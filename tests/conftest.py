@@ -15,7 +15,7 @@ from elekit.graphs import projections
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.model import artifact as artifacts
 from elekit.model.contrastive import info_nce
-from elekit.training import embedding, surrogate
+from elekit.training import embedding, measure_health, surrogate
 
 torch.set_num_threads(1)  # also while tests are collected; tensors are tiny, a second thread waits for the first
 
@@ -40,6 +40,17 @@ def pytest_collection_modifyitems(items):
 def one_thread():
     """UMAP sets the threads of torch, too; more than one round in another order."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_health(monkeypatch):
+    """To measure the health of a loss takes longer than most trainings of these tests; `measures_health` does."""
+    monkeypatch.setattr(embedding, "measure_health", lambda *given, **options: None)
+
+
+@pytest.fixture
+def measures_health(no_health, monkeypatch):
+    monkeypatch.setattr(embedding, "measure_health", measure_health)
 
 
 @pytest.fixture

@@ -28,7 +28,9 @@ from elekit.graphs.graph import Graph
 from elekit.graphs.smiles import is_molecular
 from elekit.inspect.edit_costs import EditSample
 from elekit.model import artifact as artifacts
+from elekit.model.health import NOT_MEASURED
 from elekit.model.loss import points_of
+from elekit.training.health import measure_health
 
 SHOWN = 5  # examples of blind spots
 TYPICAL = 6  # edits nearest to the median price; the one with the best drawing is shown
@@ -79,6 +81,7 @@ def recorded(context: Context) -> dict:
         "max_nodes": artifact.vocabulary.max_nodes,
         "dimensions": artifact.psi.config.dim,
         "parameters": sum(weights.numel() for weights in artifact.psi.parameters()),
+        "health": _health(context),
         "surrogates": list(artifact.surrogates),
         "surrogate": context.surrogate,
         "repeats": list(context.repeats),
@@ -93,6 +96,14 @@ def recorded(context: Context) -> dict:
     now = {} if context.dataset is None else {**context.dataset.report(), "same": context.same_data()}
     data = {"trained_on": about.get("data", {}), "now": now}
     return plain_values({"loss": loss, "trained": trained, "data": data})
+
+
+def _health(context: Context) -> str:
+    """The verdict on the loss; measured now if the training did not."""
+    health = context.artifact.health
+    if health is None and context.dataset is not None:
+        health = measure_health(context.psi, context.train, held_out=context.held_out, seed=context.seed)
+    return str(health or NOT_MEASURED)
 
 
 def prices(context: Context, results: Results) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `elekit data / train / correct / decode / evaluate / card`.
+"""The command line: `elekit data / info / train / correct / decode / evaluate / card`.
 
 Exit status: 0 success, 1 error (one line on standard error), 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
 SIGHUP; progress is saved), 141 if the reader of standard output has gone. With --json standard output is one JSON

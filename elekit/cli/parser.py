@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from elekit.cli import card, correct, data, evaluate, train
+from elekit.cli import card, correct, data, evaluate, info, train
 
 OVERVIEW = """\
 Learned losses for structured prediction: learn a loss psi on graphs, regress h on it, decode graphs.
@@ -18,6 +18,7 @@ examples:
   elekit data molecules7                       summarize the shipped data set and its skipped rows
   elekit data my.csv                           the same for your table with a column smiles (or --smiles NAME)
   elekit data my.csv --export splits           write splits/train.csv, validation.csv, test.csv, skipped.csv
+  elekit info molecules7                       describe an artifact, and whether its loss is of use
   elekit train embedding --data splits/train.csv --out runs/mine
   elekit train surrogate --artifact runs/mine --data splits/train.csv --input text
   elekit train repeats --artifact runs/mine --data splits/train.csv
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _data(_command(commands, "data", "load a data set, split it, and report the rows left out and why", data.report))
+    _info(_command(commands, "info", "describe an artifact, and whether its loss is of use", info.info))
     about = "learn a loss (embedding), regress on one (surrogate), or retrain one to see what varies (repeats)"
     stages = _command(commands, "train", about).add_subparsers(dest="stage", required=True, metavar="STAGE")
     _embedding(_command(stages, "embedding", "learn psi, the loss, from graphs alone", train.embedding))
@@ -75,6 +77,12 @@ def _data(command: Command) -> None:
     command.add_argument("data", help=SOURCE)
     _data_options(command)
     _path(command, "--export", "FOLDER", "write train, validation, test and skipped rows as csv, formulas quoted")
+
+
+def _info(command: Command) -> None:
+    _path(command, "artifact", "ARTIFACT", ARTIFACT)
+    about = f"its training data, to measure the health of an older artifact: {SOURCE} (default: those of its name)"
+    command.add_argument("--data", help=about)
 
 
 def _embedding(command: Command) -> None:

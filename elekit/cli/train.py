@@ -36,7 +36,7 @@ def embedding(args: Namespace) -> None:
     }
     name = args.data if args.data in ele.datasets.NAMES else Path(args.data).name
     ele.model.save(ele.model.Artifact(name, psi, about=about), args.out, check=check_overwrite)
-    _report(args, args.out, psi.history)
+    _report(args, args.out, psi.history, psi.health)
 
 
 def surrogate(args: Namespace) -> None:
@@ -129,11 +129,13 @@ def raise_interrupted() -> NoReturn:
     raise KeyboardInterrupt("progress is saved; the same command continues from there")
 
 
-def _report(args: Namespace, folder: Path, history: list[dict[str, Any]]) -> None:
+def _report(args: Namespace, folder: Path, history: list[dict[str, Any]], health: Any = None) -> None:
     last = history[-1]
     figures = ", ".join(f"{k} {v:.3f}" for k, v in last.items() if isinstance(v, float) and k != "seconds")
     interrupted = " (interrupted)" if last.get("interrupted") else ""
     line = f"saved in {folder} after {last['step']:,} steps{interrupted}: {figures}"
-    cli_data.print_result(args, {"artifact": str(folder), "history": history}, [line])
+    document: dict[str, Any] = {"artifact": str(folder), "history": history}
+    document |= {} if health is None else {"health": {"level": str(health.level), **health.to_json()}}
+    cli_data.print_result(args, document, [line])
     if interrupted:
         raise_interrupted()

@@ -105,12 +105,14 @@ def decode(
         options: dict[str, Any] = {"k": k, "seed": config.seed, "record": record}
         part = clock.part(1 / 2) if with_search else clock
         found = decode_gradient(psi, target, start, config=config.gradient, budget=part, **options)
+    health = getattr(psi, "health", None)
     if not with_search:
-        return replace(found, unfinished=len(target) * (clock.over and method == "gradient"))
+        traces = tuple(replace(trace, health=health) for trace in found.traces)
+        return replace(found, traces=traces, unfinished=len(target) * (clock.over and method == "gradient"))
     improved, paths = local_search(
         psi, target, found.alternatives, config=config.local_search, record=record, budget=clock
     )
-    traces = tuple(replace(trace, search_steps=path) for trace, path in zip(found.traces, paths))
+    traces = tuple(replace(trace, search_steps=path, health=health) for trace, path in zip(found.traces, paths))
     return replace(improved, traces=traces, unfinished=len(target) * clock.over)
 
 

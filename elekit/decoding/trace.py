@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from elekit.graphs.graph import Graph
+from elekit.model.health import Health
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Trace:
         stopped: Why the run ended, one sentence.
         starts: (M,) learned loss of the rounded result of each start.
         search_steps: Steps of the local search.
+        health: Verdict on psi after its training, if it was measured.
     """
 
     target: Tensor
@@ -60,6 +62,7 @@ class Trace:
     stopped: str
     starts: Tensor = field(default_factory=lambda: torch.empty(0))
     search_steps: tuple[SearchStep, ...] = ()
+    health: Health | None = None
 
     def __len__(self) -> int:
         return len(self.iterates)

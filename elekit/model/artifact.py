@@ -33,6 +33,7 @@ from elekit.graphs import _schema as schema
 from elekit.graphs._schema import cut
 from elekit.graphs.graph import VOCABULARY_FIELDS, Graph, GraphVocabulary
 from elekit.model.embedding import EMBEDDING_FIELDS, EmbeddingConfig, GraphEmbedding
+from elekit.model.health import HEALTH_FIELDS, Health
 from elekit.model.surrogate import SurrogateRegressor
 from elekit.model.surrogate.config import BACKBONE_FIELDS, Backbone
 from elekit.model.surrogate.reader import READER_SCHEMA, reader_from_json
@@ -80,6 +81,7 @@ _ABOUT = {
     "surrogates": schema.by_name(schema.fields({}, _STAGE, schema.anything), NAME),
     "correction": _OBJECT,
     "repeat": _OBJECT,
+    "health": HEALTH_FIELDS,
     "command": schema.maybe(schema.text(100_000)),
     "trained": _STAGE["trained"],
 }
@@ -126,6 +128,11 @@ class Artifact:
     def vocabulary(self) -> GraphVocabulary:
         """Labels of the graphs that psi embeds."""
         return self.psi.vocabulary
+
+    @property
+    def health(self) -> Health | None:
+        """Health of psi as measured after its training; None if it was not measured."""
+        return self.psi.health
 
     def surrogate(self, name: str | None = None) -> tuple[str, SurrogateRegressor]:
         """Get a surrogate.
@@ -261,8 +268,10 @@ def _save(
         tensors[f"h-{name}"] = _weights(f"surrogate {cut(name)}", h, half)
         reader = None if h.reader is None else h.reader.to_json()
         surrogates[name] = {"dim": h.dim, **to_config(h.backbone), "reader": reader}
+    about = {name: value for name, value in artifact.about.items() if name != "health"}
+    about |= {} if psi.health is None else {"health": psi.health.to_json()}
     try:
-        about = parse_json(json.dumps(artifact.about, allow_nan=False))
+        about = parse_json(json.dumps(about, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"artifact.about must hold plain values only, as JSON does: {error}") from None
     before, previous = set(folder.glob("*.safetensors")), _named(folder) if keep_previous else set()
@@ -403,6 +412,8 @@ def _build(content: Json, folder: Path, modules: Mapping[str, nn.Module]) -> Art
         if "typical.nodes" in tensors["psi"]:
             nodes, edges = (tensors["psi"].pop(f"typical.{part}") for part in ("nodes", "edges"))
             psi.typical = Graph(nodes, edges, psi.vocabulary).check()
+        if "health" in content["about"]:
+            psi.health = Health.from_json(content["about"]["health"])
         _fill(psi, "psi", tensors["psi"])
         dot = Graph.from_labels(torch.ones(1, 1), torch.zeros(1, 1, 1), psi.vocabulary)
         psi.embed(dot)  # finite weights may still overflow

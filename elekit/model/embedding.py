@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from elekit.graphs import _schema, projections
 from elekit.graphs.graph import Graph, GraphVocabulary, check_labels
+from elekit.model.health import Health
 from elekit.model.loss import checked_finite
 
 History = list[dict[str, Any]]  # one dict per validation of a training
@@ -49,7 +50,7 @@ class GraphEmbedding(nn.Module):
     """psi_theta: graphs to unit vectors (B, D), by relational message passing over dense tensors.
 
     Permutation-invariant, differentiable in the graph, and independent of the values at absent nodes. `typical` holds
-    the marginal frequencies of the training graphs, `history` the course of the training.
+    the marginal frequencies of the training graphs, `history` the course of the training, `health` the verdict on it.
 
     Args:
         vocabulary: Labels of the graphs.
@@ -61,6 +62,7 @@ class GraphEmbedding(nn.Module):
         self.vocabulary, self.config = vocabulary, config
         self.typical: Graph | None = None
         self.history: History = []
+        self.health: Health | None = None
         H, relations = config.hidden, vocabulary.R - 1
         features = vocabulary.K + relations + max(0, config.walks - 2)
         self.enter = nn.Linear(features, H)

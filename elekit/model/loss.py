@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 
 Psi = Callable[[Graph], Tensor]
 """Any differentiable map from a batch of relaxed graphs to unit vectors (B, D)."""
@@ -13,7 +13,7 @@ Psi = Callable[[Graph], Tensor]
 BATCH_SIZE = 256  # graphs embedded at a time: bounds memory and fits a processor's cache
 
 
-def points_of(psi: Psi, graphs: Graph, check: bool = True) -> Tensor:
+def points_of(psi: Psi, graphs: GraphBatch, check: bool = True) -> Tensor:
     """psi of any number of graphs, in batches and without gradients: (B, D), or (0, 0); finite if checked."""
     if not len(graphs):
         return torch.empty(0, 0)

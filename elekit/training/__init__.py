@@ -2,10 +2,11 @@
 
 from elekit.training import loop, reruns
 from elekit.training.embedding import EmbeddingTraining, fit_embedding
+from elekit.training.health import measure_health
 from elekit.training.loop import TrainerConfig
 from elekit.training.surrogate import SurrogateTraining, fit_surrogate, infer_kind
 
 __all__ = [
     "EmbeddingTraining", "SurrogateTraining", "TrainerConfig", "fit_embedding", "fit_surrogate", "infer_kind", "loop",
-    "reruns",
+    "measure_health", "reruns",
 ]  # fmt: skip

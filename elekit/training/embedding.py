@@ -1,17 +1,22 @@
 """`fit_embedding`: learn the loss from outputs alone."""
 
+import contextlib
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from elekit.graphs import _schema, augment
 from elekit.graphs.graph import Graph, GraphBatch, check_labels
 from elekit.model.contrastive import RETRIEVAL_SIZE, info_nce, retrieval
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.health import NOT_MEASURED
+from elekit.training.health import measure_health
 from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
 
 VIEWS = ("edited", "softened")
@@ -122,7 +127,8 @@ def fit_embedding(
             at every validation; it does not change the result.
 
     Returns:
-        psi in evaluation mode on the CPU; `psi.history` has one dict (step, seconds, loss, retrieval) per validation.
+        psi in evaluation mode on the CPU; `psi.history` has one dict (step, seconds, loss, retrieval) per validation,
+        `psi.health` a verdict (see `measure_health`), which takes at most about 5 s.
 
     Raises:
         ValueError: If there are fewer than two graphs, or `targets`, `start` or the checkpoint do not fit.
@@ -188,7 +194,13 @@ def fit_embedding(
         title="fit_embedding",
         callback=callback,
     )
-    return psi.to("cpu").eval()
+    psi.to("cpu").eval()
+    if not psi.history[-1].get("interrupted"):
+        with contextlib.suppress(FloatingPointError):
+            psi.health = measure_health(psi, graphs, held_out=validation, seed=seed)
+    if progress:
+        tqdm.write(str(psi.health or NOT_MEASURED), file=sys.stderr)
+    return psi
 
 
 def _fine_tuning(start: GraphEmbedding | None, targets: Tensor | None) -> bool | str:

@@ -13,6 +13,8 @@ import traitlets
 from IPython.display import display
 from matplotlib.figure import Figure
 
+from elekit.model.health import NOT_MEASURED
+
 T = TypeVar("T")
 
 RUN_AGAIN = "Picture of a widget. Run this cell to use it."
@@ -75,12 +77,14 @@ class Panel(Displayed, anywidget.AnyWidget):
     """Base class of widgets drawn in the browser. Subclasses implement `picture`.
 
     COMMANDS: methods that the browser may call. problem: the last error in one sentence, "" after a success. error:
-    the exception, None after a success. palette: names and colors of the labels, see `elekit.draw.scenes.palette`.
+    the exception, None after a success. health: the verdict on the loss, above the widget. palette: names and colors
+    of the labels, see `elekit.draw.scenes.palette`.
     """
 
     COMMANDS: tuple[str, ...] = ()
 
     problem = traitlets.Unicode("").tag(sync=True)
+    health = traitlets.Unicode("").tag(sync=True)
     palette = traitlets.Dict().tag(sync=True)
     error: Exception | None = None
 
@@ -101,6 +105,11 @@ class Panel(Displayed, anywidget.AnyWidget):
     @shows_errors
     def _execute(self, command: str, values: dict[str, Any]) -> None:
         getattr(self, command)(**values)
+
+
+def verdict(psi: Any) -> str:
+    """The health of a loss in one line."""
+    return str(getattr(psi, "health", None) or NOT_MEASURED)
 
 
 def run_in_background(work: Callable[[], T], callback: Callable[[T | None, Exception | None], None]) -> None:

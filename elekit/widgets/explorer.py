@@ -15,7 +15,7 @@ from elekit.decoding import Trace
 from elekit.draw.maps import paint
 from elekit.draw.scenes import palette
 from elekit.model.loss import Psi
-from elekit.widgets.base import Displayed, run_in_background, show_error, shows_errors
+from elekit.widgets.base import Displayed, run_in_background, show_error, shows_errors, verdict
 from elekit.widgets.canvas import Canvas
 from elekit.widgets.explored import FOUND, GROUP, KEPT, TO_PINNED, Explored
 from elekit.widgets.inspector_io import Json
@@ -79,7 +79,8 @@ class Explorer(Displayed, ipywidgets.Box):
         self._found = np.empty(0, dtype=np.int64)
         looks = palette(explored.graphs.vocabulary)
         self._below = MapPanel(self, palette=looks, columns=explored.columns)
-        self._beside = GraphPanel(self, palette=looks, kinds=list(explored.search.kinds))
+        line = "\n".join(verdict(space.psi) for space in explored.spaces)
+        self._beside = GraphPanel(self, palette=looks, kinds=list(explored.search.kinds), health=line)
         several = len(explored.spaces) > 1
         self._canvases = [
             Canvas(

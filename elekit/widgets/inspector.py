@@ -10,7 +10,7 @@ from elekit import draw
 from elekit.graphs.graph import Graph
 from elekit.inspect.maps import EmbeddingMap
 from elekit.model.loss import Psi
-from elekit.widgets.base import Panel
+from elekit.widgets.base import Panel, verdict
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspection import Inspection, vocabulary_of
 from elekit.widgets.inspector_io import Json, synchronized
@@ -89,7 +89,7 @@ class LossInspector(Inspection, Panel):
 
     def __init__(self, psi: Psi, graph: Graph | str, **options: Any):
         vocabulary_of(psi, graph)
-        Panel.__init__(self)
+        Panel.__init__(self, health=verdict(psi))
         try:
             Inspection.__init__(self, psi, graph, **options)
         except BaseException:

@@ -22,6 +22,7 @@ from elekit.evaluation.conformal.sets import PredictionSet
 from elekit.evaluation.formatting import graph_names
 from elekit.graphs.graph import Graph
 from elekit.inspect.descent_directions import descent_directions
+from elekit.model.health import NOT_MEASURED
 from elekit.model.surrogate.reader import Reading
 from elekit.widgets.inspector_io import listed
 
@@ -48,6 +49,7 @@ def stepper_state(
         "runs": [_run_state(run, name, spaced) for run, name in zip(runs, names)],
         "numbers": b"".join(packed(run) for run in runs),
         "truth_scene": {} if truth is None or laid is None else scene(truth, spaced * laid),
+        "health": str(trace.health or NOT_MEASURED),
         "doubt": "" if reading is None else reading.doubt(float(runs[0].rounded[-1])),
         "found": {} if sets is None else _found(sets, truth, trace.result, runs[0], spaced),
         "palette": {**shown, "looks": LOOKS, "numbers": list(NUMBERS.items()), "ghosts": GHOSTS},

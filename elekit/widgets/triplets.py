@@ -17,7 +17,7 @@ from elekit.graphs.graph import Graph
 from elekit.graphs.smiles import is_molecular, to_smiles
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.model.loss import Psi
-from elekit.widgets.base import Panel
+from elekit.widgets.base import Panel, verdict
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspector_io import Json, synchronized
 
@@ -79,7 +79,7 @@ class TripletJudge(Panel):
             self.judgments = Judgments.read(self.file, graphs.vocabulary)
             self._answered = _found_again(self.judgments, self.graphs)
         self._margins = self.judgments.margins(self.psi).tolist()
-        super().__init__(palette=palette(graphs.vocabulary))
+        super().__init__(palette=palette(graphs.vocabulary), health=verdict(self.psi))
         self._next()
 
     @synchronized

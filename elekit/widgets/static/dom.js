@@ -176,7 +176,7 @@ function watchKernel(model, root, cleanups) {
 }
 
 /**
- * Add the root of a view to `el`: a labeled group with a line for the last error and one for a lost kernel.
+ * Add the root of a view to `el`: a labeled group with the health of the loss, the last error and a lost kernel.
  * @template {Problem} State
  * @param {Model<State>} model
  * @param {HTMLElement} el
@@ -185,12 +185,17 @@ function watchKernel(model, root, cleanups) {
  */
 function frame(model, el, cleanups, label) {
   const problem = html("div", { class: "elekit-problem", role: "alert" });
-  const root = control("section", { class: "elekit", role: "group", "aria-label": label }, problem);
+  const health = html("div", { class: "elekit-health" });
+  const root = control("section", { class: "elekit", role: "group", "aria-label": label }, health, problem);
   el.append(root);
   asking.set(root, watchKernel(model, root, cleanups));
   follow(model, cleanups, "problem", () => {
     setText(problem, model.get("problem") || "");
     problem.hidden = !model.get("problem");
+  });
+  follow(model, cleanups, "health", () => {
+    setText(health, model.get("health") || "");
+    health.hidden = !model.get("health");
   });
   return root;
 }

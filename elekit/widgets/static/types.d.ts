@@ -60,6 +60,7 @@ export interface Halos {
 
 export interface Problem {
   problem: string;
+  health: string;
 }
 
 export interface Drawn extends Problem {
