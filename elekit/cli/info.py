@@ -33,7 +33,7 @@ def info(args: Namespace) -> None:
         "training_graphs": about.get("data", {}).get("train"),
         "steps": last.get("step"),
         "trained": about.get("trained"),
-        "digest": content["digest"],
+        "digest": ele.model.artifact.digest(content),
     }
     words = {key.replace("_", " "): value for key, value in document.items() if key not in ("name", "health")}
     lines = [artifact.name, str(health or ele.model.health.NOT_MEASURED)]
