@@ -49,7 +49,7 @@ class LossInspector(Inspection, Panel):
         view: "price" or "shares", the meaning of the halos.
         valid_only: Whether the table leaves out edits that break a capacity or a valence.
         picked: {"node": i} or {"pair": [i, j]}, the part whose edits are listed; {} for all.
-        scene: The graph as of `elekit.draw.scenes`, with positions of words and of added nodes.
+        scene: The graph as of `elekit.draw.scenes`, with positions of added nodes.
         anchor_scene: The anchor, likewise. anchor_name: "original", or its name.
         molecular: Whether SMILES can be read.
         table: Columns of all edits, row i as in `scan.table`: edit, kind, price, change, valid, connected; node (-1 =

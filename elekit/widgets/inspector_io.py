@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from elekit.draw.placement import RAMP, finite_range, label_positions, neighbor_positions
+from elekit.draw.placement import RAMP, finite_range, neighbor_positions
 from elekit.draw.scenes import scene
 from elekit.graphs.graph import Graph, GraphVocabulary, check_labels
 from elekit.graphs.smiles import from_smiles, is_molecular
@@ -59,14 +59,9 @@ def one_graph(given: object, vocabulary: GraphVocabulary) -> Graph:
 
 
 def roomy_scene(graph: Graph, positions: np.ndarray) -> Json:
-    """A scene, with positions of words at nodes and edges and of new neighbors of nodes; None for absent nodes."""
-    of_nodes, of_edges = label_positions(graph, positions)
-    return {
-        **scene(graph, positions),
-        "words": [listed(place) if np.isfinite(place).all() else None for place in of_nodes],
-        "sides": [[i, j, *listed(place)] for (i, j), place in of_edges.items()],
-        "spots": [listed(spot) if np.isfinite(spot).all() else None for spot in neighbor_positions(graph, positions)],
-    }
+    """A scene, with positions of new neighbors of nodes ("spots"); None for absent nodes."""
+    spots = [listed(spot) if np.isfinite(spot).all() else None for spot in neighbor_positions(graph, positions)]
+    return {**scene(graph, positions), "spots": spots}
 
 
 def columns(scan: EditScan) -> Json:

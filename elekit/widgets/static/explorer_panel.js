@@ -2,6 +2,7 @@
 
 import { button, clamp, cleaning, consume, control, follow, frame, html, send, setText, shortened } from "./dom.js";
 import { GraphView } from "./graph.js";
+import { zoomable } from "./zoom.js";
 
 /** @import { GraphCard, GraphPanelState, Model, NeighborCard, View } from "./types.d.ts" */
 /** @typedef {import("./dom.js").Cleanups} Cleanups */
@@ -43,7 +44,7 @@ function withArrows(list) {
 function drawing(model, { name, scene }, numbers = false) {
   const view = new GraphView(model.get("palette"), { label: `drawing of ${name}`, numbers });
   view.show(scene);
-  return view.element;
+  return view;
 }
 
 /** @param {string} text */
@@ -120,7 +121,7 @@ function cards(model, cleanups) {
   const details = (card, numbers) => {
     const facts = card.trust ? [...card.facts, card.trust] : card.facts;
     return [
-      drawing(model, card, numbers),
+      zoomable(drawing(model, card, numbers)),
       html("div", { class: "elekit-name" }, shortened(card.name, 60)),
       html(
         "div",
@@ -176,7 +177,7 @@ function neighborLists(model, cleanups) {
         "data-row": card.row,
         onclick: () => send(model, "pin", { row: card.row }),
       },
-      drawing(model, card),
+      drawing(model, card).element,
       html(
         "span",
         { class: "elekit-column" },

@@ -6,7 +6,7 @@ import { clamp, fill, KEEP_KEYS, setText, shortened, svg, update } from "./dom.j
 /** @typedef {(part: Part, event: MouseEvent | KeyboardEvent) => void} OnPick */
 /** @typedef {{ part: Part, group: SVGGElement, title: SVGTitleElement, words: string }} Drawing */
 /** @typedef {Map<number, Float32Array>} Pairs Shares by pair number; a pair that is not listed is "no edge". */
-/** @typedef {Drawing & { disk: SVGCircleElement, rim: SVGCircleElement, text: SVGTextElement, number: SVGTextElement | null, wedges: SVGPathElement[] }} NodeDrawing */
+/** @typedef {Drawing & { disk: SVGCircleElement, rim: SVGCircleElement, radius: number, text: SVGTextElement, number: SVGTextElement | null, wedges: SVGPathElement[] }} NodeDrawing */
 /** @typedef {Drawing & { lines: SVGLineElement[], text: SVGTextElement | null }} PairDrawing */
 
 const UNIT = 100; // size of one unit of a layout, about the length of an edge
@@ -18,6 +18,9 @@ const AROMATIC = 1.5; // lines of an aromatic bond, the second one dashed
 const MARGIN = 48; // around the graph
 const LEAST = 0.05; // probabilities below are not drawn, as in elekit.draw
 const PURE = 0.95; // a node above this share is certain
+const DEEPEST = 16; // magnification
+const NUMBER = 19; // size of a node's number
+const LEGIBLE = 7; // pixels; smaller numbers are hidden
 const BLUE = "#0072B2"; // colors of Okabe and Ito
 const VERMILION = "#D55E00";
 const ORANGE = "#E69F00";
@@ -178,7 +181,10 @@ class GraphView {
     this.centers = new Map();
     /** @type {{ nodes: Float32Array, pairs: Pairs, linked: Set<number>, ghosts: Set<number> } | null} */
     this.last = null;
-    this.size = { width: 0, height: 0 };
+    /** @type {number[]} what all of the drawing takes: left, top, width, height */
+    this.whole = [0, 0, 1, 1];
+    this.box = this.whole; // what is shown of it
+    this.onlook = () => {};
   }
 
   get N() {
@@ -236,9 +242,54 @@ class GraphView {
     const [left, top] = [Math.min(...xs) - MARGIN, Math.min(...ys) - MARGIN];
     const [width, height] = [Math.max(...xs) + MARGIN - left, Math.max(...ys) + MARGIN - top];
     const [w, h] = [Math.max(width, 220), Math.max(height, 150)];
-    const box = [left - (w - width) / 2, top - (h - height) / 2, w, h];
-    this.size = { width: w, height: h };
-    update(this.element, { viewBox: box.map((v) => v.toFixed(1)).join(" ") });
+    const before = this.magnified;
+    const [x, y] = [this.box[0] + this.box[2] / 2, this.box[1] + this.box[3] / 2];
+    this.whole = [left - (w - width) / 2, top - (h - height) / 2, w, h];
+    this.showBox(before > 1 ? [x - w / before / 2, y - h / before / 2, w / before, h / before] : this.whole);
+  }
+
+  /** How much larger than the whole drawing its visible part is drawn. */
+  get magnified() {
+    return this.whole[2] / this.box[2];
+  }
+
+  /** Pixels per unit on the screen. */
+  get scale() {
+    const { clientWidth, clientHeight } = this.element;
+    return Math.min((clientWidth || 400) / this.box[2], (clientHeight || 400) / this.box[3]);
+  }
+
+  /** @param {number[]} box left, top, width, height; moved into the whole drawing */
+  showBox([x, y, w, h]) {
+    const [left, top, width, height] = this.whole;
+    this.box = [clamp(x, left, left + width - w), clamp(y, top, top + height - h), w, h];
+    update(this.element, { viewBox: this.box.map((v) => v.toFixed(1)).join(" ") });
+    this.element.classList.toggle("elekit-magnified", this.magnified > 1.001);
+    this.element.classList.toggle("elekit-far", NUMBER * this.scale < LEGIBLE);
+    this.onlook();
+  }
+
+  /**
+   * Magnify the drawing; the point at these shares of its width and height stays where it is.
+   * @param {number} factor 0 shows all
+   * @param {number} [across]
+   * @param {number} [down]
+   */
+  zoom(factor, across = 0.5, down = 0.5) {
+    const magnified = factor ? clamp(this.magnified * factor, 1, DEEPEST) : 1;
+    const [x, y, w, h] = this.box;
+    const [width, height] = [this.whole[2] / magnified, this.whole[3] / magnified];
+    this.showBox([x + across * (w - width), y + down * (h - height), width, height]);
+  }
+
+  /**
+   * Move by shares of what is shown.
+   * @param {number} across
+   * @param {number} down
+   */
+  pan(across, down) {
+    const [x, y, w, h] = this.box;
+    this.showBox([x + across * w, y + down * h, w, h]);
   }
 
   /**
@@ -335,6 +386,7 @@ class GraphView {
       ...this.makeGroup("dots", `n${i}`, { node: i }),
       disk: svg("circle", { cx: x, cy: y, fill: "#ffffff" }),
       rim: svg("circle", { cx: x, cy: y, fill: "none", "data-node": i }),
+      radius: RADIUS,
       text: svg("text", { x, y, class: "elekit-label", ...CENTERED }),
       number: this.numbers ? svg("text", { class: "elekit-node-number" }, String(i)) : null,
       wedges: [],
@@ -365,6 +417,7 @@ class GraphView {
     const certain = best > 0 && shares[best] > PURE;
     const vertex = certain && linked && palette.vertices.includes(best - 1);
     const r = vertex ? VERTEX : RADIUS;
+    drawing.radius = r;
     update(disk, { r });
     const visibility = visible ? "visible" : "hidden";
     update(group, { visibility });
@@ -461,7 +514,7 @@ class GraphView {
     for (const [i, look] of nodes) {
       const [cx, cy] = this.positions[i];
       const halo = this.halo(`n${i}`, () => svg("circle", { fill: "none" }), look);
-      update(halo, { cx, cy, r: (RADIUS + (look.width ?? 10) / 2).toFixed(1) });
+      update(halo, { cx, cy, r: ((this.nodes.get(i)?.radius ?? RADIUS) + (look.width ?? 10) / 2).toFixed(1) });
     }
     for (const [p, look] of pairs) {
       const [[x1, y1], [x2, y2]] = this.ends(p).map((i) => this.positions[i]);

@@ -16,6 +16,7 @@ import {
   signed,
 } from "./inspector_session.js";
 import { editTable } from "./inspector_table.js";
+import { zoomable } from "./zoom.js";
 
 /** @import { InspectorState, Model, Part, View } from "./types.d.ts" */
 
@@ -92,7 +93,7 @@ function render({ model, el }) {
   const upper = html(
     "div",
     { class: "elekit-twin" },
-    html("div", { class: "elekit-column elekit-left" }, shown, drawing.view.element, key.element),
+    html("div", { class: "elekit-column elekit-left" }, shown, zoomable(drawing.view), key.element),
     html("div", { class: "elekit-right" }, edits.element, shares.element),
   );
   root.append(

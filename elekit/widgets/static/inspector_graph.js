@@ -1,14 +1,28 @@
 // The inspector's graph: halos of prices or shares, words beside the parts, and previews of edits.
 
 import { clamp, html, setText, svg, update } from "./dom.js";
-import { BLUE, CENTERED, GRAY, GraphView, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
+import {
+  BLUE,
+  CENTERED,
+  GRAY,
+  GraphView,
+  ORANGE,
+  oneHot,
+  pairNumber,
+  RADIUS,
+  rampColor,
+  VERMILION,
+} from "./graph.js";
 import { signed } from "./inspector_session.js";
+import { placeLabels } from "./labels.js";
 
 /** @import { EditTable, Halo, Halos, Heat, InspectorState, Model, Part, PartShares, Point, RoomyScene } from "./types.d.ts" */
 
 const THIN = 5; // width of the halo of the cheapest edit
 const WIDE = 17; // and of the most expensive one
-const HEIGHT = 430; // of the drawing on the screen
+const MARGIN = 0.75; // around the graph, in edges
+const TEXT = 14; // pixels
+const MOST_LABELS = 24; // in the visible part of a drawing
 const BLACK = "#000000";
 
 /**
@@ -17,6 +31,12 @@ const BLACK = "#000000";
  * @param {number} price
  */
 const onRamp = ({ low, high }, price) => clamp((price - low) / (high - low), 0, 1);
+
+/**
+ * Decimals that tell prices apart, also those of large graphs.
+ * @param {Heat} heat
+ */
+const decimals = ({ high }) => clamp(1 - Math.floor(Math.log10(Math.max(high, 1e-9))), 2, 5);
 
 /**
  * The same halo for an edge, which covers the edge's lines.
@@ -39,11 +59,12 @@ function priceHalos(model) {
    */
   const look = (price) => {
     if (price === null || price === undefined)
-      return { color: GRAY, width: THIN, dashed: true, words: "none", title: "no valid edit" };
+      return { color: GRAY, width: THIN, dashed: true, words: "none", title: "no valid edit", weight: 0 };
     return {
       color: rampColor(heat.ramp, onRamp(heat, price)),
       width: THIN + (WIDE - THIN) * onRamp(heat, price),
-      words: price.toFixed(2),
+      words: price.toFixed(decimals(heat)),
+      weight: Math.abs(onRamp(heat, price) - 0.5), // the cheapest and the most expensive edits are labeled first
       title: `cheapest valid edit ${price.toFixed(3)}`,
     };
   };
@@ -72,6 +93,7 @@ function shareHalos({ nodes, pairs }, largest) {
     dashed: value < 0,
     width: Math.max(2, (WIDE * Math.abs(value)) / largest),
     words: signed(value, 2),
+    weight: Math.abs(value) / largest,
     title: `${value < 0 ? "keeps apart" : "brings together"}, ${signed(value, 3)}`,
   });
   /** @type {Halos} */
@@ -79,6 +101,16 @@ function shareHalos({ nodes, pairs }, largest) {
   for (const [i, value] of nodes.entries()) if (value !== null) halos.nodes.set(i, look(value));
   for (const [i, j, value] of pairs) halos.pairs.set(pairNumber(i, j, nodes.length), forEdge(look(value)));
   return halos;
+}
+
+/**
+ * @param {Point} at
+ * @param {string} words
+ * @param {number} size
+ */
+function text([x, y], words, size) {
+  const look = { "font-size": size.toFixed(1), style: `stroke-width:${(size / 3.5).toFixed(1)}px` };
+  return svg("text", { class: "elekit-word", ...CENTERED, x, y, ...look }, words);
 }
 
 /** A drawn graph with halos, words beside them, the picked part, and a preview of an edit. */
@@ -92,12 +124,35 @@ class InspectedGraph {
     this.model = model;
     this.view = new GraphView(model.get("palette"), { label, onpick });
     this.notes = svg("g", { "pointer-events": "none" });
-    this.view.element.append(this.notes);
-    this.textSize = 17;
+    this.labels = svg("g", { "pointer-events": "none" });
+    this.view.element.append(this.notes, this.labels);
+    this.view.onlook = () => this.label();
     /** @type {RoomyScene | null} */
     this.scene = null;
     /** @type {GraphView["last"]} */
     this.unedited = null;
+    /** @type {Halos} */
+    this.halos = { nodes: new Map(), pairs: new Map() };
+    /** @type {Part[]} labeled in any case */
+    this.chosen = [];
+    /** @type {Part | null} */
+    this.pointed = null;
+    for (const [event, leaves] of /** @type {[string, boolean][]} */ ([
+      ["pointerover", false],
+      ["focusin", false],
+      ["pointerleave", true],
+      ["focusout", true],
+    ]))
+      this.view.element.addEventListener(event, ({ target }) => this.point(leaves ? null : target));
+  }
+
+  /** @param {EventTarget | null} target */
+  point(target) {
+    const key = target instanceof Element && target.closest("[data-part]")?.getAttribute("data-part");
+    const part = this.view.drawings.find(({ group }) => group.dataset.part === key)?.part ?? null;
+    if (part === this.pointed) return;
+    this.pointed = part;
+    this.label();
   }
 
   /** @param {RoomyScene} scene */
@@ -105,19 +160,18 @@ class InspectedGraph {
     const { view } = this;
     const { focused } = view;
     /** @type {Point[]} */
-    const around = scene.words.filter((at) => at !== null);
+    const around = [];
     for (const [i, spot] of scene.spots.entries()) {
       if (!spot) continue;
       const [[x, y], [u, v]] = [scene.positions[i], spot];
-      around.push([x - 0.1, y - 0.1], [x + 0.1, y + 0.1], [x + 0.82 * (u - x), y + 0.82 * (v - y)]);
+      around.push([x - MARGIN, y - MARGIN], [x + MARGIN, y + MARGIN], [x + 0.82 * (u - x), y + 0.82 * (v - y)]);
     }
-    this.scene = scene;
+    this.scene = null; // what is drawn meanwhile has no labels
     view.show(scene, around.length ? around : scene.positions);
+    this.scene = scene;
     this.unedited = view.last;
-    view.element.append(this.notes);
-    const { width, height } = view.size;
-    const scale = Math.min((view.element.clientWidth || HEIGHT) / width, HEIGHT / height);
-    this.textSize = clamp(14.5 / scale, 17, 34); // as large as the text around the drawing
+    this.pointed = null;
+    view.element.append(this.notes, this.labels);
     if (focused) view.drawings.find(({ group }) => group.dataset.part === focused)?.group.focus();
   }
 
@@ -129,19 +183,14 @@ class InspectedGraph {
   mark(halos, picked, row) {
     const { scene, unedited, view } = this;
     if (!scene || !unedited) return;
+    this.halos = halos;
     view.mark(halos);
     const notes = view.outline(picked, BLACK, 20);
     const preview = row === null ? [] : this.preview(scene, unedited, row);
     if (row === null) view.draw(unedited.nodes, unedited.pairs);
-    for (const [i, at] of scene.words.entries()) {
-      const words = halos.nodes.get(i)?.words;
-      if (at) notes.push(this.text(at, words ? `${i}: ${words}` : String(i)));
-    }
-    for (const [i, j, x, y] of scene.sides) {
-      const words = halos.pairs.get(pairNumber(i, j, scene.nodes.length))?.words;
-      notes.push(this.text([x, y], words ?? ""));
-    }
     this.notes.replaceChildren(...notes, ...preview);
+    this.chosen = [picked, ...(row === null ? [] : this.edited(row))];
+    this.label();
     for (const drawing of view.drawings) {
       const { node, pair } = drawing.part;
       const halo = pair
@@ -157,12 +206,58 @@ class InspectedGraph {
   }
 
   /**
-   * @param {Point} at
-   * @param {string} words
+   * The parts that an edit changes.
+   * @param {number} row
+   * @returns {Part[]}
    */
-  text(at, words) {
-    const [x, y] = GraphView.at(at);
-    return svg("text", { class: "elekit-word", ...CENTERED, x, y, "font-size": this.textSize.toFixed(1) }, words);
+  edited(row) {
+    const table = this.model.get("table");
+    const [node, pair] = [table.node[row], table.pair[row]];
+    if (table.kind[row] === "add node") return pair ? [{ node: pair[0] + pair[1] - node }] : [];
+    return pair ? [{ pair }, { node: pair[0] }, { node: pair[1] }] : [{ node }];
+  }
+
+  /** Write numbers and values beside the parts: chosen ones, then the extremes, as many as find a free place. */
+  label() {
+    const { scene, view, halos } = this;
+    if (!scene) return;
+    const [left, top, width, height] = view.box;
+    const size = TEXT / view.scale;
+    const N = scene.nodes.length;
+    /** @param {Point} at */
+    const isShown = ([x, y]) => x > left && x < left + width && y > top && y < top + height;
+    /** @type {(import("./labels.js").Wanted & { weight: number })[]} */
+    const wanted = [];
+    const chosen = [...this.chosen, ...(this.pointed ? [this.pointed] : [])];
+    /** @param {(part: Part) => boolean | undefined} isPart */
+    const weight = (isPart, halo = /** @type {Halo | undefined} */ (undefined)) =>
+      chosen.some(isPart) ? 9 : (halo?.weight ?? -1);
+    for (const [i, channel] of scene.nodes.entries()) {
+      const [at, halo] = [view.positions[i], halos.nodes.get(i)];
+      if (!channel || !isShown(at)) continue;
+      const words = halo?.words ? `${i}: ${halo.words}` : String(i);
+      wanted.push({ at, words, weight: weight(({ node, pair }) => node === i || pair?.includes(i), halo) });
+    }
+    /** @type {[Point, Point][]} */
+    const lines = scene.edges.map(([i, j]) => [view.positions[i], view.positions[j]]);
+    for (const [i, j] of scene.edges) {
+      const [a, b] = [view.positions[i], view.positions[j]];
+      const halo = halos.pairs.get(pairNumber(i, j, N));
+      const at = /** @type {Point} */ ([(a[0] + b[0]) / 2, (a[1] + b[1]) / 2]);
+      if (!halo?.words || !isShown(at)) continue;
+      const along = /** @type {Point} */ ([b[0] - a[0], b[1] - a[1]]);
+      wanted.push({
+        at,
+        along,
+        words: halo.words,
+        weight: weight(({ pair }) => pair?.[0] === i && pair[1] === j, halo),
+      });
+    }
+    wanted.sort((a, b) => b.weight - a.weight);
+    const nodes = [...view.nodes].map(([i, { radius }]) => ({ at: view.positions[i], radius }));
+    const frame = /** @type {[number, number, number, number]} */ ([left, top, left + width, top + height]);
+    const placed = placeLabels(wanted, { size, frame, most: MOST_LABELS, nodes, lines });
+    this.labels.replaceChildren(...placed.map(({ at, words }) => text(at, words, size)));
   }
 
   /**
@@ -225,8 +320,8 @@ function legend(model) {
   );
   const draw = () => {
     const heat = model.get("heat");
-    setText(low, heat.low.toFixed(2));
-    setText(high, heat.high.toFixed(2));
+    setText(low, heat.low.toFixed(decimals(heat)));
+    setText(high, heat.high.toFixed(decimals(heat)));
     wedge.replaceChildren(
       ...Array.from({ length: 24 }, (_, n) => {
         const [y, height] = [12 - (4 + n / 3), 8 + (2 * n) / 3];
@@ -239,4 +334,4 @@ function legend(model) {
   return { element: html("div", {}, prices, shares), draw };
 }
 
-export { InspectedGraph, legend, onRamp, priceHalos, shareHalos };
+export { decimals, InspectedGraph, legend, onRamp, priceHalos, shareHalos };

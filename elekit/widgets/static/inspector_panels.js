@@ -4,6 +4,7 @@ import { button, control, html, save, send, setText, update } from "./dom.js";
 import { GraphView } from "./graph.js";
 import { InspectedGraph, shareHalos } from "./inspector_graph.js";
 import { short, signed } from "./inspector_session.js";
+import { zoomable } from "./zoom.js";
 
 /** @import { PartShares, Scene } from "./types.d.ts" */
 /** @import { Panel, Session } from "./inspector_session.js" */
@@ -51,7 +52,7 @@ function sharesPanel(session) {
    */
   const titled = (words, table) =>
     html("div", { class: "elekit-column elekit-half" }, html("p", { class: "elekit-title" }, words), table);
-  const element = html("div", { class: "elekit-column" }, name, drawing.view.element);
+  const element = html("div", { class: "elekit-column" }, name, zoomable(drawing.view));
   const below = html(
     "div",
     { class: "elekit-column elekit-below" },

@@ -37,6 +37,7 @@ class Session {
     this.sortBy = "price";
     this.descending = false;
     this.kind = ""; // of the listed edits, "" = all
+    this.words = ""; // that the listed edits contain, in lower case
     this.pairing = false; // whether the next picked node completes a pair
     /** @type {number | null} */
     this.previewed = null; // row of the table

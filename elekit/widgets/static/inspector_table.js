@@ -2,7 +2,7 @@
 
 import { button, clamp, consume, control, html, save, setText, update } from "./dom.js";
 import { rampColor } from "./graph.js";
-import { onRamp } from "./inspector_graph.js";
+import { decimals, onRamp } from "./inspector_graph.js";
 import { concerns, isWhole, partName, short, signed } from "./inspector_session.js";
 
 /** @import { EditTable } from "./types.d.ts" */
@@ -100,6 +100,17 @@ function editTable(session) {
     html("option", { value: "" }, "all kinds"),
     ...KINDS.map((name) => html("option", { value: name }, name)),
   );
+  const search = control("input", {
+    type: "search",
+    size: 12,
+    "aria-label": "filter edits by their words",
+    placeholder: "filter, such as N to",
+    spellcheck: "false",
+    oninput: () => {
+      session.words = search.value.trim().toLowerCase();
+      draw();
+    },
+  });
   const valid = control("input", { type: "checkbox", onchange: () => save(model, "valid_only", valid.checked) });
 
   const hasFocus = () => {
@@ -117,6 +128,7 @@ function editTable(session) {
       .filter((row) => !model.get("valid_only") || edits.valid[row])
       .filter((row) => !session.kind || edits.kind[row] === session.kind)
       .filter((row) => concerns(edits, row, picked))
+      .filter((row) => !session.words || edits.edit[row].toLowerCase().includes(session.words))
       .sort((a, b) => sign * compare(key(a), key(b)) || a - b);
   }
 
@@ -165,8 +177,9 @@ function editTable(session) {
     update(tr, { "data-row": row });
     setText(cells.edit, short(edits.edit[row]));
     setText(cells.kind, edits.kind[row]);
-    setText(cells.price, edits.price[row].toFixed(3));
-    setText(cells.change, signed(edits.change[row], 3));
+    const digits = Math.max(3, decimals(heat));
+    setText(cells.price, edits.price[row].toFixed(digits));
+    setText(cells.change, signed(edits.change[row], digits));
     setText(cells.valid, !edits.valid[row] ? "no" : edits.connected[row] ? "yes" : "disconnects");
     const at = onRamp(heat, edits.price[row]);
     const height = (0.35 + 0.65 * at).toFixed(2);
@@ -225,7 +238,7 @@ function editTable(session) {
     "div",
     { class: "elekit-column elekit-side" },
     html("div", { class: "elekit-row" }, part, pairing, all),
-    html("div", { class: "elekit-row" }, html("label", {}, valid, " valid edits only"), kind, count),
+    html("div", { class: "elekit-row" }, html("label", {}, valid, " valid edits only"), kind, search, count),
     html("div", { class: "elekit-scroll" }, table),
   );
   return { element, traits: ["table", "heat", "valid_only"], draw };

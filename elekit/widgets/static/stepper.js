@@ -19,12 +19,14 @@ import {
 } from "./dom.js";
 import { GraphView, LEAST, pairNumber } from "./graph.js";
 import { Chart } from "./stepper_chart.js";
+import { zoomable, zoomByKey } from "./zoom.js";
 
 /** @import { Halos, Mark, Model, Palette, PredictionSet, RunState, StepperPalette, StepperState, View } from "./types.d.ts" */
 
 const SAVE_DELAY = 120; // ms between two steps that the kernel hears of
 const SPEEDS = [1, 2, 4, 8, 16, 30];
-const KEYS = "Keys: ← → one frame, Page Up/Down ten, Home, End; Space plays; g shows the descent directions.";
+const KEYS =
+  "Keys: ← → one frame, Page Up/Down ten, Home, End; Space plays; g shows the descent directions; + and − zoom, Shift and arrows move.";
 
 /** @type {WeakMap<RunState[], number>} when playing last advanced a widget, whose views must advance it only once */
 const advanced = new WeakMap();
@@ -103,7 +105,7 @@ class Run {
       "figure",
       { class: "elekit-stepper-run" },
       html("figcaption", { class: "elekit-title" }, heading, this.title),
-      this.view.element,
+      zoomable(this.view),
       this.directions,
     );
   }
@@ -396,7 +398,7 @@ function render({ model, el }) {
     const view = new GraphView(palette, { label: "the true graph" });
     view.show(/** @type {import("./types.d.ts").Scene} */ (truth));
     const caption = html("figcaption", { class: "elekit-title" }, "truth");
-    graphs.append(html("figure", { class: "elekit-stepper-truth" }, caption, view.element));
+    graphs.append(html("figure", { class: "elekit-stepper-truth" }, caption, zoomable(view)));
   }
   const doubt = model.get("doubt");
   const found = model.get("found");
@@ -419,6 +421,15 @@ function render({ model, el }) {
   root.addEventListener("keydown", (event) => {
     const tag = event.target instanceof Element ? event.target.tagName : "";
     if (hasModifier(event) || tag === "SELECT") return;
+    if (
+      zoomByKey(
+        runs.map((run) => run.view),
+        event,
+      )
+    ) {
+      consume(event);
+      return;
+    }
     if (MOVES[event.key]) jump(MOVES[event.key](model.get("step")));
     else if (event.key === "g") toggle();
     else if (event.key === " " && tag !== "BUTTON") {

@@ -50,6 +50,8 @@ export interface Halo {
   dashed?: boolean;
   title?: string;
   words?: string;
+  /** Parts with the largest weights get labels first. */
+  weight?: number;
 }
 
 /** Halos by node and by pair number. */
@@ -193,10 +195,8 @@ export type PlotElement = HTMLElement & { api: Plot };
 
 // -- inspector ------------------------------------------------------------------------------------------------
 
-/** `elekit.widgets.inspector_io.roomy_scene`: also where words and added nodes go, null for absent nodes. */
+/** `elekit.widgets.inspector_io.roomy_scene`: also where added nodes go, null for absent nodes. */
 export interface RoomyScene extends Scene {
-  words: (Point | null)[];
-  sides: [i: number, j: number, x: number, y: number][];
   spots: (Point | null)[];
 }
 
