@@ -377,7 +377,7 @@ def test_any_labels_do(plain, vocabulary):
 def test_a_single_slot(psi):
     vocabulary = replace(psi.vocabulary, max_nodes=1)
     widget = inspect_loss(psi, from_smiles("C", vocabulary))
-    assert set(widget.table["kind"]) == {"relabel"} and widget.heat["pairs"] == [] and widget.scene["sides"] == []
+    assert set(widget.table["kind"]) == {"relabel"} and widget.heat["pairs"] == []
     widget.apply(0)
     widget.view = "shares"
     assert widget.problem == "" and widget.loss > 0
@@ -500,6 +500,13 @@ def same_rows(lab, expression):
     return lab.page.evaluate(LISTED)
 
 
+OVERLAPPING = """() => {
+  const boxes = [...document.querySelectorAll('.elekit-left .elekit-word')].map((word) => word.getBoundingClientRect());
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  return boxes.flatMap((a, n) => boxes.slice(0, n).filter((b) => meet(a, b))).length;
+}"""
+
+
 @pytest.mark.browser
 def test_what_is_clicked_and_typed_is_what_happens(lab):
     errors = watched(lab)
@@ -551,6 +558,35 @@ def test_what_is_clicked_and_typed_is_what_happens(lab):
     page.get_by_label("kind of edit").select_option("change edge")
     same_rows(lab, "listed(kind='change edge')")
     page.get_by_label("kind of edit").select_option("")
+    words, listed = page.get_by_role("searchbox", name="filter edits"), same_rows(lab, "listed()")
+    words.fill("TO n")
+    assert page.evaluate(LISTED) == [row for row in listed if "to n" in row[0].lower()] != []
+    words.fill("")
+
+    # labels that do not overlap, and the zoom by keys, pointer and wheel
+    drawn, kept = graph.locator(".elekit-graph"), graph.locator("[data-part=n1]")
+    assert page.evaluate(OVERLAPPING) == 0 and page.locator(".elekit-left .elekit-word").count() > 3
+    whole, box = (drawn.get_attribute("viewBox") for _ in range(2))
+    kept.focus()
+    for key, wider in (("+", -1), ("+", -1), ("-", 1), ("Shift+ArrowLeft", 0), ("0", 1)):
+        page.keyboard.press(key)
+        before, box = box, drawn.get_attribute("viewBox")
+        assert np.sign(float(box.split()[2]) - float(before.split()[2])) == wider and page.evaluate(OVERLAPPING) == 0
+    assert box == whole
+    kept.hover()
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -200)
+    page.keyboard.up("Control")
+    page.wait_for_selector(".elekit-left .elekit-magnified")
+    box, at, before = drawn.get_attribute("viewBox"), drawn.bounding_box(), lab.value("w.picked")
+    middle = (at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] - 30, middle[1] - 20, steps=3)
+    page.mouse.up()
+    assert drawn.get_attribute("viewBox") != box and lab.value("w.picked") == before  # a drag picks nothing
+    page.get_by_role("button", name="whole drawing").first.click()
+    assert drawn.get_attribute("viewBox") == whole
     lab.screenshot("inspector")
 
     # a preview, then done by keys

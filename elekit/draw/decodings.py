@@ -33,7 +33,7 @@ from elekit.draw.frames import (
     matching_layout,
 )
 from elekit.draw.layouts import layout
-from elekit.draw.structures import graph
+from elekit.draw.structures import graph, node_radii
 from elekit.graphs.graph import Graph
 
 WIDE, HIGH = 2.3, 3.9  # inches: a graph of a prediction set, and the whole set
@@ -145,10 +145,10 @@ def _marked(run: Frames, at: int, ax: Axes) -> None:
     size = float(np.clip(0.17 * points_per_unit(ax), 6, 10))
     for i in shown:
         outlined(ax, positions[i] + 0.9 * RADIUS, str(i), size, color="#444444", gid=f"number-{i}")
-    largest = max((mark.size for mark in run.marks[at]), default=1.0)
+    largest, radii = max((mark.size for mark in run.marks[at]), default=1.0), node_radii(one)
     for part, kind, size, _ in run.marks[at]:
         width = 0.11 if kind == "changed" else 0.04 + 0.13 * size / largest
-        halo(ax, positions, part, width, width, LOOKS[kind][0], _dash(kind), "halo")
+        halo(ax, positions, part, width, width, LOOKS[kind][0], _dash(kind), "halo", radii)
     low, high = positions[shown].min(0) - 0.6, positions[shown].max(0) + 0.6  # do not cut off outlines and halos
     ax.set(xlim=(min(low[0], ax.get_xlim()[0]), max(high[0], ax.get_xlim()[1])))
     ax.set(ylim=(min(low[1], ax.get_ylim()[0]), max(high[1], ax.get_ylim()[1])))

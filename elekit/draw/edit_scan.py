@@ -23,12 +23,14 @@ from elekit.draw.figure import (
     require_columns,
 )
 from elekit.draw.layouts import layout
-from elekit.draw.placement import RAMP, finite_range, label_positions, present_parts, signed
+from elekit.draw.placement import RAMP, decimals, finite_range, label_positions, present_parts, signed
 from elekit.draw.structures import graph as draw_graph
+from elekit.draw.structures import node_radii
 from elekit.graphs.graph import Graph
 
 HALOS = LinearSegmentedColormap.from_list("halos", RAMP)
 NARROW, WIDE = 0.05, 0.17  # of a halo, where an edge is about 1 long
+MOST_TEXTS = 30
 
 
 def priced_edits(
@@ -53,11 +55,13 @@ def priced_edits(
     require_columns(table, ("edit", "price", "valid"))
     scale = Normalize(*finite_range(nodes, pairs[graph.labels()[1][0].cpu().numpy() > 0]))
 
+    digits = decimals(float(scale.vmax or 0))
+
     def look(price):
         if np.isnan(price):
             return NARROW, GRAY, DASHED, "none"
         share = float(scale(price).clip(0, 1))
-        return NARROW + (WIDE - NARROW) * share, to_hex(HALOS(share)), "-", f"{price:.2f}"
+        return NARROW + (WIDE - NARROW) * share, to_hex(HALOS(share)), "-", f"{price:.{digits}f}"
 
     figure = Picture(figsize=(12.5, 6))
     place = figure.add_axes((0.03, 0.17, 0.42, 0.75))
@@ -168,20 +172,32 @@ def _fitting(graph: Graph, nodes, pairs) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _with_halos(graph: Graph, ax: Axes, nodes, pairs, look, positions) -> None:
-    """The graph with a halo and a text at each node and edge; `look(value)`: width, color, dashes and text."""
+    """The graph with a halo and a text at each node and edge; `look(value)`: width, color, dashes and text.
+
+    Large graphs have texts only where they do not overlap, beside at most `MOST_TEXTS` parts: the extremes.
+    """
     positions = layout(graph) if positions is None else to_numpy(positions)
     present, _ = present_parts(graph, positions)
     of_nodes, of_edges = label_positions(graph, positions)
     draw_graph(graph, ax, positions=positions)
     left, right = ax.get_xlim()
     ax.set_xlim(min([left, *of_nodes[present, 0] - 0.4]), max([right, *of_nodes[present, 0] + 0.4]))  # text, too
-    size = float(np.clip(0.17 * points_per_unit(ax), 7, 11))
+    points = points_per_unit(ax)
+    size = float(np.clip(0.17 * points, 7, 11))
     parts: list[tuple] = [((i,), f"{i}: ", nodes[i], of_nodes[i]) for i in present]
     parts += [(pair, "", pairs[pair], place) for pair, place in of_edges.items()]
+    low, high = finite_range([value for _, _, value, _ in parts])
+    parts.sort(key=lambda part: -abs(np.nan_to_num(part[2], nan=(low + high) / 2) - (low + high) / 2))
+    radii = node_radii(graph)
+    written: list[tuple[np.ndarray, np.ndarray]] = []
     for part, name, value, place in parts:
         width, color, dash, text = look(value)
-        halo(ax, positions, part, width, 0.14 + 1.5 * width, color, dash, "halo")
-        outlined(ax, place, name + text, size, ha="center", va="center", gid=f"value-{'-'.join(map(str, part))}")
+        halo(ax, positions, part, width, 0.14 + 1.5 * width, color, dash, "halo", radii)
+        half = np.array([0.3 * len(name + text), 0.6]) * size / points
+        free = all((np.abs(place - other) > half + room).any() for other, room in written)
+        if len(parts) <= MOST_TEXTS or (free and len(written) < MOST_TEXTS):
+            written.append((place, half))
+            outlined(ax, place, name + text, size, ha="center", va="center", gid=f"value-{'-'.join(map(str, part))}")
 
 
 def _price_bars(ax: Axes, valid: pd.DataFrame, top: int, color) -> None:
@@ -192,7 +208,7 @@ def _price_bars(ax: Axes, valid: pd.DataFrame, top: int, color) -> None:
     ax.barh(y, prices, color=[color(price) for price in prices], height=0.75)
     reach = max(float(prices.max(initial=0)), 1e-9)
     for at, price in zip(y, prices):
-        ax.text(price + 0.02 * reach, at, f"{price:.2f}", va="center", fontsize=11)
+        ax.text(price + 0.02 * reach, at, f"{price:.{decimals(reach)}f}", va="center", fontsize=11)
     name_rows(ax, shown["edit"], y, width=225, size=10 if len(y) > 18 else 11)
     ax.set_xlim(0, 1.2 * reach)
     title = f"lowest and highest of {len(valid)} valid edits" if parted else f"all {len(valid)} valid edits"

@@ -98,13 +98,16 @@ def points_per_unit(ax: Axes) -> float:
     return 72 * float((size_in_inches(ax) / [np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())]).min())
 
 
-def halo(ax: Axes, positions: np.ndarray, part: Sequence[int], width: float, bar: float, color, dash, name: str):
-    """A rim around the node (i,), `width` wide, or a line under the pair (i, j), `bar` wide, in edge lengths."""
+def halo(ax: Axes, positions, part: Sequence[int], width: float, bar: float, color, dash, name: str, radii=None):
+    """A rim around the node (i,), `width` wide, or a line under the pair (i, j), `bar` wide, in edge lengths.
+
+    radii: of the nodes; None: all are `RADIUS`.
+    """
     points = points_per_unit(ax)
     line = Style(color=color, ls=dash, gid=f"{name}-{'-'.join(map(str, part))}")
     if len(part) == 1:
-        rim = Circle(positions[part[0]], RADIUS + width / 2, fill=False, zorder=0.6, lw=width * points, **line)
-        ax.add_patch(rim)
+        radius = (RADIUS if radii is None else radii[part[0]]) + width / 2
+        ax.add_patch(Circle(positions[part[0]], radius, fill=False, zorder=0.6, lw=width * points, **line))
     else:
         x, y = positions[list(part)].T
         ax.add_line(Line2D(x, y, zorder=0.5, lw=bar * points, solid_capstyle="butt", **line))

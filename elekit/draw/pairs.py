@@ -14,6 +14,7 @@ from elekit.draw.layouts import layout
 from elekit.draw.placement import label_positions
 from elekit.draw.shapes import differences, framed
 from elekit.draw.structures import graph as draw_graph
+from elekit.draw.structures import node_radii
 from elekit.graphs.graph import Graph
 
 MARKS = {  # what an edit does to a part: color, dashes, words; none of the colors is one of C, N, O and F
@@ -178,9 +179,10 @@ def draw_panel(graph: Graph, ax: Axes, positions: np.ndarray, marks) -> None:
     way *= (RADIUS + WIDTH + 0.12) / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
     for i in np.flatnonzero(_present(graph)):
         outlined(ax, positions[i] + way[i], str(i), 11, color="#444444", ha="center", va="center", gid=f"number-{i}")
+    radii = node_radii(graph)
     for part, kind in marks:
         color, dash, _ = MARKS[kind]
-        halo(ax, positions, part, WIDTH, 3 * WIDTH, color, dash, kind)
+        halo(ax, positions, part, WIDTH, 3 * WIDTH, color, dash, kind, radii)
 
 
 def draw_group(figure: Figure, graphs, marks, corner, panel, largest: float) -> None:

@@ -19,6 +19,11 @@ def finite_range(*values) -> tuple[float, float]:
     return low, max(high, low + 1e-6)
 
 
+def decimals(high: float) -> int:
+    """Decimals that tell prices up to `high` apart, also those of large graphs: 2 to 5."""
+    return int(np.clip(1 - np.floor(np.log10(max(high, 1e-9))), 2, 5))
+
+
 def signed(value: float) -> str:
     """A value with sign and two digits; no sign if it rounds to zero."""
     words = f"{value:+.2f}"

@@ -57,21 +57,34 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
     ax = _canvas(ax, positions[seen], 0.5 * -(-len(mixed) // 5) if relaxed else 0, title, vocabulary)
     points = points_per_unit(ax)
     written = [(positions[i] - RADIUS, positions[i] + RADIUS) for i in seen]  # corners of boxes to keep clear of text
-    strength = np.triu((1 - edges[..., 0]) * np.outer(1 - nodes[:, 0], 1 - nodes[:, 0]), 1)
+    strength, radii = np.triu(_strength(graph), 1), node_radii(graph)
     centers = ring_centers(graph, positions)
     for i, j in np.argwhere(strength >= VISIBLE).tolist():
         line = _Line(positions[i], positions[j], float(strength[i, j]), centers.get((i, j)))
         _edge(ax, (i, j), edges[i, j], line, vocabulary, points, written)
-    colors, linked = label_colors(vocabulary), (strength + strength.T).sum(1) > 0.5
+    colors = label_colors(vocabulary)
     for i in seen.tolist():
-        vertex = linked[i] and nodes[i].argmax() - 1 in vertex_labels(vocabulary) and nodes[i].max() > PURE
-        _node(ax, i, nodes[i], positions[i], vocabulary, colors, points, VERTEX if vertex else RADIUS)
+        _node(ax, i, nodes[i], positions[i], vocabulary, colors, points, radii[i])
     if relaxed:
         dots = [(fit_text(vocabulary.node_labels[k], 90, 11)[0],
                  {"ls": "", "marker": "o", "ms": 9, "color": colors[k]}) for k in mixed]  # fmt: skip
         legend(ax, dots, 11, ncols=min(5, len(mixed)), loc="lower center", handletextpad=0.1, columnspacing=1.0,
                borderaxespad=0)  # fmt: skip
     return figure_of(ax)
+
+
+def node_radii(graph: Graph) -> np.ndarray:
+    """(N,) radii of the nodes of one graph: small for certain carbon atoms with bonds."""
+    nodes = to_numpy(graph.nodes[0])
+    vertex = np.isin(nodes.argmax(1) - 1, vertex_labels(graph.vocabulary)) & (nodes.max(1) > PURE)
+    return np.where(vertex & (_strength(graph).max(1, initial=0) > 0.5), VERTEX, RADIUS)
+
+
+def _strength(graph: Graph) -> np.ndarray:
+    """(N, N) probability that each edge and both of its ends exist."""
+    present = 1 - to_numpy(graph.nodes[0])[:, 0]
+    strength: np.ndarray = (1 - to_numpy(graph.edges[0])[..., 0]) * np.outer(present, present)
+    return strength
 
 
 def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None, *, columns: int = 4) -> Figure:

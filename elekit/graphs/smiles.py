@@ -211,7 +211,8 @@ def element_and_charge(label: str) -> tuple[str, int]:
     """Split a node label such as "N+" into ("N", 1); a ValueError if it is no element with an optional charge."""
     found = _LABEL.fullmatch(label)
     try:
-        Chem.GetPeriodicTable().GetAtomicNumber(found[1] if found else "")
+        with rdBase.BlockLogs():  # RDKit logs a stack trace for other labels
+            Chem.GetPeriodicTable().GetAtomicNumber(found[1] if found else "")
     except RuntimeError:
         found = None
     if found is None:

@@ -1,18 +1,7 @@
 // The inspector's graph: halos of prices or shares, words beside the parts, and previews of edits.
 
 import { clamp, html, setText, svg, update } from "./dom.js";
-import {
-  BLUE,
-  CENTERED,
-  GRAY,
-  GraphView,
-  ORANGE,
-  oneHot,
-  pairNumber,
-  RADIUS,
-  rampColor,
-  VERMILION,
-} from "./graph.js";
+import { BLUE, CENTERED, GRAY, GraphView, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
 import { signed } from "./inspector_session.js";
 import { placeLabels } from "./labels.js";
 

@@ -6,7 +6,8 @@ import { button, clamp, consume, hasModifier, html } from "./dom.js";
 
 const STEP = 1.4;
 const DRAG = 4; // pixels; less is a click
-const KEYS = "Keys: + and − zoom, 0 shows all, Shift and arrows move. Ctrl and the wheel zoom, dragging moves.";
+const KEYS =
+  "Keys: + and − zoom, 0 shows the whole drawing, Shift and arrows move. Ctrl and the wheel zoom, dragging moves.";
 /** @type {Record<string, [number, number]>} */
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -81,7 +82,7 @@ function zoomable(view) {
     { class: "elekit-zoom", role: "group", "aria-label": "zoom" },
     tool("+", "zoom in", STEP),
     tool("−", "zoom out", 1 / STEP),
-    tool("⤢", "show all", 0),
+    tool("⤢", "whole drawing", 0),
   );
   new ResizeObserver(() => view.showBox(view.box)).observe(svg);
   const element = html("div", { class: "elekit-zoomable" }, svg, tools);
