@@ -1,5 +1,6 @@
 """psi: on the sphere; invariant to node order, padding and absent nodes; differentiable; separates rings."""
 
+import itertools
 from dataclasses import replace
 
 import networkx as nx
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 
 from elekit.graphs.augment import shuffled
 from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx
-from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.graphs.packed import PackedGraphs, RelaxedPackedGraphs
+from elekit.model.embedding import SHAPES, EmbeddingConfig, GraphEmbedding
+from elekit.model.loss import points_of
 
 TINY = EmbeddingConfig(hidden=8, rounds=2, dim=6, walks=4)
+TINY_OF = {shape: replace(TINY, shape=shape) for shape in SHAPES}
 
 
 def made(vocabulary, config=TINY, dtype=torch.float64):
@@ -22,9 +26,9 @@ def made(vocabulary, config=TINY, dtype=torch.float64):
         return GraphEmbedding(vocabulary, config).to(dtype).eval()
 
 
-@pytest.fixture
-def psi(vocabulary):
-    return made(vocabulary)
+@pytest.fixture(params=SHAPES)
+def psi(vocabulary, request):
+    return made(vocabulary, TINY_OF[request.param])
 
 
 @pytest.fixture
@@ -51,15 +55,16 @@ def test_node_order_does_not_matter(psi, graphs, generator):
 @given(
     nodes=st.integers(1, 7), labels=st.integers(1, 4), bonds=st.integers(1, 3), count=st.integers(1, 5),
     rounds=st.integers(0, 3), walks=st.integers(0, 6), relaxed=st.booleans(), seed=st.integers(0, 2**16),
+    shape=st.sampled_from(SHAPES),
 )  # fmt: skip
 def test_any_psi_of_any_graph_is_invariant_under_permutation(
-    nodes, labels, bonds, count, rounds, walks, relaxed, seed
+    nodes, labels, bonds, count, rounds, walks, relaxed, seed, shape
 ):
     vocabulary = GraphVocabulary(tuple("abcd"[:labels]), tuple("xyz"[:bonds]), nodes)
     generator = torch.Generator().manual_seed(seed)
     make = random_relaxed if relaxed else random_vertices
     graphs = make(vocabulary, count, generator).to(torch.float64)
-    psi = made(vocabulary, EmbeddingConfig(hidden=8, rounds=rounds, dim=6, walks=walks))
+    psi = made(vocabulary, EmbeddingConfig(hidden=8, rounds=rounds, dim=6, walks=walks, shape=shape))
     points = psi(graphs)
     order = torch.stack([torch.randperm(nodes, generator=generator) for _ in range(count)])
     torch.testing.assert_close(psi(graphs.permuted(order)), points)
@@ -81,6 +86,48 @@ def test_edges_at_absent_nodes_do_not_matter(psi, graphs, generator):
     torch.testing.assert_close(psi(replace(before, edges=edges)), psi(before))
     edges[:, 0, 1] = edges[:, 1, 0] = noise[:, 0, 1]  # between present nodes they count
     assert (psi(replace(before, edges=edges)) - psi(before))[:10].abs().amax(1).min() > 1e-6
+
+
+def packed(graphs):
+    """The same relaxed graphs with all pairs listed."""
+    B, N = graphs.nodes.shape[:2]
+    i, j = torch.triu_indices(N, N, 1)
+    pairs = (torch.stack([i, j])[:, None] + N * torch.arange(B)[:, None]).flatten(1)
+    nodes, edges = graphs.nodes.flatten(0, 1), graphs.edges[:, i, j].flatten(0, 1)
+    return RelaxedPackedGraphs(torch.arange(B + 1) * N, nodes, pairs, edges, graphs.vocabulary)
+
+
+def test_packed_and_dense_graphs_have_one_point_and_one_gradient(psi, graphs):
+    nodes, edges = graphs.nodes.clone().requires_grad_(), graphs.edges.clone().requires_grad_()
+    dense = replace(graphs, nodes=nodes, edges=edges)
+    points = psi(packed(dense))
+    torch.testing.assert_close(points, psi(dense))
+    direction = torch.randn(points.shape, generator=torch.Generator().manual_seed(0)).double()
+    wanted = torch.autograd.grad((psi(dense) * direction).sum(), (nodes, edges))
+    found = torch.autograd.grad((points * direction).sum(), (nodes, edges))
+    torch.testing.assert_close(found[0], wanted[0])
+    i, j = torch.triu_indices(5, 5, 1)
+    by_pair = [(part + part.transpose(1, 2))[:, i, j] for part in (found[1], wanted[1])]  # unordered, no loops
+    torch.testing.assert_close(*by_pair)
+
+
+def test_packed_graphs_of_different_sizes_are_embedded_in_blocks(vocabulary, generator, monkeypatch):
+    graphs = random_vertices(vocabulary, 40, generator)
+    of = PackedGraphs.of(graphs)
+    for shape in SHAPES:
+        psi = made(vocabulary, TINY_OF[shape])
+        points = psi(graphs.to(torch.float64))
+        monkeypatch.setattr("elekit.model.embedding.BLOCK_PAIRS", 30)
+        monkeypatch.setattr("elekit.model.loss.BATCH_SIZE", 7)
+        torch.testing.assert_close(psi(of), points.detach())
+        torch.testing.assert_close(points_of(psi, of), points.detach())
+        monkeypatch.undo()
+
+
+def test_contributions_add_up_to_the_points(psi, graphs):
+    of = packed(graphs)
+    sums = torch.zeros(len(graphs), 6).double().index_add(0, of.rows, psi.contributions(of)) + psi.offset
+    torch.testing.assert_close(torch.nn.functional.normalize(sums), psi(graphs))
 
 
 def test_one_by_one_equals_the_batch(psi, graphs):
@@ -123,11 +170,12 @@ def rings(*sizes):
     return nx.disjoint_union_all([nx.cycle_graph(size) for size in sizes])
 
 
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("one, other", [((6,), (3, 3)), ((7,), (3, 4)), ((8,), (4, 4))])
-def test_separates_rings_that_message_passing_alone_cannot(one, other):
+def test_separates_rings_that_message_passing_alone_cannot(one, other, shape):
     pair = from_networkx([rings(*one), rings(*other)]).to(torch.float64)
-    seeing = made(pair.vocabulary, replace(TINY, walks=7))(pair)
-    blind = made(pair.vocabulary, replace(TINY, walks=2))(pair)
+    seeing = made(pair.vocabulary, replace(TINY, walks=7, shape=shape))(pair)
+    blind = made(pair.vocabulary, replace(TINY, walks=2, shape=shape))(pair)
     assert (seeing[0] - seeing[1]).norm() > 1e-3
     torch.testing.assert_close(blind[0], blind[1])
 
@@ -145,8 +193,8 @@ def test_one_graph_of_one_node():
     lone = nx.Graph()
     lone.add_node(0)
     graph = from_networkx([lone])
-    for walks in (2, 3, 7):
-        point = made(graph.vocabulary, replace(TINY, walks=walks), torch.float32)(graph)
+    for walks, shape in itertools.product((2, 3, 7), SHAPES):
+        point = made(graph.vocabulary, replace(TINY, walks=walks, shape=shape), torch.float32)(graph)
         assert point.shape == (1, 6)
         torch.testing.assert_close(point.norm(), torch.tensor(1.0))
 

@@ -1,17 +1,22 @@
 """psi_theta: relaxed graphs to points of the unit sphere (paper section on the learned embedding)."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear, silu
 
 from elekit.graphs import _schema, projections
-from elekit.graphs.graph import Graph, GraphVocabulary, check_labels
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary, check_labels
+from elekit.graphs.packed import PackedGraphs, RelaxedPackedGraphs
 from elekit.model.health import Health
 from elekit.model.loss import checked_finite
 
 History = list[dict[str, Any]]  # one dict per validation of a training
+SHAPES = ("local", "global")
+BLOCK_PAIRS = 2**20  # pairs of nodes of which closed walks are counted at a time
 
 
 EMBEDDING_FIELDS = _schema.fields(
@@ -21,6 +26,7 @@ EMBEDDING_FIELDS = _schema.fields(
         "rounds": _schema.whole(0, 64),
         "dim": _schema.whole(1, 65_536),
         "walks": _schema.whole(0, 64),
+        "shape": _schema.one_of(*SHAPES),
     },
 )
 
@@ -35,27 +41,35 @@ class EmbeddingConfig:
         dim: Dimension D of the embedding space.
         walks: Closed walks of length 3 to this are counted per node; message passing alone cannot separate some
             regular graphs.
+        shape: "local": the state of a node depends on what is within `rounds` edges, and the states after every
+            round are summed, so that one edit moves the point a little and many edits move it far. "global": each
+            round adds a message from the whole graph, and only the last states are summed.
     """
 
     hidden: int = 96
     rounds: int = 4
     dim: int = 256
     walks: int = 7
+    shape: str = "global"
 
     def __post_init__(self) -> None:
         EMBEDDING_FIELDS(vars(self), "the embedding")
 
 
 class GraphEmbedding(nn.Module):
-    """psi_theta: graphs to unit vectors (B, D), by relational message passing over dense tensors.
+    """psi_theta: graphs to unit vectors (B, D), by relational message passing.
 
-    Permutation-invariant, differentiable in the graph, and independent of the values at absent nodes. `typical` holds
-    the marginal frequencies of the training graphs, `history` the course of the training, `health` the verdict on it.
+    Permutation-invariant, differentiable in the graph, and independent of the values at absent nodes. Dense and
+    packed forms of a graph have one point. Time and memory for packed graphs follow their nodes and listed pairs.
+    `typical` holds the marginal frequencies of the training graphs, `history` the course of the training, and
+    `health` the verdict on it.
 
     Args:
         vocabulary: Labels of the graphs.
         config: Architecture.
     """
+
+    reads_packed = True
 
     def __init__(self, vocabulary: GraphVocabulary, config: EmbeddingConfig = EmbeddingConfig()):
         super().__init__()
@@ -63,18 +77,24 @@ class GraphEmbedding(nn.Module):
         self.typical: Graph | None = None
         self.history: History = []
         self.health: Health | None = None
-        H, relations = config.hidden, vocabulary.R - 1
-        features = vocabulary.K + relations + max(0, config.walks - 2)
-        self.enter = nn.Linear(features, H)
-        self.rounds = nn.ModuleList(_Round(H, relations) for _ in range(config.rounds))
-        self.gate = nn.Linear(H, config.dim)
-        self.value = nn.Linear(H, config.dim)
+        H, relations, walks = config.hidden, vocabulary.R - 1, max(0, config.walks - 2)
+        if config.shape == "local":
+            self.enter = nn.Linear(vocabulary.K - 1 + relations, H)
+            self.walks = nn.Linear(walks, H) if walks else None
+            self.rounds = nn.ModuleList(_LocalRound(H, relations) for _ in range(config.rounds))
+            self.read = nn.ModuleList(nn.Linear(H, 2 * H) for _ in range(config.rounds + 1))
+            self.leave = nn.ModuleList(nn.Linear(2 * H, config.dim) for _ in range(config.rounds + 1))
+        else:
+            self.enter = nn.Linear(vocabulary.K + relations + walks, H)
+            self.rounds = nn.ModuleList(_Round(H, relations) for _ in range(config.rounds))
+            self.gate = nn.Linear(H, config.dim)
+            self.value = nn.Linear(H, config.dim)
 
-    def forward(self, graph: Graph) -> Tensor:
+    def forward(self, graph: GraphBatch) -> Tensor:
         """Embed a batch of graphs.
 
         Args:
-            graph: B relaxed graphs with the labels of the vocabulary.
+            graph: B graphs, dense or packed, with the labels of the vocabulary.
 
         Returns:
             (B, D) unit vectors, on the device of the graphs.
@@ -82,30 +102,70 @@ class GraphEmbedding(nn.Module):
         Raises:
             ValueError: If the graphs have other labels.
         """
+        links = self._links(graph)
+        if self.config.shape == "local":
+            reads = self._local(links)
+            pooled = torch.stack([leave(links.total(read)) for leave, read in zip(self.leave, reads)]).sum(0)
+        else:
+            pooled = links.total(self._global(links))
+        return projections.sphere(pooled).to(links.device)
+
+    def contributions(self, graph: GraphBatch) -> Tensor:
+        """What each node adds to the point of its graph.
+
+        Args:
+            graph: B graphs of S nodes in all (B times N if they are dense).
+
+        Returns:
+            (S, D); the sums over the nodes of each graph plus `offset`, normalized, are the points.
+        """
+        links = self._links(graph)
+        if self.config.shape == "global":
+            return self._global(links)
+        weights = (leave.get_parameter("weight") for leave in self.leave)
+        return torch.stack([linear(read, weight) for weight, read in zip(weights, self._local(links))]).sum(0)
+
+    @property
+    def offset(self) -> Tensor:
+        """(D,) what is added to the sum of `contributions`."""
+        if self.config.shape == "global":
+            return torch.zeros_like(self.gate.bias)
+        return torch.stack([leave.get_parameter("bias") for leave in self.leave]).sum(0)
+
+    def _links(self, graph: GraphBatch) -> "_Links":
         if graph.vocabulary is not self.vocabulary:
             check_labels(graph.vocabulary, self.vocabulary, "graphs of another vocabulary", "this embedding")
-        device, graph = graph.nodes.device, graph.to(self.enter.weight.device)
-        present = graph.presence()[..., None]  # (B, N, 1)
-        links = graph.edges[..., 1:] * present[:, :, None] * present[:, None]  # (B, N, N, R-1); gated by both ends
-        state = self.enter(torch.cat([graph.nodes, links.sum(2), self._closed_walks(links.sum(-1))], -1))  # (B, N, H)
-        flat = links.flatten(2)  # (B, N, N * (R-1))
-        for message_round in self.rounds:
-            state = message_round(state, flat, present)
-        pooled = (present * torch.sigmoid(self.gate(state)) * self.value(state)).sum(1)  # (B, D)
-        return projections.sphere(pooled).to(device)
+        weight = self.enter.weight
+        if isinstance(graph, PackedGraphs):
+            return _PackedLinks(graph.to(weight.device).relaxed().to(weight.dtype), graph.offsets.device)
+        if isinstance(graph, RelaxedPackedGraphs):
+            return _PackedLinks(graph.to(weight.device), graph.nodes.device)
+        if not isinstance(graph, Graph):
+            raise TypeError(f"psi embeds dense or packed graphs, got a {type(graph).__name__}")
+        return _DenseLinks(graph.to(weight.device), graph.nodes.device)
 
-    def _closed_walks(self, adjacency: Tensor) -> Tensor:
-        """(B, N, walks - 2): log(1 + number of closed walks of length 3, 4, ... from each node)."""
-        power, counts = adjacency @ adjacency, []
-        for _ in range(3, self.config.walks + 1):
-            power = power @ adjacency
-            counts.append(power.diagonal(dim1=1, dim2=2))
-        if not counts:
-            return adjacency.new_zeros(*adjacency.shape[:2], 0)
-        return torch.stack(counts, -1).clamp_min(0).log1p()
+    def _local(self, links: "_Links") -> list[Tensor]:
+        """rounds + 1 tensors (S, 2H): what is read from the states after each round, 0 at absent nodes."""
+        state = self.enter(torch.cat([links.nodes[:, 1:], links.degrees()], -1))
+        reads: list[Tensor] = [silu(self.read[0](state)) * links.present]
+        if self.walks is not None:
+            state = state + self.walks(links.closed_walks(self.config.walks))
+        for message_round, read in zip(self.rounds, self.read[1:]):
+            state = message_round(state, links)
+            reads.append(silu(read(state)) * links.present)
+        return reads
+
+    def _global(self, links: "_Links") -> Tensor:
+        """(S, D), 0 at absent nodes."""
+        walks = links.closed_walks(self.config.walks)
+        state = self.enter(torch.cat([links.nodes, links.degrees(), walks], -1))
+        for message_round in self.rounds:
+            state = message_round(state, links)
+        contributions: Tensor = links.present * torch.sigmoid(self.gate(state)) * self.value(state)
+        return contributions
 
     @torch.no_grad()
-    def embed(self, graph: Graph, batch_size: int = 256) -> Tensor:
+    def embed(self, graph: GraphBatch, batch_size: int = 256) -> Tensor:
         """Embed many graphs in bounded memory, without gradients.
 
         Args:
@@ -122,6 +182,22 @@ class GraphEmbedding(nn.Module):
         return checked_finite(torch.cat(parts), "psi", "graph") if parts else torch.empty(0, self.config.dim)
 
 
+class _LocalRound(nn.Module):
+    """state + SiLU(LayerNorm(own state + map of the sum of neighbors, each scaled by its edge label))."""
+
+    def __init__(self, H: int, relations: int):
+        super().__init__()
+        self.own = nn.Linear(H, 2 * H)
+        self.scale = nn.Parameter(torch.randn(relations, H))  # of each edge label
+        self.back = nn.Linear(H, H)
+        self.norm = nn.LayerNorm(H)
+
+    def forward(self, state: Tensor, links: "_Links") -> Tensor:
+        own, sent = self.own(state).chunk(2, -1)
+        received = self.back(silu(links.gather_scaled(sent, self.scale)))
+        return state + silu(self.norm(own + received))
+
+
 class _Round(nn.Module):
     """state + SiLU(LayerNorm(own state + messages along each edge label + sum over the whole graph))."""
 
@@ -132,8 +208,135 @@ class _Round(nn.Module):
         self.whole = nn.Linear(H, H, bias=False)
         self.norm = nn.LayerNorm(H)
 
-    def forward(self, state: Tensor, links: Tensor, present: Tensor) -> Tensor:
-        B, _N, H = state.shape
-        messages = links @ self.along(state).reshape(B, -1, H)  # (B, N, N*(R-1)) @ (B, N*(R-1), H)
-        whole = self.whole((present * state).sum(1, keepdim=True))  # (B, 1, H)
-        return state + nn.functional.silu(self.norm(self.own(state) + messages + whole))
+    def forward(self, state: Tensor, links: "_Links") -> Tensor:
+        S, H = state.shape
+        messages = links.gather(self.along(state).reshape(S, -1, H))
+        whole = self.whole(links.total(links.present * state))[links.rows]
+        return state + silu(self.norm(self.own(state) + messages + whole))
+
+
+class _Links(ABC):
+    """The nodes of a batch as one list (S), and sums along edges, which are weighted by the presence of both ends.
+
+    nodes: (S, K) rows. present: (S, 1). rows: (S,) graph of each node. device: of the graphs that were given.
+    """
+
+    nodes: Tensor
+    present: Tensor
+    rows: Tensor
+    device: torch.device
+
+    @abstractmethod
+    def degrees(self) -> Tensor:
+        """(S, R-1): weights of the edges of each label."""
+
+    @abstractmethod
+    def gather(self, values: Tensor) -> Tensor:
+        """(S, H): the sum over neighbors and edge labels of weight times value; values: (S, R-1, H)."""
+
+    @abstractmethod
+    def gather_scaled(self, values: Tensor, scale: Tensor) -> Tensor:
+        """`gather` of the values (S, H), multiplied by a scale (R-1, H) of each edge label."""
+
+    @abstractmethod
+    def total(self, values: Tensor) -> Tensor:
+        """(B, D): sums over the nodes of each graph of (S, D)."""
+
+    @abstractmethod
+    def closed_walks(self, longest: int) -> Tensor:
+        """(S, longest - 2): log(1 + number of closed walks of length 3, 4, ... from each node)."""
+
+
+class _DenseLinks(_Links):
+    def __init__(self, graph: Graph, device: torch.device):
+        self.B, self.N = graph.nodes.shape[:2]
+        self.nodes, self.device = graph.nodes.flatten(0, 1), device
+        self.rows = torch.arange(self.B, device=self.nodes.device).repeat_interleave(self.N)
+        present = graph.presence()[..., None]  # (B, N, 1)
+        self.links = graph.edges[..., 1:] * present[:, :, None] * present[:, None]  # (B, N, N, R-1)
+        self.present = present.flatten(0, 1)
+
+    def degrees(self) -> Tensor:
+        return self.links.sum(2).flatten(0, 1)
+
+    def gather(self, values: Tensor) -> Tensor:
+        H = values.shape[-1]
+        sums = self.links.flatten(2) @ values.reshape(self.B, -1, H)  # (B, N, N*(R-1)) @ (B, N*(R-1), H)
+        return sums.reshape(-1, H)
+
+    def gather_scaled(self, values: Tensor, scale: Tensor) -> Tensor:
+        return self.gather(values[:, None] * scale)
+
+    def total(self, values: Tensor) -> Tensor:
+        return values.reshape(self.B, self.N, -1).sum(1)
+
+    def closed_walks(self, longest: int) -> Tensor:
+        return _closed_walks(self.links.sum(-1), longest).flatten(0, 1)
+
+
+class _PackedLinks(_Links):
+    def __init__(self, graph: RelaxedPackedGraphs, device: torch.device):
+        self.nodes, self.rows, self.device = graph.nodes, graph.rows, device
+        self.offsets, self.pairs, self.B = graph.offsets, graph.pairs, len(graph)
+        self.present = graph.presence()[:, None]
+        i, j = graph.pairs
+        self.weights = graph.edges[:, 1:] * self.present[i] * self.present[j]  # (P, R-1)
+        self.target, self.source = torch.cat([i, j]), torch.cat([j, i])  # both directions
+        self.both = torch.cat([self.weights, self.weights])
+
+    def _add(self, messages: Tensor) -> Tensor:
+        return messages.new_zeros(len(self.nodes), messages.shape[1]).index_add(0, self.target, messages)
+
+    def degrees(self) -> Tensor:
+        return self._add(self.both)
+
+    def gather(self, values: Tensor) -> Tensor:
+        return self._add((values[self.source] * self.both[..., None]).sum(1))
+
+    def gather_scaled(self, values: Tensor, scale: Tensor) -> Tensor:
+        return self._add(values[self.source] * (self.both @ scale))
+
+    def total(self, values: Tensor) -> Tensor:
+        return values.new_zeros(self.B, values.shape[1]).index_add(0, self.rows, values)
+
+    def closed_walks(self, longest: int) -> Tensor:
+        """In dense blocks of graphs of similar size, since powers of sparse matrices fill up."""
+        if longest < 3:
+            return self.nodes.new_zeros(len(self.nodes), 0)
+        sizes = self.offsets.diff()
+        place = torch.arange(len(self.rows), device=self.rows.device) - self.offsets[self.rows]
+        weights, of_pair = self.weights.sum(1), self.rows[self.pairs[0]]
+        order = sizes.argsort()
+        ascending, start, counts, nodes = sizes[order].tolist(), 0, [], []
+        slot = torch.empty_like(order)  # of a graph within its block
+        while start < self.B:
+            stop = self.B
+            while stop > start + 1 and (stop - start) * ascending[stop - 1] ** 2 > BLOCK_PAIRS:
+                stop = start + (stop - start + 1) // 2
+            N, block = max(1, ascending[stop - 1]), order[start:stop]
+            chosen = torch.zeros(self.B, dtype=torch.bool, device=order.device)
+            chosen[block] = True
+            slot[block] = torch.arange(len(block), device=order.device)
+            own, edges = chosen[self.rows].nonzero()[:, 0], chosen[of_pair].nonzero()[:, 0]
+            (i, j), b = place[self.pairs[:, edges]], slot[of_pair[edges]]
+            flat = weights.new_zeros(len(block) * N * N)
+            flat = flat.index_add(0, torch.cat([(b * N + i) * N + j, (b * N + j) * N + i]), weights[edges].repeat(2))
+            walks = _closed_walks(flat.reshape(len(block), N, N), longest)
+            counts.append(walks[slot[self.rows[own]], place[own]])
+            nodes.append(own)
+            start = stop
+        if not counts:
+            return self.nodes.new_zeros(0, longest - 2)
+        found = torch.cat(counts)
+        return found.new_zeros(len(self.nodes), longest - 2).index_copy(0, torch.cat(nodes), found)
+
+
+def _closed_walks(adjacency: Tensor, longest: int) -> Tensor:
+    """(B, N, longest - 2): log(1 + number of closed walks of length 3, 4, ... from each node)."""
+    if longest < 3:
+        return adjacency.new_zeros(*adjacency.shape[:2], 0)
+    power, counts = adjacency @ adjacency, []
+    for _ in range(3, longest + 1):
+        power = power @ adjacency
+        counts.append(power.diagonal(dim1=1, dim2=2))
+    return torch.stack(counts, -1).clamp_min(0).log1p()

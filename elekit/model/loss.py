@@ -1,14 +1,19 @@
 """The learned loss Delta_theta(y, y') = ||psi(y) - psi(y')||^2 = 2 - 2 <psi(y), psi(y')>."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from elekit.graphs.graph import Graph, GraphBatch
+from elekit.graphs.packed import PackedGraphs
 
-Psi = Callable[[Graph], Tensor]
-"""Any differentiable map from a batch of relaxed graphs to unit vectors (B, D)."""
+Psi = Callable[[Any], Tensor]
+"""Any differentiable map from a batch of relaxed graphs (`Graph`) to unit vectors (B, D).
+
+One with the attribute `reads_packed` also maps `PackedGraphs`.
+"""
 
 BATCH_SIZE = 256  # graphs embedded at a time: bounds memory and fits a processor's cache
 
@@ -18,8 +23,12 @@ def points_of(psi: Psi, graphs: GraphBatch, check: bool = True) -> Tensor:
     if not len(graphs):
         return torch.empty(0, 0)
     with torch.no_grad():
-        rows, parts = zip(*((rows, psi(block)) for rows, block in graphs.blocks(BATCH_SIZE)))
-    points = torch.cat(parts)[torch.cat(rows).argsort()]
+        if isinstance(graphs, PackedGraphs) and getattr(psi, "reads_packed", False):
+            starts = range(0, len(graphs), BATCH_SIZE)
+            points = torch.cat([psi(graphs[start : start + BATCH_SIZE]) for start in starts])
+        else:
+            rows, parts = zip(*((rows, psi(block)) for rows, block in graphs.blocks(BATCH_SIZE)))
+            points = torch.cat(parts)[torch.cat(rows).argsort()]
     return checked_finite(points, "psi", "graph") if check else points
 
 
