@@ -9,7 +9,7 @@ from elekit.cli import data as cli_data
 
 def info(args: Namespace) -> None:
     """Print what an artifact holds, and the health of its loss; measured now if the training did not."""
-    content = ele.model.artifact.verify(args.artifact)
+    content = ele.model.artifact.verify(ele.model.artifact.locate(args.artifact))
     artifact = ele.model.load(args.artifact)
     about, vocabulary, health = artifact.about, artifact.vocabulary, artifact.health
     name = args.data or artifact.name

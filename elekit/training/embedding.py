@@ -128,7 +128,7 @@ def fit_embedding(
 
     Returns:
         psi in evaluation mode on the CPU; `psi.history` has one dict (step, seconds, loss, retrieval) per validation,
-        `psi.health` a verdict (see `measure_health`), which takes at most about 5 s.
+        `psi.health` a verdict (see `measure_health`), which takes a second or a few, at most about 20.
 
     Raises:
         ValueError: If there are fewer than two graphs, or `targets`, `start` or the checkpoint do not fit.

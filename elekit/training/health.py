@@ -13,7 +13,7 @@ from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.model.health import Health
 from elekit.model.loss import Psi, paired_distance, points_of
 
-SECONDS = 5.0
+SECONDS = 20.0  # more than enough for small graphs on a quiet machine, which need about one
 TESTED, KNOWN, EDITS = 40, 1_000, 8  # graphs, graphs, edits of each graph
 ENOUGH = 10  # held-out graphs; with fewer, training graphs are tested
 MAX_NODES = 64  # of tested graphs, if there are smaller ones
