@@ -177,6 +177,12 @@ def test_what_could_not_be_measured_is_listed(made):
 
 
 # -- hostile labels ----------------------------------------------------------------------------------------------
+def test_a_card_without_time_lists_what_is_missing():
+    made = card.make(artifact(), molecules(), repeats={}, budget=1e-6)
+    assert len(made.results.missing) > 10 and set(made.results.missing.values()) == {measure.NO_TIME}
+    assert "Health: " in made.html and measure.NO_TIME in made.html
+
+
 def test_no_label_becomes_markup(hostile):
     before, _after = hostile.html.split('<script type="application/json"', 1)
     assert "<script>alert" not in hostile.html and "<img" not in hostile.html and "onerror=alert(1)>" not in before

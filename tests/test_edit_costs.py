@@ -198,6 +198,15 @@ def test_all_edits_that_are_valid_are_there_and_only_those(molecules):
     assert both.table["valid"].tolist() == fine.tolist()
 
 
+def test_a_budget_ends_the_sample_after_some_graphs(molecules, monkeypatch):
+    monkeypatch.setitem(sample_edits.__globals__, "BATCH_SIZE", 7)
+    whole, some = sample_edits(molecules, samples=5), sample_edits(molecules, samples=5, budget=1e-6)
+    assert len(some.graphs) == 7 and len(whole.graphs) == len(molecules)
+    first = whole.table[whole.table["graph"] < 7]
+    pd.testing.assert_frame_equal(some.table, first)
+    assert len(some.results) == len(some.edits) == len(first)
+
+
 def test_a_sample_is_spread_over_kinds_and_comes_from_the_seed(molecules):
     state, given = torch.random.get_rng_state(), (molecules.nodes.clone(), molecules.edges.clone())
     one, again, other = (sample_edits(molecules, samples=15, seed=seed).table for seed in (0, 0, 1))

@@ -186,6 +186,13 @@ def test_large_related_graphs_are_proven_and_a_budget_of_all_pairs_is_kept():
     assert not hasty.proven.all()
 
 
+def test_paths_of_a_batch_are_those_of_its_pairs():
+    a, b = random_graphs(20, seed=5), random_graphs(20, seed=6)
+    found = edit_distance(a, b)
+    assert found.paths == [edit_steps(u, v) for u, v in zip(a, b)]
+    assert list(map(len, found.paths)) == found.distance.tolist()
+
+
 def test_graphs_of_many_nodes_are_unproven_not_too_deep():
     """Unequal labels lead straight down, one node at a time."""
     N, labels = 500, tuple(map(str, range(100)))

@@ -85,6 +85,23 @@ def test_every_edit_has_the_price_that_the_loss_gives_its_result(psi, vertices, 
         assert (table["price"] >= 0).all()
 
 
+def test_free_slots_change_no_price_and_cost_nothing(psi, vertices):
+    seen = []
+
+    def watched(graph):
+        seen.append(graph.nodes.shape[1])
+        return psi(graph)
+
+    graph = vertices[3]
+    narrow, wide = edit_scan(psi, graph), edit_scan(watched, padded(graph, 60))
+    assert max(seen) <= 13 and wide.graph.nodes.shape[1] == 65
+    prices, others = (dict(zip(scan.table["edit"], scan.table["price"])) for scan in (narrow, wide))
+    assert prices.keys() <= others.keys()
+    assert [others[edit] for edit in prices] == pytest.approx(list(prices.values()), abs=1e-5)
+    added = wide.table.index[wide.table["kind"] == "add node"][0]
+    assert wide.result(added).nodes.shape[1] == 65
+
+
 def test_nothing_that_comes_back_holds_gradients(vocabulary, vertices):
     psi = embedding(vocabulary, trained=True)
     point = psi(vertices[1])
@@ -429,7 +446,7 @@ def test_umap_keeps_clusters_together_repeats_itself_and_starts_where_it_is_told
     centers = on_sphere(3, 16)
     noise = torch.randn(60, 16, generator=torch.Generator().manual_seed(1))
     points = normalize(centers.repeat(20, 1) + 0.05 * noise, dim=1)
-    state = np.random.get_state()[1].copy()
+    state, threads = np.random.get_state()[1].copy(), torch.get_num_threads()
     fitted, same = fit_map(points, seed=3), fit_map(points, seed=3)
     assert (np.random.get_state()[1] == state).all()
     assert fitted.method == "umap" and fitted.positions.dtype == np.float32 and fitted.positions.shape == (60, 2)
@@ -447,6 +464,7 @@ def test_umap_keeps_clusters_together_repeats_itself_and_starts_where_it_is_told
         assert fitted.method == "umap" and np.isfinite(fitted.positions).all()
     assert np.isfinite(fit_map(points[:1].expand(12, -1)).positions).all()
     assert np.isfinite(fit_map(points[:12], start=np.zeros((12, 2))).positions).all()
+    assert torch.get_num_threads() == threads
 
 
 def test_what_cannot_be_mapped_is_refused():

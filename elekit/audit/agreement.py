@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from elekit.audit.blind_spots import MAX_NEAREST, Pairs
 from elekit.evaluation.formatting import figure, percent
 from elekit.evaluation.intervals import MIN_SAMPLES, N_BOOTSTRAP, central_interval
 from elekit.graphs import Graph, augment
 from elekit.graphs._optional import extra
+from elekit.graphs.budget import Clock
 from elekit.graphs.distances import Distance, distances_for
 from elekit.graphs.edit_distance import isomorphic
 from elekit.inspect._validation import finite_points
@@ -108,7 +108,8 @@ def agreement(
     distances: Mapping[str, Distance] | None = None,
     pairs: int = 200,
     seed: int = 0,
-    progress: bool = False,
+    budget: float | Clock | None = None,
+    progress: bool | None = None,
 ) -> Agreement:
     """Compare the learned loss with known distances on three kinds of pairs.
 
@@ -122,7 +123,8 @@ def agreement(
             for `elekit.graphs.distances.distances_for(graphs.vocabulary)`.
         pairs: Largest number of pairs of each kind, at least 1.
         seed: Seed of every random choice.
-        progress: Show a progress bar.
+        budget: Seconds for all distances; pairs for which none is left are unknown.
+        progress: As in `Clock.track`.
 
     Returns:
         Pairs, and a table with columns kind, graph (row), other (row; -1 for the end of a walk), steps (of a walk),
@@ -157,10 +159,9 @@ def agreement(
     loss = paired_distance(*(finite_points(points_of(psi, side, check=False)) for side in (one, other)))
     columns = (rows[first], other_rows, steps, loss)
     table = pd.DataFrame(dict(zip(COLUMNS, (kind, *(column.numpy() for column in columns)))))
-    with tqdm(total=len(distances) * len(one), desc="distances", unit="pair", disable=not progress) as bar:
-        for name, distance in distances.items():
-            bar.set_postfix_str(name)
-            table[name] = _evaluate(name, distance, one, other, bar)
+    with Clock.of(budget) as clock:
+        for done, (name, distance) in enumerate(distances.items()):
+            table[name] = _evaluate(name, distance, one, other, clock.part(1 / (len(distances) - done)), progress)
     return Agreement(table, one, other, tuple(distances))
 
 
@@ -182,17 +183,20 @@ def _walks(graphs: Graph, count: int, generator: torch.Generator) -> tuple[Tenso
     return row[kept], ends[kept], steps[kept]
 
 
-def _evaluate(name: str, distance: Distance, graphs: Graph, others: Graph, bar: tqdm) -> np.ndarray:
-    """(P,) distance of each pair, nan where it is not finite."""
+def _evaluate(
+    name: str, distance: Distance, graphs: Graph, others: Graph, clock: Clock, progress: bool | None
+) -> np.ndarray:
+    """(P,) distance of each pair, nan where it is not finite, and after the end of the budget."""
     found = []
-    for start in range(0, len(graphs), BATCH):
+    for start in clock.track(range(0, len(graphs), BATCH), name, progress=progress):
         one, other = graphs[start : start + BATCH], others[start : start + BATCH]
         values = torch.as_tensor(distance(one, other)).detach().double().cpu()
         if values.shape != (len(one),):
             raise ValueError(f"distance {name!r} must return shape ({len(one)},), got {tuple(values.shape)}")
         found.append(values)
-        bar.update(len(values))
-    distances = torch.cat(found).numpy()
+    distances = np.full(len(graphs), np.nan)
+    known = torch.cat(found).numpy() if found else distances[:0]
+    distances[: len(known)] = known
     return np.where(np.isfinite(distances), distances, np.nan)
 
 

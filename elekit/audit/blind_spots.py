@@ -9,11 +9,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from tqdm.auto import tqdm
 
 from elekit.audit.patterns import rewrite
 from elekit.graphs import Graph, augment
-from elekit.graphs.edit_distance import edit_distance, edit_steps, isomorphic
+from elekit.graphs.budget import Clock
+from elekit.graphs.edit_distance import edit_distance, isomorphic
 from elekit.graphs.edits import all_edits
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect.differences import describe_difference
@@ -65,7 +65,8 @@ def blind_spots(
     starts: int = 24,
     depth: int = 4,
     seed: int = 0,
-    progress: bool = False,
+    budget: float | Clock | None = None,
+    progress: bool | None = None,
 ) -> Pairs:
     """Pairs of different graphs that a loss hardly separates.
 
@@ -79,7 +80,8 @@ def blind_spots(
         starts: Graphs from which the search starts.
         depth: Steps of the search.
         seed: Seed of every random choice.
-        progress: Show a progress bar.
+        budget: Seconds for the whole call; then the search has fewer starts, and fewer edit distances are proven.
+        progress: As in `Clock.track`.
 
     Returns:
         Non-isomorphic pairs, with columns differs (without positions), edits (edit distance), proven, path (shortest
@@ -92,22 +94,24 @@ def blind_spots(
         raise ValueError(f"blind_spots needs at least 2 graphs, got {len(graphs)}")
     graphs, generator = graphs.detach().rounded(), torch.Generator().manual_seed(seed)
     order = torch.randperm(len(graphs), generator=generator)
-    if bound is None:
-        some = graphs[order[:PRICED]]
-        bound = BOUND * float(edit_costs(psi, some, samples=24, seed=seed).summary()["median"].median())
-    elif not bound > 0:
+    if bound is not None and not bound > 0:
         raise ValueError(f"bound must be positive, got {bound}")
-    found = _nearest_pairs(psi, graphs, order[:MAX_NEAREST], bound)
-    for row in tqdm(order[:starts].tolist(), desc="blind spots", unit="start", disable=not progress):
-        others = _search(psi, graphs[row], bound, depth, generator)
-        found += [(row, -1, graphs[row], other) for other in others]
     columns = ["differs", "edits", "proven", "path", "loss", "found", "graph", "other"]
-    if not found:
-        return Pairs(pd.DataFrame(columns=columns), graphs[:0], graphs[:0])
-    rows, other_rows, *sides = zip(*found)
-    left, right = map(Graph.cat, sides)
-    edits = edit_distance(left, right, timeout=TIMEOUT)
-    paths = [edit_steps(a, b, timeout=TIMEOUT) for a, b in zip(left, right)]
+    with Clock.of(budget) as clock:
+        if bound is None:
+            some = graphs[order[:PRICED]]
+            priced = edit_costs(psi, some, samples=24, seed=seed, budget=clock.part(1 / 4), progress=False)
+            bound = BOUND * float(priced.summary()["median"].median())
+        found = _nearest_pairs(psi, graphs, order[:MAX_NEAREST], bound)
+        for row in clock.part(1 / 2).track(order[:starts].tolist(), "blind spots", progress=progress):
+            others = _search(psi, graphs[row], bound, depth, generator)
+            found += [(row, -1, graphs[row], other) for other in others]
+        if not found:
+            return Pairs(pd.DataFrame(columns=columns), graphs[:0], graphs[:0])
+        rows, other_rows, *sides = zip(*found)
+        left, right = map(Graph.cat, sides)
+        edits = edit_distance(left, right, timeout=TIMEOUT, budget=clock, progress=progress)
+    paths = edits.paths
     differs = [describe_difference(path, a, b) for path, a, b in zip(paths, left, right)]
     descriptions = ["; ".join(step.describe(graphs.vocabulary) for step in path) for path in paths]
     loss = paired_distance(points_of(psi, left), points_of(psi, right)).numpy()

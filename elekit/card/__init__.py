@@ -19,6 +19,7 @@ from elekit.card.statements import statements
 
 if TYPE_CHECKING:
     from elekit.datasets import Dataset
+    from elekit.graphs.budget import Clock
     from elekit.model.artifact import Artifact
 
 __all__ = ["SHIPPED", "Card", "Changes", "Results", "Statement", "changes", "make", "read_card", "show", "statements"]
@@ -67,6 +68,7 @@ def make(
     compare: "Artifact | str | Path | None" = None,
     seed: int = 0,
     command: str = "",
+    budget: "float | Clock | None" = None,
     progress: bool = False,
 ) -> Card:
     """Measure a learned loss and make its card. Takes about 2 minutes on two cores for molecules7.
@@ -82,6 +84,7 @@ def make(
         compare: An older card's HTML file, or an older artifact, which is then measured as well.
         seed: Seed of everything that is sampled.
         command: The command that made the card, for its last line.
+        budget: Seconds for the whole card; then, as after Ctrl-C, it lists what could not be measured.
         progress: Show a progress bar.
 
     Returns:
@@ -96,12 +99,13 @@ def make(
     from elekit.card.measure import measure
     from elekit.card.page import render
 
-    context = make_context(artifact, data, repeats=repeats, surrogate=surrogate, seed=seed)
+    context = make_context(artifact, data, repeats=repeats, surrogate=surrogate, seed=seed, budget=budget)
     old = None
     if isinstance(compare, (str, Path)) and Path(compare).is_file():
         old = read_card(compare)
     elif compare is not None:
-        older = measure(make_context(compare, context.dataset, repeats={}, seed=seed), progress=progress)
+        half = context.clock.part(1 / 2)
+        older = measure(make_context(compare, context.dataset, repeats={}, seed=seed, budget=half), progress=progress)
         old = older, statements(older)
     results = measure(context, progress=progress)
     if command:

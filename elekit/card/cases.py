@@ -42,7 +42,7 @@ def cases(context: Context, results: Results) -> None:
     gradient = GradientConfig(iterations=ITERATIONS, starts=2)
     config = DecodeConfig("gradient+polish", gradient=gradient, seed=context.seed)
     decoded = decode(psi, target, config=config, record=True)
-    judged = evaluation.evaluate(decoded.graphs, test.graphs, timeout=2.0)
+    judged = evaluation.evaluate(decoded.graphs, test.graphs, budget=context.part())
     calibration = results.facts.get("sets")  # measured before, if there is a predictor
     candidates = known_graphs(context) if calibration is not None else None
     rows: list[tuple] = []

@@ -15,6 +15,7 @@ from elekit.datasets import Dataset
 from elekit.datasets.splits import SPLITS, Split, digest
 from elekit.draw.layouts import layout
 from elekit.draw.scenes import scene
+from elekit.graphs.budget import Clock
 from elekit.graphs.edits import SINGLE
 from elekit.graphs.graph import Graph
 from elekit.inspect.edit_costs import EditSample, sample_edits
@@ -25,6 +26,7 @@ from elekit.model.loss import Psi
 ENOUGH = 100  # graphs of the test split; with fewer, all splits are used
 MOST = 1_000  # graphs
 SAMPLES = 24  # edits of each graph
+LONGEST = 120.0  # seconds of a measurement that can be cut short
 PAIRS = 120  # of each kind, compared with known distances
 
 
@@ -41,6 +43,7 @@ class Context:
     surrogate: str | None
     repeats: Mapping[str, Artifact] = field(default_factory=dict)
     seed: int = 0
+    clock: Clock = field(default_factory=Clock)
 
     @property
     def psi(self) -> Psi:
@@ -72,17 +75,21 @@ class Context:
     @cached_property
     def sample(self) -> EditSample:
         """Edits of `graphs`, the same for every training."""
-        return sample_edits(self.graphs, samples=SAMPLES, kinds=SINGLE, seed=self.seed)
+        return sample_edits(self.graphs, samples=SAMPLES, kinds=SINGLE, seed=self.seed, budget=self.part())
 
     @cached_property
     def blind_pairs(self) -> Pairs:
         """Blind spots of the loss."""
-        return blind_spots(self.psi, self.train, seed=self.seed)
+        return blind_spots(self.psi, self.train, seed=self.seed, budget=self.part())
 
     @cached_property
     def agreement(self) -> Agreement:
         """Pairs of graphs with the loss and known distances."""
-        return agreement(self.psi, self.graphs, pairs=PAIRS, seed=self.seed)
+        return agreement(self.psi, self.graphs, pairs=PAIRS, seed=self.seed, budget=self.part())
+
+    def part(self) -> Clock:
+        """The time of one measurement."""
+        return self.clock.part(1 / 4, LONGEST)
 
     def same_data(self) -> bool | None:
         """Whether `data` are the data that the loss was trained on, by digest; None if the artifact has no digest."""
@@ -102,6 +109,7 @@ def make_context(
     repeats: Mapping[str, Artifact] | str | Path | None = None,
     surrogate: str | None = None,
     seed: int = 0,
+    budget: float | Clock | None = None,
 ) -> Context:
     """Load what is given by name; for the arguments see `elekit.card.make`."""
     folder = None if isinstance(artifact, Artifact) else artifacts.locate(artifact)
@@ -122,7 +130,7 @@ def make_context(
         )
     if data is not None and not any(len(getattr(data, part)) for part in SPLITS):
         raise ValueError(f"data {data.name!r} have no graphs that fit artifact {loss.name!r}")
-    return Context(loss, folder, data, surrogate, _repeats(folder, repeats), seed)
+    return Context(loss, folder, data, surrogate, _repeats(folder, repeats), seed, Clock.of(budget))
 
 
 def shuffled(length: int, seed: int) -> torch.Tensor:

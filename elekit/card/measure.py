@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,12 +31,13 @@ from elekit.inspect.edit_costs import EditSample
 from elekit.model import artifact as artifacts
 from elekit.model.health import NOT_MEASURED
 from elekit.model.loss import points_of
-from elekit.training.health import measure_health
+from elekit.training.health import SECONDS, measure_health
 
 SHOWN = 5  # examples of blind spots
 TYPICAL = 6  # edits nearest to the median price; the one with the best drawing is shown
 REWRITTEN = 400  # graphs that are written in other ways
 PAIRS = 5_000  # of graphs whose mean loss says how far apart two graphs are
+NO_TIME, STOPPED = "the time of the budget was used up", "the measurement was stopped"
 
 
 def measure(context: Context, *, progress: bool = False) -> Results:
@@ -46,11 +48,14 @@ def measure(context: Context, *, progress: bool = False) -> Results:
         results.tables["corrected"] = pd.DataFrame(correction["report"]["costs"])
     results.pictures["palette"] = palette(context.artifact.vocabulary)
     seconds = {}
-    with tqdm(STEPS.items(), disable=not progress, bar_format="{desc:<34}{bar}| {n}/{total} [{elapsed}]") as bar:
+    looks: dict[str, Any] = {"disable": not progress, "bar_format": "{desc:<34}{bar}| {n}/{total} [{elapsed}]"}
+    with context.clock, tqdm(STEPS.items(), **looks) as bar:
         for name, (title, run) in bar:
             bar.set_description(title)
             started = time.perf_counter()
             try:
+                if context.clock.over:
+                    raise ValueError(STOPPED if context.clock.interrupted else NO_TIME)
                 run(context, results)
             except ValueError as error:
                 results.missing[name] = " ".join(str(error).split())
@@ -102,7 +107,8 @@ def _health(context: Context) -> str:
     """The verdict on the loss; measured now if the training did not."""
     health = context.artifact.health
     if health is None and context.dataset is not None:
-        health = measure_health(context.psi, context.train, held_out=context.held_out, seed=context.seed)
+        part = context.clock.part(at_most=SECONDS)
+        health = measure_health(context.psi, context.train, held_out=context.held_out, seed=context.seed, budget=part)
     return str(health or NOT_MEASURED)
 
 
@@ -162,7 +168,8 @@ def _placed(sample: EditSample, edit: int) -> tuple[float, list]:
 def findings(context: Context, results: Results) -> None:
     """Findings, with drawings of their strongest evidence."""
     held_out = context.held_out
-    found = audit.findings.findings(context.psi, context.train, held_out=held_out, seed=context.seed)
+    options: dict[str, Any] = {"held_out": held_out, "seed": context.seed, "budget": context.part()}
+    found = audit.findings.findings(context.psi, context.train, **options)
     rows = [(f.name, str(f.severity), f.strength, f.description) for f in found]
     results.tables["findings"] = pd.DataFrame(rows, columns=["name", "severity", "strength", "description"])
     results.facts["findings"] = {"graphs": min(300, len(context.train)), "held_out": held_out is not None}

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,8 +36,9 @@ def quality(context: Context, results: Results) -> None:
     if not len(test):
         raise ValueError("the data have no test split, so there is nothing to predict that was not trained on")
     known = known_graphs(context)
+    options: dict[str, Any] = {"candidates": known, "timeout": TIMEOUT}
     judged = {
-        name: evaluation.judge(context.psi, target, test.graphs, candidates=known, timeout=TIMEOUT)
+        name: evaluation.judge(context.psi, target, test.graphs, budget=context.part(), **options)
         for name, target in _targets(context, test, results).items()
     }
     rows = []

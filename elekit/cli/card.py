@@ -10,6 +10,8 @@ from elekit.cli import evaluate
 
 def card(args: Namespace) -> None:
     """Measure a loss and write its card."""
+    clock = ele.graphs.budget.Clock(args.budget)
+    cli_data.set_threads(args)
     artifact = ele.model.load(args.artifact)
     ele.datasets.files.check_writable(args.out)
     name, data = args.surrogate, None
@@ -25,7 +27,7 @@ def card(args: Namespace) -> None:
         artifact.surrogate(args.surrogate)
     made = ele.card.make(
         args.artifact, data, repeats=args.repeats, surrogate=name, compare=args.compare, seed=args.seed,
-        command=_command(args), progress=cli_data.show_progress(args),
+        command=_command(args), budget=clock, progress=cli_data.show_progress(args),
     )  # fmt: skip
     path, missing = made.save(args.out), made.results.missing
     statements = [statement.to_json() for statement in made.statements]
@@ -36,11 +38,13 @@ def card(args: Namespace) -> None:
         document["changes"] = made.changes.summary()
         lines.append(f"  {made.changes.summary()}")
     cli_data.print_result(args, document, lines)
+    if clock.interrupted:
+        raise KeyboardInterrupt("the card lists what was not measured")
 
 
 def _command(args: Namespace) -> str:
     """The command line that reproduces the card."""
-    names = ("artifact", "data", "smiles", "graph", "surrogate", "repeats", "compare")
+    names = ("artifact", "data", "smiles", "graph", "surrogate", "repeats", "compare", "budget")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     words = [part for name, value in given.items() for part in (f"--{name}", str(value))]
     words += [part for column in args.input or () for part in ("--input", column)]

@@ -173,6 +173,8 @@ def _card(command: Command) -> None:
     _path(command, "--repeats", "FOLDER", "other trainings (default: those in the artifact)")
     _path(command, "--compare", "OLD", "an older card or artifact: what changed?")
     _path(command, "--out", "HTML", "card to write (default: %(default)s)", default=Path("card.html"))
+    _budget(command, "the results so far")
+    _threads(command)
 
 
 def _fit_options(command: Command) -> None:

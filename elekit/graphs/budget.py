@@ -98,8 +98,9 @@ class Clock:
             The items.
         """
         total = len(items) if isinstance(items, Sized) else None
-        shown = {"disable": None, "delay": SHOW_AFTER} if progress is None else {"disable": not progress}
-        with tqdm(total=total, desc=title, **shown) as bar:
+        looks: dict[str, Any] = {"disable": None, "delay": SHOW_AFTER, "leave": False}
+        looks = looks if progress is None else {"disable": not progress}
+        with tqdm(total=total, desc=title, **looks) as bar:
             for item in items:
                 if self.over and not to_end:
                     return

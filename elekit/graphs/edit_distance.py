@@ -9,7 +9,8 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -46,6 +47,12 @@ class EditDistances:
     distance: Tensor
     proven: Tensor
     at_least: Tensor
+    _searches: "list[tuple[_Search, list[int]]]" = field(repr=False)
+
+    @cached_property
+    def paths(self) -> "list[list[EditStep]]":
+        """The edits of each pair, as of `edit_steps`."""
+        return [search.path(slots) for search, slots in self._searches]
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ def edit_distance(
     check_comparable(a, b)
     _check_timeout(timeout)
     pairs = zip(present_channels(a, edge_labels), present_channels(b, edge_labels))
-    searches = [_Search(*sorted(pair, key=lambda channels: len(channels[0]))) for pair in pairs]
+    searches = [_Search(left, right) for left, right in pairs]
     with Clock.of(budget) as clock:
         for search in searches:  # each gets a bound, even if no time is left
             search.run(min(QUICK, timeout, clock.left / max(1, len(searches))))
@@ -128,6 +135,7 @@ def edit_distance(
         torch.tensor([search.best for search in searches], dtype=torch.float32),
         torch.tensor([search.proven for search in searches], dtype=torch.bool),
         torch.tensor([search.floor for search in searches], dtype=torch.float32),
+        list(zip(searches, _slots(a))),
     )
 
 
@@ -145,20 +153,13 @@ def edit_steps(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[EditStep]:
     """
     if len(a) != 1 or len(b) != 1:
         raise ValueError(f"an edit path takes two single graphs, got batches of {len(a)} and {len(b)}; use a[0]")
-    check_comparable(a, b)
-    _check_timeout(timeout)
-    (left,), (right,) = present_channels(a), present_channels(b)
-    grows = len(left[0]) <= len(right[0])
-    search = _Search(left, right) if grows else _Search(right, left)
-    search.run(min(QUICK, timeout))
-    search.solve(timeout)
-    padded = search.nodes_a, search.edges_a
-    before, after = (padded, right) if grows else (left, padded)
-    image = search.answer if grows else np.argsort(search.answer)  # of each node of a, the node of b
-    present = a.labels()[0][0] > 0
-    slots = [*present.nonzero()[:, 0].tolist(), *(~present).nonzero()[:, 0].tolist()]  # in the order of `before`
-    slots += range(len(slots), len(image))
-    return _steps(before, (after[0][image], after[1][np.ix_(image, image)]), slots)
+    return edit_distance(a, b, timeout=timeout, progress=False).paths[0]
+
+
+def _slots(graph: Graph) -> Iterator[list[int]]:
+    """Slots of the present nodes of each graph, then the others."""
+    for present in graph.labels()[0] > 0:
+        yield [*present.nonzero()[:, 0].tolist(), *(~present).nonzero()[:, 0].tolist()]
 
 
 def check_comparable(a: Graph, b: Graph) -> None:
@@ -202,12 +203,14 @@ def _profile(nodes: Array, edges: Array) -> list[tuple[int, ...]]:
 
 
 class _Search:
-    """The fewest edits from graph `a` to graph `b`, which has at least as many nodes.
+    """The fewest edits between two graphs; `a` is the one with fewer nodes.
 
     answer: of each node of `a`, absent ones included, the node of `b`. best: its edits. floor: a lower bound.
     """
 
-    def __init__(self, a: Channels, b: Channels) -> None:
+    def __init__(self, left: Channels, right: Channels) -> None:
+        self.turned = len(left[0]) > len(right[0])
+        a, b = (right, left) if self.turned else (left, right)
         self.size_a, size = len(a[0]), len(b[0])
         self.nodes_a, self.edges_a = np.pad(a[0], (0, size - self.size_a)), np.pad(a[1], (0, size - self.size_a))
         self.nodes_b, self.edges_b = b
@@ -269,6 +272,14 @@ class _Search:
                 self.answer, self.best = self.place.copy(), edits
         if found.mip_dual_bound is not None and np.isfinite(found.mip_dual_bound):
             self.floor = max(self.floor, math.ceil(found.mip_dual_bound + m + p + q - 1e-6))
+
+    def path(self, slots: list[int]) -> list[EditStep]:
+        """The edits from left to right; slots: of the present nodes of left, then free ones."""
+        padded, other = (self.nodes_a, self.edges_a), (self.nodes_b, self.edges_b)
+        before, after = (other, padded) if self.turned else (padded, other)
+        image = np.argsort(self.answer) if self.turned else self.answer  # of each node before, the node after
+        slots = [*slots, *range(len(slots), len(image))]
+        return _steps(before, (after[0][image], after[1][np.ix_(image, image)]), slots)
 
     def _edits(self) -> int:
         moved = self.edges_b[np.ix_(self.place, self.place)]

@@ -6,6 +6,7 @@ from torch import Tensor
 from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of
 
+SPARE = 8  # free node slots
 TOLERANCE = 1e-3  # of the length of unit vectors
 
 
@@ -14,6 +15,13 @@ def single_graph(graph: Graph, what: str = "graph") -> Graph:
     if len(graph) != 1:
         raise ValueError(f"{what} must be a batch of one, got a batch of {len(graph)}; use graphs[0]")
     return graph
+
+
+def trimmed(graph: Graph) -> Graph:
+    """The graphs without the absent slots at the end, but for `SPARE`; psi has the same value for both."""
+    used = int((graph.labels()[0] > 0).any(0).nonzero().amax()) + 1 if len(graph) and graph.labels()[0].any() else 0
+    N = min(graph.nodes.shape[1], used + SPARE)
+    return Graph(graph.nodes[:, :N], graph.edges[:, :N, :N], graph.vocabulary)
 
 
 def anchor_point(psi: Psi, anchor: Graph | Tensor) -> Tensor:

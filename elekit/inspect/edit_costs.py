@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from elekit.evaluation.intervals import median_interval
+from elekit.graphs.budget import Clock
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.edits import KINDS, PAIRED, SINGLE, Edits, all_edits
 from elekit.graphs.features import detailed_kinds, is_connected, ring_and_degree, ring_edges
@@ -94,7 +94,7 @@ def edit_costs(psi: Psi, graphs: Graph, *, kinds: tuple[str, ...] = SINGLE, **op
         psi: The embedding.
         graphs: B graphs; rounded.
         kinds: Kinds of edits, see `elekit.graphs.edits`.
-        **options: samples, valid_only, seed and progress, see `sample_edits`.
+        **options: samples, valid_only, seed, budget and progress, see `sample_edits`.
 
     Returns:
         The priced edits, and their `summary()` by kind.
@@ -104,7 +104,7 @@ def edit_costs(psi: Psi, graphs: Graph, *, kinds: tuple[str, ...] = SINGLE, **op
 
 def sample_edits(
     graphs: Graph, *, samples: int | None = 40, kinds: tuple[str, ...] = KINDS, valid_only: bool = True,
-    seed: int = 0, progress: bool = False,
+    seed: int = 0, budget: float | Clock | None = None, progress: bool | None = None,
 ) -> EditSample:  # fmt: skip
     """Sample edits of many graphs independently of any loss, to compare several losses on the same edits.
 
@@ -114,7 +114,8 @@ def sample_edits(
         kinds: Kinds of edits, see `elekit.graphs.edits`; paired edits that give back the same graph are left out.
         valid_only: Whether to leave out edits with invalid results.
         seed: Seed of the sample.
-        progress: Whether to show a progress bar.
+        budget: Seconds for the whole call; then the sample has edits of the first graphs only, of some at least.
+        progress: As in `Clock.track`.
 
     Returns:
         The edits, their results and their traits.
@@ -128,14 +129,16 @@ def sample_edits(
         raise ValueError(f"samples must be at least 1, got {samples}; None takes all edits")
     graphs = graphs.detach().rounded()
     generator, found = np.random.default_rng(seed), []
-    with tqdm(total=len(graphs), desc="edits", unit="graph", disable=not progress) as bar:
-        size = max(1, min(BATCH_SIZE, BATCH_PAIRS // graphs.nodes.shape[1] ** 2))
-        for start in range(0, len(graphs), size):
-            some = graphs[start : start + size]
-            edits, results, table = _edits_of(some, samples, kinds, valid_only, generator)
+    size = max(1, min(BATCH_SIZE, BATCH_PAIRS // graphs.nodes.shape[1] ** 2))
+    batches = range(0, len(graphs), size)
+    with Clock.of(budget) as clock:
+        for start in clock.track(batches, "edits", progress=progress, to_end=True):
+            if start and clock.over:
+                graphs = graphs[:start]
+                break
+            edits, results, table = _edits_of(graphs[start : start + size], samples, kinds, valid_only, generator)
             edits.row.add_(start)  # owned here
             found.append((edits, results, table.assign(graph=table["graph"] + start)))
-            bar.update(len(some))
     edits, results = Edits.cat([one[0] for one in found]), Graph.cat([one[1] for one in found])
     return EditSample(graphs, edits, results, pd.concat([one[2] for one in found], ignore_index=True))
 

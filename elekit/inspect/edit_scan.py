@@ -11,7 +11,7 @@ from elekit.graphs.edits import KINDS, SINGLE, Edits, all_edits
 from elekit.graphs.features import is_connected
 from elekit.graphs.graph import Graph
 from elekit.graphs.smiles import is_molecular, is_valid
-from elekit.inspect._validation import anchor_point, single_graph
+from elekit.inspect._validation import anchor_point, single_graph, trimmed
 from elekit.model.loss import Psi, points_of, squared_distance
 
 NODE_KINDS, PAIR_KINDS = ("relabel", "remove node"), ("change edge",)
@@ -40,7 +40,8 @@ class EditScan:
 
     def result(self, row: int) -> Graph:
         """One edited graph, a batch of one."""
-        return self.results[int(row)]
+        edit = self.edits[[range(len(self.edits))[int(row)]]]
+        return Graph.from_labels(*edit.apply(*self.graph.labels()), self.graph.vocabulary)
 
     def heat(self) -> tuple[Tensor, Tensor]:
         """Prices of the cheapest valid edit of each node and pair; where low, the loss hardly sees the difference.
@@ -77,10 +78,11 @@ def edit_scan(
         ValueError: If a batch has the wrong size, a vector does not have length 1, or a kind is unknown.
     """
     graph = single_graph(graph).detach().rounded()
-    nodes, edges = graph.labels()
-    edits = all_edits(graph, kinds)
+    narrow = trimmed(graph)
+    nodes, edges = narrow.labels()
+    edits = all_edits(narrow, kinds)
     results = Graph.from_labels(*edits.apply(nodes, edges), graph.vocabulary)
-    own = points_of(psi, graph)[0]
+    own = points_of(psi, narrow)[0]
     points = points_of(psi, results) if len(results) else own.new_empty(0, len(own))
     anchor = own if anchor is None else anchor_point(psi, anchor)
     loss, before = (squared_distance(p, anchor).clamp_min(0).double() for p in (points, own))

@@ -121,6 +121,7 @@ def principal_components(points: Tensor) -> np.ndarray:
 
 
 def _umap(points: Tensor, seed: int, start: np.ndarray | None, progress: bool) -> np.ndarray:
+    threads = torch.get_num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about threads, and about disconnected neighbor graphs
         with extra("lab"):
@@ -131,7 +132,10 @@ def _umap(points: Tensor, seed: int, start: np.ndarray | None, progress: bool) -
             init = "random"  # UMAP divides by the extent of its start
         fixed = {"min_dist": 0.1, "metric": "cosine", "n_jobs": 1}
         fit = UMAP(min(NEIGHBORS, len(points) - 1), init=init, random_state=seed, verbose=progress, **fixed)
-        return np.ascontiguousarray(fit.fit_transform(points.numpy()), dtype=np.float32)
+        try:
+            return np.ascontiguousarray(fit.fit_transform(points.numpy()), dtype=np.float32)
+        finally:
+            torch.set_num_threads(threads)  # numba sets those of all OpenMP
 
 
 def neighbors_kept(points: Tensor, positions: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -17,6 +17,7 @@ from elekit.audit.findings.memorization import HeldOut, find_memorization, hold_
 from elekit.audit.findings.probe_set import LEVELS, ProbeSet, make_probe_set
 from elekit.audit.findings.responses import Responses
 from elekit.graphs import Graph
+from elekit.graphs.budget import Clock
 from elekit.model.loss import Psi
 
 __all__ = ["Finding", "FindingKind", "Severity", "findings", "findings_table", "hold_out", "make_probe_set"]
@@ -33,7 +34,8 @@ def findings(
     held_out: Graph | HeldOut | None = None,
     probe_set: ProbeSet | None = None,
     seed: int = 0,
-    progress: bool = False,
+    budget: float | Clock | None = None,
+    progress: bool | None = None,
 ) -> list[Finding]:
     """What is wrong with a learned loss.
 
@@ -43,19 +45,24 @@ def findings(
         held_out: Other, similar graphs, or the result of `hold_out`; without, only strong memorization is visible.
         probe_set: The result of `make_probe_set(graphs)`, to share it among several losses.
         seed: Seed of every random choice.
-        progress: Show a progress bar.
+        budget: Seconds for the edits that are examined, most of the time; then there are fewer.
+        progress: As in `Clock.track`.
 
     Returns:
         Findings, defects first; an empty list if nothing is wrong.
 
     Raises:
-        ValueError: If there are fewer than 20 graphs.
+        ValueError: If there are fewer than 20 graphs, or time for fewer.
     """
     if len(graphs) < MIN_GRAPHS:
         raise ValueError(f"findings need at least {MIN_GRAPHS} graphs, got {len(graphs)}; give more training graphs")
-    probes = make_probe_set(graphs, seed=seed, progress=progress) if probe_set is None else probe_set
-    if isinstance(held_out, Graph):
-        held_out = hold_out(held_out, seed=seed, progress=progress)
+    with Clock.of(budget) as clock:
+        part = clock.part(1 / 2)
+        probes = make_probe_set(graphs, seed=seed, budget=part, progress=progress) if probe_set is None else probe_set
+        if isinstance(held_out, Graph):
+            held_out = hold_out(held_out, seed=seed, budget=clock.part(1 / 2), progress=progress)
+    if len(probes.graphs) < MIN_GRAPHS:
+        raise ValueError(f"findings need edits of {MIN_GRAPHS} graphs, the budget ended after {len(probes.graphs)}")
     responses = Responses.of(psi, probes)
     found = find_invalid_points(responses)
     if any(finding.kind is FindingKind.NOT_FINITE for finding in found):

@@ -12,6 +12,7 @@ from elekit.audit.findings.graph_traits import graph_traits
 from elekit.audit.findings.probe_set import reference
 from elekit.audit.findings.responses import EVIDENCE, Responses, mean_loss
 from elekit.graphs import Graph
+from elekit.graphs.budget import Clock
 from elekit.graphs.edits import SINGLE
 from elekit.inspect.edit_costs import EditSample, sample_edits
 from elekit.model.loss import Psi, points_of
@@ -34,20 +35,24 @@ class HeldOut:
     sample: EditSample
 
 
-def hold_out(graphs: Graph, seed: int = 0, progress: bool = False) -> HeldOut:
+def hold_out(
+    graphs: Graph, seed: int = 0, budget: float | Clock | None = None, progress: bool | None = None
+) -> HeldOut:
     """Prepare held-out graphs for `findings`, to share them among several losses.
 
     Args:
         graphs: Graphs that the losses were not trained on; of more than 150 a sample is drawn.
         seed: Seed of the sample.
-        progress: Show a progress bar.
+        budget: Seconds for the edits; then there are fewer graphs.
+        progress: As in `Clock.track`.
 
     Returns:
         The graphs and single edits of them.
     """
     rows = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed))[:MAX_GRAPHS]
     graphs = graphs.detach().rounded()[rows]
-    return HeldOut(graphs, sample_edits(graphs, samples=EDITS, kinds=SINGLE, seed=seed, progress=progress))
+    sample = sample_edits(graphs, samples=EDITS, kinds=SINGLE, seed=seed, budget=budget, progress=progress)
+    return HeldOut(sample.graphs, sample)
 
 
 def find_memorization(psi: Psi, responses: Responses, held_out: HeldOut | None) -> list[Finding]:

@@ -12,6 +12,7 @@ from elekit.audit.findings.graph_traits import Trait, graph_counts, graph_traits
 from elekit.audit.findings.subgroups import Space
 from elekit.audit.patterns import Pattern, plant, rewrite
 from elekit.graphs import Graph, augment
+from elekit.graphs.budget import Clock
 from elekit.graphs.edits import KINDS, SINGLE
 from elekit.graphs.features import count_components, reachable
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes, node_colors, splitmix64
@@ -137,13 +138,16 @@ class ProbeSet:
         return level_codes(self.pool)
 
 
-def make_probe_set(graphs: Graph, *, seed: int = 0, progress: bool = False) -> ProbeSet:
+def make_probe_set(
+    graphs: Graph, *, seed: int = 0, budget: float | Clock | None = None, progress: bool | None = None
+) -> ProbeSet:
     """Build the probe set of some graphs. It does not depend on a loss, so several losses can share it.
 
     Args:
         graphs: Training graphs; of more than 300 a sample is drawn.
         seed: Seed of every random choice.
-        progress: Show a progress bar.
+        budget: Seconds for the edits of the graphs; then the probe set has fewer graphs.
+        progress: As in `Clock.track`.
 
     Returns:
         The probe set.
@@ -152,7 +156,8 @@ def make_probe_set(graphs: Graph, *, seed: int = 0, progress: bool = False) -> P
     given = graphs = graphs.detach().rounded()
     if len(given) > MAX_GRAPHS:
         graphs = given[torch.randperm(len(given), generator=generator)[:MAX_GRAPHS]]
-    sample = sample_edits(graphs, samples=EDITS, kinds=KINDS, seed=seed, progress=progress)
+    sample = sample_edits(graphs, samples=EDITS, kinds=KINDS, seed=seed, budget=budget, progress=progress)
+    graphs = sample.graphs
     known = np.isin(graph_hashes(sample.results, ROUNDS)[:, -1].numpy(), graph_hashes(given, ROUNDS)[:, -1].numpy())
     walk_start = torch.randperm(len(graphs), generator=generator)[:WALKS]
     walks, current = [], graphs[walk_start]
