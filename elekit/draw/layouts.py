@@ -53,11 +53,17 @@ def layout(graph: Graph) -> np.ndarray:
 def ring_centers(graph: Graph, positions) -> dict[tuple[int, int], np.ndarray]:
     """For each bond i < j in a ring of at most 8 atoms: the center of its smallest ring; other graphs have none."""
     require_single(graph)
-    positions, found = np.asarray(positions), {}
-    drawn = to_networkx(graph)[0] if line_counts(graph.vocabulary) else nx.Graph()
-    for i, j in [pair for pair in drawn.edges if pair not in set(nx.bridges(drawn))] if drawn else []:
-        others = nx.restricted_view(drawn, [], [(i, j)])
-        ring = nx.shortest_path(others, i, j)
+    positions, found = np.asarray(positions), dict[tuple[int, int], np.ndarray]()
+    if not line_counts(graph.vocabulary):
+        return found
+    drawn = to_networkx(graph)[0]
+    bridges = set(nx.bridges(drawn))
+    for i, j, label in list(drawn.edges(data="label")):
+        if (i, j) in bridges or (j, i) in bridges:
+            continue
+        drawn.remove_edge(i, j)
+        ring = nx.bidirectional_shortest_path(drawn, i, j)
+        drawn.add_edge(i, j, label=label)
         if len(ring) <= LARGEST_RING:
             found[min(i, j), max(i, j)] = positions[ring].mean(0)
     return found

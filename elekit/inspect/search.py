@@ -1,6 +1,6 @@
 """Search graphs by id, SMILES, substructure or label; and tables of what can be counted in graphs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 
 from elekit.graphs._optional import LazyModule
-from elekit.graphs.features import count_components
-from elekit.graphs.graph import Graph, short
+from elekit.graphs.graph import GraphBatch, short
+from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.smiles import is_molecular, molecule_of, parse_smiles, to_smiles
 
 Chem, rdBase = LazyModule("rdkit.Chem", "chem"), LazyModule("rdkit.rdBase", "chem")
@@ -21,7 +21,6 @@ COMPARE = {
     ">=": np.greater_equal, "<=": np.less_equal, "!=": np.not_equal, ">": np.greater, "<": np.less, "=": np.equal,
 }  # fmt: skip
 FEW_LABELS = 24  # up to so many labels each gets a column of its own
-BLOCK = 8_192  # graphs counted at a time
 MAX_SMARTS, MAX_RECURSIVE = 200, 40  # characters of a pattern, and of each part $(...), whose steps are not counted
 MAX_STEPS = 100_000  # atoms compared in one molecule: their number may grow exponentially with the pattern
 
@@ -34,7 +33,7 @@ GROUPS = {
 }  # fmt: skip
 
 
-def overview(graphs: Graph, frame: pd.DataFrame | None = None) -> pd.DataFrame:
+def overview(graphs: GraphBatch, frame: pd.DataFrame | None = None) -> pd.DataFrame:
     """A table of n graphs: the columns of `frame`, if given, and the following.
 
     id (of the frame, or its column row, else the number of the graph), nodes, edges, rings (the cycle rank) and, for
@@ -47,13 +46,12 @@ def overview(graphs: Graph, frame: pd.DataFrame | None = None) -> pd.DataFrame:
     table = table.loc[:, ~table.columns.duplicated()]
     if len(table) != n:
         raise ValueError(f"the frame has {len(table)} rows for {n} graphs; it must have one row per graph")
-    K, one_hot = graphs.vocabulary.K, torch.nn.functional.one_hot
-    counted = [
-        (one_hot(labels, K)[..., 1:].sum(1), (links > 0).sum((1, 2)) // 2, count_components(labels, links))
-        for labels, links in _blocks(graphs)
-    ]
-    of_label, edges, components = (torch.cat(parts).numpy() for parts in zip(*counted))
-    nodes = of_label.sum(1)
+    K, packed = graphs.vocabulary.K, PackedGraphs.of(graphs)
+    row_of_node, row_of_edge = (rows.cpu().numpy() for rows in (packed.rows, packed.rows[packed.pairs[0]]))
+    places = row_of_node * K + packed.node_labels.cpu().numpy()
+    of_label = np.bincount(places, minlength=n * K).reshape(n, K)[:, 1:]
+    edges, nodes = np.bincount(row_of_edge, minlength=n), of_label.sum(1)
+    components = _components(packed)
     counts = {"id": table["row"].to_numpy() if "row" in table else np.arange(n)}
     counts |= {"nodes": nodes, "edges": edges, "rings": edges - nodes + components}
     labels = graphs.vocabulary.node_labels
@@ -67,11 +65,16 @@ def overview(graphs: Graph, frame: pd.DataFrame | None = None) -> pd.DataFrame:
     return pd.concat([new, table], axis=1)
 
 
-def _blocks(graphs: Graph) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Labels of the nodes and edges of some graphs at a time, at least once."""
-    for start in range(0, max(1, len(graphs)), BLOCK):
-        nodes, edges = graphs[start : start + BLOCK].labels()
-        yield nodes.cpu(), edges.cpu()
+def _components(packed: PackedGraphs) -> np.ndarray:
+    """(n,) number of connected components of each graph."""
+    start, end = packed.pairs.cpu().numpy()
+    first = np.arange(len(packed.node_labels))  # a node that each node is connected to, in the end the first one
+    while (first[start] != first[end]).any():
+        lower, higher = np.sort(np.stack([first[start], first[end]]), axis=0)
+        np.minimum.at(first, higher, lower)
+        first = first[first]
+    rows = packed.rows.cpu().numpy()
+    return np.bincount(rows[first == np.arange(len(first))], minlength=len(packed))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +85,7 @@ class Search:
     """
 
     frame: pd.DataFrame
-    graphs: Graph
+    graphs: GraphBatch
 
     @cached_property
     def molecular(self) -> bool:
@@ -183,8 +186,11 @@ class Search:
 
     def _count(self, channel: int, edges: bool) -> np.ndarray:
         """(n,) number of nodes, or edges, of one label in each graph."""
-        counts = [(labels[edges] == channel).flatten(1).sum(1) for labels in _blocks(self.graphs)]
-        return torch.cat(counts).numpy() // (1 + edges)
+        packed = PackedGraphs.of(self.graphs)
+        rows, labels = (packed.rows, packed.node_labels)
+        if edges:
+            rows, labels = rows[packed.pairs[0]], packed.edge_labels
+        return np.bincount(rows[labels == channel].cpu().numpy(), minlength=len(packed))
 
     def _check_molecular(self, what: str) -> None:
         if not self.molecular:

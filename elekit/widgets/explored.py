@@ -26,7 +26,7 @@ from elekit.widgets.space import Space
 NEIGHBORS = 8
 CACHED = 512  # scenes
 MOST_CLASSES = 60  # different texts in a column that is offered for colors
-FEW = 20_000  # molecules whose functional groups are computed at the start
+FEW = 150_000  # atoms of molecules whose functional groups are computed at the start, in two seconds
 GROUP, TO_PINNED, KEPT, ERROR, FOUND = (
     "functional group", "loss to pinned", "neighbors kept", "prediction error", "found by search",
 )  # fmt: skip
@@ -85,7 +85,7 @@ class Explored:
 
     def first_column(self) -> str:
         """The column to color by at the start, which takes no time to compute."""
-        return GROUP if self.search.molecular and len(self) <= FEW else "nodes"
+        return GROUP if self.search.molecular and self.table["nodes"].sum() <= FEW else "nodes"
 
     def has(self, name: str) -> bool:
         return name in self.table or (name == GROUP and self.search.molecular)
