@@ -1,6 +1,6 @@
 """The price of every single edit of one graph."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
@@ -14,6 +14,7 @@ from elekit.graphs.smiles import is_molecular, is_valid
 from elekit.inspect._validation import anchor_point, single_graph, trimmed
 from elekit.model.loss import Psi, points_of, squared_distance
 
+BLOCK = 1_024  # results at a time, which bounds memory
 NODE_KINDS, PAIR_KINDS = ("relabel", "remove node"), ("change edge",)
 
 
@@ -32,16 +33,23 @@ class EditScan:
     edits: Edits
     points: Tensor  # (E, D) psi of each result
     table: pd.DataFrame
+    point: Tensor  # (D,) psi of the unedited graph
 
     @cached_property
     def results(self) -> Graph:
         """The E edited graphs."""
-        return Graph.from_labels(*self.edits.apply(*self.graph.labels()), self.graph.vocabulary)
+        return _results(self.graph, self.edits)
 
     def result(self, row: int) -> Graph:
         """One edited graph, a batch of one."""
-        edit = self.edits[[range(len(self.edits))[int(row)]]]
-        return Graph.from_labels(*edit.apply(*self.graph.labels()), self.graph.vocabulary)
+        row = range(len(self.edits))[int(row)]
+        return _results(self.graph, self.edits[row : row + 1])
+
+    def to_anchor(self, anchor: Tensor) -> "EditScan":
+        """The same scan with losses to another anchor, a unit vector (D,); psi is not computed again."""
+        loss, before = (squared_distance(p, anchor).clamp_min(0).double() for p in (self.points, self.point))
+        table = self.table.assign(loss=loss.numpy(), change=(loss - before).numpy())
+        return replace(self, anchor=anchor, loss=float(before), table=table)
 
     def heat(self) -> tuple[Tensor, Tensor]:
         """Prices of the cheapest valid edit of each node and pair; where low, the loss hardly sees the difference.
@@ -79,20 +87,25 @@ def edit_scan(
     """
     graph = single_graph(graph).detach().rounded()
     narrow = trimmed(graph)
-    nodes, edges = narrow.labels()
-    edits = all_edits(narrow, kinds)
-    results = Graph.from_labels(*edits.apply(nodes, edges), graph.vocabulary)
-    own = points_of(psi, narrow)[0]
-    points = points_of(psi, results) if len(results) else own.new_empty(0, len(own))
-    anchor = own if anchor is None else anchor_point(psi, anchor)
-    loss, before = (squared_distance(p, anchor).clamp_min(0).double() for p in (points, own))
+    edits, own = all_edits(narrow, kinds), points_of(psi, narrow)[0]
+    points, fine, connected = [own.new_empty(0, len(own))], [torch.empty(0).bool()], [torch.empty(0).bool()]
+    for start in range(0, len(edits), BLOCK):
+        results = _results(narrow, edits[start : start + BLOCK])
+        points.append(points_of(psi, results))
+        fine.append(valid(results))
+        connected.append(is_connected(results))
+    prices = squared_distance(torch.cat(points), own).clamp_min(0).double().numpy()
     table = pd.DataFrame({
-        "edit": edits.describe(nodes, edges, graph.vocabulary), "kind": [KINDS[k] for k in edits.kind.tolist()],
-        "loss": loss.numpy(), "change": (loss - before).numpy(),
-        "price": squared_distance(points, own).clamp_min(0).double().numpy(),
-        "valid": valid(results).numpy(), "connected": is_connected(results).numpy(), **edited_parts(edits),
+        "edit": edits.describe(*graph.labels(), graph.vocabulary), "kind": [KINDS[k] for k in edits.kind.tolist()],
+        "loss": prices, "change": prices, "price": prices, "valid": torch.cat(fine).numpy(),
+        "connected": torch.cat(connected).numpy(), **edited_parts(edits),
     })  # fmt: skip
-    return EditScan(graph, anchor, float(before), edits, points, table)
+    scan = EditScan(graph, own, 0.0, edits, torch.cat(points), table, own)
+    return scan.to_anchor(own if anchor is None else anchor_point(psi, anchor))
+
+
+def _results(graph: Graph, edits: Edits) -> Graph:
+    return Graph.from_labels(*edits.apply(*graph.labels()), graph.vocabulary)
 
 
 def edited_parts(edits: Edits) -> dict[str, list[tuple]]:

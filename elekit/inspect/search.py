@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from elekit.graphs._optional import LazyModule
 from elekit.graphs.graph import GraphBatch, short

@@ -25,6 +25,7 @@ from elekit.widgets.inspector_io import DIGITS, Json, Visit, one_graph, roomy_sc
 from elekit.widgets.space import Data, Space, read
 
 NEAREST = 4  # known graphs shown
+SCANS = 4  # kept, so that undo, redo and another anchor take no time
 BACKGROUND = 10_000  # points of the map that are drawn
 
 
@@ -42,6 +43,7 @@ class Inspection:
     valid_only = True
     picked: Json = {}  # noqa: RUF012 - replaced, never mutated
     _visits: list[Visit] = []  # noqa: RUF012 - replaced
+    _scans: list[tuple[Graph, EditScan]] = []  # noqa: RUF012 - replaced
     _known: Graph | None
     _names: list[str]
     _shares: tuple[ShapleyValues, ...] | None
@@ -211,7 +213,7 @@ class Inspection:
     def _start(self, original: Graph) -> None:
         point = points_of(self.psi, original)[0]
         if self._known is None:
-            edited = inspect.edit_scan(self.psi, original).points
+            edited = self._scanned(original).points
             map = inspect.fit_map(torch.cat([point[None], edited.reshape(-1, len(point))]), method="pca")
             self._show_map(map, f"the original and its {len(edited):,} single edits")
         self._visits = [self._visit(original, point, layout(original), "original")]
@@ -247,10 +249,18 @@ class Inspection:
         self._turn()
 
     def _price(self) -> None:
-        self._scan = scan = inspect.edit_scan(self.psi, self.graph, self._held.point)
+        self._scan = scan = self._scanned(self.graph).to_anchor(self._held.point)
         self.table, self.heat, self.loss = {**io.columns(scan), "step": self.at}, io.heat(scan), scan.loss
         self._shares, self.shares = None, {}
         self.path = {"places": [v.place.tolist() for v in self._visits], "anchor": self._held.place.tolist()}
+
+    def _scanned(self, graph: Graph) -> EditScan:
+        """All edits of a graph, computed once for each of the last graphs shown."""
+        found = next((scan for one, scan in self._scans if one is graph), None)
+        if found is None:
+            found = inspect.edit_scan(self.psi, graph)
+            self._scans = [*self._scans[1 - SCANS :], (graph, found)]
+        return found
 
     def _turn(self, change: object = None) -> None:
         if self.view == "shares":
