@@ -48,8 +48,8 @@ def measure(context: Context, *, progress: bool = False) -> Results:
         results.tables["corrected"] = pd.DataFrame(correction["report"]["costs"])
     results.pictures["palette"] = palette(context.artifact.vocabulary)
     seconds = {}
-    looks: dict[str, Any] = {"disable": not progress, "bar_format": "{desc:<34}{bar}| {n}/{total} [{elapsed}]"}
-    with context.clock, tqdm(STEPS.items(), **looks) as bar:
+    looks = "{desc:<34}{bar}| {n}/{total} [{elapsed}<{remaining}]"
+    with context.clock, tqdm(STEPS.items(), disable=not progress, bar_format=looks) as bar:
         for name, (title, run) in bar:
             bar.set_description(title)
             started = time.perf_counter()

@@ -298,7 +298,10 @@ class _Search:
         shared = np.minimum(loose_a[:, None], loose_b).sum(-1)
         cost = fixed + (np.maximum(loose_a.sum(-1)[:, None], loose_b.sum(-1)) - shared) / 2
         rows, columns = self.assign(cost)
-        if math.ceil(so_far + cost[rows, columns].sum() - 1e-6) >= self.best:
+        bound = math.ceil(so_far + cost[rows, columns].sum() - 1e-6)
+        if len(rest_a) == len(self.place):
+            self.floor = max(self.floor, bound)
+        if bound >= self.best:
             return True
         self.place[rest_a] = rest_b[columns]
         if (edits := self._edits()) < self.best:

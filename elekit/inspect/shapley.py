@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from elekit.graphs.graph import Graph
-from elekit.inspect._validation import anchor_point, reference_points, single_graph
+from elekit.inspect._validation import anchor_point, reference_points, single_graph, trimmed
 from elekit.model.loss import Psi, points_of
 
 
@@ -182,7 +182,7 @@ def values(psi: Psi, graph: Graph, points: Tensor, players: Tensor, kept: Tensor
 
     points: (D,), or (D, M) for values (C, M).
     """
-    nodes, edges = (labels[0] for labels in graph.labels())
+    nodes, edges = (labels[0] for labels in trimmed(graph).labels())
     (i, j), mask = players.T, torch.zeros(len(kept), len(nodes), len(nodes), dtype=torch.bool)
     mask[:, i, j] = mask[:, j, i] = kept
     fragments = Graph.from_labels(nodes * mask.diagonal(dim1=1, dim2=2), edges * mask, graph.vocabulary)
