@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from elekit.datasets.files import download, local_file
 from elekit.datasets.splits import SPLITS, Dataset, Split, digest
-from elekit.graphs.graph import GraphBatch, GraphVocabulary
+from elekit.graphs.graph import GraphVocabulary
 from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.smiles import ParsedSmiles, molecule_vocabulary, parse_smiles
 
@@ -33,12 +33,12 @@ FOLDS = 5
 
 def load_folds(
     fold: int, *, tested: int = 1_000, validated: int = 400, largest: int | None = None, progress: bool = False
-) -> Dataset[GraphBatch]:
+) -> Dataset:
     """Load one of five folds of the public validation and test pairs, from `$ELEKIT_DATA_DIR/chebi20/` or downloaded.
 
     Molecules are ranked by a hash; fold f tests on ranks `f tested` to `(f + 1) tested - 1`, so folds are disjoint
     and no graph is in two splits. Test and validation keep the first row of each graph, training keeps all rows.
-    largest: number of heavy atoms; the graphs are dense then. None keeps all, as `PackedGraphs`.
+    largest: number of heavy atoms; None keeps all.
     """
     if not 0 <= fold < FOLDS:
         raise ValueError(f"fold must be in 0 to {FOLDS - 1}, got {fold}")
@@ -57,11 +57,11 @@ def load_folds(
     return _dataset(name, everything, everything.frame["key"].map(place), skipped, vocabulary)
 
 
-# Folds of molecules with at most 16 heavy atoms, as dense graphs, which can be decoded.
+# Folds of molecules with at most 16 heavy atoms, which can be decoded.
 load_small = functools.partial(load_folds, tested=250, validated=200, largest=16)
 
 
-def load_public(*, progress: bool = False) -> Dataset[GraphBatch]:
+def load_public(*, progress: bool = False) -> Dataset:
     """Load the public split of 26,407, 3,301 and 3,300 pairs, from `$ELEKIT_DATA_DIR/chebi20/` or downloaded (10 MB).
 
     Without stereochemistry, a few graphs are in two splits.
@@ -73,7 +73,7 @@ def load_public(*, progress: bool = False) -> Dataset[GraphBatch]:
 
 def read(
     table: pd.DataFrame, progress: bool = False, largest: int | None = None
-) -> tuple[Split[GraphBatch], pd.DataFrame, GraphVocabulary]:
+) -> tuple[Split, pd.DataFrame, GraphVocabulary]:
     """All valid pairs of a table (cid, smiles, description), the skipped rows, and the vocabulary."""
     table = table.reset_index(drop=True)
     bar = tqdm(table["smiles"], desc="reading SMILES", disable=not progress, mininterval=0.5)
@@ -92,15 +92,13 @@ def read(
     frame = table.iloc[kept].reset_index(drop=True)
     frame.insert(0, "row", kept)
     frame.insert(1, "key", [one.canonical for one in valid])
-    graphs: GraphBatch
     graphs = PackedGraphs.from_edge_lists([(one.nodes, one.edges) for one in valid], vocabulary)
-    graphs = graphs if largest is None else graphs.dense()
     return Split(frame["description"].astype(str).tolist(), graphs, frame), skipped, vocabulary
 
 
 def _dataset(
-    name: str, everything: Split[GraphBatch], places: pd.Series, skipped: pd.DataFrame, vocabulary: GraphVocabulary
-) -> Dataset[GraphBatch]:
+    name: str, everything: Split, places: pd.Series, skipped: pd.DataFrame, vocabulary: GraphVocabulary
+) -> Dataset:
     """Splits by place; validation and test keep only the first row of each graph."""
     repeated = everything.frame.assign(place=places).duplicated(["key", "place"]) & (places != "train")
     repeats = everything.frame.loc[repeated, ["row", "smiles"]].rename(columns={"smiles": "value"})

@@ -14,6 +14,7 @@ from scipy import ndimage
 from elekit.datasets.files import cache_arrays, cache_folder, cached_arrays
 from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest
 from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 
 COLORS = {  # the first four of Okabe and Ito (2008), safe for color-blind readers
@@ -74,7 +75,7 @@ def coloring(
     graphs = Graph.from_labels(torch.from_numpy(colors), torch.from_numpy(adjacency), VOCABULARY)
     keys = [f"{number:016x}" for number in graph_hashes(graphs, ROUNDS)[:, -1].numpy().astype(np.uint64).tolist()]
     frame = pd.DataFrame({"row": range(count), "key": keys, "regions": (colors > 0).sum(1)})
-    everything = Split(images(regions, colors, noise, seed), graphs, frame)
+    everything = Split(images(regions, colors, noise, seed), PackedGraphs.of(graphs), frame)
     places = np.array(assign_splits([str(row) for row in range(count)], fractions, seed))
     train, validation, test = splits = [everything.take(np.flatnonzero(places == split)) for split in SPLITS]
     skipped = pd.DataFrame({"row": [], "value": [], "reason": []})

@@ -13,7 +13,7 @@ from elekit.draw.layouts import layout
 from elekit.draw.pairs import MARKS, aligned_layouts, draw_panel
 from elekit.draw.shapes import differences
 from elekit.graphs.edit_distance import isomorphic
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.graphs.weisfeiler_lehman import ROUNDS, node_colors
 
 PANEL_WIDTH, PANEL_HEIGHT, LINE_HEIGHT = 3.4, 3.2, 0.42  # inches
@@ -21,7 +21,7 @@ MAX_MARKS = 8  # more differences are not marked
 LEGEND = {"gone": "missing", "changed": "wrong label", "new": "not in the truth"}
 
 
-def draw_images(images: torch.Tensor, truth: Graph, predicted: Graph | None = None) -> Figure:
+def draw_images(images: torch.Tensor, truth: GraphBatch, predicted: GraphBatch | None = None) -> Figure:
     """One row per image: the image, its true graph, and the predicted graph with a verdict.
 
     Nodes of both graphs are matched by their neighborhoods, so that corresponding nodes have the same position;
@@ -41,6 +41,8 @@ def draw_images(images: torch.Tensor, truth: Graph, predicted: Graph | None = No
     for graphs in (truth, predicted):
         if graphs is not None and len(graphs) != n:
             raise ValueError(f"need one graph for each of {n} images, got {len(graphs)}")
+    slots = max(graphs.slots() for graphs in (truth, predicted) if graphs is not None)
+    truth, predicted = truth.dense(slots), None if predicted is None else predicted.dense(slots)
     columns, block = 2 if predicted is None else 3, PANEL_HEIGHT + LINE_HEIGHT
     size = (PANEL_WIDTH * columns, block * n + LINE_HEIGHT)
     figure, seen = Picture(figsize=size), set()

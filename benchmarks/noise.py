@@ -9,6 +9,7 @@ import torch
 from elekit.datasets import Split
 from elekit.graphs import augment
 from elekit.graphs.graph import Graph
+from elekit.graphs.packed import PackedGraphs
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -26,7 +27,7 @@ def outputs(split: Split, rate: float, generator: torch.Generator) -> Split:
     """Apply one or two random edits to a share `rate` of the graphs."""
     chosen = torch.rand(len(split), generator=generator) < rate
     counts = torch.randint(1, 3, (len(split),), generator=generator) * chosen
-    return replace(split, graphs=augment.random_edits(split.graphs, counts, generator))
+    return replace(split, graphs=PackedGraphs.of(augment.random_edits(split.graphs.dense(), counts, generator)))
 
 
 def missing(split: Split, rate: float, generator: torch.Generator) -> Split:
@@ -38,7 +39,7 @@ def missing(split: Split, rate: float, generator: torch.Generator) -> Split:
     gone &= ((nodes > 0) & ~gone).any(1, keepdim=True)  # a graph that would lose every node keeps all
     nodes = nodes.masked_fill(gone, 0)
     edges = edges.masked_fill(gone[:, :, None] | gone[:, None, :], 0)
-    return replace(split, graphs=Graph.from_labels(nodes, edges, split.graphs.vocabulary))
+    return replace(split, graphs=PackedGraphs.of(Graph.from_labels(nodes, edges, split.graphs.vocabulary)))
 
 
 def typos(texts: list[str], rate: float, generator: torch.Generator) -> list[str]:

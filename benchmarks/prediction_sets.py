@@ -10,7 +10,7 @@ from elekit.decoding import Candidates, DecodeConfig
 from elekit.evaluation.conformal import LEVEL, coverage
 from elekit.evaluation.conformal.calibration import calibrated, check_level, max_level, radius_of
 from elekit.evaluation.conformal.predict import scores_of
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 from elekit.model.loss import Psi
 
 
@@ -20,8 +20,8 @@ def calibrate_and_test(
     calibration: Split,
     test: Split,
     *,
-    candidates: Graph | Candidates | None = None,
-    gallery: Graph | Candidates | None = None,
+    candidates: GraphBatch | Candidates | None = None,
+    gallery: GraphBatch | Candidates | None = None,
     config: DecodeConfig = DecodeConfig(),
     level: float = LEVEL,
 ) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from elekit.datasets import Split
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 
 # Task names by what a task requires of a method, see `tasks.TASKS`.
 DECODING_TASKS = ("smi2mol", "smi2mol-random", "noise", "coloring", "text2mol-small")  # small graphs are predicted
@@ -39,7 +39,7 @@ class TrainingData:
     input_kind: str
     train: Split
     validation: Split
-    outputs: Graph
+    outputs: GraphBatch
     budget: Budget
     artifact: str | None = None
 
@@ -60,6 +60,6 @@ class TestData:
 
     test: Split
     calibration: Split
-    gallery: Graph | None = None
+    gallery: GraphBatch | None = None
     gallery_rows: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
     decode: bool = True

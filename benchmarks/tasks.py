@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import torch
 
@@ -12,7 +12,8 @@ from benchmarks.methods import ABLATION_PREFIX
 from benchmarks.task_data import Budget, TestData, TrainingData
 from elekit import datasets
 from elekit.datasets import Dataset, Split
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.model import artifact as artifacts
 
 MAX_VALIDATION = 500  # validation pairs; also never more than training pairs
@@ -52,7 +53,7 @@ class Task:
     title: str
     description: str
     input_kind: str
-    load: Callable[[int, bool], Dataset[Any]]
+    load: Callable[[int, bool], Dataset]
     sizes: tuple[int | None, ...] = (None,)
     full_size: int | None = None
     seeds: int = 3
@@ -134,7 +135,7 @@ def _randomize(split: Split) -> Split:
     return replace(split, inputs=randomize_smiles(cast(list[str], split.inputs), seed=NOISE_SEED))
 
 
-def fill_gallery(test: Split, data: Dataset, size: int) -> Graph:
+def fill_gallery(test: Split, data: Dataset, size: int) -> GraphBatch:
     """The test graphs, followed by other distinct graphs of the data set (test split first) up to `size`."""
     parts, seen = [test.graphs], set(test.frame["key"])
     for split in (data.test, data.train, data.validation):
@@ -144,7 +145,7 @@ def fill_gallery(test: Split, data: Dataset, size: int) -> Graph:
                 rows.append(row)
                 seen.add(key)
         parts.append(split.graphs[rows])
-    return type(test.graphs).cat(parts)
+    return PackedGraphs.cat(parts)
 
 
 def _trained_on(artifact: str | None, data: Dataset) -> bool:
@@ -167,19 +168,19 @@ def _load_coloring(seed: int, progress: bool) -> Dataset:
     return coloring()  # one data set for all seeds: psi is trained once
 
 
-def _load_chebi20(fold: int, progress: bool) -> Dataset[Any]:
+def _load_chebi20(fold: int, progress: bool) -> Dataset:
     from benchmarks import chebi20  # RDKit loads here
 
     return chebi20.load_folds(fold, progress=progress)
 
 
-def _load_chebi20_small(fold: int, progress: bool) -> Dataset[Any]:
+def _load_chebi20_small(fold: int, progress: bool) -> Dataset:
     from benchmarks import chebi20
 
     return chebi20.load_small(fold, progress=progress)
 
 
-def _load_chebi20_public(seed: int, progress: bool) -> Dataset[Any]:
+def _load_chebi20_public(seed: int, progress: bool) -> Dataset:
     from benchmarks import chebi20
 
     return chebi20.load_public(progress=progress)

@@ -12,7 +12,7 @@ import torch
 from lab import Lab, browser_page, find_chromium, jupyter_lab
 
 from elekit.graphs import projections
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
 from elekit.model import artifact as artifacts
 from elekit.model.contrastive import info_nce
 from elekit.training import embedding, measure_health, surrogate
@@ -174,7 +174,11 @@ def padded(graph: Graph, extra: int) -> Graph:
     return Graph(nodes, edges, graph.vocabulary)
 
 
-def equal(one: Graph, other: Graph) -> bool:
+def equal(one: GraphBatch, other: GraphBatch) -> bool:
+    """The same tensors; packed graphs are compared in their slots."""
+    if not isinstance(one, Graph) or not isinstance(other, Graph):
+        slots = max(one.slots(), other.slots())
+        one, other = one.dense(slots), other.dense(slots)
     return torch.equal(one.nodes, other.nodes) and torch.equal(one.edges, other.edges)
 
 

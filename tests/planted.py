@@ -391,8 +391,8 @@ def noisy(graph: Graph) -> Tensor:
 class LabelsExchanged(EmbeddingTraining):
     """C and N are exchanged in the views, so they become one."""
 
-    def view(self, graph, generator):
-        graph = super().view(graph, generator)
+    def view(self, graphs, generator, frequencies=None):
+        graph = super().view(graphs, generator, frequencies).dense()
         nodes, (C, N) = graph.nodes.clone(), (channel(graph, label) for label in "CN")
         flip = torch.rand(nodes.shape[:2], generator=generator) < 0.5
         nodes[..., C] = torch.where(flip, graph.nodes[..., N], graph.nodes[..., C])
@@ -403,8 +403,8 @@ class LabelsExchanged(EmbeddingTraining):
 class OrdersDrawn(EmbeddingTraining):
     """Bond orders are drawn anew in the views."""
 
-    def view(self, graph, generator):
-        graph = super().view(graph, generator)
+    def view(self, graphs, generator, frequencies=None):
+        graph = super().view(graphs, generator, frequencies).dense()
         edges = graph.edges.clone()
         order = torch.randint(0, 3, edges.shape[:3], generator=generator).triu(1)
         order = one_hot(order + order.transpose(1, 2), 3)
@@ -415,7 +415,8 @@ class OrdersDrawn(EmbeddingTraining):
 class RingsOpened(EmbeddingTraining):
     """A ring is closed or opened in half of the views."""
 
-    def view(self, graph, generator):
+    def view(self, graphs, generator, frequencies=None):
+        graph = graphs.dense()
         nodes, edges = (labels.long().clone() for labels in graph.labels())
         there = (nodes > 0).float()
         closable = (edges == 0) & reachable(edges) & (there[:, :, None] * there[:, None, :] > 0)
@@ -424,7 +425,7 @@ class RingsOpened(EmbeddingTraining):
             if len(options) and torch.rand((), generator=generator) < 0.8:
                 i, j = options[torch.randint(len(options), (), generator=generator)]
                 edges[b, i, j] = edges[b, j, i] = int(edges[b, i, j] == 0)
-        return super().view(Graph.from_labels(nodes, edges, graph.vocabulary), generator)
+        return super().view(Graph.from_labels(nodes, edges, graph.vocabulary), generator, frequencies)
 
 
 ONE_ROUND = replace(SMALL, rounds=1, walks=2)

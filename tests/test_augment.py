@@ -1,12 +1,17 @@
 """Random edits, softening and shuffling of graphs."""
 
+from dataclasses import replace
+
 import networkx as nx
 import pytest
 import torch
 from conftest import equal, isomorphic, random_vertices
 
 from elekit.graphs import augment
+from elekit.graphs.edit_distance import edit_distance
+from elekit.graphs.edit_distance import isomorphic as same_graphs
 from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx, to_networkx
+from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.smiles import from_smiles, is_valid
 
 SMALL = ["C", "CC", "CCO", "C=O", "C#N", "c1ccccc1", "CC(C)(C)C", "OCC1CC1", "C1CCCCC1", "FC(F)F", "NC=O", "CC#N"]
@@ -102,21 +107,68 @@ def test_an_empty_batch_and_a_lone_node(vocabulary, generator):
 
 def test_the_empty_graph_is_left_alone(vocabulary, generator):
     """There is no node to relabel or to hang another one on, capacities or not."""
-    nothing = torch.zeros(200, 5, dtype=torch.long), torch.zeros(200, 5, 5, dtype=torch.long)
-    nodes, edges = augment.propose_edits(*nothing, vocabulary, generator)
-    assert not nodes.any() and not edges.any()
+    nothing = Graph.from_labels(torch.zeros(200, 5), torch.zeros(200, 5, 5), vocabulary)
+    assert equal(augment.random_edits(nothing, counts(nothing, 3), generator), nothing)
+    assert len(augment.random_edits(PackedGraphs.of(nothing), counts(nothing, 3), generator).node_labels) == 0
 
 
-def test_proposals_are_symmetric_without_self_loops(vertices, generator):
-    before = vertices.labels()
-    nodes, edges = augment.propose_edits(*before, vertices.vocabulary, generator)
-    Graph.from_labels(nodes, edges, vertices.vocabulary).check()
-    assert not torch.equal(nodes, before[0]) and not torch.equal(edges, before[1])
+# -- packed graphs -------------------------------------------------------------------------------------------------
+def test_edits_of_packed_graphs_are_edits_within_capacities(fitting, molecules, generator):
+    for graph in (fitting, molecules):
+        packed = PackedGraphs.of(graph)
+        once = augment.random_edits(packed, counts(graph, 1), generator).check()
+        assert (edit_distance(packed[:60], once[:60]).distance <= 2).all()  # a node and its edge
+        assert (~same_graphs(packed, once)).float().mean() > 0.6
+        often = augment.random_edits(packed, counts(graph, 5), generator).check()
+        assert often.valence_violation().max() == 0 and often.sizes.min() >= 1
+        assert often.sizes.max() == graph.vocabulary.max_nodes
+    none = packed[:0]
+    assert len(augment.random_edits(none, counts(none, 2), generator)) == 0
 
 
-def test_fits_agrees_with_excess(vertices):
-    fits = augment.within_capacity(*vertices.labels(), vertices.vocabulary)
-    assert torch.equal(fits, vertices.valence_violation() == 0) and fits.any() and not fits.all()
+def test_new_labels_are_drawn_by_frequency(generator):
+    """Relabeled and added nodes, but for the label that a node has."""
+    vocabulary = GraphVocabulary(tuple("abcd"), ("e",), 3)
+    packed = PackedGraphs.of(Graph.from_labels(torch.ones(6_000, 1), torch.zeros(6_000, 1, 1), vocabulary))
+    frequencies = torch.tensor([5.0, 2, 1, 1, 0])
+    edited = augment.random_edits(packed, counts(packed, 1), generator, frequencies)
+    relabeled = edited[edited.sizes == 1].node_labels
+    relabeled = relabeled[relabeled > 1].bincount(minlength=5) / (relabeled > 1).sum()
+    added = edited[edited.sizes == 2].node_labels.reshape(-1, 2).amax(1).bincount(minlength=5)
+    torch.testing.assert_close(relabeled, torch.tensor([0, 0, 0.5, 0.5, 0]), atol=0.05, rtol=0)
+    torch.testing.assert_close(added / added.sum(), torch.tensor([0, 0.5, 0.25, 0.25, 0]), atol=0.05, rtol=0)
+    assert torch.equal(frequencies, torch.tensor([5.0, 2, 1, 1, 0]))
+
+
+def test_packed_graphs_soften_what_they_hold_and_a_bounded_number_of_pairs(fitting, molecules, generator):
+    for graph in (fitting, molecules):
+        packed = PackedGraphs.of(graph)
+        amounts = torch.linspace(0, 1, len(graph))
+        soft = augment.softened(packed, amounts, generator)
+        soft.dense().check(1e-5)
+        room = graph.vocabulary.max_nodes - packed.sizes
+        added = (soft.sizes - packed.sizes)[1:]
+        assert torch.equal(added, room.clamp_max(augment.SOFT_NODES)[1:]) and soft.sizes[0] == packed.sizes[0]
+        pairs = soft.sizes * (soft.sizes - 1) // 2
+        listed, held = soft.pair_offsets.diff(), packed.pair_offsets.diff()
+        assert listed[0] == held[0] and (listed <= held + augment.SOFT_PAIRS * soft.sizes).all()
+        small = (soft.sizes <= 2 * augment.SOFT_PAIRS + 1) & (amounts > 0)
+        assert torch.equal(listed[small], pairs[small])  # all of them
+        slots = soft.slots()
+        moved = (soft.dense(slots).edges - packed.dense(slots).edges).abs().sum(-1) / 2
+        assert (moved <= amounts[:, None, None] + 1e-5).all()
+        nodes = (soft.dense(slots).nodes - packed.dense(slots).nodes).abs().sum(-1) / 2
+        assert (nodes <= amounts[:, None] + 1e-5).all()
+        assert equal(augment.softened(packed, torch.zeros(len(graph)), generator), packed)
+
+
+def test_views_of_packed_graphs_do_not_depend_on_free_slots(molecules):
+    """Ghost nodes do not grow with the limit of the vocabulary."""
+    packed, amounts = PackedGraphs.of(molecules), torch.full((len(molecules),), 0.5)
+    roomy = replace(packed, vocabulary=replace(packed.vocabulary, max_nodes=500))
+    soft = augment.softened(roomy, amounts, seeded(0))
+    assert len(soft.nodes) <= len(packed.node_labels) + augment.SOFT_NODES * len(packed)
+    assert len(soft.edges) <= len(packed.edge_labels) + augment.SOFT_PAIRS * len(soft.nodes)
 
 
 def test_softened_stays_in_the_polytope_between_the_graph_and_noise(fitting, generator):

@@ -555,7 +555,7 @@ def test_what_it_cost_is_told(corrected, psi, held_out):
     }
     cosine = [points_of(p, held_out) for p in (psi, corrected.psi)]
     alike = np.corrcoef([(c @ c.T).triu(1)[torch.ones(len(c), len(c)).triu(1) > 0].numpy() for c in cosine])[0, 1]
-    assert costs.loc[correction.report.OF_GRAPHS, "after"] == pytest.approx(alike, abs=0.25)
+    assert costs.loc[correction.report.OF_GRAPHS, "after"] == pytest.approx(alike, abs=0.3)  # of 45 pairs
     kinds = corrected.report.kinds.set_index("kind")
     assert kinds.loc["relabel a to b", "named"] and not kinds.loc["open a ring", "named"]
     assert kinds.loc["relabel a to b", "after"] == pytest.approx(corrected.report.rules["after"][0])

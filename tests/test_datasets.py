@@ -275,7 +275,7 @@ def test_duplicates_are_dropped_or_kept(duplicates, kept):
 def test_a_given_vocabulary_decides_what_fits(table):
     given = replace(molecule_vocabulary("CO", 4), node_labels=("O", "C"), capacity=(2, 4))
     data = from_frame(table, smiles="smiles", vocabulary=given, fractions=(1, 0, 0))
-    assert data.vocabulary == given and data.train.graphs.nodes.shape[1:] == (4, 3)
+    assert data.vocabulary == given and data.train.graphs.dense().nodes.shape[1:] == (4, 3)
     assert {"label unknown to the vocabulary: N", "more than 4 nodes"} == set(data.skipped["reason"])
     assert to_smiles(data.train.graphs) == data.train.frame["key"].tolist()
     assert equal(data.train.graphs, from_smiles(data.train.inputs, given))
@@ -393,8 +393,8 @@ def test_a_cached_column_equals_the_one_read(cache, count_reads, monkeypatch):
     (first, vocabulary), second = (reading.read_smiles_column(smiles, None, None, False) for _ in range(2))
     monkeypatch.setattr(reading, "CACHED_FROM", 1000)
     for other, same in (second, reading.read_smiles_column(smiles, None, None, False)):
-        assert np.array_equal(first.graphs.nodes, other.graphs.nodes)
-        assert np.array_equal(first.graphs.edges, other.graphs.edges)
+        assert np.array_equal(first.nodes, other.nodes)
+        assert np.array_equal(first.edges, other.edges)
         assert (vocabulary, first.keys, first.reasons) == (same, other.keys, other.reasons)
     assert len(count_reads) == 2 and len(list(cache.iterdir())) == 1
 
@@ -431,7 +431,7 @@ def test_a_broken_cache_file_is_made_anew(cache, count_reads, damage):
     else:
         path.write_bytes(broken[damage])
     again, _ = reading.read_smiles_column(SMILES, None, None, False)
-    assert np.array_equal(first.graphs.nodes, again.graphs.nodes) and first.keys == again.keys
+    assert np.array_equal(first.nodes, again.nodes) and first.keys == again.keys
     reading.read_smiles_column(SMILES, None, None, False)
     assert len(count_reads) == 2 and len(list(cache.iterdir())) == 1
 

@@ -19,6 +19,7 @@ from elekit.graphs.edit_distance import edit_distance, edit_steps
 from elekit.graphs.edit_distance import isomorphic as same_graphs
 from elekit.graphs.edits import KINDS, PAIRED, SINGLE, all_edits
 from elekit.graphs.graph import Graph, from_networkx, to_networkx
+from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary, to_smiles
 from elekit.inspect.differences import describe_difference
 from elekit.inspect.edit_costs import EditCosts, EditSample, edit_costs, explained_variance, sample_edits
@@ -29,7 +30,7 @@ from elekit.model.loss import LearnedLoss
 
 @pytest.fixture(scope="module")
 def molecules():
-    return ele.datasets.load("molecules7").train.sample(60).graphs
+    return ele.datasets.load("molecules7").train.sample(60).graphs.dense()
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,10 @@ def psi(vocabulary):
 
 
 def before_and_after(sample: EditSample):
-    drawn = to_networkx(sample.graphs)
-    return zip(sample.table.itertuples(), (drawn[row] for row in sample.edits.row), to_networkx(sample.results))
+    before, after = sample.pairs(torch.arange(len(sample.edits)))
+    assert equal(PackedGraphs.of(before), sample.graphs[sample.edits.row])
+    assert equal(PackedGraphs.of(after), sample.results)
+    return zip(sample.table.itertuples(), to_networkx(before), to_networkx(after))
 
 
 # -- traits --------------------------------------------------------------------------------------------------------
@@ -193,7 +196,10 @@ def test_all_edits_that_are_valid_are_there_and_only_those(molecules):
     fine = (results.valence_violation() == 0) & is_valid(results)
     sample = sample_edits(some, samples=None, kinds=SINGLE)
     assert sample.table["valid"].all() and len(sample.table) == int(fine.sum()) > 300
-    assert equal(sample.results, results[fine]) and sample.edits.row.tolist() == edits.row[fine].tolist()
+    assert (
+        equal(sample.results, PackedGraphs.of(results[fine]))
+        and sample.edits.row.tolist() == edits.row[fine].tolist()
+    )
     both = sample_edits(some, samples=None, kinds=SINGLE, valid_only=False)
     assert both.table["valid"].tolist() == fine.tolist()
 

@@ -179,7 +179,7 @@ def relabeled(graphs: Graph) -> Graph:
 
 def test_refinement_is_the_cross_entropy_to_the_right_label(psi):
     """Oracle: for a graph with one wrong label and a fifth of the right one, the cross-entropy is -log 0.2."""
-    truth = words(3).graphs
+    truth = words(3).graphs.dense()
     between = mixed(truth, relabeled(truth), 0.2)
     nodes = between.nodes.clone().requires_grad_()
     taught = refinement_loss(psi, Graph(nodes, between.edges, LETTERS), psi(truth).detach())
@@ -190,7 +190,7 @@ def test_refinement_is_the_cross_entropy_to_the_right_label(psi):
 
 
 def test_refinement_is_zero_where_rounding_is_right(psi):
-    truth = words(3).graphs
+    truth = words(3).graphs.dense()
     between = mixed(truth, relabeled(truth), 0.8)
     nodes = between.nodes.clone().requires_grad_()
     taught = refinement_loss(psi, Graph(nodes, between.edges, LETTERS), psi(truth).detach())
@@ -199,7 +199,7 @@ def test_refinement_is_zero_where_rounding_is_right(psi):
 
 
 def test_refinement_searches_at_most_max_searched_graphs(psi):
-    truth = words(MAX_SEARCHED + 9).graphs
+    truth = words(MAX_SEARCHED + 9).graphs.dense()
     nodes = mixed(truth, relabeled(truth), 0.2).nodes.requires_grad_()
     refinement_loss(psi, Graph(nodes, truth.edges, LETTERS), psi(truth).detach()).backward()
     assert 0 < (nodes.grad.abs().flatten(1).amax(1) > 0).sum() <= MAX_SEARCHED

@@ -227,7 +227,7 @@ def test_what_is_read_as_smiles_follows_from_the_data():
 
 def test_vectors_far_from_those_of_training_are_unsure(shipped, descriptions):
     part = descriptions.train.take(range(300))
-    values = torch.stack([part.graphs.nodes.sum(1)[:, 0], part.graphs.edges.sum((1, 2))[:, 1]], 1)
+    values = torch.stack([part.graphs.dense().nodes.sum(1)[:, 0], part.graphs.dense().edges.sum((1, 2))[:, 1]], 1)
     split = replace(part, inputs=values)
     training = ele.SurrogateTraining(loop=TrainerConfig(steps=3, learning_rate=1e-3))
     h = ele.fit_surrogate(

@@ -16,7 +16,7 @@ from benchmarks.methods.nearest_neighbor import LANDMARKS, Neighbors, select_fea
 from benchmarks.methods.regression import KernelRidge, fit_kernels
 from benchmarks.task_data import DECODING_TASKS, TrainingData
 from elekit.graphs.distances import weisfeiler_lehman
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.model.loss import points_of
 
 MAX_PAIRS = 5_000  # training pairs of the kernel regression
@@ -27,7 +27,7 @@ THRESHOLDS = (0.4, 0.5, 0.6)
 MAX_ITERATIONS = 50  # most barycenters take 5
 
 
-def relaxed_barycenter(graphs: Graph, weights: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+def relaxed_barycenter(graphs: GraphBatch, weights: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     """The relaxed graph with the least weighted sum of fused Gromov-Wasserstein costs to the given graphs.
 
     Node features are one-hot labels, the structure is the adjacency (0 or 1). The descent starts at the first graph
@@ -68,9 +68,9 @@ def relaxed_barycenter(graphs: Graph, weights: np.ndarray, alpha: float) -> tupl
     return made, edges
 
 
-def round_graphs(parts: list[tuple[np.ndarray, np.ndarray]], threshold: float, like: Graph) -> Graph:
+def round_graphs(parts: list[tuple[np.ndarray, np.ndarray]], threshold: float, like: GraphBatch) -> Graph:
     """Relaxed graphs to discrete ones: the largest label of each node, and of each edge above the threshold."""
-    vocabulary, N = like.vocabulary, like.nodes.shape[1]
+    vocabulary, N = like.vocabulary, like.slots()
     nodes, edges = torch.zeros(len(parts), N), torch.zeros(len(parts), N, N)
     for b, (made, links) in enumerate(parts):
         n = len(made)
@@ -84,7 +84,7 @@ def round_graphs(parts: list[tuple[np.ndarray, np.ndarray]], threshold: float, l
 class BarycenterPredictor(Predictor):
     """Barycenter of training graphs; `weigh` maps inputs and k to weights and rows (B, k) of training pairs."""
 
-    def __init__(self, weigh, graphs: Graph, k: int, alpha: float, threshold: float):
+    def __init__(self, weigh, graphs: GraphBatch, k: int, alpha: float, threshold: float):
         self.weigh, self.graphs, self.k, self.alpha, self.threshold = weigh, graphs, k, alpha, threshold
 
     def relaxed(self, inputs) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.task_data import TestData, TrainingData
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 
 
 class Predictor(ABC):
@@ -17,11 +17,11 @@ class Predictor(ABC):
     def predict(self, inputs) -> Graph | None:
         """One graph per input; None if the method only ranks."""
 
-    def score_gallery(self, inputs, gallery: Graph) -> torch.Tensor | None:
+    def score_gallery(self, inputs, gallery: GraphBatch) -> torch.Tensor | None:
         """(B, C) scores of every gallery graph for every input, higher is better; None if it cannot rank."""
         return None
 
-    def losses(self, inputs, graphs: Graph) -> torch.Tensor | None:
+    def losses(self, inputs, graphs: GraphBatch) -> torch.Tensor | None:
         """(B,) the minimized loss of one graph per input; None if the method minimizes none."""
         return None
 

@@ -19,7 +19,7 @@ from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig, LocalSearchConfig
 from elekit.evaluation.judging import evaluate
 from elekit.graphs import projections
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 from elekit.graphs.packed import PackedGraphs
 from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
@@ -172,9 +172,10 @@ class ELE(Method):
         return fitted[""], fitted["neural"], settings
 
 
-def trainable(graphs: Graph) -> Graph:
-    """The graphs that psi trains on: of graphs of any size, those of up to `MAX_PSI_NODES` nodes."""
-    return graphs[graphs.sizes <= MAX_PSI_NODES].dense() if isinstance(graphs, PackedGraphs) else graphs
+def trainable(graphs: GraphBatch) -> PackedGraphs:
+    """The graphs that psi trains on: those of up to `MAX_PSI_NODES` nodes."""
+    packed = PackedGraphs.of(graphs)
+    return packed[packed.sizes <= MAX_PSI_NODES]
 
 
 def _ablation(name: str, title: str, description: str, **changes) -> ELE:

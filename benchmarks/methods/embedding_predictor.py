@@ -7,7 +7,7 @@ from benchmarks.prediction_sets import calibrate_and_test
 from benchmarks.task_data import TestData
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.evaluation.judging import decode_many
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.model.loss import Psi, points_of, squared_distance
 
 
@@ -33,10 +33,10 @@ class EmbeddingPredictor(Predictor):
         target = self.h.predict(inputs)
         return decode_many(self.psi, target, candidates=known, start=start, config=self.config).graphs
 
-    def score_gallery(self, inputs, gallery: Graph) -> torch.Tensor:
+    def score_gallery(self, inputs, gallery: GraphBatch) -> torch.Tensor:
         return self.h.predict(inputs) @ points_of(self.psi, gallery).T
 
-    def losses(self, inputs, graphs: Graph) -> torch.Tensor:
+    def losses(self, inputs, graphs: GraphBatch) -> torch.Tensor:
         return squared_distance(points_of(self.psi, graphs), self.h.predict(inputs)).clamp_min(0)
 
     def evaluate_sets(self, data: TestData) -> dict | None:

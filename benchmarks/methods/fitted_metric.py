@@ -78,7 +78,7 @@ def fit_metric(
     """
     graphs, generator = data.validation.graphs, torch.Generator().manual_seed(seed)
     n, predicted, truth = len(graphs), h.predict(data.validation.inputs), points_of(psi, graphs)
-    repeated = graphs[torch.arange(n).repeat_interleave(EDITS_PER_GRAPH)]
+    repeated = graphs[torch.arange(n).repeat_interleave(EDITS_PER_GRAPH)].dense()
     edited = points_of(psi, augment.random_edits(repeated, torch.ones(len(repeated), dtype=torch.long), generator))
     edited = edited.reshape(n, EDITS_PER_GRAPH, -1)
     errors, fold = predicted - truth, torch.arange(n) % FOLDS

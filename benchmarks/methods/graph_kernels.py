@@ -14,7 +14,7 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from torch import Tensor
 
 from elekit.graphs.distances import ALPHA, BITS, HOPS, MAX_ITERATIONS, RADIUS
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import GraphBatch, GraphVocabulary
 from elekit.graphs.smiles import is_molecular, to_smiles
 from elekit.graphs.weisfeiler_lehman import canonical_colors, color_occurrences, node_colors
 from elekit.model.loss import BATCH_SIZE, points_of
@@ -28,20 +28,20 @@ class Tanimoto:
     Graphs that RDKit cannot sanitize have one bit that no molecule has. Source: Rogers and Hahn (2010).
     """
 
-    def __init__(self, landmarks: Graph):
+    def __init__(self, landmarks: GraphBatch):
         self.landmarks = self.bits(landmarks)
 
-    def __call__(self, graphs: Graph) -> Tensor:
+    def __call__(self, graphs: GraphBatch) -> Tensor:
         bits = self.bits(graphs)
         shared = bits @ self.landmarks.T
         return shared / (bits.sum(1)[:, None] + self.landmarks.sum(1) - shared)
 
     @staticmethod
-    def bits(graphs: Graph) -> Tensor:
+    def bits(graphs: GraphBatch) -> Tensor:
         return fingerprints(graphs, BITS).clamp_max(1)
 
 
-def fingerprints(graphs: Graph, size: int) -> Tensor:
+def fingerprints(graphs: GraphBatch, size: int) -> Tensor:
     """(B, size + 1) float32 Morgan counts (radius 2); the last column is 1 for graphs that are no molecules.
 
     Raises:
@@ -69,7 +69,7 @@ class WeisfeilerLehman:
     Source: Shervashidze et al., JMLR 12 (2011).
     """
 
-    def __init__(self, landmarks: Graph):
+    def __init__(self, landmarks: GraphBatch):
         self.rounds = []  # per round: the known colors (V,), sorted, and their counts in each landmark (V, L)
         for owner, color in color_occurrences(landmarks, HOPS):
             known, index = color.unique(return_inverse=True)
@@ -77,7 +77,7 @@ class WeisfeilerLehman:
             self.rounds.append((known, count.index_put_((index, owner), torch.ones(len(owner)), accumulate=True)))
         self.norms = sum((count.square().sum(0) for _, count in self.rounds), torch.zeros(len(landmarks))).sqrt()
 
-    def __call__(self, graphs: Graph) -> Tensor:
+    def __call__(self, graphs: GraphBatch) -> Tensor:
         found, square = torch.zeros(len(graphs), len(self.norms)), torch.zeros(len(graphs))
         for (known, count), (owner, color) in zip(self.rounds, color_occurrences(graphs, HOPS)):
             pairs, times = torch.stack([owner, color]).unique(dim=1, return_counts=True)
@@ -96,16 +96,16 @@ class FusedGromovWasserstein:
     to every landmark. Source: Vayer et al., ICML 2019.
     """
 
-    def __init__(self, landmarks: Graph):
+    def __init__(self, landmarks: GraphBatch):
         self.landmarks = list(structures(landmarks))
         costs = self.costs(landmarks)
         finite = costs[costs.isfinite() & (costs > 0)]
         self.scale = float(finite.median()) if len(finite) else 1.0
 
-    def __call__(self, graphs: Graph) -> Tensor:
+    def __call__(self, graphs: GraphBatch) -> Tensor:
         return (-self.costs(graphs) / self.scale).exp().float()
 
-    def costs(self, graphs: Graph) -> Tensor:
+    def costs(self, graphs: GraphBatch) -> Tensor:
         """(B, L); infinite if one of the two graphs has no nodes."""
         from ot import emd, unif
         from ot.gromov import fused_gromov_wasserstein2
@@ -123,7 +123,7 @@ class FusedGromovWasserstein:
         return found.clamp_min(0)
 
 
-def structures(graphs: Graph) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def structures(graphs: GraphBatch) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """For each graph the node labels (n,), the adjacency (n, n) with 0 and 1, and the colors (n, HOPS + 2)."""
     colors = torch.stack([*node_colors(graphs, HOPS), canonical_colors(graphs)], 2).numpy()
     for nodes, edges, own in zip(*(labels.cpu().numpy() for labels in graphs.labels()), colors):
@@ -131,7 +131,7 @@ def structures(graphs: Graph) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarr
         yield nodes[present], (edges[np.ix_(present, present)] > 0).astype(float), own[present]
 
 
-KERNELS: dict[str, Callable[[Graph], Callable[[Graph], Tensor]]] = {
+KERNELS: dict[str, Callable[[GraphBatch], Callable[[GraphBatch], Tensor]]] = {
     "tanimoto": Tanimoto,
     "wl": WeisfeilerLehman,
     "fgw": FusedGromovWasserstein,
@@ -151,11 +151,11 @@ class KernelEmbedding:
     extra, last axis. Source: Williams and Seeger (2001).
     """
 
-    def __init__(self, kernel: Callable[[Graph], Tensor], landmarks: Graph):
+    def __init__(self, kernel: Callable[[GraphBatch], Tensor], landmarks: GraphBatch):
         self.kernel, self.vocabulary = kernel, landmarks.vocabulary
         self.root = inverse_root(points_of(kernel, landmarks))
 
-    def __call__(self, graphs: Graph) -> Tensor:
+    def __call__(self, graphs: GraphBatch) -> Tensor:
         points = self.kernel(graphs) @ self.root
         length = points.norm(dim=1, keepdim=True)
         unlike = (length < 1e-6).float()
@@ -169,7 +169,7 @@ def inverse_root(matrix: Tensor) -> Tensor:
     return torch.from_numpy(vectors[:, kept] / np.sqrt(values[kept])).float()
 
 
-def embed_kernel(name: str, graphs: Graph, landmarks: int, seed: int) -> KernelEmbedding:
+def embed_kernel(name: str, graphs: GraphBatch, landmarks: int, seed: int) -> KernelEmbedding:
     """psi of a named kernel with up to `landmarks` landmarks drawn from the graphs.
 
     Raises:

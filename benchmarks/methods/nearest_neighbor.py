@@ -12,7 +12,7 @@ from benchmarks.methods.input_features import FEATURES, nearest_rows
 from benchmarks.task_data import TrainingData
 from elekit.evaluation.ranking import mean_reciprocal_rank, ranks
 from elekit.graphs import projections
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.model.loss import points_of, squared_distance
 
 MAX_COMPARED = 10_000  # training pairs on which features are compared
@@ -44,13 +44,13 @@ def select_features(data: TrainingData, psi, seed: int) -> tuple[str, dict[str, 
 class NearestPredictor(Predictor):
     """Predicts the graph of the nearest neighbor; ranks a gallery by similarity to the graphs of `k` neighbors."""
 
-    def __init__(self, neighbors: Neighbors, graphs: Graph, psi: KernelEmbedding, points: torch.Tensor, k: int):
+    def __init__(self, neighbors: Neighbors, graphs: GraphBatch, psi: KernelEmbedding, points: torch.Tensor, k: int):
         self.neighbors, self.graphs, self.psi, self.points, self.k = neighbors, graphs, psi, points, k
 
     def predict(self, inputs) -> Graph:
-        return self.graphs[torch.from_numpy(self.neighbors.of(inputs, 1)[1][:, 0])]
+        return self.graphs[torch.from_numpy(self.neighbors.of(inputs, 1)[1][:, 0])].dense()
 
-    def score_gallery(self, inputs, gallery: Graph) -> torch.Tensor:
+    def score_gallery(self, inputs, gallery: GraphBatch) -> torch.Tensor:
         return self.mean_point(inputs) @ points_of(self.psi, gallery).T
 
     def mean_point(self, inputs) -> torch.Tensor:

@@ -110,7 +110,10 @@ class OneShot(Method):
     config: OneShotConfig = OneShotConfig()
 
     def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:
-        ordered, vocabulary = canonical_order(data.train.graphs), data.outputs.vocabulary
+        ordered, vocabulary = (
+            canonical_order(data.train.graphs.dense(data.outputs.vocabulary.max_nodes)),
+            data.outputs.vocabulary,
+        )
         with seeded(seed):
             model = OneShotModel(Encoder(data, self.config.dim), GraphDecoder(vocabulary, self.config))
         predictor = OneShotPredictor(model.vector, model.decoder)

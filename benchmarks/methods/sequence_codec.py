@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
 from elekit.graphs.smiles import canonicalized, is_molecular, parse_smiles, to_smiles
 from elekit.graphs.weisfeiler_lehman import canonical_colors
 from elekit.model.surrogate.tokens import Tokenizer
@@ -24,7 +24,7 @@ class SequenceCodec(ABC):
         self.vocabulary = vocabulary
 
     @abstractmethod
-    def encode(self, graphs: Graph) -> list[Tokens | None]:
+    def encode(self, graphs: GraphBatch) -> list[Tokens | None]:
         """The tokens of each discrete graph; None if it cannot be encoded."""
 
     @abstractmethod
@@ -35,7 +35,7 @@ class SequenceCodec(ABC):
 class SmilesCodec(SequenceCodec):
     """Canonical SMILES of molecules. A graph that RDKit cannot sanitize cannot be encoded."""
 
-    def encode(self, graphs: Graph) -> list[Tokens | None]:
+    def encode(self, graphs: GraphBatch) -> list[Tokens | None]:
         split = Tokenizer("smiles", ()).split
         return [None if text is None else split(text) for text in to_smiles(graphs)]
 
@@ -50,7 +50,7 @@ class SmilesCodec(SequenceCodec):
 class NodeLinkCodec(SequenceCodec):
     """Nodes in canonical order: (label,), followed by (edge label, i) for each link to an earlier node i."""
 
-    def encode(self, graphs: Graph) -> list[Tokens | None]:
+    def encode(self, graphs: GraphBatch) -> list[Tokens | None]:
         vocabulary = self.vocabulary
         encoded: list[Tokens | None] = []
         for nodes, edges in _lists(canonical_order(graphs)):
@@ -78,14 +78,14 @@ class NodeLinkCodec(SequenceCodec):
         return nodes, [(i, j, label) for (i, j), label in edges.items()]
 
 
-def canonical_order(graphs: Graph) -> Graph:
+def canonical_order(graphs: GraphBatch) -> Graph:
     """The same graphs with nodes in canonical order, absent ones last.
 
     Molecules: the order and the Kekule form of their canonical SMILES. Other graphs, and graphs that
     `smiles.canonicalized` leaves unchanged: breadth first; nodes, neighbors and further components sorted by label,
     then number of links (most first), then `weisfeiler_lehman.canonical_colors`.
     """
-    orders = []
+    orders, graphs = [], graphs.dense()
     for start in range(0, len(graphs), BLOCK):
         some = graphs[start : start + BLOCK]
         for (nodes, edges), colors in zip(_lists(some), canonical_colors(some).tolist()):

@@ -18,7 +18,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from elekit.graphs import projections
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.graphs.smiles import to_smiles
 
 MORGAN_RADIUS = 3
@@ -101,7 +101,7 @@ class SubstructureCounts:
     The parts and their frequencies come from `graphs`: `1 + log((1 + n) / (1 + m))` if m of n graphs have the part.
     """
 
-    def __init__(self, kinds: Sequence[str], graphs: Graph, min_graphs: int = MIN_GRAPHS):
+    def __init__(self, kinds: Sequence[str], graphs: GraphBatch, min_graphs: int = MIN_GRAPHS):
         self.kinds, self.parts, self.frequency_weights = tuple(kinds), [], []
         smiles = to_smiles(graphs)
         for kind in self.kinds:
@@ -119,7 +119,7 @@ class SubstructureCounts:
         """(F,) index of the kind of parts of each column."""
         return torch.repeat_interleave(torch.tensor([len(columns) for columns in self.parts]))
 
-    def rows(self, graphs: Graph) -> sparse.csr_matrix:
+    def rows(self, graphs: GraphBatch) -> sparse.csr_matrix:
         """(B, F) float32."""
         smiles, blocks = to_smiles(graphs), []
         for kind, columns, weights in zip(self.kinds, self.parts, self.frequency_weights):

@@ -17,6 +17,7 @@ from elekit.graphs._optional import extra
 from elekit.graphs.budget import Clock
 from elekit.graphs.distances import Distance, distances_for
 from elekit.graphs.edit_distance import isomorphic
+from elekit.graphs.graph import GraphBatch
 from elekit.inspect._validation import finite_points
 from elekit.inspect.edit_scan import valid
 from elekit.inspect.neighbors import distinct, nearest_other
@@ -103,7 +104,7 @@ class Agreement:
 
 def agreement(
     psi: Psi,
-    graphs: Graph,
+    graphs: GraphBatch,
     *,
     distances: Mapping[str, Distance] | None = None,
     pairs: int = 200,
@@ -140,12 +141,12 @@ def agreement(
         raise ValueError(f"distance name {reserved[0]!r} is reserved; rename it")
     if pairs < 1:
         raise ValueError(f"pairs must be at least 1, got {pairs}")
-    graphs, generator = graphs.detach().rounded(), torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(graphs), generator=generator)[:MAX_NEAREST]
     rows = rows[distinct(graphs[rows])] if len(rows) else rows
     if len(rows) < 2:
         raise ValueError(f"agreement needs at least 2 different graphs, got {len(rows)} (of {len(graphs)})")
-    sample, n = graphs[rows], len(rows)
+    sample, n = graphs[rows].dense().detach().rounded(), len(rows)
     nearest = nearest_other(finite_points(points_of(psi, sample, check=False)))
     near = torch.stack([torch.arange(n), nearest], 1).sort(1).values.unique(dim=0)
     near = near[torch.randperm(len(near), generator=generator)[:pairs]]

@@ -15,6 +15,8 @@ from elekit.graphs import Graph, augment
 from elekit.graphs.budget import Clock
 from elekit.graphs.edit_distance import edit_distance, isomorphic
 from elekit.graphs.edits import all_edits
+from elekit.graphs.graph import GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect.differences import describe_difference
 from elekit.inspect.edit_costs import edit_costs
@@ -59,7 +61,7 @@ class Pairs:
 
 def blind_spots(
     psi: Psi,
-    graphs: Graph,
+    graphs: GraphBatch,
     *,
     bound: float | None = None,
     starts: int = 24,
@@ -92,7 +94,7 @@ def blind_spots(
     """
     if len(graphs) < 2:
         raise ValueError(f"blind_spots needs at least 2 graphs, got {len(graphs)}")
-    graphs, generator = graphs.detach().rounded(), torch.Generator().manual_seed(seed)
+    graphs, generator = PackedGraphs.of(graphs), torch.Generator().manual_seed(seed)
     order = torch.randperm(len(graphs), generator=generator)
     if bound is not None and not bound > 0:
         raise ValueError(f"bound must be positive, got {bound}")
@@ -104,10 +106,10 @@ def blind_spots(
             bound = BOUND * float(priced.summary()["median"].median())
         found = _nearest_pairs(psi, graphs, order[:MAX_NEAREST], bound)
         for row in clock.part(1 / 2).track(order[:starts].tolist(), "blind spots", progress=progress):
-            others = _search(psi, graphs[row], bound, depth, generator)
-            found += [(row, -1, graphs[row], other) for other in others]
+            others = _search(psi, graphs[row].dense(), bound, depth, generator)
+            found += [(row, -1, graphs[row].dense(), other) for other in others]
         if not found:
-            return Pairs(pd.DataFrame(columns=columns), graphs[:0], graphs[:0])
+            return Pairs(pd.DataFrame(columns=columns), graphs[:0].dense(), graphs[:0].dense())
         rows, other_rows, *sides = zip(*found)
         left, right = map(Graph.cat, sides)
         edits = edit_distance(left, right, timeout=TIMEOUT, budget=clock, progress=progress)
@@ -132,7 +134,7 @@ def blind_spots(
     return Pairs(table.reset_index(drop=True), left[kept], right[kept])
 
 
-def _nearest_pairs(psi: Psi, graphs: Graph, rows: Tensor, bound: float) -> list[tuple[int, int, Graph, Graph]]:
+def _nearest_pairs(psi: Psi, graphs: GraphBatch, rows: Tensor, bound: float) -> list[tuple[int, int, Graph, Graph]]:
     """(row, row, graph, graph) of graphs whose nearest different graph lies within the bound; each pair once."""
     rows = rows[distinct(graphs[rows])]
     points = points_of(psi, graphs[rows])
@@ -140,7 +142,7 @@ def _nearest_pairs(psi: Psi, graphs: Graph, rows: Tensor, bound: float) -> list[
     fine = (paired_distance(points, points[best]) <= bound).nonzero()[:, 0]
     pairs = {tuple(sorted((i, int(best[i])))) for i in fine.tolist()}
     both = [(int(rows[i]), int(rows[j])) for i, j in sorted(pairs)]
-    return [(i, j, graphs[i], graphs[j]) for i, j in both]
+    return [(i, j, graphs[i].dense(), graphs[j].dense()) for i, j in both]
 
 
 def _search(psi: Psi, start: Graph, bound: float, depth: int, generator: torch.Generator) -> list[Graph]:
@@ -173,7 +175,7 @@ def _search(psi: Psi, start: Graph, bound: float, depth: int, generator: torch.G
     return list(chosen[valid(chosen) & ~isomorphic(chosen, Graph.cat([start] * len(chosen)))])
 
 
-def invariance_gaps(psi: Psi, graphs: Graph, *, samples: int = 100, seed: int = 0) -> Pairs:
+def invariance_gaps(psi: Psi, graphs: GraphBatch, *, samples: int = 100, seed: int = 0) -> Pairs:
     """The loss between two forms of the same graph, which should be 0.
 
     Args:
@@ -189,7 +191,7 @@ def invariance_gaps(psi: Psi, graphs: Graph, *, samples: int = 100, seed: int = 
     """
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(graphs), generator=generator)[:samples]
-    some = graphs.detach().rounded()[rows]
+    some = graphs[rows].dense().detach().rounded()
     own, found = points_of(psi, some), []
 
     def compare(variation: Variation, which: Tensor, others: Graph, before: Tensor) -> None:

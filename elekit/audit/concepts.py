@@ -14,7 +14,8 @@ from elekit.audit.probes import FOLDS, ProbeData, loss_share, rbf_features
 from elekit.audit.properties import MIN_GRAPHS, Property, PropertyKind, distinct_rows, graph_properties, parse_column
 from elekit.evaluation.formatting import percent
 from elekit.evaluation.intervals import N_BOOTSTRAP, central_interval
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.inspect._validation import finite_points
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import Psi, points_of
@@ -56,7 +57,7 @@ class Concepts:
 
 
 def concepts(
-    psi: Psi, graphs: Graph, properties: Table | None = None, *, seed: int = 0, progress: bool = False
+    psi: Psi, graphs: GraphBatch, properties: Table | None = None, *, seed: int = 0, progress: bool = False
 ) -> Concepts:
     """Fit linear probes that predict properties of graphs from psi, and compare them with controls.
 
@@ -94,7 +95,7 @@ def concepts(
     """
     from threadpoolctl import threadpool_limits
 
-    graphs = graphs.detach().rounded()
+    graphs = PackedGraphs.of(graphs)
     given = _as_table(graphs, properties)
     generator = np.random.default_rng(seed)
     rows, which = distinct_rows(graphs, generator)
@@ -115,7 +116,7 @@ def concepts(
     return Concepts(found.sort_values("score", ascending=False, kind="stable", ignore_index=True), first)
 
 
-def _as_table(graphs: Graph, given: Table | None) -> pd.DataFrame:
+def _as_table(graphs: GraphBatch, given: Table | None) -> pd.DataFrame:
     if given is None:
         return pd.DataFrame(index=range(len(graphs)))
     if isinstance(given, Mapping):
@@ -127,7 +128,7 @@ def _as_table(graphs: Graph, given: Table | None) -> pd.DataFrame:
     return table.loc[:, ~table.columns.duplicated()]
 
 
-def _probe_data(psi: Psi, graphs: Graph, generator: np.random.Generator, seed: int) -> ProbeData:
+def _probe_data(psi: Psi, graphs: GraphBatch, generator: np.random.Generator, seed: int) -> ProbeData:
     m, names = len(graphs), graphs.vocabulary
     counts = torch.nn.functional.one_hot(graphs.labels()[0], names.K)[..., 1:].sum(1).double().numpy()
     size = rbf_features(counts.sum(1, keepdims=True))
@@ -142,7 +143,7 @@ def _probe_data(psi: Psi, graphs: Graph, generator: np.random.Generator, seed: i
     return ProbeData(features, groups, generator.permutation(m) % FOLDS, weight)
 
 
-def untrained(psi: Psi, graphs: Graph, seed: int) -> GraphEmbedding:
+def untrained(psi: Psi, graphs: GraphBatch, seed: int) -> GraphEmbedding:
     """An embedding with random weights, of the shape of psi where that is known."""
     config = psi.config if isinstance(psi, GraphEmbedding) else EmbeddingConfig()
     with seeded(seed):

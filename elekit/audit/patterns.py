@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
+from elekit.graphs.packed import PackedGraphs
 
 Pattern = tuple[int, ...]
 Labels = tuple[Tensor, Tensor]
@@ -132,16 +133,24 @@ def _pattern(code: int, K: int, R: int) -> Pattern:
     return code // (K * R), code // K % R, code % K
 
 
-def held_patterns(graphs: Graph) -> list[tuple[Pattern, Tensor]]:
+def neighboring_labels(graphs: GraphBatch) -> list[tuple[tuple[int, int], Tensor]]:
+    """Every two labels at the ends of an edge, the smaller first, and (B,) bool, which graphs have such an edge."""
+    packed, K = PackedGraphs.of(graphs), graphs.vocabulary.K
+    ends = packed.node_labels.long()[packed.pairs]
+    codes, holds = _holders(ends.amin(0) * K + ends.amax(0), packed.rows[packed.pairs[0]], len(packed))
+    return [((code // K, code % K), held) for code, held in zip(codes, holds)]
+
+
+def held_patterns(graphs: GraphBatch) -> list[tuple[Pattern, Tensor]]:
     """Every pattern that occurs, and (B,) bool, which graphs contain it; of three nodes only for up to 16 slots."""
-    vocabulary = graphs.vocabulary
-    K, R = vocabulary.K, vocabulary.R
-    nodes, edges = (labels.long() for labels in graphs.labels())
-    b, i, j = (edges > 0).triu(1).nonzero().T
-    codes, holds = _holders(_code(torch.stack([nodes[b, i], edges[b, i, j], nodes[b, j]], 1), K, R), b, len(graphs))
+    packed, K, R = PackedGraphs.of(graphs), graphs.vocabulary.K, graphs.vocabulary.R
+    (one, other), kinds = packed.node_labels.long()[packed.pairs], packed.edge_labels.long()
+    row = packed.rows[packed.pairs[0]]
+    codes, holds = _holders(_code(torch.stack([one, kinds, other], 1), K, R), row, len(packed))
     found = [(_pattern(code, K, R), held) for code, held in zip(codes, holds)]
-    if nodes.shape[1] > MAX_SLOTS:
+    if packed.slots() > MAX_SLOTS:
         return found
+    nodes, edges = packed.labels()
     once = torch.ones(edges.shape[1:], dtype=torch.bool).triu(1)  # i < k: each path from one end
     linked = edges > 0
     b, i, j, k = (linked[:, :, :, None] & linked[:, None, :, :] & once[None, :, None, :]).nonzero().T

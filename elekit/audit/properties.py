@@ -8,9 +8,9 @@ import pandas as pd
 import torch
 
 from elekit.audit.probes import Target
-from elekit.graphs import Graph
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.features import ring_edges, shortest_path_lengths
+from elekit.graphs.graph import GraphBatch
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect.search import FEW_LABELS, GROUPS, Search, overview
 from elekit.model.loss import BATCH_SIZE
@@ -40,7 +40,7 @@ class Property:
     note: str = ""  # why not, or what is left out
 
 
-def graph_properties(graphs: Graph) -> pd.DataFrame:
+def graph_properties(graphs: GraphBatch) -> pd.DataFrame:
     """Counts of every graph: nodes, edges, rings, parts (components), diameter (within components), degrees, labels.
 
     Of molecules also "group: NAME", the functional groups of `elekit.inspect.search.GROUPS` (missing if invalid).
@@ -66,7 +66,7 @@ def graph_properties(graphs: Graph) -> pd.DataFrame:
     return table
 
 
-def _shape(graphs: Graph) -> torch.Tensor:
+def _shape(graphs: GraphBatch) -> torch.Tensor:
     """(B, 4) diameter, largest degree, leaves, nodes on rings."""
     edges = graphs.labels()[1].cpu()
     steps, degree = shortest_path_lengths(edges), (edges > 0).sum(2)
@@ -74,7 +74,7 @@ def _shape(graphs: Graph) -> torch.Tensor:
     return torch.stack([diameter, degree.amax(1), (degree == 1).sum(1), ring_edges(graphs).any(2).sum(1)], 1)
 
 
-def distinct_rows(graphs: Graph, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def distinct_rows(graphs: GraphBatch, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rows that are used, and for each the number of its isomorphism class; neither depends on the order of rows."""
     parts = [graph_hashes(graphs[start : start + BLOCK], ROUNDS)[:, -1] for start in range(0, len(graphs), BLOCK)]
     names = torch.cat(parts).cpu().numpy() if parts else np.empty(0, dtype=np.int64)

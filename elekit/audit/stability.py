@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from elekit.evaluation.intervals import N_BOOTSTRAP, central_interval
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 from elekit.inspect._validation import finite_points
 from elekit.model.loss import Psi, points_of
 
@@ -80,7 +80,7 @@ def across_trainings(
 
 
 def neighbor_overlap(
-    psis: Mapping[str, Psi], graphs: Graph, *, k: int = 10, seed: int = 0, progress: bool = False
+    psis: Mapping[str, Psi], graphs: GraphBatch, *, k: int = 10, seed: int = 0, progress: bool = False
 ) -> pd.DataFrame:
     """Share of the k nearest neighbors that two trainings have in common; graphs tied for the k-th count in part.
 

@@ -48,7 +48,7 @@ def cases(context: Context, results: Results) -> None:
     rows: list[tuple] = []
     pictures = results.pictures.setdefault("cases", [])
     for kind, row in _chosen(judged["exact"].to_numpy(), decoded.loss.numpy()).items():
-        truth, answer, found = test.graphs[row], decoded.graphs[row], None
+        truth, answer, found = test.graphs[row].dense(), decoded.graphs[row], None
         names = graph_names(Graph.cat([truth, answer]))
         given = None if inputs is None else inputs[row]
         if calibration is not None:

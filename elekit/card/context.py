@@ -18,6 +18,7 @@ from elekit.draw.scenes import scene
 from elekit.graphs.budget import Clock
 from elekit.graphs.edits import SINGLE
 from elekit.graphs.graph import Graph
+from elekit.graphs.packed import PackedGraphs
 from elekit.inspect.edit_costs import EditSample, sample_edits
 from elekit.model import artifact as artifacts
 from elekit.model.artifact import Artifact
@@ -56,20 +57,22 @@ class Context:
         return self.dataset
 
     @property
-    def train(self) -> Graph:
+    def train(self) -> PackedGraphs:
         """The training graphs, or the test graphs if there are none."""
         return self.data.train.graphs if len(self.data.train) else self.data.test.graphs
 
     @property
-    def held_out(self) -> Graph | None:
+    def held_out(self) -> PackedGraphs | None:
         """The test graphs; None if there are none, or no training graphs to compare them with."""
         return self.data.test.graphs if len(self.data.train) and len(self.data.test) else None
 
     @property
-    def graphs(self) -> Graph:
+    def graphs(self) -> PackedGraphs:
         """Up to 1,000 graphs: of the test split if it has at least 100, otherwise of all splits."""
         test = self.data.test
-        graphs = test.graphs if len(test) >= ENOUGH else Graph.cat([getattr(self.data, s).graphs for s in SPLITS])
+        graphs = (
+            test.graphs if len(test) >= ENOUGH else PackedGraphs.cat([getattr(self.data, s).graphs for s in SPLITS])
+        )
         return graphs[shuffled(len(graphs), self.seed)[:MOST]]
 
     @cached_property

@@ -15,7 +15,7 @@ from elekit.decoding import Candidates
 from elekit.evaluation import conformal
 from elekit.evaluation.conformal.candidate_sets import iter_candidate_sets
 from elekit.evaluation.intervals import wilson
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.graphs.smiles import randomize_smiles
 from elekit.model.surrogate.reader import SmilesReader, TextReader, misspell
 from elekit.model.surrogate.regressor import UnfamiliarInputWarning
@@ -57,7 +57,7 @@ def _variants(inputs: list[str], smiles: bool, seed: int) -> dict[str, list[str]
 
 
 def _judged(
-    context: Context, results: Results, h, known: Candidates | None, readings: Sequence, truth: Graph
+    context: Context, results: Results, h, known: Candidates | None, readings: Sequence, truth: GraphBatch
 ) -> dict:
     """The figures of one variant, of the inputs that h does not refuse."""
     with warnings.catch_warnings():

@@ -129,7 +129,7 @@ def prices(context: Context, results: Results) -> None:
             "far": far.mean() if len(far) else np.nan,
             "graphs": len(sample.graphs),
             "edits": len(edits),
-            "nodes": [int(n) for n in np.unique((sample.graphs.labels()[0] > 0).sum(1).numpy())[[0, -1]]],
+            "nodes": [int(n) for n in np.unique(sample.graphs.sizes.numpy())[[0, -1]]],
         }
     )
     results.tables["prices"] = table
@@ -144,7 +144,7 @@ def _example(context: Context, sample: EditSample, edits, kind: str, row: int) -
     mine = edits[edits["kind"] == kind]
     nearest = (mine["price"] - mine["price"].median()).abs().sort_values(kind="stable").index[:TYPICAL]
     (_, positions), edit = min(((_placed(sample, e), e) for e in nearest), key=lambda tried: tried[0][0])
-    graphs = [sample.graphs[int(sample.edits.row[edit])], sample.results[int(edit)]]
+    graphs = list(sample.pairs(torch.tensor([edit])))
     words = [f"{when}: {name}" for when, name in zip(("before", "after"), graph_names(Graph.cat(graphs)))]
     changed = edits["nodes"][edit], edits["pairs"][edit]
     picture = drawing(graphs, words, row, positions=positions, changed=changed)
@@ -153,7 +153,7 @@ def _example(context: Context, sample: EditSample, edits, kind: str, row: int) -
 
 def _placed(sample: EditSample, edit: int) -> tuple[float, list]:
     """The longest edge in the drawings before and after, and the positions of both; nodes stay in place."""
-    before, after = sample.graphs[int(sample.edits.row[edit])], sample.results[int(edit)]
+    before, after = sample.pairs(torch.tensor([edit]))
     where = layout(before)
     moved = where.copy()
     new = ((before.labels()[0] == 0) & (after.labels()[0] > 0))[0].nonzero()[:, 0].tolist()

@@ -19,7 +19,7 @@ from elekit.evaluation.intervals import mean_interval, wilson
 from elekit.evaluation.judging import decode_many
 from elekit.evaluation.slices import MIN_GRAPHS
 from elekit.evaluation.slices import slices as sliced
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 from elekit.graphs.smiles import is_molecular
 from elekit.model.loss import points_of
 
@@ -117,7 +117,7 @@ def _judged(table, seed: int) -> dict:
     return found
 
 
-def slices(table, truth: Graph, molecular: bool, seed: int):
+def slices(table, truth: GraphBatch, molecular: bool, seed: int):
     """The quality by size, rings and labels, worst first; slices of fewer than 20 predictions come last."""
     rows = []
     for (by, name), members in sliced(truth, molecular=molecular).items():

@@ -14,7 +14,7 @@ from elekit.cli.process import printable, tell
 
 if TYPE_CHECKING:
     from elekit.datasets import Dataset, Split
-    from elekit.graphs.graph import Graph, GraphVocabulary
+    from elekit.graphs.graph import GraphBatch, GraphVocabulary
     from elekit.model.artifact import Artifact
 
 BUSY = 1.5  # load per core, from which one thread computes
@@ -75,7 +75,7 @@ def check_source(source: str) -> None:
         )
 
 
-def candidates(args: Namespace, artifact: "Artifact") -> "tuple[Graph | None, str]":
+def candidates(args: Namespace, artifact: "Artifact") -> "tuple[GraphBatch | None, str]":
     """Candidates and a description of their source; None and the reason if there are none."""
     if args.candidates == "none" or (args.method or "").startswith("gradient"):
         return None, "none"

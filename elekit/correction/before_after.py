@@ -12,7 +12,8 @@ from elekit.correction.probe_edits import ProbeEdits, evaluate_rules
 from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.evaluation.judging import decode_many, evaluate, readable
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.model.loss import Psi, points_of
 from elekit.model.surrogate import SurrogateRegressor
 
@@ -38,12 +39,12 @@ class Measurements:
 class Evaluation:
     """Held-out data that losses are measured on."""
 
-    graphs: Graph
-    queries: Graph  # a view of each graph
+    graphs: PackedGraphs
+    queries: GraphBatch  # a view of each graph
     probes: ProbeEdits  # edits and walks of the graphs
     learned: Judgments
     held_out: Judgments
-    candidates: Graph  # where decoding starts
+    candidates: PackedGraphs  # where decoding starts
     decoded: int  # number of graphs decoded by each method
     surrogate: tuple[SurrogateRegressor, Split] | None  # an h of the uncorrected loss, and held-out pairs
     seed: int
@@ -56,7 +57,7 @@ class Evaluation:
         search = DecodeConfig("candidates+polish", seed=self.seed)
         descent = DecodeConfig("gradient+polish", seed=self.seed)
 
-        def exact(target: Tensor, truth: Graph, config: DecodeConfig = search) -> np.ndarray:
+        def exact(target: Tensor, truth: GraphBatch, config: DecodeConfig = search) -> np.ndarray:
             candidates = known if config is search else None
             decoded = decode_many(psi, target, candidates=candidates, start=start, config=config).graphs
             return np.asarray(evaluate(decoded, truth, edit_distance=False)["exact"], dtype=float)

@@ -12,8 +12,9 @@ from torch import Tensor
 from elekit.correction.judgments import Judgments
 from elekit.correction.probe_edits import ProbeEdits, draw_probe_edits
 from elekit.correction.rules import Grows, NearlyFree, Rule, check_rules, to_json
-from elekit.graphs.graph import Graph
-from elekit.model.loss import Psi, squared_distance
+from elekit.graphs.graph import GraphBatch, by_blocks
+from elekit.graphs.packed import PackedGraphs
+from elekit.model.loss import BATCH_SIZE, Psi, squared_distance
 from elekit.training.loop import step_generator
 
 MIN_PRICE = 1e-4  # relative to the typical price; keeps logarithms finite
@@ -66,7 +67,7 @@ class Penalty:
         """A scalar, differentiable in psi's weights; random draws depend on the step alone."""
         generator = np.random.default_rng(step_generator(self.seed, step).initial_seed())
         probes = self.probes
-        graphs: list[Graph] = []
+        graphs: list[GraphBatch] = []
         if probes.has_price_rules:
             graphs += probes.draw(probes.reference, self.edits, generator)
         for rule, kinds, others, _ in probes.rules:
@@ -82,7 +83,8 @@ class Penalty:
             graphs += [some.anchors, *some.sides]
         if not graphs:
             return torch.zeros(())
-        points = torch.split(psi(Graph.cat(graphs).to(_device_of(psi))), [len(batch) for batch in graphs])
+        whole = by_blocks(psi, PackedGraphs.cat(graphs).to(_device_of(psi)), BATCH_SIZE)
+        points = torch.split(whole, [len(batch) for batch in graphs])
         return self.weight * torch.stack(list(self._terms(iter(points)))).sum()
 
     def _terms(self, points: Iterator[Tensor]) -> Iterator[Tensor]:
@@ -106,7 +108,7 @@ class Penalty:
 
 
 def penalty(
-    graphs: Graph, rules: Sequence[Rule] = (), judgments: Judgments | None = None, *, weight: float = 1.0,
+    graphs: GraphBatch, rules: Sequence[Rule] = (), judgments: Judgments | None = None, *, weight: float = 1.0,
     margin: float = 0.2, edits: int = 64, among: int = 1_000, seed: int = 0, progress: bool = False,
 ) -> Penalty:  # fmt: skip
     """A penalty term of `fit_embedding`: `weight` times the sum of the hinges of rules and decided judgments.

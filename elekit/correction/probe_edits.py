@@ -15,7 +15,8 @@ from elekit.evaluation.intervals import MIN_SAMPLES, bootstrap_weights, central_
 from elekit.graphs import augment
 from elekit.graphs.edit_distance import edit_distance
 from elekit.graphs.edits import PAIRED, SINGLE
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.inspect.edit_costs import EditSample, sample_edits
 from elekit.model.loss import Psi, paired_distance, points_of
 
@@ -53,7 +54,9 @@ class ProbeEdits:
     def has_price_rules(self) -> bool:
         return any(not isinstance(probes.rule, Grows) for probes in self.rules)
 
-    def draw(self, kinds: Sequence[str], count: int, generator: np.random.Generator) -> tuple[Graph, Graph]:
+    def draw(
+        self, kinds: Sequence[str], count: int, generator: np.random.Generator
+    ) -> tuple[PackedGraphs, PackedGraphs]:
         """Graphs before and after `count` random edits, evenly over the kinds."""
         which = generator.integers(len(kinds), size=count)
         places = generator.random(count)
@@ -63,7 +66,7 @@ class ProbeEdits:
 
 
 def draw_probe_edits(
-    graphs: Graph, rules: Sequence[Rule], *, exact: bool = False, seed: int = 0, progress: bool = False
+    graphs: GraphBatch, rules: Sequence[Rule], *, exact: bool = False, seed: int = 0, progress: bool = False
 ) -> ProbeEdits:
     """Draw valid edits of graphs and, for rules about growth, walks.
 
@@ -89,7 +92,9 @@ def draw_probe_edits(
         unseen = tuple(kind for kind in (*own, *others) if kind not in frequent)
         probes.append(RuleProbes(rule, found, found_others, unseen))
     steps = max((rule.steps for rule in rules if isinstance(rule, Grows)), default=0)
-    walks, starts = _walks(sample.graphs, steps, exact, seed) if steps else ((), torch.zeros(0, dtype=torch.long))
+    walks, starts = (
+        _walks(sample.graphs.dense(), steps, exact, seed) if steps else ((), torch.zeros(0, dtype=torch.long))
+    )
     return ProbeEdits(sample, rows, tuple(reference), tuple(probes), walks, starts)
 
 

@@ -17,7 +17,8 @@ from elekit.correction.report import Report, contradictions, report
 from elekit.correction.rules import Rule, to_json
 from elekit.datasets import Split
 from elekit.evaluation.formatting import counted
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.model.embedding import GraphEmbedding
 from elekit.model.surrogate import SurrogateRegressor
 from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
@@ -63,8 +64,8 @@ class Corrected:
 
 
 def correct(
-    psi: GraphEmbedding, graphs: Graph, rules: Sequence[Rule] = (), judgments: Judgments | None = None, *,
-    validation: Graph | None = None, config: CorrectionTraining = CorrectionTraining(),
+    psi: GraphEmbedding, graphs: GraphBatch, rules: Sequence[Rule] = (), judgments: Judgments | None = None, *,
+    validation: GraphBatch | None = None, config: CorrectionTraining = CorrectionTraining(),
     surrogate: tuple[SurrogateRegressor, Split] | None = None, refit: Split | None = None, decoded: int = 100,
     seed: int = 0, device: str = "auto", checkpoint: str | Path | None = None, progress: bool = True,
 ) -> Corrected:  # fmt: skip
@@ -99,12 +100,12 @@ def correct(
         raise ValueError(f"decoded must be a number of graphs, at least 0, got {decoded}")
     if refit is not None and surrogate is None:
         raise ValueError("refit= fits h to the corrected loss: give h, and a held-out split, as surrogate=")
-    graphs = graphs.detach().rounded()
+    graphs = PackedGraphs.of(graphs)
     if validation is None:
         order = torch.randperm(len(graphs), generator=step_generator(seed, -3))
         held = max(1, round(HELD_OUT * len(graphs)))
         graphs, validation = graphs[order[held:]], graphs[order[:held]]
-    validation = validation.detach().rounded()[:EVALUATED]
+    validation = PackedGraphs.of(validation)[:EVALUATED]
     judgments = Judgments.empty(graphs.vocabulary) if judgments is None else judgments
     learned, held_out = judgments.decided.split(seed=seed)
     term = penalty(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 from elekit.inspect.neighbors import distinct
 from elekit.model.loss import Psi, points_of
 
@@ -45,7 +45,7 @@ class Triplets:
     triplets drawn at random, in [0, 1]; only these estimate how often a loss agrees with people.
     """
 
-    def __init__(self, psis: Psi | Sequence[Psi], graphs: Graph, *, random: float = 0.25, seed: int = 0):
+    def __init__(self, psis: Psi | Sequence[Psi], graphs: GraphBatch, *, random: float = 0.25, seed: int = 0):
         psis = list(psis) if isinstance(psis, Sequence) else [psis]
         if not psis:
             raise ValueError("no loss to choose triplets by: give one psi, or several")

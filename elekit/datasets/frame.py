@@ -15,11 +15,10 @@ import torch
 from elekit.datasets import reading, tables
 from elekit.datasets.prepare import Prepare
 from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest
-from elekit.graphs.graph import Graph, GraphVocabulary, is_unicode, short
+from elekit.graphs.graph import GraphVocabulary, is_unicode, short
 
 FRACTIONS = (0.8, 0.1, 0.1)
 MAX_TEXT = 1_000_000  # characters of an input
-MEMORY_SHARE = 0.6  # of this machine that dense graphs may take
 VECTORS = (list, tuple, np.ndarray, torch.Tensor)
 
 
@@ -67,7 +66,7 @@ def from_frame(
 
     Raises:
         MissingColumnError: If the table lacks a column.
-        ValueError: If the table cannot be read, is empty, has no valid row, or does not fit the memory.
+        ValueError: If the table cannot be read, is empty or has no valid row.
     """
     if not isinstance(frame, (pd.DataFrame, str, os.PathLike)):
         raise ValueError(f"expected a pandas DataFrame or the path of a file, got a {type(frame).__name__}")
@@ -127,7 +126,6 @@ def from_frame(
         row, value, reason = left_out[0]
         first = f"row {row}, {short(value)}: {reason}"
         raise ValueError(f"{source}: none of {len(table)} rows is valid; first: {first}")
-    _check_memory(source, read.graphs.sizes[kept], vocabulary)
 
     rest = table.iloc[kept].drop(columns=[column] if smiles is None else []).reset_index(drop=True)
     for own in ("row", "key"):
@@ -135,6 +133,7 @@ def from_frame(
             rest = rest.rename(columns={own: _free_name(f"source_{own}", "_", rest.columns)})
     rest.insert(0, "row", kept)
     rest.insert(1, "key", [read.keys[row] for row in kept])
+    graphs = read.graphs(vocabulary)
     places = assign_splits(rest["key"].tolist(), fractions, seed)
     splits = []
     for split in SPLITS:
@@ -143,8 +142,7 @@ def from_frame(
         own_inputs = inputs
         if inputs is not None:
             own_inputs = inputs[of_table] if torch.is_tensor(inputs) else [inputs[row] for row in of_table]
-        graphs = Graph.from_labels(*read.graphs.tensors(of_table, vocabulary), vocabulary)
-        splits.append(Split(own_inputs, graphs, rest.iloc[own_rows].reset_index(drop=True)))
+        splits.append(Split(own_inputs, graphs[of_table], rest.iloc[own_rows].reset_index(drop=True)))
     left = [part for row in kept for part in (read.dropped[row].split("; ") if read.dropped else ()) if part]
     train, validation, test = splits
     return Dataset(name or source, vocabulary, train, validation, test, skipped, digest(splits), Counter(left))
@@ -227,32 +225,6 @@ def _free_name(name: Hashable, mark: str, taken: Iterable[Hashable]) -> Hashable
     while free in names:
         free, k = f"{name}{mark}{k}", k + 1
     return free
-
-
-def _check_memory(source: str, sizes: np.ndarray, vocabulary: GraphVocabulary) -> None:
-    """Raise a ValueError if dense graphs of these sizes do not fit the memory, with the max_nodes that does."""
-    N, per_pair, memory = vocabulary.max_nodes, 10 + 4 * vocabulary.R, _memory()
-    needed = len(sizes) * N**2 * per_pair
-    if needed <= MEMORY_SHARE * memory:
-        return
-    options = np.arange(1, N)
-    counts = np.searchsorted(np.sort(sizes), options, side="right")  # graphs of at most so many nodes
-    fine = np.flatnonzero(counts * options**2 * float(per_pair) <= MEMORY_SHARE * memory)
-    kept = counts[fine[-1]] if len(fine) else 0
-    most = np.sort(sizes)[:kept].max(initial=1)
-    problem = f"{len(sizes):,} graphs in {N} node slots each need {needed / 2**30:,.0f} GiB, this machine has"
-    fix = f"max_nodes={most} (of the vocabulary, if one is given) keeps {kept:,} of these rows"
-    raise ValueError(f"{source}: {problem} {memory / 2**30:,.0f} GiB; {fix}")
-
-
-def _memory() -> float:
-    """Bytes of memory of this machine or container, infinite if unknown."""
-    total = (
-        float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else float("inf")
-    )
-    group = Path("/sys/fs/cgroup/memory.max")
-    limit = group.read_text().strip() if group.is_file() else ""
-    return min(total, float(limit)) if limit.isdigit() else total
 
 
 def _read_inputs(table: pd.DataFrame, columns: list[Hashable]) -> tuple[list[str] | torch.Tensor, dict[int, str]]:

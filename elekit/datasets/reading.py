@@ -1,4 +1,4 @@
-"""Columns of SMILES or graphs as packed edge lists, with a reason for each row that is skipped."""
+"""Columns of SMILES or graphs as lists of nodes and edges, with a reason for each row that is skipped."""
 
 import hashlib
 import json
@@ -18,6 +18,7 @@ from elekit.datasets.strict_json import parse_json
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import MAX_LABELS, EdgeList, GraphVocabulary, edge_lists, short
 from elekit.graphs.isomorphism import TooSymmetricError, isomorphism_keys
+from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.smiles import AROMATIC, is_aromatic, molecule_vocabulary, parse_smiles
 
 READER = 5  # raise it when the parsing of SMILES changes, which invalidates the cache
@@ -26,20 +27,24 @@ NO_GRAPH = "neither a networkx graph nor node-link JSON"
 
 
 @dataclass(frozen=True, eq=False)
-class PackedGraphs:
-    """n graphs of any size as integers: memory follows the nodes and edges, not the largest graph.
+class Column:
+    """n graphs with any labels, their canonical keys, and reasons to skip them ("" = valid).
 
-    nodes: (S, 2), the row and label of each node, sorted by row. edges: (E, 4), the row, both ends and label.
+    nodes: (S, 2), the row and label of each node, sorted by row. edges: (E, 4), the row, both ends and label of each
+    edge. Labels are positions in `node_labels` and `edge_labels`. dropped: for each graph, what it leaves out of its
+    SMILES, joined by "; "; None if graphs leave nothing out.
     """
 
-    count: int
     nodes: np.ndarray
     edges: np.ndarray
     node_labels: list[str]
     edge_labels: list[str]
+    keys: list[str]
+    reasons: list[str]
+    dropped: list[str] | None = None
 
     @classmethod
-    def pack(cls, graphs: Sequence[EdgeList]) -> "PackedGraphs":
+    def of(cls, graphs: Sequence[EdgeList], *words: list[str]) -> "Column":
         node_code: dict[str, int] = {}
         edge_code: dict[str, int] = {}
         nodes: list[tuple[int, int]] = []
@@ -48,47 +53,27 @@ class PackedGraphs:
             nodes += [(row, node_code.setdefault(label, len(node_code))) for label in labels]
             edges += [(row, i, j, edge_code.setdefault(label, len(edge_code))) for i, j, label in links]
         node_array, edge_array = np.array(nodes, np.int32).reshape(-1, 2), np.array(edges, np.int32).reshape(-1, 4)
-        return cls(len(graphs), node_array, edge_array, list(node_code), list(edge_code))
+        return cls(node_array, edge_array, list(node_code), list(edge_code), *words)
 
     @property
     def sizes(self) -> np.ndarray:
         """(n,) number of nodes."""
-        return np.bincount(self.nodes[:, 0], minlength=self.count)
+        return np.bincount(self.nodes[:, 0], minlength=len(self.reasons))
 
-    def tensors(self, rows: Sequence[int], vocabulary: GraphVocabulary) -> tuple[torch.Tensor, torch.Tensor]:
-        """Channel numbers (b, N) and (b, N, N), int16, of some rows, which fit the vocabulary."""
-        place = np.full(self.count, -1)
-        place[list(rows)] = np.arange(len(rows))
-        first = np.concatenate([[0], np.cumsum(self.sizes)])[:-1]
-        slots = np.arange(len(self.nodes)) - first[self.nodes[:, 0]]
-        N = vocabulary.max_nodes
-        nodes, edges = np.zeros((len(rows), N), np.int16), np.zeros((len(rows), N, N), np.int16)
-        here = place[self.nodes[:, 0]] >= 0
-        row, label = self.nodes[here].T
-        nodes[place[row], slots[here]] = _channels(self.node_labels, vocabulary.node_labels)[label]
-        row, i, j, label = self.edges[place[self.edges[:, 0]] >= 0].T
-        channels = _channels(self.edge_labels, vocabulary.edge_labels)[label]
-        edges[place[row], i, j] = edges[place[row], j, i] = channels
-        return torch.from_numpy(nodes), torch.from_numpy(edges)
+    def graphs(self, vocabulary: GraphVocabulary) -> PackedGraphs:
+        """All n graphs; nodes of labels that the vocabulary lacks have channel 0, and such edges are left out."""
+        offsets = np.concatenate([[0], np.cumsum(self.sizes)])
+        row, i, j, label = self.edges.T
+        nodes = torch.from_numpy(_channels(self.node_labels, vocabulary.node_labels)[self.nodes[:, 1]])
+        edges = torch.from_numpy(_channels(self.edge_labels, vocabulary.edge_labels)[label])
+        pairs = torch.from_numpy(np.stack([i, j]) + offsets[row])
+        return PackedGraphs.sorted(torch.from_numpy(offsets), nodes, pairs, edges, vocabulary)
 
 
 def _channels(labels: Sequence[str], known: Sequence[str]) -> np.ndarray:
     """The channel of each label; 0 if it is not among the known ones."""
     channel = {label: k for k, label in enumerate(known, 1)}
     return np.array([channel.get(label, 0) for label in labels], np.int16)
-
-
-@dataclass(frozen=True, eq=False)
-class Column:
-    """n graphs, their canonical keys, and reasons to skip them ("" = valid).
-
-    dropped: for each graph, what it leaves out of its SMILES, joined by "; "; None if graphs leave nothing out.
-    """
-
-    graphs: PackedGraphs
-    keys: list[str]
-    reasons: list[str]
-    dropped: list[str] | None = None
 
 
 def read_smiles_column(
@@ -119,7 +104,7 @@ def read_graph_column(
     found = [g if isinstance(g, str) else next(lists) for g in graphs]
     reasons = [one if isinstance(one, str) else "" for one in found]
     packed = [((), ()) if isinstance(one, str) else one for one in found]
-    column = Column(PackedGraphs.pack(packed), [""] * len(packed), reasons)
+    column = Column.of(packed, [""] * len(packed), reasons)
 
     def new(node_labels: set[str], edge_labels: set[str], N: int) -> GraphVocabulary:
         return GraphVocabulary(tuple(sorted(node_labels or {"node"})), tuple(sorted(edge_labels or {"edge"})), N)
@@ -143,11 +128,11 @@ def _fit(
     new: Callable[[set[str], set[str], int], GraphVocabulary],
 ) -> GraphVocabulary:  # fmt: skip
     """The vocabulary, given or new; rows that do not fit get a reason before any tensor is allocated."""
-    graphs, reasons, sizes = column.graphs, column.reasons, column.graphs.sizes
+    reasons, sizes = column.reasons, column.sizes
     limit = min(max_nodes or 10**9, vocabulary.max_nodes if vocabulary else 10**9)
     for row in np.flatnonzero(sizes > limit).tolist():
         reasons[row] = reasons[row] or f"more than {limit} nodes"
-    kinds = (("node", graphs.nodes, graphs.node_labels), ("edge", graphs.edges, graphs.edge_labels))
+    kinds = (("node", column.nodes, column.node_labels), ("edge", column.edges, column.edge_labels))
     for kind, table, labels in kinds:
         valid = np.array([not reason for reason in reasons])
         pairs = np.unique(table[valid[table[:, 0]]][:, [0, -1]], axis=0)  # which row has which label
@@ -192,24 +177,22 @@ def _cached(smiles: Sequence[str], aromatic: bool, progress: bool) -> Column:
     path = cache_folder() / f"smiles-{name}.npz"
     if (stored := cached_arrays(path)) is not None:
         labels, words = json.loads(str(stored["labels"])), json.loads(str(stored["words"]))
-        return Column(PackedGraphs(len(smiles), stored["nodes"], stored["edges"], *labels), *words)
+        return Column(stored["nodes"], stored["edges"], *labels, *words)
     column = _read_smiles(smiles, aromatic, progress)
-    graphs = column.graphs
-    labels = json.dumps([graphs.node_labels, graphs.edge_labels])
+    labels = json.dumps([column.node_labels, column.edge_labels])
     words = json.dumps([column.keys, column.reasons, column.dropped])
-    cache_arrays(path, labels=labels, words=words, nodes=graphs.nodes, edges=graphs.edges)
+    cache_arrays(path, labels=labels, words=words, nodes=column.nodes, edges=column.edges)
     return column
 
 
 def _read_smiles(smiles: Sequence[str], aromatic: bool, progress: bool) -> Column:
     bar = tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)
     molecules = [parse_smiles(text, aromatic) for text in bar]
-    graphs = PackedGraphs.pack([(one.nodes, one.edges) for one in molecules])
     words = [(one.canonical, one.error, "; ".join(one.dropped)) for one in molecules]
     for row, text in enumerate(smiles):
         if not isinstance(text, str) and not (pd.api.types.is_scalar(text) and pd.isna(text)):
             words[row] = ("", f"a {type(text).__name__} in place of a SMILES", "")
-    return Column(graphs, *map(list, zip(*words)))
+    return Column.of([(one.nodes, one.edges) for one in molecules], *map(list, zip(*words)))
 
 
 def graph_of(value: Any) -> nx.Graph | str:

@@ -3,43 +3,38 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic
+from typing import Any
 
 import pandas as pd
 import torch
 
-from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeVar
-
-    Batch = TypeVar("Batch", bound=GraphBatch, default=Graph, covariant=True)
-else:
-    from typing import TypeVar
-
-    Batch = TypeVar("Batch", covariant=True)
+from elekit.graphs.graph import GraphVocabulary
+from elekit.graphs.packed import PackedGraphs
 
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, eq=False)
-class Split(Generic[Batch]):
+class Split:
     """n inputs with their graphs.
 
     Args:
         inputs: n strings or a tensor (n, ...); None if only outputs are known.
-        graphs: n discrete graphs.
+        graphs: n discrete graphs; dense ones are packed.
         frame: n rows with the other columns of the data; the column `key` holds the canonical form of the graph.
     """
 
     inputs: Sequence[str] | torch.Tensor | None
-    graphs: Batch
+    graphs: PackedGraphs
     frame: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "graphs", PackedGraphs.of(self.graphs))
 
     def __len__(self) -> int:
         return len(self.graphs)
 
-    def take(self, rows: Any) -> "Split[Batch]":
+    def take(self, rows: Any) -> "Split":
         """Select rows.
 
         Args:
@@ -54,7 +49,7 @@ class Split(Generic[Batch]):
             inputs = inputs[rows] if torch.is_tensor(inputs) else [inputs[i] for i in rows.tolist()]
         return Split(inputs, self.graphs[rows], self.frame.iloc[rows.tolist()].reset_index(drop=True))
 
-    def sample(self, count: int, seed: int = 0) -> "Split[Batch]":
+    def sample(self, count: int, seed: int = 0) -> "Split":
         """Draw rows without replacement.
 
         Args:
@@ -69,7 +64,7 @@ class Split(Generic[Batch]):
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset(Generic[Batch]):
+class Dataset:
     """Three splits of one vocabulary, and the rows that were skipped.
 
     Args:
@@ -85,9 +80,9 @@ class Dataset(Generic[Batch]):
 
     name: str
     vocabulary: GraphVocabulary
-    train: Split[Batch]
-    validation: Split[Batch]
-    test: Split[Batch]
+    train: Split
+    validation: Split
+    test: Split
     skipped: pd.DataFrame
     digest: str
     dropped: Mapping[str, int] = field(default_factory=dict)
@@ -134,7 +129,7 @@ def assign_splits(keys: Sequence[str], fractions: Sequence[float], seed: int) ->
     return [place[key] for key in keys]
 
 
-def digest(splits: Sequence[Split[GraphBatch]]) -> str:
+def digest(splits: Sequence[Split]) -> str:
     """sha256 of the graphs and inputs of the splits, in order."""
     running = hashlib.sha256()
     for split in splits:

@@ -16,7 +16,7 @@ from elekit.decoding.local_search import LocalSearchConfig, local_search
 from elekit.decoding.step_rules import RULES
 from elekit.decoding.trace import Decoded, SearchStep, Trace
 from elekit.graphs.budget import Clock
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.model.loss import Psi, points_of, squared_distance
 
 __all__ = [
@@ -61,7 +61,7 @@ class DecodeConfig:
 
 
 def decode(
-    psi: Psi, target: Tensor, *, candidates: Graph | Candidates | None = None, start: Graph | None = None,
+    psi: Psi, target: Tensor, *, candidates: GraphBatch | Candidates | None = None, start: GraphBatch | None = None,
     config: DecodeConfig = DecodeConfig(), record: bool = False, budget: float | Clock | None = None,
 ) -> Decoded:  # fmt: skip
     """Decode a batch of targets: `argmin_y 2 - 2 <target, psi(y)>`.
@@ -101,7 +101,7 @@ def decode(
         if candidates is not None and k > 1:
             found = _add_alternatives(found, decode_candidates(psi, target, candidates, k - 1))
     else:
-        start = _default_start(psi, candidates) if start is None else start
+        start = _default_start(psi, candidates) if start is None else start.dense()
         options: dict[str, Any] = {"k": k, "seed": config.seed, "record": record}
         part = clock.part(1 / 2) if with_search else clock
         found = decode_gradient(psi, target, start, config=config.gradient, budget=part, **options)
@@ -116,11 +116,13 @@ def decode(
     return replace(improved, traces=traces, unfinished=len(target) * clock.over)
 
 
-def _rounded(psi: Psi, target: Tensor, method: str, start: Graph | None, penalty: float, record: bool) -> Decoded:
+def _rounded(
+    psi: Psi, target: Tensor, method: str, start: GraphBatch | None, penalty: float, record: bool
+) -> Decoded:
     if start is None or len(start) != len(target):
         needed = f"one graph for each of {len(target)} targets, given as start="
         raise ValueError(f"method {method!r} rounds {needed}; got {'none' if start is None else len(start)}")
-    start = start.detach()
+    start = start.dense().detach()
     graphs = start.rounded()
     losses = squared_distance(points_of(psi, graphs), target.detach())
     found = Decoded(graphs, losses, graphs, losses[:, None])
@@ -139,7 +141,7 @@ def _add_alternatives(found: Decoded, other: Decoded) -> Decoded:
     return replace(found, alternatives=alternatives, alternative_losses=losses)
 
 
-def _default_start(psi: Psi, candidates: Graph | Candidates | None) -> Graph:
+def _default_start(psi: Psi, candidates: GraphBatch | Candidates | None) -> Graph:
     typical: Graph | None = getattr(psi, "typical", None)
     if typical is not None:
         return typical

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from elekit.decoding.trace import Decoded
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 from elekit.model.loss import Psi, points_of
 
 BATCH_SIZE = 4_096  # candidates compared at a time
@@ -24,7 +24,7 @@ class Candidates:
         ValueError: If there are no graphs, if the lengths differ, or if a point is NaN or infinite.
     """
 
-    graphs: Graph
+    graphs: GraphBatch
     points: Tensor
 
     def __post_init__(self) -> None:
@@ -38,7 +38,7 @@ class Candidates:
             raise ValueError(f"psi of candidate {first} is NaN or infinite ({int(bad.sum())} of {len(bad)} are)")
 
     @classmethod
-    def of(cls, psi: Psi, graphs: "Graph | Candidates") -> "Candidates":
+    def of(cls, psi: Psi, graphs: "GraphBatch | Candidates") -> "Candidates":
         """Embed a candidate set.
 
         Args:
@@ -72,7 +72,7 @@ def nearest(target: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return 2 - 2 * best, index
 
 
-def decode_candidates(psi: Psi, target: Tensor, candidates: Graph | Candidates, k: int = 1) -> Decoded:
+def decode_candidates(psi: Psi, target: Tensor, candidates: GraphBatch | Candidates, k: int = 1) -> Decoded:
     """Decode over a candidate set: `argmin_y 2 - 2 <target, psi(y)>`, exactly.
 
     Args:
@@ -90,7 +90,8 @@ def decode_candidates(psi: Psi, target: Tensor, candidates: Graph | Candidates, 
     candidates = Candidates.of(psi, candidates)
     check_target(target)
     loss, index = nearest(target.detach(), candidates.points, k)
-    return Decoded(candidates.graphs[index[:, 0]], loss[:, 0], candidates.graphs[index.flatten()], loss)
+    found = candidates.graphs[index.flatten()].dense()
+    return Decoded(found[:: index.shape[1]], loss[:, 0], found, loss)
 
 
 def check_target(target: Tensor) -> None:

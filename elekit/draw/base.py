@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = OKABE_ITO
@@ -29,10 +29,11 @@ VISIBLE = 0.05  # probabilities below are not drawn
 MIN_FONT_SIZE = 7  # points, of any text
 
 
-def require_single(graph: Graph):
-    """Raises ValueError unless the batch holds exactly one graph."""
+def require_single(graph: GraphBatch) -> Graph:
+    """The graph, dense; raises ValueError unless the batch holds exactly one."""
     if len(graph) != 1:
         raise ValueError(f"one graph is drawn at a time, got a batch of {len(graph)}; use graph[0] or draw.graphs")
+    return graph.dense()
 
 
 def require_positive(**counts: int):

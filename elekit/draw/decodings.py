@@ -34,12 +34,12 @@ from elekit.draw.frames import (
 )
 from elekit.draw.layouts import layout
 from elekit.draw.structures import graph, node_radii
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 
 WIDE, HIGH = 2.3, 3.9  # inches: a graph of a prediction set, and the whole set
 
 
-def trace(trace: Trace, *, truth: Graph | None = None, frames: int = 4) -> Figure:
+def trace(trace: Trace, *, truth: GraphBatch | None = None, frames: int = 4) -> Figure:
     """Draw iterates of a decoding run from left to right, its result and the truth, over the curve of the loss.
 
     All iterates use the layout of the result, so the nodes can be followed.
@@ -64,7 +64,7 @@ def trace(trace: Trace, *, truth: Graph | None = None, frames: int = 4) -> Figur
         edits = f"{len(trace.edits)} edit" + "s" * (len(trace.edits) != 1)
         panels.append((done.graph, layout(done.graph), f"after {edits}\nloss {done.loss:.3f}"))
     if truth is not None:
-        panels.append((truth, matching_layout(truth, *panels[-1][:2]), "truth"))
+        panels.append((truth.dense(), matching_layout(truth, *panels[-1][:2]), "truth"))
     figure = Picture(figsize=(2.6 * len(panels), 6.4))
     for column, (one, positions, title) in enumerate(panels):
         place = figure.add_axes((column / len(panels), 0.5, 0.96 / len(panels), 0.4))
@@ -198,7 +198,7 @@ def _curves(runs: list[Frames], names, step: int, ax: Axes) -> None:
 
 
 def prediction_set(
-    found, *, truth: Graph | None = None, decoded: Graph | None = None, shown: int = SHOWN,
+    found, *, truth: GraphBatch | None = None, decoded: Graph | None = None, shown: int = SHOWN,
     figure: Figure | SubFigure | None = None,
 ) -> Figure:  # fmt: skip
     """Draw a prediction set: its graphs, best first, and their losses beside the radius.

@@ -164,7 +164,7 @@ def _sum(nodes: np.ndarray, pairs: np.ndarray) -> float:
 
 
 def _fitting(graph: Graph, nodes, pairs) -> tuple[np.ndarray, np.ndarray]:
-    require_single(graph)
+    graph = require_single(graph)
     nodes, pairs, N = to_numpy(nodes), to_numpy(pairs), graph.nodes.shape[1]
     if nodes.shape != (N,) or pairs.shape != (N, N):
         raise ValueError(f"want values of nodes ({N},) and pairs ({N}, {N}), got {nodes.shape} and {pairs.shape}")

@@ -13,7 +13,7 @@ from elekit.draw.layouts import layout
 from elekit.draw.placement import neighbor_positions
 from elekit.draw.shapes import differences
 from elekit.graphs.edit_distance import isomorphism_of
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.graphs.isomorphism import TooSymmetricError
 
 NUMBERS = {  # values of each frame, and their meaning
@@ -173,7 +173,7 @@ def frame_positions(runs: list[Frames]) -> np.ndarray:
     return np.cumsum([0.0, *widths]) / max(sum(widths), 1)
 
 
-def matching_layout(graph: Graph, other: Graph, positions: np.ndarray) -> np.ndarray:
+def matching_layout(graph: GraphBatch, other: Graph, positions: np.ndarray) -> np.ndarray:
     """Positions of a graph: those of `other` if the two are isomorphic, otherwise its own layout."""
     placed = layout(graph)
     with contextlib.suppress(TooSymmetricError):

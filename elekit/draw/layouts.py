@@ -8,7 +8,7 @@ import numpy as np
 
 from elekit.draw.base import RADIUS, require_single
 from elekit.draw.shapes import distance_to_segments, line_counts
-from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary, to_networkx
 from elekit.graphs.smiles import is_molecular, is_readable_size, to_mol
 
 MAX_PLACED = 250  # nodes by distances; larger graphs are placed on a circle
@@ -20,7 +20,7 @@ NEAR = 0.6  # between a node and an edge of others
 LARGEST_RING = 8
 
 
-def layout(graph: Graph) -> np.ndarray:
+def layout(graph: GraphBatch) -> np.ndarray:
     """Deterministic node positions of one graph, with edges about one unit long.
 
     RDKit places molecules if it is installed. Other graphs, and cages that RDKit folds onto themselves, are placed by
@@ -33,7 +33,7 @@ def layout(graph: Graph) -> np.ndarray:
     Returns:
         (N, 2) positions of all slots.
     """
-    require_single(graph)
+    graph = require_single(graph)
     drawn = to_networkx(graph)[0]
     N = graph.nodes.shape[1]
     present = sorted(drawn)

@@ -32,7 +32,7 @@ def signed(value: float) -> str:
 
 def neighbor_positions(graph: Graph, positions) -> np.ndarray:
     """(N, 2) position for a new neighbor of each node, at least one edge length away; nan if the node is absent."""
-    require_single(graph)
+    graph = require_single(graph)
     positions, found = to_numpy(positions), np.full(np.shape(positions), np.nan)
     present, segments = present_parts(graph, positions)
     for i in present:

@@ -5,7 +5,7 @@ import numpy as np
 from elekit.draw.base import require_single
 from elekit.draw.layouts import layout, ring_centers
 from elekit.draw.shapes import label_colors, line_counts, vertex_labels
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
 
 
 def palette(vocabulary: GraphVocabulary) -> dict:
@@ -24,12 +24,12 @@ def palette(vocabulary: GraphVocabulary) -> dict:
     }
 
 
-def scene(graph: Graph, positions=None) -> dict:
+def scene(graph: GraphBatch, positions=None) -> dict:
     """One rounded graph. nodes: N channels; edges: [i, j, channel] with i < j; positions: N pairs, see `layout`.
 
     centers: [i, j, x, y] of the rings that bonds are drawn into. Raises ValueError if the batch is not one graph.
     """
-    require_single(graph)
+    graph = require_single(graph)
     (nodes,), (edges,) = (t.cpu() for t in graph.labels())
     found = edges.triu(1).nonzero().tolist()
     positions = layout(graph) if positions is None else np.asarray(positions)

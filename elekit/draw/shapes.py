@@ -72,8 +72,7 @@ def framed(positions: np.ndarray, margin: float, least) -> tuple[np.ndarray, np.
 
 def differences(before: Graph, after: Graph, few: int | None = None) -> list[tuple[tuple[int, ...], str]]:
     """Nodes (i,) and pairs (i, j), i < j, that are gone, changed or new; none if there are more than `few`."""
-    require_single(before)
-    require_single(after)
+    before, after = require_single(before), require_single(after)
     if before.nodes.shape != after.nodes.shape:
         slots = f"{before.nodes.shape[1]} and {after.nodes.shape[1]}"
         raise ValueError(f"the two graphs of a pair need the same slots, got {slots}")

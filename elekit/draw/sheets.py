@@ -12,7 +12,7 @@ from elekit.draw.figure import Picture, message, require_columns, write
 from elekit.draw.pairs import GAP, MAX_MARKS, draw_group, mark_legend
 from elekit.draw.shapes import differences
 from elekit.draw.structures import graph as draw_graph
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 
 WIDTH, HEIGHT, TEXT = 2.3, 1.75, 0.3  # inches: a panel, a line of text
 MAX_EDGE = 0.8  # inches
@@ -43,7 +43,7 @@ def _shown(evidence, most: int) -> list[tuple[Graph, ...]]:
     """Up to `most` pairs of graphs, or single graphs."""
     if isinstance(evidence, tuple):
         return [(one, other) for one, other, _ in zip(*evidence, range(most))]
-    return [(one,) for one, _ in zip(evidence, range(2 * most))] if isinstance(evidence, Graph) else []
+    return [(one.dense(),) for one, _ in zip(evidence, range(2 * most))] if isinstance(evidence, GraphBatch) else []
 
 
 def _sheet(finding, shown: list[tuple[Graph, ...]]) -> Figure:

@@ -14,7 +14,7 @@ from elekit.draw.base import GRAY, RADIUS, VERTEX, VISIBLE, fit_text, require_si
 from elekit.draw.figure import Picture, figure_of, fitted_title, legend, points_per_unit, size_in_inches
 from elekit.draw.layouts import layout, ring_centers
 from elekit.draw.shapes import AROMATIC, bond_lines, framed, label_colors, line_counts, text_color, vertex_labels
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
 
 PURE = 0.95  # a node is drawn without outline of its text, or as a vertex, above this share
 
@@ -28,7 +28,7 @@ class _Line(NamedTuple):
     center: np.ndarray | None
 
 
-def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | None = None) -> Figure:
+def graph(graph: GraphBatch, ax: Axes | None = None, *, positions=None, title: str | None = None) -> Figure:
     """Draw one graph, relaxed or discrete.
 
     A node is a pie of its labels with the most probable one written on it; the absent share stays open, and a node
@@ -46,7 +46,7 @@ def graph(graph: Graph, ax: Axes | None = None, *, positions=None, title: str | 
     Returns:
         The whole figure.
     """
-    require_single(graph)
+    graph = require_single(graph)
     nodes, edges, vocabulary = to_numpy(graph.nodes[0]), to_numpy(graph.edges[0]), graph.vocabulary
     positions = layout(graph) if positions is None else to_numpy(positions)
     if positions.shape != (len(nodes), 2):
@@ -87,7 +87,7 @@ def _strength(graph: Graph) -> np.ndarray:
     return strength
 
 
-def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None, *, columns: int = 4) -> Figure:
+def graphs(graphs: GraphBatch | Sequence[Graph], titles: Sequence[str] | None = None, *, columns: int = 4) -> Figure:
     """Draw several graphs in a grid, each as in `graph`.
 
     Args:
@@ -98,7 +98,7 @@ def graphs(graphs: Graph | Sequence[Graph], titles: Sequence[str] | None = None,
     Returns:
         The figure.
     """
-    single = [one for batch in ([graphs] if isinstance(graphs, Graph) else graphs) for one in batch]
+    single = [one for batch in ([graphs] if isinstance(graphs, GraphBatch) else graphs) for one in batch]
     heads = [None] * len(single) if titles is None else list(titles)
     if not single or len(heads) != len(single):
         raise ValueError(f"want one title for each graph and at least one graph, got {len(single)} and {len(heads)}")

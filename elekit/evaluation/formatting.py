@@ -1,6 +1,7 @@
 """Numbers, counts and graphs as text."""
 
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.smiles import is_molecular, to_smiles
 
 
@@ -34,10 +35,10 @@ def things(molecular: bool) -> dict[str, str]:
     return {"graph": "graph", "node": "node", "edge": "edge", "label": "label"}
 
 
-def graph_names(graphs: Graph) -> list[str]:
+def graph_names(graphs: GraphBatch) -> list[str]:
     """Display names: SMILES of molecules, sizes of other graphs."""
     if is_molecular(graphs.vocabulary):
         return [smiles or "no valid molecule" for smiles in to_smiles(graphs)]
-    nodes, edges = graphs.labels()
-    counts = zip((nodes > 0).sum(1).tolist(), ((edges > 0).sum((1, 2)) // 2).tolist())
+    packed = PackedGraphs.of(graphs)
+    counts = zip(packed.sizes.tolist(), packed.pair_offsets.diff().tolist())
     return [f"a graph of {counted(n, 'node')} and {counted(e, 'edge')}" for n, e in counts]

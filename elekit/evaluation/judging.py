@@ -16,7 +16,7 @@ from elekit.evaluation import ranking
 from elekit.graphs.budget import Clock
 from elekit.graphs.edit_distance import edit_distance as exact_edit_distance
 from elekit.graphs.edit_distance import isomorphic
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 from elekit.graphs.isomorphism import TooSymmetricError
 from elekit.graphs.smiles import canonicalized, is_molecular, to_smiles
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
@@ -29,8 +29,8 @@ BATCH_SIZE = 256  # bounds the memory of decoding
 
 
 def evaluate(
-    predicted: Graph, truth: Graph, *, edit_distance: bool = True, timeout: float = 2.0, ranks: Tensor | None = None,
-    budget: float | Clock | None = None, progress: bool | None = None,
+    predicted: GraphBatch, truth: GraphBatch, *, edit_distance: bool = True, timeout: float = 2.0,
+    ranks: Tensor | None = None, budget: float | Clock | None = None, progress: bool | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Compare predicted graphs with true ones, pair by pair.
 
@@ -79,7 +79,7 @@ def evaluate(
 
 
 def _edit_distances(
-    predicted: Graph, truth: Graph, rows: Tensor, timeout: float, clock: Clock, progress: bool | None
+    predicted: GraphBatch, truth: GraphBatch, rows: Tensor, timeout: float, clock: Clock, progress: bool | None
 ) -> dict[str, list[float]]:
     """Columns with the edit distances of these rows; the others are equal."""
     distance, plain, at_least = torch.zeros(3, len(truth)).unbind()
@@ -99,7 +99,7 @@ def _edit_distances(
     return {**columns, "proven": proven.tolist()}
 
 
-def _compared(predicted: Graph, truth: Graph) -> tuple[Tensor, list[bool]]:
+def _compared(predicted: GraphBatch, truth: GraphBatch) -> tuple[Tensor, list[bool]]:
     """(B,) bool, which pairs are equal; and which are too symmetric to compare."""
     try:
         return isomorphic(predicted, truth), [False] * len(truth)
@@ -155,7 +155,7 @@ class Judgment:
 
 
 def decode_many(
-    psi: Psi, target: Tensor, *, candidates: Graph | Candidates | None = None, start: Graph | None = None,
+    psi: Psi, target: Tensor, *, candidates: GraphBatch | Candidates | None = None, start: GraphBatch | None = None,
     config: DecodeConfig = DecodeConfig(), budget: float | Clock | None = None, progress: bool | None = None,
 ) -> Decoded:  # fmt: skip
     """Decode any number of targets (B, D) with bounded memory and without traces.
@@ -188,15 +188,15 @@ def readable(h: SurrogateRegressor, split: Split) -> tuple[Split, list[Reading]]
     return (split if len(rows) == len(split) else split.take(rows)), readings
 
 
-def check_pairs(target: Tensor, truth: Graph) -> None:
+def check_pairs(target: Tensor, truth: GraphBatch) -> None:
     if len(target) != len(truth) or not len(truth):
         raise ValueError(f"need one target per true graph, at least one; got {len(target)} and {len(truth)}")
 
 
 def judge(
-    psi: Psi, target: Tensor, truth: Graph, *, candidates: Graph | Candidates | None = None,
-    config: DecodeConfig = DecodeConfig(), start: Graph | None = None, timeout: float = 2.0,
-    rank_among: Graph | Candidates | None = None, truth_among: Tensor | None = None,
+    psi: Psi, target: Tensor, truth: GraphBatch, *, candidates: GraphBatch | Candidates | None = None,
+    config: DecodeConfig = DecodeConfig(), start: GraphBatch | None = None, timeout: float = 2.0,
+    rank_among: GraphBatch | Candidates | None = None, truth_among: Tensor | None = None,
     budget: float | Clock | None = None, progress: bool | None = None,
 ) -> Judgment:  # fmt: skip
     """Decode targets, measure the time, and compare with the truth.
@@ -247,7 +247,7 @@ def judge(
     return Judgment(decoded, table, summary | ({"interrupted": True} if clock.interrupted else {}))
 
 
-def _number_among(truth: Graph, points: Tensor, candidates: Candidates) -> int:
+def _number_among(truth: GraphBatch, points: Tensor, candidates: Candidates) -> int:
     """Number of true graphs that equal a candidate; only candidates whose points coincide are compared."""
     counts, others = graph_hashes(truth, 0)[:, 0], graph_hashes(candidates.graphs, 0)[:, 0]
     pairs = []

@@ -4,13 +4,13 @@ import numpy as np
 
 from elekit.evaluation.formatting import counted, things
 from elekit.graphs.features import cycle_rank
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 
 MIN_GRAPHS = 20  # graphs; smaller slices support no statement
 MAX_SHARE = 0.95  # of all graphs; larger slices say nothing of their own
 
 
-def slices(graphs: Graph, *, molecular: bool = False) -> dict[tuple[str, str], np.ndarray]:
+def slices(graphs: GraphBatch, *, molecular: bool = False) -> dict[tuple[str, str], np.ndarray]:
     """(n,) bool membership of n rounded graphs in each slice, by (criterion, name).
 
     Empty slices and slices of more than 95 % of the graphs are left out. molecular: say atoms and bonds in the names.

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from elekit.graphs._optional import extra
 from elekit.graphs.edit_distance import Array, check_comparable, edit_distance
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import GraphBatch, GraphVocabulary
 from elekit.graphs.smiles import is_molecular, to_smiles
 from elekit.graphs.weisfeiler_lehman import canonical_colors, color_occurrences, node_colors
 
-Distance = Callable[[Graph, Graph], Tensor]
+Distance = Callable[[GraphBatch, GraphBatch], Tensor]
 """Maps two batches of B graphs to (B,) distances, 0 for equal graphs, nan where undefined."""
 
 HOPS = 3  # rounds of refinement of the Weisfeiler-Lehman kernel
@@ -40,7 +40,7 @@ def distances_for(vocabulary: GraphVocabulary) -> dict[str, Distance]:
     return found | ({"Tanimoto": tanimoto} if is_molecular(vocabulary) else {})
 
 
-def edit(a: Graph, b: Graph, *, timeout: float = 0.5) -> Tensor:
+def edit(a: GraphBatch, b: GraphBatch, *, timeout: float = 0.5) -> Tensor:
     """Edit distance (B,) with cost 1 per edit; nan where it is not proven within `timeout` seconds.
 
     Pairs without a distance are mostly large graphs that are far apart; which pairs they are depends on the machine.
@@ -49,7 +49,7 @@ def edit(a: Graph, b: Graph, *, timeout: float = 0.5) -> Tensor:
     return torch.where(found.proven, found.distance.double(), torch.nan)
 
 
-def weisfeiler_lehman(a: Graph, b: Graph) -> Tensor:
+def weisfeiler_lehman(a: GraphBatch, b: GraphBatch) -> Tensor:
     """Squared distance (B,) in [0, 2] of the normalized subtree kernel, `2 - 2 k(a, b) / sqrt(k(a, a) k(b, b))`.
 
     `k(a, b) = sum_{t=0..3} sum_c #_t(c, a) #_t(c, b)` with #_t(c, a) the number of nodes of color c after t rounds of
@@ -70,7 +70,7 @@ def weisfeiler_lehman(a: Graph, b: Graph) -> Tensor:
     return torch.where((of_a == 0) & (of_b == 0), 0.0, 2 - 2 * cosine.clamp_max(1))
 
 
-def fused_gromov_wasserstein(a: Graph, b: Graph, *, alpha: float = ALPHA) -> Tensor:
+def fused_gromov_wasserstein(a: GraphBatch, b: GraphBatch, *, alpha: float = ALPHA) -> Tensor:
     """Cost (B,) in [0, 1] of the best transport plan T from the nodes of one graph to those of the other.
 
     `min_T (1 - alpha) sum_ij T_ij [n_i != n'_j] + alpha sum_ijkl T_ij T_kl (A_ik - A'_jl)^2` over plans whose rows
@@ -92,7 +92,7 @@ def fused_gromov_wasserstein(a: Graph, b: Graph, *, alpha: float = ALPHA) -> Ten
     return torch.tensor(found, dtype=torch.float64)
 
 
-def _canonical_nodes(graphs: Graph) -> Iterator[tuple[Array, Array, Array]]:
+def _canonical_nodes(graphs: GraphBatch) -> Iterator[tuple[Array, Array, Array]]:
     """Colors (n, HOPS + 2), labels (n,) and adjacency (n, n) of each graph, nodes in canonical order."""
     nodes, edges = (labels.cpu().numpy() for labels in graphs.labels())
     colors = torch.stack([*node_colors(graphs, HOPS), canonical_colors(graphs)], 2).numpy()
@@ -124,7 +124,7 @@ def _transport_cost(one: tuple[Array, Array, Array], other: tuple[Array, Array, 
     return max(0.0, lowest)
 
 
-def tanimoto(a: Graph, b: Graph) -> Tensor:
+def tanimoto(a: GraphBatch, b: GraphBatch) -> Tensor:
     """Distance (B,) `1 - |shared bits| / |bits of either|` of Morgan fingerprints (Rogers and Hahn, 2010); or nan."""
     with extra("chem"):
         from rdkit import Chem, DataStructs

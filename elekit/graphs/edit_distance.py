@@ -19,7 +19,7 @@ from torch import Tensor
 
 from elekit.graphs._optional import LazyModule
 from elekit.graphs.budget import Clock
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import GraphBatch, GraphVocabulary
 from elekit.graphs.isomorphism import LabeledGraph, TooSymmetricError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class EditStep:
         return f"{self.kind} {'-'.join(map(str, self.where))}: {names[self.before]} to {names[self.after]}"
 
 
-def isomorphic(a: Graph, b: Graph) -> Tensor:
+def isomorphic(a: GraphBatch, b: GraphBatch) -> Tensor:
     """(B,) bool: graph i of `a` equals graph i of `b` up to the order of nodes, labels included.
 
     Pairs whose multisets of (node label, labels of its edges) agree are decided by `isomorphism`; a
@@ -91,7 +91,7 @@ def isomorphic(a: Graph, b: Graph) -> Tensor:
     return torch.tensor(same, dtype=torch.bool)
 
 
-def isomorphism_of(a: Graph, b: Graph) -> dict[int, int] | None:
+def isomorphism_of(a: GraphBatch, b: GraphBatch) -> dict[int, int] | None:
     """The slot of `b` for each present node of `a` (batches of one); None if they are not isomorphic."""
     (left,), (right,) = present_channels(a), present_channels(b)
     image = _labeled(left).isomorphism(_labeled(right))
@@ -106,8 +106,8 @@ def _labeled(channels: Channels) -> LabeledGraph:
 
 
 def edit_distance(
-    a: Graph, b: Graph, *, edge_labels: bool = True, timeout: float = 2.0, budget: float | Clock | None = None,
-    progress: bool | None = None,
+    a: GraphBatch, b: GraphBatch, *, edge_labels: bool = True, timeout: float = 2.0,
+    budget: float | Clock | None = None, progress: bool | None = None,
 ) -> EditDistances:  # fmt: skip
     """Smallest number of single edits that turn graph i of `a` into graph i of `b`.
 
@@ -139,12 +139,12 @@ def edit_distance(
     )
 
 
-def edit_path(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[str]:
+def edit_path(a: GraphBatch, b: GraphBatch, *, timeout: float = 2.0) -> list[str]:
     """The edits of `edit_steps` in words: "node 3: C to N", "edge 1-2: single to no edge"."""
     return [step.describe(a.vocabulary) for step in edit_steps(a, b, timeout=timeout)]
 
 
-def edit_steps(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[EditStep]:
+def edit_steps(a: GraphBatch, b: GraphBatch, *, timeout: float = 2.0) -> list[EditStep]:
     """A shortest list of single edits that turns graph `a` into graph `b` (batches of one), up to the order of nodes.
 
     Slots are those of `a`; added nodes take its first free slots, then numbers from N on. In the order given, edges
@@ -156,13 +156,13 @@ def edit_steps(a: Graph, b: Graph, *, timeout: float = 2.0) -> list[EditStep]:
     return edit_distance(a, b, timeout=timeout, progress=False).paths[0]
 
 
-def _slots(graph: Graph) -> Iterator[list[int]]:
+def _slots(graph: GraphBatch) -> Iterator[list[int]]:
     """Slots of the present nodes of each graph, then the others."""
     for present in graph.labels()[0] > 0:
         yield [*present.nonzero()[:, 0].tolist(), *(~present).nonzero()[:, 0].tolist()]
 
 
-def check_comparable(a: Graph, b: Graph) -> None:
+def check_comparable(a: GraphBatch, b: GraphBatch) -> None:
     if len(a) != len(b):
         sizes = f"graphs are compared pair by pair, got batches of {len(a)} and {len(b)}"
         raise ValueError(f"{sizes}; repeat a single one with Graph.cat([y] * B)")
@@ -177,12 +177,17 @@ def _check_timeout(timeout: float) -> None:
         raise ValueError(f"timeout must be seconds >= 0, got {timeout}")
 
 
-def present_channels(graph: Graph, edge_labels: bool = True) -> Iterator[Channels]:
+def present_channels(graph: GraphBatch, edge_labels: bool = True) -> Iterator[Channels]:
     """Channels of the present nodes of each graph, rounded; edges as 0 and 1 without edge_labels."""
-    all_nodes, all_edges = (t.cpu().numpy() for t in graph.labels())
-    for nodes, edges in zip(all_nodes, all_edges if edge_labels else (all_edges > 0).astype(int)):
-        present = nodes > 0
-        yield nodes[present], edges[np.ix_(present, present)]
+    offsets, nodes, pairs, kinds = (part.cpu() for part in graph.lists())
+    cuts, own = offsets.tolist(), nodes.long().numpy()
+    links = torch.searchsorted(pairs[0].contiguous(), offsets).tolist()
+    ends, labels = pairs.numpy(), kinds.long().numpy() if edge_labels else np.ones(len(kinds), dtype=int)
+    for first, last, start, stop in zip(cuts, cuts[1:], links, links[1:]):
+        edges = np.zeros((last - first,) * 2, dtype=int)
+        i, j = ends[:, start:stop] - first
+        edges[i, j] = edges[j, i] = labels[start:stop]
+        yield own[first:last], edges
 
 
 def _steps(before: Channels, after: Channels, slots: list[int]) -> list[EditStep]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from elekit.graphs.edits import KINDS, Edits
-from elekit.graphs.graph import Graph, to_networkx
+from elekit.graphs.graph import Graph, GraphBatch, by_blocks, to_networkx
 
 Names = tuple[str, ...]
 
@@ -27,11 +27,9 @@ def count_components(nodes: Tensor, edges: Tensor) -> Tensor:
     return shares.sum(1).round().long()
 
 
-def is_connected(graphs: Graph) -> Tensor:
+def is_connected(graphs: GraphBatch) -> Tensor:
     """(B,) bool, True for a graph without nodes."""
-    nodes, edges = graphs.labels()
-    present = nodes > 0
-    return (reachable(edges) | ~(present[:, :, None] & present[:, None, :])).flatten(1).all(1)
+    return by_blocks(lambda block: count_components(*block.labels()) <= 1, graphs)
 
 
 def shortest_path_lengths(edges: Tensor) -> Tensor:
@@ -45,13 +43,17 @@ def shortest_path_lengths(edges: Tensor) -> Tensor:
     return lengths
 
 
-def cycle_rank(graphs: Graph) -> Tensor:
+def cycle_rank(graphs: GraphBatch) -> Tensor:
     """Number (B,) of independent rings: edges - nodes + connected components."""
-    nodes, edges = (labels.long().cpu() for labels in graphs.labels())
-    return (edges > 0).sum((1, 2)) // 2 - (nodes > 0).sum(1) + count_components(nodes, edges)
+
+    def rank(block: Graph) -> Tensor:
+        nodes, edges = (labels.cpu() for labels in block.labels())
+        return (edges > 0).sum((1, 2)) // 2 - (nodes > 0).sum(1) + count_components(nodes, edges)
+
+    return by_blocks(rank, graphs)
 
 
-def ring_edges(graphs: Graph) -> Tensor:
+def ring_edges(graphs: GraphBatch) -> Tensor:
     """(B, N, N) bool: edges that lie on a ring, that is, all edges but bridges."""
     found = graphs.labels()[1].cpu() > 0
     for b, one in enumerate(to_networkx(graphs)):

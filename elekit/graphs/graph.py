@@ -8,7 +8,7 @@ import hashlib
 import math
 import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -150,7 +150,8 @@ class GraphBatch(ABC):
         """Concatenate batches.
 
         Args:
-            graphs: At least one batch; all have the same vocabulary and, if dense, the same N.
+            graphs: At least one batch, all with the same labels. Other forms and other numbers of node slots are
+                converted.
 
         Returns:
             One batch.
@@ -173,6 +174,14 @@ class GraphBatch(ABC):
         """
 
     @abstractmethod
+    def slots(self) -> int:
+        """Number of node slots of the dense tensors.
+
+        Returns:
+            The number N, >= 1.
+        """
+
+    @abstractmethod
     def dense(self, slots: int | None = None) -> "Graph":
         """Convert to dense tensors.
 
@@ -185,6 +194,22 @@ class GraphBatch(ABC):
 
         Raises:
             ValueError: If a graph has more nodes.
+        """
+
+    @abstractmethod
+    def valence_violation(self) -> Tensor:
+        """Sum over nodes of how far the edge orders exceed the capacity.
+
+        Returns:
+            (B,) >= 0; 0 if no node exceeds its capacity or the vocabulary has none.
+        """
+
+    @abstractmethod
+    def average(self) -> "Graph":
+        """Relaxed graph of the marginal frequencies of the batch (edges: over present nodes), a start for decoding.
+
+        Returns:
+            A batch of one, the same row in all slots, since slots have no meaning.
         """
 
     @abstractmethod
@@ -208,6 +233,14 @@ class GraphBatch(ABC):
         for part in self.lists():
             running.update(part.long().cpu().contiguous().numpy().tobytes())
         return running.hexdigest()
+
+
+def by_blocks(function: Callable[["Graph"], Tensor], graphs: GraphBatch, size: int = 1_024) -> Tensor:
+    """Apply a function, which returns one row per graph, to dense blocks of up to `size` graphs; rows in order."""
+    if not len(graphs):
+        return function(graphs.dense())
+    rows, parts = zip(*((rows, function(block)) for rows, block in graphs.blocks(size)))
+    return torch.cat(parts)[torch.cat(rows).argsort()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,15 +284,12 @@ class Graph(GraphBatch):
         return cls(_one_hot(node_labels, vocabulary.K), _one_hot(edge_labels, vocabulary.R), vocabulary)
 
     @classmethod
-    def cat(cls, graphs: Sequence[Self]) -> Self:
-        return cls(torch.cat([g.nodes for g in graphs]), torch.cat([g.edges for g in graphs]), graphs[0].vocabulary)
+    def cat(cls, graphs: Sequence[GraphBatch]) -> "Graph":
+        slots = max(g.slots() for g in graphs)
+        parts = [g.dense(slots) for g in graphs]
+        return cls(torch.cat([g.nodes for g in parts]), torch.cat([g.edges for g in parts]), graphs[0].vocabulary)
 
     def average(self) -> "Graph":
-        """Relaxed graph of the marginal frequencies of the batch (edges: over present nodes), a start for decoding.
-
-        Returns:
-            A batch of one, the same row in all slots, since slots have no meaning.
-        """
         N = self.nodes.shape[1]
         both = self.presence()[:, :, None] * self.presence()[:, None, :]
         both = both * (1 - torch.eye(N, device=both.device))
@@ -327,6 +357,9 @@ class Graph(GraphBatch):
         sizes = present.sum(1)
         offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
         return offsets, nodes[present].to(torch.int16), pairs, edges[b, i, j].to(torch.int16)
+
+    def slots(self) -> int:
+        return self.nodes.shape[1]
 
     def dense(self, slots: int | None = None) -> "Graph":
         extra = 0 if slots is None else slots - self.nodes.shape[1]

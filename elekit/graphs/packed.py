@@ -4,6 +4,7 @@
 the first graph to the last: graph b has the nodes `offsets[b]` to `offsets[b + 1] - 1`.
 """
 
+import bisect
 import numbers
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,8 @@ from elekit.graphs.graph import EdgeList, Graph, GraphBatch, GraphVocabulary, ch
 
 BLOCK_VALUES = 2**22  # of the edges of one dense block
 MAX_VALUES = 2**29  # of the edges of any dense batch: 2 GiB
+SIMILAR = 1.25  # size of the largest graph of a block by that of the smallest
+USUAL = 0.99  # of the graphs fit the slots of their average
 SPARE = 4  # free node slots of a dense batch
 
 
@@ -70,10 +73,10 @@ class _Packed(GraphBatch):
             index = index.long() if not len(index) else index
         graphs = torch.arange(len(self), device=device)[index]
         sizes, counts = self.sizes[graphs], self.pair_offsets.diff()[graphs]
-        offsets = _cumulative(sizes)
+        offsets = cumulative(sizes)
         shift = (offsets[:-1] - self.offsets[graphs]).repeat_interleave(counts)
         return self._select(
-            _ranges(self.offsets[graphs], sizes), _ranges(self.pair_offsets[graphs], counts), offsets, shift
+            ranges(self.offsets[graphs], sizes), ranges(self.pair_offsets[graphs], counts), offsets, shift
         )
 
     def slots(self, spare: int = SPARE) -> int:
@@ -118,7 +121,8 @@ class _Packed(GraphBatch):
         order = torch.argsort(self.sizes, stable=True)
         sizes, start = self.sizes[order].tolist(), 0
         while start < len(order):
-            stop = min(start + size, len(order))
+            largest = int(SIMILAR * sizes[start]) + 2
+            stop = min(start + size, bisect.bisect_right(sizes, largest), len(order))
             while stop > start + 1 and (stop - start) * sizes[stop - 1] ** 2 * self.vocabulary.R > BLOCK_VALUES:
                 stop = start + (stop - start) // 2
             rows = order[start:stop]
@@ -173,7 +177,7 @@ class PackedGraphs(_Packed):
             ValueError: If a label is unknown to the vocabulary.
         """
         sizes, nodes, edges = channel_lists(graphs, vocabulary)
-        offsets = _cumulative(torch.tensor(sizes, dtype=torch.long))
+        offsets = cumulative(torch.tensor(sizes, dtype=torch.long))
         b, i, j, kinds = torch.tensor(edges, dtype=torch.long).reshape(-1, 4).T
         pairs = torch.stack([i, j]) + offsets[b]
         return cls.sorted(offsets, torch.tensor(nodes, dtype=torch.int16), pairs, kinds, vocabulary)
@@ -194,13 +198,8 @@ class PackedGraphs(_Packed):
         Returns:
             B graphs.
         """
-        low, high = pairs.amin(0), pairs.amax(0)
-        key, order = (low * len(node_labels) + high).sort(stable=True)
-        last = torch.ones(len(key), dtype=torch.bool, device=key.device)
-        last[:-1] = key[1:] != key[:-1]
-        order = order[last & (edge_labels[order] > 0)]
-        pairs = torch.stack([low[order], high[order]])
-        return cls(offsets, node_labels.to(torch.int16), pairs, edge_labels[order].to(torch.int16), vocabulary)
+        pairs, kinds = sorted_pairs(pairs, edge_labels, len(node_labels))
+        return cls(offsets, node_labels.to(torch.int16), pairs, kinds.to(torch.int16), vocabulary)
 
     @classmethod
     def cat(cls, graphs: Sequence[GraphBatch]) -> "PackedGraphs":
@@ -213,7 +212,7 @@ class PackedGraphs(_Packed):
             One batch.
         """
         parts = [cls.of(one) for one in graphs]
-        first = _cumulative(torch.tensor([len(one.node_labels) for one in parts])).tolist()
+        first = cumulative(torch.tensor([len(one.node_labels) for one in parts])).tolist()
         return cls(
             torch.cat([parts[0].offsets[:1], *(one.offsets[1:] + k for one, k in zip(parts, first))]),
             torch.cat([one.node_labels for one in parts]),
@@ -267,18 +266,17 @@ class PackedGraphs(_Packed):
     def lists(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.offsets, self.node_labels, self.pairs, self.edge_labels
 
-    def average(self, slots: int | None = None) -> Graph:
-        """Relaxed graph of the marginal frequencies, as `Graph.average`.
-
-        Args:
-            slots: Number of node slots over which labels are averaged; None uses `max_nodes`.
+    def average(self) -> Graph:
+        """Relaxed graph of the marginal frequencies, as `Graph.average`, in slots that 99 % of the graphs fit.
 
         Returns:
             A batch of one, the same row in all slots.
         """
-        N, (K, R) = slots or self.vocabulary.max_nodes, (self.vocabulary.K, self.vocabulary.R)
+        K, R, usual = self.vocabulary.K, self.vocabulary.R, self.sizes.double()
+        usual = usual.quantile(USUAL).ceil() + SPARE if len(self) else usual.new_zeros(())
+        N = min(self.vocabulary.max_nodes, int(usual)) if len(self) else self.vocabulary.max_nodes
         nodes = torch.bincount(self.node_labels.long(), minlength=K).double()
-        nodes[0] = len(self) * N - nodes.sum()
+        nodes[0] = (N - self.sizes).clamp_min(0).sum()
         edges = torch.bincount(self.edge_labels.long(), minlength=R).double()
         edges[0] = (self.sizes * (self.sizes - 1)).sum() / 2 - edges.sum()
         if edges.sum() == 0:
@@ -287,11 +285,6 @@ class PackedGraphs(_Packed):
         return Graph(nodes.expand(1, N, K), edges.expand(1, N, N, R), self.vocabulary).symmetrized()
 
     def valence_violation(self) -> Tensor:
-        """Sum over nodes of how far the edge orders exceed the capacity, as `Graph.valence_violation`.
-
-        Returns:
-            (B,) >= 0.
-        """
         beyond = self._load() - self.vocabulary.node_capacities.to(self.offsets.device)[self.node_labels.long()]
         found = torch.zeros(len(self), device=self.offsets.device)
         return found.index_add_(0, self.rows, beyond.clamp_min(0))
@@ -360,7 +353,7 @@ class RelaxedPackedGraphs(_Packed):
 
     @classmethod
     def cat(cls, graphs: Sequence[Self]) -> Self:
-        first = _cumulative(torch.tensor([len(one.nodes) for one in graphs])).tolist()
+        first = cumulative(torch.tensor([len(one.nodes) for one in graphs])).tolist()
         return cls(
             torch.cat([graphs[0].offsets[:1], *(one.offsets[1:] + k for one, k in zip(graphs, first))]),
             torch.cat([one.nodes for one in graphs]),
@@ -390,6 +383,12 @@ class RelaxedPackedGraphs(_Packed):
     def lists(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.dense().lists()
 
+    def valence_violation(self) -> Tensor:
+        return self.dense().valence_violation()
+
+    def average(self) -> Graph:
+        return self.dense().average()
+
     def dense(self, slots: int | None = None) -> Graph:
         """Convert to dense tensors, as `PackedGraphs.dense`; differentiable.
 
@@ -418,12 +417,22 @@ class RelaxedPackedGraphs(_Packed):
         return replace(self, offsets=offsets, nodes=nodes, pairs=pairs, edges=edges)
 
 
-def _cumulative(counts: Tensor) -> Tensor:
+def cumulative(counts: Tensor) -> Tensor:
     """(n + 1,) 0 and the sums of the first 1, 2, ... counts."""
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
-def _ranges(starts: Tensor, counts: Tensor) -> Tensor:
+def sorted_pairs(pairs: Tensor, kinds: Tensor, nodes: int, keep_empty: bool = False) -> tuple[Tensor, Tensor]:
+    """Sort pairs (2, E) of S nodes, i < j, each once: of equal ones the last counts; kind 0 drops out unless kept."""
+    low, high = pairs.amin(0), pairs.amax(0)
+    key, order = (low * nodes + high).sort(stable=True)
+    last = torch.ones_like(key, dtype=torch.bool)
+    last[:-1] = key[1:] != key[:-1]
+    order = order[last if keep_empty else last & (kinds[order] > 0)]
+    return torch.stack([low[order], high[order]]), kinds[order]
+
+
+def ranges(starts: Tensor, counts: Tensor) -> Tensor:
     """The numbers start, ..., start + count - 1 of each start, one after the other."""
     ends = counts.cumsum(0)
     shift = (starts - ends + counts).repeat_interleave(counts)

@@ -368,20 +368,20 @@ def is_valid(graph: GraphBatch) -> torch.Tensor:
     return torch.tensor([s is not None for s in to_smiles(graph)])
 
 
-def canonicalized(graph: Graph) -> Graph:
+def canonicalized(graphs: GraphBatch) -> Graph:
     """Convert molecules to the form and atom order of `from_smiles`.
 
     Decoders may draw an aromatic ring another way: the same molecule, but another graph.
     Invalid molecules are unchanged, as are those that RDKit rewrites with charges that the vocabulary lacks, such as
     N(=O)=O.
     """
-    known = set(graph.vocabulary.node_labels)
-    node_labels, edge_labels = graph.labels()
+    graph, known = graphs.dense(), set(graphs.vocabulary.node_labels)
+    (node_labels, edge_labels), N = graph.labels(), graph.slots()
     for b, smiles in enumerate(to_smiles(graph)):
         molecule = parse_smiles(smiles, is_aromatic(graph.vocabulary)) if smiles else None
         if molecule and not molecule.error and known.issuperset(molecule.nodes):
             nodes, edges = label_tensors([(molecule.nodes, molecule.edges)], graph.vocabulary)
-            node_labels[b], edge_labels[b] = nodes[0], edges[0]
+            node_labels[b], edge_labels[b] = nodes[0, :N], edges[0, :N, :N]
     return Graph.from_labels(node_labels, edge_labels, graph.vocabulary).to(graph.nodes)
 
 

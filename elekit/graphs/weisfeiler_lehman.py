@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from elekit.graphs.graph import GraphBatch
+from elekit.graphs.packed import PackedGraphs
 
 ROUNDS = 8  # graphs with equal hashes after 8 rounds are isomorphic but for rare pairs, which `isomorphic` decides
-BLOCK_SIZE = 4_096  # graphs colored at a time
 
 
 def splitmix64(numbers: Tensor) -> Tensor:
@@ -17,47 +17,55 @@ def splitmix64(numbers: Tensor) -> Tensor:
     return numbers ^ (numbers >> 31)
 
 
+def _colors(graphs: GraphBatch, rounds: int) -> tuple[PackedGraphs, list[Tensor]]:
+    """The graphs, packed, and the colors (S,) of their nodes after 0, 1, ..., T rounds."""
+    packed = PackedGraphs.of(graphs).to("cpu")
+    return packed, _refine(splitmix64(packed.node_labels.long()), packed, rounds)
+
+
+def _refine(colors: Tensor, graphs: PackedGraphs, rounds: int) -> list[Tensor]:
+    """Colors (S,) after 0, 1, ... rounds."""
+    found, (i, j) = [colors], graphs.pairs
+    links = splitmix64(-graphs.edge_labels.long())  # negative: distinct from hashes of node labels
+    for _ in range(rounds):
+        before, messages = found[-1], torch.zeros_like(colors)
+        messages.index_add_(0, i, splitmix64(links + before[j])).index_add_(0, j, splitmix64(links + before[i]))
+        found.append(splitmix64(splitmix64(before) + messages))
+    return found
+
+
+def _in_slots(graphs: GraphBatch, packed: PackedGraphs, colors: Tensor) -> Tensor:
+    """(B, N) the colors (S,) of present nodes in the node slots of the graphs."""
+    slots = graphs.slots()
+    present = torch.arange(slots) < packed.sizes[:, None]
+    if not isinstance(graphs, PackedGraphs):
+        present = graphs.labels()[0].cpu() > 0
+    return torch.zeros(present.shape, dtype=torch.long).masked_scatter_(present, colors)
+
+
 def node_colors(graphs: GraphBatch, rounds: int) -> list[Tensor]:
     """Node colors, T + 1 tensors (B, N), after 0, 1, ..., T rounds of refinement (Weisfeiler and Leman, 1968).
 
     The first color is the label; each round hashes it with the multiset of (edge label, color of the neighbor).
     """
-    parts = []
-    for rows, block in graphs.blocks(BLOCK_SIZE):
-        nodes, edges = (labels.long().cpu() for labels in block.labels())
-        parts.append((rows, _refine(splitmix64(nodes) * (nodes > 0), edges, rounds)))
-    width = max((own[0].shape[1] for _, own in parts), default=1)
-    found = [torch.zeros(len(graphs), width, dtype=torch.long) for _ in range(rounds + 1)]
-    for rows, own in parts:
-        for colors, block_colors in zip(found, own):
-            colors[rows, : block_colors.shape[1]] = block_colors
-    return found
-
-
-def _refine(colors: Tensor, edges: Tensor, rounds: int) -> list[Tensor]:
-    """Colors (B, N) after 0, 1, ... rounds along the edge channels (B, N, N)."""
-    found, links, linked = [colors], splitmix64(-edges), edges > 0  # negative: distinct from hashes of node labels
-    for _ in range(rounds):
-        messages = splitmix64(links + found[-1][:, None, :]) * linked
-        found.append(splitmix64(splitmix64(found[-1]) + messages.sum(2)) * (colors != 0))
-    return found
+    packed, found = _colors(graphs, rounds)
+    return [_in_slots(graphs, packed, colors) for colors in found]
 
 
 def graph_hashes(graphs: GraphBatch, rounds: int) -> Tensor:
     """(B, T + 1) hashes of the multisets of node colors after 0, 1, ..., T rounds; equal for isomorphic graphs."""
-    return torch.stack([(splitmix64(colors) * (colors != 0)).sum(1) for colors in node_colors(graphs, rounds)], 1)
+    packed, found = _colors(graphs, rounds)
+    hashed = splitmix64(torch.stack(found, 1))
+    return hashed.new_zeros(len(packed), rounds + 1).index_add_(0, packed.rows, hashed)
 
 
 def color_occurrences(graphs: GraphBatch, rounds: int) -> list[tuple[Tensor, Tensor]]:
-    """After each of 0, 1, ..., T rounds the graph numbers (M,) and colors (M,) of all M present nodes.
+    """After each of 0, 1, ..., T rounds the graph numbers (S,) and colors (S,) of all S present nodes.
 
     These are the features of the subtree kernel, sparse. Source: Shervashidze et al., JMLR 12 (2011).
     """
-    found = []
-    for colors in node_colors(graphs, rounds):
-        row, node = (colors != 0).nonzero(as_tuple=True)
-        found.append((row, colors[row, node]))
-    return found
+    packed, found = _colors(graphs, rounds)
+    return [(packed.rows, colors) for colors in found]
 
 
 def canonical_colors(graphs: GraphBatch) -> Tensor:
@@ -67,15 +75,17 @@ def canonical_colors(graphs: GraphBatch) -> Tensor:
     again (McKay 1981, without the search). Isomorphic graphs get the same colors if nodes of equal color are
     symmetric; in some regular graphs they are not, and the colors depend on the node order.
     """
-    edges, colors = graphs.labels()[1].long().cpu(), node_colors(graphs, ROUNDS)[-1]
-    for _ in range(colors.shape[1]):
-        shared = ((colors[:, :, None] == colors[:, None, :]).sum(2) > 1) & (colors != 0)
-        rows = shared.any(1).nonzero()[:, 0]
-        if not len(rows):
-            break
-        individualized = colors[rows]
-        first = torch.where(shared[rows], individualized, torch.iinfo(torch.long).max).argmin(1)
-        each = torch.arange(len(rows))
-        individualized[each, first] = splitmix64(individualized[each, first])
-        colors[rows] = _refine(individualized, edges[rows], ROUNDS)[-1]
-    return colors
+    packed, (*_, colors) = _colors(graphs, ROUNDS)
+    while True:
+        order = colors.argsort(stable=True)
+        order = order[packed.rows[order].argsort(stable=True)]
+        row = packed.rows[order]
+        shared = ((row[1:] == row[:-1]) & (colors[order][1:] == colors[order][:-1])).nonzero()[:, 0]
+        if not len(shared):
+            return _in_slots(graphs, packed, colors)
+        first = torch.ones_like(shared, dtype=torch.bool)  # of its graph
+        first[1:] = row[shared][1:] != row[shared][:-1]
+        chosen, changed = order[shared[first]], torch.zeros(len(packed), dtype=torch.bool)
+        changed[packed.rows[chosen]] = True
+        individualized = colors.index_put((chosen,), splitmix64(colors[chosen]))
+        colors = torch.where(changed[packed.rows], _refine(individualized, packed, ROUNDS)[-1], colors)

@@ -3,18 +3,18 @@
 import torch
 from torch import Tensor
 
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.model.loss import Psi, points_of
 
 SPARE = 8  # free node slots
 TOLERANCE = 1e-3  # of the length of unit vectors
 
 
-def single_graph(graph: Graph, what: str = "graph") -> Graph:
-    """The graph itself; ValueError unless it is a batch of one."""
+def single_graph(graph: GraphBatch, what: str = "graph") -> Graph:
+    """The graph, dense; ValueError unless it is a batch of one."""
     if len(graph) != 1:
         raise ValueError(f"{what} must be a batch of one, got a batch of {len(graph)}; use graphs[0]")
-    return graph
+    return graph.dense()
 
 
 def trimmed(graph: Graph) -> Graph:
@@ -24,9 +24,9 @@ def trimmed(graph: Graph) -> Graph:
     return Graph(graph.nodes[:, :N], graph.edges[:, :N, :N], graph.vocabulary)
 
 
-def anchor_point(psi: Psi, anchor: Graph | Tensor) -> Tensor:
+def anchor_point(psi: Psi, anchor: GraphBatch | Tensor) -> Tensor:
     """(D,) psi of a batch of one, or a unit vector (D,) or (1, D)."""
-    if isinstance(anchor, Graph):
+    if isinstance(anchor, GraphBatch):
         return points_of(psi, single_graph(anchor, "anchor"))[0]
     return unit_vector(anchor)
 
@@ -59,9 +59,9 @@ def finite_points(points: Tensor) -> Tensor:
     return points.detach()
 
 
-def reference_points(psi: Psi, given: Graph | Tensor, graph: Graph, what: str) -> Tensor:
+def reference_points(psi: Psi, given: GraphBatch | Tensor, graph: GraphBatch, what: str) -> Tensor:
     """(n, D) psi of n >= 1 graphs with the labels of `graph`, or n unit vectors."""
-    if isinstance(given, Graph):
+    if isinstance(given, GraphBatch):
         own, labels = ((v.node_labels, v.edge_labels) for v in (graph.vocabulary, given.vocabulary))
         if own != labels:
             raise ValueError(f"labels of the {what} are {labels}, those of the graph {own}; they must be the same")

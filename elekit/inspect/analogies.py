@@ -15,7 +15,7 @@ from elekit.evaluation.intervals import MIN_SAMPLES, bootstrap_weights, central_
 from elekit.graphs.edit_distance import edit_distance, edit_steps, isomorphic
 from elekit.graphs.edits import SINGLE, all_edits
 from elekit.graphs.features import cycle_rank, detailed_kinds, is_connected
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch, check_labels
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect._validation import single_graph
 from elekit.inspect.differences import RewriteRule, apply_steps, describe_difference
@@ -106,7 +106,7 @@ class Analogies:
 
 
 def analogies(
-    psi: Psi, graph: Graph, other: Graph, among: Graph, *, samples: int = 400, valid_only: bool = True,
+    psi: Psi, graph: GraphBatch, other: GraphBatch, among: GraphBatch, *, samples: int = 400, valid_only: bool = True,
     timeout: float = 1.0, seed: int = 0, progress: bool = False,
 ) -> Analogies:  # fmt: skip
     """Find pairs (c, d) with the same difference as (a, b), to compare psi(d) - psi(c) with psi(b) - psi(a).
@@ -131,18 +131,19 @@ def analogies(
         The pairs and a control.
 
     Raises:
-        ValueError: If a batch has the wrong size, labels or slots, the graphs are isomorphic, or `samples` < 1.
+        ValueError: If a batch has the wrong size or labels, the graphs are isomorphic, or `samples` < 1.
     """
     graph, other = (single_graph(y, what).detach().rounded() for y, what in ((graph, "graph"), (other, "other")))
     for what, y in (("other", other), ("among", among)):
-        if y.vocabulary != graph.vocabulary or y.nodes.shape[1] != graph.nodes.shape[1]:
-            raise ValueError(f"{what} has other labels or slots than the graph; read both with one vocabulary")
+        check_labels(y.vocabulary, graph.vocabulary, f"{what} has other labels", "the graph")
+    slots = max(y.slots() for y in (graph, other, among))
+    graph, other = graph.dense(slots), other.dense(slots)
     if samples < 1 or not len(among):
         raise ValueError(f"need at least one graph to look among and one sample, got {len(among)} and {samples}")
     steps = edit_steps(graph, other, timeout=timeout)
     if not steps:
         raise ValueError("graph and other are isomorphic, so there is no difference; give two different graphs")
-    pool, other = among.detach().rounded(), apply_steps(graph, steps)
+    pool, other = among.dense(slots).detach().rounded(), apply_steps(graph, steps)
     connected_only = bool(is_connected(Graph.cat([graph, other])).all())
     rule = RewriteRule(graph, other, steps)
     found = islice(_pairs(rule, graph, pool, valid_only, connected_only, timeout, seed), samples)

@@ -13,7 +13,7 @@ from elekit.evaluation.formatting import counted, figure, joined
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.edits import SINGLE, Edits, all_edits, check_kinds
 from elekit.graphs.features import detailed_kinds, is_connected
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes, splitmix64
 from elekit.inspect._validation import anchor_point, finite_points, reference_points, single_graph
 from elekit.inspect.edit_scan import valid
@@ -175,11 +175,11 @@ class _References:
 
 def _points(psi: Psi, name: str, members: Graph | Tensor, itself: Graph | None, graph: Graph, D: int) -> Tensor:
     """(n, D) float64 points of the members of a reference, without the graph itself unless it is the only one."""
-    if isinstance(members, Graph) and itself is not None and len(members) > 1:
+    if isinstance(members, GraphBatch) and itself is not None and len(members) > 1:
         same = (graph_hashes(members, ROUNDS) == graph_hashes(itself, ROUNDS)).all(1)
         same[same.clone()] = isomorphic(members[same], Graph.cat([itself] * len(members))[same])
         members = members[~same] if not same.all() else members
-    elif not isinstance(members, Graph) and members.ndim == 1:
+    elif not isinstance(members, GraphBatch) and members.ndim == 1:
         members = members[None]
     points = reference_points(psi, members, graph, f"reference {name!r}")
     if points.shape[1] != D:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from elekit.graphs.edit_distance import EditStep
 from elekit.graphs.features import cycle_rank
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 
 MATCHES = 8  # random matches tried per graph
 SEARCH_STEPS = 2_000  # limit of the search for one match
@@ -109,7 +109,7 @@ class RewriteRule:
         return "; ".join(step.describe(self.vocabulary) for step in steps)
 
 
-def describe_difference(steps: Sequence[EditStep], graph: Graph, other: Graph) -> str:
+def describe_difference(steps: Sequence[EditStep], graph: GraphBatch, other: GraphBatch) -> str:
     """Describe the difference of two graphs without positions: "C to N", "ring closed, single to double".
 
     Names are in alphabetical order, so both directions give the same text. steps: of `edit_steps`, graph to other.

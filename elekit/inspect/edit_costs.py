@@ -1,6 +1,7 @@
 """The price of each kind of edit over many graphs, with intervals, and what it depends on."""
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from elekit.graphs.budget import Clock
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.edits import KINDS, PAIRED, SINGLE, Edits, all_edits
 from elekit.graphs.features import detailed_kinds, is_connected, ring_and_degree, ring_edges
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect.edit_scan import edited_parts, valid
 from elekit.model.loss import Psi, paired_distance, points_of
@@ -28,10 +30,17 @@ TRAITS = ("size", "in_ring", "degree")  # that a price may depend on
 class EditSample:
     """Edits of many graphs without prices; row i of every attribute belongs to edit i. See `sample_edits`."""
 
-    graphs: Graph  # the unedited graphs, rounded
+    graphs: PackedGraphs  # the unedited graphs
     edits: Edits
-    results: Graph
+    results: PackedGraphs
     table: pd.DataFrame  # columns as in `EditCosts.edits`, without price
+
+    def pairs(self, rows: Tensor) -> tuple[Graph, Graph]:
+        """The graphs before and after some edits, in the same slots."""
+        edits = self.edits[rows]
+        before = self.graphs[edits.row].dense()
+        each = replace(edits, row=torch.arange(len(edits)))
+        return before, Graph.from_labels(*each.apply(*before.labels()), before.vocabulary)
 
     def prices(self, psi: Psi, before: Tensor | None = None) -> Tensor:
         """(E,) learned loss between each graph before and after the edit; `before` is psi of the unedited graphs."""
@@ -85,7 +94,7 @@ class EditCosts:
         return table.sort_values("median", ascending=False, kind="stable", ignore_index=True)
 
 
-def edit_costs(psi: Psi, graphs: Graph, *, kinds: tuple[str, ...] = SINGLE, **options: Any) -> EditCosts:
+def edit_costs(psi: Psi, graphs: GraphBatch, *, kinds: tuple[str, ...] = SINGLE, **options: Any) -> EditCosts:
     """Price single edits of many graphs by the learned loss `2 - 2 <psi(y), psi(y')>` between before and after.
 
     1,000 molecules of molecules7 take about 10 s on one core, mostly in RDKit.
@@ -103,7 +112,7 @@ def edit_costs(psi: Psi, graphs: Graph, *, kinds: tuple[str, ...] = SINGLE, **op
 
 
 def sample_edits(
-    graphs: Graph, *, samples: int | None = 40, kinds: tuple[str, ...] = KINDS, valid_only: bool = True,
+    graphs: GraphBatch, *, samples: int | None = 40, kinds: tuple[str, ...] = KINDS, valid_only: bool = True,
     seed: int = 0, budget: float | Clock | None = None, progress: bool | None = None,
 ) -> EditSample:  # fmt: skip
     """Sample edits of many graphs independently of any loss, to compare several losses on the same edits.
@@ -127,20 +136,20 @@ def sample_edits(
         raise ValueError("no graphs to edit: the batch is empty")
     if samples is not None and samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}; None takes all edits")
-    graphs = graphs.detach().rounded()
-    generator, found = np.random.default_rng(seed), []
-    size = max(1, min(BATCH_SIZE, BATCH_PAIRS // graphs.nodes.shape[1] ** 2))
-    batches = range(0, len(graphs), size)
+    packed, generator, found, cuts = PackedGraphs.of(graphs), np.random.default_rng(seed), [], [0]
+    while cuts[-1] < len(packed):
+        some = packed[cuts[-1] : cuts[-1] + BATCH_SIZE]
+        cuts.append(cuts[-1] + min(len(some), max(1, BATCH_PAIRS // some.slots() ** 2)))
     with Clock.of(budget) as clock:
-        for start in clock.track(batches, "edits", progress=progress, to_end=True):
+        for start, stop in clock.track(list(itertools.pairwise(cuts)), "edits", progress=progress, to_end=True):
             if start and clock.over:
-                graphs = graphs[:start]
+                packed = packed[:start]
                 break
-            edits, results, table = _edits_of(graphs[start : start + size], samples, kinds, valid_only, generator)
+            edits, made, table = _edits_of(packed[start:stop].dense(), samples, kinds, valid_only, generator)
             edits.row.add_(start)  # owned here
-            found.append((edits, results, table.assign(graph=table["graph"] + start)))
-    edits, results = Edits.cat([one[0] for one in found]), Graph.cat([one[1] for one in found])
-    return EditSample(graphs, edits, results, pd.concat([one[2] for one in found], ignore_index=True))
+            found.append((edits, PackedGraphs.of(made), table.assign(graph=table["graph"] + start)))
+    edits, results = Edits.cat([one[0] for one in found]), PackedGraphs.cat([one[1] for one in found])
+    return EditSample(packed, edits, results, pd.concat([one[2] for one in found], ignore_index=True))
 
 
 def _edits_of(

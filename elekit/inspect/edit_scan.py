@@ -9,7 +9,7 @@ from torch import Tensor
 
 from elekit.graphs.edits import KINDS, SINGLE, Edits, all_edits
 from elekit.graphs.features import is_connected
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.graphs.smiles import is_molecular, is_valid
 from elekit.inspect._validation import anchor_point, single_graph, trimmed
 from elekit.model.loss import Psi, points_of, squared_distance
@@ -69,7 +69,7 @@ class EditScan:
 
 
 def edit_scan(
-    psi: Psi, graph: Graph, anchor: Graph | Tensor | None = None, *, kinds: tuple[str, ...] = SINGLE
+    psi: Psi, graph: GraphBatch, anchor: GraphBatch | Tensor | None = None, *, kinds: tuple[str, ...] = SINGLE
 ) -> EditScan:
     """Price every single edit of a graph by the learned loss `2 - 2 <psi(y), psi(y')>`.
 
@@ -116,7 +116,7 @@ def edited_parts(edits: Edits) -> dict[str, list[tuple]]:
     }
 
 
-def valid(graphs: Graph) -> Tensor:
+def valid(graphs: GraphBatch) -> Tensor:
     """(B,) bool: no node exceeds its capacity and, where graphs are molecules, RDKit sanitizes them."""
     fine = graphs.valence_violation() == 0
     if is_molecular(graphs.vocabulary) and fine.any():

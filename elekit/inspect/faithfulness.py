@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from elekit.evaluation.intervals import mean_interval
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.inspect._validation import reference_points
 from elekit.inspect.neighbors import nearest_other
 from elekit.inspect.shapley import build, marginal_gains, parts_of, values
@@ -59,7 +59,7 @@ class Faithfulness:
 
 
 def faithfulness(
-    psi: Psi, graphs: Graph, anchors: Graph | Tensor, *, samples: int = 64, orders: int = 10, seed: int = 0,
+    psi: Psi, graphs: GraphBatch, anchors: GraphBatch | Tensor, *, samples: int = 64, orders: int = 10, seed: int = 0,
     progress: bool = False,
 ) -> Faithfulness:  # fmt: skip
     """Compute deletion and insertion curves of graphs, each with its own anchor.
@@ -93,7 +93,7 @@ def faithfulness(
     if len(graphs) != len(points):
         numbers = f"{len(graphs)} and {len(points)}"
         raise ValueError(f"graphs are paired with anchors, got {numbers}; give one anchor per graph")
-    graphs, generator = graphs.detach().rounded(), torch.Generator().manual_seed(seed)
+    graphs, generator = graphs.dense().detach().rounded(), torch.Generator().manual_seed(seed)
     empty = (graphs.presence() == 0).all(1)
     if empty.any():
         raise ValueError(f"graph {int(empty.nonzero()[0])} has no nodes, so there is nothing to remove; leave it out")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from elekit.datasets.files import SHIPPED, cache_folder, write_atomically
 from elekit.decoding.candidates import nearest
 from elekit.graphs._optional import extra
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 from elekit.inspect._validation import finite_points
 from elekit.model.loss import Psi, points_of
 
@@ -187,7 +187,7 @@ def trust_words(kept: np.ndarray, method: str) -> str:
     return f"This {method.upper()} map {kept_share}{sample}: {meaning}."
 
 
-def map_key(psi: Psi, graphs: Graph, *, method: str = "umap", seed: int = 0) -> str:
+def map_key(psi: Psi, graphs: GraphBatch, *, method: str = "umap", seed: int = 0) -> str:
     """sha256 of all that determines a map; of psi its class and weights, or its points if it is not a module."""
     running = hashlib.sha256(f"{FORMAT} {method} {seed} {graphs.digest()}".encode())
     named = psi.state_dict() if isinstance(psi, nn.Module) else {"points": points_of(psi, graphs)}

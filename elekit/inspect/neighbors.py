@@ -9,7 +9,7 @@ from torch import Tensor
 
 from elekit.decoding.candidates import nearest
 from elekit.graphs.edit_distance import edit_path, isomorphic
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.inspect._validation import finite_points, single_graph, unit_vector
 
@@ -41,7 +41,7 @@ def neighbors(point: Tensor, points: Tensor, k: int = 8, exclude: int | Iterable
     return found[~found["row"].isin(left_out)].head(k).reset_index(drop=True)
 
 
-def separating_edits(graph: Graph, graphs: Graph, timeout: float = 0.5) -> list[str]:
+def separating_edits(graph: GraphBatch, graphs: GraphBatch, timeout: float = 0.5) -> list[str]:
     """Describe the edits that turn one graph into each of several.
 
     Args:
@@ -68,7 +68,7 @@ def nearest_other(points: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-def distinct(graphs: Graph) -> Tensor:
+def distinct(graphs: GraphBatch) -> Tensor:
     """Rows, ascending, of the graphs that are not isomorphic to an earlier one."""
     kept: list[int] = []
     by_hash: dict[int, list[int]] = {}

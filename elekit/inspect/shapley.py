@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.inspect._validation import anchor_point, reference_points, single_graph, trimmed
 from elekit.model.loss import Psi, points_of
 
@@ -53,7 +53,7 @@ class Contrast(PartValues):
 
 
 def shapley_values(
-    psi: Psi, graph: Graph, anchor: Graph | Tensor, *, samples: int = 64, seed: int = 0
+    psi: Psi, graph: GraphBatch, anchor: GraphBatch | Tensor, *, samples: int = 64, seed: int = 0
 ) -> ShapleyValues:
     """Compute Shapley values of the parts of a graph in the game `v(S) = 2 <psi(y restricted to S), anchor>`.
 
@@ -85,7 +85,13 @@ def shapley_values(
 
 
 def contrast(
-    psi: Psi, graph: Graph, corpus: Graph | Tensor, foil: Graph | Tensor, *, samples: int = 64, seed: int = 0
+    psi: Psi,
+    graph: GraphBatch,
+    corpus: GraphBatch | Tensor,
+    foil: GraphBatch | Tensor,
+    *,
+    samples: int = 64,
+    seed: int = 0,
 ) -> Contrast:
     """Compute which parts make a graph more similar to a corpus than to a foil.
 

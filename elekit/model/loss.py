@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elekit.graphs.graph import Graph, GraphBatch
+from elekit.graphs.graph import Graph, GraphBatch, by_blocks
 from elekit.graphs.packed import PackedGraphs
 
 Psi = Callable[[Any], Tensor]
@@ -27,8 +27,7 @@ def points_of(psi: Psi, graphs: GraphBatch, check: bool = True) -> Tensor:
             starts = range(0, len(graphs), BATCH_SIZE)
             points = torch.cat([psi(graphs[start : start + BATCH_SIZE]) for start in starts])
         else:
-            rows, parts = zip(*((rows, psi(block)) for rows, block in graphs.blocks(BATCH_SIZE)))
-            points = torch.cat(parts)[torch.cat(rows).argsort()]
+            points = by_blocks(psi, graphs, BATCH_SIZE)
     return checked_finite(points, "psi", "graph") if check else points
 
 
@@ -62,7 +61,7 @@ class LearnedLoss:
     def __init__(self, psi: Psi):
         self.psi = psi
 
-    def __call__(self, y: Graph | Tensor, other: Graph | Tensor) -> Tensor:
+    def __call__(self, y: GraphBatch | Tensor, other: GraphBatch | Tensor) -> Tensor:
         """Loss of pairs.
 
         Args:
@@ -74,7 +73,7 @@ class LearnedLoss:
         """
         return squared_distance(self._point(y), self._point(other))
 
-    def matrix(self, y: Graph | Tensor, other: Graph | Tensor) -> Tensor:
+    def matrix(self, y: GraphBatch | Tensor, other: GraphBatch | Tensor) -> Tensor:
         """Loss of every `y` against every `other`.
 
         Args:
@@ -86,5 +85,7 @@ class LearnedLoss:
         """
         return 2 - 2 * self._point(y) @ self._point(other).T
 
-    def _point(self, y: Graph | Tensor) -> Tensor:
-        return self.psi(y) if isinstance(y, Graph) else y
+    def _point(self, y: GraphBatch | Tensor) -> Tensor:
+        if isinstance(y, Graph) or (isinstance(y, GraphBatch) and getattr(self.psi, "reads_packed", False)):
+            return self.psi(y)
+        return by_blocks(self.psi, y, BATCH_SIZE) if isinstance(y, GraphBatch) else y

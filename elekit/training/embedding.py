@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from elekit.graphs import _schema, augment
-from elekit.graphs.graph import Graph, GraphBatch, check_labels
+from elekit.graphs.graph import Graph, GraphBatch, by_blocks, check_labels
+from elekit.graphs.packed import PackedGraphs
 from elekit.model.contrastive import RETRIEVAL_SIZE, info_nce, retrieval
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.health import NOT_MEASURED
+from elekit.model.loss import BATCH_SIZE
 from elekit.training.health import measure_health
 from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
 
@@ -75,30 +77,32 @@ class EmbeddingTraining:
         if self.negatives not in NEGATIVES:
             raise ValueError(f"negatives must be one of {NEGATIVES}, got {self.negatives!r}")
 
-    def view(self, graph: Graph, generator: torch.Generator) -> Graph:
+    def view(self, graphs: GraphBatch, generator: torch.Generator, frequencies: Tensor | None = None) -> GraphBatch:
         """Draw a random view of each graph.
 
         Args:
-            graph: B discrete graphs.
-            generator: Source of randomness.
+            graphs: B discrete graphs; dense ones are packed.
+            generator: Source of randomness; the views are on its device.
+            frequencies: (K,) weights of the node labels that edits draw, such as their counts in the training graphs;
+                None for equal weights.
 
         Returns:
-            B graphs, relaxed if softened.
+            B packed graphs, relaxed if softened.
         """
-        B = len(graph)
+        view, B, device = PackedGraphs.of(graphs), len(graphs), generator.device
         if "edited" in self.views:
-            counts = torch.randint(1, self.max_edits + 1, (B,), generator=generator)
-            chosen = torch.rand(B, generator=generator) < self.edited
-            graph = augment.random_edits(graph, counts * chosen, generator)
-        if "softened" in self.views:
-            amounts = self.softening * torch.rand(B, generator=generator)
-            chosen = torch.rand(B, generator=generator) < self.softened
-            graph = augment.softened(graph, amounts * chosen, generator)
-        return graph
+            counts = torch.randint(1, self.max_edits + 1, (B,), generator=generator, device=device)
+            chosen = torch.rand(B, generator=generator, device=device) < self.edited
+            view = augment.random_edits(view, counts * chosen, generator, frequencies)
+        if "softened" not in self.views:
+            return view
+        amounts = self.softening * torch.rand(B, generator=generator, device=device)
+        chosen = torch.rand(B, generator=generator, device=device) < self.softened
+        return augment.softened(view, amounts * chosen, generator)
 
 
 def fit_embedding(
-    graphs: Graph, *, validation: Graph | None = None, config: EmbeddingConfig = EmbeddingConfig(),
+    graphs: GraphBatch, *, validation: GraphBatch | None = None, config: EmbeddingConfig = EmbeddingConfig(),
     training: EmbeddingTraining = EmbeddingTraining(), start: GraphEmbedding | None = None,
     targets: Tensor | None = None, penalty: Callable[[nn.Module, int], Tensor] | None = None, seed: int = 0,
     device: str = "auto", checkpoint: str | Path | None = None, progress: bool = True,
@@ -137,8 +141,9 @@ def fit_embedding(
         if given is not None and not isinstance(given, GraphBatch):
             kind = type(given).__name__
             raise ValueError(f"{name} must be a batch of graphs, got a {kind}; give data.train.graphs of a Dataset")
-    graphs.check()
-    n = len(graphs)
+    if isinstance(graphs, Graph):
+        graphs.check()
+    graphs, n = PackedGraphs.of(graphs), len(graphs)
     if n < 2:
         raise ValueError(f"contrastive learning needs graphs to compare: at least 2, got {n}")
     if targets is not None and targets.shape != (n, config.dim):
@@ -155,24 +160,30 @@ def fit_embedding(
         psi.load_state_dict(start.state_dict())
     psi.to(torch_device)
     psi.typical = graphs.average()
+    frequencies = torch.bincount(graphs.node_labels.long(), minlength=graphs.vocabulary.K)
     held_out = validation if validation is not None and len(validation) > 1 else graphs
-    held_out = held_out[:RETRIEVAL_SIZE]
-    queries = training.view(held_out, step_generator(seed, -1))
+    held_out = PackedGraphs.of(held_out)[:RETRIEVAL_SIZE]
+    queries = training.view(held_out, step_generator(seed, -1), frequencies)
+    examples = graphs.to(torch_device)
 
     def loss_at(step: int) -> Tensor:
-        generator = step_generator(seed, step)
-        rows = torch.unique(torch.randint(n, (min(training.batch_size, n),), generator=generator))
-        B, batch = len(rows), graphs[rows]
-        views = [training.view(batch, generator), training.view(batch, generator)]
+        generator = step_generator(seed, step, torch_device)
+        drawn = torch.randint(n, (min(training.batch_size, n),), generator=generator, device=torch_device)
+        rows = torch.unique(drawn)
+        B, hard = len(rows), None
+        points = _embedded(psi, training.view(examples[rows.repeat(2)], generator, frequencies))
         if training.negatives == "edits":
-            again = batch[torch.arange(B).repeat_interleave(training.hard_negatives)]
-            views.append(augment.random_edits(again, torch.ones(len(again), dtype=torch.long), generator))
-        points = psi(Graph.cat(views).to(torch_device))
-        hard = points[2 * B :].reshape(B, -1, config.dim) if training.negatives == "edits" else None
-        loss = info_nce(points[:B], points[B : 2 * B], training.temperature, hard)
+            again = examples[rows.repeat_interleave(training.hard_negatives)]
+            once = torch.ones(len(again), dtype=torch.long)
+            hard = _embedded(psi, augment.random_edits(again, once, generator, frequencies)).reshape(
+                B, -1, config.dim
+            )
+        loss = info_nce(points[:B], points[B:], training.temperature, hard)
         if targets is not None:
-            fixed = targets[rows].to(torch_device)
-            loss = loss + training.target_weight * info_nce(fixed, psi(batch.to(torch_device)), training.temperature)
+            fixed = targets[rows.cpu()].to(torch_device)
+            loss = loss + training.target_weight * info_nce(
+                fixed, _embedded(psi, examples[rows]), training.temperature
+            )
         return loss if penalty is None else loss + penalty(psi, step)
 
     psi.history = run_loop(
@@ -201,6 +212,12 @@ def fit_embedding(
     if progress:
         tqdm.write(str(psi.health or NOT_MEASURED), file=sys.stderr)
     return psi
+
+
+def _embedded(psi: GraphEmbedding, graphs: GraphBatch) -> Tensor:
+    """psi of packed graphs: on a CPU in dense blocks of similar size, which takes half the time of lists of pairs."""
+    on_gpu = psi.enter.weight.is_cuda
+    return psi(graphs) if on_gpu else by_blocks(psi, graphs, BATCH_SIZE)
 
 
 def _fine_tuning(start: GraphEmbedding | None, targets: Tensor | None) -> bool | str:

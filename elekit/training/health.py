@@ -17,7 +17,6 @@ SECONDS = 20.0  # more than enough for small graphs on a quiet machine, which ne
 TESTED, KNOWN, EDITS = 40, 1_000, 8  # graphs, graphs, edits of each graph
 ENOUGH = 10  # held-out graphs; with fewer, training graphs are tested
 MAX_NODES = 64  # of tested graphs, if there are smaller ones
-MAX_VALUES = 2**24  # of the edges of known graphs
 BATCH_SIZE = 8  # graphs decoded at a time
 SAME = 1e-5  # graphs with a smaller loss lie at one point
 
@@ -47,8 +46,7 @@ def measure_health(
     generator = torch.Generator().manual_seed(seed)
     unseen = held_out is not None and len(held_out) >= ENOUGH
     tested, own = _different(held_out if unseen and held_out is not None else graphs, TESTED, generator)
-    slots = PackedGraphs.of(graphs).slots()
-    known, others = _different(graphs, max(TESTED, min(KNOWN, MAX_VALUES // slots**2)), generator)
+    known, others = _different(graphs, KNOWN, generator)
     new = ~torch.isin(others, own)
     known, n = known[new], len(tested)
     if n + len(known) < 2:
@@ -58,7 +56,7 @@ def measure_health(
         loss = (2 - 2 * points @ points.T).clamp_min(0).fill_diagonal_(torch.inf)
         apart = loss[:n][torch.isfinite(loss[:n])]
         edit = _price_of_edits(psi, tested, own, points[:n], generator)
-        candidates = Candidates(known.dense(), points[n:]) if len(known) else None
+        candidates = Candidates(known, points[n:]) if len(known) else None
         decoded = found = 0
         wrong: list[float] = []
         order = tested.sizes.argsort(stable=True)
@@ -100,7 +98,7 @@ def _price_of_edits(
 ) -> float | None:
     """Median price of single edits within the capacities."""
     rows = torch.arange(len(graphs)).repeat_interleave(EDITS)
-    edited = augment.random_edits(graphs[rows].dense(), torch.ones_like(rows), generator)
+    edited = augment.random_edits(graphs[rows], torch.ones_like(rows), generator)
     changed = graph_hashes(edited, ROUNDS)[:, -1] != hashes[rows]
     price = paired_distance(points_of(psi, edited[changed]), points[rows[changed]])
     return float(price.median()) if len(price) else None

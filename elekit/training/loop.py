@@ -73,8 +73,8 @@ class Fitted(Protocol):
     history: History
 
 
-def step_generator(seed: int, step: int) -> torch.Generator:
-    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 2_654_435_761 % (2**63))
+def step_generator(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
+    return torch.Generator(device).manual_seed((seed * 1_000_003 + step) * 2_654_435_761 % (2**63))
 
 
 @contextlib.contextmanager

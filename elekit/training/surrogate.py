@@ -279,7 +279,7 @@ def _step_loss(
     regression = squared_distance(points, target).mean() + refinement
     hard = None
     if training.hard_negatives:
-        again = split.graphs[rows.repeat_interleave(training.hard_negatives)]
+        again = split.graphs[rows.repeat_interleave(training.hard_negatives)].dense()
         edited = augment.random_edits(again, torch.ones(len(again), dtype=torch.long), generator)
         hard = points_of(psi, edited).to(device).reshape(len(rows), training.hard_negatives, -1)
     return regression + training.contrast * info_nce(points, target, training.temperature, hard)

@@ -16,7 +16,7 @@ from elekit.decoding import Trace
 from elekit.draw.figure import Picture
 from elekit.draw.maps import embedding_map
 from elekit.draw.scenes import scene
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 from elekit.inspect.maps import EmbeddingMap, trust_words
 from elekit.inspect.search import Search, overview
 from elekit.model.loss import LearnedLoss, Psi, points_of, squared_distance
@@ -43,7 +43,7 @@ class Explored:
     """
 
     def __init__(
-        self, spaces: list[Space], graphs: Graph, frame: pd.DataFrame | None, texts: list[str] | None,
+        self, spaces: list[Space], graphs: GraphBatch, frame: pd.DataFrame | None, texts: list[str] | None,
         predictions: Tensor | None, trace: Trace | None,
     ):  # fmt: skip
         self.spaces, self.graphs, self.texts = list(spaces), graphs, texts
@@ -151,7 +151,7 @@ class Explored:
         if row not in self.scenes:
             if len(self.scenes) >= CACHED:
                 del self.scenes[next(iter(self.scenes))]
-            self.scenes[row] = scene(self.graphs[int(row)])
+            self.scenes[row] = scene(self.graphs[int(row)].dense())
         return self.scenes[row]
 
     # -- a pinned graph ----------------------------------------------------------------------------------------
@@ -206,8 +206,9 @@ class Explored:
             embedding_map(
                 map.positions, self.column(column), column=column, figure=place,
                 selected=selected.tolist() if len(selected) else None, pinned=pinned, neighbors=rows[1:],
-                graphs=self.graphs[rows] if rows else None, titles=titles, predictions=predicted if k == 0 else (),
-                paths=self.placed[k : k + 1], trust=trust_words(map.kept, map.method),
+                graphs=self.graphs[rows].dense() if rows else None, titles=titles,
+                predictions=predicted if k == 0 else (), paths=self.placed[k : k + 1],
+                trust=trust_words(map.kept, map.method),
             )  # fmt: skip
         return figure
 

@@ -14,7 +14,7 @@ from elekit import inspect
 from elekit.draw.layouts import layout
 from elekit.draw.placement import neighbor_positions
 from elekit.draw.scenes import palette, scene
-from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
 from elekit.graphs.smiles import is_molecular
 from elekit.inspect.edit_scan import EditScan
 from elekit.inspect.maps import EmbeddingMap, trust_words
@@ -44,7 +44,7 @@ class Inspection:
     picked: Json = {}  # noqa: RUF012 - replaced, never mutated
     _visits: list[Visit] = []  # noqa: RUF012 - replaced
     _scans: list[tuple[Graph, EditScan]] = []  # noqa: RUF012 - replaced
-    _known: Graph | None
+    _known: GraphBatch | None
     _names: list[str]
     _shares: tuple[ShapleyValues, ...] | None
 
@@ -226,7 +226,7 @@ class Inspection:
         else:
             given, words = what, what if isinstance(what, str) else "another graph"
             if type(what) is int and self._known is not None and 0 <= what < len(self._known):
-                given, words = self._known[what], self._names[what]
+                given, words = self._known[what].dense(), self._names[what]
             graph = one_graph(given, self.vocabulary)
             held = self._visit(graph, points_of(self.psi, graph)[0], layout(graph), words)
         self._held, self.anchor_name, self.anchor_scene = held, held.words, roomy_scene(held.graph, held.positions)
@@ -266,6 +266,6 @@ class Inspection:
         if self.view == "shares":
             self.compute_shares()
 
-    def _neighbor(self, known: Graph, row: int, loss: float) -> Json:
+    def _neighbor(self, known: GraphBatch, row: int, loss: float) -> Json:
         found = {"row": row, "name": self._names[row], "loss": round(loss, DIGITS)}
-        return {**found, "place": self._map.positions[row].tolist(), "scene": scene(known[row])}
+        return {**found, "place": self._map.positions[row].tolist(), "scene": scene(known[row].dense())}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from elekit.draw.placement import RAMP, finite_range, neighbor_positions
 from elekit.draw.scenes import scene
-from elekit.graphs.graph import Graph, GraphVocabulary, check_labels
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary, check_labels
 from elekit.graphs.smiles import from_smiles, is_molecular
 from elekit.inspect.edit_scan import EditScan
 from elekit.inspect.shapley import ShapleyValues
@@ -51,11 +51,11 @@ def one_graph(given: object, vocabulary: GraphVocabulary) -> Graph:
         if not is_molecular(vocabulary):
             raise ValueError(f"cannot read {given!r}: the labels of this loss are not atoms; pass a Graph")
         return from_smiles(given, vocabulary)
-    if not isinstance(given, Graph) or len(given) != 1:
-        what = f"a batch of {len(given)}" if isinstance(given, Graph) else type(given).__name__
+    if not isinstance(given, GraphBatch) or len(given) != 1:
+        what = f"a batch of {len(given)}" if isinstance(given, GraphBatch) else type(given).__name__
         raise ValueError(f"expected one graph (a batch of one) or a SMILES string, got {what}; use graphs[0]")
     check_labels(given.vocabulary, vocabulary, "the graph has other labels", "the loss")
-    return given.detach().rounded()
+    return given.dense().detach().rounded()
 
 
 def roomy_scene(graph: Graph, positions: np.ndarray) -> Json:

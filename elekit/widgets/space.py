@@ -10,12 +10,13 @@ from tqdm.auto import tqdm
 
 from elekit.datasets import Dataset, Split
 from elekit.datasets.splits import SPLITS
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.inspect import maps
 from elekit.inspect.maps import EmbeddingMap
 from elekit.model.loss import Psi, points_of
 
-Data = Dataset | Split | Graph
+Data = Dataset | Split | GraphBatch
 
 BATCH = 4_096  # graphs embedded per step of the progress bar
 CHECKED = 8  # graphs whose points are compared with those of a given map
@@ -30,7 +31,7 @@ class Space:
     map: EmbeddingMap
 
     @classmethod
-    def of(cls, psi: Psi, graphs: Graph, map: EmbeddingMap | None = None) -> "Space":
+    def of(cls, psi: Psi, graphs: GraphBatch, map: EmbeddingMap | None = None) -> "Space":
         """With the given map, a stored one, or the first two principal components."""
         if map is None:
             points = embedded(psi, graphs)
@@ -46,22 +47,23 @@ class Space:
         return cls(psi, map.points, map)
 
 
-def embedded(psi: Psi, graphs: Graph) -> Tensor:
+def embedded(psi: Psi, graphs: GraphBatch) -> Tensor:
     """psi of all graphs (n, D), with a progress bar for many."""
     starts = range(0, len(graphs), BATCH)
     bar = tqdm(starts, desc="embedding", disable=len(starts) < 4, leave=False)
     return torch.cat([points_of(psi, graphs[start : start + BATCH]) for start in bar])
 
 
-def read(data: Data) -> tuple[Graph, pd.DataFrame | None, list[str] | None]:
+def read(data: Data) -> tuple[GraphBatch, pd.DataFrame | None, list[str] | None]:
     """Graphs, their frame, and their inputs if those are texts; a Dataset is read in the order of its splits."""
-    if isinstance(data, Graph):
+    graphs: GraphBatch
+    if isinstance(data, GraphBatch):
         graphs, frame, inputs = data, None, None
     elif isinstance(data, Split):
         graphs, frame, inputs = data.graphs, data.frame, data.inputs
     elif isinstance(data, Dataset):
         parts = [getattr(data, name) for name in SPLITS]
-        graphs = Graph.cat([part.graphs for part in parts])
+        graphs = PackedGraphs.cat([part.graphs for part in parts])
         frame = pd.concat([part.frame.assign(split=name) for part, name in zip(parts, SPLITS)], ignore_index=True)
         written = all(isinstance(part.inputs, (list, tuple)) for part in parts)
         inputs = [text for part in parts for text in part.inputs] if written else None

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from elekit.decoding import Decoded, Trace
 from elekit.draw import decodings
 from elekit.evaluation.conformal.sets import PredictionSet
-from elekit.graphs.graph import Graph, check_labels
+from elekit.graphs.graph import Graph, GraphBatch, check_labels
 from elekit.inspect.descent_directions import descent_directions
 from elekit.model.surrogate.reader import Reading
 from elekit.widgets.base import Panel
@@ -85,8 +85,9 @@ class Stepper(Panel):
 
 
 def step_through(
-    trace: Trace | Sequence[Trace], *, truth: Graph | None = None, compare: Trace | Sequence[Trace] | None = None,
-    names: tuple[str, str] = ("", ""), step: int = 0, sets: PredictionSet | Sequence[PredictionSet] | None = None,
+    trace: Trace | Sequence[Trace], *, truth: GraphBatch | None = None,
+    compare: Trace | Sequence[Trace] | None = None, names: tuple[str, str] = ("", ""), step: int = 0,
+    sets: PredictionSet | Sequence[PredictionSet] | None = None,
     reading: Reading | Sequence[Reading] | None = None,
 ) -> Stepper:  # fmt: skip
     """Make a widget that steps through a decoding run by keys, slider, chart or play.
@@ -123,6 +124,7 @@ def step_through(
         check_labels(truth.vocabulary, vocabulary, "truth has other labels", "the trace")
         if len(truth) != 1:
             raise ValueError(f"truth must be a batch of one, got a batch of {len(truth)}; use graphs[0]")
+        truth = truth.dense()
     members = None if sets is None else _only(sets, PredictionSet, "sets")
     if members is not None:
         check_labels(members.decoded.vocabulary, vocabulary, "sets has other labels", "the trace")

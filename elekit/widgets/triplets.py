@@ -13,7 +13,8 @@ from elekit.correction import Judgments
 from elekit.correction.judgments import CANNOT_SAY, WITHDRAWN, write_lines
 from elekit.correction.triplets import Triplet, Triplets
 from elekit.draw.scenes import palette, scene
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.smiles import is_molecular, to_smiles
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.model.loss import Psi
@@ -23,8 +24,8 @@ from elekit.widgets.inspector_io import Json, synchronized
 
 
 def judge(
-    psi: Psi | Sequence[Psi], graphs: Graph, *, file: str | Path | None = None, names: Sequence[str] | None = None,
-    random: float = 0.25, seed: int = 0,
+    psi: Psi | Sequence[Psi], graphs: GraphBatch, *, file: str | Path | None = None,
+    names: Sequence[str] | None = None, random: float = 0.25, seed: int = 0,
 ) -> "TripletJudge":  # fmt: skip
     """Make a widget that asks which of two graphs is closer to a third, the most informative questions first.
 
@@ -64,11 +65,11 @@ class TripletJudge(Panel):
     answered = traitlets.Int(0).tag(sync=True)
 
     def __init__(
-        self, psi: Psi | Sequence[Psi], graphs: Graph, *, file: str | Path | None, names: Sequence[str] | None,
+        self, psi: Psi | Sequence[Psi], graphs: GraphBatch, *, file: str | Path | None, names: Sequence[str] | None,
         random: float, seed: int,
     ):  # fmt: skip
         psis = list(psi) if isinstance(psi, Sequence) else [psi]
-        self.graphs, self.file = graphs.detach().rounded(), None if file is None else Path(file)
+        self.graphs, self.file = PackedGraphs.of(graphs), None if file is None else Path(file)
         self._triplets, self._lock = Triplets(psis, self.graphs, random=random, seed=seed), threading.RLock()
         self.psi = psis[0]
         self._names = _names(self.graphs, names)
@@ -91,7 +92,7 @@ class TripletJudge(Panel):
         if self.triplet is None or number not in (None, len(self._answered)):
             return
         rows = [torch.tensor([row]) for row in self.triplet.rows]
-        anchor, left, right = (self.graphs[row] for row in rows)
+        anchor, left, right = (self.graphs[row].dense() for row in rows)
         made = Judgments(anchor, left, right, (choice,), torch.tensor([self.triplet.random]))
         self.judgments = self.judgments + made
         self._margins += made.margins(self.psi).tolist()
@@ -114,17 +115,18 @@ class TripletJudge(Panel):
 
     def picture(self) -> Figure:
         if self.triplet is None:
-            return draw.graphs(self.graphs[0], ["no question is left"])
+            return draw.graphs(self.graphs[0].dense(), ["no question is left"])
         parts = ("is", "closer to (1)", "or to (2)")
         titles = [f"{part} {self._names[row]}".strip() for part, row in zip(parts, self.triplet.rows)]
-        return draw.graphs([self.graphs[row] for row in self.triplet.rows], titles, columns=3)
+        return draw.graphs([self.graphs[row].dense() for row in self.triplet.rows], titles, columns=3)
 
     def _next(self) -> None:
         self.triplet = self._triplets.next([triplet for triplet in self._answered if triplet is not None])
         shown: Json = {}
         if self.triplet is not None:
-            sides = zip(("anchor", "left", "right"), self.triplet.rows)
-            shown = {side: {"scene": scene(self.graphs[row]), "name": self._names[row]} for side, row in sides}
+            sides = list(zip(("anchor", "left", "right"), self.triplet.rows))
+            scenes = {side: scene(self.graphs[row].dense()) for side, row in sides}
+            shown = {side: {"scene": scenes[side], "name": self._names[row]} for side, row in sides}
         with self.hold_sync():
             self.answered, self.progress = len(self._answered), self._progress()
             self.question = {"number": len(self._answered), **shown}
@@ -154,7 +156,7 @@ class TripletJudge(Panel):
         return words
 
 
-def _names(graphs: Graph, names: Sequence[str] | None) -> list[str]:
+def _names(graphs: GraphBatch, names: Sequence[str] | None) -> list[str]:
     if names is None:
         names = (
             [smiles or "" for smiles in to_smiles(graphs)] if is_molecular(graphs.vocabulary) else [""] * len(graphs)
@@ -164,7 +166,7 @@ def _names(graphs: Graph, names: Sequence[str] | None) -> list[str]:
     return [str(name) for name in names]
 
 
-def _found_again(judgments: Judgments, graphs: Graph) -> list[Triplet | None]:
+def _found_again(judgments: Judgments, graphs: GraphBatch) -> list[Triplet | None]:
     """The triplets of rows of `graphs` that were judged; None if a graph is not among them."""
     rows = {tuple(code): row for row, code in reversed(list(enumerate(graph_hashes(graphs, ROUNDS).tolist())))}
     sides = [graph_hashes(side, ROUNDS).tolist() for side in (judgments.anchors, judgments.lefts, judgments.rights)]

@@ -31,8 +31,9 @@ def check_retrieval(psi, graphs: Graph, training: EmbeddingTraining | None = Non
         The verdict; its message has the share of copies that retrieve their own graph.
     """
     copies = EmbeddingTraining(edited=0.0, softened=1.0).view(graphs, step_generator(1, 0))
+    slots = max(copies.slots(), graphs.slots())
     try:
-        share = retrieval(points_of(psi, copies), points_of(psi, graphs))
+        share = retrieval(*(points_of(psi, batch.dense(slots)) for batch in (copies, graphs)))
     except (TypeError, ValueError, AttributeError, RuntimeError):
         return Verdict(False, f"{quote(psi)} does not embed these graphs. Give the psi that fit_embedding returned.")
     result = f"{share:.0%} of {len(graphs)} softened copies find their own graph; the goal is {GOAL:.0%}."

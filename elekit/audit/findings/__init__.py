@@ -16,8 +16,8 @@ from elekit.audit.findings.invariance import find_broken_invariances, find_inval
 from elekit.audit.findings.memorization import HeldOut, find_memorization, hold_out
 from elekit.audit.findings.probe_set import LEVELS, ProbeSet, make_probe_set
 from elekit.audit.findings.responses import Responses
-from elekit.graphs import Graph
 from elekit.graphs.budget import Clock
+from elekit.graphs.graph import GraphBatch
 from elekit.model.loss import Psi
 
 __all__ = ["Finding", "FindingKind", "Severity", "findings", "findings_table", "hold_out", "make_probe_set"]
@@ -29,9 +29,9 @@ FRAGMENTS = 3  # subgroups of free edits; so many are parts of a larger one that
 
 def findings(
     psi: Psi,
-    graphs: Graph,
+    graphs: GraphBatch,
     *,
-    held_out: Graph | HeldOut | None = None,
+    held_out: GraphBatch | HeldOut | None = None,
     probe_set: ProbeSet | None = None,
     seed: int = 0,
     budget: float | Clock | None = None,
@@ -59,7 +59,7 @@ def findings(
     with Clock.of(budget) as clock:
         part = clock.part(1 / 2)
         probes = make_probe_set(graphs, seed=seed, budget=part, progress=progress) if probe_set is None else probe_set
-        if isinstance(held_out, Graph):
+        if isinstance(held_out, GraphBatch):
             held_out = hold_out(held_out, seed=seed, budget=clock.part(1 / 2), progress=progress)
     if len(probes.graphs) < MIN_GRAPHS:
         raise ValueError(f"findings need edits of {MIN_GRAPHS} graphs, the budget ended after {len(probes.graphs)}")

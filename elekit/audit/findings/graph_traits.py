@@ -1,15 +1,16 @@
 """Counts of graphs, and the traits that follow from them: what graphs may have in common."""
 
-import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from elekit.audit.patterns import held_patterns, pattern_name, ring_sizes
+from elekit.audit.patterns import held_patterns, neighboring_labels, pattern_name, ring_sizes
 from elekit.graphs import Graph
 from elekit.graphs.features import cycle_rank
+from elekit.graphs.graph import GraphBatch, by_blocks
 
 RINGS = (3, 4, 5, 6, 7)
 
@@ -33,40 +34,47 @@ class Trait:
     holds: Tensor
 
 
-def graph_counts(graphs: Graph) -> list[Count]:
+def graph_counts(graphs: GraphBatch) -> list[Count]:
     """Nodes, edges, rings, components, leaves, branchings, the largest degree, and nodes and edges per label."""
     names = graphs.vocabulary
-    nodes, edges = (labels.cpu().long() for labels in graphs.labels())
-    present, linked, rings = (nodes > 0).sum(1), edges > 0, cycle_rank(graphs)
-    degree, size = linked.sum(-1), linked.sum((1, 2)) // 2
-    found: list[tuple] = [("the number of nodes", present, ("node", "nodes"))]
+    found: list[tuple[Any, ...]] = [("the number of nodes", ("node", "nodes"))]
     if names.K > 2:
-        for k, label in enumerate(names.node_labels, start=1):
-            found.append((f"the number of nodes {label}", (nodes == k).sum(1), (label, label), label))
-    found.append(("the number of edges", size, ("edge", "edges")))
+        found += [(f"the number of nodes {label}", (label, label), label) for label in names.node_labels]
+    found.append(("the number of edges", ("edge", "edges")))
     if names.R > 2:
-        for r, label in enumerate(names.edge_labels, start=1):
-            noun = (f"edge {label}", f"edges {label}")
-            found.append((f"the number of edges {label}", (edges == r).sum((1, 2)) // 2, noun, label))
+        links = names.edge_labels
+        found += [(f"the number of edges {label}", (f"edge {label}", f"edges {label}"), label) for label in links]
     found += [
-        ("the number of rings", rings, ("ring", "rings")),
-        ("the number of components", rings - size + present, ("component", "components")),
-        ("the number of leaves", (degree == 1).sum(1), ("leaf", "leaves")),
-        ("the number of branchings", (degree >= 3).sum(1), ("branching", "branchings")),
-        ("the largest degree", degree.amax(1), ("edge at one node", "edges at one node")),
+        ("the number of rings", ("ring", "rings")),
+        ("the number of components", ("component", "components")),
+        ("the number of leaves", ("leaf", "leaves")),
+        ("the number of branchings", ("branching", "branchings")),
+        ("the largest degree", ("edge at one node", "edges at one node")),
     ]
-    return [Count(name, values.numpy(), *rest) for name, values, *rest in found]
+    values = by_blocks(_counted, graphs).numpy()
+    return [Count(name, values[:, column], *rest) for column, (name, *rest) in enumerate(found)]
 
 
-def graph_traits(graphs: Graph, long: bool = True) -> list[Trait]:
+def _counted(block: Graph) -> Tensor:
+    """(B, C) the values of `graph_counts`."""
+    names, (nodes, edges) = block.vocabulary, (labels.cpu().long() for labels in block.labels())
+    present, linked, rings = (nodes > 0).sum(1), edges > 0, cycle_rank(block)
+    degree, size = linked.sum(-1), linked.sum((1, 2)) // 2
+    of_nodes = [(nodes == k).sum(1) for k in range(1, names.K)] if names.K > 2 else []
+    of_edges = [(edges == r).sum((1, 2)) // 2 for r in range(1, names.R)] if names.R > 2 else []
+    shape = (degree == 1).sum(1), (degree >= 3).sum(1), degree.amax(1)
+    return torch.stack([present, *of_nodes, size, *of_edges, rings, rings - size + present, *shape], 1)
+
+
+def graph_traits(graphs: GraphBatch, long: bool = True) -> list[Trait]:
     """Traits that some graphs have: bounds on counts, rings, neighbors, patterns of two or (long) three nodes."""
-    nodes, edges = (labels.cpu().long() for labels in graphs.labels())
-    names, rings, linked = graphs.vocabulary, ring_sizes(edges, max(RINGS)), edges > 0
+    names = graphs.vocabulary
+    rings = by_blocks(lambda block: ring_sizes(block.labels()[1].cpu(), max(RINGS)), graphs)
     found = [trait for count in graph_counts(graphs) for trait in _bounds(count)]
     found += [Trait(f"have a ring of {size} nodes", (), rings[:, size]) for size in RINGS]
-    for (a, one), (b, other) in itertools.combinations_with_replacement(enumerate(names.node_labels, start=1), 2):
-        beside = ((nodes[:, :, None] == a) & linked & (nodes[:, None, :] == b)).flatten(1).any(1)
-        found.append(Trait(f"contain {one} next to {other}", (one, other), beside))
+    for (a, b), held in neighboring_labels(graphs):
+        one, other = names.node_labels[a - 1], names.node_labels[b - 1]
+        found.append(Trait(f"contain {one} next to {other}", (one, other), held))
     for pattern, held in held_patterns(graphs):
         if long or len(pattern) == 3:
             parts = [(names.node_labels, names.edge_labels)[i % 2][k - 1] for i, k in enumerate(pattern)]

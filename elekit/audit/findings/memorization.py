@@ -11,9 +11,10 @@ from elekit.audit.findings.finding import Finding, FindingKind, describe, make_f
 from elekit.audit.findings.graph_traits import graph_traits
 from elekit.audit.findings.probe_set import reference
 from elekit.audit.findings.responses import EVIDENCE, Responses, mean_loss
-from elekit.graphs import Graph
 from elekit.graphs.budget import Clock
 from elekit.graphs.edits import SINGLE
+from elekit.graphs.graph import GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.inspect.edit_costs import EditSample, sample_edits
 from elekit.model.loss import Psi, points_of
 
@@ -31,12 +32,12 @@ SPLIT, SPLIT_RATIO = 0.06, 5.0  # loss between the two splits by the mean loss (
 class HeldOut:
     """Graphs that a loss was not trained on, with edits of them."""
 
-    graphs: Graph
+    graphs: PackedGraphs
     sample: EditSample
 
 
 def hold_out(
-    graphs: Graph, seed: int = 0, budget: float | Clock | None = None, progress: bool | None = None
+    graphs: GraphBatch, seed: int = 0, budget: float | Clock | None = None, progress: bool | None = None
 ) -> HeldOut:
     """Prepare held-out graphs for `findings`, to share them among several losses.
 
@@ -50,8 +51,7 @@ def hold_out(
         The graphs and single edits of them.
     """
     rows = torch.randperm(len(graphs), generator=torch.Generator().manual_seed(seed))[:MAX_GRAPHS]
-    graphs = graphs.detach().rounded()[rows]
-    sample = sample_edits(graphs, samples=EDITS, kinds=SINGLE, seed=seed, budget=budget, progress=progress)
+    sample = sample_edits(graphs[rows], samples=EDITS, kinds=SINGLE, seed=seed, budget=budget, progress=progress)
     return HeldOut(sample.graphs, sample)
 
 

@@ -14,8 +14,10 @@ from elekit.audit.patterns import Pattern, plant, rewrite
 from elekit.graphs import Graph, augment
 from elekit.graphs.budget import Clock
 from elekit.graphs.edits import KINDS, SINGLE
-from elekit.graphs.features import count_components, reachable
-from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes, node_colors, splitmix64
+from elekit.graphs.features import is_connected, reachable
+from elekit.graphs.graph import GraphBatch, by_blocks
+from elekit.graphs.packed import PackedGraphs
+from elekit.graphs.weisfeiler_lehman import ROUNDS, color_occurrences, graph_hashes, splitmix64
 from elekit.inspect.edit_costs import EditSample, sample_edits
 
 MAX_GRAPHS = 300
@@ -24,6 +26,7 @@ WALKS, STEPS = 60, 6  # random walks over edits, and edits per walk
 PAIRS, MAX_GIVEN = 300, 5_000  # pairs per level of LEVELS, and graphs among which they are drawn
 RARE = 0.01  # share of the graphs below and above the usual range of a count
 REFERENCE = 4, 64  # Weisfeiler-Lehman rounds of the reference loss (the first: labels only), dimensions per round
+BLOCK = 65_536  # nodes hashed at a time
 
 # What two graphs may share, coarse to fine. A loss that sees only one of these cannot separate graphs that share it.
 LEVELS = (
@@ -45,32 +48,32 @@ class ProbeSet:
     graphs: Graph  # n graphs that are probed, discrete
     sample: EditSample  # E single and paired edits of them
     known: np.ndarray  # (E,) bool, whether an edit leads to one of the given graphs
-    walks: Graph  # STEPS * w graphs: w random walks after 1, 2, ... edits
+    walks: PackedGraphs  # STEPS * w graphs: w random walks after 1, 2, ... edits
     walk_start: Tensor  # (w,) rows of `graphs`
-    planted: Graph  # p graphs with a small pattern written into them
+    planted: PackedGraphs  # p graphs with a small pattern written into them
     planted_row: Tensor  # (p,) rows of `graphs`
-    rewritten: Graph  # r graphs with one edge and its two ends replaced by another pattern
+    rewritten: PackedGraphs  # r graphs with one edge and its two ends replaced by another pattern
     rewritten_row: Tensor  # (r,) rows of `graphs`
     rewrite_index: Tensor  # (r,) rows of `rewrites`
     rewrites: list[tuple[Pattern, Pattern]]  # such as ((1, 3, 2), (1, 2, 4)): label, edge, label
-    extra: Graph  # further given graphs that `pairs` needs
+    extra: PackedGraphs  # further given graphs that `pairs` needs
     pairs: list[Tensor]  # for each of LEVELS, rows (P, 2) of `all_graphs` that share it but not the next finer one
     ranges: tuple[np.ndarray, np.ndarray]  # of `graph_counts` of the given graphs, but for the rarest 1 % at each end
 
     @cached_property
-    def pool(self) -> Graph:
+    def pool(self) -> PackedGraphs:
         """The n graphs, then the E results of their edits."""
-        return Graph.cat([self.graphs, self.sample.results])
+        return PackedGraphs.cat([self.graphs, self.sample.results])
 
     @cached_property
-    def all_graphs(self) -> Graph:
+    def all_graphs(self) -> PackedGraphs:
         """The pool, then the extra graphs: the graphs of `Responses.points`."""
-        return Graph.cat([self.pool, self.extra])
+        return PackedGraphs.cat([self.pool, self.extra])
 
     @cached_property
-    def with_planted(self) -> Graph:
+    def with_planted(self) -> PackedGraphs:
         """The pool, then the p graphs with planted patterns."""
-        return Graph.cat([self.pool, self.planted])
+        return PackedGraphs.cat([self.pool, self.planted])
 
     @cached_property
     def origin(self) -> Tensor:
@@ -80,10 +83,9 @@ class ProbeSet:
     @cached_property
     def components(self) -> tuple[Graph, Tensor]:
         """Connected components, alone, of up to 300 graphs of the pool that have several, and their rows (c,)."""
-        nodes, edges = (labels.long() for labels in self.pool.labels())
-        rows = (count_components(nodes, edges) > 1).nonzero()[:, 0]
+        rows = (~is_connected(self.pool)).nonzero()[:, 0]
         rows = rows[:: 1 + len(rows) // MAX_GRAPHS]
-        nodes, edges = nodes[rows], edges[rows]
+        nodes, edges = (labels.long() for labels in self.pool[rows].labels())
         linked, present = reachable(edges), nodes > 0
         first = present & ~(linked.tril(-1) & present[:, None, :]).any(2)  # of its component
         graph, root = first.nonzero().T
@@ -118,7 +120,7 @@ class ProbeSet:
         """What `find_subgroups` describes edits by."""
         return self.edit_row, self.conditions, self.locations
 
-    def in_range(self, graphs: Graph) -> np.ndarray:
+    def in_range(self, graphs: GraphBatch) -> np.ndarray:
         """(B,) bool: graphs whose counts all lie within the usual ranges."""
         values = np.stack([count.values for count in graph_counts(graphs)], 1)
         return np.all((values >= self.ranges[0]) & (values <= self.ranges[1]), axis=1)
@@ -139,7 +141,7 @@ class ProbeSet:
 
 
 def make_probe_set(
-    graphs: Graph, *, seed: int = 0, budget: float | Clock | None = None, progress: bool | None = None
+    graphs: GraphBatch, *, seed: int = 0, budget: float | Clock | None = None, progress: bool | None = None
 ) -> ProbeSet:
     """Build the probe set of some graphs. It does not depend on a loss, so several losses can share it.
 
@@ -153,11 +155,11 @@ def make_probe_set(
         The probe set.
     """
     generator = torch.Generator().manual_seed(seed)
-    given = graphs = graphs.detach().rounded()
+    given, chosen = PackedGraphs.of(graphs), torch.arange(len(graphs))
     if len(given) > MAX_GRAPHS:
-        graphs = given[torch.randperm(len(given), generator=generator)[:MAX_GRAPHS]]
-    sample = sample_edits(graphs, samples=EDITS, kinds=KINDS, seed=seed, budget=budget, progress=progress)
-    graphs = sample.graphs
+        chosen = torch.randperm(len(given), generator=generator)[:MAX_GRAPHS]
+    sample = sample_edits(given[chosen], samples=EDITS, kinds=KINDS, seed=seed, budget=budget, progress=progress)
+    graphs = sample.graphs.dense()
     known = np.isin(graph_hashes(sample.results, ROUNDS)[:, -1].numpy(), graph_hashes(given, ROUNDS)[:, -1].numpy())
     walk_start = torch.randperm(len(graphs), generator=generator)[:WALKS]
     walks, current = [], graphs[walk_start]
@@ -170,24 +172,30 @@ def make_probe_set(
     counts = np.stack([count.values for count in graph_counts(given)])
     low, high = np.quantile(counts, [RARE, 1 - RARE], axis=1, method="nearest")
     return ProbeSet(
-        graphs, sample, known, Graph.cat(walks), walk_start, planted, planted_row, rewritten, rewritten_row,
+        graphs, sample, known, PackedGraphs.cat(walks), walk_start, PackedGraphs.of(planted), planted_row,
+        PackedGraphs.of(rewritten), rewritten_row,
         rewrite_index, rewrites, extra, pairs, (low, high),
     )  # fmt: skip
 
 
-def reference(graphs: Graph) -> Tensor:
+def reference(graphs: GraphBatch) -> Tensor:
     """(B, 256) points of an untrained reference loss: hashed subtree counts (Shervashidze et al. 2011)."""
     rounds, width = REFERENCE
     parts = []
-    for colors in node_colors(graphs, rounds - 1):
-        bits = splitmix64(colors)[..., None] >> torch.arange(width)
-        counts = (((bits & 1) * 2.0 - 1) * (colors != 0)[..., None]).sum(1)
+    for row, colors in color_occurrences(graphs, rounds - 1):
+        counts = torch.zeros(len(graphs), width)
+        for some, hashed in zip(row.split(BLOCK), splitmix64(colors).split(BLOCK)):
+            counts.index_add_(0, some, (hashed[:, None] >> torch.arange(width) & 1) * 2.0 - 1)
         parts.append(counts / counts.norm(dim=1, keepdim=True).clamp_min(1e-9))
     return torch.cat(parts, 1) / rounds**0.5
 
 
-def level_codes(graphs: Graph) -> Tensor:
+def level_codes(graphs: GraphBatch) -> Tensor:
     """(B, len(LEVELS) + 1) codes that are equal where graphs agree at that level; the last separates graphs."""
+    return by_blocks(_level_codes, graphs)
+
+
+def _level_codes(graphs: Graph) -> Tensor:
     nodes, edges = (labels.long() for labels in graphs.labels())
     present, kinds = nodes > 0, splitmix64(-edges) * (edges > 0)  # -: edge codes differ from node codes
     labels = (splitmix64(nodes) * present).sum(1)
@@ -200,7 +208,9 @@ def level_codes(graphs: Graph) -> Tensor:
     return torch.cat([coarse, colors[:, 1:2], near[:, None], colors[:, 2:4], colors[:, -1:]], 1)
 
 
-def level_pairs(graphs: Graph, sample: EditSample, given: Graph, seed: int) -> tuple[Graph, list[Tensor]]:
+def level_pairs(
+    graphs: GraphBatch, sample: EditSample, given: PackedGraphs, seed: int
+) -> tuple[PackedGraphs, list[Tensor]]:
     """The given graphs that are needed, and `ProbeSet.pairs`."""
     generator, connected = np.random.default_rng(seed), sample.table["connected"].to_numpy()
     allowed = np.concatenate([np.ones(len(graphs), bool), connected, np.ones(len(given), bool)])

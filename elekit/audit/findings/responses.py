@@ -96,7 +96,7 @@ class Responses:
     def examples(self, chosen: np.ndarray) -> tuple[Graph, Graph]:
         """Evidence: up to 50 of the chosen edits, (E,) bool, as graphs before and after."""
         sample, rows = self.probes.sample, torch.from_numpy(chosen).nonzero()[:EVIDENCE, 0]
-        return sample.graphs[sample.edits.row[rows]], sample.results[rows]
+        return sample.pairs(rows)
 
 
 def mean_loss(points: Tensor) -> float:

@@ -15,34 +15,34 @@ from elekit.decoding.candidates import check_target, nearest
 from elekit.evaluation.conformal.calibration import Calibration
 from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet, canonical_keys
 from elekit.graphs.features import is_connected
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import Graph, GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.model.loss import Psi
 
 BATCH_SIZE = 256  # targets searched at a time, which bounds memory
 STARTS = 16  # nearest candidates, or results of gradient descent, that the search starts from
 KEPT = 32  # graphs that the search returns
-BLOCK = 4_096  # candidates tested for connectedness at a time
 
-Known = Graph | Candidates | None
+Known = GraphBatch | Candidates | None
 
 
 @dataclass(frozen=True, eq=False)
 class CandidateSets:
     """The candidates of B inputs, best first."""
 
-    graphs: Graph  # of all inputs
+    graphs: GraphBatch  # of all inputs
     rows: Tensor  # (B, W) of `graphs`
     losses: Tensor  # (B, W), ascending; inf marks an unused place
     decoded: Graph
     loss: Tensor  # (B,) of `decoded`
 
-    def keys(self, chosen: Tensor, *others: Graph) -> tuple[np.ndarray, np.ndarray]:
+    def keys(self, chosen: Tensor, *others: GraphBatch) -> tuple[np.ndarray, np.ndarray]:
         """Canonical keys of the chosen (B, W) candidates, row by row, and of other graphs."""
         rows, inverse = np.unique(self.rows[chosen].numpy(), return_inverse=True)  # each graph of a gallery once
-        keys = canonical_keys(Graph.cat([self.graphs[torch.from_numpy(rows)], *others]))
+        keys = canonical_keys(PackedGraphs.cat([self.graphs[torch.from_numpy(rows)], *others]))
         return keys[: len(rows)][inverse], keys[len(rows) :]
 
-    def scores(self, truth: Graph) -> Tensor:
+    def scores(self, truth: GraphBatch) -> Tensor:
         """(B,) learned losses of B true graphs; inf where one is not among the candidates of its input."""
         counts = _node_counts(self.graphs)[self.rows], _node_counts(truth)[:, None]
         same = (counts[0] == counts[1]).all(-1) & torch.isfinite(self.losses)  # necessary, and fast
@@ -63,7 +63,7 @@ class CandidateSets:
         sets = []
         for b, inside in enumerate(self.inside(calibration.radius)):
             listed, size = inside.nonzero()[:max_size, 0], int(inside.sum())
-            graphs, losses = self.graphs[self.rows[b, listed]], self.losses[b, listed]
+            graphs, losses = self.graphs[self.rows[b, listed]].dense(), self.losses[b, listed]
             answer, loss = self.decoded[b], float(self.loss[b])
             sets.append(PredictionSet(graphs, losses, size, answer, loss, calibration, max_size))
         return sets
@@ -108,7 +108,7 @@ def candidate_sets(
     if gallery is not None:
         known = Candidates.of(psi, gallery)
         losses, rows = nearest(target, known.points, len(known))
-        return CandidateSets(known.graphs, rows, losses, known.graphs[rows[:, 0]], losses[:, 0])
+        return CandidateSets(known.graphs, rows, losses, known.graphs[rows[:, 0]].dense(), losses[:, 0])
     if config.method is not None and "polish" not in config.method:
         raise ValueError(f"prediction sets need local search; use candidates+polish, not {config.method!r}")
     search = config.local_search
@@ -140,10 +140,12 @@ def iter_candidate_sets(
         )  # fmt: skip
 
 
-def _all_connected(graphs: Graph) -> bool:
-    return all(bool(is_connected(graphs[first : first + BLOCK]).all()) for first in range(0, len(graphs), BLOCK))
+def _all_connected(graphs: GraphBatch) -> bool:
+    return bool(is_connected(graphs).all())
 
 
-def _node_counts(graphs: Graph) -> Tensor:
+def _node_counts(graphs: GraphBatch) -> Tensor:
     """(B, K - 1) number of nodes of each label."""
-    return torch.nn.functional.one_hot(graphs.labels()[0], graphs.vocabulary.K).sum(1)[:, 1:]
+    packed, K = PackedGraphs.of(graphs), graphs.vocabulary.K
+    code = packed.rows * K + packed.node_labels
+    return torch.bincount(code, minlength=len(graphs) * K).reshape(-1, K)[:, 1:]

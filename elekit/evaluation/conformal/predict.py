@@ -16,14 +16,14 @@ from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet
 from elekit.evaluation.intervals import wilson
 from elekit.evaluation.judging import check_pairs
 from elekit.evaluation.slices import MIN_GRAPHS, slices
-from elekit.graphs.graph import Graph
+from elekit.graphs.graph import GraphBatch
 from elekit.graphs.smiles import is_molecular
 from elekit.model.loss import Psi, points_of, squared_distance
 from elekit.model.surrogate.reader import Reading
 
 
 def calibrate(
-    psi: Psi, target: Tensor, truth: Graph, *, level: float = LEVEL, in_gallery: bool = False,
+    psi: Psi, target: Tensor, truth: GraphBatch, *, level: float = LEVEL, in_gallery: bool = False,
     **search: Unpack[SearchOptions],
 ) -> Calibration:  # fmt: skip
     """Find the radius from pairs that neither psi nor h learned from.
@@ -47,7 +47,7 @@ def calibrate(
 
 
 def scores_of(
-    psi: Psi, target: Tensor, truth: Graph, *, in_gallery: bool = False, **search: Unpack[SearchOptions]
+    psi: Psi, target: Tensor, truth: GraphBatch, *, in_gallery: bool = False, **search: Unpack[SearchOptions]
 ) -> Tensor:
     """(n,) learned loss of each true graph; inf where the search does not reach it. See `calibrate`."""
     check_pairs(target, truth)
@@ -90,7 +90,7 @@ def prediction_sets(
 
 
 def coverage(
-    psi: Psi, target: Tensor, truth: Graph, calibration: Calibration, *, max_size: int = MAX_SIZE,
+    psi: Psi, target: Tensor, truth: GraphBatch, calibration: Calibration, *, max_size: int = MAX_SIZE,
     **search: Unpack[SearchOptions],
 ) -> pd.DataFrame:  # fmt: skip
     """Measure how often sets contain the true graph, and how large they are, over all pairs and by slice.

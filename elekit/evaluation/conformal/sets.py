@@ -7,7 +7,9 @@ from torch import Tensor
 
 from elekit.evaluation.conformal.calibration import Calibration
 from elekit.graphs import Graph, to_networkx
+from elekit.graphs.graph import GraphBatch
 from elekit.graphs.isomorphism import TooSymmetricError, isomorphism_keys
+from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.smiles import is_molecular, to_smiles
 
 MAX_SIZE = 20  # graphs; larger sets abstain
@@ -50,13 +52,13 @@ class PredictionSet:
         """Graphs to display and their losses: the listed graphs, or the decoded one if the set is empty."""
         return (self.graphs, self.losses.tolist()) if len(self.graphs) else (self.decoded, [self.loss])
 
-    def captions(self, truth: Graph | None = None, decoded: Graph | None = None) -> list[list[str]]:
+    def captions(self, truth: GraphBatch | None = None, decoded: GraphBatch | None = None) -> list[list[str]]:
         """For each displayed graph, those of "decoded", "truth" and "outside the set" that apply.
 
         truth: a batch of one, if known. decoded: a batch of one; None for the decoded graph of the set.
         """
         graphs, decoded = self.displayed[0], self.decoded if decoded is None else decoded
-        keys = canonical_keys(Graph.cat([graphs, decoded, *([] if truth is None else [truth])]))
+        keys = canonical_keys(PackedGraphs.cat([graphs, decoded, *([] if truth is None else [truth])]))
         known = list(zip(("decoded", "truth"), keys[len(graphs) :]))
         outside = [] if self.size else ["outside the set"]
         return [[word for word, key in known if key == own] + outside for own in keys[: len(graphs)]]
@@ -69,7 +71,7 @@ class PredictionSet:
         return f"{which}, at {100 * self.calibration.level:g} %"
 
 
-def canonical_keys(graphs: Graph) -> np.ndarray:
+def canonical_keys(graphs: GraphBatch) -> np.ndarray:
     """(n,) strings, equal exactly for equal graphs of this batch: SMILES of molecules, else isomorphism classes.
 
     All Kekule forms of a molecule have one key, see `elekit.graphs.smiles.canonicalized`.
