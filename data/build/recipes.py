@@ -205,12 +205,12 @@ def make_card(path: Path | None) -> None:
 
 def fit_maps(folder: Path | None) -> None:
     """Fit the maps that the explorer uses: of the test split, and of all molecules of molecules7."""
-    from elekit.graphs.graph import Graph
+    from elekit.graphs.packed import PackedGraphs
     from elekit.inspect import maps
 
     data, psi = datasets.load("molecules7"), artifacts.load("molecules7").psi
     test = data.test.graphs
-    for graphs in (test, Graph.cat([data.train.graphs, data.validation.graphs, test])):
+    for graphs in (test, PackedGraphs.cat([data.train.graphs, data.validation.graphs, test])):
         maps.save_map(maps.fit_map(points_of(psi, graphs)), maps.map_key(psi, graphs), folder or MAPS)
 
 
