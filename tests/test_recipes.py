@@ -7,7 +7,7 @@ import recipes
 import torch
 from conftest import differences
 
-from elekit import cli
+from elekit import cli, datasets
 from elekit.cli.parser import parser
 from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig
@@ -20,7 +20,14 @@ LOOP = TrainerConfig(steps=3, learning_rate=1e-3, validate_every=3, checkpoint_e
 
 @pytest.fixture
 def command(tmp_path, monkeypatch):
-    """`python data/build/recipes.py molecules7` with a few steps of small models; returns the exit status."""
+    """`python data/build/recipes.py molecules7` with a few steps of small models on few molecules; the exit status."""
+
+    def few(*arguments, load=datasets.load, **options):
+        data = load(*arguments, **options)
+        parts = {name: getattr(data, name).sample(200) for name in ("train", "validation", "test")}
+        return replace(data, **parts)
+
+    monkeypatch.setattr(datasets, "load", few)
     small = SurrogateTraining(loop=LOOP, batch_size=8)
     kinds = {"description": "word", "smiles": "smiles"}
     recipe = replace(
