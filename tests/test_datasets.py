@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import equal, isomorphic, random_vertices
 
-from elekit.datasets import NAMES, files, from_frame, from_networkx_graphs, load, reading
+from elekit.datasets import NAMES, Prepare, files, from_frame, from_networkx_graphs, load, reading
 from elekit.datasets.reading import isomorphism_keys
 from elekit.datasets.splits import SPLITS, assign_splits
 from elekit.graphs.graph import Graph, to_networkx
@@ -248,7 +248,7 @@ def test_missing_and_infinite_inputs_are_skipped(table):
 # -- what is skipped -----------------------------------------------------------------------------------------------
 def test_every_row_is_kept_or_skipped_with_a_reason():
     written = ["OCC", "C(C", "", None, "CCO", "[CH3]", "CCCCCC", "CC", "C", "N"]
-    data = from_frame(pd.DataFrame({"s": written}), smiles="s", max_nodes=5)
+    data = from_frame(pd.DataFrame({"s": written}), smiles="s", prepare=Prepare(max_nodes=5))
     assert data.skipped["row"].tolist() == [1, 2, 3, 4, 5, 6]
     reasons = data.skipped["reason"].tolist()
     expected = ["RDKit refuses", "empty", "empty", "duplicate of an earlier", "radical", "more than 5 nodes"]
@@ -279,7 +279,7 @@ def test_a_given_vocabulary_decides_what_fits(table):
     assert {"label unknown to the vocabulary: N", "more than 4 nodes"} == set(data.skipped["reason"])
     assert to_smiles(data.train.graphs) == data.train.frame["key"].tolist()
     assert equal(data.train.graphs, from_smiles(data.train.inputs, given))
-    smaller = from_frame(table, smiles="smiles", vocabulary=given, max_nodes=3)
+    smaller = from_frame(table, smiles="smiles", vocabulary=given, prepare=Prepare(max_nodes=3))
     assert smaller.skipped["reason"].tolist().count("more than 3 nodes") == 2
 
 
@@ -339,7 +339,7 @@ def test_what_is_no_usable_graph_is_skipped_with_its_reason():
     column = [ladder(), ladder().to_directed(), nx.Graph(), looped]
     column += ["no JSON", "[1]", "{}", 5, None, ladder(size=8), ladder("b")]
     frame = pd.DataFrame({"g": pd.Series(column, dtype=object)})
-    data = from_frame(frame, graph="g", max_nodes=10, fractions=(1, 0, 0))
+    data = from_frame(frame, graph="g", prepare=Prepare(max_nodes=10), fractions=(1, 0, 0))
     assert rows(data) == [0, 10]
     reasons = dict(zip(data.skipped["row"], data.skipped["reason"]))
     said = {1: "is directed", 2: "has no nodes", 3: "self-loop at node 0", 9: "more than 10 nodes"}
@@ -390,9 +390,9 @@ def count_reads(monkeypatch):
 
 def test_a_cached_column_equals_the_one_read(cache, count_reads, monkeypatch):
     smiles = [*SMILES, "C(C", None]
-    (first, vocabulary), second = (reading.read_smiles_column(smiles, None, None, False) for _ in range(2))
+    (first, vocabulary), second = (reading.read_smiles_column(smiles, None, Prepare()) for _ in range(2))
     monkeypatch.setattr(reading, "CACHED_FROM", 1000)
-    for other, same in (second, reading.read_smiles_column(smiles, None, None, False)):
+    for other, same in (second, reading.read_smiles_column(smiles, None, Prepare())):
         assert np.array_equal(first.nodes, other.nodes)
         assert np.array_equal(first.edges, other.edges)
         assert (vocabulary, first.keys, first.reasons) == (same, other.keys, other.reasons)
@@ -401,19 +401,19 @@ def test_a_cached_column_equals_the_one_read(cache, count_reads, monkeypatch):
 
 def test_another_column_has_another_cache_file(cache, count_reads):
     for smiles in (SMILES, SMILES[::-1], SMILES[:-1]):
-        keys = reading.read_smiles_column(smiles, None, None, False)[0].keys
+        keys = reading.read_smiles_column(smiles, None, Prepare())[0].keys
         assert keys == [parse_smiles(s).canonical for s in smiles]
     assert len(count_reads) == len(list(cache.iterdir())) == 3
 
 
 def test_short_columns_are_not_cached(cache):
-    reading.read_smiles_column(SMILES[:4], None, None, False)
+    reading.read_smiles_column(SMILES[:4], None, Prepare())
     assert not cache.exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "changed", "another archive", "too large"])
 def test_a_broken_cache_file_is_made_anew(cache, count_reads, damage):
-    first, _ = reading.read_smiles_column(SMILES, None, None, False)
+    first, _ = reading.read_smiles_column(SMILES, None, Prepare())
     (path,) = cache.iterdir()
     whole = path.read_bytes()
     changed = whole[:60] + b"\x99" * 30 + whole[90:]
@@ -430,9 +430,9 @@ def test_a_broken_cache_file_is_made_anew(cache, count_reads, damage):
         path.write_bytes(hashlib.sha256(data).digest() + data)
     else:
         path.write_bytes(broken[damage])
-    again, _ = reading.read_smiles_column(SMILES, None, None, False)
+    again, _ = reading.read_smiles_column(SMILES, None, Prepare())
     assert np.array_equal(first.nodes, again.nodes) and first.keys == again.keys
-    reading.read_smiles_column(SMILES, None, None, False)
+    reading.read_smiles_column(SMILES, None, Prepare())
     assert len(count_reads) == 2 and len(list(cache.iterdir())) == 1
 
 
@@ -441,7 +441,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache, monkeypatch):
         raise OSError("no space")
 
     monkeypatch.setattr(files, "write_atomically", fails)
-    keys = reading.read_smiles_column(SMILES, None, None, False)[0].keys
+    keys = reading.read_smiles_column(SMILES, None, Prepare())[0].keys
     assert keys == [parse_smiles(s).canonical for s in SMILES]
 
 

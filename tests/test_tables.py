@@ -14,7 +14,7 @@ import torch
 
 import elekit as ele
 from elekit.cli import main
-from elekit.datasets import from_frame, from_networkx_graphs
+from elekit.datasets import Prepare, from_frame, from_networkx_graphs
 from elekit.datasets.splits import SPLITS
 from elekit.graphs.smiles import molecule_vocabulary
 from elekit.inspect.search import overview
@@ -396,21 +396,23 @@ def test_more_labels_and_nodes_than_fit_are_named_with_the_option_that_helps(ref
     given = molecule_vocabulary(["C", "N", "O"], 10)
     data = from_frame(table, smiles="smiles", vocabulary=given)
     assert data.report()["rows"] == len(table) and data.report()["skipped"]["more than 10 nodes"] == 5 * 10 + 2
-    data = from_frame(table, smiles="smiles", max_nodes=10, min_count=3, fractions=(1, 0, 0))
+    data = from_frame(table, smiles="smiles", prepare=Prepare(max_nodes=10, min_count=3), fractions=(1, 0, 0))
     assert data.vocabulary.max_nodes == 10 and set(data.vocabulary.node_labels) == set("CFNOPS")
     many = [graph([f"kind {i}", "a"], [(0, 1, "s")]) for i in range(1_001)] * 2 + [ring("abc")]
     message = refused(
         lambda: from_networkx_graphs(many[:1_001] + many[-1:]), "1004 node labels", "names of nodes", "min_count=2"
     )
     assert "vocabulary=" in message
-    assert label_sets(from_networkx_graphs(many[:1_001] + [ring("abc")] * 2, min_count=2)) == [["a", "b", "c"]]
+    assert label_sets(from_networkx_graphs(many[:1_001] + [ring("abc")] * 2, prepare=Prepare(min_count=2))) == [
+        ["a", "b", "c"]
+    ]
 
 
 def test_one_large_graph_takes_no_more_memory_than_its_nodes():
     long = graph("a" * 2_000, [(i, i + 1, "s") for i in range(1_999)])
     data = from_networkx_graphs([*RINGS, long], fractions=(1, 0, 0))
     assert data.vocabulary.max_nodes == 2_000 and len(data.train.graphs.node_labels) < 2_100
-    assert from_networkx_graphs([*RINGS, long], max_nodes=5).vocabulary.max_nodes == 4
+    assert from_networkx_graphs([*RINGS, long], prepare=Prepare(max_nodes=5)).vocabulary.max_nodes == 4
 
 
 # -- inputs --------------------------------------------------------------------------------------------------------
@@ -437,7 +439,7 @@ def test_a_filtered_series_and_missing_or_strange_inputs(refused):
     found = reasons(from_frame(cells, smiles="s", fractions=(1, 0, 0)))
     assert found == {1: "a bytes in place of a SMILES", 2: "a int in place of a SMILES", 3: "empty SMILES"}
     for nonsense in (0, -1, 1.5, "5"):
-        refused(lambda nonsense=nonsense: from_networkx_graphs(RINGS, max_nodes=nonsense), "max_nodes must be")
+        refused(lambda nonsense=nonsense: Prepare(max_nodes=nonsense), "max_nodes must be")
     numbers = pd.DataFrame({"smiles": ["C", "CC", "CCC"], "x": pd.Series([1, None, 3], dtype=object)})
     data = from_frame(numbers, smiles="smiles", input="x", fractions=(1, 0, 0))
     assert list(reasons(data)) == [1] and sorted(data.train.inputs[:, 0].tolist()) == [1, 3]

@@ -125,7 +125,7 @@ def make_context(
         about = loss.about.get("surrogates", {}).get(surrogate, {})
         inputs = about.get("input") or [surrogate]
         kind, split = inputs[0] if len(inputs) == 1 else None, loss.about.get("seed", 0)
-        data = datasets.load(data, inputs=kind, vocabulary=loss.vocabulary, seed=split)
+        data = datasets.load(data, inputs=kind, vocabulary=loss.vocabulary, seed=split, prepare=loss.prepare)
     if data is not None and data.vocabulary != loss.vocabulary:
         raise ValueError(
             f"data {data.name!r} have another vocabulary than artifact {loss.name!r}; read them with "

@@ -22,7 +22,7 @@ def card(args: Namespace) -> None:
             name, h = artifact.surrogate(args.surrogate or evaluate.surrogate_for(args, artifact))
             args.input = evaluate.input_of(args, artifact, name, h)
         options = {"vocabulary": artifact.vocabulary, "seed": artifact.about.get("seed", 0), "whole": args.whole}
-        data = cli_data.load(args, inputs=bool(artifact.surrogates), **options)
+        data = cli_data.load(args, artifact=artifact, inputs=bool(artifact.surrogates), **options)
     elif args.surrogate:
         artifact.surrogate(args.surrogate)
     made = ele.card.make(

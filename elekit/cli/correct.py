@@ -32,7 +32,8 @@ def correct(args: Namespace) -> None:
     if args.out.resolve() == artifacts.locate(args.artifact).resolve():
         raise ValueError(f"{args.out} holds the loss to correct; name another folder")
     judgments = _judgments(args.judgments, artifact.vocabulary)
-    data = cli_data.load(args, vocabulary=artifact.vocabulary, seed=artifact.about.get("seed", 0))  # the same split
+    seed = artifact.about.get("seed", 0)  # the same split
+    data = cli_data.load(args, artifact=artifact, vocabulary=artifact.vocabulary, seed=seed)
     cli_data.check_vocabulary(args, data, artifact)
     name = None if data.validation.inputs is None else evaluate.surrogate_for(args, artifact)
     if args.refit and name is None:

@@ -1,11 +1,13 @@
 """`elekit data`, and what all commands share: data sets, candidates, checks of options, and output."""
 
+import contextlib
 import json
 import os
 import re
 import sys
+import warnings
 from argparse import Namespace
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,52 +15,88 @@ import elekit as ele
 from elekit.cli.process import printable, tell
 
 if TYPE_CHECKING:
-    from elekit.datasets import Dataset, Split
+    from elekit.datasets import Dataset, Prepare, Split
     from elekit.graphs.graph import GraphBatch, GraphVocabulary
     from elekit.model.artifact import Artifact
 
 BUSY = 1.5  # load per core, from which one thread computes
-REASONS = 20  # shown of those to skip rows
+ROWS = ("subset", "min_nodes", "max_nodes", "min_count")  # options of `Prepare` that choose rows of a training
+PREPARATION = (*ROWS, "fragments", "charges", "aromatic", "rare")
 DEFAULT_INPUT = {"molecules7": "description", "qm9": "smiles", "chembl": "smiles"}
 
 
 def load(
-    args: Namespace, *, whole: bool = False, vocabulary: "GraphVocabulary | None" = None, inputs: bool = True,
-    seed: int | None = None,
+    args: Namespace, *, whole: bool = False, artifact: "Artifact | None" = None,
+    vocabulary: "GraphVocabulary | None" = None, inputs: bool = True, seed: int | None = None,
 ) -> "Dataset":  # fmt: skip
-    """The data set of --data; whole: put all rows of a file into the test split, duplicates included."""
+    """The data set of --data, prepared as that of an artifact.
+
+    whole: put all rows of a file into the test split, duplicates included.
+    """
+    with naming_options():
+        return _load(args, whole, artifact, vocabulary, inputs, seed)
+
+
+def _load(
+    args: Namespace, whole: bool, artifact: "Artifact | None", vocabulary: "GraphVocabulary | None", inputs: bool,
+    seed: int | None,
+) -> "Dataset":  # fmt: skip
     columns = args.input or []
+    named = args.data in ele.datasets.NAMES
+    preparation = prepare(args, artifact, rows=named or not whole)
     seed = args.seed if seed is None else seed
-    if args.data in ele.datasets.NAMES:
+    if named:
         if args.smiles or args.graph:
             raise ValueError(f"{args.data} has its own columns; --smiles and --graph are for tables")
         if len(columns) > 1:
             raise ValueError(f"{args.data} has one input at a time, got {', '.join(columns)}")
         fitting = vocabulary if whole else None  # evaluation skips graphs that do not fit, training must not
         kind = columns[0] if columns else None
-        return ele.datasets.load(args.data, inputs=kind, vocabulary=fitting, seed=seed, progress=show_progress(args))
+        return ele.datasets.load(
+            args.data, inputs=kind, vocabulary=fitting, seed=seed, prepare=preparation, progress=show_progress(args)
+        )
     check_source(args.data)
     try:
         return ele.datasets.from_frame(
             args.data, smiles=args.smiles, graph=args.graph,
             input=(columns[0] if len(columns) == 1 else columns or None) if inputs else None,
             fractions=(0, 0, 1) if whole else ele.datasets.FRACTIONS, duplicates="keep" if whole else "drop",
-            vocabulary=vocabulary, seed=seed, progress=show_progress(args), max_nodes=args.max_nodes,
-            min_count=args.min_count, **attributes(args),
+            vocabulary=vocabulary, seed=seed, progress=show_progress(args), prepare=preparation, **attributes(args),
         )  # fmt: skip
     except ele.datasets.MissingColumnError as missing:
         if missing.column == "smiles" and not args.smiles:
             raise ValueError(f"{missing}; name yours with --smiles or --graph") from None
         raise
+
+
+@contextlib.contextmanager
+def naming_options() -> Iterator[None]:
+    """Errors of `from_frame` and `Prepare` name options of the command line in place of arguments."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ele.datasets.DataWarning)  # commands print the advice
+            yield
+    except ele.datasets.MissingColumnError:
+        raise
     except ValueError as wrong:
-        raise ValueError(_as_options(str(wrong))) from None
+        raise ValueError(as_options(str(wrong))) from None
 
 
-def _as_options(message: str) -> str:
-    """A message of `from_frame` with the options of the command line in place of its arguments."""
-    names = "node_attribute|edge_attribute|max_nodes|min_count"
+def as_options(message: str) -> str:
+    """A message with the options of the command line in place of arguments of `from_frame` and `Prepare`."""
+    message = re.sub(r"prepare=Prepare\((.*?)\)", lambda found: found[1].replace(", ", " "), message)
+    names = f"node_attribute|edge_attribute|{'|'.join(PREPARATION)}"
     message = re.sub(rf"\b({names})=", lambda found: f"--{found[1].replace('_', '-')} ", message)
+    message = re.sub(r"\bprepare\.(\w+)", lambda found: f"--{found[1].replace('_', '-')}", message)
     return message.replace("-attribute None", "-attribute none")
+
+
+def prepare(args: Namespace, artifact: "Artifact | None" = None, *, rows: bool = True) -> "Prepare":
+    """The options that are given, others as in the training of an artifact; rows: also those that choose rows."""
+    stored = artifact.prepare.to_json() if artifact else {}
+    kept = {name: value for name, value in stored.items() if rows or name not in ROWS}
+    given = {name: value for name in PREPARATION if (value := getattr(args, name)) is not None}
+    return ele.datasets.Prepare.from_json({**kept, **given})
 
 
 def attributes(args: Namespace) -> dict[str, Any]:
@@ -106,7 +144,7 @@ def calibration_pairs(args: Namespace, artifact: "Artifact", name: str) -> "Spli
 
 def _named(args: Namespace, artifact: "Artifact", name: str, **options: Any) -> "Dataset":
     """A named data set in the vocabulary of an artifact, split as in its training."""
-    options |= {"seed": artifact.about.get("seed", 0), "progress": show_progress(args)}
+    options |= {"seed": artifact.about.get("seed", 0), "prepare": artifact.prepare, "progress": show_progress(args)}
     return ele.datasets.load(name, vocabulary=artifact.vocabulary, **options)
 
 
@@ -117,7 +155,8 @@ def _all_rows(
     check_source(source)
     kind = "smiles" if ele.graphs.smiles.is_molecular(artifact.vocabulary) else "graph"
     options |= {kind: column or kind, "vocabulary": artifact.vocabulary, "fractions": (1, 0, 0), **attributes(args)}
-    return ele.datasets.from_frame(source, **options).train
+    left = {name: value for name, value in artifact.prepare.to_json().items() if name not in ROWS}
+    return ele.datasets.from_frame(source, prepare=ele.datasets.Prepare.from_json(left), **options).train
 
 
 def show_progress(args: Namespace) -> bool:
@@ -161,25 +200,8 @@ def report(args: Namespace) -> None:
     if args.export:
         ele.datasets.files.check_writable(args.export / "train.csv")
     data = load(args)
-    found = data.report()
+    found, lines = data.report(), as_options(str(data)).split("\n")
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    lines = [f"{found['name']}: {found['rows']:,} rows"]
-    lines += [f"  {name:<11}{len(split):>9,}" for name, split in splits.items()]
-    lines += [f"  {'skipped':<11}{len(data.skipped):>9,}"]
-    reasons = list(found["skipped"].items())
-    if len(reasons) > REASONS:  # without the values that differ
-        whole = Counter[str]()
-        for reason, count in reasons:
-            whole[reason.partition(":")[0]] += count
-        reasons = whole.most_common()
-    lines += [f"    {count:>7,}  {reason}" for reason, count in reasons[:REASONS]]
-    if rest := reasons[REASONS:]:
-        lines += [f"    {sum(count for _, count in rest):>7,}  {len(rest)} other reasons (--json, --export)"]
-    lines += [f"  {'left out':<11}{count:>9,}  {part}" for part, count in found["dropped"].items()]
-    for kind in ("node", "edge"):
-        plain = [v if v.isprintable() and v.split() == [v] else repr(v) for v in found[f"{kind}_labels"]]
-        lines += [f"  {kind} labels  {' '.join(plain)}"]
-    lines += [f"  up to {found['max_nodes']} nodes; digest {found['digest'][:16]}"]
     if args.export:
         for name, split in splits.items():
             ele.datasets.tables.write_csv(args.export / f"{name}.csv", split.frame)

@@ -151,7 +151,9 @@ def evaluate(args: Namespace) -> None:
         args.input = input_of(args, artifact, name, h)
     graphs, source, config = _method(args, artifact, h)
     seed = artifact.about.get("seed", 0)  # the split of the training, so that no training graph is tested
-    data = cli_data.load(args, whole=True, vocabulary=artifact.vocabulary, inputs=not args.oracle, seed=seed)
+    data = cli_data.load(
+        args, whole=True, artifact=artifact, vocabulary=artifact.vocabulary, inputs=not args.oracle, seed=seed
+    )
     cli_data.check_vocabulary(args, data, artifact)
     limit = args.limit or (LIMIT if args.data in ele.datasets.NAMES else len(data.test))
     test = data.test.sample(limit, args.seed)

@@ -15,7 +15,8 @@ def info(args: Namespace) -> None:
     name = args.data or artifact.name
     if health is None and (args.data or (name in ele.datasets.NAMES and ele.datasets.available_offline(name))):
         cli_data.check_source(name)
-        options: dict[str, Any] = {"vocabulary": vocabulary, "seed": about.get("seed", 0)}
+        options: dict[str, Any] = {"vocabulary": vocabulary, "prepare": artifact.prepare}
+        options |= {"seed": about.get("seed", 0)}
         named = name in ele.datasets.NAMES
         data = ele.datasets.load(name, **options) if named else ele.datasets.from_frame(name, **options)
         health = ele.training.measure_health(artifact.psi, data.train.graphs, held_out=data.test.graphs)

@@ -212,9 +212,29 @@ def _columns(command: Command) -> None:
     about = "column of the inputs of h (repeat it for the numbers of a vector; default: the SMILES as written); for "
     about += "molecules7 description or smiles"
     command.add_argument("--input", action="append", metavar="COLUMN", help=about)
-    command.add_argument("--max-nodes", type=int, metavar="N", help="skip rows of graphs with more nodes")
-    _number(command, "--min-count", int, 1, "skip rows with a label that occurs in fewer rows")
     _attributes(command)
+    _preparation(command)
+
+
+def _preparation(command: Command) -> None:
+    """Options of `elekit.datasets.Prepare`, None if not given."""
+    about = "which rows are read, and how they become graphs; with an artifact, as in its training unless given"
+    group = command.add_argument_group("preparation", about)
+    group.add_argument("--subset", type=int, metavar="N", help="read N rows, drawn by the seed of the splits")
+    about = "keep only the largest fragment of each SMILES, without the counterions of salts (default: all)"
+    group.add_argument("--fragments", choices=("all", "largest"), help=about)
+    about = (
+        "neutralize: move hydrogens so that charges vanish where they can. none: also skip rows with charges that "
+    )
+    group.add_argument("--charges", choices=("keep", "neutralize", "none"), help=f"{about}remain (default: keep)")
+    about = "label the bonds of aromatic rings aromatic, or else single and double"
+    group.add_argument("--aromatic", action=argparse.BooleanOptionalAction, default=None, help=about)
+    group.add_argument("--min-nodes", type=int, metavar="N", help="skip rows of graphs with fewer nodes")
+    group.add_argument("--max-nodes", type=int, metavar="N", help="skip rows of graphs with more nodes")
+    about = "labels in fewer rows are rare (default: 1); with the labels of an artifact, those that it lacks"
+    group.add_argument("--min-count", type=int, metavar="N", help=about)
+    about = "skip rows with rare labels, or replace these labels by one (default: skip)"
+    group.add_argument("--rare", choices=("skip", "other"), help=about)
 
 
 def _attributes(command: Command) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NoReturn, TypeVar
 
 import elekit as ele
 from elekit.cli import data as cli_data
+from elekit.cli.process import tell
 
 CHECKPOINT = "psi.checkpoint"
 Training = TypeVar("Training", bound=Any)
@@ -20,6 +21,8 @@ def embedding(args: Namespace) -> None:
     check_overwrite(args.out)
     ele.datasets.files.check_writable(args.out / CHECKPOINT)
     data = cli_data.load(args, inputs=False)
+    for sentence in [] if args.json else data.advice:
+        tell(f"elekit: {cli_data.as_options(sentence)}")
     data.vocabulary.from_json(data.vocabulary.to_json())  # an artifact can store it
     training, checkpoint = with_options(args, ele.training.EmbeddingTraining()), args.out / CHECKPOINT
     psi = ele.training.fit_embedding(
@@ -50,7 +53,7 @@ def surrogate(args: Namespace) -> None:
     if args.data in ele.datasets.NAMES:
         args.input = args.input or [cli_data.DEFAULT_INPUT[args.data]]
     seed = artifact.about.get("seed", args.seed)  # the split of psi, so that no test graph is trained on
-    data = cli_data.load(args, vocabulary=artifact.vocabulary, seed=seed)
+    data = cli_data.load(args, artifact=artifact, vocabulary=artifact.vocabulary, seed=seed)
     cli_data.check_vocabulary(args, data, artifact, "; train an embedding on it")
     if data.train.inputs is None:
         raise ValueError(f"no inputs to regress from; name a column of {args.data} with --input")
@@ -79,7 +82,8 @@ def repeats(args: Namespace) -> None:
     """Learn psi again, with other seeds and on halves of the graphs, and add the results to the artifact."""
     cli_data.set_threads(args)
     device, folder = check_device(args.device), _writable_folder(args.artifact, "repeats are")
-    data = cli_data.load(args, inputs=False, seed=ele.model.load(folder).about.get("seed", 0))  # the same split
+    artifact = ele.model.load(folder)
+    data = cli_data.load(args, artifact=artifact, inputs=False, seed=artifact.about.get("seed", 0))  # the same split
     options = {"seeds": args.seeds, "halves": args.halves, "device": device, "by": args.by}
     found = ele.training.reruns.fit_repeats(folder, data, **options, progress=not args.json)
     last = {name: repeat.about["psi"]["history"][-1] for name, repeat in found.items()}

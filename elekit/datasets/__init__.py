@@ -2,10 +2,10 @@
 
 from elekit.datasets.frame import FRACTIONS, MissingColumnError, from_frame, from_networkx_graphs
 from elekit.datasets.named import NAMES, available_offline, load
-from elekit.datasets.prepare import Prepare
+from elekit.datasets.prepare import DataWarning, Prepare
 from elekit.datasets.splits import Dataset, Split
 
 __all__ = [
-    "FRACTIONS", "NAMES", "Dataset", "MissingColumnError", "Prepare", "Split", "available_offline", "from_frame",
-    "from_networkx_graphs", "load",
+    "FRACTIONS", "NAMES", "DataWarning", "Dataset", "MissingColumnError", "Prepare", "Split", "available_offline",
+    "from_frame", "from_networkx_graphs", "load",
 ]  # fmt: skip

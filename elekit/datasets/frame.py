@@ -2,6 +2,7 @@
 
 import numbers
 import os
+import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
@@ -13,12 +14,13 @@ import pandas as pd
 import torch
 
 from elekit.datasets import reading, tables
-from elekit.datasets.prepare import Prepare
-from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest
+from elekit.datasets.prepare import DataWarning, Prepare
+from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest, kind_of
 from elekit.graphs.graph import GraphVocabulary, is_unicode, short
 
 FRACTIONS = (0.8, 0.1, 0.1)
 MAX_TEXT = 1_000_000  # characters of an input
+MAX_SHOWN = 1_000  # characters of a value in `Dataset.skipped`
 VECTORS = (list, tuple, np.ndarray, torch.Tensor)
 
 
@@ -35,9 +37,9 @@ class MissingColumnError(ValueError):
 def from_frame(
     frame: pd.DataFrame | str | Path, *, smiles: Hashable | None = None, graph: Hashable | None = None,
     input: Hashable | Sequence[Hashable] | None = None, fractions: Sequence[float] = FRACTIONS,
-    duplicates: str = "drop", vocabulary: GraphVocabulary | None = None, max_nodes: int | None = None,
-    min_count: int = 1, node_attribute: str | None = "label", edge_attribute: str | None = "label", seed: int = 0,
-    name: str | None = None, prepare: Prepare | None = None, progress: bool = False,
+    duplicates: str = "drop", vocabulary: GraphVocabulary | None = None, prepare: Prepare | None = None,
+    node_attribute: str | None = "label", edge_attribute: str | None = "label", seed: int = 0,
+    name: str | None = None, progress: bool = False,
 ) -> Dataset:  # fmt: skip
     """Load a table with one input and one graph per row, and split it. Invalid rows go to `Dataset.skipped`.
 
@@ -52,13 +54,11 @@ def from_frame(
         fractions: Fractions of train, validation and test, summing to 1.
         duplicates: "drop" keeps the first row of each graph; "keep" keeps all rows, with equal graphs in one split.
         vocabulary: Labels of the channels, rows that do not fit are skipped; None uses the labels that occur.
-        max_nodes: Rows with larger graphs are skipped.
-        min_count: Rows with a label that occurs in fewer rows are skipped; for a new vocabulary.
+        prepare: Which rows are read, and how they become graphs; None = `Prepare()`.
         node_attribute: Attribute of the node labels, text or numbers; None for nodes without labels.
         edge_attribute: Attribute of the edge labels; None for edges without labels.
         seed: Seed of the splits.
         name: Name of the data set; None uses the path.
-        prepare: How rows become graphs; None = `Prepare()`.
         progress: Show a progress bar.
 
     Returns:
@@ -67,6 +67,9 @@ def from_frame(
     Raises:
         MissingColumnError: If the table lacks a column.
         ValueError: If the table cannot be read, is empty or has no valid row.
+
+    Warns:
+        DataWarning: If options of `prepare` would save much time, such as `max_nodes` for a few large graphs.
     """
     if not isinstance(frame, (pd.DataFrame, str, os.PathLike)):
         raise ValueError(f"expected a pandas DataFrame or the path of a file, got a {type(frame).__name__}")
@@ -83,10 +86,7 @@ def from_frame(
         raise ValueError("name the column of the graphs: either smiles= or graph=")
     if duplicates not in ("drop", "keep"):
         raise ValueError(f"duplicates must be 'drop' or 'keep', got {duplicates!r}")
-    for option, least in (("max_nodes", max_nodes), ("min_count", min_count)):
-        if least is not None and not (isinstance(least, numbers.Integral) and least >= 1):
-            raise ValueError(f"{option} must be an integer of at least 1, got {short(least)}")
-    prepare = prepare or Prepare()
+    prepare, given = prepare or Prepare(), vocabulary is not None
     column = graph if smiles is None else smiles
     if input is None or (isinstance(input, list) and not input):
         inputs_in = [] if smiles is None else [smiles]
@@ -97,20 +97,26 @@ def from_frame(
     table = _distinct_columns(source, table, [column, *inputs_in])
     if len(table) == 0:
         raise ValueError(f"{source} has no rows")
+    shown = [f"graph {row}" for row in range(len(table))] if smiles is None else table[smiles].astype(str).tolist()
+    shown = [value[:MAX_SHOWN] if isinstance(value, str) else value for value in shown]  # NaN stays
+    numbers_read = np.arange(len(table))  # the row in the source of each row that is read
+    if prepare.subset is not None and prepare.subset < len(table):
+        numbers_read = np.sort(np.random.default_rng(seed).permutation(len(table))[: prepare.subset])
+        table = table.iloc[numbers_read].reset_index(drop=True)
 
-    options: dict[str, Any] = {"vocabulary": vocabulary, "max_nodes": max_nodes, "min_count": min_count}
     attributes: dict[str, Any] = {"node_attribute": node_attribute, "edge_attribute": edge_attribute}
     try:
         if smiles is None:
-            read, vocabulary = reading.read_graph_column(table[graph].tolist(), **options, **attributes)
+            read, vocabulary = reading.read_graph_column(table[graph].tolist(), vocabulary, prepare, **attributes)
         else:
-            read, vocabulary = reading.read_smiles_column(
-                table[smiles].tolist(), **options, aromatic=prepare.aromatic, progress=progress
-            )
+            read, vocabulary = reading.read_smiles_column(table[smiles].tolist(), vocabulary, prepare, progress)
         inputs, problems = _read_inputs(table, inputs_in) if inputs_in else (None, {})
     except ValueError as wrong:
         raise ValueError(f"{source}: {wrong}") from None
-    reasons = [refused.get(row) or reason or problems.get(row, "") for row, reason in enumerate(read.reasons)]
+    reasons = [
+        refused.get(number) or reason or problems.get(row, "")
+        for row, (number, reason) in enumerate(zip(numbers_read.tolist(), read.reasons))
+    ]
     if duplicates == "drop":
         seen = set()
         for row, key in enumerate(read.keys):
@@ -119,19 +125,21 @@ def from_frame(
             elif not reasons[row]:
                 seen.add(key)
     kept = [row for row, reason in enumerate(reasons) if not reason]
-    shown = [f"graph {row}" for row in range(len(table))] if smiles is None else table[smiles].astype(str)
-    left_out = [(row, shown[row], reason) for row, reason in enumerate(reasons) if reason]
+    why = dict.fromkeys(range(len(shown)), "not in the subset") | dict(zip(numbers_read.tolist(), reasons))
+    left_out = [(row, shown[row], reason) for row, reason in why.items() if reason]
     skipped = pd.DataFrame(left_out, columns=["row", "value", "reason"])
     if not kept:
-        row, value, reason = left_out[0]
+        row, value, reason = next(one for one in left_out if one[0] == numbers_read[0])
+        kinds = [f"{count:,} x {kind}" for kind, count in Counter(map(kind_of, reasons)).most_common(3)]
+        more = f"; in all {', '.join(kinds)}" if len(kinds) > 1 else ""
         first = f"row {row}, {short(value)}: {reason}"
-        raise ValueError(f"{source}: none of {len(table)} rows is valid; first: {first}")
+        raise ValueError(f"{source}: none of {len(table)} rows is valid; first: {first}{more}")
 
     rest = table.iloc[kept].drop(columns=[column] if smiles is None else []).reset_index(drop=True)
     for own in ("row", "key"):
         if own in rest:
             rest = rest.rename(columns={own: _free_name(f"source_{own}", "_", rest.columns)})
-    rest.insert(0, "row", kept)
+    rest.insert(0, "row", numbers_read[kept])
     rest.insert(1, "key", [read.keys[row] for row in kept])
     graphs = read.graphs(vocabulary)
     places = assign_splits(rest["key"].tolist(), fractions, seed)
@@ -144,8 +152,22 @@ def from_frame(
             own_inputs = inputs[of_table] if torch.is_tensor(inputs) else [inputs[row] for row in of_table]
         splits.append(Split(own_inputs, graphs[of_table], rest.iloc[own_rows].reset_index(drop=True)))
     left = [part for row in kept for part in (read.dropped[row].split("; ") if read.dropped else ()) if part]
+    advice = () if given else prepare.advice(graphs[kept])
+    if advice:
+        warnings.warn(f"{source}: {'; '.join(advice)}", DataWarning, stacklevel=2)
     train, validation, test = splits
-    return Dataset(name or source, vocabulary, train, validation, test, skipped, digest(splits), Counter(left))
+    return Dataset(
+        name or source,
+        vocabulary,
+        train,
+        validation,
+        test,
+        skipped,
+        digest(splits),
+        Counter(left),
+        prepare.to_json(),
+        advice,
+    )
 
 
 def from_networkx_graphs(

@@ -4,8 +4,11 @@ import functools
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from elekit.graphs import _schema, smiles
 from elekit.graphs._optional import LazyModule
+from elekit.graphs.packed import PackedGraphs
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -13,6 +16,11 @@ if TYPE_CHECKING:
 else:
     rdMolStandardize = LazyModule("rdkit.Chem.MolStandardize.rdMolStandardize", "chem")
 
+OTHER, ANY_ATOM = "other", "*"  # labels that replace rare ones, of other graphs and of molecules
+USUAL = 0.95  # share of the graphs against which the largest is compared
+FEW = 20  # graphs, for which there is no advice
+LARGE = 40  # nodes, up to which a graph needs no advice
+RARE_SHARE, MANY_RARE = 0.001, 10  # of the graphs, of labels
 FRAGMENTS, CHARGES, RARE = ("all", "largest"), ("keep", "neutralize", "none"), ("skip", "other")
 
 _COUNT = _schema.whole(1, 2**31)
@@ -27,6 +35,10 @@ _OPTIONS = _schema.fields(
         "aromatic": _schema.one_of(True, False),
     },
 )
+
+
+class DataWarning(UserWarning):
+    """Options of `Prepare` that would save much time."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +78,13 @@ class Prepare:
         """Convert to a JSON-serializable dictionary.
 
         Returns:
-            The options that differ from their defaults by name.
+            `aromatic`, and the options that differ from their defaults, by name.
         """
-        return {one.name: value for one in fields(self) if (value := getattr(self, one.name)) != one.default}
+        return {
+            one.name: value
+            for one in fields(self)
+            if (value := getattr(self, one.name)) != one.default or one.name == "aromatic"
+        }
 
     @classmethod
     def from_json(cls, options: dict[str, Any]) -> Self:
@@ -85,6 +101,40 @@ class Prepare:
         """
         _OPTIONS(options, "prepare")
         return cls(**options)
+
+    def advice(self, graphs: PackedGraphs) -> tuple[str, ...]:
+        """Options that would save much time, or make training easier.
+
+        Args:
+            graphs: The graphs of a new data set.
+
+        Returns:
+            Sentences that name the problem, the option, and how many graphs it skips.
+        """
+        found, n = list[str](), len(graphs)
+        if n < FEW:
+            return ()
+        sizes = graphs.sizes.cpu().numpy()
+        usual, largest = int(np.quantile(sizes, USUAL, method="lower")), int(sizes.max())
+        if largest > max(LARGE, 3 * usual):
+            limit = int(sizes[sizes <= 2 * usual].max())
+            skipped = int((sizes > limit).sum())
+            found.append(
+                f"the largest graph has {largest:,} nodes, {USUAL:.0%} have at most {usual}; large graphs are slow "
+                f"to train on and decode, and prepare=Prepare(max_nodes={limit}) skips {skipped:,} of {n:,} graphs"
+            )
+        K = graphs.vocabulary.K
+        row, label = divmod(np.unique(graphs.rows.cpu().numpy() * K + graphs.node_labels.cpu().numpy()), K)
+        counts, least = np.bincount(label, minlength=K), max(2, int(np.ceil(RARE_SHARE * n)))
+        rare = (counts > 0) & (counts < least)
+        if rare.sum() > MANY_RARE:
+            rows = len(np.unique(row[rare[label]]))
+            found.append(
+                f"{int(rare.sum())} of {K - 1} node labels are in fewer than {least} of {n:,} graphs; "
+                f"prepare=Prepare(min_count={least}) skips {rows:,} graphs that have one, "
+                f"prepare=Prepare(min_count={least}, rare='other') replaces these labels by one"
+            )
+        return tuple(found)
 
     @property
     def standardizes(self) -> bool:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import networkx as nx
@@ -14,12 +14,13 @@ import torch
 from tqdm.auto import tqdm
 
 from elekit.datasets.files import cache_arrays, cache_folder, cached_arrays
+from elekit.datasets.prepare import ANY_ATOM, OTHER, Prepare
 from elekit.datasets.strict_json import parse_json
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import MAX_LABELS, EdgeList, GraphVocabulary, edge_lists, short
 from elekit.graphs.isomorphism import TooSymmetricError, isomorphism_keys
 from elekit.graphs.packed import PackedGraphs
-from elekit.graphs.smiles import AROMATIC, is_aromatic, molecule_vocabulary, parse_smiles
+from elekit.graphs.smiles import element_and_charge, is_aromatic, molecule_vocabulary, parse_smiles, write_smiles
 
 READER = 5  # raise it when the parsing of SMILES changes, which invalidates the cache
 CACHED_FROM = 5_000  # rows; shorter columns are parsed in seconds
@@ -60,6 +61,37 @@ class Column:
         """(n,) number of nodes."""
         return np.bincount(self.nodes[:, 0], minlength=len(self.reasons))
 
+    def labels(self, kind: str) -> list[str]:
+        return self.node_labels if kind == "node" else self.edge_labels
+
+    def occurrences(self, kind: str) -> np.ndarray:
+        """(2, n): each row without a reason with each label that it has."""
+        table, width = (self.nodes if kind == "node" else self.edges), max(1, len(self.labels(kind)))
+        valid = np.array([not reason for reason in self.reasons], dtype=bool)
+        row, label = table[valid[table[:, 0]]][:, [0, -1]].astype(np.int64).T
+        return np.stack(np.divmod(np.unique(row * width + label), width))
+
+    def counts(self, kind: str) -> np.ndarray:
+        """For each label, the number of rows without a reason that have it."""
+        return np.bincount(self.occurrences(kind)[1], minlength=len(self.labels(kind)))
+
+    def rare(self, kind: str, vocabulary: GraphVocabulary | None, min_count: int) -> np.ndarray:
+        """For each label, whether it occurs in too few rows, or is unknown to a given vocabulary."""
+        labels = self.labels(kind)
+        if vocabulary:
+            return _channels(labels, getattr(vocabulary, f"{kind}_labels")) == 0
+        return (self.counts(kind) < min_count) & ~np.isin(labels, (OTHER, ANY_ATOM))
+
+    def refuse(self, kind: str, misfit: np.ndarray, problem: str) -> None:
+        """Set the reason of the rows that have one of the labels that do not fit."""
+        found: dict[int, list[str]] = defaultdict(list)
+        rows, labels = self.occurrences(kind)
+        for row, label in zip(rows[misfit[labels]].tolist(), labels[misfit[labels]].tolist()):
+            found[row].append(self.labels(kind)[label])
+        for row, those in found.items():
+            names = ", ".join(sorted(name if name.isprintable() and name else repr(name) for name in those))
+            self.reasons[row] = f"{problem}: {names if len(names) < 300 else names[:300] + '...'}"
+
     def graphs(self, vocabulary: GraphVocabulary) -> PackedGraphs:
         """All n graphs; nodes of labels that the vocabulary lacks have channel 0, and such edges are left out."""
         offsets = np.concatenate([[0], np.cumsum(self.sizes)])
@@ -77,39 +109,83 @@ def _channels(labels: Sequence[str], known: Sequence[str]) -> np.ndarray:
 
 
 def read_smiles_column(
-    smiles: Sequence[str], vocabulary: GraphVocabulary | None, max_nodes: int | None, progress: bool,
-    min_count: int = 1, aromatic: bool = AROMATIC,
-) -> tuple[Column, GraphVocabulary]:  # fmt: skip
+    smiles: Sequence[str], vocabulary: GraphVocabulary | None, prepare: Prepare, progress: bool = False
+) -> tuple[Column, GraphVocabulary]:
     """Parse SMILES; the keys are canonical SMILES. Long columns are cached: QM9 takes half a minute.
 
     Returns the column, and the vocabulary: the given one, which decides whether bonds are aromatic, or that of the
-    rows that fit `max_nodes` and `min_count`.
+    rows that fit the options.
     """
-    aromatic = is_aromatic(vocabulary) if vocabulary else aromatic
-    column = _cached(smiles, aromatic, progress)
+    aromatic = is_aromatic(vocabulary) if vocabulary else prepare.aromatic
+    column = _cached(smiles, replace(prepare, aromatic=aromatic), progress)
+    if prepare.charges == "none":
+        charged = np.array([bool(element_and_charge(label)[1]) for label in column.node_labels], dtype=bool)
+        column.refuse("node", charged, "charged atoms")
+    rare = column.rare("node", vocabulary, prepare.min_count)
+    if prepare.rare == "other" and rare.any() and (vocabulary is None or ANY_ATOM in vocabulary.node_labels):
+        _replace_atoms(column, rare, aromatic)
 
     def new(node_labels: set[str], _: set[str], N: int) -> GraphVocabulary:
         return molecule_vocabulary(node_labels or {"C"}, N, aromatic)
 
-    return column, _fit(column, vocabulary, max_nodes, min_count, new)
+    return column, _fit(column, vocabulary, prepare, new)
+
+
+def _replace_atoms(column: Column, rare: np.ndarray, aromatic: bool) -> None:
+    """Replace rare atoms by any atom ("*"), and write the SMILES of their molecules anew."""
+    bounds = np.arange(len(column.reasons) + 1)
+    first, first_edge = (np.searchsorted(table[:, 0], bounds) for table in (column.nodes, column.edges))
+    for row in np.unique(column.nodes[rare[column.nodes[:, 1]], 0]).tolist():
+        nodes = column.nodes[first[row] : first[row + 1]]
+        edges = column.edges[first_edge[row] : first_edge[row + 1]]
+        atoms = [ANY_ATOM if rare[k] else column.node_labels[k] for k in nodes[:, 1].tolist()]
+        bonds = [(i, j, column.edge_labels[k]) for i, j, k in edges[:, 1:].tolist()]
+        molecule = parse_smiles(write_smiles(atoms, bonds) or "", aromatic)
+        if (len(molecule.nodes), len(molecule.edges)) != (len(nodes), len(edges)):
+            column.reasons[row] = column.reasons[row] or "rare atoms that cannot be replaced"
+            continue
+        nodes[:, 1] = [_code(column.node_labels, label) for label in molecule.nodes]
+        for place, (i, j, label) in enumerate(molecule.edges):
+            edges[place, 1:] = i, j, _code(column.edge_labels, label)
+        column.keys[row] = molecule.canonical
+        if column.dropped is not None:
+            column.dropped[row] = "; ".join([*filter(None, [column.dropped[row]]), "rare atoms"])
+
+
+def _code(labels: list[str], label: str) -> int:
+    if label not in labels:
+        labels.append(label)
+    return labels.index(label)
 
 
 def read_graph_column(
-    values: Sequence[Any], vocabulary: GraphVocabulary | None, max_nodes: int | None, *, min_count: int = 1,
+    values: Sequence[Any], vocabulary: GraphVocabulary | None, prepare: Prepare, *,
     node_attribute: str | None = "label", edge_attribute: str | None = "label",
 ) -> tuple[Column, GraphVocabulary]:  # fmt: skip
     """Read networkx graphs or node-link JSON, with `isomorphism_keys`; returns what `read_smiles_column` does."""
+    if prepare.standardizes:
+        raise ValueError("prepare.fragments and prepare.charges are for SMILES, these are graphs; leave them out")
     graphs: list[nx.Graph | str] = [graph_of(value) for value in values]
     lists = iter(edge_lists([g for g in graphs if not isinstance(g, str)], node_attribute, edge_attribute))
     found = [g if isinstance(g, str) else next(lists) for g in graphs]
     reasons = [one if isinstance(one, str) else "" for one in found]
-    packed = [((), ()) if isinstance(one, str) else one for one in found]
+    packed: list[EdgeList] = [((), ()) if isinstance(one, str) else one for one in found]
     column = Column.of(packed, [""] * len(packed), reasons)
+    if prepare.rare == "other":
+        other = []
+        for kind, labels in (("node", column.node_labels), ("edge", column.edge_labels)):
+            known = vocabulary is None or OTHER in getattr(vocabulary, f"{kind}_labels")
+            rare = column.rare(kind, vocabulary, prepare.min_count) & known
+            other.append({label: OTHER if rare[k] else label for k, label in enumerate(labels)})
+        packed = [
+            ([other[0][v] for v in nodes], [(i, j, other[1][e]) for i, j, e in edges]) for nodes, edges in packed
+        ]
+        column = Column.of(packed, [""] * len(packed), reasons)
 
     def new(node_labels: set[str], edge_labels: set[str], N: int) -> GraphVocabulary:
         return GraphVocabulary(tuple(sorted(node_labels or {"node"})), tuple(sorted(edge_labels or {"edge"})), N)
 
-    vocabulary = _fit(column, vocabulary, max_nodes, min_count, new)
+    vocabulary = _fit(column, vocabulary, prepare, new)
     fitting = [row for row, reason in enumerate(reasons) if not reason]
     for row, key in zip(fitting, isomorphism_keys([_plain(packed[row]) for row in fitting])):
         column.keys[row], reasons[row] = key, "" if key else str(TooSymmetricError())
@@ -124,35 +200,29 @@ def _plain(one: EdgeList) -> nx.Graph:
 
 
 def _fit(
-    column: Column, vocabulary: GraphVocabulary | None, max_nodes: int | None, min_count: int,
+    column: Column, vocabulary: GraphVocabulary | None, prepare: Prepare,
     new: Callable[[set[str], set[str], int], GraphVocabulary],
 ) -> GraphVocabulary:  # fmt: skip
     """The vocabulary, given or new; rows that do not fit get a reason before any tensor is allocated."""
-    reasons, sizes = column.reasons, column.sizes
-    limit = min(max_nodes or 10**9, vocabulary.max_nodes if vocabulary else 10**9)
-    for row in np.flatnonzero(sizes > limit).tolist():
-        reasons[row] = reasons[row] or f"more than {limit} nodes"
-    kinds = (("node", column.nodes, column.node_labels), ("edge", column.edges, column.edge_labels))
-    for kind, table, labels in kinds:
-        valid = np.array([not reason for reason in reasons])
-        pairs = np.unique(table[valid[table[:, 0]]][:, [0, -1]], axis=0)  # which row has which label
-        rows = np.bincount(pairs[:, 1], minlength=len(labels))  # with each label
-        if vocabulary:
-            misfit = _channels(labels, getattr(vocabulary, f"{kind}_labels")) == 0
-            problem = "label unknown to the vocabulary"
-        else:
-            misfit, problem = rows < min_count, f"label in fewer than {min_count} rows"
-            _check_number(kind, rows[~misfit & (rows > 0)])
-        found: dict[int, list[str]] = defaultdict(list)
-        for row, label in pairs[misfit[pairs[:, 1]]].tolist():
-            found[row].append(labels[label])
-        for row, those in found.items():
-            names = ", ".join(sorted(name if name.isprintable() and name else repr(name) for name in those))
-            reasons[row] = f"{problem}: {names if len(names) < 80 else names[:80] + '...'}"
+    sizes = column.sizes
+    limit = min(prepare.max_nodes or 10**9, vocabulary.max_nodes if vocabulary else 10**9)
+    for rows, reason in (
+        (sizes > limit, f"more than {limit} nodes"),
+        (sizes < prepare.min_nodes, f"fewer than {prepare.min_nodes} nodes"),
+    ):
+        for row in np.flatnonzero(rows).tolist():
+            column.reasons[row] = column.reasons[row] or reason
+    for kind in ("node", "edge"):
+        misfit = column.rare(kind, vocabulary, prepare.min_count)
+        if vocabulary is None:
+            counts = column.counts(kind)
+            _check_number(kind, counts[~misfit & (counts > 0)])
+        few = f"label in fewer than {prepare.min_count} rows"
+        column.refuse(kind, misfit, "label unknown to the vocabulary" if vocabulary else few)
     if vocabulary:
         return vocabulary
-    valid = np.array([not reason for reason in reasons])
-    used = [{labels[k] for k in np.unique(table[valid[table[:, 0]], -1]).tolist()} for _, table, labels in kinds]
+    used = [{column.labels(kind)[k] for k in np.flatnonzero(column.counts(kind))} for kind in ("node", "edge")]
+    valid = np.array([not reason for reason in column.reasons], dtype=bool)
     return new(used[0], used[1], int(max(1, sizes[valid].max(initial=1))))
 
 
@@ -161,33 +231,35 @@ def _check_number(kind: str, rows: np.ndarray) -> None:
     if len(rows) > MAX_LABELS:
         least = np.sort(rows)[-MAX_LABELS - 1] + 1
         names = f" (are they names of {kind}s instead of kinds?)" if (rows == 1).mean() > 0.5 else ""
-        problem = f"{len(rows)} {kind} labels{names}, at most {MAX_LABELS} are supported"
-        fix = f"min_count={least} skips rows with a label that fewer than {least} rows have"
+        problem = f"{len(rows)} {kind} labels{names}, at most {MAX_LABELS:,} are supported"
+        fix = f"prepare=Prepare(min_count={least}) skips rows with a label that fewer than {least} rows have"
         raise ValueError(f"{problem}; {fix}, vocabulary= those with labels that it lacks")
 
 
-def _cached(smiles: Sequence[str], aromatic: bool, progress: bool) -> Column:
+def _cached(smiles: Sequence[str], prepare: Prepare, progress: bool) -> Column:
     if len(smiles) < CACHED_FROM:
-        return _read_smiles(smiles, aromatic, progress)
+        return _read_smiles(smiles, prepare, progress)
     with extra("chem"):
         import rdkit
 
-    text = "\n".join([f"{READER} {rdkit.__version__} {aromatic}", *map(str, smiles)])
+    options = f"{prepare.aromatic} {prepare.fragments} {prepare.charges != 'keep'}"
+    text = "\n".join([f"{READER} {rdkit.__version__} {options}", *map(str, smiles)])
     name = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:24]
     path = cache_folder() / f"smiles-{name}.npz"
     if (stored := cached_arrays(path)) is not None:
         labels, words = json.loads(str(stored["labels"])), json.loads(str(stored["words"]))
         return Column(stored["nodes"], stored["edges"], *labels, *words)
-    column = _read_smiles(smiles, aromatic, progress)
+    column = _read_smiles(smiles, prepare, progress)
     labels = json.dumps([column.node_labels, column.edge_labels])
     words = json.dumps([column.keys, column.reasons, column.dropped])
     cache_arrays(path, labels=labels, words=words, nodes=column.nodes, edges=column.edges)
     return column
 
 
-def _read_smiles(smiles: Sequence[str], aromatic: bool, progress: bool) -> Column:
+def _read_smiles(smiles: Sequence[str], prepare: Prepare, progress: bool) -> Column:
     bar = tqdm(smiles, desc="reading SMILES", disable=not progress, mininterval=0.5)
-    molecules = [parse_smiles(text, aromatic) for text in bar]
+    standardize = prepare.standardized if prepare.standardizes else None
+    molecules = [parse_smiles(text, prepare.aromatic, standardize) for text in bar]
     words = [(one.canonical, one.error, "; ".join(one.dropped)) for one in molecules]
     for row, text in enumerate(smiles):
         if not isinstance(text, str) and not (pd.api.types.is_scalar(text) and pd.isna(text)):

@@ -1,6 +1,7 @@
 """`Dataset` and `Split`, and the assignment of graphs to splits: equal graphs share a split."""
 
 import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from elekit.graphs.graph import GraphVocabulary
 from elekit.graphs.packed import PackedGraphs
 
 SPLITS = ("train", "validation", "test")
+LISTS = ("label", "charged atoms")  # how reasons begin that list several details
+MAX_DETAILS, SHOWN_DETAILS = 1_000, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,8 @@ class Dataset:
         skipped: Frame with the columns row (number in the source), value and reason.
         digest: sha256 of inputs and graphs of the splits, which artifacts store.
         dropped: Number of rows of the splits by what their graphs leave out of the source, such as stereochemistry.
+        prepare: Options that the rows were prepared with, of `Prepare.to_json`.
+        advice: Options that would save much time, in sentences.
     """
 
     name: str
@@ -86,26 +91,66 @@ class Dataset:
     skipped: pd.DataFrame
     digest: str
     dropped: Mapping[str, int] = field(default_factory=dict)
+    prepare: Mapping[str, Any] = field(default_factory=dict)
+    advice: Sequence[str] = ()
 
     def report(self) -> dict[str, Any]:
         """Summarize the data set.
 
         Returns:
-            Name, number of rows read, sizes of the splits, skipped rows by reason, rows by what their graphs leave
-                out, labels, max_nodes and digest.
+            Name, number of rows, sizes of the splits, skipped rows by kind of reason, details of these kinds, rows by
+                what their graphs leave out, options of `Prepare`, advice, labels, max_nodes and digest.
         """
         sizes = {name: len(getattr(self, name)) for name in SPLITS}
+        reasons = self.skipped["reason"].astype(str).tolist()
+        details: dict[str, Counter[str]] = defaultdict(Counter)
+        for reason in reasons:
+            kind = kind_of(reason)
+            if rest := reason[len(kind) + 2 :]:
+                details[kind].update(rest.split(", ") if kind.startswith(LISTS) else [rest])
         return {
             "name": self.name,
             "rows": sum(sizes.values()) + len(self.skipped),
             **sizes,
-            "skipped": {str(k): int(v) for k, v in self.skipped["reason"].value_counts().items()},
+            "skipped": dict(Counter(map(kind_of, reasons)).most_common()),
+            "details": {kind: dict(found.most_common(MAX_DETAILS)) for kind, found in details.items()},
             "dropped": dict(self.dropped),
+            "prepare": dict(self.prepare),
+            "advice": list(self.advice),
             "node_labels": list(self.vocabulary.node_labels),
             "edge_labels": list(self.vocabulary.edge_labels),
             "max_nodes": self.vocabulary.max_nodes,
             "digest": self.digest,
         }
+
+    def __str__(self) -> str:
+        """The report in lines, with reasons grouped."""
+        found = self.report()
+        lines = [f"{self.name}: {found['rows']:,} rows"]
+        lines += [f"  {name:<11}{found[name]:>9,}" for name in SPLITS]
+        lines += [f"  {'skipped':<11}{len(self.skipped):>9,}"]
+        for kind, count in found["skipped"].items():
+            of_kind = found["details"].get(kind, {})
+            shown = ", ".join(f"{detail} {rows}" for detail, rows in list(of_kind.items())[:SHOWN_DETAILS])
+            if len(of_kind) > 1:
+                kinds = f"{len(of_kind)} kinds" if len(of_kind) < MAX_DETAILS else f"{MAX_DETAILS:,} kinds or more"
+                shown = f"{kinds}, {shown}{', ...' if len(of_kind) > SHOWN_DETAILS else ''}"
+            elif of_kind:
+                shown = next(iter(of_kind))
+            lines += [f"    {count:>7,}  {kind}{': ' if shown else ''}{shown}"]
+        lines += [f"  {'left out':<11}{count:>9,}  {part}" for part, count in found["dropped"].items()]
+        for kind in ("node", "edge"):
+            plain = [v if v.isprintable() and v.split() == [v] else repr(v) for v in found[f"{kind}_labels"]]
+            lines += [f"  {kind} labels  {' '.join(plain)}"]
+        options = ", ".join(f"{name}={value!r}" for name, value in self.prepare.items() if name != "aromatic")
+        lines += [f"  prepared with {options}"] if options else []
+        lines += [f"  up to {found['max_nodes']} nodes; digest {found['digest'][:16]}"]
+        return "\n".join([*lines, *(f"  {sentence}" for sentence in self.advice)])
+
+
+def kind_of(reason: str) -> str:
+    """The part of a reason to skip a row that other rows share: "more than 9 nodes", "charged atoms" of "...: N+"."""
+    return reason.partition(": ")[0]
 
 
 def assign_splits(keys: Sequence[str], fractions: Sequence[float], seed: int) -> list[str]:

@@ -158,7 +158,7 @@ def parse_smiles(
         bonds = _bonds(mol)
         if any(name not in EDGE_LABELS for *_, name in bonds):
             return ParsedSmiles(error="a bond that is neither single, double nor triple")
-        if _write(nodes, bonds) != canonical:
+        if write_smiles(nodes, bonds) != canonical:
             return ParsedSmiles(error="not determined by elements, charges and bonds (radical or unusual valence)")
     except (ValueError, RuntimeError) as error:  # RDKit raises both
         return ParsedSmiles(error=str(error).strip().partition("\n")[0][:100] or "RDKit fails")
@@ -328,10 +328,11 @@ def to_smiles(graph: GraphBatch) -> list[str | None]:
         B SMILES; None for graphs that RDKit does not sanitize, such as rings of aromatic bonds that have no Kekule
             form, and for those with more than 1,000 atoms or 300 rings.
     """
-    return [_write(nodes, bonds) for nodes, bonds in to_edge_lists(graph)]
+    return [write_smiles(nodes, bonds) for nodes, bonds in to_edge_lists(graph)]
 
 
-def _write(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> str | None:
+def write_smiles(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> str | None:
+    """The canonical SMILES of node labels and edges, as in `to_smiles`."""
     if not is_readable_size(len(nodes), len(bonds)):
         return None
     with rdBase.BlockLogs():

@@ -28,10 +28,12 @@ from torch import Tensor, nn
 
 import elekit
 from elekit.datasets.files import SHIPPED, locked, write_atomically
+from elekit.datasets.prepare import Prepare
 from elekit.datasets.strict_json import MAX_BYTES, parse_json, read_json
 from elekit.graphs import _schema as schema
 from elekit.graphs._schema import cut
 from elekit.graphs.graph import VOCABULARY_FIELDS, Graph, GraphVocabulary
+from elekit.graphs.smiles import is_aromatic
 from elekit.model.embedding import EMBEDDING_FIELDS, EmbeddingConfig, GraphEmbedding
 from elekit.model.health import HEALTH_FIELDS, Health
 from elekit.model.surrogate import SurrogateRegressor
@@ -71,6 +73,7 @@ _DATA = {
     **dict.fromkeys(("rows", "train", "validation", "test", "max_nodes"), _COUNT),
     **dict.fromkeys(("node_labels", "edge_labels"), schema.items(schema.text(), 1_000)),
     "name": schema.text(),
+    "prepare": _OBJECT,
     **dict.fromkeys(("skipped", "dropped"), schema.by_name(_COUNT, schema.text(100_000))),
     "digest": _TEXT,
 }
@@ -133,6 +136,12 @@ class Artifact:
     def health(self) -> Health | None:
         """Health of psi as measured after its training; None if it was not measured."""
         return self.psi.health
+
+    @property
+    def prepare(self) -> Prepare:
+        """Options with which the rows of its training data became graphs."""
+        stored = self.about.get("data", {}).get("prepare", {})
+        return Prepare.from_json({**stored, "aromatic": is_aromatic(self.vocabulary)})
 
     def surrogate(self, name: str | None = None) -> tuple[str, SurrogateRegressor]:
         """Get a surrogate.
