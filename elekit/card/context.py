@@ -27,7 +27,7 @@ from elekit.model.loss import Psi
 ENOUGH = 100  # graphs of the test split; with fewer, all splits are used
 MOST = 1_000  # graphs
 SAMPLES = 24  # edits of each graph
-LONGEST = 120.0  # seconds of a measurement that can be cut short
+SHARE, LONGEST = 1 / 8, 120.0  # of the time left, and seconds: of a measurement that can be cut short
 PAIRS = 120  # of each kind, compared with known distances
 
 
@@ -92,7 +92,7 @@ class Context:
 
     def part(self) -> Clock:
         """The time of one measurement."""
-        return self.clock.part(1 / 4, LONGEST)
+        return self.clock.part(SHARE, LONGEST)
 
     def same_data(self) -> bool | None:
         """Whether `data` are the data that the loss was trained on, by digest; None if the artifact has no digest."""
