@@ -13,6 +13,7 @@ UNIT = 46  # pixels of an edge
 ROOM = 0.55  # around a drawing, in edges
 LEAST = (2.4, 1.6)  # width and height of a drawing, in edges
 LETTERS = 6  # on a node
+LARGE = 16  # more nodes need more room on a page
 DASHES = ("none", "8 4", "2 4", "8 3 2 3")
 WIDE, HIGH = 360, 250  # of a chart: as wide as a phone, so that its text stays readable there
 
@@ -42,7 +43,8 @@ def graph_svg(
     left, top, width, height = (f"{UNIT * value:.0f}" for value in (*low, *(high - low)))
     inside = "".join([f"<title>{escape(printable(words))}</title>", *lines, *rims, *edges, *dots])
     box = f'viewBox="{left} {top} {width} {height}" width="{width}" height="{height}"'
-    return f'<svg class="graph" role="img" aria-label="{escape(printable(words))}" {box}>{inside}</svg>'
+    kind = "graph large" if len(there) > LARGE else "graph"
+    return f'<svg class="{kind}" role="img" aria-label="{escape(printable(words))}" {box}>{inside}</svg>'
 
 
 def _line(start, end, color: str, width: float, more: str = "") -> str:
