@@ -25,7 +25,7 @@ from elekit.graphs.edit_distance import edit_distance
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.graphs.smiles import from_smiles, to_smiles
 from elekit.model.loss import LearnedLoss, points_of
-from elekit.widgets import inspect_loss
+from elekit.widgets import inspect_loss, inspection
 from elekit.widgets.inspector import LossInspector
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
@@ -389,6 +389,26 @@ def test_a_graph_of_one_label_and_one_slot_has_no_edits():
     widget = inspect_loss(counting, one)
     assert widget.table["edit"] == [] and widget.loss == pytest.approx(0, abs=1e-6)
     rendered(widget.picture())
+
+
+def test_of_many_edits_only_the_valid_ones_are_priced_until_all_are_listed(psi, monkeypatch):
+    whole = inspect_loss(psi, "CC(=O)OC1CC1")
+    monkeypatch.setattr(inspection, "MANY", 0)
+    widget = inspect_loss(psi, "CC(=O)OC1CC1")
+    assert whole.table["priced"] == [True] * len(whole.table["edit"])
+    valid = np.array(whole.table["valid"])
+    assert widget.table["valid"] == whole.table["valid"] and widget.table["priced"] == whole.table["valid"]
+    assert np.array(widget.table["price"])[valid] == pytest.approx(np.array(whole.table["price"])[valid], abs=1e-5)
+    assert widget.heat["nodes"] == pytest.approx(whole.heat["nodes"], abs=1e-5)
+    row = int(np.flatnonzero(~valid)[0])
+    widget.apply(row)
+    assert torch.equal(widget.graph.nodes, whole.scan.result(row).nodes) and not all(widget.table["priced"])
+    widget.undo()
+    widget.valid_only = False
+    assert widget.table["priced"] == whole.table["priced"]
+    assert widget.table["price"] == pytest.approx(whole.table["price"], abs=1e-5)
+    widget = inspect_loss(psi, "CC(=O)OC1CC1")
+    assert widget.scan.priced.all() and not all(widget.table["priced"])  # Python gets all
 
 
 def test_heat_is_of_valid_edits(widget):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -45,6 +46,11 @@ class EditScan:
         row = range(len(self.edits))[int(row)]
         return _results(self.graph, self.edits[row : row + 1])
 
+    @property
+    def priced(self) -> np.ndarray:
+        """(E,) bool: edits with a price."""
+        return np.array(self.table["price"].notna())
+
     def to_anchor(self, anchor: Tensor) -> "EditScan":
         """The same scan with losses to another anchor, a unit vector (D,); psi is not computed again."""
         loss, before = (squared_distance(p, anchor).clamp_min(0).double() for p in (self.points, self.point))
@@ -69,7 +75,12 @@ class EditScan:
 
 
 def edit_scan(
-    psi: Psi, graph: GraphBatch, anchor: GraphBatch | Tensor | None = None, *, kinds: tuple[str, ...] = SINGLE
+    psi: Psi,
+    graph: GraphBatch,
+    anchor: GraphBatch | Tensor | None = None,
+    *,
+    kinds: tuple[str, ...] = SINGLE,
+    valid_only: bool = False,
 ) -> EditScan:
     """Price every single edit of a graph by the learned loss `2 - 2 <psi(y), psi(y')>`.
 
@@ -78,6 +89,8 @@ def edit_scan(
         graph: Batch of one; rounded.
         anchor: What losses are measured to, a batch of one or a unit vector (D,); None for the graph itself.
         kinds: Kinds of edits, see `elekit.graphs.edits`.
+        valid_only: Whether only valid edits are priced, which most edits of a large molecule are not; loss, change,
+            price and points of the others are nan.
 
     Returns:
         All edits of these kinds.
@@ -91,8 +104,11 @@ def edit_scan(
     points, fine, connected = [own.new_empty(0, len(own))], [torch.empty(0).bool()], [torch.empty(0).bool()]
     for start in range(0, len(edits), BLOCK):
         results = _results(narrow, edits[start : start + BLOCK])
-        points.append(points_of(psi, results))
         fine.append(valid(results))
+        priced = fine[-1] | (not valid_only)
+        points.append(own.new_full((len(results), len(own)), torch.nan))
+        if priced.any():
+            points[-1][priced] = points_of(psi, results[priced])
         connected.append(is_connected(results))
     prices = squared_distance(torch.cat(points), own).clamp_min(0).double().numpy()
     table = pd.DataFrame({

@@ -25,6 +25,7 @@ from elekit.widgets.inspector_io import DIGITS, Json, Visit, one_graph, roomy_sc
 from elekit.widgets.space import Data, Space, read
 
 NEAREST = 4  # known graphs shown
+MANY = 150_000  # a scan with more takes seconds
 SCANS = 4  # kept, so that undo, redo and another anchor take no time
 BACKGROUND = 10_000  # points of the map that are drawn
 
@@ -44,6 +45,7 @@ class Inspection:
     picked: Json = {}  # noqa: RUF012 - replaced, never mutated
     _visits: list[Visit] = []  # noqa: RUF012 - replaced
     _scans: list[tuple[Graph, EditScan]] = []  # noqa: RUF012 - replaced
+    _scan: EditScan
     _known: GraphBatch | None
     _names: list[str]
     _shares: tuple[ShapleyValues, ...] | None
@@ -92,6 +94,8 @@ class Inspection:
     @synchronized
     def scan(self) -> EditScan:
         """All edits of the graph shown, priced."""
+        if not self._scan.priced.all():
+            self._scan = self._scanned(self.graph, whole=True).to_anchor(self._held.point)
         return self._scan
 
     @property
@@ -108,14 +112,15 @@ class Inspection:
         """
         if at not in (None, self.at):
             return
-        if not 0 <= row < len(self.scan.table):
-            raise ValueError(f"no edit {row}; the table has rows 0..{len(self.scan.table) - 1}")
+        if not 0 <= row < len(self._scan.table):
+            raise ValueError(f"no edit {row}; the table has rows 0..{len(self._scan.table) - 1}")
         before, table = self._visits[self.at], self.table
         positions = before.positions.copy()
         if table["kind"][row] == "add node" and table["pair"][row]:
             new, ends = table["node"][row], table["pair"][row]
             positions[new] = neighbor_positions(before.graph, positions)[sum(ends) - new]
-        visit = self._visit(self.scan.result(row), self.scan.points[row], positions, table["edit"][row])
+        result = self._scan.result(row)
+        visit = self._visit(result, points_of(self.psi, result)[0], positions, table["edit"][row])
         self._visits = [*self._visits[: self.at + 1], visit]
         self.at += 1
 
@@ -213,7 +218,8 @@ class Inspection:
     def _start(self, original: Graph) -> None:
         point = points_of(self.psi, original)[0]
         if self._known is None:
-            edited = self._scanned(original).points
+            scan = self._scanned(original)
+            edited = scan.points[torch.from_numpy(scan.priced)]
             map = inspect.fit_map(torch.cat([point[None], edited.reshape(-1, len(point))]), method="pca")
             self._show_map(map, f"the original and its {len(edited):,} single edits")
         self._visits = [self._visit(original, point, layout(original), "original")]
@@ -249,18 +255,30 @@ class Inspection:
         self._turn()
 
     def _price(self) -> None:
-        self._scan = scan = self._scanned(self.graph).to_anchor(self._held.point)
+        scan = self._scanned(self.graph, whole=not self.valid_only).to_anchor(self._held.point)
+        self._scan = scan
         self.table, self.heat, self.loss = {**io.columns(scan), "step": self.at}, io.heat(scan), scan.loss
         self._shares, self.shares = None, {}
         self.path = {"places": [v.place.tolist() for v in self._visits], "anchor": self._held.place.tolist()}
 
-    def _scanned(self, graph: Graph) -> EditScan:
-        """All edits of a graph, computed once for each of the last graphs shown."""
+    def _scanned(self, graph: Graph, whole: bool = False) -> EditScan:
+        """The edits of a graph, computed once for each of the last graphs shown.
+
+        whole: whether all are priced; otherwise, of many, only the valid ones as long as others are not listed.
+        """
         found = next((scan for one, scan in self._scans if one is graph), None)
-        if found is None:
-            found = inspect.edit_scan(self.psi, graph)
-            self._scans = [*self._scans[1 - SCANS :], (graph, found)]
+        if found is None or (whole and not found.priced.all()):
+            used = int((graph.labels()[0] > 0).sum())
+            many = used**3 * graph.vocabulary.R > MANY  # about as many nodes have all edited graphs together
+            found = inspect.edit_scan(self.psi, graph, valid_only=many and not whole and self.valid_only)
+            self._scans = [*[pair for pair in self._scans if pair[0] is not graph][1 - SCANS :], (graph, found)]
         return found
+
+    @synchronized
+    def _list_all(self, change: object = None) -> None:
+        """Price the rest of the edits if they are listed."""
+        if not self.valid_only and not self._scan.priced.all():
+            self._price()
 
     def _turn(self, change: object = None) -> None:
         if self.view == "shares":

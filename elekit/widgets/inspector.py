@@ -53,7 +53,8 @@ class LossInspector(Inspection, Panel):
         anchor_scene: The anchor, likewise. anchor_name: "original", or its name.
         molecular: Whether SMILES can be read.
         table: Columns of all edits, row i as in `scan.table`: edit, kind, price, change, valid, connected; node (-1 =
-            none) and its new channel label; pair (None = none) and its new channel edge. step: the step of all rows.
+            none) and its new channel label; pair (None = none) and its new channel edge. priced: False for invalid
+            edits of a large graph until they are listed. step: the step of all rows.
         heat: Cheapest valid price of nodes and of pairs [i, j, price]; low, high and colors (ramp) of the scale.
         loss: Loss to the anchor, in [0, 4].
         steps: What was done, in words. path: places on the map of all steps and of the anchor.
@@ -97,6 +98,7 @@ class LossInspector(Inspection, Panel):
             raise
         self.observe(self._arrive, "at")
         self.observe(self._turn, "view")
+        self.observe(self._list_all, "valid_only")
 
     @traitlets.validate("at")
     def _valid_step(self, proposal: Json) -> int:

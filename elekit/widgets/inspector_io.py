@@ -77,8 +77,17 @@ def columns(scan: EditScan) -> Json:
             added, linked = labels.node_labels[label[row] - 1], labels.edge_labels[edge[row] - 1]
             names[row] = f"add {added} to node {sum(pair) - node[row]}, {linked}"
     plain = {name: table[name].tolist() for name in ("kind", "valid", "connected")}
-    numbers = {name: table[name].round(DIGITS).tolist() for name in ("price", "change")}
-    return {"edit": names, **plain, **numbers, "node": node, "label": label, "pair": pairs, "edge": edge}
+    numbers = {name: table[name].fillna(0.0).round(DIGITS).tolist() for name in ("price", "change")}
+    return {
+        "edit": names,
+        **plain,
+        **numbers,
+        "priced": scan.priced.tolist(),
+        "node": node,
+        "label": label,
+        "pair": pairs,
+        "edge": edge,
+    }
 
 
 def heat(scan: EditScan) -> Json:

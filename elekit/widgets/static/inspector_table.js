@@ -125,6 +125,7 @@ function editTable(session) {
     /** @param {number} row */
     const key = (row) => sortKey(edits, session.sortBy, row);
     order = [...edits.edit.keys()]
+      .filter((row) => edits.priced[row])
       .filter((row) => !model.get("valid_only") || edits.valid[row])
       .filter((row) => !session.kind || edits.kind[row] === session.kind)
       .filter((row) => concerns(edits, row, picked))
@@ -200,7 +201,8 @@ function editTable(session) {
     update(table, { "aria-rowcount": order.length + 1 });
     setText(part, partName(picked, model.get("scene"), model.get("palette")));
     const more = shown < order.length ? `, the first ${MOST_ROWS} listed: pick a node, an edge or a kind` : "";
-    setText(count, `${order.length} of ${edits.edit.length} edits${more}`);
+    const waiting = !model.get("valid_only") && edits.priced.includes(false) ? ", pricing the others …" : more;
+    setText(count, `${order.length} of ${edits.edit.length} edits${waiting}`);
     all.hidden = isWhole(picked);
     pairing.hidden = picked.node === undefined;
     update(pairing, { "aria-pressed": session.pairing });

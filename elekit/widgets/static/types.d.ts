@@ -209,6 +209,7 @@ export interface EditTable {
   change: number[];
   valid: boolean[];
   connected: boolean[];
+  priced: boolean[];
   node: number[];
   label: number[];
   pair: ([number, number] | null)[];
