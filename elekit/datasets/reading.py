@@ -232,8 +232,8 @@ def _check_number(kind: str, rows: np.ndarray) -> None:
         least = np.sort(rows)[-MAX_LABELS - 1] + 1
         names = f" (are they names of {kind}s instead of kinds?)" if (rows == 1).mean() > 0.5 else ""
         problem = f"{len(rows)} {kind} labels{names}, at most {MAX_LABELS:,} are supported"
-        fix = f"prepare=Prepare(min_count={least}) skips rows with a label that fewer than {least} rows have, and with "
-        fix += "rare='other' replaces these labels by one"
+        fix = f"prepare=Prepare(min_count={least}) skips rows with a label that fewer than {least} rows have, and "
+        fix += "replaces these labels by one with rare='other'"
         raise ValueError(f"{problem}; {fix}; vocabulary= skips those with labels that it lacks")
 
 
