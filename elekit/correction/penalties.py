@@ -12,9 +12,9 @@ from torch import Tensor
 from elekit.correction.judgments import Judgments
 from elekit.correction.probe_edits import ProbeEdits, draw_probe_edits
 from elekit.correction.rules import Grows, NearlyFree, Rule, check_rules, to_json
-from elekit.graphs.graph import GraphBatch, by_blocks
+from elekit.graphs.graph import GraphBatch
 from elekit.graphs.packed import PackedGraphs
-from elekit.model.loss import BATCH_SIZE, Psi, squared_distance
+from elekit.model.loss import Psi, in_blocks, squared_distance
 from elekit.training.loop import step_generator
 
 MIN_PRICE = 1e-4  # relative to the typical price; keeps logarithms finite
@@ -83,7 +83,7 @@ class Penalty:
             graphs += [some.anchors, *some.sides]
         if not graphs:
             return torch.zeros(())
-        whole = by_blocks(psi, PackedGraphs.cat(graphs).to(_device_of(psi)), BATCH_SIZE)
+        whole = in_blocks(psi, PackedGraphs.cat(graphs).to(_device_of(psi)))
         points = torch.split(whole, [len(batch) for batch in graphs])
         return self.weight * torch.stack(list(self._terms(iter(points)))).sum()
 

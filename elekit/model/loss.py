@@ -15,6 +15,7 @@ Psi = Callable[[Any], Tensor]
 One with the attribute `reads_packed` also maps `PackedGraphs`.
 """
 
+SLOTS = 32  # vocabularies of up to so many nodes have blocks of one size
 BATCH_SIZE = 256  # graphs embedded at a time: bounds memory and fits a processor's cache
 
 
@@ -27,8 +28,14 @@ def points_of(psi: Psi, graphs: GraphBatch, check: bool = True) -> Tensor:
             starts = range(0, len(graphs), BATCH_SIZE)
             points = torch.cat([psi(graphs[start : start + BATCH_SIZE]) for start in starts])
         else:
-            points = by_blocks(psi, graphs, BATCH_SIZE)
+            points = in_blocks(psi, graphs)
     return checked_finite(points, "psi", "graph") if check else points
+
+
+def in_blocks(psi: Psi, graphs: GraphBatch) -> Tensor:
+    """psi (B, D) of dense blocks; of packed graphs in at least `SLOTS` slots, so that psi may be of fixed size."""
+    least = min(graphs.vocabulary.max_nodes, SLOTS) if isinstance(graphs, PackedGraphs) else 1
+    return by_blocks(lambda block: psi(block.dense(max(block.slots(), least))), graphs, BATCH_SIZE)
 
 
 def checked_finite(points: Tensor, of: str, what: str) -> Tensor:
@@ -88,4 +95,4 @@ class LearnedLoss:
     def _point(self, y: GraphBatch | Tensor) -> Tensor:
         if isinstance(y, Graph) or (isinstance(y, GraphBatch) and getattr(self.psi, "reads_packed", False)):
             return self.psi(y)
-        return by_blocks(self.psi, y, BATCH_SIZE) if isinstance(y, GraphBatch) else y
+        return in_blocks(self.psi, y) if isinstance(y, GraphBatch) else y

@@ -24,7 +24,11 @@ def find_invalid_points(responses: Responses) -> list[Finding]:
     points = responses.points
     bad = ~torch.isfinite(points).all(1)
     if bad.any():
-        share, kind, evidence = float(bad.float().mean()), FindingKind.NOT_FINITE, responses.probes.all_graphs[bad]
+        share, kind, evidence = (
+            float(bad.float().mean()),
+            FindingKind.NOT_FINITE,
+            responses.probes.all_graphs[bad].dense(),
+        )
         return [make_finding(kind, {"share": share}, share, evidence=evidence, graphs=len(points))]
     length = points.double().norm(dim=1)
     off = float((length - 1).abs().max())
