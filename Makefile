@@ -29,7 +29,7 @@ dashboard: env ## show a learned loss to stakeholders, read-only; DASHBOARD_ARGS
 	$(PY) notebooks/dashboard $(DASHBOARD_ARGS)
 
 test: env ## run all tests, by two processes; PYTEST_ARGS="-n 0 -k name" narrows them, in one
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 $(PYTEST_ARGS)
 
 lint: env ## check style, format and types of the Python and the JavaScript
 	$(PY) -m ruff check

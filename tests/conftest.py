@@ -20,16 +20,36 @@ from elekit.training import embedding, measure_health, surrogate
 torch.set_num_threads(1)  # also while tests are collected; tensors are tiny, a second thread waits for the first
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Hand out files; their tests with a browser, which come last, one by one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def __init__(self):
+            super().__init__(config, log)
+            self.units: dict[str, str] = {}
+
+        def schedule(self):
+            if not self.units:
+                file, seen = "", set()
+                for test in next(iter(self.registered_collections.values())):
+                    seen |= {file} - {test.partition("::")[0]}
+                    file = test.partition("::")[0]
+                    self.units[test] = test if file in seen else file
+            super().schedule()
+
+        def _split_scope(self, nodeid):
+            return self.units[nodeid]
+
+    config.option.loadscopereorder = False
+    return ByFile()
+
+
 def pytest_collection_modifyitems(items):
     # A browser leaves an event loop running in this thread, in which other tests would find themselves: those with a
     # browser come last, and of these last those that share the one of the session, beside which no other can start.
-    # Processes take groups in this order: a file without its tests with a browser, or one test of the shared browser.
     items.sort(key=lambda item: (item.get_closest_marker("browser") is not None, "running_lab" in item.fixturenames))
-    for item in items:
-        if "running_lab" not in item.fixturenames:
-            browser = item.get_closest_marker("browser") is not None
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{'-browser' * browser}"))
     if not os.environ.get("ELEKIT_DATA_DIR"):
         for item in items:
             if item.get_closest_marker("realdata"):
