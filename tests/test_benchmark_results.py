@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +20,7 @@ from benchmarks.task_data import DECODING_TASKS, MOLECULE_TASKS, RETRIEVAL_TASKS
 from benchmarks.tasks import SELECTED_METHODS
 from elekit.cli.process import interrupting_signals
 from elekit.datasets import Split
-from elekit.graphs.graph import GraphVocabulary
+from elekit.graphs.graph import GraphVocabulary, from_networkx
 
 HOSTILE = "a | b *c* `d` <img src=x> [e](f) $g$ &lt; #\n"
 CLEAN = re.compile(r"\\[\\`*_{}\[\]<>#|~$&]")
@@ -613,7 +614,7 @@ def test_a_run_tells_all_that_the_report_needs(tiny, tmp_path):
 
 def test_losses_tell_what_errs(tiny, tmp_path, monkeypatch):
     """A predictor whose loss is the number of nodes likes smaller graphs than the truth better."""
-    monkeypatch.setattr(Predictor, "losses", lambda self, inputs, graphs: graphs.presence().sum(1).float())
+    monkeypatch.setattr(Predictor, "losses", lambda self, inputs, graphs: (graphs.labels()[0] > 0).sum(1).float())
     problem, test_data, _ = TASKS["tiny"].load_data(labels=4, seed=1, noise=None, progress=False)
     predictor = METHODS["quick"].fit(problem, seed=0, work=tmp_path).predictors["a"]
     figures, found, truth = (
@@ -621,9 +622,9 @@ def test_losses_tell_what_errs(tiny, tmp_path, monkeypatch):
         predictor.predict(test_data.test.inputs),
         test_data.test.graphs,
     )
-    smaller = found.presence().sum(1) < truth.presence().sum(1)
+    smaller = found.sizes < truth.sizes
     assert figures["fits_better_than_truth"] == pytest.approx(smaller.float().mean().item(), abs=1e-4)
-    assert figures["loss_of_truth"] == pytest.approx(truth.presence().sum(1).float().mean().item(), abs=1e-4)
+    assert figures["loss_of_truth"] == pytest.approx(truth.sizes.float().mean().item(), abs=1e-4)
     assert 0 < smaller.sum() < 4
 
 
@@ -692,26 +693,13 @@ def test_noise_is_what_its_seed_makes_it(split, kind):
 
 
 def test_all_labels_spoilt_leaves_no_graph_at_its_input(split, generator):
-    inputs = [str(i) for i in range(10)]
+    inputs, paths = [str(i) for i in range(10)], from_networkx([nx.path_graph(n) for n in range(1, 11)])
     for rate, moved in ((1.0, 10), (0.5, 5), (0.2, 2), (0.05, 0)):
-        order = noise.labels(Split(inputs, Places(10), None), rate, generator).graphs.order
+        order = noise.labels(Split(inputs, paths, None), rate, generator).graphs.sizes - 1
         assert sorted(order.tolist()) == list(range(10))  # they go round among themselves
         assert (order != torch.arange(10)).sum() == moved
     spoilt = noise.labels(split, 1.0, generator)
     assert spoilt.inputs == split.inputs and not equal(spoilt.graphs, split.graphs)
-
-
-class Places:
-    """Stands for a batch of graphs; remembers which rows were taken."""
-
-    def __init__(self, count, order=None):
-        self.count, self.order = count, torch.arange(count) if order is None else order
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, rows):
-        return Places(self.count, self.order[rows])
 
 
 def test_outputs_are_spoilt_by_an_edit_or_two_at_about_the_rate(split, generator):
@@ -724,14 +712,14 @@ def test_outputs_are_spoilt_by_an_edit_or_two_at_about_the_rate(split, generator
 
 
 def test_missing_takes_away_and_never_all(split, generator):
-    nodes, edges = split.graphs.labels()
+    whole = split.graphs
     for rate in (0.3, 1.0):
-        spoilt = noise.missing(split, rate, generator).graphs
-        less_nodes, less_edges = spoilt.labels()
-        assert ((less_nodes == nodes) | (less_nodes == 0)).all() and ((less_edges == edges) | (less_edges == 0)).all()
-        assert (less_nodes > 0).any(1).all() and torch.equal(less_edges, less_edges.transpose(1, 2))
-        gone = less_nodes == 0
-        assert not less_edges[gone].any()
+        spoilt = noise.missing(split, rate, generator).graphs.check()
+        assert (
+            (spoilt.sizes >= 1).all() and (spoilt.sizes <= whole.sizes).all() and (spoilt.sizes < whole.sizes).any()
+        )
+        assert (spoilt.pair_offsets.diff() <= whole.pair_offsets.diff()).all()
+        assert (spoilt.node_labels.bincount() <= whole.node_labels.bincount()).all()
     assert not noise.missing(split, 1.0, generator).graphs.labels()[1].any()
 
 
