@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import random_relaxed, random_vertices
 
-from elekit.graphs.edits import KINDS, PAIRED, SINGLE, Edits, all_edits
+from elekit.graphs.edits import COMPOSED, KINDS, PAIRED, SINGLE, Edits, all_edits
 from elekit.graphs.graph import Graph, GraphVocabulary
 
 VOCABULARIES = {
@@ -231,3 +231,55 @@ def test_no_edits_of_no_graphs(vocabulary, generator):
     edits = all_edits(none)
     assert len(edits) == 0 and edits.describe(*none.labels(), vocabulary) == []
     assert [len(t) for t in edits.apply(*none.labels())] == [0, 0]
+
+
+def composed(nodes, edges):
+    """By brute force over one graph (labels of slots, labels of pairs): what each composed kind of edit makes."""
+    n, found = len(nodes), {kind: set() for kind in COMPOSED}
+    linked = {pair: label for pair, label in edges.items() if label}
+
+    def of(new_nodes, changes):
+        new = {**edges, **{tuple(sorted(pair)): label for pair, label in changes.items()}}
+        return tuple(new_nodes), tuple(sorted(new.items()))
+
+    free = nodes.index(0) if 0 in nodes else None
+    for (i, j), label in linked.items():
+        for k, one, other in itertools.product((1, 2), (1, 2), (1, 2)):
+            if free is not None and label in (one, other) and {one, other} <= {label, 1}:
+                new = [*nodes[:free], k, *nodes[free + 1 :]]
+                changes = {(i, j): 0, (i, free): one, (free, j): other}
+                found["insert node"].add(of(new, changes))
+    for x in range(n):
+        ends = [k for k in range(n) if linked.get(tuple(sorted((x, k))))]
+        if len(ends) == 2 and tuple(ends) not in linked:
+            for end in ends:
+                changes = {(x, ends[0]): 0, (x, ends[1]): 0, tuple(ends): linked[tuple(sorted((x, end)))]}
+                found["contract node"].add(of([*nodes[:x], 0, *nodes[x + 1 :]], changes))
+    for (one, first), (other, second) in itertools.combinations(linked.items(), 2):
+        for (a, x), (c, y) in itertools.product((one, one[::-1]), (other, other[::-1])):
+            taken = {tuple(sorted(pair)) for pair in ((a, y), (c, x))} & set(linked)
+            if len({a, x, c, y}) == 4 and not taken:
+                changes = {(a, x): 0, (c, y): 0, (a, y): second, (c, x): first}
+                found["swap branches"].add(of(nodes, changes))
+    return found
+
+
+def test_composed_edits_are_those_of_brute_force(generator):
+    vocabulary = GraphVocabulary(("a", "b"), ("thin", "thick"), 5)
+    graphs = Graph.cat([random_vertices(vocabulary, 30, generator), random_vertices(vocabulary, 1, generator)])
+    graphs.edges[10:] *= (torch.rand(21, 5, 5, 1, generator=generator) < 0.6) * torch.eye(3)[0].logical_not() + 1e-3
+    graphs = graphs.symmetrized().rounded()
+    nodes, edges = graphs.labels()
+    pairs, seen = list(itertools.combinations(range(5), 2)), set()
+    for b in range(len(graphs)):
+        wanted = composed(nodes[b].tolist(), {(i, j): int(edges[b, i, j]) for i, j in pairs})
+        for kind in COMPOSED:
+            edits = all_edits(graphs[b], (kind,))
+            made = [
+                (tuple(n.tolist()), tuple(sorted({(i, j): int(e[i, j]) for i, j in pairs}.items())))
+                for n, e in zip(*edits.apply(nodes[b : b + 1], edges[b : b + 1]))
+            ]
+            assert set(made) == wanted[kind], kind
+            assert len(made) == len(set(made)) or kind == "swap branches"  # two swaps may make one graph
+            seen |= {kind} if made else set()
+    assert seen == set(COMPOSED)

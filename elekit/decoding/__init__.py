@@ -1,7 +1,7 @@
 """From a point of the sphere to a graph: `y_hat = argmin_y 2 - 2 <target, psi(y)>`, for any differentiable psi.
 
-`decode_candidates` ranks a candidate set, `decode_gradient` descends over relaxed graphs, `local_search` improves
-graphs by single edits, and `decode` combines them.
+`decode_candidates` ranks a candidate set, `recombine` joins parts of candidates, `decode_gradient` descends over
+relaxed graphs, `local_search` improves graphs by edits, and `decode` combines them.
 """
 
 from dataclasses import dataclass, field, replace
@@ -13,6 +13,7 @@ from torch import Tensor
 from elekit.decoding.candidates import Candidates, check_target, decode_candidates
 from elekit.decoding.gradient import GradientConfig, decode_gradient, single_step_traces, uniform
 from elekit.decoding.local_search import LocalSearchConfig, local_search
+from elekit.decoding.recombination import RecombinationConfig, recombine
 from elekit.decoding.step_rules import RULES
 from elekit.decoding.trace import Decoded, SearchStep, Trace
 from elekit.graphs.budget import Clock
@@ -20,8 +21,9 @@ from elekit.graphs.graph import Graph, GraphBatch
 from elekit.model.loss import Psi, points_of, squared_distance
 
 __all__ = [
-    "METHODS", "RULES", "Candidates", "DecodeConfig", "Decoded", "GradientConfig", "LocalSearchConfig", "SearchStep",
-    "Trace", "decode", "decode_candidates", "decode_gradient", "local_search", "uniform",
+    "METHODS", "RULES", "Candidates", "DecodeConfig", "Decoded", "GradientConfig", "LocalSearchConfig",
+    "RecombinationConfig", "SearchStep", "Trace", "decode", "decode_candidates", "decode_gradient", "local_search",
+    "recombine", "uniform",
 ]  # fmt: skip
 
 METHODS = ("candidates", "candidates+polish", "gradient", "gradient+polish", "rounded", "rounded+polish")
@@ -37,6 +39,8 @@ class DecodeConfig:
             "gradient+polish".
         search_starts: Number of graphs that local search starts from. With "rounded+polish" and candidates: the
             rounded graph and the nearest `search_starts - 1` candidates.
+        recombination: Settings of recombination: with a local psi and candidates, local search starts from what parts
+            of the candidates make.
         gradient: Settings of gradient descent.
         local_search: Settings of local search.
         seed: Seed of the random starts of gradient descent.
@@ -44,6 +48,7 @@ class DecodeConfig:
 
     method: str | None = None
     search_starts: int = 3
+    recombination: RecombinationConfig = field(default_factory=RecombinationConfig)
     gradient: GradientConfig = field(default_factory=GradientConfig)
     local_search: LocalSearchConfig = field(default_factory=LocalSearchConfig)
     seed: int = 0
@@ -92,14 +97,15 @@ def decode(
         if candidates is None:
             raise ValueError(f"method {method!r} needs candidates; give candidates= or use 'gradient+polish'")
         candidates = Candidates.of(psi, candidates)
-        found = decode_candidates(psi, target, candidates, k)
+        found, stopped = _from_candidates(psi, target, candidates, k, config, clock, with_search)
         if record:
-            stopped = f"nearest of {len(candidates)} candidates"
             found = replace(found, traces=single_step_traces(psi, target, found, penalty, stopped))
     elif config.needs_start:
         found = _rounded(psi, target, method, start, penalty, record)
         if candidates is not None and k > 1:
-            found = _add_alternatives(found, decode_candidates(psi, target, candidates, k - 1))
+            candidates = Candidates.of(psi, candidates)
+            other, _ = _from_candidates(psi, target, candidates, k - 1, config, clock, with_search)
+            found = _add_alternatives(found, other)
     else:
         start = _default_start(psi, candidates) if start is None else start.dense()
         options: dict[str, Any] = {"k": k, "seed": config.seed, "record": record}
@@ -114,6 +120,19 @@ def decode(
     )
     traces = tuple(replace(trace, search_steps=path, health=health) for trace, path in zip(found.traces, paths))
     return replace(improved, traces=traces, unfinished=len(target) * clock.over)
+
+
+def _from_candidates(
+    psi: Psi, target: Tensor, candidates: Candidates, k: int, config: DecodeConfig, clock: Clock, recombined: bool
+) -> tuple[Decoded, str]:
+    """The k best starts of each target, and where they come from."""
+    if not (recombined and config.recombination.generations and getattr(psi, "is_local", False)):
+        return decode_candidates(psi, target, candidates, k), f"nearest of {len(candidates)} candidates"
+    part = clock.part(1 / 2)
+    packed, losses = recombine(psi, target, candidates, k, config=config.recombination, budget=part)
+    graphs = packed.dense()
+    found = Decoded(graphs[torch.arange(len(target)) * k], losses[:, 0], graphs, losses)
+    return found, f"best recombination of {len(candidates)} candidates"
 
 
 def _rounded(

@@ -1,10 +1,12 @@
-"""Local search: beam search over single edits (and pairs of edits) under the learned loss.
+"""Local search: beam search over single and composed edits under the learned loss.
 
-A linear model of the loss (one backward pass) ranks all edits of a graph; only the most promising are evaluated.
+All edits of a graph are ranked by estimates, and only the most promising are evaluated: a local psi is estimated near
+each edit (`edit_estimates`), any other by a linear model of the loss (one backward pass).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,10 +14,13 @@ from torch import Tensor
 from elekit.decoding.candidates import check_target
 from elekit.decoding.trace import Decoded, SearchStep
 from elekit.graphs.budget import Clock
-from elekit.graphs.edits import KINDS, Edits, all_edits, check_kinds
+from elekit.graphs.edits import ALL_KINDS, Edits, all_edits, check_kinds
 from elekit.graphs.graph import Graph
+from elekit.graphs.packed import PackedGraphs
+from elekit.model.edit_estimates import EditEstimates
 from elekit.model.loss import Psi, points_of, squared_distance
 
+LOCAL_SCREEN, LINEAR_SCREEN = 64, 24  # edits per graph that are evaluated, for a local psi and any other
 FADE_IN = 0.1  # presence that a free slot gets for the linear model, which otherwise ignores edges to it
 SAME_SCORE = 1e-6  # scores of one target closer than this belong to one graph in another node order
 
@@ -32,7 +37,7 @@ class LocalSearchConfig:
 
     Args:
         beam: Graphs per target that are edited in each round.
-        screen: Edits per graph that are evaluated.
+        screen: Edits per graph that are evaluated; None means 64 for a local psi, and 24 for any other.
         rounds: Maximal number of rounds.
         patience: Rounds without improvement before the search of a target ends.
         penalty: Weight of `Graph.valence_violation`. Invalid starts are allowed.
@@ -43,19 +48,19 @@ class LocalSearchConfig:
     """
 
     beam: int = 2
-    screen: int = 24
+    screen: int | None = None
     rounds: int = 12
     patience: int = 2
     penalty: float = 1.0
-    tolerance: float = 1e-4
+    tolerance: float = 1e-6
     retry_above: float = 0.15
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = ALL_KINDS
     alternatives: int | None = None
 
     def __post_init__(self) -> None:
         check_kinds(self.kinds)
         for name in ("beam", "screen", "rounds", "patience"):
-            if getattr(self, name) < 1:
+            if (getattr(self, name) or 0) < 1 and (name, getattr(self, name)) != ("screen", None):
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.alternatives is not None and self.alternatives < self.beam:
             raise ValueError(f"alternatives must be at least the beam, {self.beam}, got {self.alternatives}")
@@ -97,7 +102,7 @@ def local_search(
         per_target = len(starts) // B
         rows = (retried[:, None] * per_target + torch.arange(per_target)).flatten()
         alternatives = None if config.alternatives is None else max(config.alternatives, 2 * config.beam)
-        wide = replace(config, beam=2 * config.beam, screen=2 * config.screen, alternatives=alternatives)
+        wide = replace(config, beam=2 * config.beam, screen=2 * search.screen, alternatives=alternatives)
         again = _Search(psi, target[retried], starts[rows], wide, record).run(clock)
         for row, better, path in zip(retried.tolist(), search.take_better(retried, again).tolist(), again.paths()):
             paths[row] = path if better else paths[row]
@@ -110,6 +115,8 @@ class _Search:
     def __init__(self, psi: Psi, target: Tensor, starts: Graph, config: LocalSearchConfig, record: bool):
         self.psi, self.target, self.config, self.record = psi, target, config, record
         self.vocabulary = starts.vocabulary
+        self.local = getattr(psi, "is_local", False)
+        self.screen = config.screen or (LOCAL_SCREEN if self.local else LINEAR_SCREEN)
         B, W = len(target), config.alternatives or config.beam
         nodes, edges = starts.labels()
         N, per_target = nodes.shape[1], len(starts) // B
@@ -157,13 +164,17 @@ class _Search:
         self.active &= (~self.expanded[:, : self.config.beam]).any(1)
 
     def _screened(self, nodes: Tensor, edges: Tensor, target: Tensor) -> Edits:
-        """The `screen` edits of each graph with the lowest linear estimate of loss + penalty."""
+        """The `screen` edits of each graph with the lowest estimate of loss + penalty."""
         graph = Graph.from_labels(nodes, edges, self.vocabulary)
-        by_node, by_pair = self._gradients(graph, target)
         edits = all_edits(graph, self.config.kinds)
-        estimate = edits.first_order(nodes, edges, by_node, by_pair)
-        estimate = estimate + self.config.penalty * edits.valence_violation(nodes, edges, self.vocabulary)
-        return edits[lowest(estimate, edits.row, self.config.screen)]
+        violation = edits.valence_violation(nodes, edges, self.vocabulary)
+        if self.local:
+            edits = edits[violation <= graph.valence_violation()[edits.row]]
+            estimate = _estimates(self.psi, nodes, edges, target, edits)
+        else:
+            linear = edits.first_order(nodes, edges, *self._gradients(graph, target))
+            estimate = linear + self.config.penalty * violation
+        return edits[lowest(estimate, edits.row, self.screen)]
 
     def _gradients(self, graph: Graph, target: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient of the loss by node channels (F, N, K) and by unordered pairs (F, N, N, R), at the graphs.
@@ -193,8 +204,9 @@ class _Search:
         """
         B, W = self.score.shape
         made = Graph.from_labels(nodes, edges, self.vocabulary)
-        points = points_of(self.psi, made) if len(made) else self.target[:0]
-        loss = squared_distance(points, self.target[owner])
+        embedded = PackedGraphs.of(made) if self.local else made
+        points = points_of(self.psi, embedded) if len(made) else self.target[:0]
+        loss = squared_distance(points.double(), self.target[owner].double()).to(self.target.dtype)
         score = loss + self.config.penalty * made.valence_violation()
         before = self.score[:, 0].clone()
 
@@ -250,6 +262,17 @@ class _Search:
                 path.append(step)
             found.append(tuple(reversed(path)))
         return found
+
+
+def _estimates(psi: Any, nodes: Tensor, edges: Tensor, target: Tensor, edits: Edits) -> Tensor:
+    """(E,) estimated losses of the edits of several graphs."""
+    estimate = torch.empty(len(edits))
+    with torch.no_grad():
+        for row in range(len(nodes)):
+            own = (edits.row == row).nonzero()[:, 0]
+            of_row = replace(edits[own], row=torch.zeros_like(own))
+            estimate[own] = EditEstimates(psi, nodes[row], edges[row]).losses(of_row, target[row])
+    return estimate
 
 
 def lowest(value: Tensor, group: Tensor, k: int) -> Tensor:

@@ -1,9 +1,10 @@
 """Single edits of discrete graphs as data: list all of them, apply them, estimate and describe them.
 
-An edit changes at most two node labels and two pairs, so a batch of edits is a few small integer tensors.
+An edit changes at most two node labels and four pairs, so a batch of edits is a few small integer tensors.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ from elekit.graphs.graph import Graph, GraphVocabulary
 SINGLE = ("relabel", "remove node", "add node", "change edge")
 PAIRED = ("swap labels", "move edge", "shift order")
 KINDS = SINGLE + PAIRED
+COMPOSED = ("insert node", "contract node", "swap branches")  # of local search
+ALL_KINDS = KINDS + COMPOSED
+PAIRS = 4  # that one edit changes at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +27,11 @@ class Edits:
 
     Args:
         row: (E,) graph number in the batch.
-        kind: (E,) index into `KINDS`.
+        kind: (E,) index into `ALL_KINDS`.
         node: (E, 2) nodes that change.
         label: (E, 2) new channels of these nodes.
-        pair: (E, 2, 2) pairs (i, j) that change.
-        edge: (E, 2) new channels of these pairs.
+        pair: (E, 4, 2) pairs (i, j) that change.
+        edge: (E, 4) new channels of these pairs.
     """
 
     row: Tensor
@@ -47,15 +51,26 @@ class Edits:
     def cat(cls, parts: Sequence["Edits"]) -> "Edits":
         return cls(*(torch.cat([getattr(e, name) for e in parts]) for name in cls.__dataclass_fields__))
 
+    def _node_changes(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Edits, nodes and new channels, one change of each edit at a time."""
+        for slot in range(self.node.shape[1]):
+            at = (self.node[:, slot] >= 0).nonzero()[:, 0]
+            yield at, self.node[at, slot], self.label[at, slot]
+
+    def _pair_changes(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Edits, both ends and new channels, one change of each edit at a time."""
+        for slot in range(self.edge.shape[1]):
+            at = (self.edge[:, slot] >= 0).nonzero()[:, 0]
+            i, j = self.pair[at, slot].unbind(-1)
+            yield at, i, j, self.edge[at, slot]
+
     def apply(self, nodes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
         """Apply each edit to its graph: channels (B, N) and (B, N, N) of the batch to (E, N) and (E, N, N)."""
         nodes, edges = nodes[self.row].clone(), edges[self.row].clone()
-        for slot in range(2):
-            at = (self.node[:, slot] >= 0).nonzero()[:, 0]
-            nodes[at, self.node[at, slot]] = self.label[at, slot].to(nodes.dtype)
-            at = (self.edge[:, slot] >= 0).nonzero()[:, 0]
-            i, j = self.pair[at, slot].unbind(-1)
-            edges[at, i, j] = edges[at, j, i] = self.edge[at, slot].to(edges.dtype)
+        for at, i, label in self._node_changes():
+            nodes[at, i] = label.to(nodes.dtype)
+        for at, i, j, label in self._pair_changes():
+            edges[at, i, j] = edges[at, j, i] = label.to(edges.dtype)
         present = nodes > 0
         return nodes, edges * (present[:, :, None] & present[:, None, :])
 
@@ -70,15 +85,12 @@ class Edits:
         pairs.
         """
         change = node_gradient.new_zeros(len(self))
-        for slot in range(2):
-            at = (self.node[:, slot] >= 0).nonzero()[:, 0]
-            row, i = self.row[at], self.node[at, slot]
-            gradient = node_gradient[row, i]
-            change[at] += _difference(gradient, self.label[at, slot], nodes[row, i])
-            at = (self.edge[:, slot] >= 0).nonzero()[:, 0]
-            row, (i, j) = self.row[at], self.pair[at, slot].unbind(-1)
-            gradient = pair_gradient[row, i, j]
-            change[at] += _difference(gradient, self.edge[at, slot], edges[row, i, j])
+        for at, i, label in self._node_changes():
+            row = self.row[at]
+            change[at] += _difference(node_gradient[row, i], label, nodes[row, i])
+        for at, i, j, label in self._pair_changes():
+            row = self.row[at]
+            change[at] += _difference(pair_gradient[row, i, j], label, edges[row, i, j])
         return change
 
     def valence_violation(self, nodes: Tensor, edges: Tensor, vocabulary: GraphVocabulary) -> Tensor:
@@ -88,15 +100,13 @@ class Edits:
         order, capacity = vocabulary.edge_orders, vocabulary.node_capacities
         weight = order[edges.long()]  # (B, N, N)
         load, limit = weight.sum(-1)[self.row], capacity[nodes.long()][self.row]  # (E, N)
-        for slot in range(2):
-            at = (self.node[:, slot] >= 0).nonzero()[:, 0]
-            limit[at, self.node[at, slot]] = capacity[self.label[at, slot]]
-            at = (self.edge[:, slot] >= 0).nonzero()[:, 0]
-            i, j = self.pair[at, slot].unbind(-1)
-            more = order[self.edge[at, slot]] - weight[self.row[at], i, j]
+        for at, i, label in self._node_changes():
+            limit[at, i] = capacity[label]
+        for at, i, j, label in self._pair_changes():
+            more = order[label] - weight[self.row[at], i, j]
             load[at, i] += more
             load[at, j] += more
-        at = (self.kind == KINDS.index("remove node")).nonzero()[:, 0]
+        at = (self.kind == ALL_KINDS.index("remove node")).nonzero()[:, 0]
         removed = self.node[at, 0]
         load[at] -= weight[self.row[at], removed]
         load[at, removed] = 0
@@ -132,6 +142,9 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
     "swap labels": two nodes exchange their labels.
     "move edge": one end of an edge moves to a node that is not a neighbor of the other end.
     "shift order": of two edges at one node, one goes up one label and the other down one.
+    "insert node": a node is inserted into an edge; one half keeps the label, the other has it or the first label.
+    "contract node": a node of two edges is removed and its neighbors are joined, with the label of one of the edges.
+    "swap branches": of two edges (a, b) and (c, d), the ends b and d change places, with or without their labels.
     """
     check_kinds(kinds)
     nodes, edges = (t.long() for t in graph.labels())
@@ -144,12 +157,13 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
     found = []
 
     def add(kind: str, row: Tensor, node_changes: Sequence[Any] = (), pair_changes: Sequence[Any] = ()) -> None:
-        node, label, pair, edge = (torch.full((len(row), *shape), -1) for shape in ((2,), (2,), (2, 2), (2,)))
+        shapes = (2,), (2,), (PAIRS, 2), (PAIRS,)
+        node, label, pair, edge = (torch.full((len(row), *shape), -1) for shape in shapes)
         for slot, (i, k) in enumerate(node_changes):
             node[:, slot], label[:, slot] = i, k
         for slot, (i, j, r) in enumerate(pair_changes):
             pair[:, slot, 0], pair[:, slot, 1], edge[:, slot] = i, j, r
-        found.append(Edits(row, torch.full_like(row, KINDS.index(kind)), node, label, pair, edge))
+        found.append(Edits(row, torch.full_like(row, ALL_KINDS.index(kind)), node, label, pair, edge))
 
     if "relabel" in kinds:
         label = torch.arange(K)
@@ -158,8 +172,8 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
     if "remove node" in kinds:
         b, i = (present & (present.sum(1, keepdim=True) > 1)).nonzero().T
         add("remove node", b, [(i, 0)])
+    free = (~present).float().argmax(1)
     if "add node" in kinds:
-        free = (~present).float().argmax(1)
         usable = present & (~present).any(1, keepdim=True)
         b, j, k, r = (usable[:, :, None, None].expand(B, N, K - 1, R - 1)).nonzero().T
         add("add node", b, [(free[b], k + 1)], [(free[b], j, r + 1)])
@@ -184,10 +198,49 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
         shiftable &= linked[:, :, :, None] | (edges[:, :, None, :] > 1)  # otherwise it is "move edge"
         b, i, j, k = shiftable.nonzero().T
         add("shift order", b, (), [(i, j, edges[b, i, j] + 1), (i, k, edges[b, i, k] - 1)])
+    if "insert node" in kinds:
+        open_ = (linked & upper & (~present).any(1)[:, None, None])[..., None].expand(B, N, N, K - 1)
+        b, i, j, k = open_.nonzero().T
+        label, new = edges[b, i, j], free[b]
+        for first, second in ((label, label), (label, torch.ones_like(label)), (torch.ones_like(label), label)):
+            at = ((label > 1) | (first is second)).nonzero()[:, 0]
+            ends = (i, j, torch.zeros_like(label)), (i, new, first), (new, j, second)
+            add("insert node", b[at], [(new[at], k[at] + 1)], [tuple(part[at] for part in one) for one in ends])
+    if "contract node" in kinds:
+        b, x = (present & (linked.sum(-1) == 2)).nonzero().T
+        i, j = linked[b, x].float().topk(2).indices.T
+        apart = edges[b, i, j] == 0
+        first, second = edges[b, x, i], edges[b, x, j]
+        for label, where in ((first, apart), (second, apart & (first != second))):
+            at = where.nonzero()[:, 0]
+            one, other, middle, zero = i[at], j[at], x[at], torch.zeros_like(at)
+            changes = [(middle, one, zero), (middle, other, zero), (one, other, label[at])]
+            add("contract node", b[at], [(middle, zero)], changes)
+    if "swap branches" in kinds:
+        b, i, j = (linked & upper).nonzero().T
+        first, second = _pairs_of_equal(b)
+        for turned, moved in itertools.product((False, True), repeat=2):
+            row, (a, x), (c, y) = b[first], (i[first], j[first]), (i[second], j[second])
+            c, y = (y, c) if turned else (c, y)
+            one, other = edges[row, a, x], edges[row, c, y]
+            new = (edges[row, a, y] == 0) & (edges[row, c, x] == 0) & (a != c) & (x != y) & (a != y) & (c != x)
+            if moved:  # the labels stay where they are
+                one, other, new = other, one, new & (one != other)
+            row, a, x, c, y, one, other = (part[new] for part in (row, a, x, c, y, one, other))
+            zero = torch.zeros_like(row)
+            add("swap branches", row, (), [(a, x, zero), (c, y, zero), (a, y, other), (c, x, one)])
     return Edits.cat(found)
 
 
+def _pairs_of_equal(group: Tensor) -> tuple[Tensor, Tensor]:
+    """All pairs of positions with the same value of an ascending tensor."""
+    after = torch.searchsorted(group, group, right=True) - 1 - torch.arange(len(group))
+    first = torch.arange(len(group)).repeat_interleave(after)
+    begin = after.cumsum(0) - after
+    return first, first + 1 + torch.arange(len(first)) - begin[first]
+
+
 def check_kinds(kinds: tuple[str, ...]) -> None:
-    unknown = [kind for kind in kinds if kind not in KINDS]
+    unknown = [kind for kind in kinds if kind not in ALL_KINDS]
     if unknown or not kinds:
-        raise ValueError(f"unknown kinds of edits {unknown or list(kinds)}; the kinds are {', '.join(KINDS)}")
+        raise ValueError(f"unknown kinds of edits {unknown or list(kinds)}; the kinds are {', '.join(ALL_KINDS)}")

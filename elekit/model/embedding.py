@@ -80,10 +80,11 @@ class GraphEmbedding(nn.Module):
         H, relations, walks = config.hidden, vocabulary.R - 1, max(0, config.walks - 2)
         if config.shape == "local":
             self.enter = nn.Linear(vocabulary.K - 1 + relations, H)
-            self.walks = nn.Linear(walks, H) if walks else None
+            self.walks = nn.Linear(H + walks, 2 * H) if walks else None
             self.rounds = nn.ModuleList(_LocalRound(H, relations) for _ in range(config.rounds))
             self.read = nn.ModuleList(nn.Linear(H, 2 * H) for _ in range(config.rounds + 1))
-            self.leave = nn.ModuleList(nn.Linear(2 * H, config.dim) for _ in range(config.rounds + 1))
+            reads = config.rounds + 1 + bool(walks)
+            self.leave = nn.ModuleList(nn.Linear(2 * H, config.dim) for _ in range(reads))
         else:
             self.enter = nn.Linear(vocabulary.K + relations + walks, H)
             self.rounds = nn.ModuleList(_Round(H, relations) for _ in range(config.rounds))
@@ -103,7 +104,7 @@ class GraphEmbedding(nn.Module):
             ValueError: If the graphs have other labels.
         """
         links = self._links(graph)
-        if self.config.shape == "local":
+        if self.is_local:
             reads = self._local(links)
             pooled = torch.stack([leave(links.total(read)) for leave, read in zip(self.leave, reads)]).sum(0)
         else:
@@ -126,6 +127,11 @@ class GraphEmbedding(nn.Module):
         return torch.stack([linear(read, weight) for weight, read in zip(weights, self._local(links))]).sum(0)
 
     @property
+    def is_local(self) -> bool:
+        """Whether the state of a node depends only on what is near it."""
+        return self.config.shape == "local"
+
+    @property
     def offset(self) -> Tensor:
         """(D,) what is added to the sum of `contributions`."""
         if self.config.shape == "global":
@@ -145,15 +151,40 @@ class GraphEmbedding(nn.Module):
         return _DenseLinks(graph.to(weight.device), graph.nodes.device)
 
     def _local(self, links: "_Links") -> list[Tensor]:
-        """rounds + 1 tensors (S, 2H): what is read from the states after each round, 0 at absent nodes."""
-        state = self.enter(torch.cat([links.nodes[:, 1:], links.degrees()], -1))
-        reads: list[Tensor] = [silu(self.read[0](state)) * links.present]
+        """What is read from the nodes, one (S, 2H) for each of `leave`, 0 at absent nodes."""
+        states = self.local_states(links)
+        reads = [silu(read(state)) for read, state in zip(self.read, states)]
         if self.walks is not None:
-            state = state + self.walks(links.closed_walks(self.config.walks))
-        for message_round, read in zip(self.rounds, self.read[1:]):
-            state = message_round(state, links)
-            reads.append(silu(read(state)) * links.present)
-        return reads
+            reads.append(self.read_walks(states[0], links.closed_walks(self.config.walks)))
+        return [read * links.present for read in reads]
+
+    def local_states(self, graph: "GraphBatch | _Links") -> list[Tensor]:
+        """The node states of a local psi at first and after each round.
+
+        Args:
+            graph: B graphs of S nodes in all.
+
+        Returns:
+            rounds + 1 tensors (S, H).
+        """
+        links = graph if isinstance(graph, _Links) else self._links(graph)
+        states = [self.enter(torch.cat([links.nodes[:, 1:], links.degrees()], -1))]
+        for message_round in self.rounds:
+            states.append(message_round(states[-1], links))
+        return states
+
+    def read_walks(self, state: Tensor, walks: Tensor) -> Tensor:
+        """Read the counts of closed walks; no message carries them, so that an edit changes little else.
+
+        Args:
+            state: (S, H) first states.
+            walks: (S, walks - 2) log(1 + number of closed walks) of each length from 3 on.
+
+        Returns:
+            (S, 2H).
+        """
+        assert self.walks is not None
+        return silu(self.walks(torch.cat([state, walks], -1)))
 
     def _global(self, links: "_Links") -> Tensor:
         """(S, D), 0 at absent nodes."""
@@ -193,9 +224,17 @@ class _LocalRound(nn.Module):
         self.norm = nn.LayerNorm(H)
 
     def forward(self, state: Tensor, links: "_Links") -> Tensor:
+        own, sent = self.send(state)
+        return self.receive(state, own, links.gather_scaled(sent, self.scale))
+
+    def send(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """(S, H) each: what a node keeps and what it sends."""
         own, sent = self.own(state).chunk(2, -1)
-        received = self.back(silu(links.gather_scaled(sent, self.scale)))
-        return state + silu(self.norm(own + received))
+        return own, sent
+
+    def receive(self, state: Tensor, own: Tensor, received: Tensor) -> Tensor:
+        """New states (S, H) from what was kept and the sums of what was sent."""
+        return state + silu(self.norm(own + self.back(silu(received))))
 
 
 class _Round(nn.Module):
@@ -271,7 +310,7 @@ class _DenseLinks(_Links):
         return values.reshape(self.B, self.N, -1).sum(1)
 
     def closed_walks(self, longest: int) -> Tensor:
-        return _closed_walks(self.links.sum(-1), longest).flatten(0, 1)
+        return closed_walks(self.links.sum(-1), longest).flatten(0, 1)
 
 
 class _PackedLinks(_Links):
@@ -321,7 +360,7 @@ class _PackedLinks(_Links):
             (i, j), b = place[self.pairs[:, edges]], slot[of_pair[edges]]
             flat = weights.new_zeros(len(block) * N * N)
             flat = flat.index_add(0, torch.cat([(b * N + i) * N + j, (b * N + j) * N + i]), weights[edges].repeat(2))
-            walks = _closed_walks(flat.reshape(len(block), N, N), longest)
+            walks = closed_walks(flat.reshape(len(block), N, N), longest)
             counts.append(walks[slot[self.rows[own]], place[own]])
             nodes.append(own)
             start = stop
@@ -331,7 +370,7 @@ class _PackedLinks(_Links):
         return found.new_zeros(len(self.nodes), longest - 2).index_copy(0, torch.cat(nodes), found)
 
 
-def _closed_walks(adjacency: Tensor, longest: int) -> Tensor:
+def closed_walks(adjacency: Tensor, longest: int) -> Tensor:
     """(B, N, longest - 2): log(1 + number of closed walks of length 3, 4, ... from each node)."""
     if longest < 3:
         return adjacency.new_zeros(*adjacency.shape[:2], 0)

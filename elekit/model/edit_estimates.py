@@ -1,0 +1,123 @@
+"""Points of all edits of a graph under a local psi, from the nodes near each edit alone.
+
+After `depth` rounds of messages an edit has changed only the states of nodes within `depth` edges. Those states, and
+the counts of closed walks, are computed exactly; the states of later rounds are taken from the graph before the edit.
+A linear model of the loss misses many good edits of graphs of real size; this one ranks them among the first.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, one_hot, silu
+
+from elekit.graphs.edits import Edits
+from elekit.graphs.graph import Graph
+from elekit.model.embedding import GraphEmbedding, closed_walks
+
+CHUNK = 2_000  # edits at a time
+
+
+class EditEstimates:
+    """The states of psi on one discrete graph, kept for estimates of its edits.
+
+    Args:
+        psi: Embedding with `shape="local"`.
+        nodes: (N,) node channels.
+        edges: (N, N) edge channels.
+        depth: Rounds that are computed exactly; with all rounds of psi the estimates are exact.
+    """
+
+    def __init__(self, psi: GraphEmbedding, nodes: Tensor, edges: Tensor, depth: int = 2):
+        self.psi, self.nodes, self.edges = psi, nodes.to(torch.int16), edges.to(torch.int16)
+        self.depth = min(depth, len(psi.rounds))
+        self.states = psi.local_states(Graph.from_labels(nodes[None], edges[None], psi.vocabulary))
+        self.reads = [silu(read(state)) for read, state in zip(psi.read, self.states)]
+        self.adjacency = (edges > 0).to(self.states[0].dtype)
+        self.counts = closed_walks(self.adjacency[None], psi.config.walks)[0]
+        if psi.walks is not None:
+            self.reads.append(psi.read_walks(self.states[0], self.counts))
+        self.reads = [read * (nodes > 0)[:, None] for read in self.reads]
+        self.point = torch.stack([leave(read.sum(0)) for leave, read in zip(psi.leave, self.reads)]).sum(0)
+
+    def losses(self, edits: Edits, target: Tensor) -> Tensor:
+        """Estimated learned losses of edits of this graph.
+
+        Args:
+            edits: E edits, all of row 0.
+            target: (D,) unit vector.
+
+        Returns:
+            (E,) losses.
+        """
+        parts = [self._points(edits[start : start + CHUNK]) for start in range(0, len(edits), CHUNK)]
+        points = torch.cat(parts) if parts else target.new_zeros(0, len(target))
+        return 2 - 2 * normalize(points, dim=-1) @ target
+
+    def _points(self, edits: Edits) -> Tensor:
+        """(E, D), not normalized."""
+        psi: Any = self.psi
+        E, N = len(edits), len(self.nodes)
+        nodes, edges = edits.apply(self.nodes[None], self.edges[None])
+        near = self._changed(edits, nodes)
+        points: Tensor = self.point.expand(E, -1)
+        place: Tensor = torch.empty(0)
+        states: Tensor = place
+        for level in range(self.depth + 1):
+            if level:
+                near = near | (near.to(self.adjacency.dtype) @ self.adjacency > 0)
+            e, i = near.nonzero().T
+            labels = edges[e, i].long()  # (n, N), of the edges at each node
+            if level == 0:
+                states = self._first(nodes[e, i], labels)
+            else:
+                row, j = labels.nonzero().T
+                own, sent = psi.rounds[level - 1].send(states)
+                messages = sent[place[e[row], j]] * psi.rounds[level - 1].scale[labels[row, j] - 1]
+                received = messages.new_zeros(len(e), messages.shape[1]).index_add_(0, row, messages)
+                at = place[e, i]
+                states = psi.rounds[level - 1].receive(states[at], own[at], received)
+            reads = silu(psi.read[level](states)) * (nodes[e, i] > 0)[:, None]
+            points = points + self._change(level, reads, e, i, E)
+            # all states that enter the next round: those before the edits, and behind them the new ones
+            states = torch.cat([self.states[level], states])
+            place = torch.arange(N).repeat(E, 1)
+            place[e, i] = N + torch.arange(len(e))
+        if psi.walks is not None:
+            points = points + self._walks(edits, nodes, edges)
+        return points
+
+    def _first(self, nodes: Tensor, labels: Tensor) -> Tensor:
+        """(n, H): first states of nodes with these labels (n,) and labels of edges (n, N)."""
+        degrees = one_hot(labels, self.psi.vocabulary.R).sum(1)[:, 1:]
+        label = one_hot(nodes.long(), self.psi.vocabulary.K)[:, 1:]
+        first: Tensor = self.psi.enter(torch.cat([label, degrees], 1).to(self.adjacency.dtype))
+        return first
+
+    def _changed(self, edits: Edits, nodes: Tensor) -> Tensor:
+        """(E, N) bool: nodes whose label or edges change."""
+        E, N = nodes.shape
+        touched = torch.cat([edits.node, edits.pair.flatten(1)], 1)
+        changed = torch.zeros(E, N + 1, dtype=torch.bool)  # the last column takes unused entries
+        changed = changed.scatter_(1, torch.where(touched < 0, N, touched), True)[:, :N]
+        removed = ((nodes == 0) & (self.nodes > 0)).to(self.adjacency.dtype)
+        return changed | (removed @ self.adjacency > 0)  # a removed node loses edges that the edit does not list
+
+    def _change(self, level: int, reads: Tensor, e: Tensor, i: Tensor, E: int) -> Tensor:
+        """(E, D): what new reads (n, 2H) of nodes i of edits e add to the points."""
+        change = (reads - self.reads[level][i]).new_zeros(E, reads.shape[1])
+        change.index_add_(0, e, reads - self.reads[level][i])
+        return change @ self.psi.leave[level].get_parameter("weight").T
+
+    def _walks(self, edits: Edits, nodes: Tensor, edges: Tensor) -> Tensor:
+        """(E, D): what changes in the first states and in the counts of closed walks add to the points."""
+        E, N = nodes.shape
+        adjacency = (edges > 0).to(self.adjacency.dtype)
+        counts = self.counts.expand(E, N, -1).clone()
+        other = (adjacency != self.adjacency).flatten(1).any(1)
+        counts[other] = closed_walks(adjacency[other], self.psi.config.walks)
+        near = self._changed(edits, nodes) | (counts != self.counts).any(-1)
+        e, i = near.nonzero().T
+        states = self._first(nodes[e, i], edges[e, i].long())
+        reads = self.psi.read_walks(states, counts[e, i]) * (nodes[e, i] > 0)[:, None]
+        return self._change(len(self.psi.read), reads, e, i, E)
