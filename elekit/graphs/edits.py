@@ -206,7 +206,7 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
             at = ((label > 1) | (first is second)).nonzero()[:, 0]
             ends = (i, j, torch.zeros_like(label)), (i, new, first), (new, j, second)
             add("insert node", b[at], [(new[at], k[at] + 1)], [tuple(part[at] for part in one) for one in ends])
-    if "contract node" in kinds:
+    if "contract node" in kinds and N > 2:
         b, x = (present & (linked.sum(-1) == 2)).nonzero().T
         i, j = linked[b, x].float().topk(2).indices.T
         apart = edges[b, i, j] == 0

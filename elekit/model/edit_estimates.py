@@ -13,7 +13,6 @@ from torch.nn.functional import normalize, one_hot, silu
 
 from elekit.graphs.edits import Edits
 from elekit.graphs.graph import Graph
-from elekit.model.embedding import GraphEmbedding, closed_walks
 
 CHUNK = 2_000  # edits at a time
 
@@ -22,19 +21,19 @@ class EditEstimates:
     """The states of psi on one discrete graph, kept for estimates of its edits.
 
     Args:
-        psi: Embedding with `shape="local"`.
+        psi: Local embedding, a `GraphEmbedding` with `shape="local"`.
         nodes: (N,) node channels.
         edges: (N, N) edge channels.
         depth: Rounds that are computed exactly; with all rounds of psi the estimates are exact.
     """
 
-    def __init__(self, psi: GraphEmbedding, nodes: Tensor, edges: Tensor, depth: int = 2):
+    def __init__(self, psi: Any, nodes: Tensor, edges: Tensor, depth: int = 2):
         self.psi, self.nodes, self.edges = psi, nodes.to(torch.int16), edges.to(torch.int16)
         self.depth = min(depth, len(psi.rounds))
         self.states = psi.local_states(Graph.from_labels(nodes[None], edges[None], psi.vocabulary))
         self.reads = [silu(read(state)) for read, state in zip(psi.read, self.states)]
         self.adjacency = (edges > 0).to(self.states[0].dtype)
-        self.counts = closed_walks(self.adjacency[None], psi.config.walks)[0]
+        self.counts = psi.count_walks(self.adjacency[None])[0]
         if psi.walks is not None:
             self.reads.append(psi.read_walks(self.states[0], self.counts))
         self.reads = [read * (nodes > 0)[:, None] for read in self.reads]
@@ -56,8 +55,7 @@ class EditEstimates:
 
     def _points(self, edits: Edits) -> Tensor:
         """(E, D), not normalized."""
-        psi: Any = self.psi
-        E, N = len(edits), len(self.nodes)
+        psi, E, N = self.psi, len(edits), len(self.nodes)
         nodes, edges = edits.apply(self.nodes[None], self.edges[None])
         near = self._changed(edits, nodes)
         points: Tensor = self.point.expand(E, -1)
@@ -105,9 +103,9 @@ class EditEstimates:
 
     def _change(self, level: int, reads: Tensor, e: Tensor, i: Tensor, E: int) -> Tensor:
         """(E, D): what new reads (n, 2H) of nodes i of edits e add to the points."""
-        change = (reads - self.reads[level][i]).new_zeros(E, reads.shape[1])
-        change.index_add_(0, e, reads - self.reads[level][i])
-        return change @ self.psi.leave[level].get_parameter("weight").T
+        weight: Tensor = self.psi.leave[level].weight
+        change = reads.new_zeros(E, reads.shape[1]).index_add_(0, e, reads - self.reads[level][i])
+        return change @ weight.T
 
     def _walks(self, edits: Edits, nodes: Tensor, edges: Tensor) -> Tensor:
         """(E, D): what changes in the first states and in the counts of closed walks add to the points."""
@@ -115,7 +113,7 @@ class EditEstimates:
         adjacency = (edges > 0).to(self.adjacency.dtype)
         counts = self.counts.expand(E, N, -1).clone()
         other = (adjacency != self.adjacency).flatten(1).any(1)
-        counts[other] = closed_walks(adjacency[other], self.psi.config.walks)
+        counts[other] = self.psi.count_walks(adjacency[other])
         near = self._changed(edits, nodes) | (counts != self.counts).any(-1)
         e, i = near.nonzero().T
         states = self._first(nodes[e, i], edges[e, i].long())

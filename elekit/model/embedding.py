@@ -173,6 +173,17 @@ class GraphEmbedding(nn.Module):
             states.append(message_round(states[-1], links))
         return states
 
+    def count_walks(self, adjacency: Tensor) -> Tensor:
+        """Count closed walks.
+
+        Args:
+            adjacency: (B, N, N) weights of edges.
+
+        Returns:
+            (B, N, walks - 2): log(1 + number of closed walks of length 3, 4, ... from each node).
+        """
+        return _closed_walks(adjacency, self.config.walks)
+
     def read_walks(self, state: Tensor, walks: Tensor) -> Tensor:
         """Read the counts of closed walks; no message carries them, so that an edit changes little else.
 
@@ -310,7 +321,7 @@ class _DenseLinks(_Links):
         return values.reshape(self.B, self.N, -1).sum(1)
 
     def closed_walks(self, longest: int) -> Tensor:
-        return closed_walks(self.links.sum(-1), longest).flatten(0, 1)
+        return _closed_walks(self.links.sum(-1), longest).flatten(0, 1)
 
 
 class _PackedLinks(_Links):
@@ -360,7 +371,7 @@ class _PackedLinks(_Links):
             (i, j), b = place[self.pairs[:, edges]], slot[of_pair[edges]]
             flat = weights.new_zeros(len(block) * N * N)
             flat = flat.index_add(0, torch.cat([(b * N + i) * N + j, (b * N + j) * N + i]), weights[edges].repeat(2))
-            walks = closed_walks(flat.reshape(len(block), N, N), longest)
+            walks = _closed_walks(flat.reshape(len(block), N, N), longest)
             counts.append(walks[slot[self.rows[own]], place[own]])
             nodes.append(own)
             start = stop
@@ -370,7 +381,7 @@ class _PackedLinks(_Links):
         return found.new_zeros(len(self.nodes), longest - 2).index_copy(0, torch.cat(nodes), found)
 
 
-def closed_walks(adjacency: Tensor, longest: int) -> Tensor:
+def _closed_walks(adjacency: Tensor, longest: int) -> Tensor:
     """(B, N, longest - 2): log(1 + number of closed walks of length 3, 4, ... from each node)."""
     if longest < 3:
         return adjacency.new_zeros(*adjacency.shape[:2], 0)

@@ -9,6 +9,7 @@ from elekit.graphs import _schema
 COLLAPSED = 1e-3  # loss of two random graphs
 COINCIDENT = 0.1  # share of graphs at the point of a different graph
 GOOD, WEAK = 0.8, 0.3  # shares of graphs that are found again
+CROWDED = 0.1  # loss of the nearest other graph, as a share of that of an edit
 FEWEST = 5  # graphs to decode, to judge by that
 
 _LOSS = _schema.maybe(_schema.number(0))
@@ -63,6 +64,8 @@ class Health:
         if self.decoded < FEWEST:
             return Level.WEAK
         share = self.found / self.decoded
+        if self.edit is not None and self.nearest < CROWDED * self.edit:
+            share = min(share, (GOOD + WEAK) / 2)  # other graphs lie much nearer than an edit
         return Level.GOOD if share >= GOOD else Level.WEAK if share >= WEAK else Level.UNUSABLE
 
     def __str__(self) -> str:
