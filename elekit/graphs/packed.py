@@ -41,7 +41,7 @@ class _Packed(GraphBatch):
     @cached_property
     def pair_offsets(self) -> Tensor:
         """(B + 1,) graph b has the listed pairs `pair_offsets[b]` to `pair_offsets[b + 1] - 1`."""
-        return torch.searchsorted(self.pairs[0].contiguous(), self.offsets)
+        return torch.searchsorted(self.pairs[0].contiguous(), self.offsets.contiguous())
 
     @cached_property
     def rows(self) -> Tensor:
