@@ -59,8 +59,8 @@ class LocalSearchConfig:
 
     def __post_init__(self) -> None:
         check_kinds(self.kinds)
-        for name in ("beam", "screen", "rounds", "patience"):
-            if (getattr(self, name) or 0) < 1 and (name, getattr(self, name)) != ("screen", None):
+        for name in ("beam", "rounds", "patience", *(() if self.screen is None else ("screen",))):
+            if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.alternatives is not None and self.alternatives < self.beam:
             raise ValueError(f"alternatives must be at least the beam, {self.beam}, got {self.alternatives}")

@@ -15,7 +15,7 @@ from torch import Tensor
 from elekit.decoding.candidates import Candidates, check_target, nearest
 from elekit.graphs import _schema
 from elekit.graphs.budget import Clock
-from elekit.graphs.packed import PackedGraphs
+from elekit.graphs.packed import PackedGraphs, cumulative, ranges
 from elekit.model.loss import paired_distance, points_of
 
 SAME_LOSS = 1e-9  # graphs of one target closer than this are one graph in another node order
@@ -67,6 +67,11 @@ class Parts:
     def sizes(self) -> Tensor:
         return self.offsets.diff()
 
+    def __getitem__(self, rows: Tensor) -> "Parts":
+        sizes = self.sizes[rows]
+        nodes = self.nodes[ranges(self.offsets[rows], sizes)]
+        return Parts(self.graph[rows], nodes, cumulative(sizes), self.end[rows], self.kind[rows])
+
 
 def parts_of(graphs: PackedGraphs) -> Parts:
     """The two sides of every bridge, by one depth-first search of each graph (Tarjan, 1974)."""
@@ -84,7 +89,7 @@ def parts_of(graphs: PackedGraphs) -> Parts:
     graph_, end, kind_ = torch.tensor(found, dtype=torch.long).reshape(-1, 3).T
     sizes = torch.tensor([len(side) for side in nodes], dtype=torch.long)
     flat = torch.tensor([node for side in nodes for node in side], dtype=torch.long)
-    return Parts(graph_, flat, torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]), end, kind_)
+    return Parts(graph_, flat, cumulative(sizes), end, kind_)
 
 
 def _bridges(
@@ -92,12 +97,12 @@ def _bridges(
 ) -> list[tuple[int, int, int, list[int], list[int]]]:
     """Of each bridge: its end below and above in the search tree, its label, and the nodes on both sides."""
     found = []
-    number: dict[int, int] = {}  # nodes in the order in which they are found
+    number: dict[int, int] = {}  # of each node, in the order in which those of its component are found
     for root in range(first, stop):
         if root in number:
             continue
-        begin, order, low, last = len(number), [root], {}, {}
-        number[root] = low[root] = begin
+        order, low, last = [root], {}, {}
+        number[root] = low[root] = 0
         stack = [(root, -1, 0, iter(neighbors[root]))]
         bridges = []
         while stack:
@@ -108,19 +113,19 @@ def _bridges(
                 if other in number:
                     low[node] = min(low[node], number[other])
                     continue
-                number[other] = low[other] = begin + len(order)
+                number[other] = low[other] = len(order)
                 order.append(other)
                 stack.append((other, node, label, iter(neighbors[other])))
                 break
             else:
                 stack.pop()
-                last[node] = begin + len(order)  # below a node are those found between it and this
+                last[node] = len(order)  # below a node are those found between it and this
                 if parent >= 0:
                     low[parent] = min(low[parent], low[node])
                     if low[node] == number[node]:
                         bridges.append((node, parent, kind))
         for node, parent, kind in bridges:
-            start, end = number[node] - begin, last[node] - begin
+            start, end = number[node], last[node]
             found.append((node, parent, kind, order[start:end], order[:start] + order[end:]))
     return found
 
@@ -131,8 +136,8 @@ def join(graphs: PackedGraphs, parts: Parts, left: Tensor, right: Tensor) -> Pac
     both = torch.stack([left, right], 1).flatten()  # sides 2c and 2c + 1 make child c
     counts = parts.sizes[both]
     side = torch.arange(2 * C, device=device).repeat_interleave(counts)
-    offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    old = parts.nodes[parts.offsets[both][side] + torch.arange(len(side), device=device) - offsets[side]]
+    offsets = cumulative(counts)
+    old = parts.nodes[ranges(parts.offsets[both], counts)]
     graph = parts.graph[both]
     new = torch.full((2 * C, int(graphs.sizes.max())), -1, device=device)  # of the nodes of the graph of a side
     place = old - graphs.offsets[graph][side]
@@ -140,8 +145,7 @@ def join(graphs: PackedGraphs, parts: Parts, left: Tensor, right: Tensor) -> Pac
 
     edges = graphs.pair_offsets.diff()[graph]  # edges of the whole graphs, kept if both ends are in the part
     of = torch.arange(2 * C, device=device).repeat_interleave(edges)
-    begin = torch.cat([edges.new_zeros(1), edges.cumsum(0)])[:-1]
-    number = graphs.pair_offsets[:-1][graph][of] + torch.arange(len(of), device=device) - begin[of]
+    number = ranges(graphs.pair_offsets[graph], edges)
     ends = new[of, graphs.pairs[:, number] - graphs.offsets[graph][of]]
     kept = (ends >= 0).all(0)
     bridge = new[torch.arange(2 * C, device=device), parts.end[both] - graphs.offsets[graph]].reshape(C, 2).T
@@ -190,23 +194,20 @@ def _of_target(
     psi: Any, target: Tensor, graphs: PackedGraphs, points: Tensor, config: RecombinationConfig, clock: Clock
 ) -> tuple[PackedGraphs, Tensor]:
     """Parents and children of all generations with their losses."""
-    losses = paired_distance(points, target)
-    parents, known = graphs, losses
+    losses, parents = paired_distance(points, target), graphs
     for _ in range(config.generations):
-        if known.min() <= config.tolerance or clock.over:
+        if losses.min() <= config.tolerance or clock.over:
             break
         children = _children(psi, target, parents, config.children)
         if not len(children):
             break
-        loss = paired_distance(points_of(psi, children), target)
-        loss, order = loss.sort()
-        new = (loss[:, None] - known).abs().amin(1) > SAME_LOSS
+        loss, order = paired_distance(points_of(psi, children), target).sort()
+        new = (loss[:, None] - losses).abs().amin(1) > SAME_LOSS
         new[1:] &= loss.diff() > SAME_LOSS
-        order, loss = order[new], loss[new]
-        graphs, losses = PackedGraphs.cat([graphs, children[order]]), torch.cat([losses, loss])
-        parents, known = PackedGraphs.cat([parents, children[order[: config.kept]]]), torch.cat([known, loss])
-        if not len(order):
+        if not new.any():
             break
+        children, losses = children[order[new]], torch.cat([losses, loss[new]])
+        graphs, parents = PackedGraphs.cat([graphs, children]), PackedGraphs.cat([parents, children[: config.kept]])
     return graphs, losses
 
 
@@ -218,7 +219,7 @@ def _children(psi: Any, target: Tensor, graphs: PackedGraphs, count: int) -> Pac
     sums = values.new_zeros(len(parts), values.shape[1]).index_add(0, owner, values) + psi.offset / 2
     if len(parts) > MAX_PARTS:  # keep those that point to the target
         kept = (sums @ target).topk(MAX_PARTS).indices
-        sums, parts = sums[kept], _chosen(parts, kept)
+        sums, parts = sums[kept], parts[kept]
     gram, along = sums @ sums.T, sums @ target
     length = gram.diagonal()
     cosine = (along[:, None] + along) / (length[:, None] + length + 2 * gram).clamp_min(1e-12).sqrt()
@@ -230,11 +231,3 @@ def _children(psi: Any, target: Tensor, graphs: PackedGraphs, count: int) -> Pac
     best = best[cosine[best] > -2]
     children = join(graphs, parts, left[best], right[best])
     return children[children.valence_violation() == 0]
-
-
-def _chosen(parts: Parts, rows: Tensor) -> Parts:
-    sizes = parts.sizes[rows]
-    offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-    of = torch.arange(len(rows)).repeat_interleave(sizes)
-    nodes = parts.nodes[parts.offsets[rows][of] + torch.arange(len(of)) - offsets[of]]
-    return Parts(parts.graph[rows], nodes, offsets, parts.end[rows], parts.kind[rows])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.packed import ranges
 
 SINGLE = ("relabel", "remove node", "add node", "change edge")
 PAIRED = ("swap labels", "move edge", "shift order")
@@ -234,10 +235,9 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
 
 def _pairs_of_equal(group: Tensor) -> tuple[Tensor, Tensor]:
     """All pairs of positions with the same value of an ascending tensor."""
-    after = torch.searchsorted(group, group, right=True) - 1 - torch.arange(len(group))
-    first = torch.arange(len(group)).repeat_interleave(after)
-    begin = after.cumsum(0) - after
-    return first, first + 1 + torch.arange(len(first)) - begin[first]
+    position = torch.arange(len(group))
+    after = torch.searchsorted(group, group, right=True) - 1 - position
+    return position.repeat_interleave(after), ranges(position + 1, after)
 
 
 def check_kinds(kinds: tuple[str, ...]) -> None:

@@ -212,14 +212,9 @@ class PackedGraphs(_Packed):
             One batch.
         """
         parts = [cls.of(one) for one in graphs]
-        first = cumulative(torch.tensor([len(one.node_labels) for one in parts])).tolist()
-        return cls(
-            torch.cat([parts[0].offsets[:1], *(one.offsets[1:] + k for one, k in zip(parts, first))]),
-            torch.cat([one.node_labels for one in parts]),
-            torch.cat([one.pairs + k for one, k in zip(parts, first)], 1),
-            torch.cat([one.edge_labels for one in parts]),
-            parts[0].vocabulary,
-        )
+        nodes, edges = (torch.cat([getattr(one, name) for one in parts]) for name in ("node_labels", "edge_labels"))
+        offsets, pairs = _renumbered(parts)
+        return cls(offsets, nodes, pairs, edges, parts[0].vocabulary)
 
     def __repr__(self) -> str:
         sizes = f"{int(self.sizes.min())} to {int(self.sizes.max())}" if len(self) else "0"
@@ -353,14 +348,9 @@ class RelaxedPackedGraphs(_Packed):
 
     @classmethod
     def cat(cls, graphs: Sequence[Self]) -> Self:
-        first = cumulative(torch.tensor([len(one.nodes) for one in graphs])).tolist()
-        return cls(
-            torch.cat([graphs[0].offsets[:1], *(one.offsets[1:] + k for one, k in zip(graphs, first))]),
-            torch.cat([one.nodes for one in graphs]),
-            torch.cat([one.pairs + k for one, k in zip(graphs, first)], 1),
-            torch.cat([one.edges for one in graphs]),
-            graphs[0].vocabulary,
-        )
+        nodes, edges = (torch.cat([getattr(one, name) for one in graphs]) for name in ("nodes", "edges"))
+        offsets, pairs = _renumbered(graphs)
+        return cls(offsets, nodes, pairs, edges, graphs[0].vocabulary)
 
     def __repr__(self) -> str:
         return f"RelaxedPackedGraphs(B={len(self)}, S={len(self.nodes)}, P={len(self.edges)})"
@@ -415,6 +405,13 @@ class RelaxedPackedGraphs(_Packed):
         nodes, edges = self.nodes.to(*args, **kwargs), self.edges.to(*args, **kwargs)
         offsets, pairs = self.offsets.to(nodes.device), self.pairs.to(nodes.device)
         return replace(self, offsets=offsets, nodes=nodes, pairs=pairs, edges=edges)
+
+
+def _renumbered(parts: Sequence[_Packed]) -> tuple[Tensor, Tensor]:
+    """Offsets and pairs of several batches as one."""
+    first = cumulative(torch.tensor([int(one.offsets[-1]) for one in parts])).tolist()
+    offsets = torch.cat([parts[0].offsets[:1], *(one.offsets[1:] + k for one, k in zip(parts, first))])
+    return offsets, torch.cat([one.pairs + k for one, k in zip(parts, first)], 1)
 
 
 def cumulative(counts: Tensor) -> Tensor:

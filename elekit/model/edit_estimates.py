@@ -57,7 +57,7 @@ class EditEstimates:
         """(E, D), not normalized."""
         psi, E, N = self.psi, len(edits), len(self.nodes)
         nodes, edges = edits.apply(self.nodes[None], self.edges[None])
-        near = self._changed(edits, nodes)
+        near = changed = self._changed(edits, nodes)
         points: Tensor = self.point.expand(E, -1)
         place: Tensor = torch.empty(0)
         states: Tensor = place
@@ -82,7 +82,7 @@ class EditEstimates:
             place = torch.arange(N).repeat(E, 1)
             place[e, i] = N + torch.arange(len(e))
         if psi.walks is not None:
-            points = points + self._walks(edits, nodes, edges)
+            points = points + self._walks(nodes, edges, changed)
         return points
 
     def _first(self, nodes: Tensor, labels: Tensor) -> Tensor:
@@ -107,15 +107,14 @@ class EditEstimates:
         change = reads.new_zeros(E, reads.shape[1]).index_add_(0, e, reads - self.reads[level][i])
         return change @ weight.T
 
-    def _walks(self, edits: Edits, nodes: Tensor, edges: Tensor) -> Tensor:
+    def _walks(self, nodes: Tensor, edges: Tensor, changed: Tensor) -> Tensor:
         """(E, D): what changes in the first states and in the counts of closed walks add to the points."""
         E, N = nodes.shape
         adjacency = (edges > 0).to(self.adjacency.dtype)
         counts = self.counts.expand(E, N, -1).clone()
         other = (adjacency != self.adjacency).flatten(1).any(1)
         counts[other] = self.psi.count_walks(adjacency[other])
-        near = self._changed(edits, nodes) | (counts != self.counts).any(-1)
-        e, i = near.nonzero().T
+        e, i = (changed | (counts != self.counts).any(-1)).nonzero().T
         states = self._first(nodes[e, i], edges[e, i].long())
         reads = self.psi.read_walks(states, counts[e, i]) * (nodes[e, i] > 0)[:, None]
         return self._change(len(self.psi.read), reads, e, i, E)

@@ -121,7 +121,7 @@ class GraphEmbedding(nn.Module):
             (S, D); the sums over the nodes of each graph plus `offset`, normalized, are the points.
         """
         links = self._links(graph)
-        if self.config.shape == "global":
+        if not self.is_local:
             return self._global(links)
         weights = (leave.get_parameter("weight") for leave in self.leave)
         return torch.stack([linear(read, weight) for weight, read in zip(weights, self._local(links))]).sum(0)
@@ -134,7 +134,7 @@ class GraphEmbedding(nn.Module):
     @property
     def offset(self) -> Tensor:
         """(D,) what is added to the sum of `contributions`."""
-        if self.config.shape == "global":
+        if not self.is_local:
             return torch.zeros_like(self.gate.bias)
         return torch.stack([leave.get_parameter("bias") for leave in self.leave]).sum(0)
 

@@ -25,10 +25,10 @@ def measure_health(
     psi: Psi, graphs: GraphBatch, *, held_out: GraphBatch | None = None, budget: float | Clock | None = SECONDS,
     seed: int = 0,
 ) -> Health | None:  # fmt: skip
-    """Measure whether a learned loss tells graphs apart, and whether graphs can be decoded from their points.
+    """Measure whether a learned loss distinguishes graphs, and whether graphs can be decoded from their points.
 
     Up to 40 graphs of at most 64 nodes are decoded from their own points, starting from up to 1,000 other training
-    graphs. Different graphs are told apart by their Weisfeiler-Lehman hashes.
+    graphs. Different graphs are those with different Weisfeiler-Lehman hashes.
 
     Args:
         psi: The embedding.
