@@ -5,10 +5,11 @@ from functools import cache
 
 import pytest
 import torch
-from conftest import random_relaxed, random_vertices
+from conftest import equal, random_relaxed, random_vertices
 
-from elekit.graphs.edits import COMPOSED, KINDS, PAIRED, SINGLE, Edits, all_edits
+from elekit.graphs.edits import ALL_KINDS, COMPOSED, KINDS, PAIRED, SINGLE, Edits, all_edits
 from elekit.graphs.graph import Graph, GraphVocabulary
+from elekit.graphs.packed import PackedGraphs
 
 VOCABULARIES = {
     "three nodes": GraphVocabulary(("a", "b"), ("thin", "thick"), 3),
@@ -127,6 +128,18 @@ def test_edits_of_a_relaxed_graph_are_those_of_its_rounding(vocabulary, generato
     relaxed = random_relaxed(vocabulary, 3, generator)
     one, other = all_edits(relaxed), all_edits(relaxed.rounded())
     assert all(torch.equal(getattr(one, name), getattr(other, name)) for name in Edits.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_packed_results_are_those_of_dense_tensors(name, generator):
+    vocabulary = VOCABULARIES[name]
+    _, every = all_graphs(vocabulary)
+    graphs = batch(vocabulary, [every[i] for i in torch.randperm(len(every), generator=generator)[:25].tolist()])
+    edits = all_edits(graphs, ALL_KINDS)
+    edits = edits[torch.randperm(len(edits), generator=generator)]
+    expected = PackedGraphs.of(Graph.from_labels(*edits.apply(*graphs.labels()), vocabulary))
+    assert equal(edits.results(graphs).check(), expected)
+    assert len(edits[:0].results(graphs)) == 0
 
 
 def test_apply_leaves_its_inputs_alone_and_makes_vertices(vertices):

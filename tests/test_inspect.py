@@ -53,10 +53,12 @@ def psi(vocabulary):
     return embedding(vocabulary)
 
 
-def embedding(vocabulary, seed=0, trained=False):
+def embedding(vocabulary, seed=0, trained=False, shape="global"):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return GraphEmbedding(vocabulary, EmbeddingConfig(hidden=16, rounds=2, dim=24)).requires_grad_(trained)
+        return GraphEmbedding(vocabulary, EmbeddingConfig(hidden=16, rounds=2, dim=24, shape=shape)).requires_grad_(
+            trained
+        )
 
 
 def on_sphere(n, D=8, seed=0):
@@ -65,9 +67,9 @@ def on_sphere(n, D=8, seed=0):
 
 # -- edit scan -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kinds", [SINGLE, KINDS, ("change edge",)])
-@pytest.mark.parametrize("which", ["module", "function"])
+@pytest.mark.parametrize("which", ["module", "local", "function"])
 def test_every_edit_has_the_price_that_the_loss_gives_its_result(psi, vertices, kinds, which):
-    psi = flat if which == "function" else psi
+    psi = {"module": psi, "local": embedding(vertices.vocabulary, shape="local"), "function": flat}[which]
     loss, anchor = LearnedLoss(psi), vertices[7]
     for graph in vertices[:4]:
         scan = edit_scan(psi, graph, anchor, kinds=kinds)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from elekit.graphs.graph import Graph, GraphVocabulary
-from elekit.graphs.packed import ranges
+from elekit.graphs.packed import PackedGraphs, cumulative, ranges, sorted_pairs
 
 SINGLE = ("relabel", "remove node", "add node", "change edge")
 PAIRED = ("swap labels", "move edge", "shift order")
@@ -74,6 +74,29 @@ class Edits:
             edges[at, i, j] = edges[at, j, i] = label.to(edges.dtype)
         present = nodes > 0
         return nodes, edges * (present[:, :, None] & present[:, None, :])
+
+    def results(self, graph: Graph) -> PackedGraphs:
+        """Apply each edit to its graph of a rounded batch: E graphs as lists of nodes and edges."""
+        nodes, edges = graph.labels()
+        E, N = len(self), nodes.shape[1]
+        b, i, j = edges.triu(1).nonzero().T
+        counts = torch.bincount(b, minlength=len(nodes))
+        first = torch.arange(E) * N  # slot of each result
+        own = ranges(cumulative(counts)[self.row], counts[self.row])
+        before = first.repeat_interleave(counts[self.row])
+        labels = nodes[self.row].clone()
+        for at, k, label in self._node_changes():
+            labels[at, k] = label
+        pairs, kinds = [torch.stack([before + i[own], before + j[own]])], [edges[b, i, j][own]]
+        for at, k, m, label in self._pair_changes():
+            pairs.append(torch.stack([first[at] + k, first[at] + m]))
+            kinds.append(label)
+        listed, present = torch.cat(pairs, 1), labels.flatten() > 0
+        joined, kind = sorted_pairs(listed, torch.where(present[listed].all(0), torch.cat(kinds), 0), E * N)
+        number = cumulative(present.long())
+        channels = labels.flatten()[present].to(torch.int16)
+        offsets = number[torch.arange(E + 1) * N]
+        return PackedGraphs(offsets, channels, number[joined], kind.to(torch.int16), graph.vocabulary)
 
     def first_order(self, nodes: Tensor, edges: Tensor, node_gradient: Tensor, pair_gradient: Tensor) -> Tensor:
         """(E,) estimated changes of a loss: its gradient at the new channels minus that at the old ones.

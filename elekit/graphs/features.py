@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from elekit.graphs.edits import KINDS, Edits
-from elekit.graphs.graph import Graph, GraphBatch, by_blocks, to_networkx
+from elekit.graphs.graph import Graph, GraphBatch, to_networkx
+from elekit.graphs.packed import PackedGraphs
 
 Names = tuple[str, ...]
 
@@ -21,15 +22,29 @@ def reachable(edges: Tensor) -> Tensor:
     return paths > 0
 
 
-def count_components(nodes: Tensor, edges: Tensor) -> Tensor:
-    """Number (B,) of connected components, of channels (B, N) and (B, N, N)."""
-    shares = (nodes > 0) / reachable(edges).sum(-1)  # each node counts 1 / size of its component
-    return shares.sum(1).round().long()
+def components(graphs: PackedGraphs) -> Tensor:
+    """(S,) the first node of the connected component of each node."""
+    i, j = graphs.pairs
+    first = torch.arange(len(graphs.node_labels), device=i.device)
+    while True:
+        one, other = first[i], first[j]
+        lower = first.scatter_reduce(0, torch.cat([one, other]), one.minimum(other).repeat(2), "amin")
+        lower = lower[lower]
+        if torch.equal(lower, first):
+            return first
+        first = lower
+
+
+def count_components(graphs: GraphBatch) -> Tensor:
+    """Number (B,) of connected components."""
+    packed = PackedGraphs.of(graphs)
+    first = components(packed)
+    return torch.bincount(packed.rows[first == torch.arange(len(first), device=first.device)], minlength=len(packed))
 
 
 def is_connected(graphs: GraphBatch) -> Tensor:
     """(B,) bool, True for a graph without nodes."""
-    return by_blocks(lambda block: count_components(*block.labels()) <= 1, graphs)
+    return count_components(graphs) <= 1
 
 
 def shortest_path_lengths(edges: Tensor) -> Tensor:
@@ -45,12 +60,8 @@ def shortest_path_lengths(edges: Tensor) -> Tensor:
 
 def cycle_rank(graphs: GraphBatch) -> Tensor:
     """Number (B,) of independent rings: edges - nodes + connected components."""
-
-    def rank(block: Graph) -> Tensor:
-        nodes, edges = (labels.cpu() for labels in block.labels())
-        return (edges > 0).sum((1, 2)) // 2 - (nodes > 0).sum(1) + count_components(nodes, edges)
-
-    return by_blocks(rank, graphs)
+    packed = PackedGraphs.of(graphs)
+    return packed.pair_offsets.diff() - packed.sizes + count_components(packed)
 
 
 def ring_edges(graphs: GraphBatch) -> Tensor:

@@ -192,6 +192,16 @@ def _bonds(mol: Chem.Mol) -> list[tuple[int, int, str]]:
 
 
 @functools.cache
+def _atom(label: str) -> Chem.Atom:
+    """RDKit's atom of a node label, for copies."""
+    symbol, charge = element_and_charge(label)
+    atom = Chem.Atom(symbol)
+    atom.SetFormalCharge(charge)
+    atom.SetNumExplicitHs(hydrogens(label))
+    return atom
+
+
+@functools.cache
 def _bond_type(label: str) -> Chem.BondType:
     """RDKit's bond type of one of EDGE_LABELS."""
     if label not in EDGE_LABELS:
@@ -333,24 +343,24 @@ def to_smiles(graph: GraphBatch) -> list[str | None]:
 
 def write_smiles(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> str | None:
     """The canonical SMILES of node labels and edges, as in `to_smiles`."""
-    if not is_readable_size(len(nodes), len(bonds)):
+    mol = _sanitized(nodes, bonds)
+    return None if mol is None else Chem.MolToSmiles(mol)
+
+
+def _sanitized(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> Chem.RWMol | None:
+    if not nodes or not is_readable_size(len(nodes), len(bonds)):
         return None
     with rdBase.BlockLogs():
         mol = to_mol(nodes, bonds)
-        if not nodes or Chem.SanitizeMol(mol, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
-            return None
-        return Chem.MolToSmiles(mol)
+        fine = Chem.SanitizeMol(mol, catchErrors=True) == Chem.SanitizeFlags.SANITIZE_NONE
+    return mol if fine else None
 
 
 def to_mol(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> Chem.RWMol:
     """An RDKit molecule of node labels and edges, not sanitized."""
     mol = Chem.RWMol()
     for label in nodes:
-        symbol, charge = element_and_charge(label)
-        atom = Chem.Atom(symbol)
-        atom.SetFormalCharge(charge)
-        atom.SetNumExplicitHs(hydrogens(label))
-        mol.AddAtom(atom)
+        mol.AddAtom(_atom(label))
     for i, j, name in bonds:
         count = mol.AddBond(i, j, _bond_type(name))
         if name == EDGE_LABELS[-1]:
@@ -366,7 +376,9 @@ def is_readable_size(atoms: int, bonds: int) -> bool:
 
 def is_valid(graph: GraphBatch) -> torch.Tensor:
     """(B,) bool: RDKit sanitizes the molecule."""
-    return torch.tensor([s is not None for s in to_smiles(graph)])
+    return torch.tensor(
+        [_sanitized(nodes, bonds) is not None for nodes, bonds in to_edge_lists(graph)], dtype=torch.bool
+    )
 
 
 def canonicalized(graphs: GraphBatch) -> Graph:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,12 @@ from torch import Tensor
 from elekit.graphs.edits import KINDS, SINGLE, Edits, all_edits
 from elekit.graphs.features import is_connected
 from elekit.graphs.graph import Graph, GraphBatch
+from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.smiles import is_molecular, is_valid
 from elekit.inspect._validation import anchor_point, single_graph, trimmed
-from elekit.model.loss import Psi, points_of, squared_distance
+from elekit.model.edit_estimates import EditEstimates
+from elekit.model.loss import Psi, checked_finite, points_of, squared_distance
 
-BLOCK = 1_024  # results at a time, which bounds memory
 NODE_KINDS, PAIR_KINDS = ("relabel", "remove node"), ("change edge",)
 
 
@@ -101,23 +103,30 @@ def edit_scan(
     graph = single_graph(graph).detach().rounded()
     narrow = trimmed(graph)
     edits, own = all_edits(narrow, kinds), points_of(psi, narrow)[0]
-    points, fine, connected = [own.new_empty(0, len(own))], [torch.empty(0).bool()], [torch.empty(0).bool()]
-    for start in range(0, len(edits), BLOCK):
-        results = _results(narrow, edits[start : start + BLOCK])
-        fine.append(valid(results))
-        priced = fine[-1] | (not valid_only)
-        points.append(own.new_full((len(results), len(own)), torch.nan))
-        if priced.any():
-            points[-1][priced] = points_of(psi, results[priced])
-        connected.append(is_connected(results))
-    prices = squared_distance(torch.cat(points), own).clamp_min(0).double().numpy()
+    results = edits.results(narrow)
+    fine = valid(results)
+    priced = fine | (not valid_only)
+    points = own.new_full((len(edits), len(own)), torch.nan)
+    if priced.any():
+        points[priced] = _points(psi, narrow, edits[priced], results[priced])
+    prices = squared_distance(points, own).clamp_min(0).double().numpy()
     table = pd.DataFrame({
         "edit": edits.describe(*graph.labels(), graph.vocabulary), "kind": [KINDS[k] for k in edits.kind.tolist()],
-        "loss": prices, "change": prices, "price": prices, "valid": torch.cat(fine).numpy(),
-        "connected": torch.cat(connected).numpy(), **edited_parts(edits),
+        "loss": prices, "change": prices, "price": prices, "valid": fine.numpy(),
+        "connected": is_connected(results).numpy(), **edited_parts(edits),
     })  # fmt: skip
-    scan = EditScan(graph, own, 0.0, edits, torch.cat(points), table, own)
+    scan = EditScan(graph, own, 0.0, edits, points, table, own)
     return scan.to_anchor(own if anchor is None else anchor_point(psi, anchor))
+
+
+def _points(psi: Any, graph: Graph, edits: Edits, results: PackedGraphs) -> Tensor:
+    """(E, D) psi of the results of edits of one graph; of a local psi from what is near each edit."""
+    if not getattr(psi, "is_local", False):
+        return points_of(psi, results)
+    nodes, edges = graph.labels()
+    with torch.no_grad():
+        found = EditEstimates(psi, nodes[0], edges[0], depth=len(psi.rounds)).points(edits)
+    return checked_finite(found, "psi", "edit")
 
 
 def _results(graph: Graph, edits: Edits) -> Graph:

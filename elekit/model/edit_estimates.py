@@ -53,6 +53,18 @@ class EditEstimates:
         points = torch.cat(parts) if parts else target.new_zeros(0, len(target))
         return 2 - 2 * normalize(points, dim=-1) @ target
 
+    def points(self, edits: Edits) -> Tensor:
+        """Estimated points of edits of this graph; exact if the depth is that of psi.
+
+        Args:
+            edits: E edits, all of row 0.
+
+        Returns:
+            (E, D) unit vectors.
+        """
+        parts = [self._points(edits[start : start + CHUNK]) for start in range(0, len(edits), CHUNK)]
+        return normalize(torch.cat(parts), dim=-1) if parts else self.point.new_zeros(0, len(self.point))
+
     def _points(self, edits: Edits) -> Tensor:
         """(E, D), not normalized."""
         psi, E, N = self.psi, len(edits), len(self.nodes)
