@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from elekit.decoding.candidates import Candidates, check_target, decode_candidates
-from elekit.decoding.gradient import GradientConfig, decode_gradient, single_step_traces, uniform
+from elekit.decoding.gradient import GradientConfig, decode_gradient, discrete, single_step_traces, uniform
 from elekit.decoding.local_search import LocalSearchConfig, local_search
 from elekit.decoding.recombination import RecombinationConfig, recombine
 from elekit.decoding.step_rules import RULES
@@ -142,7 +142,7 @@ def _rounded(
         needed = f"one graph for each of {len(target)} targets, given as start="
         raise ValueError(f"method {method!r} rounds {needed}; got {'none' if start is None else len(start)}")
     start = start.dense().detach()
-    graphs = start.rounded()
+    graphs = discrete(psi, start)
     losses = squared_distance(points_of(psi, graphs), target.detach())
     found = Decoded(graphs, losses, graphs, losses[:, None])
     if not record:

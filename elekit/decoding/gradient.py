@@ -11,6 +11,7 @@ from elekit.decoding.candidates import check_target
 from elekit.decoding.step_rules import RULES, Memory, StepRule
 from elekit.decoding.trace import Decoded, Trace, concatenate
 from elekit.graphs.budget import Clock
+from elekit.graphs.features import reachable
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.model.loss import Psi, squared_distance
 
@@ -171,7 +172,7 @@ def _descend(
 
     def judge(step: int, due: bool) -> Tensor:
         """Learned loss of the rounded iterates; if `due`, update the best graph of each descent."""
-        rounded = unfold(nodes, pairs, vocabulary).rounded()
+        rounded = discrete(psi, unfold(nodes, pairs, vocabulary))
         with torch.no_grad():
             loss = squared_distance(psi(rounded), target[owner[alive]])
         if due:
@@ -260,6 +261,36 @@ def single_step_traces(
     options: dict[str, Any] = {"best": 0, "stopped": stopped}
     rows = range(len(target))
     return tuple(_trace(target[b].detach(), b, [frame], vocabulary, starts=losses[b], **options) for b in rows)
+
+
+def discrete(psi: Psi, relaxed: Graph) -> Graph:
+    """Rounded graphs; where the graphs that psi was trained on are connected, their pieces are joined.
+
+    The most probable edge between two pieces joins them, if there is one, an edge within the capacities.
+    """
+    graph = relaxed.rounded()
+    if not getattr(getattr(psi, "prior", None), "connected", False):
+        return graph
+    nodes, edges = graph.labels()
+    capacity = graph.vocabulary.node_capacities.to(relaxed.nodes)[nodes]
+    orders, (B, N) = graph.vocabulary.edge_orders.to(relaxed.nodes), nodes.shape
+    rows, apart = torch.arange(B), _apart(nodes, edges)
+    while len(rows := rows[apart.flatten(1).any(1)]):
+        apart = apart[apart.flatten(1).any(1)]
+        left = capacity[rows] - orders[edges[rows]].sum(-1)  # (b, N)
+        lacking = (orders[1:] - left[:, :, None]).clamp_min(0)  # (b, N, R - 1)
+        value = relaxed.edges[rows][..., 1:] - lacking[:, :, None] - lacking[:, None]
+        best = value.masked_fill(~apart[..., None], -torch.inf).flatten(1).argmax(1)
+        i, j, label = best // (N * len(orders[1:])), best // len(orders[1:]) % N, best % len(orders[1:]) + 1
+        edges[rows, i, j] = edges[rows, j, i] = label
+        apart = _apart(nodes[rows], edges[rows])
+    return Graph.from_labels(nodes, edges, graph.vocabulary).to(relaxed.nodes.dtype)
+
+
+def _apart(nodes: Tensor, edges: Tensor) -> Tensor:
+    """(B, N, N) bool: pairs of present nodes without a path between them."""
+    present = nodes > 0
+    return ~reachable(edges) & present[:, :, None] & present[:, None]
 
 
 def _distinct(scores: Tensor, k: int) -> Tensor:

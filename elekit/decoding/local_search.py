@@ -15,12 +15,15 @@ from elekit.decoding.candidates import check_target
 from elekit.decoding.trace import Decoded, SearchStep
 from elekit.graphs.budget import Clock
 from elekit.graphs.edits import ALL_KINDS, Edits, all_edits, check_kinds
-from elekit.graphs.graph import Graph
+from elekit.graphs.features import count_components
+from elekit.graphs.graph import Graph, GraphBatch
 from elekit.graphs.packed import PackedGraphs
+from elekit.graphs.prior import GraphPrior
 from elekit.model.edit_estimates import EditEstimates
 from elekit.model.loss import Psi, points_of, squared_distance
 
-LOCAL_SCREEN, LINEAR_SCREEN = 64, 24  # edits per graph that are evaluated, for a local psi and any other
+LOCAL_SCREEN, LINEAR_SCREEN = 150, 24  # edits per graph that are evaluated, for a local psi and any other
+JUDGED = 6  # edits for each place of a beam that remain after exact estimates: some lead to the same graph
 FADE_IN = 0.1  # presence that a free slot gets for the linear model, which otherwise ignores edges to it
 SAME_SCORE = 1e-6  # scores of one target closer than this belong to one graph in another node order
 
@@ -37,10 +40,11 @@ class LocalSearchConfig:
 
     Args:
         beam: Graphs per target that are edited in each round.
-        screen: Edits per graph that are evaluated; None means 64 for a local psi, and 24 for any other.
+        screen: Edits per graph that are evaluated; None means 150 for a local psi, and 24 for any other.
         rounds: Maximal number of rounds.
         patience: Rounds without improvement before the search of a target ends.
-        penalty: Weight of `Graph.valence_violation`. Invalid starts are allowed.
+        penalty: Weight of `Graph.valence_violation`, and of pieces beyond the first where the graphs that psi was trained
+            on are connected. Invalid starts are allowed.
         tolerance: A graph with at most this learned loss ends the search of its target.
         retry_above: Targets with a higher learned loss are searched again with twice the beam and the screen.
         kinds: Kinds of edits, see `elekit.graphs.edits`.
@@ -70,7 +74,7 @@ def local_search(
     psi: Psi, target: Tensor, starts: Graph, *, config: LocalSearchConfig = LocalSearchConfig(), record: bool = False,
     budget: float | Clock | None = None,
 ) -> tuple[Decoded, list[tuple[SearchStep, ...]]]:  # fmt: skip
-    """Improve graphs by edits, under `2 - 2 <target, psi(y)>` plus the valence penalty.
+    """Improve graphs by edits, under `2 - 2 <target, psi(y)>` plus the penalty.
 
     Args:
         psi: Differentiable embedding of relaxed graphs.
@@ -116,6 +120,7 @@ class _Search:
         self.psi, self.target, self.config, self.record = psi, target, config, record
         self.vocabulary = starts.vocabulary
         self.local = getattr(psi, "is_local", False)
+        self.prior: GraphPrior | None = getattr(psi, "prior", None)
         self.screen = config.screen or (LOCAL_SCREEN if self.local else LINEAR_SCREEN)
         B, W = len(target), config.alternatives or config.beam
         nodes, edges = starts.labels()
@@ -131,6 +136,7 @@ class _Search:
         owner, origin = torch.arange(B).repeat_interleave(per_target), torch.full((B * per_target,), -1)
         self._merge(owner, nodes, edges, origin, lambda new: [n % per_target for n in new.tolist()])
         self.active = self.loss[:, 0] > config.tolerance
+        self.free = torch.full((B,), self.prior is None)  # targets whose graphs may have new types and links
 
     def run(self, clock: Clock) -> "_Search":
         for _ in range(self.config.rounds):
@@ -154,27 +160,52 @@ class _Search:
         owner, slot = open_.nonzero().T
         self.expanded |= open_
         nodes, edges = self.nodes[owner, slot], self.edges[owner, slot]
-        edits = self._screened(nodes, edges, self.target[owner])
+        edits = self._screened(nodes, edges, self.target[owner], self.free[owner])
         origin = self.history[owner, slot][edits.row]
         self._merge(
             owner[edits.row], *edits.apply(nodes, edges), origin,
             lambda new: edits[new].describe(nodes, edges, self.vocabulary),
         )  # fmt: skip
-        self.active &= (self.loss[:, 0] > self.config.tolerance) & (self.waiting < self.config.patience)
-        self.active &= (~self.expanded[:, : self.config.beam]).any(1)
+        self.active &= self.loss[:, 0] > self.config.tolerance
+        ended = (self.waiting >= self.config.patience) | self.expanded[:, : self.config.beam].all(1)
+        freed = ended & self.active & ~self.free & (self.prior is not None and not self.prior.closed)
+        self.free |= freed
+        self.waiting[freed] = 0
+        self.expanded[freed] = torch.isinf(self.score[freed])
+        self.active &= ~ended | freed
 
-    def _screened(self, nodes: Tensor, edges: Tensor, target: Tensor) -> Edits:
+    def _screened(self, nodes: Tensor, edges: Tensor, target: Tensor, free: Tensor) -> Edits:
         """The `screen` edits of each graph with the lowest estimate of loss + penalty."""
+        if self.local:
+            found = [self._estimated(*row) for row in zip(nodes, edges, target, free)]
+            return Edits.cat([replace(one, row=one.row + row) for row, one in enumerate(found)])
+        graph = Graph.from_labels(nodes, edges, self.vocabulary)
+        edits = all_edits(graph, self.config.kinds)
+        estimate = edits.first_order(nodes, edges, *self._gradients(graph, target))
+        estimate += self.config.penalty * edits.valence_violation(nodes, edges, self.vocabulary)
+        return edits[lowest(estimate, edits.row, self.screen)]
+
+    def _estimated(self, nodes: Tensor, edges: Tensor, target: Tensor, free: Tensor) -> Edits:
+        """The edits of one graph with the lowest loss among the `screen` with the lowest estimates."""
+        slots = min(len(nodes), int((nodes > 0).nonzero().amax()) + 2 if nodes.any() else 1)  # one is free
+        nodes, edges = nodes[None, :slots].short(), edges[None, :slots, :slots].short()
         graph = Graph.from_labels(nodes, edges, self.vocabulary)
         edits = all_edits(graph, self.config.kinds)
         violation = edits.valence_violation(nodes, edges, self.vocabulary)
-        if self.local:
-            edits = edits[violation <= graph.valence_violation()[edits.row]]
-            estimate = _estimates(self.psi, nodes, edges, target, edits)
-        else:
-            linear = edits.first_order(nodes, edges, *self._gradients(graph, target))
-            estimate = linear + self.config.penalty * violation
-        return edits[lowest(estimate, edits.row, self.screen)]
+        edits = edits[violation <= graph.valence_violation()]
+        if self.prior is not None and not free:
+            edits = edits[self.prior.keeps(edits, nodes, edges)]
+        with torch.no_grad():
+            estimates = EditEstimates(self.psi, nodes[0], edges[0])
+            edits = edits[lowest(-estimates.points(edits, 1) @ target, edits.row, self.screen)]
+            edits = edits[self._cuts(edits.results(graph)) <= self._cuts(graph)]
+            return edits[lowest(-estimates.points(edits) @ target, edits.row, JUDGED * self.score.shape[1])]
+
+    def _cuts(self, graphs: GraphBatch) -> Tensor:
+        """(B,) pieces beyond the first, where the graphs that psi was trained on are connected; otherwise 0."""
+        if self.prior is None or not self.prior.connected:
+            return torch.zeros(len(graphs))
+        return (count_components(graphs) - 1).clamp_min(0)
 
     def _gradients(self, graph: Graph, target: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient of the loss by node channels (F, N, K) and by unordered pairs (F, N, N, R), at the graphs.
@@ -207,7 +238,7 @@ class _Search:
         embedded = PackedGraphs.of(made) if self.local else made
         points = points_of(self.psi, embedded) if len(made) else self.target[:0]
         loss = squared_distance(points.double(), self.target[owner].double()).to(self.target.dtype)
-        score = loss + self.config.penalty * made.valence_violation()
+        score = loss + self.config.penalty * (made.valence_violation() + self._cuts(made))
         before = self.score[:, 0].clone()
 
         all_owner = torch.cat([torch.arange(B).repeat_interleave(W), owner])
@@ -262,17 +293,6 @@ class _Search:
                 path.append(step)
             found.append(tuple(reversed(path)))
         return found
-
-
-def _estimates(psi: Any, nodes: Tensor, edges: Tensor, target: Tensor, edits: Edits) -> Tensor:
-    """(E,) estimated losses of the edits of several graphs."""
-    estimate = torch.empty(len(edits))
-    with torch.no_grad():
-        for row in range(len(nodes)):
-            own = (edits.row == row).nonzero()[:, 0]
-            of_row = replace(edits[own], row=torch.zeros_like(own))
-            estimate[own] = EditEstimates(psi, nodes[row], edges[row]).losses(of_row, target[row])
-    return estimate
 
 
 def lowest(value: Tensor, group: Tensor, k: int) -> Tensor:

@@ -1,7 +1,8 @@
 """Recombination: new graphs from two parts of known ones, each cut off at a bridge.
 
 psi adds up what the nodes of a graph contribute, so two joined parts lie near the normalized sum of both. One matrix
-product ranks all pairs of parts; only the best are built and embedded. Genetic algorithms on molecules cut and join
+product ranks all pairs of parts, in a random projection of what is not along the target; only the best are built and
+embedded. Genetic algorithms on molecules cut and join
 in the same way (Jensen, Chemical Science 10, 3567, 2019), but embed each child.
 """
 
@@ -16,10 +17,13 @@ from elekit.decoding.candidates import Candidates, check_target, nearest
 from elekit.graphs import _schema
 from elekit.graphs.budget import Clock
 from elekit.graphs.packed import PackedGraphs, cumulative, ranges
+from elekit.graphs.weisfeiler_lehman import splitmix64
 from elekit.model.loss import paired_distance, points_of
 
 SAME_LOSS = 1e-9  # graphs of one target closer than this are one graph in another node order
-MAX_PARTS = 4_000  # that are paired at a time: bounds memory
+MAX_PARTS = 4_000  # of a generation: bounds memory
+FEWER = 3  # times as few parents in each earlier generation
+SKETCH = 64  # directions in which the distance of a pair from the target is estimated
 
 
 @dataclass(frozen=True)
@@ -72,62 +76,69 @@ class Parts:
         nodes = self.nodes[ranges(self.offsets[rows], sizes)]
         return Parts(self.graph[rows], nodes, cumulative(sizes), self.end[rows], self.kind[rows])
 
+    def after(self, other: "Parts", graphs: PackedGraphs) -> "Parts":
+        """The parts of `graphs`, and behind them these, of graphs that come after those."""
+        moved = len(graphs), len(graphs.node_labels)
+        return Parts(
+            torch.cat([other.graph, self.graph + moved[0]]),
+            torch.cat([other.nodes, self.nodes + moved[1]]),
+            torch.cat([other.offsets, self.offsets[1:] + other.offsets[-1]]),
+            torch.cat([other.end, self.end + moved[1]]),
+            torch.cat([other.kind, self.kind]),
+        )
+
 
 def parts_of(graphs: PackedGraphs) -> Parts:
-    """The two sides of every bridge, by one depth-first search of each graph (Tarjan, 1974)."""
-    neighbors: list[list[tuple[int, int]]] = [[] for _ in range(len(graphs.node_labels))]
-    for i, j, kind in zip(*graphs.pairs.tolist(), graphs.edge_labels.tolist()):
-        neighbors[i].append((j, kind))
-        neighbors[j].append((i, kind))
-    found: list[tuple[int, int, int]] = []  # graph, end, kind
-    nodes: list[list[int]] = []
-    ends = graphs.offsets.tolist()
-    for graph, (first, stop) in enumerate(itertools.pairwise(ends)):
-        for below, above, kind, side, rest in _bridges(neighbors, first, stop):
-            found += [(graph, below, kind), (graph, above, kind)]
-            nodes += [side, rest]
-    graph_, end, kind_ = torch.tensor(found, dtype=torch.long).reshape(-1, 3).T
-    sizes = torch.tensor([len(side) for side in nodes], dtype=torch.long)
-    flat = torch.tensor([node for side in nodes for node in side], dtype=torch.long)
-    return Parts(graph_, flat, cumulative(sizes), end, kind_)
-
-
-def _bridges(
-    neighbors: list[list[tuple[int, int]]], first: int, stop: int
-) -> list[tuple[int, int, int, list[int], list[int]]]:
-    """Of each bridge: its end below and above in the search tree, its label, and the nodes on both sides."""
-    found = []
-    number: dict[int, int] = {}  # of each node, in the order in which those of its component are found
-    for root in range(first, stop):
-        if root in number:
-            continue
-        order, low, last = [root], {}, {}
-        number[root] = low[root] = 0
-        stack = [(root, -1, 0, iter(neighbors[root]))]
-        bridges = []
-        while stack:
-            node, parent, kind, rest = stack[-1]
-            for other, label in rest:
-                if other == parent:
-                    continue
-                if other in number:
-                    low[node] = min(low[node], number[other])
-                    continue
-                number[other] = low[other] = len(order)
-                order.append(other)
-                stack.append((other, node, label, iter(neighbors[other])))
-                break
-            else:
-                stack.pop()
-                last[node] = len(order)  # below a node are those found between it and this
-                if parent >= 0:
-                    low[parent] = min(low[parent], low[node])
-                    if low[node] == number[node]:
-                        bridges.append((node, parent, kind))
-        for node, parent, kind in bridges:
-            start, end = number[node], last[node]
-            found.append((node, parent, kind, order[start:end], order[:start] + order[end:]))
-    return found
+    """The two sides of every bridge; those of one bridge are next to each other."""
+    S, device = len(graphs.node_labels), graphs.offsets.device
+    (i, j), edge = graphs.pairs, torch.arange(len(graphs.edge_labels), device=device)
+    source, target, edge = torch.cat([i, j]), torch.cat([j, i]), edge.repeat(2)
+    # a breadth-first tree of each component, all at once, level by level
+    parent, via = torch.full((S,), -1, device=device), torch.full((S,), -1, device=device)
+    (seen, reached), levels = torch.zeros(2, S, dtype=torch.bool, device=device).unbind(), list[Tensor]()
+    while not seen.all():
+        unseen = torch.where(seen, S, torch.arange(S, device=device))
+        first = torch.full((len(graphs),), S, device=device).scatter_reduce_(0, graphs.rows, unseen, "amin")
+        front = first[first < S]
+        while len(front):
+            levels.append(front)
+            seen[front] = reached[front] = True
+            out = (reached[source] & ~seen[target]).nonzero()[:, 0]
+            reached[front] = False
+            via[target[out]] = edge[out]
+            front = target[out].unique()
+            parent[front] = graphs.pairs[:, via[front]].sum(0) - front
+    # each other edge adds a number at one end and subtracts it at the other: sums below an edge vanish at bridges
+    size = torch.ones(S, dtype=torch.long, device=device)
+    others = torch.ones(len(i), dtype=torch.bool, device=device)
+    others[via[via >= 0]] = False
+    others = others.nonzero()[:, 0]
+    marks, crossing = splitmix64(others), torch.zeros_like(size)
+    crossing.index_add_(0, i[others], marks).index_add_(0, j[others], -marks)
+    for level in reversed(levels):
+        below = level[parent[level] >= 0]
+        size.index_add_(0, parent[below], size[below])
+        crossing.index_add_(0, parent[below], crossing[below])
+    # positions at which the nodes below each node follow it
+    start, root = torch.zeros_like(size), torch.arange(S, device=device)
+    roots = (parent < 0).nonzero()[:, 0]
+    start[roots] = cumulative(size[roots])[:-1]
+    for level in levels:
+        below = level[parent[level] >= 0]
+        below = below[parent[below].argsort(stable=True)]
+        before = cumulative(size[below])[:-1]
+        before -= before[torch.searchsorted(parent[below], parent[below])]
+        start[below] = start[parent[below]] + 1 + before
+        root[below] = root[parent[below]]
+    order = start.argsort()
+    cut = ((parent >= 0) & (crossing == 0)).nonzero()[:, 0]
+    begin, end, top = start[cut], start[cut] + size[cut], root[cut]
+    runs = torch.stack([begin, start[top], end], 1).flatten()  # the nodes below, and those before and after them
+    lengths = torch.stack([size[cut], begin - start[top], start[top] + size[top] - end], 1)
+    sizes = torch.stack([lengths[:, 0], lengths[:, 1:].sum(1)], 1).flatten()
+    ends = torch.stack([cut, parent[cut]], 1).flatten()
+    kinds = graphs.edge_labels[via[cut]].long().repeat_interleave(2)
+    return Parts(graphs.rows[ends], order[ranges(runs, lengths.flatten())], cumulative(sizes), ends, kinds)
 
 
 def join(graphs: PackedGraphs, parts: Parts, left: Tensor, right: Tensor) -> PackedGraphs:
@@ -193,41 +204,59 @@ def recombine(
 def _of_target(
     psi: Any, target: Tensor, graphs: PackedGraphs, points: Tensor, config: RecombinationConfig, clock: Clock
 ) -> tuple[PackedGraphs, Tensor]:
-    """Parents and children of all generations with their losses."""
-    losses, parents = paired_distance(points, target), graphs
-    for _ in range(config.generations):
+    """Parents and children of all generations with their losses; `graphs` are sorted by distance."""
+    losses, found = paired_distance(points, target), [graphs]
+    basis = torch.cat([target[:, None], sketch(len(target)).to(target)], 1)
+    pool, (parts, sums) = graphs[:0], _split(psi, basis, graphs[:0])
+    cuts = [0, *(config.parents // FEWER**left for left in reversed(range(config.generations)))]
+    children = graphs[:0]
+    for start, stop in itertools.pairwise(cuts):
         if losses.min() <= config.tolerance or clock.over:
             break
-        children = _children(psi, target, parents, config.children)
-        if not len(children):
-            break
+        new, paired = PackedGraphs.cat([graphs[start:stop], children]), len(parts)
+        more, more_sums = _split(psi, basis, new)
+        parts, sums = more.after(parts, pool), torch.cat([sums, more_sums])
+        pool = PackedGraphs.cat([pool, new])
+        children = join(pool, parts, *_best_pairs(sums, parts, paired, config.children, graphs.vocabulary.max_nodes))
+        children = children[children.valence_violation() == 0]
         loss, order = paired_distance(points_of(psi, children), target).sort()
-        new = (loss[:, None] - losses).abs().amin(1) > SAME_LOSS
-        new[1:] &= loss.diff() > SAME_LOSS
-        if not new.any():
-            break
-        children, losses = children[order[new]], torch.cat([losses, loss[new]])
-        graphs, parents = PackedGraphs.cat([graphs, children]), PackedGraphs.cat([parents, children[: config.kept]])
-    return graphs, losses
+        fresh = (loss[:, None] - losses).abs().amin(1) > SAME_LOSS
+        fresh[1:] &= loss.diff() > SAME_LOSS
+        losses, children = torch.cat([losses, loss[fresh]]), children[order[fresh]]
+        found.append(children)
+        children = children[: config.kept]
+    return PackedGraphs.cat(found), losses
 
 
-def _children(psi: Any, target: Tensor, graphs: PackedGraphs, count: int) -> PackedGraphs:
-    """Up to `count` pairs of parts whose contributions add up to a point near the target."""
+def sketch(D: int) -> Tensor:
+    """(D, SKETCH) random directions: the squared length of a vector is about that of its product with them."""
+    return torch.randn(D, SKETCH, generator=torch.Generator().manual_seed(0)) / SKETCH**0.5
+
+
+def _split(psi: Any, basis: Tensor, graphs: PackedGraphs) -> tuple[Parts, Tensor]:
+    """Parts, and (F, 1 + SKETCH) their sums of contributions: along the target, and the rest of them, sketched."""
     parts = parts_of(graphs)
-    values = psi.contributions(graphs)[parts.nodes]
+    values = psi.contributions(graphs, basis)[parts.nodes]
     owner = torch.arange(len(parts)).repeat_interleave(parts.sizes)
-    sums = values.new_zeros(len(parts), values.shape[1]).index_add(0, owner, values) + psi.offset / 2
+    sums = (psi.offset @ basis / 2).repeat(len(parts), 1).index_add_(0, owner, values)
+    sums[:, 1:] -= sums[:, :1] * (basis[:, 0] @ basis[:, 1:])
     if len(parts) > MAX_PARTS:  # keep those that point to the target
-        kept = (sums @ target).topk(MAX_PARTS).indices
+        kept = (sums[:, 0] / sums[:, 1:].norm(dim=1)).topk(MAX_PARTS).indices
         sums, parts = sums[kept], parts[kept]
-    gram, along = sums @ sums.T, sums @ target
-    length = gram.diagonal()
-    cosine = (along[:, None] + along) / (length[:, None] + length + 2 * gram).clamp_min(1e-12).sqrt()
-    fits = parts.kind[:, None] == parts.kind
-    fits &= parts.sizes[:, None] + parts.sizes <= graphs.vocabulary.max_nodes
-    left, right = torch.triu_indices(len(parts), len(parts), 1)
-    cosine = cosine.masked_fill(~fits, -2)[left, right]
-    best = cosine.topk(min(count, len(cosine))).indices
-    best = best[cosine[best] > -2]
-    children = join(graphs, parts, left[best], right[best])
-    return children[children.valence_violation() == 0]
+    return parts, sums
+
+
+def _best_pairs(sums: Tensor, parts: Parts, first: int, count: int, max_nodes: int) -> tuple[Tensor, Tensor]:
+    """Up to `count` pairs of parts, one from `first` on, whose contributions add up to a point near the target."""
+    along, rest = sums[:, 0], sums[:, 1:]
+    length = rest.square().sum(1)
+    apart = torch.addmm(length[first:, None] + length, rest[first:], rest.T, alpha=2).clamp_min_(1e-12)
+    cosine = along[first:, None] + along
+    cosine /= apart.addcmul_(cosine, cosine).sqrt_()
+    cosine[parts.kind[first:, None] != parts.kind] = -2
+    cosine[parts.sizes[first:, None] + parts.sizes > max_nodes] = -2
+    best = cosine.flatten().topk(min(2 * count, cosine.numel())).indices
+    best = best[cosine.flatten()[best] > -2]
+    left, right = best // len(parts) + first, best % len(parts)
+    once = (left > right) | (right < first)
+    return left[once][:count], right[once][:count]

@@ -16,6 +16,7 @@ from elekit.evaluation import ranking
 from elekit.graphs.budget import Clock
 from elekit.graphs.edit_distance import edit_distance as exact_edit_distance
 from elekit.graphs.edit_distance import isomorphic
+from elekit.graphs.features import is_connected
 from elekit.graphs.graph import GraphBatch
 from elekit.graphs.isomorphism import TooSymmetricError
 from elekit.graphs.smiles import canonicalized, is_molecular, to_smiles
@@ -49,8 +50,9 @@ def evaluate(
         One row per pair: exact (labeled isomorphism), too_symmetric (only if some pairs are too symmetric to compare;
         they count as not exact), edit_distance_unlabelled and edit_distance (without and with
         edge labels, in edits), proven (both are exact), edit_distance_at_least (only if some are not; a lower bound
-        of edit_distance), rank if given; for molecules also valid (RDKit sanitizes the
-        prediction), predicted and truth (SMILES).
+        of edit_distance), rank if given; connected (only if all true graphs are connected and some predicted ones
+        are not); for molecules also valid (RDKit sanitizes the prediction, and it is in one piece if all true graphs
+        are), predicted and truth (SMILES).
 
     Raises:
         ValueError: If batch sizes or labels differ.
@@ -62,10 +64,13 @@ def evaluate(
         if ours != true:
             raise ValueError(f"predicted and true graphs differ in {name}: {list(ours)} and {list(true)}")
     columns = {}
+    whole = is_connected(predicted).numpy() | (not bool(is_connected(truth).all()))
+    if not whole.all():
+        columns["connected"] = whole
     if is_molecular(truth.vocabulary):
         for name, graphs in (("predicted", predicted), ("truth", truth)):
             columns[name] = pd.Series(to_smiles(graphs), dtype=object)  # pandas would turn None into NaN
-        columns["valid"] = [smiles is not None for smiles in columns["predicted"]]
+        columns["valid"] = whole & [smiles is not None for smiles in columns["predicted"]]
         predicted, truth = canonicalized(predicted), canonicalized(truth)
     exact, hard = _compared(predicted, truth)
     columns["exact"] = exact.tolist()
@@ -129,7 +134,7 @@ def summarize(table: pd.DataFrame) -> dict[str, float]:
         return {name: float(table[name].mean()) for name in names if name in table}
 
     edits = "edit_distance_unlabelled", "edit_distance", "edit_distance_at_least"
-    summary = {"count": len(table)} | means("exact", "valid", *edits)
+    summary = {"count": len(table)} | means("exact", "valid", "connected", *edits)
     if "proven" in table:
         summary["edit_distances_not_proven"] = int((~table["proven"]).sum())
     if "too_symmetric" in table:

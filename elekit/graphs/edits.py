@@ -52,13 +52,13 @@ class Edits:
     def cat(cls, parts: Sequence["Edits"]) -> "Edits":
         return cls(*(torch.cat([getattr(e, name) for e in parts]) for name in cls.__dataclass_fields__))
 
-    def _node_changes(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def node_changes(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Edits, nodes and new channels, one change of each edit at a time."""
         for slot in range(self.node.shape[1]):
             at = (self.node[:, slot] >= 0).nonzero()[:, 0]
             yield at, self.node[at, slot], self.label[at, slot]
 
-    def _pair_changes(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    def pair_changes(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Edits, both ends and new channels, one change of each edit at a time."""
         for slot in range(self.edge.shape[1]):
             at = (self.edge[:, slot] >= 0).nonzero()[:, 0]
@@ -68,9 +68,9 @@ class Edits:
     def apply(self, nodes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
         """Apply each edit to its graph: channels (B, N) and (B, N, N) of the batch to (E, N) and (E, N, N)."""
         nodes, edges = nodes[self.row].clone(), edges[self.row].clone()
-        for at, i, label in self._node_changes():
+        for at, i, label in self.node_changes():
             nodes[at, i] = label.to(nodes.dtype)
-        for at, i, j, label in self._pair_changes():
+        for at, i, j, label in self.pair_changes():
             edges[at, i, j] = edges[at, j, i] = label.to(edges.dtype)
         present = nodes > 0
         return nodes, edges * (present[:, :, None] & present[:, None, :])
@@ -85,10 +85,10 @@ class Edits:
         own = ranges(cumulative(counts)[self.row], counts[self.row])
         before = first.repeat_interleave(counts[self.row])
         labels = nodes[self.row].clone()
-        for at, k, label in self._node_changes():
+        for at, k, label in self.node_changes():
             labels[at, k] = label
         pairs, kinds = [torch.stack([before + i[own], before + j[own]])], [edges[b, i, j][own]]
-        for at, k, m, label in self._pair_changes():
+        for at, k, m, label in self.pair_changes():
             pairs.append(torch.stack([first[at] + k, first[at] + m]))
             kinds.append(label)
         listed, present = torch.cat(pairs, 1), labels.flatten() > 0
@@ -109,10 +109,10 @@ class Edits:
         pairs.
         """
         change = node_gradient.new_zeros(len(self))
-        for at, i, label in self._node_changes():
+        for at, i, label in self.node_changes():
             row = self.row[at]
             change[at] += _difference(node_gradient[row, i], label, nodes[row, i])
-        for at, i, j, label in self._pair_changes():
+        for at, i, j, label in self.pair_changes():
             row = self.row[at]
             change[at] += _difference(pair_gradient[row, i, j], label, edges[row, i, j])
         return change
@@ -124,9 +124,9 @@ class Edits:
         order, capacity = vocabulary.edge_orders, vocabulary.node_capacities
         weight = order[edges.long()]  # (B, N, N)
         load, limit = weight.sum(-1)[self.row], capacity[nodes.long()][self.row]  # (E, N)
-        for at, i, label in self._node_changes():
+        for at, i, label in self.node_changes():
             limit[at, i] = capacity[label]
-        for at, i, j, label in self._pair_changes():
+        for at, i, j, label in self.pair_changes():
             more = order[label] - weight[self.row[at], i, j]
             load[at, i] += more
             load[at, j] += more

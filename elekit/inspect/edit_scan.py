@@ -125,7 +125,7 @@ def _points(psi: Any, graph: Graph, edits: Edits, results: PackedGraphs) -> Tens
         return points_of(psi, results)
     nodes, edges = graph.labels()
     with torch.no_grad():
-        found = EditEstimates(psi, nodes[0], edges[0], depth=len(psi.rounds)).points(edits)
+        found = EditEstimates(psi, nodes[0], edges[0]).points(edits)
     return checked_finite(found, "psi", "edit")
 
 

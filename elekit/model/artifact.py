@@ -33,6 +33,7 @@ from elekit.datasets.strict_json import MAX_BYTES, parse_json, read_json
 from elekit.graphs import _schema as schema
 from elekit.graphs._schema import cut
 from elekit.graphs.graph import VOCABULARY_FIELDS, Graph, GraphVocabulary
+from elekit.graphs.prior import PRIOR_FIELDS, GraphPrior
 from elekit.graphs.smiles import is_aromatic
 from elekit.model.embedding import EMBEDDING_FIELDS, EmbeddingConfig, GraphEmbedding
 from elekit.model.health import HEALTH_FIELDS, Health
@@ -85,6 +86,7 @@ _ABOUT = {
     "correction": _OBJECT,
     "repeat": _OBJECT,
     "health": HEALTH_FIELDS,
+    "prior": PRIOR_FIELDS,
     "command": schema.maybe(schema.text(100_000)),
     "trained": _STAGE["trained"],
 }
@@ -277,8 +279,8 @@ def _save(
         tensors[f"h-{name}"] = _weights(f"surrogate {cut(name)}", h, half)
         reader = None if h.reader is None else h.reader.to_json()
         surrogates[name] = {"dim": h.dim, **to_config(h.backbone), "reader": reader}
-    about = {name: value for name, value in artifact.about.items() if name != "health"}
-    about |= {} if psi.health is None else {"health": psi.health.to_json()}
+    about = {name: value for name, value in artifact.about.items() if name not in ("health", "prior")}
+    about |= {name: own.to_json() for name in ("health", "prior") if (own := getattr(psi, name)) is not None}
     try:
         about = parse_json(json.dumps(about, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
@@ -423,6 +425,8 @@ def _build(content: Json, folder: Path, modules: Mapping[str, nn.Module]) -> Art
             psi.typical = Graph(nodes, edges, psi.vocabulary).check()
         if "health" in content["about"]:
             psi.health = Health.from_json(content["about"]["health"])
+        if "prior" in content["about"]:
+            psi.prior = GraphPrior.from_json(content["about"]["prior"])
         _fill(psi, "psi", tensors["psi"])
         dot = Graph.from_labels(torch.ones(1, 1), torch.zeros(1, 1, 1), psi.vocabulary)
         psi.embed(dot)  # finite weights may still overflow

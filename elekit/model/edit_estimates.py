@@ -1,8 +1,7 @@
 """Points of all edits of a graph under a local psi, from the nodes near each edit alone.
 
-After `depth` rounds of messages an edit has changed only the states of nodes within `depth` edges. Those states, and
-the counts of closed walks, are computed exactly; the states of later rounds are taken from the graph before the edit.
-A linear model of the loss misses many good edits of graphs of real size; this one ranks them among the first.
+After some rounds of messages an edit has changed only the states of nodes within as many edges. A linear model of the
+loss misses many good edits of graphs of real size; the states after one round rank them among the first.
 """
 
 from typing import Any
@@ -24,12 +23,10 @@ class EditEstimates:
         psi: Local embedding, a `GraphEmbedding` with `shape="local"`.
         nodes: (N,) node channels.
         edges: (N, N) edge channels.
-        depth: Rounds that are computed exactly; with all rounds of psi the estimates are exact.
     """
 
-    def __init__(self, psi: Any, nodes: Tensor, edges: Tensor, depth: int = 2):
+    def __init__(self, psi: Any, nodes: Tensor, edges: Tensor):
         self.psi, self.nodes, self.edges = psi, nodes.to(torch.int16), edges.to(torch.int16)
-        self.depth = min(depth, len(psi.rounds))
         self.states = psi.local_states(Graph.from_labels(nodes[None], edges[None], psi.vocabulary))
         self.reads = [silu(read(state)) for read, state in zip(psi.read, self.states)]
         self.adjacency = (edges > 0).to(self.states[0].dtype)
@@ -39,33 +36,21 @@ class EditEstimates:
         self.reads = [read * (nodes > 0)[:, None] for read in self.reads]
         self.point = torch.stack([leave(read.sum(0)) for leave, read in zip(psi.leave, self.reads)]).sum(0)
 
-    def losses(self, edits: Edits, target: Tensor) -> Tensor:
-        """Estimated learned losses of edits of this graph.
+    def points(self, edits: Edits, depth: int | None = None) -> Tensor:
+        """Points of edits of this graph.
 
         Args:
             edits: E edits, all of row 0.
-            target: (D,) unit vector.
-
-        Returns:
-            (E,) losses.
-        """
-        parts = [self._points(edits[start : start + CHUNK]) for start in range(0, len(edits), CHUNK)]
-        points = torch.cat(parts) if parts else target.new_zeros(0, len(target))
-        return 2 - 2 * normalize(points, dim=-1) @ target
-
-    def points(self, edits: Edits) -> Tensor:
-        """Estimated points of edits of this graph; exact if the depth is that of psi.
-
-        Args:
-            edits: E edits, all of row 0.
+            depth: Rounds to compute. The states of later rounds, and the counts of closed walks, are taken from the
+                graph before the edit. None computes all: the points are exact.
 
         Returns:
             (E, D) unit vectors.
         """
-        parts = [self._points(edits[start : start + CHUNK]) for start in range(0, len(edits), CHUNK)]
+        parts = [self._points(edits[start : start + CHUNK], depth) for start in range(0, len(edits), CHUNK)]
         return normalize(torch.cat(parts), dim=-1) if parts else self.point.new_zeros(0, len(self.point))
 
-    def _points(self, edits: Edits) -> Tensor:
+    def _points(self, edits: Edits, depth: int | None) -> Tensor:
         """(E, D), not normalized."""
         psi, E, N = self.psi, len(edits), len(self.nodes)
         nodes, edges = edits.apply(self.nodes[None], self.edges[None])
@@ -73,7 +58,7 @@ class EditEstimates:
         points: Tensor = self.point.expand(E, -1)
         place: Tensor = torch.empty(0)
         states: Tensor = place
-        for level in range(self.depth + 1):
+        for level in range((len(psi.rounds) if depth is None else depth) + 1):
             if level:
                 near = near | (near.to(self.adjacency.dtype) @ self.adjacency > 0)
             e, i = near.nonzero().T
@@ -93,7 +78,7 @@ class EditEstimates:
             states = torch.cat([self.states[level], states])
             place = torch.arange(N).repeat(E, 1)
             place[e, i] = N + torch.arange(len(e))
-        if psi.walks is not None:
+        if psi.walks is not None and depth is None:
             points = points + self._walks(nodes, edges, changed)
         return points
 

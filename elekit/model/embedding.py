@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, silu
+from torch.nn.functional import silu
 
 from elekit.graphs import _schema, projections
 from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary, check_labels
 from elekit.graphs.packed import PackedGraphs, RelaxedPackedGraphs
+from elekit.graphs.prior import GraphPrior
 from elekit.model.health import Health
 from elekit.model.loss import checked_finite
 
@@ -61,8 +62,8 @@ class GraphEmbedding(nn.Module):
 
     Permutation-invariant, differentiable in the graph, and independent of the values at absent nodes. Dense and
     packed forms of a graph have one point. Time and memory for packed graphs follow their nodes and listed pairs.
-    `typical` holds the marginal frequencies of the training graphs, `history` the course of the training, and
-    `health` the verdict on it.
+    `typical` holds the marginal frequencies of the training graphs, `prior` what they have in common, `history` the
+    course of the training, and `health` the verdict on it.
 
     Args:
         vocabulary: Labels of the graphs.
@@ -77,6 +78,7 @@ class GraphEmbedding(nn.Module):
         self.typical: Graph | None = None
         self.history: History = []
         self.health: Health | None = None
+        self.prior: GraphPrior | None = None
         H, relations, walks = config.hidden, vocabulary.R - 1, max(0, config.walks - 2)
         if config.shape == "local":
             self.enter = nn.Linear(vocabulary.K - 1 + relations, H)
@@ -111,20 +113,22 @@ class GraphEmbedding(nn.Module):
             pooled = links.total(self._global(links))
         return projections.sphere(pooled).to(links.device)
 
-    def contributions(self, graph: GraphBatch) -> Tensor:
+    def contributions(self, graph: GraphBatch, basis: Tensor) -> Tensor:
         """What each node adds to the point of its graph.
 
         Args:
             graph: B graphs of S nodes in all (B times N if they are dense).
+            basis: (D, m) directions.
 
         Returns:
-            (S, D); the sums over the nodes of each graph plus `offset`, normalized, are the points.
+            (S, m) contributions along these; the sums over the nodes of each graph plus `offset`, normalized, are the
+            points.
         """
         links = self._links(graph)
         if not self.is_local:
-            return self._global(links)
-        weights = (leave.get_parameter("weight") for leave in self.leave)
-        return torch.stack([linear(read, weight) for weight, read in zip(weights, self._local(links))]).sum(0)
+            return self._global(links) @ basis
+        weights = torch.cat([leave.get_parameter("weight") for leave in self.leave], 1)
+        return torch.cat(self._local(links), 1) @ (weights.T @ basis)
 
     @property
     def is_local(self) -> bool:
@@ -385,8 +389,9 @@ def _closed_walks(adjacency: Tensor, longest: int) -> Tensor:
     """(B, N, longest - 2): log(1 + number of closed walks of length 3, 4, ... from each node)."""
     if longest < 3:
         return adjacency.new_zeros(*adjacency.shape[:2], 0)
-    power, counts = adjacency @ adjacency, []
-    for _ in range(3, longest + 1):
-        power = power @ adjacency
-        counts.append(power.diagonal(dim1=1, dim2=2))
+    powers = [adjacency, adjacency @ adjacency]
+    while 2 * len(powers) < longest:
+        powers.append(powers[-1] @ adjacency)
+    # the diagonal of a product of two powers, which are symmetric
+    counts = [(powers[(k - 1) // 2] * powers[k - (k - 1) // 2 - 2]).sum(-1) for k in range(3, longest + 1)]
     return torch.stack(counts, -1).clamp_min(0).log1p()

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from elekit.graphs import _schema, augment
 from elekit.graphs.graph import Graph, GraphBatch, by_blocks, check_labels
 from elekit.graphs.packed import PackedGraphs
+from elekit.graphs.prior import GraphPrior
 from elekit.model.contrastive import RETRIEVAL_SIZE, info_nce, retrieval
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.health import NOT_MEASURED
@@ -159,7 +160,7 @@ def fit_embedding(
     if start is not None:
         psi.load_state_dict(start.state_dict())
     psi.to(torch_device)
-    psi.typical = graphs.average()
+    psi.typical, psi.prior = graphs.average(), GraphPrior.of(graphs)
     frequencies = torch.bincount(graphs.node_labels.long(), minlength=graphs.vocabulary.K)
     held_out = validation if validation is not None and len(validation) > 1 else graphs
     held_out = PackedGraphs.of(held_out)[:RETRIEVAL_SIZE]

@@ -1,0 +1,162 @@
+"""What the graphs of a data set have in common: connectedness, and the types and links of their nodes.
+
+The type of a node is its label and the number of its edges of each label; a link is an edge label between two types.
+Both are kept as hashes.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from elekit.graphs import _schema
+from elekit.graphs.edits import ALL_KINDS, Edits
+from elekit.graphs.features import is_connected
+from elekit.graphs.packed import PackedGraphs
+from elekit.graphs.weisfeiler_lehman import splitmix64
+
+MAX_HASHES = 20_000  # of a kind; more are no common property
+COMMON, NEARLY_ALL = 0.5, 0.98  # shares of the graphs that hold nothing which no other graph holds
+
+_HASHES = _schema.items(_schema.whole(-(2**63), 2**63 - 1), MAX_HASHES)
+PRIOR_FIELDS = _schema.fields(
+    {
+        **dict.fromkeys(("connected", "closed"), _schema.one_of(True, False)),
+        **dict.fromkeys(("types", "links"), _HASHES),
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class GraphPrior:
+    """What decoding keeps to where it can. An empty tensor excludes nothing.
+
+    Args:
+        connected: Whether all graphs are connected.
+        closed: Whether new graphs hardly ever have other types or links.
+        types: (T,) hashes of the types of nodes, ascending.
+        links: (L,) hashes of the links, ascending.
+    """
+
+    connected: bool
+    closed: bool
+    types: Tensor
+    links: Tensor
+
+    @classmethod
+    def of(cls, graphs: PackedGraphs) -> Self:
+        """Collect what occurs; a kind of which most graphs hold something unique is left empty.
+
+        Args:
+            graphs: Discrete graphs.
+
+        Returns:
+            Their prior.
+        """
+        (i, j), edge = graphs.pairs, _of_edges(graphs.edge_labels.long())
+        kind = splitmix64(splitmix64(graphs.node_labels.long()).index_add_(0, i, edge).index_add_(0, j, edge))
+        link = _links(kind[i], kind[j], edge)
+        (types, known), (links, linked) = _common(kind, graphs.rows), _common(link, graphs.rows[i])
+        return cls(bool(is_connected(graphs).all()), min(known, linked) >= NEARLY_ALL, types, links)
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert to a JSON-serializable dictionary.
+
+        Returns:
+            The fields by name.
+        """
+        return {name: value.tolist() if torch.is_tensor(value) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Inverse of `to_json`.
+
+        Args:
+            values: The fields by name.
+
+        Returns:
+            The prior.
+
+        Raises:
+            ValueError: If fields are missing or have other types or values.
+        """
+        PRIOR_FIELDS(values, "the prior")
+        hashes = {
+            name: torch.tensor(value, dtype=torch.long).unique()
+            for name, value in values.items()
+            if isinstance(value, list)
+        }
+        return cls(**{**values, **hashes})
+
+    def keeps(self, edits: Edits, nodes: Tensor, edges: Tensor) -> Tensor:
+        """Find the edits that lead to no new types and links.
+
+        Args:
+            edits: E edits of the graphs of a batch.
+            nodes: (B, N) node channels.
+            edges: (B, N, N) edge channels.
+
+        Returns:
+            (e,) ascending indices of these edits.
+        """
+        key, changed = _changed_keys(edits, nodes, edges)
+        types = splitmix64(key)
+        e, i = changed.nonzero().T
+        kept = _without(torch.arange(len(edits)), e, types[e, i], self.types)
+        types, changed = types[kept], changed[kept]
+        _, edges = edits[kept].apply(nodes, edges)
+        e, i, j = ((edges > 0) & changed[:, :, None]).nonzero().T
+        return _without(kept, e, _links(types[e, i], types[e, j], _of_edges(edges[e, i, j].long())), self.links)
+
+
+def _common(hashes: Tensor, rows: Tensor) -> tuple[Tensor, float]:
+    """Distinct hashes, ascending, and the share of the graphs that hold none of their own.
+
+    None are returned if they are too many, or if that share is too small.
+    """
+    pairs = torch.stack([hashes, rows]).unique(dim=1)
+    found, counts = pairs[0].unique_consecutive(return_counts=True)
+    first = counts.cumsum(0) - counts
+    share = 1 - len(pairs[1][first[counts == 1]].unique()) / max(1, len(rows.unique()))
+    kept = share >= COMMON and len(found) <= MAX_HASHES
+    return (found if kept else found[:0]), share
+
+
+def _changed_keys(edits: Edits, nodes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
+    """(E, N): sums that hash to types after each edit, and which present nodes the edit changes."""
+    labels, weights = splitmix64(nodes.long()), _of_edges(edges.long())
+    key = (labels + weights.sum(-1))[edits.row]
+    changed, absent = torch.zeros_like(key, dtype=torch.bool), torch.zeros_like(key, dtype=torch.bool)
+    at = (edits.kind == ALL_KINDS.index("remove node")).nonzero()[:, 0]
+    lost = weights[edits.row[at], edits.node[at, 0]]  # by the neighbors of a removed node
+    key[at] -= lost
+    changed[at] = lost != 0
+    for at, i, label in edits.node_changes():
+        key[at, i] += splitmix64(label.long()) - labels[edits.row[at], i]
+        changed[at, i] = True
+        absent[at, i] = label == 0
+    for at, i, j, label in edits.pair_changes():
+        more = _of_edges(label.long()) - weights[edits.row[at], i, j]
+        for end in (i, j):
+            key[at, end] += more
+            changed[at, end] = True
+    return key, changed & ~absent
+
+
+def _of_edges(labels: Tensor) -> Tensor:
+    """Hashes of edge channels, other than those of nodes; 0 for no edge."""
+    return torch.where(labels > 0, splitmix64(-labels), 0)
+
+
+def _links(one: Tensor, other: Tensor, edge: Tensor) -> Tensor:
+    return splitmix64(splitmix64(one) + splitmix64(other) + edge)
+
+
+def _without(kept: Tensor, place: Tensor, hashes: Tensor, known: Tensor) -> Tensor:
+    """Those of `kept` at places with only known hashes; all if none are known."""
+    if not len(known):
+        return kept
+    stays = torch.ones(len(kept), dtype=torch.bool)
+    stays[place[known[torch.searchsorted(known, hashes).clamp_max(len(known) - 1)] != hashes]] = False
+    return kept[stays]
