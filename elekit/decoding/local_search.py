@@ -6,7 +6,6 @@ each edit (`edit_estimates`), any other by a linear model of the loss (one backw
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,8 +42,8 @@ class LocalSearchConfig:
         screen: Edits per graph that are evaluated; None means 150 for a local psi, and 24 for any other.
         rounds: Maximal number of rounds.
         patience: Rounds without improvement before the search of a target ends.
-        penalty: Weight of `Graph.valence_violation`, and of pieces beyond the first where the graphs that psi was trained
-            on are connected. Invalid starts are allowed.
+        penalty: Weight of `Graph.valence_violation`, and of pieces beyond the first where the training graphs are
+            connected. Invalid starts are allowed.
         tolerance: A graph with at most this learned loss ends the search of its target.
         retry_above: Targets with a higher learned loss are searched again with twice the beam and the screen.
         kinds: Kinds of edits, see `elekit.graphs.edits`.

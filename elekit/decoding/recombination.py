@@ -106,7 +106,7 @@ def parts_of(graphs: PackedGraphs) -> Parts:
             out = (reached[source] & ~seen[target]).nonzero()[:, 0]
             reached[front] = False
             via[target[out]] = edge[out]
-            front = target[out].unique()
+            front = torch.unique(target[out])
             parent[front] = graphs.pairs[:, via[front]].sum(0) - front
     # each other edge adds a number at one end and subtracts it at the other: sums below an edge vanish at bridges
     size = torch.ones(S, dtype=torch.long, device=device)
@@ -230,7 +230,8 @@ def _of_target(
 
 def sketch(D: int) -> Tensor:
     """(D, SKETCH) random directions: the squared length of a vector is about that of its product with them."""
-    return torch.randn(D, SKETCH, generator=torch.Generator().manual_seed(0)) / SKETCH**0.5
+    directions: Tensor = torch.randn(D, SKETCH, generator=torch.Generator().manual_seed(0)) / SKETCH**0.5
+    return directions
 
 
 def _split(psi: Any, basis: Tensor, graphs: PackedGraphs) -> tuple[Parts, Tensor]:

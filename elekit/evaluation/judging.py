@@ -63,7 +63,7 @@ def evaluate(
         ours, true = getattr(predicted.vocabulary, name), getattr(truth.vocabulary, name)
         if ours != true:
             raise ValueError(f"predicted and true graphs differ in {name}: {list(ours)} and {list(true)}")
-    columns = {}
+    columns: dict[str, Any] = {}
     whole = is_connected(predicted).numpy() | (not bool(is_connected(truth).all()))
     if not whole.all():
         columns["connected"] = whole

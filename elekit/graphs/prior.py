@@ -83,7 +83,7 @@ class GraphPrior:
         """
         PRIOR_FIELDS(values, "the prior")
         hashes = {
-            name: torch.tensor(value, dtype=torch.long).unique()
+            name: torch.unique(torch.tensor(value, dtype=torch.long))
             for name, value in values.items()
             if isinstance(value, list)
         }
@@ -115,10 +115,10 @@ def _common(hashes: Tensor, rows: Tensor) -> tuple[Tensor, float]:
 
     None are returned if they are too many, or if that share is too small.
     """
-    pairs = torch.stack([hashes, rows]).unique(dim=1)
-    found, counts = pairs[0].unique_consecutive(return_counts=True)
+    pairs = torch.unique(torch.stack([hashes, rows]), dim=1)
+    found, counts = torch.unique_consecutive(pairs[0], return_counts=True)
     first = counts.cumsum(0) - counts
-    share = 1 - len(pairs[1][first[counts == 1]].unique()) / max(1, len(rows.unique()))
+    share = 1 - len(torch.unique(pairs[1][first[counts == 1]])) / max(1, len(torch.unique(rows)))
     kept = share >= COMMON and len(found) <= MAX_HASHES
     return (found if kept else found[:0]), share
 
