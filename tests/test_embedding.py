@@ -136,8 +136,9 @@ def test_one_by_one_equals_the_batch(psi, graphs):
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
-def test_embed_equals_forward_without_gradients(psi, graphs, batch_size):
-    points = psi.embed(graphs, batch_size)
+def test_embed_equals_forward_without_gradients(psi, graphs, batch_size, monkeypatch):
+    monkeypatch.setattr("elekit.model.loss.BATCH_SIZE", batch_size)
+    points = psi.embed(graphs)
     assert not points.requires_grad
     torch.testing.assert_close(points, psi(graphs).detach())
 

@@ -388,9 +388,10 @@ class RelaxedPackedGraphs(_Packed):
         Returns:
             The same graphs, "absent" in slots without a node.
         """
-        nodes, edges = self._dense(slots, self.nodes, self.edges)
-        nodes = torch.cat([nodes[..., :1] + 1 - nodes.sum(-1, keepdim=True), nodes[..., 1:]], -1)
-        edges = torch.cat([edges[..., :1] + 1 - edges.sum(-1, keepdim=True), edges[..., 1:]], -1)
+        nodes, edges = (
+            torch.cat([rows[..., :1] + (rows.detach().sum(-1, keepdim=True) == 0), rows[..., 1:]], -1)
+            for rows in self._dense(slots, self.nodes, self.edges)
+        )
         return Graph(nodes, edges, self.vocabulary)
 
     def to(self, *args: Any, **kwargs: Any) -> "RelaxedPackedGraphs":
