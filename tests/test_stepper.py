@@ -1,5 +1,6 @@
 """Stepping through a decoding run: what the loss wants, the frames, the widget in the kernel and in a browser."""
 
+import base64
 import gc
 import itertools
 import json
@@ -13,6 +14,7 @@ import pytest
 import torch
 import traitlets
 from conftest import equal, random_relaxed
+from lab import browser_page
 
 from elekit import draw
 from elekit.decoding import DecodeConfig, Decoded, GradientConfig, SearchStep, Trace, decode
@@ -25,6 +27,7 @@ from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.inspect.descent_directions import descent_directions
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import squared_distance
+from elekit.widgets import bundle
 from elekit.widgets.stepper import step_through
 from elekit.widgets.stepper_state import packed
 
@@ -517,6 +520,54 @@ def showing(lab, name: str, run: int = 0):
     """Wait until a run shows the frame of that name."""
     caption = lab.page.locator(".elekit-stepper-run figcaption").nth(run)
     caption.get_by_text(name, exact=True).wait_for(timeout=15_000)
+
+
+WITHOUT_KERNEL = """async ([code, state]) => {
+  const bytes = Uint8Array.from(atob(state.numbers), (letter) => letter.charCodeAt(0));
+  const listeners = [];
+  const traits = {...state, numbers: new DataView(bytes.buffer)};
+  window.saved = [];
+  window.model = {
+    get: (name) => traits[name],
+    set: (name, value) => {
+      if (traits[name] === value) return;
+      traits[name] = value;
+      for (const [event, callback] of listeners) if (event === `change:${name}`) callback();
+    },
+    on: (event, callback) => listeners.push([event, callback]),
+    off: () => {},
+    save_changes: () => window.saved.push(traits.step),
+    send: () => {},
+  };
+  const widget = await import(URL.createObjectURL(new Blob([code], {type: "text/javascript"})));
+  widget.default.render({model: window.model, el: document.body});
+}"""
+
+
+@pytest.mark.browser
+def test_a_late_answer_of_the_kernel_takes_no_step_back(chromium, trace, tmp_path):
+    widget = step_through(trace)
+    state = {name: getattr(widget, name) for name in widget.trait_names(sync=True) if not name.startswith("_")}
+    state |= {"numbers": base64.b64encode(widget.numbers).decode(), "layout": None, "tabbable": None, "tooltip": None}
+    with browser_page(tmp_path) as (page, _):
+        page.evaluate(WITHOUT_KERNEL, [bundle.script(bundle.STATIC / "stepper.js"), state])
+        slider, title = page.locator(".elekit-stepper-slider"), page.locator("figcaption span").last
+        slider.focus()
+        # between two keys, the kernel confirms a step saved before
+        for _ in range(3):
+            page.evaluate(
+                """() => {
+              const key = () => document.activeElement.dispatchEvent(
+                new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true, cancelable: true}));
+              key(); window.model.set("step", 0); key(); window.model.set("step", 0);
+            }"""
+            )
+        assert slider.input_value() == "6" and title.text_content() == "iteration 6 of 12"
+        page.wait_for_function("window.saved.at(-1) === 6 && window.model.get('step') === 6")
+        page.keyboard.press("ArrowLeft")
+        assert slider.input_value() == "5"
+        page.evaluate("setTimeout(() => window.model.set('step', 2), 500)")  # by Python, when nothing waits
+        page.wait_for_function("document.querySelector('.elekit-stepper-slider').value === '2'")
 
 
 @pytest.mark.browser

@@ -260,11 +260,12 @@ function legend(palette) {
 /**
  * Buttons, slider and speed; `sync` updates them from the model.
  * @param {Model<StepperState>} model
+ * @param {() => number} current
  * @param {(step: number) => void} go
  * @param {() => void} play
  * @param {() => void} toggle
  */
-function controls(model, go, play, toggle) {
+function controls(model, current, go, play, toggle) {
   const last = model.get("last");
   const slider = control("input", {
     type: "range",
@@ -286,8 +287,7 @@ function controls(model, go, play, toggle) {
    * @param {string} name
    * @param {(step: number) => number} move
    */
-  const jump = (text, name, move) =>
-    button(text, () => go(move(model.get("step"))), { "aria-label": name, title: name });
+  const jump = (text, name, move) => button(text, () => go(move(current())), { "aria-label": name, title: name });
   const element = html(
     "div",
     { class: "elekit-row" },
@@ -348,16 +348,22 @@ function render({ model, el }) {
   let saving;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
+  // The answer of the kernel to an earlier step may arrive while a later one waits to be saved: the later one counts.
+  let waiting = 0;
+  const current = () => (saving === undefined ? model.get("step") : waiting);
   const saveStep = () => {
     saving = undefined;
+    model.set("step", waiting);
     model.save_changes();
   };
   /** @param {number} to */
   const go = (to) => {
     const step = clamp(to, 0, last);
-    if (step === model.get("step")) return;
-    model.set("step", step);
+    if (step === current()) return;
+    waiting = step;
     saving ??= setTimeout(saveStep, SAVE_DELAY);
+    if (step === model.get("step")) draw();
+    else model.set("step", step);
   };
   const pause = () => {
     if (model.get("playing")) save(model, "playing", false);
@@ -368,7 +374,7 @@ function render({ model, el }) {
     go(to);
   };
   const play = () => {
-    if (!model.get("playing") && model.get("step") === last) go(0);
+    if (!model.get("playing") && current() === last) go(0);
     save(model, "playing", !model.get("playing"));
   };
   const toggle = () => save(model, "show", showsDirections() ? "none" : "gradient");
@@ -378,16 +384,16 @@ function render({ model, el }) {
     const now = performance.now();
     if (now - (advanced.get(key) ?? 0) > 0.7 * wait) {
       advanced.set(key, now);
-      if (model.get("step") >= last) {
+      if (current() >= last) {
         pause();
         return;
       }
-      go(model.get("step") + 1);
+      go(current() + 1);
     }
     timer = setTimeout(tick, wait);
   };
 
-  const { element: row, slider, sync } = controls(model, jump, play, toggle);
+  const { element: row, slider, sync } = controls(model, current, jump, play, toggle);
   const chart = new Chart(model.get("runs"), model.get("across"), jump);
   const figures = figureTable(runs, palette.numbers);
   const sentences = runs.map(() => html("p"));
@@ -430,7 +436,7 @@ function render({ model, el }) {
       consume(event);
       return;
     }
-    if (MOVES[event.key]) jump(MOVES[event.key](model.get("step")));
+    if (MOVES[event.key]) jump(MOVES[event.key](current()));
     else if (event.key === "g") toggle();
     else if (event.key === " " && tag !== "BUTTON") {
       if (!event.repeat) play();
@@ -439,7 +445,7 @@ function render({ model, el }) {
   });
 
   const draw = () => {
-    const step = model.get("step");
+    const step = current();
     for (const [n, run] of runs.entries()) {
       run.draw(step, showsDirections());
       setText(sentences[n], run.reading(step, showsDirections()));
