@@ -105,6 +105,31 @@ def test_the_inspector_applies_what_was_prepared_and_refuses_the_rest(opening):
     assert "sum to 2" in place.locator("[data-sum]").inner_text()
 
 
+def test_tables_are_sorted_by_their_headings(opening):
+    page = opening("made")
+    place = page.locator("#prices-figures")
+    place.locator("summary").click()
+    names = [head.inner_text() for head in place.locator("th").all()]
+
+    def column(name):
+        return place.locator(f"tbody td:nth-child({names.index(name) + 1})").all_inner_texts()
+
+    def numbers(name):
+        return [float(text.replace(",", "")) for text in column(name) if text != "–"]
+
+    rows = sorted(place.locator("tbody tr").all_inner_texts())
+    head = place.locator("th", has_text="median").first
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending" and numbers("median") == sorted(numbers("median"))
+    head.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert numbers("median") == sorted(numbers("median"), reverse=True) and len(set(numbers("median"))) > 1
+    place.locator("th button").first.click()
+    assert head.get_attribute("aria-sort") == "none" and column(names[0]) == sorted(column(names[0]), key=str.lower)
+    assert sorted(place.locator("tbody tr").all_inner_texts()) == rows
+
+
 def test_a_link_to_figures_opens_them(opening):
     page = opening("made")
     link = page.locator('.statement[data-key^="price of"] a[href^="#prices-"]').first

@@ -1,6 +1,7 @@
 // The card's own script: models without a kernel, and the folded parts that links and printing open.
 
 import { render as renderInspector } from "../../widgets/static/inspector.js";
+import { sortable } from "../../widgets/static/sort.js";
 import { render as renderStepper } from "../../widgets/static/stepper.js";
 
 /** @import { InspectorState, Model, StepperState } from "../../widgets/static/types.d.ts" */
@@ -182,6 +183,9 @@ document.addEventListener("click", (event) => {
   if (link?.getAttribute("href") === location.hash) unfold();
 });
 unfold();
+
+for (const table of document.querySelectorAll(".evidence table"))
+  if (table instanceof HTMLTableElement) sortable(table);
 
 // Folded parts are printed too, except widgets, which are of no use on paper.
 /** @type {HTMLDetailsElement[]} */

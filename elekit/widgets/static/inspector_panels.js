@@ -4,6 +4,7 @@ import { button, control, html, save, send, setText, update } from "./dom.js";
 import { GraphView } from "./graph.js";
 import { InspectedGraph, shareHalos } from "./inspector_graph.js";
 import { short, signed } from "./inspector_session.js";
+import { sortable } from "./sort.js";
 import { zoomable } from "./zoom.js";
 
 /** @import { PartShares, Scene } from "./types.d.ts" */
@@ -15,10 +16,11 @@ const LETTERS = "abcd";
 /** @param {string} label */
 function shareTable(label) {
   const body = html("tbody");
-  const head = html("tr", {}, html("th", {}, "part"), html("th", {}, "share ± error"));
+  const head = html("tr", {}, ...["part", "share ± error"].map((words) => html("th", { scope: "col" }, words)));
   const table = html("table", { "aria-label": label }, html("thead", {}, head), body);
+  const sort = sortable(table);
   /** @param {PartShares} shares */
-  const draw = ({ part, share, error }) =>
+  const draw = ({ part, share, error }) => {
     body.replaceChildren(
       ...part.map((name, n) => {
         const value = `${signed(share[n], 3)} ± ${error[n].toFixed(3)}`;
@@ -30,6 +32,8 @@ function shareTable(label) {
         );
       }),
     );
+    sort();
+  };
   const region = { class: "elekit-scroll elekit-low", tabindex: "0", role: "region", "aria-label": label };
   return { element: control("div", region, table), draw };
 }
