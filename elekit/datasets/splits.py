@@ -37,6 +37,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.graphs)
 
+    def __repr__(self) -> str:
+        return f"Split({self.graphs!r})"
+
     def take(self, rows: Any) -> "Split":
         """Select rows.
 
