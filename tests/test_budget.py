@@ -4,10 +4,17 @@ import itertools
 import signal
 import types
 
+import pandas as pd
 import pytest
+import torch
+from conftest import random_vertices
 
+from elekit import audit, inspect
 from elekit.graphs import budget
 from elekit.graphs.budget import Clock
+from elekit.graphs.graph import GraphVocabulary
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.loss import points_of
 
 
 @pytest.fixture
@@ -73,3 +80,48 @@ def test_a_handler_of_the_user_stays():
         signal.raise_signal(signal.SIGINT)
     assert received == [signal.SIGINT] and not clock.interrupted
     signal.signal(signal.SIGINT, own)
+
+
+LONG = GraphVocabulary(("a", "b", "c"), ("thin", "thick"), 7)
+OVER = 1e-9  # seconds: a budget that is used up at once
+
+
+@pytest.fixture(scope="module")
+def psi():
+    torch.manual_seed(0)
+    return GraphEmbedding(LONG, EmbeddingConfig(hidden=8, rounds=2, dim=16, shape="local")).eval()
+
+
+@pytest.fixture
+def graphs(generator):
+    return random_vertices(LONG, 80, generator)
+
+
+def test_faithfulness_has_the_pairs_that_fit_the_budget(psi, graphs):
+    points = points_of(psi, graphs)
+    found = inspect.faithfulness(psi, graphs[:5], points[5:10], samples=4, orders=2, budget=OVER)
+    assert found.areas["pair"].unique().tolist() == [0]
+    whole = inspect.faithfulness(psi, graphs[:1], points[5:6], samples=4, orders=2)
+    pd.testing.assert_frame_equal(found.areas, whole.areas)
+
+
+def test_counterfactuals_say_that_they_are_no_proof_when_the_time_is_up(psi, graphs):
+    references = {"one": graphs[1], "other": graphs[2]}
+    found = inspect.counterfactuals(psi, graphs[0], references, budget=OVER)
+    whole = inspect.counterfactuals(psi, graphs[0], references, max_edits=1)
+    assert found.tried <= whole.tried and found.exhausted == 0 and not found.complete
+    assert len(found.table) or "this is no proof" in found.describe()
+
+
+def test_properties_without_time_are_not_measured(psi, graphs):
+    table = audit.concepts(psi, graphs, budget=OVER).table
+    assert (table["mark"] == "not measured").all()
+    assert table["description"].str.contains("time of the budget").any()
+
+
+def test_a_claim_is_not_stable_without_time_to_check_it(psi):
+    calls = []
+    table = audit.stability(
+        {"one": psi, "other": psi}, lambda one: calls.append(one), {"always": lambda _: True}, budget=OVER
+    )
+    assert not calls and not table["stable"].any() and table["of"].tolist() == [0]

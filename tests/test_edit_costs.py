@@ -125,20 +125,35 @@ def test_patterns_are_those_of_a_loop(vertices):
 
 
 def test_planted_graphs_hold_their_pattern_and_rewritten_ones_differ_in_one_edge(vertices, generator):
-    sound = vertices[vertices.valence_violation() == 0]
+    sound = PackedGraphs.of(vertices[vertices.valence_violation() == 0]).dense()
     planted, host = patterns.plant(sound, generator)
     assert len(planted) == len(host) > 50 and (planted.valence_violation() == 0).all()
-    assert torch.equal(planted.presence(), sound.presence()[host])
+    assert torch.equal(planted.sizes, PackedGraphs.of(sound).sizes[host])
     listed = set(patterns.patterns(sound.vocabulary, long=False)) | set(
         patterns.patterns(sound.vocabulary, long=True)
     )
     assert {pattern for pattern, _ in patterns.held_patterns(planted)} <= listed
     written, row, which, named = patterns.rewrite(sound, generator)
     assert len(written) > 50 and (written.valence_violation() == 0).all()
-    (n, e), (n0, e0) = written.labels(), sound[row].labels()
+    (n, e), (n0, e0) = written.dense(sound.slots()).labels(), sound[row].labels()
     changed = (n != n0).sum(1) + (e != e0).sum((1, 2)) // 2
     assert ((changed >= 2) & (changed <= 3)).all() and ((e != e0).sum((1, 2)) <= 2).all()
     assert all(one < other for one, other in named) and which.max() == len(named) - 1
+
+
+def test_patterns_of_many_labels_are_drawn_from_those_that_occur(generator):
+    """Their number is bounded, whatever the number of labels and edges, and common labels come first."""
+    vocabulary = ele.GraphVocabulary(tuple(f"a{k}" for k in range(40)), ("x", "y", "z"), 8)
+    nodes = torch.randint(1, 4, (60, 8), generator=generator)
+    edges = torch.randint(0, 4, (60, 8, 8), generator=generator).triu(1)
+    graphs = Graph.from_labels(nodes, edges + edges.transpose(1, 2), vocabulary)
+    planted, host = patterns.plant(graphs, generator)
+    assert len(planted) <= patterns.MAX_PATTERNS * patterns.HOSTS and len(host.unique()) > 40
+    written, _, which, named = patterns.rewrite(graphs, generator)
+    assert len(named) <= patterns.MAX_REWRITES and len(written) <= patterns.MAX_REWRITES * patterns.REWRITES
+    assert torch.equal(which.unique(), torch.arange(len(named)))
+    new = (planted.node_labels > 3).float().mean() + (written.node_labels > 3).float().mean()
+    assert 0 < new < 0.5
 
 
 # -- the sample ----------------------------------------------------------------------------------------------------

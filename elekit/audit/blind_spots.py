@@ -28,6 +28,7 @@ BOUND = 0.05  # of a typical single edit; of 60,000 single edits under ten clean
 PRICED = 60  # graphs for the typical cost
 MAX_NEAREST = 2_000  # graphs among which nearest pairs are searched
 WIDTH, PER_START = 4, 4  # graphs kept per step of the search, pairs from one start
+MAX_EDITS = 20_000  # of a step of the search; of more, some are drawn
 TIMEOUT = 1.0  # seconds per pair for the exact edit distance
 TRIES = 3  # random node orders
 MAX_KEKULE = 40  # molecules whose Kekule forms are compared
@@ -106,7 +107,7 @@ def blind_spots(
             bound = BOUND * float(priced.summary()["median"].median())
         found = _nearest_pairs(psi, graphs, order[:MAX_NEAREST], bound)
         for row in clock.part(1 / 2).track(order[:starts].tolist(), "blind spots", progress=progress):
-            others = _search(psi, graphs[row].dense(), bound, depth, generator)
+            others = _search(psi, graphs[row].dense(), bound, depth, generator, clock)
             found += [(row, -1, graphs[row].dense(), other) for other in others]
         if not found:
             return Pairs(pd.DataFrame(columns=columns), graphs[:0].dense(), graphs[:0].dense())
@@ -145,21 +146,27 @@ def _nearest_pairs(psi: Psi, graphs: GraphBatch, rows: Tensor, bound: float) -> 
     return [(i, j, graphs[i].dense(), graphs[j].dense()) for i, j in both]
 
 
-def _search(psi: Psi, start: Graph, bound: float, depth: int, generator: torch.Generator) -> list[Graph]:
+def _search(
+    psi: Psi, start: Graph, bound: float, depth: int, generator: torch.Generator, clock: Clock
+) -> list[Graph]:
     """Valid graphs within the bound of one, from a beam search: those with the most edits, one with the fewest."""
     vocabulary, own = start.vocabulary, points_of(psi, start)
     beam, seen = start, set(graph_hashes(start, ROUNDS)[:, -1].tolist())
     found: list[Graph] = []
     itself = next(iter(seen))
     for step in range(depth):
-        edits, before = all_edits(beam), beam.labels()
-        fits = (edits.valence_violation(*before, vocabulary) == 0).nonzero()[:, 0]
-        made = Graph.from_labels(*edits[fits].apply(*before), vocabulary)
+        if clock.over:
+            break
+        edits = all_edits(beam)
+        if len(edits) > MAX_EDITS:
+            edits = edits[torch.randperm(len(edits), generator=generator)[:MAX_EDITS]]
+        fits = (edits.valence_violation(*beam.labels(), vocabulary) == 0).nonzero()[:, 0]
+        made = edits[fits].results(beam)
         if step == 0:
-            made = Graph.cat([made, rewrite(start, generator)[0]])
+            made = PackedGraphs.cat([made, rewrite(start, generator)[0]])
         fresh: dict[int, int] = {}
         for i, name in enumerate(graph_hashes(made, ROUNDS)[:, -1].tolist()):
-            if name not in seen or (name == itself and not isomorphic(made[i], start)):
+            if name not in seen or (name == itself and not isomorphic(made[i].dense(), start)):
                 fresh.setdefault(name, i)
         if not fresh:
             break
@@ -167,8 +174,8 @@ def _search(psi: Psi, start: Graph, bound: float, depth: int, generator: torch.G
         made = made[torch.tensor(list(fresh.values()))]
         loss = paired_distance(points_of(psi, made), own)
         nearest = loss.argsort()
-        found = list(made[nearest[: int((loss <= bound).sum())]][:PER_START]) + found  # most edits first
-        beam = made[nearest[:WIDTH]]
+        found = list(made[nearest[: int((loss <= bound).sum())]][:PER_START].dense()) + found  # most edits first
+        beam = made[nearest[:WIDTH]].dense()
     if not found:
         return []
     chosen = Graph.cat(found[: PER_START - 1] + found[PER_START - 1 :][-1:])

@@ -1,19 +1,19 @@
 """Which properties of a graph does psi encode, and is that more than size and label counts explain?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from elekit.audit.probes import FOLDS, ProbeData, loss_share, rbf_features
 from elekit.audit.properties import MIN_GRAPHS, Property, PropertyKind, distinct_rows, graph_properties, parse_column
 from elekit.evaluation.formatting import percent
 from elekit.evaluation.intervals import N_BOOTSTRAP, central_interval
+from elekit.graphs.budget import Clock
 from elekit.graphs.graph import GraphBatch
 from elekit.graphs.packed import PackedGraphs
 from elekit.inspect._validation import finite_points
@@ -23,6 +23,8 @@ from elekit.training.loop import seeded
 
 Table: TypeAlias = pd.DataFrame | Mapping
 SOME, MUCH = 0.1, 0.5  # of a score
+TOGETHER = 64  # properties that are fitted at a time
+NO_TIME = "the time of the budget was used up"
 CLOSE = 0.05  # an untrained psi within this of the score encodes the property as well
 FIGURES = (
     "score", "low", "high", "control", "selectivity", "shuffled", "untrained", "size", "counts",
@@ -57,7 +59,13 @@ class Concepts:
 
 
 def concepts(
-    psi: Psi, graphs: GraphBatch, properties: Table | None = None, *, seed: int = 0, progress: bool = False
+    psi: Psi,
+    graphs: GraphBatch,
+    properties: Table | None = None,
+    *,
+    seed: int = 0,
+    budget: float | Clock | None = None,
+    progress: bool | None = None,
 ) -> Concepts:
     """Fit linear probes that predict properties of graphs from psi, and compare them with controls.
 
@@ -85,7 +93,8 @@ def concepts(
         properties: One row per graph: numbers, booleans or classes of at least 10 graphs, possibly missing. They are
             added to `elekit.audit.properties.graph_properties`, and replace those of the same name.
         seed: Seed of every random choice.
-        progress: Show a progress bar.
+        budget: Seconds for the whole call; then fewer properties are measured, the given ones last.
+        progress: As in `Clock.track`.
 
     Returns:
         The table and the graphs that were used.
@@ -108,11 +117,12 @@ def concepts(
     baselines = {f"nodes: {label}": Baseline.SIZE for label in graphs.vocabulary.node_labels}
     baselines = {name: kind for name, kind in (baselines | {"nodes": Baseline.NONE}).items() if name in own}
     parsed = [(parse_column(name, table[name], which), baselines.get(name, Baseline.COUNTS)) for name in table]
-    with threadpool_limits(1):  # the matrices are small
+    with threadpool_limits(1), Clock.of(budget) as clock:  # 1: the matrices are small
         data = _probe_data(psi, graphs[torch.from_numpy(first)], generator, seed)
-        figures = _figures(data, parsed, generator, progress)
+        figures = _figures(data, parsed, generator, clock, progress)
+    late = [(replace(one, note=NO_TIME) if one.target and one.name not in figures else one, b) for one, b in parsed]
     columns = ["property", "kind", "graphs", *FIGURES, "mark", "description"]
-    found = pd.DataFrame([_row(one, figures.get(one.name), baseline) for one, baseline in parsed], columns=columns)
+    found = pd.DataFrame([_row(one, figures.get(one.name), baseline) for one, baseline in late], columns=columns)
     return Concepts(found.sort_values("score", ascending=False, kind="stable", ignore_index=True), first)
 
 
@@ -151,37 +161,37 @@ def untrained(psi: Psi, graphs: GraphBatch, seed: int) -> GraphEmbedding:
 
 
 def _figures(
-    data: ProbeData, parsed: list[tuple[Property, Baseline]], generator: np.random.Generator, progress: bool
+    data: ProbeData,
+    parsed: list[tuple[Property, Baseline]],
+    generator: np.random.Generator,
+    clock: Clock,
+    progress: bool | None,
 ) -> dict[str, dict[str, float]]:
     figures: dict[str, dict[str, float]] = {}
     groups: dict[bytes, list[tuple[Property, Baseline]]] = {}
     for one, baseline in parsed:
         if one.target:
             groups.setdefault(one.rows.tobytes(), []).append((one, baseline))  # fitted together
-    total = (len(data.features) + 3) * sum(map(len, groups.values()))
-    with tqdm(total=total, desc="concepts", unit="probe", disable=not progress) as bar:
-        for some in groups.values():
-            here, targets = data.at(some[0][0].rows), [one.target for one, _ in some if one.target]
-            each = [{"loss_share": loss_share(here.features["score"], target.columns)} for target in targets]
-            for name in here.features:
-                for line, draws in zip(each, here.scores(name, targets)):
-                    line[name] = draws[0]
-                    if name == "score":
-                        line["low"], line["high"] = _interval(draws)
-                bar.update(len(some))
-            for name, kinds in (("control", here.groups), ("shuffled", np.arange(len(here.groups)))):
-                for line, control in zip(each, here.controls(targets, kinds, generator)):
-                    line[name] = control
-                bar.update(len(some))
-            for name in (Baseline.SIZE, Baseline.COUNTS):
-                at = [i for i, (_, baseline) in enumerate(some) if baseline is name]
-                for i, draws in zip(at, here.beyond(name, [targets[i] for i in at])):
-                    each[i]["beyond"], (each[i]["beyond_low"], each[i]["beyond_high"]) = draws[0], _interval(draws)
-            bar.update(len(some))
-            for (one, baseline), line in zip(some, each):
-                undefined = {Baseline.NONE: ("size", "counts"), Baseline.SIZE: ("counts",)}.get(baseline, ())
-                line["selectivity"] = line["score"] - line["control"]
-                figures[one.name] = line | dict.fromkeys(undefined, np.nan)
+    parts = [some[at : at + TOGETHER] for some in groups.values() for at in range(0, len(some), TOGETHER)]
+    for some in clock.track(parts, "concepts", progress=progress):
+        here, targets = data.at(some[0][0].rows), [one.target for one, _ in some if one.target]
+        each = [{"loss_share": loss_share(here.features["score"], target.columns)} for target in targets]
+        for name in here.features:
+            for line, draws in zip(each, here.scores(name, targets)):
+                line[name] = draws[0]
+                if name == "score":
+                    line["low"], line["high"] = _interval(draws)
+        for name, kinds in (("control", here.groups), ("shuffled", np.arange(len(here.groups)))):
+            for line, control in zip(each, here.controls(targets, kinds, generator)):
+                line[name] = control
+        for name in (Baseline.SIZE, Baseline.COUNTS):
+            at = [i for i, (_, baseline) in enumerate(some) if baseline is name]
+            for i, draws in zip(at, here.beyond(name, [targets[i] for i in at])):
+                each[i]["beyond"], (each[i]["beyond_low"], each[i]["beyond_high"]) = draws[0], _interval(draws)
+        for (one, baseline), line in zip(some, each):
+            undefined = {Baseline.NONE: ("size", "counts"), Baseline.SIZE: ("counts",)}.get(baseline, ())
+            line["selectivity"] = line["score"] - line["control"]
+            figures[one.name] = line | dict.fromkeys(undefined, np.nan)
     return figures
 
 

@@ -8,14 +8,16 @@ import itertools
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from elekit.graphs.edits import Edits
 from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
-from elekit.graphs.packed import PackedGraphs
+from elekit.graphs.packed import PackedGraphs, cumulative, ranges
 
 Pattern = tuple[int, ...]
-Labels = tuple[Tensor, Tensor]
 MAX_PATTERNS, HOSTS, MAX_SLOTS = 240, 8, 16  # patterns that are planted, graphs per pattern, slots for long ones
 REWRITES = 8  # per pair of patterns
+MAX_SITES, MAX_REWRITES = 10_000, 1_000  # edges that are rewritten, each both ways; pairs of patterns
 
 
 def pattern_name(pattern: Pattern, vocabulary: GraphVocabulary) -> str:
@@ -35,40 +37,60 @@ def patterns(vocabulary: GraphVocabulary, long: bool) -> list[Pattern]:
     return [(a, r, c, s, b) for c in labels for (a, r), (b, s) in pairs if order[r] + order[s] <= capacity[c]]
 
 
-def plant(graphs: Graph, generator: torch.Generator) -> tuple[Graph, Tensor]:
-    """Write patterns over paths of two or three nodes, each in several graphs: the results, and the row of each."""
+def plant(graphs: Graph, generator: torch.Generator) -> tuple[PackedGraphs, Tensor]:
+    """Write patterns over paths of two or three nodes, each in several graphs: the results, and the row of each.
+
+    Of more than 240 patterns, some are drawn, by the frequencies of their labels.
+    """
     vocabulary = graphs.vocabulary
-    longer = patterns(vocabulary, long=True)
-    chosen = patterns(vocabulary, long=False)
-    chosen = (chosen + [longer[i] for i in torch.randperm(len(longer), generator=generator).tolist()])[:MAX_PATTERNS]
     nodes, edges = (labels.long() for labels in graphs.labels())
+    chosen = _drawn(patterns(vocabulary, long=False), nodes, generator)
+    if len(chosen) < MAX_PATTERNS:
+        longer = patterns(vocabulary, long=True)
+        more = torch.randperm(len(longer), generator=generator)[: MAX_PATTERNS - len(chosen)]
+        chosen = chosen + [longer[i] for i in more.tolist()]
     paths = {3: _paths(edges, 2, generator), 5: _paths(edges, 3, generator)}
-    found = [_planted((nodes, edges), paths[len(p)], p, vocabulary, generator) for p in chosen]
-    made = Graph.from_labels(torch.cat([n for _, n, _ in found]), torch.cat([e for *_, e in found]), vocabulary)
-    return made, torch.cat([rows for rows, *_ in found])
+    load = vocabulary.edge_orders[edges].sum(-1)
+    edits = Edits.cat([_planted(edges, load, paths[len(p)], p, vocabulary, generator) for p in chosen])
+    return edits.results(graphs), edits.row
+
+
+def _drawn(found: list[Pattern], nodes: Tensor, generator: torch.Generator) -> list[Pattern]:
+    """Up to 240 of some patterns of two nodes, by the frequencies of their labels in channels (B, N)."""
+    if len(found) <= MAX_PATTERNS:
+        return found
+    frequency = nodes.flatten().bincount(minlength=int(nodes.max()) + 1).float() + 1  # 1: every label has a chance
+    frequency = torch.cat([frequency, torch.ones(max(a + b for a, _, b in found))])
+    ends = torch.tensor([(a, b) for a, _, b in found])
+    drawn = frequency[ends].prod(1).multinomial(MAX_PATTERNS, generator=generator)
+    return [found[i] for i in drawn.tolist()]
 
 
 def _paths(edges: Tensor, length: int, generator: torch.Generator, limit: int = 2_000) -> Tensor:
     """(P, 1 + length) random paths of two or three nodes: the graph, then the nodes."""
-    linked = edges > 0
-    if length == 2:
-        found = linked.nonzero()
-    else:
-        other = ~torch.eye(edges.shape[1], dtype=torch.bool)
-        few = torch.randperm(len(edges), generator=generator)[:100]  # graphs; each has many paths
-        b, i, j, k = (linked[few][:, :, :, None] & linked[few][:, None, :, :] & other[None, :, None, :]).nonzero().T
-        found = torch.stack([few[b], i, j, k], 1)
+    N, rows = edges.shape[1], torch.arange(len(edges))
+    if length == 3:
+        rows = torch.randperm(len(edges), generator=generator)[:100]  # graphs; each has many paths
+    b, i, j = (edges[rows] > 0).nonzero().T
+    found = torch.stack([rows[b], i, j], 1)
+    if length == 3:
+        counts = torch.bincount(b * N + i, minlength=len(rows) * N)  # edges from each node
+        onward = counts[b * N + j]
+        before = torch.arange(len(b)).repeat_interleave(onward)
+        after = ranges(cumulative(counts)[b * N + j], onward)
+        kept = j[after] != i[before]
+        found = torch.cat([found[before[kept]], j[after[kept]][:, None]], 1)
     return found[torch.randperm(len(found), generator=generator)[:limit]]
 
 
 def _planted(
-    labels: Labels, paths: Tensor, pattern: Pattern, vocabulary: GraphVocabulary, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """A pattern over up to HOSTS paths in different graphs within the capacities: (rows, nodes, edges)."""
-    nodes, edges = labels
+    edges: Tensor, load: Tensor, paths: Tensor, pattern: Pattern, vocabulary: GraphVocabulary,
+    generator: torch.Generator,
+) -> Edits:  # fmt: skip
+    """A pattern over up to HOSTS paths in different graphs within the capacities; load: (B, N) sums of orders."""
     order, capacity = vocabulary.edge_orders, vocabulary.node_capacities
     row, path = paths[:, 0], paths[:, 1:]
-    load = order[edges].sum(-1)[row[:, None], path]  # (P, nodes of the path)
+    load = load[row[:, None], path]  # (P, nodes of the path)
     for place, r in enumerate(pattern[1::2]):
         more = order[r] - order[edges[row, path[:, place], path[:, place + 1]]]
         load[:, place] += more
@@ -78,32 +100,37 @@ def _planted(
     fine = fine[torch.randperm(len(fine), generator=generator)]
     first = torch.from_numpy(np.unique(row[fine].numpy(), return_index=True)[1]).long()
     chosen = fine[first[torch.randperm(len(first), generator=generator)[:HOSTS]]]
-    row, path, n = row[chosen], path[chosen], len(chosen)
-    return row, *_overwritten(nodes[row], edges[row], path, ends.expand(n, -1), links.expand(n, -1))
+    n = len(chosen)
+    return _overwriting(row[chosen], path[chosen], ends.expand(n, -1), links.expand(n, -1))
 
 
-def _overwritten(nodes: Tensor, edges: Tensor, path: Tensor, labels: Tensor, links: Tensor) -> tuple[Tensor, Tensor]:
-    """Channels (B, N) and (B, N, N) with labels (B, k) and links (B, k - 1) along paths (B, k)."""
-    nodes, edges, rows = nodes.clone(), edges.clone(), torch.arange(len(nodes))
-    nodes[rows[:, None], path] = labels
-    for place in range(links.shape[1]):
-        i, j = path[:, place], path[:, place + 1]
-        edges[rows, i, j] = edges[rows, j, i] = links[:, place]
-    return nodes, edges
+def _overwriting(row: Tensor, path: Tensor, labels: Tensor, links: Tensor) -> Edits:
+    """Edits that put labels (E, k) and links (E, k - 1) along paths (E, k) of up to three nodes."""
+    free = 3 - path.shape[1]
+    path, labels, links = pad(path, (0, free), value=-1), pad(labels, (0, free)), pad(links, (0, free), value=-1)
+    pairs = torch.stack([path[:, :-1], path[:, 1:]], -1)
+    return Edits(row, torch.zeros_like(row), path, labels, pairs, links)
 
 
-def rewrite(graphs: Graph, generator: torch.Generator) -> tuple[Graph, Tensor, Tensor, list[tuple[Pattern, Pattern]]]:
+def rewrite(
+    graphs: Graph, generator: torch.Generator
+) -> tuple[PackedGraphs, Tensor, Tensor, list[tuple[Pattern, Pattern]]]:
     """Replace an edge and its two ends by another pattern that differs in two or three parts, not by "swap labels".
 
-    Returns the results, the row of each, its index in the list, and the list of pairs of patterns, the smaller first.
+    Of many edges, patterns or pairs of patterns, some are drawn. Returns the results, the row of each, its index in
+    the list, and the list of pairs of patterns, the smaller first.
     """
     vocabulary = graphs.vocabulary
     order, capacity = vocabulary.edge_orders, vocabulary.node_capacities
     nodes, edges = (labels.long() for labels in graphs.labels())
     load = order[edges].sum(-1)
     b, i, j = (edges > 0).nonzero().T  # each edge both ways
+    if len(b) > MAX_SITES:
+        drawn = torch.randperm(len(b), generator=generator)[:MAX_SITES].sort().values
+        b, i, j = b[drawn], i[drawn], j[drawn]
     a, r, c = nodes[b, i], edges[b, i, j], nodes[b, j]
-    new = torch.tensor([p for p in patterns(vocabulary, long=False) for p in {p, p[::-1]}]).reshape(-1, 3)
+    listed = _drawn(patterns(vocabulary, long=False), nodes, generator)
+    new = torch.tensor([p for p in listed for p in {p, p[::-1]}]).reshape(-1, 3)
     changed = (new[:, 0] != a[:, None]).long() + (new[:, 1] != r[:, None]) + (new[:, 2] != c[:, None])
     fits = [capacity[new[:, p]] - order[new[:, 1]] >= (load[b, e] - order[r])[:, None] for p, e in ((0, i), (2, j))]
     swapped = (new[:, 0] == c[:, None]) & (new[:, 2] == a[:, None]) & (new[:, 1] == r[:, None])
@@ -114,13 +141,19 @@ def rewrite(graphs: Graph, generator: torch.Generator) -> tuple[Graph, Tensor, T
     size = K * K * R
     before, after = _code(torch.stack([a[at], r[at], c[at]], 1), K, R), _code(new[to], K, R)
     kinds, which = (torch.minimum(before, after) * size + torch.maximum(before, after)).unique(return_inverse=True)
+    if len(kinds) > MAX_REWRITES:
+        drawn = torch.randperm(len(kinds), generator=generator)[:MAX_REWRITES].sort().values
+        number = torch.full_like(kinds, -1)
+        number[drawn] = torch.arange(len(drawn))
+        held = (number[which] >= 0).nonzero()[:, 0]
+        at, to, which, kinds = at[held], to[held], number[which[held]], kinds[drawn]
     by_kind = which.argsort(stable=True)
-    start = torch.cat([torch.zeros(1, dtype=torch.long), which.bincount(minlength=len(kinds)).cumsum(0)[:-1]])
+    start = cumulative(which.bincount(minlength=len(kinds)))
     kept = by_kind[torch.arange(len(by_kind)) - start[which[by_kind]] < REWRITES]
     at, to, which = at[kept], to[kept], which[kept]
-    made = _overwritten(nodes[b[at]], edges[b[at]], torch.stack([i, j], 1)[at], new[to][:, ::2], new[to][:, 1:2])
+    edits = _overwriting(b[at], torch.stack([i, j], 1)[at], new[to][:, ::2], new[to][:, 1:2])
     pairs = [(_pattern(kind // size, K, R), _pattern(kind % size, K, R)) for kind in kinds.tolist()]
-    return Graph.from_labels(*made, vocabulary), b[at], which, pairs
+    return edits.results(graphs), b[at], which, pairs
 
 
 def _code(pattern: Tensor, K: int, R: int) -> Tensor:
@@ -178,16 +211,17 @@ def ring_sizes(edges: Tensor, limit: int) -> Tensor:
 
 def smallest_rings(edges: Tensor, limit: int) -> Tensor:
     """(B, N, N) nodes of the smallest ring through each edge, up to `limit`, else 0; edges (B, N, N) channels."""
-    linked, N = edges > 0, edges.shape[1]
-    found = torch.zeros(edges.shape, dtype=torch.long)
-    for i, j in itertools.combinations(range(N), 2):
-        rows = linked[:, i, j].nonzero()[:, 0]
-        without = linked[rows].float()
-        without[:, i, j] = without[:, j, i] = 0
-        reached = torch.zeros(len(rows), 1, N)
-        reached[:, 0, i] = 1
-        for steps in range(1, limit):
-            reached = (reached + reached @ without).clamp_max(1)
-            now = (reached[:, 0, j] > 0) & (found[rows, i, j] == 0)
-            found[rows[now], i, j] = found[rows[now], j, i] = steps + 1
+    linked, found = (edges > 0).float(), torch.zeros(edges.shape, dtype=torch.long)
+    b, i, j = linked.triu(1).nonzero().T
+    counts = torch.bincount(b, minlength=len(edges))
+    place = torch.arange(len(b)) - cumulative(counts)[b]  # of an edge in its graph
+    reached = torch.zeros(len(edges), int(counts.max()) if len(counts) else 0, edges.shape[1])
+    reached[b, place, i] = 1
+    for size in range(3, limit + 1):
+        for _ in range(2 if size == 3 else 1):
+            onward = reached @ linked
+            onward[b, place, j] -= 1  # not along the edge itself
+            reached = (reached + onward).clamp_max(1)
+        closed = (reached[b, place, j] > 0) & (found[b, i, j] == 0)
+        found[b[closed], i[closed], j[closed]] = found[b[closed], j[closed], i[closed]] = size
     return found

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from elekit.evaluation.intervals import N_BOOTSTRAP, central_interval
+from elekit.graphs.budget import Clock
 from elekit.graphs.graph import GraphBatch
 from elekit.inspect._validation import finite_points
 from elekit.model.loss import Psi, points_of
@@ -27,7 +27,8 @@ def stability(
     measure: Callable[[Psi], T],
     claims: Mapping[str, Callable[[T], bool | None]],
     *,
-    progress: bool = False,
+    budget: float | Clock | None = None,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Check claims about a loss in several trainings.
 
@@ -38,7 +39,8 @@ def stability(
         psis: At least two losses by name, such as a loss and its reruns (`elekit.model.artifact.load_repeats`).
         measure: Evaluated once per psi, on the same sample, such as `lambda psi: edit_costs(psi, graphs).summary()`.
         claims: Functions of the result by their text, as in `elekit.audit.claims`: True, False, or None if undecided.
-        progress: Show a progress bar.
+        budget: Seconds for the whole call; then claims are not checked in the last trainings, and not stable.
+        progress: As in `Clock.track`.
 
     Returns:
         One row per claim, in the given order: claim, one column per training (True, False or missing), holds and of
@@ -47,8 +49,9 @@ def stability(
     Raises:
         ValueError: If there are fewer than two trainings, one is named like a column, or `measure` or a claim fails.
     """
-    results = _measure(psis, measure, progress, CLAIM_COLUMNS)
-    held = {name: [_check(claim, claims[claim], results[name], name) for claim in claims] for name in psis}
+    results = _measure(psis, measure, progress, CLAIM_COLUMNS, Clock.of(budget))
+    held: dict[str, list] = {name: [None] * len(claims) for name in psis}
+    held |= {name: [_check(claim, claims[claim], found, name) for claim in claims] for name, found in results.items()}
     table = pd.DataFrame({name: pd.array(answer, dtype="boolean") for name, answer in held.items()})
     holds, of = table.sum(axis=1).astype(int), table.notna().sum(axis=1).astype(int)
     table.insert(0, "claim", pd.Series(list(claims), dtype=object))
@@ -56,14 +59,14 @@ def stability(
 
 
 def across_trainings(
-    psis: Mapping[str, Psi], measure: Callable[[Psi], Mapping[str, float]], *, progress: bool = False
+    psis: Mapping[str, Psi], measure: Callable[[Psi], Mapping[str, float]], *, progress: bool | None = None
 ) -> pd.DataFrame:
     """How far figures vary over several trainings.
 
     Args:
         psis: At least two losses by name.
         measure: Figures of a psi by name: `lambda psi: claims.median_costs(edit_costs(psi, graphs).summary())`.
-        progress: Show a progress bar.
+        progress: As in `Clock.track`.
 
     Returns:
         One row per figure, largest mean first: name, one column per training (nan where it is missing), mean, sd
@@ -80,7 +83,7 @@ def across_trainings(
 
 
 def neighbor_overlap(
-    psis: Mapping[str, Psi], graphs: GraphBatch, *, k: int = 10, seed: int = 0, progress: bool = False
+    psis: Mapping[str, Psi], graphs: GraphBatch, *, k: int = 10, seed: int = 0, progress: bool | None = None
 ) -> pd.DataFrame:
     """Share of the k nearest neighbors that two trainings have in common; graphs tied for the k-th count in part.
 
@@ -89,7 +92,7 @@ def neighbor_overlap(
         graphs: n > k different graphs; of more than 2,000 a sample is drawn.
         k: Neighbors per graph, without the graph itself.
         seed: Seed of the sample and the bootstrap.
-        progress: Show a progress bar.
+        progress: As in `Clock.track`.
 
     Returns:
         One row per pair of trainings: one, other, overlap (mean over graphs, in [0, 1]), low and high (95 % bootstrap
@@ -124,19 +127,25 @@ def _nearest(points: Tensor, k: int) -> Tensor:
 
 
 def _measure(
-    psis: Mapping[str, Psi], measure: Callable[[Psi], T], progress: bool, reserved: tuple[str, ...] = ()
+    psis: Mapping[str, Psi],
+    measure: Callable[[Psi], T],
+    progress: bool | None,
+    reserved: tuple[str, ...] = (),
+    clock: Clock | None = None,
 ) -> dict[str, T]:
+    clock = clock or Clock()
     if len(psis) < 2:
         fix = "create reruns with `elekit train repeats` and load them with elekit.model.artifact.load_repeats"
         raise ValueError(f"stability needs at least 2 trainings, got {len(psis)}; {fix}")
     if taken := [name for name in psis if name in reserved]:
         raise ValueError(f"training {taken[0]!r} has the name of another column of the table; rename it")
     results = {}
-    for name, psi in tqdm(psis.items(), desc="trainings", unit="training", disable=not progress):
-        try:
-            results[name] = measure(psi)
-        except Exception as error:
-            raise ValueError(f"measure failed on training {name!r}: {type(error).__name__}: {error}") from error
+    with clock:
+        for name, psi in clock.track(psis.items(), "trainings", progress=progress):
+            try:
+                results[name] = measure(psi)
+            except Exception as error:
+                raise ValueError(f"measure failed on training {name!r}: {type(error).__name__}: {error}") from error
     return results
 
 

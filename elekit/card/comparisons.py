@@ -13,6 +13,7 @@ from elekit.card.context import Context, drawing
 from elekit.card.phrases import ENDS, SMALL, agreement_level, edit_phrases
 from elekit.card.results import Results, plain_values
 from elekit.evaluation.formatting import graph_names
+from elekit.graphs.budget import Clock
 from elekit.inspect.faithfulness import near_and_random
 from elekit.model.loss import Psi, paired_distance, points_of
 
@@ -42,7 +43,7 @@ def agreement(context: Context, results: Results) -> None:
 
 def concepts(context: Context, results: Results) -> None:
     """Which properties a probe reads off the points."""
-    table = audit.concepts(context.psi, context.graphs[:PROBED], seed=context.seed).table
+    table = audit.concepts(context.psi, context.graphs[:PROBED], seed=context.seed, budget=context.part()).table
     results.tables["concepts"] = table.reset_index(drop=True)
 
 
@@ -50,8 +51,11 @@ def faithfulness(context: Context, results: Results) -> None:
     """Whether Shapley values find the parts that matter, on near and on random pairs."""
     graphs, tables, curves = context.graphs, [], []
     points = points_of(context.psi, graphs)
+    clock = context.part()
     for kind, (rows, anchors) in near_and_random(points, EXPLAINED, seed=context.seed).items():
-        found = inspect.faithfulness(context.psi, graphs[rows], points[anchors], seed=context.seed)
+        found = inspect.faithfulness(
+            context.psi, graphs[rows], points[anchors], seed=context.seed, budget=clock.part(1 / 2)
+        )
         table, lines = found.summary(seed=context.seed), found.curves
         for one in (table, lines):
             one.insert(0, "of", kind)
@@ -68,7 +72,8 @@ def other_trainings(context: Context, results: Results) -> None:
         raise ValueError("there are no repeats of the training; make them with elekit train repeats")
     psis: dict[str, Psi] = {OWN: context.psi, **{name: artifact.psi for name, artifact in context.repeats.items()}}
     if checks := _claims(context, results):
-        table = audit.stability(psis, _measure(context, results), checks)
+        clock = context.part()
+        table = audit.stability(psis, _measure(context, results, clock), checks, budget=clock)
         results.tables["stability"] = table.astype(dict.fromkeys(psis, object))
     if len(graphs) > 10:
         kept = audit.neighbor_overlap(psis, graphs, seed=context.seed)
@@ -79,11 +84,14 @@ def other_trainings(context: Context, results: Results) -> None:
         )  # fmt: skip
 
 
-def _measure(context: Context, results: Results) -> Callable[[Psi], dict]:
+def _measure(context: Context, results: Results, clock: Clock) -> Callable[[Psi], dict]:
     """A function of a psi that measures what the claims are about; all that is sampled is sampled once."""
     train, seed, tables = context.train, context.seed, results.tables
-    probes = make_probe_set(train, seed=seed) if "findings" in tables else None
-    held_out = hold_out(context.held_out, seed=seed) if probes is not None and context.held_out is not None else None
+    probes = make_probe_set(train, seed=seed, budget=clock.part(1 / 8)) if "findings" in tables else None
+    held_out = None
+    if probes is not None and context.held_out is not None:
+        held_out = hold_out(context.held_out, seed=seed, budget=clock.part(1 / 8))
+    share = 1 / (1 + len(context.repeats))  # of the search for blind spots, in each training
 
     def measure(psi: Psi) -> dict:
         prices = context.sample.edit_costs(psi).summary(seed=seed)
@@ -92,7 +100,7 @@ def _measure(context: Context, results: Results) -> Callable[[Psi], dict]:
         if probes is not None:
             found["findings"] = audit.findings.findings(psi, train, held_out=held_out, probe_set=probes, seed=seed)
         if "blind_spots" in tables:
-            found["blind spots"] = len(audit.blind_spots(psi, train, seed=seed).table)
+            found["blind spots"] = len(audit.blind_spots(psi, train, seed=seed, budget=clock.part(share / 2)).table)
             found["pairs"] = _pair_losses(psi, context)
         return found | {"order": _correlations(psi, context) if "agreement" in tables else {}}
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from elekit.evaluation.formatting import counted, figure, joined
+from elekit.graphs.budget import Clock
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.edits import SINGLE, Edits, all_edits, check_kinds
 from elekit.graphs.features import detailed_kinds, is_connected
@@ -23,7 +23,7 @@ EDITED_ANSWER = "the edited answer"  # name of the graph where answers are edite
 TOLERANCE = 1e-6  # losses that differ by less count as equal
 MAX_CHANNELS = 20_000_000  # of all graphs of one number of edits; beyond, the search becomes a beam search
 BATCH_SIZE = 64  # graphs edited, and results checked, at a time
-BLOCK = 4_096  # graphs embedded at a time
+BLOCK = 1_024  # graphs embedded at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,8 @@ class Counterfactuals:
 def counterfactuals(
     psi: Psi, graph: Graph, references: Mapping[str, Graph | Tensor], desired: str | None = None, *,
     target: Graph | Tensor | None = None, by: str = "nearest", max_results: int = 5, max_edits: int = 4,
-    beam: int = 32, kinds: tuple[str, ...] = SINGLE, connected_only: bool | None = None, progress: bool = False,
+    beam: int = 32, kinds: tuple[str, ...] = SINGLE, connected_only: bool | None = None,
+    budget: float | Clock | None = None, progress: bool | None = None,
 ) -> Counterfactuals:  # fmt: skip
     """Find the fewest edits of a graph y after which `argmin_r Delta(y, r)` over some references is another one.
 
@@ -98,7 +99,8 @@ def counterfactuals(
         beam: Width of the beam search.
         kinds: Kinds of edits, see `elekit.graphs.edits`.
         connected_only: Whether edited graphs must be connected; None if `graph` is. Graphs between edits need not be.
-        progress: Whether to show a progress bar.
+        budget: Seconds for the whole call; then some graphs of the last number of edits are not tried.
+        progress: As in `Clock.track`.
 
     Returns:
         The edited graphs; none if no counterfactual was found.
@@ -120,8 +122,8 @@ def counterfactuals(
     search = _Search(psi, graph, losses_to, goal, kinds, connected_only)
     before, old = search.before, search.old
     if goal != old:
-        with tqdm(desc="edits tried", unit="graph", disable=not progress) as bar:
-            search.run(max_results, max_edits, beam, bar)
+        with Clock.of(budget) as clock:
+            search.run(max_results, max_edits, beam, clock, progress)
     new, after, edits, paths = search.new, search.after, len(search.levels) - 1, search.paths()
     n = len(new)
     table = pd.DataFrame({
@@ -223,18 +225,23 @@ class _Search:
         self.rows = self.new = torch.empty(0, dtype=torch.long)  # results, as rows of the last level
         self.margin, self.after = torch.empty(0), torch.empty(0, len(losses.names))
 
-    def run(self, max_results: int, max_edits: int, beam: int, bar: tqdm) -> None:
-        """Add levels until a result is found, no new graph is reached, or `max_edits` is."""
+    def run(self, max_results: int, max_edits: int, beam: int, clock: Clock, progress: bool | None) -> None:
+        """Add levels until a result is found, no new graph is reached, `max_edits` is, or the time is up."""
         N, whole = self.levels[0].nodes.shape[1], True
         each = len(all_edits(self.graphs(self.levels[0]), self.kinds))
         for _ in range(max_edits):
-            level, fits = self.expand(self.levels[-1])
-            self.exhausted += whole
+            if len(self.levels) > 1 and clock.over:
+                return
+            level, fits = self.expand(self.levels[-1], clock, progress)
             if not len(level):
+                self.exhausted += whole
                 self.complete = whole
                 return
             self.levels.append(level)
-            losses = self.evaluate(level[fits], bar)
+            losses = self.evaluate(level[fits], clock, progress)
+            fits = fits[: len(losses)]
+            whole &= not clock.over
+            self.exhausted += whole
             margin, new = self.margins(losses)
             if len(chosen := self.distinct_results(level[fits], margin, max_results)):
                 self.rows, self.margin = fits[chosen], margin[chosen]
@@ -250,13 +257,15 @@ class _Search:
     def graphs(self, level: _Level) -> Graph:
         return Graph.from_labels(level.nodes, level.edges, self.vocabulary)
 
-    def expand(self, level: _Level) -> tuple[_Level, Tensor]:
+    def expand(self, level: _Level, clock: Clock, progress: bool | None) -> tuple[_Level, Tensor]:
         """All new graphs that one more edit makes, and the rows of possible results.
 
         Graphs count as seen only with identical channels, as psi may depend on the order of nodes.
         """
         parts, fits, count = [], [], 0
-        for start in range(0, len(level), BATCH_SIZE):
+        for start in clock.track(range(0, len(level), BATCH_SIZE), "edits", progress=progress, to_end=True):
+            if start and clock.over:
+                break
             some = level[start : start + BATCH_SIZE]
             edits = all_edits(self.graphs(some), self.kinds)
             made = _Level(*edits.apply(some.nodes, some.edges), edits)
@@ -277,14 +286,15 @@ class _Search:
         nodes, edges = (torch.cat([getattr(part, name) for part in parts]) for name in ("nodes", "edges"))
         return _Level(nodes, edges, Edits.cat([part.edits for part in parts])), torch.cat(fits)
 
-    def evaluate(self, level: _Level, bar: tqdm) -> Tensor:
-        """(n, R) losses to the references."""
+    def evaluate(self, level: _Level, clock: Clock, progress: bool | None) -> Tensor:
+        """(n, R) losses to the references; of the first rows if the time is up."""
         losses = []
-        for start in range(0, len(level), BLOCK):
+        for start in clock.track(range(0, len(level), BLOCK), "edits tried", progress=progress, to_end=True):
+            if start and clock.over:
+                break
             points = points_of(self.psi, self.graphs(level[start : start + BLOCK]))
             losses.append(self.losses_to(finite_points(points)))
             self.tried += len(points)
-            bar.update(len(points))
         return torch.cat(losses) if losses else torch.empty(0, len(self.losses_to.names), dtype=torch.float64)
 
     def margins(self, losses: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from elekit.evaluation.intervals import mean_interval
+from elekit.graphs.budget import Clock
 from elekit.graphs.graph import Graph, GraphBatch
 from elekit.inspect._validation import reference_points
 from elekit.inspect.neighbors import nearest_other
@@ -60,7 +60,7 @@ class Faithfulness:
 
 def faithfulness(
     psi: Psi, graphs: GraphBatch, anchors: GraphBatch | Tensor, *, samples: int = 64, orders: int = 10, seed: int = 0,
-    progress: bool = False,
+    budget: float | Clock | None = None, progress: bool | None = None,
 ) -> Faithfulness:  # fmt: skip
     """Compute deletion and insertion curves of graphs, each with its own anchor.
 
@@ -79,7 +79,8 @@ def faithfulness(
         samples: Orders per Shapley value, at least 4.
         orders: Number of random orders, at least 1.
         seed: Seed of all orders.
-        progress: Whether to show a progress bar.
+        budget: Seconds for the whole call; then there are fewer pairs, at least one.
+        progress: As in `Clock.track`.
 
     Returns:
         Mean curves and the areas of each pair.
@@ -98,20 +99,23 @@ def faithfulness(
     if empty.any():
         raise ValueError(f"graph {int(empty.nonzero()[0])} has no nodes, so there is nothing to remove; leave it out")
     curves, areas = [], []  # of each pair: (CURVES, METHODS + 1, GRID), (CURVES, METHODS)
-    for b in tqdm(range(len(graphs)), desc="faithfulness", unit="pair", disable=not progress):
-        players, ends = parts_of(*(labels[0] for labels in graphs[b].labels()))
-        game = psi, graphs[b], points[b], players, ends
-        shuffled = torch.stack([torch.randperm(len(players), generator=generator) for _ in range(orders + 1)])
-        score = scores(*game, samples, seed + b)[:, shuffled[0]]
-        ranked = shuffled[0][score.argsort(dim=1, descending=True, stable=True)]
-        x, v = _curves(*game, torch.cat([ranked, shuffled[1:]]))
-        area = torch.trapezoid(v, x, dim=2).numpy()
-        better = area[:, : len(METHODS)] - area[:, len(METHODS) :].mean(1, keepdims=True)
-        areas.append(better * [[-1], [1]])  # a deletion curve is the better the lower it lies
-        on_grid = np.array([[np.interp(GRID, *line) for line in zip(*lines)] for lines in zip(x, v)])
-        methods, at_random = np.split(on_grid, [len(METHODS)], axis=1)
-        curves.append(np.concatenate([methods, at_random.mean(1, keepdims=True)], 1))
-    pairs = range(len(graphs))
+    with Clock.of(budget) as clock:
+        for b in clock.track(range(len(graphs)), "faithfulness", progress=progress, to_end=True):
+            if b and clock.over:
+                break
+            players, ends = parts_of(*(labels[0] for labels in graphs[b].labels()))
+            game = psi, graphs[b], points[b], players, ends
+            shuffled = torch.stack([torch.randperm(len(players), generator=generator) for _ in range(orders + 1)])
+            score = scores(*game, samples, seed + b)[:, shuffled[0]]
+            ranked = shuffled[0][score.argsort(dim=1, descending=True, stable=True)]
+            x, v = _curves(*game, torch.cat([ranked, shuffled[1:]]))
+            area = torch.trapezoid(v, x, dim=2).numpy()
+            better = area[:, : len(METHODS)] - area[:, len(METHODS) :].mean(1, keepdims=True)
+            areas.append(better * [[-1], [1]])  # a deletion curve is the better the lower it lies
+            on_grid = np.array([[np.interp(GRID, *line) for line in zip(*lines)] for lines in zip(x, v)])
+            methods, at_random = np.split(on_grid, [len(METHODS)], axis=1)
+            curves.append(np.concatenate([methods, at_random.mean(1, keepdims=True)], 1))
+    pairs = range(len(areas))
     index = pd.MultiIndex.from_product([pairs, CURVES, METHODS], names=["pair", "curve", "method"])
     table = pd.DataFrame({"area": np.array(areas).ravel()}, index).reset_index()
     index = pd.MultiIndex.from_product([CURVES, (*METHODS, RANDOM), GRID], names=["curve", "method", "parts"])

@@ -5,6 +5,9 @@ and different graphs different places; no edit is free or costs as much as an un
 pulls graphs to one place; training graphs cost as much as others.
 """
 
+import math
+import time
+
 import numpy as np
 import torch
 
@@ -14,15 +17,16 @@ from elekit.audit.findings.dominance import find_dominance, find_expensive_edits
 from elekit.audit.findings.finding import Finding, FindingKind, Severity, findings_table, make_finding
 from elekit.audit.findings.invariance import find_broken_invariances, find_invalid_points
 from elekit.audit.findings.memorization import HeldOut, find_memorization, hold_out
-from elekit.audit.findings.probe_set import LEVELS, ProbeSet, make_probe_set
+from elekit.audit.findings.probe_set import EDITS, LEVELS, MAX_GRAPHS, ProbeSet, make_probe_set
 from elekit.audit.findings.responses import Responses
 from elekit.graphs.budget import Clock
 from elekit.graphs.graph import GraphBatch
-from elekit.model.loss import Psi
+from elekit.model.loss import Psi, points_of
 
 __all__ = ["Finding", "FindingKind", "Severity", "findings", "findings_table", "hold_out", "make_probe_set"]
 
 MIN_GRAPHS = 20
+CHANGES = 2 * EDITS  # graphs of a probe set for each graph that is probed, about
 COUNTS = LEVELS.index("node and edge label counts")
 FRAGMENTS = 3  # subgroups of free edits; so many are parts of a larger one that costs next to nothing
 
@@ -45,7 +49,7 @@ def findings(
         held_out: Other, similar graphs, or the result of `hold_out`; without, only strong memorization is visible.
         probe_set: The result of `make_probe_set(graphs)`, to share it among several losses.
         seed: Seed of every random choice.
-        budget: Seconds for the edits that are examined, most of the time; then there are fewer.
+        budget: Seconds for the whole call; then fewer graphs and edits are examined.
         progress: As in `Clock.track`.
 
     Returns:
@@ -57,8 +61,11 @@ def findings(
     if len(graphs) < MIN_GRAPHS:
         raise ValueError(f"findings need at least {MIN_GRAPHS} graphs, got {len(graphs)}; give more training graphs")
     with Clock.of(budget) as clock:
-        part = clock.part(1 / 2)
-        probes = make_probe_set(graphs, seed=seed, budget=part, progress=progress) if probe_set is None else probe_set
+        if probe_set is None:
+            size, part = _affordable(psi, graphs, clock), clock.part(1 / 2)
+            probes = make_probe_set(graphs, size=size, seed=seed, budget=part, progress=progress)
+        else:
+            probes = probe_set
         if isinstance(held_out, GraphBatch):
             held_out = hold_out(held_out, seed=seed, budget=clock.part(1 / 2), progress=progress)
     if len(probes.graphs) < MIN_GRAPHS:
@@ -87,6 +94,16 @@ def findings(
     if all(finding.severity != Severity.DEFECT for finding in found):
         found += saturation.find_hubs(responses)
     return sorted(found, key=lambda finding: finding.severity != Severity.DEFECT)
+
+
+def _affordable(psi: Psi, graphs: GraphBatch, clock: Clock) -> int:
+    """Number of graphs, with all their changes, that psi embeds in a quarter of the time."""
+    if clock.left == math.inf:
+        return MAX_GRAPHS
+    began = time.monotonic()
+    points_of(psi, graphs[:MIN_GRAPHS], check=False)
+    seconds = (time.monotonic() - began) / MIN_GRAPHS * CHANGES
+    return int(min(MAX_GRAPHS, max(MIN_GRAPHS, clock.left / 4 / max(seconds, 1e-9))))
 
 
 def _weights_and_insensitivity(responses: Responses) -> list[Finding]:

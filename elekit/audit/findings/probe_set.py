@@ -141,12 +141,14 @@ class ProbeSet:
 
 
 def make_probe_set(
-    graphs: GraphBatch, *, seed: int = 0, budget: float | Clock | None = None, progress: bool | None = None
-) -> ProbeSet:
+    graphs: GraphBatch, *, size: int = MAX_GRAPHS, seed: int = 0, budget: float | Clock | None = None,
+    progress: bool | None = None,
+) -> ProbeSet:  # fmt: skip
     """Build the probe set of some graphs. It does not depend on a loss, so several losses can share it.
 
     Args:
-        graphs: Training graphs; of more than 300 a sample is drawn.
+        graphs: Training graphs.
+        size: Largest number of graphs; of more a sample is drawn.
         seed: Seed of every random choice.
         budget: Seconds for the edits of the graphs; then the probe set has fewer graphs.
         progress: As in `Clock.track`.
@@ -156,8 +158,8 @@ def make_probe_set(
     """
     generator = torch.Generator().manual_seed(seed)
     given, chosen = PackedGraphs.of(graphs), torch.arange(len(graphs))
-    if len(given) > MAX_GRAPHS:
-        chosen = torch.randperm(len(given), generator=generator)[:MAX_GRAPHS]
+    if len(given) > size:
+        chosen = torch.randperm(len(given), generator=generator)[:size]
     sample = sample_edits(given[chosen], samples=EDITS, kinds=KINDS, seed=seed, budget=budget, progress=progress)
     graphs = sample.graphs.dense()
     known = np.isin(graph_hashes(sample.results, ROUNDS)[:, -1].numpy(), graph_hashes(given, ROUNDS)[:, -1].numpy())
@@ -172,8 +174,7 @@ def make_probe_set(
     counts = np.stack([count.values for count in graph_counts(given)])
     low, high = np.quantile(counts, [RARE, 1 - RARE], axis=1, method="nearest")
     return ProbeSet(
-        graphs, sample, known, PackedGraphs.cat(walks), walk_start, PackedGraphs.of(planted), planted_row,
-        PackedGraphs.of(rewritten), rewritten_row,
+        graphs, sample, known, PackedGraphs.cat(walks), walk_start, planted, planted_row, rewritten, rewritten_row,
         rewrite_index, rewrites, extra, pairs, (low, high),
     )  # fmt: skip
 
