@@ -14,6 +14,7 @@ from elekit.evaluation.formatting import figure, percent
 from elekit.evaluation.intervals import MIN_SAMPLES, N_BOOTSTRAP, central_interval
 from elekit.graphs import Graph, augment
 from elekit.graphs._optional import extra
+from elekit.graphs._schema import require_positive
 from elekit.graphs.budget import Clock
 from elekit.graphs.distances import Distance, distances_for
 from elekit.graphs.edit_distance import isomorphic
@@ -75,8 +76,7 @@ class Agreement:
         """
         if distance not in self.distances:
             raise ValueError(f"unknown distance {distance!r}; use one of {', '.join(self.distances)}")
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, got {limit}")
+        require_positive(limit=limit)
         found = []
         for kind in KINDS:
             some, loss, other = self._known(distance, kind)
@@ -139,8 +139,7 @@ def agreement(
         raise ValueError("no distances given")
     if reserved := [name for name in distances if name in COLUMNS]:
         raise ValueError(f"distance name {reserved[0]!r} is reserved; rename it")
-    if pairs < 1:
-        raise ValueError(f"pairs must be at least 1, got {pairs}")
+    require_positive(pairs=pairs)
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(graphs), generator=generator)[:MAX_NEAREST]
     rows = rows[distinct(graphs[rows])] if len(rows) else rows

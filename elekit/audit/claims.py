@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from elekit.audit.findings import Finding, Severity
+from elekit.graphs._schema import require_positive
 
 Claim = Callable[[Any], bool | None]
 ENDS = 5  # kinds at either end of the table of edit costs
@@ -76,8 +77,7 @@ def cost_claims(summary: pd.DataFrame, *, ends: int = ENDS) -> dict[str, CostCla
     Of kinds with an interval: which are among the `ends` most expensive and cheapest, which cost more than the next
     cheaper kind with a disjoint interval, and which are marked.
     """
-    if ends < 1:
-        raise ValueError(f"ends must be at least 1, got {ends}")
+    require_positive(ends=ends)
     known = summary[summary["low"].notna()].sort_values("median", ascending=False, kind="stable")
     kinds, claims = known["kind"].tolist(), []
     for word, some in (("most expensive", kinds[:ends]), ("cheapest", kinds[::-1][:ends])):

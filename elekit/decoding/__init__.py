@@ -16,6 +16,7 @@ from elekit.decoding.local_search import LocalSearchConfig, local_search
 from elekit.decoding.recombination import RecombinationConfig, recombine
 from elekit.decoding.step_rules import RULES
 from elekit.decoding.trace import Decoded, SearchStep, Trace
+from elekit.graphs._schema import require_positive
 from elekit.graphs.budget import Clock
 from elekit.graphs.graph import Graph, GraphBatch
 from elekit.model.loss import Psi, points_of, squared_distance
@@ -56,8 +57,7 @@ class DecodeConfig:
     def __post_init__(self) -> None:
         if self.method is not None and self.method not in METHODS:
             raise ValueError(f"no decoding method {self.method!r}; there are {', '.join(METHODS)}")
-        if self.search_starts < 1:
-            raise ValueError(f"search_starts must be at least 1, got {self.search_starts}")
+        require_positive(search_starts=self.search_starts)
 
     @property
     def needs_start(self) -> bool:

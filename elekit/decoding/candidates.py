@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from elekit.decoding.trace import Decoded
+from elekit.graphs._schema import require_positive
 from elekit.graphs.graph import GraphBatch
 from elekit.model.loss import Psi, points_of
 
@@ -59,8 +60,7 @@ def nearest(target: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
     Exact, in bounded memory. The order of equally near points is not defined.
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
+    require_positive(k=k)
     k = min(k, len(points))
     best, index = target.new_empty(len(target), 0), torch.empty(len(target), 0, dtype=torch.long)
     for start in range(0, len(points), BATCH_SIZE):

@@ -10,6 +10,7 @@ from torch import Tensor
 from elekit.decoding.candidates import check_target
 from elekit.decoding.step_rules import RULES, Memory, StepRule
 from elekit.decoding.trace import Decoded, Trace, concatenate
+from elekit.graphs._schema import require_positive
 from elekit.graphs.budget import Clock
 from elekit.graphs.features import reachable
 from elekit.graphs.graph import Graph, GraphVocabulary
@@ -45,9 +46,7 @@ class GradientConfig:
     def __post_init__(self) -> None:
         if isinstance(self.rule, str) and self.rule not in RULES:
             raise ValueError(f"no step rule {self.rule!r}; there are {', '.join(RULES)}")
-        for name in ("iterations", "starts", "check_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        require_positive(iterations=self.iterations, starts=self.starts, check_every=self.check_every)
 
 
 def uniform(vocabulary: GraphVocabulary) -> Graph:
@@ -91,8 +90,7 @@ def decode_gradient(
     check_target(target)
     start.check()
     target, B = target.detach(), len(target)
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
+    require_positive(k=k)
     if len(start) not in (1, B):
         raise ValueError(f"start must be one graph or one for each of {B} targets, got {len(start)}")
     batch_size = max(1, BATCH_SIZE // config.starts)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from elekit.decoding.candidates import check_target
 from elekit.decoding.trace import Decoded, SearchStep
+from elekit.graphs._schema import require_positive
 from elekit.graphs.budget import Clock
 from elekit.graphs.edits import ALL_KINDS, Edits, all_edits, check_kinds
 from elekit.graphs.features import count_components
@@ -62,9 +63,8 @@ class LocalSearchConfig:
 
     def __post_init__(self) -> None:
         check_kinds(self.kinds)
-        for name in ("beam", "rounds", "patience", *(() if self.screen is None else ("screen",))):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        screen = 1 if self.screen is None else self.screen
+        require_positive(beam=self.beam, rounds=self.rounds, patience=self.patience, screen=screen)
         if self.alternatives is not None and self.alternatives < self.beam:
             raise ValueError(f"alternatives must be at least the beam, {self.beam}, got {self.alternatives}")
 

@@ -36,13 +36,6 @@ def require_single(graph: GraphBatch) -> Graph:
     return graph.dense()
 
 
-def require_positive(**counts: int):
-    """Raises ValueError if a count is below 1."""
-    for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-
-
 def to_numpy(values) -> np.ndarray:
     """Float64 array of a tensor, array, Series or list."""
     values = getattr(values, "to_numpy", lambda: values)()  # torch looks for the row called 0 in a Series

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from elekit.draw.base import BLUE, GRAY, LIGHT_GRAY, ORANGE, VERMILION, fit_text, printable, require_positive
+from elekit.draw.base import BLUE, GRAY, LIGHT_GRAY, ORANGE, VERMILION, fit_text, printable
 from elekit.draw.curves import COLORS
 from elekit.draw.figure import (
     Picture,
@@ -19,6 +19,7 @@ from elekit.draw.figure import (
     require_columns,
     whiskers,
 )
+from elekit.graphs._schema import require_positive
 
 SHAPES = "osD^v<>ph"
 WIDE = 520  # points for the text of a claim

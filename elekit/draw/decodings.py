@@ -34,6 +34,7 @@ from elekit.draw.frames import (
 )
 from elekit.draw.layouts import layout
 from elekit.draw.structures import graph, node_radii
+from elekit.graphs._schema import require_positive
 from elekit.graphs.graph import Graph, GraphBatch
 
 WIDE, HIGH = 2.3, 3.9  # inches: a graph of a prediction set, and the whole set
@@ -215,7 +216,7 @@ def prediction_set(
     Returns:
         The whole figure.
     """
-    base.require_positive(shown=shown)
+    require_positive(shown=shown)
     graphs, losses = (some[:shown] for some in found.displayed)
     columns, radius, empty = max(len(graphs), 4), found.calibration.radius, not found.size
     figure = Picture(figsize=(WIDE * columns, HIGH)) if figure is None else figure

@@ -7,7 +7,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_hex
 from matplotlib.figure import Figure
 
-from elekit.draw.base import BLUE, GRAY, VERMILION, fit_text, require_positive, require_single, to_numpy
+from elekit.draw.base import BLUE, GRAY, VERMILION, fit_text, require_single, to_numpy
 from elekit.draw.figure import (
     DASHED,
     Picture,
@@ -26,6 +26,7 @@ from elekit.draw.layouts import layout
 from elekit.draw.placement import RAMP, decimals, finite_range, label_positions, present_parts, signed
 from elekit.draw.structures import graph as draw_graph
 from elekit.draw.structures import node_radii
+from elekit.graphs._schema import require_positive
 from elekit.graphs.graph import Graph
 
 HALOS = LinearSegmentedColormap.from_list("halos", RAMP)

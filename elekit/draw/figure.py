@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from elekit.draw.base import RADIUS, fit_text, require_positive, to_numpy
+from elekit.draw.base import RADIUS, fit_text, to_numpy
+from elekit.graphs._schema import require_positive
 
 Style = dict[str, Any]  # keyword arguments of an artist
 DASHED = (0, (1.5, 1))

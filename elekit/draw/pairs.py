@@ -8,13 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, printable, require_positive, shortened
+from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, printable, shortened
 from elekit.draw.figure import Picture, halo, legend, message, outlined, require_columns, write
 from elekit.draw.layouts import layout
 from elekit.draw.placement import label_positions
 from elekit.draw.shapes import differences, framed
 from elekit.draw.structures import graph as draw_graph
 from elekit.draw.structures import node_radii
+from elekit.graphs._schema import require_positive
 from elekit.graphs.graph import Graph
 
 MARKS = {  # what an edit does to a part: color, dashes, words; none of the colors is one of C, N, O and F

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from elekit.draw.base import BLUE, VERMILION, printable, require_positive
+from elekit.draw.base import BLUE, VERMILION, printable
 from elekit.draw.figure import Picture, message, require_columns, write
 from elekit.draw.pairs import GAP, MAX_MARKS, draw_group, mark_legend
 from elekit.draw.shapes import differences
 from elekit.draw.structures import graph as draw_graph
+from elekit.graphs._schema import require_positive
 from elekit.graphs.graph import Graph, GraphBatch
 
 WIDTH, HEIGHT, TEXT = 2.3, 1.75, 0.3  # inches: a panel, a line of text

@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from elekit.graphs._schema import require_positive
+
 
 def ranks(scores: Tensor, truth: Tensor) -> Tensor:
     """(B,) ranks of the true candidates, columns (B,) of scores (B, C); 1 is best, the lowest score.
@@ -21,8 +23,7 @@ def ranks(scores: Tensor, truth: Tensor) -> Tensor:
 
 def hits_at(ranks: Tensor, k: int) -> float:
     """Share of ranks (B,) that are at most k, in [0, 1]; ValueError if k or a rank is below 1."""
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
+    require_positive(k=k)
     return (_checked(ranks) <= k).double().mean().item()
 
 

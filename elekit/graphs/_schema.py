@@ -111,6 +111,13 @@ def fields(required: Mapping[str, Check], optional: Mapping[str, Check] = {}, ot
     return check
 
 
+def require_positive(**counts: int) -> None:
+    """Raise ValueError if a count is below 1."""
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
 def cut(value: Any) -> str:
     """A value in at most 60 characters; what cannot be written is escaped."""
     shown = (

@@ -71,8 +71,7 @@ class GraphVocabulary:
                 object.__setattr__(self, name, tuple(float(v) for v in values))
                 if len(values) != len(labels):
                     raise ValueError(f"{name} has {len(values)} values for {len(labels)} labels {short(labels, 150)}")
-        if self.max_nodes < 1:
-            raise ValueError(f"max_nodes must be at least 1, got {self.max_nodes}")
+        _schema.require_positive(max_nodes=self.max_nodes)
 
     @property
     def K(self) -> int:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from elekit.evaluation.formatting import counted, figure, joined
+from elekit.graphs._schema import require_positive
 from elekit.graphs.budget import Clock
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.edits import SINGLE, Edits, all_edits, check_kinds
@@ -109,9 +110,7 @@ def counterfactuals(
         ValueError: If a batch, a reference, a name, a kind, a number or a vector is invalid.
     """
     check_kinds(kinds)
-    for name, value in (("max_results", max_results), ("max_edits", max_edits), ("beam", beam)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    require_positive(max_results=max_results, max_edits=max_edits, beam=beam)
     graph = single_graph(graph).detach().rounded()
     losses_to = _References(psi, graph, references, target, by)
     names = losses_to.names

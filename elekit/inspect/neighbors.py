@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from elekit.decoding.candidates import nearest
+from elekit.graphs._schema import require_positive
 from elekit.graphs.edit_distance import edit_path, isomorphic
 from elekit.graphs.graph import Graph, GraphBatch
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
@@ -32,8 +33,7 @@ def neighbors(point: Tensor, points: Tensor, k: int = 8, exclude: int | Iterable
     Raises:
         ValueError: If `point` is not a unit vector or k is below 1.
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
+    require_positive(k=k)
     rows = () if exclude is None else [exclude] if isinstance(exclude, numbers.Integral) else exclude
     left_out = {int(row) for row in rows}  # type: ignore[union-attr]  # numbers.Integral includes int
     loss, row = nearest(unit_vector(point)[None], finite_points(points), k + len(left_out))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from elekit.graphs import _schema, augment
+from elekit.graphs._schema import require_positive
 from elekit.graphs.graph import Graph, GraphBatch, check_labels
 from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.prior import GraphPrior
@@ -69,8 +70,7 @@ class EmbeddingTraining:
         object.__setattr__(self, "views", tuple(self.views))
         if not self.views or any(view not in VIEWS for view in self.views):
             raise ValueError(f"views must be some of {VIEWS}, got {self.views}")
-        if self.max_edits < 1:
-            raise ValueError(f"max_edits must be at least 1, got {self.max_edits}")
+        require_positive(max_edits=self.max_edits)
         for name in ("edited", "softened", "softening"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")

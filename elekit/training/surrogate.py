@@ -14,6 +14,7 @@ from elekit.datasets import Split
 from elekit.decoding.candidates import nearest
 from elekit.decoding.refinement_loss import refinement_loss
 from elekit.graphs import augment, projections
+from elekit.graphs._schema import require_positive
 from elekit.model.contrastive import RETRIEVAL_SIZE, info_nce, retrieval
 from elekit.model.loss import Psi, points_of, squared_distance
 from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
@@ -62,9 +63,7 @@ class SurrogateTraining:
     starts: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "bucket", "starts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        require_positive(batch_size=self.batch_size, bucket=self.bucket, starts=self.starts)
         for name in ("rewritten", "misspelled"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")

@@ -16,6 +16,7 @@ from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet
 from elekit.evaluation.intervals import wilson
 from elekit.evaluation.judging import check_pairs
 from elekit.evaluation.slices import MIN_GRAPHS, slices
+from elekit.graphs._schema import require_positive
 from elekit.graphs.graph import GraphBatch
 from elekit.graphs.smiles import is_molecular
 from elekit.model.loss import Psi, points_of, squared_distance
@@ -80,8 +81,7 @@ def prediction_sets(
     """
     if readings is not None and len(readings) != len(target):
         raise ValueError(f"need one reading per target, got {len(readings)} for {len(target)}")
-    if max_size < 1:
-        raise ValueError(f"max_size must be at least 1, got {max_size}")
+    require_positive(max_size=max_size)
     blocks = iter_candidate_sets(psi, target, **search)
     sets = [one for _, block in blocks for one in block.prediction_sets(calibration, max_size)]
     if readings is not None:
