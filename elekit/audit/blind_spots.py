@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -182,7 +183,9 @@ def _search(
     return list(chosen[valid(chosen) & ~isomorphic(chosen, Graph.cat([start] * len(chosen)))])
 
 
-def invariance_gaps(psi: Psi, graphs: GraphBatch, *, samples: int = 100, seed: int = 0) -> Pairs:
+def invariance_gaps(
+    psi: Psi, graphs: GraphBatch, *, samples: int = 100, seed: int = 0, budget: float | Clock | None = None
+) -> Pairs:
     """The loss between two forms of the same graph, which should be 0.
 
     Args:
@@ -190,6 +193,7 @@ def invariance_gaps(psi: Psi, graphs: GraphBatch, *, samples: int = 100, seed: i
         graphs: Any batch.
         samples: Graphs that are drawn.
         seed: Seed of every random choice.
+        budget: Seconds for the whole call; then some variations are missing.
 
     Returns:
         Pairs with columns variation, graph (row) and loss (largest over several tries). Variations: "node order" (4
@@ -201,23 +205,29 @@ def invariance_gaps(psi: Psi, graphs: GraphBatch, *, samples: int = 100, seed: i
     some = graphs[rows].dense().detach().rounded()
     own, found = points_of(psi, some), []
 
-    def compare(variation: Variation, which: Tensor, others: Graph, before: Tensor) -> None:
-        loss = paired_distance(before, points_of(psi, others)).numpy()
-        table = pd.DataFrame({"variation": str(variation), "graph": rows[which].numpy(), "loss": loss})
-        found.append((table, some[which], others))
+    def variations() -> Iterator[tuple[Variation, Tensor, Graph, Tensor]]:
+        """What varies, the graphs that do, their other forms, and the points before."""
+        every = torch.arange(len(some))
+        reverse = torch.arange(some.nodes.shape[1]).flip(0)
+        for others in [some.permuted(reverse)] + [augment.shuffled(some, generator) for _ in range(TRIES)]:
+            yield Variation.NODE_ORDER, every, others, own
+        yield Variation.REPEATED, every, some, own
+        alone = every[:8]
+        yield Variation.BATCH, alone, some[alone], torch.cat([points_of(psi, graph) for graph in some[alone]])
+        yield Variation.PADDING, every, _padded(some, 2), own
+        which, forms = _kekule_forms(some)
+        if len(which):
+            yield Variation.KEKULE_FORM, which, forms, own[which]
 
-    every = torch.arange(len(some))
-    reverse = torch.arange(some.nodes.shape[1]).flip(0)
-    for others in [some.permuted(reverse)] + [augment.shuffled(some, generator) for _ in range(TRIES)]:
-        compare(Variation.NODE_ORDER, every, others, own)
-    compare(Variation.REPEATED, every, some, own)
-    alone = every[:8]
-    compare(Variation.BATCH, alone, some[alone], torch.cat([points_of(psi, graph) for graph in some[alone]]))
-    with contextlib.suppress(Exception):  # a psi of fixed size may raise anything
-        compare(Variation.PADDING, every, _padded(some, 2), own)
-    which, forms = _kekule_forms(some)
-    if len(which):
-        compare(Variation.KEKULE_FORM, which, forms, own[which])
+    clock = Clock.of(budget)
+    for variation, which, others, before in variations():
+        if found and clock.over:
+            break
+        # a psi of fixed size may raise anything where graphs have more slots
+        with contextlib.suppress(*([Exception] if variation is Variation.PADDING else [])):
+            loss = paired_distance(before, points_of(psi, others)).numpy()
+            table = pd.DataFrame({"variation": str(variation), "graph": rows[which].numpy(), "loss": loss})
+            found.append((table, some[which], others))
     table = pd.concat([t for t, *_ in found], ignore_index=True)
     worst = table.sort_values("loss", ascending=False, kind="stable").drop_duplicates(["variation", "graph"])
     left, right = ([graph for part in found for graph in part[side]] for side in (1, 2))

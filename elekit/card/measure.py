@@ -194,7 +194,9 @@ def blind_spots(context: Context, results: Results) -> None:
 
 def equals(context: Context, results: Results) -> None:
     """The loss between two forms of the same graph, which should be 0."""
-    pairs = audit.invariance_gaps(context.psi, context.train, samples=REWRITTEN, seed=context.seed)
+    pairs = audit.invariance_gaps(
+        context.psi, context.train, samples=REWRITTEN, seed=context.seed, budget=context.part()
+    )
     rows = []
     for why, some in pairs.table.groupby("variation", sort=False):
         loss = some["loss"].to_numpy()
