@@ -203,7 +203,8 @@ def invariance_gaps(
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(graphs), generator=generator)[:samples]
     some = graphs[rows].dense().detach().rounded()
-    own, found = points_of(psi, some), []
+    own = points_of(psi, some)
+    found: list[tuple[pd.DataFrame, Graph, Graph]] = []
 
     def variations() -> Iterator[tuple[Variation, Tensor, Graph, Tensor]]:
         """What varies, the graphs that do, their other forms, and the points before."""
