@@ -72,7 +72,7 @@ def other_trainings(context: Context, results: Results) -> None:
         raise ValueError("there are no repeats of the training; make them with elekit train repeats")
     psis: dict[str, Psi] = {OWN: context.psi, **{name: artifact.psi for name, artifact in context.repeats.items()}}
     if checks := _claims(context, results):
-        clock = context.part()
+        clock = context.clock  # all that is left: no other measurement follows
         table = audit.stability(psis, _measure(context, results, clock), checks, budget=clock)
         results.tables["stability"] = table.astype(dict.fromkeys(psis, object))
     if len(graphs) > 10:
