@@ -81,10 +81,10 @@ def test_what_most_graphs_have_alone_excludes_nothing():
 
 def test_a_prior_survives_json(generator):
     prior = GraphPrior.of(PackedGraphs.of(random_vertices(NAMES, 20, generator)))
-    again = GraphPrior.from_json(prior.to_json())
+    again = GraphPrior.from_json(prior.to_json(), NAMES)
     assert again.to_json() == prior.to_json()
     with pytest.raises(ValueError, match="types"):
-        GraphPrior.from_json({**prior.to_json(), "types": [0.5]})
+        GraphPrior.from_json({**prior.to_json(), "types": [0.5]}, NAMES)
 
 
 def test_connected_data_have_connected_answers(generator):

@@ -9,10 +9,11 @@ from conftest import random_vertices
 
 from elekit.decoding import Candidates, DecodeConfig, RecombinationConfig, decode, recombine
 from elekit.decoding.local_search import LocalSearchConfig, local_search
-from elekit.decoding.recombination import join, parts_of
 from elekit.graphs.edits import ALL_KINDS, all_edits
 from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx
 from elekit.graphs.packed import PackedGraphs
+from elekit.graphs.parts import join, parts_of, pieces_of
+from elekit.graphs.prior import GraphPrior
 from elekit.model.edit_estimates import EditEstimates
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 
@@ -85,6 +86,43 @@ def test_parts_are_the_two_sides_of_each_bridge():
                 side = set(nx.node_connected_component(cut, end))
                 wanted.add((frozenset(side & rest), end, kind))
         assert seen.get(b, set()) == wanted
+
+
+def test_pieces_are_what_bridges_leave_with_the_neighbors_across_them():
+    graphs = [random_graph(seed) for seed in range(8)]
+    wanted = []
+    for graph in graphs:
+        bridges = list(nx.bridges(graph))
+        inner = graph.copy()
+        inner.remove_edges_from(bridges)
+        for own in nx.connected_components(inner):
+            piece = nx.Graph(graph.subgraph(own))
+            for across, (i, j) in enumerate(pair for pair in bridges if own & set(pair)):
+                near, far = (i, j) if i in own else (j, i)
+                piece.add_node(("across", across), label=graph.nodes[far]["label"])
+                piece.add_edge(near, ("across", across), label=graph.edges[i, j]["label"])
+            wanted.append(piece)
+    distinct = []
+    for one in wanted:
+        distinct += [] if any(matches(one, other) for other in distinct) else [one]
+    found = [networkx_of(one) for one in pieces_of(PackedGraphs.of(from_networkx(graphs, NAMES)), 1000)]
+    assert len(found) == len(distinct)
+    assert all(any(matches(one, other) for other in distinct) for one in found)
+    counts = [sum(matches(one, other) for other in wanted) for one in found]
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_graphs_grow_from_pieces_without_candidates():
+    psi = local_psi()
+    known = PackedGraphs.of(from_networkx([random_graph(seed, 8) for seed in range(60)], NAMES))
+    psi.prior, truths = GraphPrior.of(known), known[:6]
+    found = decode(psi, psi(truths))
+    assert sum(matches(networkx_of(PackedGraphs.of(found.graphs[b])), networkx_of(truths[b])) for b in range(6)) >= 4
+    alone, loss = recombine(psi, psi(truths), None, k=2)
+    torch.testing.assert_close((psi(alone) - psi(truths).repeat_interleave(2, 0)).square().sum(1), loss.flatten())
+    psi.prior = None
+    with pytest.raises(ValueError, match="growth"):
+        decode(psi, psi(truths), config=DecodeConfig("growth"))
 
 
 def test_joining_the_two_sides_of_a_bridge_gives_the_graph_back():

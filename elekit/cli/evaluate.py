@@ -255,7 +255,7 @@ def _method(args: Namespace, artifact: "Artifact", h: "SurrogateRegressor | None
     if method is None and has_graph_head:
         method = "rounded+polish"
     elif method is None:
-        method = "candidates+polish" if graphs is not None else "gradient+polish"
+        method = ele.decoding.default_method(artifact.psi, graphs)
     if graphs is None and method.startswith("candidates"):
         raise ValueError(f"--method {method} needs candidates, there are {source}; or use gradient+polish")
     if method.startswith("rounded") and not has_graph_head:

@@ -246,8 +246,9 @@ def _attributes(command: Command) -> None:
 def _decoding_options(command: Command) -> None:
     _path(command, "--artifact", "FOLDER", f"a learned loss: {ARTIFACT}", required=True)
     command.add_argument("--surrogate", metavar="NAME", help="h of the artifact (default: the one that fits)")
-    about = "candidates, candidates+polish, gradient, gradient+polish, rounded or rounded+polish (default: "
-    about += "rounded+polish with a graph head; else candidates+polish with candidates, else gradient+polish)"
+    about = "candidates, growth (joins pieces of the training graphs), gradient or rounded, each alone or with "
+    about += "+polish (default: rounded+polish with a graph head; else candidates+polish with candidates, else "
+    about += "growth+polish for large graphs and gradient+polish for others)"
     command.add_argument("--method", help=about)
     about = "graphs to choose from: molecules7, qm9, chembl (training split), a file, or none (default: training "
     about += "graphs of a shipped psi, if available offline)"

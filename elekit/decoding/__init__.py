@@ -19,15 +19,19 @@ from elekit.decoding.trace import Decoded, SearchStep, Trace
 from elekit.graphs._schema import require_positive
 from elekit.graphs.budget import Clock
 from elekit.graphs.graph import Graph, GraphBatch
+from elekit.graphs.prior import GraphPrior
 from elekit.model.loss import Psi, points_of, squared_distance
 
 __all__ = [
     "METHODS", "RULES", "Candidates", "DecodeConfig", "Decoded", "GradientConfig", "LocalSearchConfig",
-    "RecombinationConfig", "SearchStep", "Trace", "decode", "decode_candidates", "decode_gradient", "local_search",
-    "recombine", "uniform",
+    "RecombinationConfig", "SearchStep", "Trace", "decode", "decode_candidates", "decode_gradient", "default_method",
+    "local_search", "recombine", "uniform",
 ]  # fmt: skip
 
-METHODS = ("candidates", "candidates+polish", "gradient", "gradient+polish", "rounded", "rounded+polish")
+METHODS = tuple(
+    base + search for base in ("candidates", "growth", "gradient", "rounded") for search in ("", "+polish")
+)
+LARGE = 12  # nodes; gradient descent hardly ever finds larger graphs
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,14 @@ class DecodeConfig:
     """Settings of `decode`.
 
     Args:
-        method: One of `METHODS`: "candidates" ranks a candidate set, "gradient" runs gradient descent, "rounded"
-            rounds given relaxed graphs; "+polish" adds local search. None = "candidates+polish" or, without,
-            "gradient+polish".
+        method: One of `METHODS`: "candidates" ranks a candidate set, "growth" joins frequent pieces of the training
+            graphs (of a local psi with a prior), "gradient" runs gradient descent, "rounded" rounds given relaxed
+            graphs; "+polish" adds local search. None = that of `default_method`.
         search_starts: Number of graphs that local search starts from. With "rounded+polish" and candidates: the
             rounded graph and the nearest `search_starts - 1` candidates.
         recombination: Settings of recombination: with a local psi and candidates, local search starts from what parts
             of the candidates make.
+        growth: Settings of growth, that is, of recombination from pieces.
         gradient: Settings of gradient descent.
         local_search: Settings of local search.
         seed: Seed of the random starts of gradient descent.
@@ -50,6 +55,7 @@ class DecodeConfig:
     method: str | None = None
     search_starts: int = 3
     recombination: RecombinationConfig = field(default_factory=RecombinationConfig)
+    growth: RecombinationConfig = field(default_factory=lambda: RecombinationConfig(600, 200, 6, 60))
     gradient: GradientConfig = field(default_factory=GradientConfig)
     local_search: LocalSearchConfig = field(default_factory=LocalSearchConfig)
     seed: int = 0
@@ -90,14 +96,19 @@ def decode(
     """
     check_target(target)
     clock = Clock.of(budget)
-    method = config.method or ("gradient+polish" if candidates is None else "candidates+polish")
+    by_default = "gradient+polish" if candidates is None and start is not None else default_method(psi, candidates)
+    method = config.method or by_default
     with_search = method.endswith("+polish")
     k, penalty = config.search_starts if with_search else 1, config.gradient.penalty
-    if method.startswith("candidates"):
-        if candidates is None:
-            raise ValueError(f"method {method!r} needs candidates; give candidates= or use 'gradient+polish'")
-        candidates = Candidates.of(psi, candidates)
-        found, stopped = _from_candidates(psi, target, candidates, k, config, clock, with_search)
+    if method.startswith("growth") and not _grows(psi):
+        raise ValueError(f"method {method!r} needs a local psi with a prior that has pieces; use 'gradient+polish'")
+    if method.startswith(("candidates", "growth")):
+        pool = None
+        if method.startswith("candidates"):
+            if candidates is None:
+                raise ValueError(f"method {method!r} needs candidates; give candidates= or use 'gradient+polish'")
+            pool = Candidates.of(psi, candidates)
+        found, stopped = _from_candidates(psi, target, pool, k, config, clock, with_search)
         if record:
             found = replace(found, traces=single_step_traces(psi, target, found, penalty, stopped))
     elif config.needs_start:
@@ -122,17 +133,38 @@ def decode(
     return replace(improved, traces=traces, unfinished=len(target) * clock.over)
 
 
+def default_method(psi: Any, candidates: GraphBatch | Candidates | None = None) -> str:
+    """The method of `decode` where none is given.
+
+    Args:
+        psi: The embedding.
+        candidates: Graphs to choose from, if any.
+
+    Returns:
+        "candidates+polish" with candidates. Without, "growth+polish" for graphs too large for gradient descent if psi
+        is local and knows pieces of graphs, otherwise "gradient+polish".
+    """
+    if candidates is not None:
+        return "candidates+polish"
+    return "growth+polish" if _grows(psi) and psi.vocabulary.max_nodes > LARGE else "gradient+polish"
+
+
+def _grows(psi: Any) -> bool:
+    prior: GraphPrior | None = getattr(psi, "prior", None)
+    return getattr(psi, "is_local", False) and prior is not None and len(prior.pieces) > 0
+
+
 def _from_candidates(
-    psi: Psi, target: Tensor, candidates: Candidates, k: int, config: DecodeConfig, clock: Clock, recombined: bool
+    psi: Psi, target: Tensor, candidates: Candidates | None, k: int, config: DecodeConfig, clock: Clock, search: bool
 ) -> tuple[Decoded, str]:
-    """The k best starts of each target, and where they come from."""
-    if not (recombined and config.recombination.generations and getattr(psi, "is_local", False)):
+    """The k best starts of each target, and where they come from: pieces if there are no candidates."""
+    settings = config.growth if candidates is None else config.recombination
+    if candidates is not None and not (search and settings.generations and getattr(psi, "is_local", False)):
         return decode_candidates(psi, target, candidates, k), f"nearest of {len(candidates)} candidates"
-    part = clock.part(1 / 2)
-    packed, losses = recombine(psi, target, candidates, k, config=config.recombination, budget=part)
+    packed, losses = recombine(psi, target, candidates, k, config=settings, budget=clock.part(1 / 2))
     graphs = packed.dense()
     found = Decoded(graphs[torch.arange(len(target)) * k], losses[:, 0], graphs, losses)
-    return found, f"best recombination of {len(candidates)} candidates"
+    return found, "grown from pieces" if candidates is None else f"best recombination of {len(candidates)} candidates"
 
 
 def _rounded(

@@ -1,10 +1,11 @@
 """What the graphs of a data set have in common: connectedness, and the types and links of their nodes.
 
 The type of a node is its label and the number of its edges of each label; a link is an edge label between two types.
-Both are kept as hashes.
+Both are kept as hashes. Pieces are what bridges leave of the graphs.
 """
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Self
 
 import torch
@@ -13,17 +14,22 @@ from torch import Tensor
 from elekit.graphs import _schema
 from elekit.graphs.edits import ALL_KINDS, Edits
 from elekit.graphs.features import is_connected
-from elekit.graphs.packed import PackedGraphs
+from elekit.graphs.graph import MAX_NODES, GraphVocabulary
+from elekit.graphs.packed import PackedGraphs, cumulative
+from elekit.graphs.parts import pieces_of
 from elekit.graphs.weisfeiler_lehman import splitmix64
 
 MAX_HASHES = 20_000  # of a kind; more are no common property
+MAX_PIECES, PIECE_NODES = 2_000, 40  # the most frequent ones; larger ones are none
 COMMON, NEARLY_ALL = 0.5, 0.98  # shares of the graphs that hold nothing which no other graph holds
 
 _HASHES = _schema.items(_schema.whole(-(2**63), 2**63 - 1), MAX_HASHES)
+_CHANNELS = _schema.items(_schema.whole(0, MAX_NODES), MAX_NODES)
 PRIOR_FIELDS = _schema.fields(
     {
         **dict.fromkeys(("connected", "closed"), _schema.one_of(True, False)),
         **dict.fromkeys(("types", "links"), _HASHES),
+        "pieces": _schema.items(_schema.items(_CHANNELS, 3, 3), MAX_PIECES),
     }
 )
 
@@ -37,12 +43,14 @@ class GraphPrior:
         closed: Whether new graphs hardly ever have other types or links.
         types: (T,) hashes of the types of nodes, ascending.
         links: (L,) hashes of the links, ascending.
+        pieces: Frequent pieces, each with its neighbors, see `pieces_of`; decoding without candidates joins them.
     """
 
     connected: bool
     closed: bool
     types: Tensor
     links: Tensor
+    pieces: PackedGraphs
 
     @classmethod
     def of(cls, graphs: PackedGraphs) -> Self:
@@ -58,7 +66,8 @@ class GraphPrior:
         kind = splitmix64(splitmix64(graphs.node_labels.long()).index_add_(0, i, edge).index_add_(0, j, edge))
         link = _links(kind[i], kind[j], edge)
         (types, known), (links, linked) = _common(kind, graphs.rows), _common(link, graphs.rows[i])
-        return cls(bool(is_connected(graphs).all()), min(known, linked) >= NEARLY_ALL, types, links)
+        closed, pieces = min(known, linked) >= NEARLY_ALL, pieces_of(graphs, MAX_PIECES)
+        return cls(bool(is_connected(graphs).all()), closed, types, links, pieces[pieces.sizes <= PIECE_NODES])
 
     def to_json(self) -> dict[str, Any]:
         """Convert to a JSON-serializable dictionary.
@@ -66,14 +75,20 @@ class GraphPrior:
         Returns:
             The fields by name.
         """
-        return {name: value.tolist() if torch.is_tensor(value) else value for name, value in vars(self).items()}
+        pieces = []
+        for one in self.pieces:
+            _, nodes, pairs, edges = one.lists()
+            pieces.append([nodes.tolist(), pairs.T.flatten().tolist(), edges.tolist()])
+        hashes = {"types": self.types.tolist(), "links": self.links.tolist()}
+        return {"connected": self.connected, "closed": self.closed, **hashes, "pieces": pieces}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
+    def from_json(cls, values: dict[str, Any], vocabulary: GraphVocabulary) -> Self:
         """Inverse of `to_json`.
 
         Args:
             values: The fields by name.
+            vocabulary: Labels of the pieces.
 
         Returns:
             The prior.
@@ -82,12 +97,16 @@ class GraphPrior:
             ValueError: If fields are missing or have other types or values.
         """
         PRIOR_FIELDS(values, "the prior")
-        hashes = {
-            name: torch.unique(torch.tensor(value, dtype=torch.long))
-            for name, value in values.items()
-            if isinstance(value, list)
-        }
-        return cls(**{**values, **hashes})
+        types, links = (torch.unique(torch.tensor(values[name], dtype=torch.long)) for name in ("types", "links"))
+        nodes, pairs, edges = zip(*values["pieces"]) if values["pieces"] else ((), (), ())
+        offsets = cumulative(torch.tensor([len(one) for one in nodes], dtype=torch.long))
+        first = offsets[:-1].repeat_interleave(torch.tensor([len(one) // 2 for one in pairs], dtype=torch.long))
+        flat = [torch.tensor(list(chain.from_iterable(part)), dtype=torch.long) for part in (nodes, pairs, edges)]
+        if len(flat[1]) != 2 * len(first):
+            raise ValueError("the pairs of the pieces of the prior have one end only")
+        listed = flat[1].reshape(-1, 2).T + first
+        pieces = PackedGraphs(offsets, flat[0].to(torch.int16), listed, flat[2].to(torch.int16), vocabulary)
+        return cls(values["connected"], values["closed"], types, links, pieces.check())
 
     def keeps(self, edits: Edits, nodes: Tensor, edges: Tensor) -> Tensor:
         """Find the edits that lead to no new types and links.

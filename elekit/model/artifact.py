@@ -426,7 +426,7 @@ def _build(content: Json, folder: Path, modules: Mapping[str, nn.Module]) -> Art
         if "health" in content["about"]:
             psi.health = Health.from_json(content["about"]["health"])
         if "prior" in content["about"]:
-            psi.prior = GraphPrior.from_json(content["about"]["prior"])
+            psi.prior = GraphPrior.from_json(content["about"]["prior"], psi.vocabulary)
         _fill(psi, "psi", tensors["psi"])
         dot = Graph.from_labels(torch.ones(1, 1), torch.zeros(1, 1, 1), psi.vocabulary)
         psi.embed(dot)  # finite weights may still overflow
