@@ -73,10 +73,8 @@ def test_what_most_graphs_have_alone_excludes_nothing():
     different = from_networkx([labeled(nx.star_graph(n)) for n in range(1, 7)], NAMES)
     prior = GraphPrior.of(PackedGraphs.of(different))
     assert len(prior.types) == len(prior.links) == 0
-    assert not prior.closed
     edits = all_edits(different[:2])
     assert len(prior.keeps(edits, *different[:2].labels())) == len(edits)
-    assert GraphPrior.of(PackedGraphs.of(rings_and_chains())).closed
 
 
 def test_a_prior_survives_json(generator):

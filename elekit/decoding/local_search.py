@@ -167,10 +167,10 @@ class _Search:
         )  # fmt: skip
         self.active &= self.loss[:, 0] > self.config.tolerance
         ended = (self.waiting >= self.config.patience) | self.expanded[:, : self.config.beam].all(1)
-        freed = ended & self.active & ~self.free & (self.prior is not None and not self.prior.closed)
+        freed = ended & self.active & ~self.free  # their best graphs get one more round
         self.free |= freed
-        self.waiting[freed] = 0
-        self.expanded[freed] = torch.isinf(self.score[freed])
+        self.waiting[freed] = self.config.patience - 1
+        self.expanded[freed, 0] = False
         self.active &= ~ended | freed
 
     def _screened(self, nodes: Tensor, edges: Tensor, target: Tensor, free: Tensor) -> Edits:

@@ -21,13 +21,12 @@ from elekit.graphs.weisfeiler_lehman import splitmix64
 
 MAX_HASHES = 20_000  # of a kind; more are no common property
 MAX_PIECES, PIECE_NODES = 2_000, 40  # the most frequent ones; larger ones are none
-COMMON, NEARLY_ALL = 0.5, 0.98  # shares of the graphs that hold nothing which no other graph holds
 
 _HASHES = _schema.items(_schema.whole(-(2**63), 2**63 - 1), MAX_HASHES)
 _CHANNELS = _schema.items(_schema.whole(0, MAX_NODES), MAX_NODES)
 PRIOR_FIELDS = _schema.fields(
     {
-        **dict.fromkeys(("connected", "closed"), _schema.one_of(True, False)),
+        "connected": _schema.one_of(True, False),
         **dict.fromkeys(("types", "links"), _HASHES),
         "pieces": _schema.items(_schema.items(_CHANNELS, 3, 3), MAX_PIECES),
     }
@@ -40,14 +39,12 @@ class GraphPrior:
 
     Args:
         connected: Whether all graphs are connected.
-        closed: Whether new graphs hardly ever have other types or links.
         types: (T,) hashes of the types of nodes, ascending.
         links: (L,) hashes of the links, ascending.
         pieces: Frequent pieces, each with its neighbors, see `pieces_of`; decoding without candidates joins them.
     """
 
     connected: bool
-    closed: bool
     types: Tensor
     links: Tensor
     pieces: PackedGraphs
@@ -65,9 +62,9 @@ class GraphPrior:
         (i, j), edge = graphs.pairs, _of_edges(graphs.edge_labels.long())
         kind = splitmix64(splitmix64(graphs.node_labels.long()).index_add_(0, i, edge).index_add_(0, j, edge))
         link = _links(kind[i], kind[j], edge)
-        (types, known), (links, linked) = _common(kind, graphs.rows), _common(link, graphs.rows[i])
-        closed, pieces = min(known, linked) >= NEARLY_ALL, pieces_of(graphs, MAX_PIECES)
-        return cls(bool(is_connected(graphs).all()), closed, types, links, pieces[pieces.sizes <= PIECE_NODES])
+        types, links = _common(kind, graphs.rows), _common(link, graphs.rows[i])
+        pieces = pieces_of(graphs, MAX_PIECES)
+        return cls(bool(is_connected(graphs).all()), types, links, pieces[pieces.sizes <= PIECE_NODES])
 
     def to_json(self) -> dict[str, Any]:
         """Convert to a JSON-serializable dictionary.
@@ -80,7 +77,7 @@ class GraphPrior:
             _, nodes, pairs, edges = one.lists()
             pieces.append([nodes.tolist(), pairs.T.flatten().tolist(), edges.tolist()])
         hashes = {"types": self.types.tolist(), "links": self.links.tolist()}
-        return {"connected": self.connected, "closed": self.closed, **hashes, "pieces": pieces}
+        return {"connected": self.connected, **hashes, "pieces": pieces}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], vocabulary: GraphVocabulary) -> Self:
@@ -106,7 +103,7 @@ class GraphPrior:
             raise ValueError("the pairs of the pieces of the prior have one end only")
         listed = flat[1].reshape(-1, 2).T + first
         pieces = PackedGraphs(offsets, flat[0].to(torch.int16), listed, flat[2].to(torch.int16), vocabulary)
-        return cls(values["connected"], values["closed"], types, links, pieces.check())
+        return cls(values["connected"], types, links, pieces.check())
 
     def keeps(self, edits: Edits, nodes: Tensor, edges: Tensor) -> Tensor:
         """Find the edits that lead to no new types and links.
@@ -129,17 +126,14 @@ class GraphPrior:
         return _without(kept, e, _links(types[e, i], types[e, j], _of_edges(edges[e, i, j].long())), self.links)
 
 
-def _common(hashes: Tensor, rows: Tensor) -> tuple[Tensor, float]:
-    """Distinct hashes, ascending, and the share of the graphs that hold none of their own.
-
-    None are returned if they are too many, or if that share is too small.
-    """
+def _common(hashes: Tensor, rows: Tensor) -> Tensor:
+    """Distinct hashes, ascending; none if they are too many, or if most graphs hold one that no other graph holds."""
     pairs = torch.unique(torch.stack([hashes, rows]), dim=1)
     found, counts = torch.unique_consecutive(pairs[0], return_counts=True)
     first = counts.cumsum(0) - counts
-    share = 1 - len(torch.unique(pairs[1][first[counts == 1]])) / max(1, len(torch.unique(rows)))
-    kept = share >= COMMON and len(found) <= MAX_HASHES
-    return (found if kept else found[:0]), share
+    alone = len(torch.unique(pairs[1][first[counts == 1]]))
+    common: Tensor = found if len(found) <= MAX_HASHES and 2 * alone <= len(torch.unique(rows)) else found[:0]
+    return common
 
 
 def _changed_keys(edits: Edits, nodes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
