@@ -4,6 +4,7 @@ import copy
 import math
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 from conftest import equal
@@ -14,6 +15,7 @@ from elekit.decoding import DecodeConfig, decode
 from elekit.decoding.refinement_loss import MAX_SEARCHED, refinement_loss
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists
+from elekit.graphs.smiles import from_smiles
 from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of, squared_distance
@@ -21,9 +23,10 @@ from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
 from elekit.model.surrogate.graph_head import SPARE_SLOTS, GraphBackbone, compact, round_at_random
 from elekit.model.surrogate.image import ImageBackbone
 from elekit.model.surrogate.registry import from_config, make_backbone, to_config
-from elekit.model.surrogate.tokens import MAX_DISTANCE, TokenBackbone
-from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
+from elekit.model.surrogate.tokens import MAX_DISTANCE, TokenBackbone, Tokenizer
+from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate, surrogate
 from elekit.training.loop import TrainerConfig
+from elekit.training.surrogate import known_places
 
 LETTERS = GraphVocabulary(("A", "B", "C"), ("next", "ring"), 5)
 DIM = 24
@@ -43,8 +46,6 @@ def backbone(kind="character", inputs=TEXTS, psi=None):
 
 def words(count: int, seed=0) -> Split:
     """Texts such as "ABCA" and the path of these letters, closed to a ring if an "o" precedes them."""
-    import pandas as pd
-
     generator, texts, parts = torch.Generator().manual_seed(seed), [], []
     for _ in range(count):
         n = int(torch.randint(3, 6, (1,), generator=generator))
@@ -139,6 +140,95 @@ def test_some_decided_graphs_are_rounded_with_the_gradient_of_the_relaxed_ones()
         )
         torch.testing.assert_close(ours, theirs)
     assert shares[0.1] == 0 and 0.2 < shares[20.0] < 0.5
+
+
+# -- inputs of which it is known which token is which node ----------------------------------------------------------
+def test_the_aligned_loss_is_that_of_nodes_and_edges_at_their_places():
+    """Oracle: the cross-entropy written out pair by pair; places that are padding or unknown do not count."""
+    made, texts = backbone(), ["oABC", "CA", "xBB"]
+    truth = from_edge_lists([("ABC", [(0, 2, "ring")]), ("AC", [(0, 1, "next")]), ("BB", [(0, 1, "next")])], LETTERS)
+    places = torch.full((3, truth.slots()), -1)
+    places[0, :3], places[1, :2], places[2, 0] = torch.tensor([1, 2, 3]), torch.tensor([1, 0]), 2
+    states, inside, _ = made.read(texts)
+    node, (node_labels, edge_labels) = made.head.node_logits(states).log_softmax(-1), truth.labels()
+    total = torch.zeros(())
+    for b, text in enumerate(texts):
+        at = {int(place): i for i, place in enumerate(places[b]) if place >= 0}
+        total -= sum(node[b, t, node_labels[b, at[t]] if t in at else 0] for t in range(len(text)))
+        for t, i in at.items():
+            for u, j in at.items():
+                if i < j:
+                    edge = made.head.edge_logits(states[b : b + 1], torch.tensor([[t, u]]))[0, 0, 1]
+                    total -= edge.log_softmax(-1)[edge_labels[b, i, j]]
+    assert torch.allclose(made.head.aligned_loss(states, inside, truth.dense(), places), total / 6, rtol=1e-4)
+
+
+def test_the_aligned_loss_is_zero_where_the_head_is_sure_of_the_true_graph(monkeypatch):
+    made, truth = backbone(), words(4).graphs.dense()
+    texts = [text.lstrip("o") for text in words(4).inputs]
+    places = torch.tensor([[i if i < len(text) else -1 for i in range(truth.slots())] for text in texts])
+    states, inside, _ = made.read(texts)
+    T = states.shape[1]
+    monkeypatch.setattr(made.head, "node_logits", lambda *_: 50 * truth.nodes[:, :T])
+    monkeypatch.setattr(made.head, "edge_logits", lambda *_: 50 * truth.edges)
+    assert made.head.aligned_loss(states, inside, truth, places) < 1e-6
+    wrong = Graph(truth.nodes, truth.edges.roll(1, -1), LETTERS)
+    monkeypatch.setattr(made.head, "edge_logits", lambda *_: 50 * wrong.edges)
+    assert made.head.aligned_loss(states, inside, truth, places) > 10
+    assert made.head.aligned_loss(states, inside, truth, torch.full_like(places, -1)) == 0
+
+
+def test_tokens_are_found_by_the_offsets_of_their_characters():
+    tokenizer = Tokenizer("smiles", ())
+    assert tokenizer.places("[NH3+]CCl", [0, 3, 6, 7, 8, 9, -1]) == [0, 0, 1, 2, 2, -1, -1]
+    assert Tokenizer("word", ()).places("an  ether", [0, 1, 2, 3, 4, 8]) == [0, 0, -1, -1, 1, 1]
+    assert tokenizer.places("", [0]) == [-1]
+
+
+def test_known_places_are_the_atoms_of_smiles_and_none_of_other_pairs():
+    graphs = from_smiles(["CCO", "CCO", "c1cc[nH]c1"])
+    config = BackboneConfig("smiles", width=8, layers=1, embedding=4, through="graph")
+    psi = GraphEmbedding(graphs.vocabulary, EmbeddingConfig(hidden=8, rounds=1, dim=DIM))
+    texts = ["OCC", "CCC", "[nH]1cccc1"]
+    made = make_backbone(config, texts, DIM, vocabulary=graphs.vocabulary, psi=psi)
+    places = known_places(made, texts, graphs)
+    assert places[0].tolist() == [2, 1, 0, -1, -1] and (places[1] == -1).all()
+    assert sorted(places[2].tolist()) == [0, 2, 3, 4, 5] and places[2, 3] == 0  # c1cc[nH]c1
+
+
+def test_a_head_learns_molecules_by_the_places_of_their_atoms():
+    """The psi is untrained, so all that is learned comes from the alignment."""
+    smiles = ["CCO", "CC=O", "C1CC1O", "OCC#N", "CC(C)O", "NC1CC1", "C=CCO", "O=CC=O", "CC(N)=O", "C1CCC1"]
+    graphs = from_smiles(smiles)
+    psi = GraphEmbedding(graphs.vocabulary, EmbeddingConfig(hidden=8, rounds=1, dim=DIM)).eval()
+    shape = BackboneConfig("smiles", width=32, layers=1, embedding=16, through="graph")
+    loop = TrainerConfig(150, 1e-2, warmup=10, validate_every=150)
+    options = {"backbone": shape, "progress": False, "device": "cpu"}
+    training = SurrogateTraining(loop, 10, rewritten=0.5, polished=0.0, aligned=1.0, starts=1)
+    h = fit_surrogate(psi, Split(smiles, graphs, pd.DataFrame({"row": range(10)})), training=training, **options)
+    assert exact(h.graphs(smiles).rounded(), Split(None, graphs, None)) == 1
+
+
+def test_pairs_without_known_places_are_learned_by_psi(monkeypatch):
+    split, made, psi = words(12), {}, untrained()
+    options = {"backbone": backbone(psi=psi), "progress": False, "device": "cpu"}
+    for name, known in {"none": 0, "some": 6, "all": 12}.items():
+
+        def places(backbone, texts, graphs, known=known):
+            found = torch.full((len(texts), graphs.slots()), -1)
+            found[:known, 0] = 0
+            return found
+
+        def distance(u, v, to=(calls := [])):
+            to.append(len(u))
+            return squared_distance(u, v)
+
+        monkeypatch.setattr(surrogate, "known_places", places)
+        monkeypatch.setattr(surrogate, "squared_distance", distance)
+        training = SurrogateTraining(TrainerConfig(2, 1e-3), 12, polished=0.0, aligned=1.0, starts=1)
+        fit_surrogate(psi, split, training=training, reads="verbatim", **copy.deepcopy(options))
+        made[name] = calls[:2]
+    assert made["none"] == [12, 12] and made["some"] == [6, 6] and not made["all"]
 
 
 # -- what is learned -----------------------------------------------------------------------------------------------

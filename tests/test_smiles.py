@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from elekit.graphs.graph import Graph, label_tensors
+from elekit.graphs.graph import Graph, label_tensors, to_edge_lists
 from elekit.graphs.smiles import (
     ParsedSmiles,
     canonicalized,
@@ -28,6 +28,7 @@ from elekit.graphs.smiles import (
     randomize_smiles,
     to_smiles,
     valence,
+    written_at,
 )
 
 MOLECULES = {
@@ -101,6 +102,45 @@ def test_any_way_to_write_a_molecule_gives_the_same_graph(name, aromatic):
     written += randomize_smiles([smiles] * 5, seed=0)
     readings = {parse_smiles(text, aromatic) for text in written}
     assert readings == {parse_smiles(smiles, aromatic)} and not parse_smiles(smiles, aromatic).error
+
+
+def check_written_at(smiles: str, aromatic: bool) -> None:
+    """Oracle: the atoms and bonds that RDKit reads, in the order in which the text has them, hydrogens apart."""
+    (graph,) = to_edge_lists(from_smiles(smiles, aromatic=aromatic))
+    offsets = written_at(smiles, graph)
+    keep = Chem.SmilesParserParams()
+    keep.removeHs = False
+    mol = Chem.MolFromSmiles(smiles, keep)
+    starts = [match.start() for match in re.finditer(r"\[.*?\]|Br|Cl|[A-Za-z]", smiles)]
+    heavy = {starts[a.GetIdx()]: a.GetSymbol() for a in mol.GetAtoms() if a.GetAtomicNum() > 1}
+    assert dict(zip(offsets, [element_and_charge(label)[0] for label in graph[0]], strict=True)) == heavy
+    bonds = {frozenset(starts[i] for i in (b.GetBeginAtomIdx(), b.GetEndAtomIdx())) for b in mol.GetBonds()}
+    expected = {bond for bond in bonds if bond <= heavy.keys()}
+    assert {frozenset((offsets[i], offsets[j])) for i, j, _ in graph[1]} == expected
+
+
+@EVERY
+@BOTH
+def test_nodes_are_found_where_they_are_written(name, aromatic):
+    smiles = {**MOLECULES, **HYDROGENS}[name]
+    for text in (*randomize_smiles([smiles] * 3, seed=0), Chem.MolToSmiles(Chem.AddHs(Chem.MolFromSmiles(smiles)))):
+        check_written_at(text, aromatic)
+
+
+def test_where_nodes_are_written_needs_the_graph_of_the_smiles():
+    (graph,) = to_edge_lists(from_smiles("CCO"))
+    assert written_at("OCC ethanol", graph) == [2, 1, 0]
+    assert written_at("[2H]OC[13CH3:4]", graph) == [6, 5, 4]
+    assert [written_at(text, graph) for text in ("COC", "CCN", "CCC", "CCCO", "C1CO1", "CC[O-]", "CC(")] == [[]] * 7
+
+
+@pytest.mark.realdata
+@BOTH
+@pytest.mark.parametrize("file", ["chembl/chembl_part.csv.gz", "qm9/qm9.csv.gz"])
+def test_nodes_of_real_molecules_are_found_where_they_are_written(file, aromatic, data_dir):
+    chosen = pd.read_csv(data_dir / file)["smiles"].sample(300, random_state=1)
+    for smiles in randomize_smiles([s for s in chosen if not parse_smiles(s).error], seed=5):
+        check_written_at(smiles, aromatic)
 
 
 @pytest.mark.realdata

@@ -128,6 +128,8 @@ def _of_target(
             pool = PackedGraphs.cat([pool, new])
         children = join(pool, parts, *_best_pairs(sums, parts, paired, config.children, graphs.vocabulary.max_nodes))
         children = children[children.valence_violation() == 0]
+        if not len(children):
+            continue
         loss, order = paired_distance(points_of(psi, children), target).sort()
         fresh = (loss[:, None] - losses).abs().amin(1) > SAME_LOSS
         fresh[1:] &= loss.diff() > SAME_LOSS

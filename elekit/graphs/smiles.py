@@ -21,6 +21,7 @@ import torch
 
 from elekit.graphs._optional import LazyModule
 from elekit.graphs.graph import (
+    EdgeList,
     Graph,
     GraphBatch,
     GraphVocabulary,
@@ -53,6 +54,7 @@ MAX_CHARACTERS, MAX_ATOMS, MAX_RINGS = 5_000, 1_000, 300
 MAX_CHARGE = 15  # OpenSMILES, 3.1.4; RDKit's charges overflow at 128
 MAX_KEKULE_ATOMS = 32  # of conjugated rings; the time of RDKit's enumeration grows exponentially
 MAX_KEKULE_FORMS = 1_000
+WRITTEN = "written at"  # name of a property of RDKit's atoms
 
 _ATOM = re.compile(r"\[[^\[\]]*\]|Br|Cl|[BCNOPSFIbcnops*]")
 _RING_CLOSURE = re.compile(r"%\(\d+\)|%\d\d|\d")
@@ -75,7 +77,7 @@ class ParsedSmiles:
     dropped: tuple[str, ...] = field(default=(), compare=False)
 
 
-def molecule_of(text: object) -> Chem.Mol:
+def molecule_of(text: object, remove_hydrogens: bool = True) -> Chem.Mol:
     """Read a SMILES with RDKit; all SMILES from outside pass through here.
 
     A name after a blank or tab is not passed to RDKit, which would also ignore everything after a character that is
@@ -83,9 +85,10 @@ def molecule_of(text: object) -> Chem.Mol:
 
     Args:
         text: One SMILES, possibly followed by a name.
+        remove_hydrogens: Whether hydrogens that are written as atoms become a property of their neighbors.
 
     Returns:
-        The sanitized molecule.
+        The sanitized molecule, with its atoms in the order in which they are written.
 
     Raises:
         ValueError: If it is no SMILES, too large, or has parts that RDKit would ignore; the message is the reason.
@@ -99,7 +102,9 @@ def molecule_of(text: object) -> Chem.Mol:
     if reason:
         raise ValueError(reason)
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
+        parameters = Chem.SmilesParserParams()
+        parameters.removeHs = remove_hydrogens  # type: ignore[assignment]
+        mol = Chem.MolFromSmiles(smiles, parameters)
     if mol is None:
         raise ValueError("RDKit refuses the SMILES")
     return mol
@@ -145,7 +150,7 @@ def parse_smiles(
             with rdBase.BlockLogs():
                 mol, changed = standardize(mol)
         # Parsing the canonical form fixes the order of atoms and the Kekule form.
-        canonical = _canonical(mol)
+        canonical = Chem.MolToSmiles(_bare(mol))
         with rdBase.BlockLogs():
             mol = mol if canonical == smiles else Chem.MolFromSmiles(canonical)
             if mol is None:
@@ -167,8 +172,42 @@ def parse_smiles(
     return ParsedSmiles(canonical, nodes, tuple(bonds), dropped=(*dropped, *([NAME] if name else ()), *changed))
 
 
-def _canonical(mol: Chem.Mol) -> str:
-    """Canonical SMILES without stereochemistry, isotopes, atom maps and explicit hydrogens."""
+def written_at(smiles: str, graph: EdgeList) -> list[int]:
+    """Where in a SMILES the nodes of its graph are written.
+
+    Args:
+        smiles: A SMILES, however it is written.
+        graph: The graph of this molecule, as `from_smiles` numbers its nodes.
+
+    Returns:
+        For each node, the offset of the first character of its atom. Empty if this is not the graph of the SMILES: a
+        label or the pairs of bonded atoms differ.
+    """
+    try:
+        mol = molecule_of(smiles, remove_hydrogens=False)
+    except ValueError:
+        return []
+    start = smiles.index(text := smiles.split(maxsplit=1)[0])  # without a name
+    offsets = [start + match.start() for match in _ATOM.finditer(text)]
+    if len(offsets) != mol.GetNumAtoms():
+        return []
+    for atom, offset in zip(_atoms(mol), offsets):
+        atom.SetIntProp(WRITTEN, offset)
+    mol = _bare(mol)
+    Chem.MolToSmiles(mol)  # stores the canonical order of atoms, that of the nodes
+    order = list(mol.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"])
+    nodes, edges = graph
+    atoms = [mol.GetAtomWithIdx(i) for i in order]
+    if [element_and_charge(label) for label in nodes] != [(a.GetSymbol(), a.GetFormalCharge()) for a in atoms]:
+        return []
+    bonds = [mol.GetBondBetweenAtoms(order[i], order[j]) for i, j, _ in edges]
+    if None in bonds or len(bonds) != mol.GetNumBonds():
+        return []
+    return [atom.GetIntProp(WRITTEN) for atom in atoms]
+
+
+def _bare(mol: Chem.Mol) -> Chem.Mol:
+    """The molecule without stereochemistry, isotopes, atom maps and explicit hydrogens."""
     mol = Chem.Mol(mol)
     Chem.RemoveStereochemistry(mol)
     hydrogens = False
@@ -177,7 +216,7 @@ def _canonical(mol: Chem.Mol) -> str:
         atom.SetAtomMapNum(0)
         hydrogens |= atom.GetAtomicNum() == 1
     with rdBase.BlockLogs():
-        return Chem.MolToSmiles(Chem.RemoveHs(mol) if hydrogens else mol)
+        return Chem.RemoveHs(mol) if hydrogens else mol
 
 
 def _atoms(mol: Chem.Mol) -> Iterator[Chem.Atom]:

@@ -15,6 +15,8 @@ from elekit.decoding.candidates import nearest
 from elekit.decoding.refinement_loss import refinement_loss
 from elekit.graphs import augment, projections
 from elekit.graphs._schema import require_positive
+from elekit.graphs.graph import GraphBatch, to_edge_lists
+from elekit.graphs.smiles import is_molecular, written_at
 from elekit.model.contrastive import RETRIEVAL_SIZE, info_nce, retrieval
 from elekit.model.loss import Psi, points_of, squared_distance
 from elekit.model.surrogate import BackboneConfig, SurrogateRegressor
@@ -22,6 +24,7 @@ from elekit.model.surrogate.graph_head import GraphBackbone, compact
 from elekit.model.surrogate.reader import Reader, SmilesReader, TextReader, holds_words, make_reader, misspell
 from elekit.model.surrogate.registry import make_backbone, to_config
 from elekit.model.surrogate.regressor import UnfamiliarInputWarning
+from elekit.model.surrogate.text import TextBackbone
 from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
 
 REFINE_FROM = 0.5  # share of the steps after which local search refines: most graphs are nearly right by then
@@ -47,6 +50,9 @@ class SurrogateTraining:
         hard_negatives: Single edits of each graph as further negatives; psi must embed any graph.
         polished: Graph head only: weight of `refinement_loss` in the second half of the steps;
             graphs are then no longer rounded at random.
+        aligned: Graph head only: weight of the pairs of which it is known which token is which node, as of SMILES and
+            their molecules. These pairs are learned by the cross-entropy of nodes and edges, the others by psi;
+            with 0, all are learned by psi.
         starts: Number of random restarts for a graph head trained on at most 1,000 pairs. The restart with the
             lowest validation loss continues.
     """
@@ -59,6 +65,7 @@ class SurrogateTraining:
     misspelled: float = 0.0
     bucket: int = 4
     hard_negatives: int = 0
+    aligned: float = 0.0
     polished: float = 0.3
     starts: int = 4
 
@@ -267,15 +274,28 @@ def _step_loss(
         rates = torch.rand(len(drawn), generator=generator) * chosen * MAX_TYPOS
         typed = [misspell(text, rate, generator) for text, rate in zip(drawn, rates.tolist())]
         drawn = [one.value for one in h.reader.read(typed)]
-    refinement: Tensor | float = 0.0
+    extra: Tensor | float = 0.0
+    if isinstance(h.backbone, GraphBackbone) and training.aligned:
+        graphs = split.graphs[rows].dense()
+        places = known_places(h.backbone, drawn, graphs)
+        known = (places >= 0).any(1)
+        if known.any():
+            chosen, rest = (one.nonzero()[:, 0] for one in (known, ~known))
+            with seeded(step):
+                texts = [drawn[i] for i in chosen.tolist()]
+                extra = h.backbone.aligned_loss(texts, graphs[chosen].to(device), places[chosen].to(device))
+                extra = training.aligned * extra
+            if not len(rest):
+                return extra
+            drawn, rows, target = [drawn[i] for i in rest.tolist()], rows[rest], target[rest.to(device)]
     with seeded(step):  # dropout
         if isinstance(h.backbone, GraphBackbone) and training.polished and step >= training.loop.steps * REFINE_FROM:
             relaxed = h.backbone.graphs(drawn)
             points = projections.sphere(h.backbone.embed(relaxed))
-            refinement = training.polished * refinement_loss(psi, compact(relaxed.to("cpu")), target.cpu()).to(device)
+            extra += training.polished * refinement_loss(psi, compact(relaxed.to("cpu")), target.cpu()).to(device)
         else:
             points = h(drawn)  # a graph head rounds some graphs
-    regression = squared_distance(points, target).mean() + refinement
+    regression = squared_distance(points, target).mean() + extra
     hard = None
     if training.hard_negatives:
         again = split.graphs[rows.repeat_interleave(training.hard_negatives)].dense()
@@ -284,14 +304,25 @@ def _step_loss(
     return regression + training.contrast * info_nce(points, target, training.temperature, hard)
 
 
+def known_places(backbone: GraphBackbone, texts: Sequence[str], graphs: GraphBatch) -> Tensor:
+    """(B, N) the token of each node of the graphs, -1 where it is not known: the atoms of SMILES are tokens."""
+    places = torch.full((len(graphs), graphs.slots()), -1)
+    if isinstance(backbone.reader, TextBackbone) and is_molecular(graphs.vocabulary):
+        for row, (text, graph) in enumerate(zip(texts, to_edge_lists(graphs))):
+            known = backbone.reader.tokenizer.places(text, written_at(text, graph))
+            places[row, : len(known)] = torch.tensor(known, dtype=torch.long)
+    return places
+
+
 def settings(training: SurrogateTraining, *, has_graph_head: bool, pairs: int) -> dict[str, Any]:
     """The settings that have an effect on a training with so many pairs, as plain values."""
     values = asdict(training)
     for name in ("hard_negatives", "misspelled"):
         if not values[name]:
             del values[name]
-    if not (has_graph_head and training.polished):
-        del values["polished"]
+    for name in ("aligned", "polished"):
+        if not (has_graph_head and values[name]):
+            del values[name]
     if not _has_restarts(training, has_graph_head=has_graph_head, pairs=pairs):
         del values["starts"]
     return values

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.model.loss import Psi
@@ -62,6 +63,11 @@ class GraphBackbone(Backbone):
             graphs = self.head(None, None, self.reader(inputs))
         return graphs
 
+    def aligned_loss(self, inputs: Any, graphs: Graph, places: Tensor) -> Tensor:
+        """`GraphHead.aligned_loss` of inputs whose reader is a `SequenceBackbone`."""
+        states, inside, _ = self.reader.read(inputs)  # type: ignore[operator]
+        return self.head.aligned_loss(states, inside, graphs, places)
+
     def to_config(self) -> dict[str, Any]:
         return self.reader.to_config()
 
@@ -94,23 +100,60 @@ class GraphHead(nn.Module):
 
     def forward(self, states: Tensor | None, inside: Tensor | None, vector: Tensor) -> Graph:
         """states (B, T, W) and mask inside (B, T), or None for readers without places; vector (B, dim)."""
-        B, K, R, N = len(vector), self.vocabulary.K, self.vocabulary.R, self.vocabulary.max_nodes
+        N = self.vocabulary.max_nodes
         if states is None:
-            states = self.places(vector).reshape(B, N, -1)
-        logits = self.nodes(states)  # (B, T, K)
-        if inside is not None:
-            outside = ~inside[..., None] & (torch.arange(K, device=logits.device) > 0)
-            logits = logits.masked_fill(outside, MASKED)
-        T = states.shape[1]
-        k = min(T, N + SPARE_SLOTS)
+            states = self.places(vector).reshape(len(vector), N, -1)
+        logits = self.node_logits(states, inside)
+        k = min(states.shape[1], N + SPARE_SLOTS)
         kept = logits.softmax(-1)[..., 0].topk(k, dim=1, largest=False).indices.sort(1).values  # (B, k)
-        logits, states = (x.gather(1, kept[..., None].expand(-1, -1, x.shape[2])) for x in (logits, states))
-        one, other = (f(states).reshape(B, k, R, CHANNELS).transpose(1, 2) for f in (self.one, self.other))
-        edges = (one @ other.transpose(2, 3)).permute(0, 2, 3, 1) / CHANNELS**0.5 + self.bias  # (B, k, k, R)
+        edges = self.edge_logits(states, kept)
+        return Graph(_at(logits, kept).softmax(-1), edges.softmax(-1), self.vocabulary).symmetrized()
+
+    def node_logits(self, states: Tensor, inside: Tensor | None = None) -> Tensor:
+        """(B, T, K): the label of the node at each place; padding is absent."""
+        logits: Tensor = self.nodes(states)
+        if inside is not None:
+            outside = ~inside[..., None] & (torch.arange(logits.shape[2], device=logits.device) > 0)
+            logits = logits.masked_fill(outside, MASKED)
+        return logits
+
+    def edge_logits(self, states: Tensor, places: Tensor) -> Tensor:
+        """(B, k, k, R): the edge label between each two of some places (B, k)."""
+        (B, T, _), k = states.shape, places.shape[1]
+        states = _at(states, places)
+        one, other = (f(states).reshape(B, k, -1, CHANNELS).transpose(1, 2) for f in (self.one, self.other))
+        edges: Tensor = (one @ other.transpose(2, 3)).permute(0, 2, 3, 1) / CHANNELS**0.5 + self.bias
         if self.relative_positions is not None:
-            edges = edges + self.apart(self.relative_positions(T).to(kept)[kept[:, :, None], kept[:, None]])
-        edges = (edges + edges.transpose(1, 2)) / 2
-        return Graph(logits.softmax(-1), edges.softmax(-1), self.vocabulary).symmetrized()
+            edges = edges + self.apart(self.relative_positions(T).to(places)[places[:, :, None], places[:, None]])
+        return (edges + edges.transpose(1, 2)) / 2
+
+    def aligned_loss(self, states: Tensor, inside: Tensor, graphs: Graph, places: Tensor) -> Tensor:
+        """-log of the probability of graphs, divided by their number of nodes, where the place of each node is known.
+
+        Places without a node are absent. Nodes without a place do not count, nor do rows without any.
+
+        Args:
+            states: (B, T, W) of the reader.
+            inside: (B, T) the places that are not padding.
+            graphs: B discrete graphs.
+            places: (B, N) the place of each node of `graphs`, -1 where it has none.
+
+        Returns:
+            A scalar.
+        """
+        (B, T, _), known = states.shape, places >= 0
+        node_labels, edge_labels = graphs.labels()
+        labels = node_labels.new_zeros(B, T + 1).scatter_(1, places.where(known, T), node_labels)[:, :T]
+        nodes = cross_entropy(self.node_logits(states).transpose(1, 2), labels, reduction="none")
+        pairs = (known[:, :, None] & known[:, None]).triu(1)
+        edge_logits = self.edge_logits(states, places.clamp_min(0))
+        edges = cross_entropy(edge_logits[pairs], edge_labels[pairs], reduction="sum")
+        return ((nodes * (inside & known.any(1, keepdim=True))).sum() + edges) / known.sum().clamp_min(1)
+
+
+def _at(values: Tensor, places: Tensor) -> Tensor:
+    """(B, k, C): values (B, T, C) at some places (B, k)."""
+    return values.gather(1, places[..., None].expand(-1, -1, values.shape[2]))
 
 
 def round_at_random(graphs: Graph) -> Graph:

@@ -1,5 +1,6 @@
 """Texts to token numbers."""
 
+import bisect
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -46,6 +47,12 @@ class Tokenizer:
     def split(self, text: str) -> list[str]:
         text = text.lower() if self.level == "word" else text
         return TOKEN_PATTERNS[self.level].findall(text)
+
+    def places(self, text: str, offsets: Sequence[int]) -> list[int]:
+        """The token that holds the character at each offset of a text; -1 where there is none."""
+        spans = [match.span() for match in TOKEN_PATTERNS[self.level].finditer(text)]
+        found = [(bisect.bisect(spans, (offset, len(text))) - 1, offset) for offset in offsets]
+        return [i if i >= 0 and offset < spans[i][1] else -1 for i, offset in found]
 
     def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Token numbers (B, T), padded, and lengths (B,), at least 1."""
