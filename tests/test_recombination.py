@@ -180,10 +180,10 @@ def test_few_candidates_without_bridges(count):
     assert loss.max() < 1e-9
 
 
-@pytest.mark.parametrize("walks", [2, 6])
-def test_estimates_of_edits_are_exact_at_the_depth_of_psi(walks, generator):
+@pytest.mark.parametrize(("walks", "rounds"), [(2, 3), (6, 3), (6, 0)])
+def test_estimates_of_edits_are_exact_at_the_depth_of_psi(walks, rounds, generator):
     vocabulary = GraphVocabulary(("a", "b", "c"), ("thin", "thick"), 7)
-    psi = local_psi(vocabulary, walks=walks)
+    psi = local_psi(vocabulary, walks=walks, rounds=rounds)
     off = []
     for graph in random_vertices(vocabulary, 4, generator):
         nodes, edges = graph.labels()

@@ -58,7 +58,7 @@ class EditEstimates:
         points: Tensor = self.point.expand(E, -1)
         place: Tensor = torch.empty(0)
         states: Tensor = place
-        for level in range((len(psi.rounds) if depth is None else depth) + 1):
+        for level in range((len(psi.rounds) if depth is None else min(depth, len(psi.rounds))) + 1):
             if level:
                 near = near | (near.to(self.adjacency.dtype) @ self.adjacency > 0)
             e, i = near.nonzero().T
