@@ -149,7 +149,7 @@ def test_the_aligned_loss_is_that_of_nodes_and_edges_at_their_places():
     truth = from_edge_lists([("ABC", [(0, 2, "ring")]), ("AC", [(0, 1, "next")]), ("BB", [(0, 1, "next")])], LETTERS)
     places = torch.full((3, truth.slots()), -1)
     places[0, :3], places[1, :2], places[2, 0] = torch.tensor([1, 2, 3]), torch.tensor([1, 0]), 2
-    states, inside, _ = made.read(texts)
+    states, inside, _ = made.reader.read(texts)
     node, (node_labels, edge_labels) = made.head.node_logits(states).log_softmax(-1), truth.labels()
     total = torch.zeros(())
     for b, text in enumerate(texts):
@@ -167,7 +167,7 @@ def test_the_aligned_loss_is_zero_where_the_head_is_sure_of_the_true_graph(monke
     made, truth = backbone(), words(4).graphs.dense()
     texts = [text.lstrip("o") for text in words(4).inputs]
     places = torch.tensor([[i if i < len(text) else -1 for i in range(truth.slots())] for text in texts])
-    states, inside, _ = made.read(texts)
+    states, inside, _ = made.reader.read(texts)
     T = states.shape[1]
     monkeypatch.setattr(made.head, "node_logits", lambda *_: 50 * truth.nodes[:, :T])
     monkeypatch.setattr(made.head, "edge_logits", lambda *_: 50 * truth.edges)
