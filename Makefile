@@ -17,10 +17,10 @@ TORCH = $(shell grep '^torch==' $(CONSTRAINTS))
 AS_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab dashboard test lint format docs env data models models-qm9 pictures measure clean
+.PHONY: help lab dashboard test lint format docs env data models models-qm9 models-chembl24 pictures measure clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 lab: env ## open the workbench: JupyterLab on the first notebook
 	$(PY) -m jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
@@ -58,6 +58,9 @@ models: env ## train the shipped models on those molecules again
 
 models-qm9: env ## train the shipped QM9 models again
 	$(PY) data/build/recipes.py qm9
+
+models-chembl24: env ## train the shipped models of larger molecules again
+	$(PY) data/build/recipes.py chembl24
 
 pictures: env ## make the README's pictures again (the widgets in a real Chromium)
 	$(PY) data/build/recipes.py pictures

@@ -1,6 +1,7 @@
 """Stepping through a decoding run: what the loss wants, the frames, the widget in the kernel and in a browser."""
 
 import base64
+import contextlib
 import gc
 import itertools
 import json
@@ -14,7 +15,6 @@ import pytest
 import torch
 import traitlets
 from conftest import equal, random_relaxed
-from lab import browser_page
 
 from elekit import draw
 from elekit.decoding import DecodeConfig, Decoded, GradientConfig, SearchStep, Trace, decode
@@ -545,11 +545,11 @@ WITHOUT_KERNEL = """async ([code, state]) => {
 
 
 @pytest.mark.browser
-def test_a_late_answer_of_the_kernel_takes_no_step_back(chromium, trace, tmp_path):
+def test_a_late_answer_of_the_kernel_takes_no_step_back(lab, trace):
     widget = step_through(trace)
     state = {name: getattr(widget, name) for name in widget.trait_names(sync=True) if not name.startswith("_")}
     state |= {"numbers": base64.b64encode(widget.numbers).decode(), "layout": None, "tabbable": None, "tooltip": None}
-    with browser_page(tmp_path) as (page, _):
+    with contextlib.closing(lab.page.context.new_page()) as page:
         page.evaluate(WITHOUT_KERNEL, [bundle.script(bundle.STATIC / "stepper.js"), state])
         slider, title = page.locator(".elekit-stepper-slider"), page.locator("figcaption span").last
         slider.focus()

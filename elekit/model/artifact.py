@@ -533,7 +533,7 @@ def differing_settings(one: Json, other: Json) -> list[str]:
         about = content["about"]
         return {
             "vocabulary": content["vocabulary"],
-            "shape of psi": content["embedding"],
+            "shape of psi": EmbeddingConfig(**content["embedding"]),  # with defaults that earlier versions left out
             "data": about.get("data", {}).get("digest"),
             "training": about.get("psi", {}).get("training"),
             "correction": about.get("correction"),

@@ -87,7 +87,7 @@ def default_training(config: BackboneConfig) -> SurrogateTraining:
     if config.kind == "word":
         return SurrogateTraining(misspelled=0.3)
     if config.kind == "smiles" and config.through == "graph":
-        return SurrogateTraining(TrainerConfig(steps=1_500, learning_rate=4e-3), rewritten=0.5)
+        return SurrogateTraining(TrainerConfig(steps=1_500, learning_rate=4e-3), rewritten=0.5, aligned=1.0)
     return SurrogateTraining()
 
 
