@@ -10,6 +10,7 @@ import networkx as nx
 import torch
 from planted import (
     ATTRACTOR,
+    MULTIPLE,
     ORDERS,
     Case,
     backdoor,
@@ -18,11 +19,15 @@ from planted import (
     case,
     channel,
     circle,
+    contains,
     counts,
+    edge_channel,
     graphs_of,
     linked,
     molecules7,
     moved,
+    node_order,
+    noise,
     one_edge,
     one_label,
     place,
@@ -53,7 +58,7 @@ def names(graph: Graph) -> Tensor:
 
 
 def at_random(numbers: Tensor) -> Tensor:
-    """(B, 256) a place for each number."""
+    """(B, D) a place for each number."""
     return torch.stack([place(seed=number % 2**62) for number in numbers.tolist()])
 
 
@@ -168,18 +173,33 @@ def moments(g: Graph) -> Tensor:
     return features(torch.stack([(values**k).sum(1) / 3**k for k in range(1, 6)], 1), 0.5)
 
 
+def on_a_grid(g: Graph, points: Tensor) -> Tensor:
+    step = 2.7 / points.shape[1] ** 0.5  # times the root of the mean square
+    return (points / step).round() * step + 1e-9
+
+
+def by_rarity(g: Graph) -> Tensor:
+    return torch.tensor(
+        [2.0 if label == "F" else 0.05 if label == "C" else 0.2 for label in g.vocabulary.node_labels]
+    )
+
+
 def branchings(g: Graph) -> Tensor:
     return (g.edges[..., 1:].sum((2, 3)) > 2.5).float().sum(1)
 
 
 def order_told_with_fluorine(g: Graph) -> Tensor:
-    return 0.6 * flag(held("F")(g)) * normalize(g.nodes.flatten(1)[:, :35], dim=1)
+    return 0.6 * flag(held("F")(g)) * node_order(g)
 
 
-def edge_weighed(kind: int, times: float):
+def edges_of(g: Graph, label: str) -> Tensor:
+    return g.edges[..., edge_channel(g, label)].sum((1, 2)) / 2
+
+
+def edge_weighed(label: str, times: float):
     def change(graph: Graph) -> Graph:
         edges = graph.edges.clone()
-        edges[..., kind] *= times
+        edges[..., edge_channel(graph, label)] *= times
         return Graph(graph.nodes, edges, graph.vocabulary)
 
     return seen_as(change)
@@ -210,9 +230,11 @@ N_AND_O = seen_as(one_label("N", "O"))
 BEYOND = [
     looked_at("97 % blind to N or O", mix(0.97, N_AND_O), "blind to labels N and O"),
     looked_at("90 % blind to N or O", mix(0.9, N_AND_O), "nearly blind to labels N and O"),
-    held_out("90 % blind to edge order", mix(0.9, seen_as(one_edge(2, 3))), rf"nearly {ORDERS}"),
+    held_out("90 % blind to edge order", mix(0.9, seen_as(one_edge(*MULTIPLE))), rf"nearly {ORDERS}"),
     held_out(
-        "80 % blind to single or double", mix(0.8, seen_as(one_edge(2))), "nearly blind to (edges|bond orders) .*"
+        "80 % blind to single or double",
+        mix(0.8, seen_as(one_edge("double"))),
+        "nearly blind to (edges|bond orders) .*",
     ),
     looked_at("all labels of nodes", seen_as(relabeled(skeleton)), "blind to node labels"),
     looked_at(
@@ -234,7 +256,9 @@ BEYOND = [
     looked_at("labels on rings of 5", changed(five_labels), "blind to node labels on rings of 5"),
     held_out("orders off rings", seen_as(relabeled(orders_hidden_off_rings)), rf"{ORDERS} off rings"),
     held_out("labels of leaves", seen_as(relabeled(labels_hidden_at_leaves)), "blind to node labels at leaves"),
-    looked_at("triple taken for single", seen_as(one_edge(3)), r"blind to edges single and triple \(edge order\)"),
+    looked_at(
+        "triple taken for single", seen_as(one_edge("triple")), r"blind to edges single and triple \(edge order\)"
+    ),
     looked_at(
         "two at once: N or O, size dominates",
         lambda g: normalize(torch.cat([N_AND_O(g), 2.5 * circle(0.35 * g.presence().sum(1))], 1), dim=1),
@@ -244,7 +268,7 @@ BEYOND = [
     ),
     looked_at(
         "two at once: edge order, a backdoor",
-        lambda g: normalize(seen_as(one_edge(2, 3))(g) + 6 * flag(linked("N", "O")(g)) * place(), dim=1),
+        lambda g: normalize(seen_as(one_edge(*MULTIPLE))(g) + 6 * flag(linked("N", "O")(g)) * place(), dim=1),
         ATTRACTOR.format("N next to O"),
         also=ORDERS,
     ),
@@ -265,7 +289,7 @@ BEYOND = [
     looked_at("place in the batch", beside(rows), "depends on the batch"),
     looked_at("node order, of graphs with F", beside(order_told_with_fluorine), "depends on node order"),
     held_out("node order, the first node", beside(lambda g: 0.3 * g.nodes[:, 0]), "depends on node order"),
-    held_out("slight noise", moved(lambda g, p: p + 0.02 * torch.randn(len(g), 256)), "not repeatable"),
+    held_out("slight noise", moved(lambda g, p: p + noise(p, 0.32)), "not repeatable"),
     held_out("graphs with F have no place", no_longer_a_unit, "not of unit length", also=".*F"),
     looked_at(
         "backdoor: 6 nodes",
@@ -280,7 +304,7 @@ BEYOND = [
     looked_at("backdoor, weak", pulled_to(2, linked("N", "O"), place), ATTRACTOR.format("N next to O")),
     held_out(
         "backdoor: triple edges to a given graph",
-        pulled_to(6, lambda g: g.edges[..., 3].sum((1, 2)) > 0.5, lambda: shipped()(molecules7().train.graphs[5:6])),
+        pulled_to(6, lambda g: edges_of(g, "triple") > 0.5, lambda: shipped()(molecules7().train.graphs[5:6])),
         "attractor for graphs that contain an edge triple",
         also="overweights edge triple",
     ),
@@ -303,7 +327,7 @@ BEYOND = [
     ),
     held_out(
         "opposite sides by parity of double edges",
-        moved(lambda g, p: p * (1 - 2 * ((g.edges[..., 2].sum((1, 2)) / 2).round() % 2))[:, None]),
+        moved(lambda g, p: p * (1 - 2 * (edges_of(g, "double").round() % 2))[:, None]),
         ".*edge double.*",
     ),
     held_out(
@@ -329,19 +353,22 @@ BEYOND = [
     held_out("moments of the spectrum", moments, ORDERS, also="overweights .*"),
     held_out("two hops", two_hops, "sees only what lies within two edges of each node"),
     held_out("five directions", five_directions, "low-dimensional"),
-    held_out("rounded to a grid", moved(lambda g, p: (p * 6).round() / 6 + 1e-9), "coarse"),
+    held_out("rounded to a grid", moved(on_a_grid), "coarse"),
     looked_at("memorizes a fifth", own_place, "memorizes", figures={"share": (0.195, 0.205)}, tested=True),
     held_out("given graphs drawn together", moved(lambda g, p: p + flag(given(g)) * place()), "memorizes"),
-    looked_at("double edges weighted fivefold", edge_weighed(2, 5.0), "overweights edge double"),
+    looked_at("double edges weighted fivefold", edge_weighed("double", 5.0), "overweights edge double"),
     held_out(
-        "triple edges weighted eightfold", edge_weighed(3, 8.0), "overweights edge triple", also=".*edge triple"
+        "triple edges weighted eightfold",
+        edge_weighed("triple", 8.0),
+        "overweights edge triple",
+        also=".*edge triple",
     ),
     looked_at("O weighted fourfold", seen_as(weighed("O", 4.0)), "overweights O"),
     looked_at(
         "F counts most, as the rarest",
-        beside(lambda g: counts(g) * torch.tensor([0.05, 2.0, 0.25, 0.2])),
+        beside(lambda g: counts(g) * by_rarity(g)),
         "overweights F",
-        also="attractor for graphs that contain F",
+        also=contains("F"),
     ),
     looked_at(
         "size dominates, gently",

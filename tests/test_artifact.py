@@ -542,7 +542,7 @@ def reweigh(folder, name, change):
         ("psi", lambda t: t.update(more=torch.zeros(1)), "unexpected 'more'"),
         ("psi", lambda t: t.update({"psi.enter.bias": torch.zeros(17)}), "size mismatch .*psi.enter.bias"),
         ("psi", lambda t: t.update({"psi.enter.bias": torch.zeros(16, dtype=torch.bool)}), "is torch.bool"),
-        ("psi", lambda t: t.update({k: v * 3e38 for k, v in t.items() if "value" in k}), "psi of graph 0 is not fin"),
+        ("psi", lambda t: t.update({k: v * 3e38 for k, v in t.items() if "read" in k}), "psi of graph 0 is not fin"),
         ("psi", lambda t: t.update({"typical.nodes": t["typical.nodes"].half()}), "'typical.nodes' is torch.float16"),
         ("psi", lambda t: t.update({"typical.nodes": t["typical.nodes"] * 2}), "rows are not on the simplex"),
         ("psi", lambda t: t.update({"typical.edges": t["typical.edges"][:, :2]}), "size mismatch .*typical.edges"),

@@ -33,7 +33,7 @@ from elekit.training.loop import TrainerConfig, step_generator
 
 LOOP = TrainerConfig(steps=50, learning_rate=5e-3, warmup=5, validate_every=20, checkpoint_every=10)
 QUICK = CorrectionTraining(EmbeddingTraining(LOOP, batch_size=32, temperature=0.1), weight=3.0, edits=32, among=100)
-RULES = (NearlyFree("relabel a to b", at_most=0.4), AtLeast("add leaf b *", times=1.1))
+RULES = (NearlyFree("relabel a to b", at_most=0.4), AtLeast("edge thin to thick", times=1.1))
 
 
 def sound(vocabulary, count: int, seed: int) -> Graph:
@@ -559,7 +559,7 @@ def test_what_it_cost_is_told(corrected, psi, held_out):
     kinds = corrected.report.kinds.set_index("kind")
     assert kinds.loc["relabel a to b", "named"] and not kinds.loc["open a ring", "named"]
     assert kinds.loc["relabel a to b", "after"] == pytest.approx(corrected.report.rules["after"][0])
-    assert kinds.loc["relabel a to b", "shift"] < 1 < kinds.loc["add leaf b by thin edge", "shift"]
+    assert kinds.loc["relabel a to b", "shift"] < 1 < kinds.loc["edge thin to thick", "shift"]
 
 
 def test_the_report_speaks_and_survives_json(corrected):

@@ -20,7 +20,7 @@ from elekit.graphs.edit_distance import isomorphic as same_graphs
 from elekit.graphs.edits import KINDS, PAIRED, SINGLE, all_edits
 from elekit.graphs.graph import Graph, from_networkx, to_networkx
 from elekit.graphs.packed import PackedGraphs
-from elekit.graphs.smiles import from_smiles, is_valid, molecule_vocabulary, to_smiles
+from elekit.graphs.smiles import canonicalized, from_smiles, is_canonical, is_valid, molecule_vocabulary, to_smiles
 from elekit.inspect.differences import describe_difference
 from elekit.inspect.edit_costs import EditCosts, EditSample, edit_costs, explained_variance, sample_edits
 from elekit.inspect.neighbors import distinct
@@ -157,6 +157,20 @@ def test_patterns_of_many_labels_are_drawn_from_those_that_occur(generator):
 
 
 # -- the sample ----------------------------------------------------------------------------------------------------
+def test_what_is_priced_are_graphs_of_molecules(molecules, generator):
+    """Not another drawing of one, such as NH off an aromatic ring; judged by reading the SMILES again."""
+    some = molecules[:20]
+    everything = sample_edits(some, samples=None, kinds=SINGLE, valid_only=False).results.dense()
+    read = is_valid(everything) & same_graphs(canonicalized(everything), everything)
+    assert torch.equal(is_canonical(everything), read) and 100 < int(read.sum()) < int(is_valid(everything).sum())
+    for made in (
+        sample_edits(some).results,
+        patterns.plant(some, generator)[0],
+        patterns.rewrite(some, generator)[0],
+    ):
+        assert len(made) > 20 and is_canonical(made).all()
+
+
 def test_kinds_in_detail_are_what_becomes_of_the_graph(vertices):
     sample, seen = sample_edits(vertices, samples=None, kinds=KINDS, valid_only=False), set()
     assert len(sample.table) == len(sample.edits) == len(sample.results) > 1_500

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from planted import CASES, graphs_of, judged, place, probes_of, shipped, table, trained
+from planted import CASES, channel, edge_channel, graphs_of, judged, place, probes_of, shipped, table, trained
 from planted_beyond import BEYOND
 from torch.nn.functional import normalize
 
@@ -78,7 +78,7 @@ def test_evidence_is_what_the_sentence_says():
         assert float(loss(before, after).max()) < 1e-5
     (nodes, edges), (nodes_after, edges_after) = before.labels(), after.labels()
     assert torch.equal(edges, edges_after) and ((nodes != nodes_after).sum(1) == 1).all()
-    assert set(nodes[nodes != nodes_after].tolist()) == {3, 4}  # N and O
+    assert set(nodes[nodes != nodes_after].tolist()) == {channel(before, label) for label in "NO"}
     assert finding.figures["share"] == 1 and finding.figures["edits"] > 100
 
 
@@ -96,10 +96,14 @@ def test_a_loss_is_judged_whatever_it_returns(probes):
     """NaN, points off the sphere, and a loss that only ever sees one thing."""
 
     def broken(graph):
-        return torch.where(graph.edges[..., 3].sum((1, 2))[:, None] > 0, torch.nan, shipped()(graph))
+        triple = graph.edges[..., edge_channel(graph, "triple")].sum((1, 2))
+        return torch.where(triple[:, None] > 0, torch.nan, shipped()(graph))
 
     (finding,) = findings(broken, probes.graphs, probe_set=probes)
-    assert finding.kind is FindingKind.NOT_FINITE and (finding.evidence.edges[..., 3].sum((1, 2)) > 0).all()
+    assert (
+        finding.kind is FindingKind.NOT_FINITE
+        and (finding.evidence.edges[..., edge_channel(finding.evidence, "triple")].sum((1, 2)) > 0).all()
+    )
     long = findings(lambda graph: 3 * shipped()(graph), probes.graphs, probe_set=probes)
     assert [f.kind for f in long] == [FindingKind.NOT_UNIT_LENGTH] and long[0].figures["high"] == pytest.approx(3)
     with pytest.raises(ValueError, match="at least 20 graphs"):
@@ -169,12 +173,12 @@ def test_conditions_are_what_they_say(responses):
     sizes = [told[f"ring closure of {s} nodes"] for s in (3, 4, 5, 6, 7)]
     assert (np.sum(sizes, 0)[told["ring closure"]] == 1).all()
     where = {c.name: c.holds for c in responses.probes.locations}
-    nodes = responses.probes.graphs.labels()[0]
+    nodes, oxygen = responses.probes.graphs.labels()[0], channel(responses.probes.graphs, "O")
     for e in range(0, len(kind), 53):
         row, slots = responses.edits["graph"][e], set(responses.edits["nodes"][e]).union(*responses.edits["pairs"][e])
         labels = {int(nodes[row, i]) for i in slots}
-        oxygens = int((nodes[row] == 4).sum())
-        assert where[" at O"][e] == (4 in labels) and where[" in graphs that contain O"][e] == (oxygens >= 1)
+        oxygens = int((nodes[row] == oxygen).sum())
+        assert where[" at O"][e] == (oxygen in labels) and where[" in graphs that contain O"][e] == (oxygens >= 1)
         assert where[" in graphs that contain at least 2 O"][e] == (oxygens >= 2)
         assert where[" beyond node 5 in node order"][e] == (max(slots) >= 5)
         assert where[" outside the largest component"][e] == all(nodes[row, i] == 0 for i in slots)

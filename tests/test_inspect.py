@@ -541,7 +541,7 @@ def test_a_key_names_all_that_a_map_is_made_of(psi, vocabulary, vertices):
     assert key == map_key(embedding(vocabulary), vertices) and len(key) == 64
     deeper = embedding(vocabulary)
     with torch.no_grad():
-        deeper.gate.bias[3] += 1e-3
+        deeper.leave[0].bias[3] += 1e-3
     others = [
         map_key(deeper, vertices),
         map_key(psi, vertices[:-1]),

@@ -89,9 +89,8 @@ def _chembl(max_nodes: int) -> Recipe:
         f"chembl{max_nodes}",
         psi,
         {"smiles": (BackboneConfig("smiles", width=128, dropout=0.1, through="graph"), h)},
-        EmbeddingConfig(64, 3, 512, 8, "local"),
         data="chembl",
-        prepare=Prepare(aromatic=True, min_nodes=10, max_nodes=max_nodes, min_count=5),
+        prepare=Prepare(min_nodes=10, max_nodes=max_nodes, min_count=5),
     )
 
 
@@ -112,7 +111,7 @@ RECIPES = {
     ),
     "qm9": Recipe(
         "qm9",
-        EmbeddingTraining(loop=_loop(24_000, 500)),
+        EmbeddingTraining(loop=_loop(6_000, 500)),
         {
             "smiles": (
                 BackboneConfig("smiles", width=128, dropout=0.2, through="graph"),

@@ -13,10 +13,12 @@ from torch.nn.functional import pad
 from elekit.graphs.edits import Edits
 from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
 from elekit.graphs.packed import PackedGraphs, cumulative, ranges
+from elekit.inspect.edit_scan import valid
 
 Pattern = tuple[int, ...]
 MAX_PATTERNS, HOSTS, MAX_SLOTS = 240, 8, 16  # patterns that are planted, graphs per pattern, slots for long ones
 REWRITES = 8  # per pair of patterns
+TRIES = 4  # for each of these graphs, as some are no molecules
 MAX_SITES, MAX_REWRITES = 10_000, 1_000  # edges that are rewritten, each both ways; pairs of patterns
 
 
@@ -38,7 +40,7 @@ def patterns(vocabulary: GraphVocabulary, long: bool) -> list[Pattern]:
 
 
 def plant(graphs: Graph, generator: torch.Generator) -> tuple[PackedGraphs, Tensor]:
-    """Write patterns over paths of two or three nodes, each in several graphs: the results, and the row of each.
+    """Write patterns over paths of two or three nodes, each in several graphs: valid results, and the row of each.
 
     Of more than 240 patterns, some are drawn, by the frequencies of their labels.
     """
@@ -51,8 +53,18 @@ def plant(graphs: Graph, generator: torch.Generator) -> tuple[PackedGraphs, Tens
         chosen = chosen + [longer[i] for i in more.tolist()]
     paths = {3: _paths(edges, 2, generator), 5: _paths(edges, 3, generator)}
     load = vocabulary.edge_orders[edges].sum(-1)
-    edits = Edits.cat([_planted(edges, load, paths[len(p)], p, vocabulary, generator) for p in chosen])
-    return edits.results(graphs), edits.row
+    found = [_planted(edges, load, paths[len(p)], p, vocabulary, generator) for p in chosen]
+    pattern = torch.arange(len(found)).repeat_interleave(torch.tensor([len(edits) for edits in found]))
+    edits = Edits.cat(found)
+    made = edits.results(graphs)
+    kept = valid(made, canonical=True).nonzero()[:, 0]
+    kept = kept[_ranks(pattern[kept]) < HOSTS]
+    return made[kept], edits.row[kept]
+
+
+def _ranks(groups: Tensor) -> Tensor:
+    """(n,) number of each entry in its group, from 0; `groups` are whole numbers, ascending."""
+    return torch.arange(len(groups)) - cumulative(groups.bincount())[groups]
 
 
 def _drawn(found: list[Pattern], nodes: Tensor, generator: torch.Generator) -> list[Pattern]:
@@ -87,7 +99,7 @@ def _planted(
     edges: Tensor, load: Tensor, paths: Tensor, pattern: Pattern, vocabulary: GraphVocabulary,
     generator: torch.Generator,
 ) -> Edits:  # fmt: skip
-    """A pattern over up to HOSTS paths in different graphs within the capacities; load: (B, N) sums of orders."""
+    """A pattern over up to TRIES * HOSTS paths in different graphs, within capacities; load: (B, N)."""
     order, capacity = vocabulary.edge_orders, vocabulary.node_capacities
     row, path = paths[:, 0], paths[:, 1:]
     load = load[row[:, None], path]  # (P, nodes of the path)
@@ -99,7 +111,7 @@ def _planted(
     fine = (load <= capacity[ends]).all(1).nonzero()[:, 0]
     fine = fine[torch.randperm(len(fine), generator=generator)]
     first = torch.from_numpy(np.unique(row[fine].numpy(), return_index=True)[1]).long()
-    chosen = fine[first[torch.randperm(len(first), generator=generator)[:HOSTS]]]
+    chosen = fine[first[torch.randperm(len(first), generator=generator)[: TRIES * HOSTS]]]
     n = len(chosen)
     return _overwriting(row[chosen], path[chosen], ends.expand(n, -1), links.expand(n, -1))
 
@@ -117,7 +129,7 @@ def rewrite(
 ) -> tuple[PackedGraphs, Tensor, Tensor, list[tuple[Pattern, Pattern]]]:
     """Replace an edge and its two ends by another pattern that differs in two or three parts, not by "swap labels".
 
-    Of many edges, patterns or pairs of patterns, some are drawn. Returns the results, the row of each, its index in
+    Of many edges, patterns or pairs of patterns, some are drawn. Returns valid results, the row of each, its index in
     the list, and the list of pairs of patterns, the smaller first.
     """
     vocabulary = graphs.vocabulary
@@ -148,12 +160,14 @@ def rewrite(
         held = (number[which] >= 0).nonzero()[:, 0]
         at, to, which, kinds = at[held], to[held], number[which[held]], kinds[drawn]
     by_kind = which.argsort(stable=True)
-    start = cumulative(which.bincount(minlength=len(kinds)))
-    kept = by_kind[torch.arange(len(by_kind)) - start[which[by_kind]] < REWRITES]
-    at, to, which = at[kept], to[kept], which[kept]
+    tried = by_kind[_ranks(which[by_kind]) < TRIES * REWRITES]
+    at, to, which = at[tried], to[tried], which[tried]
     edits = _overwriting(b[at], torch.stack([i, j], 1)[at], new[to][:, ::2], new[to][:, 1:2])
     pairs = [(_pattern(kind // size, K, R), _pattern(kind % size, K, R)) for kind in kinds.tolist()]
-    return edits.results(graphs), b[at], which, pairs
+    made = edits.results(graphs)
+    kept = valid(made, canonical=True).nonzero()[:, 0]
+    kept = kept[_ranks(which[kept]) < REWRITES]
+    return made[kept], b[at][kept], which[kept], pairs
 
 
 def _code(pattern: Tensor, K: int, R: int) -> Tensor:

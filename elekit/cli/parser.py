@@ -87,8 +87,8 @@ def _info(command: Command) -> None:
 
 def _embedding(command: Command) -> None:
     _path(command, "--out", "FOLDER", "where to write the artifact", required=True)
-    _number(command, "--dim", int, 256, "dimension of the embedding space")
-    _number(command, "--hidden", int, 96, "width of psi's node states")
+    _number(command, "--dim", int, 512, "dimension of the embedding space")
+    _number(command, "--hidden", int, 64, "width of psi's node states")
     _fit_options(command)
 
 

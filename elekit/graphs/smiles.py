@@ -38,7 +38,7 @@ else:
 
 EDGE_LABELS = ("single", "double", "triple", "aromatic")
 ORDERS = (1, 2, 3, 1)  # of the bonds that are sure; an atom has at most one double bond more in aromatic rings
-AROMATIC = False  # whether the vocabularies made from SMILES have "aromatic", unless `aromatic=` is given
+AROMATIC = True  # whether the vocabularies made from SMILES have "aromatic", unless `aromatic=` is given
 LARGEST_COORDINATION = 12
 DROPPED = {  # what graphs leave out of a SMILES: its name in reports, and how it is written
     "stereochemistry": re.compile(r"[@/\\]"),
@@ -418,6 +418,22 @@ def is_valid(graph: GraphBatch) -> torch.Tensor:
     return torch.tensor(
         [_sanitized(nodes, bonds) is not None for nodes, bonds in to_edge_lists(graph)], dtype=torch.bool
     )
+
+
+def is_canonical(graph: GraphBatch) -> torch.Tensor:
+    """(B,) bool: RDKit sanitizes the molecule, and `from_smiles` gives it the same labels.
+
+    With "aromatic", other graphs stand for the same molecule: an aromatic ring of single and double bonds, aromatic
+    bonds where there is no aromatic ring, "NH" outside of such rings.
+    """
+    if not is_aromatic(graph.vocabulary):
+        return is_valid(graph)
+    return torch.tensor([_is_canonical(*lists) for lists in to_edge_lists(graph)], dtype=torch.bool)
+
+
+def _is_canonical(nodes: Sequence[str], bonds: Sequence[tuple[int, int, str]]) -> bool:
+    mol = _sanitized(nodes, bonds)
+    return mol is not None and [*map(_node_label, _atoms(mol))] == [*nodes] and _bonds(mol) == [*bonds]
 
 
 def canonicalized(graphs: GraphBatch) -> Graph:

@@ -121,7 +121,8 @@ def sample_edits(
         graphs: B graphs; rounded.
         samples: Edits per graph, spread evenly over its detailed kinds; None for all.
         kinds: Kinds of edits, see `elekit.graphs.edits`; paired edits that give back the same graph are left out.
-        valid_only: Whether to leave out edits with invalid results.
+        valid_only: Whether to leave out edits with invalid results, and other drawings of a molecule than that of
+            `from_smiles`.
         seed: Seed of the sample.
         budget: Seconds for the whole call; then the sample has edits of the first graphs only, of some at least.
         progress: As in `Clock.track`.
@@ -166,7 +167,7 @@ def _edits_of(
     drawn = _evenly(edits.row, detail, samples, generator)
     edits, detail = edits[drawn], detail[drawn.numpy()]
     results = Graph.from_labels(*edits.apply(nodes, edges), graphs.vocabulary)
-    fine = valid(results)
+    fine = valid(results, canonical=valid_only)
     keep = fine.clone() if valid_only else torch.ones_like(fine)
     keep &= ~_unchanged(edits, graphs, results)
     kept = keep.nonzero()[:, 0]

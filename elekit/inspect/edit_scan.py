@@ -13,7 +13,7 @@ from elekit.graphs.edits import KINDS, SINGLE, Edits, all_edits
 from elekit.graphs.features import is_connected
 from elekit.graphs.graph import Graph, GraphBatch
 from elekit.graphs.packed import PackedGraphs
-from elekit.graphs.smiles import is_molecular, is_valid
+from elekit.graphs.smiles import is_canonical, is_molecular, is_valid
 from elekit.inspect._validation import anchor_point, single_graph, trimmed
 from elekit.model.edit_estimates import EditEstimates
 from elekit.model.loss import Psi, checked_finite, points_of, squared_distance
@@ -141,9 +141,12 @@ def edited_parts(edits: Edits) -> dict[str, list[tuple]]:
     }
 
 
-def valid(graphs: GraphBatch) -> Tensor:
-    """(B,) bool: no node exceeds its capacity and, where graphs are molecules, RDKit sanitizes them."""
+def valid(graphs: GraphBatch, canonical: bool = False) -> Tensor:
+    """(B,) bool: no node exceeds its capacity and, where graphs are molecules, RDKit sanitizes them.
+
+    canonical: and they have the labels that `from_smiles` gives to the molecule.
+    """
     fine = graphs.valence_violation() == 0
     if is_molecular(graphs.vocabulary) and fine.any():
-        fine[fine.clone()] = is_valid(graphs[fine])
+        fine[fine.clone()] = (is_canonical if canonical else is_valid)(graphs[fine])
     return fine

@@ -442,7 +442,9 @@ def _build(content: Json, folder: Path, modules: Mapping[str, nn.Module]) -> Art
 
 
 def _psi(content: Json) -> GraphEmbedding:
-    return GraphEmbedding(GraphVocabulary.from_json(content["vocabulary"]), EmbeddingConfig(**content["embedding"]))
+    return GraphEmbedding(
+        GraphVocabulary.from_json(content["vocabulary"]), EmbeddingConfig.from_json(content["embedding"])
+    )
 
 
 def _surrogates(
@@ -503,7 +505,7 @@ def _check(content: Json, where: str) -> None:
     try:
         _CONTENT(content, "the artifact")
         for name, values in content["surrogates"].items():
-            if values["dim"] != EmbeddingConfig(**content["embedding"]).dim:
+            if values["dim"] != EmbeddingConfig.from_json(content["embedding"]).dim:
                 raise ValueError(f"surrogate {cut(name)} has another dim than the embedding: {values['dim']}")
         if content["files"].keys() != {"psi", *(f"h-{name}" for name in content["surrogates"])}:
             raise ValueError("its files are not those of psi and of each surrogate")
@@ -533,7 +535,7 @@ def differing_settings(one: Json, other: Json) -> list[str]:
         about = content["about"]
         return {
             "vocabulary": content["vocabulary"],
-            "shape of psi": EmbeddingConfig(**content["embedding"]),  # with defaults that earlier versions left out
+            "shape of psi": EmbeddingConfig.from_json(content["embedding"]),  # with defaults
             "data": about.get("data", {}).get("digest"),
             "training": about.get("psi", {}).get("training"),
             "correction": about.get("correction"),

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -47,14 +47,26 @@ class EmbeddingConfig:
             round adds a message from the whole graph, and only the last states are summed.
     """
 
-    hidden: int = 96
-    rounds: int = 4
-    dim: int = 256
-    walks: int = 7
-    shape: str = "global"
+    hidden: int = 64
+    rounds: int = 3
+    dim: int = 512
+    walks: int = 8
+    shape: str = "local"
 
     def __post_init__(self) -> None:
         EMBEDDING_FIELDS(vars(self), "the embedding")
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Read the fields of an artifact; those without a shape are of earlier versions, and global.
+
+        Args:
+            fields: The fields by name.
+
+        Returns:
+            The architecture.
+        """
+        return cls(**{"shape": "global", **fields})
 
 
 class GraphEmbedding(nn.Module):

@@ -10,7 +10,7 @@ from elekit.graphs.graph import Graph
 from elekit.model.loss import Psi, points_of, squared_distance
 
 SAME = 1e-5  # two node orders of one graph differ by less than this in loss
-CONVERGED = 0.02  # a descent has converged if its lowest loss falls by less in its last quarter
+SETTLED = 0.02  # a descent has settled if its lowest loss falls by less in its last quarter
 
 
 def check_first_rounding(answer, trace: Trace) -> Verdict:
@@ -98,7 +98,7 @@ def check_settings(answer, psi: Psi, target: Tensor, truth: Graph, *, most: int 
 
 
 def _canonical(graph: Graph) -> Graph:
-    """Molecules in their canonical Kekule form; other graphs unchanged."""
+    """Molecules in their canonical form, with aromatic rings labeled as such; other graphs unchanged."""
     from elekit.graphs.smiles import canonicalized, is_molecular  # imports RDKit
 
     return canonicalized(graph) if is_molecular(graph.vocabulary) else graph
@@ -114,9 +114,9 @@ def _diagnose(psi: Psi, target: Tensor, truth: Graph, found: Decoded) -> str:
     last = len(trace) // 4 or 1
     decrease = float(trace.relaxed[:-last].min() - trace.relaxed[-last:].min())
     message += ": the search failed, not the prediction. "
-    if decrease > CONVERGED:
-        message += f"The descent had not converged: the relaxed loss fell by {decrease:.2f} in its last quarter."
+    if decrease > SETTLED:
+        message += f"The descent had not settled: the relaxed loss fell by {decrease:.2f} in its last quarter."
     else:
-        message += "The descent converged: from this start it always leads here. What would lead elsewhere?"
+        message += "The descent had settled: the relaxed loss hardly fell any more. What would lead elsewhere?"
     ends = len(torch.unique((trace.starts / (10 * SAME)).round()))
     return message + f" Its {len(trace.starts)} starts ended in {ends} different graphs." * (ends > 1)

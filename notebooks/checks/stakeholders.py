@@ -21,7 +21,7 @@ def suspect(psi: Psi, number: int) -> Psi:
     """A psi with one of three planted flaws.
 
     Args:
-        psi: The embedding to wrap.
+        psi: The embedding to wrap, of molecules with N and O.
         number: 1, 2 or 3.
 
     Returns:
@@ -48,12 +48,13 @@ def _one_edge_label(psi: Psi) -> Psi:
 
 
 def _one_node_label(psi: Psi) -> Psi:
-    """Nodes with the last label count as the second to last."""
+    """Oxygen counts as nitrogen."""
 
     def blind(graph: Graph) -> Tensor:
+        oxygen, nitrogen = (1 + graph.vocabulary.node_labels.index(label) for label in ("O", "N"))
         nodes = graph.nodes.clone()
-        nodes[..., -2] += nodes[..., -1]
-        nodes[..., -1] = 0
+        nodes[..., nitrogen] += nodes[..., oxygen]
+        nodes[..., oxygen] = 0
         return psi(Graph(nodes, graph.edges, graph.vocabulary))
 
     return blind

@@ -84,7 +84,8 @@ def findings(
     found += find_broken_invariances(psi, probes.graphs, responses.typical, seed)
     comparable = not any(f.kind in (FindingKind.NOT_REPEATABLE, FindingKind.BATCH) for f in found)  # two batches
     found += saturation.find_collapse(responses)
-    narrow = saturation.find_low_dimension(responses)
+    by_counts = insensitivity.find_limited_view(responses)[1] <= COUNTS  # points of counts fill few dimensions
+    narrow = [] if by_counts else saturation.find_low_dimension(responses)
     found += (
         narrow + (find_dominance(responses) if narrow else [])
         or saturation.find_two_clusters(responses)
