@@ -115,7 +115,9 @@ RECIPES = {
         {
             "smiles": (
                 BackboneConfig("smiles", width=128, dropout=0.2, through="graph"),
-                SurrogateTraining(loop=_loop(2_000, 500, 4e-3, "highest"), batch_size=256, rewritten=0.5),
+                SurrogateTraining(
+                    loop=_loop(2_000, 500, 4e-3, "highest"), batch_size=256, rewritten=0.5, polished=0.0, aligned=1.0
+                ),
             )
         },
     ),

@@ -5,7 +5,6 @@ Both are kept as hashes. Pieces are what bridges leave of the graphs.
 """
 
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Self
 
 import torch
@@ -23,12 +22,13 @@ MAX_HASHES = 20_000  # of a kind; more are no common property
 MAX_PIECES, PIECE_NODES = 2_000, 40  # the most frequent ones; larger ones are none
 
 _HASHES = _schema.items(_schema.whole(-(2**63), 2**63 - 1), MAX_HASHES)
-_CHANNELS = _schema.items(_schema.whole(0, MAX_NODES), MAX_NODES)
+_PLACES = _schema.items(_schema.whole(0, MAX_PIECES * PIECE_NODES), MAX_PIECES * PIECE_NODES**2)
+_PACKED = ("sizes", "node_labels", "pairs", "edge_labels")
 PRIOR_FIELDS = _schema.fields(
     {
         "connected": _schema.one_of(True, False),
         **dict.fromkeys(("types", "links"), _HASHES),
-        "pieces": _schema.items(_schema.items(_CHANNELS, 3, 3), MAX_PIECES),
+        "pieces": _schema.fields(dict.fromkeys(_PACKED, _PLACES)),
     }
 )
 
@@ -72,12 +72,14 @@ class GraphPrior:
         Returns:
             The fields by name.
         """
-        pieces = []
-        for one in self.pieces:
-            _, nodes, pairs, edges = one.lists()
-            pieces.append([nodes.tolist(), pairs.T.flatten().tolist(), edges.tolist()])
-        hashes = {"types": self.types.tolist(), "links": self.links.tolist()}
-        return {"connected": self.connected, **hashes, "pieces": pieces}
+        pieces = self.pieces
+        packed = (pieces.sizes, pieces.node_labels, pieces.pairs.flatten(), pieces.edge_labels)
+        return {
+            "connected": self.connected,
+            "types": self.types.tolist(),
+            "links": self.links.tolist(),
+            "pieces": {name: part.tolist() for name, part in zip(_PACKED, packed)},
+        }
 
     @classmethod
     def from_json(cls, values: dict[str, Any], vocabulary: GraphVocabulary) -> Self:
@@ -95,14 +97,11 @@ class GraphPrior:
         """
         PRIOR_FIELDS(values, "the prior")
         types, links = (torch.unique(torch.tensor(values[name], dtype=torch.long)) for name in ("types", "links"))
-        nodes, pairs, edges = zip(*values["pieces"]) if values["pieces"] else ((), (), ())
-        offsets = cumulative(torch.tensor([len(one) for one in nodes], dtype=torch.long))
-        first = offsets[:-1].repeat_interleave(torch.tensor([len(one) // 2 for one in pairs], dtype=torch.long))
-        flat = [torch.tensor(list(chain.from_iterable(part)), dtype=torch.long) for part in (nodes, pairs, edges)]
-        if len(flat[1]) != 2 * len(first):
-            raise ValueError("the pairs of the pieces of the prior have one end only")
-        listed = flat[1].reshape(-1, 2).T + first
-        pieces = PackedGraphs(offsets, flat[0].to(torch.int16), listed, flat[2].to(torch.int16), vocabulary)
+        sizes, nodes, pairs, edges = (torch.tensor(values["pieces"][name], dtype=torch.long) for name in _PACKED)
+        if len(nodes) != sizes.sum() or len(pairs) != 2 * len(edges):
+            raise ValueError("the pieces of the prior have missing nodes or ends")
+        pairs = pairs.reshape(2, -1)
+        pieces = PackedGraphs(cumulative(sizes), nodes.to(torch.int16), pairs, edges.to(torch.int16), vocabulary)
         return cls(values["connected"], types, links, pieces.check())
 
     def keeps(self, edits: Edits, nodes: Tensor, edges: Tensor) -> Tensor:
