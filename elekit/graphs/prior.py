@@ -13,7 +13,7 @@ from torch import Tensor
 from elekit.graphs import _schema
 from elekit.graphs.edits import ALL_KINDS, Edits
 from elekit.graphs.features import is_connected
-from elekit.graphs.graph import MAX_NODES, GraphVocabulary
+from elekit.graphs.graph import GraphVocabulary
 from elekit.graphs.packed import PackedGraphs, cumulative
 from elekit.graphs.parts import pieces_of
 from elekit.graphs.weisfeiler_lehman import splitmix64
