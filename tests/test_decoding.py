@@ -653,9 +653,11 @@ def test_one_round_is_the_best_of_all_edits_when_all_are_screened(vocabulary, ge
     edits = all_edits(starts)
     made = Graph.cat([starts, Graph.from_labels(*edits.apply(*starts.labels()), vocabulary)])
     owner = torch.cat([torch.arange(8), edits.row])
-    price = squared_distance(psi(made), target[owner]) + 0.5 * made.valence_violation()
+    violation = made.valence_violation()
+    price = squared_distance(psi(made), target[owner]) + 0.5 * violation
+    fits = violation <= violation[owner]  # under a local psi, no edit adds to the violation
     for b in range(8):
-        ranked = price[owner == b].sort().values
+        ranked = price[fits & (owner == b)].sort().values
         distinct = ranked[torch.cat([torch.tensor([True]), ranked[1:] - ranked[:-1] > 1e-6])][:4]
         rows = decoded.alternatives[4 * b : 4 * b + 4]
         mine = decoded.alternative_losses[b] + 0.5 * rows.valence_violation()

@@ -20,7 +20,7 @@ from elekit.graphs.smiles import randomize_smiles
 from elekit.model.surrogate.reader import SmilesReader, TextReader, misspell
 from elekit.model.surrogate.regressor import UnfamiliarInputWarning
 
-CHANGED = 1_000  # test inputs, at most
+CHANGED = 500  # test inputs, at most
 TYPOS = (0.005, 0.02, 0.05)  # shares of the letters
 
 

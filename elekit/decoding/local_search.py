@@ -24,6 +24,7 @@ from elekit.model.loss import Psi, points_of, squared_distance
 
 LOCAL_SCREEN, LINEAR_SCREEN = 150, 24  # edits per graph that are evaluated, for a local psi and any other
 JUDGED = 6  # edits for each place of a beam that remain after exact estimates: some lead to the same graph
+NEW = 0.5  # share of the loss that may remain after an edit to types and links that the training graphs lack
 FADE_IN = 0.1  # presence that a free slot gets for the linear model, which otherwise ignores edges to it
 SAME_SCORE = 1e-6  # scores of one target closer than this belong to one graph in another node order
 
@@ -192,13 +193,19 @@ class _Search:
         edits = all_edits(graph, self.config.kinds)
         violation = edits.valence_violation(nodes, edges, self.vocabulary)
         edits = edits[violation <= graph.valence_violation()]
-        if self.prior is not None and not free:
-            edits = edits[self.prior.keeps(edits, nodes, edges)]
+        known = torch.ones(len(edits), dtype=torch.bool)
+        if self.prior is not None:
+            known = torch.zeros_like(known).index_fill_(0, self.prior.keeps(edits, nodes, edges), True)
+            edits, known = (edits, known) if free else (edits[known], known[known])
         with torch.no_grad():
             estimates = EditEstimates(self.psi, nodes[0], edges[0])
-            edits = edits[lowest(-estimates.points(edits, 1) @ target, edits.row, self.screen)]
-            edits = edits[self._cuts(edits.results(graph)) <= self._cuts(graph)]
-            return edits[lowest(-estimates.points(edits) @ target, edits.row, JUDGED * self.score.shape[1])]
+            if len(edits) > self.screen:
+                best = lowest(-estimates.points(edits, 1) @ target, edits.row, self.screen)
+                edits, known = edits[best], known[best]
+            loss, before = (2 - 2 * points @ target for points in (estimates.points(edits), estimates.unedited))
+            fits = (known | (loss < NEW * before)) & (self._cuts(edits.results(graph)) <= self._cuts(graph))
+            edits, loss = edits[fits], loss[fits]
+            return edits[lowest(loss, edits.row, JUDGED * self.score.shape[1])]
 
     def _cuts(self, graphs: GraphBatch) -> Tensor:
         """(B,) pieces beyond the first, where the graphs that psi was trained on are connected; otherwise 0."""

@@ -36,6 +36,11 @@ class EditEstimates:
         self.reads = [read * (nodes > 0)[:, None] for read in self.reads]
         self.point = torch.stack([leave(read.sum(0)) for leave, read in zip(psi.leave, self.reads)]).sum(0)
 
+    @property
+    def unedited(self) -> Tensor:
+        """(D,) unit vector: the point of the graph itself."""
+        return normalize(self.point, dim=0)
+
     def points(self, edits: Edits, depth: int | None = None) -> Tensor:
         """Points of edits of this graph.
 
