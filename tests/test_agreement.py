@@ -305,7 +305,7 @@ def test_the_shipped_loss_agrees_with_edits():
     table = agreement(ele.load("molecules7").psi, molecules, distances=few, pairs=80).summary()
     found = table.set_index(["distance", "kind"])
     assert list(found.index.unique(0)) == ["edit distance", "Weisfeiler-Lehman", "Tanimoto"]
-    assert (found.loc["edit distance", "low"][[RANDOM, WALKS]] > 0.5).all() and (table["unknown"] == 0).all()
+    assert (found.loc["edit distance", "low"][[RANDOM, WALKS]] > [0.4, 0.6]).all() and (table["unknown"] == 0).all()
 
 
 # -- pictures ------------------------------------------------------------------------------------------------------

@@ -215,12 +215,12 @@ def erring(psi, split, directions, generator) -> Known:
 def test_a_metric_finds_the_directions_in_which_h_errs(posed, generator):
     """Told of them, psi tells graphs from edits again, and so it is taken where decoding is better for it."""
     data, psi = posed[0], artifacts.load("molecules7").psi
-    directions = torch.linalg.qr(torch.randn(256, 10, generator=generator)).Q
+    directions = torch.linalg.qr(torch.randn(512, 10, generator=generator)).Q
     h, asked = erring(psi, data.validation, directions, generator), []
 
     def exact(metric, split):  # as if decoding were right wherever the metric is not the old one
         asked.append(len(split))
-        return 1.0 - float(torch.allclose(metric, torch.eye(256), atol=1e-5))
+        return 1.0 - float(torch.allclose(metric, torch.eye(512), atol=1e-5))
 
     M, told = fit_metric(psi, h, data, 0, exact)
     assert sum(asked) == 2 * len(h.points) and told["decoded"] == {"1.0": 0.0, str(told["shrinkage"]): 1.0}
@@ -234,9 +234,9 @@ def test_a_metric_finds_the_directions_in_which_h_errs(posed, generator):
 
 def test_a_metric_by_which_no_more_graphs_are_decoded_right_is_not_taken(posed, generator):
     data, psi = posed[0], artifacts.load("molecules7").psi
-    directions = torch.linalg.qr(torch.randn(256, 10, generator=generator)).Q
+    directions = torch.linalg.qr(torch.randn(512, 10, generator=generator)).Q
     h = erring(psi, data.validation, directions, generator)
     M, told = fit_metric(psi, h, data, 0, lambda metric, split: 0.5)
     assert max(told["separated_from_edits"].values()) > told["separated_from_edits"]["1.0"]
     assert told["shrinkage"] == 1.0 and set(told["decoded"].values()) == {0.5}
-    assert torch.allclose(M, torch.eye(256), atol=1e-5)
+    assert torch.allclose(M, torch.eye(512), atol=1e-5)

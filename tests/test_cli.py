@@ -172,7 +172,7 @@ def test_wrong_usage_is_status_2(wrong, capsys):
 def test_data_of_the_shipped_set(run, document):
     status, out, _ = run("data", "molecules7")
     assert status == 0
-    assert "molecules7:" in out and "node labels  C F N O" in out and "up to 7 nodes" in out
+    assert "molecules7:" in out and "node labels  C F N NH O" in out and "up to 7 nodes" in out
     report = document("data", "molecules7")
     assert report["train"] + report["validation"] + report["test"] == report["rows"]
     assert report["skipped"] == {}

@@ -650,7 +650,7 @@ def test_one_round_is_the_best_of_all_edits_when_all_are_screened(vocabulary, ge
     target = normalize(torch.randn(8, 32, generator=generator), dim=1)
     config = LocalSearchConfig(beam=4, screen=10_000, rounds=1, penalty=0.5)
     decoded, _ = local_search(psi, target, starts, config=config)
-    edits = all_edits(starts)
+    edits = all_edits(starts, ALL_KINDS)
     made = Graph.cat([starts, Graph.from_labels(*edits.apply(*starts.labels()), vocabulary)])
     owner = torch.cat([torch.arange(8), edits.row])
     violation = made.valence_violation()

@@ -167,7 +167,8 @@ def test_a_vertex_is_drawn_cleanly(molecules):
     assert texts(figure) == ["N"] * 3  # carbon atoms with bonds are small dots without a letter
     radii = [rim.radius for rim in marked(figure, "node")]
     assert sorted(radii) == [VERTEX] * 6 + [RADIUS] * 3
-    assert len(marked(figure, "edge")) == int(bonds.sum())  # as many strokes as bond orders
+    strokes = torch.tensor([0, 1, 2, 3, 2])  # of each edge channel, the last for aromatic bonds
+    assert len(marked(figure, "edge")) == int(strokes[bonds].sum())
     (ax,) = figure.axes
     assert ax.get_legend() is None and not ax.axison and ax.get_aspect() == 1 and ax.get_title() == "a title"
 
@@ -499,7 +500,7 @@ def test_a_step_that_there_is_not_is_refused(relaxed_trace, step):
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_hostile_names_of_a_run_are_drawn_as_plain_text(relaxed_trace, label):
     trace, truth = relaxed_trace
-    names = GraphVocabulary((label, "N", "O"), (label, "double", "triple"), 4)
+    names = GraphVocabulary((label, "N", "O"), (label, "double", "triple", "aromatic"), 4)
     hostile = replace(trace, iterates=replace(trace.iterates, vocabulary=names), stopped=label)
     named = replace(truth, vocabulary=names)
     figure = iterate(

@@ -20,7 +20,15 @@ from elekit.graphs.edit_distance import isomorphic as same_graphs
 from elekit.graphs.edits import KINDS, PAIRED, SINGLE, all_edits
 from elekit.graphs.graph import Graph, from_networkx, to_networkx
 from elekit.graphs.packed import PackedGraphs
-from elekit.graphs.smiles import canonicalized, from_smiles, is_canonical, is_valid, molecule_vocabulary, to_smiles
+from elekit.graphs.smiles import (
+    canonicalized,
+    from_smiles,
+    is_canonical,
+    is_valid,
+    molecule_vocabulary,
+    parse_smiles,
+    to_smiles,
+)
 from elekit.inspect.differences import describe_difference
 from elekit.inspect.edit_costs import EditCosts, EditSample, edit_costs, explained_variance, sample_edits
 from elekit.inspect.neighbors import distinct
@@ -161,7 +169,9 @@ def test_what_is_priced_are_graphs_of_molecules(molecules, generator):
     """Not another drawing of one, such as NH off an aromatic ring; judged by reading the SMILES again."""
     some = molecules[:20]
     everything = sample_edits(some, samples=None, kinds=SINGLE, valid_only=False).results.dense()
-    read = is_valid(everything) & same_graphs(canonicalized(everything), everything)
+    known = set(everything.vocabulary.node_labels)
+    fits = [bool(text) and known.issuperset(parse_smiles(text, True).nodes) for text in to_smiles(everything)]
+    read = torch.tensor(fits) & same_graphs(canonicalized(everything), everything)
     assert torch.equal(is_canonical(everything), read) and 100 < int(read.sum()) < int(is_valid(everything).sum())
     for made in (
         sample_edits(some).results,
@@ -222,7 +232,7 @@ def test_all_edits_that_are_valid_are_there_and_only_those(molecules):
     some = molecules[:12]
     edits = all_edits(some, SINGLE)
     results = Graph.from_labels(*edits.apply(*some.labels()), some.vocabulary)
-    fine = (results.valence_violation() == 0) & is_valid(results)
+    fine = (results.valence_violation() == 0) & is_canonical(results)
     sample = sample_edits(some, samples=None, kinds=SINGLE)
     assert sample.table["valid"].all() and len(sample.table) == int(fine.sum()) > 300
     assert (
@@ -230,7 +240,7 @@ def test_all_edits_that_are_valid_are_there_and_only_those(molecules):
         and sample.edits.row.tolist() == edits.row[fine].tolist()
     )
     both = sample_edits(some, samples=None, kinds=SINGLE, valid_only=False)
-    assert both.table["valid"].tolist() == fine.tolist()
+    assert both.table["valid"].tolist() == ((results.valence_violation() == 0) & is_valid(results)).tolist()
 
 
 def test_a_budget_ends_the_sample_after_some_graphs(molecules, monkeypatch):
@@ -456,13 +466,14 @@ def test_equal_graphs_told_apart_are_found(shipped, molecules, why):
 
 
 def test_kekule_forms_are_compared():
-    """README: those of 2-methylpyridine lie 0.60 apart for the loss on QM9."""
-    psi = ele.load("qm9").psi
-    graphs = from_smiles(["Cc1ccccn1", "CCO", "c1ccccc1"], psi.vocabulary)
+    """Where the vocabulary has no aromatic bonds, the drawings of 2-methylpyridine are two graphs."""
+    vocabulary = from_smiles(["Cc1ccccn1", "CCO"], aromatic=False).vocabulary
+    psi = GraphEmbedding(vocabulary).eval()
+    graphs = from_smiles(["Cc1ccccn1", "CCO", "c1ccccc1"], vocabulary)
     found = invariance_gaps(psi, graphs)
     forms = found.table[found.table["variation"] == "Kekule form"]
     assert forms["graph"].tolist() == [0]  # the two drawings of benzene are one graph
-    assert forms["loss"].item() == pytest.approx(0.60, abs=0.01)
+    assert forms["loss"].item() > 1e-3
     left, right = found.graphs[int(forms.index[0])], found.others[int(forms.index[0])]
     assert to_smiles(left) == to_smiles(right) and not same_graphs(left, right)
 

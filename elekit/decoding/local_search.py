@@ -192,20 +192,22 @@ class _Search:
         graph = Graph.from_labels(nodes, edges, self.vocabulary)
         edits = all_edits(graph, self.config.kinds)
         violation = edits.valence_violation(nodes, edges, self.vocabulary)
-        edits = edits[violation <= graph.valence_violation()]
+        kept = (violation <= graph.valence_violation()).nonzero()[:, 0]
         known = torch.ones(len(edits), dtype=torch.bool)
         if self.prior is not None:
             known = torch.zeros_like(known).index_fill_(0, self.prior.keeps(edits, nodes, edges), True)
-            edits, known = (edits, known) if free else (edits[known], known[known])
+            kept = kept if free else kept[known[kept]]
+        penalty = self.config.penalty * violation
         with torch.no_grad():
             estimates = EditEstimates(self.psi, nodes[0], edges[0])
-            if len(edits) > self.screen:
-                best = lowest(-estimates.points(edits, 1) @ target, edits.row, self.screen)
-                edits, known = edits[best], known[best]
-            loss, before = (2 - 2 * points @ target for points in (estimates.points(edits), estimates.unedited))
-            fits = (known | (loss < NEW * before)) & (self._cuts(edits.results(graph)) <= self._cuts(graph))
-            edits, loss = edits[fits], loss[fits]
-            return edits[lowest(loss, edits.row, JUDGED * self.score.shape[1])]
+            if len(kept) > self.screen:
+                score = penalty[kept] - 2 * estimates.points(edits[kept], 1) @ target
+                kept = kept[score.topk(self.screen, largest=False).indices]
+            loss, before = (2 - 2 * points @ target for points in (estimates.points(edits[kept]), estimates.unedited))
+            fits = known[kept] | (loss < NEW * before)
+            fits &= self._cuts(edits[kept].results(graph)) <= self._cuts(graph)
+            kept, score = kept[fits], (loss + penalty[kept])[fits]
+            return edits[kept[score.argsort()[: JUDGED * self.score.shape[1]]]]
 
     def _cuts(self, graphs: GraphBatch) -> Tensor:
         """(B,) pieces beyond the first, where the graphs that psi was trained on are connected; otherwise 0."""
