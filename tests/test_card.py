@@ -98,6 +98,8 @@ def known_to(statement: dict, results: dict) -> tuple[set[str], str]:
     row = evidence["row"]
     held = list(columns.values()) if row is None else [values[row] for values in columns.values()]
     counts = [len(values) for values in columns.values()] + [2, len(columns)]
+    if row is not None:
+        counts += [values.count(values[row]) for values in columns.values()]  # rows that are alike
     numbers = figures_in(held) + figures_in([results["facts"], statement["facts"]]) + counts
     if columns and "scale" in results["facts"]:
         numbers += [number / results["facts"]["scale"]["typical"] for number in figures_in(held)]

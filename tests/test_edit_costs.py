@@ -170,8 +170,9 @@ def test_what_is_priced_are_graphs_of_molecules(molecules, generator):
     some = molecules[:20]
     everything = sample_edits(some, samples=None, kinds=SINGLE, valid_only=False).results.dense()
     known = set(everything.vocabulary.node_labels)
-    fits = [bool(text) and known.issuperset(parse_smiles(text, True).nodes) for text in to_smiles(everything)]
-    read = torch.tensor(fits) & same_graphs(canonicalized(everything), everything)
+    parsed = [parse_smiles(text or "", True) for text in to_smiles(everything)]
+    fits = torch.tensor([not one.error and known.issuperset(one.nodes) for one in parsed])
+    read = fits & same_graphs(canonicalized(everything), everything)
     assert torch.equal(is_canonical(everything), read) and 100 < int(read.sum()) < int(is_valid(everything).sum())
     for made in (
         sample_edits(some).results,
@@ -473,7 +474,7 @@ def test_kekule_forms_are_compared():
     found = invariance_gaps(psi, graphs)
     forms = found.table[found.table["variation"] == "Kekule form"]
     assert forms["graph"].tolist() == [0]  # the two drawings of benzene are one graph
-    assert forms["loss"].item() > 1e-3
+    assert forms["loss"].item() > 1e-5
     left, right = found.graphs[int(forms.index[0])], found.others[int(forms.index[0])]
     assert to_smiles(left) == to_smiles(right) and not same_graphs(left, right)
 

@@ -48,7 +48,7 @@ def graphs(vocabulary):
 
 def psi_of(seed: int):
     """Any loss at all."""
-    weights = torch.randn(3 + 3, 6, generator=torch.Generator().manual_seed(seed))
+    weights = torch.randn(3 + 4, 6, generator=torch.Generator().manual_seed(seed))
 
     def psi(graph: Graph):
         counts = torch.cat([graph.nodes[..., 1:].sum(1), graph.edges[..., 1:].sum((1, 2))], 1)

@@ -161,7 +161,7 @@ def test_a_palette_names_every_label():
 def test_bond_orders_are_strokes():
     from elekit.graphs.smiles import molecule_vocabulary
 
-    assert palette(molecule_vocabulary(["C", "N"], 4))["strokes"] == [1, 2, 3]
+    assert palette(molecule_vocabulary(["C", "N"], 4))["strokes"] == [1, 2, 3, 1.5]
 
 
 PANEL = f"""
