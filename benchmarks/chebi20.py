@@ -77,7 +77,7 @@ def read(
     """All valid pairs of a table (cid, smiles, description), the skipped rows, and the vocabulary."""
     table = table.reset_index(drop=True)
     bar = tqdm(table["smiles"], desc="reading SMILES", disable=not progress, mininterval=0.5)
-    parsed = [parse_smiles(text) for text in bar]
+    parsed = [parse_smiles(text, aromatic=True) for text in bar]
     if largest is not None:
         too_large = ParsedSmiles(error=f"more than {largest} heavy atoms")
         parsed = [too_large if len(one.nodes) > largest else one for one in parsed]
@@ -88,7 +88,7 @@ def read(
     if not valid:
         raise ValueError(f"none of {len(table)} SMILES is valid")
     labels = {label for one in valid for label in one.nodes}
-    vocabulary = molecule_vocabulary(labels, max(len(one.nodes) for one in valid))
+    vocabulary = molecule_vocabulary(labels, max(len(one.nodes) for one in valid), aromatic=True)
     frame = table.iloc[kept].reset_index(drop=True)
     frame.insert(0, "row", kept)
     frame.insert(1, "key", [one.canonical for one in valid])

@@ -18,9 +18,17 @@ from torch import nn
 from benchmarks import chebi20
 from benchmarks.methods import METHODS
 from benchmarks.methods.count_ridge import COUNT_RIDGES, TextKernel, TextRidge
-from benchmarks.methods.ele import ELE, trainable
+from benchmarks.methods.ele import ELE
 from benchmarks.methods.encoders import encoder_for
-from benchmarks.methods.part_weights import PART_SHARE, PartsAndPsi, PartWeights, WeightTraining, leave_one_out
+from benchmarks.methods.environments import MAX_COUNT, SHARE, EnvironmentEmbedding, whitened, whitened_messages
+from benchmarks.methods.part_weights import (
+    PART_SHARE,
+    EnvironmentWeights,
+    PartsAndPsi,
+    PartWeights,
+    WeightTraining,
+    leave_one_out,
+)  # fmt: skip
 from benchmarks.methods.substructure_counts import PART_KINDS, CountEmbedding, SubstructureCounts
 from benchmarks.runner import evaluate_predictor
 from benchmarks.task_data import Budget, TestData, TrainingData
@@ -34,7 +42,7 @@ from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of
 from elekit.model.surrogate import BackboneConfig, tfidf
 from elekit.model.surrogate.registry import from_config, make_backbone, to_config
-from elekit.training import EmbeddingTraining, SurrogateTraining, checkpoints, fit_surrogate
+from elekit.training import SurrogateTraining, checkpoints, fit_surrogate
 from elekit.training.loop import TrainerConfig
 
 # chains of several elements: (SMILES, description)
@@ -423,7 +431,7 @@ def test_ridge_regression_is_that_of_scikit_learn_and_what_is_left_out_is_really
     inverse = np.linalg.inv(kernel.regularized(0.1))
     for h in (TextRidge(kernel, 0.1, points), TextRidge(kernel, 0.1, points, inverse)):
         torch.testing.assert_close(h.predict(new), oracle, atol=1e-4, rtol=1e-4)
-    found = leave_one_out(points.double().numpy(), inverse)
+    found = leave_one_out(points.double().numpy(), inverse, inverse @ points.double().numpy())
     for i in (0, 17, 47):
         rest = np.delete(np.arange(len(TEXTS)), i)
         one = KernelRidge(alpha=0.1, kernel="precomputed").fit(
@@ -441,10 +449,12 @@ def posed(local):
     return problem, TestData(data.test, kept, data.test.graphs, torch.arange(len(data.test)), decode=False)
 
 
-QUICK = PartWeights(training=WeightTraining(TrainerConfig(6, 0.05, warmup=1), 16))
+QUICK = WeightTraining(TrainerConfig(6, 0.05, warmup=1), 16)
 
 
-@pytest.mark.parametrize("method", [*COUNT_RIDGES, QUICK])
+@pytest.mark.parametrize(
+    "method", [*COUNT_RIDGES, PartWeights(training=QUICK), EnvironmentWeights(training=QUICK), ELE()]
+)
 def test_methods_find_molecules_by_their_descriptions(method, posed, tmp_path):
     problem, test_data = posed
     known = METHODS[method.name]
@@ -531,33 +541,88 @@ def test_small_molecules_are_decoded_by_edits(small, messages, monkeypatch, tmp_
     assert not torch.allclose(alone.score_gallery(*asked), polished.score_gallery(*asked))
 
 
-@pytest.fixture
-def tiny_ele(monkeypatch) -> ELE:
-    """ELE with a small psi that trains for a few steps on molecules of up to 6 heavy atoms."""
-    monkeypatch.setattr("benchmarks.methods.ele.MAX_PSI_NODES", 6)
-    monkeypatch.setattr("benchmarks.methods.ele.LARGE_PSI_STEPS", 6)
-    training = EmbeddingTraining(loop=TrainerConfig(6, 2e-3), batch_size=16)
-    return ELE(psi_training=training, psi_shape=EmbeddingConfig(hidden=8, rounds=1, dim=16))
-
-
-def test_ele_learns_psi_on_small_molecules_and_ranks_molecules_of_every_size(posed, tiny_ele, tmp_path):
-    problem, test_data = posed
-    sizes = problem.outputs.sizes
-    assert sizes.max() > 6 and len(trainable(problem.outputs)) == (sizes <= 6).sum() > 1
-    tiny_ele.prepare(problem, seed=0, work=tmp_path / "run", progress=False)
-    fitted = tiny_ele.fit(problem, seed=0, work=tmp_path / "run", progress=False)
-    assert list(fitted.predictors) == [""] and fitted.settings["through"] == "point"
-    assert fitted.settings["psi_graphs"] == (sizes <= 6).sum()
-    scores = fitted.predictors[""].score_gallery(test_data.test.inputs, test_data.gallery)
-    assert scores.shape == (8, 8) and scores.isfinite().all() and scores.abs().max() <= 1 + 1e-5
-    again = tiny_ele.fit(problem, seed=0, work=tmp_path / "run", progress=False).predictors[""]
-    assert torch.equal(again.score_gallery(test_data.test.inputs, test_data.gallery), scores)
-    assert 0 <= evaluate_predictor(fitted.predictors[""], test_data)["sets"]["coverage"] <= 1
-
-
-def test_ele_decodes_small_molecules(small, tiny_ele, tmp_path):
+@pytest.mark.parametrize("method", [ELE(), EnvironmentWeights(training=QUICK)])
+def test_small_molecules_are_recombined(small, method, tmp_path):
     problem, test_data = small
-    fitted = tiny_ele.fit(problem, seed=0, work=tmp_path / "run", progress=False)
-    assert list(fitted.predictors) == ["candidates", "candidates + polish"]
-    metrics = evaluate_predictor(fitted.predictors["candidates + polish"], test_data)
-    assert {"exact", "edit_distance", "hits@1", "mrr"} <= metrics.keys()
+    fitted = method.fit(problem, seed=0, work=tmp_path / "run", progress=False)
+    ranked, recombined = fitted.predictors.values()
+    inputs, psi = test_data.test.inputs, recombined.psi
+    target = recombined.h.predict(inputs)
+    known, new = (2 - 2 * (target * points_of(psi, way.predict(inputs))).sum(1) for way in (ranked, recombined))
+    if recombined.psi is recombined.local:  # the nearest known graph is one of those found
+        assert (new <= known + 1e-5).all()
+    assert new.mean() < known.mean() - 1e-3
+    metrics = evaluate_predictor(recombined, test_data)
+    assert {"exact", "edit_distance", "hits@1", "mrr"} <= metrics.keys() and metrics["valid"] == 1
+
+
+# -- messages and environments -------------------------------------------------------------------------------------
+LOCAL = EmbeddingConfig(hidden=4, rounds=1, dim=6, walks=4, shape="local")
+
+
+@pytest.fixture
+def molecules(local) -> PackedGraphs:
+    return load(0, tested=8, validated=12).train.graphs
+
+
+def test_a_whitened_psi_has_the_identity_as_covariance_and_is_still_a_local_psi(molecules):
+    torch.manual_seed(0)
+    psi = GraphEmbedding(molecules.vocabulary, LOCAL).eval()
+    before = copy.deepcopy(psi.state_dict())
+    made = whitened(psi, molecules, shrinkage=0.01)
+    links = made._links(molecules)
+    with torch.no_grad():
+        reads = [links.total(read).double() for read in made._local(links)]
+        sums = sum(read @ leave.weight.double().T + leave.bias.double() for leave, read in zip(made.leave, reads))
+    assert sums.mean(0).abs().max() < 1e-3
+    found = np.linalg.eigvalsh(np.cov(sums.numpy().T, bias=True))
+    variances = np.linalg.eigvalsh(np.cov(torch.cat(reads, 1).numpy().T, bias=True))
+    wanted = variances / (0.99 * variances + 0.01 * variances.mean())
+    assert np.allclose(np.sort(found), np.sort(wanted), atol=1e-2) and wanted.max() > 0.9
+    points = made(molecules)
+    torch.testing.assert_close(points, torch.nn.functional.normalize(sums.float(), dim=1), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(made(molecules[:9].dense()), points[:9], atol=1e-3, rtol=1e-2)
+    assert made.is_local and made.config.dim == 3 * 8 and made.typical is not None
+    assert all(torch.equal(psi.state_dict()[name], value) for name, value in before.items())
+
+
+def test_environments_are_counted_by_the_nearest_entry_of_a_codebook(molecules):
+    psi = whitened_messages(molecules)
+    embedding = EnvironmentEmbedding(psi, molecules)
+    block = molecules[:20]
+    counts = embedding.counts(block)
+    states, walks, start = psi.local_states(block), embedding.walks_of(block), 0
+    for number, books in enumerate(embedding.codebooks):
+        seen = states[number] / embedding.scales[number]
+        seen = torch.cat([seen, walks * embedding.walks_scale], 1) if number else seen
+        for book in books:
+            assert (counts[start].sum(1) == block.sizes).all()
+            distance = torch.cdist(seen, book)
+            for row in range(20):
+                entries = counts[start][row].repeat_interleave(1).nonzero()[:, 0]
+                own = distance[block.rows == row]
+                near = own.amin(1)[:, None] + 1e-3 >= own  # equally near entries may take turns
+                assert near[:, entries].any(1).all()
+            start += 1
+    rows = embedding.rows(block)
+    lengths = [rows[:, embedding.kind == kind].norm(dim=1) for kind in range(int(embedding.kind.max()) + 1)]
+    torch.testing.assert_close(lengths[0], torch.ones(20))
+    assert all(((one - SHARE).abs().min(one) < 1e-4).all() for one in lengths[1:])  # or 0: nothing is known
+    first = embedding.columns[0]
+    shown = rows[:, embedding.kind == 1 + start] > 0
+    wanted = counts[0][:, first // (MAX_COUNT + 1)] == first % (MAX_COUNT + 1)
+    assert torch.equal(shown, wanted)
+
+
+def test_environments_do_not_depend_on_the_order_of_nodes(molecules):
+    embedding = EnvironmentEmbedding(whitened_messages(molecules), molecules)
+    dense = molecules[:5].dense()
+    turned = replace(dense, nodes=dense.nodes.flip(1), edges=dense.edges.flip(1, 2))
+    points = embedding(dense)
+    torch.testing.assert_close(embedding(turned), points, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(points.norm(dim=1), torch.ones(5))
+    with torch.no_grad():
+        embedding.log_scale[1:] = -20.0
+    torch.testing.assert_close(
+        embedding(dense)[:, : embedding.psi.config.dim], embedding.psi(dense), atol=1e-3, rtol=1e-3
+    )

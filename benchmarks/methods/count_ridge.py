@@ -56,8 +56,10 @@ class TextRidge:
 
     def __init__(self, kernel: TextKernel, ridge: float, points: Tensor, inverse: np.ndarray | None = None):
         self.kernel = kernel
-        right = points.double().numpy()
-        solved = cho_solve(cho_factor(kernel.regularized(ridge)), right) if inverse is None else inverse @ right
+        if inverse is None:
+            solved = cho_solve(cho_factor(kernel.regularized(ridge)), points.double().numpy())
+        else:
+            solved = inverse @ points.numpy()
         self.weights = solved.astype(np.float32)
 
     def predict(self, inputs: Sequence[str]) -> Tensor:

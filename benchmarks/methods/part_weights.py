@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from benchmarks.methods.base import Fitted, Method, Predictor
 from benchmarks.methods.count_ridge import DECODERS, TextKernel, TextRidge, TextRidgePredictor, tune_ridge
-from benchmarks.methods.embedding_predictor import EmbeddingPredictor
+from benchmarks.methods.embedding_predictor import EmbeddingPredictor, RecombinedPredictor
+from benchmarks.methods.environments import EnvironmentEmbedding, whitened_messages
 from benchmarks.methods.substructure_counts import PART_KINDS, CountEmbedding, SubstructureCounts
-from benchmarks.task_data import RETRIEVAL_TASKS, TrainingData
+from benchmarks.task_data import DECODING_TASKS, RETRIEVAL_TASKS, TrainingData
 from elekit.decoding import Candidates
 from elekit.graphs.graph import Graph
 from elekit.model.contrastive import info_nce, retrieval
@@ -34,16 +35,16 @@ class WeightTraining:
     temperature: float = 0.027
 
 
-def leave_one_out(rows: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+def leave_one_out(rows: np.ndarray, inverse: np.ndarray, solved: np.ndarray) -> np.ndarray:
     """(n, F) prediction of each row by kernel ridge regression on all other pairs, in closed form.
 
-    `y_i - (G Y)_i / G_ii`, with G = (K + ridge I)^-1 the inverse (n, n) and Y the rows (n, F).
+    `y_i - (G Y)_i / G_ii`, with G = (K + ridge I)^-1 the inverse (n, n), Y the rows (n, F), and G Y `solved`.
     """
-    return rows - (inverse @ rows) / np.diag(inverse)[:, None]
+    return rows - solved / np.diag(inverse)[:, None]
 
 
 def learn_weights(
-    psi: CountEmbedding,
+    psi: CountEmbedding | EnvironmentEmbedding,
     rows: Tensor,
     predicted: Tensor,
     keys: list[str],
@@ -54,12 +55,12 @@ def learn_weights(
     seed: int,
     checkpoint: Path,
     progress: bool,
-) -> CountEmbedding:
-    """Learn the weights of psi by InfoNCE between the counts of a graph and their prediction from its text.
+) -> CountEmbedding | EnvironmentEmbedding:
+    """Learn the weights of psi by InfoNCE between the rows of a graph and their prediction from its text.
 
     Args:
         psi: Embedding whose weights are trained in place.
-        rows: (n, F) counts of the training graphs.
+        rows: (n, F) rows of the training graphs, such as counts.
         predicted: (n, F) leave-one-out predictions of the rows.
         keys: n canonical forms. Of equal graphs only the first is sampled: it is no negative of itself.
         data: Its validation graphs are used.
@@ -70,7 +71,7 @@ def learn_weights(
         progress: Show a progress bar.
     """
     first = torch.tensor(sorted({key: row for row, key in reversed(list(enumerate(keys)))}.values()))
-    truth = torch.from_numpy(psi.counts.rows(data.validation.graphs).toarray())
+    truth = psi.rows(data.validation.graphs)
 
     def loss_at(step: int) -> Tensor:
         batch = first[torch.randperm(len(first), generator=step_generator(seed, step))[: training.batch_size]]
@@ -105,14 +106,14 @@ class PartsAndPsi(nn.Module):
     Counts have no gradient with respect to the graph: edits are screened by psi alone and scored by both.
     """
 
-    def __init__(self, psi: nn.Module, parts: CountEmbedding):
+    def __init__(self, psi: nn.Module, parts: CountEmbedding | EnvironmentEmbedding):
         super().__init__()
         self.psi, self.parts = psi, parts
 
     def forward(self, graphs: Graph) -> Tensor:
         points = self.psi(graphs)
         if graphs.nodes.requires_grad:
-            counted = points.new_zeros(len(points), len(self.parts.counts))
+            counted = points.new_zeros(len(points), len(self.parts.log_weight))
         else:
             counted = self.parts(graphs)
         return torch.cat([(1 - PART_SHARE) ** 0.5 * points, PART_SHARE**0.5 * counted], 1)
@@ -162,17 +163,22 @@ class PartWeights(Method):
         raise_if_interrupted(psi)
         return psi
 
+    def parts(self, data: TrainingData) -> CountEmbedding | EnvironmentEmbedding:
+        """The embedding whose weights are learned."""
+        return CountEmbedding(SubstructureCounts(self.kinds, data.outputs))
+
     def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:
-        parts = CountEmbedding(SubstructureCounts(self.kinds, data.outputs))
+        parts = self.parts(data)
         kernel, validation = TextKernel(data.train.inputs), data.validation.graphs
         ridge, tried = tune_ridge(kernel, points_of(parts, data.train.graphs), data, points_of(parts, validation))
-        inverse = np.linalg.inv(kernel.regularized(ridge))
-        rows = parts.counts.rows(data.train.graphs).toarray().astype(np.float64)
-        predicted = torch.from_numpy(leave_one_out(rows, inverse)).float()
-        predicted_validation = torch.from_numpy(kernel(data.validation.inputs) @ (inverse @ rows)).float()
+        inverse = np.linalg.inv(kernel.regularized(ridge)).astype(np.float32)
+        rows = parts.rows(data.train.graphs).numpy()
+        solved = inverse @ rows
+        predicted = torch.from_numpy(leave_one_out(rows, inverse, solved))
+        predicted_validation = torch.from_numpy(kernel(data.validation.inputs).astype(np.float32) @ solved)
         learn_weights(
             parts,
-            torch.from_numpy(rows).float(),
+            torch.from_numpy(rows),
             predicted,
             data.train.frame["key"].tolist(),
             data,
@@ -183,9 +189,8 @@ class PartWeights(Method):
             progress=progress,
         )
         settings = {
-            "kinds": list(self.kinds), "columns": len(parts.counts), "ridge": ridge, "mrr_by_ridge": tried,
-            "weights": asdict(self.training), "scales": dict(zip(self.kinds, parts.log_scale.exp().tolist())),
-            "history": parts.history,
+            "kinds": list(self.kinds), "columns": len(parts.log_weight), "ridge": ridge, "mrr_by_ridge": tried,
+            "weights": asdict(self.training), "scales": parts.log_scale.exp().tolist(), "history": parts.history,
         }  # fmt: skip
         parameters = sum(p.numel() for p in parts.parameters())
 
@@ -195,7 +200,10 @@ class PartWeights(Method):
 
         if not self.with_psi:
             h, known = regress(parts)
-            return Fitted({"": TextRidgePredictor(parts, h, known, seed)}, settings, parameters + h.weights.size)
+            predictors: dict[str, Predictor] = {"": TextRidgePredictor(parts, h, known, seed)}
+            if data.task in DECODING_TASKS and isinstance(parts, EnvironmentEmbedding):
+                predictors["recombination"] = RecombinedPredictor(parts, h, parts.psi, *regress(parts.psi))
+            return Fitted(predictors, settings, parameters + h.weights.size)
         psi = self.psi(data, work, progress)
         both = PartsAndPsi(psi, parts).eval()
         h, known = regress(both)
@@ -207,8 +215,25 @@ class PartWeights(Method):
         return Fitted(decoders, settings, parameters)
 
 
+@dataclass(frozen=True)
+class EnvironmentWeights(PartWeights):
+    """The same, with the environments that messages tell apart in place of counted substructures."""
+
+    name: str = "environment-weights"
+    title: str = "Learned environment weights"
+    description: str = (
+        "as learned part weights, with the whitened messages of ELE and counts of the node states that they lead to "
+        "in place of substructure counts; its loss is not learned from outputs alone, so it is not ELE"
+    )
+    kinds: tuple[str, ...] = ()
+
+    def parts(self, data: TrainingData) -> EnvironmentEmbedding:
+        return EnvironmentEmbedding(whitened_messages(data.outputs), data.outputs)
+
+
 PART_WEIGHTS = (
     PartWeights(),
+    EnvironmentWeights(),
     PartWeights(
         "part-weights-psi", "Learned part weights + psi",
         "learned part weights, combined with the psi of ELE so that graphs can be decoded by edits",

@@ -155,7 +155,11 @@ class CountEmbedding(nn.Module):
         self.register_buffer("kind", counts.kind_of_column(), persistent=False)
 
     def forward(self, graphs: Graph) -> Tensor:
-        return self.weighted(torch.from_numpy(self.counts.rows(graphs).toarray()))
+        return self.weighted(self.rows(graphs))
+
+    def rows(self, graphs: GraphBatch) -> Tensor:
+        """(B, F) counts."""
+        return torch.from_numpy(self.counts.rows(graphs).toarray())
 
     def weighted(self, rows: Tensor) -> Tensor:
         """(B, D = F) points of rows of counts, or of predicted rows."""
