@@ -17,7 +17,7 @@ TORCH = $(shell grep '^torch==' $(CONSTRAINTS))
 AS_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab dashboard test lint format docs env data models models-qm9 models-chembl24 pictures measure clean
+.PHONY: help lab dashboard test lint format docs env data models models-qm9 models-chembl24 models-faults pictures measure clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -46,8 +46,9 @@ docs: env ## build the API reference in build/docs, offline
 
 env: $(VENV)/.ready ## make the environment in .venv (the other targets do so themselves)
 
-data: env ## rebuild the molecules shipped in data/
+data: env ## rebuild the molecules and the reports of faults shipped in data/
 	$(PY) data/build/molecules7.py
+	$(PY) data/build/faults.py
 
 models: env ## train the shipped models on those molecules again
 	$(PY) data/build/recipes.py molecules7
@@ -61,6 +62,9 @@ models-qm9: env ## train the shipped QM9 models again
 
 models-chembl24: env ## train the shipped models of larger molecules again
 	$(PY) data/build/recipes.py chembl24
+
+models-faults: env ## train the shipped models of reports of faults again
+	$(PY) data/build/recipes.py faults
 
 pictures: env ## make the README's pictures again (the widgets in a real Chromium)
 	$(PY) data/build/recipes.py pictures
