@@ -19,7 +19,7 @@ _PACKAGES = (
     "widgets", "card", "cli",
 )  # fmt: skip
 _EXPORTS = {
-    "graphs": ("Graph", "GraphVocabulary", "from_networkx", "from_smiles", "to_networkx", "to_smiles"),
+    "graphs": ("Constraints", "Graph", "GraphVocabulary", "from_networkx", "from_smiles", "to_networkx", "to_smiles"),
     "model": (
         "Artifact", "BackboneConfig", "EmbeddingConfig", "GraphEmbedding", "LearnedLoss", "SurrogateRegressor",
         "load", "save",

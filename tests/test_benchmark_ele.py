@@ -17,6 +17,7 @@ from benchmarks.runner import evaluate_predictor
 from benchmarks.task_data import Budget, TestData
 from benchmarks.tasks import MAX_VALIDATION, TASKS
 from elekit.decoding import Candidates, DecodeConfig
+from elekit.decoding.candidates import constraints_of
 from elekit.graphs import projections
 from elekit.graphs.smiles import parse_smiles, to_smiles
 from elekit.model import artifact as artifacts
@@ -158,7 +159,8 @@ def test_ele_through_a_graph_decodes_in_more_ways(small, tmp_path):
     fitted = graphs.fit(small, seed=0, work=tmp_path / "run", progress=False)
     texts, h = small.validation.inputs[:5], fitted.predictors["rounded"].h
     assert (*fitted.predictors,) == graphs.decoders
-    assert equal(fitted.predictors["rounded"].predict(texts), h.graphs(texts).rounded())
+    rounded = constraints_of(fitted.predictors["rounded"].psi, None).rounded(h.graphs(texts))
+    assert equal(fitted.predictors["rounded"].predict(texts), rounded)
     assert fitted.settings["through"] == "graph" and fitted.settings["h"]["rewritten"] == 0  # texts are no SMILES
     for way in ("rounded + polish", "candidates + polish"):
         assert len(fitted.predictors[way].predict(texts)) == 5

@@ -16,7 +16,17 @@ from conftest import equal, random_vertices
 from benchmarks import TASKS, aggregate, goals, markdown, noise, report, report_figures, results, runner
 from benchmarks.aggregate import METRICS, means, paired_differences
 from benchmarks.methods import METHODS, Fitted, Method, Predictor
-from benchmarks.task_data import DECODING_TASKS, MOLECULE_TASKS, RETRIEVAL_TASKS, Budget, TestData, TrainingData
+from benchmarks.task_data import (
+    DECODING_TASKS,
+    MOLECULE_TASKS,
+    RETRIEVAL_TASKS,
+    SMALL_TASKS,
+    SPAN_TASKS,
+    TREE_TASKS,
+    Budget,
+    TestData,
+    TrainingData,
+)
 from benchmarks.tasks import SELECTED_METHODS
 from elekit.cli.process import interrupting_signals
 from elekit.datasets import Split
@@ -509,7 +519,8 @@ def test_figures_of_the_literature_have_a_source():
 def test_groups_of_tasks_are_those_that_the_tasks_say():
     assert set(DECODING_TASKS) == {name for name, task in TASKS.items() if task.decode}
     assert set(RETRIEVAL_TASKS) == {name for name, task in TASKS.items() if task.retrieval}
-    assert set(MOLECULE_TASKS) == {name for name, task in TASKS.items() if task.input_kind != "image"}
+    assert {*MOLECULE_TASKS, *SPAN_TASKS} == {name for name, task in TASKS.items() if task.input_kind != "image"}
+    assert not {*MOLECULE_TASKS} & {*SPAN_TASKS} and {*SMALL_TASKS, *TREE_TASKS} == {*DECODING_TASKS}
     for method in METHODS.values():
         assert set(method.tasks or ()) <= set(TASKS)
 

@@ -18,7 +18,8 @@ from conftest import differences
 import elekit
 from elekit import datasets
 from elekit.cli import main
-from elekit.decoding import METHODS, RULES, GradientConfig, LocalSearchConfig, discrete
+from elekit.decoding import METHODS, RULES, GradientConfig, LocalSearchConfig
+from elekit.decoding.candidates import constraints_of
 from elekit.graphs.smiles import to_smiles
 from elekit.model import artifact as artifacts
 
@@ -328,7 +329,7 @@ def test_an_h_through_a_graph_is_trained_and_its_graphs_are_rounded(table, artif
     texts = ["CCO", "C1CC1"]
     asked = ["decode", "--artifact", artifact, "--surrogate", "smiles", *texts]
     plain = document(*asked, "--method", "rounded")["decoded"]
-    assert [one["smiles"] for one in plain] == to_smiles(discrete(loaded.psi, h.graphs(texts)))
+    assert [one["smiles"] for one in plain] == to_smiles(constraints_of(loaded.psi, None).rounded(h.graphs(texts)))
     polished = document(*asked)["decoded"]  # rounded and polished, where nothing is said
     assert polished == document(*asked, "--method", "rounded+polish")["decoded"]
     assert all(one["loss"] <= other["loss"] + 1e-6 or other["smiles"] is None for one, other in zip(polished, plain))
@@ -484,10 +485,28 @@ def test_graphs_that_are_no_molecules(tmp_path, document, run):
     assert status == 0 and "h(text)" in out
 
 
+def test_texts_with_graphs_are_data_too(document, refused, tmp_path):
+    word = "{}\t{}\t_\tNOUN\t_\t_\t{}\t{}\t_\t_"
+    sentences = [
+        "\n".join([word.format(1, f"w{k}", 2, "dep"), word.format(2, "x", 0, "root"), "", ""]) for k in range(9)
+    ]
+    path = tmp_path / "some.conllu"
+    path.write_text("".join(sentences))
+    found = document("data", path)
+    assert found["rows"] == 9 and found["skipped"] == {} and found["directed"] == [True]  # equal trees are kept
+    graph = {"directed": True, "nodes": [{"id": 0, "label": "a"}], "edges": []}
+    row = {"text": "pump", "graph": graph, "at": [[0, 9]]}
+    (tmp_path / "x.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(row | {"at": [[0, 4]]}))
+    options = ("data", tmp_path / "x.jsonl", "--input", "text", "--spans", "at")
+    assert document(*options)["skipped"] == {"a span outside its text": 1}
+    assert "has its own columns" in refused("data", "faults", "--spans", "spans")
+    assert "for maintie only; got 1 for faults" in refused("data", "faults", "--level", 1)
+
+
 # -- refusals ------------------------------------------------------------------------------------------------------
 def test_data_that_is_not_there(refused, tmp_path, table):
     said = refused("data", "molecule7")
-    assert "no data set and no file 'molecule7'" in said and "molecules7, qm9 and chembl" in said
+    assert "no data set and no file 'molecule7'" in said and "molecules7, faults, " in said
     assert "missing.csv" in refused("data", tmp_path / "missing.csv")
     (tmp_path / "empty.csv").write_text("")
     assert "empty.csv is empty" in refused("data", tmp_path / "empty.csv")
@@ -499,7 +518,7 @@ def test_data_that_is_not_there(refused, tmp_path, table):
     assert "name yours with --smiles or --graph" in refused("data", tmp_path / "other.csv")
     (tmp_path / "ragged.csv").write_text("smiles,b\n1,2\n1,2,3\n")
     assert "none of 2 rows is valid" in refused("data", tmp_path / "ragged.csv")
-    assert "--smiles and --graph are for tables" in refused("data", "molecules7", "--smiles", "smiles")
+    assert "--smiles, --graph and --spans are for tables" in refused("data", "molecules7", "--smiles", "smiles")
     assert "has no inputs 'image'" in refused("data", "molecules7", "--input", "image")
     assert "one input at a time" in refused("data", "molecules7", "--input", "smiles", "--input", "description")
 

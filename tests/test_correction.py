@@ -85,10 +85,10 @@ def test_every_kind_of_edit_is_known_and_what_undoes_it(vertices):
     seen = set(detailed_kinds(all_edits(vertices, KINDS), vertices))
     assert seen == set(known)
     single = all_edits(vertices[:6])
-    results = Graph.from_labels(*single.apply(*vertices[:6].labels()), vertices.vocabulary)
+    results = Graph.from_labels(*single.apply(*vertices[:6].labels(), vertices.vocabulary), vertices.vocabulary)
     names, undone = detailed_kinds(single, vertices[:6]), 0
     back = all_edits(results)
-    returned = Graph.from_labels(*back.apply(*results.labels()), vertices.vocabulary)
+    returned = Graph.from_labels(*back.apply(*results.labels(), results.vocabulary), vertices.vocabulary)
     start = vertices[:6][single.row][back.row]
     same = (returned.nodes == start.nodes).flatten(1).all(1) & (returned.edges == start.edges).flatten(1).all(1)
     for row, kind in zip(back.row[same].tolist(), np.array(detailed_kinds(back, results))[same.numpy()]):

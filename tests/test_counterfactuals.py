@@ -438,7 +438,7 @@ def test_pairs_differ_in_the_same_and_in_nothing_else(shipped, molecules, before
 
 def of_one_kind(graph, other):
     edits = all_edits(graph, SINGLE)
-    made = Graph.from_labels(*edits.apply(*graph.labels()), graph.vocabulary)
+    made = Graph.from_labels(*edits.apply(*graph.labels(), graph.vocabulary), graph.vocabulary)
     (row,) = [i for i, one in enumerate(made) if equal(one, other)]
     return detailed_kinds(edits[[row]], graph)[0]
 

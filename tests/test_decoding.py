@@ -541,7 +541,7 @@ def leads(before, done):
     nodes, edges = before.labels()
     edits = all_edits(before, ALL_KINDS)
     mine = [n for n, text in enumerate(edits.describe(nodes, edges, before.vocabulary)) if text == done.edit]
-    made = edits[torch.tensor(mine[:1])].apply(nodes, edges)
+    made = edits[torch.tensor(mine[:1])].apply(nodes, edges, before.vocabulary)
     return len(mine) >= 1 and equal(Graph.from_labels(*made, before.vocabulary), done.graph)
 
 
@@ -616,7 +616,7 @@ def edge_between(i, j):
 def test_every_graph_one_edit_away_is_found(psi, generator):
     start = random_vertices(SMALL, 3, generator)
     edits = all_edits(start)
-    away = Graph.from_labels(*edits.apply(*start.labels()), SMALL)
+    away = Graph.from_labels(*edits.apply(*start.labels(), start.vocabulary), SMALL)
     config = LocalSearchConfig(beam=3, screen=10_000, rounds=1)
     decoded, paths = local_search(psi, psi(away), start[edits.row], config=config, record=True)
     torch.testing.assert_close(decoded.loss, torch.zeros(len(away)), atol=1e-6, rtol=0)
@@ -637,7 +637,7 @@ def test_graphs_two_edits_away_are_found(generator):
             for b in range(12)
         ])  # fmt: skip
         order = edits.row.argsort(stable=True)
-        away = Graph.from_labels(*edits[order[chosen]].apply(nodes, edges), SMALL)
+        away = Graph.from_labels(*edits[order[chosen]].apply(nodes, edges, SMALL), SMALL)
         nodes, edges = away.labels()
     for psi, least in ((flat, 12), (embedding(SMALL), 9)):  # measured over six seeds: 12, and 9 to 12
         decoded, _ = local_search(psi, psi(away), start, config=LocalSearchConfig(screen=10_000))
@@ -651,7 +651,7 @@ def test_one_round_is_the_best_of_all_edits_when_all_are_screened(vocabulary, ge
     config = LocalSearchConfig(beam=4, screen=10_000, rounds=1, penalty=0.5)
     decoded, _ = local_search(psi, target, starts, config=config)
     edits = all_edits(starts, ALL_KINDS)
-    made = Graph.cat([starts, Graph.from_labels(*edits.apply(*starts.labels()), vocabulary)])
+    made = Graph.cat([starts, Graph.from_labels(*edits.apply(*starts.labels(), starts.vocabulary), vocabulary)])
     owner = torch.cat([torch.arange(8), edits.row])
     violation = made.valence_violation()
     price = squared_distance(psi(made), target[owner]) + 0.5 * violation

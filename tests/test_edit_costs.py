@@ -232,7 +232,7 @@ def test_what_a_price_may_depend_on_is_what_networkx_says(vertices):
 def test_all_edits_that_are_valid_are_there_and_only_those(molecules):
     some = molecules[:12]
     edits = all_edits(some, SINGLE)
-    results = Graph.from_labels(*edits.apply(*some.labels()), some.vocabulary)
+    results = Graph.from_labels(*edits.apply(*some.labels(), some.vocabulary), some.vocabulary)
     fine = (results.valence_violation() == 0) & is_canonical(results)
     sample = sample_edits(some, samples=None, kinds=SINGLE)
     assert sample.table["valid"].all() and len(sample.table) == int(fine.sum()) > 300
@@ -272,7 +272,7 @@ def test_a_sample_is_spread_over_kinds_and_comes_from_the_seed(molecules):
 def test_paired_edits_that_give_back_the_graph_are_left_out(vertices):
     sample = sample_edits(vertices, samples=None, kinds=PAIRED, valid_only=False)
     edits = all_edits(vertices, PAIRED)
-    results = Graph.from_labels(*edits.apply(*vertices.labels()), vertices.vocabulary)
+    results = Graph.from_labels(*edits.apply(*vertices.labels(), vertices.vocabulary), vertices.vocabulary)
     same = same_graphs(results, vertices[edits.row])
     assert int(same.sum()) > 20 and len(sample.table) == len(edits) - int(same.sum())
     assert not any(isomorphic(before, after) for _, before, after in before_and_after(sample))

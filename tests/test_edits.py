@@ -81,7 +81,7 @@ def test_all_edits_are_the_graphs_that_differ_in_just_one_way(name, generator):
     graphs = batch(vocabulary, chosen)
     edits = all_edits(graphs)
     nodes, edges = graphs.labels()
-    made_nodes, made_edges = edits.apply(nodes, edges)
+    made_nodes, made_edges = edits.apply(nodes, edges, graphs.vocabulary)
     assert torch.equal(made_edges, made_edges.transpose(1, 2))
     made = as_tuples(made_nodes, made_edges, pairs)
     found = {}
@@ -117,8 +117,9 @@ def test_edits_of_a_batch_are_those_of_its_graphs(vertices):
     for b in range(len(vertices)):
         alone, mine = all_edits(vertices[b]), together[together.row == b]
         order = [sorted(range(len(e)), key=lambda n, e=e: content(e, n)) for e in (alone, mine)]
-        wanted = alone[order[0]].apply(nodes[b][None], edges[b][None])
-        assert all(torch.equal(one, other) for one, other in zip(wanted, mine[order[1]].apply(nodes, edges)))
+        wanted = alone[order[0]].apply(nodes[b][None], edges[b][None], vertices.vocabulary)
+        made = mine[order[1]].apply(nodes, edges, vertices.vocabulary)
+        assert all(torch.equal(one, other) for one, other in zip(wanted, made))
     few = all_edits(vertices, SINGLE)
     assert set(few.kind.tolist()) == {KINDS.index(kind) for kind in SINGLE}
     assert len(few) == int((together.kind < len(SINGLE)).sum())
@@ -137,7 +138,7 @@ def test_packed_results_are_those_of_dense_tensors(name, generator):
     graphs = batch(vocabulary, [every[i] for i in torch.randperm(len(every), generator=generator)[:25].tolist()])
     edits = all_edits(graphs, ALL_KINDS)
     edits = edits[torch.randperm(len(edits), generator=generator)]
-    expected = PackedGraphs.of(Graph.from_labels(*edits.apply(*graphs.labels()), vocabulary))
+    expected = PackedGraphs.of(Graph.from_labels(*edits.apply(*graphs.labels(), graphs.vocabulary), vocabulary))
     assert equal(edits.results(graphs).check(), expected)
     assert len(edits[:0].results(graphs)) == 0
 
@@ -145,7 +146,7 @@ def test_packed_results_are_those_of_dense_tensors(name, generator):
 def test_apply_leaves_its_inputs_alone_and_makes_vertices(vertices):
     nodes, edges = (t.to(torch.int8) for t in vertices.labels())
     before = nodes.clone(), edges.clone()
-    made_nodes, made_edges = all_edits(vertices).apply(nodes, edges)
+    made_nodes, made_edges = all_edits(vertices).apply(nodes, edges, vertices.vocabulary)
     assert torch.equal(nodes, before[0]) and torch.equal(edges, before[1])
     assert made_nodes.dtype == made_edges.dtype == torch.int8
     made = Graph.from_labels(made_nodes, made_edges, vertices.vocabulary)
@@ -156,7 +157,7 @@ def test_apply_leaves_its_inputs_alone_and_makes_vertices(vertices):
 def test_excess_is_that_of_the_edited_graph(vertices):
     nodes, edges = vertices.labels()
     edits = all_edits(vertices)
-    made = Graph.from_labels(*edits.apply(nodes, edges), vertices.vocabulary)
+    made = Graph.from_labels(*edits.apply(nodes, edges, vertices.vocabulary), vertices.vocabulary)
     wanted = made.valence_violation()
     assert (wanted > 0).any() and (wanted == 0).any()
     torch.testing.assert_close(edits.valence_violation(nodes, edges, vertices.vocabulary), wanted)
@@ -179,7 +180,7 @@ def test_first_order_is_exact_for_a_linear_loss(vertices, generator, dtype):
 
     nodes, edges = vertices.labels()
     edits = all_edits(vertices, tuple(kind for kind in KINDS if kind != "remove node"))
-    made = Graph.from_labels(*edits.apply(nodes, edges), vertices.vocabulary).to(dtype)
+    made = Graph.from_labels(*edits.apply(nodes, edges, vertices.vocabulary), vertices.vocabulary).to(dtype)
     change = loss(made, edits.row) - loss(vertices.to(dtype), torch.arange(B))[edits.row]
     torch.testing.assert_close(edits.first_order(nodes, edges, by_node, by_pair), change, atol=1e-5, rtol=1e-5)
 
@@ -200,7 +201,7 @@ def test_first_order_counts_the_edges_of_a_removed_node_once(vertices, generator
     by_node, by_edge = torch.autograd.grad(loss(Graph(*point, vertices.vocabulary)).sum(), point)
     nodes, edges = vertices.labels()
     edits = all_edits(vertices)
-    made = Graph.from_labels(*edits.apply(nodes, edges), vertices.vocabulary)
+    made = Graph.from_labels(*edits.apply(nodes, edges, vertices.vocabulary), vertices.vocabulary)
     change = loss(made) - loss(vertices)[edits.row]
     estimate = edits.first_order(nodes, edges, by_node, by_edge + by_edge.transpose(1, 2))
     added = edits.kind == KINDS.index("add node")
@@ -243,7 +244,7 @@ def test_no_edits_of_no_graphs(vocabulary, generator):
     none = random_vertices(vocabulary, 2, generator)[:0]
     edits = all_edits(none)
     assert len(edits) == 0 and edits.describe(*none.labels(), vocabulary) == []
-    assert [len(t) for t in edits.apply(*none.labels())] == [0, 0]
+    assert [len(t) for t in edits.apply(*none.labels(), none.vocabulary)] == [0, 0]
 
 
 def composed(nodes, edges):
@@ -290,7 +291,7 @@ def test_composed_edits_are_those_of_brute_force(generator):
             edits = all_edits(graphs[b], (kind,))
             made = [
                 (tuple(n.tolist()), tuple(sorted({(i, j): int(e[i, j]) for i, j in pairs}.items())))
-                for n, e in zip(*edits.apply(nodes[b : b + 1], edges[b : b + 1]))
+                for n, e in zip(*edits.apply(nodes[b : b + 1], edges[b : b + 1], graphs.vocabulary))
             ]
             assert set(made) == wanted[kind], kind
             assert len(made) == len(set(made)) or kind == "swap branches"  # two swaps may make one graph

@@ -49,7 +49,7 @@ def test_no_flat_is_left_out(every):
         known.setdefault(nx.weisfeiler_lehman_graph_hash(one, node_attr="label", edge_attr="label"), []).append(one)
     drawn = random.Random(0).sample(every, 8)
     graphs = from_networkx(drawn, VOCABULARY)
-    edited = Graph.from_labels(*all_edits(graphs, SINGLE).apply(*graphs.labels()), VOCABULARY)
+    edited = Graph.from_labels(*all_edits(graphs, SINGLE).apply(*graphs.labels(), graphs.vocabulary), VOCABULARY)
     proper = 0
     for one in to_networkx(edited):
         code = nx.weisfeiler_lehman_graph_hash(one, node_attr="label", edge_attr="label")

@@ -191,7 +191,7 @@ def test_known_places_are_the_atoms_of_smiles_and_none_of_other_pairs():
     psi = GraphEmbedding(graphs.vocabulary, EmbeddingConfig(hidden=8, rounds=1, dim=DIM))
     texts = ["OCC", "CCC", "[nH]1cccc1"]
     made = make_backbone(config, texts, DIM, vocabulary=graphs.vocabulary, psi=psi)
-    places = known_places(made, texts, graphs)
+    places = known_places(made, texts, Split(texts, graphs, pd.DataFrame(index=range(3))), graphs)
     assert places[0].tolist() == [2, 1, 0, -1, -1] and (places[1] == -1).all()
     assert sorted(places[2].tolist()) == [0, 2, 3, 4, 5] and places[2, 3] == 0  # c1cc[nH]c1
 
@@ -214,7 +214,7 @@ def test_pairs_without_known_places_are_learned_by_psi(monkeypatch):
     options = {"backbone": backbone(psi=psi), "progress": False, "device": "cpu"}
     for name, known in {"none": 0, "some": 6, "all": 12}.items():
 
-        def places(backbone, texts, graphs, known=known):
+        def places(backbone, texts, split, graphs, known=known):
             found = torch.full((len(texts), graphs.slots()), -1)
             found[:known, 0] = 0
             return found

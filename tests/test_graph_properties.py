@@ -113,10 +113,10 @@ def test_every_edit_changes_the_graph_and_can_be_undone(graph):
     nodes, edges = (labels.long() for labels in graph.labels())
     kinds = tuple(kind for kind in KINDS if kind != "remove node")  # its edges are lost
     edits = all_edits(graph, kinds)
-    new_nodes, new_edges = edits.apply(nodes, edges)
+    new_nodes, new_edges = edits.apply(nodes, edges, graph.vocabulary)
     changed = (new_nodes != nodes[edits.row]).any(1) | (new_edges != edges[edits.row]).flatten(1).any(1)
     assert changed.all()
-    old_nodes, old_edges = undone(edits, nodes, edges).apply(new_nodes, new_edges)
+    old_nodes, old_edges = undone(edits, nodes, edges).apply(new_nodes, new_edges, graph.vocabulary)
     assert torch.equal(old_nodes, nodes[edits.row]) and torch.equal(old_edges, edges[edits.row])
 
 
@@ -125,7 +125,7 @@ def test_every_edit_changes_the_graph_and_can_be_undone(graph):
 def test_a_removed_node_comes_back_by_adding_it_and_its_edges(graph):
     nodes, edges = (labels.long() for labels in graph.labels())
     edits = all_edits(graph, ("remove node",))
-    new_nodes, new_edges = edits.apply(nodes, edges)
+    new_nodes, new_edges = edits.apply(nodes, edges, graph.vocabulary)
     for row, i in enumerate(edits.node[:, 0].tolist()):
         assert new_nodes[row, i] == 0 and new_edges[row, i].eq(0).all() and new_edges[row, :, i].eq(0).all()
         back, links = new_nodes[row].clone(), new_edges[row].clone()

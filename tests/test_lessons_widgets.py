@@ -304,7 +304,6 @@ def test_a_known_graph_is_recognized(plans):
         (nx.Graph(), "it has no nodes"),
         (small_flat("garage"), "it has the label 'garage', unknown"),
         (small_flat().to_directed(), "it is directed"),
-        (nx.MultiGraph(small_flat()), "a multigraph"),
         (nx.disjoint_union(small_flat(), small_flat()), "it has 10 nodes"),
     ],
 )

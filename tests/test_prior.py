@@ -8,8 +8,8 @@ import torch
 from conftest import random_vertices
 
 from elekit.decoding import DecodeConfig, GradientConfig, LocalSearchConfig, decode
-from elekit.decoding.gradient import discrete
 from elekit.evaluation.judging import evaluate, summarize
+from elekit.graphs.constraints import Constraints
 from elekit.graphs.edits import ALL_KINDS, all_edits
 from elekit.graphs.features import is_connected
 from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx
@@ -62,7 +62,7 @@ def test_edits_to_new_types_and_links_are_left_out(generator):
     assert [len(prior.types), len(prior.links)] == [len(one) for one in known]
     some = seen[:3]
     (nodes, edges), edits = some.labels(), all_edits(some, ALL_KINDS)
-    results = Graph.from_labels(*edits.apply(nodes, edges), NAMES)
+    results = Graph.from_labels(*edits.apply(nodes, edges, NAMES), NAMES)
     wanted = [types <= known[0] and links <= known[1] for types, links in types_and_links(results)]
     kept = prior.keeps(edits, nodes, edges).tolist()
     assert kept == [e for e, good in enumerate(wanted) if good]
@@ -90,7 +90,7 @@ def test_connected_data_have_connected_answers(generator):
     target = torch.nn.functional.normalize(torch.randn(6, 48, generator=generator), dim=1)
     for shape in ("local", "global"):
         psi = small_psi(graphs, shape)
-        assert psi.prior.connected
+        assert psi.prior.constraints.connected
         for method in ("gradient", "gradient+polish"):
             config = DecodeConfig(method, gradient=GradientConfig(iterations=10))
             assert is_connected(decode(psi, target, config=config).alternatives).all()
@@ -99,17 +99,16 @@ def test_connected_data_have_connected_answers(generator):
         found = decode(psi, target, start=pieces, config=DecodeConfig("rounded"))
         assert is_connected(found.graphs).all()
         assert (found.graphs.nodes == pieces.nodes).all()
-    psi.prior = replace(psi.prior, connected=False)
+    psi.prior = replace(psi.prior, constraints=Constraints())
     assert not is_connected(decode(psi, target, start=pieces, config=DecodeConfig("rounded")).graphs).any()
 
 
 def test_pieces_are_joined_by_their_most_probable_edges():
-    psi = small_psi(rings_and_chains())
     relaxed = from_networkx([labeled(nx.empty_graph(3))], NAMES)
     edges = relaxed.edges.clone()
     for i, j, values in ((0, 1, (0.6, 0.1, 0.3)), (1, 2, (0.7, 0.2, 0.1)), (0, 2, (0.9, 0.05, 0.05))):
         edges[0, i, j] = edges[0, j, i] = torch.tensor(values)
-    joined = discrete(psi, replace(relaxed, edges=edges)).labels()[1][0]
+    joined = Constraints(connected=True).rounded(replace(relaxed, edges=edges)).labels()[1][0]
     assert joined[0, 1] == 2
     assert joined[1, 2] == 1
     assert joined[0, 2] == 0
@@ -129,6 +128,6 @@ def test_sets_and_forests_stay_in_pieces():
     pairs = [labeled(nx.disjoint_union(nx.path_graph(2), nx.path_graph(n))) for n in (1, 2, 3)]
     forests = from_networkx(pairs * 2, NAMES)
     psi = small_psi(forests)
-    assert not psi.prior.connected
+    assert not psi.prior.constraints.connected
     found = decode(psi, psi(forests), config=DecodeConfig(local_search=LocalSearchConfig(beam=4)))
     assert (found.loss < 1e-5).sum() >= 4

@@ -88,7 +88,7 @@ def test_faithfulness_of_a_shipped_loss_is_measured_and_printed(monkeypatch, cap
     monkeypatch.setattr(recipes, "measure_faithfulness", lambda name: table.assign(loss=name))
     assert recipes.main(["faithfulness"]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == len(recipes.SHIPPED) * (1 + len(table))
+    assert len(printed) == len(recipes.MOLECULES) * (1 + len(table))
     assert printed[1].split()[:4] == ["molecules7", "near", "deletion", "shares"]
 
 

@@ -188,7 +188,7 @@ def test_estimates_of_edits_are_exact_at_the_depth_of_psi(walks, rounds, generat
     for graph in random_vertices(vocabulary, 4, generator):
         nodes, edges = graph.labels()
         edits = all_edits(graph, ALL_KINDS)
-        exact = psi(Graph.from_labels(*edits.apply(nodes, edges), vocabulary))
+        exact = psi(Graph.from_labels(*edits.apply(nodes, edges, vocabulary), vocabulary))
         estimates = EditEstimates(psi, nodes[0], edges[0])
         torch.testing.assert_close(estimates.points(edits), exact)
         off.append((estimates.points(edits, 0) - exact).abs().max())
@@ -202,7 +202,7 @@ def test_local_search_finds_a_graph_one_edit_away_again():
     edits = all_edits(truths)
     order = torch.randperm(len(edits), generator=torch.Generator().manual_seed(0))
     chosen = order[[int((edits.row[order] == b).nonzero()[0, 0]) for b in range(len(truths))]]
-    starts = Graph.from_labels(*edits[chosen].apply(nodes, edges), NAMES)
+    starts = Graph.from_labels(*edits[chosen].apply(nodes, edges, NAMES), NAMES)
     found, _ = local_search(psi, psi(truths), starts, config=LocalSearchConfig(tolerance=-1))
     assert (found.loss < 1e-6).sum() >= 7
 

@@ -12,7 +12,7 @@ from elekit.graphs.smiles import is_molecular
 from elekit.model import artifact as artifacts
 from elekit.training import reruns
 
-NAMES = ("molecules7", "qm9")
+NAMES = ("molecules7", "qm9", "chembl24", "faults")
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -20,18 +20,18 @@ def artifact(request):
     return artifacts.load(request.param)
 
 
-def test_everything_trained_is_under_20_MB():
-    assert sum(f.stat().st_size for f in artifacts.MODELS.rglob("*") if f.is_file()) < 20e6
+def test_everything_trained_is_under_25_MB():
+    assert sum(f.stat().st_size for f in artifacts.MODELS.rglob("*") if f.is_file()) < 25e6
 
 
 def test_artifacts_record_their_provenance(artifact):
     about = artifact.about
-    assert about["data"]["name"] == artifact.name and about["command"].startswith("python data/build/recipes.py")
+    assert about["data"]["name"] in artifact.name and about["command"].startswith("python data/build/recipes.py")
     assert {"training", "history"} <= set(about["psi"]) and about["psi"]["history"][-1]["retrieval"] > 0.5
     for name in artifact.surrogates:
-        assert about["surrogates"][name]["history"][-1]["retrieval"] > 0.95
+        assert about["surrogates"][name]["history"][-1]["retrieval"] > (0.95 if artifact.name != "faults" else 0.75)
         assert about["surrogates"][name]["trained"]["by"] == about["trained"]["by"]
-    assert is_molecular(artifact.vocabulary) and artifact.psi.typical is not None
+    assert is_molecular(artifact.vocabulary) != (artifact.name == "faults") and artifact.psi.typical is not None
     assert about["trained"] == {"at": "2026-11-30", "by": "the elekit developers"}
 
 

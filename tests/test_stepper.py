@@ -22,6 +22,7 @@ from elekit.decoding.gradient import single_step_traces
 from elekit.draw.frames import FAINTEST, MARKED, frame_positions, frames, frames_of_runs, matching_layout
 from elekit.evaluation.conformal import Calibration
 from elekit.evaluation.conformal.sets import PredictionSet
+from elekit.graphs.constraints import Constraints
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.inspect.descent_directions import descent_directions
@@ -94,7 +95,8 @@ def test_a_gain_is_what_the_loss_falls_by_to_first_order(vocabulary, truth, gene
     """Moving a row a little along its direction lowers loss + penalty by that little times the gain."""
     psi, graph = psi_of(vocabulary).double(), random_relaxed(vocabulary, 1, generator, torch.float64)
     target = psi(truth.to(torch.float64)).detach()
-    (here,) = single_step_traces(psi, target, Decoded(graph, torch.zeros(1), graph, torch.zeros(1, 1)), 0.3, "")
+    found = Decoded(graph, torch.zeros(1), graph, torch.zeros(1, 1))
+    (here,) = single_step_traces(psi, target, found, Constraints(), 0.3, "")
     found = descent_directions(here)
 
     def objective(nodes, edges):

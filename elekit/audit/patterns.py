@@ -24,7 +24,7 @@ MAX_SITES, MAX_REWRITES = 10_000, 1_000  # edges that are rewritten, each both w
 
 def pattern_name(pattern: Pattern, vocabulary: GraphVocabulary) -> str:
     """Labels along the path: "C double O", "F single C single F"."""
-    names = (vocabulary.node_labels, vocabulary.edge_labels)
+    names = (vocabulary.node_labels, vocabulary.edge_names[1:])
     return " ".join(names[place % 2][k - 1] for place, k in enumerate(pattern))
 
 
@@ -35,8 +35,8 @@ def patterns(vocabulary: GraphVocabulary, long: bool) -> list[Pattern]:
     ends = [(k, r) for k, r in itertools.product(labels, links) if order[r] <= capacity[k]]
     if not long:
         return [(a, r, b) for a, r in ends for b in labels if a <= b and order[r] <= capacity[b]]
-    pairs = list(itertools.combinations_with_replacement(ends, 2))
-    return [(a, r, c, s, b) for c in labels for (a, r), (b, s) in pairs if order[r] + order[s] <= capacity[c]]
+    pairs, back = list(itertools.combinations_with_replacement(ends, 2)), vocabulary.reverse.tolist()
+    return [(a, r, c, back[s], b) for c in labels for (a, r), (b, s) in pairs if order[r] + order[s] <= capacity[c]]
 
 
 def plant(graphs: Graph, generator: torch.Generator) -> tuple[PackedGraphs, Tensor]:
@@ -142,7 +142,8 @@ def rewrite(
         b, i, j = b[drawn], i[drawn], j[drawn]
     a, r, c = nodes[b, i], edges[b, i, j], nodes[b, j]
     listed = _drawn(patterns(vocabulary, long=False), nodes, generator)
-    new = torch.tensor([p for p in listed for p in {p, p[::-1]}]).reshape(-1, 3)
+    back = vocabulary.reverse.tolist()
+    new = torch.tensor([p for a, r, b in listed for p in {(a, r, b), (b, back[r], a)}]).reshape(-1, 3)
     changed = (new[:, 0] != a[:, None]).long() + (new[:, 1] != r[:, None]) + (new[:, 2] != c[:, None])
     fits = [capacity[new[:, p]] - order[new[:, 1]] >= (load[b, e] - order[r])[:, None] for p, e in ((0, i), (2, j))]
     swapped = (new[:, 0] == c[:, None]) & (new[:, 2] == a[:, None]) & (new[:, 1] == r[:, None])
@@ -151,7 +152,7 @@ def rewrite(
     at, to = at[shuffled], to[shuffled]
     K, R = vocabulary.K, vocabulary.R
     size = K * K * R
-    before, after = _code(torch.stack([a[at], r[at], c[at]], 1), K, R), _code(new[to], K, R)
+    before, after = (_code(p, vocabulary) for p in (torch.stack([a[at], r[at], c[at]], 1), new[to]))
     kinds, which = (torch.minimum(before, after) * size + torch.maximum(before, after)).unique(return_inverse=True)
     if len(kinds) > MAX_REWRITES:
         drawn = torch.randperm(len(kinds), generator=generator)[:MAX_REWRITES].sort().values
@@ -170,10 +171,10 @@ def rewrite(
     return made[kept], b[at][kept], which[kept], pairs
 
 
-def _code(pattern: Tensor, K: int, R: int) -> Tensor:
+def _code(pattern: Tensor, vocabulary: GraphVocabulary) -> Tensor:
     """(P,) one number for patterns (P, 3), the same from either end."""
-    low, high = torch.minimum(pattern[:, 0], pattern[:, 2]), torch.maximum(pattern[:, 0], pattern[:, 2])
-    return (low * R + pattern[:, 1]) * K + high
+    (one, kind, other), K, R = pattern.T, vocabulary.K, vocabulary.R
+    return torch.minimum((one * R + kind) * K + other, (other * R + vocabulary.turn(kind)) * K + one)
 
 
 def _pattern(code: int, K: int, R: int) -> Pattern:
@@ -193,11 +194,11 @@ def held_patterns(graphs: GraphBatch) -> list[tuple[Pattern, Tensor]]:
     packed, K, R = PackedGraphs.of(graphs), graphs.vocabulary.K, graphs.vocabulary.R
     (one, other), kinds = packed.node_labels.long()[packed.pairs], packed.edge_labels.long()
     row = packed.rows[packed.pairs[0]]
-    codes, holds = _holders(_code(torch.stack([one, kinds, other], 1), K, R), row, len(packed))
+    codes, holds = _holders(_code(torch.stack([one, kinds, other], 1), packed.vocabulary), row, len(packed))
     found = [(_pattern(code, K, R), held) for code, held in zip(codes, holds)]
     if packed.slots() > MAX_SLOTS:
         return found
-    nodes, edges = packed.labels()
+    (nodes, edges), back = packed.labels(), packed.vocabulary.reverse.tolist()
     once = torch.ones(edges.shape[1:], dtype=torch.bool).triu(1)  # i < k: each path from one end
     linked = edges > 0
     b, i, j, k = (linked[:, :, :, None] & linked[:, None, :, :] & once[None, :, None, :]).nonzero().T
@@ -205,7 +206,7 @@ def held_patterns(graphs: GraphBatch) -> list[tuple[Pattern, Tensor]]:
     low, high = torch.minimum(*ends), torch.maximum(*ends)
     for code, held in zip(*_holders((low * K + nodes[b, j]) * (K * R) + high, b, len(graphs))):
         one, middle, other = code // (K * R) // K, code // (K * R) % K, code % (K * R)
-        found.append(((one // R, one % R, middle, other % R, other // R), held))
+        found.append(((one // R, one % R, middle, back[other % R], other // R), held))
     return found
 
 

@@ -45,7 +45,8 @@ def graph_properties(graphs: GraphBatch) -> pd.DataFrame:
 
     Of molecules also "group: NAME", the functional groups of `elekit.inspect.search.GROUPS` (missing if invalid).
     """
-    names, labels = graphs.vocabulary, graphs.labels()[1]
+    names = graphs.vocabulary
+    labels = names.label_of.to(graphs.labels()[1].device)[graphs.labels()[1]]
     table = overview(graphs).drop(columns="id")
     if len(names.node_labels) == 1:
         table = table.drop(columns=f"nodes: {names.node_labels[0]}")

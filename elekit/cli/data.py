@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 BUSY = 1.5  # load per core, from which one thread computes
 ROWS = ("subset", "min_nodes", "max_nodes", "min_count")  # options of `Prepare` that choose rows of a training
 PREPARATION = (*ROWS, "fragments", "charges", "aromatic", "rare")
-DEFAULT_INPUT = {"molecules7": "description", "qm9": "smiles", "chembl": "smiles"}
+DEFAULT_INPUT = {
+    "molecules7": "description", "faults": "report", "qm9": "smiles", "chembl": "smiles", "maintie": "text",
+    "ud": "text",
+}  # fmt: skip
 
 
 def load(
@@ -46,22 +49,29 @@ def _load(
     preparation = prepare(args, artifact, rows=named or not whole)
     seed = args.seed if seed is None else seed
     if named:
-        if args.smiles or args.graph:
-            raise ValueError(f"{args.data} has its own columns; --smiles and --graph are for tables")
+        if args.smiles or args.graph or args.spans:
+            raise ValueError(f"{args.data} has its own columns; --smiles, --graph and --spans are for tables")
         if len(columns) > 1:
             raise ValueError(f"{args.data} has one input at a time, got {', '.join(columns)}")
         fitting = vocabulary if whole else None  # evaluation skips graphs that do not fit, training must not
         kind = columns[0] if columns else None
         return ele.datasets.load(
-            args.data, inputs=kind, vocabulary=fitting, seed=seed, prepare=preparation, progress=show_progress(args)
-        )
+            args.data, inputs=kind, vocabulary=fitting, seed=seed, prepare=preparation, level=args.level,
+            progress=show_progress(args),
+        )  # fmt: skip
     check_source(args.data)
+    options: dict[str, Any] = {
+        "fractions": (0, 0, 1) if whole else ele.datasets.FRACTIONS, "vocabulary": vocabulary, "seed": seed,
+        "progress": show_progress(args), "prepare": preparation,
+    }  # fmt: skip
+    if ".conllu" in [suffix.lower() for suffix in Path(args.data).suffixes[-2:]]:
+        return ele.datasets.from_conllu(args.data, **options)
     try:
         return ele.datasets.from_frame(
             args.data, smiles=args.smiles, graph=args.graph,
             input=(columns[0] if len(columns) == 1 else columns or None) if inputs else None,
-            fractions=(0, 0, 1) if whole else ele.datasets.FRACTIONS, duplicates="keep" if whole else "drop",
-            vocabulary=vocabulary, seed=seed, progress=show_progress(args), prepare=preparation, **attributes(args),
+            duplicates="keep" if whole else "drop", spans=args.spans if inputs else None, **options,
+            **attributes(args),
         )  # fmt: skip
     except ele.datasets.MissingColumnError as missing:
         if missing.column == "smiles" and not args.smiles:

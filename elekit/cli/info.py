@@ -26,6 +26,7 @@ def info(args: Namespace) -> None:
         "health": None if health is None else {"level": str(health.level), **health.to_json()},
         "node_labels": vocabulary.node_labels,
         "edge_labels": vocabulary.edge_labels,
+        "directed": bool(vocabulary.directed),
         "max_nodes": vocabulary.max_nodes,
         "dimensions": artifact.psi.config.dim,
         "parameters": sum(weights.numel() for weights in artifact.psi.parameters()),

@@ -34,8 +34,9 @@ exit status: 0 success, 1 error (one line on standard error), 2 wrong usage, 130
 SIGHUP; progress is saved), 141 if the reader of standard output has gone
 """
 BACKBONES = ("character", "word", "smiles", "tfidf", "vector")
-FILE = "a file (csv, tsv, txt, parquet, json, jsonl, smi, sdf, graphml, gml)"
-SOURCE = f"molecules7, qm9, chembl, or {FILE}"
+FILE = "a file (csv, tsv, txt, parquet, json, jsonl, smi, sdf, graphml, gml, conllu)"
+NAMED = "molecules7, faults, qm9, chembl, maintie, ud"
+SOURCE = f"{NAMED}, or {FILE}"
 ARTIFACT = "a folder, molecules7 or qm9"
 
 Command = argparse.ArgumentParser
@@ -152,7 +153,7 @@ def _decode(command: Command) -> None:
 
 
 def _evaluate(command: Command) -> None:
-    about = f"molecules7, qm9 or chembl (their test split), or all rows of {FILE}"
+    about = f"{NAMED} (their test split), or all rows of {FILE}"
     command.add_argument("--data", required=True, help=about)
     _data_options(command, "seed of the sampled graphs and of random starts; the split is that of the training")
     _decoding_options(command)
@@ -212,6 +213,10 @@ def _columns(command: Command) -> None:
     about = "column of the inputs of h (repeat it for the numbers of a vector; default: the SMILES as written); for "
     about += "molecules7 description or smiles"
     command.add_argument("--input", action="append", metavar="COLUMN", help=about)
+    about = "column of the places of the nodes in the text, as JSON: [start, end] for each node, or null"
+    command.add_argument("--spans", metavar="COLUMN", help=about)
+    about = "levels of the types of entities in maintie (default: 2)"
+    command.add_argument("--level", type=int, choices=(1, 2, 3), help=about)
     _attributes(command)
     _preparation(command)
 
@@ -250,8 +255,10 @@ def _decoding_options(command: Command) -> None:
     about += "+polish (default: rounded+polish with a graph head; else candidates+polish with candidates, else "
     about += "growth+polish for large graphs and gradient+polish for others)"
     command.add_argument("--method", help=about)
-    about = "graphs to choose from: molecules7, qm9, chembl (training split), a file, or none (default: training "
-    about += "graphs of a shipped psi, if available offline)"
+    about = (
+        f"graphs to choose from: {NAMED} (training split), a file, or none (default: training graphs of a shipped "
+    )
+    about += "psi, if available offline)"
     command.add_argument("--candidates", metavar="DATA", help=about)
     about = "column of that file (default: smiles; graph if no molecules)"
     command.add_argument("--candidates-column", metavar="COLUMN", help=about)

@@ -150,7 +150,8 @@ def kind_catalog(vocabulary: GraphVocabulary) -> dict[str, KnownKind]:
     for names, verb, edit in ((labels, "relabel", "relabel"), (links, "edge", "change edge")):
         for a, b in itertools.permutations(names, 2):
             kinds[f"{verb} {a} to {b}"] = KnownKind(f"{verb} {b} to {a}", edit)
-    added = [f"add leaf {k} by {r} edge" for k in labels for r in links] + [f"add {k} on its own" for k in labels]
+    added = [f"add leaf {k} by {r} edge" for k in labels for r in vocabulary.edge_names[1:]]
+    added += [f"add {k} on its own" for k in labels]
     kinds |= dict.fromkeys(added, KnownKind("remove leaf", "add node"))
     kinds |= {f"close a ring with a {r} edge": KnownKind("open a ring", "change edge") for r in links}
     kinds |= {f"join parts with a {r} edge": KnownKind("cut an edge", "change edge") for r in links}
@@ -159,6 +160,7 @@ def kind_catalog(vocabulary: GraphVocabulary) -> dict[str, KnownKind]:
     pairs = (sorted(pair) for pair in itertools.combinations(labels, 2))
     alone |= {f"swap labels {a} and {b}": "swap labels" for a, b in pairs}
     alone |= {f"move a {r} edge": "move edge" for r in links}
+    alone |= {f"turn a {links[r - 1]} edge round": "change edge" for r in vocabulary.directed_labels}
     return kinds | {name: KnownKind(name, edit) for name, edit in alone.items()}
 
 

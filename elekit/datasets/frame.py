@@ -16,6 +16,7 @@ import torch
 from elekit.datasets import reading, tables
 from elekit.datasets.prepare import DataWarning, Prepare
 from elekit.datasets.splits import SPLITS, Dataset, Split, assign_splits, digest, kind_of
+from elekit.datasets.strict_json import parse_json
 from elekit.graphs.graph import GraphVocabulary, is_unicode, short
 
 FRACTIONS = (0.8, 0.1, 0.1)
@@ -38,14 +39,14 @@ def from_frame(
     frame: pd.DataFrame | str | Path, *, smiles: Hashable | None = None, graph: Hashable | None = None,
     input: Hashable | Sequence[Hashable] | None = None, fractions: Sequence[float] = FRACTIONS,
     duplicates: str = "drop", vocabulary: GraphVocabulary | None = None, prepare: Prepare | None = None,
-    node_attribute: str | None = "label", edge_attribute: str | None = "label", seed: int = 0,
-    name: str | None = None, progress: bool = False,
+    node_attribute: str | None = "label", edge_attribute: str | None = "label", spans: Hashable | None = None,
+    split: Hashable | None = None, seed: int = 0, name: str | None = None, progress: bool = False,
 ) -> Dataset:  # fmt: skip
     """Load a table with one input and one graph per row, and split it. Invalid rows go to `Dataset.skipped`.
 
     Args:
-        frame: A DataFrame, or the path of a file: csv, tsv, txt, parquet, JSON (records or lines), smi, sdf, GraphML
-            or GML, also compressed. Text is UTF-8; the separator is that of the header line.
+        frame: A DataFrame, or the path of a file: csv, tsv, txt, parquet, JSON (records or lines), smi, sdf, GraphML,
+            GML or CoNLL-U, also compressed. Text is UTF-8; the separator is that of the header line.
         smiles: Column of the graphs as SMILES; give either this or `graph`. A file may leave out both if it has a
             column `smiles` or `graph`.
         graph: Column of the graphs as networkx graphs or node-link JSON (of networkx or D3).
@@ -57,6 +58,11 @@ def from_frame(
         prepare: Which rows are read, and how they become graphs; None = `Prepare()`.
         node_attribute: Attribute of the node labels, text or numbers; None for nodes without labels.
         edge_attribute: Attribute of the edge labels; None for edges without labels.
+        spans: Column of the places of the nodes in the input text, a list (or JSON) of [start, end] in characters for
+            each node in its order, null for a node without a place. A place may lie within another, such as "filter"
+            in "air filter". `Split.frame` holds them as `spans`.
+        split: Column that names the split of each row: "train", "validation" or "test"; `fractions` are unused. Equal
+            graphs then may be in different splits.
         seed: Seed of the splits.
         name: Name of the data set; None uses the path.
         progress: Show a progress bar.
@@ -81,7 +87,26 @@ def from_frame(
             alike = [name for name in table if str(name).lower() == "smiles"]
             smiles = "smiles" if "smiles" in alike or len(alike) != 1 else alike[0]
             smiles, graph = (None, "graph") if not alike and "graph" in table else (smiles, None)
-    table = cast(pd.DataFrame, table).reset_index(drop=True)
+    return build(
+        cast(pd.DataFrame, table), refused, source, smiles=smiles, graph=graph, input=input, fractions=fractions,
+        duplicates=duplicates, vocabulary=vocabulary, prepare=prepare, node_attribute=node_attribute,
+        edge_attribute=edge_attribute, spans=spans, split=split, seed=seed, name=name, progress=progress,
+    )  # fmt: skip
+
+
+def build(
+    table: pd.DataFrame, refused: dict[int, str], source: str, *, smiles: Hashable | None = None,
+    graph: Hashable | None = None, input: Hashable | Sequence[Hashable] | None = None,
+    fractions: Sequence[float] = FRACTIONS, duplicates: str = "drop", vocabulary: GraphVocabulary | None = None,
+    prepare: Prepare | None = None, node_attribute: str | None = "label", edge_attribute: str | None = "label",
+    spans: Hashable | None = None, split: Hashable | None = None, seed: int = 0, name: str | None = None,
+    progress: bool = False, notes: Sequence[str] = (), shown: Sequence[Any] | None = None,
+) -> Dataset:  # fmt: skip
+    """`from_frame` of a table whose rows in `refused` cannot be read, for the reasons there.
+
+    notes: What each row does not keep of its source, "" for nothing. shown: Its value in `Dataset.skipped`.
+    """
+    table = table.reset_index(drop=True)
     if (smiles is None) == (graph is None):
         raise ValueError("name the column of the graphs: either smiles= or graph=")
     if duplicates not in ("drop", "keep"):
@@ -94,10 +119,14 @@ def from_frame(
         inputs_in = [input] if isinstance(input, tuple) and input in table.columns else list(input)
     else:
         inputs_in = [input]
-    table = _distinct_columns(source, table, [column, *inputs_in])
+    table = _distinct_columns(
+        source, table, [column, *inputs_in, *(one for one in (spans, split) if one is not None)]
+    )
     if len(table) == 0:
         raise ValueError(f"{source} has no rows")
-    shown = [f"graph {row}" for row in range(len(table))] if smiles is None else table[smiles].astype(str).tolist()
+    if shown is None:
+        numbered = [f"graph {row}" for row in range(len(table))]
+        shown = numbered if smiles is None else table[smiles].astype(str).tolist()
     shown = [value[:MAX_SHOWN] if isinstance(value, str) else value for value in shown]  # NaN stays
     numbers_read = np.arange(len(table))  # the row in the source of each row that is read
     if prepare.subset is not None and prepare.subset < len(table):
@@ -111,8 +140,17 @@ def from_frame(
         else:
             read, vocabulary = reading.read_smiles_column(table[smiles].tolist(), vocabulary, prepare, progress)
         inputs, problems = _read_inputs(table, inputs_in) if inputs_in else (None, {})
+        if spans is not None:
+            places, of_spans = _read_spans(table[spans].tolist(), inputs, read.sizes.tolist())
+            problems = of_spans | problems
+            if spans != "spans" and "spans" in table:
+                table = table.rename(columns={"spans": _free_name("source_spans", "_", table.columns)})
+            table["spans"] = pd.Series(places, dtype=object)
     except ValueError as wrong:
         raise ValueError(f"{source}: {wrong}") from None
+    if split is not None:
+        named = [one if isinstance(one, str) else short(one) for one in table[split]]
+        problems |= {row: f"no name of a split: {short(one)}" for row, one in enumerate(named) if one not in SPLITS}
     reasons = [
         refused.get(number) or reason or problems.get(row, "")
         for row, (number, reason) in enumerate(zip(numbers_read.tolist(), read.reasons))
@@ -135,26 +173,29 @@ def from_frame(
         first = f"row {row}, {short(value)}: {reason}"
         raise ValueError(f"{source}: none of {len(table)} rows is valid; first: {first}{more}")
 
-    rest = table.iloc[kept].drop(columns=[column] if smiles is None else []).reset_index(drop=True)
+    taken = [one for one in (column if smiles is None else None, spans, split) if one not in (None, "spans")]
+    assigned = table[split].iloc[kept].tolist() if split is not None else None
+    rest = table.iloc[kept].drop(columns=taken).reset_index(drop=True)
     for own in ("row", "key"):
         if own in rest:
             rest = rest.rename(columns={own: _free_name(f"source_{own}", "_", rest.columns)})
     rest.insert(0, "row", numbers_read[kept])
     rest.insert(1, "key", [read.keys[row] for row in kept])
     graphs = read.graphs(vocabulary)
-    places = assign_splits(rest["key"].tolist(), fractions, seed)
+    assigned = assigned or assign_splits(rest["key"].tolist(), fractions, seed)
     splits = []
-    for split in SPLITS:
-        own_rows = [i for i, place in enumerate(places) if place == split]
+    for part in SPLITS:
+        own_rows = [i for i, place in enumerate(assigned) if place == part]
         of_table = [kept[i] for i in own_rows]
         own_inputs = inputs
         if inputs is not None:
             own_inputs = inputs[of_table] if torch.is_tensor(inputs) else [inputs[row] for row in of_table]
         splits.append(Split(own_inputs, graphs[of_table], rest.iloc[own_rows].reset_index(drop=True)))
-    left = [part for row in kept for part in (read.dropped[row].split("; ") if read.dropped else ()) if part]
+    dropped = [read.dropped[row] for row in kept] if read.dropped else []
+    dropped += [notes[row] for row in numbers_read[kept].tolist()] if notes else []
     advice = () if given else prepare.advice(graphs[kept])
     if advice:
-        warnings.warn(f"{source}: {'; '.join(advice)}", DataWarning, stacklevel=2)
+        warnings.warn(f"{source}: {'; '.join(advice)}", DataWarning, stacklevel=3)
     train, validation, test = splits
     return Dataset(
         name or source,
@@ -164,28 +205,30 @@ def from_frame(
         test,
         skipped,
         digest(splits),
-        Counter(left),
+        Counter(part for note in dropped for part in note.split("; ") if part),
         prepare.to_json(),
         advice,
     )
 
 
 def from_networkx_graphs(
-    graphs: Iterable[nx.Graph], inputs: Sequence[Any] | torch.Tensor | None = None, **options: Any
-) -> Dataset:
+    graphs: Iterable[nx.Graph], inputs: Sequence[Any] | torch.Tensor | None = None, *,
+    spans: Sequence[Any] | None = None, **options: Any,
+) -> Dataset:  # fmt: skip
     """Split networkx graphs with labels in the attribute `label`, or in those of `node_attribute`, `edge_attribute`.
 
     Args:
         graphs: n graphs.
         inputs: n strings or n vectors of one length (list, array, Series, tensor), None or NaN where one is missing;
             None if only outputs are known.
+        spans: n lists of the places of the nodes in the input text, see `from_frame`.
         **options: Other arguments of `from_frame`.
 
     Returns:
         The data set.
 
     Raises:
-        ValueError: If the numbers of inputs and graphs differ, or no graph is valid.
+        ValueError: If the numbers of inputs, spans and graphs differ, or no graph is valid.
     """
     if isinstance(graphs, (nx.Graph, str, dict)) or not isinstance(graphs, Iterable):
         raise ValueError(f"expected a list of networkx graphs, got a {type(graphs).__name__}")
@@ -203,6 +246,10 @@ def from_networkx_graphs(
             vectors = pd.DataFrame(values.numpy())
             vectors.columns = columns = [f"x{i}" for i in vectors.columns]
             table = pd.concat([table.drop(columns="input"), vectors], axis=1)
+    if spans is not None:
+        if len(spans) != len(table):
+            raise ValueError(f"{len(spans)} spans for {len(table)} graphs; give one list per graph")
+        table["spans"], options["spans"] = pd.Series(list(spans), dtype=object), "spans"
     options.setdefault("name", "graphs")
     return from_frame(table, graph="graph", input=columns, **options)
 
@@ -277,9 +324,63 @@ def _read_inputs(table: pd.DataFrame, columns: list[Hashable]) -> tuple[list[str
             problems[row] = f"input is a {type(cell).__name__}, not text"
         elif row not in problems and len(cell) > MAX_TEXT:
             problems[row] = f"input has more than {MAX_TEXT:,} characters"
+        elif row not in problems and not cell.strip():
+            problems[row] = "input is empty"
         elif row not in problems and not is_unicode(cell):
             problems[row] = "input is no valid Unicode (a lone surrogate)"
     return [str(cell) for cell in cells], problems
+
+
+def _read_spans(
+    cells: list[Any], inputs: Any, sizes: list[int]
+) -> tuple[list[list[tuple[int, int] | None] | None], dict[int, str]]:
+    """Places of the nodes of each row in its text, and why rows have none."""
+    if not isinstance(inputs, list):
+        raise ValueError("spans= are places in texts; name the column of the texts with input=")
+    found: list[list[tuple[int, int] | None] | None] = []
+    problems: dict[int, str] = {}
+    for row, (cell, text, size) in enumerate(zip(cells, inputs, sizes)):
+        try:
+            found.append(_spans(cell, len(text), size))
+        except ValueError as wrong:
+            found.append(None)
+            problems[row] = str(wrong)
+    return found, problems
+
+
+def _spans(cell: Any, length: int, size: int) -> list[tuple[int, int] | None]:
+    """The places of so many nodes in a text of this length; a ValueError with the reason if they are none."""
+    value = cell
+    if isinstance(cell, str):
+        try:
+            value = parse_json(cell)
+        except ValueError:
+            raise ValueError(f"spans are no JSON: {short(cell)}") from None
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"spans are no list: {short(cell)}")
+    if len(value) != size:
+        raise ValueError(f"not one span for each node: {len(value)} spans, {size} nodes")
+    places: list[tuple[int, int] | None] = []
+    for node, one in enumerate(value):
+        place = tuple(one) if isinstance(one, (list, tuple, np.ndarray)) else one
+        if place is not None:
+            whole = isinstance(place, tuple) and [isinstance(end, numbers.Integral) for end in place] == [True, True]
+            if not whole:
+                raise ValueError(f"a span is no pair of whole numbers: {short(one)} of node {node}")
+            place = int(place[0]), int(place[1])
+            if not 0 <= place[0] < place[1] <= length:
+                raise ValueError(f"a span outside its text: {list(place)} of node {node}, {length} characters")
+        places.append(place)
+    around: list[tuple[int, int]] = []  # places that the next one may lie in, the innermost last
+    for start, end in sorted((place for place in places if place), key=lambda place: (place[0], -place[1])):
+        while around and around[-1][1] <= start:
+            around.pop()
+        if around and (around[-1] == (start, end) or end > around[-1][1]):
+            raise ValueError(f"spans overlap: {list(around[-1])} and {[start, end]}")
+        around.append((start, end))
+    return places
 
 
 def _vectors(cells: list[Any], problems: dict[int, str]) -> torch.Tensor:

@@ -17,13 +17,23 @@ from elekit.datasets.files import cache_arrays, cache_folder, cached_arrays
 from elekit.datasets.prepare import ANY_ATOM, OTHER, Prepare
 from elekit.datasets.strict_json import parse_json
 from elekit.graphs._optional import extra
-from elekit.graphs.graph import MAX_LABELS, EdgeList, GraphVocabulary, edge_lists, short
+from elekit.graphs.graph import (
+    BOTH,
+    MAX_LABELS,
+    EdgeList,
+    GraphVocabulary,
+    any_directed,
+    are_directed,
+    edge_lists,
+    short,
+)
 from elekit.graphs.isomorphism import TooSymmetricError, isomorphism_keys
 from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.smiles import element_and_charge, is_aromatic, molecule_vocabulary, parse_smiles, write_smiles
 
 READER = 5  # raise it when the parsing of SMILES changes, which invalidates the cache
 CACHED_FROM = 5_000  # rows; shorter columns are parsed in seconds
+COMBINED = "several edges between two nodes, in place of which there is one with a combined label"
 NO_GRAPH = "neither a networkx graph nor node-link JSON"
 
 
@@ -166,11 +176,20 @@ def read_graph_column(
     if prepare.standardizes:
         raise ValueError("prepare.fragments and prepare.charges are for SMILES, these are graphs; leave them out")
     graphs: list[nx.Graph | str] = [graph_of(value) for value in values]
-    lists = iter(edge_lists([g for g in graphs if not isinstance(g, str)], node_attribute, edge_attribute))
+    given = [g for g in graphs if not isinstance(g, str)]
+    if vocabulary is None:  # as most graphs are: one bad row does not change the others
+        directed = 2 * sum(any_directed([one]) for one in given) > len(given)
+    else:
+        directed = bool(vocabulary.directed)
+    lists = iter(edge_lists(given, node_attribute, edge_attribute, directed))
     found = [g if isinstance(g, str) else next(lists) for g in graphs]
     reasons = [one if isinstance(one, str) else "" for one in found]
     packed: list[EdgeList] = [((), ()) if isinstance(one, str) else one for one in found]
-    column = Column.of(packed, [""] * len(packed), reasons)
+    combined = [
+        COMBINED if isinstance(graph, nx.Graph) and len(edges) < graph.number_of_edges() and not reason else ""
+        for graph, (_, edges), reason in zip(graphs, packed, reasons)
+    ]
+    column = Column.of(packed, [""] * len(packed), reasons, combined)
     if prepare.rare == "other":
         other = []
         for kind, labels in (("node", column.node_labels), ("edge", column.edge_labels)):
@@ -180,22 +199,26 @@ def read_graph_column(
         packed = [
             ([other[0][v] for v in nodes], [(i, j, other[1][e]) for i, j, e in edges]) for nodes, edges in packed
         ]
-        column = Column.of(packed, [""] * len(packed), reasons)
+        column = Column.of(packed, [""] * len(packed), reasons, combined)
 
     def new(node_labels: set[str], edge_labels: set[str], N: int) -> GraphVocabulary:
-        return GraphVocabulary(tuple(sorted(node_labels or {"node"})), tuple(sorted(edge_labels or {"edge"})), N)
+        links = tuple(sorted(edge_labels or {"edge"}))
+        direction = directed and are_directed(links)
+        return GraphVocabulary(tuple(sorted(node_labels or {"node"})), links, N, directed=direction)
 
     vocabulary = _fit(column, vocabulary, prepare, new)
     fitting = [row for row, reason in enumerate(reasons) if not reason]
-    for row, key in zip(fitting, isomorphism_keys([_plain(packed[row]) for row in fitting])):
+    for row, key in zip(fitting, isomorphism_keys([_plain(packed[row], directed) for row in fitting])):
         column.keys[row], reasons[row] = key, "" if key else str(TooSymmetricError())
     return column, vocabulary
 
 
-def _plain(one: EdgeList) -> nx.Graph:
-    graph: nx.Graph = nx.Graph()
+def _plain(one: EdgeList, directed: bool) -> nx.Graph:
+    graph: nx.Graph = nx.DiGraph() if directed else nx.Graph()
     graph.add_nodes_from((i, {"label": v}) for i, v in enumerate(one[0]))
     graph.add_edges_from((i, j, {"label": e}) for i, j, e in one[1])
+    if directed:
+        graph.add_edges_from((j, i, {"label": e}) for i, j, e in one[1] if e.startswith(BOTH))
     return graph
 
 
@@ -293,11 +316,10 @@ def _from_node_link(document: dict[str, Any]) -> nx.Graph:
     networkx.node_link_graph would add a node for each unknown id, merge repeated ones, and read JSON without
     "multigraph" as a multigraph.
     """
-    for kind in ("directed", "multigraph"):
-        if document.get(kind):
-            raise ValueError(
-                f"is {'a multigraph' if kind == 'multigraph' else kind}; convert it to a simple undirected graph"
-            )
+    directed, several = (document.get(kind, False) for kind in ("directed", "multigraph"))
+    for kind, value in (("directed", directed), ("multigraph", several)):
+        if value not in (True, False, None):
+            raise ValueError(f'its "{kind}" is {short(value)}; it must be true or false')
     document = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in document.items()}  # of parquet
     listed = [document[name] for name in ("edges", "links") if name in document]
     nodes = document.get("nodes")
@@ -316,7 +338,8 @@ def _from_node_link(document: dict[str, Any]) -> nx.Graph:
     texts: dict[str, list[Any]] = defaultdict(list)
     for one in ids:
         texts[str(one)].append(one)
-    known, graph = set(ids), nx.Graph()
+    known, kinds = set(ids), (nx.MultiGraph, nx.MultiDiGraph) if several else (nx.Graph, nx.DiGraph)
+    graph: nx.Graph = kinds[bool(directed)]()
     graph.add_nodes_from((i, {k: v for k, v in one.items() if k != "id"}) for i, one in zip(ids, nodes))
     for number, one in enumerate(listed[0]):
         ends = []
@@ -328,7 +351,7 @@ def _from_node_link(document: dict[str, Any]) -> nx.Graph:
             if len(matched) != 1:
                 raise ValueError(f"edge {number} names the unknown node {short(end)}")
             ends += matched
-        if graph.has_edge(*ends):
+        if graph.has_edge(*ends) and not several:
             raise ValueError(f"two edges join the nodes {short(ends[0])} and {short(ends[1])}")
         graph.add_edges_from([(*ends, {k: v for k, v in one.items() if k not in ("source", "target", "key")})])
     return graph

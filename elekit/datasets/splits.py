@@ -122,6 +122,7 @@ class Dataset:
             "advice": list(self.advice),
             "node_labels": list(self.vocabulary.node_labels),
             "edge_labels": list(self.vocabulary.edge_labels),
+            "directed": self.vocabulary.directed,
             "max_nodes": self.vocabulary.max_nodes,
             "digest": self.digest,
         }
@@ -156,18 +157,22 @@ def kind_of(reason: str) -> str:
     return reason.partition(": ")[0]
 
 
-def assign_splits(keys: Sequence[str], fractions: Sequence[float], seed: int) -> list[str]:
+def assign_splits(keys: Sequence[str], fractions: Sequence[float], seed: int, folds: int = 1) -> list[str]:
     """Assign keys to splits by a seeded hash: equal keys get the same split, and their order does not matter.
 
     fractions: of the distinct keys for train, validation and test. With at least three distinct keys, no split of a
-    positive fraction is empty.
+    positive fraction is empty. folds: With more than one, as many seeds, from a multiple of the number on, have
+    disjoint test splits that make up the whole.
     """
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         needed = "three numbers >= 0 that sum to 1 (train, validation, test)"
         raise ValueError(f"fractions must be {needed}, got {fractions}")
-    ranked = sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())
+    ranked = sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed // folds}:{key}".encode()).digest())
     total, least = len(ranked), int(len(ranked) >= 3)
     counts = [max(least, round(f * total)) if f > 0 else round(f * total) for f in fractions]
+    if folds > 1:
+        start, end = (total * (seed % folds + k) // folds for k in (0, 1))
+        ranked, counts[2] = ranked[end:] + ranked[:end], end - start
     spare = total - (least and fractions[0] > 0)
     while counts[1] + counts[2] > spare:  # rounding must not empty the training split
         counts[1 if counts[1] >= counts[2] else 2] -= 1

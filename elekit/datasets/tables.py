@@ -11,20 +11,21 @@ import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 from xml.parsers import expat
 
 import networkx as nx
 import pandas as pd
 
-from elekit.datasets import files
+from elekit.datasets import conllu, files
 from elekit.datasets.strict_json import parse_json
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import short
 from elekit.graphs.smiles import is_readable_size
 
 Table = tuple[pd.DataFrame, dict[int, str]]  # the rows, and why some of them cannot be read
+Reader = Callable[[bytes, str], Table]  # of the content of a file and the ending of its name
 
 ROW = "row"  # first column of exported tables: numbers of the rows of the source
 MAX_BYTES = 2**30  # of a file, decompressed
@@ -51,8 +52,8 @@ BROKEN = (
 )  # fmt: skip
 
 
-def read_file(path: Any) -> Table:
-    """Read a file by the ending of its name.
+def read_file(path: Any, reader: Reader | None = None) -> Table:
+    """Read a file by the ending of its name, or with a given reader.
 
     Returns the rows, and by row number the reasons why some cannot be read; these have empty cells. Raises a
     ValueError of one line that names the file, the problem and a fix.
@@ -64,7 +65,7 @@ def read_file(path: Any) -> Table:
     packed = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSED else ""
     kind = suffixes[-1] if suffixes else ""
     try:
-        if kind == ".parquet":
+        if kind == ".parquet" and reader is None:
             return pd.read_parquet(path), {}
         with COMPRESSED.get(packed, open)(path, "rb") as opened:
             content = opened.read(MAX_BYTES + 1)
@@ -72,7 +73,7 @@ def read_file(path: Any) -> Table:
             raise ValueError(f"more than {MAX_BYTES / 2**30:g} GiB; read it in parts and give a DataFrame")
         if not content.strip():
             raise _EmptyError
-        return READERS.get(kind, _delimited)(content, kind)
+        return (reader or READERS.get(kind, _delimited))(content, kind)
     except (_EmptyError, pd.errors.EmptyDataError):
         raise ValueError(f"{path} is empty") from None
     except ModuleNotFoundError:
@@ -263,6 +264,56 @@ def _of_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(whole, range(len(rows)))
 
 
+def read_spert(content: bytes, kind: str, *, level: int | None = None) -> Table:
+    """A list of objects with tokens, entities and relations, see `from_spert`."""
+    documents = parse_json(_text(content))
+    if not isinstance(documents, list):
+        raise ValueError("it is no list of objects with tokens, entities and relations")
+    rows, refused = list[dict[str, Any]](), dict[int, str]()
+    for number, document in enumerate(documents):
+        try:
+            rows.append(_document(document, level))
+        except ValueError as wrong:
+            refused[number] = str(wrong)
+            text = str(document.get("text", "")) if isinstance(document, dict) else ""
+            rows.append({"text": text, "graph": None, "spans": None})
+    return _of_rows(rows), refused
+
+
+def _document(document: Any, level: int | None) -> dict[str, Any]:
+    """Text, graph and spans of one object; entities in the order of their places, the outer of nested ones first."""
+    if not isinstance(document, dict):
+        raise ValueError(f"no JSON object: {short(document, 40)}")
+    tokens, entities, relations = (cast(Any, document.get(name)) for name in ("tokens", "entities", "relations"))
+    if not isinstance(tokens, list) or not all(isinstance(one, str) and one for one in tokens):
+        raise ValueError('no "tokens", a list of texts')
+    fields = {"type": str, "start": int, "end": int}, {"type": str, "head": int, "tail": int}
+    for name, some, kinds in (("entities", entities, fields[0]), ("relations", relations, fields[1])):
+        if not isinstance(some, list) or not all(isinstance(one, dict) for one in some):
+            raise ValueError(f'no "{name}", a list of objects')
+        for k, one in enumerate(some):
+            wrong = next((field for field, kind in kinds.items() if type(one.get(field)) is not kind), None)
+            if wrong:
+                raise ValueError(f"{name}: number {k} has {short(one.get(wrong), 30)} as {wrong!r}")
+    for k, one in enumerate(entities):
+        if not 0 <= one["start"] < one["end"] <= len(tokens):
+            place = f"{one['start']} to {one['end']} of entity {k}, {len(tokens)} tokens"
+            raise ValueError(f"an entity outside its text: {place}")
+    order = sorted(range(len(entities)), key=lambda k: (entities[k]["start"], -entities[k]["end"]))
+    graph, number = nx.MultiDiGraph(), {k: place for place, k in enumerate(order)}
+    for k in order:
+        graph.add_node(number[k], label="/".join(entities[k]["type"].split("/")[:level]))
+    for k, one in enumerate(relations):
+        if absent := [end for end in ("head", "tail") if one[end] not in number]:
+            raise ValueError(f"a relation with an entity that does not exist: {one[absent[0]]} in relation {k}")
+        graph.add_edge(number[one["head"]], number[one["tail"]], label=one["type"].rpartition("/")[2])
+    starts = [0]
+    for token in tokens:
+        starts.append(starts[-1] + len(token) + 1)
+    spans = [(starts[entities[k]["start"]], starts[entities[k]["end"]] - 1) for k in order]
+    return {"text": " ".join(tokens), "graph": graph, "spans": spans}
+
+
 # -- molecules and graphs ------------------------------------------------------------------------------------------
 def _smi(content: bytes, kind: str) -> Table:
     """Lines of a SMILES and a name; with a header line (its first word has "smiles") a delimited table."""
@@ -357,16 +408,23 @@ def _gml(content: bytes, kind: str) -> Table:
     return _of_rows([{**_attributes(graph), "graph": graph}]), {}
 
 
+def read_conllu(content: bytes, kind: str, *, subtypes: bool = True) -> Table:
+    """Sentences with their trees, see `conllu.sentences`."""
+    found = list(conllu.sentences(_text(content), subtypes=subtypes))
+    return _of_rows([row for row, _ in found]), {k: reason for k, (_, reason) in enumerate(found) if reason}
+
+
 def _attributes(graph: Any) -> dict[str, Any]:
     """Attributes of the graph itself, which become columns."""
     own = graph.graph.items() if isinstance(graph, nx.Graph) else ()
     return {k: v for k, v in own if k not in ("node_default", "edge_default", "edge_ids")}
 
 
-READERS: dict[str, Callable[[bytes, str], Table]] = {
+READERS: dict[str, Reader] = {
     **dict.fromkeys((".json", ".jsonl", ".ndjson"), _json),
     **dict.fromkeys((".smi", ".smiles", ".ism"), _smi),
     **dict.fromkeys((".sdf", ".sd", ".mol"), _sdf),
     ".graphml": _graphml,
     ".gml": _gml,
+    ".conllu": read_conllu,
 }

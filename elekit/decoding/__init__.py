@@ -10,20 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elekit.decoding.candidates import Candidates, check_target, decode_candidates
-from elekit.decoding.gradient import GradientConfig, decode_gradient, discrete, single_step_traces, uniform
+from elekit.decoding.candidates import Candidates, check_target, constraints_of, decode_candidates
+from elekit.decoding.gradient import GradientConfig, decode_gradient, single_step_traces, uniform
 from elekit.decoding.local_search import LocalSearchConfig, local_search
 from elekit.decoding.recombination import RecombinationConfig, recombine
 from elekit.decoding.step_rules import RULES
 from elekit.decoding.trace import Decoded, SearchStep, Trace
 from elekit.graphs._schema import require_positive
 from elekit.graphs.budget import Clock
+from elekit.graphs.constraints import Constraints
 from elekit.graphs.graph import Graph, GraphBatch
 from elekit.graphs.prior import GraphPrior
 from elekit.model.loss import Psi, points_of, squared_distance
 
 __all__ = [
-    "METHODS", "RULES", "Candidates", "DecodeConfig", "Decoded", "GradientConfig", "LocalSearchConfig",
+    "METHODS", "RULES", "Candidates", "Constraints", "DecodeConfig", "Decoded", "GradientConfig", "LocalSearchConfig",
     "RecombinationConfig", "SearchStep", "Trace", "decode", "decode_candidates", "decode_gradient", "default_method",
     "local_search", "recombine", "uniform",
 ]  # fmt: skip
@@ -50,6 +51,8 @@ class DecodeConfig:
         gradient: Settings of gradient descent.
         local_search: Settings of local search.
         seed: Seed of the random starts of gradient descent.
+        constraints: What answers must satisfy. None = what all training graphs of psi satisfy
+            (`psi.prior.constraints`), `Constraints()` = only the capacities. Given ones also leave out candidates.
     """
 
     method: str | None = None
@@ -59,6 +62,7 @@ class DecodeConfig:
     gradient: GradientConfig = field(default_factory=GradientConfig)
     local_search: LocalSearchConfig = field(default_factory=LocalSearchConfig)
     seed: int = 0
+    constraints: Constraints | None = None
 
     def __post_init__(self) -> None:
         if self.method is not None and self.method not in METHODS:
@@ -100,6 +104,10 @@ def decode(
     method = config.method or by_default
     with_search = method.endswith("+polish")
     k, penalty = config.search_starts if with_search else 1, config.gradient.penalty
+    constraints = constraints_of(psi, config.constraints)
+    if candidates is not None and config.constraints is not None:
+        candidates = Candidates.of(psi, candidates)
+        candidates = candidates.within(constraints.check(candidates.graphs.vocabulary))
     if method.startswith("growth") and not _grows(psi):
         raise ValueError(f"method {method!r} needs a local psi with a prior that has pieces; use 'gradient+polish'")
     if method.startswith(("candidates", "growth")):
@@ -110,16 +118,16 @@ def decode(
             pool = Candidates.of(psi, candidates)
         found, stopped = _from_candidates(psi, target, pool, k, config, clock, with_search)
         if record:
-            found = replace(found, traces=single_step_traces(psi, target, found, penalty, stopped))
+            found = replace(found, traces=single_step_traces(psi, target, found, constraints, penalty, stopped))
     elif config.needs_start:
-        found = _rounded(psi, target, method, start, penalty, record)
+        found = _rounded(psi, target, method, start, constraints, penalty, record)
         if candidates is not None and k > 1:
             candidates = Candidates.of(psi, candidates)
             other, _ = _from_candidates(psi, target, candidates, k - 1, config, clock, with_search)
             found = _add_alternatives(found, other)
     else:
         start = _default_start(psi, candidates) if start is None else start.dense()
-        options: dict[str, Any] = {"k": k, "seed": config.seed, "record": record}
+        options: dict[str, Any] = {"k": k, "seed": config.seed, "record": record, "constraints": constraints}
         part = clock.part(1 / 2) if with_search else clock
         found = decode_gradient(psi, target, start, config=config.gradient, budget=part, **options)
     health = getattr(psi, "health", None)
@@ -127,8 +135,9 @@ def decode(
         traces = tuple(replace(trace, health=health) for trace in found.traces)
         return replace(found, traces=traces, unfinished=len(target) * (clock.over and method == "gradient"))
     improved, paths = local_search(
-        psi, target, found.alternatives, config=config.local_search, record=record, budget=clock
-    )
+        psi, target, found.alternatives, config=config.local_search, record=record, constraints=constraints,
+        budget=clock,
+    )  # fmt: skip
     traces = tuple(replace(trace, search_steps=path, health=health) for trace, path in zip(found.traces, paths))
     return replace(improved, traces=traces, unfinished=len(target) * clock.over)
 
@@ -161,25 +170,28 @@ def _from_candidates(
     settings = config.growth if candidates is None else config.recombination
     if candidates is not None and not (search and settings.generations and getattr(psi, "is_local", False)):
         return decode_candidates(psi, target, candidates, k), f"nearest of {len(candidates)} candidates"
-    packed, losses = recombine(psi, target, candidates, k, config=settings, budget=clock.part(1 / 2))
+    shared: dict[str, Any] = {"constraints": config.constraints, "budget": clock.part(1 / 2)}
+    packed, losses = recombine(psi, target, candidates, k, config=settings, **shared)
     graphs = packed.dense()
     found = Decoded(graphs[torch.arange(len(target)) * k], losses[:, 0], graphs, losses)
     return found, "grown from pieces" if candidates is None else f"best recombination of {len(candidates)} candidates"
 
 
 def _rounded(
-    psi: Psi, target: Tensor, method: str, start: GraphBatch | None, penalty: float, record: bool
-) -> Decoded:
+    psi: Psi, target: Tensor, method: str, start: GraphBatch | None, constraints: Constraints,
+    penalty: float, record: bool,
+) -> Decoded:  # fmt: skip
     if start is None or len(start) != len(target):
         needed = f"one graph for each of {len(target)} targets, given as start="
         raise ValueError(f"method {method!r} rounds {needed}; got {'none' if start is None else len(start)}")
     start = start.dense().detach()
-    graphs = discrete(psi, start)
+    graphs = constraints.check(start.vocabulary).rounded(start)
     losses = squared_distance(points_of(psi, graphs), target.detach())
     found = Decoded(graphs, losses, graphs, losses[:, None])
     if not record:
         return found
-    return replace(found, traces=single_step_traces(psi, target, found, penalty, "a given graph, rounded", start))
+    traces = single_step_traces(psi, target, found, constraints, penalty, "a given graph, rounded", start)
+    return replace(found, traces=traces)
 
 
 def _add_alternatives(found: Decoded, other: Decoded) -> Decoded:

@@ -1,13 +1,15 @@
 """Decoding over a candidate set: exact top-k by the learned loss, in bounded memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from elekit.decoding.trace import Decoded
 from elekit.graphs._schema import require_positive
+from elekit.graphs.constraints import Constraints
 from elekit.graphs.graph import GraphBatch
+from elekit.graphs.prior import GraphPrior
 from elekit.model.loss import Psi, points_of
 
 BATCH_SIZE = 4_096  # candidates compared at a time
@@ -20,6 +22,7 @@ class Candidates:
     Args:
         graphs: C graphs to choose from, C >= 1.
         points: (C, D) psi of the graphs.
+        satisfied: Constraints that the graphs are known to satisfy, see `within`.
 
     Raises:
         ValueError: If there are no graphs, if the lengths differ, or if a point is NaN or infinite.
@@ -27,6 +30,7 @@ class Candidates:
 
     graphs: GraphBatch
     points: Tensor
+    satisfied: Constraints = field(default=Constraints(), repr=False)
 
     def __post_init__(self) -> None:
         if len(self.graphs) == 0:
@@ -53,6 +57,26 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.graphs)
+
+    def within(self, constraints: Constraints) -> "Candidates":
+        """Leave out the graphs that violate constraints; capacities do not count.
+
+        Args:
+            constraints: What the graphs must satisfy.
+
+        Returns:
+            The other candidates.
+
+        Raises:
+            ValueError: If no graph satisfies the constraints.
+        """
+        if constraints == self.satisfied or not constraints:
+            return self
+        fits = constraints.structural(self.graphs) == 0
+        if not fits.any():
+            reason = constraints.reasons(self.graphs[0])[0]
+            raise ValueError(f"none of {len(self)} candidates satisfies the constraints; the first {reason}")
+        return replace(self, graphs=self.graphs[fits], points=self.points[fits], satisfied=constraints)
 
 
 def nearest(target: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -92,6 +116,14 @@ def decode_candidates(psi: Psi, target: Tensor, candidates: GraphBatch | Candida
     loss, index = nearest(target.detach(), candidates.points, k)
     found = candidates.graphs[index.flatten()].dense()
     return Decoded(found[:: index.shape[1]], loss[:, 0], found, loss)
+
+
+def constraints_of(psi: Psi, given: Constraints | None) -> Constraints:
+    """Given constraints, or those that the training graphs of psi satisfy."""
+    if given is not None:
+        return given
+    prior: GraphPrior | None = getattr(psi, "prior", None)
+    return Constraints() if prior is None else prior.constraints
 
 
 def check_target(target: Tensor) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elekit.decoding.candidates import check_target
+from elekit.decoding.candidates import check_target, constraints_of
 from elekit.decoding.step_rules import RULES, Memory, StepRule
 from elekit.decoding.trace import Decoded, Trace, concatenate
 from elekit.graphs._schema import require_positive
 from elekit.graphs.budget import Clock
-from elekit.graphs.features import reachable
+from elekit.graphs.constraints import Constraints
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.model.loss import Psi, squared_distance
 
@@ -30,7 +30,7 @@ class GradientConfig:
         iterations: Steps of each descent, at least 1.
         starts: Descents per target from different random starts; the lowest learned loss after rounding wins.
         noise: Standard deviation of the noise on the logits of a start.
-        penalty: Weight of `Graph.valence_violation`; without effect if the vocabulary has no capacities.
+        penalty: Weight of `Constraints.penalty`, which includes the capacities of the vocabulary.
         check_every: Iterations between roundings.
         tolerance: A rounded graph with at most this learned loss ends the search of its target.
     """
@@ -64,7 +64,7 @@ def uniform(vocabulary: GraphVocabulary) -> Graph:
 
 def decode_gradient(
     psi: Psi, target: Tensor, start: Graph, *, config: GradientConfig = GradientConfig(), k: int = 1, seed: int = 0,
-    record: bool = False, budget: float | Clock | None = None,
+    record: bool = False, constraints: Constraints | None = None, budget: float | Clock | None = None,
 ) -> Decoded:  # fmt: skip
     """Decode by projected gradient descent: `y <- P(y - eta grad_y [2 - 2 <target, psi(y)> + penalty violation(y)])`.
 
@@ -79,6 +79,7 @@ def decode_gradient(
         k: Number of alternatives per target; at most one per start.
         seed: Seed of the noise, drawn separately for each batch of `BATCH_SIZE` descents.
         record: Record a `Trace` of the best descent of each target; the decoded graphs do not depend on it.
+        constraints: What the graphs must satisfy; None = `psi.prior.constraints`.
         budget: Seconds for the whole call, see `elekit.graphs.budget`.
 
     Returns:
@@ -91,6 +92,7 @@ def decode_gradient(
     start.check()
     target, B = target.detach(), len(target)
     require_positive(k=k)
+    constraints = constraints_of(psi, constraints).check(start.vocabulary)
     if len(start) not in (1, B):
         raise ValueError(f"start must be one graph or one for each of {B} targets, got {len(start)}")
     batch_size = max(1, BATCH_SIZE // config.starts)
@@ -100,7 +102,7 @@ def decode_gradient(
         part = clock.part(1 / math.ceil((B - first) / batch_size))
         generator = torch.Generator().manual_seed(seed * 1_000_003 + first)
         own_start = start if len(start) == 1 else start[rows]
-        pieces.append(_descend(psi, target[rows], own_start, config, k, generator, part, record))
+        pieces.append(_descend(psi, target[rows], own_start, config, k, generator, constraints, part, record))
     found = concatenate(pieces)
     failed = (~torch.isfinite(found.loss)).nonzero()
     if len(failed):
@@ -143,12 +145,15 @@ def unfold(nodes: Tensor, pairs: Tensor, vocabulary: GraphVocabulary) -> Graph:
     place[i, j] = place[j, i] = torch.arange(len(i))
     empty = pairs.new_zeros(M, 1, vocabulary.R)
     empty[..., 0] = 1
-    return Graph(nodes, torch.cat([pairs, empty], 1)[:, place], vocabulary)
+    edges = torch.cat([pairs, empty], 1)[:, place]
+    if vocabulary.directed:
+        edges = torch.where(torch.ones(N, N, dtype=torch.bool).triu()[..., None], edges, vocabulary.turn_rows(edges))
+    return Graph(nodes, edges, vocabulary)
 
 
 def _descend(
-    psi: Psi, target: Tensor, start: Graph, config: GradientConfig, k: int, generator: torch.Generator, clock: Clock,
-    record: bool,
+    psi: Psi, target: Tensor, start: Graph, config: GradientConfig, k: int, generator: torch.Generator,
+    constraints: Constraints, clock: Clock, record: bool,
 ) -> Decoded:  # fmt: skip
     vocabulary, starts, B = start.vocabulary, config.starts, len(target)
     rule = RULES[config.rule] if isinstance(config.rule, str) else config.rule
@@ -170,11 +175,11 @@ def _descend(
 
     def judge(step: int, due: bool) -> Tensor:
         """Learned loss of the rounded iterates; if `due`, update the best graph of each descent."""
-        rounded = discrete(psi, unfold(nodes, pairs, vocabulary))
+        rounded = constraints.rounded(unfold(nodes, pairs, vocabulary))
         with torch.no_grad():
             loss = squared_distance(psi(rounded), target[owner[alive]])
         if due:
-            score = loss + config.penalty * rounded.valence_violation()
+            score = loss + config.penalty * constraints.violation(rounded)
             better = (score < best["score"][alive]) & searching[owner[alive]]
             found = (score[better], loss[better], *rounded[better].labels(), torch.tensor(step))
             for name, value in zip(best, found):
@@ -182,7 +187,7 @@ def _descend(
         return loss
 
     for step in range(config.iterations + 1):
-        frame = measure(psi, target[owner[alive]], nodes, pairs, vocabulary, config.penalty)
+        frame = measure(psi, target[owner[alive]], nodes, pairs, vocabulary, constraints, config.penalty)
         last = step == config.iterations or clock.over
         due = last or step % config.check_every == 0
         if record or due:
@@ -234,61 +239,34 @@ def _descend(
 
 
 def measure(
-    psi: Psi, target: Tensor, nodes: Tensor, pairs: Tensor, vocabulary: GraphVocabulary, penalty: float
-) -> Frame:
+    psi: Psi, target: Tensor, nodes: Tensor, pairs: Tensor, vocabulary: GraphVocabulary, constraints: Constraints,
+    penalty: float,
+) -> Frame:  # fmt: skip
     """Learned loss of relaxed graphs, and the gradient of loss + penalty by rows of nodes and of unordered pairs."""
     with torch.enable_grad():
         nodes, pairs = nodes.detach().requires_grad_(), pairs.detach().requires_grad_()
         relaxed = unfold(nodes, pairs, vocabulary)
         loss = squared_distance(psi(relaxed), target)
         # descents are independent, so one backward pass of the sum gives every gradient
-        objective = (loss + penalty * relaxed.valence_violation()).sum()
+        objective = (loss + penalty * constraints.penalty(relaxed)).sum()
         by_nodes, by_pairs = torch.autograd.grad(objective, (nodes, pairs), materialize_grads=True)
     nodes, pairs, loss = nodes.detach(), pairs.detach(), loss.detach()
     return {"nodes": nodes, "pairs": pairs, "loss": loss, "by_nodes": by_nodes, "by_pairs": by_pairs}
 
 
 def single_step_traces(
-    psi: Psi, target: Tensor, chosen: Decoded, penalty: float, stopped: str, relaxed: Graph | None = None
-) -> tuple[Trace, ...]:
+    psi: Psi, target: Tensor, chosen: Decoded, constraints: Constraints, penalty: float, stopped: str,
+    relaxed: Graph | None = None,
+) -> tuple[Trace, ...]:  # fmt: skip
     """Traces of results that no descent led to: one iterate each, the result or the relaxed graph rounded to it."""
     vocabulary = chosen.graphs.vocabulary
-    frame = measure(psi, target.detach(), *fold(chosen.graphs if relaxed is None else relaxed), vocabulary, penalty)
+    rows = fold(chosen.graphs if relaxed is None else relaxed)
+    frame = measure(psi, target.detach(), *rows, vocabulary, constraints, penalty)
     frame["rounded"] = frame["loss"] if relaxed is None else chosen.loss
     losses = chosen.alternative_losses
     options: dict[str, Any] = {"best": 0, "stopped": stopped}
-    rows = range(len(target))
-    return tuple(_trace(target[b].detach(), b, [frame], vocabulary, starts=losses[b], **options) for b in rows)
-
-
-def discrete(psi: Psi, relaxed: Graph) -> Graph:
-    """Rounded graphs; where the graphs that psi was trained on are connected, their pieces are joined.
-
-    The most probable edge between two pieces joins them, if there is one, an edge within the capacities.
-    """
-    graph = relaxed.rounded()
-    if not getattr(getattr(psi, "prior", None), "connected", False):
-        return graph
-    nodes, edges = graph.labels()
-    capacity = graph.vocabulary.node_capacities.to(relaxed.nodes)[nodes]
-    orders, (B, N) = graph.vocabulary.edge_orders.to(relaxed.nodes), nodes.shape
-    rows, apart = torch.arange(B), _apart(nodes, edges)
-    while len(rows := rows[apart.flatten(1).any(1)]):
-        apart = apart[apart.flatten(1).any(1)]
-        left = capacity[rows] - orders[edges[rows]].sum(-1)  # (b, N)
-        lacking = (orders[1:] - left[:, :, None]).clamp_min(0)  # (b, N, R - 1)
-        value = relaxed.edges[rows][..., 1:] - lacking[:, :, None] - lacking[:, None]
-        best = value.masked_fill(~apart[..., None], -torch.inf).flatten(1).argmax(1)
-        i, j, label = best // (N * len(orders[1:])), best // len(orders[1:]) % N, best % len(orders[1:]) + 1
-        edges[rows, i, j] = edges[rows, j, i] = label
-        apart = _apart(nodes[rows], edges[rows])
-    return Graph.from_labels(nodes, edges, graph.vocabulary).to(relaxed.nodes.dtype)
-
-
-def _apart(nodes: Tensor, edges: Tensor) -> Tensor:
-    """(B, N, N) bool: pairs of present nodes without a path between them."""
-    present = nodes > 0
-    return ~reachable(edges) & present[:, :, None] & present[:, None]
+    of = range(len(target))
+    return tuple(_trace(target[b].detach(), b, [frame], vocabulary, starts=losses[b], **options) for b in of)
 
 
 def _distinct(scores: Tensor, k: int) -> Tensor:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from elekit.decoding.candidates import check_target
+from elekit.decoding.candidates import check_target, constraints_of
 from elekit.decoding.trace import Decoded, SearchStep
 from elekit.graphs._schema import require_positive
 from elekit.graphs.budget import Clock
+from elekit.graphs.constraints import Constraints
 from elekit.graphs.edits import ALL_KINDS, Edits, all_edits, check_kinds
-from elekit.graphs.features import count_components
-from elekit.graphs.graph import Graph, GraphBatch
+from elekit.graphs.graph import Graph
 from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.prior import GraphPrior
 from elekit.model.edit_estimates import EditEstimates
@@ -44,8 +44,7 @@ class LocalSearchConfig:
         screen: Edits per graph that are evaluated; None means 150 for a local psi, and 24 for any other.
         rounds: Maximal number of rounds.
         patience: Rounds without improvement before the search of a target ends.
-        penalty: Weight of `Graph.valence_violation`, and of pieces beyond the first where the training graphs are
-            connected. Invalid starts are allowed.
+        penalty: Weight of `Constraints.violation`, which includes the capacities. Invalid starts are allowed.
         tolerance: A graph with at most this learned loss ends the search of its target.
         retry_above: Targets with a higher learned loss are searched again with twice the beam and the screen.
         kinds: Kinds of edits, see `elekit.graphs.edits`.
@@ -72,7 +71,7 @@ class LocalSearchConfig:
 
 def local_search(
     psi: Psi, target: Tensor, starts: Graph, *, config: LocalSearchConfig = LocalSearchConfig(), record: bool = False,
-    budget: float | Clock | None = None,
+    constraints: Constraints | None = None, budget: float | Clock | None = None,
 ) -> tuple[Decoded, list[tuple[SearchStep, ...]]]:  # fmt: skip
     """Improve graphs by edits, under `2 - 2 <target, psi(y)>` plus the penalty.
 
@@ -82,6 +81,8 @@ def local_search(
         starts: B * s discrete graphs, those of one target next to each other.
         config: Settings of the search.
         record: Record the accepted steps.
+        constraints: What the graphs must satisfy, unless a start does not: no edit leads further away. None =
+            `psi.prior.constraints`.
         budget: Seconds for the whole call, see `elekit.graphs.budget`.
 
     Returns:
@@ -99,7 +100,8 @@ def local_search(
     if len(starts) == 0 or len(starts) % B:
         raise ValueError(f"{len(starts)} starts for {B} targets: give each target the same number, at least 1")
     clock = Clock.of(budget)
-    search = _Search(psi, target, starts, config, record).run(clock)
+    constraints = constraints_of(psi, constraints).check(starts.vocabulary)
+    search = _Search(psi, target, starts, config, constraints, record).run(clock)
     paths = search.paths()
     retried = (search.loss[:, 0] > config.retry_above).nonzero()[:, 0]
     if len(retried) and not clock.over:
@@ -107,7 +109,7 @@ def local_search(
         rows = (retried[:, None] * per_target + torch.arange(per_target)).flatten()
         alternatives = None if config.alternatives is None else max(config.alternatives, 2 * config.beam)
         wide = replace(config, beam=2 * config.beam, screen=2 * search.screen, alternatives=alternatives)
-        again = _Search(psi, target[retried], starts[rows], wide, record).run(clock)
+        again = _Search(psi, target[retried], starts[rows], wide, constraints, record).run(clock)
         for row, better, path in zip(retried.tolist(), search.take_better(retried, again).tolist(), again.paths()):
             paths[row] = path if better else paths[row]
     return search.result(), paths
@@ -116,8 +118,12 @@ def local_search(
 class _Search:
     """Beams of all targets: W places each, best first."""
 
-    def __init__(self, psi: Psi, target: Tensor, starts: Graph, config: LocalSearchConfig, record: bool):
+    def __init__(
+        self, psi: Psi, target: Tensor, starts: Graph, config: LocalSearchConfig, constraints: Constraints,
+        record: bool,
+    ):  # fmt: skip
         self.psi, self.target, self.config, self.record = psi, target, config, record
+        self.constraints = constraints
         self.vocabulary = starts.vocabulary
         self.local = getattr(psi, "is_local", False)
         self.prior: GraphPrior | None = getattr(psi, "prior", None)
@@ -163,7 +169,7 @@ class _Search:
         edits = self._screened(nodes, edges, self.target[owner], self.free[owner])
         origin = self.history[owner, slot][edits.row]
         self._merge(
-            owner[edits.row], *edits.apply(nodes, edges), origin,
+            owner[edits.row], *edits.apply(nodes, edges, self.vocabulary), origin,
             lambda new: edits[new].describe(nodes, edges, self.vocabulary),
         )  # fmt: skip
         self.active &= self.loss[:, 0] > self.config.tolerance
@@ -181,6 +187,8 @@ class _Search:
             return Edits.cat([replace(one, row=one.row + row) for row, one in enumerate(found)])
         graph = Graph.from_labels(nodes, edges, self.vocabulary)
         edits = all_edits(graph, self.config.kinds)
+        if self._narrow:
+            edits = edits[self._fitting(edits, graph)]
         estimate = edits.first_order(nodes, edges, *self._gradients(graph, target))
         estimate += self.config.penalty * edits.valence_violation(nodes, edges, self.vocabulary)
         return edits[lowest(estimate, edits.row, self.screen)]
@@ -192,11 +200,13 @@ class _Search:
         graph = Graph.from_labels(nodes, edges, self.vocabulary)
         edits = all_edits(graph, self.config.kinds)
         violation = edits.valence_violation(nodes, edges, self.vocabulary)
-        kept = (violation <= graph.valence_violation()).nonzero()[:, 0]
-        known = torch.ones(len(edits), dtype=torch.bool)
+        fits = (violation <= graph.valence_violation()) & self.constraints.keeps_counts(edits, graph)
+        kept, known = fits.nonzero()[:, 0], torch.ones(len(edits), dtype=torch.bool)
         if self.prior is not None:
             known = torch.zeros_like(known).index_fill_(0, self.prior.keeps(edits, nodes, edges), True)
             kept = kept if free else kept[known[kept]]
+        if self._narrow:
+            kept = kept[self.constraints.keeps_structure(edits[kept], graph)]
         penalty = self.config.penalty * violation
         with torch.no_grad():
             estimates = EditEstimates(self.psi, nodes[0], edges[0])
@@ -205,15 +215,19 @@ class _Search:
                 kept = kept[score.topk(self.screen, largest=False).indices]
             loss, before = (2 - 2 * points @ target for points in (estimates.points(edits[kept]), estimates.unedited))
             fits = known[kept] | (loss < NEW * before)
-            fits &= self._cuts(edits[kept].results(graph)) <= self._cuts(graph)
+            if not self._narrow:
+                fits &= self.constraints.keeps_structure(edits[kept], graph)
             kept, score = kept[fits], (loss + penalty[kept])[fits]
             return edits[kept[score.argsort()[: JUDGED * self.score.shape[1]]]]
 
-    def _cuts(self, graphs: GraphBatch) -> Tensor:
-        """(B,) pieces beyond the first, where the graphs that psi was trained on are connected; otherwise 0."""
-        if self.prior is None or not self.prior.connected:
-            return torch.zeros(len(graphs))
-        return (count_components(graphs) - 1).clamp_min(0)
+    @property
+    def _narrow(self) -> bool:
+        """Whether few edits keep to the constraints, which is then tested before estimates, not after."""
+        return self.constraints != Constraints(connected=self.constraints.connected)
+
+    def _fitting(self, edits: Edits, graph: Graph) -> Tensor:
+        kept = self.constraints.keeps_counts(edits, graph).nonzero()[:, 0]
+        return kept[self.constraints.keeps_structure(edits[kept], graph)]
 
     def _gradients(self, graph: Graph, target: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient of the loss by node channels (F, N, K) and by unordered pairs (F, N, N, R), at the graphs.
@@ -231,7 +245,7 @@ class _Search:
         with torch.enable_grad():
             loss = squared_distance(self.psi(Graph(nodes, edges, self.vocabulary)), target)
             by_node, by_edge = torch.autograd.grad(loss.sum(), (nodes, edges), materialize_grads=True)
-        by_pair = by_edge + by_edge.transpose(1, 2)
+        by_pair = by_edge + self.vocabulary.turn_rows(by_edge.transpose(1, 2))
         faded = FADE_IN * (K - 1) / K
         scale = torch.where(free, 1 / faded, 1.0)
         return by_node, by_pair * scale[:, :, None, None] * scale[:, None, :, None]
@@ -246,7 +260,7 @@ class _Search:
         embedded = PackedGraphs.of(made) if self.local else made
         points = points_of(self.psi, embedded) if len(made) else self.target[:0]
         loss = squared_distance(points.double(), self.target[owner].double()).to(self.target.dtype)
-        score = loss + self.config.penalty * (made.valence_violation() + self._cuts(made))
+        score = loss + self.config.penalty * self.constraints.violation(made)
         before = self.score[:, 0].clone()
 
         all_owner = torch.cat([torch.arange(B).repeat_interleave(W), owner])

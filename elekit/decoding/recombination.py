@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elekit.decoding.candidates import Candidates, check_target, nearest
+from elekit.decoding.candidates import Candidates, check_target, constraints_of, nearest
 from elekit.graphs import _schema
 from elekit.graphs.budget import Clock
+from elekit.graphs.constraints import Constraints
+from elekit.graphs.graph import GraphVocabulary
 from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.parts import Parts, join, parts_of
 from elekit.model.loss import paired_distance, points_of
@@ -62,11 +64,12 @@ class Library:
 
 def recombine(
     psi: Any, target: Tensor, candidates: Candidates | None, k: int = 1, *,
-    config: RecombinationConfig = RecombinationConfig(), budget: float | Clock | None = None,
+    config: RecombinationConfig = RecombinationConfig(), constraints: Constraints | None = None,
+    budget: float | Clock | None = None,
 ) -> tuple[PackedGraphs, Tensor]:  # fmt: skip
     """The k best graphs of each target among the nearest candidates and what their parts make.
 
-    Children have at most `max_nodes` nodes and do not exceed capacities.
+    Children have at most `max_nodes` nodes and satisfy the constraints and the capacities.
 
     Args:
         psi: Embedding with `contributions` and `offset`, as `GraphEmbedding`.
@@ -74,6 +77,7 @@ def recombine(
         candidates: Graphs to choose from; None = the pieces of `psi.prior`, of which graphs grow.
         k: Number of graphs per target.
         config: Settings.
+        constraints: What children must satisfy; None = `psi.prior.constraints`.
         budget: Seconds for the whole call, see `elekit.graphs.budget`.
 
     Returns:
@@ -89,11 +93,13 @@ def recombine(
         candidates = Candidates.of(psi, psi.prior.pieces)
         library = _library(psi, psi.prior.pieces)
     clock, pool = Clock.of(budget), PackedGraphs.of(candidates.graphs)
+    constraints = constraints_of(psi, constraints)
     _, index = nearest(target.detach(), candidates.points, max(config.parents, k))
     found, losses = [], []
     with torch.no_grad():
         for own, rows in zip(target.detach(), index):
-            graphs, loss = _of_target(psi, own, pool[rows], candidates.points[rows], config, clock, library)
+            known = pool[rows], candidates.points[rows]
+            graphs, loss = _of_target(psi, own, *known, config, constraints, clock, library)
             order = loss.argsort()[torch.arange(k).clamp_max(len(loss) - 1)]
             found.append(graphs[order])
             losses.append(loss[order])
@@ -101,8 +107,8 @@ def recombine(
 
 
 def _of_target(
-    psi: Any, target: Tensor, graphs: PackedGraphs, points: Tensor, config: RecombinationConfig, clock: Clock,
-    library: Library | None,
+    psi: Any, target: Tensor, graphs: PackedGraphs, points: Tensor, config: RecombinationConfig,
+    constraints: Constraints, clock: Clock, library: Library | None,
 ) -> tuple[PackedGraphs, Tensor]:  # fmt: skip
     """Parents and children of all generations with their losses; `graphs` are sorted by distance."""
     losses, found = paired_distance(points, target), [graphs]
@@ -126,8 +132,8 @@ def _of_target(
             more, more_sums = _split(psi, basis, new)
             parts, sums = more.after(parts, pool), torch.cat([sums, more_sums])
             pool = PackedGraphs.cat([pool, new])
-        children = join(pool, parts, *_best_pairs(sums, parts, paired, config.children, graphs.vocabulary.max_nodes))
-        children = children[children.valence_violation() == 0]
+        children = join(pool, parts, *_best_pairs(sums, parts, paired, config.children, graphs.vocabulary))
+        children = children[constraints.violation(children) == 0]
         if not len(children):
             continue
         loss, order = paired_distance(points_of(psi, children), target).sort()
@@ -186,15 +192,15 @@ def _cosine(sums: Tensor) -> Tensor:
     return sums[:, 0] / sums[:, 0].hypot(sums[:, 1:].norm(dim=1)).clamp_min(1e-12)
 
 
-def _best_pairs(sums: Tensor, parts: Parts, first: int, count: int, max_nodes: int) -> tuple[Tensor, Tensor]:
+def _best_pairs(sums: Tensor, parts: Parts, first: int, count: int, names: GraphVocabulary) -> tuple[Tensor, Tensor]:
     """Up to `count` pairs of parts, one from `first` on, whose contributions add up to a point near the target."""
-    along, rest = sums[:, 0], sums[:, 1:]
+    along, rest, turned = sums[:, 0], sums[:, 1:], names.turn(parts.kind)
     length = rest.square().sum(1)
     apart = torch.addmm(length[first:, None] + length, rest[first:], rest.T, alpha=2).clamp_min_(1e-12)
     cosine = along[first:, None] + along
     cosine /= apart.addcmul_(cosine, cosine).sqrt_()
-    cosine[parts.kind[first:, None] != parts.kind] = -2
-    cosine[parts.sizes[first:, None] + parts.sizes > max_nodes] = -2
+    cosine[parts.kind[first:, None] != turned] = -2
+    cosine[parts.sizes[first:, None] + parts.sizes > names.max_nodes] = -2
     best = cosine.flatten().topk(min(2 * count, cosine.numel())).indices
     best = best[cosine.flatten()[best] > -2]
     left, right = best // len(parts) + first, best % len(parts)

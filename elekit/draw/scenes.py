@@ -4,23 +4,28 @@ import numpy as np
 
 from elekit.draw.base import require_single
 from elekit.draw.layouts import layout, ring_centers
-from elekit.draw.shapes import label_colors, line_counts, vertex_labels
+from elekit.draw.shapes import arrow_directions, label_colors, line_counts, vertex_labels
 from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
 
 
 def palette(vocabulary: GraphVocabulary) -> dict:
     """Names and appearance of the labels, without "absent" and "no edge".
 
-    nodes, edges: label names. colors: "#rrggbb" per node label. vertices: node labels drawn as a small dot.
-    strokes: number of lines per edge label if the labels are bonds (1.5: one of two is dashed); None if edge labels
-    are written.
+    nodes: label names. edges: names of the edge channels. colors: "#rrggbb" per node label. vertices: node labels
+    drawn as a small dot. strokes: number of lines per edge label if the labels are bonds (1.5: one of two is dashed).
+    arrows: direction of each edge channel, as of `arrow_directions`. written: text on an edge for each channel; None
+    if edges are not labeled by words.
     """
+    strokes, labels = line_counts(vocabulary), vocabulary.edge_labels
+    written = [labels[r - 1] for r in vocabulary.label_of[1:].tolist()]
     return {
         "nodes": list(vocabulary.node_labels),
         "colors": ["#" + "".join(f"{round(255 * part):02x}" for part in color) for color in label_colors(vocabulary)],
         "vertices": vertex_labels(vocabulary),
-        "edges": list(vocabulary.edge_labels),
-        "strokes": line_counts(vocabulary),
+        "edges": list(vocabulary.edge_names[1:]),
+        "strokes": strokes,
+        "arrows": arrow_directions(vocabulary),
+        "written": None if strokes or len(labels) == 1 else written,
     }
 
 

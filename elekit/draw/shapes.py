@@ -9,12 +9,14 @@ from elekit.graphs.graph import Graph, GraphVocabulary
 
 ATOM = re.compile(r"([A-Z][a-z]?)([+-]*)H?")  # element and charge; aromatic atoms may carry a hydrogen
 AROMATIC = 1.5
+HEAD = 0.22, 0.18  # length and width of the head of an arrow
+BESIDE = 0.16  # of the label of an arrow, from its line
 GAP, SHORT = 0.17, 0.14  # between the lines of a bond, and by how much an inner one is shorter at each end
 
 
 def line_counts(vocabulary: GraphVocabulary) -> list[float] | None:
     """Lines of each edge label if all are different bonds, 1.5 for "aromatic"; None if labels are written."""
-    if vocabulary.order is None or not set(vocabulary.order) <= {1.0, 1.5, 2.0, 3.0}:
+    if vocabulary.order is None or vocabulary.directed or not set(vocabulary.order) <= {1.0, 1.5, 2.0, 3.0}:
         return None
     lines = [AROMATIC if label == "aromatic" else n for label, n in zip(vocabulary.edge_labels, vocabulary.order)]
     return lines if len(set(lines)) == len(lines) else None
@@ -56,6 +58,25 @@ def bond_lines(start: np.ndarray, end: np.ndarray, count: float, center=None) ->
         return [(start, end), (start + GAP * inside + SHORT * along, end + GAP * inside - SHORT * along)]
     offsets = [GAP * (n - (count - 1) / 2) * across for n in range(int(count))]
     return [(start + offset, end + offset) for offset in offsets]
+
+
+def arrow_directions(vocabulary: GraphVocabulary) -> list[int]:
+    """For each edge channel but "no edge": 1 if an edge from i to j has its head at j, -1 at i, 0 without a head."""
+    return [0 if r == back else 1 if r < back else -1 for r, back in enumerate(vocabulary.reverse.tolist())][1:]
+
+
+def arrow_head(start: np.ndarray, end: np.ndarray, radius: float) -> np.ndarray:
+    """(3, 2) corners of the head of an arrow to a node at `end`, of this radius."""
+    along = (end - start) / max(np.linalg.norm(end - start), 1e-9)
+    tip, across = end - radius * along, HEAD[1] / 2 * np.array([-along[1], along[0]])
+    return np.stack([tip, tip - HEAD[0] * along + across, tip - HEAD[0] * along - across])
+
+
+def beside_arrow(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(2,) how far the label of an arrow is from its middle, so that it hides no head."""
+    along = (end - start) / max(np.linalg.norm(end - start), 1e-9)
+    across = np.array([-along[1], along[0]])
+    return BESIDE * (across if across[1] > 0 or (across[1] == 0 and across[0] > 0) else -across)
 
 
 def text_color(color: tuple[float, ...]) -> str:

@@ -7,13 +7,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, Wedge
+from matplotlib.patches import Circle, Polygon, Wedge
 from matplotlib.patheffects import withStroke
 
 from elekit.draw.base import GRAY, RADIUS, VERTEX, VISIBLE, fit_text, require_single, to_numpy
 from elekit.draw.figure import Picture, figure_of, fitted_title, legend, points_per_unit, size_in_inches
 from elekit.draw.layouts import layout, ring_centers
-from elekit.draw.shapes import AROMATIC, bond_lines, framed, label_colors, line_counts, text_color, vertex_labels
+from elekit.draw.shapes import (
+    AROMATIC,
+    arrow_directions,
+    arrow_head,
+    beside_arrow,
+    bond_lines,
+    framed,
+    label_colors,
+    line_counts,
+    text_color,
+    vertex_labels,
+)
 from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
 
 PURE = 0.95  # a node is drawn without outline of its text, or as a vertex, above this share
@@ -163,12 +174,17 @@ def _edge(ax, ends, shares, line, vocabulary, points, written):
         look = {"color": "#333333", "alpha": strength, "lw": width, "zorder": 1, "gid": f"edge-{i}-{j}"}
         dashes = (0, (2, 1.4)) if n and count == AROMATIC else "-"
         ax.add_line(Line2D(*np.stack(stroke).T, ls=dashes, **look))
+    if direction := arrow_directions(vocabulary)[label]:
+        head = arrow_head(start, end, RADIUS) if direction > 0 else arrow_head(end, start, RADIUS)
+        ax.add_patch(Polygon(head, facecolor="#333333", alpha=strength, lw=0, zorder=1.5, gid=f"arrow-{i}-{j}"))
     if bonds or not kept or len(vocabulary.edge_labels) == 1:
         return
     room = max(0.3, np.linalg.norm(end - start) - 2 * RADIUS) * points
-    text, size = fit_text(vocabulary.edge_labels[label], room, min(13, 0.26 * points))
+    name = vocabulary.edge_labels[vocabulary.label_of[1 + label] - 1]
+    text, size = fit_text(name, room, min(13, 0.26 * points))
     half = np.array([0.3 * len(text) + 0.2, 0.7]) * size / points
-    centers = [start + t * (end - start) for t in (0.5, 0.42, 0.58, 0.35, 0.65)]
+    shift = beside_arrow(start, end) if vocabulary.directed else 0.0
+    centers = [start + t * (end - start) + shift for t in (0.5, 0.42, 0.58, 0.35, 0.65)]
 
     def is_free(center):
         return not any(((center - half < high) & (low < center + half)).all() for low, high in written)

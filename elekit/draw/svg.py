@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 
 from elekit.draw.base import BLUE, ORANGE, RADIUS, VERTEX, printable, shortened
-from elekit.draw.shapes import AROMATIC, bond_lines, framed, rgb, text_color
+from elekit.draw.shapes import AROMATIC, arrow_head, beside_arrow, bond_lines, framed, rgb, text_color
 
 UNIT = 46  # pixels of an edge
 ROOM = 0.55  # around a drawing, in edges
@@ -65,14 +65,20 @@ def _text(at, words: str, size: float, fill: str, more: str = "") -> str:
 
 
 def _edge(start: np.ndarray, end: np.ndarray, channel: int, palette: dict, center=None) -> list[str]:
-    """Strokes of an edge, or one stroke with the label on it."""
+    """Strokes of an edge, or one stroke with the label on it, and the head of an arrow."""
     count = palette["strokes"][channel - 1] if palette["strokes"] else 1
     lines = bond_lines(start, end, count, center)
     dashes = ["", 'stroke-dasharray="6 6" ' if count == AROMATIC else "", ""]
     parts = [_line(a, b, "#333333", 0.07, dash) for (a, b), dash in zip(lines, dashes)]
-    if palette["strokes"] is None and len(palette["edges"]) > 1:
+    if direction := palette["arrows"][channel - 1]:
+        ends = (start, end) if direction > 0 else (end, start)
+        corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in UNIT * arrow_head(*ends, RADIUS))
+        parts.append(f'<polygon points="{corners}" fill="#333333"/>')
+    if palette["written"]:
         rim = ' stroke="#ffffff" stroke-width="4" paint-order="stroke"'
-        parts.append(_text((start + end) / 2, shortened(palette["edges"][channel - 1], 10), 11, "#000000", rim))
+        shift = -beside_arrow(start, end) if any(palette["arrows"]) else 0.0
+        name = shortened(palette["written"][channel - 1], 10)
+        parts.append(_text((start + end) / 2 + shift, name, 11, "#000000", rim))
     return parts
 
 

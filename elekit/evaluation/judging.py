@@ -11,9 +11,11 @@ from torch import Tensor
 
 from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig, Decoded, decode
+from elekit.decoding.candidates import constraints_of
 from elekit.decoding.trace import concatenate
 from elekit.evaluation import ranking
 from elekit.graphs.budget import Clock
+from elekit.graphs.constraints import Constraints
 from elekit.graphs.edit_distance import edit_distance as exact_edit_distance
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.features import is_connected
@@ -31,7 +33,8 @@ BATCH_SIZE = 256  # bounds the memory of decoding
 
 def evaluate(
     predicted: GraphBatch, truth: GraphBatch, *, edit_distance: bool = True, timeout: float = 2.0,
-    ranks: Tensor | None = None, budget: float | Clock | None = None, progress: bool | None = None,
+    ranks: Tensor | None = None, constraints: Constraints = Constraints(), budget: float | Clock | None = None,
+    progress: bool | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Compare predicted graphs with true ones, pair by pair.
 
@@ -43,6 +46,8 @@ def evaluate(
         edit_distance: Whether to compute edit distances.
         timeout: Seconds per pair for the exact edit distance.
         ranks: (B,) rank of the truth among candidates.
+        constraints: What predictions should satisfy, such as those of the decoder; one that some true graph violates
+            does not count.
         budget: Seconds for all edit distances; those that are not proven in time are upper bounds.
         progress: Whether to show progress bars; None shows them after 2 s, if standard error is a terminal.
 
@@ -51,8 +56,9 @@ def evaluate(
         they count as not exact), edit_distance_unlabelled and edit_distance (without and with
         edge labels, in edits), proven (both are exact), edit_distance_at_least (only if some are not; a lower bound
         of edit_distance), rank if given; connected (only if all true graphs are connected and some predicted ones
-        are not); for molecules also valid (RDKit sanitizes the prediction, and it is in one piece if all true graphs
-        are), predicted and truth (SMILES).
+        are not); valid (only of molecules, and if constraints ask for more than connected graphs: they are satisfied,
+        the prediction is connected if all true graphs are, and RDKit sanitizes molecules); for molecules also
+        predicted and truth (SMILES).
 
     Raises:
         ValueError: If batch sizes or labels differ.
@@ -64,13 +70,17 @@ def evaluate(
         if ours != true:
             raise ValueError(f"predicted and true graphs differ in {name}: {list(ours)} and {list(true)}")
     columns: dict[str, Any] = {}
-    whole = is_connected(predicted).numpy() | (not bool(is_connected(truth).all()))
+    constraints = constraints.held_by(truth)
+    whole = is_connected(predicted).numpy() | (not constraints.connected)
     if not whole.all():
         columns["connected"] = whole
+    valid = (constraints.structural(predicted) == 0).numpy()
+    if constraints != Constraints(connected=constraints.connected):
+        columns["valid"] = valid
     if is_molecular(truth.vocabulary):
         for name, graphs in (("predicted", predicted), ("truth", truth)):
             columns[name] = pd.Series(to_smiles(graphs), dtype=object)  # pandas would turn None into NaN
-        columns["valid"] = whole & [smiles is not None for smiles in columns["predicted"]]
+        columns["valid"] = valid & [smiles is not None for smiles in columns["predicted"]]
         predicted, truth = canonicalized(predicted), canonicalized(truth)
     exact, hard = _compared(predicted, truth)
     columns["exact"] = exact.tolist()
@@ -168,7 +178,7 @@ def decode_many(
     Arguments as of `decode`; each batch gets its share of the budget. progress: as in `Clock.track`.
     """
     if candidates is not None:
-        candidates = Candidates.of(psi, candidates)
+        candidates = Candidates.of(psi, candidates).within(config.constraints or Constraints())
     pieces, batches = [], range(0, len(target), BATCH_SIZE)
     with Clock.of(budget) as clock:
         for done, first in enumerate(clock.track(batches, "decoding", progress=progress, to_end=True)):
@@ -241,7 +251,9 @@ def judge(
             gallery = Candidates.of(psi, rank_among)
             rows = torch.arange(len(target)) if truth_among is None else truth_among
             ranks = ranking.ranks(2 - 2 * target @ gallery.points.T, rows)
-        table = evaluate(decoded.graphs, truth, timeout=timeout, ranks=ranks, budget=clock, progress=progress)
+        constraints = constraints_of(psi, config.constraints)
+        shared: dict[str, Any] = {"constraints": constraints, "budget": clock, "progress": progress}
+        table = evaluate(decoded.graphs, truth, timeout=timeout, ranks=ranks, **shared)
     table["loss"] = decoded.loss.numpy()
     points = points_of(psi, truth)
     table["loss_of_truth"] = squared_distance(points, target).clamp_min(0).numpy().astype(np.float64)

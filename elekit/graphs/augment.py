@@ -9,7 +9,6 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from elekit.graphs import projections
 from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
 from elekit.graphs.packed import PackedGraphs, RelaxedPackedGraphs, cumulative, ranges, sorted_pairs
 
@@ -85,7 +84,7 @@ class _Sites:
         B, N = graph.nodes.shape[:2]
         edges = self.kinds.new_zeros(B, N, N)
         b, (i, j) = self.pairs[0] // N, self.pairs % N
-        edges[b, i, j] = edges[b, j, i] = self.kinds
+        edges[b, i, j], edges[b, j, i] = self.kinds, graph.vocabulary.turn(self.kinds)
         return Graph.from_labels(self.labels.reshape(B, N), edges, graph.vocabulary).to(graph.nodes)
 
     def packed(self, vocabulary: GraphVocabulary) -> PackedGraphs:
@@ -197,7 +196,7 @@ def _edit(
     labels[site] = label
     pairs, kinds = torch.cat([pairs[:, :-1], torch.stack([i, j])], 1), torch.cat([kinds[:-1], link])
     kinds = torch.where((labels[pairs] > 0).all(0) & (pairs[0] != pairs[1]), kinds, 0)
-    return _Sites(sites.offsets, labels, *sorted_pairs(pairs, kinds, S))
+    return _Sites(sites.offsets, labels, *sorted_pairs(pairs, kinds, S, vocabulary))
 
 
 @overload
@@ -238,7 +237,8 @@ def softened(graph: GraphBatch, amounts: Tensor, generator: torch.Generator) -> 
     high = ((1 + (1 + 8 * number.double()).sqrt()) / 2 + 1e-9).long()  # pairs (0, 1), (0, 2), (1, 2), (0, 3), ...
     others = torch.stack([number - high * (high - 1) // 2, high]) + offsets[row]
     kinds = torch.cat([torch.zeros_like(row), graphs.edge_labels.long()])
-    pairs, kinds = sorted_pairs(torch.cat([others, place[graphs.pairs]], 1), kinds, len(labels), keep_empty=True)
+    listed = torch.cat([others, place[graphs.pairs]], 1)
+    pairs, kinds = sorted_pairs(listed, kinds, len(labels), graph.vocabulary, keep_empty=True)
     weights = amounts.repeat_interleave(sizes)
     rows = [(labels, graph.vocabulary.K, weights), (kinds, R, weights[pairs[0]])]
     nodes, edges = (
@@ -254,11 +254,11 @@ def _softened_slots(graph: Graph, amounts: Tensor, generator: torch.Generator) -
     noise_nodes = _uniform_simplex((B, N, K), generator).to(graph.nodes)
     noise_edges = _uniform_simplex((B, N, N, R), generator).to(graph.nodes)
     upper = torch.ones(N, N, dtype=torch.bool).triu(1)[None, ..., None].to(noise_edges.device)
-    noise_edges = torch.where(upper, noise_edges, noise_edges.transpose(1, 2))
+    noise_edges = torch.where(upper, noise_edges, graph.vocabulary.turn_rows(noise_edges.transpose(1, 2)))
     a = amounts.to(graph.nodes)
     nodes = torch.lerp(graph.nodes, noise_nodes, a[:, None, None])
     edges = torch.lerp(graph.edges, noise_edges, a[:, None, None, None])
-    return Graph(nodes, projections.symmetric(edges), graph.vocabulary)
+    return Graph(nodes, edges, graph.vocabulary).symmetrized()
 
 
 def _uniform_simplex(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

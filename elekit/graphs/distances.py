@@ -74,8 +74,8 @@ def fused_gromov_wasserstein(a: GraphBatch, b: GraphBatch, *, alpha: float = ALP
     """Cost (B,) in [0, 1] of the best transport plan T from the nodes of one graph to those of the other.
 
     `min_T (1 - alpha) sum_ij T_ij [n_i != n'_j] + alpha sum_ijkl T_ij T_kl (A_ik - A'_jl)^2` over plans whose rows
-    and columns sum to 1 / nodes; A is the adjacency (0 or 1), so edge labels are ignored. nan if one graph has no
-    nodes.
+    and columns sum to 1 / nodes; A is the adjacency (0 or 1), so edge labels are ignored but for their direction. nan
+    if one graph has no nodes.
 
     The problem is not convex. POT descends from ten plans (one matches nodes by color, the others by label and degree
     with noise seeded by the colors), and the lowest cost counts: an upper bound, 0 for isomorphic graphs. Nodes and
@@ -96,7 +96,7 @@ def _canonical_nodes(graphs: GraphBatch) -> Iterator[tuple[Array, Array, Array]]
     """Colors (n, HOPS + 2), labels (n,) and adjacency (n, n) of each graph, nodes in canonical order."""
     nodes, edges = (labels.cpu().numpy() for labels in graphs.labels())
     colors = torch.stack([*node_colors(graphs, HOPS), canonical_colors(graphs)], 2).numpy()
-    for own, labels, linked in zip(colors, nodes, edges > 0):
+    for own, labels, linked in zip(colors, nodes, (edges > 0) & (edges <= len(graphs.vocabulary.edge_labels))):
         present = np.flatnonzero(labels)
         order = present[np.argsort(own[present, -1])]
         yield own[order], labels[order], linked[np.ix_(order, order)].astype(float)
@@ -116,7 +116,8 @@ def _transport_cost(one: tuple[Array, Array, Array], other: tuple[Array, Array, 
     guess = differ + np.abs(linked.sum(1)[:, None] - their_linked.sum(1))
     seed = [np.abs(own[:, -1]).tolist() for own in (colors, their_colors)]
     noise = np.random.default_rng(seed[0] + seed[1]).random((STARTS - 2, *guess.shape))
-    options: dict[str, Any] = {"symmetric": True, "alpha": alpha, "max_iter": MAX_ITERATIONS, "log": True}
+    symmetric = all((adjacency == adjacency.T).all() for adjacency in (linked, their_linked))
+    options: dict[str, Any] = {"symmetric": symmetric, "alpha": alpha, "max_iter": MAX_ITERATIONS, "log": True}
     lowest = np.inf
     for cost in (first, guess, *(guess + noise)):
         _, log = descend(differ, linked, their_linked, *weights, G0=emd(*weights, cost), **options)

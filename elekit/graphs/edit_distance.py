@@ -59,7 +59,8 @@ class EditDistances:
 class EditStep:
     """One edit of an edit path: a part gets another label.
 
-    where: slots, (i,) of a node, (i, j) with i < j of an edge. before, after: channels; 0 means absent.
+    where: slots, (i,) of a node, (i, j) with i < j of an edge. before, after: channels, of an edge from i to j; 0
+    means absent.
     """
 
     kind: Literal["node", "edge"]
@@ -69,9 +70,12 @@ class EditStep:
 
     def describe(self, vocabulary: GraphVocabulary) -> str:
         """Describe the edit as `Edits.describe` does, for example "node 3: C to N"."""
-        node = self.kind == "node"
-        names = ("nothing", *vocabulary.node_labels) if node else ("no edge", *vocabulary.edge_labels)
-        return f"{self.kind} {'-'.join(map(str, self.where))}: {names[self.before]} to {names[self.after]}"
+        if self.kind == "edge":
+            change = vocabulary.change(self.before, self.after)
+        else:
+            names = ("nothing", *vocabulary.node_labels)
+            change = f"{names[self.before]} to {names[self.after]}"
+        return f"{self.kind} {'-'.join(map(str, self.where))}: {change}"
 
 
 def isomorphic(a: GraphBatch, b: GraphBatch) -> Tensor:
@@ -102,7 +106,7 @@ def isomorphism_of(a: GraphBatch, b: GraphBatch) -> dict[int, int] | None:
 def _labeled(channels: Channels) -> LabeledGraph:
     nodes, edges = channels
     ends = np.nonzero(np.triu(edges, 1))
-    return LabeledGraph(nodes, np.column_stack([*ends, edges[ends]]))
+    return LabeledGraph(nodes, np.column_stack([*ends, edges[ends], edges.T[ends]]))
 
 
 def edit_distance(
@@ -166,10 +170,11 @@ def check_comparable(a: GraphBatch, b: GraphBatch) -> None:
     if len(a) != len(b):
         sizes = f"graphs are compared pair by pair, got batches of {len(a)} and {len(b)}"
         raise ValueError(f"{sizes}; repeat a single one with Graph.cat([y] * B)")
-    for name in ("node_labels", "edge_labels"):
+    for name in ("node_labels", "edge_names"):
         labels, others = getattr(a.vocabulary, name), getattr(b.vocabulary, name)
         if labels != others:
-            raise ValueError(f"vocabularies differ in {name}: {list(labels)} and {list(others)}; load both with one")
+            what = name.replace("edge_names", "edge_labels")
+            raise ValueError(f"vocabularies differ in {what}: {list(labels)} and {list(others)}; load both with one")
 
 
 def _check_timeout(timeout: float) -> None:
@@ -178,15 +183,26 @@ def _check_timeout(timeout: float) -> None:
 
 
 def present_channels(graph: GraphBatch, edge_labels: bool = True) -> Iterator[Channels]:
-    """Channels of the present nodes of each graph, rounded; edges as 0 and 1 without edge_labels."""
+    """Channels of the present nodes of each graph, rounded.
+
+    Without edge_labels, all edges of undirected graphs have channel 1; of directed ones 1 forward, 2 backward, and 3
+    without direction.
+    """
     offsets, nodes, pairs, kinds = (part.cpu() for part in graph.lists())
     cuts, own = offsets.tolist(), nodes.long().numpy()
     links = torch.searchsorted(pairs[0].contiguous(), offsets).tolist()
-    ends, labels = pairs.numpy(), kinds.long().numpy() if edge_labels else np.ones(len(kinds), dtype=int)
+    turned = graph.vocabulary.turn(kinds).long()
+    kinds = kinds.long()
+    if not edge_labels:
+        kinds, turned = (
+            1 + (one > two) + 2 * (one == two) * bool(graph.vocabulary.directed)
+            for one, two in ((kinds, turned), (turned, kinds))
+        )
+    ends, labels, back = pairs.numpy(), kinds.numpy(), turned.numpy()
     for first, last, start, stop in zip(cuts, cuts[1:], links, links[1:]):
         edges = np.zeros((last - first,) * 2, dtype=int)
         i, j = ends[:, start:stop] - first
-        edges[i, j] = edges[j, i] = labels[start:stop]
+        edges[i, j], edges[j, i] = labels[start:stop], back[start:stop]
         yield own[first:last], edges
 
 
@@ -195,6 +211,7 @@ def _steps(before: Channels, after: Channels, slots: list[int]) -> list[EditStep
     found = []
     for i, j in itertools.combinations_with_replacement(range(len(before[0])), 2):
         linked, where = i != j, tuple(sorted({slots[i], slots[j]}))
+        i, j = (i, j) if slots[i] <= slots[j] else (j, i)
         old, new = (int(edges[i, j] if linked else nodes[i]) for nodes, edges in (before, after))
         if old != new:
             stage = 1 - linked if not new else 4 + linked if not old else 2 + linked
@@ -224,7 +241,8 @@ class _Search:
         self.assign = optimize.linear_sum_assignment  # loads scipy before the timeout starts
         pairs = np.triu_indices(size)
         self.floor = _multiset_distance(self.nodes_a, self.nodes_b)
-        self.floor += _multiset_distance(self.edges_a[pairs], self.edges_b[pairs])
+        # the smaller channel of both ends, since any order of nodes is possible
+        self.floor += _multiset_distance(*(np.minimum(e, e.T)[pairs] for e in (self.edges_a, self.edges_b)))
         self.place = np.arange(size)
         self.answer, self.best = self.place.copy(), self._edits()
 
@@ -247,23 +265,28 @@ class _Search:
         """The integer program.
 
         x_ik: node i of `a` becomes node k of `b`. y_ef: edge e becomes edge f, possible only if the ends do, at
-        either end of e and of f. What is not matched is inserted or deleted.
+        either end of e and of f. What is not matched is inserted or deleted. Edges of directed graphs become f from
+        either end: first ends go to first ends, second to second.
         """
         edges_a, edges_b = (np.argwhere(np.triu(edges, 1)) for edges in (self.edges_a, self.edges_b))
+        constant, sides = len(self.nodes_b) + len(edges_a) + len(edges_b), [[0, 1]]
+        if any((edges != edges.T).any() for edges in (self.edges_a, self.edges_b)):
+            edges_b, sides = np.concatenate([edges_b, edges_b[:, ::-1]]), [[0], [1]]
         n, m, p, q = self.size_a, len(self.nodes_b), len(edges_a), len(edges_b)
         if self.proven or timeout <= 0 or n * m + p * q > MAX_VARIABLES:
             return
         relabel = self.nodes_a[:n, None] != self.nodes_b
         change = self.edges_a[tuple(edges_a.T)][:, None] != self.edges_b[tuple(edges_b.T)]
         saved = np.r_[relabel.ravel() - 1.0, change.ravel() - 2.0]  # against inserting and deleting everything
-        at_a, at_b = _incidence(edges_a, n), _incidence(edges_b, m)
         one, kron = sparse.identity, sparse.kron
         blocks = [[kron(one(n), np.ones((1, m))), None], [kron(np.ones((1, n)), one(m)), None]]
         if p and q:
-            blocks += [[-kron(at_a.T, one(m)), kron(one(p), at_b)], [-kron(one(n), at_b.T), kron(at_a, one(q))]]
+            for side in sides:
+                at_a, at_b = _incidence(edges_a[:, side], n), _incidence(edges_b[:, side], m)
+                blocks += [[-kron(at_a.T, one(m)), kron(one(p), at_b)], [-kron(one(n), at_b.T), kron(at_a, one(q))]]
         else:
             blocks[0][1] = sparse.csr_array((n, p * q))
-        matrix, ends = sparse.block_array(blocks, format="csr"), (p * m + n * q) * bool(p and q)
+        matrix, ends = sparse.block_array(blocks, format="csr"), len(sides) * (p * m + n * q) * bool(p and q)
         low = np.r_[np.ones(n), np.zeros(m), np.full(ends, -np.inf)]  # each node of a has one of b
         high = np.r_[np.ones(n + m), np.zeros(ends)]
         found = optimize.milp(
@@ -276,7 +299,7 @@ class _Search:
             if (edits := self._edits()) < self.best:
                 self.answer, self.best = self.place.copy(), edits
         if found.mip_dual_bound is not None and np.isfinite(found.mip_dual_bound):
-            self.floor = max(self.floor, math.ceil(found.mip_dual_bound + m + p + q - 1e-6))
+            self.floor = max(self.floor, math.ceil(found.mip_dual_bound + constant - 1e-6))
 
     def path(self, slots: list[int]) -> list[EditStep]:
         """The edits from left to right; slots: of the present nodes of left, then free ones."""
@@ -334,8 +357,9 @@ class _Search:
 
 
 def _incidence(ends: Array, size: int) -> Any:
-    """(size, E) sparse matrix of the nodes (E, 2) at both ends of each edge."""
-    return sparse.csr_array((np.ones(ends.size), (ends.ravel(), np.arange(len(ends)).repeat(2))), (size, len(ends)))
+    """(size, E) sparse matrix of the nodes (E, 1 or 2) at one or both ends of each edge."""
+    columns = np.arange(len(ends)).repeat(ends.shape[1])
+    return sparse.csr_array((np.ones(ends.size), (ends.ravel(), columns)), (size, len(ends)))
 
 
 def _multiset_distance(a: Array, b: Array) -> int:

@@ -32,7 +32,7 @@ class Edits:
         node: (E, 2) nodes that change.
         label: (E, 2) new channels of these nodes.
         pair: (E, 4, 2) pairs (i, j) that change.
-        edge: (E, 4) new channels of these pairs.
+        edge: (E, 4) new channels of these pairs, from i to j.
     """
 
     row: Tensor
@@ -65,19 +65,20 @@ class Edits:
             i, j = self.pair[at, slot].unbind(-1)
             yield at, i, j, self.edge[at, slot]
 
-    def apply(self, nodes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
+    def apply(self, nodes: Tensor, edges: Tensor, vocabulary: GraphVocabulary) -> tuple[Tensor, Tensor]:
         """Apply each edit to its graph: channels (B, N) and (B, N, N) of the batch to (E, N) and (E, N, N)."""
         nodes, edges = nodes[self.row].clone(), edges[self.row].clone()
         for at, i, label in self.node_changes():
             nodes[at, i] = label.to(nodes.dtype)
         for at, i, j, label in self.pair_changes():
-            edges[at, i, j] = edges[at, j, i] = label.to(edges.dtype)
+            edges[at, i, j] = label.to(edges.dtype)
+            edges[at, j, i] = vocabulary.turn(label).to(edges.dtype)
         present = nodes > 0
         return nodes, edges * (present[:, :, None] & present[:, None, :])
 
     def results(self, graph: Graph) -> PackedGraphs:
         """Apply each edit to its graph of a rounded batch: E graphs as lists of nodes and edges."""
-        nodes, edges = graph.labels()
+        (nodes, edges), names = graph.labels(), graph.vocabulary
         E, N = len(self), nodes.shape[1]
         b, i, j = edges.triu(1).nonzero().T
         counts = torch.bincount(b, minlength=len(nodes))
@@ -92,11 +93,11 @@ class Edits:
             pairs.append(torch.stack([first[at] + k, first[at] + m]))
             kinds.append(label)
         listed, present = torch.cat(pairs, 1), labels.flatten() > 0
-        joined, kind = sorted_pairs(listed, torch.where(present[listed].all(0), torch.cat(kinds), 0), E * N)
+        joined, kind = sorted_pairs(listed, torch.where(present[listed].all(0), torch.cat(kinds), 0), E * N, names)
         number = cumulative(present.long())
         channels = labels.flatten()[present].to(torch.int16)
         offsets = number[torch.arange(E + 1) * N]
-        return PackedGraphs(offsets, channels, number[joined], kind.to(torch.int16), graph.vocabulary)
+        return PackedGraphs(offsets, channels, number[joined], kind.to(torch.int16), names)
 
     def first_order(self, nodes: Tensor, edges: Tensor, node_gradient: Tensor, pair_gradient: Tensor) -> Tensor:
         """(E,) estimated changes of a loss: its gradient at the new channels minus that at the old ones.
@@ -138,8 +139,7 @@ class Edits:
 
     def describe(self, nodes: Tensor, edges: Tensor, vocabulary: GraphVocabulary) -> list[str]:
         """Describe each edit, such as "node 3: C to N" or "edge 1-2: single to double"."""
-        node_names, edge_names = ("nothing", *vocabulary.node_labels), ("no edge", *vocabulary.edge_labels)
-        descriptions = []
+        node_names, descriptions = ("nothing", *vocabulary.node_labels), []
         for e in range(len(self)):
             row, parts = self.row[e], []
             for i, k in zip(self.node[e].tolist(), self.label[e].tolist()):
@@ -147,7 +147,7 @@ class Edits:
                     parts.append(f"node {i}: {node_names[nodes[row, i]]} to {node_names[k]}")
             for (i, j), r in zip(self.pair[e].tolist(), self.edge[e].tolist()):
                 if r >= 0:
-                    parts.append(f"edge {i}-{j}: {edge_names[edges[row, i, j]]} to {edge_names[r]}")
+                    parts.append(f"edge {i}-{j}: {vocabulary.change(int(edges[row, i, j]), r)}")
             descriptions.append("; ".join(parts))
         return descriptions
 
@@ -234,7 +234,7 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
         b, x = (present & (linked.sum(-1) == 2)).nonzero().T
         i, j = linked[b, x].float().topk(2).indices.T
         apart = edges[b, i, j] == 0
-        first, second = edges[b, x, i], edges[b, x, j]
+        first, second = edges[b, i, x], edges[b, x, j]
         for label, where in ((first, apart), (second, apart & (first != second))):
             at = where.nonzero()[:, 0]
             one, other, middle, zero = i[at], j[at], x[at], torch.zeros_like(at)

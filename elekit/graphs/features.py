@@ -68,6 +68,7 @@ def ring_edges(graphs: GraphBatch) -> Tensor:
     """(B, N, N) bool: edges that lie on a ring, that is, all edges but bridges."""
     found = graphs.labels()[1].cpu() > 0
     for b, one in enumerate(to_networkx(graphs)):
+        one = nx.Graph(one)
         if one.number_of_edges() < one.number_of_nodes() and nx.is_connected(one):
             found[b] = False  # a tree
         else:
@@ -82,22 +83,27 @@ def detailed_kinds(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> 
     The kinds are "relabel C to N", "add leaf N by single edge", "add N on its own", "remove leaf" (at most one edge),
     "remove node", "edge single to double", "close a ring with a single edge", "join parts with a single edge" (if no
     path connects the nodes), "open a ring", "cut an edge" (a bridge), "swap labels C and N", "move a single edge" and
-    "shift order" (of two edges at one node).
+    "shift order" (of two edges at one node). In directed graphs, leaves are added by "→ a" (from the leaf) or "← a",
+    and there is "turn a cause edge round".
     """
     rings = ring_edges(graphs) if rings is None else rings
     nodes, edges = (labels.long().cpu() for labels in graphs.labels())
     joined, degree = reachable(edges), (edges > 0).sum(-1)
-    names, links = ("nothing", *graphs.vocabulary.node_labels), ("no", *graphs.vocabulary.edge_labels)
+    vocabulary = graphs.vocabulary
+    names, arrows = ("nothing", *vocabulary.node_labels), vocabulary.edge_names
+    links = ("no", *(vocabulary.edge_labels[r - 1] for r in vocabulary.label_of[1:].tolist()))
     rows, at = edits.row, edits.node[:, 0].clamp_min(0)
     i, j = edits.pair[:, 0].clamp_min(0).unbind(-1)
     columns = (
         *(edits.kind, nodes[rows, at], edits.label, edges[rows, i, j], edits.edge[:, 0]),
         *(joined[rows, i, j], rings[rows, i, j], degree[rows, at]),
     )
-    return [_detailed_kind(names, links, *values) for values in zip(*(column.tolist() for column in columns))]
+    return [_detailed_kind(names, links, arrows, *one) for one in zip(*(column.tolist() for column in columns))]
 
 
-def _detailed_kind(names: Names, links: Names, kind: int, old: int, label: Any, before: int, *facts: int) -> str:
+def _detailed_kind(
+    names: Names, links: Names, arrows: Names, kind: int, old: int, label: Any, before: int, *facts: int
+) -> str:
     after, path, ring, neighbors = facts
     match KINDS[kind]:
         case "relabel":
@@ -105,9 +111,11 @@ def _detailed_kind(names: Names, links: Names, kind: int, old: int, label: Any, 
         case "add node" if after < 0:
             return f"add {names[label[0]]} on its own"
         case "add node":
-            return f"add leaf {names[label[0]]} by {links[after]} edge"
+            return f"add leaf {names[label[0]]} by {arrows[after]} edge"
         case "remove node":
             return "remove leaf" if neighbors <= 1 else "remove node"
+        case "change edge" if before and after and before != after and links[before] == links[after]:
+            return f"turn a {links[before]} edge round"
         case "change edge" if before and after:
             return f"edge {links[before]} to {links[after]}"
         case "change edge" if after:

@@ -2,14 +2,19 @@
 
 A relaxed graph is a point of a polytope: each node is a distribution over node labels (channel 0 = "absent"), each
 unordered pair of nodes a distribution over edge labels (channel 0 = "no edge"). Its vertices are the discrete graphs.
+
+An edge label of directed graphs has two channels, one for each direction: what is channel r from i to j is channel
+`reverse[r]` from j to i. So a pair of nodes has at most one edge; in undirected graphs, r = reverse[r].
 """
 
 import hashlib
 import math
 import numbers
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import networkx as nx
@@ -19,10 +24,12 @@ from torch import Tensor
 from elekit.graphs import _schema, projections
 
 MAX_LABELS = 1_000  # of nodes, and of edges
+BOTH = "⇄ "  # begins an edge label without direction in directed graphs
 MAX_NODES = 10_000  # of a vocabulary that is read from a file; a pair of nodes takes a row of a dense tensor
 
 EdgeList = tuple[Sequence[str], Sequence[tuple[int, int, str]]]
-"""One graph as node labels and edges (i, j, edge label), with i and j positions in the node labels."""
+"""One graph as node labels and edges (i, j, edge label), with i and j positions in the node labels; an edge with a
+directed label goes from i to j."""
 
 
 VOCABULARY_FIELDS = _schema.fields(  # of `to_json`
@@ -31,7 +38,10 @@ VOCABULARY_FIELDS = _schema.fields(  # of `to_json`
         "edge_labels": _schema.items(_schema.text(visible=True), MAX_LABELS, 1),
         "max_nodes": _schema.whole(1, MAX_NODES),
     },
-    dict.fromkeys(("capacity", "order"), _schema.maybe(_schema.items(_schema.number(0, 1e6), MAX_LABELS))),
+    {
+        **dict.fromkeys(("capacity", "order"), _schema.maybe(_schema.items(_schema.number(0, 1e6), MAX_LABELS))),
+        "directed": _schema.items(_schema.one_of(False, True), MAX_LABELS, 1),
+    },
 )
 
 
@@ -45,6 +55,7 @@ class GraphVocabulary:
         max_nodes: Number of node slots N of the dense tensors, >= 1.
         capacity: For each node label, the largest sum of edge orders at a node (a valence); None = no limit.
         order: For each edge label, how much of the capacity an edge uses; None = 1 each.
+        directed: Whether edges have a direction; a tuple says so for each edge label.
 
     Raises:
         ValueError: If labels are missing or repeated, or a length does not match.
@@ -55,6 +66,7 @@ class GraphVocabulary:
     max_nodes: int
     capacity: tuple[float, ...] | None = None
     order: tuple[float, ...] | None = None
+    directed: bool | tuple[bool, ...] = False  # in the end False, or one for each label
 
     def __post_init__(self) -> None:
         for name in ("node_labels", "edge_labels"):
@@ -72,6 +84,17 @@ class GraphVocabulary:
                 if len(values) != len(labels):
                     raise ValueError(f"{name} has {len(values)} values for {len(labels)} labels {short(labels, 150)}")
         _schema.require_positive(max_nodes=self.max_nodes)
+        each = self.directed
+        each = (each,) * len(self.edge_labels) if isinstance(each, bool) else tuple(map(bool, each))
+        if len(each) != len(self.edge_labels):
+            raise ValueError(f"directed has {len(each)} values for {len(self.edge_labels)} edge labels")
+        object.__setattr__(self, "directed", each if any(each) else False)
+
+    @cached_property
+    def directed_labels(self) -> tuple[int, ...]:
+        """Numbers of the directed edge labels, from 1."""
+        each = () if isinstance(self.directed, bool) else self.directed
+        return tuple(r for r, one in enumerate(each, 1) if one)
 
     @property
     def K(self) -> int:
@@ -80,13 +103,72 @@ class GraphVocabulary:
 
     @property
     def R(self) -> int:
-        """Number of edge channels, "no edge" included."""
-        return len(self.edge_labels) + 1
+        """Number of edge channels: "no edge", the edge labels, and the directed ones again, for edges backward."""
+        return len(self.edge_labels) + len(self.directed_labels) + 1
+
+    @cached_property
+    def label_of(self) -> Tensor:
+        """(R,) the number of the label of each edge channel, from 1; 0 for "no edge"."""
+        return torch.tensor([*range(len(self.edge_labels) + 1), *self.directed_labels])
+
+    @cached_property
+    def reverse(self) -> Tensor:
+        """(R,) what each edge channel is from the other end of an edge."""
+        other, first = torch.arange(self.R), len(self.edge_labels) + 1
+        for number, label in enumerate(self.directed_labels):
+            other[label], other[first + number] = first + number, label
+        return other
+
+    def turn(self, channels: Tensor) -> Tensor:
+        """Edge channels from the other end.
+
+        Args:
+            channels: Edge channels, integers of any shape.
+
+        Returns:
+            The channels of the edges from j to i, for those from i to j.
+        """
+        return self.reverse.to(channels.device)[channels.long()].to(channels.dtype) if self.directed else channels
+
+    def turn_rows(self, rows: Tensor) -> Tensor:
+        """Values for each edge channel, from the other end.
+
+        Args:
+            rows: (..., R) or, without "no edge", (..., R - 1).
+
+        Returns:
+            The same values, those of a channel at the channel that it is from the other end.
+        """
+        if not self.directed:
+            return rows
+        skipped = self.R - rows.shape[-1]
+        return rows[..., self.reverse.to(rows.device)[skipped:] - skipped]
+
+    @property
+    def edge_names(self) -> tuple[str, ...]:
+        """Names of the R edge channels, with arrows for the directions."""
+        directed, names = set(self.directed_labels), ["no edge"]
+        names += [f"→ {label}" if r in directed else label for r, label in enumerate(self.edge_labels, 1)]
+        return (*names, *(f"← {self.edge_labels[r - 1]}" for r in self.directed_labels))
+
+    def change(self, before: int, after: int) -> str:
+        """Describe what becomes of an edge.
+
+        Args:
+            before: Its channel.
+            after: Its new channel.
+
+        Returns:
+            A text such as "single to double" or "→ cause turned round".
+        """
+        names = self.edge_names
+        turned = before != after and after == self.reverse[before]
+        return f"{names[before]} turned round" if turned else f"{names[before]} to {names[after]}"
 
     @property
     def edge_orders(self) -> Tensor:
         """(R,) capacity that each edge channel uses; 0 for "no edge"."""
-        return torch.tensor([0.0, *(self.order or [1.0] * len(self.edge_labels))])
+        return torch.tensor([0.0, *(self.order or [1.0] * len(self.edge_labels))])[self.label_of]
 
     @property
     def node_capacities(self) -> Tensor:
@@ -99,7 +181,7 @@ class GraphVocabulary:
         Returns:
             The fields by name.
         """
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "directed" or value}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
@@ -121,9 +203,11 @@ class GraphVocabulary:
 
 def check_labels(given: GraphVocabulary, expected: GraphVocabulary, problem: str, owner: str) -> None:
     """Raise a ValueError if two vocabularies have different labels; `owner` names what has the expected ones."""
-    if (given.node_labels, given.edge_labels) != (expected.node_labels, expected.edge_labels):
+    if (given.node_labels, given.edge_labels, given.directed) != (
+        expected.node_labels, expected.edge_labels, expected.directed,
+    ):  # fmt: skip
         own, other = (
-            f"nodes {short(list(v.node_labels), 150)}, edges {short(list(v.edge_labels), 150)}"
+            f"nodes {short(list(v.node_labels), 150)}, edges {short(list(v.edge_names[1:]), 150)}"
             for v in (expected, given)
         )
         raise ValueError(f"{problem}: {other}; {owner} has {own}; read both with one vocabulary")
@@ -228,7 +312,9 @@ class GraphBatch(ABC):
         Returns:
             A sha256 in hexadecimal.
         """
-        running = hashlib.sha256(repr((self.vocabulary.node_labels, self.vocabulary.edge_labels)).encode())
+        names = self.vocabulary
+        labels = (names.node_labels, names.edge_labels, *([names.directed] if names.directed else []))
+        running = hashlib.sha256(repr(labels).encode())
         for part in self.lists():
             running.update(part.long().cpu().contiguous().numpy().tobytes())
         return running.hexdigest()
@@ -248,7 +334,8 @@ class Graph(GraphBatch):
 
     Args:
         nodes: (B, N, K), rows on the simplex, channel 0 = absent.
-        edges: (B, N, N, R), symmetric, rows on the simplex, channel 0 = no edge, diagonal all "no edge".
+        edges: (B, N, N, R), rows on the simplex, channel 0 = no edge, diagonal all "no edge"; from j to i they are
+            those from i to j, turned (`vocabulary.turn_rows`), so symmetric if the graphs are undirected.
         vocabulary: Labels of the K and R channels.
 
     Raises:
@@ -326,9 +413,12 @@ class Graph(GraphBatch):
         return 1 - self.nodes[..., 0]
 
     def labels(self) -> tuple[Tensor, Tensor]:
-        node_labels = self.nodes.argmax(-1)
+        node_labels, edge_labels = self.nodes.argmax(-1), self.edges.argmax(-1)
+        if self.vocabulary.directed:  # of two directions that are as probable, both ends take the same one
+            edge_labels = edge_labels.triu(1)
+            edge_labels = edge_labels + self.vocabulary.turn(edge_labels).transpose(1, 2)
         present = node_labels > 0
-        return node_labels, self.edges.argmax(-1) * (present[:, :, None] & present[:, None, :])
+        return node_labels, edge_labels * (present[:, :, None] & present[:, None, :])
 
     def valence_violation(self) -> Tensor:
         """Sum over nodes of how far the edge orders exceed the capacity; differentiable.
@@ -391,7 +481,7 @@ class Graph(GraphBatch):
             sums = (tensor.sum(-1) - 1).abs().flatten(1).amax(-1)
             off = (flat.amin(-1) < -tolerance) | (sums > tolerance)
             _raise_if(off, f"{name} rows are not on the simplex", "use projections.polytope")
-        gap = (self.edges - self.edges.transpose(1, 2)).abs().flatten(1).amax(-1)
+        gap = (self.edges - self.vocabulary.turn_rows(self.edges.transpose(1, 2))).abs().flatten(1).amax(-1)
         largest = "".join(f"{g:.2g}" for g in gap[gap > tolerance][:1].tolist())  # of the graph that is named
         _raise_if(gap > tolerance, f"edges are not symmetric, largest gap {largest}", "use Graph.symmetrized()")
         loops = 1 - self.edges.diagonal(dim1=1, dim2=2)[:, 0].amin(-1)
@@ -423,7 +513,7 @@ class Graph(GraphBatch):
         Returns:
             A new batch.
         """
-        return replace(self, edges=projections.symmetric(self.edges))
+        return replace(self, edges=projections.symmetric(self.edges, self.vocabulary.turn_rows))
 
     def rounded(self) -> "Graph":
         """Nearest discrete graphs.
@@ -463,10 +553,11 @@ def from_networkx(
     graphs: Iterable[nx.Graph], vocabulary: GraphVocabulary | None = None, *, node_attribute: str | None = "label",
     edge_attribute: str | None = "label", max_nodes: int | None = None,
 ) -> Graph:  # fmt: skip
-    """Convert undirected networkx graphs; nodes keep their order.
+    """Convert networkx graphs, also directed ones; nodes keep their order.
 
     Args:
-        graphs: Simple undirected graphs without self-loops, each with at least one node.
+        graphs: Graphs without self-loops, each with at least one node. If any of them is directed, all become
+            directed graphs. Several edges between two nodes become one, see `combined_edges`.
         vocabulary: Labels of the channels; None uses the sorted labels of the graphs.
         node_attribute: Attribute with the node label, a string or number. All nodes get the label "node" if they have
             no attributes, or with None.
@@ -484,20 +575,72 @@ def from_networkx(
     if not graphs:
         raise ValueError("no graphs given: from_networkx needs at least one")
     lists: list[EdgeList] = []
-    for b, one in enumerate(edge_lists(graphs, node_attribute, edge_attribute)):
+    directed = any_directed(graphs) if vocabulary is None else bool(vocabulary.directed)
+    for b, one in enumerate(edge_lists(graphs, node_attribute, edge_attribute, directed)):
         if isinstance(one, str):
             raise ValueError(f"graph {b} {one}")
         lists.append(one)
-    return from_edge_lists(lists, vocabulary or vocabulary_of(lists, max_nodes))
+    return from_edge_lists(lists, vocabulary or vocabulary_of(lists, max_nodes, directed))
 
 
-def vocabulary_of(graphs: Sequence[EdgeList], max_nodes: int | None = None) -> GraphVocabulary:
-    """The vocabulary of all labels that occur, sorted."""
+def any_directed(graphs: Iterable[Any]) -> bool:
+    """Test whether some of the values are directed networkx graphs."""
+    return any(isinstance(graph, nx.Graph) and graph.is_directed() for graph in graphs)
+
+
+def vocabulary_of(
+    graphs: Sequence[EdgeList], max_nodes: int | None = None, directed: bool = False
+) -> GraphVocabulary:
+    """The vocabulary of all labels that occur, sorted; directed: all edges have a direction but those with `BOTH`."""
+    links = tuple(sorted({label for _, edges in graphs for *_, label in edges})) or ("edge",)
     return GraphVocabulary(
         tuple(sorted({label for nodes, _ in graphs for label in nodes})) or ("node",),
-        tuple(sorted({label for _, edges in graphs for *_, label in edges})) or ("edge",),
+        links,
         max_nodes or max((len(nodes) for nodes, _ in graphs), default=0) or 1,
+        directed=directed and are_directed(links),
     )
+
+
+def are_directed(labels: Sequence[str]) -> tuple[bool, ...]:
+    """Whether each edge label has a direction in directed graphs: all but those that begin with `BOTH`."""
+    return tuple(not label.startswith(BOTH) for label in labels)
+
+
+def combined_edges(
+    edges: Iterable[tuple[int, int, str]], directed: bool = True
+) -> tuple[list[tuple[int, int, str]], int]:
+    """Join the edges of each pair of nodes to one edge with a combined label.
+
+    Edges with the labels a and b from i to j become "a + b"; a from i to j and b back become "a + ← b"; an edge with
+    the same label both ways is "⇄ a", a label without direction.
+
+    Args:
+        edges: Edges (i, j, label).
+        directed: Whether they go from i to j.
+
+    Returns:
+        At most one edge for each pair, and the number of pairs that had several labels.
+    """
+    held: dict[tuple[int, int], set[str]] = defaultdict(set)
+    for i, j, label in edges:
+        held[(i, j) if directed else (min(i, j), max(i, j))].add(label)
+    found, combined = [], 0
+    for (i, j), labels in held.items():
+        back = held.get((j, i), set())
+        if back and i > j:
+            continue  # at (j, i)
+        combined += len(labels) + len(back) > 1
+        ahead, behind = _combined_label(labels, back), _combined_label(back, labels)
+        if labels == back:
+            label = " + ".join(sorted(labels))
+            found.append((i, j, label if label.startswith(BOTH) else f"{BOTH}{label}"))
+        else:
+            found.append((j, i, behind) if back and behind < ahead else (i, j, ahead))
+    return found, combined
+
+
+def _combined_label(labels: set[str], back: set[str]) -> str:
+    return " + ".join([*sorted(labels), *(f"← {label}" for label in sorted(back))])
 
 
 def from_edge_lists(graphs: Sequence[EdgeList], vocabulary: GraphVocabulary) -> Graph:
@@ -513,7 +656,7 @@ def label_tensors(graphs: Sequence[EdgeList], vocabulary: GraphVocabulary) -> tu
     edge_labels = torch.zeros(len(graphs), N, N, dtype=torch.long)
     node_labels[torch.arange(N) < torch.tensor(sizes)[:, None]] = torch.tensor(nodes, dtype=torch.long)
     b, i, j, kind = torch.tensor(edges, dtype=torch.long).reshape(-1, 4).T
-    edge_labels[b, i, j] = edge_labels[b, j, i] = kind
+    edge_labels[b, i, j], edge_labels[b, j, i] = kind, vocabulary.turn(kind)
     return node_labels, edge_labels
 
 
@@ -543,14 +686,17 @@ def channel_lists(
 
 
 def edge_lists(
-    graphs: Sequence[Any], node_attribute: str | None = "label", edge_attribute: str | None = "label"
-) -> list[EdgeList | str]:
+    graphs: Sequence[Any], node_attribute: str | None = "label", edge_attribute: str | None = "label",
+    directed: bool = False,
+) -> list[EdgeList | str]:  # fmt: skip
     """Edge lists of networkx graphs; a string in place of one is the reason why a value is no usable graph.
+
+    directed: Whether directed graphs are wanted; an edge of undirected ones then goes both ways.
 
     Raises:
         ValueError: If no node (or edge) has the attribute, but they have others.
     """
-    reasons = [_unusable(graph) for graph in graphs]
+    reasons = [_unusable(graph, directed) for graph in graphs]
     usable = [graph for graph, reason in zip(graphs, reasons) if not reason]
     nodes, edges = ([a for g in usable for *_, a in getattr(g, kind)(data=True)] for kind in ("nodes", "edges"))
     node_attribute = _labeled("node", node_attribute, nodes)
@@ -558,18 +704,17 @@ def edge_lists(
     found: list[EdgeList | str] = []
     for graph, reason in zip(graphs, reasons):
         try:
-            found.append(reason or _edge_list(graph, node_attribute, edge_attribute))
+            found.append(reason or _edge_list(graph, node_attribute, edge_attribute, directed))
         except ValueError as wrong:
             found.append(str(wrong))
     return found
 
 
-def _unusable(graph: Any) -> str:
+def _unusable(graph: Any, directed: bool) -> str:
     if not isinstance(graph, nx.Graph):
         return f"is no networkx graph but a {type(graph).__name__}; give a list of networkx graphs"
-    if graph.is_directed() or graph.is_multigraph():
-        kind = "a multigraph" if graph.is_multigraph() else "directed"
-        return f"is {kind}; convert it with networkx.Graph(graph) first"
+    if graph.is_directed() and not directed:
+        return "is directed, undirected graphs are expected; convert it with graph.to_undirected() first"
     if graph.number_of_nodes() == 0:
         return "has no nodes; remove it from the list"
     loop = next(iter(nx.selfloop_edges(graph)), None)
@@ -590,7 +735,7 @@ def _labeled(kind: str, attribute: str | None, elements: Sequence[dict[Any, Any]
     return None
 
 
-def _edge_list(graph: nx.Graph, node_attribute: str | None, edge_attribute: str | None) -> EdgeList:
+def _edge_list(graph: nx.Graph, node_attribute: str | None, edge_attribute: str | None, directed: bool) -> EdgeList:
     def text(kind: str, element: Any, attribute: str | None, attributes: dict[Any, Any]) -> str:
         if attribute is None:
             return kind
@@ -605,6 +750,10 @@ def _edge_list(graph: nx.Graph, node_attribute: str | None, edge_attribute: str 
     edges = [
         (position[u], position[v], text("edge", (u, v), edge_attribute, a)) for u, v, a in graph.edges(data=True)
     ]
+    if directed and not graph.is_directed():
+        edges += [(j, i, label) for i, j, label in edges]
+    if directed or graph.is_multigraph():
+        edges, _ = combined_edges(edges, directed)
     return nodes, edges
 
 
@@ -640,8 +789,10 @@ def to_edge_lists(graphs: GraphBatch) -> list[EdgeList]:
     names, (offsets, node_labels, pairs, edge_labels) = graphs.vocabulary, (part.cpu() for part in graphs.lists())
     nodes = [names.node_labels[k - 1] for k in node_labels.tolist()]
     graph = torch.searchsorted(offsets, pairs[0], right=True) - 1  # of each pair
-    kinds = [names.edge_labels[r - 1] for r in edge_labels.tolist()]
-    links = list(zip(*(pairs - offsets[graph]).tolist(), kinds))
+    kinds = [names.edge_labels[r - 1] for r in names.label_of[edge_labels.long()].tolist()]
+    i, j = pairs - offsets[graph]
+    backward = edge_labels > len(names.edge_labels)
+    links = list(zip(i.where(~backward, j).tolist(), j.where(~backward, i).tolist(), kinds))
     cuts, link_cuts = offsets.tolist(), torch.searchsorted(pairs[0].contiguous(), offsets).tolist()
     return [(nodes[a:b], links[c:d]) for a, b, c, d in zip(cuts, cuts[1:], link_cuts, link_cuts[1:])]
 
@@ -653,15 +804,20 @@ def to_networkx(graph: GraphBatch) -> list[nx.Graph]:
         graph: A batch of B graphs.
 
     Returns:
-        B graphs with the attribute `label` on nodes and edges; nodes are the numbers of their slots.
+        B graphs with the attribute `label` on nodes and edges, directed if the vocabulary is; nodes are the numbers
+            of their slots.
     """
+    names = graph.vocabulary
+    both = {label for r, label in enumerate(names.edge_labels, 1) if r not in names.directed_labels}
     converted, slots = [], None
     if isinstance(graph, Graph):
         slots = [(nodes > 0).nonzero()[:, 0].tolist() for nodes in graph.labels()[0].cpu()]
     for b, (nodes, edges) in enumerate(to_edge_lists(graph)):
         place = range(len(nodes)) if slots is None else slots[b]
-        one: nx.Graph = nx.Graph()
+        one: nx.Graph = nx.DiGraph() if names.directed else nx.Graph()
         one.add_nodes_from((place[i], {"label": label}) for i, label in enumerate(nodes))
         one.add_edges_from((place[i], place[j], {"label": label}) for i, j, label in edges)
+        if names.directed:
+            one.add_edges_from((place[j], place[i], {"label": label}) for i, j, label in edges if label in both)
         converted.append(one)
     return converted

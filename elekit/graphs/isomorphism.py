@@ -11,6 +11,7 @@ random Latin square of order 30, BLISS takes longer than all that is done here. 
 """
 
 import functools
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -246,17 +247,18 @@ def _match_nodes(a: _Part, b: _Part, depth: int) -> dict[int, int] | None:
 class LabeledGraph:
     """A graph with labels as numbers, prepared for comparisons.
 
-    nodes: (n,) labels >= 0. edges: (m, 3), two different nodes and a label >= 0; each pair once.
+    nodes: (n,) labels >= 0. edges: (m, 4), two different nodes, a label >= 0, and the label from the other end, which
+    is another one if the edge has a direction; each pair once.
     """
 
     def __init__(self, nodes: Array, edges: Array) -> None:
-        self.nodes, self.edges = np.asarray(nodes, dtype=np.int64), np.asarray(edges, dtype=np.int64).reshape(-1, 3)
+        self.nodes, self.edges = np.asarray(nodes, dtype=np.int64), np.asarray(edges, dtype=np.int64).reshape(-1, 4)
         self.budget = _Budget()
 
     @functools.cached_property
     def _part(self) -> _Part:
         ends = self.edges[:, :2].T
-        both, kinds = np.concatenate([ends, ends[::-1]], 1), np.tile(self.edges[:, 2], 2)
+        both, kinds = np.concatenate([ends, ends[::-1]], 1), self.edges[:, 2:].T.ravel()
         return _Part(np.arange(len(self.nodes)), _mix(self.nodes.astype(np.uint64)), both, kinds, self.budget)
 
     @property
@@ -278,14 +280,14 @@ class LabeledGraph:
         if found is None:
             return None
         image = np.array([found[node] for node in range(len(self.nodes))], dtype=np.int64)
-        moved = np.column_stack([image[self.edges[:, :2]], self.edges[:, 2]])
+        moved = np.column_stack([image[self.edges[:, :2]], self.edges[:, 2:]])
         if not (self.nodes == other.nodes[image]).all() or _edge_set(moved) != _edge_set(other.edges):
             raise TooSymmetricError  # a collision of hashes
         return image
 
 
 def _edge_set(edges: Array) -> set[tuple[int, int, int]]:
-    return {(min(i, j), max(i, j), kind) for i, j, kind in edges.tolist()}
+    return {(i, j, kind) if i < j else (j, i, back) for i, j, kind, back in edges.tolist()}
 
 
 class _Classes:
@@ -329,18 +331,21 @@ def isomorphism_keys(graphs: Sequence[nx.Graph]) -> list[str]:
     too symmetric to compare with an earlier one.
     """
     classes: dict[str, _Classes] = defaultdict(_Classes)
-    numbers: dict[str, int] = {}  # of labels
+    numbers: dict[Any, int] = {}  # of labels of nodes, and of the two labels of an edge, there and back
     keys = []
     for graph in graphs:
         hashed = "empty"
         if len(graph):
-            hashed = nx.weisfeiler_lehman_graph_hash(_ascii(graph), node_attr="label", edge_attr="label")
+            with warnings.catch_warnings(category=UserWarning, action="ignore"):  # of a change in networkx 3.5
+                hashed = nx.weisfeiler_lehman_graph_hash(_ascii(graph), node_attr="label", edge_attr="label")
         position = {node: i for i, node in enumerate(graph)}
         nodes = [numbers.setdefault(str(label), len(numbers)) for _, label in graph.nodes(data="label")]
-        edges = [
-            (position[i], position[j], numbers.setdefault(str(label), len(numbers)))
-            for i, j, label in graph.edges(data="label")
-        ]
+        both = {(position[i], position[j]): label for i, j, label in graph.edges(data="label")}
+        edges = []
+        for (i, j), label in both.items():
+            if (back := both.get((j, i))) is None or i < j:
+                there = (str(label), None if back is None else str(back)) if graph.is_directed() else (str(label),)
+                edges.append((i, j, *(numbers.setdefault(one, len(numbers)) for one in (there, there[::-1]))))
         try:
             keys.append(f"{hashed}-{classes[hashed].number(LabeledGraph(np.array(nodes), np.array(edges)))}")
         except TooSymmetricError:

@@ -106,7 +106,7 @@ class _Packed(GraphBatch):
         full_nodes[self.rows, place] = nodes
         (i, j), row = place[self.pairs], self.rows[self.pairs[0]]
         full_edges[row, i, j] = edges
-        full_edges[row, j, i] = edges
+        full_edges[row, j, i] = self.vocabulary.turn_rows(edges) if edges.ndim > 1 else self.vocabulary.turn(edges)
         return full_nodes, full_edges
 
     def blocks(self, size: int) -> Iterator[tuple[Tensor, Graph]]:
@@ -138,7 +138,7 @@ class PackedGraphs(_Packed):
         offsets: (B + 1,) number of the first node of each graph, and of all nodes S; int64.
         node_labels: (S,) node channels, 1 to K - 1.
         pairs: (2, E) the two nodes i < j of each edge, numbered in the batch, each pair once, sorted; int64.
-        edge_labels: (E,) edge channels, 1 to R - 1.
+        edge_labels: (E,) edge channels from i to j, 1 to R - 1.
         vocabulary: Labels of the channels.
     """
 
@@ -192,13 +192,13 @@ class PackedGraphs(_Packed):
             offsets: (B + 1,) as of the class.
             node_labels: (S,) node channels.
             pairs: (2, E) two nodes of each edge; of equal pairs the last one counts.
-            edge_labels: (E,) edge channels; 0 removes a pair.
+            edge_labels: (E,) edge channels from the first to the second; 0 removes a pair.
             vocabulary: Labels of the channels.
 
         Returns:
             B graphs.
         """
-        pairs, kinds = sorted_pairs(pairs, edge_labels, len(node_labels))
+        pairs, kinds = sorted_pairs(pairs, edge_labels, len(node_labels), vocabulary)
         return cls(offsets, node_labels.to(torch.int16), pairs, kinds.to(torch.int16), vocabulary)
 
     @classmethod
@@ -273,6 +273,7 @@ class PackedGraphs(_Packed):
         nodes = torch.bincount(self.node_labels.long(), minlength=K).double()
         nodes[0] = (N - self.sizes).clamp_min(0).sum()
         edges = torch.bincount(self.edge_labels.long(), minlength=R).double()
+        edges = (edges + self.vocabulary.turn_rows(edges)) / 2
         edges[0] = (self.sizes * (self.sizes - 1)).sum() / 2 - edges.sum()
         if edges.sum() == 0:
             edges[0] = 1
@@ -336,7 +337,7 @@ class RelaxedPackedGraphs(_Packed):
         offsets: (B + 1,) number of the first node of each graph, and of all nodes S; int64.
         nodes: (S, K) rows on the simplex, channel 0 = absent.
         pairs: (2, P) two nodes i < j of one graph, numbered in the batch, each pair once, sorted; int64.
-        edges: (P, R) rows on the simplex, channel 0 = no edge.
+        edges: (P, R) rows on the simplex, from i to j, channel 0 = no edge.
         vocabulary: Labels of the K and R channels.
     """
 
@@ -420,9 +421,13 @@ def cumulative(counts: Tensor) -> Tensor:
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
-def sorted_pairs(pairs: Tensor, kinds: Tensor, nodes: int, keep_empty: bool = False) -> tuple[Tensor, Tensor]:
+def sorted_pairs(
+    pairs: Tensor, kinds: Tensor, nodes: int, vocabulary: GraphVocabulary, keep_empty: bool = False
+) -> tuple[Tensor, Tensor]:
     """Sort pairs (2, E) of S nodes, i < j, each once: of equal ones the last counts; kind 0 drops out unless kept."""
     low, high = pairs.amin(0), pairs.amax(0)
+    if vocabulary.directed:
+        kinds = torch.where(pairs[0] == low, kinds, vocabulary.turn(kinds))
     key, order = (low * nodes + high).sort(stable=True)
     last = torch.ones_like(key, dtype=torch.bool)
     last[:-1] = key[1:] != key[:-1]

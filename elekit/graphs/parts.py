@@ -15,7 +15,7 @@ class Parts:
     """The two sides of every bridge of some graphs.
 
     graph: (F,) number of the graph. nodes: (n,) the nodes of all parts, one part after the other, numbered in the
-    batch. offsets: (F + 1,) of `nodes`. end: (F,) the node at the bridge. kind: (F,) the edge label of the bridge.
+    batch. offsets: (F + 1,) of `nodes`. end: (F,) the node at the bridge. kind: (F,) the edge channel from that node.
     """
 
     graph: Tensor
@@ -98,11 +98,12 @@ def parts_of(graphs: PackedGraphs) -> Parts:
     sizes = torch.stack([lengths[:, 0], lengths[:, 1:].sum(1)], 1).flatten()
     ends = torch.stack([cut, parent[cut]], 1).flatten()
     kinds = graphs.edge_labels[via[cut]].long().repeat_interleave(2)
+    kinds = torch.where(graphs.pairs[0, via[cut]].repeat_interleave(2) == ends, kinds, graphs.vocabulary.turn(kinds))
     return Parts(graphs.rows[ends], order[ranges(runs, lengths.flatten())], cumulative(sizes), ends, kinds)
 
 
 def join(graphs: PackedGraphs, parts: Parts, left: Tensor, right: Tensor) -> PackedGraphs:
-    """Join pairs of parts (C,) at their ends, by an edge with the label of the left one."""
+    """Join pairs of parts (C,) at their ends, by the bridge of the left one."""
     C, device = len(left), left.device
     both = torch.stack([left, right], 1).flatten()  # sides 2c and 2c + 1 make child c
     counts = parts.sizes[both]
@@ -142,6 +143,7 @@ def pieces_of(graphs: PackedGraphs, most: int) -> PackedGraphs:
         graphs.offsets, graphs.node_labels, graphs.pairs[:, ~bridge], graphs.edge_labels[~bridge], graphs.vocabulary
     )
     firsts, piece = torch.unique(components(inner), return_inverse=True)
+    kinds = graphs.edge_labels[bridge]
     near, far = torch.cat([i[bridge], j[bridge]]), torch.cat([j[bridge], i[bridge]])
     owner = torch.cat([piece, piece[near]])  # nodes of pieces, and behind them those across the bridges
     order = owner.argsort(stable=True)
@@ -152,7 +154,7 @@ def pieces_of(graphs: PackedGraphs, most: int) -> PackedGraphs:
         cumulative(torch.bincount(owner, minlength=len(firsts))),
         torch.cat([graphs.node_labels, graphs.node_labels[far]])[order],
         torch.cat([place[inner.pairs], across], 1),
-        torch.cat([inner.edge_labels, graphs.edge_labels[bridge].repeat(2)]).long(),
+        torch.cat([inner.edge_labels, kinds, graphs.vocabulary.turn(kinds)]).long(),
         graphs.vocabulary,
     )
     _, kind, counts = torch.unique(graph_hashes(found, ROUNDS)[:, -1], return_inverse=True, return_counts=True)

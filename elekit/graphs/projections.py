@@ -1,5 +1,7 @@
 """Euclidean projections onto the sets that relaxed graphs and embeddings live in. Tensors in, tensors out."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -19,9 +21,16 @@ def simplex(x: Tensor) -> Tensor:
     return (x - threshold).clamp_min(0)
 
 
-def symmetric(edges: Tensor) -> Tensor:
-    """Project edge tensors (..., N, N, R) onto symmetric ones, (i, j) averaged with (j, i), without self-loops."""
-    averaged = (edges + edges.transpose(-2, -3)) / 2
+def _same(rows: Tensor) -> Tensor:
+    return rows
+
+
+def symmetric(edges: Tensor, turn_rows: Callable[[Tensor], Tensor] = _same) -> Tensor:
+    """Project edge tensors (..., N, N, R) onto symmetric ones, (i, j) averaged with (j, i), without self-loops.
+
+    turn_rows: `GraphVocabulary.turn_rows`, which gives the rows from j to i for those from i to j.
+    """
+    averaged = (edges + turn_rows(edges.transpose(-2, -3))) / 2
     N, R = edges.shape[-2:]
     no_edge = torch.zeros(R, dtype=edges.dtype, device=edges.device)
     no_edge[0] = 1
@@ -29,13 +38,13 @@ def symmetric(edges: Tensor) -> Tensor:
     return torch.where(diagonal, no_edge, averaged)
 
 
-def polytope(nodes: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
+def polytope(nodes: Tensor, edges: Tensor, turn_rows: Callable[[Tensor], Tensor] = _same) -> tuple[Tensor, Tensor]:
     """Project nodes (..., N, K) and edges (..., N, N, R) onto the relaxed graphs.
 
     Exact: (i, j) and (j, i) share one target, so averaging them and then projecting each row is the projection onto
     the intersection.
     """
-    return simplex(nodes), simplex(symmetric(edges))
+    return simplex(nodes), simplex(symmetric(edges, turn_rows))
 
 
 def sphere(x: Tensor) -> Tensor:

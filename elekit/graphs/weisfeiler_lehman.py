@@ -26,10 +26,11 @@ def _colors(graphs: GraphBatch, rounds: int) -> tuple[PackedGraphs, list[Tensor]
 def _refine(colors: Tensor, graphs: PackedGraphs, rounds: int) -> list[Tensor]:
     """Colors (S,) after 0, 1, ... rounds."""
     found, (i, j) = [colors], graphs.pairs
-    links = splitmix64(-graphs.edge_labels.long())  # negative: distinct from hashes of node labels
+    kinds = graphs.edge_labels.long()
+    links, back = splitmix64(-kinds), splitmix64(-graphs.vocabulary.turn(kinds))  # negative: no hashes of node labels
     for _ in range(rounds):
         before, messages = found[-1], torch.zeros_like(colors)
-        messages.index_add_(0, i, splitmix64(links + before[j])).index_add_(0, j, splitmix64(links + before[i]))
+        messages.index_add_(0, i, splitmix64(links + before[j])).index_add_(0, j, splitmix64(back + before[i]))
         found.append(splitmix64(splitmix64(before) + messages))
     return found
 

@@ -62,7 +62,7 @@ def finite_points(points: Tensor) -> Tensor:
 def reference_points(psi: Psi, given: GraphBatch | Tensor, graph: GraphBatch, what: str) -> Tensor:
     """(n, D) psi of n >= 1 graphs with the labels of `graph`, or n unit vectors."""
     if isinstance(given, GraphBatch):
-        own, labels = ((v.node_labels, v.edge_labels) for v in (graph.vocabulary, given.vocabulary))
+        own, labels = ((v.node_labels, v.edge_names[1:]) for v in (graph.vocabulary, given.vocabulary))
         if own != labels:
             raise ValueError(f"labels of the {what} are {labels}, those of the graph {own}; they must be the same")
         if not len(given):

@@ -206,7 +206,7 @@ def _pairs(
 def _kind(graph: Graph, other: Graph) -> str | None:
     """Kind of the single edit between two graphs in the same slots; None if it takes more."""
     edits = all_edits(graph, SINGLE)
-    made, labels = edits.apply(*graph.labels()), other.labels()
+    made, labels = edits.apply(*graph.labels(), graph.vocabulary), other.labels()
     same = (made[0] == labels[0]).all(1) & (made[1] == labels[1]).flatten(1).all(1)
     return next(iter(detailed_kinds(edits[same], graph)), None)
 

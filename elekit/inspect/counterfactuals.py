@@ -267,7 +267,7 @@ class _Search:
                 break
             some = level[start : start + BATCH_SIZE]
             edits = all_edits(self.graphs(some), self.kinds)
-            made = _Level(*edits.apply(some.nodes, some.edges), edits)
+            made = _Level(*edits.apply(some.nodes, some.edges, self.vocabulary), edits)
             keys = _keys(made)
             fresh = np.unique(keys, return_index=True)[1]
             fresh = np.sort(fresh[~np.isin(keys[fresh], self.seen)])

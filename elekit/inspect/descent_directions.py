@@ -48,7 +48,7 @@ class DescentDirections:
 
     def _direction(self, part: tuple[int, ...], channel: int, gain: float) -> DescentDirection:
         kind, names = ("node", "edge")[len(part) - 1], self.vocabulary
-        labels = names.node_labels if kind == "node" else names.edge_labels
+        labels = names.node_labels if kind == "node" else names.edge_names[1:]
         change = f"to become {labels[channel - 1]}" if channel else "to go"
         return DescentDirection(part, channel, gain, f"{kind} {'-'.join(map(str, part))} {change}")
 

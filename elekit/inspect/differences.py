@@ -23,7 +23,7 @@ def apply_steps(graph: Graph, steps: Sequence[EditStep]) -> Graph:
             nodes[0, step.where[0]] = step.after
         else:
             i, j = step.where
-            edges[0, i, j] = edges[0, j, i] = step.after
+            edges[0, i, j], edges[0, j, i] = step.after, graph.vocabulary.reverse[step.after]
     return Graph.from_labels(nodes, edges, graph.vocabulary)
 
 
@@ -104,9 +104,14 @@ class RewriteRule:
 
     def describe(self, slots: Tensor) -> str:
         """The edits at slots (k,) of another graph."""
-        place = dict(zip(self.slots, slots.tolist()))
-        steps = (replace(step, where=tuple(sorted(place[i] for i in step.where))) for step in self.steps)
-        return "; ".join(step.describe(self.vocabulary) for step in steps)
+        place, parts = dict(zip(self.slots, slots.tolist())), []
+        for step in self.steps:
+            where, ends = [place[i] for i in step.where], (step.before, step.after)
+            if where != sorted(where):  # an edge, seen from its other end
+                ends = tuple(self.vocabulary.reverse[list(ends)].tolist())
+            before, after = ends
+            parts.append(replace(step, where=tuple(sorted(where)), before=before, after=after))
+        return "; ".join(step.describe(self.vocabulary) for step in parts)
 
 
 def describe_difference(steps: Sequence[EditStep], graph: GraphBatch, other: GraphBatch) -> str:
@@ -114,13 +119,18 @@ def describe_difference(steps: Sequence[EditStep], graph: GraphBatch, other: Gra
 
     Names are in alphabetical order, so both directions give the same text. steps: of `edit_steps`, graph to other.
     """
-    names, links = graph.vocabulary.node_labels, graph.vocabulary.edge_labels
+    vocabulary, names = graph.vocabulary, graph.vocabulary.node_labels
     edges_moved = extra_node = False
     parts = set()
     for step in steps:
         if step.before and step.after:
-            labels = links if step.kind == "edge" else names
-            parts.add("{} to {}".format(*sorted((labels[step.before - 1], labels[step.after - 1]))))
+            ends = (
+                [names[k - 1] for k in (step.before, step.after)]
+                if step.kind == "node"
+                else [vocabulary.edge_labels[vocabulary.label_of[k] - 1] for k in (step.before, step.after)]
+            )
+            turned = step.kind == "edge" and step.after == vocabulary.reverse[step.before] != step.before
+            parts.add(f"{ends[0]} turned round" if turned else "{} to {}".format(*sorted(ends)))
         elif step.kind == "edge":
             edges_moved = True
         else:

@@ -40,7 +40,7 @@ class EditSample:
         edits = self.edits[rows]
         before = self.graphs[edits.row].dense()
         each = replace(edits, row=torch.arange(len(edits)))
-        return before, Graph.from_labels(*each.apply(*before.labels()), before.vocabulary)
+        return before, Graph.from_labels(*each.apply(*before.labels(), before.vocabulary), before.vocabulary)
 
     def prices(self, psi: Psi, before: Tensor | None = None) -> Tensor:
         """(E,) learned loss between each graph before and after the edit; `before` is psi of the unedited graphs."""
@@ -166,7 +166,7 @@ def _edits_of(
     detail = np.array(detailed_kinds(edits, graphs, rings), dtype=object)
     drawn = _evenly(edits.row, detail, samples, generator)
     edits, detail = edits[drawn], detail[drawn.numpy()]
-    results = Graph.from_labels(*edits.apply(nodes, edges), graphs.vocabulary)
+    results = Graph.from_labels(*edits.apply(nodes, edges, graphs.vocabulary), graphs.vocabulary)
     fine = valid(results, canonical=valid_only)
     keep = fine.clone() if valid_only else torch.ones_like(fine)
     keep &= ~_unchanged(edits, graphs, results)

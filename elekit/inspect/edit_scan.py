@@ -130,7 +130,7 @@ def _points(psi: Any, graph: Graph, edits: Edits, results: PackedGraphs) -> Tens
 
 
 def _results(graph: Graph, edits: Edits) -> Graph:
-    return Graph.from_labels(*edits.apply(*graph.labels()), graph.vocabulary)
+    return Graph.from_labels(*edits.apply(*graph.labels(), graph.vocabulary), graph.vocabulary)
 
 
 def edited_parts(edits: Edits) -> dict[str, list[tuple]]:

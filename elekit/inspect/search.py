@@ -188,7 +188,8 @@ class Search:
         packed = PackedGraphs.of(self.graphs)
         rows, labels = (packed.rows, packed.node_labels)
         if edges:
-            rows, labels = rows[packed.pairs[0]], packed.edge_labels
+            label_of = self.graphs.vocabulary.label_of.to(packed.offsets.device)
+            rows, labels = rows[packed.pairs[0]], label_of[packed.edge_labels.long()]
         return np.bincount(rows[labels == channel].cpu().numpy(), minlength=len(packed))
 
     def _check_molecular(self, what: str) -> None:

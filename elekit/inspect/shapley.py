@@ -29,7 +29,7 @@ class PartValues:
             for i in (~self.nodes.isnan()).nonzero()[:, 0].tolist()
         ]
         parts += [
-            (f"edge {i}-{j}: {names.edge_labels[edges[i][j] - 1]}", self.edges[i, j], self.edge_error[i, j])
+            (f"edge {i}-{j}: {names.edge_names[edges[i][j]]}", self.edges[i, j], self.edge_error[i, j])
             for i, j in (~self.edges.isnan()).triu(1).nonzero().tolist()
         ]
         rows = [(part, float(share), float(error)) for part, share, error in parts]

@@ -58,7 +58,7 @@ class EditEstimates:
     def _points(self, edits: Edits, depth: int | None) -> Tensor:
         """(E, D), not normalized."""
         psi, E, N = self.psi, len(edits), len(self.nodes)
-        nodes, edges = edits.apply(self.nodes[None], self.edges[None])
+        nodes, edges = edits.apply(self.nodes[None], self.edges[None], psi.vocabulary)
         near = changed = self._changed(edits, nodes)
         points: Tensor = self.point.expand(E, -1)
         place: Tensor = torch.empty(0)
@@ -89,7 +89,8 @@ class EditEstimates:
 
     def _first(self, nodes: Tensor, labels: Tensor) -> Tensor:
         """(n, H): first states of nodes with these labels (n,) and labels of edges (n, N)."""
-        degrees = one_hot(labels, self.psi.vocabulary.R).sum(1)[:, 1:]
+        degrees = labels.new_zeros(len(labels), self.psi.vocabulary.R)
+        degrees = degrees.scatter_add_(1, labels, torch.ones_like(labels))[:, 1:]
         label = one_hot(nodes.long(), self.psi.vocabulary.K)[:, 1:]
         first: Tensor = self.psi.enter(torch.cat([label, degrees], 1).to(self.adjacency.dtype))
         return first

@@ -352,7 +352,7 @@ class _PackedLinks(_Links):
         i, j = graph.pairs
         self.weights = graph.edges[:, 1:] * self.present[i] * self.present[j]  # (P, R-1)
         self.target, self.source = torch.cat([i, j]), torch.cat([j, i])  # both directions
-        self.both = torch.cat([self.weights, self.weights])
+        self.both = torch.cat([self.weights, graph.vocabulary.turn_rows(self.weights)])
 
     def _add(self, messages: Tensor) -> Tensor:
         return messages.new_zeros(len(self.nodes), messages.shape[1]).index_add(0, self.target, messages)

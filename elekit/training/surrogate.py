@@ -25,6 +25,7 @@ from elekit.model.surrogate.reader import Reader, SmilesReader, TextReader, hold
 from elekit.model.surrogate.registry import make_backbone, to_config
 from elekit.model.surrogate.regressor import UnfamiliarInputWarning
 from elekit.model.surrogate.text import TextBackbone
+from elekit.model.surrogate.tokens import Tokenizer
 from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
 
 REFINE_FROM = 0.5  # share of the steps after which local search refines: most graphs are nearly right by then
@@ -32,6 +33,7 @@ RESTART_PAIRS = 1_000  # pairs; with at most so many, a graph head has random re
 RESTART_STEPS, RESTART_BATCH = 1 / 3, 32  # of a restart: share of the steps, and maximal batch size
 MAX_TYPOS = 0.04  # share of the letters of a misspelled text
 CALIBRATED_ON = 1_000  # pairs, at most, that limits come from
+SPANS = "spans"  # column of a frame: for each node, its characters in the input
 RESTART_SEED_STRIDE = 1_000  # between the seeds of restarts
 
 
@@ -50,9 +52,9 @@ class SurrogateTraining:
         hard_negatives: Single edits of each graph as further negatives; psi must embed any graph.
         polished: Graph head only: weight of `refinement_loss` in the second half of the steps;
             graphs are then no longer rounded at random.
-        aligned: Graph head only: weight of the pairs of which it is known which token is which node, as of SMILES and
-            their molecules. These pairs are learned by the cross-entropy of nodes and edges, the others by psi;
-            with 0, all are learned by psi.
+        aligned: Graph head only: weight of the pairs of which it is known which token is which node: SMILES and
+            their molecules, and texts with a column `spans` in the frame of the split, see `known_places`. These
+            pairs are learned by the cross-entropy of nodes and edges, the others by psi; with 0, all by psi.
         starts: Number of random restarts for a graph head trained on at most 1,000 pairs. The restart with the
             lowest validation loss continues.
     """
@@ -84,6 +86,8 @@ def default_training(config: BackboneConfig) -> SurrogateTraining:
     Texts are misspelled since that keeps predictions exact: of molecules7 descriptions with typos in 5 % of letters,
     65 % are, instead of 51 %; without typos 80 and 81 %.
     """
+    if config.kind == "word" and config.through == "graph":
+        return SurrogateTraining(misspelled=0.3, aligned=1.0, starts=1)
     if config.kind == "word":
         return SurrogateTraining(misspelled=0.3)
     if config.kind == "smiles" and config.through == "graph":
@@ -181,6 +185,7 @@ def fit_surrogate(
                 "graphs": split.graphs.digest(),
                 "targets": tensor_digest(targets),
                 "inputs": inputs_digest(inputs),
+                **({"spans": inputs_digest(list(map(str, split.frame[SPANS])))} if SPANS in split.frame else {}),
             },
             progress=progress,
             **options,
@@ -270,14 +275,15 @@ def _step_loss(
     target = targets[rows].to(device)
     drawn = draw_inputs(split.inputs, rows, training.rewritten, generator)
     if training.misspelled and isinstance(h.reader, TextReader) and not isinstance(h.reader, SmilesReader):
-        chosen = torch.rand(len(drawn), generator=generator) < training.misspelled
-        rates = torch.rand(len(drawn), generator=generator) * chosen * MAX_TYPOS
-        typed = [misspell(text, rate, generator) for text, rate in zip(drawn, rates.tolist())]
-        drawn = [one.value for one in h.reader.read(typed)]
+        typed = draw_misspelled(drawn, training.misspelled, generator)
+        read = [one.value for one in h.reader.read(typed)]
+        if SPANS in split.frame and isinstance(reader := getattr(h.backbone, "reader", None), TextBackbone):
+            read = with_known_places(reader.tokenizer, drawn, read)
+        drawn = read
     extra: Tensor | float = 0.0
     if isinstance(h.backbone, GraphBackbone) and training.aligned:
         graphs = split.graphs[rows].dense()
-        places = known_places(h.backbone, drawn, graphs)
+        places = known_places(h.backbone, drawn, split.take(rows), graphs)
         known = (places >= 0).any(1)
         if known.any():
             chosen, rest = (one.nonzero()[:, 0] for one in (known, ~known))
@@ -304,14 +310,65 @@ def _step_loss(
     return regression + training.contrast * info_nce(points, target, training.temperature, hard)
 
 
-def known_places(backbone: GraphBackbone, texts: Sequence[str], graphs: GraphBatch) -> Tensor:
-    """(B, N) the token of each node of the graphs, -1 where it is not known: the atoms of SMILES are tokens."""
+def draw_misspelled(texts: Sequence[str], share: float, generator: torch.Generator) -> list[str]:
+    """The texts, a share of them with typos in up to 4 % of their letters."""
+    chosen = torch.rand(len(texts), generator=generator) < share
+    rates = torch.rand(len(texts), generator=generator) * chosen * MAX_TYPOS
+    return [misspell(text, rate, generator) for text, rate in zip(texts, rates.tolist())]
+
+
+def with_known_places(tokenizer: Tokenizer, texts: Sequence[str], misspelled: Sequence[str]) -> list[str]:
+    """Misspelled texts, but for those with another number of tokens, of which it is not known which is which node."""
+    count = tokenizer.split
+    return [new if len(count(new)) == len(count(old)) else old for old, new in zip(texts, misspelled)]
+
+
+def known_places(backbone: GraphBackbone, texts: Sequence[str], split: Split, graphs: GraphBatch) -> Tensor:
+    """(B, N) the token of each node of the graphs, -1 where it is not known.
+
+    The atoms of SMILES are tokens. Of other texts, the column `spans` of the frame gives the characters (start, end)
+    of each node in the input of the split, or None, see `places_of_spans`. Where misspelling has changed the number
+    of tokens, nothing is known.
+    """
     places = torch.full((len(graphs), graphs.slots()), -1)
-    if isinstance(backbone.reader, TextBackbone) and is_molecular(graphs.vocabulary):
-        for row, (text, graph) in enumerate(zip(texts, to_edge_lists(graphs))):
-            known = backbone.reader.tokenizer.places(text, written_at(text, graph))
-            places[row, : len(known)] = torch.tensor(known, dtype=torch.long)
+    if not isinstance(backbone.reader, TextBackbone):
+        return places
+    tokenizer, found = backbone.reader.tokenizer, [list[int]()] * len(graphs)
+    if SPANS in split.frame:
+        for row, (text, original, spans) in enumerate(zip(texts, split.inputs or (), split.frame[SPANS])):
+            if text == original or len(tokenizer.split(text)) == len(tokenizer.split(str(original))):
+                found[row] = places_of_spans(tokenizer, str(original), spans)
+    elif is_molecular(graphs.vocabulary):
+        lists = zip(texts, to_edge_lists(graphs))
+        found = [tokenizer.places(text, written_at(text, graph)) for text, graph in lists]
+    for row, known in enumerate(found):
+        places[row, : len(known)] = torch.tensor(known, dtype=torch.long)
     return places
+
+
+def places_of_spans(tokenizer: Tokenizer, text: str, spans: Sequence[tuple[int, int] | None]) -> list[int]:
+    """The token that stands for each span of characters of a text, -1 where there is none.
+
+    It is the last one there, most often the noun that the others describe. No two spans share a token: of nested
+    ones, such as "horn" in "air horn", the shorter has the first choice.
+
+    Args:
+        tokenizer: Splits texts.
+        text: The text.
+        spans: First character and the one after the last of each span, or None.
+
+    Returns:
+        As many token numbers as spans.
+    """
+    ends = tokenizer.places(text, [-1 if one is None else one[1] - 1 for one in spans])
+    starts = tokenizer.places(text, [-1 if one is None else one[0] for one in spans])
+    from_last = ((end, start if start >= 0 else end) for start, end in zip(starts, ends))
+    within = [range(last, first - 1, -1) if last >= 0 else range(0) for last, first in from_last]
+    found, taken = [-1] * len(spans), set[int]()
+    for node in sorted(range(len(spans)), key=lambda node: len(within[node])):
+        found[node] = next((token for token in within[node] if token not in taken), -1)
+        taken.add(found[node])
+    return found
 
 
 def settings(training: SurrogateTraining, *, has_graph_head: bool, pairs: int) -> dict[str, Any]:

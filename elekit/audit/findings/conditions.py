@@ -37,7 +37,9 @@ def edit_conditions(sample: EditSample) -> list[Condition]:
     nodes, edges = (labels.long() for labels in graphs.labels())
     (i, j), at = edits.pair[:, 0].clamp_min(0).T, edits.node[:, 0].clamp_min(0)
     old, new = nodes[row, at].numpy(), edits.label[:, 0].numpy()
-    before, after = edges[row, i, j].numpy(), edits.edge[:, 0].numpy()
+    was, becomes = edges[row, i, j], edits.edge[:, 0]
+    turned = ((was != becomes) & (becomes > 0) & (names.turn(was) == becomes)).numpy()
+    before, after = names.label_of[was].numpy(), torch.where(becomes < 0, -1, names.label_of[becomes]).numpy()
     degree = (edges > 0).sum(-1)[row, at].numpy()
     linked, on_ring = reachable(edges)[row, i, j].numpy(), ring_edges(graphs)[row, i, j].numpy()
     kind = np.array(KINDS)[edits.kind.numpy()]
@@ -46,7 +48,8 @@ def edit_conditions(sample: EditSample) -> list[Condition]:
     opened = changed & (before > 0) & (after == 0) & on_ring
     closed = changed & (before == 0) & (after > 0) & linked
     bridge = changed & (((before == 0) & (after > 0) & ~linked) | ((before > 0) & (after == 0) & ~on_ring))
-    ring, order = opened | closed, changed & (before > 0) & (after > 0)
+    turned &= changed
+    ring, order = opened | closed, changed & (before > 0) & (after > 0) & ~turned
     leaf = (added & (after >= 0)) | (removed & (degree == 1))
     isolated = (added & (after < 0)) | (removed & (degree == 0))
     bonds, suffix = (EDGE_LABELS, "") if names.order is None else (BOND_ORDERS, " (edge order)")
@@ -68,6 +71,7 @@ def edit_conditions(sample: EditSample) -> list[Condition]:
         found.append((f"edges {one} and {other}{suffix}", f"changing an edge from {one} to {other} or back", pair))
     found += [
         ("exchanged labels", "exchanging the labels of two nodes", swapped),
+        ("turned edges", "turning an edge round", turned),
         ("moved edges", "moving one end of an edge to another node", kind == "move edge"),
         ("shifted edge labels", "raising one edge at a node and lowering another", kind == "shift order"),
     ]
@@ -125,7 +129,9 @@ def edit_locations(sample: EditSample) -> list[Condition]:
         found.append((f" at {label}", f" at a node {label}", at(here)))
         found.append((beside, beside, at((linked & here[:, None, :]).any(2))))
     for r, label in enumerate(names.edge_labels, start=1):
-        found.append((f" at an edge {label}", f" at a node with an edge {label}", at((edges == r).any(2))))
+        found.append(
+            (f" at an edge {label}", f" at a node with an edge {label}", at((names.label_of[edges] == r).any(2)))
+        )
     size = reachable(edges).sum(-1) * (nodes > 0)
     outside = ~((ends >= 0) & (size == size.amax(1, keepdim=True))[row, slots]).any(1).numpy()
     found.append((" outside the largest component", " outside the largest component", outside))

@@ -41,7 +41,7 @@ def graph_counts(graphs: GraphBatch) -> list[Count]:
     if names.K > 2:
         found += [(f"the number of nodes {label}", (label, label), label) for label in names.node_labels]
     found.append(("the number of edges", ("edge", "edges")))
-    if names.R > 2:
+    if len(names.edge_labels) > 1:
         links = names.edge_labels
         found += [(f"the number of edges {label}", (f"edge {label}", f"edges {label}"), label) for label in links]
     found += [
@@ -61,7 +61,8 @@ def _counted(block: Graph) -> Tensor:
     present, linked, rings = (nodes > 0).sum(1), edges > 0, cycle_rank(block)
     degree, size = linked.sum(-1), linked.sum((1, 2)) // 2
     of_nodes = [(nodes == k).sum(1) for k in range(1, names.K)] if names.K > 2 else []
-    of_edges = [(edges == r).sum((1, 2)) // 2 for r in range(1, names.R)] if names.R > 2 else []
+    labels = range(1, len(names.edge_labels) + 1)
+    of_edges = [(names.label_of[edges] == r).sum((1, 2)) // 2 for r in labels] if len(labels) > 1 else []
     shape = (degree == 1).sum(1), (degree >= 3).sum(1), degree.amax(1)
     return torch.stack([present, *of_nodes, size, *of_edges, rings, rings - size + present, *shape], 1)
 
@@ -77,7 +78,7 @@ def graph_traits(graphs: GraphBatch, long: bool = True) -> list[Trait]:
         found.append(Trait(f"contain {one} next to {other}", (one, other), held))
     for pattern, held in held_patterns(graphs):
         if long or len(pattern) == 3:
-            parts = [(names.node_labels, names.edge_labels)[i % 2][k - 1] for i, k in enumerate(pattern)]
+            parts = [(names.node_labels, names.edge_names[1:])[i % 2][k - 1] for i, k in enumerate(pattern)]
             found.append(Trait(f"contain {pattern_name(pattern, names)}", tuple(parts), held))
     return [trait for trait in found if 0 < int(trait.holds.sum()) < len(graphs)]
 

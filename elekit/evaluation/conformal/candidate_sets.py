@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from elekit.decoding import Candidates, DecodeConfig, decode
-from elekit.decoding.candidates import check_target, nearest
+from elekit.decoding.candidates import check_target, constraints_of, nearest
 from elekit.evaluation.conformal.calibration import Calibration
 from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet, canonical_keys
 from elekit.graphs.features import is_connected
@@ -86,7 +86,7 @@ def candidate_sets(
     """Find the candidates of targets: a gallery, or what local search reaches.
 
     The search starts from the 16 nearest candidates, or results of gradient descent, and returns the best 32 graphs
-    that it meets, without those that exceed a capacity.
+    that it meets, without those that violate the constraints of the decoder.
 
     Args:
         psi: The embedding.
@@ -116,7 +116,7 @@ def candidate_sets(
     config = replace(config, search_starts=max(STARTS, config.search_starts), local_search=wide)
     found = decode(psi, target, candidates=candidates, start=start, config=config)
     B, W = found.alternative_losses.shape
-    left_out = found.alternatives.valence_violation() > 0
+    left_out = constraints_of(psi, config.constraints).violation(found.alternatives) > 0
     if connected_only:
         left_out |= ~is_connected(found.alternatives)
     losses = found.alternative_losses.masked_fill(left_out.reshape(B, W), torch.inf)

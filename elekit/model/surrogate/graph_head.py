@@ -17,7 +17,7 @@ from elekit.model.loss import Psi
 from elekit.model.surrogate.config import Backbone, SequenceBackbone
 
 SPARE_SLOTS = 3  # slots of a graph beyond `max_nodes`
-CHANNELS = 48  # of the bilinear form that scores each edge label
+CHANNELS, ALL_CHANNELS = (8, 48), 640  # of the bilinear form that scores each edge label: few, where there are many
 NO_EDGE_BIAS = 2.0  # initial logit of "no edge"
 MASKED = -1e4  # logit of a node label at padding
 ROUNDED_SHARE = 0.5  # share of decided graphs that are rounded during training
@@ -95,7 +95,8 @@ class GraphHead(nn.Module):
             W, self.relative_positions = dim, None
             self.places = nn.Sequential(nn.SiLU(), nn.Linear(dim, vocabulary.max_nodes * dim))
         self.nodes = nn.Sequential(nn.Linear(W, W // 2), nn.SiLU(), nn.Linear(W // 2, K))
-        self.one, self.other = nn.Linear(W, R * CHANNELS), nn.Linear(W, R * CHANNELS)
+        self.channels = min(max(CHANNELS[0], ALL_CHANNELS // R), CHANNELS[1])
+        self.one, self.other = nn.Linear(W, R * self.channels), nn.Linear(W, R * self.channels)
         self.bias = nn.Parameter(NO_EDGE_BIAS * torch.eye(R)[0])
 
     def forward(self, states: Tensor | None, inside: Tensor | None, vector: Tensor) -> Graph:
@@ -121,11 +122,12 @@ class GraphHead(nn.Module):
         """(B, k, k, R): the edge label between each two of some places (B, k)."""
         (B, T, _), k = states.shape, places.shape[1]
         states = _at(states, places)
-        one, other = (f(states).reshape(B, k, -1, CHANNELS).transpose(1, 2) for f in (self.one, self.other))
-        edges: Tensor = (one @ other.transpose(2, 3)).permute(0, 2, 3, 1) / CHANNELS**0.5 + self.bias
+        C = self.channels
+        one, other = (f(states).reshape(B, k, -1, C).transpose(1, 2) for f in (self.one, self.other))
+        edges: Tensor = (one @ other.transpose(2, 3)).permute(0, 2, 3, 1) / C**0.5 + self.bias
         if self.relative_positions is not None:
             edges = edges + self.apart(self.relative_positions(T).to(places)[places[:, :, None], places[:, None]])
-        return (edges + edges.transpose(1, 2)) / 2
+        return (edges + self.vocabulary.turn_rows(edges.transpose(1, 2))) / 2
 
     def aligned_loss(self, states: Tensor, inside: Tensor, graphs: Graph, places: Tensor) -> Tensor:
         """-log of the probability of graphs, divided by their number of nodes, where the place of each node is known.

@@ -7,13 +7,15 @@ import { clamp, fill, KEEP_KEYS, setText, shortened, svg, update } from "./dom.j
 /** @typedef {{ part: Part, group: SVGGElement, title: SVGTitleElement, words: string }} Drawing */
 /** @typedef {Map<number, Float32Array>} Pairs Shares by pair number; a pair that is not listed is "no edge". */
 /** @typedef {Drawing & { disk: SVGCircleElement, rim: SVGCircleElement, radius: number, text: SVGTextElement, number: SVGTextElement | null, wedges: SVGPathElement[] }} NodeDrawing */
-/** @typedef {Drawing & { lines: SVGLineElement[], text: SVGTextElement | null }} PairDrawing */
+/** @typedef {Drawing & { lines: SVGLineElement[], head: SVGPolygonElement | null, text: SVGTextElement | null }} PairDrawing */
 
 const UNIT = 100; // size of one unit of a layout, about the length of an edge
 const RADIUS = 30; // of a node, as in elekit.draw
 const VERTEX = 11; // of a carbon with bonds
 const GAP = 17; // between the lines of a double bond
 const SHORT = 14; // by how much a line inside a ring is shorter at each end
+const BESIDE = 16; // of the label of an arrow, from its line
+const HEAD = [22, 18]; // length and width of the head of an arrow
 const AROMATIC = 1.5; // lines of an aromatic bond, the second one dashed
 const MARGIN = 48; // around the graph
 const LEAST = 0.05; // probabilities below are not drawn, as in elekit.draw
@@ -103,6 +105,24 @@ function bondLines(a, b, count, center) {
     return [line(0, 0), line(GAP * inside, SHORT)];
   }
   return Array.from({ length: count }, (_, n) => line(GAP * (n - (count - 1) / 2), 0));
+}
+
+/**
+ * Corners of the head of an arrow to a node at a point.
+ * @param {Point} from
+ * @param {Point} to
+ */
+function arrowHead(from, to) {
+  const length = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
+  const [u, v] = [(to[0] - from[0]) / length, (to[1] - from[1]) / length];
+  /**
+   * @param {number} back
+   * @param {number} off
+   */
+  const corner = (back, off) =>
+    `${(to[0] - back * u - off * v).toFixed(1)},${(to[1] - back * v + off * u).toFixed(1)}`;
+  const [behind, half] = [RADIUS + HEAD[0], HEAD[1] / 2];
+  return [corner(RADIUS, 0), corner(behind, half), corner(behind, -half)].join(" ");
 }
 
 /** @param {string} name */
@@ -454,7 +474,7 @@ class GraphView {
    * @returns {PairDrawing}
    */
   makePair(i, j, p) {
-    const drawing = { ...this.makeGroup("lines", `p${p}`, { pair: [i, j] }), lines: [], text: null };
+    const drawing = { ...this.makeGroup("lines", `p${p}`, { pair: [i, j] }), lines: [], head: null, text: null };
     this.pairs.set(p, drawing);
     return drawing;
   }
@@ -493,13 +513,29 @@ class GraphView {
           "stroke-dasharray": n && count === AROMATIC ? "11 12" : "none",
         });
     }
-    if (!palette.strokes && palette.edges.length > 1) {
+    const direction = best ? palette.arrows[best - 1] : 0;
+    if (direction && !drawing.head) {
+      drawing.head = svg("polygon", { fill: "#333333" });
+      group.append(drawing.head);
+    }
+    if (drawing.head) {
+      const points = direction < 0 ? arrowHead(b, a) : arrowHead(a, b);
+      update(drawing.head, {
+        visibility: direction ? "inherit" : "hidden",
+        points,
+        "fill-opacity": strength.toFixed(3),
+      });
+    }
+    if (palette.written) {
       if (!drawing.text) {
-        const [x, y] = [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+        const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
+        const off = palette.arrows.some((one) => one !== 0) ? BESIDE / (Math.hypot(dx, dy) || 1) : 0;
+        const up = dx < 0 ? -off : off; // above the line
+        const [x, y] = [(a[0] + b[0]) / 2 + up * dy, (a[1] + b[1]) / 2 - up * dx];
         drawing.text = svg("text", { class: "elekit-label elekit-edge-label", ...CENTERED, x, y });
         group.append(drawing.text);
       }
-      setText(drawing.text, best ? shortened(palette.edges[best - 1], 12) : "");
+      setText(drawing.text, best ? shortened(palette.written[best - 1], 12) : "");
       update(drawing.text, { opacity: clamp(1.5 * strength, 0.2, 1).toFixed(2) });
     }
     this.describe(drawing, `edge ${i}-${j}: ${mixture(shares, palette.edges, "no edge")}`);

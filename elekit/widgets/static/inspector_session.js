@@ -155,6 +155,7 @@ function editPhrase(table, row, scene, { nodes, edges }) {
   const before = short(edges[edgeOf(scene, pair) - 1] ?? "");
   if (!before) return `Joining nodes ${pair.join(" and ")} (${edge})`;
   if (!edge) return `Removing edge ${pair.join("-")} (${before})`;
+  if (before.slice(1) === edge.slice(1) && before !== edge) return `Turning edge ${pair.join("-")} round (${before})`;
   return `Changing edge ${pair.join("-")} from ${before} to ${edge}`;
 }
 

@@ -25,6 +25,8 @@ export interface Palette {
   vertices: number[];
   edges: string[];
   strokes: number[] | null;
+  arrows: number[];
+  written: string[] | null;
 }
 
 /** A bond i < j and the center of the ring that it is in. */
