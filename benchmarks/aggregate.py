@@ -50,6 +50,12 @@ METRICS = {
     metric.column: metric
     for metric in (
         Metric("exact", "exact", 1, "%"),
+        Metric("entity_f1", "entity F1", 1, "%"),
+        Metric("relation_f1", "relation F1", 1, "%"),
+        Metric("pos", "POS", 1, "%"),
+        Metric("uas", "UAS", 1, "%"),
+        Metric("las", "LAS", 1, "%"),
+        Metric("exact_trees", "exact trees", 1, "%"),
         Metric("edit_distance_unlabelled", "edit distance without edge labels", -1, digits=2),
         Metric("edit_distance", "edit distance", -1, digits=2),
         Metric("valid", "valid", 1, "%"),
@@ -66,8 +72,13 @@ METRICS = {
         Metric("parameters", "parameters", -1, digits=0),
     )
 }
-QUALITY_COLUMNS = ("exact", "edit_distance_unlabelled", "edit_distance", "valid", "hits@1", "hits@10", "mrr")
-MAIN_COLUMNS = (("edit_distance", "exact"), ("hits@1", "mrr"))  # for tasks with and without decoding
+QUALITY_COLUMNS = (
+    "exact", "entity_f1", "relation_f1", "pos", "uas", "las", "exact_trees", "edit_distance_unlabelled",
+    "edit_distance", "valid", "hits@1", "hits@10", "mrr",
+)  # fmt: skip
+MAIN_COLUMNS = (  # the first that a task has: trees, entities and relations, other graphs, no graphs
+    ("las", "exact_trees"), ("relation_f1", "exact"), ("edit_distance", "exact"), ("hits@1", "mrr"),
+)  # fmt: skip
 
 
 def load_results(folder: Path = results.RESULTS) -> pd.DataFrame:
@@ -110,7 +121,7 @@ def main_metrics(rows: pd.DataFrame) -> list[Metric]:
     """The metrics that methods are ranked by, the most important first."""
     for columns in MAIN_COLUMNS:
         found = [METRICS[column] for column in columns if column in rows and rows[column].notna().any()]
-        if found:
+        if found and (found[0].column == columns[0] or columns in MAIN_COLUMNS[2:]):  # all graphs have "exact"
             return found
     return []
 

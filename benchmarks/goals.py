@@ -44,6 +44,14 @@ GOALS = (
     Goal("text2mol", None, "hits@1", low=0.70, must_lead=True),
     Goal("text2mol", None, "mrr", low=0.78, must_lead=True),
     Goal("coloring", None, "exact", low=0.80),
+    Goal("faults", None, "exact", low=0.95),
+    Goal("faults", None, "edit_distance", high=0.1),
+    Goal("maintie-1", None, "relation_f1", low=0.65, must_lead=True),
+    Goal("maintie-1", None, "entity_f1", must_lead=True),
+    Goal("maintie-2", None, "relation_f1", must_lead=True),
+    Goal("maintie-2", None, "entity_f1", must_lead=True),
+    Goal("ud", None, "las", low=0.90, must_lead=True),
+    Goal("ud", None, "uas", low=0.93, must_lead=True),
     *(
         Goal(task, None, "sets.coverage", low=0.88, high=0.92)
         for task in ("smi2mol", "text2mol", "coloring", "noise")

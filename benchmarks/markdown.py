@@ -11,6 +11,7 @@ import pandas as pd
 from benchmarks import noise
 from benchmarks.aggregate import (
     METRICS,
+    QUALITY_COLUMNS,
     SPREAD,
     Metric,
     best_decoders,
@@ -25,16 +26,7 @@ from benchmarks.methods import ABLATION_PREFIX, ELE_FAMILY
 from benchmarks.results import RESULTS
 from elekit.evaluation.intervals import wilson
 
-MARKED = (
-    "exact",
-    "edit_distance_unlabelled",
-    "edit_distance",
-    "valid",
-    "hits@1",
-    "hits@10",
-    "mrr",
-    "ms",
-)  # best: bold
+MARKED = (*QUALITY_COLUMNS, "ms")  # best: bold
 SET_COLUMNS = ("sets.coverage", "sets.set_size", "sets.possible")
 NOT_RUN = "*not run*"
 VERDICTS = {

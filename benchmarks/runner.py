@@ -101,7 +101,7 @@ def describe_run(planned: dict) -> str:
 
 def summarize_run(run: dict) -> str:
     """The main metrics of a run in one line."""
-    names = ("exact", "edit_distance", "hits@1", "mrr")
+    names = ("exact", "edit_distance", "entity_f1", "relation_f1", "uas", "las", "hits@1", "mrr")
     parts = (
         f"{decoder or run['method']}: "
         + ", ".join(f"{name} {metrics[name]:.3f}" for name in names if name in metrics)
@@ -156,12 +156,15 @@ def evaluate_predictor(predictor: Predictor, data: TestData) -> dict:
         predicted = predictor.predict(data.test.inputs)
         seconds = time.process_time() - started
         if predicted is not None:
-            table = judging.evaluate(predicted, truth, timeout=EDIT_DISTANCE_TIMEOUT)
+            table = judging.evaluate(
+                predicted, truth, timeout=EDIT_DISTANCE_TIMEOUT, edit_distance=data.edit_distance
+            )
             for name, graphs in (("loss", predicted), ("loss_of_truth", truth)):
                 losses = predictor.losses(data.test.inputs, graphs)
                 if losses is not None:
                     table[name] = losses.double().numpy()
             found |= judging.summarize(table) | {"ms": 1_000 * seconds / len(truth)}
+            found |= data.scores(predicted, truth) if data.scores else {}
     if data.gallery is not None:
         scores = predictor.score_gallery(data.test.inputs, data.gallery)
         if scores is not None:

@@ -1,5 +1,6 @@
 """What a method learns from (`TrainingData`) and what its predictions are evaluated on (`TestData`)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -8,7 +9,11 @@ from elekit.datasets import Split
 from elekit.graphs.graph import GraphBatch
 
 # Task names by what a task requires of a method, see `tasks.TASKS`.
-DECODING_TASKS = ("smi2mol", "smi2mol-random", "noise", "coloring", "text2mol-small")  # small graphs are predicted
+RELATION_TASKS = ("faults", "maintie-1", "maintie-2")  # texts to entities and relations
+TREE_TASKS = ("ud",)  # sentences to dependency trees
+SPAN_TASKS = (*RELATION_TASKS, *TREE_TASKS)  # the place of each node in its text is known
+SMALL_TASKS = ("smi2mol", "smi2mol-random", "noise", "coloring", "text2mol-small", *RELATION_TASKS)  # small graphs
+DECODING_TASKS = (*SMALL_TASKS, *TREE_TASKS)  # graphs are predicted
 RETRIEVAL_TASKS = ("text2mol", "text2mol-small", "text2mol-public")  # the truth is retrieved from a gallery, by text
 MOLECULE_TASKS = ("smi2mol", "smi2mol-random", "noise", *RETRIEVAL_TASKS)
 
@@ -54,6 +59,8 @@ class TestData:
         gallery: Graphs from which each true graph is retrieved; None for no retrieval.
         gallery_rows: (n,) row of the true graph in the gallery for each test pair.
         decode: True if graphs are predicted, False if they are only retrieved.
+        edit_distance: True if edit distances are computed.
+        scores: Further metrics of predicted and true graphs, see `elekit.evaluation.structures`.
     """
 
     __test__ = False  # not a pytest class
@@ -63,3 +70,5 @@ class TestData:
     gallery: GraphBatch | None = None
     gallery_rows: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
     decode: bool = True
+    edit_distance: bool = True
+    scores: Callable[[GraphBatch, GraphBatch], dict[str, float]] | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import torch
@@ -12,6 +13,7 @@ from benchmarks.methods import ABLATION_PREFIX
 from benchmarks.task_data import Budget, TestData, TrainingData
 from elekit import datasets
 from elekit.datasets import Dataset, Split
+from elekit.evaluation.structures import relation_scores, tree_scores
 from elekit.graphs.graph import GraphBatch
 from elekit.graphs.packed import PackedGraphs
 from elekit.model import artifact as artifacts
@@ -19,8 +21,8 @@ from elekit.model import artifact as artifacts
 MAX_VALIDATION = 500  # validation pairs; also never more than training pairs
 MAX_TEST = 1_000  # test pairs
 SELECTED_METHODS = (
-    "ele", "ele-graph-head", "part-weights", "sequence", "nearest-neighbor", "ile-tanimoto", "ile-wl", "nnbary-fgw",
-    "ridge-counts",
+    "ele", "ele-graph-head", "part-weights", "environment-weights", "sequence", "nearest-neighbor", "ile-tanimoto",
+    "ile-wl", "nnbary-fgw", "ridge-counts", "biaffine", "span-pairs",
 )  # fmt: skip
 NOISE_SEED = 1_000_003  # added to the seed of the run
 
@@ -47,6 +49,8 @@ class Task:
         retrieval: Retrieve the true graphs from a gallery, which consists of the test graphs.
         gallery_size: Fill the gallery up to this size with other graphs.
         decode: True if graphs are predicted.
+        edit_distance: True if edit distances of the predictions are computed.
+        scores: Further metrics of predictions, see `elekit.evaluation.structures`.
     """
 
     name: str
@@ -65,6 +69,8 @@ class Task:
     retrieval: bool = False
     gallery_size: int | None = None
     decode: bool = True
+    edit_distance: bool = True
+    scores: Callable[[GraphBatch, GraphBatch], dict[str, float]] | None = None
 
     def select_methods(self, methods: list[str], size: int | None, noise: tuple[str, float] | None) -> list[str]:
         """The methods, of the given ones, that run at a size and with a noise."""
@@ -126,7 +132,10 @@ class Task:
         gallery = None
         if self.retrieval:
             gallery = test.graphs if self.gallery_size is None else fill_gallery(test, data, self.gallery_size)
-        return training_data, TestData(test, calibration, gallery, torch.arange(len(test)), self.decode), report
+        test_data = TestData(
+            test, calibration, gallery, torch.arange(len(test)), self.decode, self.edit_distance, self.scores
+        )
+        return training_data, test_data, report
 
 
 def _randomize(split: Split) -> Split:
@@ -184,6 +193,18 @@ def _load_chebi20_public(seed: int, progress: bool) -> Dataset:
     from benchmarks import chebi20
 
     return chebi20.load_public(progress=progress)
+
+
+def _load_faults(seed: int, progress: bool) -> Dataset:
+    return datasets.load("faults", progress=progress)
+
+
+def _load_maintie(level: int, fold: int, progress: bool) -> Dataset:
+    return datasets.load("maintie", level=level, seed=fold, progress=progress)
+
+
+def _load_ud(seed: int, progress: bool) -> Dataset:
+    return datasets.load("ud", progress=progress)  # the test split is a file of its own
 
 
 def _steps(labels: int) -> Budget:
@@ -277,6 +298,44 @@ TASKS = {
             retrieval=True,
             gallery_size=10_000,
             decode=False,
+        ),
+        Task(
+            "faults",
+            "Reports of faults",
+            "Input: a report of an operator of a packaging line. Output: the directed graph of components, faults, "
+            "causes and measures. With noise, test inputs have typos",
+            "text",
+            _load_faults,
+            full_size=0,
+            budget=lambda labels: Budget(1_200, 64),
+            noise=(("typos", 0.02),),
+        ),
+        *(
+            Task(
+                f"maintie-{level}",
+                f"MaintIE, level {level}",
+                "Input: a work order of maintenance. Output: the directed graph of its entities and relations; "
+                f"entity types at level {level} of their hierarchy, five folds",
+                "text",
+                partial(_load_maintie, level),
+                full_size=0,
+                seeds=5,  # folds
+                folds=True,
+                budget=lambda labels: Budget(600, 64),
+                scores=relation_scores,
+            )
+            for level in (1, 2)
+        ),
+        Task(
+            "ud",
+            "UD English-ATIS",
+            "Input: a question of a traveler. Output: its dependency tree; a node is a word with its part of speech",
+            "text",
+            _load_ud,
+            full_size=0,
+            budget=lambda labels: Budget(1_000, 64),
+            edit_distance=False,
+            scores=tree_scores,
         ),
     )
 }

@@ -14,7 +14,7 @@ from benchmarks.methods.ile import retrieval_mrr
 from benchmarks.methods.input_features import FEATURES
 from benchmarks.methods.nearest_neighbor import LANDMARKS, Neighbors, select_features
 from benchmarks.methods.regression import KernelRidge, fit_kernels
-from benchmarks.task_data import DECODING_TASKS, TrainingData
+from benchmarks.task_data import SMALL_TASKS, TrainingData
 from elekit.graphs.distances import weisfeiler_lehman
 from elekit.graphs.graph import Graph, GraphBatch
 from elekit.model.loss import points_of
@@ -77,7 +77,8 @@ def round_graphs(parts: list[tuple[np.ndarray, np.ndarray]], threshold: float, l
         if n:
             own = np.where(1 - links[..., 0] > threshold, 1 + links[..., 1:].argmax(-1), 0)
             nodes[b, :n] = torch.from_numpy(1 + made[:, 1:].argmax(-1))
-            edges[b, :n, :n] = torch.from_numpy(np.triu(own, 1) + np.triu(own, 1).T)
+            upper = torch.from_numpy(np.triu(own, 1))
+            edges[b, :n, :n] = upper + vocabulary.turn(upper).T
     return Graph.from_labels(nodes, edges, vocabulary)
 
 
@@ -105,7 +106,7 @@ class NeighborBarycenter(Method):
     name: str = "nnbary-fgw"
     title: str = "NNBary-FGW"
     description: str = "the fused Gromov-Wasserstein barycenter of the graphs of the nearest training inputs"
-    tasks: tuple[str, ...] | None = DECODING_TASKS
+    tasks: tuple[str, ...] | None = SMALL_TASKS
 
     def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         psi = embed_kernel(default_kernel(data.outputs.vocabulary), data.outputs, LANDMARKS, seed)
@@ -141,7 +142,7 @@ class KernelBarycenter(Method):
     name: str = "ilebary-fgw"
     title: str = "ILE-FGW barycenter"
     description: str = "fused Gromov-Wasserstein barycenter of training graphs, weighted by kernel ridge regression"
-    tasks: tuple[str, ...] | None = DECODING_TASKS
+    tasks: tuple[str, ...] | None = SMALL_TASKS
 
     def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         data = replace(data, train=data.train.sample(MAX_PAIRS, seed))

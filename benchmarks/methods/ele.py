@@ -8,19 +8,17 @@ from typing import Any
 from torch import Tensor
 
 from benchmarks.methods.base import Fitted, Method, Predictor
-from benchmarks.methods.count_ridge import DECODERS as TEXT_DECODERS
 from benchmarks.methods.count_ridge import TextKernel, TextRidge, TextRidgePredictor, tune_ridge
-from benchmarks.methods.embedding_predictor import EmbeddingPredictor
+from benchmarks.methods.embedding_predictor import EmbeddingPredictor, RecombinedPredictor
 from benchmarks.methods.encoders import encoding_for
+from benchmarks.methods.environments import whitened_messages
 from benchmarks.methods.fitted_metric import MetricH, MetricPsi, fit_metric
 from benchmarks.methods.regression import fit_both, fit_neural
-from benchmarks.task_data import DECODING_TASKS, RETRIEVAL_TASKS, TrainingData
+from benchmarks.task_data import DECODING_TASKS, RETRIEVAL_TASKS, SPAN_TASKS, TREE_TASKS, TrainingData
 from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig, LocalSearchConfig
 from elekit.evaluation.judging import evaluate
 from elekit.graphs import projections
-from elekit.graphs.graph import GraphBatch
-from elekit.graphs.packed import PackedGraphs
 from elekit.model import artifact as artifacts
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of
@@ -41,12 +39,16 @@ DECODERS = {
     "gradient + polish": DecodeConfig("gradient+polish"),
 }
 QUICK_DECODERS = ("rounded", "rounded + polish", "candidates", "candidates + quick polish", "candidates + polish")
+SPAN_DECODERS = {  # which of them run on texts, by what h ends in and what is predicted
+    ("graph", "relations"): ("rounded", "rounded + polish"),
+    ("point", "relations"): ("candidates", "candidates + polish"),
+    ("graph", "trees"): ("rounded",),
+    ("point", "trees"): ("candidates",),  # local search takes seconds for a long sentence
+}
 MIN_PAIRS_SLOW, MIN_PAIRS_SETS = 5_000, 7_000  # training pairs from which slow decoders and prediction sets run
 DEFAULT_DECODERS = ("rounded + polish", "candidates + polish")  # as `elekit decode`: the first that h supports
-PSI_STEPS = 1_200
+PSI_STEPS, SPAN_PSI_STEPS, TREE_PSI_STEPS = 1_200, 400, 200  # the last two on texts with entities, and sentences
 ABLATION_PREFIX = "psi-"
-MAX_PSI_NODES = 32  # psi trains on graphs up to this size where outputs are of any size; it embeds all of them
-LARGE_PSI_STEPS, LARGE_PSI_BATCH = 800, 128  # in that case: about 4 minutes on one thread
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class ELE(Method):
     fitted_metric: bool = False
 
     def prepare(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> None:
-        if not self.uses_shipped(data):
+        if not (self.uses_shipped(data) or data.task in RETRIEVAL_TASKS):
             self.psi(data, work, progress)
 
     def uses_shipped(self, data: TrainingData) -> bool:
@@ -85,10 +87,10 @@ class ELE(Method):
 
     def training_for(self, data: TrainingData) -> EmbeddingTraining:
         """The training of psi on the outputs of a task."""
-        if data.task in DECODING_TASKS:
+        if data.task not in SPAN_TASKS:
             return self.psi_training
-        loop = replace(self.psi_training.loop, steps=LARGE_PSI_STEPS, validate_every=400, checkpoint_every=50)
-        return replace(self.psi_training, loop=loop, batch_size=LARGE_PSI_BATCH)
+        steps = TREE_PSI_STEPS if data.task in TREE_TASKS else SPAN_PSI_STEPS
+        return replace(self.psi_training, loop=replace(self.psi_training.loop, steps=steps))
 
     def psi(self, data: TrainingData, work: Path, progress: bool) -> GraphEmbedding:
         """The psi of these outputs: a shipped one, or one trained once and kept beside the runs that use it."""
@@ -98,8 +100,8 @@ class ELE(Method):
             return artifact.psi
         owner = "ele" if self.psi_training == ELE.psi_training else self.name  # variants of ELE share psi
         psi = fit_embedding(
-            trainable(data.outputs),
-            validation=trainable(data.validation.graphs),
+            data.outputs,
+            validation=data.validation.graphs,
             config=self.psi_shape,
             training=self.training_for(data),
             checkpoint=work.parent / f"psi-{owner}-{data.outputs.digest()[:12]}.pt",
@@ -109,6 +111,8 @@ class ELE(Method):
         return psi
 
     def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:
+        if data.task in RETRIEVAL_TASKS:
+            return self._fit_text(data, seed)
         psi = self.psi(data, work, progress)
         settings = {
             "through": self.through,
@@ -116,14 +120,14 @@ class ELE(Method):
             "shape": asdict(psi.config),
             "psi_seconds": psi.history[-1]["seconds"],
         }
-        if data.task in RETRIEVAL_TASKS:
-            return self._fit_text(psi, data, settings, seed)
         known = Candidates.of(psi, data.outputs)
         h, trained, settings["h"] = self._regress(psi, data, seed=seed, work=work, progress=progress)
         names = [one for one in self.decoders if self.through == "graph" or not one.startswith("rounded")]
+        if data.task in SPAN_TASKS:
+            names = list(SPAN_DECODERS[self.through, "trees" if data.task in TREE_TASKS else "relations"])
         configs = {one: DECODERS[one] for one in names if one in QUICK_DECODERS or len(data.train) >= MIN_PAIRS_SLOW}
-        default = next(one for one in DEFAULT_DECODERS if one in configs)
-        with_sets = default if len(data.train) >= MIN_PAIRS_SETS else None
+        default = next((one for one in DEFAULT_DECODERS if one in configs), names[0])
+        with_sets = default if len(data.train) >= MIN_PAIRS_SETS and data.task not in SPAN_TASKS else None
         parameters = sum(p.numel() for module in (psi, trained) for p in module.parameters())
 
         def predictors(psi, h, candidates: Candidates, names: Iterable[str]) -> dict[str, Predictor]:
@@ -147,18 +151,20 @@ class ELE(Method):
         metric, settings["metric"] = fit_metric(psi, h, data, seed, exact)
         return Fitted(with_metric(metric, configs), settings, parameters)
 
-    def _fit_text(self, psi: GraphEmbedding, data: TrainingData, settings: dict, seed: int) -> Fitted:
-        """h by kernel ridge regression on n-grams, as in the other methods for long texts."""
+    def _fit_text(self, data: TrainingData, seed: int) -> Fitted:
+        """psi of whitened messages; h by kernel ridge regression on n-grams, as in the other methods for texts."""
+        psi = whitened_messages(data.outputs, seed)
         points, kernel = points_of(psi, data.train.graphs), TextKernel(data.train.inputs)
         ridge, tried = tune_ridge(kernel, points, data, points_of(psi, data.validation.graphs))
         h, known = TextRidge(kernel, ridge, points), Candidates(data.train.graphs, points)
-        settings |= {"psi_graphs": len(trainable(data.outputs)), "ridge": ridge, "mrr_by_ridge": tried}
+        settings: dict[str, Any] = {"through": self.through, "psi": "whitened messages", "shape": asdict(psi.config)}
+        settings |= {"ridge": ridge, "mrr_by_ridge": tried}
         parameters = sum(p.numel() for p in psi.parameters()) + h.weights.size
         ranked = TextRidgePredictor(psi, h, known, seed)
         if data.task not in DECODING_TASKS:  # too large to decode
             return Fitted({"": ranked}, settings, parameters)
-        decoders = {one: EmbeddingPredictor(psi, h, known, replace(c, seed=seed)) for one, c in TEXT_DECODERS.items()}
-        return Fitted({**decoders, "candidates": ranked}, settings, parameters)
+        recombined = RecombinedPredictor(psi, h, psi, h, known)
+        return Fitted({"candidates": ranked, "recombination": recombined}, settings, parameters)
 
     def _regress(self, psi: GraphEmbedding, data: TrainingData, *, seed: int, work: Path, progress: bool):
         """h, the part of it with trained parameters, and its settings."""
@@ -170,12 +176,6 @@ class ELE(Method):
             return h, h, settings
         fitted, settings = fit_both(psi, points_of(psi, data.train.graphs), data, **options)
         return fitted[""], fitted["neural"], settings
-
-
-def trainable(graphs: GraphBatch) -> PackedGraphs:
-    """The graphs that psi trains on: those of up to `MAX_PSI_NODES` nodes."""
-    packed = PackedGraphs.of(graphs)
-    return packed[packed.sizes <= MAX_PSI_NODES]
 
 
 def _ablation(name: str, title: str, description: str, **changes) -> ELE:
@@ -199,7 +199,7 @@ ELE_VARIANTS = (
     ELE(
         "ele-graph-head", "ELE + graph head",
         "psi as in ELE; h predicts a relaxed graph, which psi embeds",
-        tasks=SMILES_TASKS, through="graph",
+        tasks=(*SMILES_TASKS, *SPAN_TASKS), through="graph",
     ),
     ELE(
         "ele-graph-head-fitted-metric", "ELE + graph head + fitted metric",

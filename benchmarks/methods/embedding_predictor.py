@@ -5,9 +5,12 @@ import torch
 from benchmarks.methods.base import Predictor
 from benchmarks.prediction_sets import calibrate_and_test
 from benchmarks.task_data import TestData
-from elekit.decoding import Candidates, DecodeConfig
+from elekit.decoding import Candidates, DecodeConfig, RecombinationConfig, recombine
+from elekit.decoding.candidates import constraints_of
 from elekit.evaluation.judging import decode_many
 from elekit.graphs.graph import Graph, GraphBatch
+from elekit.graphs.packed import PackedGraphs
+from elekit.model.embedding import GraphEmbedding
 from elekit.model.loss import Psi, points_of, squared_distance
 
 
@@ -26,8 +29,8 @@ class EmbeddingPredictor(Predictor):
         self.psi, self.h, self.candidates, self.config, self.with_sets = psi, h, candidates, config, with_sets
 
     def predict(self, inputs) -> Graph:
-        if self.config.method == "rounded":  # needs no psi
-            return self.h.graphs(inputs).rounded()
+        if self.config.method == "rounded":  # needs no psi but for what all training graphs satisfy
+            return constraints_of(self.psi, self.config.constraints).rounded(self.h.graphs(inputs))
         start = self.h.graphs(inputs) if self.config.needs_start else None
         known = self.candidates if (self.config.method or "").startswith("candidates") else None
         target = self.h.predict(inputs)
@@ -44,3 +47,33 @@ class EmbeddingPredictor(Predictor):
             return None
         universe = {"candidates": self.candidates} if data.gallery is None else {"gallery": data.gallery}
         return calibrate_and_test(self.psi, self.h, data.calibration, data.test, config=self.config, **universe)
+
+
+class RecombinedPredictor(EmbeddingPredictor):
+    """The best by one psi of what recombination finds with another, which must be local; both may be the same.
+
+    Args:
+        psi: Embedding that ranks graphs.
+        h: Its regressor.
+        local: Local psi whose parts are joined.
+        local_h: Its regressor.
+        candidates: Known graphs and their points under the local psi.
+    """
+
+    FOUND, BLOCK = 40, 25  # graphs found for each input, and inputs at a time
+    CONFIG = RecombinationConfig(children=128)
+
+    def __init__(self, psi: Psi, h, local: GraphEmbedding, local_h, candidates: Candidates):
+        super().__init__(psi, h, candidates, DecodeConfig("candidates"))
+        self.local, self.local_h = local, local_h
+
+    def predict(self, inputs) -> Graph:
+        found = []
+        for start in range(0, len(inputs), self.BLOCK):
+            some = inputs[start : start + self.BLOCK]
+            target = self.local_h.predict(some)
+            graphs, _ = recombine(self.local, target, self.candidates, self.FOUND, config=self.CONFIG)
+            points = points_of(self.psi, graphs).reshape(len(some), self.FOUND, -1)
+            best = (points * self.h.predict(some)[:, None]).sum(2).argmax(1)
+            found.append(graphs[torch.arange(len(some)) * self.FOUND + best])
+        return PackedGraphs.cat(found).dense()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from benchmarks.task_data import TrainingData
+from benchmarks.task_data import SPAN_TASKS, TrainingData
 from elekit.model.surrogate import BackboneConfig
 from elekit.training.surrogate import default_training
 
@@ -15,11 +15,15 @@ class Encoding:
         backbone: Architecture of the encoder.
         through: What an h with `training_changes` ends in, "graph" or "point".
         training_changes: Changes of the training of such an h, see `regression.neural_training`.
+        shared_changes: Changes of the training of every method that learns to read such inputs.
+        reads: How inputs are read, see `elekit.fit_surrogate`; "auto" corrects typos in words.
     """
 
     backbone: BackboneConfig
     through: str = "point"
     training_changes: dict = field(default_factory=dict)
+    shared_changes: dict = field(default_factory=dict)
+    reads: str = "verbatim"  # SMILES written at random are a task of their own
 
 
 _graph_head = default_training(BackboneConfig("smiles", through="graph"))
@@ -39,6 +43,16 @@ ENCODINGS = {
 # four times the time.
 TASK_ENCODINGS = {
     task: Encoding(BackboneConfig("tfidf", width=256, dropout=0.3)) for task in ("text2mol", "text2mol-public")
+}
+TASK_ENCODINGS |= {
+    task: Encoding(
+        BackboneConfig("word", width=128, layers=1, dropout=0.5),
+        "graph",
+        {"aligned": 1.0, "starts": 1},
+        {"learning_rate": 4e-3, "misspelled": 0.3},
+        "auto",
+    )
+    for task in SPAN_TASKS
 }
 
 

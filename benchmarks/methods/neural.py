@@ -7,12 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.methods.encoders import encoder_for
+from benchmarks.methods.encoders import encoder_for, encoding_for
 from benchmarks.methods.regression import neural_training
 from benchmarks.task_data import TrainingData
+from elekit.model.surrogate.reader import make_reader
 from elekit.model.surrogate.registry import make_backbone, to_config
+from elekit.model.surrogate.text import TextBackbone
+from elekit.model.surrogate.tokens import Tokenizer
 from elekit.training.loop import raise_if_interrupted, run_loop, seeded, step_generator
-from elekit.training.surrogate import bucketed_rows, draw_inputs, inputs_digest, settings
+from elekit.training.surrogate import (
+    bucketed_rows,
+    draw_inputs,
+    draw_misspelled,
+    inputs_digest,
+    settings,
+    with_known_places,
+)
 
 
 class Encoder(nn.Module):
@@ -25,9 +35,19 @@ class Encoder(nn.Module):
     def __init__(self, data: TrainingData, dim: int):
         super().__init__()
         self.backbone = make_backbone(encoder_for(data), data.train.inputs, dim)
+        reads = encoding_for(data).reads
+        self.reader = None if reads == "verbatim" else make_reader(data.train.inputs, data.outputs.vocabulary, reads)
         self.width = getattr(self.backbone, "state_width", dim)
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """How an encoder of texts splits them."""
+        assert isinstance(self.backbone, TextBackbone)
+        return self.backbone.tokenizer
+
     def forward(self, inputs) -> tuple[Tensor, Tensor, Tensor]:
+        if not self.training and self.reader is not None:
+            inputs = [one.value for one in self.reader.read(inputs)]
         if hasattr(self.backbone, "read"):
             return self.backbone.read(inputs)  # type: ignore[operator]
         vector = self.backbone(inputs)
@@ -78,7 +98,13 @@ def train(
 
     def loss_at(step: int) -> Tensor:
         rows = bucketed_rows(inputs, size, training.bucket, seed, step)
-        batch = draw_inputs(inputs, rows, training.rewritten, step_generator(seed, step))
+        generator = step_generator(seed, step)
+        batch = draw_inputs(inputs, rows, training.rewritten, generator)
+        if training.misspelled:
+            typed = draw_misspelled(batch, training.misspelled, generator)
+            if model.encoder.reader is not None:
+                typed = [one.value for one in model.encoder.reader.read(typed)]
+            batch = with_known_places(model.encoder.tokenizer, batch, typed)
         with seeded(step):  # dropout
             return loss_of(batch, rows)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmarks.methods.base import Fitted, Method, Predictor
 from benchmarks.methods.neural import Encoder, EncoderModel, count_parameters, train
 from benchmarks.methods.sequence_codec import canonical_order
-from benchmarks.task_data import DECODING_TASKS, TrainingData
+from benchmarks.task_data import SMALL_TASKS, TrainingData
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.training.loop import seeded
@@ -106,7 +106,7 @@ class OneShot(Method):
     name: str = "one-shot"
     title: str = "One-shot decoder"
     description: str = "predicts all node and edge labels at once, in canonical node order, by cross entropy"
-    tasks: tuple[str, ...] | None = DECODING_TASKS
+    tasks: tuple[str, ...] | None = SMALL_TASKS
     config: OneShotConfig = OneShotConfig()
 
     def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:

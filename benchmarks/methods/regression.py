@@ -13,7 +13,7 @@ import torch
 from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor
 
-from benchmarks.methods.encoders import encoder_for
+from benchmarks.methods.encoders import encoder_for, encoding_for
 from benchmarks.methods.input_features import FEATURES, cosines
 from benchmarks.task_data import TrainingData
 from elekit.graphs import projections
@@ -32,11 +32,13 @@ MAX_COMPARED = 10_000  # training pairs on which features and widths are compare
 JITTER = 1e-9
 
 
-def neural_training(data: TrainingData, *, learning_rate: float = 2e-3, **changes) -> SurrogateTraining:
+def neural_training(data: TrainingData, **changes) -> SurrogateTraining:
     """Training of every neural model that reads inputs, with the steps and batch size of the budget.
 
-    `learning_rate` and `changes` (fields of `SurrogateTraining`) are tuned on validation for single methods.
+    changes: `learning_rate` and fields of `SurrogateTraining`, tuned on validation for single methods.
     """
+    changes = {"learning_rate": 2e-3, **encoding_for(data).shared_changes, **changes}
+    learning_rate = changes.pop("learning_rate")
     loop = TrainerConfig(data.budget.steps, learning_rate, validate_every=500, checkpoint_every=500)
     return SurrogateTraining(loop=loop, batch_size=data.budget.batch_size, **changes)
 
@@ -55,7 +57,7 @@ def fit_neural(
         seed=seed,
         checkpoint=work / "h.pt",
         progress=progress,
-        reads="verbatim",  # SMILES written at random are a task of their own
+        reads=encoding_for(data).reads,
     )
     raise_if_interrupted(h)
     return h, settings(training, has_graph_head=h.has_graph_head, pairs=len(data.train))

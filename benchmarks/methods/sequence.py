@@ -16,6 +16,7 @@ from benchmarks.task_data import DECODING_TASKS, TrainingData
 from elekit.graphs.graph import Graph, from_edge_lists
 from elekit.graphs.smiles import is_molecular
 from elekit.training.loop import seeded
+from elekit.training.surrogate import SPANS
 
 END = 0  # token at the start and the end of a sequence, and for padding
 BEAMS = 5
@@ -148,7 +149,8 @@ class SequenceDecoder(Method):
     def fit(self, data: TrainingData, *, seed: int, work: Path, progress: bool = True) -> Fitted:
         vocabulary = data.outputs.vocabulary
         smiles = self.smiles and is_molecular(vocabulary)
-        codec = SmilesCodec(vocabulary) if smiles else NodeLinkCodec(vocabulary)
+        ordered = SPANS in data.train.frame  # nodes are in the order of the text
+        codec = SmilesCodec(vocabulary) if smiles else NodeLinkCodec(vocabulary, ordered)
         # graphs with noise may be no molecules
         encoded = [(row, text) for row, text in enumerate(codec.encode(data.train.graphs)) if text is not None]
         kept, texts = [row for row, _ in encoded], [text for _, text in encoded]

@@ -48,22 +48,29 @@ class SmilesCodec(SequenceCodec):
 
 
 class NodeLinkCodec(SequenceCodec):
-    """Nodes in canonical order: (label,), followed by (edge label, i) for each link to an earlier node i."""
+    """Nodes in order: (label,), followed by (name of the edge channel, i) for each link to an earlier node i.
+
+    ordered: Nodes have an order of their own, such as that of a text; otherwise, their order is `canonical_order`.
+    """
+
+    def __init__(self, vocabulary: GraphVocabulary, ordered: bool = False):
+        super().__init__(vocabulary)
+        self.ordered = ordered
 
     def encode(self, graphs: GraphBatch) -> list[Tokens | None]:
-        vocabulary = self.vocabulary
+        vocabulary, names = self.vocabulary, self.vocabulary.edge_names
         encoded: list[Tokens | None] = []
-        for nodes, edges in _lists(canonical_order(graphs)):
+        for nodes, edges in _lists(graphs.dense() if self.ordered else canonical_order(graphs)):
             tokens: Tokens = []
             for j, label in enumerate(nodes):
                 if label:
                     tokens.append((vocabulary.node_labels[label - 1],))
-                    tokens += [(vocabulary.edge_labels[edges[j][i] - 1], i) for i in range(j) if edges[j][i]]
+                    tokens += [(names[edges[j][i]], i) for i in range(j) if edges[j][i]]
             encoded.append(tokens)
         return encoded
 
     def decode(self, tokens: Tokens) -> GraphParts | None:
-        nodes: list[str] = []
+        vocabulary, nodes = self.vocabulary, list[str]()
         edges: dict[tuple[int, int], str] = {}
         for label, *links in tokens:
             if not links:
@@ -75,7 +82,12 @@ class NodeLinkCodec(SequenceCodec):
             edges[pair] = label
         if not 0 < len(nodes) <= self.vocabulary.max_nodes:
             return None
-        return nodes, [(i, j, label) for (i, j), label in edges.items()]
+        channel = {name: r for r, name in enumerate(vocabulary.edge_names)}
+        found = []
+        for (i, j), name in edges.items():  # i is earlier, the channel is that from j to i
+            label = vocabulary.edge_labels[int(vocabulary.label_of[channel[name]]) - 1]
+            found.append((j, i, label) if channel[name] in vocabulary.directed_labels else (i, j, label))
+        return nodes, found
 
 
 def canonical_order(graphs: GraphBatch) -> Graph:
