@@ -123,6 +123,13 @@ def test_any_artifact_survives_a_round_trip(kind, through, dim, size, rounds, wa
     assert back.vocabulary == vocabulary and back.about == {"seed": seed}
 
 
+def test_texts_that_look_like_lists_of_numbers_stay_as_they_are(artifact, tmp_path):
+    artifact.about["notes"] = ["[1,  2]", " [  3 ]", [1, 2, 3], "[4,\n 5]"]
+    save(artifact, tmp_path / "kept")
+    assert load(tmp_path / "kept").about["notes"] == artifact.about["notes"]
+    assert "[ 1, 2, 3 ]" in (tmp_path / "kept" / artifacts.JSON_NAME).read_text()
+
+
 def test_saved_values_load_bit_for_bit(artifact, folder, vertices, relaxed):
     back = load(folder)
     for graphs in (vertices, relaxed):

@@ -355,7 +355,8 @@ def _write(folder: Path, artifact: Artifact, about: Json, surrogates: Json, tens
     content = parse_json(json.dumps(content))
     _check(content, f"this artifact cannot be stored in {folder}")
     written = json.dumps({**content, "digest": digest(content)}, indent=1)
-    written = re.sub(r"\[[-\d.,\s]+\]", lambda numbers: " ".join(numbers[0].split()), written)  # on one line
+    # lists of numbers on one line; a line break after the bracket, since there is none within a text
+    written = re.sub(r"\[\n[-\d.,\s]+\]", lambda numbers: " ".join(numbers[0].split()), written)
     for name, entry in content["files"].items():
         _write_file(folder / entry["file"], data[name])
     if len(written) > MAX_BYTES:
