@@ -9,16 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.methods.base import Fitted, Method, Predictor
-from benchmarks.methods.neural import Encoder, EncoderModel, count_parameters, train
+from benchmarks.methods.base import Fitted, Method
+from benchmarks.methods.neural import Encoder, EncoderModel, ListPredictor, count_parameters, train
 from benchmarks.task_data import TREE_TASKS, TrainingData
 from elekit.evaluation.structures import tree_scores
-from elekit.graphs.graph import EdgeList, Graph, GraphVocabulary, from_edge_lists
+from elekit.graphs.graph import EdgeList, Graph, GraphVocabulary
 from elekit.graphs.spanning import maximum_arborescence
 from elekit.training.loop import seeded
 from elekit.training.surrogate import SPANS, places_of_spans
 
-BLOCK = 128  # sentences parsed at a time
 MAX_VALIDATED = 200  # validation pairs parsed during training
 OUTSIDE = -1e4  # score of a head that is no word
 
@@ -117,17 +116,6 @@ class BiaffineModel(EncoderModel):
         return parsed
 
 
-class BiaffinePredictor(Predictor):
-    """The best tree of each sentence."""
-
-    def __init__(self, model: BiaffineModel):
-        self.model = model
-
-    def predict(self, inputs) -> Graph:
-        lists = [one for s in range(0, len(inputs), BLOCK) for one in self.model.parse(inputs[s : s + BLOCK])]
-        return from_edge_lists(lists, self.model.vocabulary)
-
-
 @dataclass(frozen=True)
 class BiaffineParser(Method):
     """The parser with greedy training; the tree of Chu, Liu and Edmonds at prediction."""
@@ -144,7 +132,7 @@ class BiaffineParser(Method):
         vocabulary = data.outputs.vocabulary
         with seeded(seed):
             model = BiaffineModel(Encoder(data, self.config.arcs), vocabulary, self.config)
-        predictor, places = BiaffinePredictor(model), node_places(model.encoder, data)
+        predictor, places = ListPredictor(model.parse, model.vocabulary), node_places(model.encoder, data)
         held_out = data.validation.take(range(min(MAX_VALIDATED, len(data.validation))))
 
         def loss(inputs, rows: Tensor) -> Tensor:

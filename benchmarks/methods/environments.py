@@ -15,10 +15,9 @@ from elekit.graphs import projections
 from elekit.graphs.graph import GraphBatch
 from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.prior import GraphPrior
-from elekit.model.embedding import EmbeddingConfig, GraphEmbedding, History
+from elekit.model.embedding import GraphEmbedding, History
 from elekit.model.loss import BATCH_SIZE, points_of
 
-SHAPE = EmbeddingConfig(hidden=64, rounds=3, dim=512, walks=8, shape="local")
 SHRINKAGE = 1e-3  # of the covariance of the sums
 CODEBOOKS = (32, 128, 512)  # environments told apart after each round, from coarse to fine
 CLUSTERED = 15_000  # nodes that a codebook is made of
@@ -66,7 +65,7 @@ def whitened_messages(graphs: GraphBatch, seed: int = 0) -> GraphEmbedding:
     """psi of messages with random weights, whitened over the graphs."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return whitened(GraphEmbedding(graphs.vocabulary, SHAPE), graphs)
+        return whitened(GraphEmbedding(graphs.vocabulary), graphs)
 
 
 class EnvironmentEmbedding(nn.Module):

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.methods.base import Predictor
 from benchmarks.methods.encoders import encoder_for, encoding_for
 from benchmarks.methods.regression import neural_training
 from benchmarks.task_data import TrainingData
+from elekit.graphs.graph import EdgeList, Graph, GraphVocabulary, from_edge_lists
 from elekit.model.surrogate.reader import make_reader
 from elekit.model.surrogate.registry import make_backbone, to_config
 from elekit.model.surrogate.text import TextBackbone
@@ -23,6 +25,8 @@ from elekit.training.surrogate import (
     settings,
     with_known_places,
 )
+
+BLOCK = 128  # texts read at a time
 
 
 class Encoder(nn.Module):
@@ -127,6 +131,22 @@ def train(
     )
     raise_if_interrupted(model)
     return as_trained
+
+
+class ListPredictor(Predictor):
+    """Graphs that a model reads from texts as edge lists.
+
+    Args:
+        read: From some texts to their edge lists.
+        vocabulary: Labels of the graphs.
+    """
+
+    def __init__(self, read: Callable[[Sequence[str]], list[EdgeList]], vocabulary: GraphVocabulary):
+        self.read, self.vocabulary = read, vocabulary
+
+    def predict(self, inputs) -> Graph:
+        lists = [one for s in range(0, len(inputs), BLOCK) for one in self.read(inputs[s : s + BLOCK])]
+        return from_edge_lists(lists, self.vocabulary)
 
 
 def count_parameters(*modules: nn.Module) -> int:

@@ -12,15 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.methods.base import Fitted, Method, Predictor
-from benchmarks.methods.neural import Encoder, EncoderModel, count_parameters, train
+from benchmarks.methods.base import Fitted, Method
+from benchmarks.methods.neural import Encoder, EncoderModel, ListPredictor, count_parameters, train
 from benchmarks.task_data import RELATION_TASKS, TrainingData
 from elekit.evaluation.structures import relation_scores
-from elekit.graphs.graph import EdgeList, Graph, GraphVocabulary, from_edge_lists
+from elekit.graphs.graph import EdgeList, Graph, GraphVocabulary
 from elekit.training.loop import seeded
 from elekit.training.surrogate import SPANS
 
-BLOCK = 128  # texts read at a time
 MAX_VALIDATED = 200  # validation pairs read during training
 MAX_WIDTH = 6  # tokens of a span
 
@@ -128,17 +127,6 @@ class SpanPairModel(EncoderModel):
         return graphs
 
 
-class SpanPairPredictor(Predictor):
-    """Spans with labels, and edges between them."""
-
-    def __init__(self, model: SpanPairModel):
-        self.model = model
-
-    def predict(self, inputs) -> Graph:
-        lists = [one for s in range(0, len(inputs), BLOCK) for one in self.model.graphs(inputs[s : s + BLOCK])]
-        return from_edge_lists(lists, self.model.vocabulary)
-
-
 @dataclass(frozen=True)
 class SpanPairs(Method):
     """Trained on all spans and on the pairs of true nodes."""
@@ -154,7 +142,7 @@ class SpanPairs(Method):
             encoder = Encoder(data, self.config.width)
             places, longest = span_places(encoder, data)
             model = SpanPairModel(encoder, data.outputs.vocabulary, longest, self.config)
-        predictor = SpanPairPredictor(model)
+        predictor = ListPredictor(model.graphs, model.vocabulary)
         held_out = data.validation.take(range(min(MAX_VALIDATED, len(data.validation))))
 
         def loss(inputs, rows: Tensor) -> Tensor:

@@ -22,9 +22,9 @@ from elekit.graphs.graph import (
     MAX_LABELS,
     EdgeList,
     GraphVocabulary,
-    any_directed,
     are_directed,
     edge_lists,
+    is_directed,
     short,
 )
 from elekit.graphs.isomorphism import TooSymmetricError, isomorphism_keys
@@ -177,10 +177,8 @@ def read_graph_column(
         raise ValueError("prepare.fragments and prepare.charges are for SMILES, these are graphs; leave them out")
     graphs: list[nx.Graph | str] = [graph_of(value) for value in values]
     given = [g for g in graphs if not isinstance(g, str)]
-    if vocabulary is None:  # as most graphs are: one bad row does not change the others
-        directed = 2 * sum(any_directed([one]) for one in given) > len(given)
-    else:
-        directed = bool(vocabulary.directed)
+    mostly = 2 * sum(map(is_directed, given)) > len(given)  # so that one bad row does not change the others
+    directed = mostly if vocabulary is None else bool(vocabulary.directed)
     lists = iter(edge_lists(given, node_attribute, edge_attribute, directed))
     found = [g if isinstance(g, str) else next(lists) for g in graphs]
     reasons = [one if isinstance(one, str) else "" for one in found]

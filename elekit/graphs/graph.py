@@ -575,7 +575,7 @@ def from_networkx(
     if not graphs:
         raise ValueError("no graphs given: from_networkx needs at least one")
     lists: list[EdgeList] = []
-    directed = any_directed(graphs) if vocabulary is None else bool(vocabulary.directed)
+    directed = any(map(is_directed, graphs)) if vocabulary is None else bool(vocabulary.directed)
     for b, one in enumerate(edge_lists(graphs, node_attribute, edge_attribute, directed)):
         if isinstance(one, str):
             raise ValueError(f"graph {b} {one}")
@@ -583,9 +583,9 @@ def from_networkx(
     return from_edge_lists(lists, vocabulary or vocabulary_of(lists, max_nodes, directed))
 
 
-def any_directed(graphs: Iterable[Any]) -> bool:
-    """Test whether some of the values are directed networkx graphs."""
-    return any(isinstance(graph, nx.Graph) and graph.is_directed() for graph in graphs)
+def is_directed(graph: Any) -> bool:
+    """Test whether a value is a directed networkx graph."""
+    return isinstance(graph, nx.Graph) and bool(graph.is_directed())
 
 
 def vocabulary_of(
