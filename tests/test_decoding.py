@@ -648,7 +648,7 @@ def test_graphs_two_edits_away_are_found(generator):
 def test_one_round_is_the_best_of_all_edits_when_all_are_screened(vocabulary, generator):
     psi, starts = embedding(vocabulary), random_vertices(vocabulary, 8, generator)
     target = normalize(torch.randn(8, 32, generator=generator), dim=1)
-    config = LocalSearchConfig(beam=4, screen=10_000, rounds=1, penalty=0.5)
+    config = LocalSearchConfig(beam=4, screen=10_000, rounds=1, penalty=0.5, retry_above=4.0)
     decoded, _ = local_search(psi, target, starts, config=config)
     edits = all_edits(starts, ALL_KINDS)
     made = Graph.cat([starts, Graph.from_labels(*edits.apply(*starts.labels(), starts.vocabulary), vocabulary)])

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import networkx as nx
 import pytest
@@ -37,6 +38,7 @@ from elekit.inspect import edit_scan
 from elekit.model import artifact as artifacts
 from elekit.model.edit_estimates import EditEstimates
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.widgets import inspect_loss
 
 NAMES = GraphVocabulary(("a", "b"), ("x", "y", "z"), 7, directed=(True, True, False))
 SMALL = EmbeddingConfig(24, 3, 48, 6)
@@ -220,6 +222,15 @@ def test_contracting_and_inserting_nodes_keeps_the_direction_of_paths():
     assert (["a", "b", "a"], [(2, 0, "y"), (1, 2, "y")]) in inserted
 
 
+def test_merging_undoes_splitting_with_the_direction_of_edges():
+    tree = from_edge_lists([(["a", "b", "a"], [(0, 1, "x"), (2, 0, "y")])], NAMES)
+    split = all_edits(tree, ("split node",)).results(tree)
+    assert (["a", "b", "a", "a"], [(0, 1, "x"), (2, 3, "y")]) in to_edge_lists(split)
+    for one in split:
+        merged = all_edits(one.dense(), ("merge nodes",)).results(one.dense())
+        assert isomorphic(merged, PackedGraphs.cat([PackedGraphs.of(tree)] * len(merged))).any()
+
+
 def test_the_prior_does_not_depend_on_the_order_of_nodes_and_sees_direction(graphs):
     twice = Graph.cat([graphs, shuffled(graphs)])  # so that nothing occurs in one graph only
     priors = [GraphPrior.of(PackedGraphs.of(some)) for some in (twice, shuffled(twice), reversed_(twice))]
@@ -326,3 +337,19 @@ def test_arrows_are_drawn_and_said():
     figure = ele.draw.graph(graph)
     arrows = [patch for ax in figure.axes for patch in ax.patches if str(patch.get_gid()).startswith("arrow")]
     assert [patch.get_gid() for patch in arrows] == ["arrow-0-1"]
+
+
+def test_the_inspector_names_the_arrow_of_an_added_node(psi):
+    widget = inspect_loss(psi, from_edge_lists([(["a", "b"], [(1, 0, "x")])], NAMES))
+    seen = set()
+    for row, name in enumerate(widget.table["edit"]):
+        if not (match := re.fullmatch(r"add (\S+) to node (\d), (.+)", name)):
+            continue
+        added, old, label = match.groups()
+        ((nodes, edges),) = to_edge_lists(widget.scan.result(row))
+        ((i, j, found),) = set(edges) - {(1, 0, "x")}
+        assert nodes[max(i, j)] == added and min(i, j) == int(old)
+        arrow = "" if found == "z" else "→ " if i == int(old) else "← "
+        assert label == f"{arrow}{found}"
+        seen.add(label[:1])
+    assert {"→", "←"} < seen

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from elekit import draw
 from elekit.decoding import SearchStep
+from elekit.draw import frames as frames_module
 from elekit.draw import layouts
 from elekit.draw.base import BLUE, RADIUS, VERTEX
 from elekit.draw.decodings import iterate
@@ -488,6 +489,20 @@ def test_edits_are_steps_too(relaxed_trace):
     assert [halo.get_gid() for halo in marked(figure, "halo")] == ["halo-0"]
     assert [ghost.get_gid() for ghost in marked(figure, "ghost")] == ["ghost-3"]
     assert "node 0: in words" in said(figure)[0] and "to 0.250" in said(figure)[0]
+
+
+def test_a_part_that_an_edit_moves_does_not_stretch_its_edge():
+    vocabulary = molecule_vocabulary(["C", "O"], 9)
+    truth = from_smiles("CCCCCCCO", vocabulary)
+    nodes, edges = (labels.clone() for labels in truth.labels())
+    edges[0, 6, 7] = edges[0, 7, 6] = 0
+    edges[0, 0, 7] = edges[0, 7, 0] = 1
+    moved = Graph.from_labels(nodes, edges, vocabulary)
+    where = layouts.layout(truth)
+    (after,) = frames_module._search_positions(truth, where, (SearchStep("O moved", 0.1, moved),))
+    assert np.linalg.norm(after[0] - after[7]) < 1.5
+    (same,) = frames_module._search_positions(truth, where, (SearchStep("none", 0.1, truth),))
+    assert np.array_equal(same, where)
 
 
 @pytest.mark.parametrize("step", [-1, 14])

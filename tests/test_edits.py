@@ -269,6 +269,21 @@ def composed(nodes, edges):
             for end in ends:
                 changes = {(x, ends[0]): 0, (x, ends[1]): 0, tuple(ends): linked[tuple(sorted((x, end)))]}
                 found["contract node"].add(of([*nodes[:x], 0, *nodes[x + 1 :]], changes))
+        for end in ends if free is not None and len(ends) > 1 else ():
+            label, new = linked[tuple(sorted((x, end)))], [*nodes[:free], nodes[x], *nodes[free + 1 :]]
+            found["split node"].add(of(new, {(x, end): 0, (free, end): label}))
+        for y in range(n):
+            theirs = [k for k in range(n) if linked.get(tuple(sorted((y, k))))]
+            if (
+                y != x
+                and nodes[x] == nodes[y] > 0
+                and len(ends) in (1, 2)
+                and y not in ends
+                and not {*ends} & {*theirs}
+            ):
+                changes = {(x, end): 0 for end in ends}
+                changes |= {(y, end): linked[tuple(sorted((x, end)))] for end in ends}
+                found["merge nodes"].add(of([*nodes[:x], 0, *nodes[x + 1 :]], changes))
     for (one, first), (other, second) in itertools.combinations(linked.items(), 2):
         for (a, x), (c, y) in itertools.product((one, one[::-1]), (other, other[::-1])):
             taken = {tuple(sorted(pair)) for pair in ((a, y), (c, x))} & set(linked)

@@ -104,6 +104,36 @@ def test_rare_atoms_become_any_atom(aromatic):
     }  # fmt: skip
 
 
+def test_other_structures_are_skipped_with_the_reason():
+    def directed(*arrows):
+        graph = nx.DiGraph()
+        graph.add_nodes_from(range(3), label="a")
+        graph.add_edges_from(arrows, label="r")
+        return graph
+
+    graphs = [directed((0, 1), (1, 2)), directed((0, 2), (1, 2)), directed((0, 1), (1, 2), (2, 0)), directed((0, 1))]
+    wanted = {
+        "connected": {3: "the graph is in 2 pieces"},
+        "tree": {2: "the graph has a cycle", 3: "the graph is in 2 pieces"},
+        "arborescence": {
+            1: "the graph has 2 roots",
+            2: "the graph has a cycle and has no root",
+            3: "the graph is in 2 pieces and has 2 roots",
+        },
+    }
+    for structure, expected in wanted.items():
+        data = from_networkx_graphs(graphs, prepare=Prepare(structure=structure), fractions=(1, 0, 0))
+        assert reasons(data) == expected and data.report()["prepare"]["structure"] == structure
+    both = [nx.path_graph(3), nx.cycle_graph(3)]
+    data = from_networkx_graphs(both, node_attribute=None, edge_attribute=None, prepare=Prepare(structure="tree"),
+                                fractions=(1, 0, 0))  # fmt: skip
+    assert reasons(data) == {1: "the graph has a cycle"}
+    with pytest.raises(ValueError, match="one_root needs directed graphs"):
+        from_networkx_graphs(
+            both, node_attribute=None, edge_attribute=None, prepare=Prepare(structure="arborescence")
+        )
+
+
 def chain(nodes, edge="s"):
     graph = nx.path_graph(len(nodes))
     nx.set_node_attributes(graph, dict(enumerate(nodes)), "label")

@@ -1,5 +1,7 @@
 """What decoding knows of the training graphs: types, links and connectedness, against enumeration."""
 
+import json
+import random
 from dataclasses import replace
 
 import networkx as nx
@@ -12,7 +14,7 @@ from elekit.evaluation.judging import evaluate, summarize
 from elekit.graphs.constraints import Constraints
 from elekit.graphs.edits import ALL_KINDS, all_edits
 from elekit.graphs.features import is_connected
-from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx
+from elekit.graphs.graph import Graph, GraphVocabulary, from_edge_lists, from_networkx
 from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.prior import GraphPrior
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
@@ -131,3 +133,21 @@ def test_sets_and_forests_stay_in_pieces():
     assert not psi.prior.constraints.connected
     found = decode(psi, psi(forests), config=DecodeConfig(local_search=LocalSearchConfig(beam=4)))
     assert (found.loss < 1e-5).sum() >= 4
+
+
+def test_relations_are_learned_where_there_are_no_links_and_new_ones_are_rare():
+    """Stars around a hub: countless types of hubs, few relations."""
+    kinds = "abcdefgh"
+    names = GraphVocabulary(("hub", *kinds), tuple(f"has {kind}" for kind in kinds), 9, directed=(True,) * 8)
+
+    def star(seed, kinds=kinds):
+        leaves = random.Random(seed).choices(kinds, k=8)
+        return ["hub", *leaves], [(0, i, f"has {leaf}") for i, leaf in enumerate(leaves, 1)]
+
+    many = GraphPrior.of(PackedGraphs.of(from_edge_lists([star(seed) for seed in range(400)], names)))
+    assert not len(many.links)
+    assert set(many.constraints.relations) == {("hub", f"has {kind}", kind) for kind in kinds}
+    again = GraphPrior.from_json(json.loads(json.dumps(many.to_json())), names)
+    assert again.constraints == many.constraints
+    few = GraphPrior.of(PackedGraphs.of(from_edge_lists([star(seed, kinds[seed]) for seed in range(8)], names)))
+    assert few.constraints.relations is None  # each graph has a relation of its own: new ones will be common

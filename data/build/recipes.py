@@ -4,7 +4,7 @@ An interrupted training continues when the same command runs again.
 
 molecules7: psi and two h (description, smiles); about 6 minutes on two cores.
 qm9: psi and h (smiles) on real QM9; about 1 h 30 min on one core.
-faults: psi and h (report) on reports of a packaging line; about 20 minutes on one core.
+faults: psi and h (report) on reports of a packaging line; about 45 minutes on one core.
 chembl24: psi and h (smiles) on the molecules of ChEMBL of 10 to 24 heavy atoms; about 2 hours on one core.
 chembl40: the same up to 40 heavy atoms, not shipped; about 4 hours on one core.
     For all of them, `--surrogate NAME` trains one h again, on the stored psi.
@@ -125,14 +125,16 @@ RECIPES = {
     ),
     "faults": Recipe(
         "faults",
-        EmbeddingTraining(loop=_loop(2_000, 250)),
+        EmbeddingTraining(
+            loop=_loop(6_000, 250, matmul_precision="highest"), negatives="edits", hard_negatives=2, softening=0.3
+        ),
         {
             "report": (
-                BackboneConfig("word", width=128, dropout=0.3, through="graph"),
+                BackboneConfig("word", width=128, dropout=0.3, attention=1, through="graph"),
                 SurrogateTraining(
-                    loop=_loop(3_000, 500, 4e-3, "highest"),
+                    loop=_loop(5_000, 500, 4e-3, "highest"),
                     batch_size=64,
-                    misspelled=0.3,
+                    misspelled=0.5,
                     polished=0.0,
                     aligned=1.0,
                     starts=1,

@@ -240,6 +240,8 @@ def _preparation(command: Command) -> None:
     group.add_argument("--min-count", type=int, metavar="N", help=about)
     about = "skip rows with rare labels, or replace these labels by one (default: skip)"
     group.add_argument("--rare", choices=("skip", "other"), help=about)
+    about = "skip rows of graphs in pieces, with cycles, or without exactly one root (default: any)"
+    group.add_argument("--structure", choices=("any", "connected", "tree", "arborescence"), help=about)
 
 
 def _attributes(command: Command) -> None:

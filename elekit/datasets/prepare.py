@@ -8,6 +8,7 @@ import numpy as np
 
 from elekit.graphs import _schema, smiles
 from elekit.graphs._optional import LazyModule
+from elekit.graphs.constraints import Constraints
 from elekit.graphs.packed import PackedGraphs
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ FEW = 20  # graphs, for which there is no advice
 LARGE = 40  # nodes, up to which a graph needs no advice
 RARE_SHARE, MANY_RARE = 0.001, 10  # of the graphs, of labels
 FRAGMENTS, CHARGES, RARE = ("all", "largest"), ("keep", "neutralize", "none"), ("skip", "other")
+STRUCTURES = {
+    "any": Constraints(), "connected": Constraints(connected=True), "tree": Constraints(tree=True),
+    "arborescence": Constraints(tree=True, one_root=True),
+}  # fmt: skip
 
 _COUNT = _schema.whole(1, 2**31)
 _OPTIONS = _schema.fields(
@@ -32,6 +37,7 @@ _OPTIONS = _schema.fields(
         "fragments": _schema.one_of(*FRAGMENTS),
         "charges": _schema.one_of(*CHARGES),
         "rare": _schema.one_of(*RARE),
+        "structure": _schema.one_of(*STRUCTURES),
         "aromatic": _schema.one_of(True, False),
     },
 )
@@ -57,6 +63,8 @@ class Prepare:
         min_count: Labels in fewer rows are rare; in a given vocabulary, those that it lacks.
         rare: "skip" skips rows with rare labels. "other" replaces those of nodes by the one label "other", and "*",
             any atom, in molecules.
+        structure: "connected", "tree" (without cycles) or "arborescence" (a directed tree with one root) skips rows
+            of other graphs.
 
     Raises:
         ValueError: If an option has another type or is out of range.
@@ -70,6 +78,7 @@ class Prepare:
     max_nodes: int | None = None
     min_count: int = 1
     rare: str = "skip"
+    structure: str = "any"
 
     def __post_init__(self) -> None:
         _OPTIONS(vars(self), "prepare")

@@ -14,7 +14,7 @@ import torch
 from tqdm.auto import tqdm
 
 from elekit.datasets.files import cache_arrays, cache_folder, cached_arrays
-from elekit.datasets.prepare import ANY_ATOM, OTHER, Prepare
+from elekit.datasets.prepare import ANY_ATOM, OTHER, STRUCTURES, Prepare
 from elekit.datasets.strict_json import parse_json
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import (
@@ -240,11 +240,24 @@ def _fit(
             _check_number(kind, counts[~misfit & (counts > 0)])
         few = f"label in fewer than {prepare.min_count} rows"
         column.refuse(kind, misfit, "label unknown to the vocabulary" if vocabulary else few)
-    if vocabulary:
-        return vocabulary
+    if prepare.structure != "any":
+        _refuse_structures(column, prepare, vocabulary or _new_vocabulary(column, new))
+    return vocabulary or _new_vocabulary(column, new)
+
+
+def _new_vocabulary(column: Column, new: Callable[[set[str], set[str], int], GraphVocabulary]) -> GraphVocabulary:
+    """The vocabulary of the rows without a reason."""
     used = [{column.labels(kind)[k] for k in np.flatnonzero(column.counts(kind))} for kind in ("node", "edge")]
     valid = np.array([not reason for reason in column.reasons], dtype=bool)
-    return new(used[0], used[1], int(max(1, sizes[valid].max(initial=1))))
+    return new(used[0], used[1], int(max(1, column.sizes[valid].max(initial=1))))
+
+
+def _refuse_structures(column: Column, prepare: Prepare, vocabulary: GraphVocabulary) -> None:
+    """Set the reason of the rows whose graphs have another structure than is asked for."""
+    rows = [row for row, reason in enumerate(column.reasons) if not reason]
+    expected = STRUCTURES[prepare.structure].check(vocabulary)
+    for row, reason in zip(rows, expected.reasons(column.graphs(vocabulary)[rows])):
+        column.reasons[row] = f"the graph {reason}" if reason else ""
 
 
 def _check_number(kind: str, rows: np.ndarray) -> None:

@@ -56,7 +56,7 @@ class DecodeConfig:
     """
 
     method: str | None = None
-    search_starts: int = 3
+    search_starts: int = 8
     recombination: RecombinationConfig = field(default_factory=RecombinationConfig)
     growth: RecombinationConfig = field(default_factory=lambda: RecombinationConfig(600, 200, 6, 60))
     gradient: GradientConfig = field(default_factory=GradientConfig)

@@ -4,7 +4,7 @@ All edits of a graph are ranked by estimates, and only the most promising are ev
 each edit (`edit_estimates`), any other by a linear model of the loss (one backward pass).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,6 +25,8 @@ from elekit.model.loss import Psi, points_of, squared_distance
 LOCAL_SCREEN, LINEAR_SCREEN = 150, 24  # edits per graph that are evaluated, for a local psi and any other
 JUDGED = 6  # edits for each place of a beam that remain after exact estimates: some lead to the same graph
 NEW = 0.5  # share of the loss that may remain after an edit to types and links that the training graphs lack
+RETRY_SHARE, RETRY_ABOVE = 0.02, 0.15  # of the price of an edit, from which targets are searched again; if unknown
+RETRIES = 3  # at most; the second and third only where the one before has found a better graph
 FADE_IN = 0.1  # presence that a free slot gets for the linear model, which otherwise ignores edges to it
 SAME_SCORE = 1e-6  # scores of one target closer than this belong to one graph in another node order
 
@@ -46,7 +48,8 @@ class LocalSearchConfig:
         patience: Rounds without improvement before the search of a target ends.
         penalty: Weight of `Constraints.violation`, which includes the capacities. Invalid starts are allowed.
         tolerance: A graph with at most this learned loss ends the search of its target.
-        retry_above: Targets with a higher learned loss are searched again with twice the beam and the screen.
+        retry_above: Targets with a higher learned loss are searched again with twice the beam, screen and rounds. None
+            means 2 % of the price of a typical edit if psi is local and its health is known, and else 0.15.
         kinds: Kinds of edits, see `elekit.graphs.edits`.
         alternatives: Number of alternatives per target, at least `beam`; None means `beam`.
     """
@@ -57,7 +60,7 @@ class LocalSearchConfig:
     patience: int = 2
     penalty: float = 1.0
     tolerance: float = 1e-6
-    retry_above: float = 0.15
+    retry_above: float | None = None
     kinds: tuple[str, ...] = ALL_KINDS
     alternatives: int | None = None
 
@@ -103,16 +106,25 @@ def local_search(
     constraints = constraints_of(psi, constraints).check(starts.vocabulary)
     search = _Search(psi, target, starts, config, constraints, record).run(clock)
     paths = search.paths()
-    retried = (search.loss[:, 0] > config.retry_above).nonzero()[:, 0]
-    if len(retried) and not clock.over:
-        per_target = len(starts) // B
+    retried, per_target = (search.loss[:, 0] > search.retry_above).nonzero()[:, 0], len(starts) // B
+    for wide in _wider(config, search.screen):
+        if not len(retried) or clock.over:
+            break
         rows = (retried[:, None] * per_target + torch.arange(per_target)).flatten()
-        alternatives = None if config.alternatives is None else max(config.alternatives, 2 * config.beam)
-        wide = replace(config, beam=2 * config.beam, screen=2 * search.screen, alternatives=alternatives)
         again = _Search(psi, target[retried], starts[rows], wide, constraints, record).run(clock)
-        for row, better, path in zip(retried.tolist(), search.take_better(retried, again).tolist(), again.paths()):
-            paths[row] = path if better else paths[row]
+        better = search.take_better(retried, again)
+        for row, path in zip(retried[better].tolist(), again.paths(better)):
+            paths[row] = path
+        retried = retried[better & (search.loss[retried, 0] > search.retry_above)]
     return search.result(), paths
+
+
+def _wider(config: LocalSearchConfig, screen: int) -> Iterator[LocalSearchConfig]:
+    """Settings of the searches after the first, each with twice the beam, screen and rounds of the one before."""
+    for times in (2**n for n in range(1, RETRIES + 1)):
+        beam = times * config.beam
+        kept = None if config.alternatives is None else max(config.alternatives, beam)
+        yield replace(config, beam=beam, screen=times * screen, rounds=times * config.rounds, alternatives=kept)
 
 
 class _Search:
@@ -128,6 +140,9 @@ class _Search:
         self.local = getattr(psi, "is_local", False)
         self.prior: GraphPrior | None = getattr(psi, "prior", None)
         self.screen = config.screen or (LOCAL_SCREEN if self.local else LINEAR_SCREEN)
+        edit = getattr(getattr(psi, "health", None), "edit", None) if self.local else None
+        retry_above = RETRY_ABOVE if edit is None else RETRY_SHARE * edit
+        self.retry_above = retry_above if config.retry_above is None else config.retry_above
         B, W = len(target), config.alternatives or config.beam
         nodes, edges = starts.labels()
         N, per_target = nodes.shape[1], len(starts) // B
@@ -305,10 +320,10 @@ class _Search:
         alternatives = Graph.from_labels(self.nodes.flatten(0, 1), self.edges.flatten(0, 1), self.vocabulary)
         return Decoded(graphs, self.loss[:, 0], alternatives, self.loss)
 
-    def paths(self) -> list[tuple[SearchStep, ...]]:
-        """The steps that led to the best graph of each target, in order."""
+    def paths(self, chosen: Tensor | None = None) -> list[tuple[SearchStep, ...]]:
+        """The steps that led to the best graph of each target, or of chosen ones, in order."""
         found = []
-        for index in self.history[:, 0].tolist():
+        for index in self.history[slice(None) if chosen is None else chosen, 0].tolist():
             path = []
             while index >= 0:
                 index, step = self.steps[index]

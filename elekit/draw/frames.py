@@ -9,7 +9,7 @@ import numpy as np
 
 from elekit.decoding import SearchStep, Trace
 from elekit.draw.base import ORANGE, PURPLE, SKY, VISIBLE, to_numpy
-from elekit.draw.layouts import layout
+from elekit.draw.layouts import aligned_layout, layout
 from elekit.draw.placement import neighbor_positions
 from elekit.draw.shapes import differences
 from elekit.graphs.edit_distance import isomorphism_of
@@ -26,6 +26,7 @@ NUMBERS = {  # values of each frame, and their meaning
 }
 SHOWN = 6  # graphs of a prediction set
 PAIRS = 400_000  # pairs of nodes of all iterates that are shown: all of small graphs, 111 of 60 nodes
+STRETCHED = 1.8  # times the longest edge of a fresh layout: an edge is drawn anew from here on
 GHOSTS = 12  # absent nodes that are outlined; of more, only marked ones
 MARKED, FAINTEST = 12, 0.1  # maximum number of marked directions, and their minimum share of the strongest
 # kinds of marks: color, dashed or not, key; no color is that of C, N, O or F
@@ -197,7 +198,11 @@ def _edits(before: Graph, polish: tuple[SearchStep, ...], losses: list[float]):
 
 
 def _search_positions(before: Graph, where: np.ndarray, polish: tuple[SearchStep, ...]):
-    """Positions of each step: a new node is placed beside its neighbor, a restart gets a new layout."""
+    """Positions of each step: a new node is placed beside its neighbor, a restart gets a new layout.
+
+    Where edits have moved a part of the graph, so that an edge would be stretched, the new layout is turned to the
+    old positions.
+    """
     for done in polish:
         if done.restart:
             where = layout(done.graph)
@@ -209,5 +214,14 @@ def _search_positions(before: Graph, where: np.ndarray, polish: tuple[SearchStep
                 if free:
                     where = where.copy()
                     where[i] = free[0]
+            placed = aligned_layout(done.graph, before, where)
+            if _longest(done.graph, where) > STRETCHED * _longest(done.graph, placed):
+                where = placed
         before = done.graph
         yield where
+
+
+def _longest(graph: Graph, positions: np.ndarray) -> float:
+    """Length of the longest edge."""
+    i, j = graph.labels()[1][0].cpu().triu(1).nonzero().numpy().T
+    return float(np.linalg.norm(positions[i] - positions[j], axis=1).max(initial=0.0))

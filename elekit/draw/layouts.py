@@ -52,6 +52,30 @@ def layout(graph: GraphBatch) -> np.ndarray:
     return positions
 
 
+def aligned_layout(graph: Graph, other: Graph, positions: np.ndarray) -> np.ndarray:
+    """The layout of a graph, turned or mirrored so that the nodes it has in common with another graph match.
+
+    Args:
+        graph: Batch of one.
+        other: Batch of one, with the same slots.
+        positions: (N, 2) positions of `other`.
+
+    Returns:
+        (N, 2) positions of all slots.
+    """
+    placed, both = layout(graph), present_nodes(graph) & present_nodes(other)
+    if not both.any():
+        return placed
+    ours, theirs = positions[both].mean(0), placed[both].mean(0)
+    left, _, right = np.linalg.svd((placed[both] - theirs).T @ (positions[both] - ours))  # Kabsch (1976)
+    return (placed - theirs) @ left @ right + ours
+
+
+def present_nodes(graph: Graph) -> np.ndarray:
+    """(N,) bool: the slots of a batch of one that hold a node."""
+    return (graph.labels()[0][0] > 0).cpu().numpy()
+
+
 def ring_centers(graph: Graph, positions) -> dict[tuple[int, int], np.ndarray]:
     """For each bond i < j in a ring of at most 8 atoms: the center of its smallest ring; other graphs have none."""
     require_single(graph)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from elekit.draw.base import ORANGE, PURPLE, RADIUS, SKY, printable, shortened
 from elekit.draw.figure import Picture, halo, legend, message, outlined, require_columns, write
-from elekit.draw.layouts import layout
+from elekit.draw.layouts import aligned_layout, layout, present_nodes
 from elekit.draw.placement import label_positions
 from elekit.draw.shapes import differences, framed
 from elekit.draw.structures import graph as draw_graph
@@ -154,23 +154,14 @@ def pair_grid(pairs, heads, feet, *, columns: int, width: float, few: int | None
 
 def _drawn_size(graph: Graph, positions: np.ndarray) -> np.ndarray:
     """Width and height of a drawing with its node numbers, in edge lengths."""
-    low, high = framed(positions[_present(graph)], 0.55, [1.2, 0.8])
+    low, high = framed(positions[present_nodes(graph)], 0.55, [1.2, 0.8])
     return high - low
-
-
-def _present(graph: Graph) -> np.ndarray:
-    return (graph.labels()[0][0] > 0).cpu().numpy()
 
 
 def aligned_layouts(before: Graph, after: Graph) -> tuple[np.ndarray, np.ndarray]:
     """Positions (N, 2) of both graphs, the second rotated or mirrored so that common nodes match."""
-    first, second = layout(before), layout(after)
-    both = _present(before) & _present(after)
-    if not both.any():
-        return first, second
-    ours, theirs = first[both].mean(0), second[both].mean(0)
-    left, _, right = np.linalg.svd((second[both] - theirs).T @ (first[both] - ours))  # Kabsch (1976), mirrors allowed
-    return first, (second - theirs) @ left @ right + ours
+    first = layout(before)
+    return first, aligned_layout(after, before, first)
 
 
 def draw_panel(graph: Graph, ax: Axes, positions: np.ndarray, marks) -> None:
@@ -178,7 +169,7 @@ def draw_panel(graph: Graph, ax: Axes, positions: np.ndarray, marks) -> None:
     draw_graph(graph, ax, positions=positions)
     way = label_positions(graph, positions)[0] - positions
     way *= (RADIUS + WIDTH + 0.12) / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
-    for i in np.flatnonzero(_present(graph)):
+    for i in np.flatnonzero(present_nodes(graph)):
         outlined(ax, positions[i] + way[i], str(i), 11, color="#444444", ha="center", va="center", gid=f"number-{i}")
     radii = node_radii(graph)
     for part, kind in marks:

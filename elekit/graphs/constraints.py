@@ -30,7 +30,8 @@ Relation = tuple[str, str, str]
 _TEXT = _schema.text(visible=True)
 _RELATION = _schema.items(_TEXT, 3, 3)
 _SHAPES = dict.fromkeys(("connected", "tree", "one_root"), _schema.one_of(False, True))
-CONSTRAINTS_FIELDS = _schema.fields({}, {**_SHAPES, "relations": _schema.items(_RELATION, MAX_RELATIONS)})
+RELATIONS_FIELD = _schema.items(_RELATION, MAX_RELATIONS)
+CONSTRAINTS_FIELDS = _schema.fields({}, {**_SHAPES, "relations": RELATIONS_FIELD})
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class Constraints:
 
         Args:
             graphs: Discrete graphs.
-            relations: Whether to allow only the relations that occur. They exclude what is merely rare, so this needs
-                many graphs.
+            relations: Whether to allow only the relations that occur, unless all do. They exclude what is merely rare,
+                so this needs many graphs.
 
         Returns:
             All constraints that the graphs satisfy.
@@ -80,9 +81,12 @@ class Constraints:
         packed, names = PackedGraphs.of(graphs), graphs.vocabulary
         shape = cls(tree=True, one_root=bool(names.directed))
         pieces, links, roots = (bool((one == 0).all()) for one in shape._shape_violations(packed))
-        occurring = None
+        occurring: tuple[Relation, ...] | None = None
         if relations:
-            occurring = [_named(one, names) for one in torch.stack(_relations(packed), 1).tolist()]
+            distinct = torch.unique(torch.stack(_relations(packed), 1), dim=0).tolist()
+            occurring = tuple(sorted({_named(one, names) for one in distinct}))
+            if _allowed(occurring, names)[1:, :, 1:].all():
+                occurring: tuple[Relation, ...] | None = None
         return cls(pieces, pieces and links, bool(names.directed) and roots, occurring)
 
     def held_by(self, graphs: GraphBatch) -> "Constraints":
@@ -438,6 +442,14 @@ def _relations(packed: PackedGraphs) -> tuple[Tensor, Tensor, Tensor]:
     """Node channels at the first ends of all edges, edge channels, and node channels at the other ends."""
     one, other = packed.node_labels.long()[packed.pairs]
     return one, packed.edge_labels.long(), other
+
+
+def relation_numbers(graphs: PackedGraphs) -> Tensor:
+    """(E,) a number for the relation of each edge, the same from both ends."""
+    names = graphs.vocabulary
+    one, channel, other = _relations(graphs)
+    there, back = (one * names.R + channel) * names.K + other, (other * names.R + names.turn(channel)) * names.K + one
+    return there.minimum(back)
 
 
 def _named(relation: Sequence[int], names: GraphVocabulary) -> Relation:

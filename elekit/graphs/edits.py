@@ -17,7 +17,7 @@ from elekit.graphs.packed import PackedGraphs, cumulative, ranges, sorted_pairs
 SINGLE = ("relabel", "remove node", "add node", "change edge")
 PAIRED = ("swap labels", "move edge", "shift order")
 KINDS = SINGLE + PAIRED
-COMPOSED = ("insert node", "contract node", "swap branches")  # of local search
+COMPOSED = ("insert node", "contract node", "swap branches", "split node", "merge nodes")  # of local search
 ALL_KINDS = KINDS + COMPOSED
 PAIRS = 4  # that one edit changes at most
 
@@ -169,6 +169,8 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
     "insert node": a node is inserted into an edge; one half keeps the label, the other has it or the first label.
     "contract node": a node of two edges is removed and its neighbors are joined, with the label of one of the edges.
     "swap branches": of two edges (a, b) and (c, d), the ends b and d change places, with or without their labels.
+    "split node": a new node with the same label takes one of the edges of a node.
+    "merge nodes": a node with one or two edges is removed, and another with the same label takes them.
     """
     check_kinds(kinds)
     nodes, edges = (t.long() for t in graph.labels())
@@ -177,7 +179,7 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
     present, upper = nodes > 0, torch.ones(N, N, dtype=torch.bool).triu(1)
     both = present[:, :, None] & present[:, None, :]
     linked = edges > 0
-    other = ~torch.eye(N, dtype=torch.bool)
+    distinct = ~torch.eye(N, dtype=torch.bool)
     found = []
 
     def add(kind: str, row: Tensor, node_changes: Sequence[Any] = (), pair_changes: Sequence[Any] = ()) -> None:
@@ -212,13 +214,13 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
         add("swap labels", b, [(i, nodes[b, j]), (j, nodes[b, i])])
     if "move edge" in kinds:
         # node i keeps its end, the other end moves from j to k
-        movable = linked[:, :, :, None] & (both & ~linked & other)[:, :, None, :]
+        movable = linked[:, :, :, None] & (both & ~linked & distinct)[:, :, None, :]
         b, i, j, k = movable.nonzero().T
         add("move edge", b, (), [(i, j, torch.zeros_like(i)), (i, k, edges[b, i, j])])
     if "shift order" in kinds:
         # at node i: the edge to j goes up one label (or appears), that to k goes down one (or vanishes)
-        raisable = both & other & (edges < R - 1)
-        shiftable = raisable[:, :, :, None] & linked[:, :, None, :] & other[None, None]
+        raisable = both & distinct & (edges < R - 1)
+        shiftable = raisable[:, :, :, None] & linked[:, :, None, :] & distinct[None, None]
         shiftable &= linked[:, :, :, None] | (edges[:, :, None, :] > 1)  # otherwise it is "move edge"
         b, i, j, k = shiftable.nonzero().T
         add("shift order", b, (), [(i, j, edges[b, i, j] + 1), (i, k, edges[b, i, k] - 1)])
@@ -253,6 +255,18 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
             row, a, x, c, y, one, other = (part[new] for part in (row, a, x, c, y, one, other))
             zero = torch.zeros_like(row)
             add("swap branches", row, (), [(a, x, zero), (c, y, zero), (a, y, other), (c, x, one)])
+    if "split node" in kinds:
+        b, i, j = (linked & (linked.sum(-1) > 1)[:, :, None] & (~present).any(1)[:, None, None]).nonzero().T
+        changes = [(i, j, torch.zeros_like(i)), (free[b], j, edges[b, i, j])]
+        add("split node", b, [(free[b], nodes[b, i])], changes)
+    if "merge nodes" in kinds:
+        common = (linked.float() @ linked.float()) > 0  # the edges of the two would fall together
+        alike = both & distinct & (nodes[:, :, None] == nodes[:, None, :]) & ~linked & ~common
+        for degree in (1, 2):
+            b, i, j = (alike & (linked.sum(-1) == degree)[:, :, None]).nonzero().T
+            ends = linked[b, i].float().topk(min(degree, N)).indices.T
+            changes = [(i, end, torch.zeros_like(i)) for end in ends] + [(j, end, edges[b, i, end]) for end in ends]
+            add("merge nodes", b, [(i, 0)], changes)
     return Edits.cat(found)
 
 

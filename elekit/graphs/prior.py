@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from elekit.graphs import _schema
-from elekit.graphs.constraints import Constraints
+from elekit.graphs.constraints import RELATIONS_FIELD, Constraints, relation_numbers
 from elekit.graphs.edits import ALL_KINDS, Edits
 from elekit.graphs.graph import GraphVocabulary
 from elekit.graphs.packed import PackedGraphs, cumulative
@@ -31,7 +31,7 @@ PRIOR_FIELDS = _schema.fields(
         **dict.fromkeys(("types", "links"), _HASHES),
         "pieces": _schema.fields(dict.fromkeys(_PACKED, _PLACES)),
     },
-    dict.fromkeys(("tree", "one_root"), _schema.one_of(True, False)),
+    {**dict.fromkeys(("tree", "one_root"), _schema.one_of(True, False)), "relations": RELATIONS_FIELD},
 )
 
 
@@ -40,7 +40,8 @@ class GraphPrior:
     """What decoding keeps to where it can. An empty tensor excludes nothing.
 
     Args:
-        constraints: What all graphs satisfy, without relations: `links` are finer, and no hard limit.
+        constraints: What all graphs satisfy. With relations only if there are no links, which are finer, and if new
+            graphs will rarely have another one.
         types: (T,) hashes of the types of nodes, ascending.
         links: (L,) hashes of the links, ascending.
         pieces: Frequent pieces, each with its neighbors, see `pieces_of`; decoding without candidates joins them.
@@ -67,7 +68,8 @@ class GraphPrior:
         link = _links(kind[i], kind[j], edge, back)
         types, links = _common(kind, graphs.rows), _common(link, graphs.rows[i])
         pieces = pieces_of(graphs, MAX_PIECES)
-        return cls(Constraints.of(graphs), types, links, pieces[pieces.sizes <= PIECE_NODES])
+        relations = not len(links) and len(_common(relation_numbers(graphs), graphs.rows[i])) > 0
+        return cls(Constraints.of(graphs, relations), types, links, pieces[pieces.sizes <= PIECE_NODES])
 
     def to_json(self) -> dict[str, Any]:
         """Convert to a JSON-serializable dictionary.
@@ -106,8 +108,8 @@ class GraphPrior:
             raise ValueError("the pieces of the prior have missing nodes or ends")
         pairs = pairs.reshape(2, -1)
         pieces = PackedGraphs(cumulative(sizes), nodes.to(torch.int16), pairs, edges.to(torch.int16), vocabulary)
-        shape = {name: values.get(name, False) for name in ("connected", "tree", "one_root")}
-        return cls(Constraints(**shape), types, links, pieces.check())
+        shape = {name: values[name] for name in ("connected", "tree", "one_root", "relations") if name in values}
+        return cls(Constraints.from_json(shape).check(vocabulary), types, links, pieces.check())
 
     def keeps(self, edits: Edits, nodes: Tensor, edges: Tensor) -> Tensor:
         """Find the edits that lead to no new types and links.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -67,15 +68,19 @@ def roomy_scene(graph: Graph, positions: np.ndarray) -> Json:
 def columns(scan: EditScan) -> Json:
     """The table of a scan by columns, and what each edit sets: a node's channel, a pair's channel; -1 or None = none.
 
-    Edits that add a node with an edge are shortened: "add F to node 3, single".
+    Edits that add a node with an edge are shortened: "add F to node 3, single",
+    or "add leak to node 3, → causes" where edges have a direction.
     """
     table, edits, labels = scan.table, scan.edits, scan.graph.vocabulary
-    node, label, edge = (values[:, 0].tolist() for values in (edits.node, edits.label, edits.edge))
+    ahead = edits.pair[:, 0, 0] <= edits.pair[:, 0, 1]  # pairs of the table are in order, those of edits need not be
+    edge = torch.where(ahead, edits.edge[:, 0], labels.turn(edits.edge[:, 0])).tolist()
+    node, label = (values[:, 0].tolist() for values in (edits.node, edits.label))
     names, pairs = table["edit"].tolist(), [list(linked[0]) if linked else None for linked in table["pairs"]]
     for row, (kind, pair) in enumerate(zip(table["kind"], pairs)):
         if kind == "add node" and pair:
-            added, linked = labels.node_labels[label[row] - 1], labels.edge_labels[edge[row] - 1]
-            names[row] = f"add {added} to node {sum(pair) - node[row]}, {linked}"
+            old = sum(pair) - node[row]
+            channel = edge[row] if old == pair[0] else int(labels.reverse[edge[row]])  # as seen from the old node
+            names[row] = f"add {labels.node_labels[label[row] - 1]} to node {old}, {labels.edge_names[channel]}"
     plain = {name: table[name].tolist() for name in ("kind", "valid", "connected")}
     numbers = {name: table[name].fillna(0.0).round(DIGITS).tolist() for name in ("price", "change")}
     return {

@@ -73,8 +73,8 @@ def label_effects(responses: Responses) -> dict[str, tuple[str, float, float, fl
     row, names = edits.row, probes.graphs.vocabulary
     found: dict[str, tuple[str, float, float, float]] = {}
     i, j = edits.pair[:, 0].clamp_min(0).T
-    old_node, old_edge = nodes[row, edits.node[:, 0].clamp_min(0)], edges[row, i, j]
-    new_node, new_edge = edits.label[:, 0], edits.edge[:, 0]
+    old_node, old_edge = nodes[row, edits.node[:, 0].clamp_min(0)], names.label_of[edges[row, i, j]]
+    new_node, new_edge = edits.label[:, 0], names.label_of[edits.edge[:, 0].clamp_min(0)]  # whatever the direction
     kinds = ("relabel", "add node", "change edge")
     relabel, add, change = (torch.from_numpy((table["edit"] == kind).to_numpy(copy=True)) for kind in kinds)
     both = change & (old_edge > 0) & (new_edge > 0)

@@ -17,6 +17,7 @@ BACKBONE_FIELDS = _schema.fields(
         "width": _schema.whole(1, 16_384),
         "layers": _schema.whole(0, 64),
         "embedding": _schema.whole(1, 16_384),
+        "attention": _schema.whole(0, 64),
         "dropout": _schema.number(0, 1),
         "through": _schema.one_of(*THROUGH),
         "symmetric": _schema.one_of(False, True),
@@ -46,6 +47,7 @@ class BackboneConfig:
     layers: int = 2
     embedding: int = 64
     dropout: float = 0.0
+    attention: int = 0
     through: str = "point"
     symmetric: bool = False
 

@@ -96,8 +96,15 @@ class GraphHead(nn.Module):
             self.places = nn.Sequential(nn.SiLU(), nn.Linear(dim, vocabulary.max_nodes * dim))
         self.nodes = nn.Sequential(nn.Linear(W, W // 2), nn.SiLU(), nn.Linear(W // 2, K))
         self.channels = min(max(CHANNELS[0], ALL_CHANNELS // R), CHANNELS[1])
-        self.one, self.other = nn.Linear(W, R * self.channels), nn.Linear(W, R * self.channels)
+        self.one, self.other = (self._end(W, R * self.channels, vocabulary.directed) for _ in range(2))
         self.bias = nn.Parameter(NO_EDGE_BIAS * torch.eye(R)[0])
+
+    @staticmethod
+    def _end(width: int, channels: int, directed: bool) -> nn.Module:
+        """What one end of an edge contributes; only edges with a direction gain from a hidden layer."""
+        if not directed:
+            return nn.Linear(width, channels)
+        return nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, channels))
 
     def forward(self, states: Tensor | None, inside: Tensor | None, vector: Tensor) -> Graph:
         """states (B, T, W) and mask inside (B, T), or None for readers without places; vector (B, dim)."""

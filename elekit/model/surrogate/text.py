@@ -10,6 +10,19 @@ from elekit.graphs import _schema
 from elekit.model.surrogate.config import BackboneConfig
 from elekit.model.surrogate.tokens import PAD, TOKEN_PATTERNS, TokenBackbone, Tokenizer, check_texts
 
+HEADS = 4
+
+
+class Attention(nn.TransformerEncoderLayer):
+    """A layer in which every token reads all others, such as an earlier mention of the same thing."""
+
+    def __init__(self, width: int, dropout: float):
+        super().__init__(width, HEADS, 2 * width, dropout, batch_first=True, norm_first=True)
+
+    def forward(self, states: Tensor, inside: Tensor) -> Tensor:  # type: ignore[override]
+        """States (B, T, width) and the mask of the tokens that are no padding (B, T)."""
+        return super().forward(states, src_key_padding_mask=~inside)
+
 
 class TextBackbone(TokenBackbone):
     """Token embeddings, bidirectional recurrent layers, and pooling of their states; independent of padding."""
@@ -25,6 +38,7 @@ class TextBackbone(TokenBackbone):
         self.forwards = nn.ModuleList(nn.GRU(size, config.width, batch_first=True) for size in sizes)
         self.backwards = nn.ModuleList(nn.GRU(size, config.width, batch_first=True) for size in sizes)
         self.dropout = nn.Dropout(config.dropout)
+        self.attention = nn.ModuleList(Attention(2 * config.width, config.dropout) for _ in range(config.attention))
         self.leave = nn.Linear(6 * config.width, dim)
         self.state_width = 2 * config.width
 
@@ -40,6 +54,8 @@ class TextBackbone(TokenBackbone):
             reversed_ = state.gather(1, mirrored.expand_as(state))
             ahead, back = forwards(state)[0], backwards(reversed_)[0]  # (B, T, W) each
             state = self.dropout(torch.cat([ahead, back.gather(1, mirrored.expand_as(back))], -1))
+        for layer in self.attention:
+            state = layer(state, inside)
         row = torch.arange(B, device=tokens.device)
         ends = torch.cat([ahead[row, lengths - 1], back[row, lengths - 1]], -1)  # (B, 2 W), the last state of each
         mean = (state * inside[..., None]).sum(1) / lengths[:, None]
