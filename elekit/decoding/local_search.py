@@ -48,8 +48,8 @@ class LocalSearchConfig:
         patience: Rounds without improvement before the search of a target ends.
         penalty: Weight of `Constraints.violation`, which includes the capacities. Invalid starts are allowed.
         tolerance: A graph with at most this learned loss ends the search of its target.
-        retry_above: Targets with a higher learned loss are searched again with twice the beam, screen and rounds. None
-            means 2 % of the price of a typical edit if psi is local and its health is known, and else 0.15.
+        retry_above: Targets with a higher learned loss are searched again with twice the beam, screen and rounds.
+            None means 2 % of the price of a typical edit if psi is local and its health is known, and else 0.15.
         kinds: Kinds of edits, see `elekit.graphs.edits`.
         alternatives: Number of alternatives per target, at least `beam`; None means `beam`.
     """

@@ -72,8 +72,8 @@ class Constraints:
 
         Args:
             graphs: Discrete graphs.
-            relations: Whether to allow only the relations that occur, unless all do. They exclude what is merely rare,
-                so this needs many graphs.
+            relations: Whether to allow only the relations that occur, unless all do. They exclude what is merely
+                rare, so this needs many graphs.
 
         Returns:
             All constraints that the graphs satisfy.
@@ -86,7 +86,7 @@ class Constraints:
             distinct = torch.unique(torch.stack(_relations(packed), 1), dim=0).tolist()
             occurring = tuple(sorted({_named(one, names) for one in distinct}))
             if _allowed(occurring, names)[1:, :, 1:].all():
-                occurring: tuple[Relation, ...] | None = None
+                occurring = None
         return cls(pieces, pieces and links, bool(names.directed) and roots, occurring)
 
     def held_by(self, graphs: GraphBatch) -> "Constraints":

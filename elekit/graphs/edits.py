@@ -264,9 +264,9 @@ def all_edits(graph: Graph, kinds: tuple[str, ...] = KINDS) -> Edits:
         alike = both & distinct & (nodes[:, :, None] == nodes[:, None, :]) & ~linked & ~common
         for degree in (1, 2):
             b, i, j = (alike & (linked.sum(-1) == degree)[:, :, None]).nonzero().T
-            ends = linked[b, i].float().topk(min(degree, N)).indices.T
-            changes = [(i, end, torch.zeros_like(i)) for end in ends] + [(j, end, edges[b, i, end]) for end in ends]
-            add("merge nodes", b, [(i, 0)], changes)
+            taken = linked[b, i].float().topk(min(degree, N)).indices.T
+            gone = [(i, end, torch.zeros_like(i)) for end in taken]
+            add("merge nodes", b, [(i, 0)], [*gone, *((j, end, edges[b, i, end]) for end in taken)])
     return Edits.cat(found)
 
 

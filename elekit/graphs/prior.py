@@ -108,7 +108,9 @@ class GraphPrior:
             raise ValueError("the pieces of the prior have missing nodes or ends")
         pairs = pairs.reshape(2, -1)
         pieces = PackedGraphs(cumulative(sizes), nodes.to(torch.int16), pairs, edges.to(torch.int16), vocabulary)
-        shape = {name: values[name] for name in ("connected", "tree", "one_root", "relations") if name in values}
+        shape: dict[str, Any] = {
+            name: values[name] for name in ("connected", "tree", "one_root", "relations") if name in values
+        }
         return cls(Constraints.from_json(shape).check(vocabulary), types, links, pieces.check())
 
     def keeps(self, edits: Edits, nodes: Tensor, edges: Tensor) -> Tensor:

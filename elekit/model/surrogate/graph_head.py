@@ -96,7 +96,7 @@ class GraphHead(nn.Module):
             self.places = nn.Sequential(nn.SiLU(), nn.Linear(dim, vocabulary.max_nodes * dim))
         self.nodes = nn.Sequential(nn.Linear(W, W // 2), nn.SiLU(), nn.Linear(W // 2, K))
         self.channels = min(max(CHANNELS[0], ALL_CHANNELS // R), CHANNELS[1])
-        self.one, self.other = (self._end(W, R * self.channels, vocabulary.directed) for _ in range(2))
+        self.one, self.other = (self._end(W, R * self.channels, bool(vocabulary.directed)) for _ in range(2))
         self.bias = nn.Parameter(NO_EDGE_BIAS * torch.eye(R)[0])
 
     @staticmethod
