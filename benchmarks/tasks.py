@@ -321,7 +321,7 @@ TASKS = {
                 full_size=0,
                 seeds=5,  # folds
                 folds=True,
-                budget=lambda labels: Budget(600, 64),
+                budget=lambda labels: Budget(800, 64),
                 scores=relation_scores,
             )
             for level in (1, 2)

@@ -46,7 +46,7 @@ TASK_ENCODINGS = {
 }
 TASK_ENCODINGS |= {
     task: Encoding(
-        BackboneConfig("word", width=128, layers=1, dropout=0.5),
+        BackboneConfig("word", width=128, layers=2, dropout=0.5),
         "graph",
         {"aligned": 1.0, "starts": 1},
         {"learning_rate": 4e-3, "misspelled": 0.3},

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
 from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.model.loss import Psi
@@ -19,6 +19,7 @@ from elekit.model.surrogate.config import Backbone, SequenceBackbone
 SPARE_SLOTS = 3  # slots of a graph beyond `max_nodes`
 CHANNELS, ALL_CHANNELS = (8, 48), 640  # of the bilinear form that scores each edge label: few, where there are many
 NO_EDGE_BIAS = 2.0  # initial logit of "no edge"
+DISTRACTORS, DISTRACTING = 4, 0.1  # places of a text that may be taken for nodes, from this probability on
 MASKED = -1e4  # logit of a node label at padding
 ROUNDED_SHARE = 0.5  # share of decided graphs that are rounded during training
 DECIDED_POWER = 12  # of the mean largest node probability, for the degree to which a graph is decided
@@ -139,7 +140,9 @@ class GraphHead(nn.Module):
     def aligned_loss(self, states: Tensor, inside: Tensor, graphs: Graph, places: Tensor) -> Tensor:
         """-log of the probability of graphs, divided by their number of nodes, where the place of each node is known.
 
-        Places without a node are absent. Nodes without a place do not count, nor do rows without any.
+        Places without a node are absent. Where edges have a direction, places that may be taken for nodes all the
+        same must have no edges, or else one mistake brings others with it. Nodes without a place do not count, nor do
+        rows without any.
 
         Args:
             states: (B, T, W) of the reader.
@@ -151,13 +154,27 @@ class GraphHead(nn.Module):
             A scalar.
         """
         (B, T, _), known = states.shape, places >= 0
+        count = known.sum().clamp_min(1)
         node_labels, edge_labels = graphs.labels()
         labels = node_labels.new_zeros(B, T + 1).scatter_(1, places.where(known, T), node_labels)[:, :T]
-        nodes = cross_entropy(self.node_logits(states).transpose(1, 2), labels, reduction="none")
+        logits = self.node_logits(states)
+        nodes = cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+        if self.vocabulary.directed:
+            likely = _likely_nodes(logits.detach(), inside & (labels == 0) & known.any(1, keepdim=True))
+            places, known = torch.cat([places, likely], 1), torch.cat([known, likely >= 0], 1)
+            more = likely.shape[1]
+            edge_labels = pad(edge_labels, (0, more, 0, more))  # they have no edges
         pairs = (known[:, :, None] & known[:, None]).triu(1)
         edge_logits = self.edge_logits(states, places.clamp_min(0))
         edges = cross_entropy(edge_logits[pairs], edge_labels[pairs], reduction="sum")
-        return ((nodes * (inside & known.any(1, keepdim=True))).sum() + edges) / known.sum().clamp_min(1)
+        return ((nodes * (inside & known.any(1, keepdim=True))).sum() + edges) / count
+
+
+def _likely_nodes(logits: Tensor, absent: Tensor) -> Tensor:
+    """(B, k) the places most likely to be taken for nodes, of those that are none; -1 where it is unlikely."""
+    chance = (1 - logits.softmax(-1)[..., 0]).masked_fill(~absent, 0)
+    chance, place = chance.topk(min(DISTRACTORS, chance.shape[1]), dim=1)
+    return place.where(chance > DISTRACTING, -1)
 
 
 def _at(values: Tensor, places: Tensor) -> Tensor:
