@@ -76,7 +76,7 @@ steps. Hyperparameters were tuned on validation pairs:
   make copying harder.
 - On Coloring, h of ELE is also trained with single edits of the truth as negatives, and predicts the mean over the
   eight rotations and reflections of an image.
-- On texts with directed graphs (faults, MaintIE, UD), all neural methods read words with one recurrent layer and
+- On texts with directed graphs (faults, MaintIE, UD), all neural methods read words with two recurrent layers and
   strong dropout, with typos in some of the texts and the same learning rate. An unknown word that is one typo away
   from a known one is read as that. The graph head, the biaffine parser and the span pairs know which words of the
   training texts are nodes; the sequence decoder writes nodes in the order of the text. Graph heads are rounded to
