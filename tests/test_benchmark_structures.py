@@ -107,13 +107,13 @@ def test_every_parse_is_a_tree_of_the_words(narrow):
         for weights in model.parameters():
             weights.mul_(3)
         model.words[-1].bias[0] = -1e3  # each token is a word, as long as there is room
-    parsed = from_edge_lists(model.parse([*pairs.inputs, "ax by cz ax by cz ax by"]), WORDS)
+    parsed = from_edge_lists(model.read([*pairs.inputs, "ax by cz ax by cz ax by"]), WORDS)
     sizes = [min(len(text.split()), WORDS.max_nodes) for text in pairs.inputs] + [WORDS.max_nodes]
     for graph, n in zip(to_networkx(parsed), sizes):
         assert nx.is_arborescence(graph) and len(graph) == n
     with torch.no_grad():
         model.words[-1].bias[0] = 1e3
-    assert model.parse(pairs.inputs[:1]) == [([], [])]
+    assert model.read(pairs.inputs[:1]) == [([], [])]
 
 
 def test_the_best_tree_is_that_of_networkx_with_a_root_of_its_own(generator):

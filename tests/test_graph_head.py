@@ -420,7 +420,9 @@ def test_rounding_returns_the_graph_of_h_and_local_search_never_makes_it_worse(l
 def test_local_search_of_rounded_graphs_also_starts_from_candidates(psi):
     truth = words(12, seed=8).graphs
     target, far = points_of(psi, truth), words(12, seed=9).graphs
-    search = DecodeConfig("rounded+polish", local_search=replace(DecodeConfig().local_search, rounds=1, screen=1, retry_above=4.0))
+    search = DecodeConfig(
+        "rounded+polish", local_search=replace(DecodeConfig().local_search, rounds=1, screen=1, retry_above=4.0)
+    )
     found = decode(psi, target, start=far, candidates=truth, config=search)
     assert exact(found.graphs, Split(None, truth, None)) == 1.0
     assert exact(decode(psi, target, start=far, config=search).graphs, Split(None, truth, None)) < 0.5

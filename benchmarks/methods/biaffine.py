@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.methods.base import Fitted, Method
-from benchmarks.methods.neural import Encoder, EncoderModel, ListPredictor, count_parameters, train
+from benchmarks.methods.neural import Encoder, PlacedModel, fit_places
 from benchmarks.task_data import TREE_TASKS, TrainingData
 from elekit.evaluation.structures import tree_scores
 from elekit.graphs.graph import EdgeList, Graph, GraphVocabulary
@@ -18,7 +18,6 @@ from elekit.graphs.spanning import maximum_arborescence
 from elekit.training.loop import seeded
 from elekit.training.surrogate import SPANS, places_of_spans
 
-MAX_VALIDATED = 200  # validation pairs parsed during training
 OUTSIDE = -1e4  # score of a head that is no word
 
 
@@ -49,7 +48,7 @@ class Biaffine(nn.Module):
         return torch.einsum("pd,rde,pe->pr", x, self.weights, y)
 
 
-class BiaffineModel(EncoderModel):
+class BiaffineModel(PlacedModel):
     """Encoder, a label (or none) for each token, a head for each word, a label for each arc."""
 
     def __init__(self, encoder: Encoder, vocabulary: GraphVocabulary, config: BiaffineConfig):
@@ -96,7 +95,7 @@ class BiaffineModel(EncoderModel):
         )
 
     @torch.no_grad()
-    def parse(self, inputs) -> list[EdgeList]:
+    def read(self, inputs) -> list[EdgeList]:
         """The words of each sentence and their best tree, with one root."""
         states, inside, _ = self.encoder(inputs)
         logits = self.words(states)
@@ -132,19 +131,10 @@ class BiaffineParser(Method):
         vocabulary = data.outputs.vocabulary
         with seeded(seed):
             model = BiaffineModel(Encoder(data, self.config.arcs), vocabulary, self.config)
-        predictor, places = ListPredictor(model.parse, model.vocabulary), node_places(model.encoder, data)
-        held_out = data.validation.take(range(min(MAX_VALIDATED, len(data.validation))))
-
-        def loss(inputs, rows: Tensor) -> Tensor:
-            truth = data.train.graphs[rows].dense()
-            return model.loss(inputs, places[rows, : truth.slots()], truth)
-
-        training = train(
-            model, data, loss, lambda: tree_scores(predictor.predict(held_out.inputs), held_out.graphs),
-            identity={"fit": self.name, "config": asdict(self.config)}, seed=seed,
-            checkpoint=work / f"{self.name}.pt", progress=progress,
+        return fit_places(
+            model, node_places(model.encoder, data), data, tree_scores,
+            name=self.name, config=asdict(self.config), seed=seed, work=work, progress=progress,
         )  # fmt: skip
-        return Fitted({"": predictor}, {**asdict(self.config), "training": training}, count_parameters(model))
 
 
 def node_places(encoder: Encoder, data: TrainingData) -> Tensor:

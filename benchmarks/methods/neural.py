@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.methods.base import Predictor
+from benchmarks.methods.base import Fitted, Predictor
 from benchmarks.methods.encoders import encoder_for, encoding_for
 from benchmarks.methods.regression import neural_training
 from benchmarks.task_data import TrainingData
-from elekit.graphs.graph import EdgeList, Graph, GraphVocabulary, from_edge_lists
+from elekit.graphs.graph import EdgeList, Graph, GraphBatch, GraphVocabulary, from_edge_lists
 from elekit.model.surrogate.reader import make_reader
 from elekit.model.surrogate.registry import make_backbone, to_config
 from elekit.model.surrogate.text import TextBackbone
@@ -27,6 +27,7 @@ from elekit.training.surrogate import (
 )
 
 BLOCK = 128  # texts read at a time
+MAX_VALIDATED = 200  # validation pairs read during training
 
 
 class Encoder(nn.Module):
@@ -147,6 +148,39 @@ class ListPredictor(Predictor):
     def predict(self, inputs) -> Graph:
         lists = [one for s in range(0, len(inputs), BLOCK) for one in self.read(inputs[s : s + BLOCK])]
         return from_edge_lists(lists, self.vocabulary)
+
+
+class PlacedModel(EncoderModel):
+    """A model of directed graphs that learns from the places of their nodes in the text."""
+
+    vocabulary: GraphVocabulary
+
+    def loss(self, inputs, places: Tensor, truth: Graph) -> Tensor:
+        """The loss of true graphs; places (B, N, ...), -1 where a node has none."""
+        raise NotImplementedError
+
+    def read(self, inputs: Sequence[str]) -> list[EdgeList]:
+        """The graphs of texts."""
+        raise NotImplementedError
+
+
+def fit_places(
+    model: PlacedModel, places: Tensor, data: TrainingData, scores: Callable[[Graph, GraphBatch], dict[str, float]],
+    *, name: str, config: dict[str, Any], seed: int, work: Path, progress: bool,
+) -> Fitted:  # fmt: skip
+    """Train a model with the places (n, N, ...) of the training nodes, validated by `scores`."""
+    predictor = ListPredictor(model.read, model.vocabulary)
+    held_out = data.validation.take(range(min(MAX_VALIDATED, len(data.validation))))
+
+    def loss(inputs, rows: Tensor) -> Tensor:
+        truth = data.train.graphs[rows].dense()
+        return model.loss(inputs, places[rows, : truth.slots()], truth)
+
+    training = train(
+        model, data, loss, lambda: scores(predictor.predict(held_out.inputs), held_out.graphs),
+        identity={"fit": name, "config": config}, seed=seed, checkpoint=work / f"{name}.pt", progress=progress,
+    )  # fmt: skip
+    return Fitted({"": predictor}, {**config, "training": training}, count_parameters(model))
 
 
 def count_parameters(*modules: nn.Module) -> int:

@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.methods.base import Fitted, Method
-from benchmarks.methods.neural import Encoder, EncoderModel, ListPredictor, count_parameters, train
+from benchmarks.methods.neural import Encoder, PlacedModel, fit_places
 from benchmarks.task_data import RELATION_TASKS, TrainingData
 from elekit.evaluation.structures import relation_scores
 from elekit.graphs.graph import EdgeList, Graph, GraphVocabulary
 from elekit.training.loop import seeded
 from elekit.training.surrogate import SPANS
 
-MAX_VALIDATED = 200  # validation pairs read during training
 MAX_WIDTH = 6  # tokens of a span
 
 
@@ -33,7 +32,7 @@ class SpanPairConfig:
     dropout: float = 0.2
 
 
-class SpanPairModel(EncoderModel):
+class SpanPairModel(PlacedModel):
     """Encoder and two classifiers with one hidden layer; spans are (first token, last token)."""
 
     def __init__(self, encoder: Encoder, vocabulary: GraphVocabulary, longest: int, config: SpanPairConfig):
@@ -99,7 +98,7 @@ class SpanPairModel(EncoderModel):
         return total + cross_entropy(self.pair_scores(states, vectors, b, places[b, i], places[b, j]), forward)
 
     @torch.no_grad()
-    def graphs(self, inputs) -> list[EdgeList]:
+    def read(self, inputs) -> list[EdgeList]:
         """The labeled spans of each text in its order, and of each two the more probable direction of an edge."""
         states, inside, vector = self.encoder(inputs)
         vectors, names = self.span_vectors(states), self.vocabulary
@@ -142,20 +141,10 @@ class SpanPairs(Method):
             encoder = Encoder(data, self.config.width)
             places, longest = span_places(encoder, data)
             model = SpanPairModel(encoder, data.outputs.vocabulary, longest, self.config)
-        predictor = ListPredictor(model.graphs, model.vocabulary)
-        held_out = data.validation.take(range(min(MAX_VALIDATED, len(data.validation))))
-
-        def loss(inputs, rows: Tensor) -> Tensor:
-            truth = data.train.graphs[rows].dense()
-            return model.loss(inputs, places[rows, : truth.slots()], truth)
-
-        training = train(
-            model, data, loss, lambda: relation_scores(predictor.predict(held_out.inputs), held_out.graphs),
-            identity={"fit": self.name, "config": asdict(self.config)}, seed=seed,
-            checkpoint=work / f"{self.name}.pt", progress=progress,
+        return fit_places(
+            model, places, data, relation_scores, name=self.name,
+            config={**asdict(self.config), "longest_span": longest}, seed=seed, work=work, progress=progress,
         )  # fmt: skip
-        settings = {**asdict(self.config), "longest_span": longest, "training": training}
-        return Fitted({"": predictor}, settings, count_parameters(model))
 
 
 def span_places(encoder: Encoder, data: TrainingData) -> tuple[Tensor, int]:
