@@ -6,14 +6,15 @@
 `measure` computes all figures, `statements` turns them into statements, and `page` renders the file.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elekit.card.changes import Changes, changes, read_card
+from elekit.card.limits import Limit, read_limits
 from elekit.card.notebook import SHIPPED, show
-from elekit.card.results import Results
+from elekit.card.results import Results, plain_values
 from elekit.card.statement import Statement
 from elekit.card.statements import statements
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from elekit.graphs.budget import Clock
     from elekit.model.artifact import Artifact
 
-__all__ = ["SHIPPED", "Card", "Changes", "Results", "Statement", "changes", "make", "read_card", "show", "statements"]
+__all__ = [
+    "SHIPPED", "Card", "Changes", "Limit", "Results", "Statement", "changes", "make", "read_card", "read_limits", "show",
+    "statements",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,7 @@ def make(
     repeats: "Mapping[str, Artifact] | str | Path | None" = None,
     surrogate: str | None = None,
     compare: "Artifact | str | Path | None" = None,
+    limits: "Sequence[Limit] | str | Path | None" = None,
     seed: int = 0,
     command: str = "",
     budget: "float | Clock | None" = None,
@@ -82,6 +87,7 @@ def make(
             hold in all of them. None for those stored beside the artifact.
         surrogate: Name of the predictor to judge; None for the first.
         compare: An older card's HTML file, or an older artifact, which is then measured as well.
+        limits: Acceptance limits, or a TOML file of them (see `read_limits`); the card shows whether each is met.
         seed: Seed of everything that is sampled.
         command: The command that made the card, for its last line.
         budget: Seconds for the whole card; then, as after Ctrl-C, it lists what could not be measured.
@@ -91,7 +97,7 @@ def make(
         The card.
 
     Raises:
-        ValueError: If data, repeats or `compare` do not fit the artifact.
+        ValueError: If data, repeats or `compare` do not fit the artifact, or if a limit is not valid.
         ArtifactError: If an artifact cannot be read, or has no such surrogate.
         OSError: If a file cannot be read.
     """
@@ -99,6 +105,7 @@ def make(
     from elekit.card.measure import measure
     from elekit.card.page import render
 
+    stated = read_limits(limits) if isinstance(limits, (str, Path)) else list(limits or ())  # before hours of work
     context = make_context(artifact, data, repeats=repeats, surrogate=surrogate, seed=seed, budget=budget)
     old = None
     if isinstance(compare, (str, Path)) and Path(compare).is_file():
@@ -108,6 +115,7 @@ def make(
         older = measure(make_context(compare, context.dataset, repeats={}, seed=seed, budget=half), progress=progress)
         old = older, statements(older)
     results = measure(context, progress=progress)
+    results.facts["limits"] = plain_values([asdict(limit) for limit in stated])
     if command:
         results.facts["made"]["command"] = command
     found = statements(Results.from_json(results.to_json()))  # from the figures as the card keeps them: in six digits

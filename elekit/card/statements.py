@@ -1,6 +1,7 @@
 """All statements of a card."""
 
 from elekit.card import statements_loss, statements_use
+from elekit.card.limits import limit_statements
 from elekit.card.results import Results
 from elekit.card.statement import Statement, Writer
 
@@ -15,4 +16,5 @@ def statements(results: Results) -> list[Statement]:
         The statements in the order of the card.
     """
     makers, write = (*statements_loss.MAKERS, *statements_use.MAKERS), Writer(results)
-    return [statement for make in makers for statement in make(results, write)]
+    found = [statement for make in makers for statement in make(results, write)]
+    return [*found, *limit_statements(results.facts.get("limits", []), found, write)]

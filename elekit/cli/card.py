@@ -26,7 +26,7 @@ def card(args: Namespace) -> None:
     elif args.surrogate:
         artifact.surrogate(args.surrogate)
     made = ele.card.make(
-        args.artifact, data, repeats=args.repeats, surrogate=name, compare=args.compare, seed=args.seed,
+        args.artifact, data, repeats=args.repeats, surrogate=name, compare=args.compare, limits=args.limits, seed=args.seed,
         command=_command(args), budget=clock, progress=cli_data.show_progress(args),
     )  # fmt: skip
     path, missing = made.save(args.out), made.results.missing
@@ -38,13 +38,14 @@ def card(args: Namespace) -> None:
         document["changes"] = made.changes.summary()
         lines.append(f"  {made.changes.summary()}")
     cli_data.print_result(args, document, lines)
+    lines += [f"  {one.text}" for one in made.statements if one.section == "limits" and made.results.facts["limits"]]
     if clock.interrupted:
         raise KeyboardInterrupt("the card lists what was not measured")
 
 
 def _command(args: Namespace) -> str:
     """The command line that reproduces the card."""
-    names = ("artifact", "data", "smiles", "graph", "surrogate", "repeats", "compare", "budget")
+    names = ("artifact", "data", "smiles", "graph", "surrogate", "repeats", "compare", "limits", "budget")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     words = [part for name, value in given.items() for part in (f"--{name}", str(value))]
     words += [part for column in args.input or () for part in ("--input", column)]
