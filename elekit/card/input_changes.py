@@ -78,4 +78,6 @@ def _judged(
     ends = {"covered": hits / len(covered), "low": low, "high": high, "exact": exact.mean(), "unsure": unsure.mean()}
     if sure.any():
         ends |= {"exact_if_sure": exact[sure].mean(), "covered_if_sure": covered[sure].mean()}
-    return {**ends, "wrong_but_sure": (sure & ~exact).mean()}
+    wrong = sure & ~exact
+    low, high = wilson(int(wrong.sum()), len(wrong))
+    return {**ends, "wrong_but_sure": wrong.mean(), "wrong_but_sure_low": low, "wrong_but_sure_high": high}

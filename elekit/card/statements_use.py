@@ -53,6 +53,8 @@ def input_changes(results: Results, write: Writer) -> Statements:
         return
     rows = results.rows("input_changes")
     number = next(n for n, row in enumerate(rows) if row["written"].startswith(f"typos in {100 * SHOWN_TYPOS:g} %"))
+    if math.isfinite(rows[0].get("wrong_but_sure", math.nan)):
+        yield write("wrong without a warning", interval(rows[0], "wrong_but_sure"), 0, row=rows[0])
     if "covered" in rows[number]:
         yield write("inputs with typos", interval(rows[number], "covered"), number, row=rows[number], plain=rows[0])
     if about["limits"]:
