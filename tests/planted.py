@@ -9,11 +9,11 @@ import functools
 import math
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import flats
 import networkx as nx
 import pandas as pd
 import torch
@@ -30,6 +30,9 @@ from elekit.graphs.weisfeiler_lehman import graph_hashes
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.training import EmbeddingTraining, fit_embedding
 from elekit.training.loop import TrainerConfig
+
+sys.path.append(str(Path(__file__).parents[1] / "data" / "build"))
+import flats
 
 KEPT = Path(__file__).parent / "planted"
 SMALL = EmbeddingConfig(hidden=48, rounds=3, dim=64)

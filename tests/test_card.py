@@ -267,10 +267,17 @@ def test_a_defect_is_told_in_the_summary_and_none_is_told_too():
     found = fabricated(findings=rows)
     assert statement_of(found, "defects").value == 1 and statement_of(found, "finding: collapsed").defect
     shown = render(found, statements(found))
-    minute = shown.split("<nav", 1)[0]
-    assert "The loss has collapsed" in text_of(minute) and "The loss has collapsed" not in text_of(
-        render(clean, statements(clean))
-    )
+    first = text_of(shown.split("<nav", 1)[0])
+    assert "1 defect in 10 checks" in first and "Collapsed." in first and "The loss has collapsed" in text_of(shown)
+    assert "No defect in 10 checks" in text_of(render(clean, statements(clean)))
+
+
+@pytest.mark.parametrize("which", ["made", "hostile", "shipped"])
+def test_the_first_screen_is_short_and_has_what_decides(which, request):
+    page = card.SHIPPED.read_text(encoding="utf-8") if which == "shipped" else request.getfixturevalue(which).html
+    first = page[page.index('<section class="minute">') : page.index('<nav aria-label="contents">')]
+    assert len(text_of(re.sub("</d[td]>", " ", first)).split()) <= 150
+    assert re.findall("<dt>(.*?)</dt>", first) == ["For", "How often right", "Promises", "Known faults", "Scale"]
 
 
 def test_equal_graphs_that_lie_apart_are_told_with_the_yardstick():

@@ -57,11 +57,11 @@ def test_the_first_screen_says_which_limits_are_met_or_that_there_are_none():
     found, results = judged(Limit(KEY, at_least=0.0, why="<b>bold</b>"), Limit("purpose", at_least=99))
     page = render(results, list(found.values()))
     first = page[: page.index('<nav aria-label="contents">')]
-    assert "1 of 2 acceptance limits is met; not met: purpose." in first
+    assert "1 of 2 limits met; not met: purpose." in first
     assert "&lt;b&gt;bold" in page and "<b>bold" not in page
     found, results = judged()
     first = render(results, list(found.values())).split('<nav aria-label="contents">')[0]
-    assert "no acceptance limits were given" in first
+    assert "No acceptance limits were given" in first
 
 
 GOOD = '[[limit]]\nstatement = "price of relabel C to N"\nat_most = 0.5\nwhy = "w"\n[[limit]]\nstatement = "exact"\nat_least = 1\n'

@@ -37,7 +37,7 @@ def render(results: Results, statements: list[Statement], changes: Changes | Non
         loss=results.facts["loss"], made=results.facts["made"],
         digest=(results.facts["loss"].get("digest") or "")[:16],
         by_section={s.section: [t for t in statements if t.section == s.section] for s in statements},
-        summary=[(_topic(s), s) for s in _summary(statements)],
+        blocks=_first_screen(statements),
         policy=f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'",
         script=Markup(script), style=Markup("\n".join(styles)),  # files of this package
@@ -98,14 +98,17 @@ def _anchor(results: Results, evidence: Evidence) -> str:
     return f"{evidence}-figures" if whole else str(evidence)
 
 
-def _summary(statements: list[Statement]) -> list[Statement]:
-    """The statements for readers who read nothing else, in the order of the card."""
-    dear, cheap = ([s.key for s in statements if s.section == section] for section in ("dear", "cheap"))
-    slices = [s.key for s in statements if s.evidence is not None and s.evidence.table == "slices"]
-    keys = {*TEXTS["summary"], *dear[:1], *cheap[-1:], *slices[:1]}
-    return [s for s in statements if s.key in keys or s.defect]
-
-
-def _topic(statement: Statement) -> str:
-    table, topics = statement.evidence.table if statement.evidence is not None else "", TEXTS["topics"]
-    return topics.get(table) or topics.get(statement.section, "")
+def _first_screen(statements: list[Statement]) -> list[tuple[str, list[Statement]]]:
+    """The title and the statements of each block for readers who read nothing else."""
+    by_section: dict[str, list[Statement]] = {}
+    for one in statements:
+        by_section.setdefault(one.section, []).append(one)
+    named = {one.key: [one] for one in statements}
+    named |= {
+        "worst slice": [s for s in statements if s.evidence is not None and s.evidence.table == "slices"][:1],
+        "defects found": [s for s in statements if s.defect],
+        "dearest": by_section.get("dear", [])[:1],
+        "cheapest": by_section.get("cheap", [])[-1:],
+    }
+    blocks = [(one["title"], [s for key in one["statements"] for s in named.get(key, [])]) for one in TEXTS["blocks"]]
+    return [(title, some) for title, some in blocks if some]

@@ -30,15 +30,21 @@ def property_names(loss: dict) -> dict[str, str]:
 def _expanded(texts: dict[str, str], loss: dict) -> dict[str, str]:
     """Fill in the nouns of a loss in `Results.facts`, and each of its labels for the placeholders of a key."""
     words = things(loss["molecular"])
-    words |= {f"a_{word}": f"{'an' if words[word][0] in 'aeiou' else 'a'} {words[word]}" for word in ("node", "edge")}
+    words |= {f"a_{word}": with_article(words[word]) for word in ("node", "edge")}
     nodes, edges = loss["node_labels"], loss["edge_labels"]
     labels, found = {"a": nodes, "b": nodes, "r": edges, "s": edges, "group": GROUPS}, {}
     for key, text in texts.items():
         names = [name for name in labels if f"{{{name}}}" in key]
         for values in itertools.product(*(labels[name] for name in names)):
             given = dict(zip(names, values))
-            found[key.format(**given)] = text.format(**words, **given)
+            articles = {f"an_{name}": with_article(given[name]) for name in given if name in ("r", "s")}
+            found[key.format(**given)] = text.format(**words, **given, **articles)
     return found
+
+
+def with_article(noun: str) -> str:
+    """ "a bond", "an aromatic bond"."""
+    return f"{'an' if noun[:1].lower() in tuple('aeiou') else 'a'} {noun}"
 
 
 def agreement_level(correlation: float) -> int:

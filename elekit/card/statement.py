@@ -66,6 +66,7 @@ class Statement:
         stability: Whether it holds in other trainings; None if that question has no meaning.
         defect: True if no sound loss does this.
         facts: The values that the text states beside the main figure, for comparisons.
+        brief: The fact in a few words, for the first screen; "" if it is not among the first to know.
     """
 
     key: str
@@ -79,6 +80,7 @@ class Statement:
     stability: Stability | None = None
     defect: bool = False
     facts: dict = field(default_factory=dict)
+    brief: str = ""
 
     def to_json(self) -> dict:
         """Return plain JSON values.
@@ -147,7 +149,7 @@ class Writer:
         value, low, high = figures if isinstance(figures, tuple) else (figures, math.nan, math.nan)
         given: dict[str, Any] = {"value": value, "low": low, "high": high}
         values |= {"loss": loss, "defect": defect} | given | things(loss["molecular"]) | facts
-        parts = [part for part in ("key", "section", "text", "unit") if part in template]
+        parts = [part for part in ("key", "section", "text", "unit", "brief") if part in template]
         written: dict[str, Any] = {"key": name} | {part: filled(template[part], values) for part in parts}
         stability = stability_of(self.results, written["key"]) if template.get("compared") else None
         evidence = Evidence(template["evidence"], number)
