@@ -141,7 +141,7 @@ def given(g: Graph) -> Tensor:
 
 @functools.cache
 def spectrum_of_points() -> tuple[Tensor, Tensor, Tensor]:
-    points = shipped().embed(molecules7().train.sample(500, seed=3).graphs)
+    points = shipped().embed(molecules7().train.sample(800, seed=3).graphs)
     weight = torch.full((points.shape[1],), 0.15)
     weight[:4] = 1.0
     return points.mean(0), torch.linalg.svd(points - points.mean(0), full_matrices=False)[2], weight
