@@ -250,7 +250,9 @@ def make_card(path: Path | None) -> None:
     """Make the card of the molecules7 loss."""
     from elekit import card
 
-    made = card.make("molecules7", command="elekit card --artifact molecules7 --out card.html", progress=True)
+    limits = RULES.with_name("limits.toml")
+    command = "elekit card --artifact molecules7 --limits data/examples/limits.toml --out card.html"
+    made = card.make("molecules7", limits=limits, command=command, progress=True)
     made.save(path or card.SHIPPED)
 
 
