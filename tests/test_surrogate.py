@@ -28,11 +28,10 @@ FAST = SurrogateTraining(loop=LOOP, batch_size=16)
 TEXTS = ["CCO", "C[N+](=O)C", "c1ccccc1Cl", "", "BrC%12CC%12", "C"]
 
 
-def text_backbone(kind="smiles", texts=TEXTS, layers=2):
+def text_backbone(kind="smiles", texts=TEXTS, layers=2, attention=0):
     torch.manual_seed(0)
-    return TextBackbone(
-        Tokenizer.from_texts(kind, texts), BackboneConfig(kind, width=8, layers=layers, embedding=6), DIM
-    )
+    config = BackboneConfig(kind, width=8, layers=layers, embedding=6, attention=attention)
+    return TextBackbone(Tokenizer.from_texts(kind, texts), config, DIM)
 
 
 def vector_backbone(features=3):
@@ -93,14 +92,28 @@ def test_unknown_level_and_kind_are_refused():
 
 # -- backbones -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kind", ["character", "word", "smiles"])
-@pytest.mark.parametrize("layers", [1, 2])
-def test_padding_does_not_matter(kind, layers):
+@pytest.mark.parametrize(("layers", "attention"), [(1, 0), (2, 0), (1, 2)])
+def test_padding_does_not_matter(kind, layers, attention):
     texts = [*TEXTS, "a longer text, with blanks", "a"]
-    backbone = text_backbone(kind, texts, layers).eval()
+    backbone = text_backbone(kind, texts, layers, attention).eval()
     together = backbone(texts)
     alone = torch.cat([backbone([text]) for text in texts])
     assert together.shape == (len(texts), DIM)
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
+
+
+def test_with_attention_a_token_reads_the_whole_text():
+    backbone = text_backbone("word", ["a b c d e f"], 1, 1).eval()
+    state, *_ = backbone.read(["a b c d e f"])
+    far, *_ = backbone.read(["b b c d e f"])
+    assert not torch.allclose(state[0, -1], far[0, -1], atol=1e-4)
+    assert backbone.train()(["a b c"]).requires_grad
+
+
+@pytest.mark.parametrize("options", [{"kind": "vector"}, {"kind": "image"}, {"kind": "word", "width": 7}])
+def test_attention_is_for_texts_with_an_even_width(options):
+    with pytest.raises(ValueError, match="attention is for texts, with an even width"):
+        BackboneConfig(attention=1, **options)
 
 
 def test_both_directions_and_every_token_count():

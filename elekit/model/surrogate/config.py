@@ -37,6 +37,8 @@ class BackboneConfig:
         layers: Number of hidden layers.
         embedding: Width of a token, or channels that keep their location in an image.
         dropout: Dropout probability, in [0, 1).
+        attention: Number of layers of self-attention after the recurrent ones, of texts. They help where things are
+            mentioned again, if there are thousands of texts to learn from.
         through: "point" ends in a linear map; "graph" adds the graph head, which needs a differentiable psi.
         symmetric: True if rotated and mirrored images have the same meaning: training draws from the eight views of
             an image; without the graph head, h averages over all eight.
@@ -55,6 +57,10 @@ class BackboneConfig:
         BACKBONE_FIELDS(vars(self), "the backbone")
         if self.symmetric and self.kind != "image":
             raise ValueError(f"only images can be symmetric (rotated and mirrored), not what {self.kind!r} reads")
+        if self.attention and (self.kind not in ("character", "word", "smiles") or self.width % 2):
+            raise ValueError(
+                f"attention is for texts, with an even width; got kind {self.kind!r} and width {self.width}"
+            )
 
 
 class Backbone(nn.Module):
