@@ -12,7 +12,6 @@ from elekit.card.results import Results, plain_values
 from elekit.card.statements import statements
 from elekit.cli import main
 
-
 KEY = "exact from the true point"
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from elekit.model.artifact import Artifact
 
 __all__ = [
-    "SHIPPED", "Card", "Changes", "Limit", "Results", "Statement", "changes", "make", "read_card", "read_limits", "show",
-    "statements",
+    "SHIPPED", "Card", "Changes", "Limit", "Results", "Statement", "changes", "make", "read_card", "read_limits",
+    "show", "statements",
 ]  # fmt: skip
 
 

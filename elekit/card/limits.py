@@ -1,4 +1,4 @@
-"""Acceptance limits: what the figures of a card must keep for a loss to be accepted, stated before they are measured."""
+"""Acceptance limits: what the figures of a card must keep for a loss to be accepted, stated beforehand."""
 
 import difflib
 import math

@@ -24,7 +24,7 @@ class Results:
         states: What the widgets of the page show; not part of the JSON.
     """
 
-    facts: dict[str, dict] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     pictures: dict[str, Any] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
