@@ -54,14 +54,32 @@ class Limit:
             raise ValueError(f"no card has a statement {self.statement!r}; near are {', '.join(map(repr, near))}")
 
     def keeps(self, low: float, high: float) -> bool:
-        """Whether the figures from low to high lie within the bounds."""
+        """Test whether an interval lies within the bounds.
+
+        Args:
+            low: Its lower end.
+            high: Its upper end.
+
+        Returns:
+            True if it does.
+        """
         lowest = -math.inf if self.at_least is None else self.at_least
         highest = math.inf if self.at_most is None else self.at_most
         return lowest <= low and high <= highest
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """The limit with these fields; raises ValueError if one is unknown or has another type."""
+        """Make a limit from plain values.
+
+        Args:
+            values: The fields by name.
+
+        Returns:
+            The limit.
+
+        Raises:
+            ValueError: If a field is unknown or has another type.
+        """
         _FIELDS(values, "the limit")
         return cls(**values)
 

@@ -253,7 +253,7 @@ def _new_vocabulary(column: Column, new: Callable[[set[str], set[str], int], Gra
 
 
 def _refuse_structures(column: Column, prepare: Prepare, vocabulary: GraphVocabulary) -> None:
-    """Set the reason of the rows whose graphs have another structure than is asked for."""
+    """Set the reason of the rows whose graphs have another structure."""
     rows = [row for row, reason in enumerate(column.reasons) if not reason]
     expected = STRUCTURES[prepare.structure].check(vocabulary)
     for row, reason in zip(rows, expected.reasons(column.graphs(vocabulary)[rows])):
