@@ -171,7 +171,7 @@ class GraphHead(nn.Module):
 
 
 def _likely_nodes(logits: Tensor, absent: Tensor) -> Tensor:
-    """(B, k) the places most likely to be taken for nodes, of those that are none; -1 where it is unlikely."""
+    """(B, k) places without a node that are most likely to be taken for one; -1 where it is unlikely."""
     chance = (1 - logits.softmax(-1)[..., 0]).masked_fill(~absent, 0)
     chance, place = chance.topk(min(DISTRACTORS, chance.shape[1]), dim=1)
     return place.where(chance > DISTRACTING, -1)
