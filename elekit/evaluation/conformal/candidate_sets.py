@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from elekit.decoding import Candidates, DecodeConfig, decode
 from elekit.decoding.candidates import check_target, constraints_of, nearest
+from elekit.decoding.local_search import RETRY_ABOVE
 from elekit.evaluation.conformal.calibration import Calibration
 from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet, canonical_keys
 from elekit.graphs.features import is_connected
@@ -112,7 +113,9 @@ def candidate_sets(
     if config.method is not None and "polish" not in config.method:
         raise ValueError(f"prediction sets need local search; use candidates+polish, not {config.method!r}")
     search = config.local_search
-    wide = replace(search, alternatives=max(KEPT, search.alternatives or 0, search.beam))
+    retry_above = RETRY_ABOVE if search.retry_above is None else search.retry_above  # a set needs no perfect best
+    kept = max(KEPT, search.alternatives or 0, search.beam)
+    wide = replace(search, alternatives=kept, retry_above=retry_above)
     config = replace(config, search_starts=max(STARTS, config.search_starts), local_search=wide)
     found = decode(psi, target, candidates=candidates, start=start, config=config)
     B, W = found.alternative_losses.shape
