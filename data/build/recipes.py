@@ -62,6 +62,7 @@ class Recipe:
     config: EmbeddingConfig = EmbeddingConfig()
     seed: int = 0
     half: bool = True
+    half_psi: bool = False
     data: str | None = None  # None = the name
     prepare: Prepare | None = None
 
@@ -141,6 +142,7 @@ RECIPES = {
                 ),
             )
         },
+        half_psi=True,
     ),
     "chembl24": _chembl(24),
     "chembl40": _chembl(40),
@@ -157,7 +159,7 @@ def train(
     artifact = _train_psi(recipe, work, by, progress)
     for name in recipe.surrogates:
         _train_surrogate(recipe, artifact, name, work, by, progress)
-    artifacts.save(artifact, folder, half=recipe.half, keep_previous=False)
+    artifacts.save(artifact, folder, half=recipe.half, half_psi=recipe.half_psi, keep_previous=False)
     return artifact
 
 
@@ -167,7 +169,7 @@ def train_surrogate(
     """Train one h again, on the psi of the artifact in `folder`, and save it there; see `train`."""
     artifact = artifacts.load(folder)
     _train_surrogate(recipe, artifact, name, work, by, progress=True)
-    artifacts.save(artifact, folder, half=recipe.half, keep_previous=False)
+    artifacts.save(artifact, folder, half=recipe.half, half_psi=recipe.half_psi, keep_previous=False)
     return artifact
 
 
@@ -243,7 +245,7 @@ def record_readers(_: Path | None = None) -> None:
             data = RECIPES[folder.name.partition("-")[0]].load(name, vocabulary=artifact.vocabulary)
             h.reader = make_reader(data.train.inputs, artifact.vocabulary)
             calibrate_reader(h, artifact.psi, data.validation, points_of(artifact.psi, data.train.graphs))
-        artifacts.save(artifact, folder, half=True, half_psi=folder.name == CORRECTED)
+        artifacts.save(artifact, folder, half=True, half_psi=folder.name in (CORRECTED, "faults"))
 
 
 def make_card(path: Path | None) -> None:
