@@ -4,7 +4,7 @@ import itertools
 import math
 
 from elekit.card.texts import TEXTS
-from elekit.evaluation.formatting import things
+from elekit.evaluation.formatting import things, with_article
 from elekit.inspect.search import GROUPS
 
 ENDS = 5  # kinds of edits at each end of the price list
@@ -40,11 +40,6 @@ def _expanded(texts: dict[str, str], loss: dict) -> dict[str, str]:
             articles = {f"an_{name}": with_article(given[name]) for name in given if name in ("r", "s")}
             found[key.format(**given)] = text.format(**words, **given, **articles)
     return found
-
-
-def with_article(noun: str) -> str:
-    """ "a bond", "an aromatic bond"."""
-    return f"{'an' if noun[:1].lower() in tuple('aeiou') else 'a'} {noun}"
 
 
 def agreement_level(correlation: float) -> int:
