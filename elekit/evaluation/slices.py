@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from elekit.evaluation.formatting import counted, things
+from elekit.evaluation.formatting import counted, things, with_article
 from elekit.graphs.features import cycle_rank
 from elekit.graphs.graph import GraphBatch
 
@@ -23,6 +23,7 @@ def slices(graphs: GraphBatch, *, molecular: bool = False) -> dict[tuple[str, st
     for k, label in enumerate(vocabulary.node_labels, 1):
         groups["holds", f"with {label}"] = (nodes == k).any(1)
     for r, label in enumerate(vocabulary.edge_labels, 1):
-        groups["edges", f"with {with_article(label)} {word['edge']}"] = (vocabulary.label_of[edges] == r).flatten(1).any(1)
+        name = f"with {with_article(label)} {word['edge']}"
+        groups["edges", name] = (vocabulary.label_of[edges] == r).flatten(1).any(1)
     most = MAX_SHARE * len(nodes)
     return {name: members.numpy() for name, members in groups.items() if 0 < int(members.sum()) <= most}
