@@ -76,7 +76,7 @@ def make(
     budget: "float | Clock | None" = None,
     progress: bool = False,
 ) -> Card:
-    """Measure a learned loss and make its card. Takes about 2 minutes on two cores for molecules7.
+    """Measure a learned loss and make its card. Takes about 12 minutes on one core for molecules7.
 
     Args:
         artifact: A loss, its folder, or the name of a shipped one.
