@@ -19,7 +19,7 @@ from elekit.model.embedding import GraphEmbedding, History
 from elekit.model.loss import BATCH_SIZE, points_of
 
 SHRINKAGE = 1e-3  # of the covariance of the sums
-CODEBOOKS = (32, 128, 512)  # environments told apart after each round, from coarse to fine
+CODEBOOKS = (32, 128, 512)  # number of environments after each round, from coarse to fine
 CLUSTERED = 15_000  # nodes that a codebook is made of
 WALKS_SCALE = 0.5  # of closed walks beside the node states
 MIN_GRAPHS = 3  # a column is kept if at least this many graphs have it

@@ -240,12 +240,12 @@ def correct_loss(folder: Path, work: Path, by: str | None = None) -> int:
 def record_readers(_: Path | None = None) -> None:
     """Record anew what each shipped h knows about its inputs; weights stay as they are."""
     for folder in (artifacts.MODELS / name for name in (*SHIPPED, CORRECTED)):
-        artifact = artifacts.load(folder)
+        artifact, recipe = artifacts.load(folder), RECIPES[folder.name.partition("-")[0]]
         for name, h in artifact.surrogates.items():
-            data = RECIPES[folder.name.partition("-")[0]].load(name, vocabulary=artifact.vocabulary)
+            data = recipe.load(name, vocabulary=artifact.vocabulary)
             h.reader = make_reader(data.train.inputs, artifact.vocabulary)
             calibrate_reader(h, artifact.psi, data.validation, points_of(artifact.psi, data.train.graphs))
-        artifacts.save(artifact, folder, half=True, half_psi=folder.name in (CORRECTED, "faults"))
+        artifacts.save(artifact, folder, half=True, half_psi=recipe.half_psi or folder.name == CORRECTED)
 
 
 def make_card(path: Path | None) -> None:

@@ -1,6 +1,7 @@
 """Acceptance limits: what the figures of a card must keep for a loss to be accepted, stated beforehand."""
 
 import difflib
+import functools
 import math
 import re
 import tomllib
@@ -126,7 +127,7 @@ def limit_statements(limits: list[dict[str, Any]], statements: list[Statement], 
     yield write("limits", len(judged) - len(failed), facts={"not_met": failed}, of=len(judged))
     for limit, found, met in judged:
         figures = (math.nan,) * 3 if found is None else (found.value, found.low, found.high)
-        crossed = met and not limit.keeps(*_ends(found)) if found is not None else False
+        crossed = met and found is not None and not limit.keeps(*_ends(found))
         percent = found is not None and found.unit == PERCENT
         yield write(
             "limit", figures, facts={"met": met}, limit=limit, found=found, crossed=crossed, in_percent=percent,
@@ -149,6 +150,7 @@ def _ends(statement: Statement) -> tuple[float, float]:
     return low, high
 
 
+@functools.cache
 def _patterns() -> dict[str, re.Pattern[str]]:
     """What the keys of the statements of a card look like, by their template."""
     keys = [template.get("key", name) for name, template in STATEMENTS.items() if "limit" not in name]

@@ -20,13 +20,8 @@ if TYPE_CHECKING:
     from elekit.model.artifact import Artifact
 
 BUSY = 1.5  # load per core, from which one thread computes
-ROWS = (
-    "subset",
-    "min_nodes",
-    "max_nodes",
-    "min_count",
-    "structure",
-)  # options of `Prepare` that choose rows of a training
+# Options of `Prepare` that choose rows of a training.
+ROWS = ("subset", "min_nodes", "max_nodes", "min_count", "structure")
 PREPARATION = (*ROWS, "fragments", "charges", "aromatic", "rare")
 DEFAULT_INPUT = {
     "molecules7": "description", "faults": "report", "qm9": "smiles", "chembl": "smiles", "maintie": "text",

@@ -59,7 +59,7 @@ Token = tuple[str, int, int, bool]  # its text, its words from-to, and whether a
 
 
 def _words(lines: list[tuple[int, str]]) -> tuple[list[list[str]], list[Token]]:
-    """Words as their columns, and the tokens of the text: a multiword token ("don't") stands for its words.
+    """Words as their columns, and the tokens of the text: a multiword token ("don't") is that of its words.
 
     Empty nodes ("8.1") belong to enhanced dependencies, not to the tree, and are left out.
     """

@@ -347,7 +347,7 @@ def known_places(backbone: GraphBackbone, texts: Sequence[str], split: Split, gr
 
 
 def places_of_spans(tokenizer: Tokenizer, text: str, spans: Sequence[tuple[int, int] | None]) -> list[int]:
-    """The token that stands for each span of characters of a text, -1 where there is none.
+    """The token of each span of characters of a text, -1 where there is none.
 
     It is the last one there, most often the noun that the others describe. No two spans share a token: of nested
     ones, such as "horn" in "air horn", the shorter has the first choice.
