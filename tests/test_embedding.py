@@ -10,9 +10,12 @@ from conftest import padded, random_relaxed, random_vertices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from elekit.decoding import decode
 from elekit.graphs.augment import shuffled
+from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, GraphVocabulary, from_networkx
 from elekit.graphs.packed import PackedGraphs, RelaxedPackedGraphs
+from elekit.graphs.prior import GraphPrior
 from elekit.model.embedding import SHAPES, EmbeddingConfig, GraphEmbedding
 from elekit.model.loss import points_of
 
@@ -212,3 +215,24 @@ def test_another_vocabulary_is_refused(psi, graphs, vocabulary):
 def test_max_nodes_may_differ(psi, graphs, vocabulary):
     wider = replace(padded(graphs, 2), vocabulary=replace(vocabulary, max_nodes=7))
     torch.testing.assert_close(psi(wider), psi(graphs))
+
+
+def test_a_local_psi_embeds_larger_graphs_with_the_same_points_for_known_ones(vocabulary, generator):
+    known = random_vertices(vocabulary, 6, generator)
+    psi = made(vocabulary, dtype=torch.float32)
+    psi.typical = PackedGraphs.of(known).average()
+    psi.prior = GraphPrior.of(PackedGraphs.of(known))
+    larger = psi.widened(vocabulary.max_nodes + 3)
+    points = psi.embed(known)
+    assert torch.equal(larger.embed(known), points) and larger.vocabulary.max_nodes == vocabulary.max_nodes + 3
+    path = nx.path_graph(vocabulary.max_nodes + 3)
+    nx.set_node_attributes(path, vocabulary.node_labels[0], "label")
+    nx.set_edge_attributes(path, vocabulary.edge_labels[0], "label")
+    graph = from_networkx([path], vocabulary=larger.vocabulary)
+    found = decode(larger, larger.embed(graph), candidates=PackedGraphs.cat([PackedGraphs.of(known), graph])).graphs
+    assert bool(isomorphic(found, graph).all())
+    assert larger.typical.slots() == vocabulary.max_nodes + 3 and psi.vocabulary == vocabulary
+    with pytest.raises(ValueError, match=f"at least {vocabulary.max_nodes}"):
+        psi.widened(vocabulary.max_nodes - 1)
+    with pytest.raises(ValueError, match="a global psi"):
+        made(vocabulary, TINY_OF["global"]).widened(vocabulary.max_nodes + 3)

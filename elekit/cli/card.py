@@ -15,8 +15,9 @@ def card(args: Namespace) -> None:
     artifact = ele.model.load(args.artifact)
     ele.datasets.files.check_writable(args.out)
     name, data = args.surrogate, None
-    if args.data is None and artifact.name in ele.datasets.NAMES and ele.datasets.available_offline(artifact.name):
-        args.data = artifact.name
+    known = artifact.data_name
+    if args.data is None and known in ele.datasets.NAMES and ele.datasets.available_offline(known):
+        args.data = known
     if args.data is not None:
         if artifact.surrogates:
             name, h = artifact.surrogate(args.surrogate or evaluate.surrogate_for(args, artifact))

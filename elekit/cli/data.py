@@ -128,11 +128,13 @@ def candidates(args: Namespace, artifact: "Artifact") -> "tuple[GraphBatch | Non
     """Candidates and a description of their source; None and the reason if there are none."""
     if args.candidates == "none" or (args.method or "").startswith("gradient"):
         return None, "none"
-    name = args.candidates or artifact.name
+    name = args.candidates or artifact.data_name
     if name in ele.datasets.NAMES:
         if not args.candidates and not ele.datasets.available_offline(name):
             return None, f"none ({name} is not on this machine; set ELEKIT_DATA_DIR or give --candidates)"
-        loaded = _named(args, artifact, name).train.graphs
+        # of the same preparation as the test graphs, so that both are of one split
+        options = {"prepare": prepare(args, artifact)} if name == args.data else {}
+        loaded = _named(args, artifact, name, **options).train.graphs
     elif args.candidates:
         loaded = _all_rows(args, name, artifact, column=args.candidates_column).graphs
     else:
@@ -148,15 +150,26 @@ def calibration_pairs(args: Namespace, artifact: "Artifact", name: str) -> "Spli
     if args.calibrate:
         inputs = columns[0] if len(columns) == 1 else columns
         return _all_rows(args, args.calibrate, artifact, input=inputs, progress=show_progress(args))
-    if artifact.name not in ele.datasets.NAMES or not ele.datasets.available_offline(artifact.name):
+    name = artifact.data_name
+    if name not in ele.datasets.NAMES or not ele.datasets.available_offline(name):
         raise ValueError("--sets needs pairs that were not used for training; give a table of them with --calibrate")
-    return _named(args, artifact, artifact.name, inputs=columns[0]).validation
+    return _named(args, artifact, name, inputs=columns[0]).validation
 
 
 def _named(args: Namespace, artifact: "Artifact", name: str, **options: Any) -> "Dataset":
     """A named data set in the vocabulary of an artifact, split as in its training."""
-    options |= {"seed": artifact.about.get("seed", 0), "prepare": artifact.prepare, "progress": show_progress(args)}
-    return ele.datasets.load(name, vocabulary=artifact.vocabulary, **options)
+    options = {"seed": artifact.about.get("seed", 0), "progress": show_progress(args), **options}
+    return ele.datasets.load(name, vocabulary=artifact.vocabulary, **{"prepare": artifact.prepare, **options})
+
+
+def unseen(args: Namespace, artifact: "Artifact", split: "Split") -> "Split":
+    """The graphs that are not of the training; another preparation splits a named data set in another way."""
+    if args.data not in ele.datasets.NAMES or args.data != artifact.data_name:
+        return split
+    if prepare(args, artifact) == artifact.prepare:
+        return split
+    known = set(_named(args, artifact, args.data).train.frame["key"])
+    return split.take([row for row, key in enumerate(split.frame["key"]) if key not in known])
 
 
 def _all_rows(

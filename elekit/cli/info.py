@@ -12,7 +12,7 @@ def info(args: Namespace) -> None:
     content = ele.model.artifact.verify(ele.model.artifact.locate(args.artifact))
     artifact = ele.model.load(args.artifact)
     about, vocabulary, health = artifact.about, artifact.vocabulary, artifact.health
-    name = args.data or artifact.name
+    name = args.data or artifact.data_name
     if health is None and (args.data or (name in ele.datasets.NAMES and ele.datasets.available_offline(name))):
         cli_data.check_source(name)
         options: dict[str, Any] = {"vocabulary": vocabulary, "prepare": artifact.prepare}

@@ -10,8 +10,8 @@ from elekit.cli import card, correct, data, evaluate, info, train
 OVERVIEW = """\
 Learned losses for structured prediction: learn a loss psi on graphs, regress h on it, decode graphs.
 
-An artifact is a folder with a learned loss psi and the surrogates h trained on it. molecules7 and qm9 are shipped:
-use their names in place of a folder.
+An artifact is a folder with a learned loss psi and the surrogates h trained on it. molecules7, qm9, chembl24 and
+faults are shipped: use their names in place of a folder.
 """
 EXAMPLES = """\
 examples:
@@ -37,7 +37,7 @@ BACKBONES = ("character", "word", "smiles", "tfidf", "vector")
 FILE = "a file (csv, tsv, txt, parquet, json, jsonl, smi, sdf, graphml, gml, conllu)"
 NAMED = "molecules7, faults, qm9, chembl, maintie, ud"
 SOURCE = f"{NAMED}, or {FILE}"
-ARTIFACT = "a folder, molecules7 or qm9"
+ARTIFACT = "a folder, or a shipped one: molecules7, qm9, chembl24 or faults"
 
 Command = argparse.ArgumentParser
 Run = Callable[[argparse.Namespace], int | None]
@@ -157,7 +157,8 @@ def _evaluate(command: Command) -> None:
     command.add_argument("--data", required=True, help=about)
     _data_options(command, "seed of the sampled graphs and of random starts; the split is that of the training")
     _decoding_options(command)
-    _flag(command, "--oracle", "decode from psi(y), the true embedding: how decodable is the loss?")
+    about = "decode from psi(y), the true embedding: how decodable is the loss? With a local psi, --max-nodes may be "
+    _flag(command, "--oracle", about + "larger than in the training")
     about = "largest number of graphs, sampled (default: 1000 of a named set, all of a file)"
     command.add_argument("--limit", type=int, help=about)
     _flag(command, "--randomize", "rewrite SMILES along random paths first (matters to an h with --reads verbatim)")

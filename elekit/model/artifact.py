@@ -140,10 +140,33 @@ class Artifact:
         return self.psi.health
 
     @property
+    def data_name(self) -> str:
+        """Name of its training data: a named data set or a file; the artifact's name if it is not recorded."""
+        name: str = self.about.get("data", {}).get("name") or self.name
+        return name
+
+    @property
     def prepare(self) -> Prepare:
         """Options with which the rows of its training data became graphs."""
         stored = self.about.get("data", {}).get("prepare", {})
         return Prepare.from_json({**stored, "aromatic": is_aromatic(self.vocabulary)})
+
+    def widened(self, max_nodes: int) -> "Artifact":
+        """The learned loss for graphs that are larger than those of its training, see `GraphEmbedding.widened`.
+
+        Args:
+            max_nodes: Largest number of nodes.
+
+        Returns:
+            An artifact without surrogates, which answer with graphs of the sizes of their training.
+
+        Raises:
+            ValueError: If psi is global, or `max_nodes` is smaller than that of the vocabulary.
+        """
+        data = self.about.get("data", {})
+        prepare = {**data.get("prepare", {}), "max_nodes": max_nodes}
+        about = {**self.about, "data": {**data, "prepare": prepare}}
+        return Artifact(self.name, self.psi.widened(max_nodes), about=about)
 
     def surrogate(self, name: str | None = None) -> tuple[str, SurrogateRegressor]:
         """Get a surrogate.
@@ -371,7 +394,7 @@ def load(folder: str | Path, *, modules: Mapping[str, nn.Module] | None = None) 
     """Read an artifact and verify its digests.
 
     Args:
-        folder: Folder of the artifact, or the name of a shipped one ("molecules7", "qm9").
+        folder: Folder of the artifact, or the name of a shipped one, such as "molecules7".
         modules: For surrogates that were trained with a module of the user, an instance of it, by name of the
             surrogate.
 

@@ -1,7 +1,7 @@
 """psi_theta: relaxed graphs to points of the unit sphere (paper section on the learned embedding)."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -156,6 +156,36 @@ class GraphEmbedding(nn.Module):
         if not self.is_local:
             return torch.zeros_like(self.gate.bias)
         return torch.stack([leave.get_parameter("bias") for leave in self.leave]).sum(0)
+
+    def widened(self, max_nodes: int) -> "GraphEmbedding":
+        """Copy a local psi for graphs that are larger than those of its training.
+
+        What a node adds to a point depends on what is near it alone, so that psi does not depend on `max_nodes`. How
+        well larger graphs are told apart must be measured: health is that of the training.
+
+        Args:
+            max_nodes: Largest number of nodes, at least that of the vocabulary.
+
+        Returns:
+            The same psi, with the same points, in evaluation mode.
+
+        Raises:
+            ValueError: If psi is global, or `max_nodes` is smaller than that of the vocabulary.
+        """
+        known = self.vocabulary.max_nodes
+        if not self.is_local:
+            raise ValueError(f"a global psi knows graphs of up to {known} nodes; train one on larger graphs")
+        if max_nodes < known:
+            raise ValueError(f"max_nodes must be at least {known}, as in the training, got {max_nodes}")
+        vocabulary = replace(self.vocabulary, max_nodes=max_nodes)
+        other = GraphEmbedding(vocabulary, self.config).to(self.enter.weight)
+        other.load_state_dict(self.state_dict())
+        other.history, other.health = self.history, self.health
+        if self.typical is not None:
+            other.typical = replace(self.typical.dense(max_nodes), vocabulary=vocabulary)
+        if self.prior is not None:
+            other.prior = replace(self.prior, pieces=replace(self.prior.pieces, vocabulary=vocabulary))
+        return other.eval()
 
     def _reads_blocks(self, graph: GraphBatch) -> bool:
         """Whether packed graphs are embedded in dense blocks, which on a CPU take less time than most lists."""
