@@ -450,6 +450,10 @@ def test_a_named_set_is_split_once_for_all_commands(tmp_path, document, monkeypa
         judged[seed] = set(pd.read_csv(rows)["truth"])
         assert not judged[seed] & trained_on
     assert judged[0] != judged[1]
+    rows = tmp_path / "small.csv"  # the split of a graph hardly depends on the other rows
+    document("evaluate", *common, "--artifact", folder, "--oracle", "--max-nodes", 6, "--table", rows, *QUICK)
+    small = set(pd.read_csv(rows)["truth"])
+    assert not small & trained_on and small & set(data.test.frame["smiles"])
 
 
 def test_each_h_gets_the_inputs_that_it_was_trained_on(tmp_path, document, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 import recipes
 
 from elekit import card, correction, datasets, inspect
+from elekit.cli import main
 from elekit.decoding import Candidates, DecodeConfig
 from elekit.evaluation import judging
 from elekit.graphs.smiles import is_molecular
@@ -96,3 +97,15 @@ def test_qm9_decodes_unseen_molecules(data_dir):
     known = data.train.sample(20_000).graphs
     judged = judging.judge(artifact.psi, h.predict(test.inputs), test.graphs, candidates=known, **usual(h, test))
     assert judged.summary["exact"] >= 0.98 and judged.summary["valid"] >= 0.99
+
+
+def test_a_local_psi_judges_graphs_that_are_larger_than_those_of_its_training(tmp_path, capsys):
+    """Two dipeptides of more than 24 heavy atoms, under a psi that was trained on up to 24."""
+    texts = ["NC(Cc1c[nH]c2ccccc12)C(=O)NC(Cc1ccccc1)C(=O)O", "NC(Cc1c[nH]c2ccccc12)C(=O)NC(Cc1ccc(O)cc1)C(=O)O"]
+    path = tmp_path / "large.csv"
+    path.write_text("\n".join(["smiles", *texts]))
+    common = ["evaluate", "--artifact", "chembl24", "--data", str(path), "--oracle", "--candidates", str(path)]
+    assert main([*common, "--method", "candidates"]) == 1 and "more than 24 nodes" in capsys.readouterr().err
+    assert main([*common, "--method", "candidates", "--max-nodes", "40", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["count"] == 2 and found["exact"] == found["hits@1"] == 1.0

@@ -132,9 +132,7 @@ def candidates(args: Namespace, artifact: "Artifact") -> "tuple[GraphBatch | Non
     if name in ele.datasets.NAMES:
         if not args.candidates and not ele.datasets.available_offline(name):
             return None, f"none ({name} is not on this machine; set ELEKIT_DATA_DIR or give --candidates)"
-        # of the same preparation as the test graphs, so that both are of one split
-        options = {"prepare": prepare(args, artifact)} if name == args.data else {}
-        loaded = _named(args, artifact, name, **options).train.graphs
+        loaded = _named(args, artifact, name).train.graphs
     elif args.candidates:
         loaded = _all_rows(args, name, artifact, column=args.candidates_column).graphs
     else:
@@ -158,18 +156,8 @@ def calibration_pairs(args: Namespace, artifact: "Artifact", name: str) -> "Spli
 
 def _named(args: Namespace, artifact: "Artifact", name: str, **options: Any) -> "Dataset":
     """A named data set in the vocabulary of an artifact, split as in its training."""
-    options = {"seed": artifact.about.get("seed", 0), "progress": show_progress(args), **options}
-    return ele.datasets.load(name, vocabulary=artifact.vocabulary, **{"prepare": artifact.prepare, **options})
-
-
-def unseen(args: Namespace, artifact: "Artifact", split: "Split") -> "Split":
-    """The graphs that are not of the training; another preparation splits a named data set in another way."""
-    if args.data not in ele.datasets.NAMES or args.data != artifact.data_name:
-        return split
-    if prepare(args, artifact) == artifact.prepare:
-        return split
-    known = set(_named(args, artifact, args.data).train.frame["key"])
-    return split.take([row for row, key in enumerate(split.frame["key"]) if key not in known])
+    options |= {"seed": artifact.about.get("seed", 0), "prepare": artifact.prepare, "progress": show_progress(args)}
+    return ele.datasets.load(name, vocabulary=artifact.vocabulary, **options)
 
 
 def _all_rows(

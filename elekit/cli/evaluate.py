@@ -145,7 +145,7 @@ def evaluate(args: Namespace) -> None:
     if args.table:
         ele.datasets.files.check_writable(args.table)
     artifact = ele.model.load(args.artifact)
-    trained, name, h = artifact, "", None
+    name, h = "", None
     if args.oracle and (args.max_nodes or 0) > artifact.vocabulary.max_nodes:
         artifact = artifact.widened(args.max_nodes)
     if not args.oracle:
@@ -157,9 +157,8 @@ def evaluate(args: Namespace) -> None:
         args, whole=True, artifact=artifact, vocabulary=artifact.vocabulary, inputs=not args.oracle, seed=seed
     )
     cli_data.check_vocabulary(args, data, artifact)
-    test = cli_data.unseen(args, trained, data.test)
-    limit = args.limit or (LIMIT if args.data in ele.datasets.NAMES else len(test))
-    test = test.sample(limit, args.seed)
+    limit = args.limit or (LIMIT if args.data in ele.datasets.NAMES else len(data.test))
+    test = data.test.sample(limit, args.seed)
     readings: list[Reading] = []
     if h is None:
         target, start = artifact.psi.embed(test.graphs), None
