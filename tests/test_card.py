@@ -159,10 +159,9 @@ def test_stability_is_marked_where_it_was_asked(made, hostile):
     marks = {s.key: s.stability for s in made.statements}
     assert marks["blind spots"].of == 2 and marks["blind spots"].holds in (1, 2)
     dear = [s for s in made.statements if s.section == "dear" and math.isfinite(s.low)]
-    assert dear and all(
-        s.stability.of == 2 and s.stability.holds >= 1 and s.stability.claim == "is among the 5 most expensive"
-        for s in dear
-    )
+    asked = [s.stability for s in dear if s.stability.of]
+    assert asked and all(one.of == 2 and one.holds >= 1 for one in asked)
+    assert all(re.match(r"is among the \d+ most expensive|costs more than ", one.claim) for one in asked)
     table = made.results.tables["stability"]
     assert table["this loss"].all()  # the loss bears out its own statements
     assert {s.stability for s in hostile.statements if s.section == "dear"} == {Stability(repeats=False)}

@@ -152,7 +152,7 @@ def test_claims_of_a_price_list():
     own = listed(*own, ("rare", 2, None))
     made = claims.cost_claims(own, ends=2)
     assert set(made) == {
-        "A is among the 2 most expensive", "B is among the 2 most expensive", "E is among the 2 cheapest",
+        "A is among the 2 most expensive", "E is among the 2 cheapest",
         "D is among the 2 cheapest", "A costs more than B", "B costs more than D", "C costs more than D",
         "D costs more than E", "A is surprisingly dear", "E is nearly free",
     }  # fmt: skip
@@ -160,7 +160,7 @@ def test_claims_of_a_price_list():
     other = listed(("A", 0.1), ("B", 0.4), ("C", 0.5), ("D", 0.3, None), ("E", 0.02, "nearly free"))
     found = {name: claim(other) for name, claim in made.items()}
     assert found == {
-        "A is among the 2 most expensive": False, "B is among the 2 most expensive": None, "E is among the 2 cheapest": True,
+        "A is among the 2 most expensive": False, "E is among the 2 cheapest": True,
         "D is among the 2 cheapest": None, "A costs more than B": False, "B costs more than D": None,
         "C costs more than D": None, "D costs more than E": None, "A is surprisingly dear": False,
         "E is nearly free": True,
@@ -409,7 +409,7 @@ def test_the_shipped_loss_agrees_with_its_repeats():
     made = claims.cost_claims(answers[id(psis["shipped"])])
     table = stability(psis, lambda psi: answers[id(psi)], made)
     assert table["shipped"].all() and len(table) > 15
-    dear = table["claim"].str.endswith("is among the 5 most expensive")
+    dear = table["claim"].str.contains(r"is among the \d+ most expensive$")
     assert table["stable"][dear].sum() >= 3 and table["stable"].mean() > 0.5
     kept = neighbor_overlap(psis, some)
     assert kept["overlap"].min() > 0.6 and len(kept) == 10

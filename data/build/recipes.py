@@ -253,8 +253,8 @@ def make_card(path: Path | None) -> None:
     from elekit import card
 
     limits = RULES.with_name("limits.toml")
-    command = "elekit card --artifact molecules7 --limits data/examples/limits.toml --out card.html"
-    made = card.make("molecules7", limits=limits, command=command, progress=True)
+    command = "elekit card --artifact molecules7 --limits data/examples/limits.toml --replicate --out card.html"
+    made = card.make("molecules7", limits=limits, replicate=True, command=command, progress=True)
     made.save(path or card.SHIPPED)
 
 

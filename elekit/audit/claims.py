@@ -74,18 +74,24 @@ class CostClaim:
 def cost_claims(summary: pd.DataFrame, *, ends: int = ENDS) -> dict[str, CostClaim]:
     """What `EditCosts.summary` shows, as claims about other such summaries, by their text.
 
-    Of kinds with an interval: which are among the `ends` most expensive and cheapest, which cost more than the next
-    cheaper kind with a disjoint interval, and which are marked.
+    Of kinds with an interval: which are among the most expensive and cheapest, which cost more than the next cheaper
+    kind with a disjoint interval, and which are marked. The `ends` kinds at either end are said to be among as many,
+    or among more if the intervals of others reach as far; if these are most kinds, nothing is said.
     """
     require_positive(ends=ends)
     known = summary[summary["low"].notna()].sort_values("median", ascending=False, kind="stable")
     kinds, claims = known["kind"].tolist(), []
+    lows, highs = (dict(zip(kinds, known[end])) for end in ("low", "high"))
     for word, some in (("most expensive", kinds[:ends]), ("cheapest", kinds[::-1][:ends])):
         if len(kinds) > ends:  # otherwise every kind is at both ends
-            predicate = f"is among the {ends} {word}" if ends > 1 else f"is the {word}"
             largest = word == "most expensive"
             for kind in some:
-                claims.append(CostClaim(kind, predicate, _of_medians(among_top(kind, kinds, ends, largest=largest))))
+                reach = known["high"] >= lows[kind] if largest else known["low"] <= highs[kind]
+                count = max(ends, int(reach.sum()))  # with the kind itself
+                if count > max(ends, len(kinds) // 2):
+                    continue
+                predicate = f"is among the {count} {word}" if count > 1 else f"is the {word}"
+                claims.append(CostClaim(kind, predicate, _of_medians(among_top(kind, kinds, count, largest=largest))))
     rows = list(known[["kind", "low", "high"]].itertuples(index=False, name=None))
     for i, (kind, low, _) in enumerate(rows):
         cheaper = next((other for other, _, high in rows[i + 1 :] if high < low), None)

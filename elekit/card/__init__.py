@@ -74,6 +74,7 @@ def make(
     seed: int = 0,
     command: str = "",
     budget: "float | Clock | None" = None,
+    replicate: bool = False,
     progress: bool = False,
 ) -> Card:
     """Measure a learned loss and make its card. Takes about 12 minutes on one core for molecules7.
@@ -91,6 +92,8 @@ def make(
         seed: Seed of everything that is sampled.
         command: The command that made the card, for its last line.
         budget: Seconds for the whole card; then, as after Ctrl-C, it lists what could not be measured.
+        replicate: Measure everything again on other graphs with another seed, and state how many intervals hold the
+            new figures; takes twice the time.
         progress: Show a progress bar.
 
     Returns:
@@ -106,7 +109,9 @@ def make(
     from elekit.card.page import render
 
     stated = read_limits(limits) if isinstance(limits, (str, Path)) else list(limits or ())  # before hours of work
-    context = make_context(artifact, data, repeats=repeats, surrogate=surrogate, seed=seed, budget=budget)
+    context = make_context(
+        artifact, data, repeats=repeats, surrogate=surrogate, seed=seed, budget=budget, replicate=replicate
+    )
     old = None
     if isinstance(compare, (str, Path)) and Path(compare).is_file():
         old = read_card(compare)

@@ -1,10 +1,12 @@
 """What a card is made from: an artifact, the data it is measured on, and the graphs sampled from them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
 
 from elekit import datasets
@@ -28,14 +30,16 @@ ENOUGH = 100  # graphs of the test split; with fewer, all splits are used
 MOST = 1_000  # graphs
 SAMPLES = 24  # edits of each graph
 SHARE, LONGEST = 1 / 8, 120.0  # of the time left, and seconds: of a measurement that can be cut short
-PAIRS = 120  # of each kind, compared with known distances
+FEW = 20  # graphs, below which edits of a kind are pooled with others
+PAIRS = 400  # of each kind, compared with known distances
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
     """A loss and what it is measured on; for the fields see `elekit.card.make`.
 
-    folder: of the artifact; None if it was never saved. dataset: None if there is none.
+    folder: of the artifact; None if it was never saved. dataset: None if there is none. replicate: measure everything
+    again on `second`. half: of the training graphs, if they are divided.
     """
 
     artifact: Artifact
@@ -45,6 +49,8 @@ class Context:
     repeats: Mapping[str, Artifact] = field(default_factory=dict)
     seed: int = 0
     clock: Clock = field(default_factory=Clock)
+    replicate: bool = False
+    half: int = 0
 
     @property
     def psi(self) -> Psi:
@@ -58,8 +64,9 @@ class Context:
 
     @property
     def train(self) -> PackedGraphs:
-        """The training graphs, or the test graphs if there are none."""
-        return self.data.train.graphs if len(self.data.train) else self.data.test.graphs
+        """Every second of the training graphs if there are enough; the test graphs if there are none."""
+        graphs = self.data.train.graphs if len(self.data.train) else self.data.test.graphs
+        return graphs[self.half :: 2] if len(self.data.train) >= 2 * ENOUGH else graphs
 
     @property
     def held_out(self) -> PackedGraphs | None:
@@ -68,17 +75,31 @@ class Context:
 
     @property
     def graphs(self) -> PackedGraphs:
-        """Up to 1,000 graphs: of the test split if it has at least 100, otherwise of all splits."""
+        """Up to 1,000 different graphs: of the test split if it has at least 100, otherwise of all splits."""
         test = self.data.test
-        graphs = (
-            test.graphs if len(test) >= ENOUGH else PackedGraphs.cat([getattr(self.data, s).graphs for s in SPLITS])
-        )
-        return graphs[shuffled(len(graphs), self.seed)[:MOST]]
+        splits = [test] if len(test) >= ENOUGH else [getattr(self.data, name) for name in SPLITS]
+        keys = pd.concat([split.frame["key"] for split in splits], ignore_index=True)
+        different = torch.from_numpy(np.flatnonzero(~keys.duplicated()))
+        graphs = PackedGraphs.cat([split.graphs for split in splits])
+        return graphs[different[shuffled(len(different), self.seed)[:MOST]]]
+
+    @cached_property
+    def second(self) -> "Context | None":
+        """Other graphs, with another seed: of the training graphs the other half, and validation in place of test.
+
+        None if there are not enough graphs.
+        """
+        data = self.data
+        if len(data.train) < 2 * ENOUGH or min(len(data.test), len(data.validation)) < ENOUGH:
+            return None
+        swapped = replace(data, test=data.validation, validation=data.test)
+        return replace(self, dataset=swapped, seed=self.seed + 1, half=1 - self.half)
 
     @cached_property
     def sample(self) -> EditSample:
-        """Edits of `graphs`, the same for every training."""
-        return sample_edits(self.graphs, samples=SAMPLES, kinds=SINGLE, seed=self.seed, budget=self.part())
+        """Edits of `graphs`, the same for every training; kinds that few graphs have are pooled."""
+        sample = sample_edits(self.graphs, samples=SAMPLES, kinds=SINGLE, seed=self.seed, budget=self.part())
+        return sample.pooled(FEW)
 
     @cached_property
     def blind_pairs(self) -> Pairs:
@@ -113,14 +134,15 @@ def make_context(
     surrogate: str | None = None,
     seed: int = 0,
     budget: float | Clock | None = None,
+    replicate: bool = False,
 ) -> Context:
     """Load what is given by name; for the arguments see `elekit.card.make`."""
     folder = None if isinstance(artifact, Artifact) else artifacts.locate(artifact)
     loss = artifact if isinstance(artifact, Artifact) else artifacts.load(artifact)
     if loss.surrogates or surrogate is not None:
         surrogate, _ = loss.surrogate(surrogate)
-    if data is None and loss.name in datasets.NAMES and datasets.available_offline(loss.name):
-        data = loss.name
+    if data is None and loss.data_name in datasets.NAMES and datasets.available_offline(loss.data_name):
+        data = loss.data_name
     if isinstance(data, str):
         about = loss.about.get("surrogates", {}).get(surrogate, {})
         inputs = about.get("input") or [surrogate]
@@ -133,7 +155,7 @@ def make_context(
         )
     if data is not None and not any(len(getattr(data, part)) for part in SPLITS):
         raise ValueError(f"data {data.name!r} have no graphs that fit artifact {loss.name!r}")
-    return Context(loss, folder, data, surrogate, _repeats(folder, repeats), seed, Clock.of(budget))
+    return Context(loss, folder, data, surrogate, _repeats(folder, repeats), seed, Clock.of(budget), replicate)
 
 
 def shuffled(length: int, seed: int) -> torch.Tensor:

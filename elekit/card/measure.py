@@ -1,9 +1,10 @@
 """Measures everything that a card states."""
 
+import math
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,22 @@ from tqdm.auto import tqdm
 
 import elekit
 from elekit import audit
+from elekit.audit.concepts import Mark
 from elekit.card.cases import cases
-from elekit.card.comparisons import agreement, concepts, faithfulness, other_trainings
-from elekit.card.context import Context, drawing
+from elekit.card.comparisons import (
+    agreement, claims, concepts, faithfulness, measure_claims, other_trainings,
+)  # fmt: skip
+from elekit.card.context import FEW, Context, drawing
 from elekit.card.input_changes import input_changes
 from elekit.card.phrases import ends_of
 from elekit.card.predictions import costs, coverage, quality
 from elekit.card.results import Results, plain_values
+from elekit.card.statements import statements
 from elekit.draw.layouts import layout
 from elekit.draw.placement import neighbor_positions
 from elekit.draw.scenes import palette
 from elekit.evaluation.formatting import graph_names
-from elekit.evaluation.intervals import central_interval
+from elekit.evaluation.intervals import central_interval, of_replication
 from elekit.graphs.graph import Graph
 from elekit.graphs.smiles import is_molecular
 from elekit.inspect.edit_costs import EditSample
@@ -40,8 +45,11 @@ PAIRS = 5_000  # of graphs whose mean loss says how far apart two graphs are
 NO_TIME, STOPPED = "the time of the budget was used up", "the measurement was stopped"
 
 
-def measure(context: Context, *, progress: bool = False) -> Results:
-    """Run all steps. The message of a step that raises ValueError (too few graphs, no inputs) goes into `missing`."""
+def measure(context: Context, steps: Iterable[str] | None = None, *, progress: bool = False) -> Results:
+    """Run all steps, or some.
+
+    The message of a step that raises ValueError (too few graphs, no inputs) goes into `missing`.
+    """
     results = Results(facts=recorded(context))
     if correction := results.facts["trained"]["correction"]:
         results.tables["rules"] = pd.DataFrame(correction["report"]["rules"])
@@ -49,7 +57,8 @@ def measure(context: Context, *, progress: bool = False) -> Results:
     results.pictures["palette"] = palette(context.artifact.vocabulary)
     seconds = {}
     looks = "{desc:<34}{bar}| {n}/{total} [{elapsed}<{remaining}]"
-    with context.clock, tqdm(STEPS.items(), disable=not progress, bar_format=looks) as bar:
+    chosen = {name: STEPS[name] for name in STEPS if steps is None or name in steps}
+    with context.clock, tqdm(chosen.items(), disable=not progress, bar_format=looks) as bar:
         for name, (title, run) in bar:
             bar.set_description(title)
             started = time.perf_counter()
@@ -57,6 +66,8 @@ def measure(context: Context, *, progress: bool = False) -> Results:
                 if context.clock.over:
                     raise ValueError(STOPPED if context.clock.interrupted else NO_TIME)
                 run(context, results)
+                if name in FIGURES:
+                    _widen(results.tables[name], FIGURES[name])
             except ValueError as error:
                 results.missing[name] = " ".join(str(error).split())
             seconds[name] = round(time.perf_counter() - started, 1)
@@ -72,6 +83,18 @@ def measure(context: Context, *, progress: bool = False) -> Results:
         "seconds": seconds,
     }
     return results
+
+
+def _widen(table: pd.DataFrame, figures: Iterable[str]) -> None:
+    """Make confidence intervals those of a replication, see `intervals.of_replication`; shares stay in [0, 1]."""
+    for name in figures:
+        if name not in table:
+            continue
+        low, high = (f"{name}_{end}" if f"{name}_{end}" in table else end for end in ("low", "high"))
+        value = table[name]
+        share = value.min() >= 0 and table[high].max() <= 1
+        ends = of_replication(value, table[low], table[high])
+        table[low], table[high] = (end.clip(0, 1) if share else end for end in ends)
 
 
 def recorded(context: Context) -> dict:
@@ -118,6 +141,7 @@ def prices(context: Context, results: Results) -> None:
     own = points_of(context.psi, sample.graphs)
     priced = sample.edit_costs(context.psi, own)
     edits, table = priced.edits, priced.summary(seed=context.seed)
+    table.loc[table["graphs"] < FEW, ["low", "high"]] = np.nan
     if not len(table):
         raise ValueError("no edit of these graphs gives a valid graph, so there is no price")
     generator = np.random.default_rng(context.seed)
@@ -213,6 +237,46 @@ def equals(context: Context, results: Results) -> None:
     results.tables["equals"] = table.drop(columns="example")
 
 
+def replication(context: Context, results: Results) -> None:
+    """The figures of the statements, and the comparisons that are claimed, on other graphs."""
+    if not context.replicate:
+        raise ValueError("the card was made without a second measurement (--replicate)")
+    if context.second is None:
+        raise ValueError("a second measurement needs 200 graphs for training, and 100 each for validation and tests")
+    again = measure(context.second, AGAIN)
+    first, second = ({s.key: s for s in statements(Results.from_json(r.to_json()))} for r in (results, again))
+    figures: list[tuple] = []
+    comparisons: list[tuple] = []
+    for key, one in first.items():
+        other = second.get(key)
+        if other is None:
+            continue
+        if math.isfinite(one.low) and math.isfinite(other.value):
+            figures.append((key, one.value, one.low, one.high, other.value, one.low <= other.value <= one.high))
+        if one.unit == "area" and (one.low > 0 or one.high < 0):
+            better = one.low > 0
+            comparisons.append((key, f"is {'better' if better else 'worse'}", (other.value > 0) == better))
+        if "mark" in one.facts and Mark.NOT_MEASURED not in (one.facts["mark"], other.facts["mark"]):
+            comparisons.append((key, f"is {one.facts['mark']}", other.facts["mark"] == one.facts["mark"]))
+    checks = claims(context, results)
+    measured = measure_claims(context, results, context.clock)(context.psi)
+    comparisons += [(key, results.facts["claims"][key], check(measured)) for key, check in checks.items()]
+    rows = [(*figure, "", None) for figure in figures]
+    rows += [(key, *[math.nan] * 4, None, says, kept) for key, says, kept in comparisons]
+    columns = ["claim", "value", "low", "high", "again", "holds", "says", "kept"]
+    results.tables["replication"] = pd.DataFrame(rows, columns=columns)
+
+
+AGAIN = (
+    "prices", "findings", "blind_spots", "equals", "agreement", "concepts", "faithfulness", "quality", "coverage",
+    "input_changes",
+)  # fmt: skip
+FIGURES = {
+    "prices": ("median",), "agreement": ("spearman",),
+    "faithfulness": ("area", "ahead"), "quality": ("exact", "edits", "valid"), "slices": ("exact", "edits", "valid"),
+    "coverage": ("coverage",), "input_changes": ("covered", "wrong_but_sure"), "costs": ("exact",),
+}  # fmt: skip
+"""Columns with confidence intervals, by name of the table."""
 STEPS: dict[str, tuple[str, Callable[[Context, Results], None]]] = {
     "prices": ("prices of edits", prices),
     "findings": ("checks for defects", findings),
@@ -227,5 +291,6 @@ STEPS: dict[str, tuple[str, Callable[[Context, Results], None]]] = {
     "costs": ("cost of predictions", costs),
     "cases": ("example cases", cases),
     "stability": ("other trainings", other_trainings),
+    "replication": ("measured again", replication),
 }
 """What is measured, in this order: by name of the table, the label of the progress bar and the function."""

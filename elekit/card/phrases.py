@@ -47,6 +47,13 @@ def agreement_level(correlation: float) -> int:
     return sum(correlation < least for least in AGREEMENT)
 
 
+def agreement_levels(row: dict) -> tuple[int, int]:
+    """The classes of both ends of the interval of a rank correlation, the stronger first."""
+    ends = (row["high"], row["low"]) if math.isfinite(row["low"]) else (row["spearman"], row["spearman"])
+    strongest, weakest = map(agreement_level, ends)
+    return strongest, weakest
+
+
 def ends_of(prices: list[dict]) -> tuple[list[int], list[int]]:
     """Rows of the dearest and of the cheapest kinds of a price list, dearest first: up to 5 each, none in both.
 

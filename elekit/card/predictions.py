@@ -25,7 +25,7 @@ from elekit.model.loss import points_of
 
 JUDGED = 1_000  # predictions
 LEVEL = 0.9  # of prediction sets
-TIMED = 60  # predictions that each way of decoding is timed on
+TIMED = 200  # predictions that each way of decoding is timed on
 CANDIDATES = 20_000  # graphs of the training split that are known to the decoder
 DECODED = 1 / 3  # of the time left, for the predictions from one kind of target
 TIMEOUT = 2.0  # seconds for an edit distance

@@ -4,7 +4,7 @@ import math
 
 from elekit.audit.concepts import CLOSE, Mark
 from elekit.audit.findings import Severity
-from elekit.card.phrases import SMALL, agreement_level, edit_phrases, ends_of, property_names
+from elekit.card.phrases import SMALL, agreement_levels, edit_phrases, ends_of, property_names
 from elekit.card.results import Results
 from elekit.card.statement import Statements, Writer, interval
 from elekit.card.texts import TEXTS
@@ -66,8 +66,8 @@ def equals(results: Results, write: Writer) -> Statements:
 def agreement(results: Results, write: Writer) -> Statements:
     for number, row in enumerate(results.rows("agreement")):
         if math.isfinite(row["spearman"]):
-            level = agreement_level(row["spearman"])
-            yield write("agreement", interval(row, "spearman"), number, row=row, level=level)
+            levels = agreement_levels(row)
+            yield write("agreement", interval(row, "spearman"), number, row=row, levels=levels)
     for number, row in enumerate(results.rows("disagreements")):
         yield write("disagreement", row["gap"], number, row=row)
 
@@ -82,7 +82,8 @@ def concepts(results: Results, write: Writer) -> Statements:
         alike = sum(row["untrained"] >= row["score"] - CLOSE for row in compared)
         yield write("concepts untrained", alike, compared=len(compared))
     for number, row in enumerate(rows):
-        yield write("concept", interval(row, "score"), number, facts={"mark": row["mark"]}, row=row)
+        name, facts = names.get(row["property"], row["property"]), {"mark": row["mark"]}
+        yield write("concept", row["score"], number, facts=facts, row=row, name=name)
 
 
 def faithfulness(results: Results, write: Writer) -> Statements:

@@ -2,7 +2,7 @@
 
 import math
 
-from elekit.card.phrases import TRUE_POINT
+from elekit.card.phrases import TRUE_POINT, edit_phrases
 from elekit.card.results import Results
 from elekit.card.statement import Statements, Writer, interval
 from elekit.correction.probe_edits import HOLDS
@@ -112,6 +112,19 @@ def rules(results: Results, write: Writer) -> Statements:
         yield write("correction", facts={"note": line}, number=number)
 
 
+def replication(results: Results, write: Writer) -> Statements:
+    rows = results.rows("replication")
+    if not rows:
+        return
+    phrases = edit_phrases(results.facts["loss"])
+    names = {f"price of {kind}": f"price of {phrase}" for kind, phrase in phrases.items()}
+    held, kept = ([row for row in rows if row[name] in (True, False)] for name in ("holds", "kept"))
+    missed = [names.get(row["claim"], row["claim"]) for row in held if not row["holds"]]
+    turned = [f"{names.get(row['claim'], row['claim'])} {row['says']}".strip() for row in kept if not row["kept"]]
+    facts = {"held": len(held) - len(missed), "of": len(held), "kept": len(kept) - len(turned), "compared": len(kept)}
+    yield write("replicated", facts["held"] / max(1, len(held)), facts=facts, missed=missed, turned=turned)
+
+
 def trainings(results: Results, write: Writer) -> Statements:
     if rows := results.rows("stability"):
         holds, of = sum(bool(row["stable"]) for row in rows), max(row["of"] for row in rows)
@@ -120,4 +133,4 @@ def trainings(results: Results, write: Writer) -> Statements:
         yield write("neighbors kept", interval(near, "kept"), near=near)
 
 
-MAKERS = (predictions, sets, input_changes, cost, origin, rules, trainings)
+MAKERS = (predictions, sets, input_changes, cost, origin, rules, replication, trainings)

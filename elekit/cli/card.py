@@ -28,7 +28,8 @@ def card(args: Namespace) -> None:
         artifact.surrogate(args.surrogate)
     made = ele.card.make(
         args.artifact, data, repeats=args.repeats, surrogate=name, compare=args.compare, limits=args.limits,
-        seed=args.seed, command=_command(args), budget=clock, progress=cli_data.show_progress(args),
+        replicate=args.replicate, seed=args.seed, command=_command(args), budget=clock,
+        progress=cli_data.show_progress(args),
     )  # fmt: skip
     path, missing = made.save(args.out), made.results.missing
     statements = [statement.to_json() for statement in made.statements]

@@ -174,6 +174,7 @@ def _card(command: Command) -> None:
     command.add_argument("--surrogate", metavar="NAME", help="h of the artifact (default: the one that fits)")
     _path(command, "--repeats", "FOLDER", "other trainings (default: those in the artifact)")
     _path(command, "--compare", "OLD", "an older card or artifact: what changed?")
+    _flag(command, "--replicate", "measure everything again on other graphs, and state how the intervals did")
     _path(command, "--limits", "TOML", "acceptance limits; the card shows whether each is met")
     _path(command, "--out", "HTML", "card to write (default: %(default)s)", default=Path("card.html"))
     _budget(command, "the results so far")

@@ -29,6 +29,15 @@ def mean_interval(values: np.ndarray, generator: np.random.Generator) -> np.ndar
     return np.stack([mean, *np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)], 1)
 
 
+def of_replication(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the same figure of as many other cases lies with 95 %, from 95 % confidence intervals.
+
+    The error of the second measurement comes on top of that of the first, so that both sides are longer by sqrt(2);
+    a confidence interval holds only 83 % of replications (Cumming and Maillardet 2006, Psychological Methods 11:217).
+    """
+    return value - math.sqrt(2) * (value - low), value + math.sqrt(2) * (high - value)
+
+
 def wilson(hits: int, count: int) -> tuple[float, float]:
     """95 % interval of a share, `hits` of `count` (Wilson 1927); (0, 1) for a count of 0.
 

@@ -77,8 +77,11 @@ def ring_edges(graphs: GraphBatch) -> Tensor:
     return found
 
 
-def detailed_kinds(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> list[str]:
+def detailed_kinds(
+    edits: Edits, graphs: Graph, rings: Tensor | None = None, *, node_labels: bool = True
+) -> list[str]:
     """Kind of each edit with the labels involved, without its position. rings: `ring_edges(graphs)`, if known.
+    node_labels: False puts "any" in the place of every node label.
 
     The kinds are "relabel C to N", "add leaf N by single edge", "add N on its own", "remove leaf" (at most one edge),
     "remove node", "edge single to double", "close a ring with a single edge", "join parts with a single edge" (if no
@@ -90,7 +93,8 @@ def detailed_kinds(edits: Edits, graphs: Graph, rings: Tensor | None = None) -> 
     nodes, edges = (labels.long().cpu() for labels in graphs.labels())
     joined, degree = reachable(edges), (edges > 0).sum(-1)
     vocabulary = graphs.vocabulary
-    names, arrows = ("nothing", *vocabulary.node_labels), vocabulary.edge_names
+    labels = vocabulary.node_labels if node_labels else ("any",) * len(vocabulary.node_labels)
+    names, arrows = ("nothing", *labels), vocabulary.edge_names
     links = ("no", *(vocabulary.edge_labels[r - 1] for r in vocabulary.label_of[1:].tolist()))
     rows, at = edits.row, edits.node[:, 0].clamp_min(0)
     i, j = edits.pair[:, 0].clamp_min(0).unbind(-1)

@@ -22,6 +22,7 @@ from elekit.model.loss import Psi, paired_distance, points_of
 
 BATCH_SIZE, BATCH_PAIRS = 100, 10_000  # graphs, and pairs of slots, edited at a time
 PRESAMPLE = 20  # if a graph has more edits than this multiple of the sample, some are drawn before kinds are computed
+EDITS_AT_ONCE = 2_000  # each with a dense graph of its own
 CHEAP, EXPENSIVE = 0.4, 2.5  # multiples of the typical price; see EditCosts.summary
 TRAITS = ("size", "in_ring", "degree")  # that a price may depend on
 
@@ -41,6 +42,23 @@ class EditSample:
         before = self.graphs[edits.row].dense()
         each = replace(edits, row=torch.arange(len(edits)))
         return before, Graph.from_labels(*each.apply(*before.labels(), before.vocabulary), before.vocabulary)
+
+    def pooled(self, least: int) -> "EditSample":
+        """The same edits with rare kinds pooled by kinds without node labels, such as "relabel any to any".
+
+        A kind is rare if fewer than `least` graphs have it, or if most edits of its pool are of such kinds.
+        """
+        kinds = self.table["kind"]
+        rare = self.table.groupby("kind")["graph"].transform("nunique") < least
+        if not rare.any():
+            return self
+        general: list[str] = []
+        for rows in torch.arange(len(kinds)).split(EDITS_AT_ONCE):
+            edits = replace(self.edits[rows], row=torch.arange(len(rows)))
+            general += detailed_kinds(edits, self.graphs[self.edits.row[rows]].dense(), node_labels=False)
+        pool = pd.Series(general, index=kinds.index, dtype=object)
+        rare |= rare.groupby(pool).transform("mean") > 1 / 2
+        return replace(self, table=self.table.assign(kind=kinds.where(~rare, pool)))
 
     def prices(self, psi: Psi, before: Tensor | None = None) -> Tensor:
         """(E,) learned loss between each graph before and after the edit; `before` is psi of the unedited graphs."""
