@@ -93,7 +93,8 @@ def _widen(table: pd.DataFrame, figures: Iterable[str]) -> None:
         low, high = (f"{name}_{end}" if f"{name}_{end}" in table else end for end in ("low", "high"))
         value = table[name]
         share = value.min() >= 0 and table[high].max() <= 1
-        ends = of_replication(value, table[low], table[high])
+        clusters = table["graphs"] if name == "median" else math.inf
+        ends = of_replication(value, table[low], table[high], clusters)
         table[low], table[high] = (end.clip(0, 1) if share else end for end in ends)
 
 

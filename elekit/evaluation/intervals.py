@@ -6,6 +6,7 @@ import numpy as np
 
 N_BOOTSTRAP = 400  # bootstrap draws
 CONFIDENCE = 0.95  # confidence level
+FEW_CLUSTERS = 16  # of a median; from so many on, its bootstrap interval is not much too narrow
 MIN_SAMPLES = 5  # no interval from fewer values or graphs
 
 
@@ -29,13 +30,19 @@ def mean_interval(values: np.ndarray, generator: np.random.Generator) -> np.ndar
     return np.stack([mean, *np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)], 1)
 
 
-def of_replication(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def of_replication(
+    value: np.ndarray, low: np.ndarray, high: np.ndarray, clusters: np.ndarray | float = math.inf
+) -> tuple[np.ndarray, np.ndarray]:
     """Where the same figure of as many other cases lies with 95 %, from 95 % confidence intervals.
 
     The error of the second measurement comes on top of that of the first, so that both sides are longer by sqrt(2);
     a confidence interval holds only 83 % of replications (Cumming and Maillardet 2006, Psychological Methods 11:217).
+
+    clusters: number of clusters that a bootstrap of the median drew from. It is too narrow for few: prices of edits in
+    disjoint samples of QM9 and molecules7 lie 1.2 times as far apart with 30 clusters, 1.1 times with 60.
     """
-    return value - math.sqrt(2) * (value - low), value + math.sqrt(2) * (high - value)
+    factor = np.sqrt(2 * (1 + FEW_CLUSTERS / clusters))
+    return value - factor * (value - low), value + factor * (high - value)
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
