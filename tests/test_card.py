@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cards
@@ -20,7 +21,7 @@ from conftest import random_vertices
 
 import elekit as ele
 from elekit import card, correction
-from elekit.card import measure, phrases, predictions
+from elekit.card import context, measure, phrases, predictions
 from elekit.card.changes import changes
 from elekit.card.glossary import TERMS, anchor_of, linked
 from elekit.card.page import render, script_json
@@ -31,10 +32,12 @@ from elekit.cli import main
 from elekit.datasets.splits import Dataset, Split
 from elekit.draw.scenes import palette, scene
 from elekit.draw.svg import bar_svg, chart_svg, graph_svg
-from elekit.evaluation.intervals import mean_interval, wilson
+from elekit.evaluation.intervals import mean_interval, of_replication, wilson
 from elekit.graphs import features
 from elekit.graphs.edits import all_edits
 from elekit.graphs.graph import GraphVocabulary
+from elekit.graphs.smiles import to_smiles
+from elekit.inspect.edit_costs import sample_edits
 from elekit.model import artifact as artifacts
 from elekit.training import EmbeddingTraining
 from elekit.training.loop import TrainerConfig
@@ -538,6 +541,61 @@ def test_the_command_writes_a_card_or_nothing(quick, tmp_path, capsys):
     assert "no artifact at" in capsys.readouterr().err
     assert main([*typed, "--compare", str(tmp_path / "mine.csv")]) == 1
     assert "is not a loss card" in capsys.readouterr().err
+
+
+def test_a_second_measurement_uses_other_graphs_and_says_how_it_went(quick):
+    """The two samples share no graph; what was measured twice is compared, and a planted contradiction is named."""
+    whole = ele.datasets.load("molecules7")
+    cut = {
+        name: getattr(whole, name).take(range(n)) for name, n in (("train", 240), ("validation", 110), ("test", 120))
+    }
+    one = context.make_context(artifact(), replace(whole, **cut), repeats={}, replicate=True)
+    two, steps = one.second, ("prices", "equals", "agreement")
+    for part in ("train", "graphs", "held_out"):
+        texts = [set(to_smiles(getattr(sample, part))) for sample in (one, two)]
+        assert texts[0] and texts[1] and not texts[0] & texts[1]
+    assert two.seed != one.seed and context.make_context(artifact(), molecules()).second is None
+    quick.setattr(measure, "AGAIN", steps)
+    found = measure.measure(one, (*steps, "replication"))
+    table = found.tables["replication"]
+    figures = table[table["holds"].notna()]
+    assert len(figures) > 10 and (figures["holds"] == figures["again"].between(figures["low"], figures["high"])).all()
+    said = statement_of(found, "replicated")
+    assert said.facts["of"] == len(figures) and said.value == pytest.approx(figures["holds"].mean())
+    assert said.facts["compared"] == table["kept"].notna().sum() > 0
+    row = figures.index[figures["holds"].astype(bool)][0]
+    table.loc[row, "holds"] = False
+    again = statement_of(found, "replicated")
+    assert again.facts["held"] == said.facts["held"] - 1 and "Outside their intervals: " in again.text
+    alone = measure.measure(replace(one, replicate=False), ("replication",))
+    assert "--replicate" in alone.missing["replication"]
+    few = context.make_context(artifact(), molecules(), replicate=True)
+    assert "needs 200 graphs" in measure.measure(few, ("replication",)).missing["replication"]
+
+
+def test_an_interval_of_a_replication_holds_95_percent_of_second_means():
+    """Of 4,000 pairs of means of 50 normal values; the confidence interval itself holds 83 %."""
+    means = np.random.default_rng(0).normal(size=(2, 4_000, 50)).mean(-1)
+    low, high = means[0] - 1.96 / 50**0.5, means[0] + 1.96 / 50**0.5
+    held = np.mean((low <= means[1]) & (means[1] <= high))
+    low, high = of_replication(means[0], low, high)
+    assert held == pytest.approx(0.834, abs=0.02) and np.mean((low <= means[1]) & (means[1] <= high)) > 0.94
+    assert np.isnan(of_replication(np.array([0.5]), np.array([np.nan]), np.array([np.nan]))).all()
+    wide, narrow = (np.diff(of_replication(0.0, -1.0, 1.0, clusters))[0] for clusters in (20, 1_000))
+    assert wide > 1.2 * narrow
+
+
+def test_rare_kinds_of_edits_are_pooled():
+    graphs = molecules().test.graphs
+    sample = sample_edits(graphs, samples=6)
+    pooled = sample.pooled(8).table
+    counts = pooled.groupby("kind")["graph"].nunique()
+    changed = pooled["kind"] != sample.table["kind"]
+    assert changed.any() and not changed.all() and (sample.pooled(1).table["kind"] == sample.table["kind"]).all()
+    assert all("any" in kind for kind in pooled["kind"][changed])
+    labels = set(graphs.vocabulary.node_labels)
+    named = [kind for kind in counts.index[counts < 8] if labels & set(kind.split())]
+    assert not named, named  # what is left of them names no node label
 
 
 def test_what_random_weights_show_too_is_no_merit_of_the_training():

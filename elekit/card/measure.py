@@ -16,9 +16,7 @@ import elekit
 from elekit import audit
 from elekit.audit.concepts import Mark
 from elekit.card.cases import cases
-from elekit.card.comparisons import (
-    agreement, claims, concepts, faithfulness, measure_claims, other_trainings,
-)  # fmt: skip
+from elekit.card.comparisons import agreement, claims, concepts, faithfulness, measure_claims, other_trainings
 from elekit.card.context import FEW, Context, drawing
 from elekit.card.input_changes import input_changes
 from elekit.card.phrases import ends_of

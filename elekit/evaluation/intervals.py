@@ -38,8 +38,8 @@ def of_replication(
     The error of the second measurement comes on top of that of the first, so that both sides are longer by sqrt(2);
     a confidence interval holds only 83 % of replications (Cumming and Maillardet 2006, Psychological Methods 11:217).
 
-    clusters: number of clusters that a bootstrap of the median drew from. It is too narrow for few: prices of edits in
-    disjoint samples of QM9 and molecules7 lie 1.2 times as far apart with 30 clusters, 1.1 times with 60.
+    clusters: number of clusters that a bootstrap of the median drew from. It is too narrow for few: prices of edits
+    in disjoint samples of QM9 and molecules7 lie 1.2 times as far apart with 30 clusters, 1.1 times with 60.
     """
     factor = np.sqrt(2 * (1 + FEW_CLUSTERS / clusters))
     return value - factor * (value - low), value + factor * (high - value)
