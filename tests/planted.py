@@ -38,6 +38,7 @@ KEPT = Path(__file__).parent / "planted"
 SMALL = EmbeddingConfig(hidden=48, rounds=3, dim=64)
 WHOLE = EmbeddingConfig(hidden=48, rounds=4, dim=64, walks=7, shape="global")  # the findings hold for both shapes
 GRAPHS = 300
+SHIPPED = {"qm9": "qm9", "faults": "faults", "chembl": "chembl24"}  # losses by world, besides molecules7
 
 
 # -- graphs --------------------------------------------------------------------------------------------------------
@@ -58,6 +59,13 @@ def graphs_of(world: str) -> tuple[Graph, Graph | None]:
     if world in ("random", "trees"):
         graphs = everything(world)
         return graphs[:GRAPHS], graphs[-GRAPHS:]
+    if world == "large":  # larger than any graph of the training
+        prepare = replace(ele.load("chembl24").prepare, min_nodes=25, max_nodes=40)
+        large = datasets.load("chembl", prepare=prepare, vocabulary=shipped_psi("chembl24").widened(40).vocabulary)
+        return large.train.sample(GRAPHS).graphs, None
+    if world in ("faults", "chembl"):  # directed, and of real size
+        some = datasets.load(world, prepare=ele.load(SHIPPED[world]).prepare)
+        return some.train.sample(GRAPHS).graphs, some.test.sample(GRAPHS).graphs
     frame = datasets.frame.read_table(next(Path(os.environ["ELEKIT_DATA_DIR"]).glob("qm9/qm9.csv*")))
     some = datasets.from_frame(frame[::300], smiles="smiles", vocabulary=ele.load("qm9").vocabulary)
     return some.train.graphs[:GRAPHS], None
@@ -134,6 +142,10 @@ def in_pieces() -> Graph:
 @functools.cache
 def shipped() -> GraphEmbedding:
     return ele.load("molecules7").psi
+
+
+def shipped_psi(name: str) -> GraphEmbedding:
+    return ele.load(name).psi
 
 
 def repeat(name: str) -> GraphEmbedding:
@@ -651,7 +663,11 @@ CASES = [
         Case(f"clean: molecules7, {name}", functools.partial(repeat, name), tested=False)
         for name in ("seed-1", "seed-2", "half-3", "half-4")
     ),
-    Case("clean: qm9, shipped", lambda: ele.load("qm9").psi, world="qm9"),
+    *(
+        Case(f"clean: {name}, shipped", functools.partial(shipped_psi, name), world=world, tested=world != "chembl")
+        for world, name in SHIPPED.items()
+    ),
+    Case("clean: chembl24, 25 to 40 nodes", lambda: shipped_psi("chembl24").widened(40), world="large", tested=False),
 ]
 
 
@@ -671,7 +687,8 @@ def within(case: Case, finding: Finding) -> bool:
 def available() -> list[Case]:
     from planted_beyond import BEYOND  # which imports this module
 
-    return [case for case in CASES + BEYOND if case.world != "qm9" or os.environ.get("ELEKIT_DATA_DIR")]
+    away = () if os.environ.get("ELEKIT_DATA_DIR") else ("qm9", "chembl", "large")
+    return [case for case in CASES + BEYOND if case.world not in away]
 
 
 def table(cases: list[Case] | None = None) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from elekit.graphs.graph import Graph
 
 PLANTED = [case for case in CASES + BEYOND if case.expected and case.tested]
 CLEAN = [
-    pytest.param(case, marks=pytest.mark.realdata if case.world == "qm9" else (), id=case.name)
+    pytest.param(case, marks=pytest.mark.realdata if case.world in ("qm9", "chembl", "large") else (), id=case.name)
     for case in CASES
     if not case.expected and case.tested
 ]

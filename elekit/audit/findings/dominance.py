@@ -18,6 +18,9 @@ ABOVE_REFERENCE = 0.68  # and above its share under the reference; clean up to 0
 RATIO = 2.5  # cost of edits that touch a label by that of others; clean up to 7.8 after 120 steps,
 BY_TYPICAL = 2.2  # and by a typical edit; clean up to 1.95
 LABEL_ABOVE = 0.1  # share of its count above the reference, besides; clean 0.05 where BY_TYPICAL is nearly reached
+# Under a local psi a heavy label saturates: smaller effects count if its count explains much. Clean losses reach 1.5
+# and 1.3 with 0.02 of its count.
+SATURATED = 1.5, 1.5, 0.35  # RATIO, BY_TYPICAL and LABEL_ABOVE then
 WITH_SHARE = 0.5, 2.0  # share of the loss that the label's count explains, and the ratio of costs then
 EXPENSIVE = 6.0  # times a typical edit; clean 0.1 % of edits, of cycles and stars 1 %
 FAMILY = 5.0  # times the other families of edits; clean up to 3.4 (opening a ring)
@@ -41,6 +44,9 @@ def find_dominance(responses: Responses, by_share: bool = True) -> list[Finding]
         if count not in share:  # the only label
             continue
         heavy = ratio >= RATIO and touching >= BY_TYPICAL * responses.typical and above[count] >= LABEL_ABOVE
+        heavy |= all(
+            one >= least for one, least in zip((ratio, touching / responses.typical, above[count]), SATURATED)
+        )
         dominates = by_share and share[count] >= EXPLAINED and above[count] >= ABOVE_REFERENCE
         if heavy or dominates or (by_share and share[count] >= WITH_SHARE[0] and ratio >= WITH_SHARE[1]):
             figures = {"touching": touching, "others": others, "ratio": ratio, "share": share[count]}
