@@ -9,7 +9,7 @@ import torch
 
 from elekit import evaluation
 from elekit.card.context import Context
-from elekit.card.predictions import known_graphs
+from elekit.card.predictions import affordable, known_graphs, readable_inputs
 from elekit.card.results import Results, plain_values
 from elekit.decoding import Candidates
 from elekit.evaluation import conformal
@@ -31,10 +31,12 @@ def input_changes(context: Context, results: Results) -> None:
     _, h = context.artifact.surrogate(context.surrogate)
     if not isinstance(h.reader, TextReader):
         raise ValueError("only texts and SMILES can be written with typos, and h must record its training inputs")
-    test = context.data.test.sample(CHANGED, context.seed)
     known, rows = known_graphs(context), []  # embedded once
+    smiles = isinstance(h.reader, SmilesReader)
+    count = affordable(context, h, known, readable_inputs(context, context.data.test), len(TYPOS) + 1 + smiles)
+    test = context.data.test.sample(min(CHANGED, count), context.seed)
     inputs = [str(text) for text in test.inputs or ()]
-    for name, texts in _variants(inputs, isinstance(h.reader, SmilesReader), context.seed).items():
+    for name, texts in _variants(inputs, smiles, context.seed).items():
         readings = h.read(texts)
         kept = [row for row, one in enumerate(readings) if not one.refused]
         rows.append({"written": name, "count": len(texts), "refused": 1 - len(kept) / len(texts)})
@@ -42,7 +44,7 @@ def input_changes(context: Context, results: Results) -> None:
             rows[-1] |= _judged(context, results, h, known, [readings[row] for row in kept], test.graphs[kept])
     results.tables["input_changes"] = pd.DataFrame(rows)
     limits = {"limits": dict(h.reader.limits), "calibrated_on": h.reader.calibrated_on}
-    results.facts["inputs"] = plain_values({"smiles": isinstance(h.reader, SmilesReader), **limits})
+    results.facts["inputs"] = plain_values({"smiles": smiles, **limits})
 
 
 def _variants(inputs: list[str], smiles: bool, seed: int) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """Measurements of the predictions made with a loss: their quality, by slice, and their cost."""
 
+import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -9,12 +10,13 @@ import pandas as pd
 import torch
 
 from elekit import evaluation
-from elekit.card.context import Context, shuffled
+from elekit.card.context import ENOUGH, Context, shuffled
 from elekit.card.phrases import TRUE_POINT
 from elekit.card.results import Results, plain_values
 from elekit.datasets import Split
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig
 from elekit.evaluation import conformal
+from elekit.evaluation.conformal.candidate_sets import iter_candidate_sets
 from elekit.evaluation.intervals import mean_interval, wilson
 from elekit.evaluation.judging import decode_many
 from elekit.evaluation.slices import MIN_GRAPHS
@@ -22,12 +24,15 @@ from elekit.evaluation.slices import slices as sliced
 from elekit.graphs.graph import GraphBatch
 from elekit.graphs.smiles import is_molecular
 from elekit.model.loss import points_of
+from elekit.model.surrogate import SurrogateRegressor
 
 JUDGED = 1_000  # predictions
 LEVEL = 0.9  # of prediction sets
 TIMED = 200  # predictions that each way of decoding is timed on
 CANDIDATES = 20_000  # graphs of the training split that are known to the decoder
 DECODED = 1 / 3  # of the time left, for the predictions from one kind of target
+TIMED_QUICKLY = 40  # with a limit on time
+TRIED = 16  # inputs, to estimate the time
 TIMEOUT = 2.0  # seconds for an edit distance
 
 
@@ -69,6 +74,8 @@ def coverage(context: Context, results: Results) -> None:
         raise ValueError(f"prediction sets need {why}")
     _, h = context.artifact.surrogate(context.surrogate)
     psi, known = context.psi, known_graphs(context)
+    count = affordable(context, h, known, test, 2)
+    validation, test = validation.sample(count, context.seed), test.sample(count, context.seed)
     calibration = conformal.calibrate(
         psi, h.predict(validation.inputs), validation.graphs, level=LEVEL, candidates=known
     )
@@ -77,6 +84,20 @@ def coverage(context: Context, results: Results) -> None:
     )
     about = {**calibration.to_json(), "expected": calibration.expected(len(test)), "most": conformal.MAX_SIZE}
     results.facts["sets"] = plain_values(about)
+
+
+def affordable(context: Context, h: SurrogateRegressor, known: Candidates | None, inputs: Split, times: int) -> int:
+    """How many inputs can be answered with sets, `times` over, in a third of the time left; all without a limit."""
+    if context.clock.left == math.inf:
+        return JUDGED
+    some, began = inputs.sample(TRIED, context.seed), time.perf_counter()
+    for _ in iter_candidate_sets(context.psi, h.predict(some.inputs), candidates=known):
+        pass
+    seconds = (time.perf_counter() - began) / len(some)
+    count = min(JUDGED, int(context.clock.left * DECODED / times / seconds))
+    if count < ENOUGH:
+        raise ValueError(f"the time of the budget is enough for {count} prediction sets, {ENOUGH} are needed")
+    return count
 
 
 def readable_inputs(context: Context, split: Split) -> Split:
@@ -146,13 +167,17 @@ def decoders(known: bool) -> dict[str, DecodeConfig]:
 
 
 def costs(context: Context, results: Results) -> None:
-    """Time and exact matches of each decoder, measured on this machine."""
-    test = readable_inputs(context, context.data.test.sample(TIMED, context.seed))
+    """Time and exact matches of each decoder, measured on this machine; of fewer cases if time is limited."""
+    count = TIMED if context.clock.left == math.inf else TIMED_QUICKLY
+    test = readable_inputs(context, context.data.test.sample(count, context.seed))
     if not len(test):
         raise ValueError("the data have no test split, so there is no prediction to time")
     name, target = next(iter(_targets(context, test, results).items()))
-    known, rows = known_graphs(context), []
+    known = known_graphs(context)
+    rows: list[tuple] = []
     for way, config in decoders(known is not None).items():
+        if rows and context.clock.over:
+            break
         config, descends = replace(config, seed=context.seed), str(config.method).startswith("gradient")
         started = time.perf_counter()
         decoded = decode_many(context.psi, target, candidates=None if descends else known, config=config)
