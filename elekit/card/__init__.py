@@ -77,7 +77,7 @@ def make(
     replicate: bool = False,
     progress: bool = False,
 ) -> Card:
-    """Measure a learned loss and make its card. Takes about 12 minutes on one core for molecules7.
+    """Measure a learned loss and make its card. Takes about a quarter of an hour on one core for molecules7.
 
     Args:
         artifact: A loss, its folder, or the name of a shipped one.

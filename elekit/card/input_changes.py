@@ -9,8 +9,9 @@ import torch
 
 from elekit import evaluation
 from elekit.card.context import Context
-from elekit.card.predictions import affordable, known_graphs, readable_inputs
+from elekit.card.predictions import affordable, decoding, known_graphs, readable_inputs
 from elekit.card.results import Results, plain_values
+from elekit.datasets import Split
 from elekit.decoding import Candidates
 from elekit.evaluation import conformal
 from elekit.evaluation.conformal.candidate_sets import iter_candidate_sets
@@ -33,7 +34,15 @@ def input_changes(context: Context, results: Results) -> None:
         raise ValueError("only texts and SMILES can be written with typos, and h must record its training inputs")
     known, rows = known_graphs(context), []  # embedded once
     smiles = isinstance(h.reader, SmilesReader)
-    count = affordable(context, h, known, readable_inputs(context, context.data.test), len(TYPOS) + 1 + smiles)
+
+    def answer(some: Split) -> None:
+        for _ in iter_candidate_sets(
+            context.psi, h.predict(some.inputs), candidates=known, **decoding(context, some.inputs)
+        ):
+            pass
+
+    test = readable_inputs(context, context.data.test)
+    count = affordable(context, test, answer, times=len(TYPOS) + 1 + smiles)
     test = context.data.test.sample(min(CHANGED, count), context.seed)
     inputs = [str(text) for text in test.inputs or ()]
     for name, texts in _variants(inputs, smiles, context.seed).items():
@@ -64,10 +73,11 @@ def _judged(
     """The figures of one variant, of the inputs that h does not refuse."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnfamiliarInputWarning)  # they are counted
-        target = h.predict(h.reader.collect([one.value for one in readings]))
+        inputs = h.reader.collect([one.value for one in readings])
+        target, options = h.predict(inputs), decoding(context, inputs)
     calibration = conformal.Calibration.from_json(results.facts["sets"])
     scores, sets = [], []
-    for rows, block in iter_candidate_sets(context.psi, target, candidates=known):
+    for rows, block in iter_candidate_sets(context.psi, target, candidates=known, **options):
         scores.append(block.scores(truth[rows]))
         sets += block.prediction_sets(calibration, conformal.MAX_SIZE)
     decoded = Graph.cat([one.decoded for one in sets])

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +19,13 @@ from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearc
 from elekit.evaluation import conformal
 from elekit.evaluation.conformal.candidate_sets import iter_candidate_sets
 from elekit.evaluation.intervals import mean_interval, wilson
-from elekit.evaluation.judging import decode_many
+from elekit.evaluation.judging import Judgment, decode_many
 from elekit.evaluation.slices import MIN_GRAPHS
 from elekit.evaluation.slices import slices as sliced
+from elekit.graphs.budget import Clock
 from elekit.graphs.graph import GraphBatch
 from elekit.graphs.smiles import is_molecular
 from elekit.model.loss import points_of
-from elekit.model.surrogate import SurrogateRegressor
 
 JUDGED = 1_000  # predictions
 LEVEL = 0.9  # of prediction sets
@@ -39,14 +40,23 @@ TIMEOUT = 2.0  # seconds for an edit distance
 def quality(context: Context, results: Results) -> None:
     """Exact matches, edit distances and validity, predicted from inputs and from the true points."""
     test = readable_inputs(context, context.data.test.sample(JUDGED, context.seed))
+    refused = min(JUDGED, len(context.data.test)) - len(test)
     if not len(test):
         raise ValueError("the data have no test split, so there is nothing to predict that was not trained on")
     known = known_graphs(context)
     options: dict[str, Any] = {"candidates": known, "timeout": TIMEOUT}
-    judged = {  # without a budget for the card, no search is cut short
-        name: evaluation.judge(context.psi, target, test.graphs, budget=context.clock.part(DECODED), **options)
-        for name, target in _targets(context, test, results).items()
-    }
+
+    def judge(name: str, target: torch.Tensor, cases: Split, budget: Clock) -> Judgment:
+        own = {} if name == TRUE_POINT else decoding(context, cases.inputs)
+        return evaluation.judge(context.psi, target, cases.graphs, budget=budget, **options, **own)
+
+    def judge_all(cases: Split) -> dict[str, Judgment]:
+        found = _targets(context, cases, results).items()
+        return {name: judge(name, target, cases, context.clock.part(DECODED)) for name, target in found}
+
+    count = affordable(context, test, judge_all, least=TRIED)
+    test = test.sample(count, context.seed)
+    judged = judge_all(test)  # without a budget for the card, no search is cut short
     rows = []
     for name, found in judged.items():
         spent = {"milliseconds": 1_000 / found.summary["graphs_per_second"]}
@@ -57,9 +67,9 @@ def quality(context: Context, results: Results) -> None:
     name, best = next(iter(judged.items()))
     molecular = is_molecular(test.graphs.vocabulary)
     results.tables["slices"] = slices(best.table, test.graphs, molecular, context.seed)
-    refused = min(JUDGED, len(context.data.test)) - len(test)
     results.facts["predictions"] = {
         "from": name, "candidates": 0 if known is None else len(known), "refused": refused,
+        "own_graphs": name != TRUE_POINT and context.artifact.surrogate(context.surrogate)[1].has_graph_head,
     }  # fmt: skip
 
 
@@ -74,30 +84,42 @@ def coverage(context: Context, results: Results) -> None:
         raise ValueError(f"prediction sets need {why}")
     _, h = context.artifact.surrogate(context.surrogate)
     psi, known = context.psi, known_graphs(context)
-    count = affordable(context, h, known, test, 2)
+
+    def answer(some: Split) -> None:
+        for _ in iter_candidate_sets(psi, h.predict(some.inputs), candidates=known, **decoding(context, some.inputs)):
+            pass
+
+    count = affordable(context, test, answer, times=2)
     validation, test = validation.sample(count, context.seed), test.sample(count, context.seed)
-    calibration = conformal.calibrate(
-        psi, h.predict(validation.inputs), validation.graphs, level=LEVEL, candidates=known
-    )
-    results.tables["coverage"] = conformal.coverage(
-        psi, h.predict(test.inputs), test.graphs, calibration, candidates=known
-    )
+    options: dict[str, Any] = {"candidates": known, **decoding(context, validation.inputs)}
+    calibration = conformal.calibrate(psi, h.predict(validation.inputs), validation.graphs, level=LEVEL, **options)
+    options |= decoding(context, test.inputs)
+    results.tables["coverage"] = conformal.coverage(psi, h.predict(test.inputs), test.graphs, calibration, **options)
     about = {**calibration.to_json(), "expected": calibration.expected(len(test)), "most": conformal.MAX_SIZE}
     results.facts["sets"] = plain_values(about)
 
 
-def affordable(context: Context, h: SurrogateRegressor, known: Candidates | None, inputs: Split, times: int) -> int:
-    """How many inputs can be answered with sets, `times` over, in a third of the time left; all without a limit."""
+def affordable(
+    context: Context, inputs: Split, answer: Callable[[Split], object], *, times: int = 1, least: int = ENOUGH
+) -> int:
+    """How many inputs can be answered, `times` over, in a third of the time left; all without a limit."""
     if context.clock.left == math.inf:
         return JUDGED
     some, began = inputs.sample(TRIED, context.seed), time.perf_counter()
-    for _ in iter_candidate_sets(context.psi, h.predict(some.inputs), candidates=known):
-        pass
+    answer(some)
     seconds = (time.perf_counter() - began) / len(some)
     count = min(JUDGED, int(context.clock.left * DECODED / times / seconds))
-    if count < ENOUGH:
-        raise ValueError(f"the time of the budget is enough for {count} prediction sets, {ENOUGH} are needed")
+    if count < least:
+        raise ValueError(f"the time of the budget is enough for {count} predictions, {least} are needed")
     return count
+
+
+def decoding(context: Context, inputs: Any) -> dict[str, Any]:
+    """How points of the predictor are decoded, where not by default: from its own graphs, if it has a graph head."""
+    _, h = context.artifact.surrogate(context.surrogate)
+    if not h.has_graph_head:
+        return {}
+    return {"start": h.graphs(inputs), "config": DecodeConfig("rounded+polish", seed=context.seed)}
 
 
 def readable_inputs(context: Context, split: Split) -> Split:
@@ -173,14 +195,22 @@ def costs(context: Context, results: Results) -> None:
     if not len(test):
         raise ValueError("the data have no test split, so there is no prediction to time")
     name, target = next(iter(_targets(context, test, results).items()))
-    known = known_graphs(context)
+    known, start = known_graphs(context), None
+    ways = decoders(known is not None)
+    if name != TRUE_POINT and (own := decoding(context, test.inputs)):
+        start, rounded = own["start"], DecodeConfig("rounded")
+        ways = {"its own graph, rounded": rounded, "its own graph, rounded and edited": own["config"], **ways}
     rows: list[tuple] = []
-    for way, config in decoders(known is not None).items():
+    for way, config in ways.items():
         if rows and context.clock.over:
             break
         config, descends = replace(config, seed=context.seed), str(config.method).startswith("gradient")
         started = time.perf_counter()
-        decoded = decode_many(context.psi, target, candidates=None if descends else known, config=config)
+        of_way: dict[str, Any] = {
+            "candidates": None if descends else known,
+            "start": start if config.needs_start else None,
+        }
+        decoded = decode_many(context.psi, target, config=config, **of_way)
         seconds = time.perf_counter() - started
         exact = evaluation.evaluate(decoded.graphs, test.graphs, edit_distance=False)["exact"]
         low, high = wilson(int(exact.sum()), len(exact))

@@ -17,12 +17,13 @@ FEW = 6  # slices with too few cases that are named
 
 
 def predictions(results: Results, write: Writer) -> Statements:
-    known = results.facts.get("predictions", {}).get("candidates", 0)
+    about = results.facts.get("predictions", {})
+    known, own = about.get("candidates", 0), about.get("own_graphs", False)
     for number, row in enumerate(results.rows("quality")):
         if row["from"] == TRUE_POINT:
             yield write("exact from the true point", interval(row, "exact"), number, row=row)
             continue
-        yield write("exact", interval(row, "exact"), number, row=row, known=known)
+        yield write("exact", interval(row, "exact"), number, row=row, known=known, own=own)
         yield write("edit distance", interval(row, "edits"), number, row=row)
         if math.isfinite(row.get("valid", math.nan)):
             yield write("valid", interval(row, "valid"), number)
