@@ -9,9 +9,8 @@ import torch
 
 from elekit import evaluation
 from elekit.card.context import Context
-from elekit.card.predictions import affordable, decoding, known_graphs, readable_inputs
+from elekit.card.predictions import affordable, decoding, known_graphs, readable_inputs, sets_of
 from elekit.card.results import Results, plain_values
-from elekit.datasets import Split
 from elekit.decoding import Candidates
 from elekit.evaluation import conformal
 from elekit.evaluation.conformal.candidate_sets import iter_candidate_sets
@@ -34,15 +33,8 @@ def input_changes(context: Context, results: Results) -> None:
         raise ValueError("only texts and SMILES can be written with typos, and h must record its training inputs")
     known, rows = known_graphs(context), []  # embedded once
     smiles = isinstance(h.reader, SmilesReader)
-
-    def answer(some: Split) -> None:
-        for _ in iter_candidate_sets(
-            context.psi, h.predict(some.inputs), candidates=known, **decoding(context, some.inputs)
-        ):
-            pass
-
-    test = readable_inputs(context, context.data.test)
-    count = affordable(context, test, answer, times=len(TYPOS) + 1 + smiles)
+    readable = readable_inputs(context, context.data.test)
+    count = affordable(context, readable, sets_of(context, known), times=len(TYPOS) + 1 + smiles)
     test = context.data.test.sample(min(CHANGED, count), context.seed)
     inputs = [str(text) for text in test.inputs or ()]
     for name, texts in _variants(inputs, smiles, context.seed).items():

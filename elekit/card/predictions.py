@@ -84,12 +84,7 @@ def coverage(context: Context, results: Results) -> None:
         raise ValueError(f"prediction sets need {why}")
     _, h = context.artifact.surrogate(context.surrogate)
     psi, known = context.psi, known_graphs(context)
-
-    def answer(some: Split) -> None:
-        for _ in iter_candidate_sets(psi, h.predict(some.inputs), candidates=known, **decoding(context, some.inputs)):
-            pass
-
-    count = affordable(context, test, answer, times=2)
+    count = affordable(context, test, sets_of(context, known), times=2)
     validation, test = validation.sample(count, context.seed), test.sample(count, context.seed)
     options: dict[str, Any] = {"candidates": known, **decoding(context, validation.inputs)}
     calibration = conformal.calibrate(psi, h.predict(validation.inputs), validation.graphs, level=LEVEL, **options)
@@ -112,6 +107,17 @@ def affordable(
     if count < least:
         raise ValueError(f"the time of the budget is enough for {count} predictions, {least} are needed")
     return count
+
+
+def sets_of(context: Context, known: Candidates | None) -> Callable[[Split], object]:
+    """What finds the candidate sets of some inputs, to be timed."""
+    _, h = context.artifact.surrogate(context.surrogate)
+
+    def answer(some: Split) -> list:
+        options = {"candidates": known, **decoding(context, some.inputs)}
+        return list(iter_candidate_sets(context.psi, h.predict(some.inputs), **options))
+
+    return answer
 
 
 def decoding(context: Context, inputs: Any) -> dict[str, Any]:
