@@ -160,8 +160,8 @@ class GraphEmbedding(nn.Module):
     def widened(self, max_nodes: int) -> "GraphEmbedding":
         """Copy a local psi for graphs that are larger than those of its training.
 
-        What a node adds to a point depends on what is near it alone, so that psi does not depend on `max_nodes`. How
-        well larger graphs are told apart must be measured: health is that of the training.
+        What a node adds to a point depends only on what is near it, so psi does not depend on `max_nodes`. How well
+        it tells larger graphs apart must be measured: health is that of the training.
 
         Args:
             max_nodes: Largest number of nodes, at least that of the vocabulary.
