@@ -1,5 +1,7 @@
 """Checks of notebook 07: the planted flaws exist, and only the correct flaw and unstable claims are accepted."""
 
+from itertools import product
+
 import pandas as pd
 import pytest
 import torch
@@ -37,13 +39,13 @@ def test_suspects_are_unit_vectors_of_relaxed_graphs_too(psi, number):
     assert torch.allclose(points.norm(dim=1), torch.ones(len(points)), atol=1e-5)
 
 
-@pytest.mark.parametrize(("number", "flaw"), PLANTED.items())
-def test_only_the_planted_flaw_is_correct(number, flaw):
-    assert {answer for answer in FLAWS if checks.check_suspect(answer, number).correct} == {flaw}
-    assert checks.check_suspect(f" {flaw.upper()} ", number).correct
-    for nonsense in (None, 3, "the weather", object()):
-        assert not checks.check_suspect(nonsense, number).correct
-    assert flaw not in checks.check_suspect("nothing", number).message  # a hint, not the answer
+def test_all_suspects_must_be_right_and_no_hint_says_which_is_not():
+    assert checks.check_suspects(PLANTED).correct
+    assert checks.check_suspects({number: f" {flaw.upper()} " for number, flaw in PLANTED.items()}).correct
+    wrong = [checks.check_suspects(dict(zip(PLANTED, flaws))) for flaws in product(FLAWS[1:], repeat=3)]
+    assert sum(verdict.correct for verdict in wrong) == 1 and len({verdict.message for verdict in wrong}) == 2
+    for nonsense in (None, 3, "size", object(), {1: "size"}, {1: 1, 2: None, 3: []}, dict.fromkeys(PLANTED, "nothing")):
+        assert not checks.check_suspects(nonsense).correct
 
 
 def test_there_are_three_suspects(psi):

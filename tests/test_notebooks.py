@@ -53,6 +53,7 @@ def test_runs_without_errors(name, request):
         place = copy_of_checkout(lab.folder)
         shutil.copy(NOTEBOOKS / name, place)
         cells = run_notebook(lab.page, lab.url, lab.token, f"{place.name}/{name}", TIMEOUT)
+        assert_folded(lab.page, read(name).cells)
         assert_drawn(lab, name, [output for cell in cells for output in cell["outputs"]])
 
 
@@ -64,6 +65,17 @@ def copy_of_checkout(folder):
         if not link.exists():
             link.symlink_to(target)
     return place
+
+
+def assert_folded(page, cells):
+    """The results of guesses are folded, also after Run All; then unfold them."""
+    folded = sum(cell.metadata.get("jupyter", {}).get("outputs_hidden", False) for cell in cells)
+    seen = set()
+    for at, cell in enumerate(page.locator(".jp-Cell").all()):  # a cell is drawn when it scrolls into view
+        cell.scroll_into_view_if_needed()
+        seen |= {at} if cell.locator(".jp-OutputPlaceholder").count() else set()
+    assert len(seen) == folded
+    page.evaluate("window.jupyterapp.commands.execute('notebook:show-all-cell-outputs')")
 
 
 def assert_drawn(lab, name, outputs):

@@ -4,8 +4,10 @@ from collections import Counter
 
 import networkx as nx
 import torch
+from matplotlib.figure import Figure
 
 from checks.verdict import Verdict, as_number, quote
+from elekit.draw.structures import graph as draw_graph
 from elekit.graphs.edit_distance import isomorphic
 from elekit.graphs.graph import Graph, from_networkx, to_networkx
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary
@@ -14,13 +16,17 @@ RING = "O=C1CCOCC1"
 LARGE = molecule_vocabulary(["C", "N", "O", "F"], 24)  # a graph that is too large gets a hint instead of an error
 
 
-def target_ring() -> Graph:
-    """The graph to build: a ring of five C and an O, and a second O across from it, on a double edge; 7 slots."""
+def draw_target() -> Figure:
+    """Draw the graph to build: a ring of five C and an O, and a second O across from it, on a double edge."""
+    return draw_graph(_target())
+
+
+def _target() -> Graph:
     return from_smiles(RING, molecule_vocabulary(["C", "N", "O", "F"], 7))
 
 
 def check_ring(answer) -> Verdict:
-    """Check that a SMILES string, a networkx graph or a `Graph` is isomorphic to `target_ring()`."""
+    """Check that a SMILES string, a networkx graph or a `Graph` is the graph of `draw_target`, in any order of nodes."""
     try:
         given = _parse(answer)
     except ValueError as error:
@@ -30,7 +36,7 @@ def check_ring(answer) -> Verdict:
         return Verdict(False, f"{quote(answer)} is of type {type(answer).__name__}. Give {types}.")
     if len(given) != 1:
         return Verdict(False, f"This is a batch of {len(given)} graphs. Select one, as in y[0].")
-    target = target_ring()
+    target = _target()
     hint = _first_difference(*to_networkx(given), *to_networkx(target))
     if hint is None and not isomorphic(given, target).item():
         hint = "The parts are right, but joined elsewhere. How many steps from the ring's O lead straight across?"
@@ -44,7 +50,7 @@ def _parse(answer) -> Graph | None:
         return from_smiles(answer, LARGE)
     if isinstance(answer, nx.Graph):
         return from_networkx([answer], LARGE)
-    return answer if isinstance(answer, Graph) else None
+    return from_networkx(to_networkx(answer), LARGE) if isinstance(answer, Graph) else None  # of any vocabulary
 
 
 def _first_difference(given: nx.Graph, target: nx.Graph) -> str | None:

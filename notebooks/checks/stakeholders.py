@@ -1,5 +1,6 @@
 """Checks of notebook 07: identify the flaw of a loss, and a claim that does not hold in every training."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -70,16 +71,20 @@ def _by_size(psi: Psi) -> Psi:
     return heavy
 
 
-def check_suspect(answer, number: int) -> Verdict:
-    """Check that an answer, one of `FLAWS`, is the flaw of `suspect(psi, number)`."""
-    flaw = answer.strip().lower() if isinstance(answer, str) else answer
-    if flaw not in FLAWS:
-        return Verdict(False, f"{quote(answer)} is not one of the flaws {', '.join(FLAWS)}.")
-    if flaw == {1: "edge labels", 2: "size", 3: "node labels"}[number]:
-        return Verdict(True, "This flaw was planted, and the first finding describes it.")
-    if flaw == "nothing":
-        return Verdict(False, "This loss has a flaw. Read the findings, defects first.")
-    return Verdict(False, f"The flaw is not {flaw}. Which edits cost nothing, almost nothing, or far too much?")
+def check_suspects(answer) -> Verdict:
+    """Check that an answer maps each suspect to its flaw, one of `FLAWS`; its message does not say which are wrong."""
+    flaws = {1: "edge labels", 2: "size", 3: "node labels"}
+    if not isinstance(answer, Mapping) or set(answer) != set(flaws):
+        return Verdict(False, f"{quote(answer)} is not a dictionary with a flaw for each of the suspects 1, 2 and 3.")
+    given = {number: flaw.strip().lower() if isinstance(flaw, str) else flaw for number, flaw in answer.items()}
+    unknown = [flaw for flaw in given.values() if not isinstance(flaw, str) or flaw not in FLAWS]
+    if unknown:
+        return Verdict(False, f"{quote(unknown[0])} is not one of the flaws {', '.join(FLAWS)}.")
+    if given == flaws:
+        return Verdict(True, "These flaws were planted, and the first finding on each describes it.")
+    if "nothing" in given.values():
+        return Verdict(False, "Each of the three has a flaw. Compare their prices with those of the shipped loss.")
+    return Verdict(False, "At least one is wrong. Which edits cost nothing, almost nothing, or far too much?")
 
 
 def check_caveat(answer, table: "pd.DataFrame") -> Verdict:

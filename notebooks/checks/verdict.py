@@ -17,17 +17,23 @@ class Verdict:
     Attributes:
         correct: True if the answer solves the exercise.
         message: One to three sentences of plain text; markup in them is not interpreted.
+        otherwise: What the text starts with if the answer is not correct.
     """
 
     correct: bool
     message: str
+    otherwise: str = "Not yet"
+
+    @property
+    def head(self) -> str:
+        """What the text starts with."""
+        return "✓ Correct" if self.correct else self.otherwise
 
     def __repr__(self) -> str:
-        return ("✓ Correct: " if self.correct else "Not yet: ") + self.message
+        return f"{self.head}: {self.message}"
 
     def _repr_markdown_(self) -> str:
-        head = "**✓ Correct:** " if self.correct else "**Not yet:** "
-        return head + " ".join(escape_markdown(self.message).split())
+        return f"**{self.head}:** " + " ".join(escape_markdown(self.message).split())
 
 
 def escape_markdown(text: str) -> str:
