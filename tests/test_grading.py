@@ -96,15 +96,17 @@ def test_there_are_at_least_sixty_prepared_answers_to_exercises():
 
 
 def test_every_lesson_has_guesses_that_a_check_reads_and_whose_result_is_folded():
+    """A question, a place for the guess, a folded heading; the check comes before the next heading."""
     for name, cells in LESSONS.items():
         asked = [n for n, cell in enumerate(cells) if re.search("your guess first", cell.source, re.IGNORECASE)]
-        places = [n for n, cell in enumerate(cells) if GUESS in tags(cell)]
-        assert asked and len(asked) == len(places), name
-        for at, place in zip(asked, places):
-            assert place == at + 1 and re.fullmatch(r"MY_GUESS_\d = None  # .+", cells[place].source)
-            check = next(n for n in range(place, len(cells)) if CHECK in tags(cells[n]))
-            between = [cell for cell in cells[place + 1 : check] if cell.cell_type == "code"]
-            assert any(cell.metadata.get("jupyter", {}).get("outputs_hidden") for cell in between), (name, place)
+        assert asked and [n + 1 for n in asked] == [n for n, cell in enumerate(cells) if GUESS in tags(cell)], name
+        for number, at in enumerate(asked, 1):
+            place, result = cells[at + 1 : at + 3]
+            assert re.fullmatch(rf"MY_GUESS_{number} = None  # .+", place.source)
+            assert result.source == f"#### Result of guess {number}" and result.metadata["jp-MarkdownHeadingCollapsed"]
+            check = next(n for n in range(at, len(cells)) if CHECK in tags(cells[n]))
+            assert f"MY_GUESS_{number}" in cells[check].source
+            assert not any(re.match("#{1,4} ", cell.source) for cell in cells[at + 3 : check]), (name, number)
 
 
 def test_a_guess_is_compared_with_the_result_only_if_there_is_one():
@@ -197,7 +199,7 @@ def test_the_path_is_marked_in_headings_and_in_the_plan():
     assert [int(start) for start, *_ in rows] == [0, *(int(end) for _, end, *_ in rows[:-1])] and rows[-1][1] == "90"
     for _, _, lesson, listed in rows:
         text = "\n".join(cell.source for cell in LESSONS[lesson])
-        marked = re.findall(r"^## (\d)\. .* ⏱$", text, re.MULTILINE)
+        marked = re.findall(r"^## (\d)\. .* ★$", text, re.MULTILINE)
         assert marked == re.findall(r"\d", listed) or (listed == "1 to 6" and marked == list("123456"))
 
 
@@ -206,7 +208,7 @@ def test_slides_show_what_is_taught_and_leave_out_answers():
         for cell in cells:
             kind = cell.metadata["slideshow"]["slide_type"]
             assert kind in {"slide", "subslide", "fragment", "skip", "notes"}, name
-            assert (kind == "notes") == cell.source.startswith("<details><summary><b>For teachers")
+            assert (kind == "notes") == cell.source.startswith("### For teachers")
             if "<summary>Solution" in cell.source or {ANSWER, GUESS, CHECK} & set(tags(cell)):
                 assert kind == "skip", (name, cell.source)
     page, _ = nbconvert.SlidesExporter().from_notebook_node(nbformat.v4.new_notebook(cells=LESSONS["00_start_here"]))
