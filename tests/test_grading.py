@@ -16,14 +16,26 @@ from lab import NOTEBOOKS
 
 import checks
 from checks.grading import (
-    ANSWER, CHECK, CORRECT, GUESS, KEY_LINE, PATH, UNANSWERED, WRONG, exercises, lessons, names, path, solve, tags
-)  # fmt: skip
+    ANSWER,
+    CHECK,
+    CORRECT,
+    GUESS,
+    KEY_LINE,
+    PATH,
+    UNANSWERED,
+    WRONG,
+    exercises,
+    lessons,
+    names,
+    path,
+    solve,
+    tags,
+)
 
 # Besides the solution below each exercise, which must be right, and the answer it starts with, which must not be.
 RIGHT = {
     "MY_GRAPH": ['MY_GRAPH = "C1COCCC1=O"', 'MY_GRAPH = ele.from_smiles("O=C1CCOCC1", vocabulary)'],
     "MY_MATCH": ['MY_MATCH = {"C": 1, "B": 3.0, "A": 2}'],
-    "MY_TEMPERATURE, MY_VIEWS": [],
     "MY_ORDER": ['MY_ORDER = ("ethyl", "alcohol", "oxirane", "no dot")'],
     "MY_SETTINGS": ['MY_SETTINGS = ele.GradientConfig("euclidean", iterations=400, starts=1)'],
     "MY_CHOICE": ["MY_CHOICE = CHOICES[1]"],
@@ -31,12 +43,23 @@ RIGHT = {
 }
 MIXED = 'MY_VERDICTS = {1: "node labels", 2: "size", 3: "edge labels"}'
 FALSE = {
-    "MY_GRAPH": ['MY_GRAPH = "O=C1CCCOC1"', 'MY_GRAPH = "O=C1CCOC1"', "MY_GRAPH = checks.draw_target()", "MY_GRAPH = 1"],
+    "MY_GRAPH": [
+        'MY_GRAPH = "O=C1CCCOC1"',
+        'MY_GRAPH = "O=C1CCOC1"',
+        "MY_GRAPH = checks.draw_target()",
+        "MY_GRAPH = 1",
+    ],
     "MY_WEIGHT": ["MY_WEIGHT = 0.6", "MY_WEIGHT = 0.62", "MY_WEIGHT = 1"],
     "MY_MATCH": ['MY_MATCH = {"A": 3, "B": 2, "C": 1}', "MY_MATCH = [2, 3, 1]"],
-    "MY_TEMPERATURE, MY_VIEWS": ['MY_TEMPERATURE, MY_VIEWS = 5.0, ("softened",)'],
+    "MY_TEMPERATURE, MY_VIEWS": [
+        'MY_TEMPERATURE, MY_VIEWS = 5.0, ("softened",)',
+        'MY_TEMPERATURE, MY_VIEWS = 0.05, ("edited", "softened")',
+    ],
     "MY_K": ["MY_K = 5", "MY_K = 7"],
-    "MY_ORDER": ['MY_ORDER = ["alcohol", "ethyl", "oxirane", "no dot"]', 'MY_ORDER = ["ethyl", "alcohol", "oxirane"]'],
+    "MY_ORDER": [
+        'MY_ORDER = ["alcohol", "ethyl", "oxirane", "no dot"]',
+        'MY_ORDER = ["ethyl", "alcohol", "oxirane"]',
+    ],
     "MY_FIRST, MY_WIDEST": [
         "MY_FIRST, MY_WIDEST = 0, int(trace.gap.argmax())",
         "MY_FIRST, MY_WIDEST = trace.best, int(trace.gap.argmax())",
@@ -64,7 +87,9 @@ LESSONS = lessons()
 
 def guesses(task) -> tuple[list[str], list[str]]:
     """Sources of one right guess, and of wrong ones, some of which may be right after all: all choices, two numbers."""
-    choices = re.findall(r'"([^"]+)"', task.given) if "check_guess(" in task.check and "within" not in task.check else []
+    choices = (
+        re.findall(r'"([^"]+)"', task.given) if "check_guess(" in task.check and "within" not in task.check else []
+    )
     values = [repr(choice) for choice in choices] or ["1e6", "-1e6"]
     return [f"{KEY_LINE}{task.name} = KEY"], [f"{task.name} = {value}" for value in values]
 
@@ -103,7 +128,9 @@ def test_every_lesson_has_guesses_that_a_check_reads_and_whose_result_is_folded(
         for number, at in enumerate(asked, 1):
             place, result = cells[at + 1 : at + 3]
             assert re.fullmatch(rf"MY_GUESS_{number} = None  # .+", place.source)
-            assert result.source == f"#### Result of guess {number}" and result.metadata["jp-MarkdownHeadingCollapsed"]
+            assert (
+                result.source == f"#### Result of guess {number}" and result.metadata["jp-MarkdownHeadingCollapsed"]
+            )
             check = next(n for n in range(at, len(cells)) if CHECK in tags(cells[n]))
             assert f"MY_GUESS_{number}" in cells[check].source
             assert not any(re.match("#{1,4} ", cell.source) for cell in cells[at + 3 : check]), (name, number)
@@ -145,7 +172,9 @@ def test_notebooks_of_students_are_graded(tmp_path):
         ("MY_WEIGHT = 0.5", "MY_WEIGHT = 0.61"), ('MOLECULE = "O=C1CC1F"', 'MOLECULE = "C"'),
         ("MY_GUESS_1 = None", "MY_GUESS_1 = 12"),
     )  # fmt: skip
-    broken = student(tmp_path, "ben.ipynb", ('MY_GRAPH = "C1CCCCC1"', "MY_GRAPH = ("), ("MY_WEIGHT = 0.5", "MY_WEIGHT = nil"))
+    broken = student(
+        tmp_path, "ben.ipynb", ('MY_GRAPH = "C1CCCCC1"', "MY_GRAPH = ("), ("MY_WEIGHT = 0.5", "MY_WEIGHT = nil")
+    )
     ends = student(tmp_path, "cem.ipynb", ('MY_GRAPH = "C1CCCCC1"', "MY_GRAPH = exit()"))
     (tmp_path / "notes.txt").write_text("no notebook")
     table = tmp_path / "grades.csv"

@@ -75,7 +75,13 @@ def test_answers_are_quoted_in_one_short_line():
 # -- notebook 01 ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "answer",
-    ["O=C1CCOCC1", "C1CC(=O)CCO1", ring(), nx.relabel_nodes(ring(), {0: "a", 3: "b"}), from_smiles("O=C1CCOCC1", SMALL)],
+    [
+        "O=C1CCOCC1",
+        "C1CC(=O)CCO1",
+        ring(),
+        nx.relabel_nodes(ring(), {0: "a", 3: "b"}),
+        from_smiles("O=C1CCOCC1", SMALL),
+    ],
     ids=["smiles", "other smiles", "networkx", "relabeled", "graph"],
 )
 def test_the_ring_is_right_in_any_spelling(answer):

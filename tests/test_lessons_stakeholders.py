@@ -44,7 +44,15 @@ def test_all_suspects_must_be_right_and_no_hint_says_which_is_not():
     assert checks.check_suspects({number: f" {flaw.upper()} " for number, flaw in PLANTED.items()}).correct
     wrong = [checks.check_suspects(dict(zip(PLANTED, flaws))) for flaws in product(FLAWS[1:], repeat=3)]
     assert sum(verdict.correct for verdict in wrong) == 1 and len({verdict.message for verdict in wrong}) == 2
-    for nonsense in (None, 3, "size", object(), {1: "size"}, {1: 1, 2: None, 3: []}, dict.fromkeys(PLANTED, "nothing")):
+    for nonsense in (
+        None,
+        3,
+        "size",
+        object(),
+        {1: "size"},
+        {1: 1, 2: None, 3: []},
+        dict.fromkeys(PLANTED, "nothing"),
+    ):
         assert not checks.check_suspects(nonsense).correct
 
 

@@ -23,8 +23,8 @@ from checks.tensors import tensors
 from checks.verdict import Verdict
 
 __all__ = [
-    "Verdict", "check_broken_rule", "check_caveat", "check_cheap", "check_first_rounding", "check_flip", "check_gap",
-    "check_guess", "check_k", "check_level", "check_most_expensive", "check_nearest", "check_order", "check_retrieval",
-    "check_ring", "check_settings", "check_snapshots", "check_suspects", "check_within", "draw_target", "network",
-    "snapshot_numbers", "snapshots", "spheres", "suspect", "tensors",
+    "Verdict", "check_broken_rule", "check_caveat", "check_cheap", "check_first_rounding", "check_flip",
+    "check_gap", "check_guess", "check_k", "check_level", "check_most_expensive", "check_nearest", "check_order",
+    "check_retrieval", "check_ring", "check_settings", "check_snapshots", "check_suspects", "check_within",
+    "draw_target", "network", "snapshot_numbers", "snapshots", "spheres", "suspect", "tensors",
 ]  # fmt: skip

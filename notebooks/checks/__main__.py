@@ -1,8 +1,8 @@
 """For teachers: grade notebooks, print the answer key, or run the 90-minute path.
 
-    python notebooks/checks grade anna.ipynb ben.ipynb     which exercises are solved
-    python notebooks/checks key 01_graphs_as_tensors       the answers, computed now
-    python notebooks/checks path                           run the 90-minute path, with the time of each lesson
+python notebooks/checks grade anna.ipynb ben.ipynb     which exercises are solved
+python notebooks/checks key 01_graphs_as_tensors       the answers, computed now
+python notebooks/checks path                           run the 90-minute path, with the time of each lesson
 """
 
 import argparse
@@ -34,7 +34,10 @@ def grade(files: list[Path], seconds: float, table: Path | None) -> int:
         print(f"{file}: {lesson}, {summary(grades)}", flush=True)
         for one in grades:
             print(f"  {one.name:<22} {one.result:<12} {one.message}", flush=True)
-        rows += [(file, lesson, one.name, "guess" if one.is_guess else "exercise", one.result, one.message) for one in grades]
+        rows += [
+            (file, lesson, one.name, "guess" if one.is_guess else "exercise", one.result, one.message)
+            for one in grades
+        ]
     if table is not None:
         with table.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("file", "lesson", "name", "kind", "result", "message"), *rows])

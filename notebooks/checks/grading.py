@@ -223,7 +223,9 @@ def lesson_of(notebook, file: Path, known: Mapping[str, list]) -> str:
     for name in known:
         if name in file.stem:
             return name
-    raise ValueError(f"{file}: not one of the lessons; its metadata should have \"{LESSON}\", such as {next(iter(known))}")
+    raise ValueError(
+        f'{file}: not one of the lessons; its metadata should have "{LESSON}", such as {next(iter(known))}'
+    )
 
 
 def answers_of(notebook, cells: list) -> dict[str, str]:

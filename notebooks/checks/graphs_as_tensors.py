@@ -26,7 +26,7 @@ def _target() -> Graph:
 
 
 def check_ring(answer) -> Verdict:
-    """Check that a SMILES string, a networkx graph or a `Graph` is the graph of `draw_target`, in any order of nodes."""
+    """Check that a SMILES string, a networkx graph or a `Graph` is the graph of `draw_target`."""
     try:
         given = _parse(answer)
     except ValueError as error:

@@ -72,7 +72,7 @@ def _by_size(psi: Psi) -> Psi:
 
 
 def check_suspects(answer) -> Verdict:
-    """Check that an answer maps each suspect to its flaw, one of `FLAWS`; its message does not say which are wrong."""
+    """Check that an answer maps each suspect to its flaw, one of `FLAWS`. No message says which one is wrong."""
     flaws = {1: "edge labels", 2: "size", 3: "node labels"}
     if not isinstance(answer, Mapping) or set(answer) != set(flaws):
         return Verdict(False, f"{quote(answer)} is not a dictionary with a flaw for each of the suspects 1, 2 and 3.")
