@@ -1,6 +1,7 @@
 """Graphs to sequences of tokens and back, and a canonical order of nodes."""
 
 from abc import ABC, abstractmethod
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ Tokens = list[Any]  # hashable
 GraphParts = tuple[list[str], list[tuple[int, int, str]]]
 """Node labels and (i, j, edge label) of one graph, as in `graph.from_edge_lists`."""
 
-BLOCK = 4_096  # graphs ordered at a time
+BLOCK = 256  # graphs ordered at a time
 
 
 class SequenceCodec(ABC):
@@ -60,7 +61,9 @@ class NodeLinkCodec(SequenceCodec):
     def encode(self, graphs: GraphBatch) -> list[Tokens | None]:
         vocabulary, names = self.vocabulary, self.vocabulary.edge_names
         encoded: list[Tokens | None] = []
-        for nodes, edges in _lists(graphs.dense() if self.ordered else canonical_order(graphs)):
+        blocks = (graphs[start : start + BLOCK] for start in range(0, len(graphs), BLOCK))
+        ordered = (block.dense() if self.ordered else canonical_order(block) for block in blocks)
+        for nodes, edges in chain.from_iterable(map(_lists, ordered)):
             tokens: Tokens = []
             for j, label in enumerate(nodes):
                 if label:
