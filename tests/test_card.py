@@ -624,3 +624,22 @@ assert len(made.results.states) > 1 and not set(made.results.missing) & {{"cases
 """
     paths = os.pathsep.join([str(Path(cards.__file__).parent), str(Path(ele.__file__).parents[1])])
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": paths})
+
+
+def test_every_predictor_is_judged_or_named(monkeypatch):
+    """Besides the card's own; without the column of its inputs, the card says that one is not judged."""
+    monkeypatch.setattr(predictions, "JUDGED", 12)
+    both = context.make_context("molecules7")
+    found = measure.measure(both, ["quality"])
+    assert list(found.tables["quality"]["from"]) == [
+        "the input “description”",
+        phrases.TRUE_POINT,
+        "the input “smiles”",
+    ]
+    (told,) = (one for one in statements(found) if one.key == "exact from the input “smiles”")
+    assert told.value == 1 and told.low > 0.6 and "another predictor" in told.text.lower()
+    test = replace(both.data.test, frame=both.data.test.frame.drop(columns="smiles"))
+    without = measure.measure(replace(both, dataset=replace(both.data, test=test)), ["quality"])
+    assert len(without.tables["quality"]) == 2
+    (told,) = (one for one in statements(without) if one.key == "not judged: the predictor smiles")
+    assert "no column smiles" in told.text

@@ -63,6 +63,13 @@ def quality(context: Context, results: Results) -> None:
         spent["fits_better"] = found.summary["fits_better_than_truth"]
         spent["unfinished"] = found.summary.get("unfinished", 0)
         rows.append({"from": name, **_judged(found.table, context.seed), **spent})
+    others, not_judged = _other_predictors(context, test)
+    for other, cases in others.items():
+        h, own = context.artifact.surrogates[other], decoding(context, cases.inputs, other)
+        found = evaluation.judge(
+            context.psi, h.predict(cases.inputs), cases.graphs, budget=context.clock.part(DECODED), **options, **own
+        )
+        rows.append({"from": the_input(other), **_judged(found.table, context.seed)})
     results.tables["quality"] = pd.DataFrame(rows)
     name, best = next(iter(judged.items()))
     molecular = is_molecular(test.graphs.vocabulary)
@@ -70,7 +77,29 @@ def quality(context: Context, results: Results) -> None:
     results.facts["predictions"] = {
         "from": name, "candidates": 0 if known is None else len(known), "refused": refused,
         "own_graphs": name != TRUE_POINT and context.artifact.surrogate(context.surrogate)[1].has_graph_head,
+        "not_judged": not_judged,
     }  # fmt: skip
+
+
+def _other_predictors(context: Context, test: Split) -> tuple[dict[str, Split], dict[str, list[str]]]:
+    """The test cases with the inputs of each predictor that is not the card's own, as far as the data have them.
+
+    Returns:
+        The cases by predictor; and by those that cannot be judged, the columns that the data lack.
+    """
+    found, lacking = {}, {}
+    for name, h in context.artifact.surrogates.items():
+        about = context.artifact.about.get("surrogates", {}).get(name, {})
+        columns = about.get("input") or [name]
+        if name == context.surrogate:
+            continue
+        if missing := [column for column in columns if column not in test.frame]:
+            lacking[name] = missing
+        else:
+            numbers = torch.from_numpy(test.frame[columns].to_numpy(np.float32)) if len(columns) > 1 else None
+            inputs = test.frame[columns[0]].tolist() if numbers is None else numbers
+            found[name] = evaluation.judging.readable(h, replace(test, inputs=inputs))[0]
+    return {name: cases for name, cases in found.items() if len(cases)}, lacking
 
 
 def coverage(context: Context, results: Results) -> None:
@@ -120,9 +149,9 @@ def sets_of(context: Context, known: Candidates | None) -> Callable[[Split], obj
     return answer
 
 
-def decoding(context: Context, inputs: Any) -> dict[str, Any]:
-    """How points of the predictor are decoded, where not by default: from its own graphs, if it has a graph head."""
-    _, h = context.artifact.surrogate(context.surrogate)
+def decoding(context: Context, inputs: Any, predictor: str | None = None) -> dict[str, Any]:
+    """How points of a predictor are decoded, where not by default: from its own graphs, if it has a graph head."""
+    _, h = context.artifact.surrogate(predictor or context.surrogate)
     if not h.has_graph_head:
         return {}
     return {"start": h.graphs(inputs), "config": DecodeConfig("rounded+polish", seed=context.seed)}
@@ -142,12 +171,17 @@ def known_graphs(context: Context) -> Candidates | None:
     return Candidates.of(context.psi, graphs[rows]) if len(graphs) else None
 
 
+def the_input(predictor: str) -> str:
+    """What a predictor starts from, in words."""
+    return f"the input “{predictor}”"
+
+
 def _targets(context: Context, test, results: Results) -> dict[str, torch.Tensor]:
     """Target points, by where they come from: inputs first, if there are inputs and a predictor."""
     targets = {TRUE_POINT: points_of(context.psi, test.graphs)}
     if context.surrogate is not None and test.inputs is not None:
         _, h = context.artifact.surrogate(context.surrogate)
-        return {f"the input “{context.surrogate}”": h.predict(test.inputs), **targets}
+        return {the_input(context.surrogate): h.predict(test.inputs), **targets}
     lacks = "the artifact has no predictor h" if context.surrogate is None else "the data have no inputs"
     results.missing["inputs"] = f"{lacks}, so graphs are decoded from their true points only"
     return targets

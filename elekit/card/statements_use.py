@@ -23,10 +23,15 @@ def predictions(results: Results, write: Writer) -> Statements:
         if row["from"] == TRUE_POINT:
             yield write("exact from the true point", interval(row, "exact"), number, row=row)
             continue
+        if number:
+            yield write("another predictor", interval(row, "exact"), number, row=row)
+            continue
         yield write("exact", interval(row, "exact"), number, row=row, known=known, own=own)
         yield write("edit distance", interval(row, "edits"), number, row=row)
         if math.isfinite(row.get("valid", math.nan)):
             yield write("valid", interval(row, "valid"), number)
+    for name, columns in about.get("not_judged", {}).items():
+        yield write("predictor not judged", facts={"predictor": name}, columns=columns)
     rows = list(enumerate(results.rows("slices")))
     for place, (number, row) in enumerate([one for one in rows if not one[1]["few"]][:SHOWN]):
         yield write("slice", interval(row, "exact"), number, row=row, worst=not place)
