@@ -24,6 +24,7 @@ STEPS = 64  # of a scale
 FEW = 8  # so many different numbers are classes, each with its count
 RAMP = 0.88  # the light end of viridis does not show on white
 BEYOND = 0.01  # share of values at each end that may lie beyond a scale
+KEYS = 4  # classes in a row of the legend
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,11 +149,13 @@ def embedding_map(
         raise ValueError(f"want one title for each graph that is drawn, got {len(titles)} for {shown}")
     figure = Picture(figsize=(13 if shown else 7.6, 6.6)) if figure is None else figure
     width = 0.54 if shown else 1.0
-    ax = figure.add_axes((0.01, 0.17, width - 0.02, 0.81))
+    found = paint(np.zeros(len(positions)) if values is None else values)
+    below = 0.17 if found.scale is not None else 0.15 + 0.035 * -(-len(found.classes) // KEYS)  # for key and caption
+    ax = figure.add_axes((0.01, below, width - 0.02, 0.98 - below))
     ax.set(xticks=[], yticks=[])
     ax.set_aspect("equal", adjustable="datalim")
     ax.spines[:].set_color(GRAY)
-    _dots(ax, positions, values, column, selected)
+    _dots(ax, positions, found, column if values is not None else None, selected)
     for row, there in predictions:
         ax.plot(*np.stack([positions[row], there]).T, color="black", lw=1, ls="--", zorder=4, gid=f"prediction-{row}")
         ax.plot(*there, color="black", marker="D", ms=6, mfc="white", zorder=5)
@@ -178,9 +181,8 @@ def embedding_map(
     return figure_of(ax)
 
 
-def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequence[int] | None):
-    """The points, gray where they are not selected, and the key of their colors."""
-    found = paint(np.zeros(len(positions)) if values is None else values)
+def _dots(ax: Axes, positions: np.ndarray, found: Paint, column: str | None, selected: Sequence[int] | None):
+    """The points, gray where they are not selected, and the key of their colors (none without a column)."""
     colors = to_rgba_array(found.colors)[found.codes]
     front = np.arange(len(positions)) if selected is None else np.asarray(selected, dtype=np.int64)
     behind = np.setdiff1d(np.arange(len(positions)), front)
@@ -189,7 +191,7 @@ def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequen
         if len(rows):
             x, y = positions[rows].T
             ax.scatter(x, y, c=look, s=size, lw=0, zorder=z, rasterized=True)
-    if values is None:
+    if column is None:
         return
     box = ax.get_position()
     if found.scale is not None:
@@ -204,7 +206,7 @@ def _dots(ax: Axes, positions: np.ndarray, values, column: str, selected: Sequen
         return
     looks = [(f"{fit_text(words, 110, 11)[0]} ({count:,})", {"ls": "", "marker": "o", "ms": 8, "color": color})
              for color, words, count in found.classes]  # fmt: skip
-    key = legend(ax, looks, 11, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.01), title=printable(column),
+    key = legend(ax, looks, 11, ncols=KEYS, loc="upper left", bbox_to_anchor=(0, -0.01), title=printable(column),
                  alignment="left", title_fontsize=12, handletextpad=0.1, columnspacing=1.0)  # fmt: skip
     key.get_title().set_parse_math(False)
 
