@@ -126,8 +126,8 @@ def _repeats(command: Command) -> None:
     _path(command, "--artifact", "FOLDER", "the loss to retrain; repeats are added to it", required=True)
     command.add_argument("--data", required=True, help=f"its training data: {SOURCE}")
     _columns(command)
-    _number(command, "--seeds", int, 2, "repeats with another seed")
-    _number(command, "--halves", int, 2, "repeats on a random half of the graphs")
+    _number(command, "--seeds", int, 5, "repeats with another seed")
+    _number(command, "--halves", int, 4, "repeats on a random half of the graphs")
     _training_options(command)
 
 
