@@ -30,6 +30,7 @@ from elekit.graphs.weisfeiler_lehman import graph_hashes
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.training import EmbeddingTraining, fit_embedding
 from elekit.training.loop import TrainerConfig
+from elekit.training.reruns import plan
 
 sys.path.append(str(Path(__file__).parents[1] / "data" / "build"))
 import flats
@@ -659,10 +660,7 @@ CASES = [
     Case("clean: graphs in pieces", lambda: trained("random"), world="pieces"),
     Case("clean: floor plans", lambda: trained("floor-plans"), world="floor plans", tested=False),
     Case("clean: trees", lambda: trained("trees"), world="trees", tested=False),
-    *(
-        Case(f"clean: molecules7, {name}", functools.partial(repeat, name), tested=False)
-        for name in ("seed-1", "seed-2", "half-3", "half-4")
-    ),
+    *(Case(f"clean: molecules7, {name}", functools.partial(repeat, name), tested=False) for name in plan(0)),
     *(
         Case(f"clean: {name}, shipped", functools.partial(shipped_psi, name), world=world, tested=world != "chembl")
         for world, name in SHIPPED.items()

@@ -21,8 +21,8 @@ def artifact(request):
     return artifacts.load(request.param)
 
 
-def test_everything_trained_is_under_25_MB():
-    assert sum(f.stat().st_size for f in artifacts.MODELS.rglob("*") if f.is_file()) < 25e6
+def test_everything_trained_is_under_30_MB():
+    assert sum(f.stat().st_size for f in artifacts.MODELS.rglob("*") if f.is_file()) < 30e6
 
 
 def test_artifacts_record_their_provenance(artifact):
@@ -38,10 +38,14 @@ def test_artifacts_record_their_provenance(artifact):
 
 def test_molecules7_comes_with_repeats_of_its_training():
     found, n = artifacts.load_repeats("molecules7"), len(datasets.load("molecules7").train)
-    assert list(found) == list(reruns.plan(0)) == ["seed-1", "seed-2", "half-3", "half-4"]
-    for (name, repeat), seed in zip(found.items(), range(1, 5)):
+    planned = reruns.plan(0)
+    assert list(planned)[:5] == ["seed-1", "seed-2", "half-3", "half-4", "seed-5"] and len(planned) == 9
+    assert found.keys() == planned.keys()
+    for name, repeat in found.items():
         about = repeat.about
-        assert about["seed"] == seed and about["repeat"]["graphs"] == (n // 2 if name.startswith("half") else n)
+        assert about["seed"] == planned[name] and about["repeat"]["graphs"] == (
+            n // 2 if name.startswith("half") else n
+        )
         assert about["trained"]["by"] == "the elekit developers" and about["command"].endswith("recipes.py repeats")
         assert about["psi"]["history"][-1]["step"] == 1_200 and about["psi"]["history"][-1]["retrieval"] > 0.5
     assert artifacts.load_repeats("qm9") == {}

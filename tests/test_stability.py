@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from elekit import datasets, draw
 from elekit.audit import claims
 from elekit.audit.findings import Finding, FindingKind, Severity
-from elekit.audit.stability import across_trainings, neighbor_overlap, stability
+from elekit.audit.stability import across_trainings, neighbor_overlap, ruled_out, stability
 from elekit.graphs.edits import SINGLE
 from elekit.inspect.edit_costs import EditCosts, edit_costs, sample_edits
 from elekit.model import artifact as artifacts
@@ -415,3 +415,16 @@ def test_the_shipped_loss_agrees_with_its_repeats():
     assert kept["overlap"].min() > 0.6 and len(kept) == 10
     half = {name: points_of(psi, some) for name, psi in psis.items()}
     assert not torch.equal(half["seed-1"], half["seed-2"])
+
+
+def test_what_reruns_rule_out():
+    """A claim that fails in that share of all trainings passes them all with a chance of 5 %."""
+    for number in (1, 4, 9):
+        assert (1 - ruled_out(number)) ** number == pytest.approx(0.05)
+    assert ruled_out(9) == pytest.approx(0.283, abs=1e-3)
+
+
+def test_a_larger_plan_of_repeats_begins_with_a_smaller_one():
+    assert list(reruns.plan(0, 2, 2)) == ["seed-1", "seed-2", "half-3", "half-4"]
+    assert list(reruns.plan(0)) == [*reruns.plan(0, 2, 2), "seed-5", "seed-6", "half-7", "half-8", "seed-9"]
+    assert list(reruns.plan(3, 1, 3)) == ["seed-4", "half-5", "half-6", "half-7"]

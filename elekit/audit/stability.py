@@ -19,7 +19,22 @@ T = TypeVar("T")
 CLAIM_COLUMNS = ("claim", "holds", "of", "stable")  # besides those of the trainings
 FIGURE_COLUMNS = ("name", "mean", "sd", "lowest", "highest", "of")
 MAX_GRAPHS = 2_000
+ALPHA = 0.05  # chance that is ruled out
 TIE = 1e-6  # losses that differ by less are equal: the precision of float32
+
+
+def ruled_out(reruns: int) -> float:
+    """What reruns that all agree rule out: claims that fail in a larger share of all trainings.
+
+    A claim that fails in a share f of them passes k reruns with probability (1 - f)^k; below 5 % that is ruled out.
+
+    Args:
+        reruns: Number k of further trainings, at least 1.
+
+    Returns:
+        The share: 0.53 for four reruns, 0.28 for nine.
+    """
+    return 1 - ALPHA ** (1 / reruns)
 
 
 def stability(
@@ -32,8 +47,7 @@ def stability(
 ) -> pd.DataFrame:
     """Check claims about a loss in several trainings.
 
-    A claim that fails in a share f of all trainings passes k further ones with probability (1 - f)^k: four rule out
-    only f > 0.53 at the 5 % level, and of many claims some pass by chance.
+    A claim may pass by chance, see `ruled_out`.
 
     Args:
         psis: At least two losses by name, such as a loss and its reruns (`elekit.model.artifact.load_repeats`).

@@ -2,6 +2,7 @@
 
 import math
 
+from elekit.audit.stability import ruled_out
 from elekit.card.phrases import TRUE_POINT, edit_phrases
 from elekit.card.results import Results
 from elekit.card.statement import Statements, Writer, interval
@@ -134,7 +135,7 @@ def replication(results: Results, write: Writer) -> Statements:
 def trainings(results: Results, write: Writer) -> Statements:
     if rows := results.rows("stability"):
         holds, of = sum(bool(row["stable"]) for row in rows), max(row["of"] for row in rows)
-        yield write("stable", holds, checked=len(rows), of=of)
+        yield write("stable", holds, checked=len(rows), of=of, fails=ruled_out(max(of - 1, 1)))
     if near := results.facts.get("neighbors"):
         yield write("neighbors kept", interval(near, "kept"), near=near)
 
