@@ -532,7 +532,7 @@ def test_what_is_clicked_and_typed_is_what_happens(lab):
     errors = watched(lab)
     lab.run(MOLECULES)
     page = lab.page
-    graph, says = page.locator(".elekit-left"), page.locator(".elekit-reading")
+    graph, says = page.locator(".elekit-left > .elekit-zoomable"), page.locator(".elekit-reading")
     assert len(same_rows(lab, "listed()")) > 10
     assert page.evaluate(UNREACHABLE) == []
     lab.eventually("all(w.separations)", True)  # asked for by the browser, after the prices
@@ -669,7 +669,7 @@ def test_what_is_clicked_and_typed_is_what_happens(lab):
     total = lab.python("print(f'{2 - w.shares[\"loss\"]:.3f}')")
     page.wait_for_selector(f"[data-sum]:has-text('= {total}')")
     signs = lab.value("[[v < 0 for v in w.shares[side]['share']].count(True) for side in ('graph', 'anchor')]")
-    drawn = "[...document.querySelectorAll('.elekit-twin .elekit-graph')].map(g => [...g.querySelectorAll('.elekit-halos [visibility=visible][stroke=\"#D55E00\"][stroke-dasharray=\"9 7\"]')].length)"
+    drawn = "[...document.querySelectorAll('.elekit-twin .elekit-zoomable .elekit-graph')].map(g => [...g.querySelectorAll('.elekit-halos [visibility=visible][stroke=\"#D55E00\"][stroke-dasharray=\"9 7\"]')].length)"
     assert page.evaluate(f"({drawn}).slice(0, 2)") == signs and sum(signs) > 0
     assert page.evaluate(UNREACHABLE) == []
     lab.screenshot("inspector-shares")

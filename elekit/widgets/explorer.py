@@ -28,7 +28,7 @@ DRAWN = 100  # predictions drawn at a time
 
 def explore(
     psi: Psi, data: Data, *, map: inspect.maps.EmbeddingMap | None = None, other: Psi | None = None,
-    predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, height: int = 360,
+    predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, height: int = 280,
 ) -> "Explorer":  # fmt: skip
     """Make a widget that shows the embedding space of psi as a map, with the graphs behind its points.
 
@@ -72,7 +72,7 @@ class Explorer(Displayed, ipywidgets.Box):
     problem = traitlets.Unicode()
     error: Exception | None = None
 
-    def __init__(self, explored: Explored, *, color: str | None = None, height: int = 360):
+    def __init__(self, explored: Explored, *, color: str | None = None, height: int = 280):
         self.explored, self._closed = explored, False
         self._near: list[pd.DataFrame] = []
         self._edits: dict[int, str] = {}

@@ -90,20 +90,25 @@ function render({ model, el }) {
   const edits = editTable(session);
   const shares = sharesPanel(session);
   const [bar, visited, map, near] = [controls(session), history(session), mapPanel(session), neighborList(session)];
-  const upper = html(
+  const head = html(
     "div",
-    { class: "elekit-twin" },
-    html("div", { class: "elekit-column elekit-left" }, shown, zoomable(drawing.view), key.element),
-    html("div", { class: "elekit-right" }, edits.element, shares.element),
+    { class: "elekit-row elekit-head" },
+    html("div", { class: "elekit-column" }, loss, words),
+    anchor,
   );
-  root.append(
-    bar.element,
-    html("div", { class: "elekit-row elekit-head" }, html("div", { class: "elekit-column" }, loss, words), anchor),
-    upper,
-    shares.below,
+  const left = html(
+    "div",
+    { class: "elekit-column elekit-left" },
+    head,
+    shown,
+    zoomable(drawing.view),
+    key.element,
     visited.element,
-    html("div", { class: "elekit-twin" }, map.element, near.element),
   );
+  const known = html("div", { class: "elekit-twin elekit-known" }, map.element, near.element);
+  const right = html("div", { class: "elekit-right" }, edits.element, shares.element, shares.below, known);
+  const upper = html("div", { class: "elekit-twin elekit-screen" }, left, right);
+  root.append(bar.element, upper);
 
   session.announce = (text) => setText(words, text);
   session.redrawGraph = () => {

@@ -127,6 +127,7 @@ function neighborList({ model, cleanups }) {
       card.scene = known.scene;
       update(card.view.element, { "aria-label": `drawing of ${short(known.name)}` });
       setText(card.name, `${LETTERS[n]}: ${short(known.name)}`);
+      update(card.name, { title: known.name });
       setText(card.loss, `loss ${known.loss.toFixed(3)}`);
       setText(card.words, edits[n] ?? "");
       update(card.hold, { "aria-label": `make ${short(known.name)} the anchor` });
@@ -136,7 +137,7 @@ function neighborList({ model, cleanups }) {
     const next = edits.indexOf("");
     if (next >= 0) timer = setTimeout(() => send(model, "compute_separations", { place: next }), next ? 0 : PAUSE);
   }
-  const title = html("p", { class: "elekit-title" }, "Nearest known graphs, and the edits that lead to them");
+  const title = html("p", { class: "elekit-title" }, "Nearest known graphs, and the edits to them");
   const element = html("div", { class: "elekit-column elekit-near" }, title, none, list);
   return { element, traits: ["neighbors", "separations"], draw };
 }

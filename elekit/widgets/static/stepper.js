@@ -406,6 +406,8 @@ function render({ model, el }) {
     const caption = html("figcaption", { class: "elekit-title" }, "truth");
     graphs.append(html("figure", { class: "elekit-stepper-truth" }, caption, zoomable(view)));
   }
+  const plot = html("div", { class: "elekit-stepper-plot" }, chart.element);
+  const keys = html("p", { class: "elekit-small" }, KEYS);
   const doubt = model.get("doubt");
   const found = model.get("found");
   fill(
@@ -414,12 +416,13 @@ function render({ model, el }) {
     row,
     doubt ? html("p", { class: "elekit-stepper-doubt", role: "note" }, `Unsure: ${doubt}`) : null,
     reading,
-    graphs,
+    html(
+      "div",
+      { class: "elekit-stepper-screen" },
+      graphs,
+      html("div", { class: "elekit-stepper-course" }, legend(palette), plot, figures.element, keys),
+    ),
     found.graphs ? predictionSet(/** @type {PredictionSet} */ (found), palette) : null,
-    legend(palette),
-    chart.element,
-    figures.element,
-    html("p", { class: "elekit-small" }, KEYS),
   );
   root.classList.add("elekit-stepper", `elekit-stepper-${runs.length}`);
   chart.element.addEventListener("pointerdown", () => slider.focus({ preventScroll: true }));
@@ -463,10 +466,10 @@ function render({ model, el }) {
     if (model.get("playing")) timer = setTimeout(tick, 1000 / model.get("speed"));
   });
   const fit = () => {
-    if (root.clientWidth > 20) chart.resize(root.clientWidth - 20); // zero while it is hidden
+    if (plot.clientWidth > 20) chart.resize(plot.clientWidth); // zero while it is hidden
   };
   const observer = new ResizeObserver(fit);
-  observer.observe(root);
+  observer.observe(plot);
   chart.resize(800);
   fit();
   cleanups.push(() => {

@@ -131,10 +131,10 @@ class Chart {
     for (const step of ticks(0, last, count).filter(Number.isInteger))
       parts.push(label(this.x(0) + (wide * step) / Math.max(last, 1), BOTTOM + 18, String(step)));
     const stops = [...new Set(this.runs.map((run) => run.stopped))].join(" / ");
-    const words = shortened(
-      `iteration, then rounding and edits; stopped: ${stops}`,
-      Math.floor((this.width - 20) / 8),
-    );
+    const axis = "iteration, then rounding and edits";
+    const whole = `${axis}; stopped: ${stops}`;
+    const room = Math.floor((this.width - 20) / 8);
+    const words = whole.length <= room ? whole : shortened(axis, room); // the last frame says why it stopped, too
     return [
       ...parts,
       svg("line", { x1: LEFT, y1: BOTTOM, x2: right, y2: BOTTOM, stroke: "#777777" }),
