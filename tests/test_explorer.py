@@ -920,7 +920,7 @@ def test_exploring_by_hand(lab):
     lab.run(MOLECULES)
     page, wrong = lab.page, drawn(lab, 1)
     where = places(lab, 960)
-    row = alone(where, least=7)
+    row = alone(where, least=5)
     names = lab.value("explorer.frame.key.tolist()")
 
     page.mouse.move(*(where[row] + 3))
