@@ -104,7 +104,7 @@ def test_checks_tell_right_answers_from_wrong_ones(lesson, monkeypatch):
     for task in tasks:
         good, bad = guesses(task) if task.is_guess else ([task.solution, *RIGHT.get(task.name, [])], FALSE[task.name])
         answers[task.name], right[task.name] = [*good, *bad, task.given], len(good)
-    graded = solve(LESSONS[lesson], answers)
+    graded = dict(solve(LESSONS[lesson], answers))
     for task in tasks:
         *given, start = [one.result for one in graded[task.name]]
         good, bad = given[: right[task.name]], given[right[task.name] :]
@@ -166,32 +166,63 @@ def run(*arguments: object) -> subprocess.CompletedProcess:
 
 
 def test_notebooks_of_students_are_graded(tmp_path):
-    """Under any file name, whatever else they changed, and each on its own."""
+    """Under any file name, whatever else they changed, and each answer on its own."""
     good = student(
-        tmp_path, "anna.ipynb", ('MY_GRAPH = "C1CCCCC1"', 'MY_GRAPH = "O=C1CCOCC1"\nprint("done")'),
-        ("MY_WEIGHT = 0.5", "MY_WEIGHT = 0.61"), ('MOLECULE = "O=C1CC1F"', 'MOLECULE = "C"'),
-        ("MY_GUESS_1 = None", "MY_GUESS_1 = 12"),
+        tmp_path, "anna.ipynb",
+        ('MY_GRAPH = "C1CCCCC1"', '%%time\nfrom IPython.display import display\nMY_GRAPH = SMILES\nprint("done")\n!ls'),
+        ("dataclasses\n", 'dataclasses\nSMILES = "O=C1CCOCC1"\n'), ("MY_WEIGHT = 0.5", "  MY_WEIGHT = 0.61"),
+        ('MOLECULE = "O=C1CC1F"', 'MOLECULE = "C"'), ("MY_GUESS_1 = None", "MY_GUESS_1 = '12'"),
     )  # fmt: skip
     broken = student(
-        tmp_path, "ben.ipynb", ('MY_GRAPH = "C1CCCCC1"', "MY_GRAPH = ("), ("MY_WEIGHT = 0.5", "MY_WEIGHT = nil")
-    )
-    ends = student(tmp_path, "cem.ipynb", ('MY_GRAPH = "C1CCCCC1"', "MY_GRAPH = exit()"))
+        tmp_path, "ben.ipynb", ('MY_GRAPH = "C1CCCCC1"', "MY_GRAPH = ("), ("MY_WEIGHT = 0.5", "MY_WEIGHT = nil"),
+        ("MY_GUESS_1 = None", "MY_GUESS_1 = exit()"),
+    )  # fmt: skip
+    ends = student(
+        tmp_path, "=cem.ipynb", ('MY_GRAPH = "C1CCCCC1"', "import os\nMY_GRAPH = os._exit(0)"),
+        ("MY_WEIGHT = 0.5", "MY_WEIGHT = 0.61"), ("MY_GUESS_2 = None", "MY_GUESS_2 = 0\nele.from_smiles = None"),
+    )  # fmt: skip
     (tmp_path / "notes.txt").write_text("no notebook")
+    (tmp_path / "odd.ipynb").write_text(
+        '{"cells": [{"cell_type": "code"}], "metadata": {"lesson": []}, "nbformat": 4}'
+    )
     table = tmp_path / "grades.csv"
-    done = run("grade", good, broken, ends, tmp_path / "notes.txt", "--csv", table)
-    assert done.returncode == 1 and "notes.txt: not a notebook" in done.stderr
+    done = run("grade", good, broken, ends, tmp_path / "notes.txt", tmp_path / "odd.ipynb", "--csv", table)
+    assert done.returncode == 1 and "notes.txt: not a notebook" in done.stderr and "odd.ipynb: not " in done.stderr
+    assert "Traceback" not in done.stderr
     anna, ben, cem = (part for part in re.split(r"^(?=/)", done.stdout, flags=re.MULTILINE) if part)
     assert "01_graphs_as_tensors, exercises 2 of 2, guesses made 1 of 4" in anna
     assert "MY_GUESS_1             not correct  you guessed 12, and it is 287" in anna
-    assert "exercises 0 of 2" in ben and "SyntaxError" in ben and "name 'nil' is not defined" in ben
-    assert cem.count("the answers end the process") == 6
-    assert len(table.read_text().splitlines()) == 1 + 3 * 6
+    assert "exercises 0 of 2, guesses made 0 of 4" in ben and "name 'nil' is not defined" in ben
+    assert "SyntaxError" in ben and "SystemExit" in ben
+    assert cem.count("the answer ends the process") == 1 and "MY_WEIGHT              correct" in cem
+    assert len(table.read_text(encoding="utf-8-sig").splitlines()) == 1 + 3 * 6 + 2
 
 
-def test_answers_that_never_end_are_stopped(tmp_path):
-    file = student(tmp_path, "dan.ipynb", ("MY_WEIGHT = 0.5", "while True: MY_WEIGHT = 0.5"))
+def test_an_answer_may_be_made_in_several_cells(tmp_path):
+    file = student(tmp_path, "eva.ipynb", ('MY_GRAPH = "C1CCCCC1"', "MY_GRAPH = nx.cycle_graph(6)"))
+    notebook = nbformat.read(file, as_version=4)
+    at = next(n for n, cell in enumerate(notebook.cells) if cell.source.startswith("MY_GRAPH"))
+    rest = (
+        'nx.set_node_attributes(MY_GRAPH, "C", "label")\nMY_GRAPH.add_node(6, label="O")\n'
+        'MY_GRAPH.nodes[0]["label"] = "O"\nMY_GRAPH.add_edge(3, 6)\nnx.set_edge_attributes(MY_GRAPH, "single", "label")',
+        'MY_GRAPH.edges[3, 6]["label"] = "double"',
+    )
+    notebook.cells[at + 1 : at + 1] = [nbformat.v4.new_code_cell(source) for source in rest]
+    nbformat.write(notebook, file)
+    assert "MY_GRAPH               correct" in run("grade", file).stdout
+
+
+def test_answers_that_never_end_are_stopped_with_all_they_started(tmp_path):
+    """And cost only themselves."""
+    endless = "import subprocess\nsubprocess.Popen(['sleep', '761'])\nwhile True: MY_WEIGHT = 0.5"
+    file = student(tmp_path, "dan.ipynb", ("MY_WEIGHT = 0.5", endless), ("MY_GUESS_1 = None", "MY_GUESS_1 = 287"))
     done = run("grade", file, "--seconds", 20)
-    assert done.returncode == 0 and "no result within 20 seconds" in done.stdout
+    assert done.returncode == 0 and "MY_GUESS_1             correct" in done.stdout
+    assert done.stdout.count("no result within 20 seconds") == 1
+    assert not [
+        process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "761"]
+    ]
+    assert run("grade", file, "--seconds", "nan").returncode == 2
 
 
 def test_a_notebook_that_is_no_lesson_is_named(tmp_path):

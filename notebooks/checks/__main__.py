@@ -6,6 +6,7 @@ python notebooks/checks path                           run the 90-minute path, w
 """
 
 import argparse
+import contextlib
 import csv
 import os
 import sys
@@ -20,34 +21,56 @@ sys.path[:0] = [str(NOTEBOOKS), str(NOTEBOOKS.parent / "data" / "build")]  # che
 
 from checks import grading  # noqa: E402 (needs the path above)
 
+COLUMNS = ("file", "lesson", "name", "kind", "result", "message")
+
 
 def grade(files: list[Path], seconds: float, table: Path | None) -> int:
-    """Print the grades of notebooks, and write them as csv; returns the exit status."""
-    rows, failed = [], 0
-    for file in files:
-        try:
-            lesson, grades = grading.grade(file, seconds)
-        except ValueError as error:
-            failed += 1
-            print(error, file=sys.stderr)
-            continue
-        print(f"{file}: {lesson}, {summary(grades)}", flush=True)
-        for one in grades:
-            print(f"  {one.name:<22} {one.result:<12} {one.message}", flush=True)
-        rows += [
-            (file, lesson, one.name, "guess" if one.is_guess else "exercise", one.result, one.message)
-            for one in grades
-        ]
-    if table is not None:
-        with table.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("file", "lesson", "name", "kind", "result", "message"), *rows])
+    """Print the grades of notebooks, and write them as csv, one by one; returns the exit status."""
+    failed = False
+    with contextlib.ExitStack() as stack:
+        write = None
+        if table is not None:
+            if table.exists() and table.suffix != ".csv":
+                print(f"{table} exists and is no .csv; name another file", file=sys.stderr)
+                return 1
+            kept = stack.enter_context(table.open("w", newline="", encoding="utf-8-sig", errors="backslashreplace"))
+            write = csv.writer(kept).writerow
+            write(COLUMNS)
+        for file in files:
+            try:
+                lesson, grades = grading.grade(file, seconds)
+            except ValueError as error:
+                failed = True
+                print(error, file=sys.stderr)
+                lesson, grades = "", [grading.Grade("", False, grading.FAILED, str(error))]
+            else:
+                print(f"{file}: {lesson}, {summary(grades)}", flush=True)
+                for one in grades:
+                    print(f"  {one.name:<22} {one.result:<12} {one.message}", flush=True)
+            for one in grades if write else ():
+                kind = "guess" if one.is_guess else "exercise"
+                write([plain(text) for text in (str(file), lesson, one.name, kind, one.result, one.message)])
+                kept.flush()
     return 1 if failed else 0
+
+
+def plain(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def positive(text: str) -> float:
+    """A time limit in seconds."""
+    seconds = float(text)
+    if not 0 < seconds <= 86_400:
+        raise ValueError
+    return seconds
 
 
 def summary(grades: list[grading.Grade]) -> str:
     """How many exercises are solved, and how many guesses were made."""
     solved = [one.result == grading.CORRECT for one in grades if not one.is_guess]
-    made = [one.result != grading.UNANSWERED for one in grades if one.is_guess]
+    made = [one.result in (grading.CORRECT, grading.WRONG) for one in grades if one.is_guess]
     return f"exercises {sum(solved)} of {len(solved)}, guesses made {sum(made)} of {len(made)}"
 
 
@@ -96,7 +119,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("grade", help="which exercises of notebooks are solved (their answers are executed)")
     one.add_argument("files", nargs="+", type=Path, metavar="NOTEBOOK")
-    one.add_argument("--seconds", type=float, default=600.0, help="time limit of a notebook (default: 600)")
+    one.add_argument("--seconds", type=positive, default=300.0, help="time limit of each answer (default: 300)")
     one.add_argument("--csv", type=Path, metavar="FILE", help="also write a table with a row for each exercise")
     one = commands.add_parser("key", help="print the answers to exercises and guesses, computed now")
     one.add_argument("lessons", nargs="*", metavar="LESSON", help="such as 01_graphs_as_tensors (default: all)")
@@ -110,4 +133,11 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # names of files and answers may be anything
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")

@@ -2,15 +2,16 @@
 
 An exercise is a cell tagged "answer" or "guess", which assigns names such as MY_GRAPH, and the next cell tagged
 "check". Only what the checks depend on is taken from the lesson and executed, so that other changes a student made do
-not matter; of a student's notebook only the cells count that assign those names.
+not matter; of a student's notebook only the cells count that assign those names, and what those cells use.
 """
 
 import ast
 import contextlib
-import io
 import multiprocessing
 import os
 import re
+import signal
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -25,6 +26,9 @@ NOTEBOOKS = Path(__file__).resolve().parent.parent
 SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?```python\n(.*?)```", re.DOTALL)
 LESSON = "lesson"  # key of a notebook's metadata: which lesson it is, whatever its file is called
 ANSWER, GUESS, CHECK, PATH = "answer", "guess", "check", "90-minutes"  # tags of cells
+MAGIC = re.compile(
+    r"^(\s*)%%?time(?:it)?\b(?:\s+-\S+(?:\s+\d+)?)*[ \t]*|^\s*[%!].*$|^.*\?\s*$", re.MULTILINE
+)  # of IPython
 CORRECT, WRONG, UNANSWERED, FAILED = "correct", "not correct", "no answer", "error"
 GROWS = ("append", "extend", "update")  # methods that change a list or a dictionary
 KEY_LINE = "from checks.guesses import KEY\n"  # before a guess that is the result itself
@@ -110,7 +114,7 @@ def names_in(source: str, kind: type) -> set[str]:
     """Names that some code reads or assigns, see `names`; none if it is no Python."""
     try:
         return names(ast.parse(source), kind)
-    except (SyntaxError, ValueError):  # also null bytes
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # also null bytes, a sum of a thousand terms
         return set()
 
 
@@ -127,25 +131,24 @@ def names(node: ast.AST, kind: type) -> set[str]:
     return found
 
 
-def solve(cells: list, answers: Mapping[str, Sequence[str]]) -> dict[str, list[Grade]]:
+def solve(cells: list, answers: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, list[Grade]]]:
     """Check answers to the exercises of a lesson, in this process.
 
     Args:
         cells: Cells of the lesson.
-        answers: Python sources of one or several answers, each on its own, by the name of the exercise.
+        answers: Python sources of one or several answers, each on its own, by the name of the exercise. Exercises
+            that are not among them are left out.
 
-    Returns:
-        By the name of every exercise, a grade for each of its answers; one if there is none.
+    Yields:
+        The name of each exercise, and a grade for each of its answers.
     """
-    tasks = {task.checked_at: task for task in exercises(cells)}
-    given = {task.name: answers.get(task.name, [task.given]) for task in tasks.values()}
-    steps = needed(cells, {at: [task.check, *given[task.name]] for at, task in tasks.items()})
-    found, space = {}, {}
+    tasks = {task.checked_at: task for task in exercises(cells) if task.name in answers}
+    steps = needed(cells, {at: [task.check, task.given, *answers[task.name]] for at, task in tasks.items()})
+    space: dict = {}
     for at in range(len(cells)):
         _execute(steps.get(at, []), space)
         if at in tasks:
-            found[tasks[at].name] = [_grade(tasks[at], source, dict(space)) for source in given[tasks[at].name]]
-    return found
+            yield tasks[at].name, [_grade(tasks[at], source, dict(space)) for source in answers[tasks[at].name]]
 
 
 def needed(cells: list, wanted: Mapping[int, Sequence[str]]) -> dict[int, list[ast.stmt]]:
@@ -176,20 +179,31 @@ def _grade(task: Exercise, source: str, space: dict) -> Grade:
     if not task.is_guess and _same_code(source, task.given):
         return Grade(task.name, task.is_guess, UNANSWERED, "")
     shown: list = []
-    space["display"] = lambda *several: shown.extend(several)
     try:
         for code in (task.given, source):  # the cell also holds what the question is about
+            space["display"] = lambda *_, **__: None
             _execute(ast.parse(code).body, space)
+        space["display"] = lambda *several, **_: shown.extend(several)
         *lines, last = ast.parse(task.check).body
         _execute(lines, space)
         shown.append(eval(compile(ast.Expression(last.value), "check", "eval"), space))
-    except Exception as error:  # whatever the code of the answer raises
-        return Grade(task.name, task.is_guess, FAILED, f"{type(error).__name__}: {error}")
-    verdicts = [each for each in shown if isinstance(each, Verdict)]
-    message = " ".join(verdict.message for verdict in verdicts)
+        verdicts = [each for each in shown if isinstance(each, Verdict)]
+        message = " ".join(verdict.message for verdict in verdicts)
+        if not verdicts:
+            raise ValueError("the check gives no verdict")
+    except (Exception, SystemExit) as error:  # whatever the code of the answer raises
+        return Grade(task.name, task.is_guess, FAILED, _words(error))
     if any(verdict.head == NONE_YET for verdict in verdicts):
         return Grade(task.name, task.is_guess, UNANSWERED, message)
     return Grade(task.name, task.is_guess, CORRECT if all(v.correct for v in verdicts) else WRONG, message)
+
+
+def _words(error: BaseException) -> str:
+    """An error on one line."""
+    try:
+        return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    except Exception:  # of its __str__
+        return type(error).__name__
 
 
 def _execute(statements: list[ast.stmt], space: dict) -> None:
@@ -199,7 +213,7 @@ def _execute(statements: list[ast.stmt], space: dict) -> None:
 def _same_code(one: str, other: str) -> bool:
     try:
         return ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 
 
@@ -218,7 +232,7 @@ def lesson_of(notebook, file: Path, known: Mapping[str, list]) -> str:
         ValueError: If neither its metadata nor its file name tells.
     """
     name = notebook.metadata.get(LESSON)
-    if name in known:
+    if isinstance(name, str) and name in known:
         return name
     for name in known:
         if name in file.stem:
@@ -229,23 +243,44 @@ def lesson_of(notebook, file: Path, known: Mapping[str, list]) -> str:
 
 
 def answers_of(notebook, cells: list) -> dict[str, str]:
-    """Source of a student's answers by the name of the exercise: all code cells that assign one of its names."""
+    """Source of a student's answers by the name of the exercise.
+
+    An answer is all that the student's own cells above its check say about its names, and what those cells use.
+
+    Args:
+        notebook: Of the student.
+        cells: Cells of the lesson.
+
+    Returns:
+        The sources, without IPython's magics.
+    """
+    known = {cell.source.strip() for cell in cells}
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    return {
-        task.name: "\n".join(found)
-        for task in exercises(cells)
-        if (found := [source for source in code if set(task.names) & assigned_names(source)])
-    }
+    found = {}
+    for task in exercises(cells):
+        named = re.compile(rf"\b({'|'.join(task.names)})\b")
+        end = next((n for n, source in enumerate(code) if "checks." in source and named.search(source)), len(code))
+        own = [textwrap.dedent(MAGIC.sub(r"\1", source)) for source in code[:end] if source.strip() not in known]
+        kept = {n for n, source in enumerate(own) if named.search(source)}
+        if not any(set(task.names) & assigned_names(own[n]) for n in kept):
+            continue
+        wanted = set().union(*(names_in(own[n], ast.Load) for n in kept))
+        for n in reversed(range(len(own))):
+            if n in kept or wanted & names_in(own[n], ast.Store):
+                kept.add(n)
+                wanted |= names_in(own[n], ast.Load)
+        found[task.name] = "\n".join(own[n] for n in sorted(kept))
+    return found
 
 
-def grade(file: Path, seconds: float = 600.0) -> tuple[str, list[Grade]]:
+def grade(file: Path, seconds: float = 300.0) -> tuple[str, list[Grade]]:
     """Grade a student's notebook, in a process of its own.
 
     Its answers are code and are executed: grade only notebooks of people you know.
 
     Args:
         file: The notebook.
-        seconds: Time limit.
+        seconds: Time limit of each answer.
 
     Returns:
         The name of the lesson, and one grade for each of its exercises.
@@ -253,36 +288,59 @@ def grade(file: Path, seconds: float = 600.0) -> tuple[str, list[Grade]]:
     Raises:
         ValueError: If the file is not a notebook of a lesson.
     """
+    known = lessons()
     try:
         notebook = nbformat.read(file, as_version=4)
     except Exception as error:  # nbformat raises many
-        raise ValueError(f"{file}: not a notebook ({error})") from None
-    known = lessons()
+        raise ValueError(f"{file}: not a notebook ({_words(error)})") from None
     lesson = lesson_of(notebook, file, known)
-    answers = answers_of(notebook, known[lesson])
+    try:
+        answers = answers_of(notebook, known[lesson])
+    except Exception as error:  # a notebook may lack anything
+        raise ValueError(f"{file}: a damaged notebook ({_words(error)})") from None
+    tasks = list(exercises(known[lesson]))
+    found: dict[str, Grade] = {}
+    left = [task.name for task in tasks]
+    while left:  # an answer that ends its process, or takes too long, costs only itself
+        for one in _solve_elsewhere(lesson, {name: answers[name] for name in left if name in answers}, seconds):
+            found[one.name] = one
+        left = [name for name in left if name not in found and name in answers]
+        if left:
+            ended = f"no result within {seconds:g} seconds, or the answer ends the process"
+            task = next(task for task in tasks if task.name == left[0])
+            found[left.pop(0)] = Grade(task.name, task.is_guess, FAILED, ended)
+    none = {task.name: Grade(task.name, task.is_guess, UNANSWERED, "") for task in tasks}
+    return lesson, list((none | found).values())
+
+
+def _solve_elsewhere(lesson: str, answers: dict[str, str], seconds: float) -> Iterator[Grade]:
+    """Solve a lesson in a process of its own; ends early where an answer ends it, or takes too long."""
     here, there = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(target=_solve_there, args=(there, lesson, answers))
     process.start()
     there.close()
     try:
-        found = here.recv() if here.poll(seconds) else None
-    except EOFError:  # the process died
-        found = None
+        while here.poll(seconds):
+            yield here.recv()
+    except EOFError:  # it is done, or ended
+        pass
     finally:
+        with contextlib.suppress(OSError, AttributeError):  # Windows has no groups of processes
+            os.killpg(process.pid, signal.SIGKILL)  # with all that the answers started
         process.kill()
         process.join()
-    if found is None:
-        ended = f"no result within {seconds:g} seconds, or the answers end the process"
-        found = [Grade(task.name, task.is_guess, FAILED, ended) for task in exercises(known[lesson])]
-    return lesson, found
 
 
 def _solve_there(connection: Connection, lesson: str, answers: dict[str, str]) -> None:
-    """Solve a lesson, and send its grades; what answers print is dropped."""
+    """Solve a lesson, and send its grades one by one; what answers print is dropped."""
+    if hasattr(os, "setsid"):
+        os.setsid()
     os.chdir(NOTEBOOKS)
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        grades = solve(lessons()[lesson], {name: [source] for name, source in answers.items()})
-    connection.send([one for (one,) in grades.values()])
+    with open(os.devnull, "r+") as nowhere:
+        for stream in range(3):
+            os.dup2(nowhere.fileno(), stream)
+        for _, (one,) in solve(lessons()[lesson], {name: [source] for name, source in answers.items()}):
+            connection.send(one)
 
 
 def key(cells: list) -> list[tuple[Exercise, Grade]]:
@@ -296,5 +354,5 @@ def key(cells: list) -> list[tuple[Exercise, Grade]]:
     """
     tasks = list(exercises(cells))
     answers = {task.name: [f"{KEY_LINE}{task.names[0]} = KEY" if task.is_guess else task.solution] for task in tasks}
-    grades = solve(cells, answers)
+    grades = dict(solve(cells, answers))
     return [(task, grades[task.name][0]) for task in tasks]

@@ -29,7 +29,7 @@ def check_guess(guess, result, choices: Sequence[str] = (), *, within: float = 0
 
 
 def _check_choice(guess, result: str, choices: Sequence[str]) -> Verdict:
-    words = guess.strip().lower() if isinstance(guess, str) else None
+    words = str(guess).strip().lower() if type(guess) in (str, int, float) else None
     given = next((choice for choice in choices if choice.lower() == words), None)
     if given is None:
         return Verdict(False, f"{quote(guess)} is not one of {', '.join(map(quote, choices))}.", NONE_YET)
@@ -39,7 +39,10 @@ def _check_choice(guess, result: str, choices: Sequence[str]) -> Verdict:
 
 
 def _check_number(guess, result: float, within: float) -> Verdict:
-    number = as_number(guess)
+    try:
+        number = as_number(float(guess) if isinstance(guess, str) else guess)
+    except ValueError:
+        number = None
     if number is None:
         return Verdict(False, f"{quote(guess)} is not a number, such as 0.5.", NONE_YET)
     if abs(number - result) <= within:
