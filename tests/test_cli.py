@@ -282,6 +282,7 @@ def test_a_psi_with_surrogates_is_not_overwritten(table, artifact, refused):
 
 def test_a_training_is_repeated_with_its_own_settings(table, artifact, run, document, refused):
     again = ["train", "repeats", "--artifact", artifact, "--data", table, "--device", "cpu", "--by", "me"]
+    again += ["--seeds", 2]
     done = document(*again, "--halves", 1)
     assert list(done["repeats"]) == ["seed-1", "seed-2", "half-3"] and done["artifact"] == str(artifact)
     own, found = artifacts.load(artifact), artifacts.load_repeats(artifact)
@@ -293,7 +294,7 @@ def test_a_training_is_repeated_with_its_own_settings(table, artifact, run, docu
     status, out, _ = run(*again, "--halves", 1)
     assert status == 0 and "3 repeats in" in out and "half-3" in out and "retrieval" in out
     assert {path: path.stat().st_mtime_ns for path in (artifact / "repeats").rglob("*.*")} == files
-    assert "got 0 and 0" in refused(*again, "--seeds", 0, "--halves", 0)
+    assert "got 0 and 0" in refused(*again[:-1], 0, "--halves", 0)
     assert "was trained on other data" in refused(*again, "--data", "molecules7")
 
 

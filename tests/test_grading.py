@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import copy
 import json
 import os
 import re
@@ -98,13 +99,16 @@ def guesses(task) -> tuple[list[str], list[str]]:
 def test_checks_tell_right_answers_from_wrong_ones(lesson, monkeypatch):
     """All answers to the exercises of a lesson, and all guesses, on one run of what its checks depend on."""
     monkeypatch.chdir(NOTEBOOKS)
-    tasks = list(exercises(LESSONS[lesson]))
+    cells = copy.deepcopy(LESSONS[lesson])
+    for cell in cells:  # fewer cases of the slowest part; the lesson itself runs in the test of the notebooks
+        cell.source = cell.source.replace("MANY, CALIBRATED = 100, 200", "MANY, CALIBRATED = 40, 80")
+    tasks = list(exercises(cells))
     assert tasks, "no exercises"
     answers, right = {}, {}
     for task in tasks:
         good, bad = guesses(task) if task.is_guess else ([task.solution, *RIGHT.get(task.name, [])], FALSE[task.name])
         answers[task.name], right[task.name] = [*good, *bad, task.given], len(good)
-    graded = dict(solve(LESSONS[lesson], answers))
+    graded = dict(solve(cells, answers))
     for task in tasks:
         *given, start = [one.result for one in graded[task.name]]
         good, bad = given[: right[task.name]], given[right[task.name] :]
@@ -216,9 +220,9 @@ def test_answers_that_never_end_are_stopped_with_all_they_started(tmp_path):
     """And cost only themselves."""
     endless = "import subprocess\nsubprocess.Popen(['sleep', '761'])\nwhile True: MY_WEIGHT = 0.5"
     file = student(tmp_path, "dan.ipynb", ("MY_WEIGHT = 0.5", endless), ("MY_GUESS_1 = None", "MY_GUESS_1 = 287"))
-    done = run("grade", file, "--seconds", 20)
+    done = run("grade", file, "--seconds", 15)
     assert done.returncode == 0 and "MY_GUESS_1             correct" in done.stdout
-    assert done.stdout.count("no result within 20 seconds") == 1
+    assert done.stdout.count("no result within 15 seconds") == 1
     assert b"sleep\x00761\x00" not in [file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline")]
     assert run("grade", file, "--seconds", "nan").returncode == 2
 
