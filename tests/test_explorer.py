@@ -910,7 +910,7 @@ import elekit as ele, numpy as np
 from elekit.inspect.search import step
 from elekit.widgets import explore
 artifact, split = ele.load("molecules7"), ele.datasets.load("molecules7").test
-explorer = explore(artifact.psi, split, color="nodes")
+explorer = explore(artifact.psi, split, color="nodes", height=360)
 explorer
 """
 
@@ -920,7 +920,7 @@ def test_exploring_by_hand(lab):
     lab.run(MOLECULES)
     page, wrong = lab.page, drawn(lab, 1)
     where = places(lab, 960)
-    row = alone(where, least=5)
+    row = alone(where, least=7)
     names = lab.value("explorer.frame.key.tolist()")
 
     page.mouse.move(*(where[row] + 3))

@@ -175,7 +175,7 @@ def test_notebooks_of_students_are_graded(tmp_path):
         tmp_path, "anna.ipynb",
         ('MY_GRAPH = "C1CCCCC1"', '%%time\nfrom IPython.display import display\nMY_GRAPH = SMILES\nprint("done")\n!ls'),
         ("dataclasses\n", 'dataclasses\nSMILES = "O=C1CCOCC1"\n'), ("MY_WEIGHT = 0.5", "  MY_WEIGHT = 0.61"),
-        ('MOLECULE = "O=C1CC1F"', 'MOLECULE = "C"'), ("MY_GUESS_1 = None", "MY_GUESS_1 = '12'"),
+        ('MOLECULE = "O=C1CC1F"', 'MOLECULE = "C"'), ("MY_GUESS_1 = None", "MY_GUESS_1 = '12'  # really?"),
     )  # fmt: skip
     broken = student(
         tmp_path, "ben.ipynb", ('MY_GRAPH = "C1CCCCC1"', "MY_GRAPH = ("), ("MY_WEIGHT = 0.5", "MY_WEIGHT = nil"),

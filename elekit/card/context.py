@@ -144,8 +144,7 @@ def make_context(
     if data is None and loss.data_name in datasets.NAMES and datasets.available_offline(loss.data_name):
         data = loss.data_name
     if isinstance(data, str):
-        about = loss.about.get("surrogates", {}).get(surrogate, {})
-        inputs = about.get("input") or [surrogate]
+        inputs = [surrogate] if surrogate is None else input_columns(loss, surrogate)
         kind, split = inputs[0] if len(inputs) == 1 else None, loss.about.get("seed", 0)
         data = datasets.load(data, inputs=kind, vocabulary=loss.vocabulary, seed=split, prepare=loss.prepare)
     if data is not None and data.vocabulary != loss.vocabulary:
@@ -156,6 +155,11 @@ def make_context(
     if data is not None and not any(len(getattr(data, part)) for part in SPLITS):
         raise ValueError(f"data {data.name!r} have no graphs that fit artifact {loss.name!r}")
     return Context(loss, folder, data, surrogate, _repeats(folder, repeats), seed, Clock.of(budget), replicate)
+
+
+def input_columns(artifact: Artifact, predictor: str) -> list[str]:
+    """The columns of the training data that a predictor read; where that is not recorded, that of its name."""
+    return artifact.about.get("surrogates", {}).get(predictor, {}).get("input") or [predictor]
 
 
 def shuffled(length: int, seed: int) -> torch.Tensor:

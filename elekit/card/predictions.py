@@ -11,10 +11,11 @@ import pandas as pd
 import torch
 
 from elekit import evaluation
-from elekit.card.context import ENOUGH, Context, shuffled
+from elekit.card.context import ENOUGH, Context, input_columns, shuffled
 from elekit.card.phrases import TRUE_POINT
 from elekit.card.results import Results, plain_values
 from elekit.datasets import Split
+from elekit.datasets.frame import read_inputs
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig
 from elekit.evaluation import conformal
 from elekit.evaluation.conformal.candidate_sets import iter_candidate_sets
@@ -89,16 +90,15 @@ def _other_predictors(context: Context, test: Split) -> tuple[dict[str, Split], 
     """
     found, lacking = {}, {}
     for name, h in context.artifact.surrogates.items():
-        about = context.artifact.about.get("surrogates", {}).get(name, {})
-        columns = about.get("input") or [name]
         if name == context.surrogate:
             continue
+        columns = input_columns(context.artifact, name)
         if missing := [column for column in columns if column not in test.frame]:
             lacking[name] = missing
         else:
-            numbers = torch.from_numpy(test.frame[columns].to_numpy(np.float32)) if len(columns) > 1 else None
-            inputs = test.frame[columns[0]].tolist() if numbers is None else numbers
-            found[name] = evaluation.judging.readable(h, replace(test, inputs=inputs))[0]
+            inputs, problems = read_inputs(test.frame, list(columns))
+            cases = replace(test, inputs=inputs).take([row for row in range(len(test)) if row not in problems])
+            found[name] = evaluation.judging.readable(h, cases)[0]
     return {name: cases for name, cases in found.items() if len(cases)}, lacking
 
 

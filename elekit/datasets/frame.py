@@ -139,7 +139,7 @@ def build(
             read, vocabulary = reading.read_graph_column(table[graph].tolist(), vocabulary, prepare, **attributes)
         else:
             read, vocabulary = reading.read_smiles_column(table[smiles].tolist(), vocabulary, prepare, progress)
-        inputs, problems = _read_inputs(table, inputs_in) if inputs_in else (None, {})
+        inputs, problems = read_inputs(table, inputs_in) if inputs_in else (None, {})
         if spans is not None:
             places, of_spans = _read_spans(table[spans].tolist(), inputs, read.sizes.tolist())
             problems = of_spans | problems
@@ -241,7 +241,7 @@ def from_networkx_graphs(
         if len(cells) != len(table):
             raise ValueError(f"{len(cells)} inputs for {len(table)} graphs; give one input per graph")
         table["input"], columns = pd.Series(cells, dtype=object), "input"
-        values, problems = _read_inputs(table, ["input"])
+        values, problems = read_inputs(table, ["input"])
         if torch.is_tensor(values) and not any("input has" in problem for problem in problems.values()):
             vectors = pd.DataFrame(values.numpy())
             vectors.columns = columns = [f"x{i}" for i in vectors.columns]
@@ -296,8 +296,19 @@ def _free_name(name: Hashable, mark: str, taken: Iterable[Hashable]) -> Hashable
     return free
 
 
-def _read_inputs(table: pd.DataFrame, columns: list[Hashable]) -> tuple[list[str] | torch.Tensor, dict[int, str]]:
-    """Texts or vectors (n, d) of one or several columns, and why rows have none."""
+def read_inputs(table: pd.DataFrame, columns: list[Hashable]) -> tuple[list[str] | torch.Tensor, dict[int, str]]:
+    """Read the inputs in one or several columns of a table.
+
+    Args:
+        table: n rows.
+        columns: One column of texts or vectors, or several numeric ones.
+
+    Returns:
+        n texts, or vectors (n, d); and by row, why it has no input.
+
+    Raises:
+        ValueError: If a column has numbers and other values.
+    """
     column = table[columns[0]]
     absent = table[columns].isna().any(axis=1).to_numpy()
     problems = dict.fromkeys(np.flatnonzero(absent).tolist(), "input missing or NaN")

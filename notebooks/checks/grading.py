@@ -26,9 +26,12 @@ NOTEBOOKS = Path(__file__).resolve().parent.parent
 SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?```python\n(.*?)```", re.DOTALL)
 LESSON = "lesson"  # key of a notebook's metadata: which lesson it is, whatever its file is called
 ANSWER, GUESS, CHECK, PATH = "answer", "guess", "check", "90-minutes"  # tags of cells
+# Of IPython: %time and %%timeit before code are dropped, and lines of other magics, of the shell and of help.
 MAGIC = re.compile(
-    r"^(\s*)%%?time(?:it)?\b(?:\s+-\S+(?:\s+\d+)?)*[ \t]*|^\s*[%!].*$|^.*\?\s*$", re.MULTILINE
-)  # of IPython
+    r"^([ \t]*)%%?time(?:it)?\b(?:[ \t]+-\S+(?:[ \t]+\d+)?)*[ \t]*|^[ \t]*[%!].*$|^[ \t]*\??[\w.]+\?{1,2}[ \t]*$",
+    re.MULTILINE,
+)
+BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)  # of ast: null bytes, a sum of a thousand terms
 CORRECT, WRONG, UNANSWERED, FAILED = "correct", "not correct", "no answer", "error"
 GROWS = ("append", "extend", "update")  # methods that change a list or a dictionary
 KEY_LINE = "from checks.guesses import KEY\n"  # before a guess that is the result itself
@@ -114,7 +117,7 @@ def names_in(source: str, kind: type) -> set[str]:
     """Names that some code reads or assigns, see `names`; none if it is no Python."""
     try:
         return names(ast.parse(source), kind)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # also null bytes, a sum of a thousand terms
+    except BROKEN:
         return set()
 
 
@@ -213,7 +216,7 @@ def _execute(statements: list[ast.stmt], space: dict) -> None:
 def _same_code(one: str, other: str) -> bool:
     try:
         return ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except BROKEN:
         return False
 
 

@@ -53,14 +53,15 @@ def network(psi: GraphEmbedding, graph: Graph, node: int = 0) -> Figure:
     with torch.no_grad():
         added = psi.contributions(graph, torch.eye(psi.config.dim)[:, :SHOWN])[nodes]
         rows = torch.cat([added, psi.offset[None, :SHOWN]])
-        length = torch.linalg.vector_norm(
-            psi.contributions(graph, torch.eye(psi.config.dim)).sum(0) + psi.offset
-        )  # of the sum
     labels = [f"node {i}: {plain.nodes[i]['label']}" for i in nodes] + ["constant"]
     left, right = below.subplots(1, 2, width_ratios=(1, 1))
     _heat(left, to_numpy(rows), labels, f"what each node adds to dimensions 1 to {SHOWN} of {psi.config.dim}")
-    total = torch.stack([rows.sum(0), rows.sum(0) / length])
-    _heat(right, to_numpy(total[1:]), ["psi(y)"], "their sum, divided by its length: the point on the sphere")
+    _heat(
+        right,
+        to_numpy(psi.embed(graph)[:, :SHOWN]),
+        ["psi(y)"],
+        "their sum, divided by its length: the point on the sphere",
+    )
     return figure
 
 
