@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize, to_hex, to_rgba_array
+from matplotlib.colors import Colormap, ListedColormap, Normalize, to_hex, to_rgba_array
 from matplotlib.figure import Figure
 
 from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, fit_text, printable
@@ -22,7 +22,7 @@ CLASSES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)  # most frequent
 OTHER, UNKNOWN, CONTEXT = "#555555", "#DDDDDD", "#D0D0D0"
 STEPS = 64  # of a scale
 FEW = 8  # so many different numbers are classes, each with its count
-RAMP = 0.88  # the light end of viridis does not show on white
+RAMP = 0.88  # the light end of color maps does not show on white
 BEYOND = 0.01  # share of values at each end that may lie beyond a scale
 KEYS = 4  # classes in a row of the legend
 
@@ -56,15 +56,15 @@ class Paint:
         return found
 
 
-def paint(values) -> Paint:
-    """Colors of a column: viridis for numbers, Okabe-Ito for at most 7 categories and "other".
+def paint(values, ramp: str = "viridis") -> Paint:
+    """Colors of a column: a color map of matplotlib for numbers, Okabe-Ito for at most 7 categories and "other".
 
-    Numbers with at most 8 distinct values are categories too, in order and on viridis. A scale runs from the 1 % to
-    the 99 % quantile if the values beyond would squeeze it. Missing values are light gray.
+    Numbers with at most 8 distinct values are categories too, in order and on the color map. A scale runs from the
+    1 % to the 99 % quantile if the values beyond would squeeze it. Missing values are light gray.
     """
     values = pd.Series(values).reset_index(drop=True)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return _numbers(values.to_numpy(dtype=np.float64, na_value=np.nan))
+        return _numbers(values.to_numpy(dtype=np.float64, na_value=np.nan), matplotlib.colormaps[ramp])
     missing = values.isna().to_numpy()
     truth = pd.api.types.is_bool_dtype(values.dtype)
     words = values.map({True: "yes", False: "no"}) if truth else values.map(lambda value: printable(str(value)))
@@ -81,11 +81,10 @@ def paint(values) -> Paint:
     return _with_unknown(codes, colors, classes, missing)
 
 
-def _numbers(values: np.ndarray) -> Paint:
+def _numbers(values: np.ndarray, ramp: Colormap) -> Paint:
     missing = ~np.isfinite(values)
     known = values[~missing]
     different, counts = np.unique(known, return_counts=True)
-    ramp = matplotlib.colormaps["viridis"]
     if len(different) <= FEW:
         colors = [to_hex(ramp(RAMP * k / max(len(different) - 1, 1))) for k in range(len(different))]
         classes = [(c, f"{value:.6g}", int(n)) for c, value, n in zip(colors, different, counts)]
@@ -119,7 +118,7 @@ def embedding_map(
     positions: np.ndarray, values=None, *, column: str = "", selected: Sequence[int] | None = None,
     pinned: int | None = None, neighbors: Sequence[int] = (), graphs: Graph | None = None, titles: Sequence[str] = (),
     predictions: Sequence[tuple[int, np.ndarray]] = (), paths: Sequence[np.ndarray] = (), trust: str = "",
-    figure: Figure | None = None,
+    colors: str = "viridis", figure: Figure | None = None,
 ) -> Figure:  # fmt: skip
     """Draw a map of graphs, colored by a column, with a pinned graph and its numbered neighbors beside the map.
 
@@ -135,6 +134,7 @@ def embedding_map(
         predictions: (row, (2,) position of its prediction) pairs, drawn as dashed lines to diamonds.
         paths: (m, 2) each, such as a decoding run, from a ring to a square.
         trust: A sentence below the map.
+        colors: Color map of numbers.
         figure: Figure to draw into; None makes a new one.
 
     Returns:
@@ -149,7 +149,7 @@ def embedding_map(
         raise ValueError(f"want one title for each graph that is drawn, got {len(titles)} for {shown}")
     figure = Picture(figsize=(13 if shown else 7.6, 6.6)) if figure is None else figure
     width = 0.54 if shown else 1.0
-    found = paint(np.zeros(len(positions)) if values is None else values)
+    found = paint(np.zeros(len(positions)) if values is None else values, colors)
     below = 0.17 if found.scale is not None else 0.15 + 0.035 * -(-len(found.classes) // KEYS)  # for key and caption
     ax = figure.add_axes((0.01, below, width - 0.02, 0.98 - below))
     ax.set(xticks=[], yticks=[])

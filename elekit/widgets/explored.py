@@ -17,6 +17,7 @@ from elekit.draw.figure import Picture
 from elekit.draw.maps import embedding_map
 from elekit.draw.scenes import scene
 from elekit.graphs.graph import GraphBatch
+from elekit.inspect.distinguishing import Group, graph_features
 from elekit.inspect.maps import EmbeddingMap, trust_words
 from elekit.inspect.search import Search, overview
 from elekit.model.loss import LearnedLoss, Psi, points_of, squared_distance
@@ -44,9 +45,10 @@ class Explored:
 
     def __init__(
         self, spaces: list[Space], graphs: GraphBatch, frame: pd.DataFrame | None, texts: list[str] | None,
-        predictions: Tensor | None, trace: Trace | None,
+        predictions: Tensor | None, trace: Trace | None, facts: tuple[str, ...] = (),
     ):  # fmt: skip
-        self.spaces, self.graphs, self.texts = list(spaces), graphs, texts
+        self.spaces, self.graphs, self.texts, self.frame = list(spaces), graphs, texts, frame
+        self.facts = facts  # columns on every card
         self.predictions = None if predictions is None else _unit_rows(predictions, self.spaces[0].points)
         self.paths = [] if trace is None else [_path(space.psi, trace) for space in self.spaces]
         self.table = overview(graphs, frame)
@@ -54,6 +56,8 @@ class Explored:
             error = squared_distance(self.predictions, self.spaces[0].points)
             self.table[ERROR] = error.clamp_min(0).double().numpy()
         self.table[TO_PINNED], self.table[FOUND] = np.nan, False
+        self.tags: dict[str, np.ndarray] = {}  # rows by name
+        self.notes: dict[int, str] = {}  # by row
         self.show_maps({})
         self.search = Search(self.table, graphs)
         self.scenes: dict[int, Json] = {}
@@ -69,6 +73,7 @@ class Explored:
             self.spaces[k] = replace(space, map=space.map.aligned_to(self.spaces[0].map))
         self.placed = [space.map.transform(path) for space, path in zip(self.spaces, self.paths)]
         self.predicted_places: dict[int, np.ndarray] = {}  # by row
+        self.groups: list[Group] = []  # named, on the first map
         self.table[KEPT] = self.spaces[0].map.kept.astype(np.float64)
 
     # -- columns -----------------------------------------------------------------------------------------------
@@ -95,6 +100,23 @@ class Explored:
         if name == GROUP and GROUP not in self.table:
             self.table[GROUP] = self.search.functional_groups()
         return self.table[name]
+
+    def add(self, name: str, values: Any) -> None:
+        """Add a column of n values, or replace one."""
+        if len(values) != len(self):
+            raise ValueError(f"column {name!r} has {len(values)} values for {len(self)} graphs")
+        self.table[str(name)] = pd.Series(values).to_numpy()
+        vars(self).pop("columns", None)
+
+    def drop(self, name: str) -> None:
+        """Remove a column."""
+        del self.table[name]
+        vars(self).pop("columns", None)
+
+    @cached_property
+    def features(self) -> pd.DataFrame:
+        """See `elekit.inspect.distinguishing.graph_features`; seconds for 10,000 graphs."""
+        return graph_features(self.graphs, self.frame, self.texts)
 
     # -- rows --------------------------------------------------------------------------------------------------
     def rows_of(self, value: Any) -> np.ndarray:
@@ -137,10 +159,14 @@ class Explored:
         line = self.table.iloc[row]
         counts = [f"{line[name]:,} {noun}{'' if line[name] == 1 else 's'}" for name, noun in NOUNS.items()]
         facts = [f"id {line['id']}" + (f", {line['split']}" if "split" in self.table else ""), ", ".join(counts)]
-        extra = [name for name in dict.fromkeys([column, ERROR]) if self._is_fact(name)]
+        extra = [name for name in dict.fromkeys([*self.facts, column, ERROR]) if self._is_fact(name)]
         facts += [f"{name}: {_formatted(line[name])}" for name in extra]
         if pinned is not None and pinned != row:
             facts.append(f"loss to the pinned graph: {line[TO_PINNED]:.3f}")
+        facts += (
+            [f"tagged: {', '.join(names)}"] if (names := [n for n, rows in self.tags.items() if row in rows]) else []
+        )
+        facts += [f"note: {self.notes[row]}"] if row in self.notes else []
         text = "" if self.texts is None or self.texts[row] == self.name(row) else self.texts[row]
         return {**self.entry(row), "facts": facts, "text": text, "scene": self.scene(row)}
 
@@ -192,7 +218,7 @@ class Explored:
 
     def picture(
         self, column: str, selected: np.ndarray, pinned: int | None, near: list[pd.DataFrame],
-        predicted: list[Predicted],
+        predicted: list[Predicted], colors: str,
     ) -> Figure:  # fmt: skip
         """All maps, one below the other, with selection, pinned graph, its neighbors (see `pin`) and predictions."""
         count = len(self.spaces)
@@ -208,7 +234,7 @@ class Explored:
                 selected=selected.tolist() if len(selected) else None, pinned=pinned, neighbors=rows[1:],
                 graphs=self.graphs[rows].dense() if rows else None, titles=titles,
                 predictions=predicted if k == 0 else (), paths=self.placed[k : k + 1],
-                trust=trust_words(map.kept, map.method),
+                trust=trust_words(map.kept, map.method), colors=colors,
             )  # fmt: skip
         return figure
 

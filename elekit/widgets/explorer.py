@@ -1,6 +1,7 @@
 """The embedding space as a map: point, pin, search, select, color, compare."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -14,21 +15,29 @@ from elekit import inspect
 from elekit.decoding import Trace
 from elekit.draw.maps import paint
 from elekit.draw.scenes import palette
+from elekit.inspect.distinguishing import MIXED
 from elekit.model.loss import Psi
 from elekit.widgets.base import Displayed, run_in_background, show_error, shows_errors, verdict
 from elekit.widgets.canvas import Canvas
 from elekit.widgets.explored import FOUND, GROUP, KEPT, TO_PINNED, Explored
+from elekit.widgets.export import formats
+from elekit.widgets.grid import Grid
 from elekit.widgets.inspector_io import Json
 from elekit.widgets.panels import GraphPanel, MapPanel, Rows, arranged, row_of
+from elekit.widgets.selecting import SelectPanel
+from elekit.widgets.selections import Selections
 from elekit.widgets.space import Data, Space, read
 
 LISTED = 50  # results of a search that are shown
 DRAWN = 100  # predictions drawn at a time
+PICTURES = 24  # graphs drawn on the map in place of points
+TABS = ("Graph", "Select", "Table")
 
 
 def explore(
     psi: Psi, data: Data, *, map: inspect.maps.EmbeddingMap | None = None, other: Psi | None = None,
-    predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, height: int = 280,
+    predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, id: str | None = None,
+    facts: Sequence[str] = (), session: str | Path | None = None, height: int = 280,
 ) -> "Explorer":  # fmt: skip
     """Make a widget that shows the embedding space of psi as a map, with the graphs behind its points.
 
@@ -41,26 +50,37 @@ def explore(
             the pinned and the selected graphs. The column "prediction error" is their learned loss to the truth.
         trace: A decoding run, drawn as a path.
         color: The column to color by at the start.
+        id: The column of the data that names the graphs, on cards and in the search by id.
+        facts: Columns that every card shows.
+        session: A file of `Explorer.save`; opened if it exists, and where the session is saved to.
         height: Height of a map in pixels.
 
     Returns:
         The widget, an `elekit.widgets.explorer.Explorer`.
 
     Raises:
-        ValueError: If `data` has no graphs, or if `map`, `predictions` or `color` do not fit it.
+        ValueError: If `data` has no graphs, or if `map`, `predictions`, `color`, `id`, `facts` or the session do not
+            fit it.
     """
     graphs, frame, texts = read(data)
+    if lacking := [name for name in ([] if id is None else [id]) + list(facts) if frame is None or name not in frame]:
+        columns = "none" if frame is None else ", ".join(str(name) for name in frame.columns)
+        raise ValueError(f"no column {lacking[0]!r} in the data; the columns are {columns}")
+    if id is not None and frame is not None:
+        frame = frame.assign(id=frame[id])
     spaces = [Space.of(psi, graphs, map)]
     if other is not None:
         spaces.append(Space.of(other, graphs))
-    return Explorer(Explored(spaces, graphs, frame, texts, predictions, trace), color=color, height=height)
+    explored = Explored(spaces, graphs, frame, texts, predictions, trace, tuple(facts))
+    return Explorer(explored, color=color, session=session, height=height)
 
 
-class Explorer(Displayed, ipywidgets.Box):
+class Explorer(Selections, Displayed, ipywidgets.Box):
     """A map of graphs to point at, pin, search, select, color and compare; made by `explore`.
 
     selection_rows: the selected rows, a sorted array. pinned, hovered: a row, or None. color_by: a column of `frame`.
-    query: (kind, text) of the last search. All of these can be set. problem: the last error in one sentence, "" after
+    query: (kind, text) of the last search. combine, colors: see `Selections`. tab: what is beside the map, "Graph",
+    "Select" or "Table". All of these can be set. problem: the last error in one sentence, "" after
     a success. error: the exception.
     """
 
@@ -69,16 +89,24 @@ class Explorer(Displayed, ipywidgets.Box):
     hovered = traitlets.Int(None, allow_none=True)
     color_by = traitlets.Unicode()
     query = traitlets.Tuple(traitlets.Unicode(), traitlets.Unicode(), default_value=("id", ""))
+    tab = traitlets.Enum(TABS, TABS[0])
     problem = traitlets.Unicode()
     error: Exception | None = None
 
-    def __init__(self, explored: Explored, *, color: str | None = None, height: int = 280):
+    def __init__(
+        self, explored: Explored, *, color: str | None = None, session: str | Path | None = None, height: int = 280
+    ):
         self.explored, self._closed = explored, False
         self._near: list[pd.DataFrame] = []
         self._edits: dict[int, str] = {}
         self._found = np.empty(0, dtype=np.int64)
         looks = palette(explored.graphs.vocabulary)
         self._below = MapPanel(self, palette=looks, columns=explored.columns)
+        self._select_panel = SelectPanel(
+            self, palette=looks, columns=explored.columns, formats=list(formats(explored.graphs)),
+            session=str(session or "session.json"),
+        )  # fmt: skip
+        self._grid: Grid | None = None
         line = "\n".join(verdict(space.psi) for space in explored.spaces)
         self._beside = GraphPanel(self, palette=looks, kinds=list(explored.search.kinds), health=line)
         several = len(explored.spaces) > 1
@@ -90,12 +118,21 @@ class Explorer(Displayed, ipywidgets.Box):
             for space in explored.spaces
         ]  # fmt: skip
         maps = [canvas.widget for canvas in self._canvases]
-        super().__init__(arranged(maps, self._below, self._beside, height), layout=row_of())
+        self._tabs = ipywidgets.ToggleButtons(options=TABS, style={"button_width": "5.5em"})
+        self._aside = ipywidgets.VBox([self._tabs, self._beside, self._select_panel])
+        super().__init__(arranged(maps, self._below, self._aside, height), layout=row_of())
         self.add_class("elekit-explorer")
-        traitlets.dlink((self, "problem"), (self._beside, "problem"))
+        traitlets.link((self, "tab"), (self._tabs, "value"))
+        for panel in (self._beside, self._select_panel):
+            traitlets.dlink((self, "problem"), (panel, "problem"))
+        traitlets.link((self, "combine"), (self._below, "combine"))
+        traitlets.dlink((self, "colors"), (self._select_panel, "colors"))
         self.color_by = explored.first_column() if color is None else color
         self._select()
         self._below.trust, self._below.offer = explored.trust(), explored.offer()
+        self._turn()
+        if session is not None and Path(session).exists():
+            self._open(session)
 
     # -- for Python --------------------------------------------------------------------------------------------
     @property
@@ -157,13 +194,23 @@ class Explorer(Displayed, ipywidgets.Box):
 
     def picture(self) -> Figure:
         """Draw the maps with their colors, the selection, the pinned graph and its neighbors."""
-        return self.explored.picture(self.color_by, self.selection_rows, self.pinned, self._near, self._predicted)
+        return self.explored.picture(
+            self.color_by, self.selection_rows, self.pinned, self._near, self._predicted, self.colors
+        )
 
     def close(self) -> None:
         """Close the widget and free its data; jupyter-scatter never frees its own widgets."""
         self._closed = True
         left = self.children[0]
-        for part in (self._below, self._beside, *self._canvases, left.children[0], left):
+        aside = [self._tabs, self._beside, self._select_panel, self._aside]
+        for part in (
+            self._below,
+            *aside,
+            *self._canvases,
+            left.children[0],
+            left,
+            *([self._grid] if self._grid else []),
+        ):
             part.close()
         super().close()
 
@@ -181,7 +228,15 @@ class Explorer(Displayed, ipywidgets.Box):
 
     @shows_errors
     def _lassoed(self, rows: np.ndarray) -> None:
-        self.selection_rows = rows
+        self.choose(rows)
+        for canvas in self._canvases:  # shows what was drawn, which may not be what is selected now
+            canvas.select(self.selection_rows)
+
+    @shows_errors
+    def _picked(self, rows: list[int]) -> None:
+        """Pin the graph of a marked row of the table, or select those of several."""
+        if len(rows) == 1:
+            self.pinned = rows[0]
 
     def _pointed(self, row: int | None) -> None:
         try:
@@ -229,8 +284,24 @@ class Explorer(Displayed, ipywidgets.Box):
         more = f" Predictions of {DRAWN} are drawn." if len(self._predicted) == DRAWN else ""
         self._below.selected = self.explored.selected_words(rows) + more
         self._below.any_selected = bool(len(rows))
+        self._select_panel.special = []
+        self._turn()
 
-    @traitlets.observe("color_by")
+    @traitlets.observe("tab")
+    def _turn(self, change: object = None) -> None:
+        """Show the panel of the current tab, up to date."""
+        if self.tab == "Table" and self._grid is None:
+            self._grid = Grid(self.explored, self._below.palette, self._picked)
+            self._aside.children = [*self._aside.children, self._grid]
+        for name, panel in zip(TABS, (self._beside, self._select_panel, self._grid)):
+            if panel is not None:
+                panel.layout.display = None if name == self.tab else "none"
+        if self.tab == "Table" and self._grid is not None:
+            self._grid.show(self.selection_rows)
+        if self.tab == "Select":
+            self._select_panel.show(self._select_panel.column or self.color_by)
+
+    @traitlets.observe("color_by", "colors")
     def _color(self, change: object = None) -> None:
         if self.color_by == GROUP:
             self._read_molecules()
@@ -238,7 +309,7 @@ class Explorer(Displayed, ipywidgets.Box):
         if self.color_by not in self._below.columns:
             self._below.columns = [*self._below.columns, self.color_by]
         self._below.color_by = self.color_by
-        self._paint = paint(column)
+        self._paint = paint(column, self.colors)
         self._below.legend = self._paint.legend()
         for canvas in self._canvases:
             canvas.paint(self._paint, context=len(self.selection_rows) > 0)
@@ -260,10 +331,7 @@ class Explorer(Displayed, ipywidgets.Box):
     def _pin(self, change: object = None) -> None:
         known, row, beside = self.explored, self.pinned, self._beside
         self._near, self._edits, beside.edits = known.pin(row), {}, {}
-        if row is None:
-            beside.pinned = {}
-        else:
-            beside.pinned = {**known.card(row, column=self.color_by, pinned=row), "trust": known.pinned_words(row)}
+        self._show_pinned()
         beside.neighbors = known.neighbor_lists(self._near)
         if beside.hovered:  # its loss to the pinned graph has changed
             beside.hovered = known.card(beside.hovered["row"], column=self.color_by, pinned=row)
@@ -271,6 +339,15 @@ class Explorer(Displayed, ipywidgets.Box):
             self._color()
         self._mark()
         self._separate(row, list(dict.fromkeys(int(r) for near in self._near for r in near["row"])))
+
+    def _show_pinned(self) -> None:
+        row, known, beside = self.pinned, self.explored, self._beside
+        if row is None:
+            beside.pinned = {}
+        else:
+            beside.pinned = {**known.card(row, column=self.color_by, pinned=row), "trust": known.pinned_words(row)}
+        self._select_panel.note_of = "" if row is None else known.name(row)
+        self._select_panel.note = "" if row is None else known.notes.get(row, "")
 
     def _separate(self, pinned: int | None, rows: list[int]) -> None:
         """Compute the edits to one neighbor after the other, as long as the same graph is pinned."""
@@ -305,9 +382,13 @@ class Explorer(Displayed, ipywidgets.Box):
     def _move(self, made: dict[int, inspect.maps.EmbeddingMap] | None, error: Exception | None) -> None:
         if self._closed:
             return
-        known, self._below.busy = self.explored, ""
+        self._below.busy = ""
         if made is None:
             raise error or RuntimeError("no map was made")
+        self.show_maps(made)
+
+    def show_maps(self, made: dict[int, inspect.maps.EmbeddingMap]) -> None:
+        known = self.explored
         known.show_maps(made)
         for canvas, space in zip(self._canvases, known.spaces):
             canvas.move(space.map.positions)
@@ -315,6 +396,35 @@ class Explorer(Displayed, ipywidgets.Box):
         if self.color_by == KEPT:
             self._color()
         self._select()
+        self.show_kept()
+
+    def show_kept(self) -> None:
+        known, panel = self.explored, self._select_panel
+        self._below.columns = panel.columns = known.columns
+        panel.tags = [{"name": name, "count": len(rows)} for name, rows in known.tags.items()]
+        panel.note_of = "" if self.pinned is None else known.name(self.pinned)
+        panel.note = known.notes.get(self.pinned, "") if self.pinned is not None else ""
+        places = self._canvases[0].on_canvas(np.array([group.place for group in known.groups]))
+        self._below.groups = [
+            {"level": group.level, "at": at.round(4).tolist(), "name": group.name}
+            for group, at in zip(known.groups, places)
+            if group.name != MIXED
+        ]
+        if self.pinned is not None:
+            self._show_pinned()
+        if self.color_by in known.table:
+            self._color()
+
+    def cameras(self) -> list[list[float]]:
+        return self._below.cameras
+
+    def look(self, cameras: list[list[float]]) -> None:
+        self._below.cameras = cameras
+
+    def draw_rows(self, rows: list[int]) -> None:
+        """Send drawings of the graphs that the browser shows instead of points."""
+        known = self.explored
+        self._below.pictures = {str(row): known.scene(row) for row in known.rows_of(rows[:PICTURES]).tolist()}
 
     def _mark(self) -> None:
         """Update the marks on the maps and the maps in words; predictions of pinned and first selected graphs."""

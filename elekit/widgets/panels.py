@@ -47,7 +47,10 @@ class ExplorerPanel(Panel):
         self.owner.execute(getattr(self, command), values)
 
     def select(self, what: str) -> None:
-        self.owner.selection = self.owner.found if what == "found" else None
+        if what == "found":
+            self.owner.choose(self.owner.found)
+        else:
+            self.owner.selection = None
 
     def picture(self) -> Figure:
         figure: Figure = self.owner.picture()
@@ -62,10 +65,12 @@ class MapPanel(ExplorerPanel):
     offer: label of the button that makes a better map, "" for none. busy: the work in progress, "" for none.
     alternative: the map in words, for screen readers. marks: for each map, dots {kind, at, number} and lines
     {kind, points} in coordinates of its canvas. painted: for each map, the `Canvas.version` that should be visible.
+    combine: see `Selections`. groups: named groups on the first map, {level, at, name}. cameras: for each map, the 16
+    numbers of its camera, as the browser looks at it. pictures: scenes of graphs that are drawn on the map, by row.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_map.js")).tag(sync=True)
-    COMMANDS = ("color", "select", "walk", "toggle", "make_umap", "repaint")
+    COMMANDS = ("color", "select", "walk", "toggle", "make_umap", "repaint", "draw_rows")
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     color_by = traitlets.Unicode().tag(sync=True)
@@ -78,6 +83,10 @@ class MapPanel(ExplorerPanel):
     alternative = traitlets.Unicode().tag(sync=True)
     marks = traitlets.List(traitlets.Dict()).tag(sync=True)
     painted = traitlets.List(traitlets.Int()).tag(sync=True)
+    combine = traitlets.Unicode("replace").tag(sync=True)
+    groups: "traitlets.List[Json]" = traitlets.List().tag(sync=True)
+    cameras: "traitlets.List[list[float]]" = traitlets.List().tag(sync=True)
+    pictures: "traitlets.Dict[str, Json]" = traitlets.Dict().tag(sync=True)
 
     def color(self, column: str) -> None:
         self.owner.color_by = column
@@ -99,6 +108,9 @@ class MapPanel(ExplorerPanel):
 
     def repaint(self, map: int) -> None:
         self.owner.repaint(map)
+
+    def draw_rows(self, rows: list[int]) -> None:
+        self.owner.draw_rows(rows)
 
 
 class GraphPanel(ExplorerPanel):
@@ -140,7 +152,7 @@ def row_of() -> Layout:
     return Layout(**wrapped, align_items="flex-start", grid_gap="6px")
 
 
-def arranged(maps: list[Widget], below: MapPanel, beside: GraphPanel, height: int) -> list[Widget]:
+def arranged(maps: list[Widget], below: MapPanel, beside: Widget, height: int) -> list[Widget]:
     """Lay out maps of this height and their panels. The panel beside a single map scrolls, so all fits a laptop."""
     left_width, right_width = ("100%", "100%") if len(maps) > 1 else ("400px", "340px")
     for map in maps:

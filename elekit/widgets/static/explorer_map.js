@@ -10,12 +10,14 @@ import {
   follow,
   frame,
   html,
+  save,
   send,
   setText,
   shortened,
   svg,
   update,
 } from "./dom.js";
+import { Overlays } from "./explorer_overlays.js";
 import { CENTERED } from "./graph.js";
 
 /** @import { Legend, MapMarks, MapPanelState, Model, PlotElement, Point, View } from "./types.d.ts" */
@@ -27,6 +29,13 @@ const WALK =
   "Walk on the map: arrow keys pin the nearest graph in that direction, Enter adds it to the selection or removes it";
 /** @type {Record<string, string>} */
 const DIRECTIONS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
+/** @type {Record<string, string>} */
+const COMBINE = {
+  replace: "replaces",
+  add: "adds (Shift)",
+  subtract: "subtracts (Alt)",
+  intersect: "intersects",
+};
 /** @type {Record<string, string>} */
 const KINDS = {
   pinned: "◎ pinned",
@@ -73,12 +82,16 @@ function markKey(maps) {
 class Marks {
   /**
    * @param {PlotElement} home the element in which jupyter-scatter keeps its canvas and, as `.api`, its plot
+   * @param {Model<MapPanelState>} model
+   * @param {number} map
    * @param {() => void} onuse
    */
-  constructor(home, onuse) {
+  constructor(home, model, map, onuse) {
     this.home = home;
     this.onuse = onuse;
     home.addEventListener("pointerup", onuse, true);
+    this.combine = combining(model);
+    home.addEventListener("pointerdown", this.combine, true);
     this.plot = home.api;
     this.distance = 1;
     this.late = 0;
@@ -88,6 +101,7 @@ class Marks {
     this.dots = svg("g");
     this.layer = svg("svg", { class: "elekit-marks", "aria-hidden": "true" }, this.lines, this.dots);
     home.append(this.layer);
+    this.overlays = new Overlays(model, map, this.plot, this.layer);
     this.move = () => this.place();
     this.plot.subscribe("draw", this.move); // "view" misses changes of the camera made by code
     this.observer = new ResizeObserver(() =>
@@ -149,6 +163,7 @@ class Marks {
       return `${left.toFixed(1)},${top.toFixed(1)}`;
     };
     for (const move of this.placed) move(place);
+    this.overlays.move(place, camera, width, height);
   }
 
   /** A canvas that is higher than wide cuts the map off at its sides: move the camera back. */
@@ -162,7 +177,9 @@ class Marks {
 
   remove() {
     this.observer.disconnect();
+    this.overlays.remove();
     this.home.removeEventListener("pointerup", this.onuse, true);
+    this.home.removeEventListener("pointerdown", this.combine, true);
     this.plot.unsubscribe("draw", this.move);
     this.layer.remove();
   }
@@ -241,7 +258,7 @@ function overlay(model, root, cleanups) {
       const home = /** @type {Element[]} */ ([...map.querySelectorAll("div")]).find(hasPlot);
       if (!home || shown[k]?.home === home) continue;
       shown[k]?.remove();
-      shown[k] = new Marks(home, () => askKernel(root));
+      shown[k] = new Marks(home, model, k, () => askKernel(root));
       shown[k].fit();
       draw();
     }
@@ -260,6 +277,22 @@ function overlay(model, root, cleanups) {
   });
 }
 
+/**
+ * With Shift or Alt, the next lasso adds or subtracts; with neither it does what was chosen before.
+ * @param {Model<MapPanelState>} model
+ */
+function combining(model) {
+  let chosen = "";
+  /** @param {PointerEvent} event */
+  return (event) => {
+    const held = event.shiftKey ? "add" : event.altKey ? "subtract" : "";
+    if (held) chosen ||= model.get("combine");
+    const wanted = held || chosen;
+    if (!held) chosen = "";
+    if (wanted && wanted !== model.get("combine")) save(model, "combine", wanted);
+  };
+}
+
 /** @param {Model<MapPanelState>} model */
 function walker(model) {
   /** @param {KeyboardEvent} event */
@@ -270,7 +303,7 @@ function walker(model) {
     consume(event);
   };
   const focus = () => element.focus();
-  const element = button("Walk by arrow keys", focus, { "aria-label": WALK, title: WALK, onkeydown });
+  const element = button("Walk", focus, { "aria-label": WALK, title: WALK, onkeydown });
   return element;
 }
 
@@ -283,12 +316,17 @@ function render({ model, el }) {
     "aria-label": "Color by",
     onchange: () => send(model, "color", { column: columns.value }),
   });
+  const combine = control("select", {
+    "aria-label": "What a new lasso, filter or search does to the selection",
+    onchange: () => save(model, "combine", combine.value),
+  });
+  combine.append(...Object.entries(COMBINE).map(([value, words]) => html("option", { value }, words)));
   const legend = html("div", { class: "elekit-grow" });
   const key = html("span", { class: "elekit-small" });
   const selected = html("span", { "aria-live": "polite" });
   const trust = html("span");
   const busy = html("span", { role: "status" });
-  const clear = button("Clear selection", () => send(model, "select", { what: "none" }));
+  const clear = button("Clear", () => send(model, "select", { what: "none" }), { "aria-label": "Clear selection" });
   const make = button("", () => send(model, "make_umap"));
   root.append(
     html(
@@ -297,7 +335,15 @@ function render({ model, el }) {
       html("label", { class: "elekit-row" }, "Color by ", columns),
       legend,
     ),
-    html("div", { class: "elekit-row" }, selected, clear, walker(model), key),
+    html(
+      "div",
+      { class: "elekit-row" },
+      selected,
+      clear,
+      html("label", { class: "elekit-row" }, "A lasso ", combine),
+      walker(model),
+      key,
+    ),
     html("div", { class: "elekit-row" }, trust, make, busy),
   );
   follow(model, cleanups, "columns", () =>
@@ -307,6 +353,9 @@ function render({ model, el }) {
   );
   follow(model, cleanups, ["color_by", "columns"], () => {
     columns.value = model.get("color_by");
+  });
+  follow(model, cleanups, "combine", () => {
+    combine.value = model.get("combine");
   });
   follow(model, cleanups, "legend", () => legend.replaceChildren(legendList(model.get("legend"))));
   follow(model, cleanups, ["selected", "any_selected"], () => {

@@ -5,8 +5,8 @@ export interface Model<State> {
   set<Key extends keyof State>(name: Key, value: State[Key]): void;
   save_changes(): void;
   send(message: { do: string; with: object }): void;
-  on(event: string, callback: (message?: unknown) => void): void;
-  off(event: string, callback: (message?: unknown) => void): void;
+  on(event: string, callback: (message?: unknown, buffers?: unknown) => void): void;
+  off(event: string, callback: (message?: unknown, buffers?: unknown) => void): void;
 }
 
 export interface View<State> {
@@ -179,15 +179,45 @@ export interface MapPanelState extends Drawn {
   alternative: string;
   marks: MapMarks[];
   painted: number[];
+  combine: string;
+  groups: { level: number; at: Point; name: string }[];
+  cameras: number[][];
+  pictures: Record<string, Scene>;
+}
+
+/** `elekit.widgets.selecting.distribution`: of numbers, or of classes. */
+export interface Distribution {
+  edges?: number[];
+  all: number[];
+  selected: number[];
+  unknown: number;
+  classes?: [name: string, count: number, selected: number][];
+  more: number;
+}
+
+export interface SelectPanelState extends Drawn {
+  columns: string[];
+  column: string;
+  distribution: Distribution;
+  special: { feature: string; share: number; elsewhere: number }[];
+  against: string;
+  tags: { name: string; count: number }[];
+  note_of: string;
+  note: string;
+  colors: string;
+  palettes: string[];
+  formats: string[];
+  session: string;
+  done: string;
 }
 
 /** The part of regl-scatterplot that the explorer uses; jupyter-scatter keeps it in `.api` of an element. */
 export interface Plot {
   get(name: "isDestroyed"): boolean;
   get(name: "points"): number[][] | undefined;
-  get(name: "cameraView"): number[] | undefined;
+  get(name: "cameraView"): ArrayLike<number> | undefined;
   get(name: "renderer"): { canvas: HTMLCanvasElement; resize(width: number, height: number): void };
-  set(options: { cameraDistance: number }): void;
+  set(options: { cameraDistance?: number; cameraView?: Float32Array }): void;
   subscribe(event: string, callback: () => void): void;
   unsubscribe(event: string, callback: () => void): void;
   redraw(): void;
