@@ -16,6 +16,7 @@ from elekit.decoding import Trace
 from elekit.draw.figure import Picture
 from elekit.draw.maps import embedding_map
 from elekit.draw.scenes import scene
+from elekit.graphs.distances import distances_for
 from elekit.graphs.graph import GraphBatch
 from elekit.inspect.distinguishing import Group, graph_features
 from elekit.inspect.maps import EmbeddingMap, trust_words
@@ -25,6 +26,7 @@ from elekit.widgets.inspector_io import Json
 from elekit.widgets.space import Space
 
 NEIGHBORS = 8
+FAST, COMPARED = {"Weisfeiler-Lehman", "Tanimoto"}, 100_000  # known distances to all of so many graphs
 CACHED = 512  # scenes
 MOST_CLASSES = 60  # different texts in a column that is offered for colors
 FEW = 150_000  # atoms of molecules whose functional groups are computed at the start, in two seconds
@@ -191,19 +193,35 @@ class Explored:
         self.table[TO_PINNED] = loss.clamp_min(0).double().numpy()
         return [inspect.neighbors(s.points[row], s.points, NEIGHBORS, exclude=row) for s in self.spaces]
 
-    def neighbor_lists(self, near: list[pd.DataFrame]) -> Json:
-        """Lists (heading, cards) of neighbors; in words, how many two losses share."""
+    @property
+    def baselines(self) -> list[str]:
+        """Known distances that neighbors can be compared with; none for more than a hundred thousand graphs."""
+        return sorted(distances_for(self.graphs.vocabulary).keys() & FAST) if len(self) <= COMPARED else []
+
+    def nearest_by(self, baseline: str, row: int) -> pd.DataFrame:
+        """Neighbors (row, loss) of a graph by a known distance; takes seconds."""
+        pairs = self.graphs[[row] * len(self)], self.graphs
+        distance = distances_for(self.graphs.vocabulary)[baseline](*pairs).nan_to_num(torch.inf)
+        distance[row] = torch.inf
+        loss, rows = distance.topk(min(NEIGHBORS, len(self) - 1), largest=False)
+        return pd.DataFrame({"row": rows.numpy(), "loss": loss.numpy()})
+
+    def neighbor_lists(self, near: list[pd.DataFrame], baseline: tuple[str, pd.DataFrame] | None = None) -> Json:
+        """Lists (heading, cards) of neighbors by each loss and by a known distance; in words, how many they share."""
+        names = ["the learned loss"] if len(near) == 1 else [f"the learned loss of the {side}" for side in SIDES]
+        if near and baseline is not None:
+            near, names = [*near, baseline[1]], [*names, f"{baseline[0]} distance"]
         sets = [set(frame["row"]) for frame in near]
         both = set.intersection(*sets) if len(sets) > 1 else set()
         lists = []
-        for frame, side in zip(near, SIDES):
+        for frame, name in zip(near, names):
             cards = [
                 {**self.entry(row), "scene": self.scene(row), "loss": f"{loss:.3f}", "shared": row in both}
                 for row, loss in zip(frame["row"], frame["loss"])
             ]
-            heading = "Nearest by the learned loss" + (f" of the {side}" if len(near) > 1 else "")
-            lists.append({"heading": heading, "cards": cards})
-        words = f"The two losses agree on {len(both)} of {len(sets[0])} neighbors." if len(sets) > 1 else ""
+            lists.append({"heading": f"Nearest by {name}", "cards": cards})
+        whose = "The two losses" if baseline is None else "The two lists" if len(sets) == 2 else "The three lists"
+        words = f"{whose} agree on {len(both)} of {len(sets[0])} neighbors." if len(sets) > 1 else ""
         return {"words": words, "lists": lists}
 
     def predicted(self, rows: Iterable[int], most: int) -> list[Predicted]:

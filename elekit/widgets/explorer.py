@@ -79,7 +79,8 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
     """A map of graphs to point at, pin, search, select, color and compare; made by `explore`.
 
     selection_rows: the selected rows, a sorted array. pinned, hovered: a row, or None. color_by: a column of `frame`.
-    query: (kind, text) of the last search. combine, colors: see `Selections`. tab: what is beside the map, "Graph",
+    query: (kind, text) of the last search. combine, colors: see `Selections`. baseline: a
+    known distance by which the neighbors are listed too, "" for none. tab: what is beside the map, "Graph",
     "Select" or "Table". All of these can be set. problem: the last error in one sentence, "" after
     a success. error: the exception.
     """
@@ -89,6 +90,7 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
     hovered = traitlets.Int(None, allow_none=True)
     color_by = traitlets.Unicode()
     query = traitlets.Tuple(traitlets.Unicode(), traitlets.Unicode(), default_value=("id", ""))
+    baseline = traitlets.Unicode()
     tab = traitlets.Enum(TABS, TABS[0])
     problem = traitlets.Unicode()
     error: Exception | None = None
@@ -108,7 +110,10 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         )  # fmt: skip
         self._grid: Grid | None = None
         line = "\n".join(verdict(space.psi) for space in explored.spaces)
-        self._beside = GraphPanel(self, palette=looks, kinds=list(explored.search.kinds), health=line)
+        self._beside = GraphPanel(
+            self, palette=looks, kinds=list(explored.search.kinds), health=line,
+            baselines=explored.baselines,
+        )  # fmt: skip
         several = len(explored.spaces) > 1
         self._canvases = [
             Canvas(
@@ -284,7 +289,7 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         more = f" Predictions of {DRAWN} are drawn." if len(self._predicted) == DRAWN else ""
         self._below.selected = self.explored.selected_words(rows) + more
         self._below.any_selected = bool(len(rows))
-        self._select_panel.special = []
+        self._select_panel.special, self._select_panel.verdict = [], ""
         self._turn()
 
     @traitlets.observe("tab")
@@ -327,12 +332,38 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         finally:
             self._below.busy = ""
 
+    @traitlets.validate("baseline")
+    def _valid_baseline(self, proposal: Json) -> str:
+        names = self.explored.baselines
+        if proposal["value"] not in ("", *names):
+            raise ValueError(f"no distance {proposal['value']!r}; there are {', '.join(names) or 'none'}")
+        return proposal["value"]
+
+    @traitlets.observe("baseline")
+    def _show_neighbors(self, change: object = None) -> None:
+        """List the neighbors by a known distance too, once they are computed."""
+        known, row, name = self.explored, self.pinned, self.baseline
+        self._beside.baseline, self._beside.neighbors = name, known.neighbor_lists(self._near)
+        if row is None or not name:
+            return
+
+        def arrived(near: pd.DataFrame | None, error: Exception | None) -> None:
+            if self._closed or (self.pinned, self.baseline) != (row, name):
+                return
+            if near is None:
+                show_error(self, error or RuntimeError(f"no neighbors by {name}"))
+                return
+            self._beside.neighbors = known.neighbor_lists(self._near, (name, near))
+            self._separate(row, [int(one) for one in near["row"] if int(one) not in self._edits])
+
+        run_in_background(lambda: known.nearest_by(name, row), arrived)
+
     @traitlets.observe("pinned")
     def _pin(self, change: object = None) -> None:
         known, row, beside = self.explored, self.pinned, self._beside
         self._near, self._edits, beside.edits = known.pin(row), {}, {}
         self._show_pinned()
-        beside.neighbors = known.neighbor_lists(self._near)
+        self._show_neighbors()
         if beside.hovered:  # its loss to the pinned graph has changed
             beside.hovered = known.card(beside.hovered["row"], column=self.color_by, pinned=row)
         if self.color_by == TO_PINNED:

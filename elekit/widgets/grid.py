@@ -29,7 +29,7 @@ class Grid(ipywidgets.VBox):
 
     def __init__(self, explored: Explored, palette: dict, picked: Callable[[list[int]], object]):
         self.explored, self.palette, self.rows = explored, palette, np.empty(0, dtype=np.int64)
-        self.caption = ipywidgets.Label()
+        self.caption = ipywidgets.HTML()
         self.table = ITable(pd.DataFrame(), **OPTIONS)
         self.table.observe(lambda change: picked(self.rows[change["new"]].tolist()), "selected_rows")
         super().__init__([self.caption, self.table])
@@ -46,6 +46,9 @@ class Grid(ipywidgets.VBox):
             frame = frame.drop(columns=TO_PINNED, errors="ignore")
         texts = frame.select_dtypes(exclude=["number", "bool"]).columns
         frame = frame.assign(**{name: frame[name].map(lambda value: escape(str(value))) for name in texts})
+        own = ["id", *self.explored.facts, *(self.explored.frame if self.explored.frame is not None else ())]
+        first = [name for name in dict.fromkeys(own) if name in frame]
+        frame = frame[[*first, *frame.columns.difference(first, sort=False)]]
         frame.insert(0, "graph", [self._picture(row) for row in self.rows.tolist()])
         frame.columns = [escape(str(name)) for name in frame.columns]
         self.table.update(frame, selected_rows=[], **OPTIONS)

@@ -119,12 +119,15 @@ class GraphPanel(ExplorerPanel):
     kinds: kinds of search. found: the last search (kind, text), its count in words, and first results (shown: row,
     name, id). hovered, pinned: row, name, id, facts, text and scene of a graph, {} for none. neighbors: for each
     learned loss a heading and cards (row, name, id, scene, loss, shared), and how the losses agree, in words.
+    baselines: known distances to list neighbors by; baseline: the current one, "" for none.
     edits: by row, the edits that separate a neighbor from the pinned graph; they arrive later.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_panel.js")).tag(sync=True)
-    COMMANDS = ("pin", "find", "select")
+    COMMANDS = ("pin", "find", "select", "compare_with")
 
+    baselines = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    baseline = traitlets.Unicode().tag(sync=True)
     kinds = traitlets.List(traitlets.Unicode()).tag(sync=True)
     found = traitlets.Dict(NOTHING_FOUND).tag(sync=True)
     hovered = traitlets.Dict().tag(sync=True)
@@ -141,6 +144,9 @@ class GraphPanel(ExplorerPanel):
         except ValueError:
             self.found = {**NOTHING_FOUND, "serial": self.next_serial()}
             raise
+
+    def compare_with(self, baseline: str) -> None:
+        self.owner.baseline = baseline
 
     def next_serial(self) -> int:
         """A new number for each search, so that the browser also hears of a result that equals the last one."""

@@ -29,7 +29,8 @@ class SelectPanel(ExplorerPanel):
     """Select by values, by special features, or by tags; tag, annotate, export and save what is selected.
 
     columns: columns to select by. column: the current one. distribution: see `distribution`. special: features of the
-    selection (feature, share, elsewhere), against: the tag that it is compared with, "" for all others. tags: name
+    selection (feature, share, elsewhere), against: the tag that it is compared with, "" for all others; verdict: a
+    sentence if there are none. tags: name
     and number of graphs of each. note_of: the graph whose note is shown, in words, "" for none. note: its text.
     colors: the color map of numbers, one of palettes. formats: endings of files to export to. session: the file that
     the session is saved to. done: the last thing that was written.
@@ -46,6 +47,7 @@ class SelectPanel(ExplorerPanel):
     distribution = traitlets.Dict().tag(sync=True)
     special: "traitlets.List[Json]" = traitlets.List().tag(sync=True)
     against = traitlets.Unicode().tag(sync=True)
+    verdict = traitlets.Unicode().tag(sync=True)
     tags: "traitlets.List[Json]" = traitlets.List().tag(sync=True)
     note_of = traitlets.Unicode().tag(sync=True)
     note = traitlets.Unicode().tag(sync=True)
@@ -75,7 +77,8 @@ class SelectPanel(ExplorerPanel):
     def compare(self, against: str) -> None:
         """List what sets the selection apart from a tag, or from all others ("")."""
         found = self.owner.distinguish(against or None)
-        self.special, self.against = found[["feature", "share", "elsewhere"]].to_dict("records"), against
+        self.against, self.special = against, found[["feature", "share", "elsewhere"]].to_dict("records")
+        self.verdict = "" if len(found) else "Nothing sets them apart by more than chance."
 
     def having(self, feature: str) -> None:
         """Choose the graphs that have a feature."""

@@ -108,6 +108,9 @@ function search(model, cleanups) {
   );
 }
 
+/** @param {Partial<GraphCard>} card */
+const given = (card) => (card.scene ? /** @type {GraphCard} */ (card) : null);
+
 /**
  * The two cards: the graph under the pointer, and the pinned one.
  * @param {PanelModel} model
@@ -131,8 +134,6 @@ function cards(model, cleanups) {
       ),
     ];
   };
-  /** @param {Partial<GraphCard>} card */
-  const given = (card) => (card.scene ? /** @type {GraphCard} */ (card) : null);
   const hovered = html("div", { class: "elekit-card", "data-card": "hovered" });
   const pinned = html("div", { class: "elekit-card", "data-card": "pinned", "aria-live": "polite" });
   const unpin = button("Unpin", () => send(model, "pin"));
@@ -205,7 +206,18 @@ function neighborLists(model, cleanups) {
     showEdits();
   });
   follow(model, cleanups, "edits", showEdits);
-  return lists;
+  const baseline = control("select", {
+    "aria-label": "List the nearest also by",
+    onchange: () => send(model, "compare_with", { baseline: baseline.value }),
+  });
+  const choice = html("label", { class: "elekit-row" }, "Nearest also by ", baseline);
+  follow(model, cleanups, ["baselines", "baseline", "pinned"], () => {
+    const options = ["", ...model.get("baselines")].map((value) => html("option", { value }, value || "–"));
+    baseline.replaceChildren(...options);
+    baseline.value = model.get("baseline");
+    choice.hidden = options.length < 2 || !given(model.get("pinned"));
+  });
+  return html("div", { class: "elekit-column" }, choice, lists);
 }
 
 /** @param {View<GraphPanelState>} view */

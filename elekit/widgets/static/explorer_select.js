@@ -204,7 +204,7 @@ function whatIsSpecial(model, cleanups) {
     const names = model.get("tags").map(({ name }) => /** @type {[string, string]} */ ([name, `tag ${name}`]));
     offer(against, [["", "all other graphs"], ...names], model.get("against"));
   });
-  follow(model, cleanups, ["special", "problem"], () => {
+  follow(model, cleanups, ["special", "verdict", "problem"], () => {
     const found = model.get("special");
     const rows = found.map(({ feature, share, elsewhere }) =>
       html(
@@ -223,7 +223,7 @@ function whatIsSpecial(model, cleanups) {
     );
     const heads = ["has", "selection", "others"].map((name) => html("th", { scope: "col" }, name));
     const table = html("table", {}, html("thead", {}, html("tr", {}, ...heads)), html("tbody", {}, ...rows));
-    list.replaceChildren(...(found.length ? [table] : []));
+    list.replaceChildren(...(found.length ? [table] : [html("p", {}, model.get("verdict"))]));
   });
   const groups = button("Name groups on the map", () => send(model, "name_groups"));
   const line = html(

@@ -154,6 +154,8 @@ export interface GraphPanelState extends Drawn {
   pinned: Partial<GraphCard>;
   neighbors: { words: string; lists: { heading: string; cards: NeighborCard[] }[] };
   edits: Record<number, string>;
+  baselines: string[];
+  baseline: string;
 }
 
 export interface Legend {
@@ -201,6 +203,7 @@ export interface SelectPanelState extends Drawn {
   distribution: Distribution;
   special: { feature: string; share: number; elsewhere: number }[];
   against: string;
+  verdict: string;
   tags: { name: string; count: number }[];
   note_of: string;
   note: string;
