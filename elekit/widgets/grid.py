@@ -16,7 +16,8 @@ from elekit.widgets.explored import FOUND, KEPT, TO_PINNED, Explored
 LISTED = 300  # rows, each with a picture
 OPTIONS: dict[str, Any] = {  # of itables; the text of all cells is escaped here
     "allow_html": True, "select": "os", "paging": False, "scrollX": True, "scrollY": "380px", "scrollCollapse": True,
-    "maxBytes": 0, "maxColumns": 0, "showIndex": False, "show_dtypes": False, "info": False,
+    "maxBytes": 0, "maxColumns": 0, "showIndex": False, "show_dtypes": False,
+    "layout": {"topStart": None, "topEnd": "search", "bottomStart": None, "bottomEnd": None},
 }  # fmt: skip
 LEFT_OUT = (FOUND, KEPT)  # of no use in a table
 

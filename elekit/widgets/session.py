@@ -83,7 +83,8 @@ def _encoded(method: str, positions: np.ndarray) -> dict[str, Any]:
 
 
 def _decoded(one: dict[str, Any], graphs: int) -> tuple[str, np.ndarray]:
-    positions = np.frombuffer(base64.b64decode(one["positions"], validate=True), "<f4")
-    if len(positions) != 2 * graphs or not np.isfinite(positions).all():
+    data = base64.b64decode(one["positions"], validate=True)
+    positions = np.frombuffer(data, "<f4") if len(data) == 8 * graphs else np.empty(0)
+    if not len(positions) or not np.isfinite(positions).all():
         raise ValueError(f"a map must have {graphs:,} finite positions")
     return one["method"], positions.reshape(-1, 2).astype(np.float32)
