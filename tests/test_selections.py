@@ -388,7 +388,7 @@ def test_a_session_survives_kernel_and_browser_to_the_pixel(lab):
         lab.eventually("bool(explorer.selection_rows[:8].tolist() == list(range(8)))", True)
         page.get_by_role("button", name="What sets the selection apart from").click()
         page.locator(".elekit-explorer td button").first.wait_for()
-        page.get_by_role("button", name="Name groups on the map").click()
+        page.get_by_role("button", name="Names of groups on the map").click()
         page.locator(".elekit-group-name").first.wait_for()
         with page.expect_download() as waiting:
             page.get_by_role("button", name="Download the selection as").click()
@@ -411,8 +411,11 @@ def test_a_session_survives_kernel_and_browser_to_the_pixel(lab):
         lab.run(CELL, name="sessions")
         page.locator(".elekit-marks circle").first.wait_for()
         page.mouse.move(5, 5)
-        page.wait_for_timeout(2500)
-        assert page.locator(".elekit-map").first.screenshot() == before
+        for _ in range(40):  # until the map has come and the camera has moved
+            page.wait_for_timeout(500)
+            if (after := page.locator(".elekit-map").first.screenshot()) == before:
+                break
+        assert after == before
         assert lab.value("[explorer.pinned, [name for name in explorer.tags]]") == [11, ["heavy <b>"]]
     finally:
         lab.leave()

@@ -100,7 +100,8 @@ class SelectPanel(ExplorerPanel):
         self.owner.colors = colors
 
     def name_groups(self) -> None:
-        self.owner.name_groups()
+        """Show the names of groups on the map, or hide them."""
+        self.owner.name_groups(show=not self.owner.groups)
 
     def download(self, kind: str) -> None:
         """Send the selected graphs to the browser, which keeps them as a file; all graphs if none are selected."""

@@ -10,7 +10,7 @@ import pandas as pd
 import traitlets
 
 from elekit.datasets.files import write_atomically
-from elekit.inspect.distinguishing import distinguishing_features, map_groups
+from elekit.inspect.distinguishing import Group, distinguishing_features, map_groups
 from elekit.inspect.maps import neighbors_kept
 from elekit.widgets.explored import Explored
 from elekit.widgets.export import content, kind_of
@@ -118,9 +118,18 @@ class Selections(traitlets.HasTraits):
         rows = None if others is None else self.explored.rows_of(others)
         return distinguishing_features(self.explored.features, self.selection_rows, rows)
 
-    def name_groups(self) -> None:
+    @property
+    def groups(self) -> list[Group]:
+        """The named groups of the first map, coarse and fine."""
+        return list(self.explored.groups)
+
+    def name_groups(self, show: bool = True) -> None:
         """Name groups of graphs that lie together on the first map; column "group on the map" has the coarse ones."""
         known = self.explored
+        if not show:
+            known.groups = []
+            self.show_kept()
+            return
         known.groups = map_groups(known.spaces[0].map.positions, known.features)
         names = np.full(len(known), "", dtype=object)
         for n, group in enumerate((one for one in known.groups if not one.level), 1):

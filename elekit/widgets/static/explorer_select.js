@@ -225,7 +225,7 @@ function whatIsSpecial(model, cleanups) {
     const table = html("table", {}, html("thead", {}, html("tr", {}, ...heads)), html("tbody", {}, ...rows));
     list.replaceChildren(...(found.length ? [table] : [html("p", {}, model.get("verdict"))]));
   });
-  const groups = button("Name groups on the map", () => send(model, "name_groups"));
+  const groups = button("Names of groups on the map", () => send(model, "name_groups"));
   const line = html(
     "div",
     { class: "elekit-row" },
