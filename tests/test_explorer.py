@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 
 from elekit import datasets, decoding, inspect
 from elekit.datasets import Split
+from elekit.evaluation.formatting import significant
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
 from elekit.graphs.smiles import from_smiles, parse_smiles
 from elekit.inspect.search import Search, overview, step
@@ -381,7 +382,8 @@ def test_neighbors_are_those_of_the_learned_loss(explorer, psi):
         assert near["edits"].tolist() == told
         cards = explorer._beside.neighbors["lists"][0]["cards"]
         assert [card["row"] for card in cards] == near["row"].tolist()
-        assert explorer._beside.edits == {str(r): words for r, words in zip(near["row"], told)}
+        found = explorer._beside.edits
+        assert {row: one["words"] for row, one in found.items()} == {str(r): w for r, w in zip(near["row"], told)}
 
 
 def test_a_pin_is_shown_marked_and_taken_back(explorer):
@@ -405,9 +407,10 @@ def test_the_pointer_shows_a_graph_and_its_loss_to_the_pinned_one(explorer):
     explorer.hovered = 9
     card = explorer._beside.hovered
     expected = explorer.frame["loss to pinned"][9]
-    assert card["row"] == 9 and f"loss to the pinned graph: {expected:.3f}" in card["facts"]
+    assert card["row"] == 9 and f"to the pinned graph: loss {significant(expected)}" in card["facts"]
     explorer.pinned = 3
-    assert f"loss to the pinned graph: {explorer.frame['loss to pinned'][9]:.3f}" in explorer._beside.hovered["facts"]
+    expected = explorer.frame["loss to pinned"][9]
+    assert f"to the pinned graph: loss {significant(expected)}" in explorer._beside.hovered["facts"]
     explorer.hovered = None
     assert explorer._beside.hovered["row"] == 9  # it stays, to be looked at
 

@@ -26,7 +26,19 @@ APPLIED = 3  # edits at each end of the price list that can be applied in the pa
 COLUMNS = ["case", "input", "truth", "predicted", "exact", "edits", "loss", "iterations", "set"]
 KNOWN = 400  # graphs on the inspector's map
 CHANGING = ("scene", "table", "heat", "loss", "neighbors", "separations", "shares")  # traits that differ by step
-FIXED = ("palette", "anchor_scene", "anchor_name", "context", "map_note", "view", "valid_only", "picked", "molecular")
+FIXED = (
+    "palette",
+    "anchor_scene",
+    "anchor_name",
+    "context",
+    "map_note",
+    "view",
+    "valid_only",
+    "picked",
+    "molecular",
+    "unit",
+    "unit_words",
+)
 
 
 def cases(context: Context, results: Results) -> None:

@@ -16,12 +16,14 @@ from elekit.decoding import Trace
 from elekit.draw.figure import Picture
 from elekit.draw.maps import embedding_map
 from elekit.draw.scenes import scene
+from elekit.evaluation.formatting import loss_words, significant
 from elekit.graphs.distances import distances_for
 from elekit.graphs.graph import GraphBatch
 from elekit.inspect.distinguishing import Group, graph_features
 from elekit.inspect.maps import EmbeddingMap, trust_words
 from elekit.inspect.search import Search, overview
 from elekit.model.loss import LearnedLoss, Psi, points_of, squared_distance
+from elekit.widgets.base import typical_edit
 from elekit.widgets.inspector_io import Json
 from elekit.widgets.space import Space
 
@@ -51,6 +53,7 @@ class Explored:
     ):  # fmt: skip
         self.spaces, self.graphs, self.texts, self.frame = list(spaces), graphs, texts, frame
         self.facts = facts  # columns on every card
+        self.edits = [typical_edit(space.psi) for space in self.spaces]  # units of their losses
         self.predictions = None if predictions is None else _unit_rows(predictions, self.spaces[0].points)
         self.paths = [] if trace is None else [_path(space.psi, trace) for space in self.spaces]
         self.table = overview(graphs, frame)
@@ -164,7 +167,9 @@ class Explored:
         extra = [name for name in dict.fromkeys([*self.facts, column, ERROR]) if self._is_fact(name)]
         facts += [f"{name}: {_formatted(line[name])}" for name in extra]
         if pinned is not None and pinned != row:
-            facts.append(f"loss to the pinned graph: {line[TO_PINNED]:.3f}")
+            loss = float(line[TO_PINNED])
+            raw = f" (loss {loss:.3f})" if self.edits[0] else ""
+            facts.append(f"to the pinned graph: {loss_words(loss, self.edits[0])}{raw}")
         facts += (
             [f"tagged: {', '.join(names)}"] if (names := [n for n, rows in self.tags.items() if row in rows]) else []
         )
@@ -211,12 +216,14 @@ class Explored:
         names = ["the learned loss"] if len(near) == 1 else [f"the learned loss of the {side}" for side in SIDES]
         if near and baseline is not None:
             near, names = [*near, baseline[1]], [*names, f"{baseline[0]} distance"]
+        units = [*self.edits, 0.0]
         sets = [set(frame["row"]) for frame in near]
         both = set.intersection(*sets) if len(sets) > 1 else set()
         lists = []
-        for frame, name in zip(near, names):
+        for frame, name, unit in zip(near, names, units):
             cards = [
-                {**self.entry(row), "scene": self.scene(row), "loss": f"{loss:.3f}", "shared": row in both}
+                {**self.entry(row), "scene": self.scene(row), "shared": row in both}
+                | {"loss": loss_words(loss, unit) if "loss" in name else significant(loss), "raw": f"{loss:.4f}"}
                 for row, loss in zip(frame["row"], frame["loss"])
             ]
             lists.append({"heading": f"Nearest by {name}", "cards": cards})
@@ -259,7 +266,7 @@ class Explored:
     # -- words -------------------------------------------------------------------------------------------------
     def selected_words(self, rows: np.ndarray) -> str:
         if not len(rows):
-            return f"{len(self):,} graphs, none selected: draw a lasso to select some."
+            return f"{len(self):,} graphs, none selected."
         kept, words = self.table[KEPT].to_numpy()[rows], f"{len(rows):,} of {len(self):,} selected"
         if np.isfinite(kept).any():
             words += f"; the map keeps {15 * np.nanmean(kept):.1f} of their 15 nearest neighbors"

@@ -17,6 +17,7 @@ from elekit.draw.maps import paint
 from elekit.draw.scenes import palette
 from elekit.inspect.distinguishing import MIXED
 from elekit.model.loss import Psi
+from elekit.widgets.alignment import aligned
 from elekit.widgets.base import Displayed, run_in_background, show_error, shows_errors, verdict
 from elekit.widgets.canvas import Canvas
 from elekit.widgets.explored import FOUND, GROUP, KEPT, TO_PINNED, Explored
@@ -386,17 +387,18 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
             return
         graphs = self.explored.graphs
 
-        def arrived(edits: list[str] | None, error: Exception | None) -> None:
+        def arrived(found: Json | None, error: Exception | None) -> None:
             if self._closed or self.pinned != pinned:
                 return
             if error is not None:
                 show_error(self, error)
-            elif edits is not None:
-                self._edits[rows[0]] = edits[0]
-                self._beside.edits = {str(row): words for row, words in self._edits.items()}
+            elif found is not None:
+                self._edits[rows[0]] = found["words"]
+                self._beside.edits = {**self._beside.edits, str(rows[0]): found}
                 self._separate(pinned, rows[1:])
 
-        run_in_background(lambda: inspect.separating_edits(graphs[pinned], graphs[rows[0]]), arrived)
+        place = np.array(self.explored.scene(pinned)["positions"])
+        run_in_background(lambda: aligned(graphs[pinned], graphs[rows[0]], place), arrived)
 
     @traitlets.observe("query")
     def _answer(self, change: object = None) -> None:

@@ -14,6 +14,7 @@ from elekit import inspect
 from elekit.draw.layouts import layout
 from elekit.draw.placement import neighbor_positions
 from elekit.draw.scenes import palette, scene
+from elekit.evaluation.formatting import significant
 from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
 from elekit.graphs.smiles import is_molecular
 from elekit.inspect.edit_scan import EditScan
@@ -21,6 +22,8 @@ from elekit.inspect.maps import EmbeddingMap, trust_words
 from elekit.inspect.shapley import ShapleyValues
 from elekit.model.loss import Psi, points_of
 from elekit.widgets import inspector_io as io
+from elekit.widgets.alignment import aligned
+from elekit.widgets.base import typical_edit
 from elekit.widgets.inspector_io import DIGITS, Json, Visit, one_graph, roomy_scene, synchronized
 from elekit.widgets.space import Data, Space, read
 
@@ -42,6 +45,8 @@ class Inspection:
 
     view = "price"
     valid_only = True
+    unit = 0.0
+    unit_words = ""
     picked: Json = {}  # noqa: RUF012 - replaced, never mutated
     _visits: list[Visit] = []  # noqa: RUF012 - replaced
     _scans: list[tuple[Graph, EditScan]] = []  # noqa: RUF012 - replaced
@@ -57,7 +62,8 @@ class Inspection:
         self.psi, self._lock, self.vocabulary = psi, threading.RLock(), vocabulary_of(psi, graph)
         self.palette, self.molecular = palette(self.vocabulary), is_molecular(self.vocabulary)
         self.neighbors: list[Json] = []
-        self.separations: list[str] = []
+        self.separations: list[Json] = []
+        self._measure_in(typical_edit(psi), "the price of a typical edit of this loss")
         self._know(among, names, map)
         self._start(one_graph(graph, self.vocabulary))
         self._hold("original" if anchor is None else anchor)
@@ -180,13 +186,21 @@ class Inspection:
 
     @synchronized
     def compute_separations(self, place: int | None = None) -> None:
-        """Compute the edits that separate the graph from its neighbors, or from the one at `place`."""
+        """Draw its neighbors over the graph, or the one at `place`, and compute the edits between them."""
         if self._known is None:
             return
         for n in range(len(self.separations)) if place is None else (place,):
             if 0 <= n < len(self.separations) and not self.separations[n]:
-                words = inspect.separating_edits(self.graph, self._known[self.neighbors[n]["row"]])[0]
-                self.separations = [*self.separations[:n], words, *self.separations[n + 1 :]]
+                other, here = self._known[self.neighbors[n]["row"]], self._visits[self.at].positions
+                self.separations = [
+                    *self.separations[:n],
+                    aligned(self.graph, other, here),
+                    *self.separations[n + 1 :],
+                ]
+
+    def _measure_in(self, unit: float, what: str) -> None:
+        self.unit = unit if unit > 0 else 0.0
+        self.unit_words = f"1 edit = {what} (loss {significant(unit)})." if self.unit else ""
 
     def _has(self, slots: list[Any]) -> bool:
         nodes = self.scene.get("nodes", [])
@@ -251,12 +265,17 @@ class Inspection:
             pairs = zip(found["row"].tolist(), found["loss"])
             with self.hold_sync():
                 self.neighbors = [self._neighbor(self._known, row, loss) for row, loss in pairs]
-                self.separations = [""] * len(self.neighbors)
+                self.separations = [{} for _ in self.neighbors]
         self._turn()
 
     def _price(self) -> None:
         scan = self._scanned(self.graph, whole=not self.valid_only).to_anchor(self._held.point)
         self._scan = scan
+        if not self.unit:
+            prices = scan.table["price"][scan.table["valid"]]
+            self._measure_in(
+                float(prices.median()) if len(prices) else 0.0, "the median price of the edits of this graph"
+            )
         self.table, self.heat, self.loss = {**io.columns(scan), "step": self.at}, io.heat(scan), scan.loss
         self._shares, self.shares = None, {}
         self.path = {"places": [v.place.tolist() for v in self._visits], "anchor": self._held.place.tolist()}

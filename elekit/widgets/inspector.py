@@ -60,7 +60,8 @@ class LossInspector(Inspection, Panel):
         steps: What was done, in words. path: places on the map of all steps and of the anchor.
         context: x and y of the points in the background of the map, alternating. map_note: what they are.
         neighbors: Nearest known graphs: row, name, loss, place, scene.
-        separations: Edits that separate each neighbor from the graph, "" until they are computed.
+        separations: Each neighbor drawn over the graph (`elekit.widgets.alignment.aligned`), {} until it is computed.
+        unit: Price of a typical edit, in which the browser writes losses; 0 = as they are. unit_words: what it is.
         shares: Shares of the parts of graph and anchor in `2 - loss`; {} until they are computed.
     """
 
@@ -84,7 +85,9 @@ class LossInspector(Inspection, Panel):
     context: "traitlets.List[float]" = traitlets.List().tag(sync=True)
     map_note = traitlets.Unicode("").tag(sync=True)
     neighbors: "traitlets.List[Json]" = traitlets.List().tag(sync=True)
-    separations = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    separations: "traitlets.List[Json]" = traitlets.List().tag(sync=True)
+    unit = traitlets.Float(0.0).tag(sync=True)
+    unit_words = traitlets.Unicode("").tag(sync=True)
     shares = traitlets.Dict().tag(sync=True)
     hold_sync = Panel.hold_sync
 

@@ -120,7 +120,7 @@ class GraphPanel(ExplorerPanel):
     name, id). hovered, pinned: row, name, id, facts, text and scene of a graph, {} for none. neighbors: for each
     learned loss a heading and cards (row, name, id, scene, loss, shared), and how the losses agree, in words.
     baselines: known distances to list neighbors by; baseline: the current one, "" for none.
-    edits: by row, the edits that separate a neighbor from the pinned graph; they arrive later.
+    edits: by row, a neighbor drawn over the pinned graph (see `elekit.widgets.alignment.aligned`); they arrive later.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_panel.js")).tag(sync=True)

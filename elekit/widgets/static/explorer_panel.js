@@ -1,5 +1,6 @@
 // Beside the map: search, the graph under the pointer, the pinned graph and its neighbors by the learned loss.
 
+import { differenceKey, drawAligned } from "./differences.js";
 import { button, clamp, cleaning, consume, control, follow, frame, html, send, setText, shortened } from "./dom.js";
 import { GraphView } from "./graph.js";
 import { zoomable } from "./zoom.js";
@@ -151,42 +152,56 @@ function cards(model, cleanups) {
 }
 
 /**
- * Neighbors of the pinned graph by each learned loss. The edits that separate them arrive later, by row.
+ * Neighbors of the pinned graph by each learned loss, drawn over the pinned graph once the differences are known.
  * @param {PanelModel} model
  * @param {Cleanups} cleanups
  */
 function neighborLists(model, cleanups) {
   const lists = html("div", { class: "elekit-column" });
-  /** @type {[row: number, place: HTMLElement][]} */
+  const key = differenceKey();
+  /** @type {[row: number, view: GraphView, words: HTMLElement][]} */
   let places = [];
   const showEdits = () => {
     const edits = model.get("edits");
-    for (const [row, place] of places) if (edits[row] !== undefined) setText(place, edits[row]);
+    for (const [row, view, words] of places) {
+      const found = edits[row];
+      if (!found || words.dataset.edits === found.words) continue;
+      words.dataset.edits = found.words;
+      drawAligned(view, found);
+      const count = found.edits.length === 1 ? "1 edit" : `${found.edits.length} edits`;
+      words.replaceChildren(
+        found.edits.length
+          ? html("details", {}, control("summary", {}, count), found.edits.join("; "))
+          : document.createTextNode(found.words),
+      );
+    }
   };
   /**
    * @param {NeighborCard} card
    * @param {number} n
    */
   const neighbor = (card, n) => {
-    const edits = html("span", { class: "elekit-small", "data-edits": card.row }, "…");
-    places.push([card.row, edits]);
-    return control(
+    const edits = html("div", { class: "elekit-small elekit-separation", "data-row": card.row }, "…");
+    const view = drawing(model, card);
+    places.push([card.row, view, edits]);
+    const pin = control(
       "button",
       {
         type: "button",
         class: "elekit-button elekit-neighbor",
         "data-row": card.row,
+        title: `loss ${card.raw}`,
         onclick: () => send(model, "pin", { row: card.row }),
       },
-      drawing(model, card).element,
+      view.element,
       html(
         "span",
         { class: "elekit-column" },
         html("span", { class: "elekit-name" }, `${n + 1}  ${shortened(card.name, 30)}`),
-        html("span", { class: "elekit-number" }, `loss ${card.loss}${card.shared ? " · in both" : ""}`),
-        edits,
+        html("span", { class: "elekit-number" }, `${card.loss}${card.shared ? " · in both" : ""}`),
       ),
     );
+    return html("div", { class: "elekit-column" }, pin, edits);
   };
   follow(model, cleanups, "neighbors", () => {
     const found = model.get("neighbors");
@@ -203,6 +218,7 @@ function neighborLists(model, cleanups) {
         );
       }),
     );
+    key.hidden = !found.lists.some(({ cards }) => cards.length);
     showEdits();
   });
   follow(model, cleanups, "edits", showEdits);
@@ -217,7 +233,7 @@ function neighborLists(model, cleanups) {
     baseline.value = model.get("baseline");
     choice.hidden = options.length < 2 || !given(model.get("pinned"));
   });
-  return html("div", { class: "elekit-column" }, choice, lists);
+  return html("div", { class: "elekit-column" }, choice, key, lists);
 }
 
 /** @param {View<GraphPanelState>} view */

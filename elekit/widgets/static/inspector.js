@@ -1,6 +1,6 @@
 // The loss inspector. What it shows is in the model's traits; sorting, filter and preview stay in the browser.
 
-import { cleaning, consume, frame, hasModifier, html, setText } from "./dom.js";
+import { cleaning, consume, frame, hasModifier, html, setText, update } from "./dom.js";
 import { GraphView } from "./graph.js";
 import { InspectedGraph, legend, priceHalos, shareHalos } from "./inspector_graph.js";
 import { mapPanel } from "./inspector_map.js";
@@ -16,6 +16,7 @@ import {
   signed,
 } from "./inspector_session.js";
 import { editTable } from "./inspector_table.js";
+import { inUnits, lossWords, rawLoss } from "./units.js";
 import { zoomable } from "./zoom.js";
 
 /** @import { InspectorState, Model, Part, View } from "./types.d.ts" */
@@ -32,7 +33,7 @@ function summary(model) {
   const rows = [...table.price.keys()].filter((row) => concerns(table, row, picked));
   const valid = rows.filter((row) => table.valid[row]).sort((a, b) => table.price[a] - table.price[b] || a - b);
   const cheapest = valid.length
-    ? ` The cheapest, “${short(table.edit[valid[0]])}”, costs ${table.price[valid[0]].toFixed(3)}.`
+    ? ` The cheapest, “${short(table.edit[valid[0]])}”, costs ${inUnits(table.price[valid[0]], model.get("unit"))}.`
     : "";
   return `${name}${valid.length} valid of ${rows.length} edits.${cheapest}`;
 }
@@ -74,6 +75,7 @@ function render({ model, el }) {
   const shown = html("p", { class: "elekit-title" }, "graph");
 
   const loss = html("p", { class: "elekit-loss" });
+  const unit = html("p", { class: "elekit-small elekit-unit" });
   const words = html("p", { class: "elekit-reading", "aria-live": "polite" });
   const drawing = new InspectedGraph(model, "the graph", (part, event) => {
     const before = model.get("picked").node;
@@ -93,7 +95,7 @@ function render({ model, el }) {
   const head = html(
     "div",
     { class: "elekit-row elekit-head" },
-    html("div", { class: "elekit-column" }, loss, words),
+    html("div", { class: "elekit-column" }, loss, words, unit),
     anchor,
   );
   const left = html(
@@ -115,7 +117,7 @@ function render({ model, el }) {
     const { graph } = model.get("shares");
     const byShare = model.get("view") === "shares" && graph;
     const halos = byShare ? shareHalos(graph, session.largestShare) : priceHalos(model);
-    drawing.mark(halos, model.get("picked"), session.previewed);
+    drawing.mark(halos, model.get("picked"), session.previewed, byShare ? "all" : session.written);
     session.announce(session.previewed === null ? summary(model) : editSentence(model, session.previewed));
   };
   session.redrawAll = () => {
@@ -129,9 +131,11 @@ function render({ model, el }) {
     const showsShares = model.get("view") === "shares";
     session.previewed = null;
     drawing.show(model.get("scene"));
-    const start = step ? `Step ${step}: loss` : "Loss";
+    const start = step ? `Step ${step}: ` : "";
     const to = name === "original" ? name : `anchor ${short(name)}`;
-    setText(loss, `${start} to the ${to} ${model.get("loss").toFixed(3)}`);
+    setText(loss, `${start}${lossWords(model.get("loss"), model.get("unit"))} from the ${to}`);
+    update(loss, { title: rawLoss(model.get("loss")) });
+    setText(unit, model.get("unit_words"));
     anchor.hidden = name === "original" || showsShares;
     if (!anchor.hidden) anchorView.show(model.get("anchor_scene"));
     setText(anchorName, `anchor: ${short(name)}`);
@@ -154,7 +158,19 @@ function render({ model, el }) {
 
   followTogether(
     session,
-    ["scene", "table", "heat", "loss", "steps", "anchor_name", "anchor_scene", "view", "shares"],
+    [
+      "scene",
+      "table",
+      "heat",
+      "loss",
+      "steps",
+      "anchor_name",
+      "anchor_scene",
+      "view",
+      "shares",
+      "unit",
+      "unit_words",
+    ],
     showGraph,
   );
   followTogether(session, ["picked"], session.redrawAll);

@@ -4,6 +4,7 @@ import { clamp, html, setText, svg, update } from "./dom.js";
 import { BLUE, CENTERED, GRAY, GraphView, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
 import { signed } from "./inspector_session.js";
 import { placeLabels } from "./labels.js";
+import { inUnits, rawLoss } from "./units.js";
 
 /** @import { EditTable, Halo, Halos, Heat, InspectorState, Model, Part, PartShares, Point, RoomyScene } from "./types.d.ts" */
 
@@ -12,20 +13,30 @@ const WIDE = 17; // and of the most expensive one
 const MARGIN = 0.75; // around the graph, in edges
 const TEXT = 14; // pixels
 const MOST_LABELS = 24; // in the visible part of a drawing
+const FEW = 5; // extremes whose values are written
+const CHOSEN = 9; // weight of parts that are pointed at, picked or edited
 const BLACK = "#000000";
 
+/** @type {WeakMap<Heat, number[]>} */
+const sorted = new WeakMap();
+
 /**
- * Where a price lies on the ramp, in [0, 1].
+ * Where a price lies on the ramp, in [0, 1]: its rank among those of the drawing, so that a few dear ones do not make
+ * all others look alike.
  * @param {Heat} heat
  * @param {number} price
  */
-const onRamp = ({ low, high }, price) => clamp((price - low) / (high - low), 0, 1);
-
-/**
- * Decimals that tell prices apart, also those of large graphs.
- * @param {Heat} heat
- */
-const decimals = ({ high }) => clamp(1 - Math.floor(Math.log10(Math.max(high, 1e-9))), 2, 5);
+function onRamp(heat, price) {
+  let prices = sorted.get(heat);
+  if (!prices) {
+    prices = [...heat.nodes.filter((one) => one !== null), ...heat.pairs.map(([, , one]) => one)].sort(
+      (a, b) => a - b,
+    );
+    sorted.set(heat, prices);
+  }
+  const below = prices.filter((one) => one < price).length;
+  return prices.length > 1 ? clamp(below / (prices.length - 1), 0, 1) : 0.5;
+}
 
 /**
  * The same halo for an edge, which covers the edge's lines.
@@ -41,6 +52,7 @@ const forEdge = (halo) => ({ ...halo, width: 14 + 1.5 * (halo.width ?? 0) });
  */
 function priceHalos(model) {
   const heat = model.get("heat");
+  const unit = model.get("unit");
   const { nodes, edges } = model.get("scene");
   /**
    * @param {number | null | undefined} price
@@ -52,9 +64,9 @@ function priceHalos(model) {
     return {
       color: rampColor(heat.ramp, onRamp(heat, price)),
       width: THIN + (WIDE - THIN) * onRamp(heat, price),
-      words: price.toFixed(decimals(heat)),
+      words: inUnits(price, unit),
       weight: Math.abs(onRamp(heat, price) - 0.5), // the cheapest and the most expensive edits are labeled first
-      title: `cheapest valid edit ${price.toFixed(3)}`,
+      title: `cheapest valid edit ${inUnits(price, unit)} (${rawLoss(price)})`,
     };
   };
   const prices = new Map(heat.pairs.map(([i, j, price]) => [pairNumber(i, j, nodes.length), price]));
@@ -124,6 +136,7 @@ class InspectedGraph {
     this.halos = { nodes: new Map(), pairs: new Map() };
     /** @type {Part[]} labeled in any case */
     this.chosen = [];
+    this.written = "all"; // which values are written beside the parts: "all", "few", or "pointed"
     /** @type {Part | null} */
     this.pointed = null;
     for (const [event, leaves] of /** @type {[string, boolean][]} */ ([
@@ -168,11 +181,13 @@ class InspectedGraph {
    * @param {Halos} halos
    * @param {Part} picked
    * @param {number | null} row the edit to preview
+   * @param {string} [written] which values are written: "all", "few" (the extremes), or "pointed"
    */
-  mark(halos, picked, row) {
+  mark(halos, picked, row, written = "all") {
     const { scene, unedited, view } = this;
     if (!scene || !unedited) return;
     this.halos = halos;
+    this.written = written;
     view.mark(halos);
     const notes = view.outline(picked, BLACK, 20);
     const preview = row === null ? [] : this.preview(scene, unedited, row);
@@ -215,17 +230,17 @@ class InspectedGraph {
     const N = scene.nodes.length;
     /** @param {Point} at */
     const isShown = ([x, y]) => x > left && x < left + width && y > top && y < top + height;
-    /** @type {(import("./labels.js").Wanted & { weight: number })[]} */
+    /** @type {(import("./labels.js").Wanted & { weight: number, number?: number })[]} */
     const wanted = [];
     const chosen = [...this.chosen, ...(this.pointed ? [this.pointed] : [])];
     /** @param {(part: Part) => boolean | undefined} isPart */
     const weight = (isPart, halo = /** @type {Halo | undefined} */ (undefined)) =>
-      chosen.some(isPart) ? 9 : (halo?.weight ?? -1);
+      chosen.some(isPart) ? CHOSEN : (halo?.weight ?? -1);
     for (const [i, channel] of scene.nodes.entries()) {
       const [at, halo] = [view.positions[i], halos.nodes.get(i)];
       if (!channel || !isShown(at)) continue;
-      const words = halo?.words ? `${i}: ${halo.words}` : String(i);
-      wanted.push({ at, words, weight: weight(({ node, pair }) => node === i || pair?.includes(i), halo) });
+      const heavy = weight(({ node, pair }) => node === i || pair?.includes(i), halo);
+      wanted.push({ at, words: halo?.words ?? "", weight: heavy, number: i });
     }
     /** @type {[Point, Point][]} */
     const lines = scene.edges.map(([i, j]) => [view.positions[i], view.positions[j]]);
@@ -243,9 +258,17 @@ class InspectedGraph {
       });
     }
     wanted.sort((a, b) => b.weight - a.weight);
+    const valued = { all: wanted.length, few: FEW, pointed: 0 }[this.written] ?? 0;
+    for (const [n, one] of wanted.entries()) {
+      const value = n < valued || one.weight === CHOSEN ? one.words : "";
+      one.words = one.number === undefined ? value : value ? `${one.number}: ${value}` : String(one.number);
+    }
     const nodes = [...view.nodes].map(([i, { radius }]) => ({ at: view.positions[i], radius }));
     const frame = /** @type {[number, number, number, number]} */ ([left, top, left + width, top + height]);
-    const placed = placeLabels(wanted, { size, frame, most: MOST_LABELS, nodes, lines });
+    const placed = placeLabels(
+      wanted.filter(({ words }) => words),
+      { size, frame, most: MOST_LABELS, nodes, lines },
+    );
     this.labels.replaceChildren(...placed.map(({ at, words }) => text(at, words, size)));
   }
 
@@ -288,7 +311,7 @@ class InspectedGraph {
 function legend(model) {
   const wedge = svg("svg", { viewBox: "0 0 240 24", class: "elekit-wedge", "aria-hidden": "true" });
   const [low, high] = [html("span", { class: "elekit-number" }), html("span", { class: "elekit-number" })];
-  const words = "price of the cheapest valid edit; a thin halo: an edit there changes the loss little";
+  const words = "cheapest valid edit at each part, by rank; a thin halo: an edit there changes the loss little";
   const prices = html("div", { class: "elekit-row elekit-key" }, low, wedge, high, words);
   /**
    * @param {string} stroke
@@ -309,8 +332,8 @@ function legend(model) {
   );
   const draw = () => {
     const heat = model.get("heat");
-    setText(low, heat.low.toFixed(decimals(heat)));
-    setText(high, heat.high.toFixed(decimals(heat)));
+    setText(low, `cheapest ${inUnits(heat.low, model.get("unit"))}`);
+    setText(high, `dearest ${inUnits(heat.high, model.get("unit"))}`);
     wedge.replaceChildren(
       ...Array.from({ length: 24 }, (_, n) => {
         const [y, height] = [12 - (4 + n / 3), 8 + (2 * n) / 3];
@@ -323,4 +346,4 @@ function legend(model) {
   return { element: html("div", {}, prices, shares), draw };
 }
 
-export { decimals, InspectedGraph, legend, onRamp, priceHalos, shareHalos };
+export { InspectedGraph, legend, onRamp, priceHalos, shareHalos };

@@ -2,8 +2,9 @@
 
 import { button, clamp, consume, control, html, save, setText, update } from "./dom.js";
 import { rampColor } from "./graph.js";
-import { decimals, onRamp } from "./inspector_graph.js";
-import { concerns, isWhole, partName, short, signed } from "./inspector_session.js";
+import { onRamp } from "./inspector_graph.js";
+import { concerns, isWhole, partName, short } from "./inspector_session.js";
+import { inUnits, rawLoss, signedUnits } from "./units.js";
 
 /** @import { EditTable } from "./types.d.ts" */
 /** @import { Column, Panel, Session } from "./inspector_session.js" */
@@ -178,9 +179,11 @@ function editTable(session) {
     update(tr, { "data-row": row });
     setText(cells.edit, short(edits.edit[row]));
     setText(cells.kind, edits.kind[row]);
-    const digits = Math.max(3, decimals(heat));
-    setText(cells.price, edits.price[row].toFixed(digits));
-    setText(cells.change, signed(edits.change[row], digits));
+    const unit = model.get("unit");
+    setText(cells.price, inUnits(edits.price[row], unit));
+    update(cells.price, { title: rawLoss(edits.price[row]) });
+    setText(cells.change, signedUnits(edits.change[row], unit));
+    update(cells.change, { title: `change of the ${rawLoss(edits.change[row])}` });
     setText(cells.valid, !edits.valid[row] ? "no" : edits.connected[row] ? "yes" : "disconnects");
     const at = onRamp(heat, edits.price[row]);
     const height = (0.35 + 0.65 * at).toFixed(2);
@@ -243,7 +246,7 @@ function editTable(session) {
     html("div", { class: "elekit-row" }, html("label", {}, valid, " valid edits only"), kind, search, count),
     html("div", { class: "elekit-scroll" }, table),
   );
-  return { element, traits: ["table", "heat", "valid_only"], draw };
+  return { element, traits: ["table", "heat", "valid_only", "unit"], draw };
 }
 
 export { editTable };

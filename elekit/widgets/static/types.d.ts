@@ -141,9 +141,18 @@ export interface GraphCard extends Entry {
   trust?: string;
 }
 
+/** `elekit.widgets.alignment.aligned`. */
+export interface Aligned {
+  scene: Scene;
+  marks: [part: number[], kind: "gone" | "changed" | "new"][];
+  edits: string[];
+  words: string;
+}
+
 export interface NeighborCard extends Entry {
   scene: Scene;
   loss: string;
+  raw: string;
   shared: boolean;
 }
 
@@ -153,7 +162,7 @@ export interface GraphPanelState extends Drawn {
   hovered: Partial<GraphCard>;
   pinned: Partial<GraphCard>;
   neighbors: { words: string; lists: { heading: string; cards: NeighborCard[] }[] };
-  edits: Record<number, string>;
+  edits: Record<number, Aligned>;
   baselines: string[];
   baseline: string;
 }
@@ -292,6 +301,8 @@ export interface InspectorState extends Drawn {
   context: number[];
   map_note: string;
   neighbors: KnownGraph[];
-  separations: string[];
+  separations: (Aligned | Record<string, never>)[];
+  unit: number;
+  unit_words: string;
   shares: Partial<{ graph: PartShares; anchor: PartShares; loss: number }>;
 }
