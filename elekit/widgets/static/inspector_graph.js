@@ -1,7 +1,7 @@
 // The inspector's graph: halos of prices or shares, words beside the parts, and previews of edits.
 
 import { clamp, html, setText, svg, update } from "./dom.js";
-import { BLUE, CENTERED, GRAY, GraphView, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
+import { BLUE, CENTERED, GRAY, GraphView, INK, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
 import { signed } from "./inspector_session.js";
 import { placeLabels } from "./labels.js";
 
@@ -12,7 +12,6 @@ const WIDE = 17; // and of the most expensive one
 const MARGIN = 0.75; // around the graph, in edges
 const TEXT = 14; // pixels
 const MOST_LABELS = 24; // in the visible part of a drawing
-const BLACK = "#000000";
 
 /**
  * Where a price lies on the ramp, in [0, 1].
@@ -174,7 +173,7 @@ class InspectedGraph {
     if (!scene || !unedited) return;
     this.halos = halos;
     view.mark(halos);
-    const notes = view.outline(picked, BLACK, 20);
+    const notes = view.outline(picked, INK, 20);
     const preview = row === null ? [] : this.preview(scene, unedited, row);
     if (row === null) view.draw(unedited.nodes, unedited.pairs);
     this.notes.replaceChildren(...notes, ...preview);
