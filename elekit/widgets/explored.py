@@ -31,7 +31,6 @@ GROUP, TO_PINNED, KEPT, ERROR, FOUND = (
     "functional group", "loss to pinned", "neighbors kept", "prediction error", "found by search",
 )  # fmt: skip
 ON_CARD = ("nodes", "edges", "rings", "split", "id", TO_PINNED, FOUND, ERROR)  # on every card
-SIDES = ("first map", "second map")
 Predicted = tuple[int, np.ndarray]  # a row, and the (2,) position of its prediction
 
 
@@ -39,14 +38,16 @@ class Explored:
     """n graphs, one or two learned losses over them (`spaces`), and `table`, with a row of facts about each graph.
 
     frame, texts: columns and inputs of the graphs. predictions: (n, D) unit vectors, or rows of nan. paths: for each
-    space the points of a decoding run. placed: their positions on its map.
+    space the points of a decoding run. placed: their positions on its map. sides: names of the losses if they are two.
     """
 
     def __init__(
         self, spaces: list[Space], graphs: GraphBatch, frame: pd.DataFrame | None, texts: list[str] | None,
-        predictions: Tensor | None, trace: Trace | None,
+        predictions: Tensor | None, trace: Trace | None, sides: tuple[str, str] = ("psi", "other"),
     ):  # fmt: skip
-        self.spaces, self.graphs, self.texts = list(spaces), graphs, texts
+        if len(sides) != 2 or len(set(sides)) != 2:
+            raise ValueError(f"names must be two different ones, one per loss, got {tuple(sides)!r}")
+        self.spaces, self.graphs, self.texts, self.sides = list(spaces), graphs, texts, sides
         self.predictions = None if predictions is None else _unit_rows(predictions, self.spaces[0].points)
         self.paths = [] if trace is None else [_path(space.psi, trace) for space in self.spaces]
         self.table = overview(graphs, frame)
@@ -170,12 +171,12 @@ class Explored:
         sets = [set(frame["row"]) for frame in near]
         both = set.intersection(*sets) if len(sets) > 1 else set()
         lists = []
-        for frame, side in zip(near, SIDES):
+        for frame, side in zip(near, self.sides):
             cards = [
                 {**self.entry(row), "scene": self.scene(row), "loss": f"{loss:.3f}", "shared": row in both}
                 for row, loss in zip(frame["row"], frame["loss"])
             ]
-            heading = "Nearest by the learned loss" + (f" of the {side}" if len(near) > 1 else "")
+            heading = "Nearest by the learned loss" + (f" of {side}" if len(near) > 1 else "")
             lists.append({"heading": heading, "cards": cards})
         words = f"The two losses agree on {len(both)} of {len(sets[0])} neighbors." if len(sets) > 1 else ""
         return {"words": words, "lists": lists}
@@ -227,7 +228,7 @@ class Explored:
 
     def trust(self) -> str:
         words = [trust_words(space.map.kept, space.map.method) for space in self.spaces]
-        return words[0] if len(words) == 1 else " ".join(f"{s.capitalize()}: {w}" for s, w in zip(SIDES, words))
+        return words[0] if len(words) == 1 else " ".join(f"{s}: {w}" for s, w in zip(self.sides, words))
 
     def offer(self) -> str:
         """Label of the button that makes a better map, with the time it takes; "" if there is none."""

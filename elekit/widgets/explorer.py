@@ -19,16 +19,18 @@ from elekit.widgets.base import Displayed, run_in_background, show_error, shows_
 from elekit.widgets.canvas import Canvas
 from elekit.widgets.explored import FOUND, GROUP, KEPT, TO_PINNED, Explored
 from elekit.widgets.inspector_io import Json
-from elekit.widgets.panels import GraphPanel, MapPanel, Rows, arranged, row_of
+from elekit.widgets.panels import BESIDE, GraphPanel, MapPanel, Rows, arranged, row_of
 from elekit.widgets.space import Data, Space, read
 
 LISTED = 50  # results of a search that are shown
 DRAWN = 100  # predictions drawn at a time
+LOWEST, HIGHEST = 280, 4000  # pixels of a map
 
 
 def explore(
     psi: Psi, data: Data, *, map: inspect.maps.EmbeddingMap | None = None, other: Psi | None = None,
-    predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, height: int = 280,
+    predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, height: int | None = None,
+    names: tuple[str, str] = ("psi", "other"),
 ) -> "Explorer":  # fmt: skip
     """Make a widget that shows the embedding space of psi as a map, with the graphs behind its points.
 
@@ -41,7 +43,8 @@ def explore(
             the pinned and the selected graphs. The column "prediction error" is their learned loss to the truth.
         trace: A decoding run, drawn as a path.
         color: The column to color by at the start.
-        height: Height of a map in pixels.
+        height: Height of a map in pixels; None = as the window allows, at least 280.
+        names: What the two losses are called if there is an `other`.
 
     Returns:
         The widget, an `elekit.widgets.explorer.Explorer`.
@@ -53,7 +56,8 @@ def explore(
     spaces = [Space.of(psi, graphs, map)]
     if other is not None:
         spaces.append(Space.of(other, graphs))
-    return Explorer(Explored(spaces, graphs, frame, texts, predictions, trace), color=color, height=height)
+    explored = Explored(spaces, graphs, frame, texts, predictions, trace, names)
+    return Explorer(explored, color=color, height=height)
 
 
 class Explorer(Displayed, ipywidgets.Box):
@@ -72,27 +76,31 @@ class Explorer(Displayed, ipywidgets.Box):
     problem = traitlets.Unicode()
     error: Exception | None = None
 
-    def __init__(self, explored: Explored, *, color: str | None = None, height: int = 280):
+    def __init__(self, explored: Explored, *, color: str | None = None, height: int | None = None):
         self.explored, self._closed = explored, False
+        several, least = len(explored.spaces) > 1, LOWEST if height is None else height
         self._near: list[pd.DataFrame] = []
         self._edits: dict[int, str] = {}
         self._found = np.empty(0, dtype=np.int64)
         looks = palette(explored.graphs.vocabulary)
-        self._below = MapPanel(self, palette=looks, columns=explored.columns)
+        self._below = MapPanel(
+            self, palette=looks, columns=explored.columns, grows=height is None,
+            sides=list(explored.sides) if several else [],
+        )  # fmt: skip
         line = "\n".join(verdict(space.psi) for space in explored.spaces)
         self._beside = GraphPanel(self, palette=looks, kinds=list(explored.search.kinds), health=line)
-        several = len(explored.spaces) > 1
         self._canvases = [
             Canvas(
-                space.map.positions, height, reticle=several,
+                space.map.positions, least, reticle=several,
                 clicked=self._clicked, lassoed=self._lassoed, pointed=self._pointed, sent=self._sent,
             )
             for space in explored.spaces
         ]  # fmt: skip
         maps = [canvas.widget for canvas in self._canvases]
-        super().__init__(arranged(maps, self._below, self._beside, height), layout=row_of())
+        super().__init__(arranged(maps, self._below, self._beside, least), layout=row_of())
         self.add_class("elekit-explorer")
         traitlets.dlink((self, "problem"), (self._beside, "problem"))
+        self._below.observe(self._lay, "paper")
         self.color_by = explored.first_column() if color is None else color
         self._select()
         self._below.trust, self._below.offer = explored.trust(), explored.offer()
@@ -192,6 +200,20 @@ class Explorer(Displayed, ipywidgets.Box):
     def repaint(self, map: int) -> None:
         self._canvases[map].send_points()
 
+    def resize(self, height: int) -> None:
+        """Give the maps this height in pixels, and the panel beside a single map what goes with it."""
+        height = max(LOWEST, min(int(height), HIGHEST))
+        for canvas in self._canvases:
+            canvas.widget.height = height
+        if len(self._canvases) == 1:
+            self.children[1].layout.max_height = f"{height + BESIDE}px"
+
+    def _lay(self, change: object = None) -> None:
+        """The browser's theme has changed."""
+        for canvas in self._canvases:
+            canvas.lay_on(self._below.paper)
+        self._color()
+
     # -- to the browser ----------------------------------------------------------------------------------------
     @traitlets.validate("pinned", "hovered")
     def _valid_row(self, proposal: Json) -> int | None:
@@ -238,7 +260,7 @@ class Explorer(Displayed, ipywidgets.Box):
         if self.color_by not in self._below.columns:
             self._below.columns = [*self._below.columns, self.color_by]
         self._below.color_by = self.color_by
-        self._paint = paint(column)
+        self._paint = paint(column, self._canvases[0].backdrop)
         self._below.legend = self._paint.legend()
         for canvas in self._canvases:
             canvas.paint(self._paint, context=len(self.selection_rows) > 0)

@@ -643,4 +643,19 @@ class GraphView {
   }
 }
 
-export { BLUE, CENTERED, GRAY, GREEN, GraphView, INK, LEAST, ORANGE, oneHot, PAPER, pairNumber, RADIUS, rampColor, VERMILION };
+export {
+  BLUE,
+  CENTERED,
+  GRAY,
+  GREEN,
+  GraphView,
+  INK,
+  LEAST,
+  ORANGE,
+  oneHot,
+  PAPER,
+  pairNumber,
+  RADIUS,
+  rampColor,
+  VERMILION,
+};

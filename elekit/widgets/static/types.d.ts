@@ -165,6 +165,7 @@ export interface Legend {
 export interface MapMarks {
   dots: { kind: string; at: Point; number: number }[];
   lines: { kind: string; points: Point[] }[];
+  shape: number;
 }
 
 export interface MapPanelState extends Drawn {
@@ -179,6 +180,9 @@ export interface MapPanelState extends Drawn {
   alternative: string;
   marks: MapMarks[];
   painted: number[];
+  paper: string;
+  sides: string[];
+  grows: boolean;
 }
 
 /** The part of regl-scatterplot that the explorer uses; jupyter-scatter keeps it in `.api` of an element. */
@@ -187,10 +191,15 @@ export interface Plot {
   get(name: "points"): number[][] | undefined;
   get(name: "cameraView"): number[] | undefined;
   get(name: "renderer"): { canvas: HTMLCanvasElement; resize(width: number, height: number): void };
-  set(options: { cameraDistance: number }): void;
-  subscribe(event: string, callback: () => void): void;
-  unsubscribe(event: string, callback: () => void): void;
+  get(name: "camera"): {
+    scale(factor: number, at: Point): void;
+    setScaleBounds(bounds: [low: number, high: number]): void;
+  };
+  set(options: { cameraDistance?: number; aspectRatio?: number }): void;
+  subscribe(event: string, callback: (value: number) => void): void;
+  unsubscribe(event: string, callback: (value: number) => void): void;
   redraw(): void;
+  reset(): void;
 }
 
 export type PlotElement = HTMLElement & { api: Plot };
