@@ -19,12 +19,29 @@ from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
 
 CLASSES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)  # most frequent first
-OTHER, UNKNOWN, CONTEXT = "#555555", "#DDDDDD", "#D0D0D0"
 STEPS = 64  # of a scale
 FEW = 8  # so many different numbers are classes, each with its count
-RAMP = 0.88  # the light end of color maps does not show on white
 BEYOND = 0.01  # share of values at each end that may lie beyond a scale
 KEYS = 4  # classes in a row of the legend
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """What points are painted on, light or dark.
+
+    ramp: the part of a color map that shows on it. other, unknown: colors of rare classes and of missing values.
+    context: of points that are not selected. ink: of the point under the pointer.
+    """
+
+    ramp: tuple[float, float]
+    other: str
+    unknown: str
+    context: str
+    ink: str
+
+
+LIGHT = Backdrop((0.0, 0.88), "#555555", "#DDDDDD", "#D0D0D0", "#000000")
+DARK = Backdrop((0.35, 1.0), "#A8A8A8", "#6E6E6E", "#4C4C4C", "#FFFFFF")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +73,15 @@ class Paint:
         return found
 
 
-def paint(values, ramp: str = "viridis") -> Paint:
+def paint(values, ramp: str = "viridis", on: Backdrop = LIGHT) -> Paint:
     """Colors of a column: a color map of matplotlib for numbers, Okabe-Ito for at most 7 categories and "other".
 
     Numbers with at most 8 distinct values are categories too, in order and on the color map. A scale runs from the
-    1 % to the 99 % quantile if the values beyond would squeeze it. Missing values are light gray.
+    1 % to the 99 % quantile if the values beyond would squeeze it. Missing values are gray.
     """
     values = pd.Series(values).reset_index(drop=True)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return _numbers(values.to_numpy(dtype=np.float64, na_value=np.nan), matplotlib.colormaps[ramp])
+        return _numbers(values.to_numpy(dtype=np.float64, na_value=np.nan), matplotlib.colormaps[ramp], on)
     missing = values.isna().to_numpy()
     truth = pd.api.types.is_bool_dtype(values.dtype)
     words = values.map({True: "yes", False: "no"}) if truth else values.map(lambda value: printable(str(value)))
@@ -76,42 +93,47 @@ def paint(values, ramp: str = "viridis") -> Paint:
     classes = [(color, word, int(counts[word])) for color, word in zip(colors, kept)]
     others = counts.iloc[len(CLASSES) :]
     if len(others):
-        colors.append(OTHER)
-        classes.append((OTHER, f"other ({len(others):,})", int(others.sum())))
-    return _with_unknown(codes, colors, classes, missing)
+        colors.append(on.other)
+        classes.append((on.other, f"other ({len(others):,})", int(others.sum())))
+    return _with_unknown(codes, colors, classes, missing, on)
 
 
-def _numbers(values: np.ndarray, ramp: Colormap) -> Paint:
+def _numbers(values: np.ndarray, ramp: Colormap, on: Backdrop) -> Paint:
     missing = ~np.isfinite(values)
     known = values[~missing]
     different, counts = np.unique(known, return_counts=True)
     if len(different) <= FEW:
-        colors = [to_hex(ramp(RAMP * k / max(len(different) - 1, 1))) for k in range(len(different))]
+        colors = [to_hex(color) for color in ramp(np.linspace(*on.ramp, len(different)))]
         classes = [(c, f"{value:.6g}", int(n)) for c, value, n in zip(colors, different, counts)]
-        return _with_unknown(np.searchsorted(different, values), colors, classes, missing)
+        return _with_unknown(np.searchsorted(different, values), colors, classes, missing, on)
     low, high = different[0], different[-1]
     inner = np.quantile(known, [BEYOND, 1 - BEYOND])
     if np.ptp(inner) > 0 and high - low > 1.5 * np.ptp(inner):
         low, high = inner
     share = (np.where(missing, low, values) - low) / (high - low)
     codes = (share * STEPS).astype(np.int64).clip(0, STEPS - 1)
-    colors = [to_hex(ramp(RAMP * k / (STEPS - 1))) for k in range(STEPS)]
+    colors = [to_hex(color) for color in ramp(np.linspace(*on.ramp, STEPS))]
     clipped = (bool(different[0] < low), bool(different[-1] > high))
-    return replace(_with_unknown(codes, colors, [], missing), scale=(float(low), float(high)), clipped=clipped)
+    return replace(_with_unknown(codes, colors, [], missing, on), scale=(float(low), float(high)), clipped=clipped)
 
 
-def _with_unknown(codes, colors, classes, missing) -> Paint:
+def _with_unknown(codes, colors, classes, missing, on: Backdrop) -> Paint:
     unknown = int(missing.sum())
     if unknown:
         codes = np.where(missing, len(colors), codes)
-        colors, classes = [*colors, UNKNOWN], [*classes, (UNKNOWN, "not known", unknown)]
-    return Paint(codes.astype(np.int64), colors or [UNKNOWN], classes, unknown=unknown)
+        colors, classes = [*colors, on.unknown], [*classes, (on.unknown, "not known", unknown)]
+    return Paint(codes.astype(np.int64), colors or [on.unknown], classes, unknown=unknown)
 
 
-def bounding_square(positions: np.ndarray) -> tuple[np.ndarray, float]:
-    """Center (2,) and half width of a square around all positions, with a margin."""
+def bounding_box(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Center (2,) and half width and height (2,) of a box around all positions, with a margin.
+
+    The shorter side is at least a quarter of the longer one.
+    """
     low, high = framed(np.asarray(positions, dtype=np.float64).reshape(-1, 2), 0, 0)
-    return (low + high) / 2, 1.06 * float((high - low).max()) / 2 or 1.0
+    half = 1.06 * (high - low) / 2
+    longer = float(half.max()) or 1.0
+    return (low + high) / 2, half.clip(longer / 4)
 
 
 def embedding_map(
@@ -187,7 +209,7 @@ def _dots(ax: Axes, positions: np.ndarray, found: Paint, column: str | None, sel
     front = np.arange(len(positions)) if selected is None else np.asarray(selected, dtype=np.int64)
     behind = np.setdiff1d(np.arange(len(positions)), front)
     size = float(np.clip(40_000 / max(len(positions), 1), 2, 30))
-    for rows, look, z in ((behind, [CONTEXT], 1), (front, colors[front], 2)):
+    for rows, look, z in ((behind, [LIGHT.context], 1), (front, colors[front], 2)):
         if len(rows):
             x, y = positions[rows].T
             ax.scatter(x, y, c=look, s=size, lw=0, zorder=z, rasterized=True)

@@ -36,7 +36,6 @@ GROUP, TO_PINNED, KEPT, ERROR, FOUND = (
     "functional group", "loss to pinned", "neighbors kept", "prediction error", "found by search",
 )  # fmt: skip
 ON_CARD = ("nodes", "edges", "rings", "split", "id", TO_PINNED, FOUND, ERROR)  # on every card
-SIDES = ("first map", "second map")
 Predicted = tuple[int, np.ndarray]  # a row, and the (2,) position of its prediction
 
 
@@ -44,15 +43,18 @@ class Explored:
     """n graphs, one or two learned losses over them (`spaces`), and `table`, with a row of facts about each graph.
 
     frame, texts: columns and inputs of the graphs. predictions: (n, D) unit vectors, or rows of nan. paths: for each
-    space the points of a decoding run. placed: their positions on its map.
+    space the points of a decoding run. placed: their positions on its map. sides: names of two losses.
     """
 
     def __init__(
         self, spaces: list[Space], graphs: GraphBatch, frame: pd.DataFrame | None, texts: list[str] | None,
-        predictions: Tensor | None, trace: Trace | None, facts: tuple[str, ...] = (),
+        predictions: Tensor | None, trace: Trace | None, sides: tuple[str, str] = ("psi", "other"),
+        facts: tuple[str, ...] = (),
     ):  # fmt: skip
+        if len(sides) != 2 or len(set(sides)) != 2:
+            raise ValueError(f"names must be two different ones, one per loss, got {tuple(sides)!r}")
         self.spaces, self.graphs, self.texts, self.frame = list(spaces), graphs, texts, frame
-        self.facts = facts  # columns on every card
+        self.sides, self.facts = sides, facts  # names of two losses; columns on every card
         self.edits = [typical_edit(space.psi) for space in self.spaces]  # units of their losses
         self.predictions = None if predictions is None else _unit_rows(predictions, self.spaces[0].points)
         self.paths = [] if trace is None else [_path(space.psi, trace) for space in self.spaces]
@@ -213,7 +215,7 @@ class Explored:
 
     def neighbor_lists(self, near: list[pd.DataFrame], baseline: tuple[str, pd.DataFrame] | None = None) -> Json:
         """Lists (heading, cards) of neighbors by each loss and by a known distance; in words, how many they share."""
-        names = ["the learned loss"] if len(near) == 1 else [f"the learned loss of the {side}" for side in SIDES]
+        names = ["the learned loss"] if len(near) == 1 else [f"the learned loss of {side}" for side in self.sides]
         if near and baseline is not None:
             near, names = [*near, baseline[1]], [*names, f"{baseline[0]} distance"]
         units = [*self.edits, 0.0]
@@ -278,7 +280,7 @@ class Explored:
 
     def trust(self) -> str:
         words = [trust_words(space.map.kept, space.map.method) for space in self.spaces]
-        return words[0] if len(words) == 1 else " ".join(f"{s.capitalize()}: {w}" for s, w in zip(SIDES, words))
+        return words[0] if len(words) == 1 else " ".join(f"{s}: {w}" for s, w in zip(self.sides, words))
 
     def offer(self) -> str:
         """Label of the button that makes a better map, with the time it takes; "" if there is none."""

@@ -24,7 +24,7 @@ from elekit.widgets.explored import FOUND, GROUP, KEPT, TO_PINNED, Explored
 from elekit.widgets.export import formats
 from elekit.widgets.grid import Grid
 from elekit.widgets.inspector_io import Json
-from elekit.widgets.panels import GraphPanel, MapPanel, Rows, arranged, row_of
+from elekit.widgets.panels import BESIDE, GraphPanel, MapPanel, Rows, arranged, row_of
 from elekit.widgets.selecting import SelectPanel
 from elekit.widgets.selections import Selections
 from elekit.widgets.space import Data, Space, read
@@ -33,12 +33,14 @@ LISTED = 50  # results of a search that are shown
 DRAWN = 100  # predictions drawn at a time
 PICTURES = 24  # graphs drawn on the map in place of points
 TABS = ("Graph", "Select", "Table")
+LOWEST, HIGHEST = 280, 4000  # pixels of a map
 
 
 def explore(
     psi: Psi, data: Data, *, map: inspect.maps.EmbeddingMap | None = None, other: Psi | None = None,
     predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, id: str | None = None,
-    facts: Sequence[str] = (), session: str | Path | None = None, height: int = 280,
+    facts: Sequence[str] = (), session: str | Path | None = None, height: int | None = None,
+    names: tuple[str, str] = ("psi", "other"),
 ) -> "Explorer":  # fmt: skip
     """Make a widget that shows the embedding space of psi as a map, with the graphs behind its points.
 
@@ -54,7 +56,8 @@ def explore(
         id: The column of the data that names the graphs, on cards and in the search by id.
         facts: Columns that every card shows.
         session: A file of `Explorer.save`; opened if it exists, and where the session is saved to.
-        height: Height of a map in pixels.
+        height: Height of a map in pixels; None = as the window allows, at least 280.
+        names: What the two losses are called if there is an `other`.
 
     Returns:
         The widget, an `elekit.widgets.explorer.Explorer`.
@@ -72,7 +75,7 @@ def explore(
     spaces = [Space.of(psi, graphs, map)]
     if other is not None:
         spaces.append(Space.of(other, graphs))
-    explored = Explored(spaces, graphs, frame, texts, predictions, trace, tuple(facts))
+    explored = Explored(spaces, graphs, frame, texts, predictions, trace, names, tuple(facts))
     return Explorer(explored, color=color, session=session, height=height)
 
 
@@ -97,14 +100,19 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
     error: Exception | None = None
 
     def __init__(
-        self, explored: Explored, *, color: str | None = None, session: str | Path | None = None, height: int = 280
-    ):
+        self, explored: Explored, *, color: str | None = None, session: str | Path | None = None,
+        height: int | None = None,
+    ):  # fmt: skip
         self.explored, self._closed = explored, False
+        several, least = len(explored.spaces) > 1, LOWEST if height is None else height
         self._near: list[pd.DataFrame] = []
         self._edits: dict[int, str] = {}
         self._found = np.empty(0, dtype=np.int64)
         looks = palette(explored.graphs.vocabulary)
-        self._below = MapPanel(self, palette=looks, columns=explored.columns)
+        self._below = MapPanel(
+            self, palette=looks, columns=explored.columns, grows=height is None,
+            sides=list(explored.sides) if several else [],
+        )  # fmt: skip
         self._select_panel = SelectPanel(
             self, palette=looks, columns=explored.columns, formats=list(formats(explored.graphs)),
             session=str(session or "session.json"),
@@ -115,10 +123,9 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
             self, palette=looks, kinds=list(explored.search.kinds), health=line,
             baselines=explored.baselines,
         )  # fmt: skip
-        several = len(explored.spaces) > 1
         self._canvases = [
             Canvas(
-                space.map.positions, height, reticle=several,
+                space.map.positions, least, reticle=several,
                 clicked=self._clicked, lassoed=self._lassoed, pointed=self._pointed, sent=self._sent,
             )
             for space in explored.spaces
@@ -126,13 +133,14 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         maps = [canvas.widget for canvas in self._canvases]
         self._tabs = ipywidgets.ToggleButtons(options=TABS, style={"button_width": "5.5em"})
         self._aside = ipywidgets.VBox([self._tabs, self._beside, self._select_panel])
-        super().__init__(arranged(maps, self._below, self._aside, height), layout=row_of())
+        super().__init__(arranged(maps, self._below, self._aside, least), layout=row_of())
         self.add_class("elekit-explorer")
         traitlets.link((self, "tab"), (self._tabs, "value"))
         for panel in (self._beside, self._select_panel):
             traitlets.dlink((self, "problem"), (panel, "problem"))
         traitlets.link((self, "combine"), (self._below, "combine"))
         traitlets.dlink((self, "colors"), (self._select_panel, "colors"))
+        self._below.observe(self._lay, "paper")
         self.color_by = explored.first_column() if color is None else color
         self._select()
         self._below.trust, self._below.offer = explored.trust(), explored.offer()
@@ -253,6 +261,20 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
     def repaint(self, map: int) -> None:
         self._canvases[map].send_points()
 
+    def resize(self, height: int) -> None:
+        """Give the maps this height in pixels, and the panel beside a single map what goes with it."""
+        height = max(LOWEST, min(int(height), HIGHEST))
+        for canvas in self._canvases:
+            canvas.widget.height = height
+        if len(self._canvases) == 1:
+            self.children[1].layout.max_height = f"{height + BESIDE}px"
+
+    def _lay(self, change: object = None) -> None:
+        """The browser's theme has changed."""
+        for canvas in self._canvases:
+            canvas.lay_on(self._below.paper)
+        self._color()
+
     # -- to the browser ----------------------------------------------------------------------------------------
     @traitlets.validate("pinned", "hovered")
     def _valid_row(self, proposal: Json) -> int | None:
@@ -315,7 +337,7 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         if self.color_by not in self._below.columns:
             self._below.columns = [*self._below.columns, self.color_by]
         self._below.color_by = self.color_by
-        self._paint = paint(column, self.colors)
+        self._paint = paint(column, self.colors, self._canvases[0].backdrop)
         self._below.legend = self._paint.legend()
         for canvas in self._canvases:
             canvas.paint(self._paint, context=len(self.selection_rows) > 0)

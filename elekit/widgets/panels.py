@@ -1,5 +1,6 @@
 """The two panels of the explorer, below the map and beside it."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspector_io import Json
 
+WHITE = "#ffffff"
+BESIDE = 250  # pixels that the panel beside a single map may be higher than the map
 NOTHING_FOUND: Json = {"kind": "id", "text": "", "words": "", "shown": [], "serial": 0}
 
 
@@ -67,10 +70,12 @@ class MapPanel(ExplorerPanel):
     {kind, points} in coordinates of its canvas. painted: for each map, the `Canvas.version` that should be visible.
     combine: see `Selections`. groups: named groups on the first map, {level, at, name}. cameras: for each map, the 16
     numbers of its camera, as the browser looks at it. pictures: scenes of graphs that are drawn on the map, by row.
+    paper: color of the background, "#rrggbb", from the theme of the browser. sides: the names of two losses, for
+    their maps. grows: whether maps grow with the window.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_map.js")).tag(sync=True)
-    COMMANDS = ("color", "select", "walk", "toggle", "make_umap", "repaint", "draw_rows")
+    COMMANDS = ("color", "select", "walk", "toggle", "make_umap", "repaint", "draw_rows", "resize")
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     color_by = traitlets.Unicode().tag(sync=True)
@@ -87,6 +92,14 @@ class MapPanel(ExplorerPanel):
     groups: "traitlets.List[Json]" = traitlets.List().tag(sync=True)
     cameras: "traitlets.List[list[float]]" = traitlets.List().tag(sync=True)
     pictures: "traitlets.Dict[str, Json]" = traitlets.Dict().tag(sync=True)
+    paper = traitlets.Unicode(WHITE).tag(sync=True)
+    sides = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    grows = traitlets.Bool(False).tag(sync=True)
+
+    @traitlets.validate("paper")
+    def _valid_color(self, proposal: Json) -> str:
+        color: str = proposal["value"]
+        return color if re.fullmatch("#[0-9a-f]{6}", color) else WHITE
 
     def color(self, column: str) -> None:
         self.owner.color_by = column
@@ -111,6 +124,9 @@ class MapPanel(ExplorerPanel):
 
     def draw_rows(self, rows: list[int]) -> None:
         self.owner.draw_rows(rows)
+
+    def resize(self, height: int) -> None:
+        self.owner.resize(height)
 
 
 class GraphPanel(ExplorerPanel):
@@ -164,6 +180,6 @@ def arranged(maps: list[Widget], below: MapPanel, beside: Widget, height: int) -
     for map in maps:
         map.layout = Layout(flex="1 1 340px", min_width="0")
     left = VBox([Box(maps, layout=row_of()), below], layout=Layout(flex=f"3 1 {left_width}", min_width="0"))
-    scrolled = {} if len(maps) > 1 else {"max_height": f"{height + 250}px", "overflow": "auto"}
+    scrolled = {} if len(maps) > 1 else {"max_height": f"{height + BESIDE}px", "overflow": "auto"}
     beside.layout = Layout(flex=f"2 1 {right_width}", min_width="0", **scrolled)
     return [left, beside]

@@ -4,29 +4,44 @@
 import {
   askKernel,
   button,
+  clamp,
   cleaning,
   consume,
   control,
   follow,
   frame,
+  hasModifier,
   html,
   save,
   send,
   setText,
   shortened,
   svg,
+  UNANSWERED,
   update,
 } from "./dom.js";
 import { Overlays } from "./explorer_overlays.js";
+import { Tip, tameWheel } from "./explorer_pointer.js";
+import { fullScreen } from "./explorer_screen.js";
 import { CENTERED } from "./graph.js";
+import { hints } from "./hints.js";
+import { followPaper } from "./theme.js";
 
 /** @import { Legend, MapMarks, MapPanelState, Model, PlotElement, Point, View } from "./types.d.ts" */
 /** @typedef {import("./dom.js").Cleanups} Cleanups */
 
 const TICK = 300; // ms between two looks at the page's plots
 const PATIENCE = 4; // ticks after which points that are not drawn are sent again
+const STRETCH = 2; // a map is drawn at most so much wider or higher than it is, to fill its canvas
+const [FAR, NEAR] = [0.8, 50]; // zoom
+const STEP = 1.4; // of the zoom by keys
 const WALK =
-  "Walk on the map: arrow keys pin the nearest graph in that direction, Enter adds it to the selection or removes it";
+  "Walk on the map: arrow keys pin the nearest graph in that direction, Enter adds it to the selection or removes it, + and − zoom, 0 shows the whole map";
+const HINTS = [
+  "Point at a dot to see its graph; click to pin it.",
+  "Ctrl and wheel zoom, a double click shows all.",
+  "The lasso selects.",
+];
 /** @type {Record<string, string>} */
 const DIRECTIONS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
 /** @type {Record<string, string>} */
@@ -82,17 +97,18 @@ function markKey(maps) {
 class Marks {
   /**
    * @param {PlotElement} home the element in which jupyter-scatter keeps its canvas and, as `.api`, its plot
-   * @param {Model<MapPanelState>} model
-   * @param {number} map
-   * @param {() => void} onuse
+   * @param {{ model: Model<MapPanelState>, map: number, onuse: () => void, side: string }} options
+   *   map: its number. side: name of the loss, "" for none
    */
-  constructor(home, model, map, onuse) {
+  constructor(home, { model, map, onuse, side }) {
     this.home = home;
     this.onuse = onuse;
     home.addEventListener("pointerup", onuse, true);
     this.combine = combining(model);
     home.addEventListener("pointerdown", this.combine, true);
     this.plot = home.api;
+    this.shape = 1; // width of the map by its height
+    this.stretch = 1; // of the drawn map
     this.distance = 1;
     this.late = 0;
     /** @type {((place: (point: Point) => string) => void)[]} */
@@ -102,6 +118,9 @@ class Marks {
     this.layer = svg("svg", { class: "elekit-marks", "aria-hidden": "true" }, this.lines, this.dots);
     home.append(this.layer);
     this.overlays = new Overlays(model, map, this.plot, this.layer);
+    if (side) home.append(html("div", { class: "elekit-map-name" }, shortened(side, 40)));
+    this.release = tameWheel(home, () => this.reset());
+    this.tip = new Tip(home, model.get("palette"));
     this.move = () => this.place();
     this.plot.subscribe("draw", this.move); // "view" misses changes of the camera made by code
     this.observer = new ResizeObserver(() =>
@@ -130,7 +149,11 @@ class Marks {
   }
 
   /** @param {MapMarks} marks */
-  show({ dots, lines }) {
+  show({ dots, lines, shape }) {
+    if (shape && shape !== this.shape) {
+      this.shape = shape;
+      this.fit();
+    }
     this.placed = [];
     this.lines.replaceChildren(
       ...lines.map(({ kind, points }) => {
@@ -158,24 +181,49 @@ class Marks {
     if (!camera || !width) return;
     /** @param {Point} point */
     const place = ([x, y]) => {
-      const left = ((camera[0] * x + camera[4] * y + camera[12]) * height + width) / 2;
-      const top = ((1 - (camera[1] * x + camera[5] * y + camera[13])) * height) / 2;
+      const across = x * this.stretch;
+      const left = ((camera[0] * across + camera[4] * y + camera[12]) * height + width) / 2;
+      const top = ((1 - (camera[1] * across + camera[5] * y + camera[13])) * height) / 2;
       return `${left.toFixed(1)},${top.toFixed(1)}`;
     };
     for (const move of this.placed) move(place);
     this.overlays.move(place, camera, width, height);
   }
 
-  /** A canvas that is higher than wide cuts the map off at its sides: move the camera back. */
+  /** Draw the map as wide as its canvas, within limits; move the camera back where the canvas is still narrower. */
   fit() {
     if (!this.alive) return;
     const { width, height } = this.home.getBoundingClientRect();
-    const distance = width > 0 ? Math.max(1, height / width) : 1;
+    if (!width || !height) return;
+    const stretch = clamp(width / height, this.shape / STRETCH, this.shape * STRETCH);
+    const distance = Math.max(1, (stretch * height) / width);
+    if (Math.abs(stretch - this.stretch) > 0.01) this.plot.set({ aspectRatio: stretch });
     if (Math.abs(distance - this.distance) > 0.01) this.plot.set({ cameraDistance: distance });
+    this.stretch = stretch;
     this.distance = distance;
+    this.plot.get("camera").setScaleBounds([FAR / distance, NEAR / distance]);
+  }
+
+  /** Show the whole map. */
+  reset() {
+    if (!this.alive) return;
+    this.plot.reset();
+    this.plot.set({ cameraDistance: this.distance });
+  }
+
+  /** @param {number} factor 0 shows the whole map */
+  zoom(factor) {
+    if (!factor) this.reset();
+    else if (this.alive) {
+      this.plot.get("camera").scale(factor, [0, 0]);
+      this.plot.redraw();
+    }
   }
 
   remove() {
+    this.release();
+    this.tip.remove();
+    this.home.querySelector(".elekit-map-name")?.remove();
     this.observer.disconnect();
     this.overlays.remove();
     this.home.removeEventListener("pointerup", this.onuse, true);
@@ -247,7 +295,7 @@ function overlay(model, root, cleanups) {
   const draw = () => {
     const marks = model.get("marks");
     for (const [k, map] of shown.entries()) {
-      map?.show(marks[k] ?? { dots: [], lines: [] });
+      map?.show(marks[k] ?? { dots: [], lines: [], shape: 0 });
       const canvas = map?.home.querySelector("canvas");
       if (canvas) update(canvas, { role: "img", "aria-label": model.get("alternative") });
     }
@@ -258,7 +306,8 @@ function overlay(model, root, cleanups) {
       const home = /** @type {Element[]} */ ([...map.querySelectorAll("div")]).find(hasPlot);
       if (!home || shown[k]?.home === home) continue;
       shown[k]?.remove();
-      shown[k] = new Marks(home, model, k, () => askKernel(root));
+      const onuse = () => askKernel(root);
+      shown[k] = new Marks(home, { model, map: k, onuse, side: model.get("sides")[k] ?? "" });
       shown[k].fit();
       draw();
     }
@@ -275,6 +324,9 @@ function overlay(model, root, cleanups) {
     for (const map of shown) map?.remove();
     fitHiddenCanvas(true); // for other plots; the next explorer shrinks it again
   });
+  return (/** @type {number} */ factor) => {
+    for (const map of shown) map?.zoom(factor);
+  };
 }
 
 /**
@@ -293,11 +345,17 @@ function combining(model) {
   };
 }
 
-/** @param {Model<MapPanelState>} model */
-function walker(model) {
+/**
+ * @param {Model<MapPanelState>} model
+ * @param {(factor: number) => void} zoom
+ */
+function walker(model, zoom) {
+  /** @type {Record<string, number>} */
+  const zooms = { "+": STEP, "=": STEP, "-": 1 / STEP, 0: 0 };
   /** @param {KeyboardEvent} event */
   const onkeydown = (event) => {
-    if (DIRECTIONS[event.key]) send(model, "walk", { direction: DIRECTIONS[event.key] });
+    if (event.key in zooms && !hasModifier(event)) zoom(zooms[event.key]);
+    else if (DIRECTIONS[event.key]) send(model, "walk", { direction: DIRECTIONS[event.key] });
     else if (event.key === "Enter" || event.key === " ") send(model, "toggle");
     else return;
     consume(event);
@@ -328,7 +386,9 @@ function render({ model, el }) {
   const busy = html("span", { role: "status" });
   const clear = button("Clear", () => send(model, "select", { what: "none" }), { "aria-label": "Clear selection" });
   const make = button("", () => send(model, "make_umap"));
+  const zoom = overlay(model, root, cleanups);
   root.append(
+    hints("explorer", HINTS, cleanups),
     html(
       "div",
       { class: "elekit-row elekit-top" },
@@ -341,7 +401,8 @@ function render({ model, el }) {
       selected,
       clear,
       html("label", { class: "elekit-row" }, "A lasso ", combine),
-      walker(model),
+      walker(model, zoom),
+      fullScreen(model, root, cleanups),
       key,
     ),
     html("div", { class: "elekit-row" }, trust, make, busy),
@@ -369,7 +430,12 @@ function render({ model, el }) {
     make.hidden = !model.get("offer") || Boolean(model.get("busy"));
     setText(busy, model.get("busy"));
   });
-  overlay(model, root, cleanups);
+  root.addEventListener(UNANSWERED, () => {
+    columns.value = model.get("color_by"); // the map keeps its colors
+  });
+  followPaper(root, cleanups, (color) => {
+    if (color !== model.get("paper")) save(model, "paper", color);
+  });
   return cleaning(cleanups);
 }
 

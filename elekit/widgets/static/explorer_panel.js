@@ -2,6 +2,7 @@
 
 import { differenceKey, drawAligned } from "./differences.js";
 import { button, clamp, cleaning, consume, control, follow, frame, html, send, setText, shortened } from "./dom.js";
+import { HOVERED } from "./explorer_pointer.js";
 import { GraphView } from "./graph.js";
 import { zoomable } from "./zoom.js";
 
@@ -241,6 +242,10 @@ function render({ model, el }) {
   /** @type {Cleanups} */
   const cleanups = [];
   const root = frame(model, el, cleanups, "Graphs of the map");
+  follow(model, cleanups, "hovered", () => {
+    const detail = model.get("hovered");
+    root.closest(".elekit-explorer")?.dispatchEvent(new CustomEvent(HOVERED, { detail }));
+  });
   root.append(search(model, cleanups), cards(model, cleanups), neighborLists(model, cleanups));
   return cleaning(cleanups);
 }

@@ -2,6 +2,7 @@
 
 import { cleaning, consume, frame, hasModifier, html, setText, update } from "./dom.js";
 import { GraphView } from "./graph.js";
+import { hints } from "./hints.js";
 import { InspectedGraph, legend, priceHalos, shareHalos } from "./inspector_graph.js";
 import { mapPanel } from "./inspector_map.js";
 import { controls, history, neighborList, sharesPanel } from "./inspector_panels.js";
@@ -20,6 +21,12 @@ import { inUnits, lossWords, rawLoss } from "./units.js";
 import { zoomable } from "./zoom.js";
 
 /** @import { InspectorState, Model, Part, View } from "./types.d.ts" */
+
+const HINTS = [
+  "Pick a node or an edge to list its edits.",
+  "Point at an edit to preview it; Enter applies it.",
+  "Keys: u undoes, r redoes.",
+];
 
 /**
  * The picked part, or the whole graph, in one sentence.
@@ -110,7 +117,7 @@ function render({ model, el }) {
   const known = html("div", { class: "elekit-twin elekit-known" }, map.element, near.element);
   const right = html("div", { class: "elekit-right" }, edits.element, shares.element, shares.below, known);
   const upper = html("div", { class: "elekit-twin elekit-screen" }, left, right);
-  root.append(bar.element, upper);
+  root.append(hints("inspector", HINTS, cleanups), bar.element, upper);
 
   session.announce = (text) => setText(words, text);
   session.redrawGraph = () => {

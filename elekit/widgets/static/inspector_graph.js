@@ -1,7 +1,7 @@
 // The inspector's graph: halos of prices or shares, words beside the parts, and previews of edits.
 
 import { clamp, html, setText, svg, update } from "./dom.js";
-import { BLUE, CENTERED, GRAY, GraphView, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
+import { BLUE, CENTERED, GRAY, GraphView, INK, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
 import { signed } from "./inspector_session.js";
 import { placeLabels } from "./labels.js";
 import { inUnits, rawLoss } from "./units.js";
@@ -15,7 +15,6 @@ const TEXT = 14; // pixels
 const MOST_LABELS = 24; // in the visible part of a drawing
 const FEW = 5; // extremes whose values are written
 const CHOSEN = 9; // weight of parts that are pointed at, picked or edited
-const BLACK = "#000000";
 
 /** @type {WeakMap<Heat, number[]>} */
 const sorted = new WeakMap();
@@ -189,7 +188,7 @@ class InspectedGraph {
     this.halos = halos;
     this.written = written;
     view.mark(halos);
-    const notes = view.outline(picked, BLACK, 20);
+    const notes = view.outline(picked, INK, 20);
     const preview = row === null ? [] : this.preview(scene, unedited, row);
     if (row === null) view.draw(unedited.nodes, unedited.pairs);
     this.notes.replaceChildren(...notes, ...preview);

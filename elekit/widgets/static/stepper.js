@@ -18,6 +18,7 @@ import {
   update,
 } from "./dom.js";
 import { GraphView, LEAST, pairNumber } from "./graph.js";
+import { hints } from "./hints.js";
 import { Chart } from "./stepper_chart.js";
 import { zoomable, zoomByKey } from "./zoom.js";
 
@@ -27,6 +28,12 @@ const SAVE_DELAY = 120; // ms between two steps that the kernel hears of
 const SPEEDS = [1, 2, 4, 8, 16, 30];
 const KEYS =
   "Keys: ← → one frame, Page Up/Down ten, Home, End; Space plays; g shows the descent directions; + and − zoom, Shift and arrows move.";
+
+const HINTS = [
+  "Arrow keys step, Space plays.",
+  "A click on the curve jumps to a frame.",
+  "Halos show what would lower the loss.",
+];
 
 /** @type {WeakMap<RunState[], number>} when playing last advanced a widget, whose views must advance it only once */
 const advanced = new WeakMap();
@@ -413,6 +420,7 @@ function render({ model, el }) {
   fill(
     root,
     { tabindex: "0" },
+    hints("stepper", HINTS, cleanups),
     row,
     doubt ? html("p", { class: "elekit-stepper-doubt", role: "note" }, `Unsure: ${doubt}`) : null,
     reading,

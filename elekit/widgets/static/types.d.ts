@@ -176,6 +176,7 @@ export interface Legend {
 export interface MapMarks {
   dots: { kind: string; at: Point; number: number }[];
   lines: { kind: string; points: Point[] }[];
+  shape: number;
 }
 
 export interface MapPanelState extends Drawn {
@@ -194,6 +195,9 @@ export interface MapPanelState extends Drawn {
   groups: { level: number; at: Point; name: string }[];
   cameras: number[][];
   pictures: Record<string, Scene>;
+  paper: string;
+  sides: string[];
+  grows: boolean;
 }
 
 /** `elekit.widgets.selecting.distribution`: of numbers, or of classes. */
@@ -229,10 +233,15 @@ export interface Plot {
   get(name: "points"): number[][] | undefined;
   get(name: "cameraView"): ArrayLike<number> | undefined;
   get(name: "renderer"): { canvas: HTMLCanvasElement; resize(width: number, height: number): void };
-  set(options: { cameraDistance?: number; cameraView?: Float32Array }): void;
-  subscribe(event: string, callback: () => void): void;
-  unsubscribe(event: string, callback: () => void): void;
+  get(name: "camera"): {
+    scale(factor: number, at: Point): void;
+    setScaleBounds(bounds: [low: number, high: number]): void;
+  };
+  set(options: { cameraDistance?: number; aspectRatio?: number; cameraView?: Float32Array }): void;
+  subscribe(event: string, callback: (value: number) => void): void;
+  unsubscribe(event: string, callback: (value: number) => void): void;
   redraw(): void;
+  reset(): void;
 }
 
 export type PlotElement = HTMLElement & { api: Plot };
