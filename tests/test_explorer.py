@@ -398,7 +398,7 @@ def test_a_pin_is_shown_marked_and_taken_back(explorer):
     assert [dot["number"] for dot in marks["dots"][:-1]] == list(range(1, NEIGHBORS + 1))
     assert explorer.frame["key"][4] in explorer._below.alternative
     explorer.pinned = None
-    assert beside.pinned == {} and explorer._below.marks == [{"dots": [], "lines": []}]
+    assert beside.pinned == {} and [(m["dots"], m["lines"]) for m in explorer._below.marks] == [([], [])]
     assert explorer.frame["loss to pinned"].isna().all() and len(explorer.neighbors) == 0
 
 

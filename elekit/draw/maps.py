@@ -73,7 +73,7 @@ class Paint:
         return found
 
 
-def paint(values, ramp: str = "viridis", on: Backdrop = LIGHT) -> Paint:
+def paint(values, on: Backdrop = LIGHT, ramp: str = "viridis") -> Paint:
     """Colors of a column: a color map of matplotlib for numbers, Okabe-Ito for at most 7 categories and "other".
 
     Numbers with at most 8 distinct values are categories too, in order and on the color map. A scale runs from the
@@ -171,7 +171,7 @@ def embedding_map(
         raise ValueError(f"want one title for each graph that is drawn, got {len(titles)} for {shown}")
     figure = Picture(figsize=(13 if shown else 7.6, 6.6)) if figure is None else figure
     width = 0.54 if shown else 1.0
-    found = paint(np.zeros(len(positions)) if values is None else values, colors)
+    found = paint(np.zeros(len(positions)) if values is None else values, ramp=colors)
     below = 0.17 if found.scale is not None else 0.15 + 0.035 * -(-len(found.classes) // KEYS)  # for key and caption
     ax = figure.add_axes((0.01, below, width - 0.02, 0.98 - below))
     ax.set(xticks=[], yticks=[])

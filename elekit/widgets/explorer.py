@@ -337,7 +337,7 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         if self.color_by not in self._below.columns:
             self._below.columns = [*self._below.columns, self.color_by]
         self._below.color_by = self.color_by
-        self._paint = paint(column, self.colors, self._canvases[0].backdrop)
+        self._paint = paint(column, self._canvases[0].backdrop, self.colors)
         self._below.legend = self._paint.legend()
         for canvas in self._canvases:
             canvas.paint(self._paint, context=len(self.selection_rows) > 0)
