@@ -379,8 +379,8 @@ function render({ model, el }) {
     onchange: () => save(model, "combine", combine.value),
   });
   combine.append(...Object.entries(COMBINE).map(([value, words]) => html("option", { value }, words)));
-  const legend = html("div", { class: "elekit-grow" });
-  const key = html("span", { class: "elekit-small" });
+  const legend = html("div");
+  const key = html("span");
   const selected = html("span", { "aria-live": "polite" });
   const trust = html("span");
   const busy = html("span", { role: "status" });
@@ -391,21 +391,20 @@ function render({ model, el }) {
     hints("explorer", HINTS, cleanups),
     html(
       "div",
-      { class: "elekit-row elekit-top" },
+      { class: "elekit-row elekit-bar" },
       html("label", { class: "elekit-row" }, "Color by ", columns),
-      legend,
-    ),
-    html(
-      "div",
-      { class: "elekit-row" },
-      selected,
-      clear,
-      html("label", { class: "elekit-row" }, "A lasso ", combine),
       walker(model, zoom),
       fullScreen(model, root, cleanups),
-      key,
     ),
-    html("div", { class: "elekit-row" }, trust, make, busy),
+    legend,
+    html(
+      "div",
+      { class: "elekit-row elekit-bar" },
+      html("label", { class: "elekit-row" }, "A lasso ", combine),
+      clear,
+      selected,
+    ),
+    html("div", { class: "elekit-row elekit-small" }, key, trust, make, busy),
   );
   follow(model, cleanups, "columns", () =>
     columns.replaceChildren(

@@ -82,7 +82,6 @@ function render({ model, el }) {
   const shown = html("p", { class: "elekit-title" }, "graph");
 
   const loss = html("p", { class: "elekit-loss" });
-  const unit = html("p", { class: "elekit-small elekit-unit" });
   const words = html("p", { class: "elekit-reading", "aria-live": "polite" });
   const drawing = new InspectedGraph(model, "the graph", (part, event) => {
     const before = model.get("picked").node;
@@ -95,14 +94,14 @@ function render({ model, el }) {
   const anchorView = new GraphView(model.get("palette"), { label: "the anchor" });
   const anchorName = html("figcaption", { class: "elekit-small" });
   const anchor = html("figure", { class: "elekit-anchor" }, anchorView.element, anchorName);
-  const key = legend(model);
+  const key = legend(session);
   const edits = editTable(session);
   const shares = sharesPanel(session);
   const [bar, visited, map, near] = [controls(session), history(session), mapPanel(session), neighborList(session)];
   const head = html(
     "div",
     { class: "elekit-row elekit-head" },
-    html("div", { class: "elekit-column" }, loss, words, unit),
+    html("div", { class: "elekit-column" }, loss, words),
     anchor,
   );
   const left = html(
@@ -142,7 +141,6 @@ function render({ model, el }) {
     const to = name === "original" ? name : `anchor ${short(name)}`;
     setText(loss, `${start}${lossWords(model.get("loss"), model.get("unit"))} from the ${to}`);
     update(loss, { title: rawLoss(model.get("loss")) });
-    setText(unit, model.get("unit_words"));
     anchor.hidden = name === "original" || showsShares;
     if (!anchor.hidden) anchorView.show(model.get("anchor_scene"));
     setText(anchorName, `anchor: ${short(name)}`);

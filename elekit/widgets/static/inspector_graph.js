@@ -1,6 +1,6 @@
 // The inspector's graph: halos of prices or shares, words beside the parts, and previews of edits.
 
-import { clamp, html, setText, svg, update } from "./dom.js";
+import { clamp, control, html, setText, svg, update } from "./dom.js";
 import { BLUE, CENTERED, GRAY, GraphView, INK, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
 import { signed } from "./inspector_session.js";
 import { placeLabels } from "./labels.js";
@@ -13,6 +13,8 @@ const WIDE = 17; // and of the most expensive one
 const MARGIN = 0.75; // around the graph, in edges
 const TEXT = 14; // pixels
 const MOST_LABELS = 24; // in the visible part of a drawing
+/** @type {Record<string, string>} */
+const WRITTEN = { pointed: "prices where I point", few: "five prices", all: "all prices" };
 const FEW = 5; // extremes whose values are written
 const CHOSEN = 9; // weight of parts that are pointed at, picked or edited
 
@@ -304,14 +306,27 @@ class InspectedGraph {
 }
 
 /**
- * The meaning of the halos.
- * @param {Model<InspectorState>} model
+ * The meaning of the halos, and which prices are written on the drawing.
+ * @param {import("./inspector_session.js").Session} session
  */
-function legend(model) {
+function legend(session) {
+  const { model } = session;
+  const written = control(
+    "select",
+    {
+      "aria-label": "Prices on the drawing",
+      onchange: () => {
+        session.written = written.value;
+        session.redrawGraph();
+      },
+    },
+    ...Object.entries(WRITTEN).map(([value, words]) => html("option", { value }, words)),
+  );
+  const unit = html("span", { class: "elekit-small" });
   const wedge = svg("svg", { viewBox: "0 0 240 24", class: "elekit-wedge", "aria-hidden": "true" });
   const [low, high] = [html("span", { class: "elekit-number" }), html("span", { class: "elekit-number" })];
-  const words = "cheapest valid edit at each part, by rank; a thin halo: an edit there changes the loss little";
-  const prices = html("div", { class: "elekit-row elekit-key" }, low, wedge, high, words);
+  const words = "cheapest valid edit of each part, by rank";
+  const prices = html("div", { class: "elekit-row elekit-key" }, low, wedge, high, words, written, unit);
   /**
    * @param {string} stroke
    * @param {string} dashes
@@ -339,6 +354,7 @@ function legend(model) {
         return svg("rect", { x: 10 * n, y, width: 10.5, height, fill: rampColor(heat.ramp, n / 23) });
       }),
     );
+    setText(unit, model.get("unit_words"));
     prices.hidden = model.get("view") !== "price";
     shares.hidden = !prices.hidden;
   };

@@ -14,8 +14,6 @@ import { zoomable } from "./zoom.js";
 
 const PAUSE = 250; // ms before the kernel computes separating edits, so that prices come first
 const LETTERS = "abcd";
-/** @type {Record<string, string>} */
-const WRITTEN = { pointed: "where I point", few: "top five", all: "all prices" };
 
 /** @param {string} label */
 function shareTable(label) {
@@ -169,17 +167,6 @@ function controls(session) {
   const shares = button("Shares", () => save(model, "view", "shares"));
   /** @param {string} what */
   const setAnchor = (what) => send(model, "set_anchor", { what });
-  const written = control(
-    "select",
-    {
-      "aria-label": "Prices on the drawing",
-      onchange: () => {
-        session.written = written.value;
-        session.redrawGraph();
-      },
-    },
-    ...Object.entries(WRITTEN).map(([value, words]) => html("option", { value }, words)),
-  );
   const original = button("Original", () => setAnchor("original"), { "aria-label": "anchor: the original" });
   const current = button("This graph", () => setAnchor("current"), { "aria-label": "anchor: this graph" });
   const smiles = control("input", {
@@ -209,7 +196,6 @@ function controls(session) {
     update(price, { "aria-pressed": model.get("view") === "price" });
     update(shares, { "aria-pressed": model.get("view") === "shares" });
     update(original, { "aria-pressed": model.get("anchor_name") === "original" });
-    written.hidden = model.get("view") !== "price";
   }
   const element = html(
     "div",
@@ -218,7 +204,7 @@ function controls(session) {
     redo,
     back,
     tidy,
-    group("Halos:", price, shares, written),
+    group("Halos:", price, shares),
     group("Anchor:", original, current),
     typed,
   );
