@@ -136,7 +136,9 @@ MISFIT = """([root, dark]) => {
 def turn(lab, theme: str) -> None:
     """Change the theme of the lab, and wait for its style sheet and the map's colors."""
     lab.page.evaluate(TURN, THEMES[theme])
-    lab.page.wait_for_function("(light) => document.body.dataset.jpThemeLight === light", arg=str(theme == "light").lower())
+    lab.page.wait_for_function(
+        "(light) => document.body.dataset.jpThemeLight === light", arg=str(theme == "light").lower()
+    )
     lab.page.wait_for_timeout(2_000)
 
 
@@ -151,7 +153,9 @@ def photograph(lab, widget: str, nodes: int, sizes=SIZES, themes=THEMES) -> dict
     lab.run(LOSSES[nodes] + ONE + MAKE[widget], name=f"{widget}_{nodes}", timeout=300)
     root = lab.page.locator(ROOT[widget]).first
     root.wait_for()
-    lab.page.evaluate("() => document.querySelector('.jp-Cell .jp-InputArea')?.closest('.jp-Cell')?.classList.add('photographed')")
+    lab.page.evaluate(
+        "() => document.querySelector('.jp-Cell .jp-InputArea')?.closest('.jp-Cell')?.classList.add('photographed')"
+    )
     found = {}
     try:
         for theme in themes:

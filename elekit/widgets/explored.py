@@ -38,7 +38,7 @@ class Explored:
     """n graphs, one or two learned losses over them (`spaces`), and `table`, with a row of facts about each graph.
 
     frame, texts: columns and inputs of the graphs. predictions: (n, D) unit vectors, or rows of nan. paths: for each
-    space the points of a decoding run. placed: their positions on its map. sides: names of the losses if they are two.
+    space the points of a decoding run. placed: their positions on its map. sides: names of two losses.
     """
 
     def __init__(

@@ -29,8 +29,8 @@ LOWEST, HIGHEST = 280, 4000  # pixels of a map
 
 def explore(
     psi: Psi, data: Data, *, map: inspect.maps.EmbeddingMap | None = None, other: Psi | None = None,
-    predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, height: int | None = None,
-    names: tuple[str, str] = ("psi", "other"),
+    predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None,
+    height: int | None = None, names: tuple[str, str] = ("psi", "other"),
 ) -> "Explorer":  # fmt: skip
     """Make a widget that shows the embedding space of psi as a map, with the graphs behind its points.
 
@@ -345,6 +345,7 @@ class Explorer(Displayed, ipywidgets.Box):
         self._predicted = known.predicted(rows, DRAWN)
         neighbors = [near["row"] for near in self._near] or [(), ()]
         marks = zip(self._canvases, neighbors, (self._predicted, ()), known.placed or (None, None))
+        self._below.shapes = [canvas.shape for canvas in self._canvases]
         self._below.marks = [canvas.marks(self.pinned, *shown) for canvas, *shown in marks]
         selected = len(self.selection_rows)
         self._below.alternative = known.alternative(self.color_by, selected, self.pinned, self._near)

@@ -165,7 +165,6 @@ export interface Legend {
 export interface MapMarks {
   dots: { kind: string; at: Point; number: number }[];
   lines: { kind: string; points: Point[] }[];
-  shape: number;
 }
 
 export interface MapPanelState extends Drawn {
@@ -182,6 +181,7 @@ export interface MapPanelState extends Drawn {
   painted: number[];
   paper: string;
   sides: string[];
+  shapes: number[];
   grows: boolean;
 }
 
@@ -195,7 +195,7 @@ export interface Plot {
     scale(factor: number, at: Point): void;
     setScaleBounds(bounds: [low: number, high: number]): void;
   };
-  set(options: { cameraDistance?: number; aspectRatio?: number }): void;
+  set(options: { cameraDistance?: number; aspectRatio?: number; width?: "auto"; height?: "auto" }): void;
   subscribe(event: string, callback: (value: number) => void): void;
   unsubscribe(event: string, callback: (value: number) => void): void;
   redraw(): void;
