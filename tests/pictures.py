@@ -90,8 +90,8 @@ WRONG = """(root) => {
       }
       if (hidden) continue;
       if (cut) wrong.push('cut: ' + text.slice(0, 50));
-      if (!drawn) {
-        const [ink, paper] = [luminance(rgb(style.color)), luminance(behind(e))].sort((a, b) => b - a);
+      if (!drawn || !e.matches('.elekit-label:not(.elekit-uncertain, .elekit-edge-label)')) { // those are on nodes
+        const [ink, paper] = [luminance(rgb(drawn ? style.fill : style.color)), luminance(behind(e))].sort((a, b) => b - a);
         const disabled = e.closest('[disabled], [aria-disabled=true]');
         if (!disabled && (ink + 0.05) / (paper + 0.05) < 4.5) wrong.push('faint: ' + text.slice(0, 50));
       }
@@ -121,7 +121,7 @@ WRONG = """(root) => {
 MISFIT = """([root, dark]) => {
   const wrong = [];
   for (const e of [root, ...root.querySelectorAll('*')]) {
-    if (e instanceof SVGElement || !e.checkVisibility()) continue;
+    if (e instanceof SVGElement || e.closest('.elekit-map > *') || !e.checkVisibility()) continue;
     if (e.matches('.elekit-chip, .elekit-ramp, .elekit-swatch, [aria-pressed=true], [class*=jss]')) continue;
     const style = getComputedStyle(e).backgroundColor;
     const found = style.match(/[\\d.]+/g).map(Number).map((v, k) => (style.startsWith('color(') && k < 3 ? 255 * v : v));

@@ -568,7 +568,9 @@ def test_predictions_are_a_column_and_drawn_for_what_is_pinned_or_selected(psi, 
     made = explore(psi, data.train, predictions=predictions, color="prediction error")
     error = LearnedLoss(psi)(predictions, points)
     assert np.allclose(made.frame["prediction error"], error, atol=1e-5, equal_nan=True)
-    assert made.frame["prediction error"].isna().sum() == 1 and [(m["dots"], m["lines"]) for m in made._below.marks] == [([], [])]
+    assert made.frame["prediction error"].isna().sum() == 1 and [
+        (m["dots"], m["lines"]) for m in made._below.marks
+    ] == [([], [])]
     made.pinned, made.selection = 5, [3, 5, 6]
     lines = made._below.marks[0]["lines"]
     assert [line["kind"] for line in lines] == ["prediction"] * 2  # 3 has none, 5 counts once

@@ -243,7 +243,7 @@ def test_a_reset_is_a_new_original(widget):
 @pytest.mark.parametrize(
     "given, words",
     [
-        ("C(C", "RDKit refuses"), ("CS", "'S', unknown to the vocabulary"), ("C" * 20, "20 nodes"), ("", "empty SMILES"),
+        ("C(C", "RDKit refuses"), ("CS", "atoms that this loss does not know: S"), ("C" * 20, "20 atoms, this loss takes up to"), ("", "empty SMILES"),
         (None, "got NoneType"), (99, "got int"), (True, "got bool"), (HOSTILE, "RDKit refuses"),
     ],
 )  # fmt: skip

@@ -131,7 +131,7 @@ def bounding_box(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The shorter side is at least a quarter of the longer one.
     """
     low, high = framed(np.asarray(positions, dtype=np.float64).reshape(-1, 2), 0, 0)
-    half = 1.06 * (high - low) / 2
+    half = 1.1 * (high - low) / 2
     longer = float(half.max()) or 1.0
     return (low + high) / 2, half.clip(longer / 4)
 
@@ -198,7 +198,7 @@ def embedding_map(
             fitted_title(small, titles[k], 138, 12, fontweight="bold" if k == 0 else "normal")
     if trust:
         inches = figure.bbox.width / figure.dpi  # a subfigure has no get_figwidth
-        lines = textwrap.wrap(printable(trust), int(11.5 * inches))  # characters of 11 points per inch
+        lines = textwrap.wrap(printable(trust), int(10 * inches))  # characters of 11 points per inch
         figure.text(0.01, 0.005, "\n".join(lines), fontsize=11, va="bottom", parse_math=False)
     return figure_of(ax)
 

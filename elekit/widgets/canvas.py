@@ -101,13 +101,15 @@ class Canvas:
         if (NO_POINT if self.widget.hovering is None else self.widget.hovering) != point:
             self._set(hovering=point)
 
+    @property
+    def shape(self) -> float:
+        """Width of the map by its height."""
+        return float(self.frame[1][0] / self.frame[1][1])
+
     def marks(
         self, pinned: int | None, neighbors: Iterable[int], predicted: Iterable[Predicted], path: np.ndarray | None
     ) -> Json:
-        """Marks over the points, in coordinates of the canvas: dots {kind, at, number} and lines {kind, points}.
-
-        shape: width of the map by its height.
-        """
+        """Marks over the points, in coordinates of the canvas: dots {kind, at, number} and lines {kind, points}."""
         dots, lines = [], []
         if path is not None:
             path = self.on_canvas(path)
@@ -123,7 +125,6 @@ class Canvas:
         return {
             "dots": [{"kind": kind, "at": at.round(4).tolist(), "number": n} for kind, at, n in dots],
             "lines": [{"kind": kind, "points": points.round(4).tolist()} for kind, points in lines],
-            "shape": round(float(self.frame[1][0] / self.frame[1][1]), 4),
         }
 
     def move(self, positions: np.ndarray) -> None:

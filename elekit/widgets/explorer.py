@@ -488,6 +488,7 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         self._predicted = known.predicted(rows, DRAWN)
         neighbors = [near["row"] for near in self._near] or [(), ()]
         marks = zip(self._canvases, neighbors, (self._predicted, ()), known.placed or (None, None))
+        self._below.shapes = [canvas.shape for canvas in self._canvases]
         self._below.marks = [canvas.marks(self.pinned, *shown) for canvas, *shown in marks]
         selected = len(self.selection_rows)
         self._below.alternative = known.alternative(self.color_by, selected, self.pinned, self._near)

@@ -14,7 +14,7 @@ from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspector_io import Json
 
 WHITE = "#ffffff"
-BESIDE = 250  # pixels that the panel beside a single map may be higher than the map
+BESIDE = 300  # pixels that the panel beside a single map may be higher than the map
 NOTHING_FOUND: Json = {"kind": "id", "text": "", "words": "", "shown": [], "serial": 0}
 
 
@@ -71,7 +71,7 @@ class MapPanel(ExplorerPanel):
     combine: see `Selections`. groups: named groups on the first map, {level, at, name}. cameras: for each map, the 16
     numbers of its camera, as the browser looks at it. pictures: scenes of graphs that are drawn on the map, by row.
     paper: color of the background, "#rrggbb", from the theme of the browser. sides: the names of two losses, for
-    their maps. grows: whether maps grow with the window.
+    their maps. shapes: for each map, its width by its height. grows: whether maps grow with the window.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_map.js")).tag(sync=True)
@@ -94,6 +94,7 @@ class MapPanel(ExplorerPanel):
     pictures: "traitlets.Dict[str, Json]" = traitlets.Dict().tag(sync=True)
     paper = traitlets.Unicode(WHITE).tag(sync=True)
     sides = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    shapes = traitlets.List(traitlets.Float()).tag(sync=True)
     grows = traitlets.Bool(False).tag(sync=True)
 
     @traitlets.validate("paper")

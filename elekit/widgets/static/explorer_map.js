@@ -107,6 +107,7 @@ class Marks {
     this.combine = combining(model);
     home.addEventListener("pointerdown", this.combine, true);
     this.plot = home.api;
+    this.plot.set({ width: "auto", height: "auto" }); // otherwise it misses changes of its size
     this.shape = 1; // width of the map by its height
     this.stretch = 1; // of the drawn map
     this.distance = 1;
@@ -127,6 +128,7 @@ class Marks {
       requestAnimationFrame(() => {
         this.fit();
         this.place();
+        home.append(this.layer); // Chromium may leave a layer unpainted when its canvas shrinks
       }),
     );
     this.observer.observe(home);
@@ -149,11 +151,7 @@ class Marks {
   }
 
   /** @param {MapMarks} marks */
-  show({ dots, lines, shape }) {
-    if (shape && shape !== this.shape) {
-      this.shape = shape;
-      this.fit();
-    }
+  show({ dots, lines }) {
     this.placed = [];
     this.lines.replaceChildren(
       ...lines.map(({ kind, points }) => {
@@ -190,8 +188,12 @@ class Marks {
     this.overlays.move(place, camera, width, height);
   }
 
-  /** Draw the map as wide as its canvas, within limits; move the camera back where the canvas is still narrower. */
-  fit() {
+  /**
+   * Draw the map as wide as its canvas, within limits; move the camera back where the canvas is still narrower.
+   * @param {number} [shape] width of the map by its height
+   */
+  fit(shape = this.shape) {
+    this.shape = shape;
     if (!this.alive) return;
     const { width, height } = this.home.getBoundingClientRect();
     if (!width || !height) return;
@@ -295,7 +297,8 @@ function overlay(model, root, cleanups) {
   const draw = () => {
     const marks = model.get("marks");
     for (const [k, map] of shown.entries()) {
-      map?.show(marks[k] ?? { dots: [], lines: [], shape: 0 });
+      map?.show(marks[k] ?? { dots: [], lines: [] });
+      map?.fit(model.get("shapes")[k] ?? 1);
       const canvas = map?.home.querySelector("canvas");
       if (canvas) update(canvas, { role: "img", "aria-label": model.get("alternative") });
     }
@@ -308,7 +311,6 @@ function overlay(model, root, cleanups) {
       shown[k]?.remove();
       const onuse = () => askKernel(root);
       shown[k] = new Marks(home, { model, map: k, onuse, side: model.get("sides")[k] ?? "" });
-      shown[k].fit();
       draw();
     }
   };
@@ -318,7 +320,7 @@ function overlay(model, root, cleanups) {
     const versions = model.get("painted");
     for (const [k, map] of shown.entries()) if (map?.missed(versions[k])) send(model, "repaint", { map: k });
   }, TICK);
-  follow(model, cleanups, ["marks", "alternative"], draw);
+  follow(model, cleanups, ["marks", "shapes", "alternative"], draw);
   cleanups.push(() => {
     clearInterval(timer);
     for (const map of shown) map?.remove();

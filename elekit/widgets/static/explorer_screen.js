@@ -22,20 +22,21 @@ function fullScreen(model, root, cleanups) {
   const toggle = () => (isFull() ? document.exitFullscreen() : whole()?.requestFullscreen());
   const element = button("Full screen", () => toggle()?.catch(() => {}));
   element.hidden = !document.fullscreenEnabled;
-  let before = 0; // height of a map outside of the full screen
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  const map = () => whole()?.querySelector(".elekit-map");
   const fit = () => {
-    const now = map()?.getBoundingClientRect().height ?? 0;
+    const explorer = whole();
+    if (!(explorer instanceof HTMLElement)) return;
     if (isFull()) {
-      before ||= now;
-      const below = root.getBoundingClientRect().height;
-      send(model, "resize", { height: Math.floor(window.innerHeight - below - 30) });
-    } else {
-      const wanted = model.get("grows") ? Math.max(LEAST, window.innerHeight - LAB - PANELS) : before;
-      if (wanted && Math.abs(wanted - now) > 4) send(model, "resize", { height: Math.floor(wanted) });
-      before = 0;
+      for (const canvas of explorer.querySelectorAll(".elekit-map canvas"))
+        for (let e = canvas.parentElement; e && !e.matches(".elekit-map"); e = e.parentElement)
+          e.classList.add("elekit-tall");
+      const free = window.innerHeight - root.getBoundingClientRect().height - 30;
+      explorer.style.setProperty("--elekit-height", `${Math.max(LEAST, Math.floor(free))}px`);
+    } else if (model.get("grows")) {
+      const height = Math.max(LEAST, Math.floor(window.innerHeight - LAB - PANELS));
+      const now = explorer.querySelector(".elekit-map")?.getBoundingClientRect().height ?? 0;
+      if (Math.abs(height - now) > 4) send(model, "resize", { height });
     }
   };
   const later = () => {

@@ -47,7 +47,7 @@ const pairNumber = (i, j, N) => i * N - (i * (i + 1)) / 2 + (j - i - 1);
 const channels = (color) => [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
 
 /**
- * The color at a share in [0, 1] of a ramp of "#rrggbb".
+ * The color at a share in [0, 1] of a ramp of "#rrggbb"; lighter on a dark background, where dark ends do not show.
  * @param {string[]} ramp
  * @param {number} share
  */
@@ -55,7 +55,8 @@ function rampColor(ramp, share) {
   const at = clamp(share, 0, 1) * (ramp.length - 1);
   const low = Math.min(Math.floor(at), ramp.length - 2);
   const [from, to] = [channels(ramp[low]), channels(ramp[low + 1])];
-  return `rgb(${from.map((value, k) => Math.round(value + (at - low) * (to[k] - value))).join(",")})`;
+  const color = `rgb(${from.map((value, k) => Math.round(value + (at - low) * (to[k] - value))).join(",")})`;
+  return `color-mix(in srgb, ${color} 68%, light-dark(${color}, #fff))`;
 }
 
 /**

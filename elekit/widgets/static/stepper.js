@@ -146,7 +146,8 @@ class Run {
     const { nodes, pairs } = this.frames[at];
     this.view.draw(nodes, pairs, new Set(this.ghosts(at)));
     this.view.mark(this.halos(marks));
-    setText(this.title, this.name(step));
+    const free = this.absent(at).length - this.ghosts(at).length;
+    setText(this.title, free ? `${this.name(step)}, +${free} free` : this.name(step));
     update(this.view.element, { "aria-label": [name, this.name(step)].filter(Boolean).join(": ") });
     const strongest = marks.filter(([, kind]) => kind !== "changed").slice(0, 3);
     const words = strongest.map(([, , size, what]) => `${what} (${size.toFixed(2)})`).join(", ");
@@ -162,12 +163,17 @@ class Run {
     return this.frames[at].nodes[i * this.view.K] > 1 - LEAST;
   }
 
+  /** @param {number} at */
+  absent(at) {
+    return [...Array(this.state.slots).keys()].filter((i) => this.isAbsent(at, i));
+  }
+
   /**
    * Absent nodes that are outlined in a frame: all if they are few, otherwise those with marks.
    * @param {number} at
    */
   ghosts(at) {
-    const absent = [...Array(this.state.slots).keys()].filter((i) => this.isAbsent(at, i));
+    const absent = this.absent(at);
     const marked = new Set(this.state.marks[at].flatMap(([part]) => part));
     return absent.length <= this.palette.ghosts ? absent : absent.filter((i) => marked.has(i));
   }

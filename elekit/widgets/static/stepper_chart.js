@@ -181,7 +181,7 @@ class Chart {
     return [
       svg("polygon", {
         points: written([...above, ...below.toReversed()]),
-        fill: "#999999",
+        fill: GRAY,
         "fill-opacity": 0.45 / this.runs.length,
       }),
       svg("line", { x1: border, x2: border, y1: TOP, y2: BOTTOM, stroke: GRAY, "stroke-dasharray": "2 4" }),

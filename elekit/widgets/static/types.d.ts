@@ -176,7 +176,6 @@ export interface Legend {
 export interface MapMarks {
   dots: { kind: string; at: Point; number: number }[];
   lines: { kind: string; points: Point[] }[];
-  shape: number;
 }
 
 export interface MapPanelState extends Drawn {
@@ -197,6 +196,7 @@ export interface MapPanelState extends Drawn {
   pictures: Record<string, Scene>;
   paper: string;
   sides: string[];
+  shapes: number[];
   grows: boolean;
 }
 
@@ -237,7 +237,13 @@ export interface Plot {
     scale(factor: number, at: Point): void;
     setScaleBounds(bounds: [low: number, high: number]): void;
   };
-  set(options: { cameraDistance?: number; aspectRatio?: number; cameraView?: Float32Array }): void;
+  set(options: {
+    cameraDistance?: number;
+    aspectRatio?: number;
+    cameraView?: Float32Array;
+    width?: "auto";
+    height?: "auto";
+  }): void;
   subscribe(event: string, callback: (value: number) => void): void;
   unsubscribe(event: string, callback: (value: number) => void): void;
   redraw(): void;
