@@ -112,11 +112,6 @@ def verdict(psi: Any) -> str:
     return str(getattr(psi, "health", None) or NOT_MEASURED)
 
 
-def typical_edit(psi: Any) -> float:
-    """Price of a typical edit of a loss, the unit of the widgets; 0 if it was not measured."""
-    return getattr(getattr(psi, "health", None), "edit", None) or 0.0
-
-
 def run_in_background(work: Callable[[], T], callback: Callable[[T | None, Exception | None], None]) -> None:
     """Run `work()` in a thread and call `callback(result, error)` in the event loop; one of the two is None.
 

@@ -22,8 +22,8 @@ from elekit.graphs.graph import GraphBatch
 from elekit.inspect.distinguishing import Group, graph_features
 from elekit.inspect.maps import EmbeddingMap, trust_words
 from elekit.inspect.search import Search, overview
+from elekit.model.health import typical_edit
 from elekit.model.loss import LearnedLoss, Psi, points_of, squared_distance
-from elekit.widgets.base import typical_edit
 from elekit.widgets.inspector_io import Json
 from elekit.widgets.space import Space
 
@@ -164,8 +164,7 @@ class Explored:
     def card(self, row: int, *, column: str, pinned: int | None) -> Json:
         """Details of a graph: entry, scene, facts (lines of text) and text. column: one more fact."""
         line = self.table.iloc[row]
-        counts = [f"{line[name]:,} {noun}{'' if line[name] == 1 else 's'}" for name, noun in NOUNS.items()]
-        facts = [f"id {line['id']}" + (f", {line['split']}" if "split" in self.table else ""), ", ".join(counts)]
+        facts = [f"id {line['id']}" + (f", {line['split']}" if "split" in self.table else ""), size_words(line)]
         extra = [name for name in dict.fromkeys([*self.facts, column, ERROR]) if self._is_fact(name)]
         facts += [f"{name}: {_formatted(line[name])}" for name in extra]
         if pinned is not None and pinned != row:
@@ -299,6 +298,11 @@ class Explored:
 
 
 NOUNS = {"nodes": "node", "edges": "edge", "rings": "ring"}
+
+
+def size_words(line: Any) -> str:
+    """ "3 nodes, 2 edges, 0 rings" of a row of the table."""
+    return ", ".join(f"{line[name]:,} {noun}{'' if line[name] == 1 else 's'}" for name, noun in NOUNS.items())
 
 
 def _formatted(value: Any) -> str:

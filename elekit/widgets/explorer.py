@@ -21,9 +21,11 @@ from elekit.widgets.alignment import aligned
 from elekit.widgets.base import Displayed, run_in_background, show_error, shows_errors, verdict
 from elekit.widgets.canvas import Canvas
 from elekit.widgets.explored import FOUND, GROUP, KEPT, TO_PINNED, Explored
+from elekit.widgets.explorer_page import explorer_state
 from elekit.widgets.export import formats
 from elekit.widgets.grid import Grid
 from elekit.widgets.inspector_io import Json
+from elekit.widgets.page import save
 from elekit.widgets.panels import BESIDE, GraphPanel, MapPanel, Rows, arranged, row_of
 from elekit.widgets.selecting import SelectPanel
 from elekit.widgets.selections import Selections
@@ -211,6 +213,11 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         return self.explored.picture(
             self.color_by, self.selection_rows, self.pinned, self._near, self._predicted, self.colors
         )
+
+    def save_html(self, path: str | Path, title: str = "Explorer") -> Path:
+        """Write the explorer as one HTML file that needs no kernel and no network; without substructure search."""
+        state = explorer_state(self.explored, self._canvases[0], self.color_by, self.colors, self.pinned)
+        return save(path, "explorer", state | {"selection": self.selection_rows.tolist()}, title)
 
     def close(self) -> None:
         """Close the widget and free its data; jupyter-scatter never frees its own widgets."""

@@ -20,10 +20,10 @@ from elekit.graphs.smiles import is_molecular
 from elekit.inspect.edit_scan import EditScan
 from elekit.inspect.maps import EmbeddingMap, trust_words
 from elekit.inspect.shapley import ShapleyValues
+from elekit.model.health import typical_edit
 from elekit.model.loss import Psi, points_of
 from elekit.widgets import inspector_io as io
 from elekit.widgets.alignment import aligned
-from elekit.widgets.base import typical_edit
 from elekit.widgets.inspector_io import DIGITS, Json, Visit, one_graph, roomy_scene, synchronized
 from elekit.widgets.space import Data, Space, read
 

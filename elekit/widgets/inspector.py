@@ -1,6 +1,7 @@
 """The loss inspector: price, apply and undo every edit of a graph."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import traitlets
@@ -14,6 +15,7 @@ from elekit.widgets.base import Panel, verdict
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspection import Inspection, vocabulary_of
 from elekit.widgets.inspector_io import Json, synchronized
+from elekit.widgets.page import inspector_state, save
 from elekit.widgets.space import Data
 
 
@@ -127,6 +129,11 @@ class LossInspector(Inspection, Panel):
             arrays = ((found.nodes, found.edges) for found in self._shares)
             return draw.shared(visit.graph, held.graph, *arrays, positions=(visit.positions, held.positions))
         return draw.priced_edits(visit.graph, *self.scan.heat(), self.scan.table, positions=visit.positions)
+
+    @synchronized
+    def save_html(self, path: str | Path, title: str = "Loss inspector") -> Path:
+        """Write the inspector as one HTML file without kernel or network; some edits can be applied there."""
+        return save(path, "inspector", inspector_state(self), title)
 
     def _execute(self, command: str, values: Json) -> None:
         if command != "compute_separations":

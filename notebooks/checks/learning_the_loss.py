@@ -15,7 +15,7 @@ from elekit.training import EmbeddingTraining
 from elekit.training.loop import step_generator
 
 GOAL = 0.8  # share of softened copies that must retrieve their own graph
-HOT = 0.3  # from this temperature on, the softmax weights all graphs nearly alike
+HOT = 1.0  # from this temperature on, the softmax weights all graphs nearly alike
 ROWS = {"A": 2, "B": 3, "C": 1}  # row of `snapshot_numbers` for each sphere
 
 
@@ -45,8 +45,8 @@ def _advice(training) -> str:
         return "Look at the temperature and the views."
     if training.temperature >= HOT:
         return (
-            f"At temperature {training.temperature:g} the nearest wrong graph is pushed away hardly more than the "
-            "farthest. Change the temperature first."
+            f"At temperature {training.temperature:g} the nearest wrong graph is pushed away little more than the "
+            "others. Change the temperature first."
         )
     if "softened" not in training.views:
         return "The test copies are softened. Does the training use such views?"

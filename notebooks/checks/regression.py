@@ -27,8 +27,8 @@ def check_order(answer, names: Sequence[str], losses) -> Verdict:
     first = 1 + correct.index(False)
     return Verdict(
         False,
-        f"{sum(correct)} of {len(correct)} names are in their place; the first wrong place is {first}. For each "
-        "change, ask: does it describe another molecule, and how much of the molecule differs?",
+        f"{sum(correct)} of {len(correct)} names are in their place; the first wrong place is {first}. Ask of "
+        "each change: does it contradict the rest of the text, and on which sentence does h rely (section 6)?",
     )
 
 

@@ -14,6 +14,7 @@ import { zoomable } from "./zoom.js";
 const EXAMPLES = {
   id: "number or id",
   smiles: "such as CCO",
+  text: "part of a name, text or value",
   substructure: "SMARTS, such as C=O",
   label: "such as N>=2",
 };
@@ -164,6 +165,7 @@ function neighborLists(model, cleanups) {
   let places = [];
   const showEdits = () => {
     const edits = model.get("edits");
+    key.hidden = !Object.values(edits).some(({ marks }) => marks.length);
     for (const [row, view, words] of places) {
       const found = edits[row];
       if (!found || words.dataset.edits === found.words) continue;
@@ -219,7 +221,6 @@ function neighborLists(model, cleanups) {
         );
       }),
     );
-    key.hidden = !found.lists.some(({ cards }) => cards.length);
     showEdits();
   });
   follow(model, cleanups, "edits", showEdits);
