@@ -344,6 +344,24 @@ def test_neighbors_by_tanimoto_are_those_of_rdkit(explorer):
         explorer.baseline = "Hamming"
 
 
+# -- vectors of other models -------------------------------------------------------------------------------------
+def test_any_vectors_are_explored_by_their_cosine(molecules):
+    vectors = np.random.default_rng(0).normal(size=(len(SMILES), 5))
+    explorer = explore(vectors, molecules)
+    explorer.pinned = 3
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    loss = 2 - 2 * unit @ unit[3]
+    near = explorer.neighbors
+    assert near["row"].tolist() == [row for row in np.argsort(loss) if row != 3][:8]
+    assert np.allclose(near["loss"], np.sort(loss)[1:9], atol=1e-5) and "another model" in explorer._beside.health
+    explorer.make_umap()
+    assert explorer.map.method == "umap" and not explorer.problem
+    explorer.close()
+    for bad, problem in ((vectors[:3], "one per graph"), (vectors * 0, "vector 0 is 0")):
+        with pytest.raises(ValueError, match=problem):
+            explore(bad, molecules)
+
+
 # -- in the browser ----------------------------------------------------------------------------------------------
 CELL = """
 import elekit as ele, numpy as np

@@ -29,7 +29,7 @@ from elekit.widgets.page import save
 from elekit.widgets.panels import BESIDE, GraphPanel, MapPanel, Rows, arranged, row_of
 from elekit.widgets.selecting import SelectPanel
 from elekit.widgets.selections import Selections
-from elekit.widgets.space import Data, Space, read
+from elekit.widgets.space import Data, Space, Vectors, read
 
 LISTED = 50  # results of a search that are shown
 DRAWN = 100  # predictions drawn at a time
@@ -39,7 +39,8 @@ LOWEST, HIGHEST = 280, 4000  # pixels of a map
 
 
 def explore(
-    psi: Psi, data: Data, *, map: inspect.maps.EmbeddingMap | None = None, other: Psi | None = None,
+    psi: Psi | Tensor | np.ndarray, data: Data, *, map: inspect.maps.EmbeddingMap | None = None,
+    other: Psi | Tensor | np.ndarray | None = None,
     predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, id: str | None = None,
     facts: Sequence[str] = (), session: str | Path | None = None, height: int | None = None,
     names: tuple[str, str] = ("psi", "other"),
@@ -47,7 +48,7 @@ def explore(
     """Make a widget that shows the embedding space of psi as a map, with the graphs behind its points.
 
     Args:
-        psi: The learned embedding.
+        psi: The learned embedding; or (n, D) vectors of the graphs by any other model, which are scaled to length 1.
         data: The graphs. The column split names the splits of a Dataset.
         map: A map of these graphs, in this order; None = a stored map, otherwise principal components.
         other: A second embedding of the same graphs, shown on a second map.
@@ -74,9 +75,9 @@ def explore(
         raise ValueError(f"no column {lacking[0]!r} in the data; the columns are {columns}")
     if id is not None and frame is not None:
         frame = frame.assign(id=frame[id])
-    spaces = [Space.of(psi, graphs, map)]
-    if other is not None:
-        spaces.append(Space.of(other, graphs))
+    losses = [psi] if other is None else [psi, other]
+    given = [Vectors.of(one, len(graphs)) if isinstance(one, (Tensor, np.ndarray)) else one for one in losses]
+    spaces = [Space.of(one, graphs, map if k == 0 else None) for k, one in enumerate(given)]
     explored = Explored(spaces, graphs, frame, texts, predictions, trace, names, tuple(facts))
     return Explorer(explored, color=color, session=session, height=height)
 
@@ -199,7 +200,8 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         def work() -> dict[int, inspect.maps.EmbeddingMap]:
             made = {k: inspect.fit_map(spaces[k].points, method="umap") for k in lacking}
             for k, map in made.items():
-                inspect.maps.save_map(map, inspect.maps.map_key(spaces[k].psi, graphs))
+                if not isinstance(spaces[k].psi, Vectors):
+                    inspect.maps.save_map(map, inspect.maps.map_key(spaces[k].psi, graphs))
             return made
 
         try:

@@ -23,6 +23,28 @@ CHECKED = 8  # graphs whose points are compared with those of a given map
 
 
 @dataclass(frozen=True, eq=False)
+class Vectors:
+    """Points (n, D) of n graphs by another model, in place of a psi; scaled to length 1."""
+
+    points: Tensor
+    health = "Vectors of another model, scaled to length 1; the loss is 2 - 2 times their cosine."
+
+    @classmethod
+    def of(cls, values: Tensor | np.ndarray, n: int) -> "Vectors":
+        points = torch.as_tensor(values).detach().float().cpu()
+        if points.ndim != 2 or len(points) != n:
+            raise ValueError(f"expected vectors ({n}, D), one per graph, got shape {tuple(points.shape)}")
+        length = points.norm(dim=1, keepdim=True)
+        bad = ~torch.isfinite(points).all(1) | (length[:, 0] == 0)
+        if bad.any():
+            raise ValueError(f"vector {int(bad.nonzero()[0])} is 0 or not finite; it has no direction")
+        return cls(points / length)
+
+    def __call__(self, graphs: object) -> Tensor:
+        raise ValueError("these are vectors of given graphs; a decoding run or another graph needs the model itself")
+
+
+@dataclass(frozen=True, eq=False)
 class Space:
     """A learned loss over n graphs: psi, their points (n, D), and a map of them."""
 
@@ -33,6 +55,10 @@ class Space:
     @classmethod
     def of(cls, psi: Psi, graphs: GraphBatch, map: EmbeddingMap | None = None) -> "Space":
         """With the given map, a stored one, or the first two principal components."""
+        if isinstance(psi, Vectors):
+            if map is not None and not torch.allclose(map.points, psi.points, atol=1e-3):
+                raise ValueError("the map shows other points than these vectors; fit it to them and keep the order")
+            return cls(psi, psi.points, map or maps.fit_map(psi.points, method="pca"))
         if map is None:
             points = embedded(psi, graphs)
             map = maps.load_map(maps.map_key(psi, graphs), points) or maps.fit_map(points, method="pca")

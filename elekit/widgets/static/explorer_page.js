@@ -9,7 +9,7 @@ import { lossWords, significant } from "./units.js";
 
 /** @import { Legend, Palette, Scene } from "./types.d.ts" */
 /**
- * `elekit.widgets.page.explorer_state`; numbers in base64.
+ * `elekit.widgets.explorer_page.explorer_state`; numbers in base64.
  * @typedef {{
  *   places: string, shape: number, names: string[], ids: string[], texts: string[], facts: string[],
  *   columns: Record<string, { codes: string, colors: string[], legend: Legend }>, near: string, losses: string,
@@ -45,7 +45,7 @@ const COMPARE = {
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
 
 /**
- * A scene of `elekit.widgets.page.compact`: hundredths of an edge, without names.
+ * A scene of `elekit.widgets.explorer_page.compact`: hundredths of an edge, without names.
  * @param {number[][]} stored
  * @returns {Scene}
  */
@@ -234,7 +234,7 @@ function renderExplorer(stored, el) {
     const [u, v] = DIRECTIONS[direction];
     let [best, least] = [-1, Infinity];
     for (let row = 0; row < n; row++) {
-      const [dx, dy] = [places[2 * row] - x, places[2 * row + 1] - y];
+      const [dx, dy] = [stored.shape * (places[2 * row] - x), places[2 * row + 1] - y]; // as the map is laid out
       const [along, across] = [dx * u + dy * v, Math.abs(dx * v - dy * u)];
       const distance = dx * dx + dy * dy;
       if (along > 0 && across <= along && distance < least) [best, least] = [row, distance];
