@@ -67,6 +67,7 @@ WRONG = """(root) => {
   const clipping = (style) => style.overflowX !== 'visible' || style.overflowY !== 'visible';
   while (walker.nextNode()) {
     const node = walker.currentNode, e = node.parentElement, text = node.textContent.trim();
+    if (e.matches('details:not([open])')) continue;
     if (!text || e.closest('option, style, script, title, .elekit-hidden, .elekit-marks, .jupyter-scatter')) continue;
     if (e.closest('.elekit-map') || !e.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
     const style = getComputedStyle(e);

@@ -4,11 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import random_vertices
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from elekit import DecodeConfig, GradientConfig, decode
 from elekit.datasets import from_frame
+from elekit.draw.maps import embedding_map
+from elekit.graphs.graph import GraphVocabulary
+from elekit.inspect.maps import trust_words
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
 from elekit.widgets import explore, inspect_loss, step_through
 
@@ -88,3 +92,18 @@ def test_the_steppers(case):
             assert outside(made.picture()) == []
     finally:
         made.close()
+
+
+@pytest.mark.parametrize("share", [0.9, 0.4, 0.05, np.nan])
+@pytest.mark.parametrize("graphs", [0, 9])
+def test_the_caveats_of_a_map(share, graphs):
+    vocabulary = GraphVocabulary(("a",), ("x",), 5)
+    rows = random_vertices(vocabulary, graphs, torch.Generator().manual_seed(0)) if graphs else None
+    positions = np.random.default_rng(0).normal(size=(40, 2))
+    for method in ("umap", "pca"):
+        words = trust_words(np.full(40, share), method)
+        figure = embedding_map(
+            positions, np.arange(40), column="nodes", graphs=rows, titles=["a title"] * graphs, trust=words
+        )
+        assert outside(figure) == []
+        assert words in " ".join(text.get_text().replace("\n", " ") for text in figure.findobj(Text))

@@ -14,7 +14,7 @@ from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspector_io import Json
 
 WHITE = "#ffffff"
-BESIDE = 300  # pixels that the panel beside a single map may be higher than the map
+BESIDE = 240  # pixels that the panel beside a single map may be higher than the map
 NOTHING_FOUND: Json = {"kind": "id", "text": "", "words": "", "shown": [], "serial": 0}
 
 

@@ -6,7 +6,7 @@ import { button, send, setText, update } from "./dom.js";
 /** @typedef {import("./dom.js").Cleanups} Cleanups */
 
 const LAB = 200; // pixels of a window that the lab takes at least
-const PANELS = 320; // and that the panel below the maps takes
+const PANELS = 260; // and that the panel below the maps takes
 const LEAST = 280; // height of a map
 const REST = 200; // ms without a change of the window
 

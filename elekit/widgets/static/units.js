@@ -1,12 +1,14 @@
 // Losses in words: in prices of a typical edit, or as they are where that price is not known.
 
+const NOISE = 5e-7; // smaller losses are rounding errors
+
 /**
  * Two significant digits and all digits before the point, as `elekit.evaluation.formatting.significant`.
  * @param {number} value
  */
 function significant(value) {
   const size = Math.abs(value);
-  if (size < 5e-7) return "0";
+  if (size < NOISE) return "0";
   const digits = 1 - Math.floor(Math.log10(Number(size.toPrecision(2))));
   return value.toFixed(Math.max(0, digits));
 }
@@ -15,7 +17,7 @@ function significant(value) {
  * @param {number} loss
  * @param {number} unit price of a typical edit; 0 = not known
  */
-const inUnits = (loss, unit) => significant(unit ? loss / unit : loss);
+const inUnits = (loss, unit) => significant(unit && Math.abs(loss) > NOISE ? loss / unit : loss);
 
 /**
  * @param {number} loss
