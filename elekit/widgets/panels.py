@@ -1,10 +1,11 @@
 """The two panels of the explorer, below the map and beside it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import traitlets
-from ipywidgets import Box, Layout, VBox, Widget
+from ipywidgets import Box, Label, Layout, VBox, Widget
 from matplotlib.figure import Figure
 
 from elekit.inspect.search import step
@@ -59,13 +60,14 @@ class MapPanel(ExplorerPanel):
 
     columns: what the map can be colored by. color_by: the current one. legend: see `draw.maps.Paint.legend`.
     selected: the selection in words. any_selected: whether it has rows. trust: how faithful the map is, in words.
-    offer: label of the button that makes a better map, "" for none. busy: the work in progress, "" for none.
+    offers: (method, label) of the buttons that show other maps. busy: the work in progress, "" for none. progress:
+    when it started, as Unix time, and the seconds that it is expected to take.
     alternative: the map in words, for screen readers. marks: for each map, dots {kind, at, number} and lines
     {kind, points} in coordinates of its canvas. painted: for each map, the `Canvas.version` that should be visible.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_map.js")).tag(sync=True)
-    COMMANDS = ("color", "select", "walk", "toggle", "make_umap", "repaint")
+    COMMANDS = ("color", "select", "walk", "toggle", "make_map", "cancel", "repaint")
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     color_by = traitlets.Unicode().tag(sync=True)
@@ -73,8 +75,9 @@ class MapPanel(ExplorerPanel):
     selected = traitlets.Unicode().tag(sync=True)
     any_selected = traitlets.Bool(False).tag(sync=True)
     trust = traitlets.Unicode().tag(sync=True)
-    offer = traitlets.Unicode().tag(sync=True)
+    offers: "traitlets.List[list[str]]" = traitlets.List().tag(sync=True)
     busy = traitlets.Unicode().tag(sync=True)
+    progress: "traitlets.List[float]" = traitlets.List([0.0, 0.0]).tag(sync=True)
     alternative = traitlets.Unicode().tag(sync=True)
     marks = traitlets.List(traitlets.Dict()).tag(sync=True)
     painted = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -94,8 +97,11 @@ class MapPanel(ExplorerPanel):
         if self.owner.pinned is not None:
             self.owner.selection_rows = np.setxor1d(self.owner.selection_rows, [self.owner.pinned])
 
-    def make_umap(self) -> None:
-        self.owner.make_umap()
+    def make_map(self, method: str) -> None:
+        self.owner.make_map(method)
+
+    def cancel(self) -> None:
+        self.owner.cancel()
 
     def repaint(self, map: int) -> None:
         self.owner.repaint(map)
@@ -106,7 +112,9 @@ class GraphPanel(ExplorerPanel):
 
     kinds: kinds of search. found: the last search (kind, text), its count in words, and first results (shown: row,
     name, id). hovered, pinned: row, name, id, facts, text and scene of a graph, {} for none. neighbors: for each
-    learned loss a heading and cards (row, name, id, scene, loss, shared), and how the losses agree, in words.
+    learned loss a heading and cards (row, name, id, scene, loss, shared, and of two losses way and rank, see
+    `Explored.neighbor_lists`), and how the losses agree, in words. moved: of two losses, where their neighbors differ
+    most, in words and as entries with their share.
     edits: by row, the edits that separate a neighbor from the pinned graph; they arrive later.
     """
 
@@ -119,6 +127,7 @@ class GraphPanel(ExplorerPanel):
     pinned = traitlets.Dict().tag(sync=True)
     neighbors = traitlets.Dict({"words": "", "lists": []}).tag(sync=True)
     edits = traitlets.Dict().tag(sync=True)
+    moved = traitlets.Dict({"words": "", "shown": []}).tag(sync=True)
 
     def pin(self, row: int | None = None) -> None:
         self.owner.pinned = row
@@ -140,11 +149,18 @@ def row_of() -> Layout:
     return Layout(**wrapped, align_items="flex-start", grid_gap="6px")
 
 
-def arranged(maps: list[Widget], below: MapPanel, beside: GraphPanel, height: int) -> list[Widget]:
-    """Lay out maps of this height and their panels. The panel beside a single map scrolls, so all fits a laptop."""
+def arranged(
+    maps: list[Widget], names: Sequence[str], below: MapPanel, beside: GraphPanel, height: int
+) -> list[Widget]:
+    """Lay out maps of this height with their names, and their panels.
+
+    The panel beside a single map scrolls, so all fits a laptop.
+    """
     left_width, right_width = ("100%", "100%") if len(maps) > 1 else ("400px", "340px")
     for map in maps:
         map.layout = Layout(flex="1 1 340px", min_width="0")
+    if len(maps) > 1:
+        maps = [VBox([Label(name), map], layout=map.layout) for name, map in zip(names, maps)]
     left = VBox([Box(maps, layout=row_of()), below], layout=Layout(flex=f"3 1 {left_width}", min_width="0"))
     scrolled = {} if len(maps) > 1 else {"max_height": f"{height + 250}px", "overflow": "auto"}
     beside.layout = Layout(flex=f"2 1 {right_width}", min_width="0", **scrolled)

@@ -289,7 +289,9 @@ function render({ model, el }) {
   const trust = html("span");
   const busy = html("span", { role: "status" });
   const clear = button("Clear selection", () => send(model, "select", { what: "none" }));
-  const make = button("", () => send(model, "make_umap"));
+  const others = html("span", { class: "elekit-row", role: "group", "aria-label": "other maps" });
+  const cancel = button("Cancel", () => send(model, "cancel"));
+  const bar = /** @type {HTMLProgressElement} */ (html("progress", { "aria-label": "time of the map, estimated" }));
   root.append(
     html(
       "div",
@@ -298,7 +300,7 @@ function render({ model, el }) {
       legend,
     ),
     html("div", { class: "elekit-row" }, selected, clear, walker(model), key),
-    html("div", { class: "elekit-row" }, trust, make, busy),
+    html("div", { class: "elekit-row" }, trust, others, busy, bar, cancel),
   );
   follow(model, cleanups, "columns", () =>
     columns.replaceChildren(
@@ -315,11 +317,23 @@ function render({ model, el }) {
   });
   follow(model, cleanups, "trust", () => setText(trust, model.get("trust")));
   follow(model, cleanups, "marks", () => setText(key, markKey(model.get("marks"))));
-  follow(model, cleanups, ["offer", "busy"], () => {
-    setText(make, model.get("offer"));
-    make.hidden = !model.get("offer") || Boolean(model.get("busy"));
+  follow(model, cleanups, ["offers", "busy"], () => {
+    const made = model
+      .get("offers")
+      .map(([method, label]) => button(label, () => send(model, "make_map", { method })));
+    others.replaceChildren(...made);
+    others.hidden = Boolean(model.get("busy"));
+    cancel.hidden = bar.hidden = !model.get("busy");
     setText(busy, model.get("busy"));
   });
+  const advance = () => {
+    const [started, expected] = model.get("progress");
+    const share = (Date.now() / 1000 - started) / Math.max(expected, 1);
+    bar.value = share < 0.8 ? share : 1 - 0.2 * Math.exp(4 * (0.8 - share)); // never full before the map is made
+  };
+  follow(model, cleanups, "progress", advance);
+  const clock = setInterval(advance, 500);
+  cleanups.push(() => clearInterval(clock));
   overlay(model, root, cleanups);
   return cleaning(cleanups);
 }

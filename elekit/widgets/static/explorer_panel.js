@@ -121,7 +121,7 @@ function cards(model, cleanups) {
   const details = (card, numbers) => {
     const facts = card.trust ? [...card.facts, card.trust] : card.facts;
     return [
-      zoomable(drawing(model, card, numbers)),
+      ...(card.scene.nodes ? [zoomable(drawing(model, card, numbers))] : []), // vectors alone have no drawing
       html("div", { class: "elekit-name" }, shortened(card.name, 60)),
       html(
         "div",
@@ -167,8 +167,9 @@ function neighborLists(model, cleanups) {
    * @param {number} n
    */
   const neighbor = (card, n) => {
-    const edits = html("span", { class: "elekit-small", "data-edits": card.row }, "…");
+    const edits = html("span", { class: "elekit-small", "data-edits": card.row }, card.scene.nodes ? "…" : "");
     places.push([card.row, edits]);
+    const rank = card.rank ? [html("span", { class: `elekit-small elekit-${card.way || "same"}` }, card.rank)] : [];
     return control(
       "button",
       {
@@ -177,12 +178,13 @@ function neighborLists(model, cleanups) {
         "data-row": card.row,
         onclick: () => send(model, "pin", { row: card.row }),
       },
-      drawing(model, card).element,
+      ...(card.scene.nodes ? [drawing(model, card).element] : []),
       html(
         "span",
         { class: "elekit-column" },
         html("span", { class: "elekit-name" }, `${n + 1}  ${shortened(card.name, 30)}`),
         html("span", { class: "elekit-number" }, `loss ${card.loss}${card.shared ? " · in both" : ""}`),
+        ...rank,
         edits,
       ),
     );
@@ -208,12 +210,44 @@ function neighborLists(model, cleanups) {
   return lists;
 }
 
+/**
+ * The graphs whose neighbors differ most between two losses.
+ * @param {PanelModel} model
+ * @param {Cleanups} cleanups
+ */
+function movedMost(model, cleanups) {
+  const summary = html("summary", {});
+  const list = withArrows(
+    html("div", { class: "elekit-found", role: "group", "aria-label": "Graphs that moved most" }),
+  );
+  const element = html("details", {}, summary, list);
+  follow(model, cleanups, "moved", () => {
+    const { words, shown } = model.get("moved");
+    element.hidden = !words;
+    setText(summary, `${words} The graphs that moved most`);
+    list.replaceChildren(
+      ...shown.map(({ row, name, id, share }) =>
+        button(`${shortened(name, 30)}  ${share}`, () => send(model, "pin", { row }), {
+          title: `${name}, ${id}`,
+          "aria-label": `Pin ${name}, ${id}; ${share} of its neighbors change`,
+        }),
+      ),
+    );
+  });
+  return element;
+}
+
 /** @param {View<GraphPanelState>} view */
 function render({ model, el }) {
   /** @type {Cleanups} */
   const cleanups = [];
   const root = frame(model, el, cleanups, "Graphs of the map");
-  root.append(search(model, cleanups), cards(model, cleanups), neighborLists(model, cleanups));
+  root.append(
+    search(model, cleanups),
+    movedMost(model, cleanups),
+    cards(model, cleanups),
+    neighborLists(model, cleanups),
+  );
   return cleaning(cleanups);
 }
 

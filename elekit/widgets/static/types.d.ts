@@ -145,6 +145,8 @@ export interface NeighborCard extends Entry {
   scene: Scene;
   loss: string;
   shared: boolean;
+  way?: "nearer" | "farther" | "";
+  rank?: string;
 }
 
 export interface GraphPanelState extends Drawn {
@@ -154,6 +156,7 @@ export interface GraphPanelState extends Drawn {
   pinned: Partial<GraphCard>;
   neighbors: { words: string; lists: { heading: string; cards: NeighborCard[] }[] };
   edits: Record<number, string>;
+  moved: { words: string; shown: (Entry & { share: string })[] };
 }
 
 export interface Legend {
@@ -174,8 +177,9 @@ export interface MapPanelState extends Drawn {
   selected: string;
   any_selected: boolean;
   trust: string;
-  offer: string;
+  offers: [method: string, label: string][];
   busy: string;
+  progress: [started: number, expected: number];
   alternative: string;
   marks: MapMarks[];
   painted: number[];
