@@ -2,6 +2,7 @@
 
 import { cleaning, consume, frame, hasModifier, html, setText } from "./dom.js";
 import { GraphView } from "./graph.js";
+import { changeHalos, changeWords, comparisonOf, otherPrice } from "./inspector_comparison.js";
 import { InspectedGraph, legend, priceHalos, shareHalos } from "./inspector_graph.js";
 import { mapPanel } from "./inspector_map.js";
 import { controls, history, neighborList, sharesPanel } from "./inspector_panels.js";
@@ -30,6 +31,8 @@ function summary(model) {
   const name = isWhole(picked) ? "" : `${partName(picked, model.get("scene"), model.get("palette"))}: `;
   if (model.get("view") === "shares") return name ? `${name}${shareWords(model, picked)}.` : extremeShares(model);
   const rows = [...table.price.keys()].filter((row) => concerns(table, row, picked));
+  const comparison = comparisonOf(model);
+  if (model.get("view") === "comparison" && comparison) return `${name}${changeWords(model, comparison, rows)}`;
   const valid = rows.filter((row) => table.valid[row]).sort((a, b) => table.price[a] - table.price[b] || a - b);
   const cheapest = valid.length
     ? ` The cheapest, “${short(table.edit[valid[0]])}”, costs ${table.price[valid[0]].toFixed(3)}.`
@@ -114,9 +117,17 @@ function render({ model, el }) {
   session.redrawGraph = () => {
     const { graph } = model.get("shares");
     const byShare = model.get("view") === "shares" && graph;
-    const halos = byShare ? shareHalos(graph, session.largestShare) : priceHalos(model);
+    const comparison = comparisonOf(model);
+    const byChange = model.get("view") === "comparison" && comparison;
+    const halos = byShare
+      ? shareHalos(graph, session.largestShare)
+      : byChange
+        ? changeHalos(comparison, model.get("scene"))
+        : priceHalos(model);
     drawing.mark(halos, model.get("picked"), session.previewed);
-    session.announce(session.previewed === null ? summary(model) : editSentence(model, session.previewed));
+    const row = session.previewed;
+    const more = row !== null && comparison ? otherPrice(comparison, row) : "";
+    session.announce(row === null ? summary(model) : editSentence(model, row) + more);
   };
   session.redrawAll = () => {
     edits.draw();
@@ -154,7 +165,7 @@ function render({ model, el }) {
 
   followTogether(
     session,
-    ["scene", "table", "heat", "loss", "steps", "anchor_name", "anchor_scene", "view", "shares"],
+    ["scene", "table", "heat", "loss", "steps", "anchor_name", "anchor_scene", "view", "shares", "comparison"],
     showGraph,
   );
   followTogether(session, ["picked"], session.redrawAll);

@@ -2,7 +2,7 @@
 
 import { clamp, html, setText, svg, update } from "./dom.js";
 import { BLUE, CENTERED, GRAY, GraphView, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
-import { signed } from "./inspector_session.js";
+import { short, signed } from "./inspector_session.js";
 import { placeLabels } from "./labels.js";
 
 /** @import { EditTable, Halo, Halos, Heat, InspectorState, Model, Part, PartShares, Point, RoomyScene } from "./types.d.ts" */
@@ -67,28 +67,38 @@ function priceHalos(model) {
 }
 
 /**
+ * The halo of a value with a sign.
+ * @param {number} value
+ * @param {number} largest absolute value, which gets the widest halo
+ * @param {{ plus: string, minus: string }} meaning of the signs
+ * @param {boolean} [edge] whether it is the halo of an edge
+ * @returns {Halo}
+ */
+function signHalo(value, largest, { plus, minus }, edge = false) {
+  const halo = {
+    color: value < 0 ? VERMILION : BLUE,
+    dashed: value < 0,
+    width: Math.max(2, (WIDE * Math.abs(value)) / largest),
+    words: signed(value, 2),
+    weight: Math.abs(value) / largest,
+    title: `${value < 0 ? minus : plus}, ${signed(value, 3)}`,
+  };
+  return edge ? forEdge(halo) : halo;
+}
+
+/**
  * Halos of the shares of nodes and edges in the similarity of two graphs.
  * @param {PartShares} shares
  * @param {number} largest share, which gets the widest halo
  * @returns {Halos}
  */
 function shareHalos({ nodes, pairs }, largest) {
-  /**
-   * @param {number} value
-   * @returns {Halo}
-   */
-  const look = (value) => ({
-    color: value < 0 ? VERMILION : BLUE,
-    dashed: value < 0,
-    width: Math.max(2, (WIDE * Math.abs(value)) / largest),
-    words: signed(value, 2),
-    weight: Math.abs(value) / largest,
-    title: `${value < 0 ? "keeps apart" : "brings together"}, ${signed(value, 3)}`,
-  });
+  const words = { plus: "brings together", minus: "keeps apart" };
   /** @type {Halos} */
   const halos = { nodes: new Map(), pairs: new Map() };
-  for (const [i, value] of nodes.entries()) if (value !== null) halos.nodes.set(i, look(value));
-  for (const [i, j, value] of pairs) halos.pairs.set(pairNumber(i, j, nodes.length), forEdge(look(value)));
+  for (const [i, value] of nodes.entries()) if (value !== null) halos.nodes.set(i, signHalo(value, largest, words));
+  for (const [i, j, value] of pairs)
+    halos.pairs.set(pairNumber(i, j, nodes.length), signHalo(value, largest, words, true));
   return halos;
 }
 
@@ -299,13 +309,14 @@ function legend(model) {
     const line = svg("line", { x1: 0, y1: 7, x2: 44, y2: 7, ...look });
     return svg("svg", { viewBox: "0 0 44 14", class: "elekit-sample", "aria-hidden": "true" }, line);
   };
-  const shares = html(
+  const [plus, minus] = [html("span"), html("span")];
+  const signs = html(
     "div",
     { class: "elekit-row elekit-key" },
     sample(BLUE, "none"),
-    "+ brings together",
+    plus,
     sample(VERMILION, "9 7"),
-    "− keeps apart",
+    minus,
   );
   const draw = () => {
     const heat = model.get("heat");
@@ -317,10 +328,14 @@ function legend(model) {
         return svg("rect", { x: 10 * n, y, width: 10.5, height, fill: rampColor(heat.ramp, n / 23) });
       }),
     );
+    const after = short(model.get("comparison").names?.[1]);
+    const compares = model.get("view") === "comparison";
+    setText(plus, compares ? `+ dearer ${after}` : "+ brings together");
+    setText(minus, compares ? `− cheaper ${after}` : "− keeps apart");
     prices.hidden = model.get("view") !== "price";
-    shares.hidden = !prices.hidden;
+    signs.hidden = !prices.hidden;
   };
-  return { element: html("div", {}, prices, shares), draw };
+  return { element: html("div", {}, prices, signs), draw };
 }
 
-export { decimals, InspectedGraph, legend, onRamp, priceHalos, shareHalos };
+export { decimals, InspectedGraph, legend, onRamp, priceHalos, shareHalos, signHalo };

@@ -246,9 +246,18 @@ export interface KnownGraph {
   scene: Scene;
 }
 
+/** By how much a second loss changes prices. */
+export interface Comparison {
+  names: [first: string, second: string];
+  other: number[];
+  difference: number[];
+  nodes: (number | null)[];
+  pairs: PairValue[];
+}
+
 export interface InspectorState extends Drawn {
   at: number;
-  view: "price" | "shares";
+  view: "price" | "shares" | "comparison";
   valid_only: boolean;
   picked: Part;
   scene: RoomyScene;
@@ -264,5 +273,6 @@ export interface InspectorState extends Drawn {
   map_note: string;
   neighbors: KnownGraph[];
   separations: string[];
+  comparison: Partial<Comparison>;
   shares: Partial<{ graph: PartShares; anchor: PartShares; loss: number }>;
 }
