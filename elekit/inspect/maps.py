@@ -166,11 +166,15 @@ def _tsne(points: Tensor, seed: int, start: np.ndarray | None, progress: bool, n
     with extra("card"):
         from sklearn.manifold import TSNE
 
-    first = principal_components(points) if start is None else np.asarray(start, dtype=np.float32)
-    first = 1e-4 * (first - first.mean(0)) / max(float(first.std(0).max()), ZERO)  # as in scikit-learn's own start
+    if start is None:
+        first = principal_components(points)
+        first = 1e-4 * first / max(float(first.std(0).max()), ZERO)  # as scikit-learn scales it
+    else:
+        first = np.asarray(start, dtype=np.float32)
     fit = TSNE(
-        perplexity=min(n_neighbors, (len(points) - 1) / 3), init=first, random_state=seed, verbose=2 * progress
-    )
+        perplexity=min(n_neighbors, (len(points) - 1) / 3), init=first, random_state=seed, verbose=2 * progress,
+        early_exaggeration=12.0 if start is None else 1.0,  # which would wipe the start out
+    )  # fmt: skip
     return np.ascontiguousarray(fit.fit_transform(points.numpy()), dtype=np.float32)
 
 
