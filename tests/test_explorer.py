@@ -292,7 +292,7 @@ def test_a_map_that_was_kept_is_taken(psi, data, tmp_path, monkeypatch):
     inspect.maps.save_map(kept, inspect.maps.map_key(psi, graphs))
     made = explore(psi, graphs)
     assert made.map.method == "umap" and np.allclose(made.map.positions, kept.positions)
-    assert made._below.offer == ""
+    assert [method for method, _ in made._below.offers] == ["tsne", "pca"]
     made.close()
 
 
@@ -677,20 +677,22 @@ def quick_umap(monkeypatch, tmp_path):
 
 def test_a_umap_is_made_only_when_asked_for_and_kept(psi, data, quick_umap):
     made = explore(psi, data.train, color="neighbors kept")
-    assert quick_umap == [] and made.map.method == "pca" and made._below.offer.startswith("Make the UMAP map (about ")
+    assert (
+        quick_umap == []
+        and made.map.method == "pca"
+        and made._below.offers[0][1].startswith("Make the UMAP map (about ")
+    )
     before, codes = made._canvases[0].widget.points.copy(), made.frame["neighbors kept"]
     made.pinned, made.selection = 3, [1, 2]
-    ask(made, "below", "make_umap")
-    assert (
-        quick_umap == [len(data.train)] and made.map.method == "umap" and made._below.offer == made._below.busy == ""
-    )
+    ask(made, "below", "make_map", method="umap")
+    assert quick_umap == [len(data.train)] and made.map.method == "umap" and made._below.busy == ""
     after = made._canvases[0].widget.points
     assert not np.allclose(before[:, :2], after[:, :2]) and "UMAP" in made._below.trust
     assert np.allclose(made.frame["neighbors kept"], codes / 2)
     assert made.pinned == 3 and made.selection_rows.tolist() == [1, 2]
     (pin,) = [dot["at"] for dot in made._below.marks[0]["dots"] if dot["kind"] == "pinned"]
     assert np.allclose(pin, after[3, :2], atol=1e-3)
-    ask(made, "below", "make_umap")
+    ask(made, "below", "make_map", method="umap")
     assert len(quick_umap) == 1  # there is nothing left to make
     again = explore(psi, data.train)
     assert again.map.method == "umap" and len(quick_umap) == 1
@@ -702,10 +704,10 @@ def test_a_umap_that_fails_leaves_the_map_and_can_be_made_again(psi, data, quick
     made = explore(psi, data.train)
     with monkeypatch.context() as patched:
         patched.setattr(inspect.maps, "save_map", lambda *_: 1 / 0)
-        ask(made, "below", "make_umap")
+        ask(made, "below", "make_map", method="umap")
     assert made.problem == "ZeroDivisionError: division by zero" and made._below.busy == ""
-    assert made.map.method == "pca" and made._below.offer
-    made.make_umap()
+    assert made.map.method == "pca" and made._below.offers
+    made.make_map()
     assert made.map.method == "umap"
     made.close()
 
@@ -728,8 +730,8 @@ def test_in_a_running_loop_the_work_is_done_beside(psi, data, quick_umap, monkey
         for outcome in ("fail", "go on"):
             started.clear()
             may_go_on.clear()
-            made.make_umap()
-            made.make_umap()  # not twice
+            made.make_map()
+            made.make_map()  # not twice
             while not started:
                 await asyncio.sleep(0.005)
             assert "UMAP" in made._below.busy

@@ -472,8 +472,8 @@ def test_umap_keeps_clusters_together_repeats_itself_and_starts_where_it_is_told
 
 def test_what_cannot_be_mapped_is_refused():
     points = on_sphere(6)
-    with pytest.raises(ValueError, match="'tsne'.*umap, pca"):
-        fit_map(points, method="tsne")
+    with pytest.raises(ValueError, match="'mds'.*umap, tsne, pca"):
+        fit_map(points, method="mds")
     with pytest.raises(ValueError, match=r"points must be \(n, D\), n >= 1, got shape \(8,\)"):
         fit_map(points[0])
     with pytest.raises(ValueError, match=r"got shape \(0, 8\)"):

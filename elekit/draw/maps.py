@@ -23,6 +23,7 @@ STEPS = 64  # of a scale
 FEW = 8  # so many different numbers are classes, each with its count
 BEYOND = 0.01  # share of values at each end that may lie beyond a scale
 KEYS = 4  # classes in a row of the legend
+MOST_DOTS = 100_000  # of more points, a figure shows every so many
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,11 @@ def paint(values, on: Backdrop = LIGHT, ramp: str = "viridis") -> Paint:
         return _numbers(values.to_numpy(dtype=np.float64, na_value=np.nan), matplotlib.colormaps[ramp], on)
     missing = values.isna().to_numpy()
     truth = pd.api.types.is_bool_dtype(values.dtype)
-    words = values.map({True: "yes", False: "no"}) if truth else values.map(lambda value: printable(str(value)))
+    if truth:
+        words = values.map({True: "yes", False: "no"})
+    else:
+        which, different = pd.factorize(np.array([str(value) for value in values], dtype=object))
+        words = pd.Series(np.array([printable(text) for text in different], dtype=object)[which])
     counts = words[~missing].value_counts()
     kept = list(counts.index[: len(CLASSES)])
     colors = [{"yes": VERMILION, "no": SKY}[word] for word in kept] if truth else list(CLASSES[: len(kept)])
@@ -208,6 +213,7 @@ def _dots(ax: Axes, positions: np.ndarray, found: Paint, column: str | None, sel
     colors = to_rgba_array(found.colors)[found.codes]
     front = np.arange(len(positions)) if selected is None else np.asarray(selected, dtype=np.int64)
     behind = np.setdiff1d(np.arange(len(positions)), front)
+    front, behind = (rows[:: -(-len(rows) // MOST_DOTS) or 1] for rows in (front, behind))
     size = float(np.clip(40_000 / max(len(positions), 1), 2, 30))
     for rows, look, z in ((behind, [LIGHT.context], 1), (front, colors[front], 2)):
         if len(rows):

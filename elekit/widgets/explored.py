@@ -20,51 +20,59 @@ from elekit.evaluation.formatting import loss_words, significant
 from elekit.graphs.distances import distances_for
 from elekit.graphs.graph import GraphBatch
 from elekit.inspect.distinguishing import Group, graph_features
-from elekit.inspect.maps import EmbeddingMap, trust_words
+from elekit.inspect.maps import METHODS, MOST, TITLES, EmbeddingMap, neighbors_kept, trust_words
 from elekit.inspect.search import Search, overview
 from elekit.model.health import typical_edit
-from elekit.model.loss import LearnedLoss, Psi, points_of, squared_distance
+from elekit.model.loss import Psi, points_of, squared_distance
 from elekit.widgets.inspector_io import Json
-from elekit.widgets.space import Space
+from elekit.widgets.space import NO_GRAPHS, Space
 
 NEIGHBORS = 8
 FAST, COMPARED = {"Weisfeiler-Lehman", "Tanimoto"}, 100_000  # known distances to all of so many graphs
 CACHED = 512  # scenes
 MOST_CLASSES = 60  # different texts in a column that is offered for colors
 FEW = 150_000  # atoms of molecules whose functional groups are computed at the start, in two seconds
-GROUP, TO_PINNED, KEPT, ERROR, FOUND = (
-    "functional group", "loss to pinned", "neighbors kept", "prediction error", "found by search",
+GROUP, TO_PINNED, KEPT, ERROR, FOUND, MOVED, CHANGE = (
+    "functional group", "loss to pinned", "neighbors kept", "prediction error", "found by search", "moved",
+    "change of loss to pinned",
 )  # fmt: skip
 ON_CARD = ("nodes", "edges", "rings", "split", "id", TO_PINNED, FOUND, ERROR)  # on every card
+SIDES = ("psi", "other")
+SECONDS = {"umap": 6.0, "tsne": 6.0, "pca": 0.5}  # of a map per 1,000 points, measured on two cores
 Predicted = tuple[int, np.ndarray]  # a row, and the (2,) position of its prediction
 
 
 class Explored:
     """n graphs, one or two learned losses over them (`spaces`), and `table`, with a row of facts about each graph.
 
-    frame, texts: columns and inputs of the graphs. predictions: (n, D) unit vectors, or rows of nan. paths: for each
-    space the points of a decoding run. placed: their positions on its map. sides: names of two losses.
+    The second space may also be another map of the first loss. losses: their names. frame, texts: columns and inputs
+    of the graphs. predictions: (n, D) unit vectors, or rows of nan. paths: for each space the points of a decoding
+    run. placed: their positions on its map. drawn: whether there are graphs; otherwise there are vectors alone.
     """
 
     def __init__(
         self, spaces: list[Space], graphs: GraphBatch, frame: pd.DataFrame | None, texts: list[str] | None,
-        predictions: Tensor | None, trace: Trace | None, sides: tuple[str, str] = ("psi", "other"),
+        predictions: Tensor | None, trace: Trace | None, losses: tuple[str, str] = SIDES,
         facts: tuple[str, ...] = (),
     ):  # fmt: skip
-        if len(sides) != 2 or len(set(sides)) != 2:
-            raise ValueError(f"names must be two different ones, one per loss, got {tuple(sides)!r}")
         self.spaces, self.graphs, self.texts, self.frame = list(spaces), graphs, texts, frame
-        self.sides, self.facts = sides, facts  # names of two losses; columns on every card
+        self.losses, self.facts = losses, facts  # names of two losses; columns on every card
         self.edits = [typical_edit(space.psi) for space in self.spaces]  # units of their losses
+        self.drawn = graphs.vocabulary != NO_GRAPHS
+        self.compares = len(spaces) > 1 and spaces[1].psi is not spaces[0].psi
         self.predictions = None if predictions is None else _unit_rows(predictions, self.spaces[0].points)
         self.paths = [] if trace is None else [_path(space.psi, trace) for space in self.spaces]
-        self.table = overview(graphs, frame)
+        self.table = overview(graphs, frame, structure=self.drawn)
         if self.predictions is not None:
             error = squared_distance(self.predictions, self.spaces[0].points)
             self.table[ERROR] = error.clamp_min(0).double().numpy()
         self.table[TO_PINNED], self.table[FOUND] = np.nan, False
         self.tags: dict[str, np.ndarray] = {}  # rows by name
         self.notes: dict[int, str] = {}  # by row
+        if self.compares:
+            self.table[CHANGE] = np.nan
+            self.table[MOVED] = 1 - neighbors_kept(spaces[0].points, spaces[1].points).astype(np.float64)
+        self.maps = {(k, space.map.method): space.map for k, space in enumerate(spaces)}
         self.show_maps({})
         self.search = Search(self.table, graphs)
         self.scenes: dict[int, Json] = {}
@@ -75,6 +83,7 @@ class Explored:
     def show_maps(self, maps: dict[int, EmbeddingMap]) -> None:
         """Replace maps, by the number of their space; the second is aligned to the first."""
         for k, map in maps.items():
+            self.maps[k, map.method] = map
             self.spaces[k] = replace(self.spaces[k], map=map)
         for k, space in enumerate(self.spaces[1:], 1):
             self.spaces[k] = replace(space, map=space.map.aligned_to(self.spaces[0].map))
@@ -91,12 +100,15 @@ class Explored:
         for name in self.table:
             column = self.table[name]
             words = not pd.api.types.is_numeric_dtype(column)
-            if name not in ("id", "row") and not (words and column.astype(str).nunique() > MOST_CLASSES):
+            if name not in ("id", "row") and not (words and _many(column)):
                 found.append(name)
         return found
 
     def first_column(self) -> str:
         """The column to color by at the start, which takes no time to compute."""
+        if not self.drawn:
+            own = (name for name in self.columns if name not in (TO_PINNED, FOUND, KEPT, CHANGE))
+            return next(own, KEPT)
         return GROUP if self.search.molecular and self.table["nodes"].sum() <= FEW else "nodes"
 
     def has(self, name: str) -> bool:
@@ -156,7 +168,11 @@ class Explored:
         return rows.astype(np.int64)
 
     def name(self, row: int) -> str:
-        return self.search.smiles[row] or f"graph {self.table['id'].iloc[row]}"
+        return self.search.smiles_of(row) or f"{self.noun} {self.table['id'].iloc[row]}"
+
+    @property
+    def noun(self) -> str:
+        return "graph" if self.drawn else "point"
 
     def entry(self, row: int) -> Json:
         return {"row": int(row), "name": self.name(row), "id": f"id {self.table['id'].iloc[row]}"}
@@ -164,17 +180,17 @@ class Explored:
     def card(self, row: int, *, column: str, pinned: int | None) -> Json:
         """Details of a graph: entry, scene, facts (lines of text) and text. column: one more fact."""
         line = self.table.iloc[row]
-        facts = [f"id {line['id']}" + (f", {line['split']}" if "split" in self.table else ""), size_words(line)]
+        facts = [f"id {line['id']}" + (f", {line['split']}" if "split" in self.table else "")]
+        facts += [size_words(line)] if self.drawn else []
         extra = [name for name in dict.fromkeys([*self.facts, column, ERROR]) if self._is_fact(name)]
         facts += [f"{name}: {_formatted(line[name])}" for name in extra]
         if pinned is not None and pinned != row:
             loss = float(line[TO_PINNED])
             raw = f" (loss {loss:.3f})" if self.edits[0] else ""
-            facts.append(f"to the pinned graph: {loss_words(loss, self.edits[0])}{raw}")
-        facts += (
-            [f"tagged: {', '.join(names)}"] if (names := [n for n, rows in self.tags.items() if row in rows]) else []
-        )
-        facts += [f"note: {self.notes[row]}"] if row in self.notes else []
+            facts.append(f"to the pinned {self.noun}: {loss_words(loss, self.edits[0])}{raw}")
+        tags = ", ".join(name for name, rows in self.tags.items() if row in rows)
+        kept = {"tagged": tags, "note": self.notes.get(row, "")}
+        facts += [f"{what}: {words}" for what, words in kept.items() if words]
         text = "" if self.texts is None or self.texts[row] == self.name(row) else self.texts[row]
         return {**self.entry(row), "facts": facts, "text": text, "scene": self.scene(row)}
 
@@ -182,6 +198,9 @@ class Explored:
         return name in self.table and (name == ERROR or name not in ON_CARD)
 
     def scene(self, row: int) -> Json:
+        """The drawing of a graph; {} for vectors alone."""
+        if not self.drawn:
+            return {}
         if row not in self.scenes:
             if len(self.scenes) >= CACHED:
                 del self.scenes[next(iter(self.scenes))]
@@ -190,19 +209,22 @@ class Explored:
 
     # -- a pinned graph ----------------------------------------------------------------------------------------
     def pin(self, row: int | None) -> list[pd.DataFrame]:
-        """Neighbors (row, loss) by each learned loss; sets the table's loss to the pinned graph, by the first."""
+        """Neighbors (row, loss) by each learned loss; sets the table's losses to the pinned graph."""
+        changed = [TO_PINNED, *([CHANGE] if self.compares else [])]
         if row is None:
-            self.table[TO_PINNED] = np.nan
+            self.table[changed] = np.nan
             return []
-        first = self.spaces[0]
-        loss = LearnedLoss(first.psi).matrix(first.points, first.points[[row]])[:, 0]
-        self.table[TO_PINNED] = loss.clamp_min(0).double().numpy()
+        self.losses_to = [s.loss_to(row) for s in self.spaces[: 1 + self.compares]]
+        self.table[TO_PINNED] = self.losses_to[0]
+        if self.compares:
+            self.table[CHANGE] = self.losses_to[1] - self.losses_to[0]
         return [inspect.neighbors(s.points[row], s.points, NEIGHBORS, exclude=row) for s in self.spaces]
 
     @property
     def baselines(self) -> list[str]:
         """Known distances that neighbors can be compared with; none for more than a hundred thousand graphs."""
-        return sorted(distances_for(self.graphs.vocabulary).keys() & FAST) if len(self) <= COMPARED else []
+        fits = self.drawn and len(self) <= COMPARED
+        return sorted(distances_for(self.graphs.vocabulary).keys() & FAST) if fits else []
 
     def nearest_by(self, baseline: str, row: int) -> pd.DataFrame:
         """Neighbors (row, loss) of a graph by a known distance; takes seconds."""
@@ -213,24 +235,52 @@ class Explored:
         return pd.DataFrame({"row": rows.numpy(), "loss": loss.numpy()})
 
     def neighbor_lists(self, near: list[pd.DataFrame], baseline: tuple[str, pd.DataFrame] | None = None) -> Json:
-        """Lists (heading, cards) of neighbors by each loss and by a known distance; in words, how many they share."""
-        names = ["the learned loss"] if len(near) == 1 else [f"the learned loss of {side}" for side in self.sides]
+        """Lists (heading, cards) of neighbors by each loss and by a known distance; in words, how many they share.
+
+        Of two losses, also what came nearer.
+        """
+        near = near[: 1 + self.compares]
+        units = [*self.edits[: len(near)], 0.0]
+        names = [f"the learned loss, {name}" for name in self.losses] if self.compares else ["the learned loss"]
         if near and baseline is not None:
             near, names = [*near, baseline[1]], [*names, f"{baseline[0]} distance"]
-        units = [*self.edits, 0.0]
         sets = [set(frame["row"]) for frame in near]
         both = set.intersection(*sets) if len(sets) > 1 else set()
         lists = []
         for frame, name, unit in zip(near, names, units):
+            rows, learned = frame["row"].to_numpy(), "loss" in name
+            moves = self._moves(rows) if learned else [{}] * len(rows)
             cards = [
-                {**self.entry(row), "scene": self.scene(row), "shared": row in both}
-                | {"loss": loss_words(loss, unit) if "loss" in name else significant(loss), "raw": f"{loss:.4f}"}
-                for row, loss in zip(frame["row"], frame["loss"])
+                {**self.entry(row), "scene": self.scene(row), "shared": row in both, **moved}
+                | {"loss": loss_words(loss, unit) if learned else significant(loss), "raw": f"{loss:.4f}"}
+                for row, loss, moved in zip(rows, frame["loss"], moves)
             ]
             lists.append({"heading": f"Nearest by {name}", "cards": cards})
         whose = "The two losses" if baseline is None else "The two lists" if len(sets) == 2 else "The three lists"
         words = f"{whose} agree on {len(both)} of {len(sets[0])} neighbors." if len(sets) > 1 else ""
         return {"words": words, "lists": lists}
+
+    def _moves(self, rows: np.ndarray) -> list[Json]:
+        """For each row, whether the second loss ranks it nearer to the pinned graph than the first, or farther."""
+        if not self.compares:
+            return [{}] * len(rows)
+        # the pinned graph itself is at rank 0
+        first, second = (np.searchsorted(np.sort(loss), loss[rows]).clip(1) for loss in self.losses_to)
+        found = []
+        for before, after in zip(first.tolist(), second.tolist()):
+            way = "nearer" if after < before else "farther" if after > before else ""
+            words = f"{way} {self.losses[1]}: rank {before:,} → {after:,}" if way else f"rank {before:,} in both"
+            found.append({"way": way, "rank": words})
+        return found
+
+    def moved_most(self, most: int) -> Json:
+        """In words how much the nearest neighbors differ between the two losses, and the graphs where most do."""
+        if not self.compares:
+            return {"words": "", "shown": []}
+        moved = self.table[MOVED]
+        words = f"From {self.losses[0]} to {self.losses[1]}, {100 * moved.mean():.0f} % of the 15 nearest change."
+        rows = moved.sort_values(ascending=False, kind="stable").dropna().index[:most]
+        return {"words": words, "shown": [{**self.entry(r), "share": f"{100 * moved[r]:.0f} %"} for r in rows]}
 
     def predicted(self, rows: Iterable[int], most: int) -> list[Predicted]:
         """The first `most` rows that have a prediction, with its place on the first map."""
@@ -258,7 +308,8 @@ class Explored:
             embedding_map(
                 map.positions, self.column(column), column=column, figure=place,
                 selected=selected.tolist() if len(selected) else None, pinned=pinned, neighbors=rows[1:],
-                graphs=self.graphs[rows].dense() if rows else None, titles=titles,
+                graphs=self.graphs[rows].dense() if rows and self.drawn else None,
+                titles=titles if self.drawn else (),
                 predictions=predicted if k == 0 else (), paths=self.placed[k : k + 1],
                 trust=trust_words(map.kept, map.method), colors=colors,
             )  # fmt: skip
@@ -267,7 +318,7 @@ class Explored:
     # -- words -------------------------------------------------------------------------------------------------
     def selected_words(self, rows: np.ndarray) -> str:
         if not len(rows):
-            return f"{len(self):,} graphs, none selected."
+            return f"{len(self):,} {self.noun}s, none selected."
         kept, words = self.table[KEPT].to_numpy()[rows], f"{len(rows):,} of {len(self):,} selected"
         if np.isfinite(kept).any():
             words += f"; the map keeps {15 * np.nanmean(kept):.1f} of their 15 nearest neighbors"
@@ -279,18 +330,36 @@ class Explored:
 
     def trust(self) -> str:
         words = [trust_words(space.map.kept, space.map.method) for space in self.spaces]
-        return words[0] if len(words) == 1 else " ".join(f"{s}: {w}" for s, w in zip(self.sides, words))
+        return words[0] if len(words) == 1 else " ".join(f"{s}: {w}" for s, w in zip(self.losses, words))
 
-    def offer(self) -> str:
-        """Label of the button that makes a better map, with the time it takes; "" if there is none."""
-        lacking = sum(space.map.method != "umap" for space in self.spaces)
-        seconds = 15 + lacking * max(6 * len(self) / 1000, 2)  # measured on two cores
-        about = f"{10 * round(seconds / 10):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
-        return f"Make the UMAP map{'s' * (lacking > 1)} (about {about})" if lacking else ""
+    def movable(self) -> range:
+        """The spaces whose maps are laid out anew; a second map of the first loss stays."""
+        return range(1 + self.compares)
+
+    def offers(self) -> list[list[str]]:
+        """(method, label) of the other maps: how far each can be trusted, or the time it takes; none for many."""
+        found = []
+        for method in METHODS if len(self) <= MOST else ():
+            if all(self.spaces[k].map.method == method for k in self.movable()):
+                continue
+            made = [self.maps[k, method] for k in self.movable() if (k, method) in self.maps]
+            many = "s" * (len(self.movable()) > 1)
+            if len(made) == len(self.movable()):
+                trust = " and ".join(f"{100 * map.trust:.0f} %" for map in made)
+                found.append([method, f"{TITLES[method]} map{many} (keeps {trust})"])
+            else:
+                about = duration(self.seconds(method))
+                found.append([method, f"Make the {TITLES[method]} map{many} (about {about})"])
+        return found
+
+    def seconds(self, method: str) -> float:
+        """Expected time to make the missing maps of a method."""
+        lacking = sum((k, method) not in self.maps for k in self.movable())
+        return (15 if method == "umap" else 2) + lacking * max(SECONDS[method] * len(self) / 1000, 1)
 
     def alternative(self, column: str, selected: int, pinned: int | None, near: list[pd.DataFrame]) -> str:
         """The maps in words, for screen readers."""
-        words = f"Map of {len(self):,} graphs colored by {column}, {selected:,} selected."
+        words = f"Map of {len(self):,} {self.noun}s colored by {column}, {selected:,} selected."
         if pinned is not None:
             names = ", ".join(self.name(row) for row in near[0]["row"])
             words += f" Pinned: {self.name(pinned)}. Nearest by the learned loss: {names}."
@@ -303,6 +372,17 @@ NOUNS = {"nodes": "node", "edges": "edge", "rings": "ring"}
 def size_words(line: Any) -> str:
     """ "3 nodes, 2 edges, 0 rings" of a row of the table."""
     return ", ".join(f"{line[name]:,} {noun}{'' if line[name] == 1 else 's'}" for name, noun in NOUNS.items())
+
+
+def duration(seconds: float) -> str:
+    return f"{max(10 * round(seconds / 10), 5):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+
+
+def _many(column: pd.Series) -> bool:
+    """Whether a column has too many different texts for colors."""
+    if column.head(10 * MOST_CLASSES).astype(str).nunique() > MOST_CLASSES:  # which saves reading a million texts
+        return True
+    return int(column.astype(str).nunique()) > MOST_CLASSES
 
 
 def _formatted(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The embedding space as a map: point, pin, search, select, color, compare."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from elekit import inspect
 from elekit.decoding import Trace
 from elekit.draw.maps import paint
 from elekit.draw.scenes import palette
+from elekit.graphs.graph import GraphBatch
 from elekit.inspect.distinguishing import MIXED
 from elekit.model.loss import Psi
 from elekit.widgets.alignment import aligned
 from elekit.widgets.base import Displayed, run_in_background, show_error, shows_errors, verdict
 from elekit.widgets.canvas import Canvas
-from elekit.widgets.explored import FOUND, GROUP, KEPT, TO_PINNED, Explored
+from elekit.widgets.explored import CHANGE, FOUND, GROUP, KEPT, SIDES, TO_PINNED, Explored
 from elekit.widgets.explorer_page import explorer_state
 from elekit.widgets.export import formats
 from elekit.widgets.grid import Grid
@@ -29,7 +31,7 @@ from elekit.widgets.page import save
 from elekit.widgets.panels import BESIDE, GraphPanel, MapPanel, Rows, arranged, row_of
 from elekit.widgets.selecting import SelectPanel
 from elekit.widgets.selections import Selections
-from elekit.widgets.space import Data, Space, Vectors, read
+from elekit.widgets.space import Data, Space, Vectors, key, read, without_graphs
 
 LISTED = 50  # results of a search that are shown
 DRAWN = 100  # predictions drawn at a time
@@ -39,19 +41,22 @@ LOWEST, HIGHEST = 280, 4000  # pixels of a map
 
 
 def explore(
-    psi: Psi | Tensor | np.ndarray, data: Data, *, map: inspect.maps.EmbeddingMap | None = None,
-    other: Psi | Tensor | np.ndarray | None = None,
-    predictions: Tensor | None = None, trace: Trace | None = None, color: str | None = None, id: str | None = None,
-    facts: Sequence[str] = (), session: str | Path | None = None, height: int | None = None,
-    names: tuple[str, str] = ("psi", "other"),
+    psi: Psi | Tensor | np.ndarray, data: Data | pd.DataFrame | None = None, *,
+    map: inspect.maps.EmbeddingMap | None = None,
+    other: Psi | Tensor | np.ndarray | inspect.maps.EmbeddingMap | None = None,
+    losses: tuple[str, str] = SIDES, predictions: Tensor | None = None, trace: Trace | None = None,
+    color: str | None = None, id: str | None = None, facts: Sequence[str] = (), session: str | Path | None = None,
+    height: int | None = None,
 ) -> "Explorer":  # fmt: skip
     """Make a widget that shows the embedding space of psi as a map, with the graphs behind its points.
 
     Args:
-        psi: The learned embedding; or (n, D) vectors of the graphs by any other model, which are scaled to length 1.
-        data: The graphs. The column split names the splits of a Dataset.
+        psi: The learned embedding; or vectors (n, D) of any other model, which are scaled to length 1.
+        data: The graphs. The column split names the splits of a Dataset. Vectors can also be shown without graphs:
+            None, or a DataFrame with their columns.
         map: A map of these graphs, in this order; None = a stored map, otherwise principal components.
-        other: A second embedding of the same graphs, shown on a second map.
+        other: A second embedding of the same graphs, or vectors, to compare the two losses; or a second map of psi.
+        losses: Names of psi and `other`, such as ("before", "after").
         predictions: (n, D) unit vectors such as `h.predict(split.inputs)`, rows of nan for missing ones, drawn for
             the pinned and the selected graphs. The column "prediction error" is their learned loss to the truth.
         trace: A decoding run, drawn as a path.
@@ -63,23 +68,38 @@ def explore(
         names: What the two losses are called if there is an `other`.
 
     Returns:
-        The widget, an `elekit.widgets.explorer.Explorer`.
+        The widget, an `elekit.widgets.explorer.Explorer`. With two losses, the column "moved" is the share of each
+        graph's 15 nearest that differ between them, and "change of loss to pinned" the second loss minus the first.
 
     Raises:
-        ValueError: If `data` has no graphs, or if `map`, `predictions`, `color`, `id`, `facts` or the session do not
-            fit it.
+        ValueError: If `data` has no graphs, or if `map`, `other`, `losses`, `predictions`, `color`, `id`, `facts` or
+            the session do not fit it.
     """
-    graphs, frame, texts = read(data)
+    if len(losses) != 2 or losses[0] == losses[1]:
+        raise ValueError(f"losses must be two different names, got {losses!r}")
+    embedding = _embedding(psi)
+    graphs: GraphBatch
+    if isinstance(embedding, Vectors) and (data is None or isinstance(data, pd.DataFrame)):
+        graphs, frame, texts = without_graphs(len(embedding.points)), data, None
+    else:
+        graphs, frame, texts = read(data)  # type: ignore[arg-type]  # others are refused there
     if lacking := [name for name in ([] if id is None else [id]) + list(facts) if frame is None or name not in frame]:
         columns = "none" if frame is None else ", ".join(str(name) for name in frame.columns)
         raise ValueError(f"no column {lacking[0]!r} in the data; the columns are {columns}")
     if id is not None and frame is not None:
         frame = frame.assign(id=frame[id])
-    losses = [psi] if other is None else [psi, other]
-    given = [Vectors.of(one, len(graphs)) if isinstance(one, (Tensor, np.ndarray)) else one for one in losses]
-    spaces = [Space.of(one, graphs, map if k == 0 else None) for k, one in enumerate(given)]
+    spaces = [Space.of(embedding, graphs, map)]
+    if isinstance(other, inspect.maps.EmbeddingMap):
+        spaces.append(Space.of(embedding, graphs, other))
+    elif other is not None:
+        spaces.append(Space.of(_embedding(other), graphs))
+    names = (str(losses[0]), str(losses[1]))
     explored = Explored(spaces, graphs, frame, texts, predictions, trace, names, tuple(facts))
     return Explorer(explored, color=color, session=session, height=height)
+
+
+def _embedding(given: Psi | Tensor | np.ndarray) -> Psi:
+    return Vectors.of(given) if isinstance(given, Tensor | np.ndarray) else given
 
 
 class Explorer(Selections, Displayed, ipywidgets.Box):
@@ -110,21 +130,22 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         several, least = len(explored.spaces) > 1, LOWEST if height is None else height
         self._near: list[pd.DataFrame] = []
         self._edits: dict[int, str] = {}
+        self._stop: Callable[[], None] | None = None
         self._found = np.empty(0, dtype=np.int64)
         looks = palette(explored.graphs.vocabulary)
         self._below = MapPanel(
             self, palette=looks, columns=explored.columns, grows=height is None,
-            sides=list(explored.sides) if several else [],
+            sides=list(explored.losses) if several else [],
         )  # fmt: skip
         self._select_panel = SelectPanel(
             self, palette=looks, columns=explored.columns, formats=list(formats(explored.graphs)),
             session=str(session or "session.json"),
         )  # fmt: skip
         self._grid: Grid | None = None
-        line = "\n".join(verdict(space.psi) for space in explored.spaces)
+        line = "\n".join(dict.fromkeys(verdict(space.psi) for space in explored.spaces))
         self._beside = GraphPanel(
             self, palette=looks, kinds=list(explored.search.kinds), health=line,
-            baselines=explored.baselines,
+            baselines=explored.baselines, moved=explored.moved_most(LISTED),
         )  # fmt: skip
         self._canvases = [
             Canvas(
@@ -146,7 +167,7 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         self._below.observe(self._lay, "paper")
         self.color_by = explored.first_column() if color is None else color
         self._select()
-        self._below.trust, self._below.offer = explored.trust(), explored.offer()
+        self._below.trust, self._below.offers = explored.trust(), explored.offers()
         self._turn()
         if session is not None and Path(session).exists():
             self._open(session)
@@ -189,26 +210,49 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         self.query = (kind, text)
         return self.found
 
-    def make_umap(self) -> None:
-        """Make a UMAP map, store it and show it. In JupyterLab the widget stays usable meanwhile."""
-        spaces, graphs = self.explored.spaces, self.explored.graphs
-        lacking = [k for k, space in enumerate(spaces) if space.map.method != "umap"]
-        if not lacking or self._below.busy:
+    def make_map(self, method: str = "umap") -> None:
+        """Show a map of another method, a stored one or a new one, which is stored.
+
+        In JupyterLab the widget stays usable meanwhile, and the button becomes "Cancel", see `cancel`.
+
+        Args:
+            method: One of `elekit.inspect.maps.METHODS`.
+        """
+        known = self.explored
+        if method not in inspect.maps.METHODS:
+            raise ValueError(f"no map method {method!r}; the methods are {', '.join(inspect.maps.METHODS)}")
+        spaces = {k: known.spaces[k] for k in known.movable() if known.spaces[k].map.method != method}
+        if not spaces or self._below.busy:
             return
-        self._below.busy = "Making the UMAP map; you can continue meanwhile …"
+        made = {k: known.maps[k, method] for k in spaces if (k, method) in known.maps}
 
         def work() -> dict[int, inspect.maps.EmbeddingMap]:
-            made = {k: inspect.fit_map(spaces[k].points, method="umap") for k in lacking}
-            for k, map in made.items():
-                if not isinstance(spaces[k].psi, Vectors):
-                    inspect.maps.save_map(map, inspect.maps.map_key(spaces[k].psi, graphs))
+            for k, space in spaces.items():
+                if k in made:
+                    continue
+                name = key(space.psi, known.graphs, method)
+                stored = None if method == "pca" else inspect.maps.load_map(name, space.points)
+                made[k] = stored or inspect.fit_map(space.points, method=method)
+                if stored is None and method != "pca":
+                    inspect.maps.save_map(made[k], name)
             return made
 
+        if len(made) == len(spaces):
+            self._move(made, None)
+            return
+        self._below.busy = f"Making the {inspect.maps.TITLES[method]} map; you can continue meanwhile …"
+        self._below.progress = [time.time(), known.seconds(method)]
         try:
-            run_in_background(work, self._move)
+            self._stop = run_in_background(work, self._move)
         except Exception:  # without an event loop, errors are raised here
             self._below.busy = ""
             raise
+
+    def cancel(self) -> None:
+        """Stop making a map; the map shown stays."""
+        if self._stop is not None and self._below.busy:
+            self._stop()
+            self._stop, self._below.busy = None, ""
 
     def picture(self) -> Figure:
         """Draw the maps with their colors, the selection, the pinned graph and its neighbors."""
@@ -224,6 +268,7 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
     def close(self) -> None:
         """Close the widget and free its data; jupyter-scatter never frees its own widgets."""
         self._closed = True
+        self.cancel()
         left = self.children[0]
         aside = [self._tabs, self._beside, self._select_panel, self._aside]
         for part in (
@@ -398,7 +443,7 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         self._show_neighbors()
         if beside.hovered:  # its loss to the pinned graph has changed
             beside.hovered = known.card(beside.hovered["row"], column=self.color_by, pinned=row)
-        if self.color_by == TO_PINNED:
+        if self.color_by in (TO_PINNED, CHANGE):
             self._color()
         self._mark()
         self._separate(row, list(dict.fromkeys(int(r) for near in self._near for r in near["row"])))
@@ -414,7 +459,7 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
 
     def _separate(self, pinned: int | None, rows: list[int]) -> None:
         """Compute the edits to one neighbor after the other, as long as the same graph is pinned."""
-        if not rows or pinned is None:
+        if not rows or pinned is None or not self.explored.drawn:
             return
         graphs = self.explored.graphs
 
@@ -456,7 +501,7 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         known.show_maps(made)
         for canvas, space in zip(self._canvases, known.spaces):
             canvas.move(space.map.positions)
-        self._below.trust, self._below.offer = known.trust(), known.offer()
+        self._below.trust, self._below.offers = known.trust(), known.offers()
         if self.color_by == KEPT:
             self._color()
         self._select()

@@ -65,7 +65,8 @@ class MapPanel(ExplorerPanel):
 
     columns: what the map can be colored by. color_by: the current one. legend: see `draw.maps.Paint.legend`.
     selected: the selection in words. any_selected: whether it has rows. trust: how faithful the map is, in words.
-    offer: label of the button that makes a better map, "" for none. busy: the work in progress, "" for none.
+    offers: (method, label) of the buttons that show other maps. busy: the work in progress, "" for none. progress:
+    when it started, as Unix time, and the seconds that it is expected to take.
     alternative: the map in words, for screen readers. marks: for each map, dots {kind, at, number} and lines
     {kind, points} in coordinates of its canvas. painted: for each map, the `Canvas.version` that should be visible.
     combine: see `Selections`. groups: named groups on the first map, {level, at, name}. cameras: for each map, the 16
@@ -75,7 +76,9 @@ class MapPanel(ExplorerPanel):
     """
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_map.js")).tag(sync=True)
-    COMMANDS = ("color", "select", "walk", "toggle", "make_umap", "repaint", "draw_rows", "resize")
+    COMMANDS = (
+        "color", "select", "walk", "toggle", "make_map", "cancel", "repaint", "draw_rows", "resize",
+    )  # fmt: skip
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     color_by = traitlets.Unicode().tag(sync=True)
@@ -83,8 +86,9 @@ class MapPanel(ExplorerPanel):
     selected = traitlets.Unicode().tag(sync=True)
     any_selected = traitlets.Bool(False).tag(sync=True)
     trust = traitlets.Unicode().tag(sync=True)
-    offer = traitlets.Unicode().tag(sync=True)
+    offers: "traitlets.List[list[str]]" = traitlets.List().tag(sync=True)
     busy = traitlets.Unicode().tag(sync=True)
+    progress: "traitlets.List[float]" = traitlets.List([0.0, 0.0]).tag(sync=True)
     alternative = traitlets.Unicode().tag(sync=True)
     marks = traitlets.List(traitlets.Dict()).tag(sync=True)
     painted = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -117,8 +121,11 @@ class MapPanel(ExplorerPanel):
         if self.owner.pinned is not None:
             self.owner.selection_rows = np.setxor1d(self.owner.selection_rows, [self.owner.pinned])
 
-    def make_umap(self) -> None:
-        self.owner.make_umap()
+    def make_map(self, method: str) -> None:
+        self.owner.make_map(method)
+
+    def cancel(self) -> None:
+        self.owner.cancel()
 
     def repaint(self, map: int) -> None:
         self.owner.repaint(map)
@@ -135,7 +142,9 @@ class GraphPanel(ExplorerPanel):
 
     kinds: kinds of search. found: the last search (kind, text), its count in words, and first results (shown: row,
     name, id). hovered, pinned: row, name, id, facts, text and scene of a graph, {} for none. neighbors: for each
-    learned loss a heading and cards (row, name, id, scene, loss, shared), and how the losses agree, in words.
+    learned loss a heading and cards (row, name, id, scene, loss, shared, and of two losses way and rank, see
+    `Explored.neighbor_lists`), and how the losses agree, in words. moved: of two losses, where their neighbors differ
+    most, in words and as entries with their share.
     baselines: known distances to list neighbors by; baseline: the current one, "" for none.
     edits: by row, a neighbor drawn over the pinned graph (see `elekit.widgets.alignment.aligned`); they arrive later.
     """
@@ -151,6 +160,7 @@ class GraphPanel(ExplorerPanel):
     pinned = traitlets.Dict().tag(sync=True)
     neighbors = traitlets.Dict({"words": "", "lists": []}).tag(sync=True)
     edits = traitlets.Dict().tag(sync=True)
+    moved = traitlets.Dict({"words": "", "shown": []}).tag(sync=True)
 
     def pin(self, row: int | None = None) -> None:
         self.owner.pinned = row

@@ -387,7 +387,9 @@ function render({ model, el }) {
   const trust = html("span");
   const busy = html("span", { role: "status" });
   const clear = button("Clear", () => send(model, "select", { what: "none" }), { "aria-label": "Clear selection" });
-  const make = button("", () => send(model, "make_umap"));
+  const others = html("span", { class: "elekit-row", role: "group", "aria-label": "other maps" });
+  const cancel = button("Cancel", () => send(model, "cancel"));
+  const bar = /** @type {HTMLProgressElement} */ (html("progress", { "aria-label": "time of the map, estimated" }));
   const zoom = overlay(model, root, cleanups);
   root.append(
     hints("explorer", HINTS, cleanups),
@@ -406,7 +408,7 @@ function render({ model, el }) {
       clear,
       selected,
     ),
-    html("div", { class: "elekit-row elekit-small" }, key, trust, make, busy),
+    html("div", { class: "elekit-row elekit-small" }, key, trust, others, busy, bar, cancel),
   );
   follow(model, cleanups, "columns", () =>
     columns.replaceChildren(
@@ -426,9 +428,13 @@ function render({ model, el }) {
   });
   follow(model, cleanups, "trust", () => setText(trust, model.get("trust")));
   follow(model, cleanups, "marks", () => setText(key, markKey(model.get("marks"))));
-  follow(model, cleanups, ["offer", "busy"], () => {
-    setText(make, model.get("offer"));
-    make.hidden = !model.get("offer") || Boolean(model.get("busy"));
+  follow(model, cleanups, ["offers", "busy"], () => {
+    const made = model
+      .get("offers")
+      .map(([method, label]) => button(label, () => send(model, "make_map", { method })));
+    others.replaceChildren(...made);
+    others.hidden = Boolean(model.get("busy"));
+    cancel.hidden = bar.hidden = !model.get("busy");
     setText(busy, model.get("busy"));
   });
   root.addEventListener(UNANSWERED, () => {
@@ -437,6 +443,14 @@ function render({ model, el }) {
   followPaper(root, cleanups, (color) => {
     if (color !== model.get("paper")) save(model, "paper", color);
   });
+  const advance = () => {
+    const [started, expected] = model.get("progress");
+    const share = (Date.now() / 1000 - started) / Math.max(expected, 1);
+    bar.value = share < 0.8 ? share : 1 - 0.2 * Math.exp(4 * (0.8 - share)); // never full before the map is made
+  };
+  follow(model, cleanups, "progress", advance);
+  const clock = setInterval(advance, 500);
+  cleanups.push(() => clearInterval(clock));
   return cleaning(cleanups);
 }
 

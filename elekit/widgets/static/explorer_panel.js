@@ -127,7 +127,7 @@ function cards(model, cleanups) {
   const details = (card, numbers) => {
     const facts = card.trust ? [...card.facts, card.trust] : card.facts;
     return [
-      zoomable(drawing(model, card, numbers)),
+      ...(card.scene.nodes ? [zoomable(drawing(model, card, numbers))] : []), // vectors alone have no drawing
       html("div", { class: "elekit-name" }, shortened(card.name, 60)),
       html(
         "div",
@@ -184,9 +184,14 @@ function neighborLists(model, cleanups) {
    * @param {number} n
    */
   const neighbor = (card, n) => {
-    const edits = html("div", { class: "elekit-small elekit-separation", "data-row": card.row }, "…");
+    const edits = html(
+      "div",
+      { class: "elekit-small elekit-separation", "data-row": card.row },
+      card.scene.nodes ? "…" : "",
+    );
     const view = drawing(model, card);
-    places.push([card.row, view, edits]);
+    if (card.scene.nodes) places.push([card.row, view, edits]);
+    const rank = card.rank ? [html("span", { class: `elekit-small elekit-${card.way || "same"}` }, card.rank)] : [];
     const pin = control(
       "button",
       {
@@ -196,12 +201,13 @@ function neighborLists(model, cleanups) {
         title: `loss ${card.raw}`,
         onclick: () => send(model, "pin", { row: card.row }),
       },
-      view.element,
+      ...(card.scene.nodes ? [view.element] : []),
       html(
         "span",
         { class: "elekit-column" },
         html("span", { class: "elekit-name" }, `${n + 1}  ${shortened(card.name, 30)}`),
         html("span", { class: "elekit-number" }, `${card.loss}${card.shared ? " · in both" : ""}`),
+        ...rank,
       ),
     );
     return html("div", { class: "elekit-column" }, pin, edits);
@@ -238,6 +244,33 @@ function neighborLists(model, cleanups) {
   return html("div", { class: "elekit-column" }, choice, key, lists);
 }
 
+/**
+ * The graphs whose neighbors differ most between two losses.
+ * @param {PanelModel} model
+ * @param {Cleanups} cleanups
+ */
+function movedMost(model, cleanups) {
+  const summary = html("summary", {});
+  const list = withArrows(
+    html("div", { class: "elekit-found", role: "group", "aria-label": "Graphs that moved most" }),
+  );
+  const element = html("details", {}, summary, list);
+  follow(model, cleanups, "moved", () => {
+    const { words, shown } = model.get("moved");
+    element.hidden = !words;
+    setText(summary, `${words} The graphs that moved most`);
+    list.replaceChildren(
+      ...shown.map(({ row, name, id, share }) =>
+        button(`${shortened(name, 30)}  ${share}`, () => send(model, "pin", { row }), {
+          title: `${name}, ${id}`,
+          "aria-label": `Pin ${name}, ${id}; ${share} of its neighbors change`,
+        }),
+      ),
+    );
+  });
+  return element;
+}
+
 /** @param {View<GraphPanelState>} view */
 function render({ model, el }) {
   /** @type {Cleanups} */
@@ -247,7 +280,12 @@ function render({ model, el }) {
     const detail = model.get("hovered");
     root.closest(".elekit-explorer")?.dispatchEvent(new CustomEvent(HOVERED, { detail }));
   });
-  root.append(search(model, cleanups), cards(model, cleanups), neighborLists(model, cleanups));
+  root.append(
+    search(model, cleanups),
+    movedMost(model, cleanups),
+    cards(model, cleanups),
+    neighborLists(model, cleanups),
+  );
   return cleaning(cleanups);
 }
 

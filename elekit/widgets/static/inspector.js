@@ -3,6 +3,7 @@
 import { cleaning, consume, frame, hasModifier, html, setText, update } from "./dom.js";
 import { GraphView } from "./graph.js";
 import { hints } from "./hints.js";
+import { changeHalos, changeWords, comparisonOf, otherPrice } from "./inspector_comparison.js";
 import { InspectedGraph, legend, priceHalos, shareHalos } from "./inspector_graph.js";
 import { mapPanel } from "./inspector_map.js";
 import { controls, history, neighborList, sharesPanel } from "./inspector_panels.js";
@@ -38,6 +39,8 @@ function summary(model) {
   const name = isWhole(picked) ? "" : `${partName(picked, model.get("scene"), model.get("palette"))}: `;
   if (model.get("view") === "shares") return name ? `${name}${shareWords(model, picked)}.` : extremeShares(model);
   const rows = [...table.price.keys()].filter((row) => concerns(table, row, picked));
+  const comparison = comparisonOf(model);
+  if (model.get("view") === "comparison" && comparison) return `${name}${changeWords(model, comparison, rows)}`;
   const valid = rows.filter((row) => table.valid[row]).sort((a, b) => table.price[a] - table.price[b] || a - b);
   const cheapest = valid.length
     ? ` The cheapest, “${short(table.edit[valid[0]])}”, costs ${inUnits(table.price[valid[0]], model.get("unit"))}.`
@@ -122,9 +125,17 @@ function render({ model, el }) {
   session.redrawGraph = () => {
     const { graph } = model.get("shares");
     const byShare = model.get("view") === "shares" && graph;
-    const halos = byShare ? shareHalos(graph, session.largestShare) : priceHalos(model);
-    drawing.mark(halos, model.get("picked"), session.previewed, byShare ? "all" : session.written);
-    session.announce(session.previewed === null ? summary(model) : editSentence(model, session.previewed));
+    const comparison = comparisonOf(model);
+    const byChange = model.get("view") === "comparison" && comparison;
+    const halos = byShare
+      ? shareHalos(graph, session.largestShare)
+      : byChange
+        ? changeHalos(comparison, model.get("scene"))
+        : priceHalos(model);
+    const row = session.previewed;
+    drawing.mark(halos, model.get("picked"), row, byShare || byChange ? "all" : session.written);
+    const more = row !== null && comparison ? otherPrice(model, comparison, row) : "";
+    session.announce(row === null ? summary(model) : editSentence(model, row) + more);
   };
   session.redrawAll = () => {
     edits.draw();
@@ -173,6 +184,7 @@ function render({ model, el }) {
       "anchor_scene",
       "view",
       "shares",
+      "comparison",
       "unit",
       "unit_words",
     ],

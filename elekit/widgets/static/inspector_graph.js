@@ -2,7 +2,7 @@
 
 import { clamp, control, html, setText, svg, update } from "./dom.js";
 import { BLUE, CENTERED, GRAY, GraphView, INK, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
-import { signed } from "./inspector_session.js";
+import { short, signed } from "./inspector_session.js";
 import { placeLabels } from "./labels.js";
 import { inUnits, rawLoss } from "./units.js";
 
@@ -80,28 +80,38 @@ function priceHalos(model) {
 }
 
 /**
+ * The halo of a value with a sign.
+ * @param {number} value
+ * @param {number} largest absolute value, which gets the widest halo
+ * @param {{ plus: string, minus: string }} meaning of the signs
+ * @param {boolean} [edge] whether it is the halo of an edge
+ * @returns {Halo}
+ */
+function signHalo(value, largest, { plus, minus }, edge = false) {
+  const halo = {
+    color: value < 0 ? VERMILION : BLUE,
+    dashed: value < 0,
+    width: Math.max(2, (WIDE * Math.abs(value)) / largest),
+    words: signed(value, 2),
+    weight: Math.abs(value) / largest,
+    title: `${value < 0 ? minus : plus}, ${signed(value, 3)}`,
+  };
+  return edge ? forEdge(halo) : halo;
+}
+
+/**
  * Halos of the shares of nodes and edges in the similarity of two graphs.
  * @param {PartShares} shares
  * @param {number} largest share, which gets the widest halo
  * @returns {Halos}
  */
 function shareHalos({ nodes, pairs }, largest) {
-  /**
-   * @param {number} value
-   * @returns {Halo}
-   */
-  const look = (value) => ({
-    color: value < 0 ? VERMILION : BLUE,
-    dashed: value < 0,
-    width: Math.max(2, (WIDE * Math.abs(value)) / largest),
-    words: signed(value, 2),
-    weight: Math.abs(value) / largest,
-    title: `${value < 0 ? "keeps apart" : "brings together"}, ${signed(value, 3)}`,
-  });
+  const words = { plus: "brings together", minus: "keeps apart" };
   /** @type {Halos} */
   const halos = { nodes: new Map(), pairs: new Map() };
-  for (const [i, value] of nodes.entries()) if (value !== null) halos.nodes.set(i, look(value));
-  for (const [i, j, value] of pairs) halos.pairs.set(pairNumber(i, j, nodes.length), forEdge(look(value)));
+  for (const [i, value] of nodes.entries()) if (value !== null) halos.nodes.set(i, signHalo(value, largest, words));
+  for (const [i, j, value] of pairs)
+    halos.pairs.set(pairNumber(i, j, nodes.length), signHalo(value, largest, words, true));
   return halos;
 }
 
@@ -336,13 +346,14 @@ function legend(session) {
     const line = svg("line", { x1: 0, y1: 7, x2: 44, y2: 7, ...look });
     return svg("svg", { viewBox: "0 0 44 14", class: "elekit-sample", "aria-hidden": "true" }, line);
   };
-  const shares = html(
+  const [plus, minus] = [html("span"), html("span")];
+  const signs = html(
     "div",
     { class: "elekit-row elekit-key" },
     sample(BLUE, "none"),
-    "+ brings together",
+    plus,
     sample(VERMILION, "9 7"),
-    "− keeps apart",
+    minus,
   );
   const draw = () => {
     const heat = model.get("heat");
@@ -355,10 +366,14 @@ function legend(session) {
       }),
     );
     setText(unit, model.get("unit_words"));
+    const after = short(model.get("comparison")?.names?.[1]);
+    const compares = model.get("view") === "comparison";
+    setText(plus, compares ? `+ dearer ${after}` : "+ brings together");
+    setText(minus, compares ? `− cheaper ${after}` : "− keeps apart");
     prices.hidden = model.get("view") !== "price";
-    shares.hidden = !prices.hidden;
+    signs.hidden = !prices.hidden;
   };
-  return { element: html("div", {}, prices, shares), draw };
+  return { element: html("div", {}, prices, signs), draw };
 }
 
-export { InspectedGraph, legend, onRamp, priceHalos, shareHalos };
+export { InspectedGraph, legend, onRamp, priceHalos, shareHalos, signHalo };

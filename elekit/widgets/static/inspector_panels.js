@@ -165,6 +165,7 @@ function controls(session) {
   const tidy = button("Tidy", () => send(model, "tidy"), { title: "compute a new layout" });
   const price = button("Prices", () => save(model, "view", "price"));
   const shares = button("Shares", () => save(model, "view", "shares"));
+  const compared = button("Changes", () => save(model, "view", "comparison"));
   /** @param {string} what */
   const setAnchor = (what) => send(model, "set_anchor", { what });
   const original = button("Original", () => setAnchor("original"), { "aria-label": "anchor: the original" });
@@ -195,6 +196,8 @@ function controls(session) {
     update(redo, { "aria-disabled": at >= last });
     update(price, { "aria-pressed": model.get("view") === "price" });
     update(shares, { "aria-pressed": model.get("view") === "shares" });
+    compared.hidden = !model.get("comparison").names;
+    update(compared, { "aria-pressed": model.get("view") === "comparison" });
     update(original, { "aria-pressed": model.get("anchor_name") === "original" });
   }
   const element = html(
@@ -204,11 +207,11 @@ function controls(session) {
     redo,
     back,
     tidy,
-    group("Halos:", price, shares),
+    group("Halos:", price, shares, compared),
     group("Anchor:", original, current),
     typed,
   );
-  return { element, traits: ["at", "steps", "view", "anchor_name"], draw };
+  return { element, traits: ["at", "steps", "view", "anchor_name", "comparison"], draw };
 }
 
 /**

@@ -5,7 +5,7 @@ import { inUnits } from "./units.js";
 
 /** @import { EditTable, InspectorState, Model, Palette, Part, Scene } from "./types.d.ts" */
 /** @typedef {import("./dom.js").Cleanups} Cleanups */
-/** @typedef {"edit" | "kind" | "price" | "change" | "valid"} Column */
+/** @typedef {"edit" | "kind" | "price" | "other" | "difference" | "change" | "valid"} Column */
 /** @typedef {{ element: HTMLElement, traits: (keyof InspectorState)[], draw: () => void }} Panel */
 
 /** @param {unknown} text */

@@ -154,6 +154,8 @@ export interface NeighborCard extends Entry {
   loss: string;
   raw: string;
   shared: boolean;
+  way?: "nearer" | "farther" | "";
+  rank?: string;
 }
 
 export interface GraphPanelState extends Drawn {
@@ -165,6 +167,7 @@ export interface GraphPanelState extends Drawn {
   edits: Record<number, Aligned>;
   baselines: string[];
   baseline: string;
+  moved: { words: string; shown: (Entry & { share: string })[] };
 }
 
 export interface Legend {
@@ -185,8 +188,9 @@ export interface MapPanelState extends Drawn {
   selected: string;
   any_selected: boolean;
   trust: string;
-  offer: string;
+  offers: [method: string, label: string][];
   busy: string;
+  progress: [started: number, expected: number];
   alternative: string;
   marks: MapMarks[];
   painted: number[];
@@ -299,9 +303,18 @@ export interface KnownGraph {
   scene: Scene;
 }
 
+/** By how much a second loss changes prices. */
+export interface Comparison {
+  names: [first: string, second: string];
+  other: number[];
+  difference: number[];
+  nodes: (number | null)[];
+  pairs: PairValue[];
+}
+
 export interface InspectorState extends Drawn {
   at: number;
-  view: "price" | "shares";
+  view: "price" | "shares" | "comparison";
   valid_only: boolean;
   picked: Part;
   scene: RoomyScene;
@@ -319,5 +332,6 @@ export interface InspectorState extends Drawn {
   separations: (Aligned | Record<string, never>)[];
   unit: number;
   unit_words: string;
+  comparison: Partial<Comparison>;
   shares: Partial<{ graph: PartShares; anchor: PartShares; loss: number }>;
 }
