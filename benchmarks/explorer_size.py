@@ -52,7 +52,7 @@ RECOLOR = f"(code) => {HOME}.api.get('pointColor').length === code && Date.now()
 def measure(points: int) -> dict[str, float]:
     """Figures of one session, in seconds, frames per second and GB."""
     sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-    from lab import Lab, browser_page, jupyter_lab
+    from lab import Lab, browser_page, jupyter_lab  # type: ignore[import-not-found]
 
     found: dict[str, float] = {}
     with (

@@ -354,10 +354,10 @@ def test_any_vectors_are_explored_by_their_cosine(molecules):
     near = explorer.neighbors
     assert near["row"].tolist() == [row for row in np.argsort(loss) if row != 3][:8]
     assert np.allclose(near["loss"], np.sort(loss)[1:9], atol=1e-5) and "another model" in explorer._beside.health
-    explorer.make_umap()
+    explorer.make_map("umap")
     assert explorer.map.method == "umap" and not explorer.problem
     explorer.close()
-    for bad, problem in ((vectors[:3], "one per graph"), (vectors * 0, "vector 0 is 0")):
+    for bad, problem in ((vectors[:3], "3 vectors for 14 graphs"), (vectors * 0, "vector 0 has length 0")):
         with pytest.raises(ValueError, match=problem):
             explore(bad, molecules)
 

@@ -1,5 +1,6 @@
 """Widgets follow the theme, the window and the reader's settings; the map leaves the wheel to the page."""
 
+import copy
 import re
 
 import numpy as np
@@ -60,16 +61,16 @@ def test_maps_grow_within_limits(explorer):
 
 def test_two_losses_have_names(explorer):
     psi, graphs = explorer.explored.spaces[0].psi, explorer.explored.graphs
-    both = explore(psi, graphs, other=psi, names=("before", "after <b>"))
+    both = explore(psi, graphs, other=copy.deepcopy(psi), losses=("before", "after <b>"))
     both.pinned = 0
     assert both._below.sides == ["before", "after <b>"]
     assert "before: " in both._below.trust and "after <b>: " in both._below.trust
     assert [found["heading"] for found in both._beside.neighbors["lists"]] == [
-        "Nearest by the learned loss of before", "Nearest by the learned loss of after <b>",
+        "Nearest by the learned loss, before", "Nearest by the learned loss, after <b>",
     ]  # fmt: skip
     both.close()
-    with pytest.raises(ValueError, match="names must be two different"):
-        explore(psi, graphs, other=psi, names=("psi", "psi"))
+    with pytest.raises(ValueError, match="losses must be two different"):
+        explore(psi, graphs, other=psi, losses=("psi", "psi"))
 
 
 def test_colors_are_defined_in_one_place():
