@@ -362,6 +362,25 @@ def test_any_vectors_are_explored_by_their_cosine(molecules):
             explore(bad, molecules)
 
 
+def test_vectors_without_graphs_are_listed_tagged_and_saved(tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(30, 4))
+    frame = pd.DataFrame({"name": [f"v{k}" for k in range(30)], "kind": ["a", "b", "c"] * 10})
+    explorer = explore(vectors, frame, id="name")
+    explorer.pinned, explorer.selection_rows, explorer.tab = 3, [1, 2], "Table"
+    explorer.tag("some")
+    explorer.draw_rows([1])
+    assert "graph" not in explorer._grid.table._df and explorer._below.pictures == {}
+    path = explorer.save(tmp_path / "session.json")
+    again = explore(vectors, frame, id="name", session=path)
+    assert again.tags["some"].tolist() == [1, 2] and again.pinned == 3
+    with pytest.raises(ValueError, match="not a session of these graphs"):
+        explore(vectors[::-1].copy(), frame, session=path)
+    with pytest.raises(ValueError, match="vectors without graphs"):
+        explorer.save_html(tmp_path / "map.html")
+    explorer.close()
+    again.close()
+
+
 # -- in the browser ----------------------------------------------------------------------------------------------
 CELL = """
 import elekit as ele, numpy as np

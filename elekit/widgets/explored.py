@@ -1,5 +1,6 @@
 """The data of an explorer: graphs, losses, a table, and sentences about them. Nothing here is displayed."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -79,6 +80,12 @@ class Explored:
 
     def __len__(self) -> int:
         return len(self.graphs)
+
+    @property
+    def digest(self) -> str:
+        """Of the graphs, or of the vectors if there are none."""
+        points = self.spaces[0].points.contiguous().numpy().tobytes()
+        return self.graphs.digest() if self.drawn else hashlib.sha256(points).hexdigest()
 
     def show_maps(self, maps: dict[int, EmbeddingMap]) -> None:
         """Replace maps, by the number of their space; the second is aligned to the first."""

@@ -533,6 +533,8 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
     def draw_rows(self, rows: list[int]) -> None:
         """Send drawings of the graphs that the browser shows instead of points."""
         known = self.explored
+        if not known.drawn:
+            return
         self._below.pictures = {str(row): known.scene(row) for row in known.rows_of(rows[:PICTURES]).tolist()}
 
     def _mark(self) -> None:

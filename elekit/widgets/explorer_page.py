@@ -23,6 +23,8 @@ HUNDREDTHS = 100
 def explorer_state(explored: Explored, canvas: Canvas, color_by: str, colors: str, pinned: int | None) -> Json:
     """Places, drawings, colors by every column, and neighbors by the first loss."""
     n = len(explored)
+    if not explored.drawn:
+        raise ValueError("a page draws graphs, and these are vectors without graphs; pass the graphs to explore")
     if n > MOST:
         raise ValueError(f"a page holds at most {MOST:,} graphs, these are {n:,}; explore a part of them")
     space = explored.spaces[0]

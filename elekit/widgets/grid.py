@@ -50,7 +50,8 @@ class Grid(ipywidgets.VBox):
         own = ["id", *self.explored.facts, *(self.explored.frame if self.explored.frame is not None else ())]
         first = [name for name in dict.fromkeys(own) if name in frame]
         frame = frame[[*first, *frame.columns.difference(first, sort=False)]]
-        frame.insert(0, "graph", [self._picture(row) for row in self.rows.tolist()])
+        if self.explored.drawn:
+            frame.insert(0, "graph", [self._picture(row) for row in self.rows.tolist()])
         frame.columns = [escape(str(name)) for name in frame.columns]
         self.table.update(frame, selected_rows=[], **OPTIONS)
 

@@ -152,7 +152,7 @@ class Selections(traitlets.HasTraits):
         """Save selection, tags, notes, colors, search, maps and views; `explore(..., session=path)` opens them."""
         known = self.explored
         Session(
-            data=known.graphs.digest(), color_by=self.color_by, colors=self.colors, pinned=self.pinned,
+            data=known.digest, color_by=self.color_by, colors=self.colors, pinned=self.pinned,
             query=self.query, selection=self.selection_rows.tolist(), notes=known.notes, cameras=self.cameras(),
             tags={name: rows.tolist() for name, rows in known.tags.items()},
             maps=[(space.map.method, space.map.positions) for space in known.spaces],
@@ -162,7 +162,7 @@ class Selections(traitlets.HasTraits):
     def _open(self, path: str | Path) -> None:
         """Restore a session; what cannot be restored raises before anything changes."""
         known = self.explored
-        found = Session.read(path, known.graphs.digest(), len(known))
+        found = Session.read(path, known.digest, len(known))
         if len(found.maps) != len(known.spaces):
             raise ValueError(
                 f"{path} has {len(found.maps)} maps, this explorer {len(known.spaces)}; pass the same psi"
