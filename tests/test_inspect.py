@@ -595,7 +595,7 @@ def test_a_map_file_that_cannot_be_used_is_passed_over_with_a_warning(places, ha
         positions = fitted.positions[:, [0, 1, 1]] if harm == "width" else fitted.positions.copy()
         positions[3, 0] = np.nan if harm == "nan" else 0
         cut = slice(0, 19 if harm == "size" else 20)
-        method = "tsne" if harm == "method" else "pca"
+        method = "isomap" if harm == "method" else "pca"
         save_map(EmbeddingMap(positions[cut], fitted.points[cut], fitted.kept[cut], method), "k", places[0])
     else:
         from safetensors.numpy import save_file

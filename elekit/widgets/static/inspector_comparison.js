@@ -13,7 +13,7 @@ import { inUnits, signedUnits } from "./units.js";
  */
 function comparisonOf(model) {
   const found = model.get("comparison");
-  return found.names ? /** @type {Comparison} */ (found) : null;
+  return found?.names ? /** @type {Comparison} */ (found) : null;
 }
 
 /**

@@ -196,7 +196,7 @@ function controls(session) {
     update(redo, { "aria-disabled": at >= last });
     update(price, { "aria-pressed": model.get("view") === "price" });
     update(shares, { "aria-pressed": model.get("view") === "shares" });
-    compared.hidden = !model.get("comparison").names;
+    compared.hidden = !model.get("comparison")?.names;
     update(compared, { "aria-pressed": model.get("view") === "comparison" });
     update(original, { "aria-pressed": model.get("anchor_name") === "original" });
   }
