@@ -85,7 +85,9 @@ def measure(points: int) -> dict[str, float]:
 
 def _panned(page) -> float:
     """Frames per second of the map while a mouse drags it for five seconds."""
-    box = page.locator(".elekit-map canvas").first.bounding_box()
+    canvas = page.locator(".elekit-map canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.evaluate(WATCH)
     page.mouse.move(x, y)

@@ -147,6 +147,18 @@ def test_a_second_map_of_the_same_points_is_no_second_loss(graphs):
     made.close()
 
 
+def test_two_losses_start_with_maps_of_one_method(graphs, monkeypatch, tmp_path):
+    monkeypatch.setenv("ELEKIT_CACHE_DIR", str(tmp_path))
+    psi, other = embedding(graphs.vocabulary), embedding(graphs.vocabulary, 1)
+    stored = inspect.fit_map(points_of(psi, graphs), method="tsne")
+    maps.save_map(stored, maps.map_key(psi, graphs))
+    alone, both = explore(psi, graphs), explore(psi, graphs, other=other)
+    assert alone.map.method == "tsne" and [space.map.method for space in both.explored.spaces] == ["pca"] * 2
+    assert both.explored.maps[0, "tsne"].positions.tolist() == stored.positions.tolist()
+    alone.close()
+    both.close()
+
+
 def test_changes_of_prices_are_those_of_the_two_losses(graphs):
     psi, other = embedding(graphs.vocabulary), embedding(graphs.vocabulary, 1)
     sample = inspect.sample_edits(graphs[:9], samples=5)

@@ -54,7 +54,8 @@ def explore(
         psi: The learned embedding; or vectors (n, D) of any other model, which are scaled to length 1.
         data: The graphs. The column split names the splits of a Dataset. Vectors can also be shown without graphs:
             None, or a DataFrame with their columns.
-        map: A map of these graphs, in this order; None = a stored map, otherwise principal components.
+        map: A map of these graphs, in this order; None = a stored map, otherwise principal components. To keep places
+            when graphs are added, pass `earlier.map.extended(psi.embed(new))`.
         other: A second embedding of the same graphs, or vectors, to compare the two losses; or a second map of psi.
         losses: Names of psi and `other`, such as ("before", "after").
         predictions: (n, D) unit vectors such as `h.predict(split.inputs)`, rows of nan for missing ones, drawn for
@@ -95,6 +96,10 @@ def explore(
         spaces.append(Space.of(_embedding(other), graphs))
     names = (str(losses[0]), str(losses[1]))
     explored = Explored(spaces, graphs, frame, texts, predictions, trace, names, tuple(facts))
+    if explored.compares and map is None and len({space.map.method for space in spaces}) > 1:
+        # a stored map of one loss: maps of two methods cannot be compared
+        stored = [k for k, space in enumerate(spaces) if space.map.method != "pca"]
+        explored.show_maps({k: inspect.fit_map(spaces[k].points, method="pca") for k in stored})
     return Explorer(explored, color=color, session=session, height=height)
 
 
@@ -142,9 +147,11 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
             session=str(session or "session.json"),
         )  # fmt: skip
         self._grid: Grid | None = None
-        line = "\n".join(dict.fromkeys(verdict(space.psi) for space in explored.spaces))
+        lines = [verdict(space.psi) for space in explored.spaces[: 1 + explored.compares]]
+        if explored.compares:
+            lines = [f"{name}: {line}" for name, line in zip(explored.losses, lines)]
         self._beside = GraphPanel(
-            self, palette=looks, kinds=list(explored.search.kinds), health=line,
+            self, palette=looks, kinds=list(explored.search.kinds), health="\n".join(lines),
             baselines=explored.baselines, moved=explored.moved_most(LISTED),
         )  # fmt: skip
         self._canvases = [
