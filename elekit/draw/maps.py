@@ -23,7 +23,7 @@ STEPS = 64  # of a scale
 FEW = 8  # so many different numbers are classes, each with its count
 BEYOND = 0.01  # share of values at each end that may lie beyond a scale
 KEYS = 4  # classes in a row of the legend
-MOST_DOTS = 100_000  # of more points, a figure shows every so many
+MOST_DOTS = 50_000  # of more points, a figure shows every so many
 
 
 @dataclass(frozen=True)

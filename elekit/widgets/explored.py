@@ -39,7 +39,7 @@ GROUP, TO_PINNED, KEPT, ERROR, FOUND, MOVED, CHANGE = (
 )  # fmt: skip
 ON_CARD = ("nodes", "edges", "rings", "split", "id", TO_PINNED, FOUND, ERROR)  # on every card
 SIDES = ("psi", "other")
-SECONDS = {"umap": 6.0, "tsne": 6.0, "pca": 0.5}  # of a map per 1,000 points, measured on two cores
+SECONDS = {"umap": 6.0, "tsne": 10.0, "pca": 0.5}  # of a map per 1,000 points, measured on two cores
 Predicted = tuple[int, np.ndarray]  # a row, and the (2,) position of its prediction
 
 

@@ -23,6 +23,7 @@ import {
 import { Overlays } from "./explorer_overlays.js";
 import { Tip, tameWheel } from "./explorer_pointer.js";
 import { fullScreen } from "./explorer_screen.js";
+import { quickPan } from "./explorer_pan.js";
 import { CENTERED } from "./graph.js";
 import { hints } from "./hints.js";
 import { followPaper } from "./theme.js";
@@ -122,6 +123,7 @@ class Marks {
     if (side) home.append(html("div", { class: "elekit-map-name" }, shortened(side, 40)));
     this.release = tameWheel(home, () => this.reset());
     this.tip = new Tip(home, model.get("palette"));
+    this.stopPan = quickPan(home, this.layer);
     this.move = () => this.place();
     this.plot.subscribe("draw", this.move); // "view" misses changes of the camera made by code
     this.observer = new ResizeObserver(() =>
@@ -228,6 +230,7 @@ class Marks {
     this.home.querySelector(".elekit-map-name")?.remove();
     this.observer.disconnect();
     this.overlays.remove();
+    this.stopPan();
     this.home.removeEventListener("pointerup", this.onuse, true);
     this.home.removeEventListener("pointerdown", this.combine, true);
     this.plot.unsubscribe("draw", this.move);

@@ -236,6 +236,7 @@ export interface Plot {
   get(name: "isDestroyed"): boolean;
   get(name: "points"): number[][] | undefined;
   get(name: "cameraView"): ArrayLike<number> | undefined;
+  get(name: "mouseMode"): string;
   get(name: "renderer"): { canvas: HTMLCanvasElement; resize(width: number, height: number): void };
   get(name: "camera"): {
     scale(factor: number, at: Point): void;
@@ -248,7 +249,7 @@ export interface Plot {
     width?: "auto";
     height?: "auto";
   }): void;
-  subscribe(event: string, callback: (value: number) => void): void;
+  subscribe(event: string, callback: (value: number) => void, times?: number): void;
   unsubscribe(event: string, callback: (value: number) => void): void;
   redraw(): void;
   reset(): void;
