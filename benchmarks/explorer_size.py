@@ -107,6 +107,7 @@ def _panned(page) -> float:
         n += 1
         page.mouse.move(x + 60 * (n % 20 - 10) / 10, y + 2 * (n % 15))
         page.wait_for_timeout(8)
+    page.mouse.move(x + 80, y + 40)  # a drag that ends where it began is a click
     page.mouse.up()
     times = page.evaluate("() => { cancelAnimationFrame(window.looking); return window.frames_shown; }")
     gaps = [after - before for before, after in pairwise(times)]
@@ -126,6 +127,7 @@ def _lassoed(lab, points: int) -> tuple[float, float]:
         for share in (0.25, 0.5, 0.75, 1):
             mouse.move(x + share * (u - x), y + share * (v - y))
             lab.page.wait_for_timeout(40)
+    lab.python("selected.clear()")
     started = time.time()
     mouse.up()
     deadline = time.monotonic() + 120

@@ -88,8 +88,9 @@ def paint(values, on: Backdrop = LIGHT, ramp: str = "viridis") -> Paint:
     if truth:
         words = values.map({True: "yes", False: "no"})
     else:
-        which, different = pd.factorize(np.array([str(value) for value in values], dtype=object))
-        words = pd.Series(np.array([printable(text) for text in different], dtype=object)[which])
+        quick = isinstance(values.dtype, pd.StringDtype)  # others may hold lists, which cannot be counted
+        which, different = pd.factorize(values if quick else np.array([str(v) for v in values], dtype=object))
+        words = pd.Series(np.array([*(printable(text) for text in different), ""], dtype=object)[which])
     counts = words[~missing].value_counts()
     kept = list(counts.index[: len(CLASSES)])
     colors = [{"yes": VERMILION, "no": SKY}[word] for word in kept] if truth else list(CLASSES[: len(kept)])
@@ -211,8 +212,9 @@ def embedding_map(
 def _dots(ax: Axes, positions: np.ndarray, found: Paint, column: str | None, selected: Sequence[int] | None):
     """The points, gray where they are not selected, and the key of their colors (none without a column)."""
     colors = to_rgba_array(found.colors)[found.codes]
-    front = np.arange(len(positions)) if selected is None else np.asarray(selected, dtype=np.int64)
-    behind = np.setdiff1d(np.arange(len(positions)), front)
+    ahead = np.full(len(positions), selected is None)
+    ahead[[] if selected is None else np.asarray(selected, dtype=np.int64)] = True
+    front, behind = np.flatnonzero(ahead), np.flatnonzero(~ahead)
     front, behind = (rows[:: -(-len(rows) // MOST_DOTS) or 1] for rows in (front, behind))
     size = float(np.clip(40_000 / max(len(positions), 1), 2, 30))
     for rows, look, z in ((behind, [LIGHT.context], 1), (front, colors[front], 2)):

@@ -21,6 +21,7 @@ TOOLS = [
     "download",
     "reset",
 ]  # full screen leaves legend and cards behind
+SIZES = ((2_000, 6), (20_000, 4), (200_000, 3))  # of more points, larger dots are too faint to have a color
 PAUSE = 0.4  # seconds between messages with points: the browser drops those that arrive while it draws
 # For regl-scatterplot. Without syncEvents it reports the pointer after drawing, which takes 50 to 200 ms in software.
 OPTIONS = {"syncEvents": True, "pointOutlineWidth": 0, "pointSizeSelected": 1, "opacityByDensityFill": 0.6,
@@ -47,7 +48,7 @@ class Canvas:
             x=self.places[:, 0], y=self.places[:, 1], x_scale=(-1, 1), y_scale=(-1, 1), height=height,
             color="#000000", background_color="#ffffff", opacity_unselected=0.6, axes=False, legend=False,
             tooltip=False, reticle=reticle, lasso_on_long_press=False, transition_points=False,
-            size=6 if len(positions) < 2_000 else 4 if len(positions) < 20_000 else 3,
+            size=next((size for most, size in SIZES if len(positions) < most), 1),
         )  # fmt: skip
         self.widget = scatter.show(TOOLS)
         self.widget.color_scale, self.widget.color_domain, self.widget.color_by = "categorical", {}, "valueA"
