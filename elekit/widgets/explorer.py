@@ -252,14 +252,17 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         try:
             self._stop = run_in_background(work, self._move)
         except Exception:  # without an event loop, errors are raised here
-            self._below.busy = ""
+            self._rest()
             raise
 
     def cancel(self) -> None:
         """Stop making a map; the map shown stays."""
         if self._stop is not None and self._below.busy:
             self._stop()
-            self._stop, self._below.busy = None, ""
+            self._rest()
+
+    def _rest(self) -> None:
+        self._stop, self._below.busy, self._below.progress = None, "", [0.0, 0.0]
 
     def picture(self) -> Figure:
         """Draw the maps with their colors, the selection, the pinned graph and its neighbors."""
@@ -498,7 +501,7 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
     def _move(self, made: dict[int, inspect.maps.EmbeddingMap] | None, error: Exception | None) -> None:
         if self._closed:
             return
-        self._below.busy = ""
+        self._rest()
         if made is None:
             raise error or RuntimeError("no map was made")
         self.show_maps(made)

@@ -66,7 +66,7 @@ class MapPanel(ExplorerPanel):
     columns: what the map can be colored by. color_by: the current one. legend: see `draw.maps.Paint.legend`.
     selected: the selection in words. any_selected: whether it has rows. trust: how faithful the map is, in words.
     offers: (method, label) of the buttons that show other maps. busy: the work in progress, "" for none. progress:
-    when it started, as Unix time, and the seconds that it is expected to take.
+    when it started, as Unix time, and the seconds it is expected to take; 0 if it cannot be canceled.
     alternative: the map in words, for screen readers. marks: for each map, dots {kind, at, number} and lines
     {kind, points} in coordinates of its canvas. painted: for each map, the `Canvas.version` that should be visible.
     combine: see `Selections`. groups: named groups on the first map, {level, at, name}. cameras: for each map, the 16

@@ -431,13 +431,13 @@ function render({ model, el }) {
   });
   follow(model, cleanups, "trust", () => setText(trust, model.get("trust")));
   follow(model, cleanups, "marks", () => setText(key, markKey(model.get("marks"))));
-  follow(model, cleanups, ["offers", "busy"], () => {
+  follow(model, cleanups, ["offers", "busy", "progress"], () => {
     const made = model
       .get("offers")
       .map(([method, label]) => button(label, () => send(model, "make_map", { method })));
     others.replaceChildren(...made);
     others.hidden = Boolean(model.get("busy"));
-    cancel.hidden = bar.hidden = !model.get("busy");
+    cancel.hidden = bar.hidden = !model.get("busy") || !model.get("progress")[1];
     setText(busy, model.get("busy"));
   });
   root.addEventListener(UNANSWERED, () => {
