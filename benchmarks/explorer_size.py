@@ -15,6 +15,7 @@ from pathlib import Path
 
 POINTS = 1_000_000
 DIMENSIONS = 32
+PAN = (80, 20)  # pixels
 GOALS = {"load, s": 10.0, "frames per second": 30.0, "lasso of half, s": 3.0}
 SETUP = """
 import resource, time
@@ -62,7 +63,7 @@ WATCH = """() => {
 def measure(points: int) -> dict[str, float]:
     """Figures of one session, in seconds, frames per second and GB."""
     sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-    from lab import Lab, browser_page, jupyter_lab  # type: ignore[import-not-found]
+    from lab import Lab, browser_page, jupyter_lab  # type: ignore[import-not-found]  # tests/lab.py
 
     found: dict[str, float] = {}
     with (
@@ -107,7 +108,7 @@ def _panned(page) -> float:
         n += 1
         page.mouse.move(x + 60 * (n % 20 - 10) / 10, y + 2 * (n % 15))
         page.wait_for_timeout(8)
-    page.mouse.move(x + 80, y + 40)  # a drag that ends where it began is a click
+    page.mouse.move(x + PAN[0], y + PAN[1])  # a drag that ends where it began is a click
     page.mouse.up()
     times = page.evaluate("() => { cancelAnimationFrame(window.looking); return window.frames_shown; }")
     gaps = [after - before for before, after in pairwise(times)]
@@ -118,7 +119,7 @@ def _lassoed(lab, points: int) -> tuple[float, float]:
     """Seconds from the end of a lasso around the left half to the selection in Python, and the share selected."""
     box = lab.page.locator(".elekit-map canvas").first.bounding_box()
     left, top = box["x"] + 4, box["y"] + 4
-    middle, bottom = box["x"] + box["width"] / 2, box["y"] + box["height"] - 4
+    middle, bottom = box["x"] + box["width"] / 2 + PAN[0], box["y"] + box["height"] - 4
     corners = [(left, top), (middle, top), (middle, bottom), (left, bottom), (left, top + 40)]
     mouse = lab.page.mouse
     mouse.move(*corners[0])

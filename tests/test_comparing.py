@@ -227,9 +227,7 @@ def test_maps_of_several_methods_are_made_once_and_shown_again(vectors, monkeypa
     ask(made, "below", "make_map", method="tsne")
     assert made.map.method == "tsne" and calls == ["tsne"]
     offers = dict(made._below.offers)
-    assert offers["pca"] == f"PCA map (keeps {100 * first.trust:.0f} %)" and offers["umap"].startswith(
-        "Make the UMAP"
-    )
+    assert offers["pca"] == f"PCA (keeps {100 * first.trust:.0f} %)" and offers["umap"].startswith("Make UMAP (")
     ask(made, "below", "make_map", method="pca")
     assert made.map is first and calls == ["tsne"]
     again = explore(vectors)

@@ -350,13 +350,11 @@ class Explored:
             if all(self.spaces[k].map.method == method for k in self.movable()):
                 continue
             made = [self.maps[k, method] for k in self.movable() if (k, method) in self.maps]
-            many = "s" * (len(self.movable()) > 1)
             if len(made) == len(self.movable()):
                 trust = " and ".join(f"{100 * map.trust:.0f} %" for map in made)
-                found.append([method, f"{TITLES[method]} map{many} (keeps {trust})"])
+                found.append([method, f"{TITLES[method]} (keeps {trust})"])
             else:
-                about = duration(self.seconds(method))
-                found.append([method, f"Make the {TITLES[method]} map{many} (about {about})"])
+                found.append([method, f"Make {TITLES[method]} ({duration(self.seconds(method))})"])
         return found
 
     def seconds(self, method: str) -> float:

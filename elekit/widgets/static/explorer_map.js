@@ -21,9 +21,9 @@ import {
   update,
 } from "./dom.js";
 import { Overlays } from "./explorer_overlays.js";
+import { quickPan } from "./explorer_pan.js";
 import { Tip, tameWheel } from "./explorer_pointer.js";
 import { fullScreen } from "./explorer_screen.js";
-import { quickPan } from "./explorer_pan.js";
 import { CENTERED } from "./graph.js";
 import { hints } from "./hints.js";
 import { followPaper } from "./theme.js";

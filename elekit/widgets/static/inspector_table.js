@@ -17,8 +17,8 @@ const COLUMNS = [
   ["edit", "edit", "what is changed"],
   ["kind", "kind", "kind of edit"],
   ["price", "price", "learned loss between this graph and the edited one"],
-  ["other", "", "the price by the other loss"],
-  ["difference", "", "by how much the other loss raises or lowers the price"],
+  ["other", "other", "the price by the other loss"],
+  ["difference", "difference", "by how much the other loss raises or lowers the price"],
   ["change", "change of loss", "by how much the loss to the anchor rises or falls"],
   ["valid", "valid", "whether the edit keeps all capacities and leaves the graph connected"],
 ];
@@ -222,7 +222,7 @@ function editTable(session) {
     const words = names();
     for (const [c, head] of heads.entries()) {
       update(head, { "aria-sort": COLUMNS[c][0] === session.sortBy ? direction : "none" });
-      head.hidden = !words[c];
+      head.hidden = ["other", "difference"].includes(COLUMNS[c][0]) && !comparisonOf(model);
       setText(/** @type {HTMLElement} */ (head.firstElementChild), words[c]);
     }
     for (let n = 0; n < shown; n++) drawRow(n, order[n]);
