@@ -25,7 +25,7 @@ from elekit.card import context, measure, phrases, predictions
 from elekit.card.changes import changes
 from elekit.card.glossary import TERMS, anchor_of, linked
 from elekit.card.page import render, script_json
-from elekit.card.results import Results, plain_values
+from elekit.card.results import Results
 from elekit.card.statement import Evidence, Stability, Statement
 from elekit.card.statements import statements
 from elekit.cli import main
@@ -41,6 +41,7 @@ from elekit.inspect.edit_costs import sample_edits
 from elekit.model import artifact as artifacts
 from elekit.training import EmbeddingTraining
 from elekit.training.loop import TrainerConfig
+from elekit.widgets.page import plain_values
 
 
 @pytest.fixture

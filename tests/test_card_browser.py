@@ -59,7 +59,7 @@ def test_a_card_opens_from_a_file_without_a_request_or_an_error(opening, opened,
     assert page.locator("html").get_attribute("lang") == "en"
     for summary in page.locator("main summary").all():
         summary.click()
-    page.wait_for_function("document.querySelectorAll('[data-widget]:empty').length === 0")
+    page.locator("[data-widget]:empty").first.wait_for(state="detached")
     assert opened[1][name].stat().st_size < 3_000_000
     if name == "hostile":
         assert HOSTILE in page.locator("h1").inner_text() and page.locator("img").count() == 0
@@ -90,7 +90,7 @@ def test_the_inspector_applies_what_was_prepared_and_refuses_the_rest(opening):
     before = place.locator("svg.elekit-graph").first.inner_html()
     rows.first.focus()
     page.keyboard.press("Enter")  # the cheapest edit was prepared
-    page.wait_for_function("document.querySelector('.elekit-steps').innerText.includes('1 ')")
+    place.locator(".elekit-steps button[aria-pressed=true]", has_text="1 ").wait_for()
     assert place.locator(".elekit-problem").inner_text() == ""
     page.keyboard.press("u")
     place.locator(".elekit-steps button[aria-pressed=true]", has_text="0 original").wait_for()

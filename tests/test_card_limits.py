@@ -8,9 +8,10 @@ import pytest
 
 from elekit.card import Limit, read_limits
 from elekit.card.page import render
-from elekit.card.results import Results, plain_values
+from elekit.card.results import Results
 from elekit.card.statements import statements
 from elekit.cli import main
+from elekit.widgets.page import plain_values
 
 KEY = "exact from the true point"
 

@@ -135,9 +135,13 @@ def test_molecules_have_a_layout_without_rdkit(molecules, monkeypatch):
 
 def test_absent_nodes_lie_around_the_others(molecules, named):
     for graph in (molecules[2], named, padded(molecules[3], 3)):
-        distance = np.linalg.norm(draw.layout(graph), axis=1)
-        there = graph.labels()[0][0].numpy() > 0
-        assert distance[there].max() + 0.5 < distance[~there].min()
+        positions, there = draw.layout(graph), graph.labels()[0][0].numpy() > 0
+        inside, around = positions[there], positions[~there]
+        assert np.linalg.norm(inside[:, None] - around, axis=-1).min() > 0.85
+        apart = np.linalg.norm(around[:, None] - around, axis=-1) + np.diag([np.inf] * len(around))
+        assert apart.min() > 0.6
+        beyond = np.abs(around) > np.abs(inside).max(0)  # of the box around the others
+        assert beyond.any(1).all()
     nobody = Graph.from_labels(torch.zeros(1, 3), torch.zeros(1, 3, 3), named.vocabulary)
     assert np.isfinite(draw.layout(nobody)).all()
 

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from elekit import draw
-from elekit.draw.maps import CLASSES, CONTEXT, OTHER, STEPS, UNKNOWN, bounding_square, paint
+from elekit.draw.maps import CLASSES, DARK, LIGHT, STEPS, bounding_box, paint
 from elekit.graphs.smiles import from_smiles
 from elekit.inspect.maps import trust_words
 
@@ -45,7 +45,7 @@ def test_the_most_frequent_classes_have_colors_of_their_own_and_the_others_share
     found = paint(values)
     assert [words for _, words, _ in found.classes] == [*"abcdefg", "other (3)"]
     assert [count for *_, count in found.classes] == [20, 19, 18, 17, 16, 15, 14, 13 + 12 + 11]
-    assert found.colors == [*CLASSES, OTHER] and len(set(found.colors)) == 8
+    assert found.colors == [*CLASSES, LIGHT.other] and len(set(found.colors)) == 8
     for value, code in zip(values, found.codes):
         assert found.classes[code][1] == (value if value in "abcdefg" else "other (3)")
 
@@ -91,8 +91,8 @@ def test_what_is_missing_is_gray_and_counted():
         missing = ~np.isfinite(values) if isinstance(values[-1], float) else np.array([v is None for v in values])
         found = paint(values)
         assert found.unknown == missing.sum()
-        assert [found.colors[code] == UNKNOWN for code in found.codes] == missing.tolist()
-        assert found.classes[-1] == (UNKNOWN, "not known", missing.sum())
+        assert [found.colors[code] == LIGHT.unknown for code in found.codes] == missing.tolist()
+        assert found.classes[-1] == (LIGHT.unknown, "not known", missing.sum())
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [1.0] * 50, HOSTILE, [(1, 2), [3]], pd.Categorical(["x", "y", "x"])])
@@ -122,15 +122,36 @@ def test_trust_is_told_as_it_is():
 
 
 @pytest.mark.parametrize("n", [1, 2, 50])
-def test_a_frame_holds_all_and_keeps_proportions(n):
-    positions = np.random.default_rng(n).normal(size=(n, 2)) * [30, 2] + 100
-    middle, half = bounding_square(positions)
+def test_a_frame_holds_all_and_wastes_little(n):
+    positions = np.random.default_rng(n).normal(size=(n, 2)) * [30, 12] + 100
+    middle, half = bounding_box(positions)
     inside = (positions - middle) / half
-    assert np.abs(inside).max() <= 1 and half > 0
+    assert np.abs(inside).max() <= 1 and (half > 0).all()
     if n > 1:
-        assert np.abs(inside).max() > 0.9  # and wastes no room
+        assert np.abs(inside).max() > 0.9
         assert np.allclose(np.diff(inside, axis=0) * half, np.diff(positions, axis=0))
-    assert bounding_square(np.zeros((0, 2)))[1] > 0
+    assert (bounding_box(np.zeros((0, 2)))[1] > 0).all()
+    line = bounding_box(np.array([[0.0, 5.0], [8.0, 5.0]]))[1]
+    assert line[1] == pytest.approx(line[0] / 4)  # not infinitely thin
+
+
+def contrast(color, other):
+    """Of two colors "#rrggbb", as the Web Content Accessibility Guidelines define it."""
+
+    def luminance(color):
+        parts = np.array([int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+        return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+    low, high = sorted((luminance(color), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("values", [np.arange(500.0), np.arange(5), list("abcdefghijklmn"), [True, False, None]])
+def test_points_show_on_a_dark_background(values):
+    light, dark = paint(values), paint(values, DARK)
+    assert dark.codes.tolist() == light.codes.tolist() and len(dark.colors) == len(light.colors)
+    assert min(contrast(color, "#111111") for color in dark.colors) >= 3
+    assert contrast(DARK.ink, "#111111") > 15 and contrast(DARK.context, "#111111") < 3  # context stays behind
 
 
 # -- the figure ------------------------------------------------------------------------------------------------
@@ -165,7 +186,7 @@ def test_what_is_not_selected_is_gray(positions):
     where, colors = dots(figure)
     for position, color in zip(where, colors):
         chosen = any(np.allclose(position, positions[row]) for row in (3, 5))
-        assert (color == CONTEXT.lower()) != chosen
+        assert (color == LIGHT.context.lower()) != chosen
     assert len(where) == 40 and any("size" in words for words in words_of(figure))
 
 

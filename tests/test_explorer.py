@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 
 from elekit import datasets, decoding, inspect
 from elekit.datasets import Split
+from elekit.evaluation.formatting import significant
 from elekit.graphs.graph import Graph, GraphVocabulary, to_networkx
 from elekit.graphs.smiles import from_smiles, parse_smiles
 from elekit.inspect.search import Search, overview, step
@@ -291,7 +292,7 @@ def test_a_map_that_was_kept_is_taken(psi, data, tmp_path, monkeypatch):
     inspect.maps.save_map(kept, inspect.maps.map_key(psi, graphs))
     made = explore(psi, graphs)
     assert made.map.method == "umap" and np.allclose(made.map.positions, kept.positions)
-    assert made._below.offer == ""
+    assert [method for method, _ in made._below.offers] == ["tsne", "pca"]
     made.close()
 
 
@@ -381,7 +382,8 @@ def test_neighbors_are_those_of_the_learned_loss(explorer, psi):
         assert near["edits"].tolist() == told
         cards = explorer._beside.neighbors["lists"][0]["cards"]
         assert [card["row"] for card in cards] == near["row"].tolist()
-        assert explorer._beside.edits == {str(r): words for r, words in zip(near["row"], told)}
+        found = explorer._beside.edits
+        assert {row: one["words"] for row, one in found.items()} == {str(r): w for r, w in zip(near["row"], told)}
 
 
 def test_a_pin_is_shown_marked_and_taken_back(explorer):
@@ -396,7 +398,7 @@ def test_a_pin_is_shown_marked_and_taken_back(explorer):
     assert [dot["number"] for dot in marks["dots"][:-1]] == list(range(1, NEIGHBORS + 1))
     assert explorer.frame["key"][4] in explorer._below.alternative
     explorer.pinned = None
-    assert beside.pinned == {} and explorer._below.marks == [{"dots": [], "lines": []}]
+    assert beside.pinned == {} and [(m["dots"], m["lines"]) for m in explorer._below.marks] == [([], [])]
     assert explorer.frame["loss to pinned"].isna().all() and len(explorer.neighbors) == 0
 
 
@@ -405,9 +407,10 @@ def test_the_pointer_shows_a_graph_and_its_loss_to_the_pinned_one(explorer):
     explorer.hovered = 9
     card = explorer._beside.hovered
     expected = explorer.frame["loss to pinned"][9]
-    assert card["row"] == 9 and f"loss to the pinned graph: {expected:.3f}" in card["facts"]
+    assert card["row"] == 9 and f"to the pinned graph: loss {significant(expected)}" in card["facts"]
     explorer.pinned = 3
-    assert f"loss to the pinned graph: {explorer.frame['loss to pinned'][9]:.3f}" in explorer._beside.hovered["facts"]
+    expected = explorer.frame["loss to pinned"][9]
+    assert f"to the pinned graph: loss {significant(expected)}" in explorer._beside.hovered["facts"]
     explorer.hovered = None
     assert explorer._beside.hovered["row"] == 9  # it stays, to be looked at
 
@@ -565,7 +568,9 @@ def test_predictions_are_a_column_and_drawn_for_what_is_pinned_or_selected(psi, 
     made = explore(psi, data.train, predictions=predictions, color="prediction error")
     error = LearnedLoss(psi)(predictions, points)
     assert np.allclose(made.frame["prediction error"], error, atol=1e-5, equal_nan=True)
-    assert made.frame["prediction error"].isna().sum() == 1 and made._below.marks == [{"dots": [], "lines": []}]
+    assert made.frame["prediction error"].isna().sum() == 1 and [
+        (m["dots"], m["lines"]) for m in made._below.marks
+    ] == [([], [])]
     made.pinned, made.selection = 5, [3, 5, 6]
     lines = made._below.marks[0]["lines"]
     assert [line["kind"] for line in lines] == ["prediction"] * 2  # 3 has none, 5 counts once
@@ -672,20 +677,18 @@ def quick_umap(monkeypatch, tmp_path):
 
 def test_a_umap_is_made_only_when_asked_for_and_kept(psi, data, quick_umap):
     made = explore(psi, data.train, color="neighbors kept")
-    assert quick_umap == [] and made.map.method == "pca" and made._below.offer.startswith("Make the UMAP map (about ")
+    assert quick_umap == [] and made.map.method == "pca" and made._below.offers[0][1].startswith("Make UMAP (")
     before, codes = made._canvases[0].widget.points.copy(), made.frame["neighbors kept"]
     made.pinned, made.selection = 3, [1, 2]
-    ask(made, "below", "make_umap")
-    assert (
-        quick_umap == [len(data.train)] and made.map.method == "umap" and made._below.offer == made._below.busy == ""
-    )
+    ask(made, "below", "make_map", method="umap")
+    assert quick_umap == [len(data.train)] and made.map.method == "umap" and made._below.busy == ""
     after = made._canvases[0].widget.points
     assert not np.allclose(before[:, :2], after[:, :2]) and "UMAP" in made._below.trust
     assert np.allclose(made.frame["neighbors kept"], codes / 2)
     assert made.pinned == 3 and made.selection_rows.tolist() == [1, 2]
     (pin,) = [dot["at"] for dot in made._below.marks[0]["dots"] if dot["kind"] == "pinned"]
     assert np.allclose(pin, after[3, :2], atol=1e-3)
-    ask(made, "below", "make_umap")
+    ask(made, "below", "make_map", method="umap")
     assert len(quick_umap) == 1  # there is nothing left to make
     again = explore(psi, data.train)
     assert again.map.method == "umap" and len(quick_umap) == 1
@@ -697,10 +700,10 @@ def test_a_umap_that_fails_leaves_the_map_and_can_be_made_again(psi, data, quick
     made = explore(psi, data.train)
     with monkeypatch.context() as patched:
         patched.setattr(inspect.maps, "save_map", lambda *_: 1 / 0)
-        ask(made, "below", "make_umap")
+        ask(made, "below", "make_map", method="umap")
     assert made.problem == "ZeroDivisionError: division by zero" and made._below.busy == ""
-    assert made.map.method == "pca" and made._below.offer
-    made.make_umap()
+    assert made.map.method == "pca" and made._below.offers
+    made.make_map()
     assert made.map.method == "umap"
     made.close()
 
@@ -723,8 +726,8 @@ def test_in_a_running_loop_the_work_is_done_beside(psi, data, quick_umap, monkey
         for outcome in ("fail", "go on"):
             started.clear()
             may_go_on.clear()
-            made.make_umap()
-            made.make_umap()  # not twice
+            made.make_map()
+            made.make_map()  # not twice
             while not started:
                 await asyncio.sleep(0.005)
             assert "UMAP" in made._below.busy
@@ -941,8 +944,9 @@ def test_exploring_by_hand(lab):
     assert [int(one.get_attribute("data-row")) for one in listed.all()] == near
     lab.eventually("bool(explorer.neighbors.edits.all())", True)
     told = lab.value("explorer.neighbors.edits.tolist()")
-    page.wait_for_function("(words) => document.querySelector('[data-edits]').textContent === words", arg=told[0])
-    assert listed.locator("[data-edits]").all_text_contents() == told
+    separations = page.locator(".elekit-separation")
+    page.wait_for_function("() => [...document.querySelectorAll('.elekit-separation')].every(e => e.dataset.edits)")
+    assert [one.get_attribute("data-edits") for one in separations.all()] == told
     for number, other in enumerate(near, 1):
         assert np.allclose(page.evaluate(MARK, [0, f"neighbor-{number}"]), where[other], atol=2)
     assert names[row] in page.locator(".elekit-map canvas[role=img]").get_attribute("aria-label")
@@ -1144,7 +1148,7 @@ def test_two_maps_move_together_and_hostile_names_stay_text(lab):
     lab.python("explorer.color_by = name")
     page.locator(".elekit-legend").get_by_text(HOSTILE[:20], exact=False).wait_for()
     assert page.locator("[data-card=pinned] svg").count() == 1
-    assert page.locator(".elekit-explorer img, .elekit-explorer i, .elekit-explorer b").count() == 0
+    assert page.locator(".elekit-explorer .elekit :is(img, i, b)").count() == 0
     assert page.locator(".elekit-found button").count() > 20
     assert page.evaluate("window.hacked") is None
     lab.screenshot("explorer-two-maps")

@@ -243,7 +243,7 @@ def test_a_reset_is_a_new_original(widget):
 @pytest.mark.parametrize(
     "given, words",
     [
-        ("C(C", "RDKit refuses"), ("CS", "'S', unknown to the vocabulary"), ("C" * 20, "20 nodes"), ("", "empty SMILES"),
+        ("C(C", "RDKit refuses"), ("CS", "atoms that this loss does not know: S"), ("C" * 20, "20 atoms, this loss takes up to"), ("", "empty SMILES"),
         (None, "got NoneType"), (99, "got int"), (True, "got bool"), (HOSTILE, "RDKit refuses"),
     ],
 )  # fmt: skip
@@ -286,14 +286,14 @@ def test_neighbors_are_the_nearest_and_what_separates_them_comes_when_asked(widg
         assert [one["row"] for one in widget.neighbors] == order
         assert [one["loss"] for one in widget.neighbors] == pytest.approx(loss[order].tolist(), abs=1e-5)
         assert [one["name"] for one in widget.neighbors] == [known.frame["smiles"][n] for n in order]
-        assert widget.separations == [""] * 4
+        assert widget.separations == [{}] * 4
         ask(widget, "compute_separations", place=1)
         assert [bool(words) for words in widget.separations] == [False, True, False, False]
         widget.compute_separations()
         distance = edit_distance(Graph.cat([widget.graph] * 4), known.graphs[order]).distance.tolist()
         told = [
             0 if w == "the same graph" else int(w.split()[0]) if "apart" in w else 1 + w.count(";")
-            for w in widget.separations
+            for w in (found["words"] for found in widget.separations)
         ]
         assert told == distance
     ask(widget, "compute_separations", place=99)
@@ -482,6 +482,7 @@ from elekit.graphs.smiles import from_smiles
 from IPython.display import display
 psi = ele.load("molecules7").psi
 names = ["CCO", "CCN", "CC(C)O", "CC=O", "C1CC1", "CC#N", "OCCO", "FCCO"]
+from elekit.evaluation.formatting import significant
 known = from_smiles(names, psi.vocabulary)
 w = ele.widgets.inspect_loss(psi, "CC(C)O", among=known, names=names)
 display(w)
@@ -492,7 +493,7 @@ def listed(only=True, key="price", down=False, part=None, kind=None):
         table = table[[touched in part for touched in zip(table["nodes"], table["pairs"])]]
     table = table.assign(rounded=table[key].round(6))
     table = table.sort_values(["rounded", "row"], ascending=[not down, True])
-    return [[text, f"{price:.3f}"] for text, price in zip(table["text"], table["price"])]
+    return [[text, significant(price / w.unit)] for text, price in zip(table["text"], table["price"])]
 """
 
 LISTED = """() => [...document.querySelectorAll('.elekit-edits tbody tr:not([hidden])')].map(tr => [tr.cells[0].textContent, tr.cells[2].textContent])"""
@@ -630,9 +631,9 @@ def test_what_is_clicked_and_typed_is_what_happens(lab):
     assert words in says.text_content()
     page.keyboard.press("Enter")
     lab.eventually("[w.at, w.steps[-1]]", [1, rows[3][0]])
-    loss = lab.python("w.scan; print(f'{w.loss:.3f}')")  # the scan waits for what the browser asked for
+    loss = lab.python("w.scan; print(significant(w.loss / w.unit))")  # the scan waits for what the browser asked for
     assert loss == rows[3][1]
-    page.wait_for_selector(f".elekit-loss:has-text('Step 1: loss to the original {loss}')")
+    page.wait_for_selector(f".elekit-loss:has-text('Step 1: {loss} edits from the original')")
     same_rows(lab, "listed()")
     page.keyboard.press("u")  # the row has still the focus
     lab.eventually("w.at", 0)

@@ -19,7 +19,16 @@ from conftest import equal, random_relaxed
 from elekit import draw
 from elekit.decoding import DecodeConfig, Decoded, GradientConfig, SearchStep, Trace, decode
 from elekit.decoding.gradient import single_step_traces
-from elekit.draw.frames import FAINTEST, MARKED, frame_positions, frames, frames_of_runs, matching_layout
+from elekit.draw.frames import (
+    FAINTEST,
+    GHOSTS,
+    MARKED,
+    frame_positions,
+    frames,
+    frames_of_runs,
+    matching_layout,
+    without_faint,
+)
 from elekit.evaluation.conformal import Calibration
 from elekit.evaluation.conformal.sets import PredictionSet
 from elekit.graphs.constraints import Constraints
@@ -276,6 +285,23 @@ def unpacked(sent: bytes, graphs: Graph) -> tuple[torch.Tensor, torch.Tensor]:
     return shares[: F * N * K].reshape(F, N, K), edges
 
 
+def test_nodes_that_are_rather_absent_are_few_and_lie_near(generator):
+    vocabulary = GraphVocabulary(("a", "b"), ("x",), 90)
+    graphs = random_relaxed(vocabulary, 6, generator)
+    share = torch.rand(6, 90, generator=generator) ** 3  # of presence: most are rather absent
+    nodes = torch.stack([1 - share, 0.4 * share, 0.6 * share], dim=2)
+    before, after = share, without_faint(replace(graphs, nodes=nodes)).presence()
+    assert torch.equal(after[before >= 0.5], before[before >= 0.5])
+    for was, now in zip(before, after):
+        faint = was[(was < 0.5) & (was >= 0.05)].sort(descending=True).values
+        assert len(faint) > 2 * GHOSTS
+        assert now[(now < 0.5) & (now >= 0.05)].sort(descending=True).values.tolist() == pytest.approx(
+            faint[:GHOSTS].tolist()
+        )
+    small = random_relaxed(GraphVocabulary(("a", "b"), ("x",), GHOSTS), 3, generator)
+    assert without_faint(small) is small
+
+
 def test_long_runs_of_large_graphs_are_thinned_and_what_is_kept_is_exact(generator):
     vocabulary = GraphVocabulary(("a", "b"), ("x",), 60)
     iterates, S = random_relaxed(vocabulary, 150, generator), 150
@@ -287,7 +313,10 @@ def test_long_runs_of_large_graphs_are_thinned_and_what_is_kept_is_exact(generat
     run = frames(made)
     kept = np.array(run.iterations)
     assert {0, 77, 149} <= set(run.iterations) and 100 < len(kept) < 115 and (np.diff(kept) > 0).all()
-    assert equal(run.graphs[: run.iterates], iterates[kept]) and run.names[3] == f"iteration {kept[3]} of 149"
+    assert (
+        equal(run.graphs[: run.iterates], without_faint(iterates[kept]))
+        and run.names[3] == f"iteration {kept[3]} of 149"
+    )
     assert run.relaxed[: len(kept)] == pytest.approx(numbers[0, kept].numpy())
     nodes, edges = unpacked(packed(run), run.graphs)
     assert torch.allclose(nodes, run.graphs.nodes, atol=1e-5)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from elekit.card.changes import Changes, changes, read_card
 from elekit.card.limits import Limit, read_limits
 from elekit.card.notebook import SHIPPED, show
-from elekit.card.results import Results, plain_values
+from elekit.card.results import Results
 from elekit.card.statement import Statement
 from elekit.card.statements import statements
+from elekit.widgets.page import plain_values
 
 if TYPE_CHECKING:
     from elekit.datasets import Dataset

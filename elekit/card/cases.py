@@ -1,14 +1,12 @@
 """A few predictions to step through and to inspect in a page without a kernel."""
 
-import base64
-
 import numpy as np
 import pandas as pd
 
 from elekit import evaluation
 from elekit.card.context import Context, drawing, shuffled
 from elekit.card.predictions import known_graphs, readable_inputs
-from elekit.card.results import Results, plain_values
+from elekit.card.results import Results
 from elekit.decoding import DecodeConfig, GradientConfig, Trace, decode
 from elekit.draw.frames import matching_layout
 from elekit.draw.layouts import layout
@@ -18,6 +16,7 @@ from elekit.graphs.graph import Graph
 from elekit.model.loss import points_of
 from elekit.model.surrogate.reader import Reading
 from elekit.widgets.inspection import Inspection
+from elekit.widgets.page import inspector_state, stepper_page_state
 from elekit.widgets.stepper_state import stepper_state
 
 DECODED = 32  # predictions from which the cases are chosen
@@ -25,8 +24,19 @@ ITERATIONS = 60
 APPLIED = 3  # edits at each end of the price list that can be applied in the page
 COLUMNS = ["case", "input", "truth", "predicted", "exact", "edits", "loss", "iterations", "set"]
 KNOWN = 400  # graphs on the inspector's map
-CHANGING = ("scene", "table", "heat", "loss", "neighbors", "separations", "shares")  # traits that differ by step
-FIXED = ("palette", "anchor_scene", "anchor_name", "context", "map_note", "view", "valid_only", "picked", "molecular")
+FIXED = (
+    "palette",
+    "anchor_scene",
+    "anchor_name",
+    "context",
+    "map_note",
+    "view",
+    "valid_only",
+    "picked",
+    "molecular",
+    "unit",
+    "unit_words",
+)
 
 
 def cases(context: Context, results: Results) -> None:
@@ -86,38 +96,13 @@ def _chosen(exact: np.ndarray, loss: np.ndarray) -> dict[str, int]:
 
 def _stepper(trace: Trace, truth: Graph, sets: conformal.sets.PredictionSet | None, reading: Reading | None) -> dict:
     """The traits of the decode stepper."""
-    state = stepper_state(trace, truth, sets=sets, reading=reading)
-    used = {"step": 0, "playing": False, "speed": 4.0, "show": "gradient", "problem": ""}
-    return {**plain_values(used | state | {"numbers": None}), "numbers": base64.b64encode(state["numbers"]).decode()}
+    return stepper_page_state(stepper_state(trace, truth, sets=sets, reading=reading))
 
 
 def _inspector(context: Context, graph: Graph, anchor: Graph, name: str) -> dict:
-    """The traits of the loss inspector, for a graph and for what a few edits make of it.
-
-    fixed: traits that do not change. states: the graph and its edited ones, each with its traits, its place on
-    the map, its description, and next: {row of the table: number of the state that its edit leads to}.
-    """
+    """The traits of the loss inspector, for a graph and for what a few edits make of it."""
     among = context.train[shuffled(len(context.train), context.seed)[:KNOWN]]
     same = bool(evaluation.evaluate(graph, anchor, edit_distance=False)["exact"][0])
     names = graph_names(among)
     shown = Inspection(context.psi, graph, anchor=None if same else anchor, among=among, names=names)
-    fixed = {trait: getattr(shown, trait) for trait in FIXED}
-    fixed |= {"molecular": False, "anchor_name": "original" if same else f"truth, {name}"}
-    states = [_state(shown)]
-    priced = shown.scan.table
-    order = priced[priced["valid"] & priced["connected"]].sort_values("price", kind="stable").index.tolist()
-    anchor_at = shown.path["anchor"]
-    for row in dict.fromkeys([*order[:APPLIED], *order[-APPLIED:]]):
-        shown.apply(row)
-        states[0]["next"][str(row)] = len(states)
-        states.append(_state(shown))
-        shown.undo()
-    return plain_values({"fixed": fixed, "states": states, "anchor": anchor_at})
-
-
-def _state(shown: Inspection) -> dict:
-    """The step that is shown, with all that is computed on demand."""
-    shown.compute_shares()
-    shown.compute_separations()
-    state = {trait: getattr(shown, trait) for trait in CHANGING}
-    return {**state, "place": shown.path["places"][shown.at], "words": shown.steps[shown.at], "next": {}}
+    return inspector_state(shown, APPLIED, anchor_name="original" if same else f"truth, {name}")

@@ -11,11 +11,12 @@ from elekit.audit.blind_spots import BOUND
 from elekit.audit.findings import Finding, Severity, hold_out, make_probe_set
 from elekit.card.context import Context, drawing
 from elekit.card.phrases import ENDS, SMALL, agreement_level, agreement_levels, edit_phrases
-from elekit.card.results import Results, plain_values
+from elekit.card.results import Results
 from elekit.evaluation.formatting import graph_names
 from elekit.graphs.budget import Clock
 from elekit.inspect.faithfulness import near_and_random
 from elekit.model.loss import Psi, paired_distance, points_of
+from elekit.widgets.page import plain_values
 
 EXAMPLES = 2  # disagreements shown in each direction for the edit distance, and half as many for others
 PROBED = 1_000  # graphs

@@ -10,7 +10,7 @@ import torch
 from elekit import evaluation
 from elekit.card.context import Context
 from elekit.card.predictions import affordable, decoding, known_graphs, readable_inputs, sets_of
-from elekit.card.results import Results, plain_values
+from elekit.card.results import Results
 from elekit.decoding import Candidates
 from elekit.evaluation import conformal
 from elekit.evaluation.conformal.candidate_sets import iter_candidate_sets
@@ -19,6 +19,7 @@ from elekit.graphs.graph import Graph, GraphBatch
 from elekit.graphs.smiles import randomize_smiles
 from elekit.model.surrogate.reader import SmilesReader, TextReader, misspell
 from elekit.model.surrogate.regressor import UnfamiliarInputWarning
+from elekit.widgets.page import plain_values
 
 CHANGED = 500  # test inputs, at most
 TYPOS = (0.005, 0.02, 0.05)  # shares of the letters

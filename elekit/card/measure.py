@@ -21,7 +21,7 @@ from elekit.card.context import FEW, Context, drawing
 from elekit.card.input_changes import input_changes
 from elekit.card.phrases import ends_of
 from elekit.card.predictions import costs, coverage, quality
-from elekit.card.results import Results, plain_values
+from elekit.card.results import Results
 from elekit.card.statements import statements
 from elekit.draw.layouts import layout
 from elekit.draw.placement import neighbor_positions
@@ -35,6 +35,7 @@ from elekit.model import artifact as artifacts
 from elekit.model.health import NOT_MEASURED
 from elekit.model.loss import points_of
 from elekit.training.health import SECONDS, measure_health
+from elekit.widgets.page import plain_values
 
 SHOWN = 5  # examples of blind spots
 TYPICAL = 6  # edits nearest to the median price; the one with the best drawing is shown

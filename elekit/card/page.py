@@ -3,7 +3,6 @@
 import base64
 import functools
 import hashlib
-import json
 from pathlib import Path
 
 import jinja2
@@ -19,6 +18,7 @@ from elekit.card.texts import FUNCTIONS, TEXTS
 from elekit.draw.svg import bar_svg, graph_svg
 from elekit.evaluation.formatting import joined
 from elekit.widgets import bundle
+from elekit.widgets.page import script_json as json_text
 
 STATIC = Path(__file__).parent / "static"
 
@@ -61,11 +61,8 @@ def _environment() -> jinja2.Environment:
 
 
 def script_json(value) -> Markup:
-    """JSON that cannot end the script element around it, nor be read as markup in any other way."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # escaped above
+    """See `elekit.widgets.page.script_json`."""
+    return Markup(json_text(value))  # escaped there
 
 
 def picture(results: Results, evidence: Evidence | None) -> dict | None:

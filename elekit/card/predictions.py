@@ -13,7 +13,7 @@ import torch
 from elekit import evaluation
 from elekit.card.context import ENOUGH, Context, input_columns, shuffled
 from elekit.card.phrases import TRUE_POINT
-from elekit.card.results import Results, plain_values
+from elekit.card.results import Results
 from elekit.datasets import Split
 from elekit.datasets.frame import read_inputs
 from elekit.decoding import Candidates, DecodeConfig, GradientConfig, LocalSearchConfig
@@ -27,6 +27,7 @@ from elekit.graphs.budget import Clock
 from elekit.graphs.graph import GraphBatch
 from elekit.graphs.smiles import is_molecular
 from elekit.model.loss import points_of
+from elekit.widgets.page import plain_values
 
 JUDGED = 1_000  # predictions
 LEVEL = 0.9  # of prediction sets

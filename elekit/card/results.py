@@ -1,11 +1,12 @@
 """What was measured of a loss: plain numbers and tables, from which everything on the card follows."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from elekit.widgets.page import plain_values
 
 VERSION = 1
 
@@ -71,16 +72,3 @@ class Results:
             table = pd.DataFrame({c: pd.Series(values, dtype=object) for c, values in columns.items()})
             tables[name] = table.infer_objects().fillna(np.nan) if len(table) else table
         return cls(fields["facts"], tables, fields["pictures"], fields["missing"])
-
-
-def plain_values(value):
-    """The same as plain Python values: floats in six digits, None for NaN and infinity."""
-    if isinstance(value, dict):
-        return {str(k): plain_values(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain_values(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return value

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from elekit.card.results import Results, plain_values
+from elekit.card.results import Results
 from elekit.card.texts import STATEMENTS, filled
 from elekit.evaluation.formatting import things
+from elekit.widgets.page import plain_values
 
 
 @dataclass(frozen=True)

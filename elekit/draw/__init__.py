@@ -16,7 +16,7 @@ _HOME = {
     "charts": ("across_trainings", "concepts", "coverage", "edit_costs", "stability"),
     "curves": ("agreement", "faithfulness", "histograms", "history", "loss_curve", "ranking"),
     "decodings": ("iterate", "prediction_set", "trace"),
-    "edit_scan": ("contrasted", "priced_edits", "shared"),
+    "edit_scan": ("changed_prices", "contrasted", "priced_edits", "shared"),
     "figure": ("Picture",),
     "layouts": ("layout",),
     "maps": ("embedding_map",),

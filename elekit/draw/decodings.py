@@ -114,7 +114,9 @@ def iterate(
     for place, run, name in zip(places, runs, names):
         at = run.at(step)
         _marked(run, at, place)
-        place.set_title(": ".join(filter(None, (printable(name), run.names[at]))), fontsize=14, parse_math=False)
+        free = len(run.absent(at)) - len(run.ghosts(at))
+        title = ": ".join(filter(None, (printable(name), run.names[at]))) + f", +{free} free" * bool(free)
+        place.set_title(title, fontsize=14, parse_math=False)
     if truth is not None:
         graph(truth, places[-1], positions=matching_layout(truth, runs[0].graphs[-1], runs[0].positions[-1]))
         places[-1].set_title("truth", fontsize=14)

@@ -144,6 +144,57 @@ def contrasted(
     return figure
 
 
+def changed_prices(
+    graph: Graph, nodes, pairs, table: pd.DataFrame, *, names=("before", "after"), top: int = 12, positions=None
+) -> Figure:
+    """Draw by how much a second loss changes the price of the cheapest edit of each part, and the largest changes.
+
+    Blue and solid: dearer by the second loss. Vermilion and dashed (hatched as a bar): cheaper. The width is the
+    size.
+
+    Args:
+        graph: Batch of one.
+        nodes: (N,) changes of prices, nan where there is no valid edit.
+        pairs: (N, N) changes; pairs without an edge are not drawn.
+        table: One row per edit with columns edit (description), price, other (the second loss's), difference, valid.
+        names: Of the two losses.
+        top: Number of bars, the largest changes first; at least 1.
+        positions: (N, 2), see `layout`.
+
+    Returns:
+        The figure.
+    """
+    nodes, pairs = _fitting(graph, nodes, pairs)
+    require_columns(table, ("edit", "price", "other", "difference", "valid"))
+    require_positive(top=top)
+    first, second = (fit_text(name, 150, 12)[0] for name in names)
+    figure = Picture(figsize=(12.5, 6))
+    place = figure.add_axes((0.03, 0.16, 0.42, 0.75))
+    of_edges = np.where(graph.labels()[1][0].cpu().numpy() > 0, pairs, np.nan)
+    look = _signs(nodes, of_edges)
+    _with_halos(
+        graph, place, nodes, pairs, lambda v: (NARROW, GRAY, DASHED, "none") if np.isnan(v) else look(v), positions
+    )
+    fitted_title(place, f"price of the cheapest edit: {second} - {first}", 520, 14)
+    valid = table[table["valid"].astype(bool)]
+    shown = valid.iloc[valid["difference"].abs().argsort(kind="stable")[::-1][:top]]
+    bars = axes(figure.add_axes((0.70, 0.16, 0.28, 0.75)), x=f"change of price, {first} to {second}")
+    reach = max(float(shown["difference"].abs().max()) if len(shown) else 0, 1e-9)
+    for y, row in enumerate(shown.itertuples()):
+        style = Style(color=BLUE) if row.difference >= 0 else Style(color=VERMILION, hatch="//", ec="white")
+        bars.barh(y, row.difference, height=0.7, gid=f"bar-{y}", **style)
+        text = f"{row.price:.{decimals(reach)}f} to {row.other:.{decimals(reach)}f}"
+        bars.text(max(row.difference, 0) + 0.02 * reach, y, text, va="center", fontsize=11)
+    bars.axvline(0, color="black", lw=1)
+    bars.set_xlim(
+        min(0, *shown["difference"], 0) * 1.1, (max(0, *shown["difference"], 0) or 0.1 * reach) + 0.75 * reach
+    )
+    name_rows(bars, shown["edit"], width=225)
+    bars.set_title(f"largest {len(shown)} changes of {len(valid)} valid edits", fontsize=14)
+    _key_of_signs(figure, f"dearer {second}", f"cheaper {second}")
+    return figure
+
+
 def _signs(*shares: np.ndarray):
     """The style of a value relative to all given values: width by size; color, dashes and text by sign."""
     largest = max(np.nanmax(np.abs(np.concatenate([part.ravel() for part in shares] + [[0.0]]))), 1e-9)

@@ -2,10 +2,11 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from elekit.decoding import SearchStep, Trace
 from elekit.draw.base import ORANGE, PURPLE, SKY, VISIBLE, to_numpy
@@ -27,7 +28,7 @@ NUMBERS = {  # values of each frame, and their meaning
 SHOWN = 6  # graphs of a prediction set
 PAIRS = 400_000  # pairs of nodes of all iterates that are shown: all of small graphs, 111 of 60 nodes
 STRETCHED = 1.8  # times the longest edge of a fresh layout: an edge is drawn anew from here on
-GHOSTS = 12  # absent nodes that are outlined; of more, only marked ones
+GHOSTS = 12  # absent nodes that are outlined; of more, only marked ones. Also nodes drawn that are rather absent
 MARKED, FAINTEST = 12, 0.1  # maximum number of marked directions, and their minimum share of the strongest
 # kinds of marks: color, dashed or not, key; no color is that of C, N, O or F
 LOOKS = {
@@ -50,10 +51,10 @@ class Mark(NamedTuple):
 class Frames:
     """F frames: iterates, the best one rounded, then the steps of local search (polish).
 
-    graphs: batch of F. positions: F arrays (N, 2); they change if local search restarts from another graph. relaxed,
-    rounded: (F,) learned loss; relaxed is nan after the iterates. names, descriptions: title and sentence. numbers:
-    values of NUMBERS as text. marks: descent directions, or parts that an edit changed, strongest first. iterations:
-    number of each iterate in the trace. stopped: why the run ended.
+    graphs: batch of F, see `without_faint`. positions: F arrays (N, 2); they change if local search restarts from
+    another graph. relaxed, rounded: (F,) learned loss; relaxed is nan after the iterates. names, descriptions: title
+    and sentence. numbers: values of NUMBERS as text. marks: descent directions, or parts that an edit changed,
+    strongest first. iterations: number of each iterate in the trace. stopped: why the run ended.
     """
 
     graphs: Graph
@@ -88,9 +89,12 @@ class Frames:
         """Descent directions of a frame, strongest first."""
         return [mark for mark in self.marks[at] if mark.kind != "changed"]
 
+    def absent(self, at: int) -> list[int]:
+        return np.flatnonzero(to_numpy(self.graphs[at].presence()[0]) < VISIBLE).tolist()
+
     def ghosts(self, at: int) -> list[int]:
         """Absent nodes that are outlined in a frame: all if they are few, otherwise those with marks."""
-        absent = np.flatnonzero(to_numpy(self.graphs[at].presence()[0]) < VISIBLE).tolist()
+        absent = self.absent(at)
         marked = {i for mark in self.marks[at] for i in mark.part}
         return [i for i in absent if len(absent) <= GHOSTS or i in marked]
 
@@ -145,14 +149,40 @@ def frames(trace: Trace, directions=None, *, like: Frames | None = None, kept=No
     best = f"Best rounded iterate ({trace.best}): loss {format_loss(after[0])} (stopped: {trace.stopped})"
     rows += [(f"iterate {trace.best} rounded", best, ()), *_edits(answer, polish, after)]
     names, descriptions, highlights = zip(*rows)
+    drawn = without_faint(trace.iterates[kept])
+    marked = {i for marks in highlights for mark in marks for i in mark.part}
+    seen = set((drawn.presence() >= VISIBLE).any(0).nonzero()[:, 0].tolist()) | marked
+    where = _near_first(where, answer, seen)
     return Frames(
-        graphs=Graph.cat([trace.iterates[kept], answer, *(done.graph for done in polish)]),
+        graphs=Graph.cat([drawn, answer, *(done.graph for done in polish)]),
         positions=(*[where] * (len(kept) + 1), *_search_positions(answer, where, polish)),
         relaxed=np.concatenate([relaxed[kept], np.full(len(after), np.nan)]),
         rounded=np.concatenate([rounded[kept], after]),
         names=names, descriptions=descriptions, numbers=tuple(numbers), marks=highlights,
         iterations=tuple(kept.tolist()), stopped=trace.stopped,
     )  # fmt: skip
+
+
+def without_faint(graphs: Graph) -> Graph:
+    """Relaxed graphs with at most `GHOSTS` nodes each that are rather absent, the most present ones of them."""
+    presence = graphs.presence()
+    faint = presence.where(presence < 0.5, -1.0)
+    hidden = (faint >= VISIBLE) & (faint.argsort(dim=1, descending=True, stable=True).argsort(dim=1) >= GHOSTS)
+    if not hidden.any():
+        return graphs
+    nodes = graphs.nodes.clone()
+    nodes[hidden] = torch.eye(nodes.shape[2], dtype=nodes.dtype, device=nodes.device)[0]
+    return replace(graphs, nodes=nodes)
+
+
+def _near_first(where: np.ndarray, answer: Graph, seen: set[int]) -> np.ndarray:
+    """Positions in which slots that are seen lie nearer to the graph than other absent ones."""
+    absent = (answer.labels()[0][0] == 0).nonzero()[:, 0].tolist()
+    if len(absent) <= GHOSTS:
+        return where
+    where = where.copy()
+    where[sorted(absent, key=lambda i: i not in seen)] = where[absent]
+    return where
 
 
 def format_loss(value: float) -> str:

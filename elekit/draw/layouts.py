@@ -26,7 +26,7 @@ def layout(graph: GraphBatch) -> np.ndarray:
 
     RDKit places molecules if it is installed. Other graphs, and cages that RDKit folds onto themselves, are placed by
     their shortest-path distances (stress majorization, Gansner et al., 2004), with few crossings, and so that nodes
-    overlap neither each other nor edges. Absent nodes lie on rings around the graph.
+    overlap neither each other nor edges. Absent nodes lie around the graph.
 
     Args:
         graph: Batch of one; it is rounded.
@@ -43,13 +43,20 @@ def layout(graph: GraphBatch) -> np.ndarray:
         positions[present] = _placed(nx.convert_node_labels_to_integers(drawn, ordering="sorted"), graph.vocabulary)
         positions *= ARROW if graph.vocabulary.directed else 1.0
     absent = [i for i in range(N) if i not in drawn]
-    radius = 0.9 + (np.linalg.norm(positions[present], axis=1).max() if present else 0)
+    half = 0.9 + np.abs(positions[present]).max(0, initial=0)
     while absent:
-        here = absent[: max(int(2 * np.pi * radius / SPACE), 1)]
-        angles = np.pi / 2 - 2 * np.pi * (np.arange(len(here)) + 0.5) / len(here)
-        positions[here] = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        absent, radius = absent[len(here) :], radius + SPACE
+        here = absent[: int(4 * half.sum() / (1.2 * SPACE))]  # across a corner they are nearer
+        positions[here] = _around(half, len(here))
+        absent, half = absent[len(here) :], half + SPACE
     return positions
+
+
+def _around(half: np.ndarray, count: int) -> np.ndarray:
+    """(count, 2) places along a rectangle, clockwise from the middle of its upper side; half: width and height."""
+    corners = half * np.array([[0, 1], [1, 1], [1, -1], [-1, -1], [-1, 1], [0, 1]])
+    along = np.concatenate([[0], np.linalg.norm(np.diff(corners, axis=0), axis=1).cumsum()])
+    at = along[-1] * (np.arange(count) + 0.5) / count
+    return np.stack([np.interp(at, along, corners[:, c]) for c in (0, 1)], axis=1)
 
 
 def aligned_layout(graph: Graph, other: Graph, positions: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize, to_hex, to_rgba_array
+from matplotlib.colors import Colormap, ListedColormap, Normalize, to_hex, to_rgba_array
 from matplotlib.figure import Figure
 
 from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, fit_text, printable
@@ -19,12 +19,30 @@ from elekit.draw.structures import graph
 from elekit.graphs.graph import Graph
 
 CLASSES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW)  # most frequent first
-OTHER, UNKNOWN, CONTEXT = "#555555", "#DDDDDD", "#D0D0D0"
 STEPS = 64  # of a scale
 FEW = 8  # so many different numbers are classes, each with its count
-RAMP = 0.88  # the light end of viridis does not show on white
 BEYOND = 0.01  # share of values at each end that may lie beyond a scale
 KEYS = 4  # classes in a row of the legend
+MOST_DOTS = 50_000  # of more points, a figure shows every so many
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """What points are painted on, light or dark.
+
+    ramp: the part of a color map that shows on it. other, unknown: colors of rare classes and of missing values.
+    context: of points that are not selected. ink: of the point under the pointer.
+    """
+
+    ramp: tuple[float, float]
+    other: str
+    unknown: str
+    context: str
+    ink: str
+
+
+LIGHT = Backdrop((0.0, 0.88), "#555555", "#DDDDDD", "#D0D0D0", "#000000")
+DARK = Backdrop((0.35, 1.0), "#A8A8A8", "#6E6E6E", "#4C4C4C", "#FFFFFF")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,18 +74,23 @@ class Paint:
         return found
 
 
-def paint(values) -> Paint:
-    """Colors of a column: viridis for numbers, Okabe-Ito for at most 7 categories and "other".
+def paint(values, on: Backdrop = LIGHT, ramp: str = "viridis") -> Paint:
+    """Colors of a column: a color map of matplotlib for numbers, Okabe-Ito for at most 7 categories and "other".
 
-    Numbers with at most 8 distinct values are categories too, in order and on viridis. A scale runs from the 1 % to
-    the 99 % quantile if the values beyond would squeeze it. Missing values are light gray.
+    Numbers with at most 8 distinct values are categories too, in order and on the color map. A scale runs from the
+    1 % to the 99 % quantile if the values beyond would squeeze it. Missing values are gray.
     """
     values = pd.Series(values).reset_index(drop=True)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return _numbers(values.to_numpy(dtype=np.float64, na_value=np.nan))
+        return _numbers(values.to_numpy(dtype=np.float64, na_value=np.nan), matplotlib.colormaps[ramp], on)
     missing = values.isna().to_numpy()
     truth = pd.api.types.is_bool_dtype(values.dtype)
-    words = values.map({True: "yes", False: "no"}) if truth else values.map(lambda value: printable(str(value)))
+    if truth:
+        words = values.map({True: "yes", False: "no"})
+    else:
+        quick = isinstance(values.dtype, pd.StringDtype)  # others may hold lists, which cannot be counted
+        which, different = pd.factorize(values if quick else np.array([str(v) for v in values], dtype=object))
+        words = pd.Series(np.array([*(printable(text) for text in different), ""], dtype=object)[which])
     counts = words[~missing].value_counts()
     kept = list(counts.index[: len(CLASSES)])
     colors = [{"yes": VERMILION, "no": SKY}[word] for word in kept] if truth else list(CLASSES[: len(kept)])
@@ -76,50 +99,54 @@ def paint(values) -> Paint:
     classes = [(color, word, int(counts[word])) for color, word in zip(colors, kept)]
     others = counts.iloc[len(CLASSES) :]
     if len(others):
-        colors.append(OTHER)
-        classes.append((OTHER, f"other ({len(others):,})", int(others.sum())))
-    return _with_unknown(codes, colors, classes, missing)
+        colors.append(on.other)
+        classes.append((on.other, f"other ({len(others):,})", int(others.sum())))
+    return _with_unknown(codes, colors, classes, missing, on)
 
 
-def _numbers(values: np.ndarray) -> Paint:
+def _numbers(values: np.ndarray, ramp: Colormap, on: Backdrop) -> Paint:
     missing = ~np.isfinite(values)
     known = values[~missing]
     different, counts = np.unique(known, return_counts=True)
-    ramp = matplotlib.colormaps["viridis"]
     if len(different) <= FEW:
-        colors = [to_hex(ramp(RAMP * k / max(len(different) - 1, 1))) for k in range(len(different))]
+        colors = [to_hex(color) for color in ramp(np.linspace(*on.ramp, len(different)))]
         classes = [(c, f"{value:.6g}", int(n)) for c, value, n in zip(colors, different, counts)]
-        return _with_unknown(np.searchsorted(different, values), colors, classes, missing)
+        return _with_unknown(np.searchsorted(different, values), colors, classes, missing, on)
     low, high = different[0], different[-1]
     inner = np.quantile(known, [BEYOND, 1 - BEYOND])
     if np.ptp(inner) > 0 and high - low > 1.5 * np.ptp(inner):
         low, high = inner
     share = (np.where(missing, low, values) - low) / (high - low)
     codes = (share * STEPS).astype(np.int64).clip(0, STEPS - 1)
-    colors = [to_hex(ramp(RAMP * k / (STEPS - 1))) for k in range(STEPS)]
+    colors = [to_hex(color) for color in ramp(np.linspace(*on.ramp, STEPS))]
     clipped = (bool(different[0] < low), bool(different[-1] > high))
-    return replace(_with_unknown(codes, colors, [], missing), scale=(float(low), float(high)), clipped=clipped)
+    return replace(_with_unknown(codes, colors, [], missing, on), scale=(float(low), float(high)), clipped=clipped)
 
 
-def _with_unknown(codes, colors, classes, missing) -> Paint:
+def _with_unknown(codes, colors, classes, missing, on: Backdrop) -> Paint:
     unknown = int(missing.sum())
     if unknown:
         codes = np.where(missing, len(colors), codes)
-        colors, classes = [*colors, UNKNOWN], [*classes, (UNKNOWN, "not known", unknown)]
-    return Paint(codes.astype(np.int64), colors or [UNKNOWN], classes, unknown=unknown)
+        colors, classes = [*colors, on.unknown], [*classes, (on.unknown, "not known", unknown)]
+    return Paint(codes.astype(np.int64), colors or [on.unknown], classes, unknown=unknown)
 
 
-def bounding_square(positions: np.ndarray) -> tuple[np.ndarray, float]:
-    """Center (2,) and half width of a square around all positions, with a margin."""
+def bounding_box(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Center (2,) and half width and height (2,) of a box around all positions, with a margin.
+
+    The shorter side is at least a quarter of the longer one.
+    """
     low, high = framed(np.asarray(positions, dtype=np.float64).reshape(-1, 2), 0, 0)
-    return (low + high) / 2, 1.06 * float((high - low).max()) / 2 or 1.0
+    half = 1.1 * (high - low) / 2
+    longer = float(half.max()) or 1.0
+    return (low + high) / 2, half.clip(longer / 4)
 
 
 def embedding_map(
     positions: np.ndarray, values=None, *, column: str = "", selected: Sequence[int] | None = None,
     pinned: int | None = None, neighbors: Sequence[int] = (), graphs: Graph | None = None, titles: Sequence[str] = (),
     predictions: Sequence[tuple[int, np.ndarray]] = (), paths: Sequence[np.ndarray] = (), trust: str = "",
-    figure: Figure | None = None,
+    colors: str = "viridis", figure: Figure | None = None,
 ) -> Figure:  # fmt: skip
     """Draw a map of graphs, colored by a column, with a pinned graph and its numbered neighbors beside the map.
 
@@ -135,6 +162,7 @@ def embedding_map(
         predictions: (row, (2,) position of its prediction) pairs, drawn as dashed lines to diamonds.
         paths: (m, 2) each, such as a decoding run, from a ring to a square.
         trust: A sentence below the map.
+        colors: Color map of numbers.
         figure: Figure to draw into; None makes a new one.
 
     Returns:
@@ -149,7 +177,7 @@ def embedding_map(
         raise ValueError(f"want one title for each graph that is drawn, got {len(titles)} for {shown}")
     figure = Picture(figsize=(13 if shown else 7.6, 6.6)) if figure is None else figure
     width = 0.54 if shown else 1.0
-    found = paint(np.zeros(len(positions)) if values is None else values)
+    found = paint(np.zeros(len(positions)) if values is None else values, ramp=colors)
     below = 0.17 if found.scale is not None else 0.15 + 0.035 * -(-len(found.classes) // KEYS)  # for key and caption
     ax = figure.add_axes((0.01, below, width - 0.02, 0.98 - below))
     ax.set(xticks=[], yticks=[])
@@ -176,7 +204,7 @@ def embedding_map(
             fitted_title(small, titles[k], 138, 12, fontweight="bold" if k == 0 else "normal")
     if trust:
         inches = figure.bbox.width / figure.dpi  # a subfigure has no get_figwidth
-        lines = textwrap.wrap(printable(trust), int(11.5 * inches))  # characters of 11 points per inch
+        lines = textwrap.wrap(printable(trust), int(10 * inches))  # characters of 11 points per inch
         figure.text(0.01, 0.005, "\n".join(lines), fontsize=11, va="bottom", parse_math=False)
     return figure_of(ax)
 
@@ -184,10 +212,12 @@ def embedding_map(
 def _dots(ax: Axes, positions: np.ndarray, found: Paint, column: str | None, selected: Sequence[int] | None):
     """The points, gray where they are not selected, and the key of their colors (none without a column)."""
     colors = to_rgba_array(found.colors)[found.codes]
-    front = np.arange(len(positions)) if selected is None else np.asarray(selected, dtype=np.int64)
-    behind = np.setdiff1d(np.arange(len(positions)), front)
+    ahead = np.full(len(positions), selected is None)
+    ahead[[] if selected is None else np.asarray(selected, dtype=np.int64)] = True
+    front, behind = np.flatnonzero(ahead), np.flatnonzero(~ahead)
+    front, behind = (rows[:: -(-len(rows) // MOST_DOTS) or 1] for rows in (front, behind))
     size = float(np.clip(40_000 / max(len(positions), 1), 2, 30))
-    for rows, look, z in ((behind, [CONTEXT], 1), (front, colors[front], 2)):
+    for rows, look, z in ((behind, [LIGHT.context], 1), (front, colors[front], 2)):
         if len(rows):
             x, y = positions[rows].T
             ax.scatter(x, y, c=look, s=size, lw=0, zorder=z, rasterized=True)

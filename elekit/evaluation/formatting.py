@@ -1,5 +1,7 @@
 """Numbers, counts and graphs as text."""
 
+import math
+
 from elekit.graphs.graph import GraphBatch
 from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.smiles import is_molecular, to_smiles
@@ -16,6 +18,19 @@ def figure(value: float) -> str:
     """A loss or a ratio in two to three digits."""
     digits = ".0f" if abs(value) >= 10 else ".2f" if abs(value) >= 0.1 or value == 0 else ".2g"
     return f"{value:{digits}}"
+
+
+def significant(value: float) -> str:
+    """Two significant digits and all digits before the point, without an exponent: "0.0034", "0.40", "2.3", "120"."""
+    if abs(value) < 5e-7:
+        return "0"
+    digits = max(0, 1 - math.floor(math.log10(abs(float(f"{value:.1e}")))))
+    return f"{value:.{digits}f}"
+
+
+def loss_words(loss: float, edit: float | None) -> str:
+    """A loss in prices of a typical edit ("2.3 edits"); as it is ("loss 0.12") where that price is not known."""
+    return f"{significant(loss / edit)} edits" if edit else f"loss {significant(loss)}"
 
 
 def joined(words: list[str], last: str = "and") -> str:

@@ -53,7 +53,9 @@ def finite_points(points: Tensor) -> Tensor:
     """Points (n, D), detached; ValueError for another shape, n = 0, and NaN or infinity."""
     if points.ndim != 2 or not len(points):
         raise ValueError(f"points must be (n, D), n >= 1, got shape {tuple(points.shape)}")
-    bad = ~torch.isfinite(points).all(1)
+    bad = ~torch.isfinite(points.sum(1))  # a third of the time of looking at each number
+    if bad.any():
+        bad = ~torch.isfinite(points).all(1)
     if bad.any():
         raise ValueError(f"point {int(bad.nonzero()[0])} has NaN or infinity, as have {int(bad.sum())} of {len(bad)}")
     return points.detach()

@@ -71,6 +71,12 @@ class EditSample:
         table.insert(3, "price", self.prices(psi, before).numpy())
         return EditCosts(table)
 
+    def price_changes(self, psi: Psi, other: Psi) -> pd.DataFrame:
+        """The edits with columns price (by psi), other, and difference (other - price), largest changes first."""
+        table = self.table.assign(price=self.prices(psi).numpy(), other=self.prices(other).numpy())
+        table = table.assign(difference=table["other"] - table["price"])
+        return table.sort_values("difference", key=np.abs, ascending=False, kind="stable")
+
 
 @dataclass(frozen=True, eq=False)
 class EditCosts:

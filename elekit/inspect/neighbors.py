@@ -53,9 +53,12 @@ def separating_edits(graph: GraphBatch, graphs: GraphBatch, timeout: float = 0.5
         For each graph a shortest list of edits, joined by "; "; the number of edits if there are more than 4 ("7
         edits apart"); or "the same graph".
     """
-    paths = [edit_path(single_graph(graph), other, timeout=timeout) for other in graphs]
-    listed = ["; ".join(path) if len(path) <= MAX_LISTED else f"{len(path)} edits apart" for path in paths]
-    return [text or "the same graph" for text in listed]
+    return [separation_words(edit_path(single_graph(graph), other, timeout=timeout)) for other in graphs]
+
+
+def separation_words(path: list[str]) -> str:
+    """A list of edits in one line, see `separating_edits`."""
+    return ("; ".join(path) if len(path) <= MAX_LISTED else f"{len(path)} edits apart") or "the same graph"
 
 
 def nearest_other(points: Tensor) -> Tensor:

@@ -32,12 +32,13 @@ GROUPS = {
 }  # fmt: skip
 
 
-def overview(graphs: GraphBatch, frame: pd.DataFrame | None = None) -> pd.DataFrame:
+def overview(graphs: GraphBatch, frame: pd.DataFrame | None = None, structure: bool = True) -> pd.DataFrame:
     """A table of n graphs: the columns of `frame`, if given, and the following.
 
     id (of the frame, or its column row, else the number of the graph), nodes, edges, rings (the cycle rank) and, for
     up to 24 node labels, "nodes: LABEL", the number of nodes with it. A column of the frame with one of these names
-    but other values becomes "NAME (given)". The index is 0..n-1; column names are strings.
+    but other values becomes "NAME (given)". The index is 0..n-1; column names are strings. structure: False
+    leaves out all but the id.
     """
     n = len(graphs)
     table = pd.DataFrame(index=range(n)) if frame is None else frame.reset_index(drop=True)
@@ -45,23 +46,29 @@ def overview(graphs: GraphBatch, frame: pd.DataFrame | None = None) -> pd.DataFr
     table = table.loc[:, ~table.columns.duplicated()]
     if len(table) != n:
         raise ValueError(f"the frame has {len(table)} rows for {n} graphs; it must have one row per graph")
-    K, packed = graphs.vocabulary.K, PackedGraphs.of(graphs)
-    row_of_node, row_of_edge = (rows.cpu().numpy() for rows in (packed.rows, packed.rows[packed.pairs[0]]))
-    places = row_of_node * K + packed.node_labels.cpu().numpy()
-    of_label = np.bincount(places, minlength=n * K).reshape(n, K)[:, 1:]
-    edges, nodes = np.bincount(row_of_edge, minlength=n), of_label.sum(1)
-    components = _components(packed)
     counts = {"id": table["row"].to_numpy() if "row" in table else np.arange(n)}
-    counts |= {"nodes": nodes, "edges": edges, "rings": edges - nodes + components}
-    labels = graphs.vocabulary.node_labels
-    if len(labels) <= FEW_LABELS:
-        counts |= {f"nodes: {label}": of_label[:, k] for k, label in enumerate(labels)}
+    counts |= _counts(graphs) if structure else {}
     other = [
         name for name in counts if name in table and name != "id" and not np.array_equal(table[name], counts[name])
     ]
     table = table.rename(columns={name: f"{name} (given)" for name in other})
     new = pd.DataFrame({name: values for name, values in counts.items() if name not in table})
     return pd.concat([new, table], axis=1)
+
+
+def _counts(graphs: GraphBatch) -> dict[str, np.ndarray]:
+    """What can be counted in each graph."""
+    n, K, packed = len(graphs), graphs.vocabulary.K, PackedGraphs.of(graphs)
+    row_of_node, row_of_edge = (rows.cpu().numpy() for rows in (packed.rows, packed.rows[packed.pairs[0]]))
+    places = row_of_node * K + packed.node_labels.cpu().numpy()
+    of_label = np.bincount(places, minlength=n * K).reshape(n, K)[:, 1:]
+    edges, nodes = np.bincount(row_of_edge, minlength=n), of_label.sum(1)
+    components = _components(packed)
+    counts = {"nodes": nodes, "edges": edges, "rings": edges - nodes + components}
+    labels = graphs.vocabulary.node_labels
+    if len(labels) <= FEW_LABELS:
+        counts |= {f"nodes: {label}": of_label[:, k] for k, label in enumerate(labels)}
+    return counts
 
 
 def _components(packed: PackedGraphs) -> np.ndarray:
@@ -100,10 +107,20 @@ class Search:
         """Canonical SMILES of each graph; None for invalid molecules and other graphs."""
         if not self.molecular:
             return [None] * len(self.graphs)
-        written = next((self.frame[name] for name in ("key", "smiles") if name in self.frame), None)
-        if written is None:
+        if self._written is None:
             return to_smiles(self.graphs)
-        return [text if isinstance(text, str) else None for text in written]
+        return [text if isinstance(text, str) else None for text in self._written]
+
+    @cached_property
+    def _written(self) -> pd.Series | None:
+        return next((self.frame[name] for name in ("key", "smiles") if name in self.frame), None)
+
+    def smiles_of(self, row: int) -> str | None:
+        """The entry of `smiles` for one row, without computing the others."""
+        if not self.molecular:
+            return None
+        text = to_smiles(self.graphs[[row]])[0] if self._written is None else self._written.iloc[row]
+        return text if isinstance(text, str) else None
 
     @cached_property
     def molecules(self) -> list[Any]:

@@ -121,3 +121,15 @@ NOT_MEASURED = "Health: not measured."
 
 def _figure(value: float) -> str:
     return f"{value:.2g}" if value < 1 else f"{value:.1f}"
+
+
+def typical_edit(psi: Any) -> float:
+    """The unit in which losses are shown.
+
+    Args:
+        psi: An embedding.
+
+    Returns:
+        Price of a typical edit, 0 if its health was not measured.
+    """
+    return getattr(getattr(psi, "health", None), "edit", None) or 0.0

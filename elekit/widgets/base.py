@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import contextlib
+import ctypes
 import functools
 import threading
 from collections.abc import Callable
@@ -112,23 +114,48 @@ def verdict(psi: Any) -> str:
     return str(getattr(psi, "health", None) or NOT_MEASURED)
 
 
-def run_in_background(work: Callable[[], T], callback: Callable[[T | None, Exception | None], None]) -> None:
+class Stopped(BaseException):
+    """Raised in a thread that is to stop."""
+
+
+def run_in_background(
+    work: Callable[[], T], callback: Callable[[T | None, Exception | None], None]
+) -> Callable[[], None]:
     """Run `work()` in a thread and call `callback(result, error)` in the event loop; one of the two is None.
 
     Without a running event loop (outside of Jupyter), both run at once and errors are raised.
+
+    Returns:
+        A function that stops the work: the callback is not called, and the thread ends at its next Python
+        instruction, which in UMAP and t-SNE is the next epoch.
     """
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         callback(work(), None)
-        return
+        return lambda: None
+    stopped = False
+
+    def arrive(result: T | None, error: Exception | None) -> None:
+        if not stopped:
+            callback(result, error)
 
     def run() -> None:
-        result = error = None
-        try:
-            result = work()
-        except Exception as caught:
-            error = caught
-        loop.call_soon_threadsafe(callback, result, error)
+        with contextlib.suppress(Stopped):
+            result = error = None
+            try:
+                result = work()
+            except Exception as caught:
+                error = caught
+            loop.call_soon_threadsafe(arrive, result, error)
 
-    threading.Thread(target=run, daemon=True).start()  # a daemon: the kernel does not wait for it to stop
+    thread = threading.Thread(target=run, daemon=True)  # a daemon: the kernel does not wait for it to stop
+    thread.start()
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        if thread.is_alive():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Stopped))
+
+    return stop

@@ -6,17 +6,26 @@ from typing import Any
 
 import jscatter
 import numpy as np
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_rgb, to_rgba
 
-from elekit.draw.maps import CONTEXT, Paint, bounding_square
+from elekit.draw.maps import DARK, LIGHT, Paint, bounding_box
 from elekit.widgets.explored import Predicted
 from elekit.widgets.inspector_io import Json
 
 NO_POINT = -1  # jupyter-scatter takes None for the first point
-TOOLS = ["pan_zoom", "lasso", "lasso_type", "divider", "full_screen", "download", "reset"]
+TOOLS = [
+    "pan_zoom",
+    "lasso",
+    "lasso_type",
+    "divider",
+    "download",
+    "reset",
+]  # full screen leaves legend and cards behind
+SIZES = ((2_000, 6), (20_000, 4), (200_000, 3))  # of more points, larger dots are too faint to have a color
 PAUSE = 0.4  # seconds between messages with points: the browser drops those that arrive while it draws
 # For regl-scatterplot. Without syncEvents it reports the pointer after drawing, which takes 50 to 200 ms in software.
-OPTIONS = {"syncEvents": True, "pointOutlineWidth": 0, "pointSizeSelected": 1, "opacityByDensityFill": 0.6}
+OPTIONS = {"syncEvents": True, "pointOutlineWidth": 0, "pointSizeSelected": 1, "opacityByDensityFill": 0.6,
+           "deselectOnDblClick": False}  # fmt: skip
 
 
 class Canvas:
@@ -32,14 +41,14 @@ class Canvas:
         lassoed: Callable[[np.ndarray], object], pointed: Callable[[int | None], object], sent: Callable[[], object],
     ):  # fmt: skip
         self.clicked, self.lassoed, self.pointed, self.sent, self.version = clicked, lassoed, pointed, sent, 0
-        self.frame = bounding_square(positions)
+        self.frame, self.backdrop = bounding_box(positions), LIGHT
         self.places = self.on_canvas(positions)
         self.codes = np.zeros(len(positions), dtype=np.int64)
         scatter = jscatter.Scatter(
             x=self.places[:, 0], y=self.places[:, 1], x_scale=(-1, 1), y_scale=(-1, 1), height=height,
-            color="#000000", background_color="white", opacity_unselected=0.6, axes=False, legend=False,
+            color="#000000", background_color="#ffffff", opacity_unselected=0.6, axes=False, legend=False,
             tooltip=False, reticle=reticle, lasso_on_long_press=False, transition_points=False,
-            size=6 if len(positions) < 2_000 else 4 if len(positions) < 20_000 else 3,
+            size=next((size for most, size in SIZES if len(positions) < most), 1),
         )  # fmt: skip
         self.widget = scatter.show(TOOLS)
         self.widget.color_scale, self.widget.color_domain, self.widget.color_by = "categorical", {}, "valueA"
@@ -93,6 +102,11 @@ class Canvas:
         if (NO_POINT if self.widget.hovering is None else self.widget.hovering) != point:
             self._set(hovering=point)
 
+    @property
+    def shape(self) -> float:
+        """Width of the map by its height."""
+        return float(self.frame[1][0] / self.frame[1][1])
+
     def marks(
         self, pinned: int | None, neighbors: Iterable[int], predicted: Iterable[Predicted], path: np.ndarray | None
     ) -> Json:
@@ -115,21 +129,26 @@ class Canvas:
         }
 
     def move(self, positions: np.ndarray) -> None:
-        self.frame = bounding_square(positions)
+        self.frame = bounding_box(positions)
         self.places = self.on_canvas(positions)
         self.send_points()
+
+    def lay_on(self, paper: str) -> None:
+        """Change the background to a color "#rrggbb"; points have to be painted again."""
+        self.backdrop = DARK if sum(to_rgb(paper)) < 1.5 else LIGHT
+        self._set(background_color=paper, reticle_color=list(to_rgba(self.backdrop.ink, 0.33)))
 
     def paint(self, paint: Paint, context: bool) -> None:
         """Color the points; with `context`, points that are not selected are gray."""
         colors = [to_rgba(color) for color in paint.colors]
         colors += [colors[-1]] * (2 - len(colors))  # jupyter-scatter takes one color for a name
         own = [list(color) for color in colors]
-        gray = [list(to_rgba(CONTEXT))] * len(own)
-        black = [[0.0, 0.0, 0.0, 1.0]] * len(own)
+        gray = [list(to_rgba(self.backdrop.context))] * len(own)
+        ink = [list(to_rgba(self.backdrop.ink))] * len(own)
         if not np.array_equal(self.codes, paint.codes):
             self.codes = paint.codes
             self.send_points()
-        self._set(color=gray if context else own, color_selected=own, color_hover=black)
+        self._set(color=gray if context else own, color_selected=own, color_hover=ink)
 
     def send_points(self) -> None:
         """Send places and colors of the points, now or as soon as the browser can take them."""

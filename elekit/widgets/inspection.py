@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -14,13 +15,16 @@ from elekit import inspect
 from elekit.draw.layouts import layout
 from elekit.draw.placement import neighbor_positions
 from elekit.draw.scenes import palette, scene
-from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
+from elekit.evaluation.formatting import significant
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary, check_labels
 from elekit.graphs.smiles import is_molecular
 from elekit.inspect.edit_scan import EditScan
 from elekit.inspect.maps import EmbeddingMap, trust_words
 from elekit.inspect.shapley import ShapleyValues
+from elekit.model.health import typical_edit
 from elekit.model.loss import Psi, points_of
 from elekit.widgets import inspector_io as io
+from elekit.widgets.alignment import aligned
 from elekit.widgets.inspector_io import DIGITS, Json, Visit, one_graph, roomy_scene, synchronized
 from elekit.widgets.space import Data, Space, read
 
@@ -42,9 +46,12 @@ class Inspection:
 
     view = "price"
     valid_only = True
+    unit = 0.0
+    unit_words = ""
     picked: Json = {}  # noqa: RUF012 - replaced, never mutated
     _visits: list[Visit] = []  # noqa: RUF012 - replaced
-    _scans: list[tuple[Graph, EditScan]] = []  # noqa: RUF012 - replaced
+    _scans: list[tuple[Graph, Psi, EditScan]] = []  # noqa: RUF012 - replaced
+    comparison: Json = {}  # noqa: RUF012 - replaced
     _scan: EditScan
     _known: GraphBatch | None
     _names: list[str]
@@ -52,12 +59,20 @@ class Inspection:
 
     def __init__(
         self, psi: Psi, graph: Graph | str, *, anchor: Graph | str | None = None, among: Data | None = None,
-        names: Sequence[str] | None = None, map: EmbeddingMap | None = None,
+        names: Sequence[str] | None = None, map: EmbeddingMap | None = None, other: Psi | None = None,
+        losses: tuple[str, str] = ("first", "second"),
     ):  # fmt: skip
         self.psi, self._lock, self.vocabulary = psi, threading.RLock(), vocabulary_of(psi, graph)
+        if len(losses) != 2 or losses[0] == losses[1]:
+            raise ValueError(f"losses must be two different names, got {losses!r}")
+        self.other, self.losses = other, (str(losses[0]), str(losses[1]))
+        if other is not None:
+            labels = getattr(other, "vocabulary", self.vocabulary)
+            check_labels(labels, self.vocabulary, "other= has other labels", "psi")
         self.palette, self.molecular = palette(self.vocabulary), is_molecular(self.vocabulary)
         self.neighbors: list[Json] = []
-        self.separations: list[str] = []
+        self.separations: list[Json] = []
+        self._measure_in(typical_edit(psi), "the price of a typical edit of this loss")
         self._know(among, names, map)
         self._start(one_graph(graph, self.vocabulary))
         self._hold("original" if anchor is None else anchor)
@@ -97,6 +112,15 @@ class Inspection:
         if not self._scan.priced.all():
             self._scan = self._scanned(self.graph, whole=True).to_anchor(self._held.point)
         return self._scan
+
+    @property
+    @synchronized
+    def price_changes(self) -> pd.DataFrame:
+        """Of two losses, edits by change of price: edit, valid, price, other, difference (other - price)."""
+        if self.other is None:
+            raise ValueError("there is no second loss to compare; pass it as other=")
+        table = self._compared()[0]
+        return table.sort_values("difference", key=np.abs, ascending=False, kind="stable")
 
     @property
     @synchronized
@@ -180,13 +204,21 @@ class Inspection:
 
     @synchronized
     def compute_separations(self, place: int | None = None) -> None:
-        """Compute the edits that separate the graph from its neighbors, or from the one at `place`."""
+        """Draw its neighbors over the graph, or the one at `place`, and compute the edits between them."""
         if self._known is None:
             return
         for n in range(len(self.separations)) if place is None else (place,):
             if 0 <= n < len(self.separations) and not self.separations[n]:
-                words = inspect.separating_edits(self.graph, self._known[self.neighbors[n]["row"]])[0]
-                self.separations = [*self.separations[:n], words, *self.separations[n + 1 :]]
+                other, here = self._known[self.neighbors[n]["row"]], self._visits[self.at].positions
+                self.separations = [
+                    *self.separations[:n],
+                    aligned(self.graph, other, here),
+                    *self.separations[n + 1 :],
+                ]
+
+    def _measure_in(self, unit: float, what: str) -> None:
+        self.unit = unit if unit > 0 else 0.0
+        self.unit_words = f"1 edit = {what} (loss {significant(unit)})." if self.unit else ""
 
     def _has(self, slots: list[Any]) -> bool:
         nodes = self.scene.get("nodes", [])
@@ -251,27 +283,47 @@ class Inspection:
             pairs = zip(found["row"].tolist(), found["loss"])
             with self.hold_sync():
                 self.neighbors = [self._neighbor(self._known, row, loss) for row, loss in pairs]
-                self.separations = [""] * len(self.neighbors)
+                self.separations = [{} for _ in self.neighbors]
         self._turn()
 
     def _price(self) -> None:
         scan = self._scanned(self.graph, whole=not self.valid_only).to_anchor(self._held.point)
         self._scan = scan
+        if not self.unit:
+            prices = scan.table["price"][scan.table["valid"]]
+            self._measure_in(
+                float(prices.median()) if len(prices) else 0.0, "the median price of the edits of this graph"
+            )
         self.table, self.heat, self.loss = {**io.columns(scan), "step": self.at}, io.heat(scan), scan.loss
         self._shares, self.shares = None, {}
+        if self.other is not None:
+            table, (nodes, pairs) = self._compared()
+            columns = {name: table[name].fillna(0.0).round(DIGITS).tolist() for name in ("other", "difference")}
+            parts = {"nodes": io.listed(nodes), "pairs": io.listed_pairs(pairs)}
+            self.comparison = {"names": list(self.losses), **columns, **parts}
         self.path = {"places": [v.place.tolist() for v in self._visits], "anchor": self._held.place.tolist()}
 
-    def _scanned(self, graph: Graph, whole: bool = False) -> EditScan:
-        """The edits of a graph, computed once for each of the last graphs shown.
+    def _compared(self) -> tuple[pd.DataFrame, tuple[Tensor, Tensor]]:
+        """Prices of the table's edits by both losses, and the changes of the cheapest ones: (N,) and (N, N)."""
+        mine, other = self._scan, self._scanned(self.graph, whole=bool(self._scan.priced.all()), psi=self.other)
+        table = mine.table[["edit", "valid", "price"]].assign(other=other.table["price"])
+        nodes, pairs = (after - before for before, after in zip(mine.heat(), other.heat()))
+        return table.assign(difference=table["other"] - table["price"]), (nodes, pairs)
+
+    def _scanned(self, graph: Graph, whole: bool = False, psi: Psi | None = None) -> EditScan:
+        """The edits of a graph by psi or another loss, computed once for each of the last graphs shown.
 
         whole: whether all are priced; otherwise, of many, only the valid ones as long as others are not listed.
         """
-        found = next((scan for one, scan in self._scans if one is graph), None)
+        psi = self.psi if psi is None else psi
+        found = next((scan for one, by, scan in self._scans if one is graph and by is psi), None)
         if found is None or (whole and not found.priced.all()):
             used = int((graph.labels()[0] > 0).sum())
             many = used**3 * graph.vocabulary.R > MANY  # about as many nodes have all edited graphs together
-            found = inspect.edit_scan(self.psi, graph, valid_only=many and not whole and self.valid_only)
-            self._scans = [*[pair for pair in self._scans if pair[0] is not graph][1 - SCANS :], (graph, found)]
+            found = inspect.edit_scan(psi, graph, valid_only=many and not whole and self.valid_only)
+            others = [one for one in self._scans if one[0] is not graph or one[1] is not psi]
+            most = SCANS if self.other is None else 2 * SCANS
+            self._scans = [*others[1 - most :], (graph, psi, found)]
         return found
 
     @synchronized

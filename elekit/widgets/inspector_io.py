@@ -12,8 +12,8 @@ from torch import Tensor
 
 from elekit.draw.placement import RAMP, finite_range, neighbor_positions
 from elekit.draw.scenes import scene
-from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary, check_labels
-from elekit.graphs.smiles import from_smiles, is_molecular
+from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary, check_labels, short
+from elekit.graphs.smiles import from_parsed, is_aromatic, is_molecular, parse_smiles
 from elekit.inspect.edit_scan import EditScan
 from elekit.inspect.shapley import ShapleyValues
 
@@ -51,12 +51,26 @@ def one_graph(given: object, vocabulary: GraphVocabulary) -> Graph:
     if isinstance(given, str):
         if not is_molecular(vocabulary):
             raise ValueError(f"cannot read {given!r}: the labels of this loss are not atoms; pass a Graph")
-        return from_smiles(given, vocabulary)
+        return _one_molecule(given, vocabulary)
     if not isinstance(given, GraphBatch) or len(given) != 1:
         what = f"a batch of {len(given)}" if isinstance(given, GraphBatch) else type(given).__name__
         raise ValueError(f"expected one graph (a batch of one) or a SMILES string, got {what}; use graphs[0]")
     check_labels(given.vocabulary, vocabulary, "the graph has other labels", "the loss")
     return given.dense().detach().rounded()
+
+
+def _one_molecule(smiles: str, vocabulary: GraphVocabulary) -> Graph:
+    """The graph of SMILES; ValueError that says what in it the loss does not take."""
+    molecule, name = parse_smiles(smiles, is_aromatic(vocabulary)), short(smiles)
+    if molecule.error:
+        raise ValueError(f"cannot read {name}: {molecule.error}")
+    if (atoms := len(molecule.nodes)) > (most := vocabulary.max_nodes):
+        fix = f"take a smaller molecule, or a loss for larger ones, such as that of artifact.widened({atoms})"
+        raise ValueError(f"{name} has {atoms} atoms, this loss takes up to {most}; {fix}")
+    if unknown := sorted({*molecule.nodes} - {*vocabulary.node_labels}):
+        known = ", ".join(vocabulary.node_labels)
+        raise ValueError(f"{name} has atoms that this loss does not know: {', '.join(unknown)}; it knows {known}")
+    return from_parsed([molecule], vocabulary)
 
 
 def roomy_scene(graph: Graph, positions: np.ndarray) -> Json:

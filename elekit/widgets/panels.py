@@ -1,5 +1,6 @@
 """The two panels of the explorer, below the map and beside it."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspector_io import Json
 
+WHITE = "#ffffff"
+BESIDE = 240  # pixels that the panel beside a single map may be higher than the map
 NOTHING_FOUND: Json = {"kind": "id", "text": "", "words": "", "shown": [], "serial": 0}
 
 
@@ -47,7 +50,10 @@ class ExplorerPanel(Panel):
         self.owner.execute(getattr(self, command), values)
 
     def select(self, what: str) -> None:
-        self.owner.selection = self.owner.found if what == "found" else None
+        if what == "found":
+            self.owner.choose(self.owner.found)
+        else:
+            self.owner.selection = None
 
     def picture(self) -> Figure:
         figure: Figure = self.owner.picture()
@@ -59,13 +65,20 @@ class MapPanel(ExplorerPanel):
 
     columns: what the map can be colored by. color_by: the current one. legend: see `draw.maps.Paint.legend`.
     selected: the selection in words. any_selected: whether it has rows. trust: how faithful the map is, in words.
-    offer: label of the button that makes a better map, "" for none. busy: the work in progress, "" for none.
+    offers: (method, label) of the buttons that show other maps. busy: the work in progress, "" for none. progress:
+    when it started, as Unix time, and the seconds it is expected to take; 0 if it cannot be canceled.
     alternative: the map in words, for screen readers. marks: for each map, dots {kind, at, number} and lines
     {kind, points} in coordinates of its canvas. painted: for each map, the `Canvas.version` that should be visible.
+    combine: see `Selections`. groups: named groups on the first map, {level, at, name}. cameras: for each map, the 16
+    numbers of its camera, as the browser looks at it. pictures: scenes of graphs that are drawn on the map, by row.
+    paper: color of the background, "#rrggbb", from the theme of the browser. sides: the names of two losses, for
+    their maps. shapes: for each map, its width by its height. grows: whether maps grow with the window.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_map.js")).tag(sync=True)
-    COMMANDS = ("color", "select", "walk", "toggle", "make_umap", "repaint")
+    COMMANDS = (
+        "color", "select", "walk", "toggle", "make_map", "cancel", "repaint", "draw_rows", "resize",
+    )  # fmt: skip
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     color_by = traitlets.Unicode().tag(sync=True)
@@ -73,11 +86,25 @@ class MapPanel(ExplorerPanel):
     selected = traitlets.Unicode().tag(sync=True)
     any_selected = traitlets.Bool(False).tag(sync=True)
     trust = traitlets.Unicode().tag(sync=True)
-    offer = traitlets.Unicode().tag(sync=True)
+    offers: "traitlets.List[list[str]]" = traitlets.List().tag(sync=True)
     busy = traitlets.Unicode().tag(sync=True)
+    progress: "traitlets.List[float]" = traitlets.List([0.0, 0.0]).tag(sync=True)
     alternative = traitlets.Unicode().tag(sync=True)
     marks = traitlets.List(traitlets.Dict()).tag(sync=True)
     painted = traitlets.List(traitlets.Int()).tag(sync=True)
+    combine = traitlets.Unicode("replace").tag(sync=True)
+    groups: "traitlets.List[Json]" = traitlets.List().tag(sync=True)
+    cameras: "traitlets.List[list[float]]" = traitlets.List().tag(sync=True)
+    pictures: "traitlets.Dict[str, Json]" = traitlets.Dict().tag(sync=True)
+    paper = traitlets.Unicode(WHITE).tag(sync=True)
+    sides = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    shapes = traitlets.List(traitlets.Float()).tag(sync=True)
+    grows = traitlets.Bool(False).tag(sync=True)
+
+    @traitlets.validate("paper")
+    def _valid_color(self, proposal: Json) -> str:
+        color: str = proposal["value"]
+        return color if re.fullmatch("#[0-9a-f]{6}", color) else WHITE
 
     def color(self, column: str) -> None:
         self.owner.color_by = column
@@ -94,11 +121,20 @@ class MapPanel(ExplorerPanel):
         if self.owner.pinned is not None:
             self.owner.selection_rows = np.setxor1d(self.owner.selection_rows, [self.owner.pinned])
 
-    def make_umap(self) -> None:
-        self.owner.make_umap()
+    def make_map(self, method: str) -> None:
+        self.owner.make_map(method)
+
+    def cancel(self) -> None:
+        self.owner.cancel()
 
     def repaint(self, map: int) -> None:
         self.owner.repaint(map)
+
+    def draw_rows(self, rows: list[int]) -> None:
+        self.owner.draw_rows(rows)
+
+    def resize(self, height: int) -> None:
+        self.owner.resize(height)
 
 
 class GraphPanel(ExplorerPanel):
@@ -106,19 +142,25 @@ class GraphPanel(ExplorerPanel):
 
     kinds: kinds of search. found: the last search (kind, text), its count in words, and first results (shown: row,
     name, id). hovered, pinned: row, name, id, facts, text and scene of a graph, {} for none. neighbors: for each
-    learned loss a heading and cards (row, name, id, scene, loss, shared), and how the losses agree, in words.
-    edits: by row, the edits that separate a neighbor from the pinned graph; they arrive later.
+    learned loss a heading and cards (row, name, id, scene, loss, shared, and of two losses way and rank, see
+    `Explored.neighbor_lists`), and how the losses agree, in words. moved: of two losses, where their neighbors differ
+    most, in words and as entries with their share.
+    baselines: known distances to list neighbors by; baseline: the current one, "" for none.
+    edits: by row, a neighbor drawn over the pinned graph (see `elekit.widgets.alignment.aligned`); they arrive later.
     """
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_panel.js")).tag(sync=True)
-    COMMANDS = ("pin", "find", "select")
+    COMMANDS = ("pin", "find", "select", "compare_with")
 
+    baselines = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    baseline = traitlets.Unicode().tag(sync=True)
     kinds = traitlets.List(traitlets.Unicode()).tag(sync=True)
     found = traitlets.Dict(NOTHING_FOUND).tag(sync=True)
     hovered = traitlets.Dict().tag(sync=True)
     pinned = traitlets.Dict().tag(sync=True)
     neighbors = traitlets.Dict({"words": "", "lists": []}).tag(sync=True)
     edits = traitlets.Dict().tag(sync=True)
+    moved = traitlets.Dict({"words": "", "shown": []}).tag(sync=True)
 
     def pin(self, row: int | None = None) -> None:
         self.owner.pinned = row
@@ -130,6 +172,9 @@ class GraphPanel(ExplorerPanel):
             self.found = {**NOTHING_FOUND, "serial": self.next_serial()}
             raise
 
+    def compare_with(self, baseline: str) -> None:
+        self.owner.baseline = baseline
+
     def next_serial(self) -> int:
         """A new number for each search, so that the browser also hears of a result that equals the last one."""
         return int(self.found["serial"]) + 1
@@ -140,12 +185,12 @@ def row_of() -> Layout:
     return Layout(**wrapped, align_items="flex-start", grid_gap="6px")
 
 
-def arranged(maps: list[Widget], below: MapPanel, beside: GraphPanel, height: int) -> list[Widget]:
+def arranged(maps: list[Widget], below: MapPanel, beside: Widget, height: int) -> list[Widget]:
     """Lay out maps of this height and their panels. The panel beside a single map scrolls, so all fits a laptop."""
     left_width, right_width = ("100%", "100%") if len(maps) > 1 else ("400px", "340px")
     for map in maps:
         map.layout = Layout(flex="1 1 340px", min_width="0")
     left = VBox([Box(maps, layout=row_of()), below], layout=Layout(flex=f"3 1 {left_width}", min_width="0"))
-    scrolled = {} if len(maps) > 1 else {"max_height": f"{height + 250}px", "overflow": "auto"}
+    scrolled = {} if len(maps) > 1 else {"max_height": f"{height + BESIDE}px", "overflow": "auto"}
     beside.layout = Layout(flex=f"2 1 {right_width}", min_width="0", **scrolled)
     return [left, beside]

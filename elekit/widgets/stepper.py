@@ -1,6 +1,7 @@
 """The decode stepper: relaxed graphs with descent directions, then rounding and edits, frame by frame."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import traitlets
@@ -14,6 +15,7 @@ from elekit.inspect.descent_directions import descent_directions
 from elekit.model.surrogate.reader import Reading
 from elekit.widgets.base import Panel
 from elekit.widgets.bundle import STATIC, script, style
+from elekit.widgets.page import save, stepper_page_state
 from elekit.widgets.stepper_state import stepper_state
 
 T = TypeVar("T")
@@ -57,7 +59,7 @@ class Stepper(Panel):
         sets: PredictionSet | None, reading: Reading | None = None,
     ):  # fmt: skip
         self.trace, self.compare, self.truth, self.names, self.sets = trace, compare, truth, names, sets
-        state = stepper_state(trace, truth, compare, names, sets, reading)
+        self._state = state = stepper_state(trace, truth, compare, names, sets, reading)
         if not 0 <= step <= state["last"]:
             raise ValueError(f"step must be in 0..{state['last']}, got {step}")
         super().__init__(**state)
@@ -74,6 +76,10 @@ class Stepper(Panel):
         if not 0 < proposal["value"] <= FASTEST:
             raise traitlets.TraitError(f"speed must be in (0, {FASTEST}], got {proposal['value']}")
         return proposal["value"]
+
+    def save_html(self, path: str | Path, title: str = "Decode stepper") -> Path:
+        """Write the stepper with all its frames as one HTML file that needs no kernel and no network."""
+        return save(path, "stepper", stepper_page_state(self._state), title)
 
     def picture(self) -> Figure:
         drawn = (self.trace, self.compare) if self.show == "gradient" else (None, None)

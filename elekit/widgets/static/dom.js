@@ -13,6 +13,7 @@ const LOST =
   "The kernel of this widget was stopped or restarted. Run the cell again, or reload the page of a dashboard.";
 const SILENT =
   "The kernel does not answer. Wait if it is busy. Run the cell again if it was stopped (of a dashboard, reload the page).";
+const UNANSWERED = "elekit-unanswered"; // event of a root: the kernel did not take what a control says
 const KEEP_KEYS = { "data-lm-suppress-shortcuts": "true" }; // JupyterLab then leaves the element's keys alone
 
 /**
@@ -134,6 +135,7 @@ function watchKernel(model, root, cleanups) {
   /** @param {string} text */
   const show = (text) => {
     setText(line, text);
+    if (text) root.dispatchEvent(new CustomEvent(UNANSWERED));
     line.hidden = !text;
     root.classList.toggle("elekit-lost", text === LOST);
   };
@@ -201,7 +203,7 @@ function frame(model, el, cleanups, label) {
 }
 
 /**
- * Call a command of the widget's Python class. Without a kernel nothing happens; `watchKernel` says so.
+ * Call a command of the widget's Python class. Without a kernel nothing happens; the line of `watchKernel` says so.
  * @template State
  * @param {Model<State>} model
  * @param {string} command
@@ -210,8 +212,8 @@ function frame(model, el, cleanups, label) {
 function send(model, command, values = {}) {
   try {
     model.send({ do: command, with: values });
-  } catch (error) {
-    console.warn(error);
+  } catch {
+    // the kernel is gone
   }
 }
 
@@ -280,5 +282,6 @@ export {
   setText,
   shortened,
   svg,
+  UNANSWERED,
   update,
 };

@@ -4,29 +4,54 @@
 import {
   askKernel,
   button,
+  clamp,
   cleaning,
   consume,
   control,
   follow,
   frame,
+  hasModifier,
   html,
+  save,
   send,
   setText,
   shortened,
   svg,
+  UNANSWERED,
   update,
 } from "./dom.js";
+import { Overlays } from "./explorer_overlays.js";
+import { quickPan } from "./explorer_pan.js";
+import { Tip, tameWheel } from "./explorer_pointer.js";
+import { fullScreen } from "./explorer_screen.js";
 import { CENTERED } from "./graph.js";
+import { hints } from "./hints.js";
+import { followPaper } from "./theme.js";
 
 /** @import { Legend, MapMarks, MapPanelState, Model, PlotElement, Point, View } from "./types.d.ts" */
 /** @typedef {import("./dom.js").Cleanups} Cleanups */
 
 const TICK = 300; // ms between two looks at the page's plots
 const PATIENCE = 4; // ticks after which points that are not drawn are sent again
+const STRETCH = 2; // a map is drawn at most so much wider or higher than it is, to fill its canvas
+const [FAR, NEAR] = [0.8, 50]; // zoom
+const STEP = 1.4; // of the zoom by keys
 const WALK =
-  "Walk on the map: arrow keys pin the nearest graph in that direction, Enter adds it to the selection or removes it";
+  "Walk on the map: arrow keys pin the nearest graph in that direction, Enter adds it to the selection or removes it, + and − zoom, 0 shows the whole map";
+const HINTS = [
+  "Point at a dot to see its graph; click to pin it.",
+  "Ctrl and wheel zoom, a double click shows all.",
+  "The lasso selects.",
+];
 /** @type {Record<string, string>} */
 const DIRECTIONS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
+/** @type {Record<string, string>} */
+const COMBINE = {
+  replace: "replaces",
+  add: "adds (Shift)",
+  subtract: "subtracts (Alt)",
+  intersect: "intersects",
+};
 /** @type {Record<string, string>} */
 const KINDS = {
   pinned: "◎ pinned",
@@ -73,13 +98,19 @@ function markKey(maps) {
 class Marks {
   /**
    * @param {PlotElement} home the element in which jupyter-scatter keeps its canvas and, as `.api`, its plot
-   * @param {() => void} onuse
+   * @param {{ model: Model<MapPanelState>, map: number, onuse: () => void, side: string }} options
+   *   map: its number. side: name of the loss, "" for none
    */
-  constructor(home, onuse) {
+  constructor(home, { model, map, onuse, side }) {
     this.home = home;
     this.onuse = onuse;
     home.addEventListener("pointerup", onuse, true);
+    this.combine = combining(model);
+    home.addEventListener("pointerdown", this.combine, true);
     this.plot = home.api;
+    this.plot.set({ width: "auto", height: "auto" }); // otherwise it misses changes of its size
+    this.shape = 1; // width of the map by its height
+    this.stretch = 1; // of the drawn map
     this.distance = 1;
     this.late = 0;
     /** @type {((place: (point: Point) => string) => void)[]} */
@@ -88,12 +119,18 @@ class Marks {
     this.dots = svg("g");
     this.layer = svg("svg", { class: "elekit-marks", "aria-hidden": "true" }, this.lines, this.dots);
     home.append(this.layer);
+    this.overlays = new Overlays(model, map, this.plot, this.layer);
+    if (side) home.append(html("div", { class: "elekit-map-name" }, shortened(side, 40)));
+    this.release = tameWheel(home, () => this.reset());
+    this.tip = new Tip(home, model.get("palette"));
+    this.stopPan = quickPan(home, this.layer);
     this.move = () => this.place();
     this.plot.subscribe("draw", this.move); // "view" misses changes of the camera made by code
     this.observer = new ResizeObserver(() =>
       requestAnimationFrame(() => {
         this.fit();
         this.place();
+        home.append(this.layer); // Chromium may leave a layer unpainted when its canvas shrinks
       }),
     );
     this.observer.observe(home);
@@ -144,25 +181,58 @@ class Marks {
     if (!camera || !width) return;
     /** @param {Point} point */
     const place = ([x, y]) => {
-      const left = ((camera[0] * x + camera[4] * y + camera[12]) * height + width) / 2;
-      const top = ((1 - (camera[1] * x + camera[5] * y + camera[13])) * height) / 2;
+      const across = x * this.stretch;
+      const left = ((camera[0] * across + camera[4] * y + camera[12]) * height + width) / 2;
+      const top = ((1 - (camera[1] * across + camera[5] * y + camera[13])) * height) / 2;
       return `${left.toFixed(1)},${top.toFixed(1)}`;
     };
     for (const move of this.placed) move(place);
+    this.overlays.move(place, camera, width, height);
   }
 
-  /** A canvas that is higher than wide cuts the map off at its sides: move the camera back. */
-  fit() {
+  /**
+   * Draw the map as wide as its canvas, within limits; move the camera back where the canvas is still narrower.
+   * @param {number} [shape] width of the map by its height
+   */
+  fit(shape = this.shape) {
+    this.shape = shape;
     if (!this.alive) return;
     const { width, height } = this.home.getBoundingClientRect();
-    const distance = width > 0 ? Math.max(1, height / width) : 1;
+    if (!width || !height) return;
+    const stretch = clamp(width / height, this.shape / STRETCH, this.shape * STRETCH);
+    const distance = Math.max(1, (stretch * height) / width);
+    if (Math.abs(stretch - this.stretch) > 0.01) this.plot.set({ aspectRatio: stretch });
     if (Math.abs(distance - this.distance) > 0.01) this.plot.set({ cameraDistance: distance });
+    this.stretch = stretch;
     this.distance = distance;
+    this.plot.get("camera").setScaleBounds([FAR / distance, NEAR / distance]);
+  }
+
+  /** Show the whole map. */
+  reset() {
+    if (!this.alive) return;
+    this.plot.reset();
+    this.plot.set({ cameraDistance: this.distance });
+  }
+
+  /** @param {number} factor 0 shows the whole map */
+  zoom(factor) {
+    if (!factor) this.reset();
+    else if (this.alive) {
+      this.plot.get("camera").scale(factor, [0, 0]);
+      this.plot.redraw();
+    }
   }
 
   remove() {
+    this.release();
+    this.tip.remove();
+    this.home.querySelector(".elekit-map-name")?.remove();
     this.observer.disconnect();
+    this.overlays.remove();
+    this.stopPan();
     this.home.removeEventListener("pointerup", this.onuse, true);
+    this.home.removeEventListener("pointerdown", this.combine, true);
     this.plot.unsubscribe("draw", this.move);
     this.layer.remove();
   }
@@ -231,6 +301,7 @@ function overlay(model, root, cleanups) {
     const marks = model.get("marks");
     for (const [k, map] of shown.entries()) {
       map?.show(marks[k] ?? { dots: [], lines: [] });
+      map?.fit(model.get("shapes")[k] ?? 1);
       const canvas = map?.home.querySelector("canvas");
       if (canvas) update(canvas, { role: "img", "aria-label": model.get("alternative") });
     }
@@ -241,8 +312,8 @@ function overlay(model, root, cleanups) {
       const home = /** @type {Element[]} */ ([...map.querySelectorAll("div")]).find(hasPlot);
       if (!home || shown[k]?.home === home) continue;
       shown[k]?.remove();
-      shown[k] = new Marks(home, () => askKernel(root));
-      shown[k].fit();
+      const onuse = () => askKernel(root);
+      shown[k] = new Marks(home, { model, map: k, onuse, side: model.get("sides")[k] ?? "" });
       draw();
     }
   };
@@ -252,25 +323,50 @@ function overlay(model, root, cleanups) {
     const versions = model.get("painted");
     for (const [k, map] of shown.entries()) if (map?.missed(versions[k])) send(model, "repaint", { map: k });
   }, TICK);
-  follow(model, cleanups, ["marks", "alternative"], draw);
+  follow(model, cleanups, ["marks", "shapes", "alternative"], draw);
   cleanups.push(() => {
     clearInterval(timer);
     for (const map of shown) map?.remove();
     fitHiddenCanvas(true); // for other plots; the next explorer shrinks it again
   });
+  return (/** @type {number} */ factor) => {
+    for (const map of shown) map?.zoom(factor);
+  };
 }
 
-/** @param {Model<MapPanelState>} model */
-function walker(model) {
+/**
+ * With Shift or Alt, the next lasso adds or subtracts; with neither it does what was chosen before.
+ * @param {Model<MapPanelState>} model
+ */
+function combining(model) {
+  let chosen = "";
+  /** @param {PointerEvent} event */
+  return (event) => {
+    const held = event.shiftKey ? "add" : event.altKey ? "subtract" : "";
+    if (held) chosen ||= model.get("combine");
+    const wanted = held || chosen;
+    if (!held) chosen = "";
+    if (wanted && wanted !== model.get("combine")) save(model, "combine", wanted);
+  };
+}
+
+/**
+ * @param {Model<MapPanelState>} model
+ * @param {(factor: number) => void} zoom
+ */
+function walker(model, zoom) {
+  /** @type {Record<string, number>} */
+  const zooms = { "+": STEP, "=": STEP, "-": 1 / STEP, 0: 0 };
   /** @param {KeyboardEvent} event */
   const onkeydown = (event) => {
-    if (DIRECTIONS[event.key]) send(model, "walk", { direction: DIRECTIONS[event.key] });
+    if (event.key in zooms && !hasModifier(event)) zoom(zooms[event.key]);
+    else if (DIRECTIONS[event.key]) send(model, "walk", { direction: DIRECTIONS[event.key] });
     else if (event.key === "Enter" || event.key === " ") send(model, "toggle");
     else return;
     consume(event);
   };
   const focus = () => element.focus();
-  const element = button("Walk by arrow keys", focus, { "aria-label": WALK, title: WALK, onkeydown });
+  const element = button("Walk", focus, { "aria-label": WALK, title: WALK, onkeydown });
   return element;
 }
 
@@ -283,22 +379,39 @@ function render({ model, el }) {
     "aria-label": "Color by",
     onchange: () => send(model, "color", { column: columns.value }),
   });
-  const legend = html("div", { class: "elekit-grow" });
-  const key = html("span", { class: "elekit-small" });
+  const combine = control("select", {
+    "aria-label": "What a new lasso, filter or search does to the selection",
+    onchange: () => save(model, "combine", combine.value),
+  });
+  combine.append(...Object.entries(COMBINE).map(([value, words]) => html("option", { value }, words)));
+  const legend = html("div");
+  const key = html("span");
   const selected = html("span", { "aria-live": "polite" });
   const trust = html("span");
   const busy = html("span", { role: "status" });
-  const clear = button("Clear selection", () => send(model, "select", { what: "none" }));
-  const make = button("", () => send(model, "make_umap"));
+  const clear = button("Clear", () => send(model, "select", { what: "none" }), { "aria-label": "Clear selection" });
+  const others = html("span", { class: "elekit-row", role: "group", "aria-label": "other maps" });
+  const cancel = button("Cancel", () => send(model, "cancel"));
+  const bar = /** @type {HTMLProgressElement} */ (html("progress", { "aria-label": "time of the map, estimated" }));
+  const zoom = overlay(model, root, cleanups);
   root.append(
+    hints("explorer", HINTS, cleanups),
     html(
       "div",
-      { class: "elekit-row elekit-top" },
+      { class: "elekit-row elekit-bar" },
       html("label", { class: "elekit-row" }, "Color by ", columns),
-      legend,
+      walker(model, zoom),
+      fullScreen(model, root, cleanups),
     ),
-    html("div", { class: "elekit-row" }, selected, clear, walker(model), key),
-    html("div", { class: "elekit-row" }, trust, make, busy),
+    legend,
+    html(
+      "div",
+      { class: "elekit-row elekit-bar" },
+      html("label", { class: "elekit-row" }, "A lasso ", combine),
+      clear,
+      selected,
+    ),
+    html("div", { class: "elekit-row elekit-small" }, key, trust, others, busy, bar, cancel),
   );
   follow(model, cleanups, "columns", () =>
     columns.replaceChildren(
@@ -308,6 +421,9 @@ function render({ model, el }) {
   follow(model, cleanups, ["color_by", "columns"], () => {
     columns.value = model.get("color_by");
   });
+  follow(model, cleanups, "combine", () => {
+    combine.value = model.get("combine");
+  });
   follow(model, cleanups, "legend", () => legend.replaceChildren(legendList(model.get("legend"))));
   follow(model, cleanups, ["selected", "any_selected"], () => {
     setText(selected, model.get("selected"));
@@ -315,12 +431,29 @@ function render({ model, el }) {
   });
   follow(model, cleanups, "trust", () => setText(trust, model.get("trust")));
   follow(model, cleanups, "marks", () => setText(key, markKey(model.get("marks"))));
-  follow(model, cleanups, ["offer", "busy"], () => {
-    setText(make, model.get("offer"));
-    make.hidden = !model.get("offer") || Boolean(model.get("busy"));
+  follow(model, cleanups, ["offers", "busy", "progress"], () => {
+    const made = model
+      .get("offers")
+      .map(([method, label]) => button(label, () => send(model, "make_map", { method })));
+    others.replaceChildren(...made);
+    others.hidden = Boolean(model.get("busy"));
+    cancel.hidden = bar.hidden = !model.get("busy") || !model.get("progress")[1];
     setText(busy, model.get("busy"));
   });
-  overlay(model, root, cleanups);
+  root.addEventListener(UNANSWERED, () => {
+    columns.value = model.get("color_by"); // the map keeps its colors
+  });
+  followPaper(root, cleanups, (color) => {
+    if (color !== model.get("paper")) save(model, "paper", color);
+  });
+  const advance = () => {
+    const [started, expected] = model.get("progress");
+    const share = (Date.now() / 1000 - started) / Math.max(expected, 1);
+    bar.value = share < 0.8 ? share : 1 - 0.2 * Math.exp(4 * (0.8 - share)); // never full before the map is made
+  };
+  follow(model, cleanups, "progress", advance);
+  const clock = setInterval(advance, 500);
+  cleanups.push(() => clearInterval(clock));
   return cleaning(cleanups);
 }
 

@@ -1,6 +1,8 @@
 // Beside the map: search, the graph under the pointer, the pinned graph and its neighbors by the learned loss.
 
+import { differenceKey, drawAligned } from "./differences.js";
 import { button, clamp, cleaning, consume, control, follow, frame, html, send, setText, shortened } from "./dom.js";
+import { HOVERED } from "./explorer_pointer.js";
 import { GraphView } from "./graph.js";
 import { zoomable } from "./zoom.js";
 
@@ -12,6 +14,7 @@ import { zoomable } from "./zoom.js";
 const EXAMPLES = {
   id: "number or id",
   smiles: "such as CCO",
+  text: "part of a name, text or value",
   substructure: "SMARTS, such as C=O",
   label: "such as N>=2",
 };
@@ -108,6 +111,9 @@ function search(model, cleanups) {
   );
 }
 
+/** @param {Partial<GraphCard>} card */
+const given = (card) => (card.scene ? /** @type {GraphCard} */ (card) : null);
+
 /**
  * The two cards: the graph under the pointer, and the pinned one.
  * @param {PanelModel} model
@@ -121,7 +127,7 @@ function cards(model, cleanups) {
   const details = (card, numbers) => {
     const facts = card.trust ? [...card.facts, card.trust] : card.facts;
     return [
-      zoomable(drawing(model, card, numbers)),
+      ...(card.scene.nodes ? [zoomable(drawing(model, card, numbers))] : []), // vectors alone have no drawing
       html("div", { class: "elekit-name" }, shortened(card.name, 60)),
       html(
         "div",
@@ -131,8 +137,6 @@ function cards(model, cleanups) {
       ),
     ];
   };
-  /** @param {Partial<GraphCard>} card */
-  const given = (card) => (card.scene ? /** @type {GraphCard} */ (card) : null);
   const hovered = html("div", { class: "elekit-card", "data-card": "hovered" });
   const pinned = html("div", { class: "elekit-card", "data-card": "pinned", "aria-live": "polite" });
   const unpin = button("Unpin", () => send(model, "pin"));
@@ -150,42 +154,63 @@ function cards(model, cleanups) {
 }
 
 /**
- * Neighbors of the pinned graph by each learned loss. The edits that separate them arrive later, by row.
+ * Neighbors of the pinned graph by each learned loss, drawn over the pinned graph once the differences are known.
  * @param {PanelModel} model
  * @param {Cleanups} cleanups
  */
 function neighborLists(model, cleanups) {
   const lists = html("div", { class: "elekit-column" });
-  /** @type {[row: number, place: HTMLElement][]} */
+  const key = differenceKey();
+  /** @type {[row: number, view: GraphView, words: HTMLElement][]} */
   let places = [];
   const showEdits = () => {
     const edits = model.get("edits");
-    for (const [row, place] of places) if (edits[row] !== undefined) setText(place, edits[row]);
+    key.hidden = !Object.values(edits).some(({ marks }) => marks.length);
+    for (const [row, view, words] of places) {
+      const found = edits[row];
+      if (!found || words.dataset.edits === found.words) continue;
+      words.dataset.edits = found.words;
+      drawAligned(view, found);
+      const count = found.edits.length === 1 ? "1 edit" : `${found.edits.length} edits`;
+      words.replaceChildren(
+        found.edits.length
+          ? html("details", {}, control("summary", {}, count), found.edits.join("; "))
+          : document.createTextNode(found.words),
+      );
+    }
   };
   /**
    * @param {NeighborCard} card
    * @param {number} n
    */
   const neighbor = (card, n) => {
-    const edits = html("span", { class: "elekit-small", "data-edits": card.row }, "…");
-    places.push([card.row, edits]);
-    return control(
+    const edits = html(
+      "div",
+      { class: "elekit-small elekit-separation", "data-row": card.row },
+      card.scene.nodes ? "…" : "",
+    );
+    const view = drawing(model, card);
+    if (card.scene.nodes) places.push([card.row, view, edits]);
+    const rank = card.rank ? [html("span", { class: `elekit-small elekit-${card.way || "same"}` }, card.rank)] : [];
+    const pin = control(
       "button",
       {
         type: "button",
         class: "elekit-button elekit-neighbor",
         "data-row": card.row,
+        title: `loss ${card.raw}`,
         onclick: () => send(model, "pin", { row: card.row }),
       },
-      drawing(model, card).element,
+      ...(card.scene.nodes ? [view.element] : []),
       html(
         "span",
         { class: "elekit-column" },
         html("span", { class: "elekit-name" }, `${n + 1}  ${shortened(card.name, 30)}`),
-        html("span", { class: "elekit-number" }, `loss ${card.loss}${card.shared ? " · in both" : ""}`),
-        edits,
+        html("span", { class: "elekit-number" }, `${card.loss}${card.shared ? " · in both" : ""}`),
+        ...rank,
       ),
     );
+    return html("div", { class: "elekit-column" }, pin, edits);
   };
   follow(model, cleanups, "neighbors", () => {
     const found = model.get("neighbors");
@@ -205,7 +230,45 @@ function neighborLists(model, cleanups) {
     showEdits();
   });
   follow(model, cleanups, "edits", showEdits);
-  return lists;
+  const baseline = control("select", {
+    "aria-label": "List the nearest also by",
+    onchange: () => send(model, "compare_with", { baseline: baseline.value }),
+  });
+  const choice = html("label", { class: "elekit-row" }, "Nearest also by ", baseline);
+  follow(model, cleanups, ["baselines", "baseline", "pinned"], () => {
+    const options = ["", ...model.get("baselines")].map((value) => html("option", { value }, value || "–"));
+    baseline.replaceChildren(...options);
+    baseline.value = model.get("baseline");
+    choice.hidden = options.length < 2 || !given(model.get("pinned"));
+  });
+  return html("div", { class: "elekit-column" }, choice, key, lists);
+}
+
+/**
+ * The graphs whose neighbors differ most between two losses.
+ * @param {PanelModel} model
+ * @param {Cleanups} cleanups
+ */
+function movedMost(model, cleanups) {
+  const summary = html("summary", {});
+  const list = withArrows(
+    html("div", { class: "elekit-found", role: "group", "aria-label": "Graphs that moved most" }),
+  );
+  const element = html("details", {}, summary, list);
+  follow(model, cleanups, "moved", () => {
+    const { words, shown } = model.get("moved");
+    element.hidden = !words;
+    setText(summary, `${words} The graphs that moved most`);
+    list.replaceChildren(
+      ...shown.map(({ row, name, id, share }) =>
+        button(`${shortened(name, 30)}  ${share}`, () => send(model, "pin", { row }), {
+          title: `${name}, ${id}`,
+          "aria-label": `Pin ${name}, ${id}; ${share} of its neighbors change`,
+        }),
+      ),
+    );
+  });
+  return element;
 }
 
 /** @param {View<GraphPanelState>} view */
@@ -213,7 +276,16 @@ function render({ model, el }) {
   /** @type {Cleanups} */
   const cleanups = [];
   const root = frame(model, el, cleanups, "Graphs of the map");
-  root.append(search(model, cleanups), cards(model, cleanups), neighborLists(model, cleanups));
+  follow(model, cleanups, "hovered", () => {
+    const detail = model.get("hovered");
+    root.closest(".elekit-explorer")?.dispatchEvent(new CustomEvent(HOVERED, { detail }));
+  });
+  root.append(
+    search(model, cleanups),
+    movedMost(model, cleanups),
+    cards(model, cleanups),
+    neighborLists(model, cleanups),
+  );
   return cleaning(cleanups);
 }
 

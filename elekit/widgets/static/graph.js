@@ -28,6 +28,8 @@ const VERMILION = "#D55E00";
 const ORANGE = "#E69F00";
 const GREEN = "#009E73";
 const GRAY = "#999999";
+const INK = "var(--elekit-ink)"; // of the theme
+const PAPER = "var(--elekit-paper)";
 const CENTERED = { "text-anchor": "middle", "dominant-baseline": "central" };
 
 /**
@@ -45,7 +47,7 @@ const pairNumber = (i, j, N) => i * N - (i * (i + 1)) / 2 + (j - i - 1);
 const channels = (color) => [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
 
 /**
- * The color at a share in [0, 1] of a ramp of "#rrggbb".
+ * The color at a share in [0, 1] of a ramp of "#rrggbb"; lighter on a dark background, where dark ends do not show.
  * @param {string[]} ramp
  * @param {number} share
  */
@@ -53,7 +55,8 @@ function rampColor(ramp, share) {
   const at = clamp(share, 0, 1) * (ramp.length - 1);
   const low = Math.min(Math.floor(at), ramp.length - 2);
   const [from, to] = [channels(ramp[low]), channels(ramp[low + 1])];
-  return `rgb(${from.map((value, k) => Math.round(value + (at - low) * (to[k] - value))).join(",")})`;
+  const color = `rgb(${from.map((value, k) => Math.round(value + (at - low) * (to[k] - value))).join(",")})`;
+  return `color-mix(in srgb, ${color} 68%, light-dark(${color}, #fff))`;
 }
 
 /**
@@ -404,7 +407,7 @@ class GraphView {
     const [x, y] = this.positions[i];
     const drawing = {
       ...this.makeGroup("dots", `n${i}`, { node: i }),
-      disk: svg("circle", { cx: x, cy: y, fill: "#ffffff" }),
+      disk: svg("circle", { cx: x, cy: y, fill: PAPER }),
       rim: svg("circle", { cx: x, cy: y, fill: "none", "data-node": i }),
       radius: RADIUS,
       text: svg("text", { x, y, class: "elekit-label", ...CENTERED }),
@@ -453,14 +456,14 @@ class GraphView {
     }
     update(rim, {
       r,
-      stroke: best ? "#000000" : GRAY,
+      stroke: best ? INK : GRAY,
       "stroke-width": best ? 2 : 1.6,
       "stroke-dasharray": best ? "none" : "6 5",
     });
     const name = best && !vertex ? palette.nodes[best - 1] : "";
     setText(text, shortened(name, 6));
     update(text, {
-      fill: certain ? inkOn(palette.colors[best - 1]) : "#000000",
+      fill: certain ? inkOn(palette.colors[best - 1]) : INK,
       class: certain ? "elekit-label" : "elekit-label elekit-uncertain",
       "font-size": labelSize(name),
     });
@@ -499,7 +502,7 @@ class GraphView {
     const count = palette.strokes && best ? palette.strokes[best - 1] : 1;
     const ends = bondLines(a, b, count, this.centers.get(p));
     while (lines.length < ends.length) {
-      lines.push(svg("line", { stroke: "#333333", "stroke-linecap": "round", "data-edge": `${i}-${j}` }));
+      lines.push(svg("line", { stroke: INK, "stroke-linecap": "round", "data-edge": `${i}-${j}` }));
       group.append(lines[lines.length - 1]);
     }
     for (const [n, line] of lines.entries()) {
@@ -515,7 +518,7 @@ class GraphView {
     }
     const direction = best ? palette.arrows[best - 1] : 0;
     if (direction && !drawing.head) {
-      drawing.head = svg("polygon", { fill: "#333333" });
+      drawing.head = svg("polygon", { fill: INK });
       group.append(drawing.head);
     }
     if (drawing.head) {
@@ -617,7 +620,7 @@ class GraphView {
     const lines = bondLines(neighbor === null ? [cx, cy] : this.positions[neighbor], [cx, cy], count).map((ends) =>
       svg("line", { ...ends, stroke: color, "stroke-width": 7 }),
     );
-    const disk = { fill: "#ffffff", stroke: color, "stroke-width": 6, "stroke-dasharray": "10 6" };
+    const disk = { fill: PAPER, stroke: color, "stroke-width": 6, "stroke-dasharray": "10 6" };
     return [
       ...lines,
       svg("circle", { cx, cy, r: RADIUS, ...disk }),
@@ -641,4 +644,19 @@ class GraphView {
   }
 }
 
-export { BLUE, CENTERED, GRAY, GREEN, GraphView, LEAST, ORANGE, oneHot, pairNumber, RADIUS, rampColor, VERMILION };
+export {
+  BLUE,
+  CENTERED,
+  GRAY,
+  GREEN,
+  GraphView,
+  INK,
+  LEAST,
+  ORANGE,
+  oneHot,
+  PAPER,
+  pairNumber,
+  RADIUS,
+  rampColor,
+  VERMILION,
+};

@@ -1,7 +1,9 @@
 // The loss inspector. What it shows is in the model's traits; sorting, filter and preview stay in the browser.
 
-import { cleaning, consume, frame, hasModifier, html, setText } from "./dom.js";
+import { cleaning, consume, frame, hasModifier, html, setText, update } from "./dom.js";
 import { GraphView } from "./graph.js";
+import { hints } from "./hints.js";
+import { changeHalos, changeWords, comparisonOf, otherPrice } from "./inspector_comparison.js";
 import { InspectedGraph, legend, priceHalos, shareHalos } from "./inspector_graph.js";
 import { mapPanel } from "./inspector_map.js";
 import { controls, history, neighborList, sharesPanel } from "./inspector_panels.js";
@@ -16,9 +18,16 @@ import {
   signed,
 } from "./inspector_session.js";
 import { editTable } from "./inspector_table.js";
+import { inUnits, lossWords, rawLoss } from "./units.js";
 import { zoomable } from "./zoom.js";
 
 /** @import { InspectorState, Model, Part, View } from "./types.d.ts" */
+
+const HINTS = [
+  "Pick a node or an edge to list its edits.",
+  "Point at an edit to preview it; Enter applies it.",
+  "Keys: u undoes, r redoes.",
+];
 
 /**
  * The picked part, or the whole graph, in one sentence.
@@ -30,9 +39,11 @@ function summary(model) {
   const name = isWhole(picked) ? "" : `${partName(picked, model.get("scene"), model.get("palette"))}: `;
   if (model.get("view") === "shares") return name ? `${name}${shareWords(model, picked)}.` : extremeShares(model);
   const rows = [...table.price.keys()].filter((row) => concerns(table, row, picked));
+  const comparison = comparisonOf(model);
+  if (model.get("view") === "comparison" && comparison) return `${name}${changeWords(model, comparison, rows)}`;
   const valid = rows.filter((row) => table.valid[row]).sort((a, b) => table.price[a] - table.price[b] || a - b);
   const cheapest = valid.length
-    ? ` The cheapest, “${short(table.edit[valid[0]])}”, costs ${table.price[valid[0]].toFixed(3)}.`
+    ? ` The cheapest, “${short(table.edit[valid[0]])}”, costs ${inUnits(table.price[valid[0]], model.get("unit"))}.`
     : "";
   return `${name}${valid.length} valid of ${rows.length} edits.${cheapest}`;
 }
@@ -86,7 +97,7 @@ function render({ model, el }) {
   const anchorView = new GraphView(model.get("palette"), { label: "the anchor" });
   const anchorName = html("figcaption", { class: "elekit-small" });
   const anchor = html("figure", { class: "elekit-anchor" }, anchorView.element, anchorName);
-  const key = legend(model);
+  const key = legend(session);
   const edits = editTable(session);
   const shares = sharesPanel(session);
   const [bar, visited, map, near] = [controls(session), history(session), mapPanel(session), neighborList(session)];
@@ -108,15 +119,23 @@ function render({ model, el }) {
   const known = html("div", { class: "elekit-twin elekit-known" }, map.element, near.element);
   const right = html("div", { class: "elekit-right" }, edits.element, shares.element, shares.below, known);
   const upper = html("div", { class: "elekit-twin elekit-screen" }, left, right);
-  root.append(bar.element, upper);
+  root.append(hints("inspector", HINTS, cleanups), bar.element, upper);
 
   session.announce = (text) => setText(words, text);
   session.redrawGraph = () => {
     const { graph } = model.get("shares");
     const byShare = model.get("view") === "shares" && graph;
-    const halos = byShare ? shareHalos(graph, session.largestShare) : priceHalos(model);
-    drawing.mark(halos, model.get("picked"), session.previewed);
-    session.announce(session.previewed === null ? summary(model) : editSentence(model, session.previewed));
+    const comparison = comparisonOf(model);
+    const byChange = model.get("view") === "comparison" && comparison;
+    const halos = byShare
+      ? shareHalos(graph, session.largestShare)
+      : byChange
+        ? changeHalos(comparison, model.get("scene"))
+        : priceHalos(model);
+    const row = session.previewed;
+    drawing.mark(halos, model.get("picked"), row, byShare || byChange ? "all" : session.written);
+    const more = row !== null && comparison ? otherPrice(model, comparison, row) : "";
+    session.announce(row === null ? summary(model) : editSentence(model, row) + more);
   };
   session.redrawAll = () => {
     edits.draw();
@@ -129,9 +148,10 @@ function render({ model, el }) {
     const showsShares = model.get("view") === "shares";
     session.previewed = null;
     drawing.show(model.get("scene"));
-    const start = step ? `Step ${step}: loss` : "Loss";
+    const start = step ? `Step ${step}: ` : "";
     const to = name === "original" ? name : `anchor ${short(name)}`;
-    setText(loss, `${start} to the ${to} ${model.get("loss").toFixed(3)}`);
+    setText(loss, `${start}${lossWords(model.get("loss"), model.get("unit"))} from the ${to}`);
+    update(loss, { title: rawLoss(model.get("loss")) });
     anchor.hidden = name === "original" || showsShares;
     if (!anchor.hidden) anchorView.show(model.get("anchor_scene"));
     setText(anchorName, `anchor: ${short(name)}`);
@@ -154,7 +174,20 @@ function render({ model, el }) {
 
   followTogether(
     session,
-    ["scene", "table", "heat", "loss", "steps", "anchor_name", "anchor_scene", "view", "shares"],
+    [
+      "scene",
+      "table",
+      "heat",
+      "loss",
+      "steps",
+      "anchor_name",
+      "anchor_scene",
+      "view",
+      "shares",
+      "comparison",
+      "unit",
+      "unit_words",
+    ],
     showGraph,
   );
   followTogether(session, ["picked"], session.redrawAll);

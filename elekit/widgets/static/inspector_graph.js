@@ -1,9 +1,10 @@
 // The inspector's graph: halos of prices or shares, words beside the parts, and previews of edits.
 
-import { clamp, html, setText, svg, update } from "./dom.js";
-import { BLUE, CENTERED, GRAY, GraphView, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
-import { signed } from "./inspector_session.js";
+import { clamp, control, html, setText, svg, update } from "./dom.js";
+import { BLUE, CENTERED, GRAY, GraphView, INK, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
+import { short, signed } from "./inspector_session.js";
 import { placeLabels } from "./labels.js";
+import { inUnits, rawLoss } from "./units.js";
 
 /** @import { EditTable, Halo, Halos, Heat, InspectorState, Model, Part, PartShares, Point, RoomyScene } from "./types.d.ts" */
 
@@ -12,20 +13,31 @@ const WIDE = 17; // and of the most expensive one
 const MARGIN = 0.75; // around the graph, in edges
 const TEXT = 14; // pixels
 const MOST_LABELS = 24; // in the visible part of a drawing
-const BLACK = "#000000";
+/** @type {Record<string, string>} */
+const WRITTEN = { pointed: "prices where I point", few: "five prices", all: "all prices" };
+const FEW = 5; // extremes whose values are written
+const CHOSEN = 9; // weight of parts that are pointed at, picked or edited
+
+/** @type {WeakMap<Heat, number[]>} */
+const sorted = new WeakMap();
 
 /**
- * Where a price lies on the ramp, in [0, 1].
+ * Where a price lies on the ramp, in [0, 1]: its rank among those of the drawing, so that a few dear ones do not make
+ * all others look alike.
  * @param {Heat} heat
  * @param {number} price
  */
-const onRamp = ({ low, high }, price) => clamp((price - low) / (high - low), 0, 1);
-
-/**
- * Decimals that tell prices apart, also those of large graphs.
- * @param {Heat} heat
- */
-const decimals = ({ high }) => clamp(1 - Math.floor(Math.log10(Math.max(high, 1e-9))), 2, 5);
+function onRamp(heat, price) {
+  let prices = sorted.get(heat);
+  if (!prices) {
+    prices = [...heat.nodes.filter((one) => one !== null), ...heat.pairs.map(([, , one]) => one)].sort(
+      (a, b) => a - b,
+    );
+    sorted.set(heat, prices);
+  }
+  const below = prices.filter((one) => one < price).length;
+  return prices.length > 1 ? clamp(below / (prices.length - 1), 0, 1) : 0.5;
+}
 
 /**
  * The same halo for an edge, which covers the edge's lines.
@@ -41,6 +53,7 @@ const forEdge = (halo) => ({ ...halo, width: 14 + 1.5 * (halo.width ?? 0) });
  */
 function priceHalos(model) {
   const heat = model.get("heat");
+  const unit = model.get("unit");
   const { nodes, edges } = model.get("scene");
   /**
    * @param {number | null | undefined} price
@@ -52,9 +65,9 @@ function priceHalos(model) {
     return {
       color: rampColor(heat.ramp, onRamp(heat, price)),
       width: THIN + (WIDE - THIN) * onRamp(heat, price),
-      words: price.toFixed(decimals(heat)),
+      words: inUnits(price, unit),
       weight: Math.abs(onRamp(heat, price) - 0.5), // the cheapest and the most expensive edits are labeled first
-      title: `cheapest valid edit ${price.toFixed(3)}`,
+      title: `cheapest valid edit ${inUnits(price, unit)} (${rawLoss(price)})`,
     };
   };
   const prices = new Map(heat.pairs.map(([i, j, price]) => [pairNumber(i, j, nodes.length), price]));
@@ -67,28 +80,38 @@ function priceHalos(model) {
 }
 
 /**
+ * The halo of a value with a sign.
+ * @param {number} value
+ * @param {number} largest absolute value, which gets the widest halo
+ * @param {{ plus: string, minus: string }} meaning of the signs
+ * @param {boolean} [edge] whether it is the halo of an edge
+ * @returns {Halo}
+ */
+function signHalo(value, largest, { plus, minus }, edge = false) {
+  const halo = {
+    color: value < 0 ? VERMILION : BLUE,
+    dashed: value < 0,
+    width: Math.max(2, (WIDE * Math.abs(value)) / largest),
+    words: signed(value, 2),
+    weight: Math.abs(value) / largest,
+    title: `${value < 0 ? minus : plus}, ${signed(value, 3)}`,
+  };
+  return edge ? forEdge(halo) : halo;
+}
+
+/**
  * Halos of the shares of nodes and edges in the similarity of two graphs.
  * @param {PartShares} shares
  * @param {number} largest share, which gets the widest halo
  * @returns {Halos}
  */
 function shareHalos({ nodes, pairs }, largest) {
-  /**
-   * @param {number} value
-   * @returns {Halo}
-   */
-  const look = (value) => ({
-    color: value < 0 ? VERMILION : BLUE,
-    dashed: value < 0,
-    width: Math.max(2, (WIDE * Math.abs(value)) / largest),
-    words: signed(value, 2),
-    weight: Math.abs(value) / largest,
-    title: `${value < 0 ? "keeps apart" : "brings together"}, ${signed(value, 3)}`,
-  });
+  const words = { plus: "brings together", minus: "keeps apart" };
   /** @type {Halos} */
   const halos = { nodes: new Map(), pairs: new Map() };
-  for (const [i, value] of nodes.entries()) if (value !== null) halos.nodes.set(i, look(value));
-  for (const [i, j, value] of pairs) halos.pairs.set(pairNumber(i, j, nodes.length), forEdge(look(value)));
+  for (const [i, value] of nodes.entries()) if (value !== null) halos.nodes.set(i, signHalo(value, largest, words));
+  for (const [i, j, value] of pairs)
+    halos.pairs.set(pairNumber(i, j, nodes.length), signHalo(value, largest, words, true));
   return halos;
 }
 
@@ -124,6 +147,7 @@ class InspectedGraph {
     this.halos = { nodes: new Map(), pairs: new Map() };
     /** @type {Part[]} labeled in any case */
     this.chosen = [];
+    this.written = "all"; // which values are written beside the parts: "all", "few", or "pointed"
     /** @type {Part | null} */
     this.pointed = null;
     for (const [event, leaves] of /** @type {[string, boolean][]} */ ([
@@ -168,13 +192,15 @@ class InspectedGraph {
    * @param {Halos} halos
    * @param {Part} picked
    * @param {number | null} row the edit to preview
+   * @param {string} [written] which values are written: "all", "few" (the extremes), or "pointed"
    */
-  mark(halos, picked, row) {
+  mark(halos, picked, row, written = "all") {
     const { scene, unedited, view } = this;
     if (!scene || !unedited) return;
     this.halos = halos;
+    this.written = written;
     view.mark(halos);
-    const notes = view.outline(picked, BLACK, 20);
+    const notes = view.outline(picked, INK, 20);
     const preview = row === null ? [] : this.preview(scene, unedited, row);
     if (row === null) view.draw(unedited.nodes, unedited.pairs);
     this.notes.replaceChildren(...notes, ...preview);
@@ -215,17 +241,17 @@ class InspectedGraph {
     const N = scene.nodes.length;
     /** @param {Point} at */
     const isShown = ([x, y]) => x > left && x < left + width && y > top && y < top + height;
-    /** @type {(import("./labels.js").Wanted & { weight: number })[]} */
+    /** @type {(import("./labels.js").Wanted & { weight: number, number?: number })[]} */
     const wanted = [];
     const chosen = [...this.chosen, ...(this.pointed ? [this.pointed] : [])];
     /** @param {(part: Part) => boolean | undefined} isPart */
     const weight = (isPart, halo = /** @type {Halo | undefined} */ (undefined)) =>
-      chosen.some(isPart) ? 9 : (halo?.weight ?? -1);
+      chosen.some(isPart) ? CHOSEN : (halo?.weight ?? -1);
     for (const [i, channel] of scene.nodes.entries()) {
       const [at, halo] = [view.positions[i], halos.nodes.get(i)];
       if (!channel || !isShown(at)) continue;
-      const words = halo?.words ? `${i}: ${halo.words}` : String(i);
-      wanted.push({ at, words, weight: weight(({ node, pair }) => node === i || pair?.includes(i), halo) });
+      const heavy = weight(({ node, pair }) => node === i || pair?.includes(i), halo);
+      wanted.push({ at, words: halo?.words ?? "", weight: heavy, number: i });
     }
     /** @type {[Point, Point][]} */
     const lines = scene.edges.map(([i, j]) => [view.positions[i], view.positions[j]]);
@@ -243,9 +269,17 @@ class InspectedGraph {
       });
     }
     wanted.sort((a, b) => b.weight - a.weight);
+    const valued = { all: wanted.length, few: FEW, pointed: 0 }[this.written] ?? 0;
+    for (const [n, one] of wanted.entries()) {
+      const value = n < valued || one.weight === CHOSEN ? one.words : "";
+      one.words = one.number === undefined ? value : value ? `${one.number}: ${value}` : String(one.number);
+    }
     const nodes = [...view.nodes].map(([i, { radius }]) => ({ at: view.positions[i], radius }));
     const frame = /** @type {[number, number, number, number]} */ ([left, top, left + width, top + height]);
-    const placed = placeLabels(wanted, { size, frame, most: MOST_LABELS, nodes, lines });
+    const placed = placeLabels(
+      wanted.filter(({ words }) => words),
+      { size, frame, most: MOST_LABELS, nodes, lines },
+    );
     this.labels.replaceChildren(...placed.map(({ at, words }) => text(at, words, size)));
   }
 
@@ -282,14 +316,27 @@ class InspectedGraph {
 }
 
 /**
- * The meaning of the halos.
- * @param {Model<InspectorState>} model
+ * The meaning of the halos, and which prices are written on the drawing.
+ * @param {import("./inspector_session.js").Session} session
  */
-function legend(model) {
+function legend(session) {
+  const { model } = session;
+  const written = control(
+    "select",
+    {
+      "aria-label": "Prices on the drawing",
+      onchange: () => {
+        session.written = written.value;
+        session.redrawGraph();
+      },
+    },
+    ...Object.entries(WRITTEN).map(([value, words]) => html("option", { value }, words)),
+  );
+  const unit = html("span", { class: "elekit-small" });
   const wedge = svg("svg", { viewBox: "0 0 240 24", class: "elekit-wedge", "aria-hidden": "true" });
   const [low, high] = [html("span", { class: "elekit-number" }), html("span", { class: "elekit-number" })];
-  const words = "price of the cheapest valid edit; a thin halo: an edit there changes the loss little";
-  const prices = html("div", { class: "elekit-row elekit-key" }, low, wedge, high, words);
+  const words = "cheapest valid edit of each part, by rank";
+  const prices = html("div", { class: "elekit-row elekit-key" }, low, wedge, high, words, written, unit);
   /**
    * @param {string} stroke
    * @param {string} dashes
@@ -299,28 +346,34 @@ function legend(model) {
     const line = svg("line", { x1: 0, y1: 7, x2: 44, y2: 7, ...look });
     return svg("svg", { viewBox: "0 0 44 14", class: "elekit-sample", "aria-hidden": "true" }, line);
   };
-  const shares = html(
+  const [plus, minus] = [html("span"), html("span")];
+  const signs = html(
     "div",
     { class: "elekit-row elekit-key" },
     sample(BLUE, "none"),
-    "+ brings together",
+    plus,
     sample(VERMILION, "9 7"),
-    "− keeps apart",
+    minus,
   );
   const draw = () => {
     const heat = model.get("heat");
-    setText(low, heat.low.toFixed(decimals(heat)));
-    setText(high, heat.high.toFixed(decimals(heat)));
+    setText(low, `cheapest ${inUnits(heat.low, model.get("unit"))}`);
+    setText(high, `dearest ${inUnits(heat.high, model.get("unit"))}`);
     wedge.replaceChildren(
       ...Array.from({ length: 24 }, (_, n) => {
         const [y, height] = [12 - (4 + n / 3), 8 + (2 * n) / 3];
         return svg("rect", { x: 10 * n, y, width: 10.5, height, fill: rampColor(heat.ramp, n / 23) });
       }),
     );
+    setText(unit, model.get("unit_words"));
+    const after = short(model.get("comparison")?.names?.[1]);
+    const compares = model.get("view") === "comparison";
+    setText(plus, compares ? `+ dearer ${after}` : "+ brings together");
+    setText(minus, compares ? `− cheaper ${after}` : "− keeps apart");
     prices.hidden = model.get("view") !== "price";
-    shares.hidden = !prices.hidden;
+    signs.hidden = !prices.hidden;
   };
-  return { element: html("div", {}, prices, shares), draw };
+  return { element: html("div", {}, prices, signs), draw };
 }
 
-export { decimals, InspectedGraph, legend, onRamp, priceHalos, shareHalos };
+export { InspectedGraph, legend, onRamp, priceHalos, shareHalos, signHalo };

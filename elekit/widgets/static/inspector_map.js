@@ -1,7 +1,7 @@
 // The inspector's map: known graphs in gray, the graphs visited as a path, their nearest neighbors, and the anchor.
 
 import { button, html, setText, svg, update } from "./dom.js";
-import { BLUE, CENTERED, GREEN, VERMILION } from "./graph.js";
+import { BLUE, CENTERED, GREEN, INK, PAPER, VERMILION } from "./graph.js";
 import { short } from "./inspector_session.js";
 
 /** @import { Point } from "./types.d.ts" */
@@ -71,7 +71,7 @@ function mapPanel({ model }) {
     if (!brush) return;
     const size = whole && model.get("context").length > MANY ? 3 : 6;
     brush.clearRect(0, 0, 2 * WIDTH, 2 * HEIGHT);
-    brush.fillStyle = "rgba(110,110,110,0.4)";
+    brush.fillStyle = "rgba(128,128,128,0.5)"; // shows on light and dark
     for (const [x, y] of context().map(project)) brush.fillRect(2 * x - size / 2, 2 * y - size / 2, size, size);
   }
 
@@ -101,7 +101,7 @@ function mapPanel({ model }) {
    * @param {string} dashes
    */
   function path(points, dashes) {
-    const look = { fill: "none", stroke: "#000000", "stroke-width": 2.5, "stroke-dasharray": dashes };
+    const look = { fill: "none", stroke: INK, "stroke-width": 2.5, "stroke-dasharray": dashes };
     return points.length > 1 ? [svg("polyline", { points: points.join(" "), ...look })] : [];
   }
 
@@ -116,7 +116,7 @@ function mapPanel({ model }) {
     });
     if (!["original", "current"].includes(model.get("anchor_name")))
       dots.push({ at: project(anchor), text: "anchor", fill: VERMILION, square: true });
-    for (const [n, at] of visited.entries()) if (n !== now) dots.push({ at, text: String(n), fill: "#ffffff" });
+    for (const [n, at] of visited.entries()) if (n !== now) dots.push({ at, text: String(n), fill: PAPER });
     if (visited[now]) dots.push({ at: visited[now], text: String(now), fill: BLUE, large: true });
     const { lines, texts } = labels(dots);
     return [
@@ -125,7 +125,7 @@ function mapPanel({ model }) {
       ...lines,
       ...dots.map(({ at: [x, y], fill, square, large }) => {
         const size = large ? 8 : 5;
-        const look = { fill, stroke: "#000000", "stroke-width": 1.5 };
+        const look = { fill, stroke: INK, "stroke-width": 1.5 };
         return square
           ? svg("rect", { x: x - size, y: y - size, width: 2 * size, height: 2 * size, ...look })
           : svg("circle", { cx: x, cy: y, r: size, ...look });
@@ -150,7 +150,7 @@ function mapPanel({ model }) {
       );
       const [u, v] = tried[free.indexOf(Math.max(...free))];
       taken.push([u, v]);
-      lines.push(svg("line", { x1: x, y1: y, x2: u, y2: v, stroke: "#555555", "stroke-width": 1 }));
+      lines.push(svg("line", { x1: x, y1: y, x2: u, y2: v, stroke: "var(--elekit-edge)", "stroke-width": 1 }));
       const look = { class: "elekit-word elekit-map-label", "font-size": large ? 21 : 17, ...CENTERED };
       return svg("text", { x: u, y: v, ...look }, text);
     });

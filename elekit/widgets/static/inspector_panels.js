@@ -1,13 +1,15 @@
 // The inspector's smaller panels: shares, nearest known graphs, controls, and the graphs visited.
 
+import { drawAligned } from "./differences.js";
 import { button, control, html, save, send, setText, update } from "./dom.js";
 import { GraphView } from "./graph.js";
 import { InspectedGraph, shareHalos } from "./inspector_graph.js";
 import { short, signed } from "./inspector_session.js";
 import { sortable } from "./sort.js";
+import { lossWords, rawLoss } from "./units.js";
 import { zoomable } from "./zoom.js";
 
-/** @import { PartShares, Scene } from "./types.d.ts" */
+/** @import { Aligned, PartShares, Scene } from "./types.d.ts" */
 /** @import { Panel, Session } from "./inspector_session.js" */
 
 const PAUSE = 250; // ms before the kernel computes separating edits, so that prices come first
@@ -106,13 +108,15 @@ function neighborList({ model, cleanups }) {
   function makeCard(n) {
     const view = new GraphView(model.get("palette"), { label: "a known graph" });
     const name = html("strong");
-    const words = html("div", { class: "elekit-small elekit-words" });
+    const count = control("summary");
+    const words = html("div", { class: "elekit-words" });
+    const details = html("details", { class: "elekit-small" }, count, words);
     const loss = html("span", { class: "elekit-number" });
     const hold = button("as anchor", () => send(model, "set_anchor", { what: model.get("neighbors")[n].row }));
-    const caption = html("figcaption", {}, name, html("div", { class: "elekit-row" }, loss, hold), words);
+    const caption = html("figcaption", {}, name, html("div", { class: "elekit-row" }, loss, hold), details);
     const element = html("figure", { class: "elekit-card" }, view.element, caption);
     list.append(element);
-    return { view, name, loss, words, hold, element, scene: /** @type {Scene | null} */ (null) };
+    return { view, name, loss, count, words, details, hold, element, scene: /** @type {Scene | null} */ (null) };
   }
 
   function draw() {
@@ -123,23 +127,30 @@ function neighborList({ model, cleanups }) {
       cards[n] ??= makeCard(n);
       const card = cards[n];
       card.element.hidden = false;
-      if (card.scene !== known.scene) card.view.show(known.scene);
-      card.scene = known.scene;
+      const found = edits[n];
+      const shown = found?.scene ? found.scene : known.scene;
       update(card.view.element, { "aria-label": `drawing of ${short(known.name)}` });
+      if (card.scene !== shown && found?.scene) drawAligned(card.view, /** @type {Aligned} */ (found));
+      else if (card.scene !== shown) card.view.show(shown);
+      card.scene = shown;
       setText(card.name, `${LETTERS[n]}: ${short(known.name)}`);
       update(card.name, { title: known.name });
-      setText(card.loss, `loss ${known.loss.toFixed(3)}`);
-      setText(card.words, edits[n] ?? "");
+      setText(card.loss, lossWords(known.loss, model.get("unit")));
+      update(card.loss, { title: rawLoss(known.loss) });
+      const count = found?.edits?.length ?? 0;
+      setText(card.count, found?.words === undefined ? "…" : count === 1 ? "1 edit" : `${count} edits`);
+      setText(card.words, found?.edits?.join("; ") ?? "");
+      update(card.details, { title: found?.words ?? "" });
       update(card.hold, { "aria-label": `make ${short(known.name)} the anchor` });
     }
     for (const { element } of cards.slice(found.length)) element.hidden = true;
     clearTimeout(timer);
-    const next = edits.indexOf("");
+    const next = edits.findIndex((one) => !one.scene);
     if (next >= 0) timer = setTimeout(() => send(model, "compute_separations", { place: next }), next ? 0 : PAUSE);
   }
   const title = html("p", { class: "elekit-title" }, "Nearest known graphs, and the edits to them");
   const element = html("div", { class: "elekit-column elekit-near" }, title, none, list);
-  return { element, traits: ["neighbors", "separations"], draw };
+  return { element, traits: ["neighbors", "separations", "unit"], draw };
 }
 
 /**
@@ -154,6 +165,7 @@ function controls(session) {
   const tidy = button("Tidy", () => send(model, "tidy"), { title: "compute a new layout" });
   const price = button("Prices", () => save(model, "view", "price"));
   const shares = button("Shares", () => save(model, "view", "shares"));
+  const compared = button("Changes", () => save(model, "view", "comparison"));
   /** @param {string} what */
   const setAnchor = (what) => send(model, "set_anchor", { what });
   const original = button("Original", () => setAnchor("original"), { "aria-label": "anchor: the original" });
@@ -168,8 +180,8 @@ function controls(session) {
   });
   const hold = () => smiles.value.trim() && setAnchor(smiles.value.trim());
   const start = () => smiles.value.trim() && send(model, "reset", { graph: smiles.value.trim() });
-  const written = html("span", { class: "elekit-row" }, smiles, button("as anchor", hold), button("as graph", start));
-  written.hidden = !model.get("molecular");
+  const typed = html("span", { class: "elekit-row" }, smiles, button("as anchor", hold), button("as graph", start));
+  typed.hidden = !model.get("molecular");
   /**
    * @param {string} name
    * @param {...HTMLElement} buttons
@@ -184,6 +196,8 @@ function controls(session) {
     update(redo, { "aria-disabled": at >= last });
     update(price, { "aria-pressed": model.get("view") === "price" });
     update(shares, { "aria-pressed": model.get("view") === "shares" });
+    compared.hidden = !model.get("comparison")?.names;
+    update(compared, { "aria-pressed": model.get("view") === "comparison" });
     update(original, { "aria-pressed": model.get("anchor_name") === "original" });
   }
   const element = html(
@@ -193,11 +207,11 @@ function controls(session) {
     redo,
     back,
     tidy,
-    group("Halos:", price, shares),
+    group("Halos:", price, shares, compared),
     group("Anchor:", original, current),
-    written,
+    typed,
   );
-  return { element, traits: ["at", "steps", "view", "anchor_name"], draw };
+  return { element, traits: ["at", "steps", "view", "anchor_name", "comparison"], draw };
 }
 
 /**

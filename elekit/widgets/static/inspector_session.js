@@ -1,10 +1,11 @@
 // What the panels of the inspector share: the state that only the browser has, and sentences about edits and parts.
 
 import { follow, save, send, shortened } from "./dom.js";
+import { inUnits } from "./units.js";
 
 /** @import { EditTable, InspectorState, Model, Palette, Part, Scene } from "./types.d.ts" */
 /** @typedef {import("./dom.js").Cleanups} Cleanups */
-/** @typedef {"edit" | "kind" | "price" | "change" | "valid"} Column */
+/** @typedef {"edit" | "kind" | "price" | "other" | "difference" | "change" | "valid"} Column */
 /** @typedef {{ element: HTMLElement, traits: (keyof InspectorState)[], draw: () => void }} Panel */
 
 /** @param {unknown} text */
@@ -41,6 +42,7 @@ class Session {
     this.pairing = false; // whether the next picked node completes a pair
     /** @type {number | null} */
     this.previewed = null; // row of the table
+    this.written = "pointed"; // prices on the drawing, see InspectedGraph.mark
     /** @type {(text: string) => void} */
     this.announce = () => {};
     this.redrawGraph = () => {};
@@ -166,20 +168,21 @@ function editPhrase(table, row, scene, { nodes, edges }) {
  */
 function editSentence(model, row) {
   const table = model.get("table");
+  const unit = model.get("unit");
   const [price, change] = [table.price[row], table.change[row]];
   const valid = table.price.filter((_, other) => table.valid[other]);
   const rank = 1 + valid.filter((other) => other < price).length;
   const which = rank > 1 ? `${ordinal(rank)} cheapest` : "cheapest";
   const words = [
-    `${editPhrase(table, row, model.get("scene"), model.get("palette"))} costs ${price.toFixed(3)}`,
+    `${editPhrase(table, row, model.get("scene"), model.get("palette"))} costs ${inUnits(price, unit)}`,
     table.valid[row] ? `; it would be the ${which} of ${valid.length} valid edits.` : ", but is not valid.",
   ];
   if (!table.connected[row]) words.push(" It disconnects the graph.");
   if (Math.abs(price - change) >= 1e-5) {
     // otherwise the anchor is the graph itself
-    const after = Math.max(0, model.get("loss") + change).toFixed(3);
+    const after = inUnits(Math.max(0, model.get("loss") + change), unit);
     const verb = change > 0 ? "rise" : "fall";
-    words.push(` The loss to the anchor would ${verb} by ${Math.abs(change).toFixed(3)} to ${after}.`);
+    words.push(` The loss to the anchor would ${verb} by ${inUnits(Math.abs(change), unit)} to ${after}.`);
   }
   return words.join("");
 }

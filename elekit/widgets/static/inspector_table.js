@@ -1,11 +1,13 @@
 // The inspector's table of edits: sorted, filtered, previewed and applied.
 
-import { button, clamp, consume, control, html, save, setText, update } from "./dom.js";
+import { button, clamp, consume, control, html, save, setText, shortened, update } from "./dom.js";
 import { rampColor } from "./graph.js";
-import { decimals, onRamp } from "./inspector_graph.js";
-import { concerns, isWhole, partName, short, signed } from "./inspector_session.js";
+import { comparisonOf } from "./inspector_comparison.js";
+import { onRamp } from "./inspector_graph.js";
+import { concerns, isWhole, partName, short } from "./inspector_session.js";
+import { inUnits, rawLoss, signedUnits } from "./units.js";
 
-/** @import { EditTable } from "./types.d.ts" */
+/** @import { Comparison, EditTable } from "./types.d.ts" */
 /** @import { Column, Panel, Session } from "./inspector_session.js" */
 
 const MOST_ROWS = 300; // in the document at a time
@@ -15,6 +17,8 @@ const COLUMNS = [
   ["edit", "edit", "what is changed"],
   ["kind", "kind", "kind of edit"],
   ["price", "price", "learned loss between this graph and the edited one"],
+  ["other", "other", "the price by the other loss"],
+  ["difference", "difference", "by how much the other loss raises or lowers the price"],
   ["change", "change of loss", "by how much the loss to the anchor rises or falls"],
   ["valid", "valid", "whether the edit keeps all capacities and leaves the graph connected"],
 ];
@@ -32,11 +36,13 @@ const collator = new Intl.Collator("en", { numeric: true });
 /**
  * What a row is sorted by.
  * @param {EditTable} table
+ * @param {Comparison | null} comparison
  * @param {Column} column
  * @param {number} row
  * @returns {string | number}
  */
-function sortKey(table, column, row) {
+function sortKey(table, comparison, column, row) {
+  if (column === "other" || column === "difference") return comparison?.[column][row] ?? 0;
   if (column !== "valid") return table[column][row];
   return !table.valid[row] ? 2 : table.connected[row] ? 0 : 1;
 }
@@ -61,14 +67,22 @@ function editTable(session) {
   let order = [];
   let focused = 0;
 
-  const heads = COLUMNS.map(([column, words, title]) => {
+  /** Names of the columns; those of two losses carry theirs. */
+  const names = () => {
+    const [first, second] = comparisonOf(model)?.names.map((name) => shortened(name, 16)) ?? [];
+    const ofTwo = { price: `price ${first}`, other: second, difference: "change" };
+    return COLUMNS.map(
+      ([column, words]) => (first && /** @type {Record<string, string>} */ (ofTwo)[column]) || words,
+    );
+  };
+  const heads = COLUMNS.map(([column, , title], c) => {
     const sort = () => {
       session.descending = session.sortBy === column && !session.descending;
       session.sortBy = column;
       draw();
-      session.announce(`Sorted by ${words}, ${session.descending ? "descending" : "ascending"}.`);
+      session.announce(`Sorted by ${names()[c]}, ${session.descending ? "descending" : "ascending"}.`);
     };
-    return html("th", { scope: "col" }, button(words, sort, { class: "elekit-button elekit-sort", title }));
+    return html("th", { scope: "col" }, button("", sort, { class: "elekit-button elekit-sort", title }));
   });
   const apply = html("th", { scope: "col" }, html("span", { class: "elekit-hidden" }, "apply"));
   const table = html(
@@ -121,9 +135,10 @@ function editTable(session) {
   function arrange() {
     const edits = model.get("table");
     const picked = model.get("picked");
+    const comparison = comparisonOf(model);
     const sign = session.descending ? -1 : 1;
     /** @param {number} row */
-    const key = (row) => sortKey(edits, session.sortBy, row);
+    const key = (row) => sortKey(edits, comparison, session.sortBy, row);
     order = [...edits.edit.keys()]
       .filter((row) => edits.priced[row])
       .filter((row) => !model.get("valid_only") || edits.valid[row])
@@ -140,6 +155,8 @@ function editTable(session) {
       edit: html("td", { class: "elekit-words" }),
       kind: html("td", { class: "elekit-small" }),
       price: html("span", { class: "elekit-number" }),
+      other: html("td", { class: "elekit-number" }),
+      difference: html("td", { class: "elekit-number" }),
       change: html("td", { class: "elekit-number" }),
       valid: html("td"),
     };
@@ -155,6 +172,8 @@ function editTable(session) {
       cells.edit,
       cells.kind,
       html("td", { class: "elekit-price" }, swatch, cells.price),
+      cells.other,
+      cells.difference,
       cells.change,
       cells.valid,
       html("td", {}, doIt),
@@ -178,9 +197,15 @@ function editTable(session) {
     update(tr, { "data-row": row });
     setText(cells.edit, short(edits.edit[row]));
     setText(cells.kind, edits.kind[row]);
-    const digits = Math.max(3, decimals(heat));
-    setText(cells.price, edits.price[row].toFixed(digits));
-    setText(cells.change, signed(edits.change[row], digits));
+    const unit = model.get("unit");
+    setText(cells.price, inUnits(edits.price[row], unit));
+    update(cells.price, { title: rawLoss(edits.price[row]) });
+    const comparison = comparisonOf(model);
+    cells.other.hidden = cells.difference.hidden = !comparison;
+    setText(cells.other, comparison ? inUnits(comparison.other[row], unit) : "");
+    setText(cells.difference, comparison ? signedUnits(comparison.difference[row], unit) : "");
+    setText(cells.change, signedUnits(edits.change[row], unit));
+    update(cells.change, { title: `change of the ${rawLoss(edits.change[row])}` });
     setText(cells.valid, !edits.valid[row] ? "no" : edits.connected[row] ? "yes" : "disconnects");
     const at = onRamp(heat, edits.price[row]);
     const height = (0.35 + 0.65 * at).toFixed(2);
@@ -194,8 +219,12 @@ function editTable(session) {
     const picked = model.get("picked");
     const shown = Math.min(order.length, MOST_ROWS);
     const direction = session.descending ? "descending" : "ascending";
-    for (const [c, head] of heads.entries())
+    const words = names();
+    for (const [c, head] of heads.entries()) {
       update(head, { "aria-sort": COLUMNS[c][0] === session.sortBy ? direction : "none" });
+      head.hidden = ["other", "difference"].includes(COLUMNS[c][0]) && !comparisonOf(model);
+      setText(/** @type {HTMLElement} */ (head.firstElementChild), words[c]);
+    }
     for (let n = 0; n < shown; n++) drawRow(n, order[n]);
     for (const { tr } of rows.slice(shown)) tr.hidden = true;
     update(table, { "aria-rowcount": order.length + 1 });
@@ -243,7 +272,7 @@ function editTable(session) {
     html("div", { class: "elekit-row" }, html("label", {}, valid, " valid edits only"), kind, search, count),
     html("div", { class: "elekit-scroll" }, table),
   );
-  return { element, traits: ["table", "heat", "valid_only"], draw };
+  return { element, traits: ["table", "heat", "valid_only", "unit", "comparison"], draw };
 }
 
 export { editTable };

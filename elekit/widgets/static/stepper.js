@@ -18,6 +18,7 @@ import {
   update,
 } from "./dom.js";
 import { GraphView, LEAST, pairNumber } from "./graph.js";
+import { hints } from "./hints.js";
 import { Chart } from "./stepper_chart.js";
 import { zoomable, zoomByKey } from "./zoom.js";
 
@@ -27,6 +28,12 @@ const SAVE_DELAY = 120; // ms between two steps that the kernel hears of
 const SPEEDS = [1, 2, 4, 8, 16, 30];
 const KEYS =
   "Keys: ← → one frame, Page Up/Down ten, Home, End; Space plays; g shows the descent directions; + and − zoom, Shift and arrows move.";
+
+const HINTS = [
+  "Arrow keys step, Space plays.",
+  "A click on the curve jumps to a frame.",
+  "Halos show what would lower the loss.",
+];
 
 /** @type {WeakMap<RunState[], number>} when playing last advanced a widget, whose views must advance it only once */
 const advanced = new WeakMap();
@@ -139,7 +146,8 @@ class Run {
     const { nodes, pairs } = this.frames[at];
     this.view.draw(nodes, pairs, new Set(this.ghosts(at)));
     this.view.mark(this.halos(marks));
-    setText(this.title, this.name(step));
+    const free = this.absent(at).length - this.ghosts(at).length;
+    setText(this.title, free ? `${this.name(step)}, +${free} free` : this.name(step));
     update(this.view.element, { "aria-label": [name, this.name(step)].filter(Boolean).join(": ") });
     const strongest = marks.filter(([, kind]) => kind !== "changed").slice(0, 3);
     const words = strongest.map(([, , size, what]) => `${what} (${size.toFixed(2)})`).join(", ");
@@ -155,12 +163,17 @@ class Run {
     return this.frames[at].nodes[i * this.view.K] > 1 - LEAST;
   }
 
+  /** @param {number} at */
+  absent(at) {
+    return [...Array(this.state.slots).keys()].filter((i) => this.isAbsent(at, i));
+  }
+
   /**
    * Absent nodes that are outlined in a frame: all if they are few, otherwise those with marks.
    * @param {number} at
    */
   ghosts(at) {
-    const absent = [...Array(this.state.slots).keys()].filter((i) => this.isAbsent(at, i));
+    const absent = this.absent(at);
     const marked = new Set(this.state.marks[at].flatMap(([part]) => part));
     return absent.length <= this.palette.ghosts ? absent : absent.filter((i) => marked.has(i));
   }
@@ -413,6 +426,7 @@ function render({ model, el }) {
   fill(
     root,
     { tabindex: "0" },
+    hints("stepper", HINTS, cleanups),
     row,
     doubt ? html("p", { class: "elekit-stepper-doubt", role: "note" }, `Unsure: ${doubt}`) : null,
     reading,

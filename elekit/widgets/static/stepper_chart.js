@@ -1,11 +1,13 @@
 // The chart of the stepper: the learned loss of every frame.
 
 import { shortened, svg, update } from "./dom.js";
-import { BLUE, GRAY, VERMILION } from "./graph.js";
+import { GRAY, INK, PAPER } from "./graph.js";
 
 /** @import { RunState } from "./types.d.ts" */
 /** @typedef {(number | null)[]} Curve Loss by frame, null where it is not defined. */
 
+const BLUE = "var(--elekit-blue)"; // legible as text on the theme's background
+const VERMILION = "var(--elekit-vermilion)";
 const HEIGHT = 200;
 const LEFT = 50;
 const TOP = 6;
@@ -57,7 +59,7 @@ class Chart {
     this.high = 1;
     /** @type {SVGCircleElement[][]} two for each run: rounded, relaxed */
     this.dots = [];
-    this.cursor = svg("line", { stroke: "#000000", "stroke-width": 2, y1: TOP, y2: BOTTOM, "data-cursor": "" });
+    this.cursor = svg("line", { stroke: INK, "stroke-width": 2, y1: TOP, y2: BOTTOM, "data-cursor": "" });
     this.element = svg("svg", {
       class: "elekit-stepper-chart",
       role: "img",
@@ -105,7 +107,7 @@ class Chart {
     ]);
     this.right = 20 + 10.4 * Math.max(...ends.map((end) => end.text.length));
     update(this.element, { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT });
-    const dot = { r: 6.5, stroke: "#ffffff", "stroke-width": 1.5 };
+    const dot = { r: 6.5, stroke: PAPER, "stroke-width": 1.5 };
     this.dots = this.runs.map(() => [VERMILION, BLUE].map((color) => svg("circle", { ...dot, fill: color })));
     this.element.replaceChildren(
       ...this.axes(),
@@ -121,7 +123,7 @@ class Chart {
     const right = this.width - this.right;
     const parts = ticks(this.low, this.high, 4).flatMap((value) => {
       const y = this.y(value);
-      const grid = svg("line", { x1: LEFT, y1: y, x2: right, y2: y, stroke: "#e4e4e4" });
+      const grid = svg("line", { x1: LEFT, y1: y, x2: right, y2: y, stroke: "var(--elekit-line)" });
       return [grid, label(LEFT - 8, y + 5, String(value), { "text-anchor": "end" })];
     });
     const iterations = this.runs.map((run) => run.iterations).reduce((a, b) => (b.length > a.length ? b : a));
@@ -137,7 +139,7 @@ class Chart {
     const words = whole.length <= room ? whole : shortened(axis, room); // the last frame says why it stopped, too
     return [
       ...parts,
-      svg("line", { x1: LEFT, y1: BOTTOM, x2: right, y2: BOTTOM, stroke: "#777777" }),
+      svg("line", { x1: LEFT, y1: BOTTOM, x2: right, y2: BOTTOM, stroke: "var(--elekit-edge)" }),
       label(LEFT, HEIGHT - 8, words, { "text-anchor": "start" }),
     ];
   }
@@ -179,7 +181,7 @@ class Chart {
     return [
       svg("polygon", {
         points: written([...above, ...below.toReversed()]),
-        fill: "#bbbbbb",
+        fill: GRAY,
         "fill-opacity": 0.45 / this.runs.length,
       }),
       svg("line", { x1: border, x2: border, y1: TOP, y2: BOTTOM, stroke: GRAY, "stroke-dasharray": "2 4" }),

@@ -5,8 +5,8 @@ export interface Model<State> {
   set<Key extends keyof State>(name: Key, value: State[Key]): void;
   save_changes(): void;
   send(message: { do: string; with: object }): void;
-  on(event: string, callback: (message?: unknown) => void): void;
-  off(event: string, callback: (message?: unknown) => void): void;
+  on(event: string, callback: (message?: unknown, buffers?: unknown) => void): void;
+  off(event: string, callback: (message?: unknown, buffers?: unknown) => void): void;
 }
 
 export interface View<State> {
@@ -141,10 +141,21 @@ export interface GraphCard extends Entry {
   trust?: string;
 }
 
+/** `elekit.widgets.alignment.aligned`. */
+export interface Aligned {
+  scene: Scene;
+  marks: [part: number[], kind: "gone" | "changed" | "new"][];
+  edits: string[];
+  words: string;
+}
+
 export interface NeighborCard extends Entry {
   scene: Scene;
   loss: string;
+  raw: string;
   shared: boolean;
+  way?: "nearer" | "farther" | "";
+  rank?: string;
 }
 
 export interface GraphPanelState extends Drawn {
@@ -153,7 +164,10 @@ export interface GraphPanelState extends Drawn {
   hovered: Partial<GraphCard>;
   pinned: Partial<GraphCard>;
   neighbors: { words: string; lists: { heading: string; cards: NeighborCard[] }[] };
-  edits: Record<number, string>;
+  edits: Record<number, Aligned>;
+  baselines: string[];
+  baseline: string;
+  moved: { words: string; shown: (Entry & { share: string })[] };
 }
 
 export interface Legend {
@@ -174,23 +188,71 @@ export interface MapPanelState extends Drawn {
   selected: string;
   any_selected: boolean;
   trust: string;
-  offer: string;
+  offers: [method: string, label: string][];
   busy: string;
+  progress: [started: number, expected: number];
   alternative: string;
   marks: MapMarks[];
   painted: number[];
+  combine: string;
+  groups: { level: number; at: Point; name: string }[];
+  cameras: number[][];
+  pictures: Record<string, Scene>;
+  paper: string;
+  sides: string[];
+  shapes: number[];
+  grows: boolean;
+}
+
+/** `elekit.widgets.selecting.distribution`: of numbers, or of classes. */
+export interface Distribution {
+  edges?: number[];
+  all: number[];
+  selected: number[];
+  unknown: number;
+  classes?: [name: string, count: number, selected: number][];
+  more: number;
+}
+
+export interface SelectPanelState extends Drawn {
+  columns: string[];
+  column: string;
+  distribution: Distribution;
+  special: { feature: string; share: number; elsewhere: number }[];
+  against: string;
+  verdict: string;
+  tags: { name: string; count: number }[];
+  note_of: string;
+  note: string;
+  colors: string;
+  palettes: string[];
+  formats: string[];
+  session: string;
+  done: string;
 }
 
 /** The part of regl-scatterplot that the explorer uses; jupyter-scatter keeps it in `.api` of an element. */
 export interface Plot {
   get(name: "isDestroyed"): boolean;
   get(name: "points"): number[][] | undefined;
-  get(name: "cameraView"): number[] | undefined;
+  get(name: "cameraView"): ArrayLike<number> | undefined;
+  get(name: "mouseMode"): string;
   get(name: "renderer"): { canvas: HTMLCanvasElement; resize(width: number, height: number): void };
-  set(options: { cameraDistance: number }): void;
-  subscribe(event: string, callback: () => void): void;
-  unsubscribe(event: string, callback: () => void): void;
+  get(name: "camera"): {
+    scale(factor: number, at: Point): void;
+    setScaleBounds(bounds: [low: number, high: number]): void;
+  };
+  set(options: {
+    cameraDistance?: number;
+    aspectRatio?: number;
+    cameraView?: Float32Array;
+    width?: "auto";
+    height?: "auto";
+  }): void;
+  subscribe(event: string, callback: (value: number) => void, times?: number): void;
+  unsubscribe(event: string, callback: (value: number) => void): void;
   redraw(): void;
+  reset(): void;
 }
 
 export type PlotElement = HTMLElement & { api: Plot };
@@ -242,9 +304,18 @@ export interface KnownGraph {
   scene: Scene;
 }
 
+/** By how much a second loss changes prices. */
+export interface Comparison {
+  names: [first: string, second: string];
+  other: number[];
+  difference: number[];
+  nodes: (number | null)[];
+  pairs: PairValue[];
+}
+
 export interface InspectorState extends Drawn {
   at: number;
-  view: "price" | "shares";
+  view: "price" | "shares" | "comparison";
   valid_only: boolean;
   picked: Part;
   scene: RoomyScene;
@@ -259,6 +330,9 @@ export interface InspectorState extends Drawn {
   context: number[];
   map_note: string;
   neighbors: KnownGraph[];
-  separations: string[];
+  separations: (Aligned | Record<string, never>)[];
+  unit: number;
+  unit_words: string;
+  comparison: Partial<Comparison>;
   shares: Partial<{ graph: PartShares; anchor: PartShares; loss: number }>;
 }
