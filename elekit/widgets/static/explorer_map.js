@@ -26,6 +26,7 @@ import { Tip, tameWheel } from "./explorer_pointer.js";
 import { fullScreen } from "./explorer_screen.js";
 import { CENTERED } from "./graph.js";
 import { hints } from "./hints.js";
+import { copyButton } from "./picture.js";
 import { followPaper } from "./theme.js";
 
 /** @import { Legend, MapMarks, MapPanelState, Model, PlotElement, Point, View } from "./types.d.ts" */
@@ -267,6 +268,15 @@ function shapes(kind, number) {
 const hasPlot = (element) => Boolean(element && "api" in element && element.api);
 
 /**
+ * The elements with the plots of an explorer's maps, as far as they are there.
+ * @param {Element} root of a panel
+ */
+function plotsOf(root) {
+  const maps = root.closest(".elekit-explorer")?.querySelectorAll(".elekit-map") ?? [];
+  return [...maps].map((map) => /** @type {Element[]} */ ([...map.querySelectorAll("div")]).find(hasPlot));
+}
+
+/**
  * jupyter-scatter draws every plot of the page on one hidden canvas as large as the window and copies from it, which
  * takes half of a redraw in software. If all plots are explorers', the largest plot is size enough.
  * @param {boolean} [whole] restore the size of the window
@@ -307,9 +317,7 @@ function overlay(model, root, cleanups) {
     }
   };
   const attach = () => {
-    const maps = root.closest(".elekit-explorer")?.querySelectorAll(".elekit-map") ?? [];
-    for (const [k, map] of [...maps].entries()) {
-      const home = /** @type {Element[]} */ ([...map.querySelectorAll("div")]).find(hasPlot);
+    for (const [k, home] of plotsOf(root).entries()) {
       if (!home || shown[k]?.home === home) continue;
       shown[k]?.remove();
       const onuse = () => askKernel(root);
@@ -394,6 +402,7 @@ function render({ model, el }) {
   const cancel = button("Cancel", () => send(model, "cancel"));
   const bar = /** @type {HTMLProgressElement} */ (html("progress", { "aria-label": "time of the map, estimated" }));
   const zoom = overlay(model, root, cleanups);
+  const pictured = () => [...plotsOf(root).filter((home) => home !== undefined), legend, key, trust];
   root.append(
     hints("explorer", HINTS, cleanups),
     html(
@@ -402,6 +411,7 @@ function render({ model, el }) {
       html("label", { class: "elekit-row" }, "Color by ", columns),
       walker(model, zoom),
       fullScreen(model, root, cleanups),
+      copyButton("explorer", root, pictured),
     ),
     legend,
     html(
