@@ -408,7 +408,7 @@ function render({ model, el }) {
     html(
       "div",
       { class: "elekit-row elekit-bar" },
-      html("label", { class: "elekit-row" }, "Color by ", columns),
+      html("label", { class: "elekit-choice" }, "Color by ", columns),
       walker(model, zoom),
       fullScreen(model, root, cleanups),
       copyButton("explorer", root, pictured),

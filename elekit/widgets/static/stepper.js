@@ -423,7 +423,7 @@ function render({ model, el }) {
   const plot = html("div", { class: "elekit-stepper-plot" }, chart.element);
   const keys = html("p", { class: "elekit-small" }, KEYS);
   const key = legend(palette);
-  row.append(copyButton("stepper", root, () => [reading, graphs, key, plot]));
+  const copy = copyButton("stepper", root, () => [reading, graphs, key, plot]);
   const doubt = model.get("doubt");
   const found = model.get("found");
   fill(
@@ -437,7 +437,7 @@ function render({ model, el }) {
       "div",
       { class: "elekit-stepper-screen" },
       graphs,
-      html("div", { class: "elekit-stepper-course" }, key, plot, figures.element, keys),
+      html("div", { class: "elekit-stepper-course" }, key, plot, figures.element, copy, keys),
     ),
     found.graphs ? predictionSet(/** @type {PredictionSet} */ (found), palette) : null,
   );
