@@ -20,7 +20,7 @@ from elekit.graphs.graph import GraphBatch
 from elekit.inspect.distinguishing import MIXED
 from elekit.model.loss import Psi
 from elekit.widgets.alignment import aligned
-from elekit.widgets.base import Displayed, run_in_background, show_error, shows_errors, verdict
+from elekit.widgets.base import Displayed, in_own_colors, run_in_background, show_error, shows_errors, verdict
 from elekit.widgets.canvas import Canvas
 from elekit.widgets.explored import CHANGE, FOUND, GROUP, KEPT, SIDES, TO_PINNED, Explored
 from elekit.widgets.explorer_page import explorer_state
@@ -265,6 +265,12 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
     def _rest(self) -> None:
         self._stop, self._below.busy, self._below.progress = None, "", [0.0, 0.0]
 
+    @property
+    def palette(self) -> Json:
+        """Looks of the labels, see `elekit.draw.scenes.palette`."""
+        return self._below.palette
+
+    @in_own_colors
     def picture(self) -> Figure:
         """Draw the maps with their colors, the selection, the pinned graph and its neighbors."""
         return self.explored.picture(
@@ -273,7 +279,9 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
 
     def save_html(self, path: str | Path, title: str = "Explorer") -> Path:
         """Write the explorer as one HTML file that needs no kernel and no network; without substructure search."""
-        state = explorer_state(self.explored, self._canvases[0], self.color_by, self.colors, self.pinned)
+        state = explorer_state(
+            self.explored, self._canvases[0], self.color_by, self.colors, self.pinned, self.palette
+        )  # fmt: skip
         return save(path, "explorer", state | {"selection": self.selection_rows.tolist()}, title)
 
     def close(self) -> None:
