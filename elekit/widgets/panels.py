@@ -78,7 +78,7 @@ class MapPanel(ExplorerPanel):
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_map.js")).tag(sync=True)
     COMMANDS = (
-        "color", "select", "walk", "toggle", "make_map", "cancel", "repaint", "draw_rows", "resize",
+        "color", "select", "walk", "toggle", "circle", "make_map", "cancel", "repaint", "draw_rows", "resize",
     )  # fmt: skip
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -121,6 +121,14 @@ class MapPanel(ExplorerPanel):
         """Add the pinned graph to the selection, or remove it."""
         if self.owner.pinned is not None:
             self.owner.selection_rows = np.setxor1d(self.owner.selection_rows, [self.owner.pinned])
+
+    def circle(self, size: int) -> None:
+        """Choose the graphs in a circle around the pinned one on the first map; its radius is size / 20 of the map."""
+        if self.owner.pinned is None:
+            raise ValueError("pin a graph first: the circle is drawn around it")
+        places = self.owner.map.positions
+        away = np.linalg.norm(places - places[self.owner.pinned], axis=1)
+        self.owner.choose(np.flatnonzero(away <= size * np.ptp(places, axis=0).max() / 20))
 
     def make_map(self, method: str) -> None:
         self.owner.make_map(method)
