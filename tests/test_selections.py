@@ -148,6 +148,20 @@ def test_a_lasso_adds_and_subtracts(explorer):
         explorer.combine = "xor"
 
 
+def test_a_circle_around_the_pinned_graph_is_combined_as_a_lasso_is(explorer):
+    explorer._below._execute("circle", {"size": 2})
+    assert "pin a graph first" in explorer.problem
+    explorer.pinned = 3
+    away = np.linalg.norm(explorer.map.positions - explorer.map.positions[3], axis=1)
+    whole = np.ptp(explorer.map.positions, axis=0).max()
+    explorer._below._execute("circle", {"size": 9})
+    assert explorer.selection_rows.tolist() == np.flatnonzero(away <= 0.45 * whole).tolist()
+    explorer.combine = "subtract"
+    explorer._below._execute("circle", {"size": 2})
+    ring = np.flatnonzero((away <= 0.45 * whole) & (away > 0.1 * whole))
+    assert explorer.selection_rows.tolist() == ring.tolist() and not explorer.problem
+
+
 def test_ranges_and_classes_select_what_pandas_selects(explorer):
     panel = explorer._select_panel
     panel.show("x")

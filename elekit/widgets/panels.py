@@ -123,7 +123,7 @@ class MapPanel(ExplorerPanel):
             self.owner.selection_rows = np.setxor1d(self.owner.selection_rows, [self.owner.pinned])
 
     def circle(self, size: int) -> None:
-        """Choose the graphs in a circle around the pinned one on the first map; its radius is size / 20 of the map."""
+        """Choose the graphs in a circle around the pinned one; its radius is size / 20 of the first map."""
         if self.owner.pinned is None:
             raise ValueError("pin a graph first: the circle is drawn around it")
         places = self.owner.map.positions
