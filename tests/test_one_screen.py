@@ -15,6 +15,11 @@ one = test.graphs[int(test.graphs.sizes.argmax())]
 """
 MAKE = {
     "explorer": "ele.widgets.explore(psi, test)",
+    "two losses": """
+import numpy as np
+points = psi.embed(test.graphs).numpy()
+moved = points + np.random.default_rng(0).normal(size=points.shape) / np.sqrt(points.shape[1])
+ele.widgets.explore(psi, test, other=moved, losses=("before", "after"))""",
     "inspector": "ele.widgets.inspect_loss(psi, one, among=test)",
     "stepper": """
 config = ele.DecodeConfig("gradient+polish", gradient=ele.GradientConfig(iterations=10))
@@ -35,13 +40,17 @@ OUTSIDE = """(root) => {
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name, widget", [("molecules7", "explorer"), ("faults", "inspector"), ("faults", "stepper")])
+@pytest.mark.parametrize(
+    "name, widget",
+    [("molecules7", "explorer"), ("molecules7", "two losses"), ("faults", "inspector"), ("faults", "stepper")],
+)
 def test_a_widget_fits_a_laptop(lab, name, widget):
     data, inputs = LOSSES[name]
     lab.page.set_viewport_size({"width": 1280, "height": 800})
     try:
         lab.run(LOAD.format(name=name, data=data, inputs=inputs) + MAKE[widget], name=f"one_screen_{name}_{widget}")
-        root = lab.page.locator(f".elekit-{widget}").first
+        kind = "explorer" if widget == "two losses" else widget
+        root = lab.page.locator(f".elekit-{kind}").first
         root.wait_for()
         lab.page.wait_for_timeout(1500)  # until the fonts and the table have come
         box = root.bounding_box()

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elekit.datasets import Split
+from elekit.evaluation.formatting import significant
 from elekit.graphs.graph import GraphVocabulary, from_networkx, to_networkx
 from elekit.graphs.smiles import from_smiles, molecule_vocabulary, parse_smiles
 from elekit.inspect.distinguishing import distinguishing_features, graph_features, map_groups
@@ -145,6 +146,20 @@ def test_a_lasso_adds_and_subtracts(explorer):
     assert explorer._canvases[0].widget.selection.tolist() == [2, 3, 4]  # not what was drawn
     with pytest.raises(Exception, match="combine"):
         explorer.combine = "xor"
+
+
+def test_a_circle_around_the_pinned_graph_is_combined_as_a_lasso_is(explorer):
+    explorer._below._execute("circle", {"size": 2})
+    assert "pin a graph first" in explorer.problem
+    explorer.pinned = 3
+    away = np.linalg.norm(explorer.map.positions - explorer.map.positions[3], axis=1)
+    whole = np.ptp(explorer.map.positions, axis=0).max()
+    explorer._below._execute("circle", {"size": 9})
+    assert explorer.selection_rows.tolist() == np.flatnonzero(away <= 0.45 * whole).tolist()
+    explorer.combine = "subtract"
+    explorer._below._execute("circle", {"size": 2})
+    ring = np.flatnonzero((away <= 0.45 * whole) & (away > 0.1 * whole))
+    assert explorer.selection_rows.tolist() == ring.tolist() and not explorer.problem
 
 
 def test_ranges_and_classes_select_what_pandas_selects(explorer):
@@ -379,6 +394,28 @@ def test_vectors_without_graphs_are_listed_tagged_and_saved(tmp_path):
         explorer.save_html(tmp_path / "map.html")
     explorer.close()
     again.close()
+
+
+def test_the_card_of_a_vector_shows_id_columns_and_nearest():
+    vectors = np.random.default_rng(0).normal(size=(30, 4))
+    frame = pd.DataFrame({"name": [f"v{k}" for k in range(30)], "kind": ["a", "b", "c"] * 10, "x": np.arange(30) / 7})
+    explorer = explore(vectors, frame, id="name", color="kind")
+    explorer.hovered = 5
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    loss = 2 - 2 * unit @ unit[5]
+    order = np.argsort(loss)[1:4]
+    near = ", ".join(f"v{row} ({significant(loss[row])})" for row in order)
+    facts = explorer._beside.hovered["facts"]
+    assert facts == ["id v5", "kind: c", "x: 0.7143", f"nearest, with the loss: {near}"]
+    explorer.close()
+    chosen = explore(vectors, frame, id="name", color="kind", facts=["x"])
+    chosen.hovered = 5
+    assert chosen._beside.hovered["facts"][:2] == ["id v5", "x: 0.7143"]
+    chosen.close()
+    bare = explore(vectors[:1])
+    bare.pinned = 0
+    assert [fact for fact in bare._beside.pinned["facts"] if "nearest" in fact] == []
+    bare.close()
 
 
 # -- in the browser ----------------------------------------------------------------------------------------------

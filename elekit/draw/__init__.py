@@ -2,8 +2,8 @@
 
 Functions with an `ax` argument draw into it and return its whole figure. All raise ValueError for arguments that
 their `Args` exclude: other shapes, batches or ranges, missing columns, nothing to draw. Labels come from user data
-and are drawn literally: `$` starts no formula, and unprintable characters become blanks. Names load on first use:
-layouts, scenes and SVG need no matplotlib.
+and are drawn literally: `$` starts no formula, and unprintable characters become blanks. `atom_colors` chooses the
+colors of molecules. Names load on first use: layouts, scenes and SVG need no matplotlib.
 """
 
 import importlib
@@ -11,7 +11,7 @@ import importlib
 from elekit.graphs._optional import extra
 
 _HOME = {
-    "base": ("OKABE_ITO", "RADIUS", "VISIBLE"),
+    "base": ("OKABE_ITO", "RADIUS", "VISIBLE", "atom_colors"),
     "before_after": ("corrections",),
     "charts": ("across_trainings", "concepts", "coverage", "edit_costs", "stability"),
     "curves": ("agreement", "faithfulness", "histograms", "history", "loss_curve", "ranking"),

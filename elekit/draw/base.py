@@ -1,5 +1,7 @@
 """Colors, sizes, checks and text fitting shared by all drawings; needs no matplotlib."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -8,7 +10,7 @@ from elekit.graphs.graph import Graph, GraphBatch
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = OKABE_ITO
 GRAY, LIGHT_GRAY = "#999999", "#BBBBBB"
-ELEMENTS = {
+SAFE = {
     "C": GRAY,
     "N": BLUE,
     "O": VERMILION,
@@ -22,11 +24,54 @@ ELEMENTS = {
     "Si": "#DDCC77",
     "Se": "#999933",
 }  # the last four from Tol's muted colors
+CPK = {  # as chemists know them, in shades that can be told from white and from black
+    "C": "#707070",
+    "N": "#3050F8",
+    "O": "#FF0D0D",
+    "F": "#5FB02F",
+    "S": "#D9B300",
+    "Cl": "#1E9E1E",
+    "P": "#FF8000",
+    "Br": "#B83030",
+    "I": "#A828B8",
+    "B": "#E0957F",
+    "Si": "#C0A080",
+    "Se": "#C77E00",
+}
+ATOM_COLORS = {"safe": SAFE, "cpk": CPK}
+_chosen = ["safe"]
 
 RADIUS = 0.3  # of a node, where an edge is about 1 long
 VERTEX = 0.11  # radius of a carbon with bonds
 VISIBLE = 0.05  # probabilities below are not drawn
 MIN_FONT_SIZE = 7  # points, of any text
+
+
+class atom_colors:
+    """Choose the colors of atoms in drawings and in new widgets, from now on or for a `with` block.
+
+    A widget keeps the colors that it was made with. Other labels than elements are not concerned.
+
+    Args:
+        name: "safe" (the default), which readers with color blindness can tell apart, or "cpk", the usual colors:
+            carbon gray, nitrogen blue, oxygen red, sulfur yellow, halogens green, dark red and purple.
+    """
+
+    def __init__(self, name: str):
+        if name not in ATOM_COLORS:
+            raise ValueError(f"no atom colors {name!r}; there are {', '.join(ATOM_COLORS)}")
+        self._before, _chosen[0] = _chosen[0], name
+
+    def __enter__(self) -> "atom_colors":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        _chosen[0] = self._before
+
+
+def chosen_atom_colors() -> str:
+    """The name that was chosen with `atom_colors`."""
+    return _chosen[0]
 
 
 def require_single(graph: GraphBatch) -> Graph:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from elekit.draw.base import require_single
+from elekit.draw.base import chosen_atom_colors, require_single
 from elekit.draw.layouts import layout, ring_centers
 from elekit.draw.shapes import arrow_directions, label_colors, line_counts, vertex_labels
 from elekit.graphs.graph import Graph, GraphBatch, GraphVocabulary
@@ -14,13 +14,14 @@ def palette(vocabulary: GraphVocabulary) -> dict:
     nodes: label names. edges: names of the edge channels. colors: "#rrggbb" per node label. vertices: node labels
     drawn as a small dot. strokes: number of lines per edge label if the labels are bonds (1.5: one of two is dashed).
     arrows: direction of each edge channel, as of `arrow_directions`. written: text on an edge for each channel; None
-    if edges are not labeled by words.
+    if edges are not labeled by words. atoms: name of the colors of atoms, see `elekit.draw.atom_colors`.
     """
     strokes, labels = line_counts(vocabulary), vocabulary.edge_labels
     written = [labels[r - 1] for r in vocabulary.label_of[1:].tolist()]
     return {
         "nodes": list(vocabulary.node_labels),
         "colors": ["#" + "".join(f"{round(255 * part):02x}" for part in color) for color in label_colors(vocabulary)],
+        "atoms": chosen_atom_colors(),
         "vertices": vertex_labels(vocabulary),
         "edges": list(vocabulary.edge_names[1:]),
         "strokes": strokes,

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from elekit.draw.base import ELEMENTS, OKABE_ITO, require_single
+from elekit.draw.base import ATOM_COLORS, OKABE_ITO, chosen_atom_colors, require_single
 from elekit.graphs.graph import Graph, GraphVocabulary
 
 ATOM = re.compile(r"([A-Z][a-z]?)([+-]*)H?")  # element and charge; aromatic atoms may carry a hydrogen
@@ -29,13 +29,17 @@ def rgb(color: str) -> tuple[float, float, float]:
 
 
 def label_colors(vocabulary: GraphVocabulary) -> list[tuple[float, ...]]:
-    """One RGB color per node label; a charged atom has a lighter (+) or darker (-) shade of its element's color."""
+    """One RGB color per node label; a charged atom has a lighter (+) or darker (-) shade of its element's color.
+
+    Elements have the colors chosen with `elekit.draw.atom_colors`.
+    """
+    elements = ATOM_COLORS[chosen_atom_colors()]
     chemical = line_counts(vocabulary) is not None
     colors = []
     for k, label in enumerate(vocabulary.node_labels):
         atom = ATOM.fullmatch(label) if chemical else None
         fallback = OKABE_ITO[k % len(OKABE_ITO)]
-        color = np.array(rgb(ELEMENTS.get(atom[1], fallback) if atom else fallback))
+        color = np.array(rgb(elements.get(atom[1], fallback) if atom else fallback))
         charge = atom[2][:1] if atom else ""
         colors.append(tuple(0.55 * color + 0.45 if charge == "+" else 0.65 * color if charge == "-" else color))
     return colors

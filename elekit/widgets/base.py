@@ -15,6 +15,7 @@ import traitlets
 from IPython.display import display
 from matplotlib.figure import Figure
 
+from elekit.draw.base import atom_colors
 from elekit.model.health import NOT_MEASURED
 
 T = TypeVar("T")
@@ -37,6 +38,17 @@ def shows_errors(method: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return guarded
+
+
+def in_own_colors(method: Callable[..., T]) -> Callable[..., T]:
+    """Decorator for methods of a widget that draw: atoms get the colors that the widget was made with."""
+
+    @functools.wraps(method)
+    def colored(self: Any, *args: Any, **kwargs: Any) -> T:
+        with atom_colors(self.palette["atoms"]):
+            return method(self, *args, **kwargs)
+
+    return colored
 
 
 def show_error(widget: Any, error: Exception) -> None:

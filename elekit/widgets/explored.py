@@ -29,10 +29,11 @@ from elekit.widgets.inspector_io import Json
 from elekit.widgets.space import NO_GRAPHS, Space
 
 NEIGHBORS = 8
+OWN, CLOSEST = 8, 3  # columns and nearest points on the card of a vector without a graph
 FAST, COMPARED = {"Weisfeiler-Lehman", "Tanimoto"}, 100_000  # known distances to all of so many graphs
 CACHED = 512  # scenes
 MOST_CLASSES = 60  # different texts in a column that is offered for colors
-FEW = 150_000  # atoms of molecules whose functional groups are computed at the start, in two seconds
+FEW = 150_000  # atoms of molecules whose functional groups are computed at the start, in two seconds; points on cards
 GROUP, TO_PINNED, KEPT, ERROR, FOUND, MOVED, CHANGE = (
     "functional group", "loss to pinned", "neighbors kept", "prediction error", "found by search", "moved",
     "change of loss to pinned",
@@ -189,7 +190,8 @@ class Explored:
         line = self.table.iloc[row]
         facts = [f"id {line['id']}" + (f", {line['split']}" if "split" in self.table else "")]
         facts += [size_words(line)] if self.drawn else []
-        extra = [name for name in dict.fromkeys([*self.facts, column, ERROR]) if self._is_fact(name)]
+        own = self._own_columns() if not self.drawn and not self.facts else self.facts
+        extra = [name for name in dict.fromkeys([*own, column, ERROR]) if self._is_fact(name)]
         facts += [f"{name}: {_formatted(line[name])}" for name in extra]
         if pinned is not None and pinned != row:
             loss = float(line[TO_PINNED])
@@ -198,8 +200,25 @@ class Explored:
         tags = ", ".join(name for name, rows in self.tags.items() if row in rows)
         kept = {"tagged": tags, "note": self.notes.get(row, "")}
         facts += [f"{what}: {words}" for what, words in kept.items() if words]
+        if not self.drawn and 1 < len(self) <= FEW:
+            facts.append(self._nearest_words(row))
         text = "" if self.texts is None or self.texts[row] == self.name(row) else self.texts[row]
         return {**self.entry(row), "facts": facts, "text": text, "scene": self.scene(row)}
+
+    def _own_columns(self) -> list[str]:
+        """The first columns of the data, without the one that names the points."""
+        if self.frame is None:
+            return []
+        return [str(name) for name in self.frame if not self.frame[name].equals(self.table["id"])][:OWN]
+
+    def _nearest_words(self, row: int) -> str:
+        """The points nearest to one by the first loss, with the losses."""
+        space = self.spaces[0]
+        near = inspect.neighbors(space.points[row], space.points, CLOSEST, exclude=row)
+        named = [
+            f"{self.table['id'].iloc[one]} ({significant(loss)})" for one, loss in zip(near["row"], near["loss"])
+        ]
+        return f"nearest, with the loss: {', '.join(named)}"
 
     def _is_fact(self, name: str) -> bool:
         return name in self.table and (name == ERROR or name not in ON_CARD)

@@ -20,7 +20,7 @@ from elekit.graphs.graph import GraphBatch
 from elekit.inspect.distinguishing import MIXED
 from elekit.model.loss import Psi
 from elekit.widgets.alignment import aligned
-from elekit.widgets.base import Displayed, run_in_background, show_error, shows_errors, verdict
+from elekit.widgets.base import Displayed, in_own_colors, run_in_background, show_error, shows_errors, verdict
 from elekit.widgets.canvas import Canvas
 from elekit.widgets.explored import CHANGE, FOUND, GROUP, KEPT, SIDES, TO_PINNED, Explored
 from elekit.widgets.explorer_page import explorer_state
@@ -28,7 +28,7 @@ from elekit.widgets.export import formats
 from elekit.widgets.grid import Grid
 from elekit.widgets.inspector_io import Json
 from elekit.widgets.page import save
-from elekit.widgets.panels import BESIDE, GraphPanel, MapPanel, Rows, arranged, row_of
+from elekit.widgets.panels import GraphPanel, MapPanel, Rows, arranged, limit_height, row_of
 from elekit.widgets.selecting import SelectPanel
 from elekit.widgets.selections import Selections
 from elekit.widgets.space import Data, Space, Vectors, key, read, without_graphs
@@ -164,7 +164,8 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         maps = [canvas.widget for canvas in self._canvases]
         self._tabs = ipywidgets.ToggleButtons(options=TABS, style={"button_width": "5.5em"})
         self._aside = ipywidgets.VBox([self._tabs, self._beside, self._select_panel])
-        super().__init__(arranged(maps, self._below, self._aside, least), layout=row_of())
+        super().__init__(arranged(maps, self._below, self._aside), layout=row_of())
+        limit_height(self.children, least)
         self.add_class("elekit-explorer")
         traitlets.link((self, "tab"), (self._tabs, "value"))
         for panel in (self._beside, self._select_panel):
@@ -264,6 +265,12 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
     def _rest(self) -> None:
         self._stop, self._below.busy, self._below.progress = None, "", [0.0, 0.0]
 
+    @property
+    def palette(self) -> Json:
+        """Looks of the labels, see `elekit.draw.scenes.palette`."""
+        return self._below.palette
+
+    @in_own_colors
     def picture(self) -> Figure:
         """Draw the maps with their colors, the selection, the pinned graph and its neighbors."""
         return self.explored.picture(
@@ -272,23 +279,19 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
 
     def save_html(self, path: str | Path, title: str = "Explorer") -> Path:
         """Write the explorer as one HTML file that needs no kernel and no network; without substructure search."""
-        state = explorer_state(self.explored, self._canvases[0], self.color_by, self.colors, self.pinned)
+        state = explorer_state(
+            self.explored, self._canvases[0], self.color_by, self.colors, self.pinned, self.palette
+        )  # fmt: skip
         return save(path, "explorer", state | {"selection": self.selection_rows.tolist()}, title)
 
     def close(self) -> None:
         """Close the widget and free its data; jupyter-scatter never frees its own widgets."""
         self._closed = True
         self.cancel()
-        left = self.children[0]
-        aside = [self._tabs, self._beside, self._select_panel, self._aside]
-        for part in (
-            self._below,
-            *aside,
-            *self._canvases,
-            left.children[0],
-            left,
-            *([self._grid] if self._grid else []),
-        ):
+        boxes = [part for part in self.children if isinstance(part, ipywidgets.Box)]
+        boxes += [part for box in boxes for part in box.children if isinstance(part, ipywidgets.Box)]
+        panels = [self._tabs, self._below, self._beside, self._select_panel]
+        for part in (*panels, *self._canvases, *boxes):
             part.close()
         super().close()
 
@@ -326,12 +329,11 @@ class Explorer(Selections, Displayed, ipywidgets.Box):
         self._canvases[map].send_points()
 
     def resize(self, height: int) -> None:
-        """Give the maps this height in pixels, and the panel beside a single map what goes with it."""
+        """Give the maps this height in pixels, and the panels what goes with it."""
         height = max(LOWEST, min(int(height), HIGHEST))
         for canvas in self._canvases:
             canvas.widget.height = height
-        if len(self._canvases) == 1:
-            self.children[1].layout.max_height = f"{height + BESIDE}px"
+        limit_height(self.children, height)
 
     def _lay(self, change: object = None) -> None:
         """The browser's theme has changed."""

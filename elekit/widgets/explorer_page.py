@@ -9,7 +9,6 @@ from tqdm.auto import tqdm
 
 from elekit.decoding.candidates import nearest
 from elekit.draw.maps import paint
-from elekit.draw.scenes import palette
 from elekit.inspect.maps import trust_words
 from elekit.widgets.base import verdict
 from elekit.widgets.canvas import Canvas
@@ -20,7 +19,9 @@ MOST = 50_000  # graphs
 HUNDREDTHS = 100
 
 
-def explorer_state(explored: Explored, canvas: Canvas, color_by: str, colors: str, pinned: int | None) -> Json:
+def explorer_state(
+    explored: Explored, canvas: Canvas, color_by: str, colors: str, pinned: int | None, palette: Json
+) -> Json:
     """Places, drawings, colors by every column, and neighbors by the first loss."""
     n = len(explored)
     if not explored.drawn:
@@ -41,7 +42,7 @@ def explorer_state(explored: Explored, canvas: Canvas, color_by: str, colors: st
         "near": _encoded(rows[~own].reshape(n, k).numpy(), "<u4"), "neighbors": k,
         "losses": _encoded(losses.clamp_min(0)[~own].reshape(n, k).numpy(), "<f4"), "unit": explored.edits[0],
         "scenes": [compact(explored.scene(row)) for row in graphs],
-        "palette": palette(explored.graphs.vocabulary), "color_by": color_by,
+        "palette": palette, "color_by": color_by,
         "trust": trust_words(space.map.kept, space.map.method), "health": verdict(space.psi), "pinned": pinned,
     }  # fmt: skip
 

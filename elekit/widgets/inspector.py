@@ -11,7 +11,7 @@ from elekit import draw
 from elekit.graphs.graph import Graph
 from elekit.inspect.maps import EmbeddingMap
 from elekit.model.loss import Psi
-from elekit.widgets.base import Panel, verdict
+from elekit.widgets.base import Panel, in_own_colors, verdict
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspection import Inspection, vocabulary_of
 from elekit.widgets.inspector_io import Json, synchronized
@@ -134,6 +134,7 @@ class LossInspector(Inspection, Panel):
         return {"pair": sorted(slots)} if "pair" in part else part
 
     @synchronized
+    @in_own_colors
     def picture(self) -> Figure:
         """Draw the graph with its prices and extreme edits, the shares of graph and anchor, or changes of prices."""
         visit, held = self._visits[self.at], self._held

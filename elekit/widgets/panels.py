@@ -15,6 +15,7 @@ from elekit.widgets.inspector_io import Json
 
 WHITE = "#ffffff"
 BESIDE = 240  # pixels that the panel beside a single map may be higher than the map
+UNDER = 28  # pixels that the panels under two maps may be higher than the maps
 NOTHING_FOUND: Json = {"kind": "id", "text": "", "words": "", "shown": [], "serial": 0}
 
 
@@ -77,7 +78,7 @@ class MapPanel(ExplorerPanel):
 
     _esm = traitlets.Unicode(script(STATIC / "explorer_map.js")).tag(sync=True)
     COMMANDS = (
-        "color", "select", "walk", "toggle", "make_map", "cancel", "repaint", "draw_rows", "resize",
+        "color", "select", "walk", "toggle", "circle", "make_map", "cancel", "repaint", "draw_rows", "resize",
     )  # fmt: skip
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -120,6 +121,14 @@ class MapPanel(ExplorerPanel):
         """Add the pinned graph to the selection, or remove it."""
         if self.owner.pinned is not None:
             self.owner.selection_rows = np.setxor1d(self.owner.selection_rows, [self.owner.pinned])
+
+    def circle(self, size: int) -> None:
+        """Choose the graphs in a circle around the pinned one; its radius is size / 20 of the first map."""
+        if self.owner.pinned is None:
+            raise ValueError("pin a graph first: the circle is drawn around it")
+        places = self.owner.map.positions
+        away = np.linalg.norm(places - places[self.owner.pinned], axis=1)
+        self.owner.choose(np.flatnonzero(away <= size * np.ptp(places, axis=0).max() / 20))
 
     def make_map(self, method: str) -> None:
         self.owner.make_map(method)
@@ -185,12 +194,24 @@ def row_of() -> Layout:
     return Layout(**wrapped, align_items="flex-start", grid_gap="6px")
 
 
-def arranged(maps: list[Widget], below: MapPanel, beside: Widget, height: int) -> list[Widget]:
-    """Lay out maps of this height and their panels. The panel beside a single map scrolls, so all fits a laptop."""
-    left_width, right_width = ("100%", "100%") if len(maps) > 1 else ("400px", "340px")
+def arranged(maps: list[Widget], below: MapPanel, beside: Widget) -> list[Widget]:
+    """Lay out one map, its panel below it and the other beside; or two maps, and below them the panels side by side.
+
+    Panels scroll, so that all fits a laptop, see `limit_height`.
+    """
     for map in maps:
         map.layout = Layout(flex="1 1 340px", min_width="0")
-    left = VBox([Box(maps, layout=row_of()), below], layout=Layout(flex=f"3 1 {left_width}", min_width="0"))
-    scrolled = {} if len(maps) > 1 else {"max_height": f"{height + BESIDE}px", "overflow": "auto"}
-    beside.layout = Layout(flex=f"2 1 {right_width}", min_width="0", **scrolled)
-    return [left, beside]
+    shown = Box(maps, layout=row_of())
+    beside.layout = Layout(flex="2 1 340px", min_width="0", overflow="auto")
+    if len(maps) == 1:
+        return [VBox([shown, below], layout=Layout(flex="3 1 400px", min_width="0")), beside]
+    shown.layout.flex = "1 1 100%"
+    below.layout = Layout(flex="2 1 340px", min_width="0", overflow="auto")
+    return [shown, below, beside]
+
+
+def limit_height(parts: list[Widget], height: int) -> None:
+    """Let the panels of `arranged` be as high as goes with maps of this height in pixels."""
+    _, *panels = parts
+    for panel in panels:
+        panel.layout.max_height = f"{height + (BESIDE if len(panels) == 1 else UNDER)}px"

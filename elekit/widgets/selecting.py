@@ -9,7 +9,6 @@ import traitlets
 
 from elekit.draw.maps import FEW
 from elekit.widgets.bundle import STATIC, script
-from elekit.widgets.export import content
 from elekit.widgets.inspector_io import Json
 from elekit.widgets.panels import ExplorerPanel
 
@@ -106,9 +105,7 @@ class SelectPanel(ExplorerPanel):
     def download(self, kind: str) -> None:
         """Send the selected graphs to the browser, which keeps them as a file; all graphs if none are selected."""
         rows = self.owner.chosen_rows()
-        known = self.owner.explored
-        data = content(kind, known.graphs[rows.tolist()], known.table.iloc[rows])
-        self.send({"file": f"selection{kind}"}, [data])
+        self.send({"file": f"selection{kind}"}, [self.owner.exported(kind, rows)])
         self.done = f"{len(rows):,} graphs written to selection{kind}, among your downloads."
 
     def save(self, path: str) -> None:

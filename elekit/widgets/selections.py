@@ -12,6 +12,7 @@ import traitlets
 from elekit.datasets.files import write_atomically
 from elekit.inspect.distinguishing import Group, distinguishing_features, map_groups
 from elekit.inspect.maps import neighbors_kept
+from elekit.widgets.base import in_own_colors
 from elekit.widgets.explored import Explored
 from elekit.widgets.export import content, kind_of
 from elekit.widgets.selecting import COLORS, COMBINE
@@ -32,6 +33,7 @@ class Selections(traitlets.HasTraits):
     selection_rows: Any
     pinned: Any
     color_by: Any
+    palette: Any
     query: Any
 
     combine = traitlets.Enum(tuple(COMBINE), "replace")
@@ -142,10 +144,14 @@ class Selections(traitlets.HasTraits):
 
         rows: as of `selection`; None = the selection, or all graphs if none are selected.
         """
-        some = self.chosen_rows() if rows is None else self.explored.rows_of(rows)
-        data = content(kind_of(path), self.explored.graphs[some.tolist()], self.explored.table.iloc[some])
+        data = self.exported(kind_of(path), self.chosen_rows() if rows is None else self.explored.rows_of(rows))
         write_atomically(path, lambda partial: partial.write_bytes(data))
         return Path(path)
+
+    @in_own_colors
+    def exported(self, kind: str, rows: np.ndarray) -> bytes:
+        """The content of a file with these rows."""
+        return content(kind, self.explored.graphs[rows.tolist()], self.explored.table.iloc[rows])
 
     # -- the session -------------------------------------------------------------------------------------------
     def save(self, path: str | Path) -> Path:

@@ -13,7 +13,7 @@ from elekit.evaluation.conformal.sets import PredictionSet
 from elekit.graphs.graph import Graph, GraphBatch, check_labels
 from elekit.inspect.descent_directions import descent_directions
 from elekit.model.surrogate.reader import Reading
-from elekit.widgets.base import Panel
+from elekit.widgets.base import Panel, in_own_colors
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.page import save, stepper_page_state
 from elekit.widgets.stepper_state import stepper_state
@@ -81,6 +81,7 @@ class Stepper(Panel):
         """Write the stepper with all its frames as one HTML file that needs no kernel and no network."""
         return save(path, "stepper", stepper_page_state(self._state), title)
 
+    @in_own_colors
     def picture(self) -> Figure:
         drawn = (self.trace, self.compare) if self.show == "gradient" else (None, None)
         directions = [None if trace is None else descent_directions(trace) for trace in drawn]

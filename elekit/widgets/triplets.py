@@ -18,7 +18,7 @@ from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.smiles import is_molecular, to_smiles
 from elekit.graphs.weisfeiler_lehman import ROUNDS, graph_hashes
 from elekit.model.loss import Psi
-from elekit.widgets.base import Panel, verdict
+from elekit.widgets.base import Panel, in_own_colors, verdict
 from elekit.widgets.bundle import STATIC, script, style
 from elekit.widgets.inspector_io import Json, synchronized
 
@@ -113,6 +113,7 @@ class TripletJudge(Panel):
         self._next()
         self._write()
 
+    @in_own_colors
     def picture(self) -> Figure:
         if self.triplet is None:
             return draw.graphs(self.graphs[0].dense(), ["no question is left"])

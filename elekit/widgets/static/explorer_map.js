@@ -12,6 +12,7 @@ import {
   frame,
   hasModifier,
   html,
+  KEEP_KEYS,
   save,
   send,
   setText,
@@ -26,6 +27,7 @@ import { Tip, tameWheel } from "./explorer_pointer.js";
 import { fullScreen } from "./explorer_screen.js";
 import { CENTERED } from "./graph.js";
 import { hints } from "./hints.js";
+import { copyButton } from "./picture.js";
 import { followPaper } from "./theme.js";
 
 /** @import { Legend, MapMarks, MapPanelState, Model, PlotElement, Point, View } from "./types.d.ts" */
@@ -37,7 +39,7 @@ const STRETCH = 2; // a map is drawn at most so much wider or higher than it is,
 const [FAR, NEAR] = [0.8, 50]; // zoom
 const STEP = 1.4; // of the zoom by keys
 const WALK =
-  "Walk on the map: arrow keys pin the nearest graph in that direction, Enter adds it to the selection or removes it, + and − zoom, 0 shows the whole map";
+  "Walk on the map: arrow keys pin the nearest graph in that direction, Enter adds it to the selection or removes it, 1 to 9 select as a lasso does all that lie in a circle around it, small to large, + and − zoom to it, 0 shows the whole map";
 const HINTS = [
   "Point at a dot to see its graph; click to pin it.",
   "Ctrl and wheel zoom, a double click shows all.",
@@ -94,6 +96,14 @@ function markKey(maps) {
     .join("   ");
 }
 
+/**
+ * Keep a lasso with Shift from JupyterLab, which would select cells instead and take the mouse until it is released.
+ * @param {MouseEvent} event
+ */
+function keepLasso(event) {
+  if (event.shiftKey) event.stopPropagation();
+}
+
 /** Marks over one map, drawn beside its canvas. */
 class Marks {
   /**
@@ -107,12 +117,16 @@ class Marks {
     home.addEventListener("pointerup", onuse, true);
     this.combine = combining(model);
     home.addEventListener("pointerdown", this.combine, true);
+    home.addEventListener("mousedown", keepLasso);
     this.plot = home.api;
+    this.plot.set({ actionKeyMap: { lasso: "shift" } }); // otherwise it subtracts with Alt itself, and Python again
     this.plot.set({ width: "auto", height: "auto" }); // otherwise it misses changes of its size
     this.shape = 1; // width of the map by its height
     this.stretch = 1; // of the drawn map
     this.distance = 1;
     this.late = 0;
+    /** @type {Point | undefined} */
+    this.pinned = undefined;
     /** @type {((place: (point: Point) => string) => void)[]} */
     this.placed = [];
     this.lines = svg("g", { class: "elekit-mark-lines" });
@@ -155,6 +169,7 @@ class Marks {
   /** @param {MapMarks} marks */
   show({ dots, lines }) {
     this.placed = [];
+    this.pinned = dots.find(({ kind }) => kind === "pinned")?.at;
     this.lines.replaceChildren(
       ...lines.map(({ kind, points }) => {
         const line = svg("polyline", { class: `elekit-mark-${kind}` });
@@ -215,13 +230,22 @@ class Marks {
     this.plot.set({ cameraDistance: this.distance });
   }
 
-  /** @param {number} factor 0 shows the whole map */
+  /**
+   * Magnify the middle of the map, or bring the pinned graph there.
+   * @param {number} factor 0 shows the whole map
+   */
   zoom(factor) {
-    if (!factor) this.reset();
-    else if (this.alive) {
-      this.plot.get("camera").scale(factor, [0, 0]);
-      this.plot.redraw();
+    const camera = this.alive ? this.plot.get("cameraView") : undefined;
+    if (!factor || !camera) {
+      this.reset();
+      return;
     }
+    const scale = clamp(factor * camera[5], FAR / this.distance, NEAR / this.distance);
+    const now = [-camera[12] / camera[0] / this.stretch, -camera[13] / camera[5]];
+    const [x, y] = this.pinned ?? now;
+    const view = [scale, 0, 0, 0, 0, scale, 0, 0, 0, 0, 1, 0, -scale * x * this.stretch, -scale * y, 0, 1];
+    this.plot.set({ cameraView: new Float32Array(view) });
+    this.plot.redraw();
   }
 
   remove() {
@@ -233,6 +257,7 @@ class Marks {
     this.stopPan();
     this.home.removeEventListener("pointerup", this.onuse, true);
     this.home.removeEventListener("pointerdown", this.combine, true);
+    this.home.removeEventListener("mousedown", keepLasso);
     this.plot.unsubscribe("draw", this.move);
     this.layer.remove();
   }
@@ -267,6 +292,15 @@ function shapes(kind, number) {
 const hasPlot = (element) => Boolean(element && "api" in element && element.api);
 
 /**
+ * The elements with the plots of an explorer's maps, as far as they are there.
+ * @param {Element} root of a panel
+ */
+function plotsOf(root) {
+  const maps = root.closest(".elekit-explorer")?.querySelectorAll(".elekit-map") ?? [];
+  return [...maps].map((map) => /** @type {Element[]} */ ([...map.querySelectorAll("div")]).find(hasPlot));
+}
+
+/**
  * jupyter-scatter draws every plot of the page on one hidden canvas as large as the window and copies from it, which
  * takes half of a redraw in software. If all plots are explorers', the largest plot is size enough.
  * @param {boolean} [whole] restore the size of the window
@@ -289,6 +323,15 @@ function fitHiddenCanvas(whole = false) {
 }
 
 /**
+ * Keep JupyterLab from taking the keys of parts that others wrote: tabs, table, tools of the map.
+ * @param {Event} event
+ */
+function keepKeys(event) {
+  if (!(event.target instanceof HTMLElement)) return;
+  for (const [name, value] of Object.entries(KEEP_KEYS)) event.target.setAttribute(name, value);
+}
+
+/**
  * Find the maps of this explorer, and put marks on them; again when a map was made anew.
  * @param {Model<MapPanelState>} model
  * @param {HTMLElement} root
@@ -307,9 +350,7 @@ function overlay(model, root, cleanups) {
     }
   };
   const attach = () => {
-    const maps = root.closest(".elekit-explorer")?.querySelectorAll(".elekit-map") ?? [];
-    for (const [k, map] of [...maps].entries()) {
-      const home = /** @type {Element[]} */ ([...map.querySelectorAll("div")]).find(hasPlot);
+    for (const [k, home] of plotsOf(root).entries()) {
       if (!home || shown[k]?.home === home) continue;
       shown[k]?.remove();
       const onuse = () => askKernel(root);
@@ -329,6 +370,7 @@ function overlay(model, root, cleanups) {
     for (const map of shown) map?.remove();
     fitHiddenCanvas(true); // for other plots; the next explorer shrinks it again
   });
+  requestAnimationFrame(() => root.closest(".elekit-explorer")?.addEventListener("focusin", keepKeys));
   return (/** @type {number} */ factor) => {
     for (const map of shown) map?.zoom(factor);
   };
@@ -361,6 +403,7 @@ function walker(model, zoom) {
   const onkeydown = (event) => {
     if (event.key in zooms && !hasModifier(event)) zoom(zooms[event.key]);
     else if (DIRECTIONS[event.key]) send(model, "walk", { direction: DIRECTIONS[event.key] });
+    else if (/^[1-9]$/.test(event.key) && !hasModifier(event)) send(model, "circle", { size: Number(event.key) });
     else if (event.key === "Enter" || event.key === " ") send(model, "toggle");
     else return;
     consume(event);
@@ -394,14 +437,16 @@ function render({ model, el }) {
   const cancel = button("Cancel", () => send(model, "cancel"));
   const bar = /** @type {HTMLProgressElement} */ (html("progress", { "aria-label": "time of the map, estimated" }));
   const zoom = overlay(model, root, cleanups);
+  const pictured = () => [...plotsOf(root).filter((home) => home !== undefined), legend, key, trust];
   root.append(
     hints("explorer", HINTS, cleanups),
     html(
       "div",
       { class: "elekit-row elekit-bar" },
-      html("label", { class: "elekit-row" }, "Color by ", columns),
+      html("label", { class: "elekit-choice" }, "Color by ", columns),
       walker(model, zoom),
       fullScreen(model, root, cleanups),
+      copyButton("explorer", root, pictured),
     ),
     legend,
     html(

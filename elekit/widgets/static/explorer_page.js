@@ -244,12 +244,23 @@ function renderExplorer(stored, el) {
     if (best >= 0) pin(best);
   }
 
+  /** @param {number} size of a circle around the pinned graph; with 20, its radius is as large as the map */
+  function circle(size) {
+    if (pinned === null) return;
+    const [x, y] = plot.place(pinned);
+    const radius = (size / 20) * 2 * Math.max(1, stored.shape);
+    /** @type {(row: number) => boolean} */
+    const inside = (row) => Math.hypot(stored.shape * (places[2 * row] - x), places[2 * row + 1] - y) <= radius;
+    choose([...stored.names.keys()].filter(inside));
+  }
+
   /** @param {string} name @param {any} values */
   function act(name, values) {
     if (name === "color") color(values.column);
     else if (name === "pin") pin(values.row ?? null);
     else if (name === "find") find(values.kind, values.text);
     else if (name === "walk") walk(values.direction);
+    else if (name === "circle") circle(values.size);
     else if (name === "toggle" && pinned !== null) {
       if (!points.selected.delete(pinned)) points.selected.add(pinned);
       showSelection();

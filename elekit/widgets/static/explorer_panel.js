@@ -250,7 +250,7 @@ function neighborLists(model, cleanups) {
  * @param {Cleanups} cleanups
  */
 function movedMost(model, cleanups) {
-  const summary = html("summary", {});
+  const summary = control("summary", {});
   const list = withArrows(
     html("div", { class: "elekit-found", role: "group", "aria-label": "Graphs that moved most" }),
   );

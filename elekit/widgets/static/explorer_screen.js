@@ -8,6 +8,7 @@ import { button, send, setText, update } from "./dom.js";
 const LAB = 200; // pixels of a window that the lab takes at least
 const PANELS = 260; // and that the panel below the maps takes
 const LEAST = 280; // height of a map
+const HALF = 0.46; // of what the lab leaves: the height of two maps, with their panels below
 const REST = 200; // ms without a change of the window
 
 /**
@@ -34,7 +35,9 @@ function fullScreen(model, root, cleanups) {
       const free = window.innerHeight - root.getBoundingClientRect().height - 30;
       explorer.style.setProperty("--elekit-height", `${Math.max(LEAST, Math.floor(free))}px`);
     } else if (model.get("grows")) {
-      const height = Math.max(LEAST, Math.floor(window.innerHeight - LAB - PANELS));
+      const free = window.innerHeight - LAB;
+      const wanted = model.get("sides").length > 1 ? HALF * free : free - PANELS;
+      const height = Math.max(LEAST, Math.floor(wanted));
       const now = explorer.querySelector(".elekit-map")?.getBoundingClientRect().height ?? 0;
       if (Math.abs(height - now) > 4) send(model, "resize", { height });
     }

@@ -14,6 +14,7 @@ import {
   svg,
   update,
 } from "./dom.js";
+import { download } from "./picture.js";
 
 /** @import { Distribution, Model, SelectPanelState, View } from "./types.d.ts" */
 /** @typedef {import("./dom.js").Cleanups} Cleanups */
@@ -286,18 +287,6 @@ function tags(model, cleanups) {
 }
 
 /**
- * Hand bytes to the browser as a file.
- * @param {string} name
- * @param {DataView} bytes
- */
-function download(name, bytes) {
-  const address = URL.createObjectURL(new Blob([/** @type {BlobPart} */ (bytes.buffer)]));
-  const link = html("a", { href: address, download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
-}
-
-/**
  * @param {PanelModel} model
  * @param {Cleanups} cleanups
  */
@@ -318,7 +307,7 @@ function files(model, cleanups) {
   });
   follow(model, cleanups, "done", () => setText(done, model.get("done")));
   /** @param {any} message @param {any} buffers */
-  const receive = (message, buffers) => message?.file && download(message.file, buffers[0]);
+  const receive = (message, buffers) => message?.file && download(message.file, new Blob([buffers[0].buffer]));
   model.on("msg:custom", receive);
   cleanups.push(() => model.off("msg:custom", receive));
   return html(

@@ -18,6 +18,7 @@ import {
   signed,
 } from "./inspector_session.js";
 import { editTable } from "./inspector_table.js";
+import { copyButton } from "./picture.js";
 import { inUnits, lossWords, rawLoss } from "./units.js";
 import { zoomable } from "./zoom.js";
 
@@ -119,6 +120,7 @@ function render({ model, el }) {
   const known = html("div", { class: "elekit-twin elekit-known" }, map.element, near.element);
   const right = html("div", { class: "elekit-right" }, edits.element, shares.element, shares.below, known);
   const upper = html("div", { class: "elekit-twin elekit-screen" }, left, right);
+  bar.element.append(copyButton("inspector", root, () => [head, shown, drawing.view.element, key.element]));
   root.append(hints("inspector", HINTS, cleanups), bar.element, upper);
 
   session.announce = (text) => setText(words, text);

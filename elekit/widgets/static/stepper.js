@@ -19,6 +19,7 @@ import {
 } from "./dom.js";
 import { GraphView, LEAST, pairNumber } from "./graph.js";
 import { hints } from "./hints.js";
+import { copyButton } from "./picture.js";
 import { Chart } from "./stepper_chart.js";
 import { zoomable, zoomByKey } from "./zoom.js";
 
@@ -421,6 +422,8 @@ function render({ model, el }) {
   }
   const plot = html("div", { class: "elekit-stepper-plot" }, chart.element);
   const keys = html("p", { class: "elekit-small" }, KEYS);
+  const key = legend(palette);
+  const copy = copyButton("stepper", root, () => [reading, graphs, key, plot]);
   const doubt = model.get("doubt");
   const found = model.get("found");
   fill(
@@ -434,7 +437,7 @@ function render({ model, el }) {
       "div",
       { class: "elekit-stepper-screen" },
       graphs,
-      html("div", { class: "elekit-stepper-course" }, legend(palette), plot, figures.element, keys),
+      html("div", { class: "elekit-stepper-course" }, key, plot, figures.element, copy, keys),
     ),
     found.graphs ? predictionSet(/** @type {PredictionSet} */ (found), palette) : null,
   );
