@@ -121,7 +121,7 @@ def viewers(lab, address):
 def test_viewers_use_widgets_and_run_no_code(viewers, address, tmp_path):
     first, second = viewers
     shown = first.inner_text("body")
-    assert "Loss to the original" in shown
+    assert "from the original" in shown
     assert "only for learners" not in shown and "import os" not in shown  # neither executed nor displayed
 
     values = []

@@ -189,7 +189,7 @@ def test_the_map_leaves_the_wheel_to_the_page_and_says_when_its_kernel_is_gone(l
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     gone = page.get_by_text("The kernel of this widget was stopped or restarted.", exact=False)
     gone.first.wait_for(timeout=20_000)
-    assert gone.count() == 2
+    assert gone.count() == 3  # each part of the widget
     column = page.get_by_label("Color by")
     column.select_option("edges")
     page.wait_for_timeout(500)

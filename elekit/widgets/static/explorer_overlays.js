@@ -8,6 +8,7 @@ import { CENTERED, GraphView } from "./graph.js";
 
 const CLOSE = 2; // zoom from which on the fine groups are named
 const FEW = 24; // points in view that are drawn as graphs
+const TRIES = 8; // of looking where a session looked
 const SIZE = [88, 66]; // of such a drawing
 const REST = 300; // ms without movement
 
@@ -31,6 +32,9 @@ class Overlays {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     this.asked = "";
+    /** @type {number[] | undefined} where a session looked, until the map is there */
+    this.wanted = undefined;
+    this.tries = 0;
     /** @type {(point: Point) => string} */
     this.place = () => "0,0";
     this.zoom = 1;
@@ -79,6 +83,12 @@ class Overlays {
   settle() {
     const camera = this.plot.get("cameraView");
     if (!camera) return;
+    const { wanted } = this;
+    if (wanted?.some((value, i) => Math.abs(value - camera[i]) > 1e-5) && this.tries++ < TRIES) {
+      this.plot.set({ cameraView: new Float32Array(wanted) }); // the map was fitted to its canvas meanwhile
+      return;
+    }
+    this.wanted = undefined;
     const cameras = this.model.get("cameras").slice();
     while (cameras.length < this.map) cameras.push([]);
     cameras[this.map] = [...Array.from(camera)].map((value) => Math.round(1e6 * value) / 1e6);
@@ -139,6 +149,8 @@ class Overlays {
     const wanted = this.model.get("cameras")[this.map];
     if (!wanted?.length || JSON.stringify(wanted) === this.seen) return;
     this.seen = JSON.stringify(wanted);
+    this.wanted = wanted;
+    this.tries = 0;
     this.plot.set({ cameraView: new Float32Array(wanted) });
   }
 
