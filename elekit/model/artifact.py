@@ -135,6 +135,11 @@ class Artifact:
         return self.psi.vocabulary
 
     @property
+    def digest(self) -> str:
+        """Digest of the artifact as it was read or last written; "" if it was never saved."""
+        return "" if self._source is None else self._source[1]
+
+    @property
     def health(self) -> Health | None:
         """Health of psi as measured after its training; None if it was not measured."""
         return self.psi.health
