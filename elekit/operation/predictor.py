@@ -13,6 +13,7 @@ from torch import Tensor
 from elekit import datasets
 from elekit.datasets import Dataset, Prepare, Split
 from elekit.decoding import Candidates, DecodeConfig, default_method
+from elekit.decoding.candidates import nearest as nearest_of
 from elekit.decoding.trace import Trace
 from elekit.evaluation.conformal import Calibration, prediction_sets
 from elekit.evaluation.conformal.sets import PredictionSet
@@ -162,9 +163,18 @@ class Predictor:
         """Digest of the artifact; "" if it was never saved."""
         return self.artifact.digest
 
+    def fresh(self) -> "Predictor":
+        """The predictor without remembered answers, as for measuring times.
+
+        Returns:
+            Itself.
+        """
+        self._known.clear()
+        return self
+
     def answers(
         self, inputs: Sequence[Any] | Tensor, *, budget: float | Clock | None = None, traces: bool = False,
-        progress: bool = False,
+        nearest: bool = False, progress: bool = False,
     ) -> list[Json]:  # fmt: skip
         """Answer inputs, each by itself: one that is refused does not keep others from being answered.
 
@@ -172,6 +182,7 @@ class Predictor:
             inputs: B texts, or vectors as lists of numbers or as texts of numbers.
             budget: Seconds for the call; then answers are the best so far, and are not remembered.
             traces: Whether to record how each answer was found.
+            nearest: Whether to add `nearest`, the learned loss between h(x) and the nearest candidate.
             progress: Whether to show progress bars.
 
         Returns:
@@ -186,10 +197,13 @@ class Predictor:
         readings = self.h.read(vectors(given) if kind_of(self.h) == "vector" else given)
         found: list[Json] = [{"input": plain(one), **read_as(one, reading)} for one, reading in zip(given, readings)]
         rows = [row for row, one in enumerate(readings) if not one.refused]
-        decoded = self._decoded([readings[row].value for row in rows], Clock.of(budget), budget, traces, progress)
+        values = [readings[row].value for row in rows]
+        decoded = self._decoded(values, Clock.of(budget), budget, traces, progress)
         for row, answer in zip(rows, decoded):
             reading, answer = readings[row], dict(answer)
             one = answer.pop("prediction_set", None)
+            if not nearest:
+                answer.pop("nearest", None)
             found[row] |= answer
             if doubt := reading.doubt(answer["loss"]):
                 found[row]["unsure"] = doubt
@@ -224,6 +238,9 @@ class Predictor:
         search: Json = {"candidates": self.candidates, "config": self.config, "progress": progress}
         decoded = decode_many(psi, target, start=start, budget=clock, record=traces, **search)
         found = self.to_json(decoded.graphs, decoded.loss)
+        if self.candidates is not None:
+            losses, _ = nearest_of(target, self.candidates.points, 1)
+            found = [{**one, "nearest": round(max(0.0, loss), 6)} for one, loss in zip(found, losses[:, 0].tolist())]
         if self.calibration is not None:
             sets = prediction_sets(psi, target, self.calibration, start=start, **search)
             found = [{**one, "prediction_set": own} for one, own in zip(found, sets)]
@@ -259,6 +276,12 @@ def operating_settings(artifact: Artifact) -> Json:
     """The settings of decoding that were chosen for an artifact, as by `elekit compress`; {} if none were."""
     settings: Json = artifact.about.get("operation", {}).get("settings", {})
     return settings
+
+
+def stored_calibration(artifact: Artifact) -> Calibration | None:
+    """The calibration of prediction sets that an artifact carries; None if it carries none."""
+    held = artifact.about.get("operation", {}).get("calibration")
+    return None if held is None else Calibration.from_json(held)
 
 
 def with_method(

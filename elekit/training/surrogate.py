@@ -99,7 +99,7 @@ def fit_surrogate(
     psi: Psi, split: Split, *, validation: Split | None = None, backbone: BackboneConfig | nn.Module | None = None,
     training: SurrogateTraining | None = None, seed: int = 0, device: str = "auto",
     checkpoint: str | Path | None = None, progress: bool = True, callback: Callback | None = None,
-    reads: str | Reader = "auto",
+    reads: str | Reader = "auto", teacher: SurrogateRegressor | None = None,
 ) -> SurrogateRegressor:  # fmt: skip
     """Regress on the learned loss: minimize `2 - 2 <h_W(x), psi(y)>` over pairs, with psi frozen.
 
@@ -121,6 +121,7 @@ def fit_surrogate(
             what is no molecule. "verbatim" reads inputs as they are. "auto" means "smiles" if the graphs are
             molecules and 95 % of the inputs are SMILES; in other texts it corrects typos in words. Or the reader of
             another h.
+        teacher: A larger h to learn from: its points take the place of psi(y).
 
     Returns:
         h in evaluation mode on the CPU, with a `reader` whose limits come from the validation pairs; `h.history` has
@@ -151,7 +152,7 @@ def fit_surrogate(
         held_out, inputs, n = held_out if len(held_out) else split, split.inputs, len(split)
         if not n:
             raise ValueError("the reader refuses all inputs; reads='auto' makes one that knows them")
-    targets = points_of(psi, split.graphs).cpu()
+    targets = (points_of(psi, split.graphs) if teacher is None else teacher.predict(inputs)).cpu()
     held_out = held_out.take(range(min(RETRIEVAL_SIZE, len(held_out))))
     held_out_targets = points_of(psi, held_out.graphs).cpu()
 
