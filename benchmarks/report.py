@@ -65,8 +65,9 @@ truth (an upper bound where the search timed out); it includes edge labels unles
 *Model errors*: the share of all cases in which a wrong prediction has a smaller loss than the truth. Times are CPU
 times.
 
-**How the methods were trained.** All methods that learn to read inputs use the same encoder and the same number of
-steps. Hyperparameters were tuned on validation pairs:
+**How the methods were trained.** All networks that read inputs use the same encoder and the same number of
+steps; ELE and DSOKR use kernel regression, or its mean with the network, where validation prefers that. Hyperparameters
+were tuned on validation pairs:
 
 - The graph head reads every second SMILES rewritten along a random path, uses a larger learning rate, and is also
   trained on what local search (polish) improves in its graphs. With {RESTART_PAIRS:,} pairs or fewer it starts from

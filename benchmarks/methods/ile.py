@@ -85,6 +85,6 @@ ILES = (
         "ile-fgw", "ILE, FGW", "sketched kernel ridge regression on the fused Gromov-Wasserstein loss", "fgw",
         ("smi2mol", "coloring", "noise"), FGW_LANDMARKS, FGW_PAIRS,
     ),
-    DSOKR("dsokr-tanimoto", "DSOKR, Tanimoto", "neural regression on the Tanimoto loss", "tanimoto", MOLECULE_TASKS),
-    DSOKR("dsokr-wl", "DSOKR, Weisfeiler-Lehman", "neural regression on the Weisfeiler-Lehman loss", "wl"),
+    DSOKR("dsokr-tanimoto", "DSOKR, Tanimoto", "regression of ELE on the Tanimoto loss", "tanimoto", MOLECULE_TASKS),
+    DSOKR("dsokr-wl", "DSOKR, Weisfeiler-Lehman", "regression of ELE on the Weisfeiler-Lehman loss", "wl"),
 )  # fmt: skip
