@@ -71,6 +71,7 @@ class BulkReport:
 @dataclass
 class _Part:
     number: int
+    first: int  # row
     inputs: list[Any]
     kept: dict[str, list[Any]]
     problems: dict[int, str] = field(default_factory=dict)  # rows that could not be read
@@ -217,7 +218,7 @@ class _Run:
             {"input": part.inputs[i], "failed": part.problems[i]} if i in part.problems else next(answers)
             for i in range(len(part.inputs))
         ]
-        first = part.number * self._part_rows(part)
+        first = part.first
         columns: dict[str, Any] = {
             "row": pa.array(range(first, first + len(rows)), pa.int64()),
             "input": pa.array([_text(one) for one in part.inputs], pa.string()),
@@ -232,11 +233,6 @@ class _Run:
         self._new += len(rows)
         if self._began:
             self._estimate()
-
-    def _part_rows(self, part: _Part) -> int:
-        if part.number == 0:
-            self._full = len(part.inputs)
-        return getattr(self, "_full", len(part.inputs))
 
     def _estimate(self) -> None:
         """One line, once: what is to be expected."""
@@ -427,7 +423,7 @@ def _stream(source: Path, columns: list[str], keep: Sequence[str], part_rows: in
             if problem or any(one is None or one == "" or one != one for one in values):
                 problems[i] = problem or "empty input"
         kept = {name: [row[1][k] for row in some] for k, name in enumerate(keep)}
-        yield _Part(number, inputs, kept, problems)
+        yield _Part(number, number * part_rows, inputs, kept, problems)
 
 
 Row = tuple[list[Any], list[Any], str]  # values of the input columns, of the kept ones, and why it cannot be read

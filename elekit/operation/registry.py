@@ -7,16 +7,18 @@
 Stages are nothing but what the log says. An entry is written by creating its file, which only one process can do.
 """
 
+import contextlib
 import hashlib
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from elekit.datasets.files import cache_folder
+from elekit.datasets.files import cache_folder, locked
 from elekit.datasets.strict_json import parse_json
 from elekit.graphs import _schema as schema
 from elekit.model import artifact as artifacts
@@ -25,6 +27,8 @@ from elekit.operation.store import Store
 STAGES = ("candidate", "staging", "production")
 ACTIONS = ("add", "promote", "refuse", "rollback")
 CARD = "card.html"
+RETRIES, PAUSE = 2, 0.2  # of a reader, and seconds between them
+LOCK_WAIT = 30.0  # seconds; a writer holds the lock of a folder for much less
 SHORT = 12  # characters of a digest that are shown
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ENTRY = schema.fields(
@@ -108,7 +112,15 @@ class Registry:
         return self._read_log()[0]
 
     def _read_log(self) -> tuple[list[Entry], str]:
-        """The entries, and the sha256 of the last one."""
+        """The entries, and the sha256 of the last one. Another process may be writing, so a problem must stay."""
+        for _ in range(RETRIES):
+            try:
+                return self._read_once()
+            except RegistryError:
+                time.sleep(PAUSE)
+        return self._read_once()
+
+    def _read_once(self) -> tuple[list[Entry], str]:
         names = [name for name in self.store.names("log") if re.fullmatch(r"\d{6}\.json", name)]
         found: list[Entry] = []
         previous, hashes = "", [""]
@@ -299,7 +311,7 @@ class Registry:
             OSError: If the registry cannot be written.
         """
         held = held_by(self.entries(), stage)
-        earlier = list(dict.fromkeys(version for version in held if version != held[-1]))
+        earlier = {version for version in held if version != held[-1]}
         if not earlier:
             raise RegistryError(f"{stage} of {self.store.address} has held no other version before")
         before = held[-1]
@@ -313,13 +325,27 @@ class Registry:
         self, action: str, version: str, stage: str, by: str, note: str, before: str = "",
         gates: Mapping[str, Any] | None = None,
     ) -> Entry:  # fmt: skip
+        with self._alone():
+            return self._append_alone(action, version, stage, by, note, before, gates or {})
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the lock of a folder; other stores have none, and there only one process can create an entry."""
+        folder = self.store.folder
+        if folder is None:
+            return contextlib.nullcontext()
+        busy = f"another process has been writing to {folder} for {LOCK_WAIT:.0f} seconds; run this again"
+        return locked(folder / ".lock", folder, busy, LOCK_WAIT)
+
+    def _append_alone(
+        self, action: str, version: str, stage: str, by: str, note: str, before: str, gates: Mapping[str, Any]
+    ) -> Entry:
         entries, previous = self._read_log()
         now = stages_of(entries).get(stage, "")
         if action != "add" and now != before:
             last = next(entry for entry in reversed(entries) if entry.stage == stage and entry.action != "refuse")
             raise RegistryError(f"{stage} was changed meanwhile ({last}); look at it and run this again")
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        entry = Entry(len(entries) + 1, at, by, action, version, stage, before, note, dict(gates or {}), previous)
+        entry = Entry(len(entries) + 1, at, by, action, version, stage, before, note, dict(gates), previous)
         data = json.dumps(asdict(entry), indent=1, ensure_ascii=False, allow_nan=False).encode()
         _ENTRY(parse_json(data.decode()), "the entry")
         try:

@@ -278,7 +278,8 @@ def serve(app: Any, host: str, port: int) -> None:
         except OSError as error:
             raise OSError(error.errno or 0, f"cannot listen at {host}, port {port}: {error.strerror}") from None
     options: Json = {"log_level": "warning", "timeout_graceful_shutdown": 60, "server_header": False}
-    uvicorn.Server(uvicorn.Config(app, host=host, port=port, **options)).run()
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again after all is answered
+        uvicorn.Server(uvicorn.Config(app, host=host, port=port, **options)).run()
 
 
 def check_exposure(host: str, token: str | None) -> None:
