@@ -1,0 +1,336 @@
+"""Training by two processes is training by one: same losses, same weights, same checkpoints.
+
+torchrun runs this file as a program, twice at a time, see `work`; the tests compare what it leaves with one process.
+"""
+
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+import pandas as pd
+import pytest
+import torch
+from conftest import random_vertices
+
+from elekit import datasets
+from elekit.cli import main
+from elekit.datasets import Split
+from elekit.graphs.graph import GraphVocabulary
+from elekit.model import artifact as artifacts
+from elekit.model.contrastive import info_nce
+from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
+from elekit.model.surrogate import BackboneConfig
+from elekit.training import (
+    EmbeddingTraining,
+    SurrogateTraining,
+    distributed,
+    embedding,
+    fit_embedding,
+    fit_surrogate,
+    surrogate,
+)
+from elekit.training import loop as training_loop
+from elekit.training.loop import TrainerConfig, seeded
+
+STEPS, CUT = 20, 7
+CALL = 2 * CUT + 1  # of the contrastive loss, of which a step of `psi_of` makes two
+LOOP = TrainerConfig(steps=STEPS, learning_rate=5e-3, warmup=3, validate_every=8, checkpoint_every=50)
+TINY = EmbeddingConfig(hidden=16, rounds=2, dim=12, walks=4)
+FAST = EmbeddingTraining(LOOP, batch_size=17, temperature=0.1, max_edits=1, negatives="edits", hard_negatives=2)
+VOCABULARY = GraphVocabulary(("a", "b", "c"), ("thin", "thick"), 5, capacity=(3, 2, 4), order=(1, 2))
+CLI = ["--dim", "12", "--hidden", "16", "--batch-size", "24", "--device", "cpu", "--steps", "8"]
+
+
+def without_health():
+    return mock.patch.object(embedding, "measure_health", return_value=None)
+
+
+# -- what one process and two do alike -----------------------------------------------------------------------------
+def some_graphs():
+    return random_vertices(VOCABULARY, 60, torch.Generator().manual_seed(0))
+
+
+@contextlib.contextmanager
+def recorded(at=None, number=signal.SIGINT):
+    """The values of the contrastive loss; a signal comes after so many."""
+    losses = []
+
+    def recording(*given):
+        losses.append(info_nce(*given))
+        if len(losses) == at:
+            signal.raise_signal(number)
+        return losses[-1]
+
+    with mock.patch.object(embedding, "info_nce", recording), mock.patch.object(surrogate, "info_nce", recording):
+        yield losses
+
+
+def psi_of(**options):
+    """psi with targets, and with a penalty that every process computes alike."""
+
+    def penalty(psi, step):
+        return 0.01 * sum(weight.square().sum() for weight in psi.parameters())
+
+    targets = torch.nn.functional.normalize(torch.randn(60, 12, generator=torch.Generator().manual_seed(1)))
+    settings = {"config": TINY, "training": FAST, "device": "cpu", "progress": False, **options}
+    return fit_embedding(some_graphs(), targets=targets, penalty=penalty, **settings)
+
+
+def h_of(kind, **options):
+    """h of texts or vectors, with the gradient of hard negatives and without dropout."""
+    graphs = some_graphs()
+    with seeded(5):
+        psi = GraphEmbedding(VOCABULARY, TINY).eval()
+    numbers = [graph.nodes.argmax(-1).flatten().tolist() for graph in graphs]
+    texts = [" ".join(["none", "a", "b", "c"][i] for i in row) for row in numbers]
+    inputs = texts if kind == "word" else torch.tensor(numbers).float()
+    split = Split(inputs, graphs, pd.DataFrame({"key": range(len(graphs))}))
+    shape = BackboneConfig(kind, width=8, layers=1, dropout=0.0)
+    training = SurrogateTraining(LOOP, 13, misspelled=0.3 if kind == "word" else 0.0, hard_negatives=2)
+    return fit_surrogate(psi, split, backbone=shape, training=training, device="cpu", progress=False, **options)
+
+
+FITS = {"psi": psi_of, "word": lambda: h_of("word"), "vector": lambda: h_of("vector")}
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def facts(model, losses=()):
+    history = [{k: v for k, v in entry.items() if k != "seconds"} for entry in model.history]
+    return {"weights": weights(model), "losses": torch.tensor([loss.item() for loss in losses]), "history": history}
+
+
+def result_of(fit):
+    with recorded() as losses:
+        return facts(fit(), losses)
+
+
+def row_wise(rows):
+    """The gradient of a loss over all pairs of rows, which are divided, and of a term which is not."""
+    torch.manual_seed(0)
+    layer, inputs = torch.nn.Linear(3, 4), torch.randn(rows, 3)
+    points = distributed.divided(layer, inputs)
+    ((points @ points.T).sin().sum() + layer.weight.square().sum()).backward()
+    distributed.average_gradients(layer)
+    return {"points": points.detach(), "gradient": layer.weight.grad}
+
+
+# -- the program of each of two processes --------------------------------------------------------------------------
+def work(folder):
+    torch.set_num_threads(1)
+    with without_health():
+        with distributed.processes():
+            together(folder)
+        commands(folder)
+        with distributed.processes():  # the error of one process ends all
+            psi_of(seed=distributed.rank())
+
+
+def together(folder):
+    rank, found = distributed.rank(), {}
+    found["row-wise"] = {rows: row_wise(rows) for rows in (1, 2, 5)}
+    for name, fit in FITS.items():
+        found[name] = result_of(fit)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    calls = []
+    with recorded(CALL if rank == 1 else None):
+        cut = psi_of(checkpoint=folder / "two", callback=lambda step, _: calls.append(step))
+    found["cut"], found["calls"] = facts(cut), calls
+    if rank == 0:
+        shutil.copy(folder / "two", folder / "two to one")
+    found["two to two"] = facts(psi_of(checkpoint=folder / "two"))
+    found["one to two"] = facts(psi_of(checkpoint=folder / "one"))
+    ticks = iter(range(0, 10**9, 1 + 1000 * rank))  # a second, or a quarter of an hour, at each look
+    with mock.patch.object(training_loop, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks)))):
+        loop = replace(LOOP, minutes=0.1)
+        found["limited"] = facts(psi_of(training=replace(FAST, loop=loop)))
+    torch.save(found, folder / f"rank {rank}.pt")
+
+
+def commands(folder):
+    """Commands in all processes; status, standard output and standard error of each."""
+    found, psi, rank = [], str(folder / "mine"), os.environ["RANK"]
+    h = [
+        "train",
+        "surrogate",
+        "--artifact",
+        psi,
+        "--data",
+        str(folder / "table.csv"),
+        "--steps",
+        "4",
+        "--device",
+        "cpu",
+    ]
+    for command in (
+        ["train", "embedding", "--data", str(folder / "table.csv"), "--out", psi, "--json", *CLI],
+        [*h, "--input", "description", "--width", "12"],
+        [*h, "--through", "graph"],
+        ["info", "molecules7"],
+        ["no such command"],
+    ):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                status = main(command)
+            except SystemExit as end:
+                status = end.code
+        found.append((status, out.getvalue(), err.getvalue()))
+    (folder / f"commands {rank}.json").write_text(json.dumps(found))
+
+
+def torchrun(*command, **options):
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    root = Path(__file__).resolve().parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", "OMP_NUM_THREADS": "1"}
+    options = {"env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen([*start, *map(str, command)], **options)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    path = tmp_path_factory.mktemp("table") / "table.csv"
+    datasets.load("molecules7").train.frame[["smiles", "description"]].iloc[4:64].to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ran(table, tmp_path_factory):
+    """What two processes left: their folder, and the standard error of all."""
+    folder = tmp_path_factory.mktemp("two")
+    shutil.copy(table, folder)
+    with recorded(CALL), without_health():
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        psi_of(checkpoint=folder / "one")
+        signal.signal(signal.SIGINT, before)
+    process = torchrun(__file__, folder)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1 and (folder / "commands 1.json").exists(), errors
+    return folder, errors
+
+
+@pytest.fixture(scope="module")
+def two(ran):
+    return [torch.load(ran[0] / f"rank {rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def one():
+    with without_health():
+        return {name: result_of(fit) for name, fit in FITS.items()}
+
+
+def close(one, other, tolerance=1e-4):
+    return (one["weights"] - other["weights"]).abs().max() < tolerance
+
+
+# -- the tests -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("fit", list(FITS))
+def test_every_loss_is_that_of_one_process_and_so_are_the_weights(one, two, fit):
+    for rank in (0, 1):
+        losses = two[rank][fit]["losses"]
+        assert len(losses) >= STEPS and (losses - one[fit]["losses"]).abs().max() < 1e-5
+        assert close(two[rank][fit], one[fit])
+    assert torch.equal(two[0][fit]["weights"], two[1][fit]["weights"])
+    last, expected = two[0][fit]["history"][-1], one[fit]["history"][-1]
+    assert last["retrieval"] == expected["retrieval"] and last["loss"] == pytest.approx(expected["loss"], abs=1e-5)
+    assert two[0][fit]["history"] == two[1][fit]["history"]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_gradients_of_rows_that_are_divided(two, rows):
+    expected = row_wise(rows)
+    for rank in (0, 1):
+        for name, value in two[rank]["row-wise"][rows].items():
+            assert torch.allclose(value, expected[name], atol=1e-5)
+
+
+def test_a_signal_to_one_process_stops_all_after_the_same_step_and_they_go_on(one, two):
+    for rank in (0, 1):
+        last = two[rank]["cut"]["history"][-1]
+        assert (last["step"], last["interrupted"]) == (CUT + 1, True)
+        assert close(two[rank]["two to two"], one["psi"])
+        assert two[rank]["two to two"]["history"][-1]["step"] == STEPS
+    assert two[0]["calls"] == [0, 8, CUT + 1] and two[1]["calls"] == []
+
+
+def test_a_checkpoint_of_one_process_is_resumed_by_two_and_the_other_way_round(ran, one, two):
+    assert close(two[0]["one to two"], one["psi"])
+    with recorded() as losses, without_health():
+        resumed = facts(psi_of(checkpoint=ran[0] / "two to one"))
+    assert len(losses) == 2 * (STEPS - CUT - 1) and close(resumed, one["psi"])
+    assert resumed["history"][-1]["retrieval"] == one["psi"]["history"][-1]["retrieval"]
+
+
+def test_the_clock_of_the_first_process_limits_all(two):
+    steps = {two[rank]["limited"]["history"][-1]["step"] for rank in (0, 1)}
+    assert len(steps) == 1 and 1 < steps.pop() < STEPS
+    assert torch.equal(two[0]["limited"]["weights"], two[1]["limited"]["weights"])
+
+
+def test_the_first_process_alone_writes_and_prints(ran, table, tmp_path):
+    first, second = (json.loads((ran[0] / f"commands {rank}.json").read_text()) for rank in (0, 1))
+    psi, h, head, info, wrong = first
+    assert psi[0] == h[0] == 0 and psi[2] == ""
+    history = json.loads(psi[1])["history"]
+    assert h[1].count("saved in") == 1 and "fit_surrogate" in h[2]
+    assert head[2] == "" or head[2].count("\n") == 1
+    assert info == [1, "", "elekit: this command runs in one process; start it without torchrun\n"]
+    assert wrong[0] == 2 and "invalid choice" in wrong[2]
+    assert [entry[1:] for entry in second[:2] + second[3:]] == [["", ""]] * 4
+    refused = head[2] + second[2][2]
+    assert refused.count("\n") == 1 and "a graph head is trained by one process" in refused
+    assert list(artifacts.load(ran[0] / "mine").surrogates) == ["description"]
+    with without_health():
+        assert (
+            main(["train", "embedding", "--data", str(table), "--out", str(tmp_path / "mine"), "--json", *CLI]) == 0
+        )
+    alone = artifacts.load(tmp_path / "mine")
+    assert alone.psi.history[-1]["loss"] == pytest.approx(history[-1]["loss"], abs=1e-5)
+    assert close({"weights": weights(alone.psi)}, {"weights": weights(artifacts.load(ran[0] / "mine").psi)})
+
+
+def test_processes_with_other_settings_are_refused_once(ran):
+    errors = ran[1]
+    assert errors.count("ValueError: fit_embedding: process 1 and the first were given different values: seed") == 1
+    assert len(re.findall(r"^\w*Error: ", errors.replace("[rank1]: ", ""), re.M)) == 1, errors
+
+
+def test_sigterm_to_torchrun_saves_what_was_reached(table, tmp_path, capsys):
+    """The command from a shell, stopped; then one process takes the last steps."""
+    steps = ["--dim", "12", "--hidden", "16", "--batch-size", "24", "--device", "cpu", "--steps", "1000000"]
+    command = ["train", "embedding", "--data", str(table), "--out", str(tmp_path / "mine"), *steps]
+    process = torchrun("-m", "elekit.cli", *command)
+    while (line := process.stderr.readline()) and not re.search(r" [1-9]\d*/1000000", line):
+        time.sleep(0)
+    process.terminate()
+    out, errors = process.communicate(timeout=60)
+    assert out.count("saved in") == 1 and "(interrupted)" in out
+    assert errors.count("elekit: interrupted; progress is saved; the same command continues from there") == 1, errors
+    done = artifacts.load(tmp_path / "mine").psi.history[-1]["step"]
+    assert done >= 1 and list((tmp_path / "mine").glob("*.checkpoint"))
+
+
+def test_without_torchrun_nothing_is_divided(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with distributed.processes():
+        assert (distributed.rank(), distributed.count(), distributed.launched()) == (0, 1, None)
+        points = torch.eye(3)
+        assert distributed.divided(lambda rows: rows, points) is points
+
+
+if __name__ == "__main__":
+    work(Path(sys.argv[1]))
