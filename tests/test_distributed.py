@@ -1,6 +1,6 @@
 """Training by two processes is training by one: same losses, same weights, same checkpoints.
 
-torchrun runs this file as a program, twice at a time, see `work`; the tests compare what it leaves with one process.
+torchrun runs this file as a program in two processes, see `work`; the tests compare what they leave with one process.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,12 +20,11 @@ from unittest import mock
 import pandas as pd
 import pytest
 import torch
-from conftest import random_vertices
 
 from elekit import datasets
 from elekit.cli import main
 from elekit.datasets import Split
-from elekit.graphs.graph import GraphVocabulary
+from elekit.graphs.graph import Graph, GraphVocabulary
 from elekit.model import artifact as artifacts
 from elekit.model.contrastive import info_nce
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
@@ -34,6 +32,7 @@ from elekit.model.surrogate import BackboneConfig
 from elekit.training import (
     EmbeddingTraining,
     SurrogateTraining,
+    checkpoints,
     distributed,
     embedding,
     fit_embedding,
@@ -48,7 +47,7 @@ CALL = 2 * CUT + 1  # of the contrastive loss, of which a step of `psi_of` makes
 LOOP = TrainerConfig(steps=STEPS, learning_rate=5e-3, warmup=3, validate_every=8, checkpoint_every=50)
 TINY = EmbeddingConfig(hidden=16, rounds=2, dim=12, walks=4)
 FAST = EmbeddingTraining(LOOP, batch_size=17, temperature=0.1, max_edits=1, negatives="edits", hard_negatives=2)
-VOCABULARY = GraphVocabulary(("a", "b", "c"), ("thin", "thick"), 5, capacity=(3, 2, 4), order=(1, 2))
+VOCABULARY = GraphVocabulary(("a", "b", "c"), ("thin", "thick"), 5, capacity=(8, 8, 8), order=(1, 2))
 CLI = ["--dim", "12", "--hidden", "16", "--batch-size", "24", "--device", "cpu", "--steps", "8"]
 
 
@@ -58,7 +57,13 @@ def without_health():
 
 # -- what one process and two do alike -----------------------------------------------------------------------------
 def some_graphs():
-    return random_vertices(VOCABULARY, 60, torch.Generator().manual_seed(0))
+    """60 random trees of five nodes."""
+    generator = torch.Generator().manual_seed(0)
+    nodes, edges = torch.randint(1, 4, (60, 5), generator=generator), torch.zeros(60, 5, 5, dtype=torch.long)
+    for node in range(1, 5):
+        other = torch.randint(node, (60,), generator=generator)
+        edges[torch.arange(60), node, other] = torch.randint(1, 3, (60,), generator=generator)
+    return Graph.from_labels(nodes, edges + edges.transpose(1, 2), VOCABULARY)
 
 
 @contextlib.contextmanager
@@ -135,8 +140,8 @@ def work(folder):
         with distributed.processes():
             together(folder)
         commands(folder)
-        with distributed.processes():  # the error of one process ends all
-            psi_of(seed=distributed.rank())
+        command = ["train", "embedding", "--data", str(folder / "table.csv"), "--out", str(folder / "stopped"), *CLI]
+        return main([*command, "--steps", "1000000"])
 
 
 def together(folder):
@@ -181,23 +186,21 @@ def commands(folder):
         [*h, "--through", "graph"],
         ["info", "molecules7"],
         ["no such command"],
+        None,
     ):
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
+                if command is None:
+                    with distributed.processes():
+                        psi_of(seed=distributed.rank())
                 status = main(command)
+            except ValueError as error:
+                status = str(error)
             except SystemExit as end:
                 status = end.code
         found.append((status, out.getvalue(), err.getvalue()))
     (folder / f"commands {rank}.json").write_text(json.dumps(found))
-
-
-def torchrun(*command, **options):
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    root = Path(__file__).resolve().parents[1]
-    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", "OMP_NUM_THREADS": "1"}
-    options = {"env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.Popen([*start, *map(str, command)], **options)
 
 
 @pytest.fixture(scope="module")
@@ -216,15 +219,28 @@ def ran(table, tmp_path_factory):
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         psi_of(checkpoint=folder / "one")
         signal.signal(signal.SIGINT, before)
-    process = torchrun(__file__, folder)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 1 and (folder / "commands 1.json").exists(), errors
-    return folder, errors
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    pipes = {"env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    said = ""
+    with subprocess.Popen([*command, str(folder)], **pipes) as process:
+        for line in process.stderr:
+            said += line
+            if re.search(r" [1-9]\d*/1000000 ", line):  # the bar of the last training
+                break
+        process.terminate()
+        out, rest = process.communicate(timeout=60)
+    return SimpleNamespace(folder=folder, out=out, err=said + rest)
 
 
 @pytest.fixture(scope="module")
 def two(ran):
-    return [torch.load(ran[0] / f"rank {rank}.pt", weights_only=True) for rank in (0, 1)]
+    return [torch.load(ran.folder / f"rank {rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def commands_of_two(ran):
+    return [json.loads((ran.folder / f"commands {rank}.json").read_text()) for rank in (0, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +286,7 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step_and_they_go_on(on
 def test_a_checkpoint_of_one_process_is_resumed_by_two_and_the_other_way_round(ran, one, two):
     assert close(two[0]["one to two"], one["psi"])
     with recorded() as losses, without_health():
-        resumed = facts(psi_of(checkpoint=ran[0] / "two to one"))
+        resumed = facts(psi_of(checkpoint=ran.folder / "two to one"))
     assert len(losses) == 2 * (STEPS - CUT - 1) and close(resumed, one["psi"])
     assert resumed["history"][-1]["retrieval"] == one["psi"]["history"][-1]["retrieval"]
 
@@ -281,47 +297,40 @@ def test_the_clock_of_the_first_process_limits_all(two):
     assert torch.equal(two[0]["limited"]["weights"], two[1]["limited"]["weights"])
 
 
-def test_the_first_process_alone_writes_and_prints(ran, table, tmp_path):
-    first, second = (json.loads((ran[0] / f"commands {rank}.json").read_text()) for rank in (0, 1))
-    psi, h, head, info, wrong = first
+def test_the_first_process_alone_writes_and_prints(ran, commands_of_two, table, tmp_path):
+    first, second = commands_of_two
+    psi, h, head, info, wrong, _ = first
     assert psi[0] == h[0] == 0 and psi[2] == ""
     history = json.loads(psi[1])["history"]
     assert h[1].count("saved in") == 1 and "fit_surrogate" in h[2]
     assert head[2] == "" or head[2].count("\n") == 1
     assert info == [1, "", "elekit: this command runs in one process; start it without torchrun\n"]
     assert wrong[0] == 2 and "invalid choice" in wrong[2]
-    assert [entry[1:] for entry in second[:2] + second[3:]] == [["", ""]] * 4
+    assert [entry[1:] for entry in second[:2] + second[3:]] == [["", ""]] * 5
     refused = head[2] + second[2][2]
     assert refused.count("\n") == 1 and "a graph head is trained by one process" in refused
-    assert list(artifacts.load(ran[0] / "mine").surrogates) == ["description"]
+    assert list(artifacts.load(ran.folder / "mine").surrogates) == ["description"]
     with without_health():
         assert (
             main(["train", "embedding", "--data", str(table), "--out", str(tmp_path / "mine"), "--json", *CLI]) == 0
         )
     alone = artifacts.load(tmp_path / "mine")
-    assert alone.psi.history[-1]["loss"] == pytest.approx(history[-1]["loss"], abs=1e-5)
-    assert close({"weights": weights(alone.psi)}, {"weights": weights(artifacts.load(ran[0] / "mine").psi)})
+    assert alone.about["psi"]["history"][-1]["loss"] == pytest.approx(history[-1]["loss"], abs=1e-5)
+    assert close({"weights": weights(alone.psi)}, {"weights": weights(artifacts.load(ran.folder / "mine").psi)})
 
 
-def test_processes_with_other_settings_are_refused_once(ran):
-    errors = ran[1]
-    assert errors.count("ValueError: fit_embedding: process 1 and the first were given different values: seed") == 1
-    assert len(re.findall(r"^\w*Error: ", errors.replace("[rank1]: ", ""), re.M)) == 1, errors
+def test_processes_with_other_settings_are_refused_by_one_error(commands_of_two):
+    ends = [status for *_, (status, _, _) in commands_of_two]
+    assert ends == [1, "fit_embedding: process 1 and the first were given different values: seed"]
 
 
-def test_sigterm_to_torchrun_saves_what_was_reached(table, tmp_path, capsys):
-    """The command from a shell, stopped; then one process takes the last steps."""
-    steps = ["--dim", "12", "--hidden", "16", "--batch-size", "24", "--device", "cpu", "--steps", "1000000"]
-    command = ["train", "embedding", "--data", str(table), "--out", str(tmp_path / "mine"), *steps]
-    process = torchrun("-m", "elekit.cli", *command)
-    while (line := process.stderr.readline()) and not re.search(r" [1-9]\d*/1000000", line):
-        time.sleep(0)
-    process.terminate()
-    out, errors = process.communicate(timeout=60)
-    assert out.count("saved in") == 1 and "(interrupted)" in out
-    assert errors.count("elekit: interrupted; progress is saved; the same command continues from there") == 1, errors
-    done = artifacts.load(tmp_path / "mine").psi.history[-1]["step"]
-    assert done >= 1 and list((tmp_path / "mine").glob("*.checkpoint"))
+def test_sigterm_to_torchrun_saves_what_was_reached_and_says_so_once(ran):
+    assert ran.out.count("saved in") == 1 and "(interrupted)" in ran.out
+    said = "elekit: interrupted; progress is saved; the same command continues from there"
+    assert ran.err.count(said) == 1 and ran.err.count("fit_embedding: interrupted after") == 2  # and that of `cut`
+    last = artifacts.load(ran.folder / "stopped").about["psi"]["history"][-1]
+    kept, _ = checkpoints.read(ran.folder / "stopped" / "psi.checkpoint", 10**8)
+    assert last["interrupted"] and kept["step"] == last["step"] >= 1
 
 
 def test_without_torchrun_nothing_is_divided(monkeypatch):
@@ -333,4 +342,4 @@ def test_without_torchrun_nothing_is_divided(monkeypatch):
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]))
+    sys.exit(work(Path(sys.argv[1])))
