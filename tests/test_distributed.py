@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -224,12 +225,15 @@ def ran(table, tmp_path_factory):
     pipes = {"env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     said = ""
     with subprocess.Popen([*command, str(folder)], **pipes) as process:
+        watch = threading.Timer(150, process.terminate)
+        watch.start()
         for line in process.stderr:
             said += line
             if re.search(r" [1-9]\d*/1000000 ", line):  # the bar of the last training
                 break
         process.terminate()
         out, rest = process.communicate(timeout=60)
+        watch.cancel()
     return SimpleNamespace(folder=folder, out=out, err=said + rest)
 
 
@@ -339,6 +343,18 @@ def test_without_torchrun_nothing_is_divided(monkeypatch):
         assert (distributed.rank(), distributed.count(), distributed.launched()) == (0, 1, None)
         points = torch.eye(3)
         assert distributed.divided(lambda rows: rows, points) is points
+
+
+def test_each_process_has_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(distributed, "_count", 2)
+    assert [str(training_loop.choose_device(name)) for name in ("cuda", "cuda:0", "cpu")] == [
+        "cuda:1",
+        "cuda:0",
+        "cpu",
+    ]
+    monkeypatch.setattr(distributed, "_count", 1)
+    assert str(training_loop.choose_device("cuda")) == "cuda"
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def fit_embedding(
 ) -> GraphEmbedding:  # fmt: skip
     """Learn psi by contrastive learning on outputs alone: InfoNCE over two views of each graph.
 
-    Ctrl-C returns the weights reached so far.
+    Ctrl-C returns the weights reached so far. `elekit.training.distributed` trains on many processes.
 
     Args:
         graphs: n discrete training graphs, at least two.

@@ -104,7 +104,8 @@ def fit_surrogate(
 ) -> SurrogateRegressor:  # fmt: skip
     """Regress on the learned loss: minimize `2 - 2 <h_W(x), psi(y)>` over pairs, with psi frozen.
 
-    Ctrl-C returns the weights reached so far.
+    Ctrl-C returns the weights reached so far. `elekit.training.distributed` trains on many processes, unless there is
+    a graph head.
 
     Args:
         psi: Embedding of the graphs.
