@@ -93,21 +93,19 @@ def psi_of(**options):
     return fit_embedding(some_graphs(), targets=targets, penalty=penalty, **settings)
 
 
-def h_of(kind, **options):
-    """h of texts or vectors, with the gradient of hard negatives and without dropout."""
+def h_of():
+    """h of misspelled texts, with hard negatives and without dropout."""
     graphs = some_graphs()
     with seeded(5):
         psi = GraphEmbedding(VOCABULARY, TINY).eval()
-    numbers = [graph.nodes.argmax(-1).flatten().tolist() for graph in graphs]
-    texts = [" ".join(["none", "a", "b", "c"][i] for i in row) for row in numbers]
-    inputs = texts if kind == "word" else torch.tensor(numbers).float()
-    split = Split(inputs, graphs, pd.DataFrame({"key": range(len(graphs))}))
-    shape = BackboneConfig(kind, width=8, layers=1, dropout=0.0)
-    training = SurrogateTraining(LOOP, 13, misspelled=0.3 if kind == "word" else 0.0, hard_negatives=2)
-    return fit_surrogate(psi, split, backbone=shape, training=training, device="cpu", progress=False, **options)
+    texts = [" ".join("-abc"[label] for label in graph.nodes.argmax(-1).flatten().tolist()) for graph in graphs]
+    split = Split(texts, graphs, pd.DataFrame({"key": range(len(graphs))}))
+    training = SurrogateTraining(LOOP, 13, misspelled=0.3, hard_negatives=2)
+    shape = BackboneConfig("word", width=8, layers=1, dropout=0.0)
+    return fit_surrogate(psi, split, backbone=shape, training=training, device="cpu", progress=False)
 
 
-FITS = {"psi": psi_of, "word": lambda: h_of("word"), "vector": lambda: h_of("vector")}
+FITS = {"psi": psi_of, "h": h_of}
 
 
 def weights(model):

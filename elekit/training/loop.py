@@ -184,7 +184,7 @@ class _Interrupts:
         """Receive a signal that came to this process or to another one."""
         self._delayed, self._held = 0, False
         self._receive(number)
-        self._held = True  # it did not raise: a user's own handler goes on
+        self._held = True  # a user's own handler need not raise
 
     def end_process(self) -> None:
         """End the process if the signal would have done so without this class."""
