@@ -22,6 +22,7 @@ examples:
   elekit train embedding --data splits/train.csv --out runs/mine
   elekit train surrogate --artifact runs/mine --data splits/train.csv --input text
   elekit train repeats --artifact runs/mine --data splits/train.csv
+  torchrun --nproc-per-node 2 -m elekit.cli train embedding ...   on two processes (surrogate, too)
   elekit evaluate --artifact runs/mine --data splits/test.csv --candidates splits/train.csv
   elekit correct --artifact molecules7 --rules rules.json --data molecules7 --out runs/corrected
   elekit card --artifact molecules7            write the loss card, a page for reviewers

@@ -26,6 +26,7 @@ from elekit.model.surrogate.registry import make_backbone, to_config
 from elekit.model.surrogate.regressor import UnfamiliarInputWarning
 from elekit.model.surrogate.text import TextBackbone
 from elekit.model.surrogate.tokens import Tokenizer
+from elekit.training import distributed
 from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
 
 REFINE_FROM = 0.5  # share of the steps after which local search refines: most graphs are nearly right by then
@@ -103,7 +104,8 @@ def fit_surrogate(
 ) -> SurrogateRegressor:  # fmt: skip
     """Regress on the learned loss: minimize `2 - 2 <h_W(x), psi(y)>` over pairs, with psi frozen.
 
-    Ctrl-C returns the weights reached so far.
+    Ctrl-C returns the weights reached so far. `elekit.training.distributed` trains on many processes, unless there is
+    a graph head.
 
     Args:
         psi: Embedding of the graphs.
@@ -145,6 +147,9 @@ def fit_surrogate(
     else:
         backbone = backbone or BackboneConfig(kind=infer_kind(inputs))
         training = training or default_training(backbone)
+    through_graph = isinstance(backbone, GraphBackbone) or getattr(backbone, "through", "point") == "graph"
+    if through_graph and distributed.count() > 1:
+        raise ValueError("a graph head is trained by one process; start it without torchrun, or choose a point")
     torch_device = choose_device(device)
     known = reads if isinstance(reads, Reader) else make_reader(inputs, split.graphs.vocabulary, reads)
     if isinstance(known, SmilesReader):
@@ -295,19 +300,20 @@ def _step_loss(
             if not len(rest):
                 return extra
             drawn, rows, target = [drawn[i] for i in rest.tolist()], rows[rest], target[rest.to(device)]
-    with seeded(step):  # dropout
+    with seeded(step + distributed.DROPOUT_STRIDE * distributed.rank()):  # dropout
         if isinstance(h.backbone, GraphBackbone) and training.polished and step >= training.loop.steps * REFINE_FROM:
             relaxed = h.backbone.graphs(drawn)
             points = projections.sphere(h.backbone.embed(relaxed))
             extra += training.polished * refinement_loss(psi, compact(relaxed.to("cpu")), target.cpu()).to(device)
         else:
-            points = h(drawn)  # a graph head rounds some graphs
+            points = distributed.divided(h, drawn)  # a graph head rounds some graphs
     regression = squared_distance(points, target).mean() + extra
     hard = None
     if training.hard_negatives:
         again = split.graphs[rows.repeat_interleave(training.hard_negatives)].dense()
         edited = augment.random_edits(again, torch.ones(len(again), dtype=torch.long), generator)
-        hard = points_of(psi, edited).to(device).reshape(len(rows), training.hard_negatives, -1)
+        apart = distributed.divided(lambda some: points_of(psi, some), edited)
+        hard = apart.to(device).reshape(len(rows), training.hard_negatives, -1)
     return regression + training.contrast * info_nce(points, target, training.temperature, hard)
 
 
