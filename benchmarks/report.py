@@ -66,8 +66,8 @@ truth (an upper bound where the search timed out); it includes edge labels unles
 times.
 
 **How the methods were trained.** All networks that read inputs use the same encoder and the same number of
-steps; ELE and DSOKR use kernel regression, or its mean with the network, where validation prefers that. Hyperparameters
-were tuned on validation pairs:
+steps; ELE and DSOKR use kernel regression, or its mean with the network, where validation prefers that.
+Hyperparameters were tuned on validation pairs:
 
 - The graph head reads every second SMILES rewritten along a random path, uses a larger learning rate, and is also
   trained on what local search (polish) improves in its graphs. With {RESTART_PAIRS:,} pairs or fewer it starts from
