@@ -115,10 +115,9 @@ def compress(args: argparse.Namespace) -> dict[str, Any]:
             own = None if known is None else ele.Candidates.of(one.artifact.psi, known.graphs)
             predictor = operation.Predictor(one.artifact, surrogate=kind, candidates=own, settings=one.settings)
             start = predictor.h.graphs(test.inputs) if h.has_graph_head else None
-            table = operation.ways.measure_ways(
-                one.artifact.psi, predictor.h.predict(test.inputs), test.graphs, {one.way: one.settings}, candidates=own,
-                start=start,
-            )  # fmt: skip
+            target, chosen = predictor.h.predict(test.inputs), {one.way: one.settings}
+            options = {"candidates": own, "start": start}
+            table = operation.ways.measure_ways(one.artifact.psi, target, test.graphs, chosen, **options)
             measured.append(table.iloc[0].to_dict())
         rows.append({
             "loss": name, "h": kind, "chosen": f"{pair[1].precision}, {pair[1].way}",
