@@ -206,6 +206,7 @@ def _card(command: Command) -> None:
     _path(command, "--repeats", "FOLDER", "other trainings (default: those in the artifact)")
     _path(command, "--compare", "OLD", "an older card or artifact: what changed?")
     _flag(command, "--replicate", "measure everything again on other graphs, and state how the intervals did")
+    command.add_argument("--registry", metavar="ADDRESS", help=f"{REGISTRY}: the card shows stage, gates and history")
     _path(command, "--limits", "TOML", "acceptance limits; the card shows whether each is met")
     _path(command, "--out", "HTML", "card to write (default: %(default)s)", default=Path("card.html"))
     _budget(command, "the results so far")
