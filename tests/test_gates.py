@@ -16,7 +16,7 @@ from elekit.operation import Predictor
 from elekit.operation.gates import Figure, Gate, GateFile, calibration_on, check, read_gates
 
 GATES = """
-cases = 150
+cases = 60
 level = 0.8
 typos = 0.02
 
@@ -71,8 +71,10 @@ def data():
 @pytest.fixture(scope="module")
 def operating(data):
     artifact = ele.load("molecules7")
-    predictor = Predictor(artifact, surrogate="description", candidates=data.train.graphs, settings={"beam": 1})
-    pairs = data.validation.sample(150, 1)
+    predictor = Predictor(
+        artifact, surrogate="description", candidates=data.train.graphs[:2_000], settings={"beam": 1}
+    )
+    pairs = data.validation.sample(80, 1)
     return carrying(predictor, calibration_on(predictor, pairs, 0.8))
 
 
@@ -144,7 +146,7 @@ def spoilt(predictor, kind):
     noise = torch.randn(D, generator=generator) / D**0.5
     match kind:
         case "exact":  # h is off by a constant
-            return with_h(predictor, lambda points, _: points + 1.5 * noise)
+            return with_h(predictor, lambda points, _: points + 4 * noise)
         case "exact with typos":  # h of texts with an unknown word points elsewhere
             known = set(predictor.h.reader.tokens)
             strange = lambda text: bool(set(predictor.h.reader._tokenizer.split(text)) - known)  # noqa: E731

@@ -193,8 +193,10 @@ def test_a_smaller_h_learns_from_a_larger_one():
 
 
 # -- commands ------------------------------------------------------------------------------------------------------
-GATES = '[[gate]]\nfigure = "unsure"\nat_most = 0.5\n\n[[gate]]\nfigure = "milliseconds"\nat_most = 5000\n'
-STRICT = '[[gate]]\nfigure = "exact"\nat_least = 0.999\ncertain = true\n'
+GATES = (
+    'cases = 40\n[[gate]]\nfigure = "unsure"\nat_most = 0.5\n\n[[gate]]\nfigure = "milliseconds"\nat_most = 5000\n'
+)
+STRICT = 'cases = 40\n[[gate]]\nfigure = "exact"\nat_least = 0.999\ncertain = true\n'
 
 
 @pytest.fixture
@@ -211,7 +213,7 @@ def test_from_compression_to_rollback(run, tmp_path):
     data = ["--data", "molecules7", "--input", "smiles", "--surrogate", "smiles", "--candidates", "none"]
     light, registry, gates = tmp_path / "light", tmp_path / "registry", tmp_path / "gates.toml"
     status, told = run(
-        "compress", "--artifact", "molecules7", *data, "--out", light, "--budget", 20, "--sets", 0.5,
+        "compress", "--artifact", "molecules7", *data, "--out", light, "--budget", 5, "--sets", 0.5,
         "--table", tmp_path / "variants.csv", "--picture", tmp_path / "variants.svg", "--json",
     )  # fmt: skip
     assert status == 0, told.err

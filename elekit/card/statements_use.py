@@ -144,8 +144,7 @@ def limitations(results: Results, write: Writer) -> Statements:
     if prices := results.rows("prices"):
         number = min(range(len(prices)), key=lambda n: prices[n]["median"])
         phrase = edit_phrases(loss)[prices[number]["kind"]]
-        typical = results.facts["scale"]["typical"]
-        yield write("not what it counts least", row=prices[number], phrase=phrase, typical=typical)
+        yield write("not what it counts least", phrase=phrase)
 
 
 def operation(results: Results, write: Writer) -> Statements:

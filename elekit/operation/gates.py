@@ -21,6 +21,7 @@ import math
 import statistics
 import time
 import tomllib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -45,6 +46,7 @@ from elekit.graphs.graph import GraphBatch
 from elekit.inspect.edit_costs import sample_edits
 from elekit.model.loss import Psi, points_of
 from elekit.model.surrogate.reader import misspell
+from elekit.model.surrogate.regressor import UnfamiliarInputWarning
 from elekit.operation.predictor import Predictor, stored_calibration
 
 FIGURES = {
@@ -337,7 +339,9 @@ class _Measured:
             fit, readings = readable(predictor.h, cases)
             n, exact, sure = len(cases), np.zeros(0, bool), np.zeros(0, bool)
             if len(fit):
-                target = predictor.h.predict(fit.inputs)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UnfamiliarInputWarning)  # they are counted
+                    target = predictor.h.predict(fit.inputs)
                 decoded = decode_many(
                     predictor.artifact.psi, target, candidates=predictor.candidates, config=predictor.config,
                     start=predictor.h.graphs(fit.inputs) if predictor.config.needs_start else None,
