@@ -94,5 +94,5 @@ $(VENV)/.ready: pyproject.toml $(CONSTRAINTS) $(HASHES)
 	@$(PIP) install --no-deps --index-url $(TORCH_INDEX) --retries 1 --timeout 15 "$(TORCH)" 2> $(VENV)/torch-index.log \
 	  || echo "No $(TORCH) from $(TORCH_INDEX) (see $(VENV)/torch-index.log): taking it from the default index."
 	$(PIP) install --no-deps --require-hashes -r $(VENV)/requirements.txt
-	$(PIP) install --no-build-isolation -c $(CONSTRAINTS) -e ".[lab,bench,dev]"
+	$(PIP) install --no-build-isolation -c $(CONSTRAINTS) -e ".[lab,bench,serve,scale,dev]"
 	@touch $@

@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 HASHES = ROOT / ".ci" / "hashes.txt"
-EXTRAS = ("lab", "bench", "dev")  # what `make env` installs
+EXTRAS = ("lab", "bench", "serve", "scale", "dev")  # what `make env` installs
 CUDA = re.compile(r"(nvidia|cuda)-.*|triton")  # torch for a GPU names them and their versions itself
 
 
@@ -38,8 +38,8 @@ def hashes() -> dict[str, list[str]]:
 
 
 def compiled(*arguments: str) -> str:
-    """Requirements that uv resolves for Python 3.11, from the default index alone."""
-    options = ("--quiet", "--no-header", "--no-annotate", "--no-config", "--python-version", "3.11.5")
+    """Requirements that uv resolves for Python 3.11.2 (Debian 12's), from the default index alone."""
+    options = ("--quiet", "--no-header", "--no-annotate", "--no-config", "--python-version", "3.11.2")
     command = (sys.executable, "-m", "uv", "pip", "compile", *options, *arguments)
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 

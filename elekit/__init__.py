@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 _PACKAGES = (
     "graphs", "datasets", "model", "decoding", "training", "evaluation", "inspect", "draw", "audit", "correction",
-    "widgets", "card", "cli",
+    "operation", "widgets", "card", "cli",
 )  # fmt: skip
 _EXPORTS = {
     "graphs": ("Constraints", "Graph", "GraphVocabulary", "from_networkx", "from_smiles", "to_networkx", "to_smiles"),

@@ -145,7 +145,7 @@ def test_saved_values_load_bit_for_bit(artifact, folder, vertices, relaxed):
 
 def test_half_precision_loads_close_and_psi_exact(artifact, vertices, tmp_path):
     save(artifact, tmp_path / "whole")
-    save(artifact, tmp_path / "half", half=True)
+    save(artifact, tmp_path / "half", precision="float16")
     back = load(tmp_path / "half")
     (psi, word, vector), (psi_back, word_back, vector_back) = outputs(artifact, vertices), outputs(back, vertices)
     assert torch.equal(psi, psi_back)
@@ -161,7 +161,7 @@ def test_half_precision_loads_close_and_psi_exact(artifact, vertices, tmp_path):
 
 def test_psi_can_be_stored_in_half_precision(artifact, vertices, tmp_path):
     save(artifact, tmp_path / "whole")
-    save(artifact, tmp_path / "half", half_psi=True)
+    save(artifact, tmp_path / "half", psi_precision="float16")
     back = load(tmp_path / "half")
     own, (psi, word, vector) = outputs(artifact, vertices), outputs(back, vertices)
     assert torch.equal(own[1], word) and torch.equal(own[2], vector)
@@ -173,7 +173,7 @@ def test_psi_can_be_stored_in_half_precision(artifact, vertices, tmp_path):
     assert torch.equal(back.psi.typical.nodes, artifact.psi.typical.nodes)
     sizes = [next(p for p in (tmp_path / k).glob("psi-*")).stat().st_size for k in ("half", "whole")]
     assert sizes[0] < 0.7 * sizes[1]
-    save(back, tmp_path / "half", half_psi=True)  # and once more: the same bytes
+    save(back, tmp_path / "half", psi_precision="float16")  # and once more: the same bytes
     assert next(p for p in (tmp_path / "half").glob("psi-*")).stat().st_size == sizes[0]
     assert differences(back, load(tmp_path / "half")) == {}
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "elekit"
 FLOORS = (  # from the lowest up
     "graphs", "datasets", "model", "decoding", "training", "evaluation", "inspect", "draw", "audit", "correction",
-    "widgets", "card", "cli",
+    "operation", "widgets", "card", "cli",
 )  # fmt: skip
 DOOR = ""  # elekit/__init__.py: above all floors
 OUTSIDE = {"benchmarks", "notebooks", "data"}  # folders beside the package

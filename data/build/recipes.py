@@ -61,10 +61,15 @@ class Recipe:
     surrogates: dict[str, tuple[BackboneConfig, SurrogateTraining]]
     config: EmbeddingConfig = EmbeddingConfig()
     seed: int = 0
-    half: bool = True
-    half_psi: bool = False
+    precision: str = "float16"
+    psi_precision: str = "float32"
     data: str | None = None  # None = the name
     prepare: Prepare | None = None
+
+    @property
+    def precisions(self) -> dict[str, str]:
+        """How weights are stored, for `artifacts.save`."""
+        return {"precision": self.precision, "psi_precision": self.psi_precision}
 
     def load(self, inputs: str | None = None, **options: Any) -> datasets.Dataset:
         """The data set with these inputs, in the splits of the recipe."""
@@ -142,7 +147,7 @@ RECIPES = {
                 ),
             )
         },
-        half_psi=True,
+        psi_precision="float16",
     ),
     "chembl24": _chembl(24),
     "chembl40": _chembl(40),
@@ -159,7 +164,7 @@ def train(
     artifact = _train_psi(recipe, work, by, progress)
     for name in recipe.surrogates:
         _train_surrogate(recipe, artifact, name, work, by, progress)
-    artifacts.save(artifact, folder, half=recipe.half, half_psi=recipe.half_psi, keep_previous=False)
+    artifacts.save(artifact, folder, **recipe.precisions, keep_previous=False)
     return artifact
 
 
@@ -169,7 +174,7 @@ def train_surrogate(
     """Train one h again, on the psi of the artifact in `folder`, and save it there; see `train`."""
     artifact = artifacts.load(folder)
     _train_surrogate(recipe, artifact, name, work, by, progress=True)
-    artifacts.save(artifact, folder, half=recipe.half, half_psi=recipe.half_psi, keep_previous=False)
+    artifacts.save(artifact, folder, **recipe.precisions, keep_previous=False)
     return artifact
 
 
@@ -233,7 +238,7 @@ def correct_loss(folder: Path, work: Path, by: str | None = None) -> int:
         return status
     artifact = artifacts.load(work)
     artifact.about["command"] = "python data/build/recipes.py corrected"
-    artifacts.save(artifact, folder, half=True, half_psi=True, keep_previous=False)
+    artifacts.save(artifact, folder, precision="float16", psi_precision="float16", keep_previous=False)
     return 0
 
 
@@ -245,7 +250,8 @@ def record_readers(_: Path | None = None) -> None:
             data = recipe.load(name, vocabulary=artifact.vocabulary)
             h.reader = make_reader(data.train.inputs, artifact.vocabulary)
             calibrate_reader(h, artifact.psi, data.validation, points_of(artifact.psi, data.train.graphs))
-        artifacts.save(artifact, folder, half=True, half_psi=recipe.half_psi or folder.name == CORRECTED)
+        stored = "float16" if folder.name == CORRECTED else recipe.psi_precision
+        artifacts.save(artifact, folder, precision="float16", psi_precision=stored)
 
 
 def make_card(path: Path | None) -> None:

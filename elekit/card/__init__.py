@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from elekit.datasets import Dataset
     from elekit.graphs.budget import Clock
     from elekit.model.artifact import Artifact
+    from elekit.operation import Registry
 
 __all__ = [
     "SHIPPED", "Card", "Changes", "Limit", "Results", "Statement", "changes", "make", "read_card", "read_limits",
@@ -76,6 +77,7 @@ def make(
     command: str = "",
     budget: "float | Clock | None" = None,
     replicate: bool = False,
+    registry: "Registry | str | Path | None" = None,
     progress: bool = False,
 ) -> Card:
     """Measure a learned loss and make its card. Takes about a quarter of an hour on one core for molecules7.
@@ -95,6 +97,8 @@ def make(
         budget: Seconds for the whole card; then, as after Ctrl-C, it lists what could not be measured.
         replicate: Measure everything again on other graphs with another seed, and state how many intervals hold the
             new figures; takes twice the time.
+        registry: Registry of versions, or its address: the card shows the stage of this version, its gates and the
+            history, and compares it with the version in operation unless `compare` names another.
         progress: Show a progress bar.
 
     Returns:
@@ -113,6 +117,12 @@ def make(
     context = make_context(
         artifact, data, repeats=repeats, surrogate=surrogate, seed=seed, budget=budget, replicate=replicate
     )
+    operation = None
+    if registry is not None:
+        from elekit.card.operation import operation_facts
+
+        operation, in_operation = operation_facts(context.artifact, registry)
+        compare = in_operation if compare is None else compare
     old = None
     if isinstance(compare, (str, Path)) and Path(compare).is_file():
         old = read_card(compare)
@@ -121,6 +131,8 @@ def make(
         older = measure(make_context(compare, context.dataset, repeats={}, seed=seed, budget=half), progress=progress)
         old = older, statements(older)
     results = measure(context, progress=progress)
+    if operation is not None:
+        results.facts["operation"] = plain_values(operation)
     results.facts["limits"] = plain_values([asdict(limit) for limit in stated])
     if command:
         results.facts["made"]["command"] = command

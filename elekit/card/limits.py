@@ -14,6 +14,7 @@ from elekit.card.texts import STATEMENTS
 from elekit.graphs import _schema
 
 MAX_LIMITS = 1_000
+WHOLE = ("defects", "pairs", "limits", "gates")  # units of counts
 PERCENT = "share"  # the unit of figures that are written in percent
 _NUMBER = _schema.maybe(_schema.number())
 _FIELDS = _schema.fields(
@@ -132,6 +133,7 @@ def limit_statements(limits: list[dict[str, Any]], statements: list[Statement], 
         yield write(
             "limit", figures, facts={"met": met}, limit=limit, found=found, crossed=crossed, in_percent=percent,
             measured=found is not None and math.isfinite(found.value),
+            whole=found is not None and found.unit in WHOLE,
         )  # fmt: skip
 
 

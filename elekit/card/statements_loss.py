@@ -16,7 +16,8 @@ SHOWN = (Mark.ENCODED, Mark.BY_COUNTS, Mark.WEAK, Mark.NOT_ENCODED)
 
 def purpose(results: Results, write: Writer) -> Statements:
     loss, scale, on = results.facts["loss"], results.facts.get("scale"), results.facts["data"]["trained_on"]
-    yield write("purpose", loss["max_nodes"], facts={name: loss[name] for name in ("node_labels", "edge_labels")})
+    labels = {name: loss[name] for name in ("node_labels", "edge_labels")}
+    yield write("purpose", loss["max_nodes"], facts=labels, predictors=len(loss.get("surrogates", ())))
     if on.get("train"):
         yield write("learned from", on["train"])
     if scale:

@@ -28,7 +28,7 @@ def card(args: Namespace) -> None:
         artifact.surrogate(args.surrogate)
     made = ele.card.make(
         args.artifact, data, repeats=args.repeats, surrogate=name, compare=args.compare, limits=args.limits,
-        replicate=args.replicate, seed=args.seed, command=_command(args), budget=clock,
+        replicate=args.replicate, registry=args.registry, seed=args.seed, command=_command(args), budget=clock,
         progress=cli_data.show_progress(args),
     )  # fmt: skip
     path, missing = made.save(args.out), made.results.missing
@@ -47,7 +47,7 @@ def card(args: Namespace) -> None:
 
 def _command(args: Namespace) -> str:
     """The command line that reproduces the card."""
-    names = ("artifact", "data", "smiles", "graph", "surrogate", "repeats", "compare", "limits", "budget")
+    names = ("artifact", "data", "smiles", "graph", "surrogate", "repeats", "compare", "limits", "registry", "budget")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     words = [part for name, value in given.items() for part in (f"--{name}", str(value))]
     words += [part for column in args.input or () for part in ("--input", column)]

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from elekit.model.artifact import Artifact
 
 BUSY = 1.5  # load per core, from which one thread computes
-# Options of `Prepare` that choose rows of a training.
-ROWS = ("subset", "min_nodes", "max_nodes", "min_count", "structure")
-PREPARATION = (*ROWS, "fragments", "charges", "aromatic", "rare")
+PREPARATION = (
+    "subset", "min_nodes", "max_nodes", "min_count", "structure", "fragments", "charges", "aromatic", "rare",
+)  # fmt: skip
 DEFAULT_INPUT = {
     "molecules7": "description", "faults": "report", "qm9": "smiles", "chembl": "smiles", "maintie": "text",
     "ud": "text",
@@ -105,7 +105,7 @@ def as_options(message: str) -> str:
 def prepare(args: Namespace, artifact: "Artifact | None" = None, *, rows: bool = True) -> "Prepare":
     """The options that are given, others as in the training of an artifact; rows: also those that choose rows."""
     stored = artifact.prepare.to_json() if artifact else {}
-    kept = {name: value for name, value in stored.items() if rows or name not in ROWS}
+    kept = {name: value for name, value in stored.items() if rows or name not in ele.operation.predictor.ROWS}
     given = {name: value for name in PREPARATION if (value := getattr(args, name)) is not None}
     return ele.datasets.Prepare.from_json({**kept, **given})
 
@@ -126,49 +126,22 @@ def check_source(source: str) -> None:
 
 def candidates(args: Namespace, artifact: "Artifact") -> "tuple[GraphBatch | None, str]":
     """Candidates and a description of their source; None and the reason if there are none."""
-    if args.candidates == "none" or (args.method or "").startswith("gradient"):
-        return None, "none"
-    name = args.candidates or artifact.data_name
-    if name in ele.datasets.NAMES:
-        if not args.candidates and not ele.datasets.available_offline(name):
-            return None, f"none ({name} is not on this machine; set ELEKIT_DATA_DIR or give --candidates)"
-        loaded = _named(args, artifact, name).train.graphs
-    elif args.candidates:
-        loaded = _all_rows(args, name, artifact, column=args.candidates_column).graphs
-    else:
-        return None, "none (give --candidates)"
-    if loaded.vocabulary != artifact.vocabulary:
-        raise ValueError(f"candidates {name!r} have another vocabulary than the artifact {artifact.name!r}")
-    return loaded, f"{len(loaded):,} of {name}"
+    source = "none" if (args.method or "").startswith("gradient") else args.candidates
+    options = {"column": args.candidates_column, "progress": show_progress(args), **attributes(args)}
+    return ele.operation.load_candidates(artifact, source, **options)
 
 
 def calibration_pairs(args: Namespace, artifact: "Artifact", name: str) -> "Split":
     """Pairs that were not used for training psi or the h `name`: --calibrate, or a validation split."""
     columns = artifact.about.get("surrogates", {}).get(name, {}).get("input") or [name]
+    options: dict[str, Any] = {"progress": show_progress(args)}
     if args.calibrate:
         inputs = columns[0] if len(columns) == 1 else columns
-        return _all_rows(args, args.calibrate, artifact, input=inputs, progress=show_progress(args))
+        return ele.operation.predictor.all_rows(artifact, args.calibrate, input=inputs, **attributes(args), **options)
     name = artifact.data_name
     if name not in ele.datasets.NAMES or not ele.datasets.available_offline(name):
         raise ValueError("--sets needs pairs that were not used for training; give a table of them with --calibrate")
-    return _named(args, artifact, name, inputs=columns[0]).validation
-
-
-def _named(args: Namespace, artifact: "Artifact", name: str, **options: Any) -> "Dataset":
-    """A named data set in the vocabulary of an artifact, split as in its training."""
-    options |= {"seed": artifact.about.get("seed", 0), "prepare": artifact.prepare, "progress": show_progress(args)}
-    return ele.datasets.load(name, vocabulary=artifact.vocabulary, **options)
-
-
-def _all_rows(
-    args: Namespace, source: str, artifact: "Artifact", column: str | None = None, **options: Any
-) -> "Split":
-    """All rows of a file as one split of the artifact's vocabulary."""
-    check_source(source)
-    kind = "smiles" if ele.graphs.smiles.is_molecular(artifact.vocabulary) else "graph"
-    options |= {kind: column or kind, "vocabulary": artifact.vocabulary, "fractions": (1, 0, 0), **attributes(args)}
-    left = {name: value for name, value in artifact.prepare.to_json().items() if name not in ROWS}
-    return ele.datasets.from_frame(source, prepare=ele.datasets.Prepare.from_json(left), **options).train
+    return ele.operation.predictor.named_data(artifact, name, inputs=columns[0], **options).validation
 
 
 def show_progress(args: Namespace) -> bool:

@@ -13,12 +13,10 @@ import elekit as ele
 from elekit.cli import data as cli_data
 
 if TYPE_CHECKING:
-    import networkx as nx
     from torch import Tensor
 
     from elekit.decoding import DecodeConfig
     from elekit.evaluation.conformal import Calibration
-    from elekit.graphs.budget import Clock
     from elekit.graphs.graph import Graph
     from elekit.model.artifact import Artifact
     from elekit.model.surrogate import SurrogateRegressor
@@ -39,21 +37,25 @@ def decode(args: Namespace) -> int:
     inputs = args.inputs or [line for line in _lines(sys.stdin.read()) if line.strip()]
     if not inputs:
         raise ValueError("no inputs given; name them, or write them to standard input, one per line")
-    readings = h.read(_vectors(inputs) if _kind(h) == "vector" else inputs)
-    answers: list[dict[str, Any]] = [{"input": text, **_read_as(text, one)} for text, one in zip(inputs, readings)]
-    lines = [[f"refused: {one.refused}\t{text}"] for text, one in zip(inputs, readings)]
-    document: dict[str, Any] = {"decoded": answers}
-    if rows := [row for row, one in enumerate(readings) if not one.refused]:
-        understood = [readings[row] for row in rows]
-        found, calibration = _decoded(args, artifact, name, h, understood, clock)
-        for row, (answer, own_lines) in zip(rows, found):
-            answers[row] |= answer
-            first = "\t".join([own_lines[0], inputs[row], *_notes(answers[row])])  # one line per input
-            lines[row] = [first, *own_lines[1:]]
-        document |= {} if calibration is None else {"calibration": calibration.to_json()}
-    counts = {"refused": len(inputs) - len(rows), "unsure": sum("unsure" in answer for answer in answers)}
-    document |= counts
-    cli_data.print_result(args, document, [text for own_lines in lines for text in own_lines])
+    vectors = ele.operation.predictor.kind_of(h) == "vector"
+    readings = h.read(ele.operation.predictor.vectors(inputs) if vectors else inputs)
+    document: dict[str, Any] = {}
+    if all(one.refused for one in readings):
+        answers = [{"input": text, "refused": one.refused} for text, one in zip(inputs, readings)]
+    else:
+        graphs, source = cli_data.candidates(args, artifact)
+        predictor = ele.operation.Predictor(
+            artifact, surrogate=name, candidates=graphs, settings=settings(args), source=source
+        )
+        progress = cli_data.show_progress(args)
+        if args.sets is not None:
+            search = {"candidates": predictor.candidates, "config": predictor.config, "progress": progress}
+            predictor.calibration = _calibrate(args, artifact, name, h, search)
+            document["calibration"] = predictor.calibration.to_json()
+        answers = predictor.answers(inputs, budget=clock, progress=progress)
+    lines = [text for answer in answers for text in _to_lines(answer)]
+    counts = {kind: sum(kind in answer for answer in answers) for kind in ("refused", "unsure")}
+    cli_data.print_result(args, {"decoded": answers, **document, **counts}, lines)
     if counts["refused"]:
         sys.stderr.write(f"elekit: h refuses {counts['refused']} of {len(inputs)} inputs\n")
     if clock.interrupted:
@@ -68,12 +70,19 @@ def _lines(text: str) -> list[str]:
     return re.split(r"\r\n?|\n", text.removeprefix("\ufeff"))
 
 
-def _read_as(text: str, reading: "Reading") -> dict[str, Any]:
-    """What is to be known about the reading of one input, as far as it differs from the input."""
-    found = {"refused": reading.refused, "unknown": list(reading.unknown), "dropped": list(reading.dropped)}
-    if isinstance(reading.value, str) and reading.value != text and not reading.refused:
-        found["read_as"] = reading.value
-    return {name: value for name, value in found.items() if value}
+def _to_lines(answer: dict[str, Any]) -> list[str]:
+    """An answer as a line, with one more for each graph of its set."""
+    if "refused" in answer:
+        return [f"refused: {answer['refused']}\t{answer['input']}"]
+    lines = ["\t".join([_graph_line(answer), str(answer["input"]), *_notes(answer)])]
+    if "set" in answer:
+        lines += [f"  {answer['set']['says']}", *(f"    {_graph_line(one)}" for one in answer["set"]["graphs"])]
+    return lines
+
+
+def _graph_line(answer: dict[str, Any]) -> str:
+    graph = answer.get("smiles", answer.get("graph"))
+    return f"{graph or '(no valid molecule)'}\tloss {answer['loss']:.4f}"
 
 
 def _notes(answer: dict[str, Any]) -> list[str]:
@@ -84,50 +93,6 @@ def _notes(answer: dict[str, Any]) -> list[str]:
     if "dropped" in answer:
         notes.append(f"read as {answer['read_as']}, without {', '.join(answer['dropped'])}")
     return notes
-
-
-def _decoded(
-    args: Namespace, artifact: "Artifact", name: str, h: "SurrogateRegressor", readings: "Sequence[Reading]",
-    clock: "Clock",
-) -> "tuple[list[tuple[dict[str, Any], list[str]]], Calibration | None]":  # fmt: skip
-    """For each reading the entries of its answer and the lines to print; and the calibration of --sets."""
-    graphs, _, config = _method(args, artifact, h)
-    values = [one.value for one in readings]
-    read = h.reader.collect(values) if h.reader is not None else values
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ele.model.surrogate.regressor.UnfamiliarInputWarning
-        )  # each answer carries its own doubt
-        target, start = h.predict(read), _start_graphs(config, h, read)
-    search: dict[str, Any] = {"candidates": graphs, "config": config, "progress": cli_data.show_progress(args)}
-    decoded = ele.evaluation.judging.decode_many(artifact.psi, target, start=start, budget=clock, **search)
-    kind = "smiles" if ele.graphs.smiles.is_molecular(artifact.vocabulary) else "graph"
-
-    def to_json(some: "Graph", losses: "Tensor") -> list[dict[str, Any]]:
-        plain = (
-            ele.graphs.to_smiles(some) if kind == "smiles" else [_plain(one) for one in ele.graphs.to_networkx(some)]
-        )
-        return [{kind: one, "loss": round(max(0.0, loss), 6)} for one, loss in zip(plain, losses.tolist())]
-
-    def line(answer: dict[str, Any]) -> str:
-        return f"{answer[kind] or '(no valid molecule)'}\tloss {answer['loss']:.4f}"
-
-    answers = to_json(decoded.graphs, decoded.loss)
-    doubts = [one.doubt(loss) for one, loss in zip(readings, decoded.loss.tolist())]
-    found = [
-        ({**answer, **({"unsure": doubt} if doubt else {})}, [line(answer)]) for answer, doubt in zip(answers, doubts)
-    ]
-    if args.sets is None:
-        return found, None
-    calibration = _calibrate(args, artifact, name, h, search)
-    sets = ele.evaluation.conformal.prediction_sets(
-        artifact.psi, target, calibration, readings=readings, start=start, **search
-    )
-    for (answer, own_lines), one in zip(found, sets):
-        members = to_json(one.graphs, one.losses)
-        answer["set"] = {"says": one.describe(), "size": one.size, "graphs": members}
-        own_lines += [f"  {one.describe()}", *(f"    {line(member)}" for member in members)]
-    return found, calibration
 
 
 def evaluate(args: Namespace) -> None:
@@ -253,50 +218,26 @@ def _calibrate(
 def _method(args: Namespace, artifact: "Artifact", h: "SurrogateRegressor | None") -> "tuple[Any, str, DecodeConfig]":
     """Candidates, their source, and the config with the method; h is None for --oracle."""
     graphs, source = cli_data.candidates(args, artifact)
-    method, has_graph_head = args.method, h is not None and h.has_graph_head
-    if method is None and has_graph_head:
-        method = "rounded+polish"
-    elif method is None:
-        method = ele.decoding.default_method(artifact.psi, graphs)
-    if graphs is None and method.startswith("candidates"):
-        raise ValueError(f"--method {method} needs candidates, there are {source}; or use gradient+polish")
-    if method.startswith("rounded") and not has_graph_head:
-        raise ValueError(f"--method {method} needs an h with a graph head (elekit train surrogate --through graph)")
-    return graphs, source, replace(_config(args), method=method)
+    given = {name: value for name, value in settings(args).items() if value is not None}
+    chosen = ele.operation.predictor.operating_settings(artifact) if h is not None else {}
+    config = ele.operation.decode_config({**chosen, **given})
+    return graphs, source, ele.operation.predictor.with_method(config, artifact, h, graphs, source)
 
 
 def _start_graphs(config: "DecodeConfig", h: "SurrogateRegressor", inputs: Any) -> "Graph | None":
     return h.graphs(inputs) if config.needs_start else None
 
 
+def settings(args: Namespace) -> dict[str, Any]:
+    """The settings of decoding; None for those that are not given."""
+    return {name: getattr(args, name) for name in ("method", "seed", "starts", "iterations", "rule", "beam")}
+
+
 def _config(args: Namespace) -> "DecodeConfig":
     """The options as a config."""
     if args.budget is not None and args.sets is not None:
         raise ValueError("a search with a time limit finds other sets each time; give --budget or --sets")
-    config = ele.decoding.DecodeConfig(method=args.method, seed=args.seed)
-    descent = {"starts": args.starts, "iterations": args.iterations, "rule": args.rule}
-    gradient = replace(config.gradient, **{k: v for k, v in descent.items() if v is not None})
-    local_search = config.local_search if args.beam is None else replace(config.local_search, beam=args.beam)
-    return replace(config, gradient=gradient, local_search=local_search)
-
-
-def _kind(h: "SurrogateRegressor") -> str | None:
-    """Kind of the backbone; None for a custom module."""
-    return getattr(getattr(h.backbone, "config", None), "kind", None)
-
-
-def _vectors(rows: list[str]) -> "Tensor":
-    import torch
-
-    read = []
-    for row in rows:
-        try:
-            read.append([float(number) for number in row.replace(",", " ").split()])
-        except ValueError:
-            raise ValueError(f"this h reads vectors, numbers separated by commas, got {row!r}") from None
-        if len(read[-1]) != len(read[0]):
-            raise ValueError(f"vectors must have equal lengths, got {len(read[0])} and {len(read[-1])} numbers")
-    return torch.tensor(read)
+    return ele.operation.decode_config(settings(args))
 
 
 def surrogate_for(args: Namespace, artifact: "Artifact") -> str | None:
@@ -312,11 +253,7 @@ def input_of(args: Namespace, artifact: "Artifact", name: str, h: "SurrogateRegr
     trained_on = artifact.about.get("surrogates", {}).get(name, {}).get("input")
     if args.data in ele.datasets.NAMES:
         return trained_on or [name]
-    if not trained_on and _kind(h) in ("word", "vector"):
-        raise ValueError(f"surrogate {name!r} reads {_kind(h)}s; name their column in {args.data} with --input")
+    kind = ele.operation.predictor.kind_of(h)
+    if not trained_on and kind in ("word", "vector"):
+        raise ValueError(f"surrogate {name!r} reads {kind}s; name their column in {args.data} with --input")
     return None if trained_on == ["smiles"] else trained_on
-
-
-def _plain(graph: "nx.Graph") -> dict[str, Any]:
-    nodes = [label for _, label in graph.nodes(data="label")]
-    return {"nodes": nodes, "edges": [list(edge) for edge in graph.edges(data="label")]}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from elekit.cli import card, correct, data, evaluate, info, train
+from elekit.cli import card, correct, data, evaluate, info, operate, train
 
 OVERVIEW = """\
 Learned losses for structured prediction: learn a loss psi on graphs, regress h on it, decode graphs.
@@ -22,6 +22,7 @@ examples:
   elekit train embedding --data splits/train.csv --out runs/mine
   elekit train surrogate --artifact runs/mine --data splits/train.csv --input text
   elekit train repeats --artifact runs/mine --data splits/train.csv
+  torchrun --nproc-per-node 2 -m elekit.cli train embedding ...   on two processes (surrogate, too)
   elekit evaluate --artifact runs/mine --data splits/test.csv --candidates splits/train.csv
   elekit correct --artifact molecules7 --rules rules.json --data molecules7 --out runs/corrected
   elekit card --artifact molecules7            write the loss card, a page for reviewers
@@ -29,6 +30,14 @@ examples:
   elekit decode --artifact molecules7 --sets 0.9 "..."   a set that contains the truth with probability at least 0.9
   elekit evaluate --artifact qm9 --data my.csv
   elekit evaluate --artifact qm9 --data my.csv --oracle --method gradient --starts 16
+  elekit estimate --data splits/train.csv        what training would cost, from a few measured steps
+  elekit estimate --artifact qm9 --data my.csv --budget 20ms   the best way to decode within 20 ms a graph
+  elekit compress --artifact qm9 --data my.csv --out runs/light --sets 0.9
+  elekit predict --artifact runs/light --input big.parquet --output out.parquet
+  elekit registry losses --add runs/light        keep a version
+  elekit promote --registry losses --artifact runs/light --to staging --gates gates.toml --data my.csv
+  elekit serve --registry losses --log logs      answer over HTTP with the version in production
+  elekit monitor --log logs --truths truths.csv --out monitor.html
 
 exit status: 0 success, 1 error (one line on standard error), 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
 SIGHUP; progress is saved), 141 if the reader of standard output has gone
@@ -38,6 +47,12 @@ FILE = "a file (csv, tsv, txt, parquet, json, jsonl, smi, sdf, graphml, gml, con
 NAMED = "molecules7, faults, qm9, chembl, maintie, ud"
 SOURCE = f"{NAMED}, or {FILE}"
 ARTIFACT = "a folder, or a shipped one: molecules7, qm9, chembl24 or faults"
+SURROGATE = "h of the artifact (default: the one that fits)"
+CANDIDATES = (
+    f"graphs to choose from: {NAMED} (training split), a file, or none (default: training graphs of a shipped "
+    "psi, if available offline)"
+)
+REGISTRY = "a registry of versions: a folder, or an address that fsspec reads, such as s3://bucket/losses"
 
 Command = argparse.ArgumentParser
 Run = Callable[[argparse.Namespace], int | None]
@@ -61,6 +76,22 @@ def parser() -> argparse.ArgumentParser:
     _correct(_command(commands, "correct", about, correct.correct))
     _decode(_command(commands, "decode", "decode graphs from inputs", evaluate.decode))
     _evaluate(_command(commands, "evaluate", "decode a test set and score the results", evaluate.evaluate))
+    about = "measure a few steps, and say what training and decoding will cost; find what fits a budget"
+    _estimate(_command(commands, "estimate", about, operate.estimate))
+    about = (
+        "make a loss light: weights in fewer bits, a narrower search, a smaller h; save the best as a new artifact"
+    )
+    _compress(_command(commands, "compress", about, operate.compress))
+    about = "answer all rows of a large file, in parts that a killed run keeps"
+    _predict(_command(commands, "predict", about, operate.predict))
+    about = "list and check the versions, stages and log of a registry, or add a version"
+    _registry(_command(commands, "registry", about, operate.registry))
+    about = "run the gates of a version, and promote it to a stage if all are met"
+    _promote(_command(commands, "promote", about, operate.promote))
+    _rollback(_command(commands, "rollback", "bring back the version that a stage held before", operate.rollback))
+    _serve(_command(commands, "serve", "answer over HTTP, with limits and a token", operate.serve))
+    about = "report whether a loss in operation still does what was promised"
+    _monitor(_command(commands, "monitor", about, operate.monitor))
     about = "write a loss card: one HTML file with what a loss rewards, how certain that is, and how it was measured"
     _card(_command(commands, "card", about, card.card))
     return whole
@@ -175,6 +206,7 @@ def _card(command: Command) -> None:
     _path(command, "--repeats", "FOLDER", "other trainings (default: those in the artifact)")
     _path(command, "--compare", "OLD", "an older card or artifact: what changed?")
     _flag(command, "--replicate", "measure everything again on other graphs, and state how the intervals did")
+    command.add_argument("--registry", metavar="ADDRESS", help=f"{REGISTRY}: the card shows stage, gates and history")
     _path(command, "--limits", "TOML", "acceptance limits; the card shows whether each is met")
     _path(command, "--out", "HTML", "card to write (default: %(default)s)", default=Path("card.html"))
     _budget(command, "the results so far")
@@ -253,18 +285,155 @@ def _attributes(command: Command) -> None:
         command.add_argument(f"--{kind}-attribute", metavar="NAME", default="label", help=about.format(kind))
 
 
+def _estimate(command: Command) -> None:
+    command.add_argument("--data", required=True, help=SOURCE)
+    _path(command, "--artifact", "FOLDER", f"also the ways to decode with a learned loss: {ARTIFACT}")
+    command.add_argument("--surrogate", metavar="NAME", help=SURROGATE)
+    about = "time to keep to: of one graph with --artifact, such as 20ms, else of the training, such as 2h"
+    command.add_argument("--budget", metavar="TIME", help=about)
+    _number(command, "--inputs", int, 10_000, "inputs to decode, of which the time is told")
+    _number(command, "--cases", int, 200, "held-out cases that the ways are measured on")
+    _flag(command, "--training", "with --artifact, also the cost of training anew")
+    command.add_argument("--candidates", metavar="DATA", help=CANDIDATES)
+    _path(command, "--picture", "FILE", "draw quality against time, as svg, png or pdf")
+    _number(command, "--dim", int, 512, "dimension of the embedding space")
+    _number(command, "--hidden", int, 64, "width of psi's node states")
+    command.add_argument("--backbone", type=_backbone, metavar="NAME", help="as of `train surrogate`")
+    _number(command, "--width", int, 128, "width of the backbone")
+    command.add_argument("--through", choices=("point", "graph"), default="point", help="as of `train surrogate`")
+    _data_options(command)
+    command.add_argument("--steps", type=int, help="training steps (default: that of the library)")
+    command.add_argument("--minutes", type=float, help="largest time of the training")
+    command.add_argument("--batch-size", type=int, help="graphs or pairs per step (default: that of the library)")
+    command.set_defaults(learning_rate=None, fast=False)
+    _threads(command)
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: %(default)s)")
+
+
+def _compress(command: Command) -> None:
+    _path(command, "--artifact", "FOLDER", f"the loss to make light: {ARTIFACT}", required=True)
+    _path(command, "--out", "FOLDER", "where to write the light artifact", required=True)
+    command.add_argument("--data", required=True, help=f"{SOURCE}; variants are compared on its validation split")
+    command.add_argument("--surrogate", metavar="NAME", help=SURROGATE)
+    _data_options(command)
+    command.add_argument("--candidates", metavar="DATA", help=CANDIDATES)
+    _number(command, "--lost", float, 0.5, "points of exact answers that may be lost")
+    about = "also train a smaller h of this width on the answers of the larger one (minutes)"
+    command.add_argument("--distill", type=int, metavar="WIDTH", help=about)
+    about = "also calibrate prediction sets at this level, which are saved with it"
+    command.add_argument("--sets", type=float, metavar="LEVEL", help=about)
+    _path(command, "--table", "CSV", "write one row per variant to this file")
+    _path(command, "--picture", "FILE", "draw quality against time, as svg, png or pdf")
+    _budget(command, "the variants so far")
+    _threads(command)
+
+
+def _predict(command: Command) -> None:
+    _path(command, "--input", "FILE", "parquet, csv, tsv, jsonl, txt or smi; texts also as .gz", required=True)
+    _path(command, "--output", "FILE", "a new parquet file", required=True)
+    about = "column of the inputs (repeat it for the numbers of a vector; default: the name of h, or smiles)"
+    command.add_argument("--column", action="append", metavar="COLUMN", help=about)
+    command.add_argument("--keep", action="append", metavar="COLUMN", help="a column to copy to the output")
+    _number(command, "--part-rows", int, 2_000, "rows that are answered and saved at a time")
+    command.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)")
+    about = "address of a Dask scheduler such as tcp://10.0.0.1:8786, or local for a cluster on this machine"
+    command.add_argument("--dask", metavar="ADDRESS", help=about)
+    _flag(command, "--no-sets", "no prediction sets, even if the artifact carries a calibration")
+    _number(command, "--seed", int, 0, "seed of random starts")
+    _in_operation(command, required=False)
+    _search_options(command)
+    command.set_defaults(continued="the same command continues from what is saved")
+
+
+def _in_operation(command: Command, *, required: bool) -> None:
+    _path(command, "--artifact", "FOLDER", f"a learned loss: {ARTIFACT}", required=required)
+    command.add_argument("--registry", metavar="ADDRESS", help=f"{REGISTRY}, in place of --artifact")
+    command.add_argument("--stage", default="production", help="its stage (default: %(default)s)")
+
+
+def _registry(command: Command) -> None:
+    command.add_argument("registry", metavar="ADDRESS", help=REGISTRY)
+    _path(command, "--add", "FOLDER", "add this artifact as a candidate")
+    _logged(command)
+
+
+def _logged(command: Command) -> None:
+    command.add_argument("--by", metavar="NAME", help="who does it (default: the user of this machine)")
+    command.add_argument("--note", default="", metavar="TEXT", help="remark for the log")
+    _path(command, "--with-card", "HTML", "the loss card of the version")
+
+
+def _promote(command: Command) -> None:
+    command.add_argument("--registry", metavar="ADDRESS", required=True, help=REGISTRY)
+    which = command.add_mutually_exclusive_group(required=True)
+    about = "the artifact to promote; it is added first if the registry lacks it"
+    which.add_argument("--artifact", type=Path, metavar="FOLDER", help=about)
+    which.add_argument(
+        "--version", metavar="DIGEST", help="a version of the registry, or the beginning of its digest"
+    )
+    command.add_argument("--to", choices=("staging", "production"), required=True, help="the stage")
+    _path(command, "--gates", "TOML", "what it must show, see elekit.operation.gates", required=True)
+    about = "held-out data with training, validation and test splits, on which the gates are measured"
+    command.add_argument("--data", required=True, help=f"{about}: {SOURCE}")
+    command.add_argument("--surrogate", metavar="NAME", help=SURROGATE)
+    command.add_argument("--candidates", metavar="DATA", help=CANDIDATES)
+    _data_options(command)
+    _logged(command)
+    _threads(command)
+
+
+def _rollback(command: Command) -> None:
+    command.add_argument("--registry", metavar="ADDRESS", required=True, help=REGISTRY)
+    command.add_argument("--stage", choices=("staging", "production"), default="production", help="the stage")
+    command.add_argument("--version", metavar="DIGEST", help="the version (default: the one before the present one)")
+    _logged(command)
+
+
+def _serve(command: Command) -> None:
+    _in_operation(command, required=False)
+    command.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    _number(command, "--port", int, 8000, "port")
+    about = "no token is asked for (on loopback only); else it is taken from ELEKIT_TOKEN, or made and printed"
+    _flag(command, "--no-token", about)
+    _number(command, "--max-waiting", int, 1_000, "inputs that may wait; further ones are refused with 429")
+    _number(command, "--poll", float, 5.0, "seconds between looks at the registry for a newly promoted version")
+    _path(command, "--log", "FOLDER", "log answers for `elekit monitor`, inputs as keyed hashes")
+    _number(command, "--log-share", float, 1.0, "share of the answers that is logged")
+    _path(command, "--with-card", "HTML", "the loss card to show at /card (default: that of the registry)")
+    _flag(command, "--no-sets", "no prediction sets, even if the artifact carries a calibration")
+    _number(command, "--seed", int, 0, "seed of random starts")
+    _search_options(command)
+
+
+def _monitor(command: Command) -> None:
+    _path(command, "--log", "FOLDER", "log of `elekit serve`", required=True)
+    _path(command, "--truths", "CSV", "later truths, with columns id and truth")
+    about = "promise of the prediction sets (default: that of the artifact)"
+    command.add_argument("--level", type=float, help=about)
+    _in_operation(command, required=False)
+    _number(command, "--window", int, 200, "least number of answers that are looked at together")
+    _path(command, "--out", "HTML", "write a page for readers")
+    _path(command, "--metrics", "FILE", "write figures for Prometheus' node exporter")
+
+
 def _decoding_options(command: Command) -> None:
     _path(command, "--artifact", "FOLDER", f"a learned loss: {ARTIFACT}", required=True)
-    command.add_argument("--surrogate", metavar="NAME", help="h of the artifact (default: the one that fits)")
+    _search_options(command)
+    about = "also prediction sets; 0.9 = contain the truth with probability at least 0.9"
+    command.add_argument("--sets", type=float, metavar="LEVEL", help=about)
+    about = "for --sets, a file of pairs that were not used for training, with the columns of h "
+    about += "(default: the validation split of a shipped h)"
+    command.add_argument("--calibrate", metavar="FILE", help=about)
+    _budget(command, "the best results so far")
+
+
+def _search_options(command: Command) -> None:
+    command.add_argument("--surrogate", metavar="NAME", help=SURROGATE)
     about = "candidates, growth (joins pieces of the training graphs), gradient or rounded, each alone or with "
     about += "+polish (default: rounded+polish with a graph head; else candidates+polish with candidates, else "
     about += "growth+polish for large graphs and gradient+polish for others)"
     command.add_argument("--method", help=about)
-    about = (
-        f"graphs to choose from: {NAMED} (training split), a file, or none (default: training graphs of a shipped "
-    )
-    about += "psi, if available offline)"
-    command.add_argument("--candidates", metavar="DATA", help=about)
+    command.add_argument("--candidates", metavar="DATA", help=CANDIDATES)
     about = "column of that file (default: smiles; graph if no molecules)"
     command.add_argument("--candidates-column", metavar="COLUMN", help=about)
     command.add_argument("--starts", type=int, help="gradient descents of each target (default: 4)")
@@ -273,12 +442,6 @@ def _decoding_options(command: Command) -> None:
     about += "(default: euclidean)"
     command.add_argument("--rule", help=about)
     command.add_argument("--beam", type=int, help="graphs kept by the polish (default: 2)")
-    about = "also prediction sets; 0.9 = contain the truth with probability at least 0.9"
-    command.add_argument("--sets", type=float, metavar="LEVEL", help=about)
-    about = "for --sets, a file of pairs that were not used for training, with the columns of h "
-    about += "(default: the validation split of a shipped h)"
-    command.add_argument("--calibrate", metavar="FILE", help=about)
-    _budget(command, "the best results so far")
     _threads(command)
 
 

@@ -26,7 +26,8 @@ def run(name: str, parser: Callable[[], argparse.ArgumentParser], arguments: Seq
     """Parse arguments, call `run` of the result with it, and return the exit status.
 
     SIGTERM and SIGHUP interrupt it as Ctrl-C does. A reader of standard output that has gone (`| head`) ends it
-    silently.
+    silently. Of many processes that torchrun starts, the first one prints what is wrong; a command that cannot
+    divide its work among them (its `run` lacks the attribute `by_many_processes`) is refused.
 
     Args:
         name: Name of the program, before each message.
@@ -44,6 +45,9 @@ def run(name: str, parser: Callable[[], argparse.ArgumentParser], arguments: Seq
         try:
             args = _parsed(parser(), arguments)
             hint = getattr(args, "continued", "")
+            if _is_one_of_many() and not hasattr(args.run, "by_many_processes"):
+                _tell_once(f"{name}: this command runs in one process; start it without torchrun")
+                return 1
             status = args.run(args)
             sys.stdout.flush()
             return status or 0
@@ -95,6 +99,21 @@ def tell(message: str) -> None:
         sys.stderr.write(printable(message) + "\n")
 
 
+def _is_one_of_many() -> bool:
+    """Whether torchrun started this process and others."""
+    if "WORLD_SIZE" not in os.environ:  # torch takes long to load
+        return False
+    from elekit.training import distributed
+
+    return distributed.launched() is not None
+
+
+def _tell_once(message: str) -> None:
+    """Print to standard error what all processes would print."""
+    if not (_is_one_of_many() and os.environ["RANK"] != "0"):
+        tell(message)
+
+
 def printable(text: str) -> str:
     """The text with escapes such as \\x1b for characters that control a terminal or the direction of writing."""
     return "".join(c if c.isprintable() or c in "\t\n" else c.encode("unicode_escape").decode() for c in text)
@@ -107,7 +126,7 @@ def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
             return parser.parse_args(arguments)
     finally:
         if complaints.getvalue():
-            tell(complaints.getvalue()[: 4 * LONGEST].rstrip())
+            _tell_once(complaints.getvalue()[: 4 * LONGEST].rstrip())
 
 
 def _one_line(error: Exception) -> str:

@@ -1,6 +1,10 @@
 """`elekit train embedding`, `elekit train surrogate` and `elekit train repeats`."""
 
+import contextlib
+import functools
+import os
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -13,6 +17,24 @@ CHECKPOINT = "psi.checkpoint"
 Training = TypeVar("Training", bound=Any)
 
 
+def by_many_processes(command: Callable[[Namespace], None]) -> Callable[[Namespace], None]:
+    """Let a command run in all processes of torchrun. The first one prints; an error is printed once."""
+
+    @functools.wraps(command)
+    def run(args: Namespace) -> None:
+        distributed = ele.training.distributed
+        with distributed.processes(), contextlib.ExitStack() as silence:
+            if not distributed.is_first():
+                nowhere = silence.enter_context(open(os.devnull, "w"))
+                silence.enter_context(contextlib.redirect_stdout(nowhere))
+                silence.enter_context(contextlib.redirect_stderr(nowhere))
+            command(args)
+
+    run.by_many_processes = True  # type: ignore[attr-defined]  # see `process.run`
+    return run
+
+
+@by_many_processes
 def embedding(args: Namespace) -> None:
     """Learn psi and save it as a new artifact."""
     cli_data.check_positive(args, "steps", "batch_size", "dim", "hidden")
@@ -30,18 +52,23 @@ def embedding(args: Namespace) -> None:
         config=ele.model.EmbeddingConfig(hidden=args.hidden, dim=args.dim), checkpoint=checkpoint,
         progress=not args.json,
     )  # fmt: skip
-    about = {
-        "data": data.report(),
-        "seed": args.seed,
-        "psi": {"training": asdict(training), "history": psi.history},
-        "surrogates": {},
-        "trained": ele.model.artifact.training_record(checkpoint, args.by),
-    }
-    name = args.data if args.data in ele.datasets.NAMES else Path(args.data).name
-    ele.model.save(ele.model.Artifact(name, psi, about=about), args.out, check=check_overwrite)
-    _report(args, args.out, psi.history, psi.health)
+
+    def save() -> None:
+        about = {
+            "data": data.report(),
+            "seed": args.seed,
+            "psi": {"training": asdict(training), "history": psi.history},
+            "surrogates": {},
+            "trained": ele.model.artifact.training_record(checkpoint, args.by),
+        }
+        name = args.data if args.data in ele.datasets.NAMES else Path(args.data).name
+        ele.model.save(ele.model.Artifact(name, psi, about=about), args.out, check=check_overwrite)
+        _report(args, args.out, psi.history, psi.health)
+
+    _finish(save, psi.history)
 
 
+@by_many_processes
 def surrogate(args: Namespace) -> None:
     """Learn h and add it to the artifact."""
     artifacts, trainings = ele.model.artifact, ele.training.surrogate
@@ -67,15 +94,19 @@ def surrogate(args: Namespace) -> None:
         artifact.psi, data.train, validation=data.validation, backbone=shape, training=training, seed=args.seed,
         device=device, checkpoint=checkpoint, progress=not args.json, reads=args.reads,
     )  # fmt: skip
-    about = {
-        "input": args.input,
-        "training": trainings.settings(training, has_graph_head=h.has_graph_head, pairs=len(data.train)),
-        "history": h.history,
-        "digest": data.digest,
-        "trained": artifacts.training_record(checkpoint, args.by),
-    }
-    artifacts.add_surrogate(folder, name, h, about, psi=artifact.psi)
-    _report(args, folder, h.history)
+
+    def save() -> None:
+        about = {
+            "input": args.input,
+            "training": trainings.settings(training, has_graph_head=h.has_graph_head, pairs=len(data.train)),
+            "history": h.history,
+            "digest": data.digest,
+            "trained": artifacts.training_record(checkpoint, args.by),
+        }
+        artifacts.add_surrogate(folder, name, h, about, psi=artifact.psi)
+        _report(args, folder, h.history)
+
+    _finish(save, h.history)
 
 
 def repeats(args: Namespace) -> None:
@@ -141,5 +172,10 @@ def _report(args: Namespace, folder: Path, history: list[dict[str, Any]], health
     document: dict[str, Any] = {"artifact": str(folder), "history": history}
     document |= {} if health is None else {"health": {"level": str(health.level), **health.to_json()}}
     cli_data.print_result(args, document, [line])
-    if interrupted:
+
+
+def _finish(save: Callable[[], None], history: list[dict[str, Any]]) -> None:
+    """Save and report what was learned, in the first process, before any ends: torchrun ends all with the first."""
+    ele.training.distributed.by_first(save)
+    if history[-1].get("interrupted"):
         raise_interrupted()

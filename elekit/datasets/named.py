@@ -38,6 +38,17 @@ UD_COMMITS = {
 }  # fmt: skip
 FAULTS_FRACTIONS = (0.8, 0.07, 0.13)  # more than 1,000 graphs in the test split
 
+SOURCES = {  # where the data come from and under which license, for readers
+    "molecules7": "The data were made for this project by rules of valence and stability, with descriptions composed "
+    "from the structure; license BSD-3-Clause.",
+    "faults": "The data were made for this project from a rule book of a packaging line; license BSD-3-Clause.",
+    "qm9": "The data are QM9 (Ramakrishnan and others, Scientific Data 1, 140022, 2014), computed molecules, as "
+    "MoleculeNet publishes them.",
+    "chembl": "The data are molecules of ChEMBL (license CC BY-SA 3.0), as Noutahi and others (2019) chose them.",
+    "maintie": "The data are maintenance work orders, annotated by hand (Bikaun and others, MaintIE, 2024); license "
+    "MIT.",
+    "ud": "The data are questions of travelers with dependency trees (UD English-ATIS); license CC BY-SA 4.0.",
+}
 LOCAL = {  # in $ELEKIT_DATA_DIR
     "qm9": ("qm9/qm9.csv.gz", "qm9/qm9.csv", "qm9.csv.gz", "qm9.csv"),
     "chembl": ("chembl/chembl_part.csv.gz", "chembl/chembl_part.csv", "chembl_part.csv.gz", "chembl_part.csv"),

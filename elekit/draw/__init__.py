@@ -14,7 +14,7 @@ _HOME = {
     "base": ("OKABE_ITO", "RADIUS", "VISIBLE", "atom_colors"),
     "before_after": ("corrections",),
     "charts": ("across_trainings", "concepts", "coverage", "edit_costs", "stability"),
-    "curves": ("agreement", "faithfulness", "histograms", "history", "loss_curve", "ranking"),
+    "curves": ("agreement", "faithfulness", "histograms", "history", "loss_curve", "quality_by_time", "ranking"),
     "decodings": ("iterate", "prediction_set", "trace"),
     "edit_scan": ("changed_prices", "contrasted", "priced_edits", "shared"),
     "figure": ("Picture",),

@@ -1,5 +1,6 @@
 """Curves, bars, histograms and scatter plots of losses; training histories; deletion and insertion curves."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.lines import Line2D
 from elekit.draw import base
 from elekit.draw.base import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION, fit_text, printable, to_numpy
 from elekit.draw.figure import (
+    DASHED,
     OUTLINE,
     Picture,
     Style,
@@ -143,6 +145,37 @@ def history(records: Sequence[dict]) -> Figure:
             beside(ax, steps[-1], values[-1], text, size=13, **look)
     panels[1].set_ylim(0, 1.05)
     return figure
+
+
+def quality_by_time(table: pd.DataFrame, *, by: str | None = None, budget: float | None = None) -> Figure:
+    """Draw the share of exact answers against the time of one answer, with 95 % intervals.
+
+    Args:
+        table: One row per way to decode, with milliseconds, exact, low and high, as of `elekit.operation.ways`.
+        by: Column that divides the ways into series, such as the precision of weights; None for one series.
+        budget: Milliseconds, drawn as a line; None for none.
+
+    Returns:
+        The figure.
+    """
+    require_columns(table, ("milliseconds", "exact", "low", "high"), source="elekit.operation.ways", rows=True)
+    ax = axes(None, (8, 5), x="milliseconds for one graph (logarithmic)", y="exact answers, %")
+    groups = [("", table)] if by is None else [(str(name), some) for name, some in table.groupby(by, sort=False)]
+    for (name, some), color, marker in zip(groups, itertools.cycle(COLORS), itertools.cycle("osD^v")):
+        some, share = (
+            some.sort_values("milliseconds"),
+            100 * some.sort_values("milliseconds")[["exact", "low", "high"]],
+        )
+        ax.vlines(some["milliseconds"], share["low"], share["high"], color=color, linewidth=1.5, alpha=0.6)
+        look = Style(color=color, marker=marker, markersize=9, markeredgecolor="black", linestyle="none")
+        ax.plot(some["milliseconds"], share["exact"], label=name, **look)
+    ax.set_xscale("log")
+    if budget is not None:
+        ax.axvline(budget, color=VERMILION, linestyle=DASHED, linewidth=2)
+        ax.annotate("budget", (budget, 0.02), xycoords=("data", "axes fraction"), fontsize=12, color=VERMILION)
+    if by is not None:
+        ax.legend(fontsize=12, title=by, frameon=False)
+    return figure_of(ax)
 
 
 def agreement(table: pd.DataFrame, summary: pd.DataFrame, *, distances: Sequence[str] | None = None) -> Figure:

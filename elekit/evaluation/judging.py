@@ -171,9 +171,10 @@ class Judgment:
 
 def decode_many(
     psi: Psi, target: Tensor, *, candidates: GraphBatch | Candidates | None = None, start: GraphBatch | None = None,
-    config: DecodeConfig = DecodeConfig(), budget: float | Clock | None = None, progress: bool | None = None,
+    config: DecodeConfig = DecodeConfig(), record: bool = False, budget: float | Clock | None = None,
+    progress: bool | None = None,
 ) -> Decoded:  # fmt: skip
-    """Decode any number of targets (B, D) with bounded memory and without traces.
+    """Decode any number of targets (B, D) with bounded memory, unless traces are recorded.
 
     Arguments as of `decode`; each batch gets its share of the budget. progress: as in `Clock.track`.
     """
@@ -184,7 +185,8 @@ def decode_many(
         for done, first in enumerate(clock.track(batches, "decoding", progress=progress, to_end=True)):
             rows, part = slice(first, first + BATCH_SIZE), clock.part(1 / (len(batches) - done))
             some = start if start is None or len(start) == 1 else start[rows]
-            pieces.append(decode(psi, target[rows], candidates=candidates, start=some, config=config, budget=part))
+            shared: dict[str, Any] = {"config": config, "record": record, "budget": part}
+            pieces.append(decode(psi, target[rows], candidates=candidates, start=some, **shared))
     return concatenate(pieces)
 
 

@@ -21,6 +21,7 @@ from elekit.datasets.strict_json import parse_json, read_bounded
 from elekit.graphs import _schema as schema
 from elekit.model.artifact import tensor_bytes
 from elekit.model.embedding import History
+from elekit.training import distributed
 
 MAGIC = b"elekit checkpoint 2 "
 MAX_RECORD = 100_000_000  # bytes beside the tensors
@@ -52,14 +53,19 @@ def one_at_a_time(run: Run) -> Run:
 
     @functools.wraps(run)
     def alone(*args: Any, checkpoint: str | Path | None, **options: Any) -> Any:
-        if checkpoint is None:
-            return run(*args, checkpoint=None, **options)
+        if checkpoint is None or not distributed.is_first():
+            return run(*args, checkpoint=checkpoint, **options)
         path = Path(checkpoint)
         busy = f"{path} is in use by another training; wait until it ends, or name another checkpoint or folder"
         with locked(path.with_name(f".{path.name}.lock"), path, busy):
             return run(*args, checkpoint=checkpoint, **options)
 
     return cast(Run, alone)
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """The names of the values in which two identities differ."""
+    return ", ".join(sorted(k for k in one.keys() | other.keys() if one.get(k) != other.get(k)))
 
 
 def check_finite(model: nn.Module, title: str, step: int) -> None:
@@ -88,13 +94,12 @@ def resume(
 ) -> tuple[Progress, History]:
     """Fill model and optimizer from a checkpoint; raises a ValueError if it is damaged or of another run."""
     try:
-        record, tensors = read(path, MAX_RECORD + 3 * 8 * sum(v.numel() for v in model.state_dict().values()))
+        largest = MAX_RECORD + 3 * 8 * sum(v.numel() for v in model.state_dict().values())
+        record, tensors = distributed.by_first(lambda: read(path, largest))
     except (OSError, ValueError, SafetensorError, RuntimeError) as error:
         why = schema.cut(str(error)) if isinstance(error, SafetensorError | RuntimeError) else error
         raise ValueError(f"{path} is not a checkpoint that can be resumed ({why}); delete it") from None
-    stored = record["identity"]
-    different = ", ".join(sorted(k for k in identity.keys() | stored.keys() if identity.get(k) != stored.get(k)))
-    if different:
+    if different := differences(identity, record["identity"]):
         raise ValueError(f"{path} belongs to another run: {different} differ; delete it or name another checkpoint")
     if problem := _misfit(tensors, model, optimizer) or (record["step"] > steps and "it has more steps"):
         raise ValueError(f"{path} does not fit this run: {problem}; delete it")

@@ -18,7 +18,8 @@ from elekit.graphs.packed import PackedGraphs
 from elekit.graphs.prior import GraphPrior
 from elekit.model.contrastive import RETRIEVAL_SIZE, info_nce, retrieval
 from elekit.model.embedding import EmbeddingConfig, GraphEmbedding
-from elekit.model.health import NOT_MEASURED
+from elekit.model.health import NOT_MEASURED, Health
+from elekit.training import distributed
 from elekit.training.health import measure_health
 from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
 
@@ -110,7 +111,7 @@ def fit_embedding(
 ) -> GraphEmbedding:  # fmt: skip
     """Learn psi by contrastive learning on outputs alone: InfoNCE over two views of each graph.
 
-    Ctrl-C returns the weights reached so far.
+    Ctrl-C returns the weights reached so far. `elekit.training.distributed` trains on many processes.
 
     Args:
         graphs: n discrete training graphs, at least two.
@@ -171,15 +172,17 @@ def fit_embedding(
         drawn = torch.randint(n, (min(training.batch_size, n),), generator=generator, device=torch_device)
         rows = torch.unique(drawn)
         B, hard = len(rows), None
-        points = psi(training.view(examples[rows.repeat(2)], generator, frequencies))
+        points = distributed.divided(psi, training.view(examples[rows.repeat(2)], generator, frequencies))
         if training.negatives == "edits":
             again = examples[rows.repeat_interleave(training.hard_negatives)]
             once = torch.ones(len(again), dtype=torch.long)
-            hard = psi(augment.random_edits(again, once, generator, frequencies)).reshape(B, -1, config.dim)
+            edited = augment.random_edits(again, once, generator, frequencies)
+            hard = distributed.divided(psi, edited).reshape(B, -1, config.dim)
         loss = info_nce(points[:B], points[B:], training.temperature, hard)
         if targets is not None:
             fixed = targets[rows.cpu()].to(torch_device)
-            loss = loss + training.target_weight * info_nce(fixed, psi(examples[rows]), training.temperature)
+            own = distributed.divided(psi, examples[rows])
+            loss = loss + training.target_weight * info_nce(fixed, own, training.temperature)
         return loss if penalty is None else loss + penalty(psi, step)
 
     psi.history = run_loop(
@@ -203,11 +206,16 @@ def fit_embedding(
     )
     psi.to("cpu").eval()
     if not psi.history[-1].get("interrupted"):
-        with contextlib.suppress(FloatingPointError):
-            psi.health = measure_health(psi, graphs, held_out=validation, seed=seed)
-    if progress:
+        psi.health = distributed.by_first(lambda: _health(psi, graphs, validation, seed))
+    if progress and distributed.is_first():
         tqdm.write(str(psi.health or NOT_MEASURED), file=sys.stderr)
     return psi
+
+
+def _health(psi: GraphEmbedding, graphs: GraphBatch, validation: GraphBatch | None, seed: int) -> Health | None:
+    with contextlib.suppress(FloatingPointError):
+        return measure_health(psi, graphs, held_out=validation, seed=seed)
+    return None
 
 
 def _fine_tuning(start: GraphEmbedding | None, targets: Tensor | None) -> bool | str:

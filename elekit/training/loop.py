@@ -1,12 +1,14 @@
 """The training loop: steps, schedule, checkpoints, Ctrl-C, validation.
 
 Batches and views of step s come from a generator seeded by (seed, s), dropout from s alone. A resumed run takes the
-same steps: on the CPU the result is bit for bit that of an uninterrupted run.
+same steps: on the CPU the result is bit for bit that of an uninterrupted run. Many processes share a step as
+`elekit.training.distributed` describes; the number of processes may change when a run is resumed.
 """
 
 import contextlib
 import json
 import math
+import os
 import signal
 import sys
 import threading
@@ -24,7 +26,7 @@ from tqdm.auto import tqdm
 from elekit.datasets.files import check_writable
 from elekit.graphs import _schema
 from elekit.model.embedding import History
-from elekit.training import checkpoints
+from elekit.training import checkpoints, distributed
 
 Callback = Callable[[int, nn.Module], None]
 _NUMBERS = _schema.fields(
@@ -86,8 +88,12 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def choose_device(device: str) -> torch.device:
-    """The device of this name; "auto" means CUDA if available, otherwise the CPU."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    """The device of this name; "auto" means CUDA if available, otherwise the CPU.
+
+    Each of many processes has a "cuda" of its own.
+    """
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    return torch.device(f"cuda:{os.environ['LOCAL_RANK']}" if name == "cuda" and distributed.count() > 1 else name)
 
 
 @contextlib.contextmanager
@@ -112,11 +118,13 @@ class _Interrupts:
 
     The first signal raises KeyboardInterrupt, or what the handler from before raises. The second one prints a note:
     impatience loses nothing that is being saved. Further ones raise KeyboardInterrupt.
+
+    held: signals wait until `deliver`, for all of many processes must stop after the same step.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, held: bool = False) -> None:
         self.count = 0  # of signals that ask the training to stop
-        self._title = title
+        self._title, self._held = title, held
         self._before: dict[int, Any] = {}
         self._delaying, self._delayed = False, 0
         self._fatal = 0  # the signal that would have ended the process without this class
@@ -135,10 +143,12 @@ class _Interrupts:
     def __exit__(self, *_: object) -> None:
         while self._before:
             signal.signal(*self._before.popitem())
+        if self._held and self._delayed:  # after the last step
+            signal.raise_signal(self._delayed)
 
     def _receive(self, number: int, frame: Any = None) -> None:
         handler = self._before.get(number)
-        if self._delaying:
+        if self._delaying or self._held:
             self._delayed = number
         elif self.count == 0 and callable(handler):
             try:
@@ -161,9 +171,20 @@ class _Interrupts:
             yield
         finally:
             self._delaying = False
-        if self._delayed:
+        if self._delayed and not self._held:
             number, self._delayed = self._delayed, 0
             self._receive(number)
+
+    @property
+    def waiting(self) -> int:
+        """The number of a signal that waits for `deliver`, or 0."""
+        return self._delayed
+
+    def deliver(self, number: int) -> None:
+        """Receive a signal that came to this process or to another one."""
+        self._delayed, self._held = 0, False
+        self._receive(number)
+        self._held = True  # a user's own handler need not raise
 
     def end_process(self) -> None:
         """End the process if the signal would have done so without this class."""
@@ -191,14 +212,21 @@ def run_loop(
     Ctrl-C stops after the current step, writes the checkpoint and marks the last entry with `interrupted: True`.
     SIGTERM and SIGHUP do the same, and then end the process unless it handles them. An error (such as a lack of
     memory) is raised after the checkpoint is written. A checkpoint that cannot be written is an error at the start.
+    Of many processes, all stop after the same step, and the first alone validates, writes and calls back.
     """
+    first = distributed.is_first()
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     identity = json.loads(json.dumps(identity))
+    other = checkpoints.differences(identity, distributed.by_first(lambda: identity))
+    if other:
+        raise ValueError(f"{title}: process {distributed.rank()} and the first were given different values: {other}")
+    distributed.share_weights(model)
     start, history = checkpoints.Progress(), History()
-    if checkpoint is not None and Path(checkpoint).exists():
+    if distributed.by_first(lambda: checkpoint is not None and Path(checkpoint).exists()):
+        assert checkpoint is not None
         start, history = checkpoints.resume(Path(checkpoint), model, optimizer, identity, config.steps)
     done, running = start.step, start.running
-    if checkpoint is not None and done < config.steps:
+    if checkpoint is not None and done < config.steps and first:
         values = sum(p.numel() * p.element_size() for p in model.parameters())
         check_writable(checkpoint, 3 * values)  # AdamW keeps two values beside each weight
     started = time.perf_counter()
@@ -208,29 +236,31 @@ def run_loop(
 
     def save() -> None:
         checkpoints.check_finite(model, title, done)
-        if checkpoint is not None:
+        if checkpoint is not None and first:
             progress = checkpoints.Progress(done, seconds(), running)
             checkpoints.write(checkpoint, model, optimizer, progress, history, identity)
 
     def call_back() -> None:
-        if callback is not None:
+        if callback is not None and first:
             model.eval()
             with torch.no_grad():
                 callback(done, model)
             model.train()
 
-    def note(**more: Any) -> None:
+    def measured(**more: Any) -> dict[str, Any]:
         model.eval()
         with torch.no_grad():
             figures = validate()
         model.train()
         call_back()
-        history.append({"step": done, "seconds": round(seconds(), 1), "loss": running, **figures, **more})
+        return {"step": done, "seconds": round(seconds(), 1), "loss": running, **figures, **more}
 
     model.train()
-    bar = tqdm(total=config.steps, initial=done, desc=title, unit="step", disable=not progress, mininterval=0.5)
+    bar = tqdm(
+        total=config.steps, initial=done, desc=title, unit="step", disable=not (progress and first), mininterval=0.5
+    )
     saved, whole = done, True  # whole: no update is half done
-    interrupts = _Interrupts(title)
+    interrupts = _Interrupts(title, held=distributed.count() > 1)
 
     def keep_progress(how: str) -> None:
         nonlocal saved
@@ -239,13 +269,14 @@ def run_loop(
             saved = done
         path = resume_from or checkpoint
         hint = f"call again with checkpoint={str(path)!r} to continue" if path else "give checkpoint= to resume later"
-        _tell(f"{title}: {how} after {done} of {config.steps} steps; {hint}")
+        if first:
+            _tell(f"{title}: {how} after {done} of {config.steps} steps; {hint}")
 
     with interrupts:
         try:
             with bar, _fast_arithmetic(config.matmul_precision):
                 call_back()
-                share = _share(done, seconds(), config)
+                share = _share(done, distributed.agree(seconds(), 0)[0], config)
                 while share < 1:
                     for group in optimizer.param_groups:
                         group["lr"] = config.learning_rate * _schedule(done, share, config)
@@ -255,6 +286,7 @@ def run_loop(
                         raise FloatingPointError(f"{title}: the loss is {value} at step {done}; lower learning_rate")
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()  # type: ignore[no-untyped-call]
+                    distributed.average_gradients(model)
                     nn.utils.clip_grad_norm_(model.parameters(), config.clip)
                     with interrupts.delayed():
                         whole = False
@@ -263,21 +295,24 @@ def run_loop(
                         running = value if running is None else 0.98 * running + 0.02 * value
                         whole = True
                     bar.update()
-                    share = _share(done, seconds(), config)
+                    clock, stop = distributed.agree(seconds(), interrupts.waiting)
+                    share = _share(done, clock, config)
                     if done % config.validate_every == 0 or share == 1:
-                        note()
+                        history.append(distributed.by_first(measured))
                         bar.set_postfix(
                             {k: f"{v:.3f}" for k, v in history[-1].items() if k not in ("step", "seconds")}
                         )
                     if done % config.checkpoint_every == 0 or share == 1:
                         save()
                         saved = done
+                    if stop:
+                        interrupts.deliver(stop)
                     if interrupts.count:  # an exception that was lost, as in a finalizer
                         raise KeyboardInterrupt
         except KeyboardInterrupt:
-            keep_progress("interrupted")
+            distributed.by_first(lambda: keep_progress("interrupted"))
             interrupts.end_process()
-            note(interrupted=True)
+            history.append(distributed.by_first(lambda: measured(interrupted=True)))
         except BaseException as error:
             if isinstance(error, (MemoryError, RuntimeError)):  # torch raises the latter
                 traceback.clear_frames(error.__traceback__)  # frees the memory of the step

@@ -81,7 +81,7 @@ def fit_repeats(
             if command:
                 about["command"] = command
             psi.prior = None  # is for decoding, and large; repeats are measured, not decoded from
-            artifacts.save(artifacts.Artifact(name, psi, about=about), repeats / name, half_psi=True)
+            artifacts.save(artifacts.Artifact(name, psi, about=about), repeats / name, psi_precision="float16")
             checkpoint.unlink(missing_ok=True)
     return artifacts.load_repeats(folder)
 

@@ -26,6 +26,7 @@ from elekit.model.surrogate.registry import make_backbone, to_config
 from elekit.model.surrogate.regressor import UnfamiliarInputWarning
 from elekit.model.surrogate.text import TextBackbone
 from elekit.model.surrogate.tokens import Tokenizer
+from elekit.training import distributed
 from elekit.training.loop import Callback, TrainerConfig, choose_device, run_loop, seeded, step_generator
 
 REFINE_FROM = 0.5  # share of the steps after which local search refines: most graphs are nearly right by then
@@ -99,11 +100,12 @@ def fit_surrogate(
     psi: Psi, split: Split, *, validation: Split | None = None, backbone: BackboneConfig | nn.Module | None = None,
     training: SurrogateTraining | None = None, seed: int = 0, device: str = "auto",
     checkpoint: str | Path | None = None, progress: bool = True, callback: Callback | None = None,
-    reads: str | Reader = "auto",
+    reads: str | Reader = "auto", teacher: SurrogateRegressor | None = None,
 ) -> SurrogateRegressor:  # fmt: skip
     """Regress on the learned loss: minimize `2 - 2 <h_W(x), psi(y)>` over pairs, with psi frozen.
 
-    Ctrl-C returns the weights reached so far.
+    Ctrl-C returns the weights reached so far. `elekit.training.distributed` trains on many processes, unless there is
+    a graph head.
 
     Args:
         psi: Embedding of the graphs.
@@ -121,6 +123,7 @@ def fit_surrogate(
             what is no molecule. "verbatim" reads inputs as they are. "auto" means "smiles" if the graphs are
             molecules and 95 % of the inputs are SMILES; in other texts it corrects typos in words. Or the reader of
             another h.
+        teacher: A larger h to learn from: its points take the place of psi(y).
 
     Returns:
         h in evaluation mode on the CPU, with a `reader` whose limits come from the validation pairs; `h.history` has
@@ -144,6 +147,9 @@ def fit_surrogate(
     else:
         backbone = backbone or BackboneConfig(kind=infer_kind(inputs))
         training = training or default_training(backbone)
+    through_graph = isinstance(backbone, GraphBackbone) or getattr(backbone, "through", "point") == "graph"
+    if through_graph and distributed.count() > 1:
+        raise ValueError("a graph head is trained by one process; start it without torchrun, or choose a point")
     torch_device = choose_device(device)
     known = reads if isinstance(reads, Reader) else make_reader(inputs, split.graphs.vocabulary, reads)
     if isinstance(known, SmilesReader):
@@ -151,7 +157,7 @@ def fit_surrogate(
         held_out, inputs, n = held_out if len(held_out) else split, split.inputs, len(split)
         if not n:
             raise ValueError("the reader refuses all inputs; reads='auto' makes one that knows them")
-    targets = points_of(psi, split.graphs).cpu()
+    targets = (points_of(psi, split.graphs) if teacher is None else teacher.predict(inputs)).cpu()
     held_out = held_out.take(range(min(RETRIEVAL_SIZE, len(held_out))))
     held_out_targets = points_of(psi, held_out.graphs).cpu()
 
@@ -294,19 +300,20 @@ def _step_loss(
             if not len(rest):
                 return extra
             drawn, rows, target = [drawn[i] for i in rest.tolist()], rows[rest], target[rest.to(device)]
-    with seeded(step):  # dropout
+    with seeded(step + distributed.DROPOUT_STRIDE * distributed.rank()):  # dropout
         if isinstance(h.backbone, GraphBackbone) and training.polished and step >= training.loop.steps * REFINE_FROM:
             relaxed = h.backbone.graphs(drawn)
             points = projections.sphere(h.backbone.embed(relaxed))
             extra += training.polished * refinement_loss(psi, compact(relaxed.to("cpu")), target.cpu()).to(device)
         else:
-            points = h(drawn)  # a graph head rounds some graphs
+            points = distributed.divided(h, drawn)  # a graph head rounds some graphs
     regression = squared_distance(points, target).mean() + extra
     hard = None
     if training.hard_negatives:
         again = split.graphs[rows.repeat_interleave(training.hard_negatives)].dense()
         edited = augment.random_edits(again, torch.ones(len(again), dtype=torch.long), generator)
-        hard = points_of(psi, edited).to(device).reshape(len(rows), training.hard_negatives, -1)
+        apart = distributed.divided(lambda some: points_of(psi, some), edited)
+        hard = apart.to(device).reshape(len(rows), training.hard_negatives, -1)
     return regression + training.contrast * info_nce(points, target, training.temperature, hard)
 
 

@@ -14,6 +14,7 @@ from checks.graphs_as_tensors import check_flip, check_ring, draw_target
 from checks.guesses import check_guess
 from checks.learning_the_loss import check_retrieval, check_snapshots, snapshot_numbers, snapshots
 from checks.network import network
+from checks.operation import check_bound, serving
 from checks.own_graphs import check_broken_rule, check_nearest
 from checks.regression import check_k, check_order
 from checks.rewards import check_cheap, check_most_expensive
@@ -23,8 +24,9 @@ from checks.tensors import tensors
 from checks.verdict import Verdict
 
 __all__ = [
-    "Verdict", "check_broken_rule", "check_caveat", "check_cheap", "check_first_rounding", "check_flip",
+    "Verdict", "check_bound", "check_broken_rule", "check_caveat", "check_cheap", "check_first_rounding",
+    "check_flip",
     "check_gap", "check_guess", "check_k", "check_level", "check_most_expensive", "check_nearest", "check_order",
     "check_retrieval", "check_ring", "check_settings", "check_snapshots", "check_suspects", "check_within",
-    "draw_target", "network", "snapshot_numbers", "snapshots", "spheres", "suspect", "tensors",
+    "draw_target", "network", "serving", "snapshot_numbers", "snapshots", "spheres", "suspect", "tensors",
 ]  # fmt: skip
