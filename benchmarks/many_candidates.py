@@ -1,12 +1,12 @@
 """How fast a million candidates are searched, and what is missed: `python -m benchmarks.many_candidates`.
 
-Points in clusters of dimension 256, or with `molecules` psi of QM9 molecules and of edits of them (dimension 512, needs
-ELEKIT_DATA_DIR), are searched exactly (`elekit.decoding.index.nearest`) and by a `PointIndex`, in turns in one process
-and with as many threads; the exact search of FAISS is timed too. Ten minutes to half an hour, and 5 GB of memory.
+Points in clusters of dimension 256, or with `molecules` psi of QM9 molecules and of edits of them (dimension 512,
+needs ELEKIT_DATA_DIR), are searched exactly (`elekit.decoding.index.nearest`) and by a `PointIndex`, in turns in one
+process and with as many threads; the exact search of FAISS is timed too. Ten minutes to an hour, and 5 GB of memory.
 """
 
 import argparse
-import resource
+import re
 import statistics
 import tempfile
 import time
@@ -86,11 +86,12 @@ def measure(points: Tensor, folder: Path) -> None:
     """Print all figures of an index of these points."""
     import faiss
 
+    _memory()
     before, started = _memory(), time.perf_counter()
     index = PointIndex.build(points)
     built = time.perf_counter() - started
     print(index.describe())
-    print(f"built in {built:.0f} s, with at most {_memory() - before:.2f} GB beside points of {_size(points):.2f} GB")
+    print(f"built in {built:.0f} s, with {_memory() - before:.2f} GB at most beside points of {_size(points):.2f} GB")
     index.save(folder)
     sizes = ", ".join(f"{path.name} {path.stat().st_size / 1e9:.2f} GB" for path in sorted(folder.iterdir()))
     started = time.perf_counter()
@@ -130,8 +131,10 @@ def measure(points: Tensor, folder: Path) -> None:
 
 
 def _memory() -> float:
-    """The most memory used so far, GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    """The most memory used since the last call, GB (Linux)."""
+    most = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    Path("/proc/self/clear_refs").write_text("5")  # starts anew from what is used now
+    return int(most[1]) / 1e6 if most else float("nan")
 
 
 def _size(points: Tensor) -> float:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 import warnings
 
@@ -22,7 +21,7 @@ from elekit.graphs.graph import GraphVocabulary
 
 NO_FAISS = "FAISS is not installed (the extra `scale`)"
 needs_faiss = pytest.mark.skipif(not index_module.has_faiss(), reason=NO_FAISS)
-SMALL = GraphVocabulary(("a", "b", "c"), ("thin", "thick"), 4)
+SMALL = GraphVocabulary(("a", "b", "c"), ("thin", "thick"), 8)
 
 
 def sphere(*shape, seed=0):
@@ -49,7 +48,7 @@ def assert_as_near(found, expected):
 @pytest.fixture(scope="module")
 def points():
     torch.manual_seed(0)
-    return clustered(20_000, 32)
+    return clustered(6_000, 32, centers=30)
 
 
 @pytest.fixture(scope="module")
@@ -73,20 +72,21 @@ def test_recall_is_what_the_index_says(index, points, targets):
         torch.testing.assert_close(2 - 2 * (points[rows] * targets[:, None]).sum(-1), losses, atol=2e-6, rtol=0)
         assert (losses.diff() >= 0).all()
     told = index.describe()
-    assert "20,000 points of dimension 32 in 128 lists" in told and "% of the 10 nearest" in told
+    assert "6,000 points of dimension 32 in 64 lists" in told and "% of the 10 nearest" in told
 
 
 @needs_faiss
 @pytest.mark.parametrize("C, D", [(1, 1), (3, 1), (200, 1), (5, 7), (300, 20), (2_000, 33)])
-@pytest.mark.parametrize("k", [1, 7, 100, 5_000])
-def test_with_all_lists_it_is_exact(C, D, k):
-    """Also with fewer points than neighbors, one dimension, and dimensions that no register fits."""
+def test_with_all_lists_and_all_points_compared_again_it_is_exact(C, D, monkeypatch):
+    """Also with fewer points than neighbors, lists or codes, in one dimension, and in an odd number of them."""
+    monkeypatch.setattr(index_module, "AGAIN", (C, 0))
     points, targets = sphere(C, D), sphere(9, D, seed=1)
     index = PointIndex.build(points)
     index.lists.nprobe = index.lists.nlist
-    found = index.search(targets, k)
-    assert found[0].shape == found[1].shape == (9, min(k, C))
-    assert_as_near(found, nearest(targets, points, k))
+    for k in (1, 7, 100, 5_000):
+        found = index.search(targets, k)
+        assert found[0].shape == found[1].shape == (9, min(k, C))
+        assert_as_near(found, nearest(targets, points, k))
 
 
 @needs_faiss
@@ -106,11 +106,11 @@ def test_threads_and_batches_change_nothing(index, points, targets):
 
     before, answers, built = (torch.get_num_threads(), faiss.omp_get_max_threads()), [], []
     try:
-        for threads in (1, 2, 3):
+        for threads in (1, 2):
             torch.set_num_threads(threads)
             faiss.omp_set_num_threads(threads)
             answers += [index.search(targets, 10)]
-            answers += [tuple(torch.cat(part) for part in zip(*(index.search(t, 10) for t in targets.split(7))))]
+            answers += [tuple(torch.cat(part) for part in zip(*(index.search(t, 10) for t in targets.split(60))))]
             built.append(faiss.serialize_index(PointIndex.build(points).lists))
             assert faiss.omp_get_max_threads() == threads
     finally:
@@ -123,16 +123,17 @@ def test_threads_and_batches_change_nothing(index, points, targets):
 @needs_faiss
 @pytest.mark.parametrize("spread", [0, 1e-7, 1e-5, 1e-3])
 def test_points_on_top_of_each_other(spread):
-    """The recall stated is true; equal points all count."""
+    """Equal points all count; of nearly equal ones some are missed, by no more than what sets them apart."""
     centers = sphere(20, 24)
-    noise = torch.randn(6_000, 24, generator=torch.Generator().manual_seed(3))
-    points = normalize(centers[torch.arange(6_000) % 20] + spread * noise, dim=1)
+    noise = torch.randn(10_000, 24, generator=torch.Generator().manual_seed(3))
+    points = normalize(centers[torch.arange(10_000) % 20] + spread * noise, dim=1)
     index, targets = PointIndex.build(points), sphere(40, 24, seed=1)
     losses, rows = index.search(targets, 10)
     truth, _ = nearest(targets, points, 10)
     assert all(len(set(row)) == 10 for row in rows.tolist())
-    assert index.recall[10] > 0.98
-    assert (losses[:, 0] - truth[:, 0]).max() < 10 * spread + 1e-5
+    assert (losses - truth).max() < 10 * spread + 2e-6
+    if spread < 1e-6:
+        assert index.recall[10] == 1
 
 
 @needs_faiss
@@ -261,8 +262,3 @@ def test_without_faiss_search_is_exact_with_one_warning(generator, monkeypatch):
     assert "elekit[scale]" in str(one.message) and known.index is None
     with pytest.raises(ModuleNotFoundError, match="elekit\\[scale\\]"):
         PointIndex.build(sphere(50, 8))
-
-
-def test_faiss_is_imported_when_it_is_first_used():
-    code = "import sys, elekit, elekit.decoding.index; elekit.Candidates; print('faiss' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

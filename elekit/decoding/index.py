@@ -1,8 +1,9 @@
 """Nearest points: exact, in bounded memory, and approximate among millions, with FAISS.
 
 The approximate search (`PointIndex`) divides the points into about sqrt(C) lists of neighbors by k-means and holds
-them in 8 bits per coordinate (`IVF,SQ8`; Jégou, Douze and Schmid 2011). A target is compared with the points of the
-nearest lists alone, and the best of them are compared again, exactly, with the true points.
+what sets a point apart from the middle of its list in 4 bits per pair of coordinates (`IVF,PQ4fs`; André, Kermarrec
+and Le Scouarnec 2017). A target is compared with the points of the nearest lists alone, and the best few hundred of
+them are compared again, exactly, with the true points.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +29,23 @@ from elekit.graphs._schema import require_positive
 BATCH_SIZE = 4_096  # candidates compared at a time
 BLOCK = 65_536  # points that are added, and bytes x 1,024 that are hashed, at a time
 TARGETS = 1_024  # targets searched at a time
-MAX_K = 100  # more neighbors are searched exactly
+KS = (1, 10, 100)  # numbers of neighbors for which an index is made; more are searched exactly
+MAX_K = KS[-1]
 RECALL = 0.99  # of an index that `Candidates` uses
 TUNED = 0.995  # recall on the targets that settle how many lists are searched
 MEASURED = 256  # targets that settle it, and as many others on which recall is measured
 NOISE = 0.5  # these are points moved by a learned loss of up to so much, as targets h(x) are
 SAME = 1e-6  # losses that differ by less are equal
+AGAIN = (400, 16)  # 400 + 16 k points are compared again, exactly
 PER_LIST = 64  # points per list that k-means reads
 ROUNDS = 10  # of k-means
+CODES = 16  # of 4 bits
 FORMAT = "elekit points 1"
 JSON, LISTS, POINTS = "index.json", "lists.faiss", "points.npy"
 _SHARE, _DIGEST = _schema.number(0, 1), _schema.text(64)
 _CONTENT = _schema.fields({
-    "format": _schema.one_of(FORMAT), "C": _schema.whole(1, 2**40), "D": _schema.whole(1, 2**20), "recall@10": _SHARE,
-    "recall@100": _SHARE, "points": _DIGEST, "lists": _DIGEST,
+    "format": _schema.one_of(FORMAT), "C": _schema.whole(1, 2**40), "D": _schema.whole(1, 2**20),
+    "recall": _schema.fields({str(k): _SHARE for k in KS}), "points": _DIGEST, "lists": _DIGEST,
 })  # fmt: skip
 
 
@@ -82,7 +87,7 @@ class PointIndex:
     Args:
         points: (C, D) unit vectors, float32, in memory or mapped from a file.
         lists: The index of FAISS.
-        recall: Share of the k nearest points that were found, for k = 10 and 100, measured when the index was built.
+        recall: Share of the k nearest points that were found when the index was built, for k = 1, 10 and 100.
     """
 
     points: Tensor
@@ -114,13 +119,13 @@ class PointIndex:
             raise ValueError("some points are NaN or infinite")
         faiss, generator = _faiss(), torch.Generator().manual_seed(seed)
         C, D = points.shape
-        count = 2 ** round(np.log2(C) / 2)
-        lists = faiss.IndexIVFScalarQuantizer(
-            faiss.IndexFlatIP(D), D, count, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-        )
-        means = lists.cp
-        means.niter, means.spherical, means.seed, means.min_points_per_centroid = ROUNDS, True, seed, 1
+        count, parts = 2 ** round(np.log2(C) / 2), D // 2 if D % 2 == 0 else D
+        lists = faiss.index_factory(D, f"IVF{count},PQ{parts}x4fsr", faiss.METRIC_INNER_PRODUCT)
+        for means in (lists.cp, lists.pq.cp):
+            means.niter, means.seed, means.min_points_per_centroid = ROUNDS, seed, 1
+        lists.cp.spherical = True
         read = torch.randperm(C, generator=generator)[: count * PER_LIST].sort().values
+        read = read.repeat(-(-CODES // len(read)))  # k-means of the codes takes as many points at least
         with _one_thread(faiss):
             lists.train(points[read].numpy())
             for block in points.split(BLOCK):
@@ -135,12 +140,17 @@ class PointIndex:
         return found
 
     def _recall(self, targets: Tensor, truth: Tensor) -> dict[int, float]:
-        """Share of the nearest 10 and 100 that are found; a point as near as one of them counts as found."""
-        found = {k: self.search(targets, k)[0] for k in (10, MAX_K)}
+        """Share of the nearest 1, 10 and 100 that are found; a point as near as one of them counts as found."""
+        found = {k: self.search(targets, k)[0] for k in KS}
         return {k: float((loss <= truth[:, :k][:, -1:] + SAME).double().mean()) for k, loss in found.items()}
 
     def __len__(self) -> int:
         return len(self.points)
+
+    @cached_property
+    def _means(self) -> Tensor:
+        """(L, D) the middles of the lists, in float64."""
+        return torch.from_numpy(self.lists.quantizer.reconstruct_n(0, self.lists.nlist)).double()
 
     def search(self, target: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Find the k nearest points; exact beyond k = 100, and where the lists searched hold fewer than k points.
@@ -169,9 +179,10 @@ class PointIndex:
         faiss = _faiss()
         x = np.ascontiguousarray(target.float().numpy())
         # Compared in float64, lists do not change with the rounding of a product, which depends on threads and batch.
-        means = torch.from_numpy(self.lists.quantizer.reconstruct_n(0, self.lists.nlist))
-        near, numbers = (target.double() @ means.double().T).float().topk(self.lists.nprobe, dim=1)
-        rows = self.lists.search_preassigned(x, min(4 * k, len(self)), numbers.numpy(), near.numpy())[1]
+        near, numbers = (target.double() @ self._means.T).float().topk(self.lists.nprobe, dim=1)
+        rows = self.lists.search_preassigned(
+            x, min(AGAIN[0] + AGAIN[1] * k, len(self)), numbers.numpy(), near.numpy()
+        )[1]
         scores = np.empty(rows.shape, np.float32)
         arrays = (scores, x, self.points.numpy(), rows)
         faiss.fvec_inner_products_by_idx(*map(faiss.swig_ptr, arrays), x.shape[1], *rows.shape)
@@ -190,7 +201,7 @@ class PointIndex:
             One sentence.
         """
         C, D = self.points.shape
-        recall = " and ".join(f"{100 * share:.2f} % of the {k} nearest" for k, share in self.recall.items())
+        recall = ", ".join(f"{100 * share:.2f} % of the {k} nearest" for k, share in self.recall.items())
         lists = f"{self.lists.nlist:,} lists, of which {self.lists.nprobe:,} are searched for each target"
         return f"{C:,} points of dimension {D} in {lists}; finds {recall}, against exact search on {MEASURED} targets"
 
@@ -205,14 +216,14 @@ class PointIndex:
         write_atomically(folder / LISTS, lambda partial: faiss.write_index(self.lists, str(partial)))
         content = {
             "format": FORMAT, "C": len(self), "D": self.points.shape[1],
-            **{f"recall@{k}": share for k, share in self.recall.items()},
+            "recall": {str(k): share for k, share in self.recall.items()},
             "points": _digest(self.points.numpy()), "lists": _file_digest(folder / LISTS),
         }  # fmt: skip
         write_atomically(folder / JSON, lambda partial: partial.write_text(json.dumps(content, indent=1)))
 
     @classmethod
     def load(cls, folder: str | Path, points: Tensor | None = None) -> "PointIndex":
-        """Read an index that `save` wrote, after checking the digests of its files; they stay on disk.
+        """Read an index that `save` wrote, after checking the digests of its files; the points stay on disk.
 
         FAISS reads the file of an index: open none that you do not trust.
 
@@ -240,8 +251,8 @@ class PointIndex:
         given = points.dtype, *points.shape, _digest(points.numpy())
         if given != (torch.float32, content["C"], content["D"], content["points"]):
             raise ValueError(f"the index in {folder} is one of other points, or they were altered; build it again")
-        lists = faiss.read_index(str(folder / LISTS), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-        return cls(points, lists, {k: content[f"recall@{k}"] for k in (10, MAX_K)})
+        lists = faiss.read_index(str(folder / LISTS))
+        return cls(points, lists, {int(k): share for k, share in content["recall"].items()})
 
 
 @contextmanager
