@@ -156,6 +156,7 @@ def test_bad_points_and_targets_are_refused(index, targets):
             index.search(bad, 3)
     with pytest.raises(ValueError, match="k must be at least 1"):
         index.search(targets, 0)
+    assert index.search(targets[:0], 3)[0].shape == index.search(targets[:0], 3)[1].shape == (0, 3)
     losses, _ = index.search(targets.double().requires_grad_(), 3)
     assert losses.dtype == torch.float64 and not losses.requires_grad
 

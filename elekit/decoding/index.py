@@ -1,9 +1,9 @@
 """Nearest points: exact, in bounded memory, and approximate among millions, with FAISS.
 
 The approximate search (`PointIndex`) divides the points into about sqrt(C) lists of neighbors by k-means and holds
-what sets a point apart from the middle of its list in 4 bits per pair of coordinates (`IVF,PQ4fs`; André, Kermarrec
-and Le Scouarnec 2017). A target is compared with the points of the nearest lists alone, and the best few hundred of
-them are compared again, exactly, with the true points.
+what sets a point apart from the middle of its list in 4 bits per coordinate or pair of them (`IVF,PQ4fs`; André,
+Kermarrec and Le Scouarnec 2017). A target is compared with the points of the nearest lists alone, and the best few
+hundred of them are compared again, exactly, with the true points.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from elekit.graphs._optional import extra
 from elekit.graphs._schema import require_positive
 
 BATCH_SIZE = 4_096  # candidates compared at a time
-BLOCK = 65_536  # points that are added, and bytes x 1,024 that are hashed, at a time
+BLOCK = 65_536  # points added, checked or hashed at a time
 TARGETS = 1_024  # targets searched at a time
 KS = (1, 10, 100)  # numbers of neighbors for which an index is made; more are searched exactly
 MAX_K = KS[-1]
@@ -40,6 +40,7 @@ AGAIN = (400, 16)  # 400 + 16 k points are compared again, exactly
 PER_LIST = 64  # points per list that k-means reads
 ROUNDS = 10  # of k-means
 CODES = 16  # of 4 bits
+FINE = 128  # up to this dimension, each coordinate has a code of its own
 FORMAT = "elekit points 1"
 JSON, LISTS, POINTS = "index.json", "lists.faiss", "points.npy"
 _SHARE, _DIGEST = _schema.number(0, 1), _schema.text(64)
@@ -115,11 +116,11 @@ class PointIndex:
         points = points.detach().contiguous()
         if points.dim() != 2 or not points.numel() or points.dtype != torch.float32 or points.device.type != "cpu":
             raise ValueError(f"give points (C, D) in float32 on the CPU, got {tuple(points.shape)} in {points.dtype}")
-        if not all(bool(torch.isfinite(block).all()) for block in points.split(BLOCK)):
+        if not all(bool(torch.isfinite(block).all()) for block in _blocks(points, BLOCK)):
             raise ValueError("some points are NaN or infinite")
         faiss, generator = _faiss(), torch.Generator().manual_seed(seed)
         C, D = points.shape
-        count, parts = 2 ** round(np.log2(C) / 2), D // 2 if D % 2 == 0 else D
+        count, parts = 2 ** round(np.log2(C) / 2), D if D <= FINE or D % 2 else D // 2
         lists = faiss.index_factory(D, f"IVF{count},PQ{parts}x4fsr", faiss.METRIC_INNER_PRODUCT)
         for means in (lists.cp, lists.pq.cp):
             means.niter, means.seed, means.min_points_per_centroid = ROUNDS, seed, 1
@@ -128,7 +129,7 @@ class PointIndex:
         read = read.repeat(-(-CODES // len(read)))  # k-means of the codes takes as many points at least
         with _one_thread(faiss):
             lists.train(points[read].numpy())
-            for block in points.split(BLOCK):
+            for block in _blocks(points, BLOCK):
                 lists.add(block.numpy())
         found = cls(points, lists, {})
         targets = _targets(points, 2 * MEASURED, generator)
@@ -169,9 +170,9 @@ class PointIndex:
         k, target = min(k, len(self)), target.detach()
         if target.dim() != 2 or target.shape[1] != self.points.shape[1] or not torch.isfinite(target).all():
             raise ValueError(f"targets must be finite vectors (B, {self.points.shape[1]})")
-        if k > MAX_K:
+        if k > MAX_K or not len(target):
             return nearest(target, self.points, k)
-        parts = [self._search(block, k) for block in target.split(TARGETS)]
+        parts = [self._search(block, k) for block in _blocks(target, TARGETS)]
         losses, rows = (torch.cat(part) for part in zip(*parts))
         return losses.to(target.dtype), rows
 
@@ -180,9 +181,8 @@ class PointIndex:
         x = np.ascontiguousarray(target.float().numpy())
         # Compared in float64, lists do not change with the rounding of a product, which depends on threads and batch.
         near, numbers = (target.double() @ self._means.T).float().topk(self.lists.nprobe, dim=1)
-        rows = self.lists.search_preassigned(
-            x, min(AGAIN[0] + AGAIN[1] * k, len(self)), numbers.numpy(), near.numpy()
-        )[1]
+        again = min(AGAIN[0] + AGAIN[1] * k, len(self))
+        rows = self.lists.search_preassigned(x, again, numbers.numpy(), near.numpy())[1]
         scores = np.empty(rows.shape, np.float32)
         arrays = (scores, x, self.points.numpy(), rows)
         faiss.fvec_inner_products_by_idx(*map(faiss.swig_ptr, arrays), x.shape[1], *rows.shape)
@@ -264,6 +264,10 @@ def _one_thread(faiss: Any) -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(before)
+
+
+def _blocks(rows: Tensor, size: int) -> Iterator[Tensor]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def _targets(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
