@@ -10,7 +10,8 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def targets_of(points: Tensor, count: int) -> dict[str, Tensor]:
     return found
 
 
-def seconds(searches: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+def seconds(searches: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
     """Median seconds of each search, which take turns."""
     found: dict[str, list[float]] = {name: [] for name in searches}
     for _ in range(repeats):
@@ -112,12 +113,12 @@ def measure(points: Tensor, folder: Path) -> None:
     print("\n| batch | exact | FAISS, exact | index | index on disk | index against exact |")
     for size in BATCHES:
         some = targets[:size]
-        took = seconds({
-            "exact": lambda some=some: nearest(some, points, 10),
-            "flat": lambda some=some: faiss.knn(some.numpy(), points.numpy(), 10, metric=faiss.METRIC_INNER_PRODUCT),
-            "index": lambda some=some: index.search(some, 10),
-            "disk": lambda some=some: loaded.search(some, 10),
-        }, repeats=3 if size > 100 else 5)  # fmt: skip
+        flat = partial(faiss.knn, some.numpy(), points.numpy(), 10, metric=faiss.METRIC_INNER_PRODUCT)
+        searches = {
+            "exact": partial(nearest, some, points, 10), "flat": flat, "index": partial(index.search, some, 10),
+            "disk": partial(loaded.search, some, 10),
+        }  # fmt: skip
+        took = seconds(searches, repeats=3 if size > 100 else 5)
         times = " | ".join(f"{1000 * took[name] / size:.2f} ms" for name in took)
         print(f"| {size} | {times} | {took['exact'] / took['index']:.1f} times |", flush=True)
 
