@@ -24,9 +24,9 @@ from elekit.decoding import (
     local_search,
     uniform,
 )
-from elekit.decoding import candidates as candidates_module
 from elekit.decoding import gradient as gradient_module
-from elekit.decoding.candidates import nearest
+from elekit.decoding import index as index_module
+from elekit.decoding.index import nearest
 from elekit.decoding.step_rules import Euclidean
 from elekit.graphs.edits import ALL_KINDS, KINDS, SINGLE, all_edits
 from elekit.graphs.graph import Graph, GraphVocabulary
@@ -91,7 +91,7 @@ def gradient_only(**settings):
 @pytest.mark.parametrize("block", [1, 3, 7, 1000])
 @pytest.mark.parametrize("k", [1, 4, 20, 99])
 def test_nearest_is_a_sort_for_any_batch_size(k, block, generator, monkeypatch):
-    monkeypatch.setattr(candidates_module, "BATCH_SIZE", block)
+    monkeypatch.setattr(index_module, "BATCH_SIZE", block)
     target, points = (normalize(torch.randn(n, 6, generator=generator), dim=1) for n in (5, 20))
     every = torch.tensor([[(t - p).square().sum() for p in points] for t in target])
     expected, order = every.sort(1)
@@ -103,7 +103,7 @@ def test_nearest_is_a_sort_for_any_batch_size(k, block, generator, monkeypatch):
 
 @pytest.mark.parametrize("block", [2, 1000])
 def test_ties_are_all_found(block, generator, monkeypatch):
-    monkeypatch.setattr(candidates_module, "BATCH_SIZE", block)
+    monkeypatch.setattr(index_module, "BATCH_SIZE", block)
     near, far = normalize(torch.randn(2, 1, 6, generator=generator), dim=-1)
     points = torch.cat([far, near, far, near, near, far])
     loss, index = nearest(near, points, 4)

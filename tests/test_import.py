@@ -14,7 +14,19 @@ import elekit
 from elekit import datasets
 from elekit.training import EmbeddingTraining, SurrogateTraining, fit_embedding, fit_surrogate
 
-HEAVY = ("matplotlib", "ipywidgets", "IPython", "rdkit", "pandas", "networkx", "scipy", "sklearn", "tqdm", "pooch")
+HEAVY = (
+    "matplotlib",
+    "ipywidgets",
+    "IPython",
+    "rdkit",
+    "pandas",
+    "networkx",
+    "scipy",
+    "sklearn",
+    "tqdm",
+    "pooch",
+    "faiss",
+)
 
 
 def test_importing_loads_nothing_that_is_not_needed_yet():

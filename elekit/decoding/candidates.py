@@ -1,18 +1,19 @@
-"""Decoding over a candidate set: exact top-k by the learned loss, in bounded memory."""
+"""Decoding over a candidate set: top-k by the learned loss, exact up to a million candidates."""
 
+import warnings
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from elekit.decoding.index import RECALL, PointIndex, has_faiss, nearest
 from elekit.decoding.trace import Decoded
-from elekit.graphs._schema import require_positive
 from elekit.graphs.constraints import Constraints
 from elekit.graphs.graph import GraphBatch
 from elekit.graphs.prior import GraphPrior
 from elekit.model.loss import Psi, points_of
 
-BATCH_SIZE = 4_096  # candidates compared at a time
+MANY = 1_000_000  # so many candidates are searched approximately
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +24,18 @@ class Candidates:
         graphs: C graphs to choose from, C >= 1.
         points: (C, D) psi of the graphs.
         satisfied: Constraints that the graphs are known to satisfy, see `within`.
+        index: An index of the points, by which they are searched approximately; None = exactly. One that was saved
+            brings its points along: `Candidates(graphs, index.points, index=index)`.
 
     Raises:
-        ValueError: If there are no graphs, if the lengths differ, or if a point is NaN or infinite.
+        ValueError: If there are no graphs, if the lengths differ, if a point is NaN or infinite, or if the index is
+            one of other points.
     """
 
     graphs: GraphBatch
     points: Tensor
     satisfied: Constraints = field(default=Constraints(), repr=False)
+    index: PointIndex | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if len(self.graphs) == 0:
@@ -41,25 +46,38 @@ class Candidates:
         if bad.any():
             first = int(bad.nonzero()[0])
             raise ValueError(f"psi of candidate {first} is NaN or infinite ({int(bad.sum())} of {len(bad)} are)")
+        if self.index is not None and not (
+            self.index.points is self.points or torch.equal(self.index.points, self.points)
+        ):
+            raise ValueError("the index is one of other points; build it from the points of the candidates")
 
     @classmethod
-    def of(cls, psi: Psi, graphs: "GraphBatch | Candidates") -> "Candidates":
-        """Embed a candidate set.
+    def of(cls, psi: Psi, graphs: "GraphBatch | Candidates", exact: bool = False) -> "Candidates":
+        """Embed a candidate set; a million graphs or more get an index by which they are searched approximately.
+
+        The index is made with FAISS (the extra `scale`), which takes about a minute for a million graphs, and is kept
+        if it finds 99 % of the nearest points. Otherwise a warning says why the search is exact.
 
         Args:
             psi: Embedding of graphs.
-            graphs: C graphs; `Candidates` are returned unchanged.
+            graphs: C graphs; `Candidates` are returned unchanged, but for their index if `exact`.
+            exact: Whether to search exactly, whatever the number of graphs.
 
         Returns:
             The graphs with their points.
         """
-        return graphs if isinstance(graphs, Candidates) else cls(graphs, points_of(psi, graphs))
+        if isinstance(graphs, Candidates):
+            return replace(graphs, index=None) if exact and graphs.index is not None else graphs
+        points = points_of(psi, graphs)
+        return cls(graphs, points, index=None if exact or len(points) < MANY else _index_of(points))
 
     def __len__(self) -> int:
         return len(self.graphs)
 
     def within(self, constraints: Constraints) -> "Candidates":
         """Leave out the graphs that violate constraints; capacities do not count.
+
+        Where some are left out, the others are searched exactly: an index is one of all points.
 
         Args:
             constraints: What the graphs must satisfy.
@@ -76,28 +94,42 @@ class Candidates:
         if not fits.any():
             reason = constraints.reasons(self.graphs[0])[0]
             raise ValueError(f"none of {len(self)} candidates satisfies the constraints; the first {reason}")
-        return replace(self, graphs=self.graphs[fits], points=self.points[fits], satisfied=constraints)
+        if fits.all():
+            return replace(self, satisfied=constraints)
+        return Candidates(self.graphs[fits], self.points[fits], constraints)
+
+    def nearest(self, target: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Find the k nearest candidates of each target: exactly, or by the index if there is one.
+
+        Args:
+            target: (B, D) unit vectors.
+            k: Number of candidates per target; cut to C.
+
+        Returns:
+            Learned losses (B, k), best first, and numbers (B, k) of the candidates.
+        """
+        if self.index is not None:
+            return self.index.search(target, k)
+        return nearest(target.detach(), self.points, k)
 
 
-def nearest(target: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k nearest of C points: learned losses (B, k) and indices (B, k), best first; k is cut to C.
-
-    Exact, in bounded memory. The order of equally near points is not defined.
-    """
-    require_positive(k=k)
-    k = min(k, len(points))
-    best, index = target.new_empty(len(target), 0), torch.empty(len(target), 0, dtype=torch.long)
-    for start in range(0, len(points), BATCH_SIZE):
-        score = target @ points[start : start + BATCH_SIZE].T
-        score, place = score.topk(min(k, score.shape[1]), dim=1)
-        score, number = torch.cat([best, score], 1), torch.cat([index, place + start], 1)
-        best, place = score.topk(min(k, score.shape[1]), dim=1)
-        index = number.gather(1, place)
-    return 2 - 2 * best, index
+def _index_of(points: Tensor) -> PointIndex | None:
+    """An index of many points, or None, with a warning that says why."""
+    if not has_faiss():
+        why = "FAISS is not installed; install it with: pip install 'elekit[scale]'"
+    elif points.dtype != torch.float32 or points.device.type != "cpu":
+        why = f"an index takes float32 on the CPU, not {points.dtype} on {points.device.type}"
+    else:
+        index = PointIndex.build(points)
+        if min(index.recall.values()) >= RECALL:
+            return index
+        why = f"an index would miss too many ({index.describe()})"
+    warnings.warn(f"{len(points):,} candidates are searched exactly, which is slow: {why}", stacklevel=3)
+    return None
 
 
 def decode_candidates(psi: Psi, target: Tensor, candidates: GraphBatch | Candidates, k: int = 1) -> Decoded:
-    """Decode over a candidate set: `argmin_y 2 - 2 <target, psi(y)>`, exactly.
+    """Decode over a candidate set: `argmin_y 2 - 2 <target, psi(y)>`; exactly, unless the candidates have an index.
 
     Args:
         psi: Embedding of graphs.
@@ -113,7 +145,7 @@ def decode_candidates(psi: Psi, target: Tensor, candidates: GraphBatch | Candida
     """
     candidates = Candidates.of(psi, candidates)
     check_target(target)
-    loss, index = nearest(target.detach(), candidates.points, k)
+    loss, index = candidates.nearest(target.detach(), k)
     found = candidates.graphs[index.flatten()].dense()
     return Decoded(found[:: index.shape[1]], loss[:, 0], found, loss)
 

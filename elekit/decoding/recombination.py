@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elekit.decoding.candidates import Candidates, check_target, constraints_of, nearest
+from elekit.decoding.candidates import Candidates, check_target, constraints_of
 from elekit.graphs import _schema
 from elekit.graphs.budget import Clock
 from elekit.graphs.constraints import Constraints
@@ -94,7 +94,7 @@ def recombine(
         library = _library(psi, psi.prior.pieces)
     clock, pool = Clock.of(budget), PackedGraphs.of(candidates.graphs)
     constraints = constraints_of(psi, constraints)
-    _, index = nearest(target.detach(), candidates.points, max(config.parents, k))
+    _, index = candidates.nearest(target.detach(), max(config.parents, k))
     found, losses = [], []
     with torch.no_grad():
         for own, rows in zip(target.detach(), index):

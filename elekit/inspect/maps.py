@@ -13,7 +13,7 @@ from safetensors.numpy import save as bytes_of
 from torch import Tensor, nn
 
 from elekit.datasets.files import SHIPPED, cache_folder, write_atomically
-from elekit.decoding.candidates import nearest
+from elekit.decoding.index import nearest
 from elekit.graphs._optional import extra
 from elekit.graphs.graph import GraphBatch
 from elekit.inspect._validation import finite_points

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from elekit.decoding.candidates import nearest
+from elekit.decoding.index import nearest
 from elekit.graphs._schema import require_positive
 from elekit.graphs.edit_distance import edit_path, isomorphic
 from elekit.graphs.graph import Graph, GraphBatch

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from elekit.datasets import Split
-from elekit.decoding.candidates import nearest
+from elekit.decoding.index import nearest
 from elekit.decoding.refinement_loss import refinement_loss
 from elekit.graphs import augment, projections
 from elekit.graphs._schema import require_positive

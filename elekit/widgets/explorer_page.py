@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from elekit.decoding.candidates import nearest
+from elekit.decoding.index import nearest
 from elekit.draw.maps import paint
 from elekit.inspect.maps import trust_words
 from elekit.widgets.base import verdict

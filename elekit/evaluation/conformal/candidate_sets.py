@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from elekit.decoding import Candidates, DecodeConfig, decode
-from elekit.decoding.candidates import check_target, constraints_of, nearest
+from elekit.decoding.candidates import check_target, constraints_of
 from elekit.decoding.local_search import RETRY_ABOVE
 from elekit.evaluation.conformal.calibration import Calibration
 from elekit.evaluation.conformal.sets import MAX_SIZE, PredictionSet, canonical_keys
@@ -87,7 +87,9 @@ def candidate_sets(
     """Find the candidates of targets: a gallery, or what local search reaches.
 
     The search starts from the 16 nearest candidates, or results of gradient descent, and returns the best 32 graphs
-    that it meets, without those that violate the constraints of the decoder.
+    that it meets, without those that violate the constraints of the decoder. Candidates and galleries are searched
+    exactly, even those with an index: a set must be drawn from the same graphs when it is calibrated and when it is
+    used, and no graph of a gallery may be missed.
 
     Args:
         psi: The embedding.
@@ -107,13 +109,14 @@ def candidate_sets(
     check_target(target)
     target = target.detach()
     if gallery is not None:
-        known = Candidates.of(psi, gallery)
-        losses, rows = nearest(target, known.points, len(known))
+        known = Candidates.of(psi, gallery, exact=True)
+        losses, rows = known.nearest(target, len(known))
         return CandidateSets(known.graphs, rows, losses, known.graphs[rows[:, 0]].dense(), losses[:, 0])
     if config.method is not None and "polish" not in config.method:
         raise ValueError(f"prediction sets need local search; use candidates+polish, not {config.method!r}")
     search = config.local_search
     retry_above = RETRY_ABOVE if search.retry_above is None else search.retry_above  # a set needs no perfect best
+    candidates = None if candidates is None else Candidates.of(psi, candidates, exact=True)
     kept = max(KEPT, search.alternatives or 0, search.beam)
     wide = replace(search, alternatives=kept, retry_above=retry_above)
     config = replace(config, search_starts=max(STARTS, config.search_starts), local_search=wide)
@@ -133,7 +136,9 @@ def iter_candidate_sets(
 ) -> Iterator[tuple[slice, CandidateSets]]:  # fmt: skip
     """`candidate_sets` of any number of targets, 256 at a time; disconnected graphs only if a candidate is one."""
     check_target(target)
-    candidates, gallery = (None if graphs is None else Candidates.of(psi, graphs) for graphs in (candidates, gallery))
+    candidates, gallery = (
+        None if graphs is None else Candidates.of(psi, graphs, exact=True) for graphs in (candidates, gallery)
+    )
     connected_only = candidates is not None and gallery is None and _all_connected(candidates.graphs)
     for first in tqdm(range(0, len(target), BATCH_SIZE), desc="prediction sets", disable=not progress):
         rows = slice(first, first + BATCH_SIZE)
