@@ -91,7 +91,7 @@ def _of_decoding(args: Namespace, artifact: "Artifact", data: "Dataset", seconds
         h = None
     if not len(cases):
         raise ValueError("there are no held-out cases to decode; give more data")
-    known = None if graphs is None else ele.Candidates.of(artifact.psi, graphs)
+    known = None if graphs is None else ele.decoding.Candidates.of(artifact.psi, graphs)
     target = artifact.psi.embed(cases.graphs) if h is None else h.predict(cases.inputs)
     head = h is not None and h.has_graph_head
     large = ele.decoding.default_method(artifact.psi).startswith("growth")
@@ -149,7 +149,7 @@ def compress(args: Namespace) -> None:
     artifact = ele.model.load(args.artifact)
     data = _data(args, artifact)
     graphs, source = ele.operation.load_candidates(artifact, args.candidates)
-    known = None if graphs is None else ele.Candidates.of(artifact.psi, graphs)
+    known = None if graphs is None else ele.decoding.Candidates.of(artifact.psi, graphs)
     surrogates = []
     if args.distill is not None:
         surrogates = [_distilled(args, artifact, data)]

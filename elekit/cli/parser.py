@@ -291,7 +291,7 @@ def _estimate(command: Command) -> None:
     command.add_argument("--surrogate", metavar="NAME", help=SURROGATE)
     about = "time to keep to: of one graph with --artifact, such as 20ms, else of the training, such as 2h"
     command.add_argument("--budget", metavar="TIME", help=about)
-    _number(command, "--inputs", int, 10_000, "inputs to decode, of which the time is told")
+    _number(command, "--inputs", int, 10_000, "inputs to decode, whose time is estimated")
     _number(command, "--cases", int, 200, "held-out cases that the ways are measured on")
     _flag(command, "--training", "with --artifact, also the cost of training anew")
     command.add_argument("--candidates", metavar="DATA", help=CANDIDATES)
@@ -393,7 +393,7 @@ def _serve(command: Command) -> None:
     _in_operation(command, required=False)
     command.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     _number(command, "--port", int, 8000, "port")
-    about = "no token is asked for (on loopback only); else it is taken from ELEKIT_TOKEN, or made and printed"
+    about = "accept requests without a token (on loopback only); else it comes from ELEKIT_TOKEN, or is printed"
     _flag(command, "--no-token", about)
     _number(command, "--max-waiting", int, 1_000, "inputs that may wait; further ones are refused with 429")
     _number(command, "--poll", float, 5.0, "seconds between looks at the registry for a newly promoted version")

@@ -1,7 +1,6 @@
 """Micro-batches: requests that wait at the same time are answered together, by one thread, with one version."""
 
 import asyncio
-import contextlib
 import math
 import time
 from collections import deque
@@ -73,8 +72,7 @@ class Batcher:
             await asyncio.sleep(0.01)
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
         self._thread.shutdown(wait=True)
 
     def replace(self, predictor: Predictor) -> None:

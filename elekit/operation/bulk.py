@@ -521,7 +521,7 @@ def _separator(kind: str) -> str:
 
 
 def _check_run(parts: Path, output: Path, identity: Json) -> None:
-    """Raise a ValueError if the output exists, or the parts that are there are of another run."""
+    """Raise a ValueError if the output exists, or the parts are of another run."""
     try:
         earlier = read_json(parts / "run.json")
     except FileNotFoundError:
@@ -537,7 +537,7 @@ def _check_run(parts: Path, output: Path, identity: Json) -> None:
 
 
 def _known_rows(folder: Path, done: set[int]) -> dict[int, int]:
-    """Numbers of rows of the parts that are there and can be read."""
+    """Numbers of rows of the parts that can be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

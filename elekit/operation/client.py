@@ -36,7 +36,7 @@ class Client:
     def predict(
         self, inputs: str | Sequence[Any], *, budget_ms: float | None = None, trace: bool = False
     ) -> list[dict[str, Any]]:
-        """Answer inputs; a server that is busy is asked again when it says so.
+        """Answer inputs; a server that is busy gets the request again after the time it names.
 
         Args:
             inputs: One text, or several inputs.
@@ -51,10 +51,10 @@ class Client:
             OSError: If it cannot be reached.
         """
         listed = [inputs] if isinstance(inputs, str) else list(inputs)
-        asked: dict[str, Any] = {"inputs": listed, "trace": trace}
+        requested: dict[str, Any] = {"inputs": listed, "trace": trace}
         if budget_ms is not None:
-            asked["budget_ms"] = budget_ms
-        found = json.loads(self._ask("/predict", json.dumps(asked).encode()))
+            requested["budget_ms"] = budget_ms
+        found = json.loads(self._ask("/predict", json.dumps(requested).encode()))
         self.version = found["version"]
         answers: list[dict[str, Any]] = found["answers"]
         return answers

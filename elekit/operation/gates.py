@@ -148,7 +148,7 @@ class GateFile:
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured figure with its 95 % interval (nan if there is none), and what stands behind it.
+    """A measured figure with its 95 % interval (nan if there is none), and where it comes from.
 
     Args:
         value: The figure; nan if it could not be measured.
@@ -300,7 +300,7 @@ def _differing(candidate: Predictor, operating: Predictor) -> str:
 
 
 class _Measured:
-    """The figures of a version, each measured when a gate first asks for it."""
+    """The figures of a version, each measured when a gate first needs it."""
 
     def __init__(self, candidate: Predictor, operating: Predictor | None, data: Dataset, file: GateFile):
         self.candidate, self.operating, self.data, self.file = candidate, operating, data, file
@@ -509,7 +509,7 @@ def _line(gate: Gate, figure: Figure) -> str:
     detail = f"; {figure.detail}" if figure.detail else ""
     certain = ", whole interval" if gate.certain else ""
     word = "met" if met else "FAILED"
-    return f"{word:<6}  {gate.figure}: {value}{interval}, asked {' and '.join(bounds)}{certain}{detail}"
+    return f"{word:<6}  {gate.figure}: {value}{interval}, required {' and '.join(bounds)}{certain}{detail}"
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:

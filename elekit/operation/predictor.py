@@ -13,7 +13,6 @@ from torch import Tensor
 from elekit import datasets
 from elekit.datasets import Dataset, Prepare, Split
 from elekit.decoding import Candidates, DecodeConfig, default_method
-from elekit.decoding.candidates import nearest as nearest_of
 from elekit.decoding.trace import Trace
 from elekit.evaluation.conformal import Calibration, prediction_sets
 from elekit.evaluation.conformal.sets import PredictionSet
@@ -239,7 +238,7 @@ class Predictor:
         decoded = decode_many(psi, target, start=start, budget=clock, record=traces, **search)
         found = self.to_json(decoded.graphs, decoded.loss)
         if self.candidates is not None:
-            losses, _ = nearest_of(target, self.candidates.points, 1)
+            losses, _ = self.candidates.nearest(target, 1)
             found = [{**one, "nearest": round(max(0.0, loss), 6)} for one, loss in zip(found, losses[:, 0].tolist())]
         if self.calibration is not None:
             sets = prediction_sets(psi, target, self.calibration, start=start, **search)

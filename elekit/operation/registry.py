@@ -161,11 +161,25 @@ class Registry:
             raise RegistryError(f"{where} does not fit entry {head['number']}: one of them was altered")
 
     def stages(self) -> dict[str, str]:
-        """Versions by stage, as the log says; a stage without a version is left out."""
+        """Read which version is in which stage.
+
+        Returns:
+            Digests by stage, as the log says; a stage without a version is left out.
+
+        Raises:
+            RegistryError: If the log was altered.
+        """
         return stages_of(self.entries())
 
     def versions(self) -> list[str]:
-        """Digests of the versions that the log names, oldest first."""
+        """List the versions.
+
+        Returns:
+            Digests of the versions that the log names, oldest first.
+
+        Raises:
+            RegistryError: If the log was altered.
+        """
         return list(dict.fromkeys(entry.version for entry in self.entries()))
 
     def resolve(self, name: str) -> str:
@@ -285,7 +299,15 @@ class Registry:
         return self._append("promote" if passed else "refuse", version, stage, by, note, before, gates)
 
     def check_step(self, version: str, stage: str) -> None:
-        """Raise a RegistryError if a version cannot be promoted to a stage from where it is."""
+        """Check that a version can be promoted to a stage from where it is.
+
+        Args:
+            version: Digest of the version.
+            stage: The stage.
+
+        Raises:
+            RegistryError: If it cannot.
+        """
         if stage not in STAGES[1:]:
             raise RegistryError(f"a version is promoted to {' or '.join(STAGES[1:])}, not to {stage!r}")
         stages = self.stages()

@@ -194,23 +194,23 @@ def make_app(
         if body is None:
             return refusal(413, f"the body is larger than {config.max_body:,} bytes; send fewer inputs at a time")
         try:
-            asked = parse_json(body.decode())
-            _REQUEST(asked, "the request")
-            if ("input" in asked) == ("inputs" in asked):
+            requested = parse_json(body.decode())
+            _REQUEST(requested, "the request")
+            if ("input" in requested) == ("inputs" in requested):
                 raise ValueError("the request needs input or inputs")
         except (ValueError, RecursionError) as error:
             return refusal(400, f"the body is no request: {error}")
-        inputs = asked.get("inputs", [asked.get("input")])
+        inputs = requested.get("inputs", [requested.get("input")])
         if len(inputs) > config.max_inputs:
             return refusal(413, f"{len(inputs):,} inputs, at most {config.max_inputs} are answered at a time")
         problems = {i: why for i, one in enumerate(inputs) if (why := _problem(one, batcher.predictor))}
         fit = [one for i, one in enumerate(inputs) if i not in problems]
-        milliseconds = asked.get("budget_ms")
+        milliseconds = requested.get("budget_ms")
         budget = None if milliseconds is None else milliseconds / 1_000
         found = Answered(batcher.predictor.version, [])
         if fit:
             try:
-                found = await batcher.answer(fit, budget=budget, traces=asked.get("trace", False))
+                found = await batcher.answer(fit, budget=budget, traces=requested.get("trace", False))
             except FullError as full:
                 return refusal(429, str(full), {"Retry-After": str(full.retry_after)})
         rest = iter(found.answers)
@@ -294,7 +294,7 @@ def check_exposure(host: str, token: str | None) -> None:
 
 def _token_fits(header: str, token: str) -> bool:
     kind, _, given = header.partition(" ")
-    if kind.lower() == "basic":  # what a browser sends after it asked for a password
+    if kind.lower() == "basic":  # what a browser sends after it showed a prompt for a password
         try:
             given = base64.b64decode(given, validate=True).decode().partition(":")[2]
         except ValueError:
