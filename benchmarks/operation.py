@@ -10,6 +10,7 @@ Each prints one JSON document. All but `estimates` and `compress` need QM9 (`ELE
 """
 
 import argparse
+import functools
 import json
 import os
 import random
@@ -35,7 +36,7 @@ from elekit.training.surrogate import default_training
 
 CLIENTS, REQUESTS, MALFORMED = 32, 10_000, 0.05
 WITHIN = 1.5  # factor between estimate and truth
-QUICK = {"candidates": "none", "settings": {"method": "rounded"}}
+QUICK: dict[str, Any] = {"candidates": "none", "settings": {"method": "rounded"}}
 
 
 def estimates(_: argparse.Namespace) -> dict[str, Any]:
@@ -54,14 +55,12 @@ def estimates(_: argparse.Namespace) -> dict[str, Any]:
                 loop = replace(own.loop, steps=steps, validate_every=steps // 4, checkpoint_every=steps)
                 own = replace(own, loop=loop, batch_size=batch)
                 expected = operation.estimate.estimate_surrogate(artifact.psi, data, shape, own)
-                run = lambda own=own, shape=shape, data=data, psi=artifact.psi: fit_surrogate(  # noqa: E731
-                    psi, data.train, validation=data.validation, backbone=shape, training=own, progress=False
-                )
+                fit: Any = functools.partial(fit_surrogate, artifact.psi, data.train, backbone=shape, training=own)
+                run = functools.partial(fit, validation=data.validation, progress=False)
             else:
                 expected = operation.estimate.estimate_embedding(data, training=training)
-                run = lambda training=training, data=data: fit_embedding(  # noqa: E731
-                    data.train.graphs, validation=data.validation.graphs, training=training, progress=False
-                )
+                fit = functools.partial(fit_embedding, data.train.graphs, training=training)
+                run = functools.partial(fit, validation=data.validation.graphs, progress=False)
             rows.append(_compared(f"{expected.what}, {name} {kind}, {steps} steps of {batch}", expected, run))
         _, h = artifact.surrogate(kind)
         head = h.has_graph_head
@@ -74,12 +73,12 @@ def estimates(_: argparse.Namespace) -> dict[str, Any]:
             )
             config = operation.decode_config(ways[way])
 
-            def run(cases=cases, config=config, h=h, artifact=artifact, known=known):
+            def decode(cases=cases, config=config, h=h, artifact=artifact, known=known):
                 start = h.graphs(cases.inputs) if config.needs_start else None
                 target = h.predict(cases.inputs)
                 ele.evaluation.judging.decode_many(artifact.psi, target, candidates=known, start=start, config=config)
 
-            rows.append(_compared(f"decoding, {name} {kind}, {way}", expected, run))
+            rows.append(_compared(f"decoding, {name} {kind}, {way}", expected, decode))
     fine = sum(row["within"] for row in rows)
     return {"runs": rows, "within": fine / len(rows), "factor": WITHIN}
 
@@ -122,7 +121,7 @@ def compress(args: argparse.Namespace) -> dict[str, Any]:
             predictor = operation.Predictor(one.artifact, surrogate=kind, candidates=own, settings=one.settings)
             start = predictor.h.graphs(test.inputs) if h.has_graph_head else None
             target, chosen = predictor.h.predict(test.inputs), {one.way: one.settings}
-            options = {"candidates": own, "start": start}
+            options: dict[str, Any] = {"candidates": own, "start": start}
             table = operation.ways.measure_ways(one.artifact.psi, target, test.graphs, chosen, **options)
             measured.append(table.iloc[0].to_dict())
         rows.append({
@@ -142,7 +141,7 @@ def writings(rows: int, folder: Path) -> Path:
 
     artifact = ele.load("qm9")
     data = datasets.load("qm9", inputs="smiles", vocabulary=artifact.vocabulary, prepare=artifact.prepare)
-    known = [text for part in (data.train, data.validation, data.test) for text in part.inputs]
+    known = [text for part in (data.train, data.validation, data.test) for text in part.inputs or ()]
     path, made, turn = folder / "writings.parquet", 0, 0
     schema = pa.schema([("number", pa.int64()), ("smiles", pa.string())])
     with pq.ParquetWriter(str(path), schema) as writer:
@@ -269,7 +268,7 @@ def _forget() -> None:
 def serve(args: argparse.Namespace) -> dict[str, Any]:
     """Requests by many clients on loopback, a promotion in between, some inputs malformed."""
     names = ("molecules7", "molecules7-corrected")
-    texts = list(datasets.load("molecules7", inputs="description").test.inputs)
+    texts = list(datasets.load("molecules7", inputs="description").test.inputs or ())
     with tempfile.TemporaryDirectory() as place:
         registry = operation.Registry(place)
         digest = {}
