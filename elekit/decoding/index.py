@@ -32,6 +32,7 @@ TARGETS = 1_024  # targets searched at a time
 KS = (1, 10, 100)  # numbers of neighbors for which an index is made; more are searched exactly
 MAX_K = KS[-1]
 RECALL = 0.99  # of an index that `Candidates` uses
+FEWEST = 8  # lists that are searched, or all
 TUNED = 0.995  # recall on the targets that settle how many lists are searched
 MEASURED = 256  # targets that settle it, and as many others on which recall is measured
 NOISE = 0.5  # these are points moved by a learned loss of up to so much, as targets h(x) are
@@ -134,7 +135,7 @@ class PointIndex:
         found = cls(points, lists, {})
         targets = _targets(points, 2 * MEASURED, generator)
         truth = nearest(targets, points, MAX_K)[0]
-        lists.nprobe = 1
+        lists.nprobe = min(FEWEST, count)
         while lists.nprobe < count and min(found._recall(targets[:MEASURED], truth[:MEASURED]).values()) < TUNED:
             lists.nprobe = min(2 * lists.nprobe, count)
         found.recall.update(found._recall(targets[MEASURED:], truth[MEASURED:]))
