@@ -480,14 +480,15 @@ def test_a_session_survives_kernel_and_browser_to_the_pixel(lab):
         page.mouse.move(5, 5)
         lab.python("explorer._below.groups = []")
         page.wait_for_timeout(700)
-        before = page.locator(".elekit-map").first.screenshot()
+        plot = page.locator(".elekit-marks").first.locator("xpath=..")  # without the tools beside it
+        before = plot.screenshot()
         lab.leave()
         lab.run(CELL, name="sessions")
         page.locator(".elekit-marks circle").first.wait_for()
         page.mouse.move(5, 5)
         for _ in range(40):  # until the map has come and the camera has moved
             page.wait_for_timeout(500)
-            if (after := page.locator(".elekit-map").first.screenshot()) == before:
+            if (after := plot.screenshot()) == before:
                 break
         assert after == before
         assert lab.value("[explorer.pinned, [name for name in explorer.tags]]") == [11, ["heavy <b>"]]

@@ -25,7 +25,8 @@ SIZES = ((2_000, 6), (20_000, 4), (200_000, 3))  # of more points, larger dots a
 PAUSE = 0.4  # seconds between messages with points: the browser drops those that arrive while it draws
 # For regl-scatterplot. Without syncEvents it reports the pointer after drawing, which takes 50 to 200 ms in software.
 OPTIONS = {"syncEvents": True, "pointOutlineWidth": 0, "pointSizeSelected": 1, "opacityByDensityFill": 0.6,
-           "deselectOnDblClick": False}  # fmt: skip
+           "deselectOnDblClick": False,
+           "actionKeyMap": {"lasso": "shift"}}  # fmt: skip  # with Alt it would subtract, and `Explorer.choose` again
 
 
 class Canvas:

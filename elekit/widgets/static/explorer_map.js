@@ -119,7 +119,6 @@ class Marks {
     home.addEventListener("pointerdown", this.combine, true);
     home.addEventListener("mousedown", keepLasso);
     this.plot = home.api;
-    this.plot.set({ actionKeyMap: { lasso: "shift" } }); // otherwise it subtracts with Alt itself, and Python again
     this.plot.set({ width: "auto", height: "auto" }); // otherwise it misses changes of its size
     this.shape = 1; // width of the map by its height
     this.stretch = 1; // of the drawn map

@@ -10,6 +10,7 @@ const CLOSE = 2; // zoom from which on the fine groups are named
 const FEW = 24; // points in view that are drawn as graphs
 const SIZE = [88, 66]; // of such a drawing
 const REST = 300; // ms without movement
+const TRIES = 5; // to move a camera that the plot moves elsewhere while it is made
 
 class Overlays {
   /**
@@ -31,6 +32,7 @@ class Overlays {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     this.asked = "";
+    this.tries = 0;
     /** @type {(point: Point) => string} */
     this.place = () => "0,0";
     this.zoom = 1;
@@ -81,6 +83,14 @@ class Overlays {
     if (!camera) return;
     const cameras = this.model.get("cameras").slice();
     while (cameras.length < this.map) cameras.push([]);
+    const wanted = this.tries ? cameras[this.map] : undefined;
+    if (wanted?.some((value, k) => Math.abs(value - camera[k]) > 1e-4)) {
+      this.tries -= 1;
+      this.plot.set({ cameraView: new Float32Array(wanted) });
+      this.timer = setTimeout(() => this.settle(), REST);
+      return;
+    }
+    this.tries = 0;
     cameras[this.map] = [...Array.from(camera)].map((value) => Math.round(1e6 * value) / 1e6);
     this.seen = JSON.stringify(cameras[this.map]);
     this.model.set("cameras", cameras);
@@ -139,6 +149,7 @@ class Overlays {
     const wanted = this.model.get("cameras")[this.map];
     if (!wanted?.length || JSON.stringify(wanted) === this.seen) return;
     this.seen = JSON.stringify(wanted);
+    this.tries = TRIES;
     this.plot.set({ cameraView: new Float32Array(wanted) });
   }
 

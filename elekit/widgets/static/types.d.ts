@@ -248,7 +248,6 @@ export interface Plot {
     cameraView?: Float32Array;
     width?: "auto";
     height?: "auto";
-    actionKeyMap?: Record<string, string>;
   }): void;
   subscribe(event: string, callback: (value: number) => void, times?: number): void;
   unsubscribe(event: string, callback: (value: number) => void): void;
