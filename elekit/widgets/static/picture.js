@@ -1,7 +1,7 @@
 // A button that copies what a widget shows as a picture. The elements are copied with their computed styles into an SVG,
 // which the browser paints; nothing leaves the page.
 
-import { button, html, setText } from "./dom.js";
+import { button, html, setText, svg } from "./dom.js";
 
 const SCALE = 2; // pixels of the picture by those on the screen
 const [MARGIN, GAP] = [8, 6];
@@ -80,7 +80,7 @@ function arranged(elements) {
 async function pictureOf(elements, paper) {
   const { parts, width, height } = arranged(elements);
   if (!parts.length) throw new Error("nothing is shown yet");
-  const sheet = html("div", { xmlns: "http://www.w3.org/1999/xhtml" });
+  const sheet = html("div");
   for (const { element, x, y, width: wide, height: high } of parts) {
     const copy = copied(element);
     if (!copy) continue;
@@ -88,10 +88,10 @@ async function pictureOf(elements, paper) {
     const style = `position:absolute;left:${x}px;top:${y}px;width:${wide}px;height:${high}px`;
     sheet.append(html("div", { style }, copy));
   }
-  const inside = `<foreignObject width="100%" height="100%">${new XMLSerializer().serializeToString(sheet)}</foreignObject>`;
-  const size = `width="${SCALE * width}" height="${SCALE * height}" viewBox="0 0 ${width} ${height}"`;
+  const size = { width: SCALE * width, height: SCALE * height, viewBox: `0 0 ${width} ${height}` };
+  const drawn = svg("svg", size, svg("foreignObject", { width: "100%", height: "100%" }, sheet));
   const image = new Image();
-  image.src = `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" ${size}>${inside}</svg>`)}`;
+  image.src = `data:image/svg+xml,${encodeURIComponent(new XMLSerializer().serializeToString(drawn))}`;
   await image.decode();
   const canvas = html("canvas", { width: SCALE * width, height: SCALE * height });
   const brush = canvas.getContext("2d");
