@@ -282,6 +282,18 @@ class GraphView {
     return Math.min((clientWidth || 400) / this.box[2], (clientHeight || 400) / this.box[3]);
   }
 
+  /**
+   * What is seen of the plane of the drawing, more than `box` where that has another shape: left, top, right, bottom.
+   * @returns {[number, number, number, number]}
+   */
+  get frame() {
+    const { scale, box } = this;
+    const { clientWidth, clientHeight } = this.element;
+    const [x, y] = [box[0] + box[2] / 2, box[1] + box[3] / 2];
+    const [w, h] = [(clientWidth || 400) / scale / 2, (clientHeight || 400) / scale / 2];
+    return [x - w, y - h, x + w, y + h];
+  }
+
   /** @param {number[]} box left, top, width, height; moved into the whole drawing */
   showBox([x, y, w, h]) {
     const [left, top, width, height] = this.whole;

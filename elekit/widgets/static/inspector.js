@@ -130,7 +130,7 @@ function render({ model, el }) {
     const halos = byShare
       ? shareHalos(graph, session.largestShare)
       : byChange
-        ? changeHalos(comparison, model.get("scene"))
+        ? changeHalos(comparison, model.get("scene"), model.get("unit"))
         : priceHalos(model);
     const row = session.previewed;
     drawing.mark(halos, model.get("picked"), row, byShare || byChange ? "all" : session.written);

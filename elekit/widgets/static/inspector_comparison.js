@@ -20,9 +20,10 @@ function comparisonOf(model) {
  * Halos of the change of the cheapest valid edit of each node and edge.
  * @param {Comparison} comparison
  * @param {Scene} scene
+ * @param {number} unit of the losses
  * @returns {Halos}
  */
-function changeHalos({ names, nodes, pairs }, scene) {
+function changeHalos({ names, nodes, pairs }, scene, unit) {
   const N = scene.nodes.length;
   const changes = new Map(pairs.map(([i, j, value]) => [pairNumber(i, j, N), value]));
   const linked = scene.edges.map(([i, j]) => pairNumber(i, j, N));
@@ -32,10 +33,10 @@ function changeHalos({ names, nodes, pairs }, scene) {
   /** @type {Halos} */
   const halos = { nodes: new Map(), pairs: new Map() };
   for (const [i, value] of nodes.entries())
-    if (value !== null && scene.nodes[i] > 0) halos.nodes.set(i, signHalo(value, largest, words));
+    if (value !== null && scene.nodes[i] > 0) halos.nodes.set(i, signHalo(value, largest, words, { unit }));
   for (const p of linked) {
     const value = changes.get(p);
-    if (value !== undefined) halos.pairs.set(p, signHalo(value, largest, words, true));
+    if (value !== undefined) halos.pairs.set(p, signHalo(value, largest, words, { edge: true, unit }));
   }
   return halos;
 }

@@ -1,22 +1,18 @@
 // The inspector's graph: halos of prices or shares, words beside the parts, and previews of edits.
 
 import { clamp, control, html, setText, svg, update } from "./dom.js";
-import { BLUE, CENTERED, GRAY, GraphView, INK, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
+import { BLUE, GRAY, GraphView, INK, ORANGE, oneHot, pairNumber, rampColor, VERMILION } from "./graph.js";
+import { partLabels } from "./inspector_labels.js";
 import { short, signed } from "./inspector_session.js";
-import { placeLabels } from "./labels.js";
-import { inUnits, rawLoss } from "./units.js";
+import { inUnits, rawLoss, signedUnits } from "./units.js";
 
 /** @import { EditTable, Halo, Halos, Heat, InspectorState, Model, Part, PartShares, Point, RoomyScene } from "./types.d.ts" */
 
 const THIN = 5; // width of the halo of the cheapest edit
 const WIDE = 17; // and of the most expensive one
 const MARGIN = 0.75; // around the graph, in edges
-const TEXT = 14; // pixels
-const MOST_LABELS = 24; // in the visible part of a drawing
 /** @type {Record<string, string>} */
-const WRITTEN = { pointed: "prices where I point", few: "five prices", all: "all prices" };
-const FEW = 5; // extremes whose values are written
-const CHOSEN = 9; // weight of parts that are pointed at, picked or edited
+const WRITTEN = { pointed: "prices where I point", few: "five prices", all: "all prices that fit" };
 
 /** @type {WeakMap<Heat, number[]>} */
 const sorted = new WeakMap();
@@ -61,7 +57,7 @@ function priceHalos(model) {
    */
   const look = (price) => {
     if (price === null || price === undefined)
-      return { color: GRAY, width: THIN, dashed: true, words: "none", title: "no valid edit", weight: 0 };
+      return { color: GRAY, width: THIN, dashed: true, words: "none", title: "no valid edit", weight: -0.5 };
     return {
       color: rampColor(heat.ramp, onRamp(heat, price)),
       width: THIN + (WIDE - THIN) * onRamp(heat, price),
@@ -73,10 +69,13 @@ function priceHalos(model) {
   const prices = new Map(heat.pairs.map(([i, j, price]) => [pairNumber(i, j, nodes.length), price]));
   const linked = edges.map(([i, j]) => pairNumber(i, j, nodes.length));
   const present = [...nodes.keys()].filter((i) => nodes[i] > 0);
-  return {
-    nodes: new Map(present.map((i) => [i, look(heat.nodes[i])])),
-    pairs: new Map(linked.map((p) => [p, forEdge(look(prices.get(p)))])),
-  };
+  const pairs = new Map(linked.map((p) => [p, forEdge(look(prices.get(p)))]));
+  const { pair } = model.get("picked");
+  const picked = pair ? pairNumber(...pair, nodes.length) : -1;
+  if (prices.has(picked) && !pairs.has(picked))
+    // without an edge: only its price is drawn
+    pairs.set(picked, { ...look(prices.get(picked)), color: "none" });
+  return { nodes: new Map(present.map((i) => [i, look(heat.nodes[i])])), pairs };
 }
 
 /**
@@ -84,17 +83,22 @@ function priceHalos(model) {
  * @param {number} value
  * @param {number} largest absolute value, which gets the widest halo
  * @param {{ plus: string, minus: string }} meaning of the signs
- * @param {boolean} [edge] whether it is the halo of an edge
+ * @param {{ edge?: boolean, unit?: number | null }} [options] edge: whether it is the halo of an edge. unit: of a loss;
+ *   null for a share, which has none.
  * @returns {Halo}
  */
-function signHalo(value, largest, { plus, minus }, edge = false) {
+function signHalo(value, largest, { plus, minus }, { edge = false, unit = null } = {}) {
+  const [words, exactly] =
+    unit === null
+      ? [signed(value, 2), signed(value, 3)]
+      : [signedUnits(value, unit), `${signedUnits(value, unit)} (${rawLoss(value)})`];
   const halo = {
     color: value < 0 ? VERMILION : BLUE,
     dashed: value < 0,
     width: Math.max(2, (WIDE * Math.abs(value)) / largest),
-    words: signed(value, 2),
+    words,
     weight: Math.abs(value) / largest,
-    title: `${value < 0 ? minus : plus}, ${signed(value, 3)}`,
+    title: `${value < 0 ? minus : plus}, ${exactly}`,
   };
   return edge ? forEdge(halo) : halo;
 }
@@ -111,18 +115,20 @@ function shareHalos({ nodes, pairs }, largest) {
   const halos = { nodes: new Map(), pairs: new Map() };
   for (const [i, value] of nodes.entries()) if (value !== null) halos.nodes.set(i, signHalo(value, largest, words));
   for (const [i, j, value] of pairs)
-    halos.pairs.set(pairNumber(i, j, nodes.length), signHalo(value, largest, words, true));
+    halos.pairs.set(pairNumber(i, j, nodes.length), signHalo(value, largest, words, { edge: true }));
   return halos;
 }
 
 /**
- * @param {Point} at
- * @param {string} words
- * @param {number} size
+ * Where a previewed edit adds a node, and beside which one.
+ * @param {RoomyScene} scene
+ * @param {EditTable} table
+ * @param {number} row
  */
-function text([x, y], words, size) {
-  const look = { "font-size": size.toFixed(1), style: `stroke-width:${(size / 3.5).toFixed(1)}px` };
-  return svg("text", { class: "elekit-word", ...CENTERED, x, y, ...look }, words);
+function newPlace(scene, table, row) {
+  const pair = table.pair[row];
+  const neighbor = pair ? pair[0] + pair[1] - table.node[row] : null;
+  return { neighbor, spot: (neighbor !== null && scene.spots[neighbor]) || /** @type {Point} */ ([0, 0]) };
 }
 
 /** A drawn graph with halos, words beside them, the picked part, and a preview of an edit. */
@@ -147,22 +153,21 @@ class InspectedGraph {
     this.halos = { nodes: new Map(), pairs: new Map() };
     /** @type {Part[]} labeled in any case */
     this.chosen = [];
+    /** @type {Point[]} nodes that a previewed edit adds */
+    this.added = [];
     this.written = "all"; // which values are written beside the parts: "all", "few", or "pointed"
-    /** @type {Part | null} */
+    /** @type {string | null} data-part of the part under the pointer */
     this.pointed = null;
-    for (const [event, leaves] of /** @type {[string, boolean][]} */ ([
-      ["pointerover", false],
-      ["focusin", false],
-      ["pointerleave", true],
-      ["focusout", true],
-    ]))
-      this.view.element.addEventListener(event, ({ target }) => this.point(leaves ? null : target));
+    const { element } = this.view;
+    element.addEventListener("pointerover", ({ target }) => this.point(target));
+    element.addEventListener("pointerleave", () => this.point(null));
+    for (const event of ["focusin", "focusout"]) element.addEventListener(event, () => this.label());
   }
 
   /** @param {EventTarget | null} target */
   point(target) {
-    const key = target instanceof Element && target.closest("[data-part]")?.getAttribute("data-part");
-    const part = this.view.drawings.find(({ group }) => group.dataset.part === key)?.part ?? null;
+    const group = target instanceof Element ? target.closest("[data-part]") : null;
+    const part = group?.getAttribute("data-part") ?? null;
     if (part === this.pointed) return;
     this.pointed = part;
     this.label();
@@ -205,6 +210,7 @@ class InspectedGraph {
     if (row === null) view.draw(unedited.nodes, unedited.pairs);
     this.notes.replaceChildren(...notes, ...preview);
     this.chosen = [picked, ...(row === null ? [] : this.edited(row))];
+    this.added = row === null ? [] : this.newSpots(scene, row);
     this.label();
     for (const drawing of view.drawings) {
       const { node, pair } = drawing.part;
@@ -232,55 +238,15 @@ class InspectedGraph {
     return pair ? [{ pair }, { node: pair[0] }, { node: pair[1] }] : [{ node }];
   }
 
-  /** Write numbers and values beside the parts: chosen ones, then the extremes, as many as find a free place. */
+  /** Write numbers and values beside the parts. */
   label() {
-    const { scene, view, halos } = this;
+    const { scene, view, halos, written, pointed, chosen, added } = this;
     if (!scene) return;
-    const [left, top, width, height] = view.box;
-    const size = TEXT / view.scale;
-    const N = scene.nodes.length;
-    /** @param {Point} at */
-    const isShown = ([x, y]) => x > left && x < left + width && y > top && y < top + height;
-    /** @type {(import("./labels.js").Wanted & { weight: number, number?: number })[]} */
-    const wanted = [];
-    const chosen = [...this.chosen, ...(this.pointed ? [this.pointed] : [])];
-    /** @param {(part: Part) => boolean | undefined} isPart */
-    const weight = (isPart, halo = /** @type {Halo | undefined} */ (undefined)) =>
-      chosen.some(isPart) ? CHOSEN : (halo?.weight ?? -1);
-    for (const [i, channel] of scene.nodes.entries()) {
-      const [at, halo] = [view.positions[i], halos.nodes.get(i)];
-      if (!channel || !isShown(at)) continue;
-      const heavy = weight(({ node, pair }) => node === i || pair?.includes(i), halo);
-      wanted.push({ at, words: halo?.words ?? "", weight: heavy, number: i });
-    }
-    /** @type {[Point, Point][]} */
-    const lines = scene.edges.map(([i, j]) => [view.positions[i], view.positions[j]]);
-    for (const [i, j] of scene.edges) {
-      const [a, b] = [view.positions[i], view.positions[j]];
-      const halo = halos.pairs.get(pairNumber(i, j, N));
-      const at = /** @type {Point} */ ([(a[0] + b[0]) / 2, (a[1] + b[1]) / 2]);
-      if (!halo?.words || !isShown(at)) continue;
-      const along = /** @type {Point} */ ([b[0] - a[0], b[1] - a[1]]);
-      wanted.push({
-        at,
-        along,
-        words: halo.words,
-        weight: weight(({ pair }) => pair?.[0] === i && pair[1] === j, halo),
-      });
-    }
-    wanted.sort((a, b) => b.weight - a.weight);
-    const valued = { all: wanted.length, few: FEW, pointed: 0 }[this.written] ?? 0;
-    for (const [n, one] of wanted.entries()) {
-      const value = n < valued || one.weight === CHOSEN ? one.words : "";
-      one.words = one.number === undefined ? value : value ? `${one.number}: ${value}` : String(one.number);
-    }
-    const nodes = [...view.nodes].map(([i, { radius }]) => ({ at: view.positions[i], radius }));
-    const frame = /** @type {[number, number, number, number]} */ ([left, top, left + width, top + height]);
-    const placed = placeLabels(
-      wanted.filter(({ words }) => words),
-      { size, frame, most: MOST_LABELS, nodes, lines },
+    const lit = view.drawings.filter(({ group: { dataset } }) =>
+      [pointed, view.focused].includes(dataset.part ?? ""),
     );
-    this.labels.replaceChildren(...placed.map(({ at, words }) => text(at, words, size)));
+    const parts = { halos, written, pointed: lit.map(({ part }) => part), chosen, added };
+    this.labels.replaceChildren(...partLabels(view, scene, parts));
   }
 
   /**
@@ -308,10 +274,17 @@ class InspectedGraph {
    * @param {number} row
    */
   addedNode(scene, table, row) {
-    const pair = table.pair[row];
-    const neighbor = pair ? pair[0] + pair[1] - table.node[row] : null;
-    const spot = (neighbor !== null && scene.spots[neighbor]) || /** @type {Point} */ ([0, 0]);
+    const { neighbor, spot } = newPlace(scene, table, row);
     return this.view.newNode(spot, neighbor, table.label[row], table.edge[row], ORANGE);
+  }
+
+  /**
+   * @param {RoomyScene} scene
+   * @param {number} row
+   */
+  newSpots(scene, row) {
+    const table = this.model.get("table");
+    return table.kind[row] === "add node" ? [GraphView.at(newPlace(scene, table, row).spot)] : [];
   }
 }
 
